@@ -1,0 +1,458 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TurnDetection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TURN_DETECTION_UNSPECIFIED: _ClassVar[TurnDetection]
+    TURN_DETECTION_AUTOMATIC: _ClassVar[TurnDetection]
+    TURN_DETECTION_MANUAL: _ClassVar[TurnDetection]
+
+class ServiceHealth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SERVICE_HEALTH_UNSPECIFIED: _ClassVar[ServiceHealth]
+    SERVICE_HEALTH_READY: _ClassVar[ServiceHealth]
+    SERVICE_HEALTH_LOADING: _ClassVar[ServiceHealth]
+    SERVICE_HEALTH_DOWN: _ClassVar[ServiceHealth]
+TURN_DETECTION_UNSPECIFIED: TurnDetection
+TURN_DETECTION_AUTOMATIC: TurnDetection
+TURN_DETECTION_MANUAL: TurnDetection
+SERVICE_HEALTH_UNSPECIFIED: ServiceHealth
+SERVICE_HEALTH_READY: ServiceHealth
+SERVICE_HEALTH_LOADING: ServiceHealth
+SERVICE_HEALTH_DOWN: ServiceHealth
+
+class ConverseRequest(_message.Message):
+    __slots__ = ("message",)
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    message: ClientMessage
+    def __init__(self, message: _Optional[_Union[ClientMessage, _Mapping]] = ...) -> None: ...
+
+class ConverseResponse(_message.Message):
+    __slots__ = ("message",)
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    message: ServerMessage
+    def __init__(self, message: _Optional[_Union[ServerMessage, _Mapping]] = ...) -> None: ...
+
+class ClientMessage(_message.Message):
+    __slots__ = ("session_start", "microphone_audio", "end_turn", "text_input", "interrupt", "pause", "resume", "set_persona", "set_voice", "set_language", "set_style", "playback_progress", "request_status")
+    SESSION_START_FIELD_NUMBER: _ClassVar[int]
+    MICROPHONE_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    END_TURN_FIELD_NUMBER: _ClassVar[int]
+    TEXT_INPUT_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPT_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    SET_PERSONA_FIELD_NUMBER: _ClassVar[int]
+    SET_VOICE_FIELD_NUMBER: _ClassVar[int]
+    SET_LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    SET_STYLE_FIELD_NUMBER: _ClassVar[int]
+    PLAYBACK_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_STATUS_FIELD_NUMBER: _ClassVar[int]
+    session_start: SessionStart
+    microphone_audio: MicrophoneAudio
+    end_turn: EndTurn
+    text_input: TextInput
+    interrupt: Interrupt
+    pause: Pause
+    resume: Resume
+    set_persona: SetPersona
+    set_voice: SetVoice
+    set_language: SetLanguage
+    set_style: SetStyle
+    playback_progress: PlaybackProgress
+    request_status: RequestStatus
+    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ...) -> None: ...
+
+class SessionStart(_message.Message):
+    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket")
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    PERSONA_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_PLAYBACK_FIELD_NUMBER: _ClassVar[int]
+    TURN_DETECTION_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    voice: str
+    persona: str
+    sample_rate_hz: int
+    reports_playback: bool
+    turn_detection: TurnDetection
+    ticket: str
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ...) -> None: ...
+
+class MicrophoneAudio(_message.Message):
+    __slots__ = ("pcm",)
+    PCM_FIELD_NUMBER: _ClassVar[int]
+    pcm: bytes
+    def __init__(self, pcm: _Optional[bytes] = ...) -> None: ...
+
+class EndTurn(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TextInput(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class Interrupt(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Pause(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Resume(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetPersona(_message.Message):
+    __slots__ = ("persona",)
+    PERSONA_FIELD_NUMBER: _ClassVar[int]
+    persona: str
+    def __init__(self, persona: _Optional[str] = ...) -> None: ...
+
+class SetVoice(_message.Message):
+    __slots__ = ("voice",)
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    voice: str
+    def __init__(self, voice: _Optional[str] = ...) -> None: ...
+
+class SetLanguage(_message.Message):
+    __slots__ = ("language",)
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    def __init__(self, language: _Optional[str] = ...) -> None: ...
+
+class SetStyle(_message.Message):
+    __slots__ = ("pace", "warmth", "humour", "energy")
+    PACE_FIELD_NUMBER: _ClassVar[int]
+    WARMTH_FIELD_NUMBER: _ClassVar[int]
+    HUMOUR_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    pace: float
+    warmth: float
+    humour: float
+    energy: float
+    def __init__(self, pace: _Optional[float] = ..., warmth: _Optional[float] = ..., humour: _Optional[float] = ..., energy: _Optional[float] = ...) -> None: ...
+
+class PlaybackProgress(_message.Message):
+    __slots__ = ("turn_id", "played_ms")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAYED_MS_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    played_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., played_ms: _Optional[int] = ...) -> None: ...
+
+class RequestStatus(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ServerMessage(_message.Message):
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended")
+    SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    FINAL_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    TURN_END_PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    TURN_COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    REPLY_STARTED_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TEXT_FIELD_NUMBER: _ClassVar[int]
+    REPLY_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_MARK_FIELD_NUMBER: _ClassVar[int]
+    PLAYBACK_PAUSE_FIELD_NUMBER: _ClassVar[int]
+    PLAYBACK_RESUME_FIELD_NUMBER: _ClassVar[int]
+    PLAYBACK_STOP_FIELD_NUMBER: _ClassVar[int]
+    REPLY_AUDIO_ENDED_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    TURN_FAILED_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_WATERFALL_FIELD_NUMBER: _ClassVar[int]
+    SYSTEM_STATUS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_UPDATED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ENDED_FIELD_NUMBER: _ClassVar[int]
+    session_started: SessionStarted
+    speech_started: SpeechStarted
+    speech_stopped: SpeechStopped
+    partial_transcript: PartialTranscript
+    final_transcript: FinalTranscript
+    turn_end_predicted: TurnEndPredicted
+    turn_committed: TurnCommitted
+    reply_started: ReplyStarted
+    reply_text: ReplyText
+    reply_audio: ReplyAudio
+    anchor_audio: AnchorAudio
+    speech_mark: SpeechMark
+    playback_pause: PlaybackPause
+    playback_resume: PlaybackResume
+    playback_stop: PlaybackStop
+    reply_audio_ended: ReplyAudioEnded
+    reply_finished: ReplyFinished
+    turn_failed: TurnFailed
+    latency_waterfall: LatencyWaterfall
+    system_status: SystemStatus
+    session_updated: SessionUpdated
+    error: Error
+    session_ended: SessionEnded
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ...) -> None: ...
+
+class SessionStarted(_message.Message):
+    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    PERSONA_FIELD_NUMBER: _ClassVar[int]
+    MICROPHONE_SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    ticket: str
+    language: str
+    voice: str
+    persona: str
+    microphone_sample_rate_hz: int
+    anchor_sample_rate_hz: int
+    resumed: bool
+    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ...) -> None: ...
+
+class SpeechStarted(_message.Message):
+    __slots__ = ("at_ms",)
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    def __init__(self, at_ms: _Optional[int] = ...) -> None: ...
+
+class SpeechStopped(_message.Message):
+    __slots__ = ("at_ms",)
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    def __init__(self, at_ms: _Optional[int] = ...) -> None: ...
+
+class PartialTranscript(_message.Message):
+    __slots__ = ("turn_id", "text")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    text: str
+    def __init__(self, turn_id: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class FinalTranscript(_message.Message):
+    __slots__ = ("turn_id", "revision", "text", "language", "confidence")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    revision: int
+    text: str
+    language: str
+    confidence: float
+    def __init__(self, turn_id: _Optional[int] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
+
+class TurnEndPredicted(_message.Message):
+    __slots__ = ("at_ms", "probability", "predictor", "wait_ms")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    PREDICTOR_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    probability: float
+    predictor: str
+    wait_ms: int
+    def __init__(self, at_ms: _Optional[int] = ..., probability: _Optional[float] = ..., predictor: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class TurnCommitted(_message.Message):
+    __slots__ = ("turn_id", "text")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    text: str
+    def __init__(self, turn_id: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class ReplyStarted(_message.Message):
+    __slots__ = ("turn_id", "engine")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    engine: str
+    def __init__(self, turn_id: _Optional[int] = ..., engine: _Optional[str] = ...) -> None: ...
+
+class ReplyText(_message.Message):
+    __slots__ = ("turn_id", "text")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    text: str
+    def __init__(self, turn_id: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class ReplyAudio(_message.Message):
+    __slots__ = ("turn_id", "offset_ms")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_MS_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    offset_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., offset_ms: _Optional[int] = ...) -> None: ...
+
+class AnchorAudio(_message.Message):
+    __slots__ = ("pcm",)
+    PCM_FIELD_NUMBER: _ClassVar[int]
+    pcm: bytes
+    def __init__(self, pcm: _Optional[bytes] = ...) -> None: ...
+
+class SpeechMark(_message.Message):
+    __slots__ = ("turn_id", "text_start", "text_end", "offset_ms")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_START_FIELD_NUMBER: _ClassVar[int]
+    TEXT_END_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_MS_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    text_start: int
+    text_end: int
+    offset_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., text_start: _Optional[int] = ..., text_end: _Optional[int] = ..., offset_ms: _Optional[int] = ...) -> None: ...
+
+class PlaybackPause(_message.Message):
+    __slots__ = ("turn_id",)
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    def __init__(self, turn_id: _Optional[int] = ...) -> None: ...
+
+class PlaybackResume(_message.Message):
+    __slots__ = ("turn_id",)
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    def __init__(self, turn_id: _Optional[int] = ...) -> None: ...
+
+class PlaybackStop(_message.Message):
+    __slots__ = ("turn_id",)
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    def __init__(self, turn_id: _Optional[int] = ...) -> None: ...
+
+class ReplyAudioEnded(_message.Message):
+    __slots__ = ("turn_id", "duration_ms")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    duration_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., duration_ms: _Optional[int] = ...) -> None: ...
+
+class ReplyFinished(_message.Message):
+    __slots__ = ("turn_id", "heard_text", "heard_ms", "interrupted", "estimated")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    HEARD_TEXT_FIELD_NUMBER: _ClassVar[int]
+    HEARD_MS_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    heard_text: str
+    heard_ms: int
+    interrupted: bool
+    estimated: bool
+    def __init__(self, turn_id: _Optional[int] = ..., heard_text: _Optional[str] = ..., heard_ms: _Optional[int] = ..., interrupted: _Optional[bool] = ..., estimated: _Optional[bool] = ...) -> None: ...
+
+class TurnFailed(_message.Message):
+    __slots__ = ("turn_id", "code", "message")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    code: str
+    message: str
+    def __init__(self, turn_id: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class LatencyWaterfall(_message.Message):
+    __slots__ = ("turn_id", "speech_end_ms", "speech_stopped_ms", "final_transcript_ms", "turn_committed_ms", "first_token_ms", "first_phrase_ms", "first_audio_ms", "first_frame_sent_ms", "first_sample_heard_ms")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_END_MS_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_STOPPED_MS_FIELD_NUMBER: _ClassVar[int]
+    FINAL_TRANSCRIPT_MS_FIELD_NUMBER: _ClassVar[int]
+    TURN_COMMITTED_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PHRASE_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_AUDIO_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FRAME_SENT_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SAMPLE_HEARD_MS_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    speech_end_ms: int
+    speech_stopped_ms: int
+    final_transcript_ms: int
+    turn_committed_ms: int
+    first_token_ms: int
+    first_phrase_ms: int
+    first_audio_ms: int
+    first_frame_sent_ms: int
+    first_sample_heard_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., speech_end_ms: _Optional[int] = ..., speech_stopped_ms: _Optional[int] = ..., final_transcript_ms: _Optional[int] = ..., turn_committed_ms: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., first_phrase_ms: _Optional[int] = ..., first_audio_ms: _Optional[int] = ..., first_frame_sent_ms: _Optional[int] = ..., first_sample_heard_ms: _Optional[int] = ...) -> None: ...
+
+class SystemStatus(_message.Message):
+    __slots__ = ("services", "gpu")
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    GPU_FIELD_NUMBER: _ClassVar[int]
+    services: _containers.RepeatedCompositeFieldContainer[ServiceStatus]
+    gpu: GpuStatus
+    def __init__(self, services: _Optional[_Iterable[_Union[ServiceStatus, _Mapping]]] = ..., gpu: _Optional[_Union[GpuStatus, _Mapping]] = ...) -> None: ...
+
+class ServiceStatus(_message.Message):
+    __slots__ = ("service", "health", "engine", "model")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    health: ServiceHealth
+    engine: str
+    model: str
+    def __init__(self, service: _Optional[str] = ..., health: _Optional[_Union[ServiceHealth, str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+
+class GpuStatus(_message.Message):
+    __slots__ = ("present", "unavailable_reason", "memory_total_mib", "memory_used_mib")
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_REASON_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_TOTAL_MIB_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_USED_MIB_FIELD_NUMBER: _ClassVar[int]
+    present: bool
+    unavailable_reason: str
+    memory_total_mib: int
+    memory_used_mib: int
+    def __init__(self, present: _Optional[bool] = ..., unavailable_reason: _Optional[str] = ..., memory_total_mib: _Optional[int] = ..., memory_used_mib: _Optional[int] = ...) -> None: ...
+
+class SessionUpdated(_message.Message):
+    __slots__ = ("language", "voice", "persona")
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    PERSONA_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    voice: str
+    persona: str
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ...) -> None: ...
+
+class Error(_message.Message):
+    __slots__ = ("code", "message", "retryable")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    retryable: bool
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
+
+class SessionEnded(_message.Message):
+    __slots__ = ("code", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...

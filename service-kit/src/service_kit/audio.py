@@ -1,0 +1,55 @@
+"""PCM arithmetic: what a millisecond of audio is in samples and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# One signed 16-bit sample.
+SAMPLE_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """Mono signed 16-bit little endian PCM at one rate."""
+
+    rate_hz: int
+
+    def bytes_for(self, ms: float) -> int:
+        """Bytes that last `ms` milliseconds, rounded down to whole samples."""
+        return int(ms * self.rate_hz / 1000) * SAMPLE_BYTES
+
+    def ms_of(self, byte_count: int) -> float:
+        """How long `byte_count` bytes last, in milliseconds."""
+        return byte_count / SAMPLE_BYTES * 1000 / self.rate_hz
+
+
+# What every service hears.
+MICROPHONE = AudioFormat(16_000)
+# What every voice is brought to.
+SPEECH = AudioFormat(24_000)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """A run of microphone samples, `start_ms` on the audio clock; 16 kHz mono PCM16."""
+
+    start_ms: int
+    pcm: bytes
+
+    @property
+    def end_ms(self) -> int:
+        """Where the chunk ends on the audio clock."""
+        return self.start_ms + round(MICROPHONE.ms_of(len(self.pcm)))
+
+
+def to_float(pcm: bytes) -> NDArray[np.float32]:
+    """Samples of `pcm` as float32 in [-1, 1), shape [n]."""
+    return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768.0
+
+
+def to_pcm(samples: NDArray[np.float32]) -> bytes:
+    """PCM16 of float samples, shape [n]; what exceeds [-1, 1) is clipped."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()

@@ -1,0 +1,73 @@
+"""Calling another service: a channel that notices a silent peer, reads with a deadline, errors as ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, TypeVar
+
+import grpc
+from grpc import aio
+
+from service_kit.errors import AnchorError, PeerFailed, from_rpc_error
+from service_kit.grpc_server import MAX_MESSAGE_BYTES
+
+Message = TypeVar("Message")
+Message_co = TypeVar("Message_co", covariant=True)
+
+CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
+    # A stopped peer's kernel still acknowledges TCP. Measured against SIGSTOP, keepalive alone needed 62 s; with
+    # the explicit ping timeout it was 3 s.
+    ("grpc.keepalive_time_ms", 2000),
+    ("grpc.keepalive_timeout_ms", 1000),
+    ("grpc.http2.ping_timeout_ms", 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+)
+
+
+def open_channel(target: str) -> aio.Channel:
+    """A channel to `target` (`host:port`); the caller closes it."""
+    return aio.insecure_channel(target, options=list(CHANNEL_OPTIONS))
+
+
+class Readable(Protocol[Message_co]):
+    """The reading half of a grpc.aio call."""
+
+    def read(self) -> Awaitable[Message_co | object]: ...
+
+
+async def read(call: Readable[Message], peer: str, within_s: float | None = None) -> Message | None:
+    """The next message of a streaming call, or None at its end.
+
+    Raises `PeerFailed` when nothing comes `within_s` seconds (None: wait for ever), and the call's own failure
+    as the `AnchorError` it stands for.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            message = await call.read()
+    except TimeoutError as error:
+        raise PeerFailed(f"{peer}.silent", f"{peer} sent nothing for {within_s} s") from error
+    except aio.AioRpcError as error:
+        raise from_rpc_error(error, peer) from error
+    return None if message is aio.EOF else message  # type: ignore[return-value]
+
+
+async def answered(call: Awaitable[Message], peer: str) -> Message:
+    """The answer of a unary call or the completion of a write, its failure as an `AnchorError`."""
+    try:
+        return await call
+    except aio.AioRpcError as error:
+        raise from_rpc_error(error, peer) from error
+    except asyncio.InvalidStateError as error:
+        # What grpc.aio raises for a write to a call that has ended already.
+        raise PeerFailed(f"{peer}.unavailable", f"the call to {peer} has ended") from error
+
+
+def is_unreachable(error: AnchorError) -> bool:
+    """Whether the peer may be back soon: its process is gone, loading or silent."""
+    return error.status is grpc.StatusCode.UNAVAILABLE

@@ -1,0 +1,126 @@
+"""Everything that can go wrong between services, divided by who must act.
+
+    AnchorError(code, message)
+      ├ InvalidRequest   the caller must change it      → INVALID_ARGUMENT
+      │   ├ Unsupported  no engine here can do that     → UNIMPLEMENTED
+      │   └ NotFound     the thing named is not here    → NOT_FOUND
+      ├ Denied           the caller may not             → UNAUTHENTICATED
+      ├ AtCapacity       try again soon                 → RESOURCE_EXHAUSTED
+      ├ NotReady         a model is still loading       → UNAVAILABLE
+      ├ EngineFailed     our own model broke            → INTERNAL
+      └ PeerFailed       another service did            → UNAVAILABLE
+
+`code` is a stable dotted string (`stt.engine_failed`) that clients may rely on; `message` is for people.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import grpc
+
+
+class AnchorError(Exception):
+    """The root: a failure with a stable code."""
+
+    status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    retryable: ClassVar[bool] = False
+    # RFC 6455 close code for a session that ends with this error.
+    websocket_close_code: ClassVar[int] = 1011
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class InvalidRequest(AnchorError):
+    """The caller must change the request."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    websocket_close_code = 1008
+    http_status = 400
+
+
+class Unsupported(InvalidRequest):
+    """The request is well formed, but no engine here can do it."""
+
+    status = grpc.StatusCode.UNIMPLEMENTED
+    http_status = 422
+
+
+class NotFound(InvalidRequest):
+    """The thing named does not exist."""
+
+    status = grpc.StatusCode.NOT_FOUND
+    http_status = 404
+
+
+class Denied(AnchorError):
+    """The caller did not show that it may."""
+
+    status = grpc.StatusCode.UNAUTHENTICATED
+    websocket_close_code = 1008
+    http_status = 401
+
+
+class AtCapacity(AnchorError):
+    """All places are taken; try again soon."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    retryable = True
+    websocket_close_code = 1013
+    http_status = 503
+
+
+class NotReady(AnchorError):
+    """A model is still loading."""
+
+    status = grpc.StatusCode.UNAVAILABLE
+    retryable = True
+    websocket_close_code = 1013
+    http_status = 503
+
+
+class EngineFailed(AnchorError):
+    """Our own model broke."""
+
+    status = grpc.StatusCode.INTERNAL
+    retryable = True
+
+
+class PeerFailed(AnchorError):
+    """Another service broke, vanished or fell silent."""
+
+    status = grpc.StatusCode.UNAVAILABLE
+    retryable = True
+    http_status = 503
+
+
+# Trailing metadata key that carries `code` beside a gRPC status.
+ERROR_CODE_KEY = "anchor-error-code"
+
+_BY_STATUS: dict[grpc.StatusCode, type[AnchorError]] = {
+    kind.status: kind for kind in (InvalidRequest, Unsupported, NotFound, Denied, AtCapacity, EngineFailed)
+}
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError, peer: str) -> AnchorError:
+    """Turn a failed call into the error it stands for; `peer` names the service that was called."""
+    code = next((str(value) for key, value in error.trailing_metadata() or () if key == ERROR_CODE_KEY), None)
+    kind = _BY_STATUS.get(error.code(), PeerFailed)
+    if code is None:
+        kind, code = PeerFailed, f"{peer}.{error.code().name.lower()}"
+    return kind(code, error.details() or error.code().name)
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the error that a (nested) exception group is about: its first `AnchorError`, else its first leaf."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [root_cause(inner) for inner in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, AnchorError)), leaves[0])

@@ -1,0 +1,133 @@
+"""The gRPC door of every service: limits, ids, errors, health, reflection."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service_kit.context import adopt_metadata
+from service_kit.errors import ERROR_CODE_KEY, AnchorError, NotReady, root_cause
+from service_kit.health import Health
+from service_kit.metrics import ERRORS, RPC_SECONDS, RPCS_OPEN
+
+log = logging.getLogger(__name__)
+
+# Largest message in, in bytes: 2.7 s of 48 kHz audio, far above any chunk a client has reason to send.
+MAX_MESSAGE_BYTES = 262_144
+
+SERVER_OPTIONS: Sequence[tuple[str, int]] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", 1024),
+    # Clients ping every 2 s (channel.py); the default punishes anything under 5 minutes.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.so_reuseport", 0),
+)
+
+Servicer = tuple[str, Callable[[aio.Server], None]]
+
+
+class CallInterceptor(aio.ServerInterceptor):
+    """Gives every call its ids, its metrics, and one way to fail.
+
+    An `AnchorError` becomes its gRPC status with the code in the trailing metadata; anything else that escapes a
+    servicer is a bug: it is logged and answered with INTERNAL. Until the service is ready, calls are refused.
+    """
+
+    def __init__(self, ready: Health) -> None:
+        self._health = ready
+
+    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        handler: Any = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(("/grpc.health.", "/grpc.reflection.")):
+            return handler
+        if handler.request_streaming and handler.response_streaming:
+            wrap, call = grpc.stream_stream_rpc_method_handler, handler.stream_stream
+        elif handler.response_streaming:
+            wrap, call = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+        elif handler.request_streaming:
+            wrap, call = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+        else:
+            wrap, call = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+        if not inspect.iscoroutinefunction(call):
+            raise TypeError(f"{method} must be a coroutine that writes to its context, not a generator")
+        return wrap(self._guard(method, call), handler.request_deserializer, handler.response_serializer)
+
+    def _guard(self, method: str, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+            adopt_metadata(context.invocation_metadata() or ())
+            started_s = time.monotonic()
+            code = "ok"
+            RPCS_OPEN.labels(method).inc()
+            try:
+                if not self._health.ready:
+                    raise NotReady(f"{self._health.service}.not_ready", f"{self._health.status}: {self._health.reason}")
+                return await call(request, context)
+            except Exception as error:
+                cause = root_cause(error)
+                if isinstance(cause, AnchorError):
+                    code = cause.code
+                    log.warning("call failed", extra={"method": method, "code": code, "reason": cause.message})
+                    status = cause.status
+                    message = cause.message
+                elif isinstance(cause, aio.AbortError):
+                    code = "aborted"
+                    raise
+                else:
+                    code = "internal"
+                    log.exception("call broke", extra={"method": method})
+                    status, message = grpc.StatusCode.INTERNAL, "internal error"
+                ERRORS.labels(code).inc()
+                await context.abort(status, message, trailing_metadata=((ERROR_CODE_KEY, code),))
+            finally:
+                RPCS_OPEN.labels(method).dec()
+                RPC_SECONDS.labels(method, code).observe(time.monotonic() - started_s)
+
+        return guarded
+
+
+class GrpcServer:
+    """A gRPC server with `grpc.health.v1`: the empty name is liveness, each service's name is readiness."""
+
+    def __init__(self, state: Health, servicers: Sequence[Servicer], reflect: bool) -> None:
+        self._names = [name for name, _ in servicers]
+        self._server = aio.server(interceptors=[CallInterceptor(state)], options=list(SERVER_OPTIONS))
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for _, add in servicers:
+            add(self._server)
+        if reflect:
+            names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, alive but not ready; return the port. Raises `OSError` when the port is taken."""
+        try:
+            bound = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {host}:{port} for gRPC: is the port taken?") from error
+        await self.set_ready(False)
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        return bound
+
+    async def set_ready(self, ready: bool) -> None:
+        """Tell health clients whether work is welcome."""
+        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in self._names:
+            await self._health.set(name, status)
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new calls, give open ones `grace_s` to end, then end them."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)

@@ -1,0 +1,108 @@
+"""The life of a service: listen, load, work, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import uvloop
+from fastapi import FastAPI
+
+from service_kit.engine import EngineInfo
+from service_kit.grpc_server import GrpcServer, Servicer
+from service_kit.health import Health, Status
+from service_kit.http import Details, http_app, http_server
+from service_kit.logging import configure_logging
+from service_kit.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """One service: two doors, and between them something that takes a while to load.
+
+    `lifespan` is entered after the doors are open (so that health can be asked while a model loads) and left after
+    they are closed; inside it, the service is ready. `app` replaces the plain HTTP app, which then must include
+    `service_kit.http.health_routes` for the same `health`.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: ServiceSettings,
+        health: Health,
+        servicers: Sequence[Servicer],
+        lifespan: Callable[[], AbstractAsyncContextManager[object]],
+        details: Details = dict,
+        app: FastAPI | None = None,
+    ) -> None:
+        self.health = health
+        self.grpc_port = settings.grpc_port
+        self.http_port = settings.http_port
+        self._settings = settings
+        self._lifespan = lifespan
+        self._grpc = GrpcServer(health, servicers, settings.reflection)
+        self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set. Raises `OSError` for a taken port, and whatever the lifespan raises."""
+        self.grpc_port = await self._grpc.start(self._settings.host, self._settings.grpc_port)
+        http = asyncio.create_task(self._http.serve(), name="http")
+        try:
+            await self._until_listening(http)
+            async with self._lifespan():
+                self.health.move_to(Status.READY)
+                await self._grpc.set_ready(True)
+                log.info("service ready", extra={"grpc_port": self.grpc_port, "http_port": self.http_port})
+                await self._until_stopped(stop, http)
+                self.health.move_to(Status.DRAINING)
+                await self._grpc.stop(self._settings.drain_s)
+        finally:
+            await self._grpc.stop(0)
+            self._http.should_exit = True
+            await http
+            log.info("service stopped")
+
+    async def _until_listening(self, http: asyncio.Task[None]) -> None:
+        while not self._http.started:
+            if http.done():
+                # uvicorn has logged the cause and left with SystemExit or without a word.
+                raise OSError(f"cannot listen on {self._settings.host}:{self._settings.http_port} for HTTP")
+            await asyncio.sleep(0.01)
+        self.http_port = self._http.servers[0].sockets[0].getsockname()[1]
+
+    async def _until_stopped(self, stop: asyncio.Event, http: asyncio.Task[None]) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((stopped, http), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+
+
+def new_health(name: str, engine: EngineInfo, settings: ServiceSettings) -> Health:
+    """Set up logging for the service `name` and return its state."""
+    configure_logging(name, settings.log_level, settings.log_format)
+    return Health(name, engine)
+
+
+def main(build: Callable[[], Service]) -> None:
+    """Build and run a service as the whole of a process; exit 1 with one readable line when it cannot start."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await build().run(stop)
+
+    try:
+        uvloop.run(run())
+    except OSError as error:
+        log.error("service could not start", extra={"reason": str(error)})
+        sys.exit(1)
+
+

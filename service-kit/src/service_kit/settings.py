@@ -1,0 +1,38 @@
+"""The settings every service has. The environment is read here and in the subclasses, nowhere else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service_kit.logging import LogFormat
+
+Profile = Literal["embedded", "cpu", "gpu"]
+
+
+def shared(name: str) -> AliasChoices:
+    """Environment name of a setting that all services read alike, without the service's prefix."""
+    return AliasChoices(name)
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of one service.
+
+    A subclass sets `env_prefix` (`STT_`), `grpc_port` and `http_port`. Constructing it raises
+    `pydantic.ValidationError` when the environment holds something that does not fit.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    profile: Profile = Field("embedded", validation_alias=shared("ANCHOR_PROFILE"))
+    reflection: bool = Field(False, validation_alias=shared("ANCHOR_REFLECTION"))
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=shared("ANCHOR_LOG_LEVEL"))
+    log_format: LogFormat = Field("json", validation_alias=shared("ANCHOR_LOG_FORMAT"))
+    host: str = Field("127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
+    # How long a service may take to finish what it is doing after SIGTERM.
+    drain_s: float = Field(5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
+
+    grpc_port: int = Field(ge=0, le=65535)
+    http_port: int = Field(ge=0, le=65535)
