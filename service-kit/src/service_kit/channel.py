@@ -14,6 +14,7 @@ from service_kit.grpc_server import MAX_MESSAGE_BYTES
 
 Message = TypeVar("Message")
 Message_co = TypeVar("Message_co", covariant=True)
+Message_contra = TypeVar("Message_contra", contravariant=True)
 
 CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
     # A stopped peer's kernel still acknowledges TCP. Measured against SIGSTOP, keepalive alone needed 62 s; with
@@ -41,6 +42,12 @@ class Readable(Protocol[Message_co]):
     def read(self) -> Awaitable[Message_co | object]: ...
 
 
+class Writable(Protocol[Message_contra]):
+    """The writing half of a grpc.aio call."""
+
+    def write(self, request: Message_contra) -> Awaitable[None]: ...
+
+
 async def read(call: Readable[Message], peer: str, within_s: float | None = None) -> Message | None:
     """The next message of a streaming call, or None at its end.
 
@@ -57,15 +64,26 @@ async def read(call: Readable[Message], peer: str, within_s: float | None = None
     return None if message is aio.EOF else message  # type: ignore[return-value]
 
 
-async def answered(call: Awaitable[Message], peer: str) -> Message:
-    """The answer of a unary call or the completion of a write, its failure as an `AnchorError`."""
+async def write(call: Writable[Message_contra], message: Message_contra, peer: str) -> None:
+    """Send one message of a streaming call; waits while the peer is slower than we are (that is backpressure)."""
     try:
-        return await call
+        await call.write(message)
     except aio.AioRpcError as error:
         raise from_rpc_error(error, peer) from error
     except asyncio.InvalidStateError as error:
         # What grpc.aio raises for a write to a call that has ended already.
         raise PeerFailed(f"{peer}.unavailable", f"the call to {peer} has ended") from error
+
+
+async def answer(call: Awaitable[Message], peer: str, within_s: float) -> Message:
+    """The answer of a unary call, its failure or lateness as an `AnchorError`."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await call
+    except TimeoutError as error:
+        raise PeerFailed(f"{peer}.silent", f"{peer} did not answer within {within_s} s") from error
+    except aio.AioRpcError as error:
+        raise from_rpc_error(error, peer) from error
 
 
 def is_unreachable(error: AnchorError) -> bool:

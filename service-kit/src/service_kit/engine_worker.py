@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -37,7 +37,7 @@ class EngineWorker:
             self._waiting -= 1
 
     @asynccontextmanager
-    async def stream(self, work: Callable[[], Iterator[T]]) -> AsyncIterator[AsyncIterator[T]]:
+    async def stream(self, work: Callable[[], Iterator[T]]) -> AsyncGenerator[AsyncIterator[T]]:
         """Run a blocking generator, one step of it at a time, as its consumer asks.
 
         Leaving the context closes the generator on the thread, so its `finally` runs there.

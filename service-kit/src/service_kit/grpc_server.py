@@ -10,7 +10,9 @@ from typing import Any
 
 import grpc
 from grpc import aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE_NAME
+from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAttributeAccessIssue]
 from grpc_reflection.v1alpha import reflection
 
 from service_kit.context import adopt_metadata
@@ -102,12 +104,12 @@ class GrpcServer:
     def __init__(self, state: Health, servicers: Sequence[Servicer], reflect: bool) -> None:
         self._names = [name for name, _ in servicers]
         self._server = aio.server(interceptors=[CallInterceptor(state)], options=list(SERVER_OPTIONS))
-        self._health = health.aio.HealthServicer()
+        self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for _, add in servicers:
             add(self._server)
         if reflect:
-            names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (*self._names, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
     async def start(self, host: str, port: int) -> int:

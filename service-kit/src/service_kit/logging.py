@@ -1,6 +1,6 @@
 """One way to log: a static message in the past tense, values as fields, ids from the context.
 
-    log.info("turn finished", extra={"response_latency_ms": 612})
+log.info("turn finished", extra={"response_latency_ms": 612})
 """
 
 from __future__ import annotations

@@ -104,5 +104,3 @@ def main(build: Callable[[], Service]) -> None:
     except OSError as error:
         log.error("service could not start", extra={"reason": str(error)})
         sys.exit(1)
-
-

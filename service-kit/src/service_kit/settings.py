@@ -26,13 +26,15 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
-    profile: Profile = Field("embedded", validation_alias=shared("ANCHOR_PROFILE"))
-    reflection: bool = Field(False, validation_alias=shared("ANCHOR_REFLECTION"))
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=shared("ANCHOR_LOG_LEVEL"))
-    log_format: LogFormat = Field("json", validation_alias=shared("ANCHOR_LOG_FORMAT"))
-    host: str = Field("127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
+    profile: Profile = Field(default="embedded", validation_alias=shared("ANCHOR_PROFILE"))
+    reflection: bool = Field(default=False, validation_alias=shared("ANCHOR_REFLECTION"))
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", validation_alias=shared("ANCHOR_LOG_LEVEL")
+    )
+    log_format: LogFormat = Field(default="json", validation_alias=shared("ANCHOR_LOG_FORMAT"))
+    host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
     # How long a service may take to finish what it is doing after SIGTERM.
-    drain_s: float = Field(5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
+    drain_s: float = Field(default=5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
 
     grpc_port: int = Field(ge=0, le=65535)
     http_port: int = Field(ge=0, le=65535)

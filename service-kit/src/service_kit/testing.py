@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from grpc import aio
@@ -16,7 +17,7 @@ from service_kit.health import Health, Status
 
 
 @asynccontextmanager
-async def serving(name: str, add: Callable[[aio.Server], None]) -> AsyncIterator[aio.Channel]:
+async def serving(name: str, add: Callable[[aio.Server], None]) -> AsyncGenerator[aio.Channel]:
     """A ready gRPC server on a free port with one servicer, as production runs it; yields a channel to it."""
     servicers: list[Servicer] = [(name, add)]
     health = Health("test", EngineInfo("test", "none", "0"))
@@ -33,13 +34,14 @@ async def serving(name: str, add: Callable[[aio.Server], None]) -> AsyncIterator
 
 
 @pytest.fixture(autouse=True)
-async def no_leaked_tasks() -> AsyncIterator[None]:
+async def no_leaked_tasks() -> AsyncGenerator[None]:
     """Fail a test that leaves tasks of its own behind."""
     before = asyncio.all_tasks()
     yield
+    leaked: set[asyncio.Task[Any]] = set()
     for _ in range(20):
         # grpc.aio ends its own tasks a few loop turns after a call has ended.
-        leaked = {task for task in asyncio.all_tasks() - before if not task.done()}
+        leaked = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
         if not leaked:
             return
         await asyncio.sleep(0.01)

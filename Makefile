@@ -1,0 +1,81 @@
+# The only menu. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := proto service-kit vad-service stt-service tts-service/espeak-worker tts-service gpu-monitor orchestrator anchor-cli
+SOURCES := $(wildcard $(addsuffix /src,$(PACKAGES)))
+PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
+PIP := $(BIN)/pip --disable-pip-version-check --quiet --require-virtualenv
+# The demo's microphone.
+WAV ?= content/questions/demo.wav
+
+.PHONY: help setup setup-dev run demo test check lint format type proto proto-check lock clean
+
+help: ## This menu
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
+
+setup: .venv/run.stamp ## Create the environment from the hash-pinned lock and fetch the models
+
+setup-dev: .venv/dev.stamp ## The same, with the tools of the developers and the tests
+
+run: .venv/run.stamp ## Start the mesh, hold a self-test turn, serve until Ctrl-C
+	@$(BIN)/anchor up
+
+demo: .venv/run.stamp ## Play a question into the running mesh as a microphone would: make demo WAV=question.wav
+	@$(BIN)/anchor demo "$(WAV)"
+
+test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with coverage
+	@tests/run.sh
+
+check: lint type proto-check test ## What CI runs
+
+lint: .venv/dev.stamp ## Style, imports, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/dev.stamp ## Put the code in order
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+type: .venv/dev.stamp ## Types, strictly
+	@$(BIN)/basedpyright --level error
+
+proto: .venv/dev.stamp ## Generate the stubs from proto/anchor
+	@rm -rf proto/gen/python/anchor
+	@$(BIN)/python -m grpc_tools.protoc -Iproto \
+	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	  --python_out=proto/gen/python --pyi_out=proto/gen/python \
+	  --grpc_python_out=proto/gen/python --mypy_grpc_out=quiet:proto/gen/python \
+	  $$(find proto/anchor -name '*.proto' | sort)
+
+proto-check: proto ## Fail when the committed stubs are not what the protos say
+	@git diff --exit-code --stat -- proto/gen && test -z "$$(git ls-files --others --exclude-standard proto/gen)" \
+	  || { echo "stubs differ from proto/anchor: run make proto and commit"; exit 1; }
+
+UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --quiet \
+  $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator anchor-cli)
+lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
+	@$(UV) build-requirements.in $(PYPROJECTS) -o requirements.lock
+	@$(UV) dev-requirements.in -c requirements.lock -o dev-requirements.lock
+	@for service in vad-service stt-service gpu-monitor orchestrator; do \
+	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
+	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
+
+clean: ## Remove everything that make made
+	@rm -rf .venv models run
+
+.venv/run.stamp: requirements.lock models.lock $(PYPROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing what requirements.lock names ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@$(BIN)/anchor models
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp dev-requirements.lock
+	@$(PIP) install --require-hashes -r dev-requirements.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""GPU memory: what there is and who uses it."""

@@ -1,0 +1,146 @@
+"""The life cycle of a service, through its two doors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import grpc
+import httpx
+import pytest
+from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from service_kit.channel import open_channel, read, write
+from service_kit.engine import EngineInfo
+from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
+from service_kit.health import Health
+from service_kit.service import Service
+from service_kit.settings import ServiceSettings
+from service_kit.testing import serving
+
+NAME = "anchor.vad.v1.TurnDetectionService"
+
+
+class Detector(vad_pb2_grpc.TurnDetectionServiceServicer):
+    """Refuses what does not begin with a config; then says where each chunk began, or hangs at 666 ms."""
+
+    async def Detect(self, request_iterator, context):
+        async for request in request_iterator:
+            if request.WhichOneof("request") == "config":
+                continue
+            if request.audio.start_ms == 13:
+                raise InvalidRequest("vad.unlucky", "not at 13 ms")
+            if request.audio.start_ms == 42:
+                raise RuntimeError("a bug")
+            if request.audio.start_ms == 666:
+                await asyncio.sleep(60)
+            event = vad_pb2.SpeechStarted(at_ms=request.audio.start_ms)
+            await context.write(vad_pb2.DetectResponse(speech_started=event))
+
+
+def add(server: aio.Server) -> None:
+    vad_pb2_grpc.add_TurnDetectionServiceServicer_to_server(Detector(), server)
+
+
+async def ask(channel: aio.Channel, start_ms: int, within_s: float = 5):
+    call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect()
+    request = vad_pb2.DetectRequest()
+    request.audio.start_ms = start_ms
+    try:
+        await write(call, request, "vad")
+        return await read(call, "vad", within_s)
+    finally:
+        call.cancel()
+
+
+async def test_a_call_answers():
+    async with serving(NAME, add) as channel:
+        assert (await ask(channel, 7)).speech_started.at_ms == 7
+
+
+async def test_an_error_keeps_its_code_and_kind_across_the_wire():
+    async with serving(NAME, add) as channel:
+        with pytest.raises(InvalidRequest) as raised:
+            await ask(channel, 13)
+    assert raised.value.code == "vad.unlucky"
+
+
+async def test_a_bug_is_answered_without_its_details():
+    async with serving(NAME, add) as channel:
+        with pytest.raises(AnchorError) as raised:
+            await ask(channel, 42)
+    assert raised.value.message == "internal error"
+
+
+async def test_a_silent_peer_fails_at_the_deadline():
+    async with serving(NAME, add) as channel:
+        with pytest.raises(PeerFailed, match="silent"):
+            await ask(channel, 666, within_s=0.05)
+
+
+async def test_a_vanished_peer_fails():
+    async with serving(NAME, add) as channel:
+        pass
+    channel = open_channel("127.0.0.1:1")
+    with pytest.raises(PeerFailed):
+        await ask(channel, 1)
+    await channel.close()
+
+
+async def test_liveness_comes_before_readiness_and_outlives_it():
+    gate, stop = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        await gate.wait()
+        yield
+
+    settings = ServiceSettings(grpc_port=0, http_port=0, drain_s=0)
+    health = Health("test", EngineInfo("test", "tiny", "1"))
+    service = Service(settings=settings, health=health, servicers=[(NAME, add)], lifespan=lifespan)
+    running = asyncio.create_task(service.run(stop))
+    while service.http_port == 0:
+        await asyncio.sleep(0.01)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as http:
+        channel = open_channel(f"127.0.0.1:{service.grpc_port}")
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        async def serving_status(name: str) -> int:
+            return (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
+
+        assert (await http.get("/health")).json()["status"] == "loading"
+        assert (await http.get("/ready")).status_code == 503
+        assert await serving_status("") == health_pb2.HealthCheckResponse.SERVING
+        assert await serving_status(NAME) == health_pb2.HealthCheckResponse.NOT_SERVING
+        with pytest.raises(PeerFailed) as refused:
+            await ask(channel, 7)
+        assert refused.value.code == "test.not_ready"
+        gate.set()
+        while (await http.get("/ready")).status_code != 200:
+            await asyncio.sleep(0.01)
+        assert await serving_status(NAME) == health_pb2.HealthCheckResponse.SERVING
+        assert (await ask(channel, 7)).speech_started.at_ms == 7
+        assert "anchor_rpc_seconds_count" in (await http.get("/metrics")).text
+        assert (await http.get("/info")).json()["engine"]["model"] == "tiny"
+        stop.set()
+        await running
+        await channel.close()
+
+
+async def test_a_taken_port_is_said_in_one_line():
+    stop = asyncio.Event()
+    blocker = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = blocker.sockets[0].getsockname()[1]
+    settings = ServiceSettings(grpc_port=port, http_port=0)
+    health = Health("test", EngineInfo("test", "tiny", "1"))
+    service = Service(settings=settings, health=health, servicers=[(NAME, add)], lifespan=lambda: asyncio.timeout(None))
+    with pytest.raises(OSError, match=str(port)):
+        await service.run(stop)
+    blocker.close()
+    await blocker.wait_closed()
+
+
+def test_not_ready_is_a_kind_of_unavailable():
+    assert NotReady.status is grpc.StatusCode.UNAVAILABLE

@@ -1,0 +1,1 @@
+"""Speaks text with eSpeak NG, in a process of its own, over a pipe."""

@@ -1,0 +1,1 @@
+"""Text to speech: streaming speech, voices."""

@@ -1,0 +1,1 @@
+"""Turn detection: when someone speaks, when they stop, whether they are done."""
