@@ -1,0 +1,1 @@
+"""The other services, as the conversation's ports see them."""

@@ -1,0 +1,1 @@
+"""One conversation: turn-taking, replies, history. Knows no gRPC, no HTTP, no proto."""

@@ -1,0 +1,1 @@
+"""The doors: one file each, a thin adapter on a session."""

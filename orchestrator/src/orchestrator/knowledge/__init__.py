@@ -1,0 +1,1 @@
+"""The knowledge folder: indexing and retrieval."""

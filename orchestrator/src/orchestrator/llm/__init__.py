@@ -1,0 +1,1 @@
+"""What thinks: adapters to language models, and the responder that needs none."""
