@@ -1,0 +1,75 @@
+"""The script that the `scripted` engines play: one TOML file, a section for each service.
+
+    [stt]
+    transcripts = ["what is the news", "tell me more"]
+    final_delay_ms = 100
+    [llm]
+    fault = "hang"
+    fault_at = 2
+
+A service names its section's keys in a subclass of `ScriptSection` and reads it with `load_section`. The file's path
+is the setting `ANCHOR_SCRIPT`; without one, every section has its defaults.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service_kit.errors import InvalidRequest
+
+SECTIONS = frozenset({"stt", "llm", "tts"})
+
+
+class Fault(StrEnum):
+    """Ways in which a scripted engine can break."""
+
+    # Says nothing more and never ends.
+    HANG = "hang"
+    # The process exits at once, without a word.
+    DIE = "die"
+    # Raises `EngineFailed`.
+    ERROR = "error"
+    # Answers with nonsense.
+    GARBAGE = "garbage"
+    # Answers with nothing, and ends as if all were well.
+    EMPTY = "empty"
+    # Answers without end.
+    ENDLESS = "endless"
+
+
+class ScriptSection(BaseModel):
+    """What every scripted engine understands; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fault: Fault | None = None
+    # Which piece of work breaks, counted from 1: an utterance for stt, a reply for llm, a stream for tts.
+    fault_at: int = Field(default=1, ge=1)
+
+    def fault_of(self, number: int) -> Fault | None:
+        """The fault of the `number`-th piece of work, counted from 1; None when it goes well."""
+        return self.fault if number == self.fault_at else None
+
+
+Section = TypeVar("Section", bound=ScriptSection)
+
+
+def load_section(path: Path | None, name: str, kind: type[Section]) -> Section:
+    """Read section `name` of the script at `path`; its defaults where the section or the path is absent.
+
+    Raises `InvalidRequest` when the file cannot be read, has a section that no service knows, or does not fit.
+    """
+    if path is None:
+        return kind()
+    try:
+        script: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        if unknown := script.keys() - SECTIONS:
+            raise InvalidRequest("script.invalid", f"{path}: unknown sections {', '.join(sorted(unknown))}")
+        return kind.model_validate(script.get(name, {}))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise InvalidRequest("script.invalid", f"{path}: {error}") from error
