@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import Field
-
 from service_kit.errors import InvalidRequest
 from service_kit.script import Fault, ScriptSection, load_section
 
