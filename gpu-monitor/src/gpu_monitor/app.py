@@ -1,0 +1,64 @@
+"""The GPU monitor, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from anchor.gpu.v1 import gpu_pb2_grpc
+from service_kit.engine import engine_class
+from service_kit.engine_worker import EngineWorker
+from service_kit.service import Service, new_health
+
+from gpu_monitor.engine import DeviceReader
+from gpu_monitor.engines import READERS
+from gpu_monitor.plan import read_plan
+from gpu_monitor.sampler import Sampler
+from gpu_monitor.servicer import NAME, GpuMonitorServicer
+from gpu_monitor.settings import GpuSettings
+
+# A reading, and the closing.
+MAX_WAITING = 2
+
+
+def build(settings: GpuSettings | None = None) -> Service:
+    """The service as `settings` say (by default, the environment); it is ready with or without a GPU."""
+    settings = settings or GpuSettings()
+    reader: DeviceReader = engine_class(READERS, settings.engine)(settings)
+    health = new_health("gpu-monitor", reader.info, settings)
+    worker = EngineWorker("gpu-reader", MAX_WAITING)
+    sampler = Sampler(reader, worker, settings)
+    servicer = GpuMonitorServicer(sampler, read_plan(settings.plan_path), settings.interval_ms, lambda: health.ready)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        try:
+            await sampler.sample()
+            async with asyncio.TaskGroup() as tasks:
+                sampling = tasks.create_task(sampler.run(), name="sampler")
+                yield
+                sampling.cancel()
+        finally:
+            await worker.run(reader.close)
+            worker.close()
+
+    def details() -> dict[str, object]:
+        """What `/info` says beside the reader; empty until the first reading."""
+        if not health.ready:
+            return {}
+        snapshot = sampler.latest
+        return {
+            "availability": snapshot.availability.name.lower(),
+            "reason": snapshot.reason,
+            "devices": [device.name for device in snapshot.devices],
+            **reader.info.notes,
+        }
+
+    return Service(
+        settings=settings,
+        health=health,
+        servicers=[(NAME, lambda server: gpu_pb2_grpc.add_GpuMonitorServiceServicer_to_server(servicer, server))],
+        lifespan=lifespan,
+        details=details,
+    )

@@ -1,0 +1,104 @@
+"""Reads the driver at an interval, once for all who watch, and keeps the newest reading only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from service_kit.engine_worker import EngineWorker
+
+from gpu_monitor.engine import Device, DeviceReader, DriverUnavailable
+from gpu_monitor.metrics import READ_FAILURES, READ_SECONDS, show
+from gpu_monitor.pressure import PressurePolicy
+from gpu_monitor.settings import GpuSettings
+from gpu_monitor.snapshot import Availability, Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class Sampler:
+    """Owns the readings. `latest` may be read after the first `sample`; `run` never returns."""
+
+    latest: Snapshot
+
+    def __init__(self, reader: DeviceReader, worker: EngineWorker, settings: GpuSettings) -> None:
+        self._reader = reader
+        self._worker = worker
+        self._interval_s = settings.interval_ms / 1000
+        self._retry_interval_s = settings.retry_interval_s
+        self._deadline_s = settings.read_deadline_s
+        self._budget_bytes = settings.memory_budget_bytes
+        self._policy = PressurePolicy(self._budget_bytes)
+        self._seen_devices = False
+        self._reading: asyncio.Task[tuple[Device, ...]] | None = None
+        self._published = asyncio.Event()
+
+    async def run(self) -> None:
+        """Sample until cancelled: at the interval, and slower while the driver is missing or fails."""
+        try:
+            while True:
+                present = self.latest.availability is Availability.PRESENT
+                await asyncio.sleep(self._interval_s if present else self._retry_interval_s)
+                await self.sample()
+        finally:
+            if self._reading is not None:
+                self._reading.cancel()
+
+    async def sample(self) -> None:
+        """Read once and publish what came of it, at the latest when the deadline has passed."""
+        try:
+            devices = await self._read()
+        except DriverUnavailable as error:
+            self._publish(self._unavailable(error.message))
+        else:
+            self._seen_devices = True
+            self._publish(
+                Snapshot(
+                    Availability.PRESENT,
+                    reason="",
+                    read_at_unix_ms=unix_ms(),
+                    devices=devices,
+                    memory_budget_bytes=self._budget_bytes,
+                    pressures=self._policy.on_reading(devices),
+                )
+            )
+
+    async def after(self, seen: Snapshot) -> Snapshot:
+        """The newest snapshot, once that is not `seen` any more; those between are skipped."""
+        while self.latest is seen:
+            await self._published.wait()
+        return self.latest
+
+    async def _read(self) -> tuple[Device, ...]:
+        """One reading. A driver that hangs cannot be interrupted: its reading is awaited again the next time."""
+        started_s = time.monotonic()
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._worker.run(self._reader.read), name="reading")
+        done, _ = await asyncio.wait((self._reading,), timeout=self._deadline_s)
+        if not done:
+            raise DriverUnavailable(f"the driver has not answered for {self._deadline_s:g} s")
+        reading, self._reading = self._reading, None
+        READ_SECONDS.observe(time.monotonic() - started_s)
+        return reading.result()
+
+    def _unavailable(self, reason: str) -> Snapshot:
+        self._policy.on_reading(())
+        if not self._seen_devices:
+            return Snapshot(Availability.ABSENT, reason, unix_ms())
+        READ_FAILURES.inc()
+        return Snapshot(Availability.LOST, reason, unix_ms())
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        before = getattr(self, "latest", None)
+        self.latest = snapshot
+        show(snapshot)
+        published, self._published = self._published, asyncio.Event()
+        published.set()
+        if before is None or (before.availability, before.reason) != (snapshot.availability, snapshot.reason):
+            log.info("gpus watched", extra={"availability": snapshot.availability.name, "reason": snapshot.reason})
+
+
+def unix_ms() -> int:
+    """Now, in milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,80 @@
+"""The files and settings a person writes: budget, plan, script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gpu_monitor.engine import Device, DriverUnavailable
+from gpu_monitor.engines.scripted import ScriptedReader
+from gpu_monitor.plan import Plan, PlannedMemory, read_plan
+from gpu_monitor.settings import GpuSettings
+from pydantic import ValidationError
+
+SCRIPT = """[
+    "not yet",
+    [{"index": 0, "uuid": "GPU-a", "name": "A", "memory_total_bytes": 100, "memory_used_bytes": 40}],
+    [{"index": 0, "uuid": "GPU-a", "name": "A", "memory_total_bytes": 100, "memory_used_bytes": 95, "power_watts": 9,
+      "processes": [{"pid": 7, "service": "stt-service", "memory_used_bytes": 30}]}]
+]"""
+
+
+def test_the_memory_limit_is_read_in_gibibytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GPU_MEMORY_LIMIT_GB", "46")
+    assert GpuSettings().memory_budget_bytes == 46 * 1024**3
+
+
+def test_without_a_memory_limit_there_is_no_budget():
+    assert GpuSettings().memory_budget_bytes is None
+
+
+@pytest.mark.parametrize("limit", ["0", "-4", "much"])
+def test_a_memory_limit_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, limit: str):
+    monkeypatch.setenv("GPU_MEMORY_LIMIT_GB", limit)
+    with pytest.raises(ValidationError, match="memory_limit_gb"):
+        GpuSettings()
+
+
+def test_a_plan_is_read_and_adds_up(tmp_path: Path):
+    path = tmp_path / "plan.json"
+    path.write_text('{"services": [{"service": "stt-service", "model": "m", "weights_bytes": 9, "context_bytes": 1}]}')
+    plan = read_plan(path)
+    assert plan == Plan((PlannedMemory("stt-service", "m", weights_bytes=9, context_bytes=1),))
+    assert plan.services[0].total_bytes == 10
+
+
+def test_nothing_is_planned_without_a_file(tmp_path: Path):
+    assert read_plan(None) == read_plan(tmp_path / "none.json") == Plan()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"services": [{"service": "x", "model": "m", "weights_bytes": -1}]}'])
+def test_a_plan_that_does_not_fit_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(ValidationError):
+        read_plan(path)
+
+
+def test_a_script_is_read_in_order_and_its_last_reading_stays(tmp_path: Path):
+    path = tmp_path / "script.json"
+    path.write_text(SCRIPT)
+    reader = ScriptedReader(GpuSettings(script_path=path))
+    with pytest.raises(DriverUnavailable, match="not yet"):
+        reader.read()
+    assert reader.read() == (Device(0, "GPU-a", "A", 100, 40),)
+    last = reader.read()
+    assert (last[0].power_watts, last[0].processes[0].service) == (9, "stt-service")
+    assert reader.read() == last
+
+
+def test_without_a_script_one_calm_device_is_seen():
+    reader = ScriptedReader(GpuSettings())
+    assert len(reader.read()) == 1
+    assert reader.info.name == "scripted"
+
+
+def test_a_script_without_readings_is_refused(tmp_path: Path):
+    path = tmp_path / "script.json"
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="no reading"):
+        ScriptedReader(GpuSettings(script_path=path))

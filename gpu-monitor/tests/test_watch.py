@@ -1,0 +1,275 @@
+"""The gRPC contract, over a real server, with a reader the test holds in its hand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
+from gpu_monitor.engine import Device, DriverUnavailable, Process
+from gpu_monitor.plan import Plan, PlannedMemory
+from gpu_monitor.sampler import Sampler
+from gpu_monitor.servicer import NAME, GpuMonitorServicer
+from gpu_monitor.settings import GpuSettings
+from service_kit.channel import answer, read
+from service_kit.engine import EngineInfo
+from service_kit.engine_worker import EngineWorker
+from service_kit.errors import InvalidRequest, PeerFailed
+from service_kit.testing import serving
+
+HIGH, NONE = gpu_pb2.PRESSURE_LEVEL_HIGH, gpu_pb2.PRESSURE_LEVEL_NONE
+
+
+class HeldReader:
+    """Reads whatever it holds; `answers` is cleared to make it hang."""
+
+    info = EngineInfo("held", "none", "0")
+
+    def __init__(self) -> None:
+        self.used = 10
+        self.failure = ""
+        self.reads = 0
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def read(self) -> tuple[Device, ...]:
+        self.reads += 1
+        self.answers.wait()
+        if self.failure:
+            raise DriverUnavailable(self.failure)
+        processes = (Process(7, "python3", "stt-service", 5), Process(8))
+        return (Device(0, "GPU-0", "GPU", 100, self.used, utilisation=0.0, processes=processes),)
+
+    def close(self) -> None:
+        self.answers.set()
+
+
+class Monitor:
+    """A served monitor, and what a test may do to it."""
+
+    def __init__(self, reader: HeldReader, sampler: Sampler, stub: gpu_pb2_grpc.GpuMonitorServiceAsyncStub) -> None:
+        self.reader = reader
+        self.sampler = sampler
+        self.stub = stub
+        self.is_open = True
+
+    @asynccontextmanager
+    async def watch(self, interval_ms: int | None = 100) -> AsyncGenerator[Watcher]:
+        call = self.stub.Watch(gpu_pb2.WatchRequest(interval_ms=interval_ms))
+        try:
+            yield Watcher(call)
+        finally:
+            call.cancel()
+
+
+class Watcher:
+    """One open watch."""
+
+    def __init__(self, call) -> None:
+        self._call = call
+
+    async def next(self) -> gpu_pb2.WatchResponse:
+        message = await read(self._call, "gpu", within_s=2)
+        assert message is not None
+        return message
+
+    async def report(self) -> gpu_pb2.GpuReport:
+        while (event := await self.next()).WhichOneof("event") != "report":
+            pass
+        return event.report
+
+    async def drain(self) -> None:
+        """Read until the call ends, however that may be."""
+        while await self.next():
+            pass
+
+    async def pressure(self) -> gpu_pb2.PressureChanged:
+        while (event := await self.next()).WhichOneof("event") != "pressure_changed":
+            pass
+        return event.pressure_changed
+
+
+@asynccontextmanager
+async def monitoring(reader: HeldReader, plan: Plan | None = None, **settings: object) -> AsyncGenerator[Monitor]:
+    chosen = GpuSettings.model_validate({"interval_ms": 100, "retry_interval_s": 0.05, **settings})
+    worker = EngineWorker("gpu-reader", 2)
+    sampler = Sampler(reader, worker, chosen)
+    await sampler.sample()
+    monitor: Monitor
+    servicer = GpuMonitorServicer(sampler, plan or Plan(), chosen.interval_ms, lambda: monitor.is_open)
+    try:
+        async with (
+            serving(
+                NAME, lambda server: gpu_pb2_grpc.add_GpuMonitorServiceServicer_to_server(servicer, server)
+            ) as channel,
+            asyncio.TaskGroup() as tasks,
+        ):
+            monitor = Monitor(reader, sampler, gpu_pb2_grpc.GpuMonitorServiceStub(channel))
+            sampling = tasks.create_task(sampler.run())
+            yield monitor
+            sampling.cancel()
+    finally:
+        reader.close()
+        worker.close()
+
+
+@pytest.fixture
+async def monitor() -> AsyncGenerator[Monitor]:
+    async with monitoring(HeldReader()) as monitor:
+        yield monitor
+
+
+async def test_a_report_comes_at_once_with_all_that_is_known(monitor: Monitor):
+    async with monitor.watch(60_000) as watcher:
+        report = await watcher.report()
+    (device,) = report.devices
+    assert report.availability == gpu_pb2.GPU_AVAILABILITY_PRESENT
+    assert (device.memory_total_bytes, device.memory_used_bytes) == (100, 10)
+    assert device.HasField("utilisation")
+    assert not device.HasField("power_watts")
+    assert not device.HasField("memory_budget_bytes")
+    assert [(process.service, process.HasField("memory_used_bytes")) for process in device.processes] == [
+        ("stt-service", True),
+        ("", False),
+    ]
+
+
+async def test_reports_follow_at_the_interval_and_are_fresh(monitor: Monitor):
+    async with monitor.watch() as watcher:
+        first = await watcher.report()
+        monitor.reader.used = 20
+        reports = [await watcher.report() for _ in range(3)]
+    assert reports[-1].devices[0].memory_used_bytes == 20
+    assert reports[-1].read_at_unix_ms > first.read_at_unix_ms
+
+
+async def test_a_client_that_names_no_interval_gets_the_services_own(monitor: Monitor):
+    loop = asyncio.get_running_loop()
+    async with monitor.watch(None) as watcher:
+        await watcher.report()
+        started_s = loop.time()
+        await watcher.report()
+    assert 0.05 < loop.time() - started_s < 1
+
+
+async def test_many_watchers_cost_one_reading(monitor: Monitor):
+    async with monitor.watch() as one, monitor.watch() as two, monitor.watch() as three:
+        for watcher in (one, two, three):
+            await watcher.report()
+        before = monitor.reader.reads
+        for _ in range(3):
+            await asyncio.gather(one.report(), two.report(), three.report())
+        assert monitor.reader.reads - before <= 5
+
+
+@pytest.mark.parametrize("interval_ms", [0, 99, 60_001])
+async def test_an_interval_out_of_range_is_refused(monitor: Monitor, interval_ms: int):
+    async with monitor.watch(interval_ms) as watcher:
+        with pytest.raises(InvalidRequest) as refused:
+            await watcher.next()
+    assert refused.value.code == "gpu.bad_interval"
+
+
+async def test_pressure_is_told_between_reports(monitor: Monitor):
+    async with monitor.watch(60_000) as watcher:
+        await watcher.report()
+        monitor.reader.used = 93
+        began = (await watcher.next()).pressure_changed
+        monitor.reader.used = 50
+        ended = (await watcher.next()).pressure_changed
+    assert (began.device_index, began.level) == (0, HIGH)
+    assert began.used_share == pytest.approx(0.93)
+    assert ended.level == NONE
+
+
+async def test_who_joins_under_pressure_is_told_after_the_first_report(monitor: Monitor):
+    monitor.reader.used = 93
+    async with monitor.watch() as early:
+        await early.pressure()
+        async with monitor.watch() as late:
+            assert (await late.next()).WhichOneof("event") == "report"
+            assert (await late.next()).pressure_changed.level == HIGH
+
+
+async def test_the_budget_is_shown_and_counts():
+    reader = HeldReader()
+    reader.used = 48
+    async with monitoring(reader, memory_limit_gb=50 / 1024**3) as monitor, monitor.watch() as watcher:
+        assert (await watcher.report()).devices[0].memory_budget_bytes == 50
+        assert (await watcher.pressure()).used_share == pytest.approx(0.96)
+
+
+async def test_a_machine_without_gpus_says_so_until_one_comes():
+    reader = HeldReader()
+    reader.failure = "no driver"
+    async with monitoring(reader) as monitor, monitor.watch() as watcher:
+        report = await watcher.report()
+        assert (report.availability, report.unavailable_reason) == (gpu_pb2.GPU_AVAILABILITY_ABSENT, "no driver")
+        reader.failure = ""
+        while (report := await watcher.report()).availability != gpu_pb2.GPU_AVAILABILITY_PRESENT:
+            pass
+        assert report.unavailable_reason == ""
+
+
+async def test_a_driver_that_fails_later_is_lost_and_found(monitor: Monitor):
+    monitor.reader.used = 99
+    async with monitor.watch() as watcher:
+        assert (await watcher.pressure()).level == gpu_pb2.PRESSURE_LEVEL_CRITICAL
+        monitor.reader.failure = "fell off the bus"
+        assert (await watcher.pressure()).level == gpu_pb2.PRESSURE_LEVEL_UNSPECIFIED
+        report = await watcher.report()
+        assert (report.availability, len(report.devices)) == (gpu_pb2.GPU_AVAILABILITY_LOST, 0)
+        monitor.reader.used, monitor.reader.failure = 10, ""
+        assert (await watcher.pressure()).level == NONE
+        assert (await watcher.report()).availability == gpu_pb2.GPU_AVAILABILITY_PRESENT
+
+
+async def test_a_driver_that_hangs_is_told_and_not_asked_twice():
+    reader = HeldReader()
+    async with monitoring(reader, read_deadline_s=0.05) as monitor, monitor.watch() as watcher:
+        await watcher.report()
+        reader.answers.clear()
+        while (report := await watcher.report()).availability != gpu_pb2.GPU_AVAILABILITY_LOST:
+            pass
+        assert "has not answered" in report.unavailable_reason
+        asked = reader.reads
+        await watcher.report()
+        await watcher.report()
+        assert reader.reads == asked
+        reader.answers.set()
+        while (await watcher.report()).availability != gpu_pb2.GPU_AVAILABILITY_PRESENT:
+            pass
+
+
+async def test_a_driver_that_hangs_at_the_end_holds_nobody_up():
+    reader = HeldReader()
+    async with monitoring(reader, read_deadline_s=0.05) as monitor, monitor.watch() as watcher:
+        await watcher.report()
+        reader.answers.clear()
+        while (await watcher.report()).availability != gpu_pb2.GPU_AVAILABILITY_LOST:
+            pass
+
+
+async def test_watches_end_when_the_service_stops(monitor: Monitor):
+    async with monitor.watch() as watcher:
+        await watcher.report()
+        monitor.is_open = False
+        with pytest.raises(PeerFailed) as ended:
+            await watcher.drain()
+    assert ended.value.code == "gpu.stopping"
+
+
+async def test_the_plan_is_what_was_planned():
+    planned = PlannedMemory("stt-service", "m", weights_bytes=5, kv_cache_bytes=3, activations_bytes=2, context_bytes=1)
+    async with monitoring(HeldReader(), Plan((planned, planned))) as monitor:
+        plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 2)
+    assert plan.total_bytes == 22
+    assert (plan.services[1].service, plan.services[1].kv_cache_bytes) == ("stt-service", 3)
+
+
+async def test_the_plan_is_empty_when_nothing_was_planned(monitor: Monitor):
+    plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 2)
+    assert plan == gpu_pb2.GetPlanResponse()
