@@ -1,0 +1,83 @@
+"""`anchor.vad.v1`: protobuf to turn detection and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
+from grpc import aio
+from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.errors import InvalidRequest
+
+from vad_service.detection import DetectionConfig, TurnDetector
+from vad_service.events import Activity, Event, SpeechStarted, SpeechStopped, TurnEndPredicted
+from vad_service.turn_end import PartialTranscript
+
+SERVICE_NAME: str = vad_pb2.DESCRIPTOR.services_by_name["TurnDetectionService"].full_name
+
+Requests = AsyncIterator[vad_pb2.DetectRequest]
+Context = aio.ServicerContext[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
+
+
+class TurnDetectionServicer(vad_pb2_grpc.TurnDetectionServiceServicer):
+    """Turn detection over one microphone per call."""
+
+    def __init__(self, detector: TurnDetector) -> None:
+        self._detector = detector
+
+    async def Detect(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request_iterator: Requests, context: Context
+    ) -> None:
+        requests = aiter(request_iterator)
+        config = _config(await anext(requests, vad_pb2.DetectRequest()))
+
+        async def emit(event: Event) -> None:
+            await context.write(_response(event))
+
+        async with aclosing(_inputs(requests)) as inputs:
+            await self._detector.listen(config, inputs, emit)
+
+    def add_to(self, server: aio.Server) -> None:
+        """Register with a gRPC server."""
+        vad_pb2_grpc.add_TurnDetectionServiceServicer_to_server(self, server)
+
+
+def _config(request: vad_pb2.DetectRequest) -> DetectionConfig:
+    if request.WhichOneof("request") != "config":
+        raise InvalidRequest("vad.config_missing", "the first request must carry the config")
+    config = request.config
+    if config.sample_rate_hz != MICROPHONE.rate_hz:
+        raise InvalidRequest(
+            "vad.sample_rate", f"sample_rate_hz must be {MICROPHONE.rate_hz}, not {config.sample_rate_hz}"
+        )
+    return DetectionConfig(config.language, config.activity_interval_ms)
+
+
+async def _inputs(requests: Requests):
+    async for request in requests:
+        match request.WhichOneof("request"):
+            case "audio":
+                yield AudioChunk(request.audio.start_ms, request.audio.pcm)
+            case "partial_transcript":
+                yield PartialTranscript(request.partial_transcript.text, request.partial_transcript.end_ms)
+            case "config":
+                raise InvalidRequest("vad.config_repeated", "the config must come only once")
+            case _:
+                raise InvalidRequest("vad.empty_request", "a request must carry audio or a transcript")
+
+
+def _response(event: Event) -> vad_pb2.DetectResponse:
+    match event:
+        case SpeechStarted(at_ms, pre_roll_start_ms):
+            started = vad_pb2.SpeechStarted(at_ms=at_ms, pre_roll_start_ms=pre_roll_start_ms)
+            return vad_pb2.DetectResponse(speech_started=started)
+        case SpeechStopped(at_ms):
+            return vad_pb2.DetectResponse(speech_stopped=vad_pb2.SpeechStopped(at_ms=at_ms))
+        case TurnEndPredicted(at_ms, silence_ms, probability, predictor):
+            predicted = vad_pb2.TurnEndPredicted(
+                at_ms=at_ms, silence_ms=silence_ms, probability=probability, predictor=predictor
+            )
+            return vad_pb2.DetectResponse(turn_end_predicted=predicted)
+        case Activity(at_ms, probability):
+            return vad_pb2.DetectResponse(activity=vad_pb2.Activity(at_ms=at_ms, probability=probability))

@@ -1,0 +1,51 @@
+"""The whole service, through its doors."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
+from service_kit.channel import open_channel, read, write
+from service_kit.errors import EngineFailed, InvalidRequest
+from vad_service.app import build
+
+DOORS = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
+
+
+async def test_it_loads_serves_describes_itself_and_stops(settings, utterance):
+    stop = asyncio.Event()
+    service = build(settings.model_copy(update=DOORS))
+    running = asyncio.create_task(service.run(stop))
+    async with asyncio.timeout(10):
+        while not service.health.ready:
+            await asyncio.sleep(0.01)
+    channel = open_channel(f"127.0.0.1:{service.grpc_port}")
+    call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect()
+    await write(call, vad_pb2.DetectRequest(config=vad_pb2.DetectionConfig(sample_rate_hz=16_000)), "vad")
+    request = vad_pb2.DetectRequest()
+    request.audio.pcm = utterance
+    await write(call, request, "vad")
+    assert (await read(call, "vad", 5)).speech_started.at_ms > 900
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as http:
+        info = (await http.get("/info")).json()
+        assert info["engine"]["name"] == "silero"
+        assert info["turn_end_predictor"] == "pause"
+        assert "anchor_vad_microphones_open 1.0" in (await http.get("/metrics")).text
+    call.cancel()
+    await channel.close()
+    stop.set()
+    await running
+
+
+async def test_it_does_not_start_without_its_model(settings, tmp_path):
+    service = build(settings.model_copy(update={**DOORS, "models_dir": tmp_path}))
+    with pytest.raises(EngineFailed, match=r"silero_vad\.onnx"):
+        await service.run(asyncio.Event())
+
+
+@pytest.mark.parametrize("slot", ["engine", "turn_end_predictor"])
+def test_an_unknown_engine_is_refused_by_name(settings, slot: str):
+    with pytest.raises(InvalidRequest, match="nonesuch"):
+        build(settings.model_copy(update={slot: "nonesuch"}))
