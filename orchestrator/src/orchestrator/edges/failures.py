@@ -1,0 +1,55 @@
+"""How HTTP clients are told that something went wrong: `{"error": {"code", "message", "retryable"}}`, always."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from service_kit.errors import AnchorError, Denied, InvalidRequest
+from service_kit.metrics import ERRORS
+from starlette.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
+
+
+def failure_response(error: AnchorError) -> JSONResponse:
+    """The answer that says `error`."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Denied) and error.http_status == Denied.http_status:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retryable:
+        headers["Retry-After"] = "1"
+    return _failure(error.http_status, error.code, error.message, error.retryable, headers)
+
+
+def _failure(status: int, code: str, message: str, retryable: bool, headers: dict[str, str]) -> JSONResponse:
+    body = {"error": {"code": code, "message": message, "retryable": retryable}}
+    return JSONResponse(body, status, headers)
+
+
+def add_failure_handlers(app: FastAPI) -> None:
+    """Make every failure of `app`'s routes answer alike."""
+
+    @app.exception_handler(AnchorError)
+    async def say_anchor_error(request: Request, error: AnchorError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        ERRORS.labels(error.code).inc()
+        log.warning("request failed", extra={"path": request.url.path, "code": error.code, "reason": error.message})
+        return failure_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def say_invalid(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:])
+        return failure_response(InvalidRequest("session.bad_message", f"{field}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def say_http_error(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+        headers = dict(error.headers or {})
+        return _failure(error.status_code, f"http.{error.status_code}", str(error.detail), False, headers)
+
+    @app.exception_handler(Exception)
+    async def say_bug(_: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
+        # The server logs it, for the error is raised again once this has been answered.
+        return _failure(500, "internal", "internal error", False, {})

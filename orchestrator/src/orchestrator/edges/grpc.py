@@ -1,0 +1,69 @@
+"""`anchor.session.v1.SessionService`: the streaming door for programs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from anchor.session.v1 import session_pb2, session_pb2_grpc
+from grpc import aio
+from pydantic import SecretStr
+from service_kit.errors import Denied
+
+from orchestrator.conversation.messages import AnchorAudio, ClientMessage, ServerMessage
+from orchestrator.edges import codec
+from orchestrator.edges.access import bears
+from orchestrator.edges.converse import converse
+from orchestrator.edges.limits import EdgeLimits
+from orchestrator.edges.ports import Sessions
+
+NAME = "anchor.session.v1.SessionService"
+
+Context = aio.ServicerContext[session_pb2.ConverseRequest, session_pb2.ConverseResponse]
+
+
+class GrpcWire:
+    """One call, speaking messages."""
+
+    def __init__(self, context: Context, text_chars: int) -> None:
+        self._context = context
+        self._text_chars = text_chars
+        # A call takes one write at a time.
+        self._writing = asyncio.Lock()
+
+    async def receive(self) -> ClientMessage | None:
+        request = await self._context.read()
+        if request is aio.EOF:
+            return None
+        return codec.client_from_proto(request.message, self._text_chars)
+
+    async def send(self, message: ServerMessage) -> None:
+        async with self._writing:
+            await self._context.write(session_pb2.ConverseResponse(message=codec.server_to_proto(message)))
+
+    async def send_audio(self, pcm: bytes) -> None:
+        await self.send(AnchorAudio(pcm))
+
+
+class SessionServicer(session_pb2_grpc.SessionServiceServicer):
+    """Serves streaming clients; with a secret, those that send it as `authorization: Bearer …`."""
+
+    def __init__(self, sessions: Sessions, limits: EdgeLimits, secret: SecretStr | None = None) -> None:
+        self._sessions = sessions
+        self._limits = limits
+        self._secret = secret
+
+    async def Converse(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request_iterator: AsyncIterator[session_pb2.ConverseRequest], context: Context
+    ) -> None:
+        """One session; the client's cancelling cancels this, and the session with it."""
+        metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
+        if not bears(self._secret, str(metadata.get("authorization", ""))):
+            raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
+        await converse(self._sessions, GrpcWire(context, self._limits.text_chars), self._limits)
+
+
+def add_to(server: aio.Server, servicer: SessionServicer) -> None:
+    """Offer `servicer` on `server`."""
+    session_pb2_grpc.add_SessionServiceServicer_to_server(servicer, server)

@@ -1,0 +1,35 @@
+"""What one client may ask of a door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """Bounds of the doors; sizes in bytes, times in seconds."""
+
+    # How long a streaming client may take to say `session_start`.
+    first_message_s: float = 10.0
+    # A streaming client is put out after this many messages that could not be accepted.
+    bad_messages: int = 20
+    # Largest run of microphone audio in one message: 0.7 s at 48 kHz.
+    audio_message_bytes: int = 65_536
+    # Longest text in any field of a message, in characters.
+    text_chars: int = 8_000
+    # How long the last words to a client may take before it is left.
+    goodbye_s: float = 2.0
+    # Largest recording, as sent.
+    upload_bytes: int = 16 * 1024 * 1024
+    # Longest recording, as heard.
+    upload_audio_s: float = 60.0
+    # Recordings held at the same time, over all clients; more are refused.
+    uploads: int = 8
+    # How long a recording may pause while it is being sent.
+    upload_idle_s: float = 30.0
+    # How long decoding may take. Its processor time is limited to the same.
+    decode_s: float = 10.0
+    # Longest spoken answer to a recording; a longer one is cut off.
+    answer_audio_s: float = 300.0
+    # How long an answer to a recording may take in all.
+    answer_s: float = 120.0
