@@ -108,6 +108,18 @@ async def test_a_gpu_that_is_lost_and_found_is_followed(machine: Machine):
         await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
 
 
+async def test_a_driver_that_hangs_stops_nobody_but_itself(machine: Machine):
+    machine.has(gpu())
+    async with process({**machine.environment, "GPU_READ_DEADLINE_S": "0.1"}) as running:
+        await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
+        machine.has(gpu(), "hang nvmlDeviceGetMemoryInfo 700")
+        report = await running.until(gpu_pb2.GPU_AVAILABILITY_LOST)
+        assert "has not answered for 0.1 s" in report.unavailable_reason
+        assert (await running.get("/ready")).status_code == 200
+        machine.has(gpu())
+        await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
+
+
 async def test_without_a_driver_the_service_is_ready_and_says_why_it_sees_nothing(tmp_path: Path):
     # Hides an installed driver, too: the loader stops at the first file of that name.
     (tmp_path / "libnvidia-ml.so.1").write_bytes(b"")
