@@ -1,0 +1,83 @@
+"""stt-service, as the conversation's `SpeechToText`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from anchor.audio.v1 import audio_pb2
+from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
+from grpc import aio
+from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.channel import read, write
+from service_kit.context import to_metadata
+
+from orchestrator.clients.calls import require_ready
+from orchestrator.conversation.ports import FinalHeard, PartialHeard, Transcript
+
+_PEER = "stt"
+_SERVICE = "anchor.stt.v1.SpeechToTextService"
+
+Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
+
+
+def _final(final: stt_pb2.FinalTranscript) -> FinalHeard:
+    return FinalHeard(
+        segment_id=final.segment_id,
+        revision=final.revision,
+        text=final.text,
+        end_ms=final.end_ms,
+        language=final.language,
+        alternatives=tuple(final.alternatives),
+        confidence=final.confidence if final.HasField("confidence") else None,
+    )
+
+
+class SttStream:
+    """One `Transcribe` call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def hear(self, chunk: AudioChunk) -> None:
+        audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
+        await write(self._call, stt_pb2.TranscribeRequest(audio=audio), _PEER)
+
+    async def flush(self, segment_id: int) -> None:
+        await write(self._call, stt_pb2.TranscribeRequest(flush=stt_pb2.Flush(segment_id=segment_id)), _PEER)
+
+    async def commit(self, segment_id: int) -> None:
+        await write(self._call, stt_pb2.TranscribeRequest(commit=stt_pb2.Commit(segment_id=segment_id)), _PEER)
+
+    async def transcripts(self) -> AsyncIterator[Transcript]:
+        while (response := await read(self._call, _PEER)) is not None:
+            match response.WhichOneof("event"):
+                case "partial_transcript":
+                    partial = response.partial_transcript
+                    yield PartialHeard(partial.segment_id, partial.text, partial.end_ms)
+                case "final_transcript":
+                    yield _final(response.final_transcript)
+                case _:
+                    continue
+
+
+class SttClient:
+    """Opens `Transcribe` calls on one channel."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self._channel = channel
+        self._stub = stt_pb2_grpc.SpeechToTextServiceStub(channel)
+
+    @asynccontextmanager
+    async def open(self, language: str) -> AsyncGenerator[SttStream]:
+        """Transcribe one microphone. Raises `PeerFailed` or `NotReady` when nobody is there."""
+        await require_ready(self._channel, _SERVICE, _PEER)
+        call: Call = self._stub.Transcribe(metadata=to_metadata())
+        try:
+            config = stt_pb2.TranscriptionConfig(
+                language=language, sample_rate_hz=MICROPHONE.rate_hz, partial_transcripts=True
+            )
+            await write(call, stt_pb2.TranscribeRequest(config=config), _PEER)
+            yield SttStream(call)
+        finally:
+            call.cancel()

@@ -1,0 +1,69 @@
+"""tts-service, as the conversation's `TextToSpeech`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
+from grpc import aio
+from service_kit.channel import answer, read, write
+from service_kit.context import to_metadata
+
+from orchestrator.conversation.ports import Mark, Spoken, Style
+
+_PEER = "tts"
+_LIST_DEADLINE_S = 2.0
+
+Call = aio.StreamStreamCall[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
+
+
+class TtsStream:
+    """One `Synthesize` call: one reply."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def say(self, text: str) -> None:
+        await write(self._call, tts_pb2.SynthesizeRequest(text=tts_pb2.TextDelta(text=text)), _PEER)
+
+    async def finish(self) -> None:
+        await write(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
+
+    async def speech(self) -> AsyncIterator[Spoken | Mark]:
+        while (response := await read(self._call, _PEER)) is not None:
+            match response.WhichOneof("event"):
+                case "audio":
+                    yield Spoken(response.audio.offset_ms, response.audio.pcm)
+                case "speech_mark":
+                    mark = response.speech_mark
+                    yield Mark(mark.text_start, mark.text_end, mark.offset_ms)
+                case _:
+                    continue
+
+
+def _style(style: Style) -> tts_pb2.SpeechStyle:
+    return tts_pb2.SpeechStyle(pace=style.pace, warmth=style.warmth, humour=style.humour, energy=style.energy)
+
+
+class TtsClient:
+    """Opens `Synthesize` calls on one channel, and knows the voices."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self._stub = tts_pb2_grpc.TextToSpeechServiceStub(channel)
+
+    @asynccontextmanager
+    async def open(self, voice: str, language: str, style: Style) -> AsyncGenerator[TtsStream]:
+        """Begin a reply; leaving the context stops it. Raises `PeerFailed` when nobody is there."""
+        call: Call = self._stub.Synthesize(metadata=to_metadata())
+        try:
+            config = tts_pb2.SynthesisConfig(voice=voice, language=language, style=_style(style))
+            await write(call, tts_pb2.SynthesizeRequest(config=config), _PEER)
+            yield TtsStream(call)
+        finally:
+            call.cancel()
+
+    async def voices(self) -> tuple[str, ...]:
+        """Ids of all voices."""
+        listed = await answer(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_DEADLINE_S)
+        return tuple(voice.id for voice in listed.voices)

@@ -1,0 +1,71 @@
+"""vad-service, as the conversation's `VoiceActivity`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from anchor.audio.v1 import audio_pb2
+from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
+from grpc import aio
+from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.channel import read, write
+from service_kit.context import to_metadata
+
+from orchestrator.clients.calls import require_ready
+from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+
+_PEER = "vad"
+_SERVICE = "anchor.vad.v1.TurnDetectionService"
+
+Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
+
+
+class VadStream:
+    """One `Detect` call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def hear(self, chunk: AudioChunk) -> None:
+        audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
+        await write(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
+
+    async def read_along(self, text: str, end_ms: int) -> None:
+        partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms)
+        await write(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
+
+    async def events(self) -> AsyncIterator[VoiceEvent]:
+        while (response := await read(self._call, _PEER)) is not None:
+            match response.WhichOneof("event"):
+                case "speech_started":
+                    started = response.speech_started
+                    yield VoiceStarted(started.at_ms, started.pre_roll_start_ms)
+                case "speech_stopped":
+                    yield VoiceStopped(response.speech_stopped.at_ms)
+                case "turn_end_predicted":
+                    judged = response.turn_end_predicted
+                    yield TurnEndJudged(judged.at_ms, judged.probability, judged.predictor)
+                case _:
+                    # Activity was not asked for; an event of a newer service is none of ours.
+                    continue
+
+
+class VadClient:
+    """Opens `Detect` calls on one channel."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self._channel = channel
+        self._stub = vad_pb2_grpc.TurnDetectionServiceStub(channel)
+
+    @asynccontextmanager
+    async def open(self, language: str) -> AsyncGenerator[VadStream]:
+        """Detect on one microphone. Raises `PeerFailed` or `NotReady` when nobody is there."""
+        await require_ready(self._channel, _SERVICE, _PEER)
+        call: Call = self._stub.Detect(metadata=to_metadata())
+        try:
+            config = vad_pb2.DetectionConfig(sample_rate_hz=MICROPHONE.rate_hz, language=language)
+            await write(call, vad_pb2.DetectRequest(config=config), _PEER)
+            yield VadStream(call)
+        finally:
+            call.cancel()

@@ -1,0 +1,36 @@
+"""A conversation: what outlives a connection."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from orchestrator.conversation.history import History
+from orchestrator.conversation.ports import Message, Style
+
+
+@dataclass(slots=True)
+class Preferences:
+    """What the user chose. `voice` is empty for the persona's or the language's own."""
+
+    language: str
+    voice: str
+    persona: str
+    style: Style = field(default_factory=Style)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One conversation, named by its ticket; at most one session has it open."""
+
+    ticket: str
+    preferences: Preferences
+    history: History = field(default_factory=History)
+    created_unix_s: float = field(default_factory=time.time)
+    last_used_s: float = field(default_factory=time.monotonic)
+    open: bool = False
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was said and heard, oldest first."""
+        return self.history.messages

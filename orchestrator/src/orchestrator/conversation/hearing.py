@@ -1,0 +1,267 @@
+"""Hearing: from the microphone to voice activity and speech-to-text, and their events to the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+
+from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
+from service_kit.tasks import run_together
+
+from orchestrator.conversation.energy_gate import EnergyGate
+from orchestrator.conversation.events import PeerBack, PeerLost, TranscriptOverdue
+from orchestrator.conversation.inbox import Inbox
+from orchestrator.conversation.messages import EndTurn
+from orchestrator.conversation.microphone import CHUNK_MS, Microphone
+from orchestrator.conversation.ports import (
+    PartialHeard,
+    SpeechToText,
+    SpeechToTextStream,
+    VoiceActivity,
+    VoiceActivityStream,
+    VoiceEvent,
+    VoiceStarted,
+    VoiceStopped,
+)
+from orchestrator.conversation.segment_log import SegmentLog
+
+# How far back speech can be found to have begun: pre-roll, the detector's hysteresis, and time for the event to come.
+_RECENT_CHUNKS = 2_000 // CHUNK_MS
+# Audio that waits for the voice detector; the oldest is dropped beyond.
+_VOICE_CHUNKS = 100
+# A microphone that stops in mid-speech (a muted tab, a lost track) is heard as silence after this long.
+_STALL_S = 0.6
+_STALL_SILENCE = bytes(MICROPHONE.bytes_for(1_000))
+_RETRY_S = 1.0
+_TRANSCRIPT_DEADLINE_S = 6.0
+
+
+class _LanguageChanged(Exception):
+    """The user speaks another language from here on."""
+
+
+class Hearing:
+    """One session's ears. With `manual`, the client's word marks the turns and nothing is detected."""
+
+    def __init__(
+        self,
+        *,
+        voice_activity: VoiceActivity,
+        speech_to_text: SpeechToText,
+        microphone: Microphone,
+        language: str,
+        manual: bool,
+        inbox: Inbox,
+    ) -> None:
+        self._voice_activity = voice_activity
+        self._speech_to_text = speech_to_text
+        self._microphone = microphone
+        self._language = language
+        self._manual = manual
+        self._inbox = inbox
+        self._recent: deque[AudioChunk] = deque(maxlen=_RECENT_CHUNKS)
+        self._voice_chunks: asyncio.Queue[AudioChunk] = asyncio.Queue(_VOICE_CHUNKS)
+        self._read_along: tuple[str, int] | None = None
+        self._log = SegmentLog()
+        self._listening = False
+        self._heard_until_ms = 0
+        self._voiced = False
+        self._position_ms = 0
+        self._lost: set[str] = set()
+        self._energy_gate = EnergyGate()
+        self._language_changed = asyncio.Event()
+        self._turn_settled = asyncio.Event()
+        self._overdue: asyncio.TimerHandle | None = None
+
+    # What the session does ------------------------------------------------------------------------------------------
+
+    def listen(self, from_ms: int) -> None:
+        """Send audio to speech-to-text: what is still at hand since `from_ms`, and all that follows."""
+        self._listening = True
+        for chunk in self._recent:
+            if chunk.end_ms > from_ms:
+                self._send_to_words(chunk)
+
+    def flush(self, segment_id: int) -> None:
+        """Ask for the transcript and stop sending audio."""
+        self._listening = False
+        self._log.flush(segment_id)
+        self._expect_transcript(segment_id)
+
+    def commit(self, segment_id: int) -> None:
+        """Close the segment."""
+        self._expect_nothing()
+        self._log.commit(segment_id)
+
+    def set_language(self, language: str) -> None:
+        """From here on, the user speaks this language."""
+        if language != self._language:
+            self._language = language
+            self._language_changed.set()
+
+    def settle_turn(self) -> None:
+        """The end of a turn that the client declared has been dealt with; audio after it may come."""
+        self._turn_settled.set()
+
+    async def run(self) -> None:
+        """Hear until cancelled. Lost peers are reported and waited for, not raised."""
+        if self._manual:
+            await run_together(self._pump(), self._watch_words())
+        else:
+            await run_together(self._pump(), self._watch_voice(), self._watch_words())
+
+    # From the microphone --------------------------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_STALL_S):
+                    item = await self._microphone.next()
+            except TimeoutError:
+                if self._voiced and not self._manual:
+                    self._microphone.hear(_STALL_SILENCE)
+                continue
+            if isinstance(item, EndTurn):
+                await self._end_turn()
+                continue
+            self._position_ms = item.end_ms
+            self._recent.append(item)
+            if self._manual:
+                await self._begin_turn(item)
+            elif self._voice_chunks.full():
+                self._voice_chunks.get_nowait()
+            if not self._manual:
+                self._voice_chunks.put_nowait(item)
+            if self._listening:
+                self._send_to_words(item)
+
+    async def _begin_turn(self, chunk: AudioChunk) -> None:
+        if not self._voiced:
+            self._voiced = True
+            self._listening = True
+            await self._inbox.tell(VoiceStarted(chunk.start_ms, chunk.start_ms))
+
+    async def _end_turn(self) -> None:
+        if self._manual:
+            self._voiced = False
+        self._turn_settled.clear()
+        await self._inbox.tell(EndTurn())
+        # The next turn's audio must not run ahead of this turn's flush.
+        await self._turn_settled.wait()
+
+    def _send_to_words(self, chunk: AudioChunk) -> None:
+        if chunk.end_ms > self._heard_until_ms:
+            self._heard_until_ms = chunk.end_ms
+            self._log.hear(chunk)
+
+    # Voice activity -------------------------------------------------------------------------------------------------
+
+    async def _watch_voice(self) -> None:
+        while True:
+            try:
+                async with self._voice_activity.open(self._language) as stream:
+                    await self._found("vad")
+                    await run_together(self._write_voice(stream), self._read_voice(stream))
+            except AnchorError as error:
+                await self._miss("vad", error)
+            await self._hear_by_energy(_RETRY_S)
+
+    async def _write_voice(self, stream: VoiceActivityStream) -> None:
+        while True:
+            await stream.hear(await self._voice_chunks.get())
+            if self._read_along:
+                (text, end_ms), self._read_along = self._read_along, None
+                await stream.read_along(text, end_ms)
+
+    async def _read_voice(self, stream: VoiceActivityStream) -> None:
+        async for event in stream.events():
+            await self._tell_voice(event)
+        raise PeerFailed("vad.ended", "turn detection ended by itself")
+
+    async def _hear_by_energy(self, for_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + for_s
+        while (left_s := until_s - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    chunk = await self._voice_chunks.get()
+            except TimeoutError:
+                return
+            for event in self._energy_gate.hear(chunk):
+                await self._tell_voice(event)
+
+    async def _tell_voice(self, event: VoiceEvent) -> None:
+        if isinstance(event, VoiceStarted):
+            self._voiced = True
+        elif isinstance(event, VoiceStopped):
+            self._voiced = False
+        await self._inbox.tell(event)
+
+    # Words ----------------------------------------------------------------------------------------------------------
+
+    async def _watch_words(self) -> None:
+        while True:
+            wait_s: float | None = _RETRY_S
+            try:
+                async with self._speech_to_text.open(self._language) as stream:
+                    await self._found("stt")
+                    await run_together(
+                        self._log.write_to(stream), self._read_words(stream), self._until_language_changes()
+                    )
+            except _LanguageChanged:
+                continue
+            except AnchorError as error:
+                await self._miss("stt", error)
+                if isinstance(error, InvalidRequest):
+                    # Asking again for the same thing is no use.
+                    wait_s = None
+            await self._pause_or_language(wait_s)
+
+    async def _read_words(self, stream: SpeechToTextStream) -> None:
+        async for transcript in stream.transcripts():
+            event = replace(transcript, segment_id=transcript.segment_id + self._log.offset)
+            if isinstance(event, PartialHeard):
+                self._read_along = (event.text, event.end_ms)
+            else:
+                self._expect_nothing()
+            await self._inbox.tell(event)
+        raise PeerFailed("stt.ended", "speech to text ended by itself")
+
+    async def _until_language_changes(self) -> None:
+        await self._language_changed.wait()
+        self._language_changed.clear()
+        raise _LanguageChanged
+
+    async def _pause_or_language(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._until_language_changes()
+        except (TimeoutError, _LanguageChanged):
+            return
+
+    def _expect_transcript(self, segment_id: int) -> None:
+        self._expect_nothing()
+        loop = asyncio.get_running_loop()
+        self._overdue = loop.call_later(_TRANSCRIPT_DEADLINE_S, self._inbox.tell_now, TranscriptOverdue(segment_id))
+
+    def _expect_nothing(self) -> None:
+        if self._overdue:
+            self._overdue.cancel()
+            self._overdue = None
+
+    # Peers that come and go -----------------------------------------------------------------------------------------
+
+    async def _miss(self, peer: str, error: AnchorError) -> None:
+        if peer == "vad" and self._voiced:
+            # Whoever detects from here on begins in silence; speech that goes on is found again at once.
+            await self._tell_voice(VoiceStopped(self._position_ms))
+        if peer not in self._lost:
+            self._lost.add(peer)
+            await self._inbox.tell(PeerLost(peer, error))
+
+    async def _found(self, peer: str) -> None:
+        if peer in self._lost:
+            self._lost.discard(peer)
+            await self._inbox.tell(PeerBack(peer))

@@ -1,0 +1,73 @@
+"""Everything a session works with, and what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from service_kit.errors import InvalidRequest
+
+from orchestrator.conversation.messages import SetLanguage, SetPersona, SetStyle, SetVoice, SystemStatus
+from orchestrator.conversation.ports import LanguageModel, Persona, SpeechToText, TextToSpeech, VoiceActivity
+
+# The languages of the conversation: what Voxtral hears.
+LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
+
+
+def _no_voices() -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The other services and the personas, shared by all sessions."""
+
+    voice_activity: VoiceActivity
+    speech_to_text: SpeechToText
+    language_model: LanguageModel
+    text_to_speech: TextToSpeech
+    personas: Mapping[str, Persona]
+    # Asked when a client wants `system_status`.
+    system_status: Callable[[], Awaitable[SystemStatus]]
+    # Ids of the voices there are; empty while they are not known, and then the voice service has the last word.
+    voices: Callable[[], tuple[str, ...]] = field(default=_no_voices)
+
+    def check(self, choice: SetLanguage | SetVoice | SetPersona | SetStyle) -> None:
+        """Raise `InvalidRequest` for a choice that there is not."""
+        match choice:
+            case SetLanguage():
+                self.check_language(choice.language)
+            case SetVoice():
+                self.check_voice(choice.voice)
+            case SetPersona():
+                self.check_persona(choice.persona)
+            case SetStyle():
+                _check_style(choice)
+
+    def check_language(self, language: str) -> None:
+        """Raise `InvalidRequest` for a language that is not spoken here."""
+        if language not in LANGUAGES:
+            raise InvalidRequest(
+                "session.unknown_language", f"no language {language[:16]!r}; there are {', '.join(LANGUAGES)}"
+            )
+
+    def check_voice(self, voice: str) -> None:
+        """Raise `InvalidRequest` for a voice that there is not; the empty voice is the language's own."""
+        voices = self.voices()
+        if voice and voices and voice not in voices:
+            raise InvalidRequest("session.unknown_voice", f"no voice {voice[:64]!r}; there are {', '.join(voices)}")
+
+    def check_persona(self, persona: str) -> None:
+        """Raise `InvalidRequest` for a persona that there is not."""
+        if persona not in self.personas:
+            known = ", ".join(sorted(self.personas))
+            raise InvalidRequest("session.unknown_persona", f"no persona {persona[:64]!r}; there are {known}")
+
+
+def _check_style(style: SetStyle) -> None:
+    if style.pace is not None and not 0.5 <= style.pace <= 2:
+        raise InvalidRequest("session.bad_style", "pace must be from 0.5 to 2")
+    for name in ("warmth", "humour", "energy"):
+        value: float | None = getattr(style, name)
+        if value is not None and not 0 <= value <= 1:
+            raise InvalidRequest("session.bad_style", f"{name} must be from 0 to 1")

@@ -1,0 +1,268 @@
+"""A session: one client, one conversation, one task that changes state.
+
+The client's messages, the ears' events, timers and replies all come in through one inbox. `_converse` takes them out
+one by one, asks the pure `TurnTaking` what to do, and does it; so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from service_kit.audio import MICROPHONE, SPEECH
+from service_kit.context import SESSION_ID
+from service_kit.errors import AnchorError, InvalidRequest
+from service_kit.tasks import run_together
+
+from orchestrator.conversation import events as do
+from orchestrator.conversation.clock import AudioClock
+from orchestrator.conversation.conversation import Conversation
+from orchestrator.conversation.events import Action, Event, PeerBack, PeerLost, ReplyDone, ReplyFailed, Woken
+from orchestrator.conversation.hearing import Hearing
+from orchestrator.conversation.inbox import Inbox
+from orchestrator.conversation.messages import (
+    Command,
+    EndTurn,
+    Error,
+    FinalTranscript,
+    PartialTranscript,
+    PlaybackProgress,
+    RequestStatus,
+    ServerMessage,
+    SessionEnded,
+    SessionStart,
+    SessionStarted,
+    SessionUpdated,
+    SetLanguage,
+    SetPersona,
+    SetStyle,
+    SetVoice,
+    SpeechStarted,
+    SpeechStopped,
+    TurnCommitted,
+    TurnDetection,
+    TurnEndPredicted,
+    TurnFailed,
+)
+from orchestrator.conversation.microphone import Microphone
+from orchestrator.conversation.outbox import Outbox
+from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.ports import Client, VoiceStarted, VoiceStopped
+from orchestrator.conversation.speaking import Speaking
+from orchestrator.conversation.turn_taking import TurnRules, TurnTaking
+from orchestrator.conversation.waterfall import Waterfall
+
+log = logging.getLogger(__name__)
+
+
+class _ClientGone(Exception):
+    """The client's side has ended."""
+
+
+class Session:
+    """One session. `run` is the whole of its life."""
+
+    def __init__(
+        self, *, peers: Peers, rules: TurnRules, conversation: Conversation, start: SessionStart, client: Client
+    ) -> None:
+        self.session_id = uuid.uuid4().hex[:12]
+        self._peers = peers
+        self._conversation = conversation
+        self._manual = start.turn_detection is TurnDetection.TURN_DETECTION_MANUAL
+        self._loop = asyncio.get_running_loop()
+        self._clock = AudioClock(self._loop.time)
+        self._microphone = Microphone(self._clock)
+        self._inbox = Inbox()
+        self._outbox = Outbox(client)
+        self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id())
+        self._waterfall = Waterfall(0)
+        self._hearing = Hearing(
+            voice_activity=peers.voice_activity,
+            speech_to_text=peers.speech_to_text,
+            microphone=self._microphone,
+            language=conversation.preferences.language,
+            manual=self._manual,
+            inbox=self._inbox,
+        )
+        self._speaking = Speaking(
+            peers=peers,
+            conversation=conversation,
+            outbox=self._outbox,
+            inbox=self._inbox,
+            reports_playback=start.reports_playback,
+        )
+
+    async def run(self, source: AsyncIterator[bytes | Command]) -> None:
+        """Converse until `source` ends. It yields microphone audio (PCM16 mono 16 kHz) and commands.
+
+        Raises the `AnchorError` that ended the session, if one did; the client has been told.
+        """
+        SESSION_ID.set(self.session_id)
+        self._outbox.send(self._started())
+        log.info("session started", extra={"language": self._conversation.preferences.language})
+        ending = SessionEnded("session.closed_by_client", "the client ended the session")
+        try:
+            await run_together(
+                self._outbox.run(),
+                self._speaking.run(),
+                self._hearing.run(),
+                self._converse(),
+                self._receive(source),
+            )
+        except _ClientGone:
+            pass
+        except AnchorError as error:
+            ending = SessionEnded(error.code, error.message)
+            raise
+        finally:
+            log.info("session ended", extra={"code": ending.code})
+            await self._outbox.close(ending)
+
+    def _started(self) -> SessionStarted:
+        preferences = self._conversation.preferences
+        return SessionStarted(
+            session_id=self.session_id,
+            ticket=self._conversation.ticket,
+            language=preferences.language,
+            voice=preferences.voice,
+            persona=preferences.persona,
+            microphone_sample_rate_hz=MICROPHONE.rate_hz,
+            anchor_sample_rate_hz=SPEECH.rate_hz,
+            resumed=bool(self._conversation.messages),
+        )
+
+    async def _receive(self, source: AsyncIterator[bytes | Command]) -> None:
+        async for item in source:
+            if isinstance(item, bytes):
+                if self._manual:
+                    await self._microphone.hear_waiting(item)
+                else:
+                    self._microphone.hear(item)
+            elif isinstance(item, EndTurn):
+                # Takes its place behind the audio sent before it.
+                await self._microphone.end_turn()
+            else:
+                await self._inbox.tell(item)
+        raise _ClientGone
+
+    async def _converse(self) -> None:
+        while True:
+            event = await self._inbox.next()
+            self._note(event)
+            for action in self._turn_taking.on(event):
+                await self._perform(action)
+            await self._follow_up(event)
+
+    # Events ---------------------------------------------------------------------------------------------------------
+
+    def _note(self, event: Event) -> None:
+        """What an event means before the policy speaks: what the client is told, and when the turn's clock starts."""
+        now_s = self._loop.time()
+        match event:
+            case VoiceStarted():
+                self._outbox.send(SpeechStarted(event.at_ms))
+            case VoiceStopped():
+                self._waterfall.speech_ended(event.at_ms, self._clock.loop_s(event.at_ms))
+                self._waterfall.reached("speech_stopped", now_s, again=True)
+                self._outbox.send(SpeechStopped(event.at_ms))
+            case EndTurn():
+                self._waterfall.speech_ended(self._clock.now_ms, now_s)
+            case PeerLost():
+                log.warning("peer lost", extra={"peer": event.peer, "code": event.error.code})
+                self._outbox.send(Error(event.error.code, event.error.message, event.error.retryable))
+            case PeerBack():
+                log.info("peer back", extra={"peer": event.peer})
+                self._outbox.send(Error(f"{event.peer}.back", f"{event.peer} works again", retryable=False))
+            case ReplyFailed():
+                self._outbox.send(TurnFailed(event.turn_id, event.error.code, event.error.message))
+            case _:
+                pass
+
+    async def _follow_up(self, event: Event) -> None:
+        """What an event brings about after the policy has spoken, or without its interest."""
+        match event:
+            case EndTurn():
+                self._hearing.settle_turn()
+            case PlaybackProgress():
+                self._speaking.report(event)
+            case ReplyDone() | ReplyFailed():
+                self._speaking.finish(event.turn_id)
+            case SetLanguage() | SetVoice() | SetPersona() | SetStyle():
+                self._prefer(event)
+            case RequestStatus():
+                self._outbox.send(await self._peers.system_status())
+            case _:
+                pass
+
+    def _prefer(self, event: SetLanguage | SetVoice | SetPersona | SetStyle) -> None:
+        preferences = self._conversation.preferences
+        try:
+            self._peers.check(event)
+        except InvalidRequest as error:
+            self._outbox.send(Error(error.code, error.message, error.retryable))
+            return
+        match event:
+            case SetLanguage():
+                preferences.language = event.language
+                self._hearing.set_language(event.language)
+            case SetVoice():
+                preferences.voice = event.voice
+            case SetPersona():
+                preferences.persona = event.persona
+            case SetStyle():
+                wanted = {name: getattr(event, name) for name in ("pace", "warmth", "humour", "energy")}
+                changed = {name: value for name, value in wanted.items() if value is not None}
+                preferences.style = replace(preferences.style, **changed)
+        self._outbox.send(SessionUpdated(preferences.language, preferences.voice, preferences.persona))
+
+    # Actions --------------------------------------------------------------------------------------------------------
+
+    async def _perform(self, action: Action) -> None:
+        match action:
+            case do.OpenTurn():
+                self._waterfall = Waterfall(action.turn_id)
+            case do.Listen():
+                self._hearing.listen(action.from_ms)
+            case do.Flush():
+                self._hearing.flush(action.segment_id)
+            case do.CommitSegment():
+                self._hearing.commit(action.segment_id)
+            case do.StartReply():
+                self._waterfall.reached("final_transcript", self._loop.time(), again=True)
+                await self._speaking.start(action, self._waterfall)
+            case do.SayPhrase():
+                await self._speaking.say(action, self._waterfall)
+            case do.DropReply():
+                await self._speaking.drop(action.turn_id)
+            case do.CommitTurn():
+                self._waterfall.reached("turn_committed", self._loop.time(), again=True)
+                self._conversation.history.add_user(action.turn_id, action.text)
+                self._outbox.send(TurnCommitted(action.turn_id, action.text))
+            case do.ReopenTurn():
+                self._conversation.history.withdraw(action.turn_id)
+            case do.ReleaseReply():
+                self._speaking.release(action.turn_id)
+            case do.PausePlayback():
+                self._speaking.pause(action.turn_id)
+            case do.ResumePlayback():
+                self._speaking.resume(action.turn_id)
+            case do.StopReply():
+                await self._speaking.stop(action.turn_id)
+            case do.WakeAt():
+                delay_s = (action.at_ms - self._clock.now_ms) / 1000
+                self._loop.call_later(max(0.0, delay_s), self._inbox.tell_now, Woken(action.at_ms))
+            case do.AnnouncePartial() | do.AnnounceFinal() | do.AnnounceWait():
+                self._outbox.send(_announcement(action))
+
+
+def _announcement(action: do.AnnouncePartial | do.AnnounceFinal | do.AnnounceWait) -> ServerMessage:
+    match action:
+        case do.AnnouncePartial():
+            return PartialTranscript(action.turn_id, action.text)
+        case do.AnnounceFinal():
+            return FinalTranscript(action.turn_id, action.revision, action.text, action.language, action.confidence)
+        case do.AnnounceWait():
+            return TurnEndPredicted(action.at_ms, action.probability, action.predictor, action.wait_ms)

@@ -1,0 +1,97 @@
+"""The sessions under way, the conversations they belong to, and who may come in."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from prometheus_client import Gauge
+from service_kit.errors import AtCapacity, InvalidRequest, NotFound
+
+from orchestrator.conversation.conversation import Conversation, Preferences
+from orchestrator.conversation.messages import SessionStart
+from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.ports import Client
+from orchestrator.conversation.session import Session
+from orchestrator.conversation.turn_taking import TurnRules
+
+SESSIONS_OPEN = Gauge("anchor_sessions_open", "Sessions under way.")
+
+
+class Sessions:
+    """The way in. Conversations are kept in memory, for `keep_s` after their last use, `max_conversations` at most."""
+
+    def __init__(
+        self,
+        *,
+        peers: Peers,
+        rules: TurnRules,
+        language: str,
+        persona: str,
+        capacity: int,
+        max_conversations: int = 10_000,
+        keep_s: float = 3600.0,
+    ) -> None:
+        peers.check_language(language)
+        peers.check_persona(persona)
+        self._peers = peers
+        self._rules = rules
+        self._language = language
+        self._persona = persona
+        self._capacity = capacity
+        self._max_conversations = max_conversations
+        self._keep_s = keep_s
+        self._conversations: dict[str, Conversation] = {}
+        self._open = 0
+
+    def start_conversation(self, start: SessionStart) -> Conversation:
+        """A new conversation with these preferences. Raises `InvalidRequest` for choices there are not."""
+        preferences = Preferences(start.language or self._language, start.voice, start.persona or self._persona)
+        self._peers.check_language(preferences.language)
+        self._peers.check_voice(preferences.voice)
+        self._peers.check_persona(preferences.persona)
+        self._forget_old()
+        if len(self._conversations) >= self._max_conversations:
+            raise AtCapacity("session.too_many_conversations", "too many conversations are kept; try again later")
+        conversation = Conversation(secrets.token_urlsafe(16), preferences)
+        self._conversations[conversation.ticket] = conversation
+        return conversation
+
+    def conversation(self, ticket: str) -> Conversation:
+        """The conversation of a ticket. Raises `NotFound`."""
+        self._forget_old()
+        try:
+            return self._conversations[ticket]
+        except KeyError:
+            raise NotFound("session.unknown_ticket", "no conversation has this ticket, or not any more") from None
+
+    def end_conversation(self, ticket: str) -> None:
+        """Forget a conversation. Raises `NotFound`; a session that has it open goes on without a past."""
+        del self._conversations[self.conversation(ticket).ticket]
+
+    @asynccontextmanager
+    async def open(self, start: SessionStart, client: Client) -> AsyncGenerator[Session]:
+        """Admit a client. Raises `AtCapacity` when all places are taken, `InvalidRequest` and `NotFound` as above."""
+        if self._open >= self._capacity:
+            raise AtCapacity("session.at_capacity", f"all {self._capacity} places are taken; try again soon")
+        conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
+        if conversation.open:
+            raise InvalidRequest("session.already_open", "another client has this conversation open")
+        conversation.open = True
+        self._open += 1
+        SESSIONS_OPEN.set(self._open)
+        try:
+            yield Session(peers=self._peers, rules=self._rules, conversation=conversation, start=start, client=client)
+        finally:
+            conversation.open = False
+            conversation.last_used_s = time.monotonic()
+            self._open -= 1
+            SESSIONS_OPEN.set(self._open)
+
+    def _forget_old(self) -> None:
+        oldest_s = time.monotonic() - self._keep_s
+        for ticket, conversation in list(self._conversations.items()):
+            if not conversation.open and conversation.last_used_s < oldest_s:
+                del self._conversations[ticket]

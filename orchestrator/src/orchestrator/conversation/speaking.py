@@ -1,0 +1,194 @@
+"""Speaking: the one reply that is being made or heard, and everything done to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from service_kit.context import TURN_ID, TURN_REVISION
+from service_kit.errors import AnchorError, EngineFailed, root_cause
+
+from orchestrator.conversation.conversation import Conversation
+from orchestrator.conversation.events import ReplyAudible, ReplyDone, ReplyFailed, SayPhrase, StartReply
+from orchestrator.conversation.history import merge_consecutive
+from orchestrator.conversation.inbox import Inbox
+from orchestrator.conversation.messages import PlaybackPause, PlaybackProgress, PlaybackResume, PlaybackStop
+from orchestrator.conversation.outbox import Outbox
+from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.ports import Persona, Prompt
+from orchestrator.conversation.reply import Delivery, Reply
+from orchestrator.conversation.waterfall import Waterfall
+
+log = logging.getLogger(__name__)
+
+# How long a cancelled reply may take to let go of its streams before the session goes on without it.
+_LET_GO_S = 2.0
+
+
+class Speaking:
+    """Owner of the reply. Its methods are called by the session's one task; replies run in its own group."""
+
+    def __init__(
+        self, *, peers: Peers, conversation: Conversation, outbox: Outbox, inbox: Inbox, reports_playback: bool
+    ) -> None:
+        self._peers = peers
+        self._conversation = conversation
+        self._outbox = outbox
+        self._inbox = inbox
+        self._reports_playback = reports_playback
+        self._loop = asyncio.get_running_loop()
+        self._group = asyncio.TaskGroup()
+        self._reply: Reply | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Keep the replies' scope open until cancelled; leaving it ends them."""
+        async with self._group:
+            await asyncio.Event().wait()
+
+    async def start(self, action: StartReply, waterfall: Waterfall) -> None:
+        """Begin to answer into a held buffer."""
+        preferences = self._conversation.preferences
+        prompt = Prompt(
+            text=action.text,
+            language=preferences.language,
+            persona=self._persona,
+            history=merge_consecutive(self._conversation.history.before(action.turn_id)),
+            alternatives=action.alternatives,
+            style=preferences.style,
+        )
+        model = self._peers.language_model
+        await self._begin(action.turn_id, action.revision, model.name, lambda: model.reply(prompt), waterfall)
+
+    async def say(self, action: SayPhrase, waterfall: Waterfall) -> None:
+        """Speak one of the persona's phrases at once."""
+        phrase = self._persona.phrase(action.phrase, self._conversation.preferences.language)
+
+        async def words() -> AsyncIterator[str]:
+            yield phrase
+
+        await self._begin(action.turn_id, 1, "phrase", words, waterfall)
+        self.release(action.turn_id)
+
+    def release(self, turn_id: int) -> None:
+        """Let the held reply be heard."""
+        if self._reply and self._reply.turn_id == turn_id:
+            self._reply.release()
+
+    async def drop(self, turn_id: int) -> None:
+        """End a reply of which nothing was heard, without a trace."""
+        if self._reply and self._reply.turn_id == turn_id:
+            self._reply.waterfall.drop_reply()
+            self._reply = None
+            self._outbox.drop_audio()
+            await self._let_go()
+
+    async def stop(self, turn_id: int) -> None:
+        """Barge-in: silence first, then the rest."""
+        reply = self._reply
+        if reply is None or reply.turn_id != turn_id:
+            return
+        reply.playout.pause()
+        self._outbox.drop_audio()
+        self._outbox.send(PlaybackStop(turn_id))
+        self._close(reply, interrupted=True)
+        await self._let_go()
+
+    def pause(self, turn_id: int) -> None:
+        """Hold the reply where it is."""
+        if self._reply and self._reply.turn_id == turn_id and self._reply.playout.pause():
+            self._outbox.send(PlaybackPause(turn_id))
+
+    def resume(self, turn_id: int) -> None:
+        """Go on with a held reply."""
+        if self._reply and self._reply.turn_id == turn_id and self._reply.playout.resume():
+            self._outbox.send(PlaybackResume(turn_id))
+
+    def report(self, progress: PlaybackProgress) -> None:
+        """The client says how much it has played."""
+        reply = self._reply
+        if reply and reply.turn_id == progress.turn_id and self._reports_playback:
+            if progress.played_ms:
+                # Reports come late by what they report.
+                reply.waterfall.reached("first_sample_heard", self._loop.time() - progress.played_ms / 1000)
+            reply.playout.report(progress.played_ms)
+
+    def finish(self, turn_id: int) -> None:
+        """The reply has been heard to its end, or has failed."""
+        if self._reply and self._reply.turn_id == turn_id:
+            self._close(self._reply, interrupted=False)
+            self._task = None
+
+    @property
+    def _persona(self) -> Persona:
+        return self._peers.personas[self._conversation.preferences.persona]
+
+    async def _begin(
+        self, turn_id: int, revision: int, engine: str, words: Callable[[], AsyncIterator[str]], waterfall: Waterfall
+    ) -> None:
+        if self._reply:
+            await self.drop(self._reply.turn_id)
+        preferences = self._conversation.preferences
+        delivery = Delivery(
+            voice=preferences.voice or self._persona.voices.get(preferences.language, ""),
+            language=preferences.language,
+            style=preferences.style,
+            apology=self._persona.phrase("apology", preferences.language),
+        )
+        reply = Reply(
+            turn_id=turn_id,
+            engine=engine,
+            words=words,
+            text_to_speech=self._peers.text_to_speech,
+            delivery=delivery,
+            outbox=self._outbox,
+            reports_playback=self._reports_playback,
+            waterfall=waterfall,
+            on_audible=lambda: self._inbox.tell_now(ReplyAudible(turn_id)),
+        )
+        self._reply = reply
+        self._task = self._group.create_task(self._run(reply, revision), name=f"reply-{turn_id}.{revision}")
+
+    async def _run(self, reply: Reply, revision: int) -> None:
+        """Run a reply so that its failure is an event, not the end of the session."""
+        TURN_ID.set(str(reply.turn_id))
+        TURN_REVISION.set(str(revision))
+        try:
+            await reply.run()
+        except Exception as failure:
+            error = root_cause(failure)
+            if not isinstance(error, AnchorError):
+                log.exception("reply broke")
+                error = EngineFailed("session.reply_broke", "the reply broke off")
+            self._inbox.tell_now(ReplyFailed(reply.turn_id, error))
+        else:
+            self._inbox.tell_now(ReplyDone(reply.turn_id))
+
+    def _close(self, reply: Reply, interrupted: bool) -> None:
+        self._reply = None
+        finished = reply.finished(interrupted)
+        self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)
+        waterfall = reply.waterfall.message()
+        reply.waterfall.observe()
+        self._outbox.send(finished)
+        self._outbox.send(waterfall)
+        log.info(
+            "turn finished",
+            extra={
+                "turn_id": reply.turn_id,
+                "response_latency_ms": waterfall.first_frame_sent_ms,
+                "heard_ms": finished.heard_ms,
+                "interrupted": interrupted,
+                "heard_characters": len(finished.heard_text),
+            },
+        )
+
+    async def _let_go(self) -> None:
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=_LET_GO_S)
+        if not done:
+            log.warning("cancelled reply did not let go", extra={"waited_s": _LET_GO_S})

@@ -1,0 +1,73 @@
+"""Where the time of a turn goes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prometheus_client import Histogram
+
+from orchestrator.conversation.messages import LatencyWaterfall
+
+Stage = Literal[
+    "speech_stopped",
+    "final_transcript",
+    "turn_committed",
+    "first_token",
+    "first_phrase",
+    "first_audio",
+    "first_frame_sent",
+    "first_sample_heard",
+]
+_REPLY_STAGES: tuple[Stage, ...] = (
+    "first_token",
+    "first_phrase",
+    "first_audio",
+    "first_frame_sent",
+    "first_sample_heard",
+)
+
+STAGE_SECONDS = Histogram(
+    "anchor_turn_stage_seconds",
+    "Time from the end of the user's speech until a stage of the turn was reached.",
+    ["stage"],
+    buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
+)
+
+
+class Waterfall:
+    """The stages of one turn as moments of the loop's clock; told as times after the end of the user's speech."""
+
+    def __init__(self, turn_id: int) -> None:
+        self._turn_id = turn_id
+        self._speech_end_ms = 0
+        self._zero_s: float | None = None
+        self._reached_s: dict[Stage, float] = {}
+
+    def speech_ended(self, at_ms: int, at_s: float) -> None:
+        """The user's speech ended `at_ms` on the audio clock, `at_s` on the loop's."""
+        self._speech_end_ms = at_ms
+        self._zero_s = at_s
+
+    def reached(self, stage: Stage, at_s: float, again: bool = False) -> None:
+        """A stage was reached; only its first time counts, unless `again`."""
+        if again or stage not in self._reached_s:
+            self._reached_s[stage] = at_s
+
+    def drop_reply(self) -> None:
+        """A reply was begun in vain: its stages are another's to reach."""
+        for stage in _REPLY_STAGES:
+            self._reached_s.pop(stage, None)
+
+    def message(self) -> LatencyWaterfall:
+        """The stages reached so far. A turn that was not spoken counts from its commit."""
+        zero_s = self._zero_s
+        if zero_s is None:
+            zero_s = self._reached_s.get("turn_committed", 0.0)
+        stages = {f"{stage}_ms": round((at_s - zero_s) * 1000) for stage, at_s in self._reached_s.items()}
+        return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages)
+
+    def observe(self) -> None:
+        """Add the turn to the metrics."""
+        if self._zero_s is not None:
+            for stage, at_s in self._reached_s.items():
+                STAGE_SECONDS.labels(stage).observe(max(0.0, at_s - self._zero_s))

@@ -1,0 +1,19 @@
+"""Running things together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from service_kit.errors import root_cause
+
+
+async def run_together(*work: Coroutine[Any, Any, None]) -> None:
+    """Run until all are done. The first failure ends the others and is raised as itself, not as a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in work:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as failures:
+        raise root_cause(failures) from failures
