@@ -1,0 +1,5 @@
+"""The worker's process."""
+
+from espeak_worker.worker import main
+
+main()

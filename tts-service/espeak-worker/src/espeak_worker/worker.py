@@ -1,0 +1,139 @@
+"""The worker: reads jobs on one thread, speaks them on the main one, in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from typing import Any, BinaryIO
+
+from espeak_worker.espeak import Espeak, EspeakError, Manner, Word
+from espeak_worker.frames import PROTOCOL, Frame, Kind, read_frame, word_frame
+
+# More jobs than this are refused with FAILED; the host has one for each of its streams.
+MAX_JOBS = 1024
+
+
+class Jobs:
+    """The jobs that wait, and which of them are cancelled; shared by the two threads."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Frame | None] = queue.Queue(MAX_JOBS)
+        self._lock = threading.Lock()
+        self._open: set[int] = set()
+        self._cancelled: set[int] = set()
+
+    def add(self, frame: Frame) -> bool:
+        """Take a SPEAK frame; False when too many wait."""
+        with self._lock:
+            self._open.add(frame.job)
+        try:
+            self._waiting.put_nowait(frame)
+        except queue.Full:
+            self.finish(frame.job)
+            return False
+        return True
+
+    def cancel(self, job: int) -> None:
+        """Stop `job`, spoken or waiting; nothing happens when it is over."""
+        with self._lock:
+            if job in self._open:
+                self._cancelled.add(job)
+
+    def is_cancelled(self, job: int) -> bool:
+        """Whether `job` is to stop."""
+        return job in self._cancelled
+
+    def finish(self, job: int) -> None:
+        """Forget `job`."""
+        with self._lock:
+            self._open.discard(job)
+            self._cancelled.discard(job)
+
+    def close(self) -> None:
+        """Let `next` return None after the job under way, which is cancelled like all that wait."""
+        with self._lock:
+            self._cancelled |= self._open
+        self._waiting.put(None)
+
+    def next(self) -> Frame | None:
+        """Wait for a job; None when no more will come."""
+        return self._waiting.get()
+
+
+class Worker:
+    """Speaks the jobs that come through `source`, into `sink`."""
+
+    def __init__(self, espeak: Espeak, source: BinaryIO, sink: BinaryIO) -> None:
+        self._espeak = espeak
+        self._source = source
+        self._sink = sink
+        # Both threads write frames.
+        self._writing = threading.Lock()
+        self._jobs = Jobs()
+
+    def run(self) -> None:
+        """Say hello, then speak until the source ends or the sink breaks."""
+        hello = {
+            "protocol": PROTOCOL,
+            "engine": "espeak-ng",
+            "version": self._espeak.version,
+            "rate_hz": self._espeak.rate_hz,
+        }
+        self._write(Frame(Kind.HELLO, 0, json.dumps(hello).encode()).encode())
+        threading.Thread(target=self._read, name="read", daemon=True).start()
+        while (frame := self._jobs.next()) is not None:
+            self._write(self._speak(frame).encode())
+
+    def _read(self) -> None:
+        try:
+            while (frame := read_frame(self._source)) is not None:
+                if frame.kind is Kind.CANCEL:
+                    self._jobs.cancel(frame.job)
+                elif frame.kind is Kind.SPEAK and not self._jobs.add(frame):
+                    self._write(Frame(Kind.FAILED, frame.job, b"too many jobs").encode())
+        finally:
+            self._jobs.close()
+
+    def _speak(self, frame: Frame) -> Frame:
+        """Speak a job; return its last frame."""
+        job = frame.job
+
+        def consume(words: list[Word], pcm: bytes) -> bool:
+            if self._jobs.is_cancelled(job):
+                return False
+            frames = [word_frame(job, word.first_char, word.chars, word.first_sample) for word in words]
+            if pcm:
+                frames.append(Frame(Kind.AUDIO, job, pcm))
+            self._write(b"".join(each.encode() for each in frames))
+            return True
+
+        try:
+            request: dict[str, Any] = json.loads(frame.payload)
+            manner = Manner(str(request["voice"]), *(int(request[name]) for name in ("rate_wpm", "pitch", "range")))
+            if not self._jobs.is_cancelled(job):
+                self._espeak.speak(str(request["text"]), manner, consume)
+        except (EspeakError, ValueError, KeyError, TypeError) as error:
+            return Frame(Kind.FAILED, job, str(error).encode())
+        finally:
+            self._jobs.finish(job)
+        return Frame(Kind.END, job)
+
+    def _write(self, encoded: bytes) -> None:
+        with self._writing:
+            self._sink.write(encoded)
+            self._sink.flush()
+
+
+def main() -> None:
+    """Speak over standard input and output until the input ends."""
+    # Whatever else prints would break the frames, so the real output is kept and its number sent to stderr.
+    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        Worker(Espeak(), sys.stdin.buffer, sink).run()
+    except BrokenPipeError:
+        # The host is gone; nobody is left to tell.
+        sys.exit(1)

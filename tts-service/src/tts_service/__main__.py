@@ -1,0 +1,7 @@
+"""The tts-service's process."""
+
+from service_kit.service import main
+
+from tts_service.app import build
+
+main(build)

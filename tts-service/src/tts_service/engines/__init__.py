@@ -1,0 +1,6 @@
+"""The engines by name. Each takes the service's settings and returns a `TtsEngine`."""
+
+ENGINES = {
+    "espeak": "tts_service.engines.espeak:espeak_engine",
+    "scripted": "tts_service.engines.scripted:scripted_engine",
+}

@@ -1,0 +1,124 @@
+"""Speaks a tone, as slowly and as badly as a script says. For tests of latency and of faults; never a default."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+import numpy as np
+from pydantic import Field
+from service_kit.audio import SPEECH
+from service_kit.engine import EngineInfo
+from service_kit.errors import EngineFailed
+from service_kit.script import Fault, ScriptSection, load_section
+
+from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice, Word
+from tts_service.settings import TtsSettings
+from tts_service.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.spoken import WordMarks, to_spoken
+
+LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
+_CHUNK_MS = 40
+_TONE_HZ = 220.0
+_LOUDNESS = 0.25
+
+
+class TtsScript(ScriptSection):
+    """Section `[tts]` of the script. A reply is one piece of work for `fault_at`."""
+
+    # From the reply's first phrase going to the engine to its first audio, in milliseconds.
+    first_audio_delay_ms: float = Field(default=120, ge=0)
+    # Time a second of speech takes, in seconds.
+    real_time_factor: float = Field(default=0.25, ge=0)
+    # Speech that a character of text makes, in milliseconds.
+    ms_per_character: float = Field(default=60, gt=0)
+
+
+class ScriptedEngine:
+    """A `PhraseEngine` that plays a tone with exact delays."""
+
+    def __init__(self, script: TtsScript) -> None:
+        self._script = script
+        self._replies = itertools.count(1)
+        self._info = EngineInfo("scripted", "tone", "1", LANGUAGES, SPEECH.rate_hz, {"purpose": "tests only"})
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def voices(self) -> Sequence[Voice]:
+        return (Voice("tone", "A tone", LANGUAGES),)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        yield
+
+    @asynccontextmanager
+    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        fault = self._script.fault_of(next(self._replies)) if phrase.index == 0 else None
+        delay_ms = self._script.first_audio_delay_ms if phrase.index == 0 else 0.0
+        async with aclosing(self._speech(phrase.text, delay_ms, fault)) as speech:
+            yield speech
+
+    async def _speech(self, text: str, delay_ms: float, fault: Fault | None) -> AsyncGenerator[Speech]:
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time() + delay_ms / 1000
+        await _until(begun_s)
+        match fault:
+            case Fault.HANG:
+                await asyncio.Event().wait()
+            case Fault.DIE:
+                os._exit(1)
+            case Fault.ERROR:
+                raise EngineFailed("tts.scripted_error", "the script says so")
+            case Fault.EMPTY:
+                return
+            case _:
+                pass
+        pieces = _garbage() if fault is Fault.GARBAGE else _tone(text, self._script, endless=fault is Fault.ENDLESS)
+        made_ms = 0.0
+        for piece in pieces:
+            if isinstance(piece, Samples):
+                await _until(begun_s + made_ms * self._script.real_time_factor / 1000)
+                made_ms += piece.samples.size * 1000 / SPEECH.rate_hz
+            yield piece
+
+
+def _tone(text: str, script: TtsScript, endless: bool) -> Iterator[Speech]:
+    """A tone of the text's length, each word's mark before the chunk it begins in."""
+    per_character = script.ms_per_character * SPEECH.rate_hz / 1000
+    total = max(round(len(text) * per_character), 1)
+    marks = [Word(start, end - start, round(start * per_character)) for start, end in WordMarks(to_spoken(text)).rest()]
+    chunk = SPEECH.rate_hz * _CHUNK_MS // 1000
+    for start in itertools.count(0, chunk):
+        if start >= total and not endless:
+            return
+        end = start + chunk if endless else min(start + chunk, total)
+        while marks and marks[0].first_sample < end:
+            yield marks.pop(0)
+        phase = np.arange(start, end, dtype=np.float64) * (2 * np.pi * _TONE_HZ / SPEECH.rate_hz)
+        yield Samples((_LOUDNESS * np.sin(phase)).astype(np.float32))
+
+
+def _garbage() -> Iterator[Speech]:
+    """What is no number, then what is far too loud."""
+    chunk = SPEECH.rate_hz * _CHUNK_MS // 1000
+    yield Samples(np.full(7, np.nan, np.float32))
+    while True:
+        yield Samples(np.where(np.arange(chunk) % 50 < 25, 8.0, -8.0).astype(np.float32))
+
+
+async def _until(due_s: float) -> None:
+    """Sleep to `due_s` on the loop's clock; delays do not add up, since each is counted from the start."""
+    delay_s = due_s - asyncio.get_running_loop().time()
+    if delay_s > 0:
+        await asyncio.sleep(delay_s)
+
+
+def scripted_engine(settings: TtsSettings) -> PhraseSpeech:
+    """The engine `scripted`, with the script that the settings name."""
+    script = load_section(settings.script, "tts", TtsScript)
+    return PhraseSpeech(ScriptedEngine(script), SpeakingLimits.from_settings(settings))

@@ -1,0 +1,121 @@
+"""`TextToSpeechService`: protobuf on one side, the engine on the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+
+from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
+from grpc import aio
+from service_kit.errors import AtCapacity, InvalidRequest, Unsupported
+
+from tts_service.engine import CloningEngine, ReplyStream, SpokenAudio, SpokenMark, Style, TtsEngine, Voice
+from tts_service.voices import choose, voices_of
+
+SERVICE_NAME = tts_pb2.DESCRIPTOR.services_by_name["TextToSpeechService"].full_name
+
+Context = aio.ServicerContext[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
+
+
+class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
+    """Speaks replies with one engine, `max_streams` at a time."""
+
+    def __init__(self, engine: TtsEngine, max_streams: int) -> None:
+        self._engine = engine
+        self._max_streams = max_streams
+        self._streams = 0
+
+    async def Synthesize(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request_iterator: AsyncIterator[tts_pb2.SynthesizeRequest], context: Context
+    ) -> None:
+        async def emit(event: SpokenAudio | SpokenMark) -> None:
+            await context.write(_to_response(event))
+
+        with self._place():
+            first = await anext(request_iterator, None)
+            if first is None or first.WhichOneof("request") != "config":
+                raise InvalidRequest("tts.config_missing", "the first message must be the config")
+            voice, language, style = _from_config(first.config)
+            reply = self._engine.open(choose(self._engine.voices(), voice, language, style))
+            async with asyncio.TaskGroup() as tasks:
+                feeding = tasks.create_task(_feed(request_iterator, reply))
+                await reply.speak(emit)
+                feeding.cancel()
+
+    async def ListVoices(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: tts_pb2.ListVoicesRequest, context: object
+    ) -> tts_pb2.ListVoicesResponse:
+        voices = voices_of(self._engine.voices(), request.language)
+        return tts_pb2.ListVoicesResponse(voices=[self._to_voice(voice) for voice in voices])
+
+    async def AddVoice(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: tts_pb2.AddVoiceRequest, context: object
+    ) -> tts_pb2.AddVoiceResponse:
+        voice = await self._cloning().add_voice(
+            request.name, request.reference_wav, request.reference_transcript, request.language
+        )
+        return tts_pb2.AddVoiceResponse(voice=self._to_voice(voice))
+
+    async def DeleteVoice(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: tts_pb2.DeleteVoiceRequest, context: object
+    ) -> tts_pb2.DeleteVoiceResponse:
+        await self._cloning().delete_voice(request.voice_id)
+        return tts_pb2.DeleteVoiceResponse()
+
+    @contextmanager
+    def _place(self) -> Generator[None]:
+        if self._streams >= self._max_streams:
+            raise AtCapacity("tts.at_capacity", f"{self._streams} replies are being spoken")
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+
+    def _cloning(self) -> CloningEngine:
+        if not isinstance(self._engine, CloningEngine):
+            raise Unsupported("tts.cloning_unsupported", f"engine {self._engine.info.name!r} cannot clone voices")
+        return self._engine
+
+    def _to_voice(self, voice: Voice) -> tts_pb2.Voice:
+        engine = self._engine.info.name
+        return tts_pb2.Voice(
+            id=voice.id, name=voice.name, languages=voice.languages, engine=engine, cloned=voice.cloned
+        )
+
+
+async def _feed(requests: AsyncIterator[tts_pb2.SynthesizeRequest], reply: ReplyStream) -> None:
+    """Bring text to the reply; a client that closes its side has sent all its text."""
+    async for request in requests:
+        match request.WhichOneof("request"):
+            case "text":
+                await reply.write(request.text.text)
+            case "end_of_text":
+                await reply.end()
+            case "config":
+                raise InvalidRequest("tts.config_twice", "the config comes only once")
+            case _:
+                raise InvalidRequest("tts.request_empty", "a message was empty")
+    await reply.end()
+
+
+def _from_config(config: tts_pb2.SynthesisConfig) -> tuple[str, str, Style]:
+    style = config.style
+    return (
+        config.voice,
+        config.language,
+        Style(
+            pace=style.pace if style.HasField("pace") else 1.0,
+            warmth=style.warmth if style.HasField("warmth") else None,
+            humour=style.humour if style.HasField("humour") else None,
+            energy=style.energy if style.HasField("energy") else None,
+        ),
+    )
+
+
+def _to_response(event: SpokenAudio | SpokenMark) -> tts_pb2.SynthesizeResponse:
+    if isinstance(event, SpokenAudio):
+        return tts_pb2.SynthesizeResponse(audio=tts_pb2.SpeechAudio(offset_ms=event.offset_ms, pcm=event.pcm))
+    mark = tts_pb2.SpeechMark(text_start=event.text_start, text_end=event.text_end, offset_ms=event.offset_ms)
+    return tts_pb2.SynthesizeResponse(speech_mark=mark)

@@ -1,0 +1,35 @@
+"""Settings of the tts-service; the environment is read here and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+from service_kit.settings import ServiceSettings, shared
+
+
+class TtsSettings(ServiceSettings):
+    """What the tts-service can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="TTS_")
+
+    grpc_port: int = Field(default=9083, ge=0, le=65535)
+    http_port: int = Field(default=8003, ge=0, le=65535)
+    # A name from `engines.ENGINES`.
+    engine: str = Field(default="espeak")
+    # Replies spoken at the same time; a further one is refused.
+    max_streams: int = Field(default=64, ge=1, le=1024)
+    # Text of one reply, in characters; more is refused.
+    max_reply_chars: int = Field(default=20_000, ge=1, le=1_000_000)
+    # Text given to the engine at once, in characters. Synthesis is never further ahead of its client than one phrase
+    # and what gRPC's flow control holds, so this is the bound: 160 characters are about 10 s of speech.
+    max_phrase_chars: int = Field(default=160, ge=40, le=2000)
+    # With this much speech left at the listener, a finished clause is spoken without waiting for its sentence.
+    low_speech_ms: int = Field(default=300, ge=0, le=10_000)
+    # When no text has come for so long, and the listener has nothing left, what stands there is spoken.
+    text_stall_ms: int = Field(default=400, ge=10, le=60_000)
+    # An engine that gives nothing for so long has failed.
+    engine_silent_s: float = Field(default=5.0, gt=0, le=300)
+    # Script of the `scripted` engine; see service_kit.script.
+    script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))

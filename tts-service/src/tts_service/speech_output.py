@@ -1,0 +1,95 @@
+"""Makes one reply's audio of its phrases: 24 kHz, without clicks, in chunks of a handy size, each at its place."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+from service_kit.audio import SPEECH, to_pcm
+
+from tts_service.engine import SpokenAudio
+
+Floats = NDArray[np.float32]
+
+# The first chunk is short, because someone waits for it; a message costs the same whatever its length.
+FIRST_CHUNK_MS = 40
+CHUNK_MS = 80
+FADE_MS = 5
+
+_FIRST_CHUNK_BYTES = SPEECH.bytes_for(FIRST_CHUNK_MS)
+_CHUNK_BYTES = SPEECH.bytes_for(CHUNK_MS)
+_MS_BYTES = SPEECH.bytes_for(1)
+
+
+class Fader:
+    """Fades a phrase in and out, so that phrases join in silence; holds the last 5 ms back until the phrase ends."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._length = rate_hz * FADE_MS // 1000
+        self._held = np.zeros(0, np.float32)
+        self._begun = False
+
+    def add(self, samples: Floats) -> Floats:
+        """Take samples of the phrase; return those that may go out."""
+        if samples.size == 0:
+            return samples
+        if not self._begun:
+            self._begun = True
+            samples = samples.copy()
+            length = min(self._length, samples.size)
+            samples[:length] *= np.linspace(0, 1, length, dtype=np.float32)
+        samples = np.concatenate((self._held, samples))
+        keep = max(samples.size - self._length, 0)
+        self._held = samples[keep:]
+        return samples[:keep]
+
+    def finish(self) -> Floats:
+        """The phrase's end, faded out; the next sample begins a new phrase."""
+        held, self._held, self._begun = self._held, np.zeros(0, np.float32), False
+        return held * np.linspace(1, 0, held.size, dtype=np.float32)
+
+
+class SpeechOutput:
+    """The audio of one reply. After each phrase everything is out and `sent_ms` is where the next one begins."""
+
+    def __init__(self, engine_rate_hz: int) -> None:
+        self._fader = Fader(engine_rate_hz)
+        self._resampler = None
+        if engine_rate_hz != SPEECH.rate_hz:
+            self._resampler = soxr.ResampleStream(engine_rate_hz, SPEECH.rate_hz, 1, dtype="float32")
+        self._pcm = bytearray()
+        self._sent_bytes = 0
+
+    @property
+    def sent_ms(self) -> int:
+        """Length of the audio that has gone out; always whole milliseconds."""
+        return self._sent_bytes // _MS_BYTES
+
+    def add(self, samples: Floats) -> list[SpokenAudio]:
+        """Take samples at the engine's rate; return the chunks that are full."""
+        samples = self._fader.add(samples)
+        self._pcm += to_pcm(samples if self._resampler is None else self._resampler.resample_chunk(samples))
+        chunks: list[SpokenAudio] = []
+        while len(self._pcm) >= (size := _CHUNK_BYTES if self._sent_bytes else _FIRST_CHUNK_BYTES):
+            chunks.append(self._send(size))
+        return chunks
+
+    def finish_phrase(self) -> list[SpokenAudio]:
+        """The rest of the phrase, filled up with silence to a whole millisecond."""
+        samples = self._fader.finish()
+        if self._resampler is not None:
+            samples = self._resampler.resample_chunk(samples, last=True)
+            # A stream that has ended starts anew; phrases begin and end in silence, so nothing is lost between them.
+            self._resampler.clear()
+        self._pcm += to_pcm(samples)
+        self._pcm += bytes(-len(self._pcm) % _MS_BYTES)
+        chunks: list[SpokenAudio] = []
+        while self._pcm:
+            chunks.append(self._send(min(len(self._pcm), _CHUNK_BYTES)))
+        return chunks
+
+    def _send(self, size: int) -> SpokenAudio:
+        chunk = SpokenAudio(self.sent_ms, bytes(self._pcm[:size]))
+        del self._pcm[:size]
+        self._sent_bytes += size
+        return chunk
