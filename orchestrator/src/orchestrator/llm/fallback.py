@@ -1,0 +1,126 @@
+"""A language model that always answers: the main one, or, when that breaks or is silent, another in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import cast
+
+from prometheus_client import Counter, Histogram
+from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
+
+from orchestrator.conversation.ports import LanguageModel, Prompt
+
+log = logging.getLogger(__name__)
+
+FAILURES = Counter("anchor_llm_failures_total", "Replies that a language model failed at.", ["engine", "code"])
+FALLBACKS = Counter("anchor_llm_fallbacks_total", "Replies given by another model in the main one's place.", ["engine"])
+FIRST_TOKEN = Histogram(
+    "anchor_llm_first_token_seconds",
+    "From the request to the first token.",
+    ["engine"],
+    buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30),
+)
+CUT_SHORT = Counter("anchor_llm_replies_cut_short_total", "Replies ended for being too long to listen to.", ["engine"])
+
+_ATTEMPTS = 2
+# How far past its budget a reply may go to finish a sentence, in characters.
+_SENTENCE_ALLOWANCE = 200
+_SENTENCE_END = re.compile(r"[.!?…।]['\"”’)]*\s*$")
+
+
+class FallbackModel:
+    """`primary`, with `fallback` behind it. One per session: `name` tells who gave the session's latest reply.
+
+    Before the first token, an attempt that breaks or is silent for `first_token_s` is repeated once; then the
+    persona says so and `fallback` answers. Once text went out, a failure is the caller's: nothing is said twice.
+    """
+
+    def __init__(
+        self, primary: LanguageModel, fallback: LanguageModel, *, first_token_s: float, max_reply_chars: int
+    ) -> None:
+        self._primary = primary
+        self._fallback = fallback
+        self._first_token_s = first_token_s
+        self._max_reply_chars = max_reply_chars
+        self._answered_by = primary
+
+    @property
+    def name(self) -> str:
+        return self._answered_by.name
+
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+        """The reply. Raises `InvalidRequest` as it comes, and any `AnchorError` after the first token."""
+        self._answered_by = self._primary
+        for _ in range(_ATTEMPTS):
+            async with aclosing(_closable(self._primary.reply(prompt))) as pieces:
+                beginning = await self._beginning(pieces)
+                if isinstance(beginning, str):
+                    async with aclosing(self._rest(pieces, beginning)) as rest:
+                        async for piece in rest:
+                            yield piece
+                    return
+            if not beginning.retryable:
+                break
+        self._answered_by = self._fallback
+        FALLBACKS.labels(self._fallback.name).inc()
+        if phrase := prompt.persona.phrase("fallback", prompt.language):
+            yield f"{phrase.rstrip()} "
+        async with aclosing(_closable(self._fallback.reply(prompt))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _beginning(self, pieces: AsyncIterator[str]) -> str | AnchorError:
+        """The reply up to its first word or mark, or why there is none."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        text = ""
+        try:
+            async with asyncio.timeout_at(started_s + self._first_token_s):
+                while not text.strip():
+                    text += await anext(pieces)
+        except TimeoutError:
+            error = PeerFailed("llm.silent", f"no token within {self._first_token_s} s")
+        except StopAsyncIteration:
+            error = PeerFailed("llm.empty", "the reply ended without a word")
+        except InvalidRequest:
+            raise
+        except AnchorError as broken:
+            error = broken
+        else:
+            FIRST_TOKEN.labels(self._primary.name).observe(loop.time() - started_s)
+            return text
+        self._count(error)
+        return error
+
+    async def _rest(self, pieces: AsyncIterator[str], beginning: str) -> AsyncGenerator[str]:
+        """The reply that begins so, to the end of a sentence at most when it is too long to listen to."""
+        yield beginning
+        length = len(beginning)
+        try:
+            async for piece in pieces:
+                yield piece
+                length += len(piece)
+                over = length - self._max_reply_chars
+                if over >= _SENTENCE_ALLOWANCE or (over >= 0 and _SENTENCE_END.search(piece)):
+                    CUT_SHORT.labels(self._primary.name).inc()
+                    log.warning("reply cut short", extra={"engine": self._primary.name, "length": length})
+                    return
+        except AnchorError as error:
+            self._count(error)
+            raise
+
+    def _count(self, error: AnchorError) -> None:
+        FAILURES.labels(self._primary.name, error.code).inc()
+        log.warning(
+            "language model failed",
+            extra={"engine": self._primary.name, "code": error.code, "reason": error.message},
+        )
+
+
+def _closable(pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
+    """`pieces` as the async generator that `LanguageModel` promises."""
+    return cast("AsyncGenerator[str]", pieces)

@@ -1,0 +1,181 @@
+"""A stand-in for Ollama: its wire format without a model, so that the client can be tested against a real server.
+
+    python -m orchestrator.llm.ollama_stub --port 11434 --script script.toml
+
+It plays section `[llm]` of a script over `/api/chat` and answers `/api/tags`, `/api/ps` and `/api/version`. Nothing
+in the product starts it. Beside the faults of every scripted engine it knows those of the wire (`WireFault`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import uvloop
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, Field
+from service_kit.errors import EngineFailed
+from service_kit.http import http_server
+from service_kit.script import load_section
+
+from orchestrator.llm.scripted import LlmSection, broken, fall, token_due_s, tokens, until
+
+_MODEL_BYTES = 14_333_910_080
+
+
+class WireFault(StrEnum):
+    """Ways in which only a stream can break."""
+
+    # The last line stops in the middle.
+    TRUNCATED_LINE = "truncated_line"
+    # All text, but no line that says `done`.
+    NO_DONE = "no_done"
+    # The queue is full: HTTP 503.
+    BUSY = "busy"
+
+
+class StubSection(LlmSection):
+    """Section `[llm]` as the stand-in reads it."""
+
+    # The one model that was pulled; any is taken for it when empty.
+    model: str = ""
+    # Breaks the request `fault_at`, in place of `fault`.
+    wire_fault: WireFault | None = None
+
+    def wire_fault_of(self, number: int) -> WireFault | None:
+        """The wire fault of the `number`-th request, counted from 1."""
+        return self.wire_fault if number == self.fault_at or (self.fault_lasts and number > self.fault_at) else None
+
+
+class ChatMessage(BaseModel):
+    """A message of the conversation."""
+
+    role: str
+    content: str = ""
+
+
+class ChatOptions(BaseModel):
+    """The options that change what the stand-in does."""
+
+    num_predict: int = -1
+
+
+class ChatRequest(BaseModel):
+    """What `/api/chat` is asked; fields not named here are taken and ignored, as Ollama does."""
+
+    model: str
+    messages: list[ChatMessage] = Field(default_factory=list[ChatMessage])
+    options: ChatOptions = ChatOptions()
+
+
+class OllamaStub:
+    """The stand-in's state: what was asked of it, for tests to look at."""
+
+    def __init__(self, section: StubSection) -> None:
+        self._section = section
+        self.requests: list[dict[str, object]] = []
+        # Requests whose client is still there.
+        self.open = 0
+
+    def app(self) -> FastAPI:
+        """The HTTP app."""
+        app = FastAPI(title="ollama stand-in", openapi_url=None)
+        app.get("/api/version")(self.version)
+        app.get("/api/tags")(self.tags)
+        app.get("/api/ps")(self.running)
+        app.post("/api/chat", response_model=None)(self.chat)
+        return app
+
+    async def version(self) -> dict[str, str]:
+        return {"version": "0.0.0-scripted"}
+
+    async def tags(self) -> dict[str, object]:
+        name = self._section.model or "scripted"
+        return {"models": [{"name": name, "model": name, "size": _MODEL_BYTES, "digest": "0" * 64}]}
+
+    async def running(self) -> dict[str, object]:
+        name = self._section.model or "scripted"
+        return {"models": [{"name": name, "model": name, "size": _MODEL_BYTES, "size_vram": _MODEL_BYTES}]}
+
+    async def chat(self, body: dict[str, object]) -> Response:
+        """A streamed reply, or the refusal that Ollama would give."""
+        request = ChatRequest.model_validate(body)
+        self.requests.append(body)
+        number = len(self.requests)
+        if self._section.model and request.model != self._section.model:
+            return JSONResponse({"error": f"model '{request.model}' not found"}, 404)
+        if self._section.wire_fault_of(number) is WireFault.BUSY:
+            reason = "server busy, please try again.  maximum pending requests exceeded"
+            return JSONResponse({"error": reason}, 503)
+        return StreamingResponse(self._lines(request, number), media_type="application/x-ndjson")
+
+    async def _lines(self, request: ChatRequest, number: int) -> AsyncIterator[bytes]:
+        section, started_s, started_ns = self._section, asyncio.get_running_loop().time(), time.monotonic_ns()
+        turn = sum(message.role == "user" for message in request.messages) - 1
+        limit = request.options.num_predict
+        pieces = broken(tokens(section.reply_to(turn)), section.fault_of(number), section.fault_after_tokens)
+        wire_fault = section.wire_fault_of(number)
+        count = 0
+        self.open += 1
+        try:
+            for piece in pieces:
+                if count == limit:
+                    break
+                await until(token_due_s(section, started_s, count))
+                if piece is None:
+                    await fall(section.fault_of(number))
+                line = _line(request.model, {"message": {"role": "assistant", "content": piece}, "done": False})
+                if wire_fault is WireFault.TRUNCATED_LINE and count == section.fault_after_tokens:
+                    yield line[: len(line) // 2]
+                    return
+                yield line
+                count += 1
+            if wire_fault is not WireFault.NO_DONE:
+                yield _line(request.model, _last(request, count, limit, started_ns))
+        except EngineFailed as error:
+            # As Ollama reports a runner that broke: within the stream, status 200.
+            yield json.dumps({"error": error.message}).encode() + b"\n"
+        finally:
+            self.open -= 1
+
+
+def _line(model: str, fields: dict[str, object]) -> bytes:
+    created_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps({"model": model, "created_at": created_at, **fields}).encode() + b"\n"
+
+
+def _last(request: ChatRequest, count: int, limit: int, started_ns: int) -> dict[str, object]:
+    total_ns = time.monotonic_ns() - started_ns
+    return {
+        "message": {"role": "assistant", "content": ""},
+        "done": True,
+        "done_reason": "length" if count == limit else "stop",
+        "total_duration": total_ns,
+        "load_duration": 0,
+        "prompt_eval_count": sum(len(tokens(message.content)) for message in request.messages),
+        "prompt_eval_duration": 0,
+        "eval_count": count,
+        "eval_duration": total_ns,
+    }
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.llm.ollama_stub", description="A stand-in for Ollama")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=11434)
+    parser.add_argument("--script", type=Path)
+    arguments = parser.parse_args()
+    section = load_section(arguments.script, "llm", StubSection)
+    uvloop.run(http_server(OllamaStub(section).app(), arguments.host, arguments.port).serve())
+
+
+if __name__ == "__main__":
+    main()

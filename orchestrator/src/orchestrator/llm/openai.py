@@ -1,0 +1,110 @@
+"""A model behind any server that speaks OpenAI's `/v1/chat/completions`: vLLM, llama.cpp, Ollama's own `/v1`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from service_kit.errors import PeerFailed
+
+from orchestrator.conversation.ports import Prompt
+from orchestrator.llm.context import chat_messages
+from orchestrator.llm.streaming import AnswerLines, error_message, http_client, parsed, streamed_answer
+
+_DATA = b"data:"
+_DONE = b"[DONE]"
+
+
+class OpenAiSettings(BaseSettings):
+    """Where the server is, which model it runs and how."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="LLM_OPENAI_", env_ignore_empty=True)
+
+    # Up to and including the version.
+    url: str = Field(default="http://127.0.0.1:8000/v1")
+    model: str = Field(default="default")
+    api_key: SecretStr = Field(default=SecretStr(""))
+    # Context in tokens, as the server was started with.
+    context_tokens: int = Field(default=8192, ge=1024, le=131_072)
+    max_reply_tokens: int = Field(default=400, ge=1, le=4096)
+    temperature: float = Field(default=0.2, ge=0, le=2)
+    connect_s: float = Field(default=1.0, gt=0)
+    first_token_s: float = Field(default=30.0, gt=0)
+    between_tokens_s: float = Field(default=3.0, gt=0)
+
+
+class OpenAiModel:
+    """A language model behind a chat-completions server; owns its connections. Shared by all sessions."""
+
+    def __init__(self, settings: OpenAiSettings) -> None:
+        key = settings.api_key.get_secret_value()
+        self._settings = settings
+        self._client = http_client(settings.url, settings.connect_s, {"Authorization": f"Bearer {key}"} if key else {})
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The model that the environment names."""
+        return cls(OpenAiSettings())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    @property
+    def name(self) -> str:
+        return "openai"
+
+    @property
+    def model(self) -> str:
+        """The weights, as the server names them."""
+        return self._settings.model
+
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+        """The reply, piece by piece. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""
+        settings = self._settings
+        body = {
+            "model": settings.model,
+            "messages": chat_messages(prompt, settings.context_tokens),
+            "stream": True,
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_reply_tokens,
+        }
+        async with streamed_answer(
+            self._client, "chat/completions", body, settings.first_token_s, settings.between_tokens_s
+        ) as lines:
+            while (text := await _next_text(lines)) is not None:
+                if text:
+                    lines.answering()
+                    yield text
+
+
+async def _next_text(lines: AnswerLines) -> str | None:
+    """The next piece of text, perhaps empty, or None after `[DONE]`."""
+    while (line := await lines.read()) is not None:
+        if not line.startswith(_DATA):
+            # Comments and other fields of server-sent events, and the blank lines between them.
+            continue
+        data = line.removeprefix(_DATA).strip()
+        if data == _DONE:
+            return None
+        event = parsed(data)
+        if event.get("error"):
+            raise PeerFailed("llm.failed", f"the model server says: {error_message(event['error'])}")
+        return _text(event)
+    raise PeerFailed("llm.truncated", "the model server ended the reply without saying that it is done")
+
+
+def _text(event: Mapping[str, Any]) -> str:
+    try:
+        # The last event may have no choices, only the usage.
+        pieces = [choice["delta"].get("content") or "" for choice in event.get("choices", [])[:1]]
+        return "".join(pieces)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise PeerFailed("llm.garbled", f"the model server sent {event!r:.80} where text belongs") from error

@@ -1,0 +1,150 @@
+"""The scripted language model: pace, turns, faults."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from orchestrator.conversation.ports import Message, Persona, Prompt
+from orchestrator.llm.registry import open_language_model
+from orchestrator.llm.scripted import LlmSection, ScriptedModel, tokens
+from service_kit.errors import AnchorError, EngineFailed, InvalidRequest
+from service_kit.script import Fault
+
+PERSONA = Persona(id="nadia", name="Nadia", instructions="")
+FAST = {"first_token_delay_ms": 0, "tokens_per_second": 10_000}
+
+
+def prompt(*history: Message) -> Prompt:
+    return Prompt(text="And now?", language="en", persona=PERSONA, history=history)
+
+
+async def text_of(pieces: AsyncIterator[str]) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+async def hear(pieces: AsyncIterator[str], heard: list[str]) -> None:
+    async for piece in pieces:
+        heard.append(piece)  # noqa: PERF401 - what came before a failure counts
+
+
+@given(st.text())
+def test_tokens_joined_are_the_text(text: str):
+    assert "".join(tokens(text)) == text
+
+
+def test_punctuation_is_a_token_of_its_own():
+    assert tokens("Good evening, it's ten o'clock here tonight, friends.") == [
+        *("Good", " evening", ",", " it's", " ten", " o'clock", " here", " tonight"),
+        *(",", " friends", "."),
+    ]
+
+
+async def test_tokens_come_when_the_script_says():
+    model = ScriptedModel(LlmSection(replies=("One two three four five six seven,",), first_token_delay_ms=40))
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    times_ms: list[float] = []
+    async for piece in model.reply(prompt()):
+        times_ms.append((loop.time() - started_s) * 1000)
+        if piece == " two":
+            # A slow reader: the tokens after it are late by themselves, the last is on time again.
+            await asyncio.sleep(0.05)
+    assert len(times_ms) == 8
+    assert times_ms[0] == pytest.approx(40, abs=15)
+    assert times_ms[-1] == pytest.approx(40 + 7 * 20, abs=15)
+    assert min(times_ms) >= 39
+
+
+async def test_each_turn_of_a_conversation_has_its_reply_however_often_it_is_asked_for():
+    model = ScriptedModel(LlmSection(replies=("First.", "Second."), **FAST))
+    first, second, third = (
+        prompt(),
+        prompt(Message("user", "a"), Message("anchor", "First.")),
+        prompt(Message("user", "a"), Message("user", "b")),
+    )
+    said = [await text_of(model.reply(each)) for each in (first, first, second, third)]
+    assert said == ["First.", "First.", "Second.", "First."]
+
+
+async def test_a_fault_breaks_the_reply_it_is_set_for():
+    model = ScriptedModel(
+        LlmSection(replies=("One two.",), fault=Fault.ERROR, fault_at=2, fault_after_tokens=1, **FAST)
+    )
+    assert await text_of(model.reply(prompt())) == "One two."
+    heard: list[str] = []
+    with pytest.raises(EngineFailed, match=r"llm\.engine_failed"):
+        await hear(model.reply(prompt()), heard)
+    assert heard == ["One"]
+    assert await text_of(model.reply(prompt())) == "One two."
+
+
+async def test_a_lasting_fault_breaks_every_reply_from_there_on():
+    model = ScriptedModel(LlmSection(fault=Fault.EMPTY, fault_lasts=True, **FAST))
+    assert [await text_of(model.reply(prompt())) for _ in range(2)] == ["", ""]
+
+
+async def test_garbage_is_nothing_a_person_would_say():
+    model = ScriptedModel(LlmSection(fault=Fault.GARBAGE, **FAST))
+    assert "\x00" in await text_of(model.reply(prompt()))
+
+
+async def test_a_hanging_reply_says_nothing_until_it_is_closed():
+    pieces = ScriptedModel(LlmSection(fault=Fault.HANG, **FAST)).reply(prompt())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await anext(pieces)
+    await pieces.aclose()
+
+
+async def test_an_endless_reply_is_ended_by_closing_it():
+    pieces = ScriptedModel(LlmSection(replies=("On.",), fault=Fault.ENDLESS, **FAST)).reply(prompt())
+    heard = [await anext(pieces) for _ in range(500)]
+    await pieces.aclose()
+    assert heard.count("On") == 167
+
+
+def test_the_fault_die_ends_the_process_at_once():
+    code = (
+        "import asyncio\n"
+        "from orchestrator.llm.scripted import Fault, fall\n"
+        "asyncio.run(fall(Fault.DIE))\n"
+        "print('still here')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+
+
+async def test_the_registry_opens_the_script_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    script = tmp_path / "script.toml"
+    script.write_text('[llm]\nreplies = ["From the file."]\nfirst_token_delay_ms = 0\n')
+    monkeypatch.setenv("ANCHOR_SCRIPT", str(script))
+    briefing = ScriptedModel(LlmSection())
+    async with open_language_model("scripted", briefing) as model:
+        assert model.name == "scripted"
+        assert await text_of(model.reply(prompt())) == "From the file."
+    async with open_language_model("briefing", briefing) as model:
+        assert model is briefing
+
+
+@pytest.mark.parametrize("name", ["ollama", "openai"])
+async def test_the_registry_opens_clients_without_a_server(name: str):
+    async with open_language_model(name, ScriptedModel(LlmSection())) as model:
+        assert model.name == name
+
+
+async def test_an_unknown_engine_is_refused_with_the_names_there_are():
+    with pytest.raises(InvalidRequest, match="briefing, ollama, openai, scripted"):
+        async with open_language_model("llama", ScriptedModel(LlmSection())):
+            pass
+
+
+async def test_every_error_has_a_code_of_the_language_model():
+    pieces = ScriptedModel(LlmSection(fault=Fault.ERROR, **FAST)).reply(prompt())
+    with pytest.raises(AnchorError) as caught:
+        await anext(pieces)
+    assert caught.value.code.startswith("llm.")
