@@ -1,0 +1,31 @@
+"""The composition root of stt-service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service_kit.engine import engine_class
+from service_kit.service import Service, new_health
+
+from stt_service.engine import SttEngine
+from stt_service.servicer import NAME, SpeechToTextServicer
+from stt_service.settings import SttSettings
+
+ENGINES: Mapping[str, str] = {
+    "pocketsphinx": "stt_service.engines.pocketsphinx.engine:PocketsphinxEngine",
+    "scripted": "stt_service.engines.scripted:ScriptedEngine",
+}
+
+
+def build(settings: SttSettings | None = None) -> Service:
+    """Put the service together; nothing is loaded yet. Raises `InvalidRequest` for an engine that is not there."""
+    settings = settings or SttSettings()
+    engine: SttEngine = engine_class(ENGINES, settings.engine)(settings)
+    servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
+    return Service(
+        settings=settings,
+        health=new_health("stt", engine.info, settings),
+        servicers=[(NAME, servicer.add_to)],
+        lifespan=engine.lifespan,
+        details=lambda: {"max_streams": settings.max_streams},
+    )
