@@ -163,8 +163,11 @@ class Hearing:
             try:
                 async with self._voice_activity.open(self._language) as stream:
                     await self._found("vad")
+                    await self._hand_over()
                     await run_together(self._write_voice(stream), self._read_voice(stream))
             except AnchorError as error:
+                if "vad" not in self._lost:
+                    await self._hand_over()
                 await self._miss("vad", error)
             await self._hear_by_energy(_RETRY_S)
 
@@ -191,6 +194,11 @@ class Hearing:
                 return
             for event in self._energy_gate.hear(chunk):
                 await self._tell_voice(event)
+
+    async def _hand_over(self) -> None:
+        """Another detector takes over, and begins in silence; speech that goes on, it finds again at once."""
+        if self._voiced:
+            await self._tell_voice(VoiceStopped(self._position_ms))
 
     async def _tell_voice(self, event: VoiceEvent) -> None:
         if isinstance(event, VoiceStarted):
@@ -254,9 +262,6 @@ class Hearing:
     # Peers that come and go -----------------------------------------------------------------------------------------
 
     async def _miss(self, peer: str, error: AnchorError) -> None:
-        if peer == "vad" and self._voiced:
-            # Whoever detects from here on begins in silence; speech that goes on is found again at once.
-            await self._tell_voice(VoiceStopped(self._position_ms))
         if peer not in self._lost:
             self._lost.add(peer)
             await self._inbox.tell(PeerLost(peer, error))

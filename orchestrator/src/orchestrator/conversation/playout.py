@@ -104,12 +104,12 @@ class Playout:
         while not self._released:
             await self._wait(None)
         while self._held or not self._ended:
-            if self._held and not self._paused and (wait_s := self._too_far_ahead_s()) <= 0:
-                self._send(self._held.pop(0))
-            elif self._held and not self._paused:
+            if not self._held or self._paused:
+                await self._wait(None)
+            elif (wait_s := self._too_far_ahead_s()) > 0:
                 await self._wait(wait_s)
             else:
-                await self._wait(None)
+                self._send(self._held.pop(0))
         if self._sent_ms:
             self._outbox.send(ReplyAudioEnded(self._turn_id, self.sent_ms))
         await self._until_heard()
@@ -124,7 +124,8 @@ class Playout:
 
     def _too_far_ahead_s(self) -> float:
         """How long until the next frame may leave, judging by what has been heard; 0 or less for now."""
-        return (self._sent_ms - self.heard_ms - self._ahead_ms) / 1000 + 0.001
+        then_sent_ms = self._sent_ms + SPEECH.ms_of(len(self._held[0].pcm))
+        return (then_sent_ms - self.heard_ms - self._ahead_ms) / 1000
 
     def _send(self, spoken: Spoken) -> None:
         first = self._sent_ms == 0

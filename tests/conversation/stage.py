@@ -1,0 +1,443 @@
+"""The stage of a conversation test: a user with a mouth and ears, and scripted peers, all in memory.
+
+async with stage:
+    stage.anchor_will_say("Once upon a time there was a king.")
+    await stage.user("tell me a story")
+    await stage.until_heard("Once upon")
+    await stage.user("stop")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from orchestrator.conversation import messages as told
+from orchestrator.conversation.conversation import Conversation, Preferences
+from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.ports import (
+    FinalHeard,
+    Mark,
+    PartialHeard,
+    Persona,
+    Spoken,
+    TurnEndJudged,
+    VoiceStarted,
+    VoiceStopped,
+)
+from orchestrator.conversation.session import Session
+from orchestrator.conversation.turn_taking import TurnRules
+from service_kit.errors import AnchorError
+
+FRAME_MS = 20
+WORD_MS = 200
+VOICE = b"\x00\x20" * 320
+SILENCE = bytes(640)
+PERSONA = Persona(
+    "anchor",
+    "Anna",
+    "You are Anna.",
+    phrases={"en": {"did_not_catch": "Sorry, I did not catch that.", "apology": "Sorry, something broke."}},
+)
+
+
+@dataclass
+class Mouth:
+    """What the user is saying: the recogniser's ground truth."""
+
+    words: list[str] = field(default_factory=list)
+
+
+class Voice:
+    """Voice activity that never errs: a chunk with sound in it is speech. Edges after 64 ms, judged after 200 ms."""
+
+    def __init__(self) -> None:
+        self.probability = 0.5
+        self.failure: AnchorError | None = None
+        self.opened = 0
+
+    @asynccontextmanager
+    async def open(self, language):
+        if self.failure:
+            raise self.failure
+        self.opened += 1
+        yield VoiceStream(self)
+
+
+class VoiceStream:
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._events: asyncio.Queue = asyncio.Queue()
+        self._loud = self._quiet_ms = 0
+        self._end_ms: int | None = None
+        self._judged = True
+
+    async def hear(self, chunk) -> None:
+        if any(chunk.pcm):
+            self._loud += 1
+            self._quiet_ms = 0
+            if self._end_ms is None and self._loud == 2:
+                at_ms = chunk.start_ms - 32
+                self._events.put_nowait(VoiceStarted(at_ms, max(0, at_ms - 200)))
+                self._end_ms = chunk.end_ms
+            elif self._end_ms is not None:
+                self._end_ms = chunk.end_ms
+            return
+        self._loud = 0
+        self._quiet_ms += 32
+        if self._end_ms is not None and self._quiet_ms >= 64:
+            self._stopped_ms, self._end_ms, self._judged = self._end_ms, None, False
+            self._events.put_nowait(VoiceStopped(self._stopped_ms))
+        if not self._judged and self._quiet_ms >= 200:
+            self._judged = True
+            self._events.put_nowait(TurnEndJudged(self._stopped_ms, self._voice.probability, "scripted"))
+
+    async def read_along(self, text, end_ms) -> None:
+        pass
+
+    async def events(self):
+        while True:
+            event = await self._events.get()
+            if self._voice.failure:
+                raise self._voice.failure
+            yield event
+
+
+class Words:
+    """A recogniser that hears every word the mouth says while it is sent audio; finals after `delay_ms`."""
+
+    def __init__(self, mouth: Mouth) -> None:
+        self.mouth = mouth
+        self.delay_ms = 60
+        self.deaf = False
+        self.failure: AnchorError | None = None
+        self.opened_with: list[str] = []
+        self.heard_chunks = 0
+        self.stream: WordsStream | None = None
+
+    @asynccontextmanager
+    async def open(self, language):
+        self.opened_with.append(language)
+        if self.failure:
+            raise self.failure
+        self.stream = WordsStream(self)
+        yield self.stream
+
+
+class WordsStream:
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._events: asyncio.Queue = asyncio.Queue()
+        self._segment = 1
+        self._revision = 0
+        self._text: list[str] = []
+        self._end_ms = 0
+
+    async def hear(self, chunk) -> None:
+        self._words.heard_chunks += 1
+        self._end_ms = chunk.end_ms
+        if new := self._take():
+            self._text += new
+            self._events.put_nowait(PartialHeard(self._segment, " ".join(self._text), self._end_ms))
+
+    def _take(self) -> list[str]:
+        mouth = self._words.mouth
+        new, mouth.words = mouth.words, []
+        return [] if self._words.deaf else new
+
+    async def flush(self, segment_id) -> None:
+        assert segment_id == self._segment
+        self._text += self._take()
+        self._revision += 1
+        final = FinalHeard(segment_id, self._revision, " ".join(self._text), self._end_ms, "en")
+        asyncio.get_running_loop().call_later(self._words.delay_ms / 1000, self._events.put_nowait, final)
+
+    async def commit(self, segment_id) -> None:
+        assert segment_id == self._segment
+        self._segment += 1
+        self._revision = 0
+        self._text = []
+
+    def fail(self, error: AnchorError) -> None:
+        self._events.put_nowait(error)
+
+    async def transcripts(self):
+        while True:
+            event = await self._events.get()
+            if isinstance(event, AnchorError):
+                raise event
+            yield event
+
+
+class Model:
+    """A language model that says what it is told to, word by word, and remembers what it was asked."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.replies: list[str] = []
+        self.prompts: list = []
+        self.first_token_ms = 100
+        self.token_ms = 10
+        self.failure: AnchorError | None = None
+        self.fails_after_words = 0
+        self.closed = 0
+
+    async def reply(self, prompt):
+        self.prompts.append(prompt)
+        text = self.replies[0] if len(self.replies) == 1 else self.replies.pop(0)
+        try:
+            await asyncio.sleep(self.first_token_ms / 1000)
+            for index, word in enumerate(text.split(" ")):
+                if self.failure and index >= self.fails_after_words:
+                    raise self.failure
+                await asyncio.sleep(self.token_ms / 1000)
+                yield word if index == 0 else f" {word}"
+        finally:
+            self.closed += 1
+
+
+class Speech:
+    """A voice that takes `WORD_MS` for every word, faster than real time, first audio after `delay_ms`."""
+
+    def __init__(self) -> None:
+        self.delay_ms = 50
+        self.failure: AnchorError | None = None
+        self.fails_at_word: int | None = None
+        self.open_streams = 0
+        self.asked_for: list[tuple[str, str]] = []
+
+    @asynccontextmanager
+    async def open(self, voice, language, style):
+        self.asked_for.append((voice, language))
+        self.open_streams += 1
+        try:
+            yield SpeechStream(self)
+        finally:
+            self.open_streams -= 1
+
+
+class SpeechStream:
+    def __init__(self, speech: Speech) -> None:
+        self._speech = speech
+        self._text = ""
+        self._done = False
+        self._more = asyncio.Event()
+
+    async def say(self, text) -> None:
+        self._text += text
+        self._more.set()
+
+    async def finish(self) -> None:
+        self._done = True
+        self._more.set()
+
+    async def speech(self):
+        await self._until_text()
+        await asyncio.sleep(self._speech.delay_ms / 1000)
+        position = offset_ms = count = 0
+        while True:
+            rest = self._text[position:]
+            word = rest.strip().split(" ")[0] if rest.strip() else ""
+            complete = word and (self._done or rest.lstrip().find(" ") >= 0)
+            if not complete:
+                if self._done:
+                    return
+                await self._until_text()
+                continue
+            if self._speech.failure and count == (self._speech.fails_at_word or 0):
+                raise self._speech.failure
+            start = position + len(rest) - len(rest.lstrip())
+            position = start + len(word)
+            yield Mark(start, position, offset_ms)
+            for _ in range(WORD_MS // 40):
+                yield Spoken(offset_ms, b"\x01\x00" * (24 * 40))
+                offset_ms += 40
+            count += 1
+
+    async def _until_text(self) -> None:
+        self._more.clear()
+        if not self._text or not self._done:
+            await self._more.wait()
+
+
+class Ear:
+    """The client: plays what it is sent in real time and, if asked to, says how far it is."""
+
+    def __init__(self, stage: Stage, reports: bool) -> None:
+        self._stage = stage
+        self._reports = reports
+        self._loop = asyncio.get_running_loop()
+        self.messages: list[tuple[int, told.ServerMessage]] = []
+        self.buffer_ms = 0.0
+        self.played: dict[int, float] = {}
+        self.turn_id = 0
+        self.paused = False
+        self.last_frame_s = 0.0
+        self.news = asyncio.Event()
+
+    async def send(self, message) -> None:
+        self.messages.append((round(self._loop.time() * 1000), message))
+        match message:
+            case told.ReplyAudio():
+                self.turn_id, self.buffer_ms = message.turn_id, 0.0
+                self.played.setdefault(message.turn_id, 0.0)
+                self.paused = False
+            case told.PlaybackPause():
+                self.paused = self._reports
+            case told.PlaybackResume():
+                self.paused = False
+            case told.PlaybackStop():
+                self.buffer_ms = 0.0 if self._reports else self.buffer_ms
+        self.news.set()
+
+    async def send_audio(self, pcm) -> None:
+        self.buffer_ms += len(pcm) / 48
+        self.last_frame_s = self._loop.time()
+        self.news.set()
+
+    async def play(self) -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            step = 0.0 if self.paused else min(20.0, self.buffer_ms)
+            if not step:
+                continue
+            self.buffer_ms -= step
+            self.played[self.turn_id] += step
+            if self._reports and round(self.played[self.turn_id]) % 100 == 0:
+                self._stage.command(told.PlaybackProgress(self.turn_id, round(self.played[self.turn_id])))
+
+    def of(self, kind):
+        """All messages of a kind, in order."""
+        return [message for _, message in self.messages if isinstance(message, kind)]
+
+
+class Stage:
+    """One session under test."""
+
+    def __init__(self) -> None:
+        self.mouth = Mouth()
+        self.voice = Voice()
+        self.words = Words(self.mouth)
+        self.model = Model()
+        self.speech = Speech()
+        self.rules = TurnRules()
+        self.reports_playback = True
+        self.manual = False
+        self.conversation = Conversation("ticket", Preferences("en", "", "anchor"))
+        self._loud = False
+        self._muted = False
+        self._commands: list[told.Command] = []
+        self._over = False
+        self.failure: AnchorError | None = None
+
+    async def __aenter__(self) -> Stage:
+        self.ear = Ear(self, self.reports_playback)
+        detection = told.TurnDetection.TURN_DETECTION_MANUAL if self.manual else told.TurnDetection(1)
+        start = told.SessionStart(reports_playback=self.reports_playback, turn_detection=detection)
+        peers = Peers(
+            voice_activity=self.voice,
+            speech_to_text=self.words,
+            language_model=self.model,
+            text_to_speech=self.speech,
+            personas={"anchor": PERSONA},
+            system_status=self._status,
+        )
+        self.session = Session(
+            peers=peers, rules=self.rules, conversation=self.conversation, start=start, client=self.ear
+        )
+        self._playing = asyncio.create_task(self.ear.play())
+        self._running = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        self._over = True
+        await self._running
+        self._playing.cancel()
+        await asyncio.wait([self._playing])
+
+    async def _run(self) -> None:
+        try:
+            await self.session.run(self._source())
+        except AnchorError as error:
+            self.failure = error
+
+    async def _status(self) -> told.SystemStatus:
+        return told.SystemStatus(())
+
+    async def _source(self):
+        """An open microphone: a frame every 20 ms, sound or silence; and the commands."""
+        loop = asyncio.get_running_loop()
+        next_s = loop.time()
+        while not self._over:
+            for command in self._commands:
+                yield command
+            self._commands.clear()
+            if not self._muted:
+                yield VOICE if self._loud else SILENCE
+            next_s += FRAME_MS / 1000
+            await asyncio.sleep(next_s - loop.time())
+
+    # What a test says -----------------------------------------------------------------------------------------------
+
+    def anchor_will_say(self, *replies: str) -> None:
+        self.model.replies = list(replies)
+
+    def command(self, command: told.Command) -> None:
+        self._commands.append(command)
+
+    async def user(self, text: str) -> None:
+        """Speak, a word every 200 ms."""
+        for word in text.split():
+            await self._sound(True, WORD_MS - 40)
+            self.mouth.words.append(word)
+            await self._sound(True, 40)
+        self._loud = False
+
+    async def noise(self, ms: int) -> None:
+        """A sound without words."""
+        await self._sound(True, ms)
+        self._loud = False
+
+    async def silence(self, ms: int) -> None:
+        await self._sound(False, ms)
+
+    async def mute(self) -> None:
+        """The microphone stops sending, without a word."""
+        self._muted = True
+
+    async def unmute(self) -> None:
+        self._muted = False
+
+    async def _sound(self, loud: bool, ms: int) -> None:
+        self._loud = loud
+        await asyncio.sleep(ms / 1000)
+
+    async def until(self, kind, count: int = 1, within_s: float = 30.0):
+        """Wait for the `count`-th message of a kind."""
+        async with asyncio.timeout(within_s):
+            while len(found := self.ear.of(kind)) < count:
+                self.ear.news.clear()
+                await self.ear.news.wait()
+        return found[count - 1]
+
+    async def until_played(self, ms: int) -> None:
+        """Wait until so much of the present reply has been heard."""
+        await self.until(told.ReplyAudio)
+        while self.ear.played.get(self.ear.turn_id, 0) < ms:
+            await asyncio.sleep(0.02)
+
+    @property
+    def now_ms(self) -> int:
+        return round(asyncio.get_running_loop().time() * 1000)
+
+    @property
+    def history(self) -> list[tuple[str, str]]:
+        return [(message.role, message.text) for message in self.conversation.messages]
+
+    def log(self) -> str:
+        """The session as lines, for a snapshot: what the client was told, when, without the words of the reply."""
+        quiet = (told.ReplyText, told.SpeechMark, told.PartialTranscript, told.SessionStarted, told.LatencyWaterfall)
+        lines = [f"{at_ms:6d} {message}" for at_ms, message in self.ear.messages if not isinstance(message, quiet)]
+        return "\n".join(lines) + "\n"

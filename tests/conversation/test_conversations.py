@@ -1,0 +1,387 @@
+"""Whole conversations: what is said, what is heard, what is kept."""
+
+from __future__ import annotations
+
+import pytest
+from orchestrator.conversation import messages as told
+from service_kit.errors import EngineFailed, PeerFailed, Unsupported
+
+STORY = "Once upon a time there was a king who could not sleep at night."
+
+
+async def test_a_question_is_answered_and_both_are_kept(stage):
+    stage.anchor_will_say("It is sunny.")
+    async with stage:
+        await stage.user("how is the weather")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "It is sunny."
+    assert not finished.interrupted
+    assert not finished.estimated
+    assert stage.history == [("user", "how is the weather"), ("anchor", "It is sunny.")]
+
+
+async def test_thinking_begins_before_the_turn_is_over_but_nothing_is_heard_before(stage):
+    stage.anchor_will_say("It is sunny.")
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(told.ReplyAudio)
+        waterfall_then = {type(message): at_ms for at_ms, message in reversed(stage.ear.messages)}
+        assert len(stage.model.prompts) == 1
+        await stage.until(told.ReplyFinished)
+    waterfall = stage.ear.of(told.LatencyWaterfall)[-1]
+    assert waterfall.first_token_ms < waterfall.turn_committed_ms <= waterfall.first_frame_sent_ms
+    assert waterfall_then[told.ReplyText] >= waterfall_then[told.TurnCommitted]
+    # The endpointing wait hides the models: 450 ms for a predictor that says 0.5.
+    assert waterfall.first_frame_sent_ms == pytest.approx(450, abs=35)
+
+
+async def test_speech_that_goes_on_drops_the_reply_begun_too_early(stage):
+    stage.anchor_will_say("too early", "In Leipzig it is sunny.")
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.silence(300)
+        assert len(stage.model.prompts) == 1
+        await stage.user("in Leipzig")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "In Leipzig it is sunny."
+    assert stage.model.closed == 2
+    assert [prompt.text for prompt in stage.model.prompts] == ["how is the weather", "how is the weather in Leipzig"]
+    assert stage.history[0] == ("user", "how is the weather in Leipzig")
+    assert len(stage.ear.of(told.TurnCommitted)) == 1
+
+
+async def test_a_turn_is_reopened_when_the_user_goes_on_before_anything_was_heard(stage):
+    stage.anchor_will_say("too early", "In Leipzig it is sunny.")
+    stage.model.first_token_ms = 900
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(told.TurnCommitted)
+        await stage.user("in Leipzig")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "In Leipzig it is sunny."
+    assert stage.history == [("user", "how is the weather in Leipzig"), ("anchor", "In Leipzig it is sunny.")]
+    assert {message.turn_id for message in stage.ear.of(told.TurnCommitted)} == {1}
+
+
+async def test_barge_in_keeps_only_what_was_heard(stage):
+    stage.anchor_will_say(STORY, "All right.")
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(900)
+        await stage.user("stop it")
+        stopped = await stage.until(told.ReplyFinished)
+        await stage.until(told.ReplyFinished, 2)
+    assert stopped.interrupted
+    assert stopped.heard_text in STORY
+    assert stopped.heard_text.split()[:3] == ["Once", "upon", "a"]
+    assert len(stopped.heard_text.split()) <= 6
+    assert stage.history == [
+        ("user", "tell me a story"),
+        ("anchor", stopped.heard_text),
+        ("user", "stop it"),
+        ("anchor", "All right."),
+    ]
+    assert stage.speech.open_streams == 0
+
+
+async def test_barge_in_pauses_at_the_speech_edge_and_stops_on_words(stage):
+    stage.anchor_will_say(STORY, "All right.")
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(900)
+        onset_ms = stage.now_ms
+        await stage.user("stop it")
+        await stage.until(told.PlaybackStop)
+        times = {type(message): at_ms for at_ms, message in stage.ear.messages}
+        assert times[told.PlaybackPause] - onset_ms <= 150
+        assert times[told.PlaybackStop] - times[told.PlaybackPause] <= 250
+
+
+async def test_a_cough_pauses_the_reply_and_lets_it_go_on(stage):
+    stage.anchor_will_say("Once upon a time there was a king.")
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(600)
+        await stage.noise(200)
+        await stage.until(told.PlaybackResume)
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Once upon a time there was a king."
+    assert not finished.interrupted
+    assert len(stage.model.prompts) == 1
+    assert not stage.ear.of(told.PlaybackStop)
+
+
+async def test_half_a_second_of_speech_stops_the_reply_without_words(stage):
+    stage.anchor_will_say(STORY)
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(600)
+        stage.words.deaf = True
+        await stage.noise(800)
+        finished = await stage.until(told.ReplyFinished)
+        assert finished.interrupted
+        # It was meant, but not understood: the anchor says so.
+        finished = await stage.until(told.ReplyFinished, 2)
+    assert finished.heard_text == "Sorry, I did not catch that."
+
+
+async def test_barge_in_before_the_first_frame_reopens_instead(stage):
+    stage.anchor_will_say("never heard", "Fine.")
+    stage.speech.delay_ms = 800
+    async with stage:
+        await stage.user("one")
+        await stage.until(told.TurnCommitted)
+        await stage.user("two")
+        await stage.until(told.ReplyFinished)
+    assert stage.history == [("user", "one two"), ("anchor", "Fine.")]
+
+
+async def test_barge_in_at_the_last_frame_leaves_a_whole_reply(stage):
+    stage.anchor_will_say("Yes indeed.", "Fine.")
+    async with stage:
+        await stage.user("is it so")
+        await stage.until(told.ReplyAudioEnded)
+        await stage.until_played(360)
+        await stage.user("and now")
+        await stage.until(told.ReplyFinished, 2)
+    assert stage.history[1] in [("anchor", "Yes indeed."), ("anchor", "Yes")]
+    assert stage.history[-1] == ("anchor", "Fine.")
+
+
+async def test_a_storm_of_barge_ins_leaves_no_reply_behind(stage):
+    stage.anchor_will_say(STORY)
+    async with stage:
+        for number in range(8):
+            await stage.user(f"question {number}")
+            await stage.silence(700)
+        finished = await stage.until(told.ReplyFinished, 8)
+    assert stage.model.closed == len(stage.model.prompts)
+    assert stage.speech.open_streams == 0
+    assert finished.turn_id == 8
+
+
+async def test_two_quick_turns_are_one_after_the_other(stage):
+    stage.anchor_will_say("First.", "Second.")
+    async with stage:
+        await stage.user("one")
+        await stage.until(told.ReplyFinished)
+        await stage.user("two")
+        await stage.until(told.ReplyFinished, 2)
+    assert stage.history == [("user", "one"), ("anchor", "First."), ("user", "two"), ("anchor", "Second.")]
+
+
+async def test_a_minute_of_silence_brings_nothing_about(stage):
+    stage.anchor_will_say("never")
+    async with stage:
+        await stage.silence(60_000)
+    assert [type(message) for _, message in stage.ear.messages] == [told.SessionStarted, told.SessionEnded]
+    assert stage.words.heard_chunks == 0
+
+
+async def test_a_long_sound_without_words_is_answered_honestly(stage):
+    stage.words.deaf = True
+    async with stage:
+        await stage.user("mumble mumble mumble mumble")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Sorry, I did not catch that."
+    assert not stage.model.prompts
+
+
+async def test_a_short_sound_without_words_is_ignored(stage):
+    async with stage:
+        await stage.noise(300)
+        await stage.silence(3000)
+    assert not stage.ear.of(told.ReplyStarted)
+
+
+async def test_a_client_without_reports_gets_audio_just_in_time_and_an_estimate(stage):
+    stage.reports_playback = False
+    stage.anchor_will_say(STORY)
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(600)
+        assert stage.ear.buffer_ms <= 260
+        await stage.user("stop")
+        finished = await stage.until(told.ReplyFinished)
+        assert finished.estimated
+        assert finished.interrupted
+        assert finished.heard_ms <= stage.ear.played[finished.turn_id] + stage.ear.buffer_ms + 1
+        stage.anchor_will_say("Fine.")
+
+
+async def test_audio_runs_at_most_two_seconds_ahead_of_a_client_that_reports(stage):
+    stage.anchor_will_say(STORY + " " + STORY)
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(300)
+        assert 1500 <= stage.ear.buffer_ms <= 2100
+        await stage.until(told.ReplyFinished, within_s=60)
+
+
+async def test_no_more_than_three_replies_are_begun_on_a_turn_that_goes_on(stage):
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        for word in ("one", "two", "three", "four", "five"):
+            await stage.user(word)
+            await stage.silence(330)
+        await stage.until(told.ReplyFinished)
+    texts = [prompt.text for prompt in stage.model.prompts]
+    assert texts == ["one", "one two", "one two three", "one two three four five"]
+
+
+async def test_a_typed_turn_is_answered_aloud(stage):
+    stage.anchor_will_say("Aloud.")
+    async with stage:
+        stage.command(told.TextInput("hello"))
+        await stage.until(told.ReplyFinished)
+    assert stage.history == [("user", "hello"), ("anchor", "Aloud.")]
+
+
+async def test_interrupt_pause_and_resume_by_command(stage):
+    stage.anchor_will_say(STORY)
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(500)
+        stage.command(told.Pause())
+        await stage.until(told.PlaybackPause)
+        before = stage.ear.played[1]
+        await stage.silence(2000)
+        assert stage.ear.played[1] == before
+        stage.command(told.Resume())
+        await stage.until_played(1000)
+        stage.command(told.Interrupt())
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.interrupted
+    assert 1000 <= finished.heard_ms <= 1300
+
+
+async def test_preferences_hold_from_the_next_reply_on(stage):
+    stage.anchor_will_say("Bien.")
+    async with stage:
+        stage.command(told.SetLanguage("fr"))
+        stage.command(told.SetVoice("marie"))
+        stage.command(told.SetStyle(pace=1.5))
+        await stage.until(told.SessionUpdated, 3)
+        stage.command(told.TextInput("bonjour"))
+        await stage.until(told.ReplyFinished)
+        stage.command(told.SetLanguage("xx"))
+        error = await stage.until(told.Error)
+    assert error.code == "session.unknown_language"
+    assert stage.speech.asked_for == [("marie", "fr")]
+    assert stage.words.opened_with == ["en", "fr"]
+    assert stage.model.prompts[0].style.pace == 1.5
+
+
+async def test_a_muted_microphone_is_heard_as_silence(stage):
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        await stage.user("how are you")
+        await stage.mute()
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Fine."
+
+
+async def test_push_to_talk_answers_when_the_button_is_released(stage):
+    stage.manual = True
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        await stage.user("how are you")
+        await stage.silence(1000)
+        assert not stage.model.prompts
+        stage.command(told.EndTurn())
+        await stage.mute()
+        await stage.until(told.ReplyFinished)
+    assert stage.history == [("user", "how are you"), ("anchor", "Fine.")]
+
+
+async def test_a_model_that_breaks_off_is_apologised_for(stage):
+    stage.anchor_will_say("Once upon a time there was")
+    stage.model.failure = EngineFailed("llm.broke", "it broke")
+    stage.model.fails_after_words = 3
+    async with stage:
+        await stage.user("tell me a story")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Once upon a Sorry, something broke."
+    assert stage.ear.of(told.TurnFailed)[0].code == "llm.broke"
+
+
+async def test_a_model_that_says_nothing_is_given_up(stage):
+    stage.anchor_will_say("never")
+    stage.model.first_token_ms = 60_000
+    async with stage:
+        await stage.user("tell me a story")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Sorry, something broke."
+    assert stage.ear.of(told.TurnFailed)[0].code == "llm.silent"
+
+
+async def test_a_voice_that_fails_leaves_captions(stage):
+    stage.anchor_will_say("It is sunny in Leipzig today.")
+    stage.speech.failure = EngineFailed("tts.broke", "it broke")
+    stage.speech.fails_at_word = 2
+    async with stage:
+        await stage.user("how is the weather")
+        finished = await stage.until(told.ReplyFinished)
+    assert "".join(message.text for message in stage.ear.of(told.ReplyText)) == "It is sunny in Leipzig today."
+    assert finished.heard_text == "It is sunny in Leipzig today."
+    assert stage.ear.of(told.Error)[0].code == "tts.broke"
+
+
+async def test_without_turn_detection_loudness_tells_the_turns(stage):
+    stage.anchor_will_say("Fine.")
+    stage.voice.failure = PeerFailed("vad.unavailable", "gone")
+    async with stage:
+        await stage.silence(1500)
+        await stage.user("can you still hear me")
+        await stage.until(told.ReplyFinished)
+        assert stage.ear.of(told.Error)[0].code == "vad.unavailable"
+        stage.voice.failure = None
+        await stage.silence(2000)
+        assert stage.ear.of(told.Error)[-1].code == "vad.back"
+    assert stage.history == [("user", "can you still hear me"), ("anchor", "Fine.")]
+
+
+async def test_speech_said_while_the_recogniser_was_away_is_not_lost(stage):
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        await stage.silence(200)
+        stage.words.stream.fail(PeerFailed("stt.unavailable", "gone"))
+        stage.words.failure = PeerFailed("stt.unavailable", "gone")
+        await stage.user("did you hear that")
+        await stage.silence(1200)
+        assert not stage.model.prompts
+        stage.words.failure = None
+        await stage.until(told.ReplyFinished)
+    assert stage.history == [("user", "did you hear that"), ("anchor", "Fine.")]
+
+
+async def test_a_recogniser_that_stays_away_is_apologised_for(stage):
+    async with stage:
+        await stage.silence(200)
+        stage.words.stream.fail(PeerFailed("stt.unavailable", "gone"))
+        stage.words.failure = PeerFailed("stt.unavailable", "gone")
+        await stage.user("did you hear that")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Sorry, something broke."
+
+
+async def test_a_language_the_recogniser_has_not_is_said_once(stage):
+    stage.words.failure = Unsupported("stt.language_unsupported", "English only")
+    async with stage:
+        await stage.silence(5000)
+    assert [message.code for message in stage.ear.of(told.Error)] == ["stt.language_unsupported"]
+
+
+async def test_a_resumed_conversation_goes_on_with_its_past(stage):
+    stage.anchor_will_say("First.")
+    async with stage:
+        stage.command(told.TextInput("one"))
+        await stage.until(told.ReplyFinished)
+    stage._over = False
+    stage.anchor_will_say("Second.")
+    async with stage:
+        assert (await stage.until(told.SessionStarted)).resumed
+        stage.command(told.TextInput("two"))
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.turn_id == 2
+    assert [message.text for message in stage.model.prompts[-1].history] == ["one", "First."]
