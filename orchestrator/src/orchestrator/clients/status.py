@@ -1,0 +1,144 @@
+"""How the other services are: asked every two seconds, so that the answer is at hand when a client asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx
+from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
+from service_kit.channel import open_channel, read
+from service_kit.errors import AnchorError
+from service_kit.tasks import run_together
+
+from orchestrator.conversation.messages import GpuStatus, ServiceHealth, ServiceStatus, SystemStatus
+
+log = logging.getLogger(__name__)
+
+_MIB = 1 << 20
+_HEALTH = {
+    "ready": ServiceHealth.SERVICE_HEALTH_READY,
+    "loading": ServiceHealth.SERVICE_HEALTH_LOADING,
+}
+
+
+class StatusWatch:
+    """Watches the services from entering the context to leaving it.
+
+    `services` names each service's HTTP address; `gpu_target` is the GPU monitor's gRPC address, None where there
+    is no monitor.
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, str],
+        gpu_target: str | None,
+        *,
+        interval_s: float = 2.0,
+        deadline_s: float = 1.0,
+    ) -> None:
+        self._addresses = services
+        self._gpu_target = gpu_target
+        self._interval_s = interval_s
+        self._deadline_s = deadline_s
+        self._services = {
+            name: ServiceStatus(name, ServiceHealth.SERVICE_HEALTH_UNSPECIFIED) for name in self._addresses
+        }
+        self._gpu: GpuStatus | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(run_together(self._poll(), self._watch_gpu()), name="status watch")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task = self._task
+        if task is None:
+            return
+        task.cancel()
+        # A watch that broke by itself is a bug: its error must not be lost.
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.result()
+
+    async def system_status(self) -> SystemStatus:
+        """The latest that is known."""
+        return SystemStatus(tuple(self._services.values()), self._gpu)
+
+    # Services -------------------------------------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        timeout = httpx.Timeout(self._deadline_s)
+        async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+            while True:
+                async with asyncio.TaskGroup() as group:
+                    for name, address in self._addresses.items():
+                        group.create_task(self._ask(client, name, address))
+                await asyncio.sleep(self._interval_s)
+
+    async def _ask(self, client: httpx.AsyncClient, name: str, address: str) -> None:
+        before = self._services[name]
+        now = await self._answer(client, before, address)
+        if now.health != before.health:
+            log.info("service health changed", extra={"peer": name, "health": now.health.name})
+        self._services[name] = now
+
+    async def _answer(self, client: httpx.AsyncClient, before: ServiceStatus, address: str) -> ServiceStatus:
+        """What the service says of itself on `/ready`; a service that is down keeps the engine it was known by."""
+        down = ServiceStatus(
+            before.service, ServiceHealth.SERVICE_HEALTH_DOWN, engine=before.engine, model=before.model
+        )
+        try:
+            # httpx bounds each read; a peer that drips bytes would outlast that.
+            async with asyncio.timeout(self._deadline_s):
+                body: object = (await client.get(f"{address.rstrip('/')}/ready")).json()
+        except (TimeoutError, httpx.HTTPError, ValueError) as error:
+            log.debug("service did not answer", extra={"peer": before.service, "reason": str(error)})
+            return down
+        if not isinstance(body, dict):
+            return down
+        said = cast("dict[str, Any]", body)
+        health = _HEALTH.get(str(said.get("status")), ServiceHealth.SERVICE_HEALTH_DOWN)
+        return ServiceStatus(before.service, health, str(said.get("engine", "")), str(said.get("model", "")))
+
+    # GPU ------------------------------------------------------------------------------------------------------------
+
+    async def _watch_gpu(self) -> None:
+        if self._gpu_target is None:
+            return
+        channel = open_channel(self._gpu_target)
+        stub = gpu_pb2_grpc.GpuMonitorServiceStub(channel)
+        try:
+            while True:
+                try:
+                    await self._follow_gpu(stub)
+                except AnchorError as error:
+                    log.debug("GPU monitor lost", extra={"code": error.code, "reason": error.message})
+                self._gpu = None
+                await asyncio.sleep(self._interval_s)
+        finally:
+            await channel.close()
+
+    async def _follow_gpu(self, stub: Any) -> None:
+        """Take reports until the monitor ends them. Raises `AnchorError` when it fails or is silent."""
+        call = stub.Watch(gpu_pb2.WatchRequest(interval_ms=round(self._interval_s * 1000)))
+        try:
+            while (response := await read(call, "gpu", within_s=3 * self._interval_s + self._deadline_s)) is not None:
+                if response.WhichOneof("event") == "report":
+                    self._gpu = _gpu_status(response.report)
+        finally:
+            call.cancel()
+
+
+def _gpu_status(report: gpu_pb2.GpuReport) -> GpuStatus:
+    return GpuStatus(
+        present=report.availability == gpu_pb2.GPU_AVAILABILITY_PRESENT,
+        unavailable_reason=report.unavailable_reason,
+        memory_total_mib=sum(device.memory_total_bytes for device in report.devices) // _MIB,
+        memory_used_mib=sum(device.memory_used_bytes for device in report.devices) // _MIB,
+    )

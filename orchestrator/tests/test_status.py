@@ -1,0 +1,152 @@
+"""What the orchestrator knows of the other services' health."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, Response
+from grpc import aio
+from orchestrator.clients.status import StatusWatch
+from orchestrator.conversation.messages import GpuStatus, ServiceHealth, SystemStatus
+from service_kit.engine import EngineInfo
+from service_kit.errors import EngineFailed
+from service_kit.grpc_server import GrpcServer
+from service_kit.health import Health, Status
+from service_kit.http import http_app, http_server
+
+READY = ServiceHealth.SERVICE_HEALTH_READY
+LOADING = ServiceHealth.SERVICE_HEALTH_LOADING
+DOWN = ServiceHealth.SERVICE_HEALTH_DOWN
+
+
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncGenerator[str]:
+    """The address of a running HTTP door."""
+    server = http_server(app, "127.0.0.1", 0)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def until(watch: StatusWatch, holds: Callable[[SystemStatus], bool]) -> SystemStatus:
+    async with asyncio.timeout(5):
+        while not holds(status := await watch.system_status()):
+            await asyncio.sleep(0.01)
+    return status
+
+
+def health_of(status: SystemStatus) -> ServiceHealth:
+    return status.services[0].health
+
+
+async def test_a_service_is_what_it_says_of_itself():
+    health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
+    async with (
+        listening(http_app(health, dict)) as address,
+        StatusWatch({"stt": address}, None, interval_s=0.02) as watch,
+    ):
+        assert health_of(await watch.system_status()) is ServiceHealth.SERVICE_HEALTH_UNSPECIFIED
+        await until(watch, lambda status: health_of(status) is LOADING)
+        health.move_to(Status.READY)
+        status = await until(watch, lambda status: health_of(status) is READY)
+        assert (status.services[0].engine, status.services[0].model) == ("pocketsphinx", "en-us")
+        assert status.gpu is None
+        health.move_to(Status.FAILED)
+        await until(watch, lambda status: health_of(status) is DOWN)
+
+
+async def test_a_service_that_vanishes_is_down_and_keeps_its_engines_name():
+    health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
+    health.move_to(Status.READY)
+    async with listening(http_app(health, dict)) as address:
+        watch = StatusWatch({"stt": address, "gone": "http://127.0.0.1:9"}, None, interval_s=0.02)
+        await watch.__aenter__()
+        await until(watch, lambda status: [each.health for each in status.services] == [READY, DOWN])
+    status = await until(watch, lambda status: health_of(status) is DOWN)
+    await watch.__aexit__(None, None, None)
+    assert status.services[0].engine == "pocketsphinx"
+
+
+async def hangs() -> Response:
+    await asyncio.sleep(1)
+    return Response()
+
+
+async def not_json() -> Response:
+    return PlainTextResponse("It works!")
+
+
+async def not_an_object() -> Response:
+    return PlainTextResponse("[]", media_type="application/json")
+
+
+@pytest.mark.parametrize("answer", [hangs, not_json, not_an_object])
+async def test_a_service_that_makes_no_sense_is_down(answer: Callable[[], Awaitable[Response]]):
+    app = FastAPI()
+    app.get("/ready")(answer)
+    async with (
+        listening(app) as address,
+        StatusWatch({"odd": address}, None, interval_s=0.02, deadline_s=0.1) as watch,
+    ):
+        await until(watch, lambda status: health_of(status) is DOWN)
+
+
+class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
+    """Sends one report, then fails; at the next call says that there is no GPU."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def Watch(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: gpu_pb2.WatchRequest, context: aio.ServicerContext[gpu_pb2.WatchRequest, gpu_pb2.WatchResponse]
+    ) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            device = gpu_pb2.Device(memory_total_bytes=48 << 30, memory_used_bytes=12 << 30)
+            report = gpu_pb2.GpuReport(availability=gpu_pb2.GPU_AVAILABILITY_PRESENT, devices=[device])
+            pressure = gpu_pb2.PressureChanged(level=gpu_pb2.PRESSURE_LEVEL_NONE)
+            await context.write(gpu_pb2.WatchResponse(report=report))
+            await context.write(gpu_pb2.WatchResponse(pressure_changed=pressure))
+            await asyncio.sleep(0.1)
+            raise EngineFailed("gpu.engine_failed", "the driver broke")
+        report = gpu_pb2.GpuReport(
+            availability=gpu_pb2.GPU_AVAILABILITY_ABSENT, unavailable_reason="no NVIDIA driver here"
+        )
+        await context.write(gpu_pb2.WatchResponse(report=report))
+        await asyncio.Event().wait()
+
+
+async def test_the_gpu_is_followed_through_failures_of_its_monitor():
+    monitor = GpuMonitor()
+    health = Health("gpu-monitor", EngineInfo("test", "none", "0"))
+    server = GrpcServer(
+        health,
+        [("gpu", lambda server: gpu_pb2_grpc.add_GpuMonitorServiceServicer_to_server(monitor, server))],
+        reflect=False,
+    )
+    port = await server.start("127.0.0.1", 0)
+    health.move_to(Status.READY)
+    try:
+        async with StatusWatch({}, f"127.0.0.1:{port}", interval_s=0.05) as watch:
+            status = await until(watch, lambda status: status.gpu is not None)
+            assert status.gpu == GpuStatus(present=True, memory_total_mib=48 * 1024, memory_used_mib=12 * 1024)
+            await until(watch, lambda status: status.gpu is None)
+            status = await until(watch, lambda status: status.gpu is not None)
+            assert status.gpu == GpuStatus(present=False, unavailable_reason="no NVIDIA driver here")
+    finally:
+        await server.stop(0)
+    assert monitor.calls == 2
+
+
+async def test_without_a_monitor_there_is_no_gpu_line():
+    async with StatusWatch({}, "127.0.0.1:9", interval_s=0.02) as watch:
+        await asyncio.sleep(0.1)
+        assert await watch.system_status() == SystemStatus((), None)
