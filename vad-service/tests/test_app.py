@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 
 import httpx
 import pytest
@@ -49,3 +52,44 @@ async def test_it_does_not_start_without_its_model(settings, tmp_path):
 def test_an_unknown_engine_is_refused_by_name(settings, slot: str):
     with pytest.raises(InvalidRequest, match="nonesuch"):
         build(settings.model_copy(update={slot: "nonesuch"}))
+
+
+async def run_process(*, until: bytes = b"", **environment: str) -> tuple[int | None, str, str]:
+    """Exit code and what was said by a real process, which is sent SIGTERM once it has said `until`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "vad_service"),
+        env={**os.environ, "VAD_GRPC_PORT": "0", "VAD_HTTP_PORT": "0", **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    said = b""
+    async with asyncio.timeout(20):
+        if until:
+            while until not in said:
+                said += await process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+        rest, complaints = await process.communicate()
+    return process.returncode, (said + rest).decode(), complaints.decode()
+
+
+async def test_a_process_ends_well_when_it_is_asked_to(settings):
+    code, said, _ = await run_process(
+        until=b"service ready", ANCHOR_MODELS_DIR=str(settings.models_dir), ANCHOR_MODELS_LOCK=str(settings.models_lock)
+    )
+    assert (code, "service stopped" in said) == (0, True)
+
+
+async def test_a_process_that_cannot_start_says_why_in_one_line(settings, tmp_path):
+    code, _, complaints = await run_process(
+        ANCHOR_MODELS_DIR=str(tmp_path), ANCHOR_MODELS_LOCK=str(settings.models_lock)
+    )
+    assert code == 1
+    assert "silero_vad.onnx" in complaints.splitlines()[-1]
+    assert "Traceback" not in complaints
+
+
+async def test_a_misspelt_engine_is_said_in_one_line():
+    code, _, complaints = await run_process(VAD_ENGINE="sillero")
+    assert code == 1
+    assert "'sillero'; there are energy, silero" in complaints.splitlines()[-1]

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
+from prometheus_client import REGISTRY
 from service_kit.channel import read, write
 from service_kit.engine_worker import EngineWorker
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest
@@ -17,7 +18,6 @@ from service_kit.testing import chunks, serving
 from vad_service.batching import SharedModel
 from vad_service.detection import TurnDetector
 from vad_service.engine import SpeechModel
-from vad_service.metrics import MICROPHONES_OPEN
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
 from vad_service.turn_end import Pause, PauseRule, TurnEndPredictor
@@ -71,6 +71,10 @@ async def detecting(stub, **fields):
 async def say(call, pcm: bytes, start_ms: int = 0, chunk_ms: int = 32) -> None:
     for index, piece in enumerate(chunks(pcm, chunk_ms * 32)):
         await write(call, audio(start_ms + index * chunk_ms, piece), "vad")
+
+
+def microphones_open() -> float | None:
+    return REGISTRY.get_sample_value("anchor_vad_microphones_open")
 
 
 async def rest(call) -> list[vad_pb2.DetectResponse]:
@@ -189,7 +193,7 @@ async def test_one_microphone_too_many_is_refused_until_another_leaves(serve, en
             refused = await refusal(stub, config())
             assert (type(refused), refused.code) == (AtCapacity, "vad.full")
         async with asyncio.timeout(WITHIN_S):
-            while MICROPHONES_OPEN._value.get():
+            while microphones_open():
                 await asyncio.sleep(0.005)
         async with detecting(stub) as call:
             await say(call, utterance)
@@ -201,9 +205,9 @@ async def test_cancelling_frees_the_stream_at_once(serve, energy, utterance):
         async with detecting(stub) as call:
             await say(call, utterance[: 1100 * 32])
             assert await read(call, "vad", WITHIN_S)
-            assert MICROPHONES_OPEN._value.get() == 1
+            assert microphones_open() == 1
         async with asyncio.timeout(0.5):
-            while MICROPHONES_OPEN._value.get():
+            while microphones_open():
                 await asyncio.sleep(0.005)
 
 

@@ -14,7 +14,8 @@ from vad_service.metrics import BATCH_SECONDS, BATCH_SIZE, FRAME_SECONDS
 class SharedModel:
     """Gathers frames and judges them together, on the event loop's own thread.
 
-    One call takes 0.1 ms for one frame and 2 ms for 32, less than handing it to a thread and back costs the others.
+    One call takes 0.15 ms for one frame and 2 ms for 32; handing each to a thread and back costs 0.2 ms more of the
+    processor, and 5 ms at worst.
     Each microphone waits for its frame before it brings the next, so no more frames wait than there are microphones.
     """
 
