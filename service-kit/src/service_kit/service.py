@@ -13,6 +13,7 @@ import uvloop
 from fastapi import FastAPI
 
 from service_kit.engine import EngineInfo
+from service_kit.errors import AnchorError
 from service_kit.grpc_server import GrpcServer, Servicer
 from service_kit.health import Health, Status
 from service_kit.http import Details, http_app, http_server
@@ -101,6 +102,7 @@ def main(build: Callable[[], Service]) -> None:
 
     try:
         uvloop.run(run())
-    except OSError as error:
+    except (OSError, AnchorError) as error:
         log.error("service could not start", extra={"reason": str(error)})
-        sys.exit(1)
+        # Again for people: the log may not be set up yet, or be read by a machine.
+        sys.exit(f"service could not start: {error}")
