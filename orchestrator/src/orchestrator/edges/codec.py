@@ -20,9 +20,6 @@ from service_kit.errors import InvalidRequest
 from orchestrator.conversation.messages import ClientMessage, ServerMessage
 from orchestrator.edges.shapes import CLIENT, CLIENT_NAMES, SERVER, SERVER_NAMES, Field, Shape
 
-# Longest text of any field, in characters, where the caller sets no other limit.
-MAX_TEXT_CHARS = 8_000
-
 _WHOLE_NUMBERS = {
     FieldDescriptor.TYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.TYPE_INT32: (-(2**31), 2**31 - 1),
@@ -45,7 +42,7 @@ _DECODER = json.JSONDecoder(parse_constant=_not_a_number)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def client_from_json(text: str, max_text_chars: int = MAX_TEXT_CHARS) -> ClientMessage:
+def client_from_json(text: str, max_text_chars: int) -> ClientMessage:
     """What a text frame of a client says. Raises `InvalidRequest`, naming the field that is wrong."""
     return cast(ClientMessage, _from_json(CLIENT, text, max_text_chars))
 
@@ -189,7 +186,7 @@ def _number(value: float, place: str) -> float:
 # Proto
 
 
-def client_from_proto(message: session_pb2.ClientMessage, max_text_chars: int = MAX_TEXT_CHARS) -> ClientMessage:
+def client_from_proto(message: session_pb2.ClientMessage, max_text_chars: int) -> ClientMessage:
     """What a gRPC client says. Raises `InvalidRequest`, naming the field that is wrong."""
     name = message.WhichOneof("message")
     if name is None:

@@ -7,6 +7,7 @@ import logging
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
 from service_kit.errors import AnchorError, Denied, InvalidRequest
 from service_kit.metrics import ERRORS
 from starlette.exceptions import HTTPException
@@ -29,20 +30,27 @@ def _failure(status: int, code: str, message: str, retryable: bool, headers: dic
     return JSONResponse(body, status, headers)
 
 
+def first_fault(error: ValidationError | RequestValidationError) -> str:
+    """The first thing wrong with a message, its field named."""
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{place}: {fault['msg']}"
+
+
 def add_failure_handlers(app: FastAPI) -> None:
     """Make every failure of `app`'s routes answer alike."""
 
     @app.exception_handler(AnchorError)
     async def say_anchor_error(request: Request, error: AnchorError) -> Response:  # pyright: ignore[reportUnusedFunction]
         ERRORS.labels(error.code).inc()
-        log.warning("request failed", extra={"path": request.url.path, "code": error.code, "reason": error.message})
+        # The path as the route has it: the address itself may hold a ticket.
+        path = getattr(request.scope.get("route"), "path", "")
+        log.warning("request failed", extra={"path": path, "code": error.code, "reason": error.message})
         return failure_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def say_invalid(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][1:])
-        return failure_response(InvalidRequest("session.bad_message", f"{field}: {first['msg']}"))
+        return failure_response(InvalidRequest("session.bad_message", first_fault(error)))
 
     @app.exception_handler(HTTPException)
     async def say_http_error(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]

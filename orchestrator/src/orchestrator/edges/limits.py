@@ -25,11 +25,11 @@ class EdgeLimits:
     upload_audio_s: float = 60.0
     # Recordings held at the same time, over all clients; more are refused.
     uploads: int = 8
-    # How long a recording may pause while it is being sent.
-    upload_idle_s: float = 30.0
+    # How long sending a recording may take.
+    upload_s: float = 90.0
     # How long decoding may take. Its processor time is limited to the same.
     decode_s: float = 10.0
     # Longest spoken answer to a recording; a longer one is cut off.
     answer_audio_s: float = 300.0
-    # How long an answer to a recording may take in all.
+    # How long an answer to a recording may take in all, and then its delivery.
     answer_s: float = 120.0

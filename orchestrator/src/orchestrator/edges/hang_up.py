@@ -1,0 +1,37 @@
+"""Work for a caller ends when the caller has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from service_kit.errors import AnchorError, root_cause
+
+Result = TypeVar("Result")
+
+
+class HungUp(AnchorError):
+    """The caller has gone; nobody is there to be told."""
+
+    http_status = 499
+
+    def __init__(self) -> None:
+        super().__init__("session.hung_up", "the caller has gone")
+
+
+async def unless_hung_up(hang_up: Coroutine[Any, Any, None], work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of `work`, which is cancelled when `hang_up` ends or raises first. Raises `HungUp` then."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(_raise_after(hang_up))
+            result = await work
+            watch.cancel()
+        return result
+    except ExceptionGroup as group:
+        raise root_cause(group) from group
+
+
+async def _raise_after(hang_up: Coroutine[Any, Any, None]) -> None:
+    await hang_up
+    raise HungUp
