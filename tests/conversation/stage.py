@@ -339,7 +339,7 @@ class Stage:
         peers = Peers(
             voice_activity=self.voice,
             speech_to_text=self.words,
-            language_model=self.model,
+            language_model=lambda: self.model,
             text_to_speech=self.speech,
             personas={"anchor": PERSONA},
             system_status=self._status,

@@ -24,7 +24,8 @@ class Peers:
 
     voice_activity: VoiceActivity
     speech_to_text: SpeechToText
-    language_model: LanguageModel
+    # Called once a session: a model may remember who answered last.
+    language_model: Callable[[], LanguageModel]
     text_to_speech: TextToSpeech
     personas: Mapping[str, Persona]
     # Asked when a client wants `system_status`.

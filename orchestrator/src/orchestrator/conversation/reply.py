@@ -51,7 +51,7 @@ class Reply:
         self,
         *,
         turn_id: int,
-        engine: str,
+        engine: Callable[[], str],
         words: Callable[[], AsyncIterator[str]],
         text_to_speech: TextToSpeech,
         delivery: Delivery,
@@ -83,7 +83,7 @@ class Reply:
     def release(self) -> None:
         """Let it be seen and heard."""
         self._released = True
-        self._outbox.send(ReplyStarted(self.turn_id, self._engine))
+        self._outbox.send(ReplyStarted(self.turn_id, self._engine()))
         for message in self._untold:
             self._outbox.send(message)
         self._untold.clear()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from prometheus_client import Gauge
-from service_kit.errors import AtCapacity, InvalidRequest, NotFound
+from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.conversation import Conversation, Preferences
 from orchestrator.conversation.messages import SessionStart
@@ -31,6 +31,7 @@ class Sessions:
         language: str,
         persona: str,
         capacity: int,
+        ready: Callable[[], bool] = lambda: True,
         max_conversations: int = 10_000,
         keep_s: float = 3600.0,
     ) -> None:
@@ -41,6 +42,7 @@ class Sessions:
         self._language = language
         self._persona = persona
         self._capacity = capacity
+        self._ready = ready
         self._max_conversations = max_conversations
         self._keep_s = keep_s
         self._conversations: dict[str, Conversation] = {}
@@ -73,7 +75,12 @@ class Sessions:
 
     @asynccontextmanager
     async def open(self, start: SessionStart, client: Client) -> AsyncGenerator[Session]:
-        """Admit a client. Raises `AtCapacity` when all places are taken, `InvalidRequest` and `NotFound` as above."""
+        """Admit a client. Raises `AtCapacity` when all places are taken, `InvalidRequest` and `NotFound` as above.
+
+        Raises `NotReady` while the orchestrator starts or ends.
+        """
+        if not self._ready():
+            raise NotReady("session.not_ready", "the anchor is starting or going away; try again soon")
         if self._open >= self._capacity:
             raise AtCapacity("session.at_capacity", f"all {self._capacity} places are taken; try again soon")
         conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)

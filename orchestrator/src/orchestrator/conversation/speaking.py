@@ -37,6 +37,7 @@ class Speaking:
         self._outbox = outbox
         self._inbox = inbox
         self._reports_playback = reports_playback
+        self._model = peers.language_model()
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
         self._reply: Reply | None = None
@@ -58,8 +59,8 @@ class Speaking:
             alternatives=action.alternatives,
             style=preferences.style,
         )
-        model = self._peers.language_model
-        await self._begin(action.turn_id, action.revision, model.name, lambda: model.reply(prompt), waterfall)
+        model = self._model
+        await self._begin(action.turn_id, action.revision, lambda: model.name, lambda: model.reply(prompt), waterfall)
 
     async def say(self, action: SayPhrase, waterfall: Waterfall) -> None:
         """Speak one of the persona's phrases at once."""
@@ -68,7 +69,7 @@ class Speaking:
         async def words() -> AsyncIterator[str]:
             yield phrase
 
-        await self._begin(action.turn_id, 1, "phrase", words, waterfall)
+        await self._begin(action.turn_id, 1, lambda: "phrase", words, waterfall)
         self.release(action.turn_id)
 
     def release(self, turn_id: int) -> None:
@@ -125,7 +126,12 @@ class Speaking:
         return self._peers.personas[self._conversation.preferences.persona]
 
     async def _begin(
-        self, turn_id: int, revision: int, engine: str, words: Callable[[], AsyncIterator[str]], waterfall: Waterfall
+        self,
+        turn_id: int,
+        revision: int,
+        engine: Callable[[], str],
+        words: Callable[[], AsyncIterator[str]],
+        waterfall: Waterfall,
     ) -> None:
         if self._reply:
             await self.drop(self._reply.turn_id)

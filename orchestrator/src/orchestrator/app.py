@@ -1,0 +1,120 @@
+"""Composition root: what the orchestrator is made of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from service_kit.channel import open_channel
+from service_kit.engine import EngineInfo
+from service_kit.http import health_routes
+from service_kit.service import Service, new_health
+
+from orchestrator.clients.status import StatusWatch
+from orchestrator.clients.stt import SttClient
+from orchestrator.clients.tts import TtsClient
+from orchestrator.clients.vad import VadClient
+from orchestrator.clients.voices import VoiceWatch
+from orchestrator.conversation.endpointing import Endpointing
+from orchestrator.conversation.peers import LANGUAGES, Peers
+from orchestrator.conversation.ports import LanguageModel
+from orchestrator.conversation.sessions import Sessions
+from orchestrator.conversation.turn_taking import TurnRules
+from orchestrator.edges import grpc as grpc_edge
+from orchestrator.edges import page
+from orchestrator.edges.access import Access, access_policy
+from orchestrator.edges.doors import add_doors
+from orchestrator.edges.limits import EdgeLimits
+from orchestrator.knowledge.folder import KnowledgeFolder
+from orchestrator.knowledge.personas import load_personas
+from orchestrator.llm.briefing import Briefing
+from orchestrator.llm.fallback import FallbackModel
+from orchestrator.llm.registry import BRIEFING, open_language_model
+from orchestrator.settings import OrchestratorSettings
+
+NAME = "orchestrator"
+
+
+def build(settings: OrchestratorSettings | None = None) -> Service:
+    """The service, ready to run. Raises `AnchorError` for settings and content that do not fit."""
+    settings = settings or OrchestratorSettings()
+    policy = access_policy(settings.host, settings.shared_secret, origins=settings.origins, hosts=settings.hosts)
+    info = EngineInfo(settings.llm_engine, "", version("orchestrator"), LANGUAGES, 24_000)
+    health = new_health(NAME, info, settings)
+
+    channels = {name: open_channel(getattr(settings, f"{name}_target")) for name in ("vad", "stt", "tts")}
+    tts = TtsClient(channels["tts"])
+    voices = VoiceWatch(tts)
+    status = StatusWatch(
+        {f"{name}-service": getattr(settings, f"{name}_health_url") for name in ("vad", "stt", "tts")}
+        | {"gpu-monitor": settings.gpu_health_url},
+        settings.gpu_target,
+    )
+    knowledge = KnowledgeFolder(settings.knowledge_dir)
+    briefing = Briefing(knowledge)
+    # The real one once the service is ready; no session begins before.
+    model: LanguageModel = briefing
+    sessions = Sessions(
+        peers=Peers(
+            voice_activity=VadClient(channels["vad"]),
+            speech_to_text=SttClient(channels["stt"]),
+            language_model=lambda: _with_fallback(model, briefing, settings),
+            text_to_speech=tts,
+            personas=load_personas(settings.personas_dir),
+            system_status=status.system_status,
+            voices=lambda: voices.ids,
+        ),
+        rules=_turn_rules(settings),
+        language=settings.language,
+        persona=settings.persona,
+        capacity=settings.max_sessions,
+        ready=lambda: health.ready,
+    )
+    limits = EdgeLimits()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            for channel in channels.values():
+                stack.push_async_callback(channel.close, None)
+            knowledge.load()
+            nonlocal model
+            model = await stack.enter_async_context(open_language_model(settings.llm_engine, briefing))
+            await stack.enter_async_context(voices)
+            await stack.enter_async_context(status)
+            yield
+
+    app = FastAPI(title="AI Anchor", docs_url=None, redoc_url=None)
+    app.include_router(health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids}))
+    app.include_router(page.page_routes(settings.web_dir))
+    add_doors(app, sessions, limits)
+    app.add_middleware(Access, policy=policy)
+    servicer = grpc_edge.SessionServicer(sessions, limits, settings.shared_secret)
+    return Service(
+        settings=settings,
+        health=health,
+        servicers=[("anchor.session.v1.SessionService", partial(grpc_edge.add_to, servicer=servicer))],
+        lifespan=lifespan,
+        app=app,
+    )
+
+
+def _with_fallback(model: LanguageModel, briefing: Briefing, settings: OrchestratorSettings) -> LanguageModel:
+    if settings.llm_engine == BRIEFING:
+        return briefing
+    return FallbackModel(
+        model, briefing, first_token_s=settings.llm_first_token_s, max_reply_chars=settings.max_reply_chars
+    )
+
+
+def _turn_rules(settings: OrchestratorSettings) -> TurnRules:
+    return TurnRules(
+        Endpointing(
+            floor_ms=settings.endpointing_floor_ms,
+            ceiling_ms=settings.endpointing_ceiling_ms,
+            unjudged_ms=settings.endpointing_unjudged_ms,
+        )
+    )

@@ -1,0 +1,47 @@
+"""The voices there are: asked for now and then, so that a choice can be checked without a wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Self
+
+from service_kit.errors import AnchorError
+
+from orchestrator.clients.tts import TtsClient
+
+log = logging.getLogger(__name__)
+
+# Voices come and go rarely; a voice service that is not up yet is asked again sooner.
+_INTERVAL_S = 30.0
+_RETRY_S = 2.0
+
+
+class VoiceWatch:
+    """Keeps the list from entering the context to leaving it; empty until the voice service has answered once."""
+
+    def __init__(self, tts: TtsClient) -> None:
+        self._tts = tts
+        self._task: asyncio.Task[None] | None = None
+        self.ids: tuple[str, ...] = ()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._watch(), name="voice watch")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                self.ids = await self._tts.voices()
+                await asyncio.sleep(_INTERVAL_S)
+            except AnchorError as error:
+                log.debug("voices not listed", extra={"code": error.code})
+                await asyncio.sleep(_RETRY_S)

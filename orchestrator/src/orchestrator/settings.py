@@ -1,0 +1,64 @@
+"""Settings of the orchestrator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+from service_kit.settings import ServiceSettings, shared
+
+LlmName = Literal["briefing", "ollama", "openai", "scripted"]
+
+
+class OrchestratorSettings(ServiceSettings):
+    """Read from `ORCHESTRATOR_*`, and from the names that all services share."""
+
+    model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_")
+
+    grpc_port: int = Field(default=9080, ge=0, le=65535)
+    http_port: int = Field(default=8080, ge=0, le=65535)
+
+    # Asked of every client; without it, the orchestrator serves this machine only.
+    shared_secret: SecretStr | None = Field(default=None, validation_alias=shared("SHARED_SECRET"))
+    # Foreign origins and host names that are welcome, comma-separated in JSON form: ["https://studio.example"].
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    max_sessions: int = Field(default=100, ge=1, validation_alias=shared("MAX_CONCURRENT_SESSIONS"))
+
+    # Where the other services are.
+    vad_target: str = Field(default="127.0.0.1:9082", validation_alias=shared("VAD_TARGET"))
+    stt_target: str = Field(default="127.0.0.1:9081", validation_alias=shared("STT_TARGET"))
+    tts_target: str = Field(default="127.0.0.1:9083", validation_alias=shared("TTS_TARGET"))
+    gpu_target: str = Field(default="127.0.0.1:9084", validation_alias=shared("GPU_TARGET"))
+    vad_health_url: str = Field(default="http://127.0.0.1:8002", validation_alias=shared("VAD_HEALTH_URL"))
+    stt_health_url: str = Field(default="http://127.0.0.1:8001", validation_alias=shared("STT_HEALTH_URL"))
+    tts_health_url: str = Field(default="http://127.0.0.1:8003", validation_alias=shared("TTS_HEALTH_URL"))
+    gpu_health_url: str = Field(default="http://127.0.0.1:8004", validation_alias=shared("GPU_HEALTH_URL"))
+
+    # What thinks; empty for the profile's own.
+    llm: LlmName | Literal[""] = ""
+    # How long a language model may take to its first token, twice, before the briefing answers in its place.
+    llm_first_token_s: float = Field(default=3.0, gt=0, le=60)
+    # Longest reply, in characters.
+    max_reply_chars: int = Field(default=4_000, ge=100, le=100_000)
+
+    # Content that users edit.
+    knowledge_dir: Path = Path("content/knowledge")
+    personas_dir: Path = Path("content/personas")
+    web_dir: Path = Path("web")
+    persona: str = "anchor"
+    language: str = "en"
+
+    # Endpointing: shortest and longest silence that ends a turn, and the one without any prediction.
+    endpointing_floor_ms: int = Field(default=200, ge=100, le=3_000)
+    endpointing_ceiling_ms: int = Field(default=1_200, ge=200, le=5_000)
+    endpointing_unjudged_ms: int = Field(default=700, ge=200, le=5_000)
+
+    @property
+    def llm_engine(self) -> LlmName:
+        """What thinks, by setting or by profile."""
+        if self.llm:
+            return self.llm
+        return "briefing" if self.profile == "embedded" else "ollama"
