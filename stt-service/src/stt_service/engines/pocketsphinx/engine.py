@@ -20,10 +20,9 @@ from stt_service.settings import SttSettings
 from stt_service.transcript_queue import TranscriptQueue
 
 LANGUAGE = "en"
-# Without `fwdflat=False`, the end of an utterance would be decoded a second time, for up to seconds. The other general
-# options halve the work (0.41 to 0.18 of real time, measured on 62 s of human speech) for 2 points more errors.
-TOPICAL_OPTIONS: dict[str, object] = {"fwdflat": False}
-GENERAL_OPTIONS: dict[str, object] = {"fwdflat": False, "ds": 2, "topn": 2, "maxwpf": 5, "maxhmmpf": 3000}
+# The second passes (`fwdflat`, `bestpath`) would come after the end of speech: the first takes up to seconds, and the
+# other finds nothing at all where no reading ends as sentences do.
+OPTIONS: dict[str, object] = {"fwdflat": False, "bestpath": False}
 # Audio goes to the decoders in pieces of at most this, so that no stream keeps another waiting for long.
 PIECE_BYTES = MICROPHONE.bytes_for(100)
 # A general decoder that needs longer than this for its oldest second of audio is slower than speech.
@@ -54,8 +53,8 @@ class PocketsphinxEngine:
         """Build or find the models, start the processes, wait until they can work."""
         kept = self._settings.models_dir / "pocketsphinx"
         models = await asyncio.to_thread(prepare, self._settings.knowledge_dir, kept)
-        topical = self._spec(models.topical, TOPICAL_OPTIONS)
-        general = self._spec(models.general, GENERAL_OPTIONS)
+        topical = self._spec(models.topical)
+        general = self._spec(models.general)
         self.pairs = [
             (DecoderProcess("topical", topical), DecoderProcess("general", general))
             for _ in range(self._settings.worker_pairs)
@@ -71,13 +70,13 @@ class PocketsphinxEngine:
                 for supervisor in supervisors:
                     supervisor.cancel()
 
-    def _spec(self, model: DecoderModel, options: dict[str, object]) -> DecoderSpec:
+    def _spec(self, model: DecoderModel) -> DecoderSpec:
         return DecoderSpec(
             dictionary=str(model.dictionary),
             language_model=str(model.language_model) if model.language_model else None,
             partial_interval_ms=self._settings.partial_interval_ms,
             max_decoders=self._settings.max_streams,
-            options=options,
+            options=OPTIONS,
         )
 
     @asynccontextmanager

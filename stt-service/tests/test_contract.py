@@ -1,0 +1,157 @@
+"""What every recogniser promises, over real gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import grpc
+import pytest
+from service_kit.errors import AnchorError, AtCapacity, InvalidRequest, PeerFailed
+from stt_service.settings import SttSettings
+
+SAID = {"scripted": "what is the latest news", "pocketsphinx": "what is the latest on the ferry"}
+
+
+@pytest.fixture(params=["scripted", "pocketsphinx"])
+async def served(request: pytest.FixtureRequest, settings: SttSettings, serve: Any) -> AsyncGenerator[Any]:
+    async with serve(settings.model_copy(update={"engine": request.param})) as (engine, open_microphone):
+        yield engine, open_microphone
+
+
+@pytest.fixture
+def said(served: Any) -> str:
+    """What the engine makes of the ferry."""
+    return SAID[served[0].info.name]
+
+
+@pytest.fixture
+async def microphone(served: Any) -> AsyncGenerator[Any]:
+    async with served[1]() as microphone:
+        yield microphone
+
+
+async def refusal_of(microphone: Any) -> AnchorError:
+    async def until_refused() -> None:
+        while await microphone.event() is not None:
+            pass
+
+    with pytest.raises(AnchorError) as refusal:
+        await until_refused()
+    return refusal.value
+
+
+async def test_flushes_give_revisions_that_cover_the_segment(
+    microphone: Any, said: str, ferry: bytes, football: bytes
+) -> None:
+    await microphone.configure()
+    await microphone.speak(ferry)
+    await microphone.flush()
+    first = await microphone.final()
+    assert (first.segment_id, first.revision, first.text) == (1, 1, said)
+    assert (first.start_ms, first.language) == (0, "en")
+    assert first.end_ms == pytest.approx(len(ferry) / 32, abs=32)
+    await microphone.speak(football)
+    await microphone.flush()
+    second = await microphone.final()
+    while second.revision == 1:
+        # An unprompted final of the first half may come before the flush.
+        second = await microphone.final()
+    assert (second.segment_id, second.revision, second.start_ms) == (1, 2, 0)
+    assert second.text.startswith(said)
+    assert second.end_ms == pytest.approx((len(ferry) + len(football)) / 32, abs=64)
+
+
+async def test_a_commit_opens_the_next_segment(microphone: Any, ferry: bytes, football: bytes) -> None:
+    await microphone.configure()
+    await microphone.speak(ferry)
+    await microphone.flush(1)
+    assert (await microphone.final()).segment_id == 1
+    await microphone.commit(1)
+    await microphone.speak(football)
+    await microphone.flush(2)
+    final = await microphone.final()
+    assert (final.segment_id, final.revision) == (2, 1)
+    assert final.start_ms == pytest.approx(len(ferry) / 32, abs=32)
+    assert "ferry" not in final.text
+
+
+async def test_silence_is_an_empty_final(microphone: Any) -> None:
+    await microphone.configure()
+    await microphone.flush()
+    assert (await microphone.final()).text == ""
+    await microphone.speak(bytes(32_000))
+    await microphone.flush()
+    final = await microphone.final()
+    assert (final.text, final.revision) == ("", 2)
+
+
+async def test_half_close_delivers_what_is_pending_and_ends(microphone: Any, said: str, ferry: bytes) -> None:
+    await microphone.configure()
+    await microphone.speak(ferry)
+    await microphone.flush()
+    await microphone.call.done_writing()
+    assert (await microphone.final()).text == said
+    assert await microphone.event() is None
+    assert await microphone.call.code() is grpc.StatusCode.OK
+
+
+async def test_partials_lead_to_the_final(microphone: Any, said: str, ferry: bytes) -> None:
+    await microphone.configure(partials=True)
+    await microphone.speak(ferry)
+    partials: list[str] = []
+    while not partials or len(partials[-1].split()) < 5:
+        event = await microphone.event()
+        assert event.partial_transcript.segment_id == 1
+        partials.append(event.partial_transcript.text)
+    assert partials[-1].split()[:3] == said.split()[:3]
+
+
+async def test_a_cancelled_call_frees_its_place(served: Any, ferry: bytes) -> None:
+    _, open_microphone = served
+    async with open_microphone() as first, open_microphone() as second:
+        for microphone in (first, second):
+            await microphone.configure()
+            await microphone.speak(ferry)
+            await microphone.flush()
+            await microphone.final()
+        async with open_microphone() as third:
+            await third.configure()
+            assert isinstance(refused := await refusal_of(third), AtCapacity)
+            assert refused.code == "stt.at_capacity"
+        first.call.cancel()
+        async with asyncio.timeout(2):
+            while True:
+                async with open_microphone() as fourth:
+                    try:
+                        await fourth.configure()
+                        await fourth.flush()
+                        assert (await fourth.final()).text == ""
+                        break
+                    except (AtCapacity, PeerFailed):
+                        # The refusal, or that the call was over before the flush.
+                        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("requests", "code"),
+    [
+        ([], "stt.config_missing"),
+        ([{"flush": {"segment_id": 1}}], "stt.config_missing"),
+        ([{"config": {"sample_rate_hz": 48_000}}], "stt.sample_rate"),
+        ([{"config": {"sample_rate_hz": 16_000}}] * 2, "stt.config_repeated"),
+        ([{"config": {"sample_rate_hz": 16_000}}, {"audio": {"pcm": b"odd"}}], "stt.odd_bytes"),
+        ([{"config": {"sample_rate_hz": 16_000}}, {}], "stt.unknown_message"),
+        ([{"config": {"sample_rate_hz": 16_000}}, {"flush": {"segment_id": 2}}], "stt.wrong_segment"),
+        ([{"config": {"sample_rate_hz": 16_000}}, {"commit": {"segment_id": 0}}], "stt.wrong_segment"),
+    ],
+)
+async def test_a_wrong_request_is_refused(settings: SttSettings, serve: Any, requests: list[Any], code: str) -> None:
+    scripted = settings.model_copy(update={"engine": "scripted"})
+    async with serve(scripted) as (_, open_microphone), open_microphone() as microphone:
+        for request in requests:
+            await microphone.send(**request)
+        await microphone.call.done_writing()
+        assert isinstance(refused := await refusal_of(microphone), InvalidRequest)
+        assert refused.code == code

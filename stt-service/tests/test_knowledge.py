@@ -1,0 +1,87 @@
+"""What is read of the knowledge folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stt_service.engines.pocketsphinx.knowledge import parse, read_passages, runs, sentences, words
+from stt_service.engines.pocketsphinx.models import prepare
+
+FULL = """---
+title: the harbor ferry
+keywords: [boat, "crossing"]
+questions:
+  - When does it leave?
+  - "Why is it late?"
+---
+# The crossing
+
+The ferry — a new one — leaves at nine. See [the
+timetable](https://example.org/t) today!
+
+- Dogs travel free
+```
+not = speech
+```
+"""
+
+
+def test_the_head_and_the_text_are_read() -> None:
+    passage = parse(FULL)
+    assert passage.title == "the harbor ferry"
+    assert passage.keywords == ("boat", "crossing")
+    assert passage.questions == ("When does it leave?", "Why is it late?")
+    taught = list(sentences([passage]))
+    assert {"a new one", "leaves at nine.", "See the timetable today!", "- Dogs travel free"} <= set(taught)
+    assert {"what is the latest on the harbor ferry", "tell me about boat", "When does it leave?", "hello"} <= set(
+        taught
+    )
+    assert not any("speech" in sentence or "example" in sentence for sentence in taught)
+
+
+@pytest.mark.parametrize("text", ["Just a line.", "---\ntitle: never closed\nJust a line.", ""])
+def test_what_has_no_head_is_text(text: str) -> None:
+    passage = parse(text)
+    assert (passage.title, passage.keywords, passage.language) == ("", (), "en")
+    assert passage.text == text
+
+
+def test_only_passages_in_the_language_are_read(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.md").write_text("---\nlanguage: de\n---\nGuten Tag.")
+    (tmp_path / "b.md").write_text("---\nlanguage: en-GB\n---\nGood day.")
+    (tmp_path / "c.txt").write_text("Not knowledge.")
+    assert [passage.text for passage in read_passages(tmp_path, "en")] == ["Good day."]
+    assert read_passages(tmp_path / "absent", "en") == []
+
+
+def test_words_are_written_as_the_dictionary_writes_them() -> None:
+    assert words("The Café’s “well-known” 2nd door…") == ["the", "cafe's", "well-known", "2nd", "door"]
+
+
+def test_a_word_without_pronunciation_cuts_the_sentence() -> None:
+    known = {"the", "ferry", "well", "known", "leaves"}
+    unknown: set[str] = set()
+    cut = list(runs("The well-known ferry Xyzzy leaves", known.__contains__, unknown))
+    assert cut == [["<s>", "the", "well", "known", "ferry"], ["leaves", "</s>"]]
+    assert unknown == {"xyzzy"}
+    assert list(runs("Xyzzy", known.__contains__, unknown)) == []
+
+
+def test_models_are_built_once_for_the_same_content(tmp_path: Path) -> None:
+    knowledge = tmp_path / "knowledge"
+    knowledge.mkdir()
+    (knowledge / "ferry.md").write_text(FULL)
+    first = prepare(knowledge, tmp_path / "kept")
+    assert first.topical.language_model is not None
+    built_ns = first.topical.language_model.stat().st_mtime_ns
+    assert "ferry F EH R IY" in first.topical.dictionary.read_text().splitlines()
+    assert len(first.general.dictionary.read_text().splitlines()) > 20_000
+    assert prepare(knowledge, tmp_path / "kept") == first
+    assert first.topical.language_model.stat().st_mtime_ns == built_ns
+    (knowledge / "ferry.md").write_text(FULL.replace("nine", "ten"))
+    second = prepare(knowledge, tmp_path / "kept")
+    assert second.topical != first.topical
+    assert second.general == first.general
+    assert not list((tmp_path / "kept").glob("*unfinished*"))
