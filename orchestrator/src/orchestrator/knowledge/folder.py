@@ -1,0 +1,114 @@
+"""The knowledge folder as it is now: files that come, change or go while the service runs are noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service_kit.errors import InvalidRequest
+
+from orchestrator.knowledge.index import PassageIndex
+from orchestrator.knowledge.passages import Passage, read_passage
+
+MAX_FILES = 2000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was read: its state on disk, and the passage it held; None when it never held one."""
+
+    state: tuple[int, int]
+    passage: Passage | None
+
+
+_Files = Mapping[str, _File]
+
+
+class KnowledgeFolder:
+    """An index of the passages in a folder, looked at again at most every `rescan_s` seconds.
+
+    A broken file stops the start (`load`). Later it is logged once, and what the file said before stays known.
+    """
+
+    def __init__(self, path: Path, rescan_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._rescan_s = rescan_s
+        self._clock = clock
+        self._scan = asyncio.Lock()
+        self._scanned_at_s: float | None = None
+        self._files: _Files = {}
+        self._index = PassageIndex(())
+
+    def load(self) -> None:
+        """Read the folder, blocking. Raises `InvalidRequest` when a file is broken or the folder cannot be read."""
+        files, problems = self._read({})
+        if problems:
+            raise problems[0]
+        self._take(files)
+
+    async def index(self) -> PassageIndex:
+        """The index as of now; the folder is read on another thread when it is time to."""
+        async with self._scan:
+            if self._scanned_at_s is None or self._clock() - self._scanned_at_s >= self._rescan_s:
+                await self._rescan()
+        return self._index
+
+    async def _rescan(self) -> None:
+        try:
+            files, problems = await asyncio.to_thread(self._read, self._files)
+        except InvalidRequest as problem:
+            self._scanned_at_s = self._clock()
+            log.warning("knowledge folder was not read", extra={"reason": problem.message})
+            return
+        for problem in problems:
+            log.warning("knowledge file was not read", extra={"reason": problem.message})
+        if files == self._files:
+            self._scanned_at_s = self._clock()
+            return
+        await asyncio.to_thread(self._take, files)
+        log.info("knowledge folder was read again", extra={"passages": len(self._index.passages)})
+
+    def _take(self, files: _Files) -> None:
+        self._index = PassageIndex(file.passage for file in files.values() if file.passage)
+        self._files = files
+        self._scanned_at_s = self._clock()
+
+    def _read(self, known: _Files) -> tuple[_Files, list[InvalidRequest]]:
+        """The files as they are now, unchanged ones from `known`, and what is wrong with those that changed."""
+        files: dict[str, _File] = {}
+        problems: list[InvalidRequest] = []
+        for passage_id, state in self._listing():
+            before = known.get(passage_id)
+            if before and before.state == state:
+                files[passage_id] = before
+                continue
+            passage = before.passage if before else None
+            try:
+                passage = read_passage(self._path / f"{passage_id}.md", passage_id)
+            except InvalidRequest as problem:
+                problems.append(problem)
+            except OSError as error:
+                problems.append(InvalidRequest("knowledge.unreadable", f"{passage_id}.md: {error.strerror}"))
+            files[passage_id] = _File(state, passage)
+        return files, problems
+
+    def _listing(self) -> list[tuple[str, tuple[int, int]]]:
+        """Id and state of each passage's file, in order."""
+        if not self._path.is_dir():
+            raise InvalidRequest("knowledge.unreadable", f"{self._path}: there is no such folder")
+        listing: list[tuple[str, tuple[int, int]]] = []
+        for path in self._path.rglob("*.md"):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue  # gone since the folder was listed
+            if len(listing) == MAX_FILES:
+                raise InvalidRequest("knowledge.too_large", f"{self._path}: more than {MAX_FILES} files")
+            listing.append((path.relative_to(self._path).with_suffix("").as_posix(), (stat.st_mtime_ns, stat.st_size)))
+        return sorted(listing)

@@ -1,0 +1,120 @@
+"""The personas folder: who the anchor can be. One TOML file each; its name is the persona's id.
+
+    name = "Nora"
+    instructions = "You are Nora, ..."
+    [voices]
+    en = "rms"
+    [phrases.en]
+    greeting = "Hello, I am {name}."
+
+The persona `anchor` must have every phrase in every language it speaks; others take what they leave out from it.
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from service_kit.errors import InvalidRequest
+
+from orchestrator.conversation.ports import Persona
+
+DEFAULT_PERSONA = "anchor"
+
+# Every phrase of a persona, and the places in it that are filled when it is said. `{name}` is filled on loading.
+PHRASES: Mapping[str, frozenset[str]] = {
+    "greeting": frozenset(),
+    "did_not_catch": frozenset(),
+    "apology": frozenset(),
+    "nothing_known": frozenset(),
+    "fallback": frozenset(),
+    "topics": frozenset({"topics"}),
+    "or": frozenset(),
+    "news": frozenset({"title"}),
+    "guide": frozenset({"title"}),
+    "note": frozenset({"title"}),
+    "who_are_you": frozenset(),
+    "what_can_you_do": frozenset(),
+    "time_is": frozenset({"time"}),
+    "date_is": frozenset({"date"}),
+    "thanks": frozenset(),
+    "goodbye": frozenset(),
+    "nothing_more": frozenset(),
+    "nothing_to_repeat": frozenset(),
+}
+
+
+class _PersonaFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(min_length=1)
+    instructions: str = Field(min_length=1)
+    voices: dict[str, str] = Field(default_factory=dict[str, str])
+    phrases: dict[str, dict[str, str]] = Field(default_factory=dict[str, dict[str, str]])
+
+
+def load_personas(folder: Path) -> dict[str, Persona]:
+    """The personas in `folder` by id. Raises `InvalidRequest` naming file and key when one is broken."""
+    paths = sorted(folder.glob("*.toml"))
+    read = {path.stem: _read(path) for path in paths}
+    if DEFAULT_PERSONA not in read:
+        raise InvalidRequest("persona.missing", f"{folder}: there is no {DEFAULT_PERSONA}.toml")
+    _check_complete(folder / f"{DEFAULT_PERSONA}.toml", read[DEFAULT_PERSONA].phrases)
+    return {path.stem: _persona(path, read[path.stem], read[DEFAULT_PERSONA].phrases) for path in paths}
+
+
+def _read(path: Path) -> _PersonaFile:
+    try:
+        return _PersonaFile.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _invalid(path, ".".join(map(str, first["loc"])), first["msg"]) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidRequest("persona.invalid", f"{path.name}: {error}") from error
+
+
+def _persona(path: Path, file: _PersonaFile, inherited: Mapping[str, Mapping[str, str]]) -> Persona:
+    for language, phrases in file.phrases.items():
+        for key, text in phrases.items():
+            _check_phrase(path, f"phrases.{language}.{key}", key, text)
+    languages = sorted({*inherited, *file.phrases})
+    return Persona(
+        id=path.stem,
+        name=file.name,
+        instructions=file.instructions.strip(),
+        voices=file.voices,
+        phrases={
+            language: {
+                key: text.replace("{name}", file.name)
+                for key, text in {**inherited.get(language, {}), **file.phrases.get(language, {})}.items()
+            }
+            for language in languages
+        },
+    )
+
+
+def _check_complete(path: Path, phrases: Mapping[str, Mapping[str, str]]) -> None:
+    if "en" not in phrases:
+        raise _invalid(path, "phrases.en", "is missing")
+    for language, spoken in phrases.items():
+        if missing := sorted(PHRASES.keys() - spoken.keys()):
+            raise _invalid(path, f"phrases.{language}.{missing[0]}", "is missing")
+
+
+def _check_phrase(path: Path, where: str, key: str, text: str) -> None:
+    if key not in PHRASES:
+        raise _invalid(path, where, f"is not one of {', '.join(sorted(PHRASES))}")
+    try:
+        places = frozenset(place for _, place, _, _ in string.Formatter().parse(text) if place is not None) - {"name"}
+    except ValueError as error:
+        raise _invalid(path, where, str(error)) from error
+    if places != PHRASES[key]:
+        wanted = ", ".join(f"{{{place}}}" for place in sorted(PHRASES[key])) or "none"
+        raise _invalid(path, where, f"has the wrong places to fill; wanted: {wanted}")
+
+
+def _invalid(path: Path, key: str, problem: str) -> InvalidRequest:
+    return InvalidRequest("persona.invalid", f"{path.name}, {key}: {problem}")
