@@ -1,0 +1,41 @@
+"""How things are shown at the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from anchor_cli.mesh_log import LogLine
+from anchor_cli.turn import Turn
+from anchor_cli.waterfall import BUDGET_MS, draw
+
+
+def log_line(line: LogLine) -> Text:
+    """A warning or an error of the mesh, in one line."""
+    style = "yellow" if line.level == "warning" else "red"
+    fields = " ".join(f"{name}={value}" for name, value in line.fields.items() if name != "exception")
+    return Text.assemble((f"{line.level} ", style), (f"{line.service} ", "bold"), f"{line.message} {fields}".rstrip())
+
+
+def turn_report(turn: Turn) -> RenderableType:
+    """What was heard, what was answered, and what it took."""
+    parts: list[RenderableType] = [
+        Text.assemble(("heard     ", "dim"), turn.heard or "(no words)"),
+        Text.assemble(("answered  ", "dim"), turn.reply.text.strip(), (f"  [{turn.engine}]", "dim")),
+    ]
+    style = "green" if turn.response_ms <= BUDGET_MS else "red"
+    sound = f"{turn.reply.received_ms / 1000:.1f} s of speech"
+    parts.append(
+        Text.assemble(
+            ("latency   ", "dim"),
+            (f"{turn.response_ms:.0f} ms", style),
+            f" from the last voiced sample sent to the first frame received; {sound}",
+        )
+    )
+    parts.append(draw(turn.waterfall) if turn.waterfall is not None else Text("the server told no waterfall", "yellow"))
+    return Group(*parts)
+
+
+def show_failure(console: Console, code: str, message: str) -> None:
+    """Why a command ends without success."""
+    console.print(Text.assemble(("failed: ", "red"), message, (f"  [{code}]", "dim")))

@@ -1,0 +1,61 @@
+"""Which programs make a mesh, and the environment in which they find each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from anchor_cli.settings import MeshSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One service as a process, `service` its name in the log.
+
+    `priority` orders starts (lowest first) and stops (highest first).
+    """
+
+    name: str
+    service: str
+    module: str
+    priority: int
+    grpc_port: int
+    http_port: int
+
+
+def programs(settings: MeshSettings) -> tuple[Program, ...]:
+    """The programs of a mesh, those that load longest first, the one that leans on all others last."""
+    return (
+        Program("stt", "stt-service", "stt_service", 10, settings.stt_grpc_port, settings.stt_http_port),
+        Program("tts", "tts-service", "tts_service", 20, settings.tts_grpc_port, settings.tts_http_port),
+        Program("vad", "vad-service", "vad_service", 30, settings.vad_grpc_port, settings.vad_http_port),
+        Program("gpu", "gpu-monitor", "gpu_monitor", 40, settings.gpu_grpc_port, settings.gpu_http_port),
+        Program(
+            "orchestrator",
+            "orchestrator",
+            "orchestrator",
+            50,
+            settings.orchestrator_grpc_port,
+            settings.orchestrator_http_port,
+        ),
+    )
+
+
+def environment(settings: MeshSettings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of every program: `inherited`, with the settings as the services read them.
+
+    An address of a peer that is already in `inherited` stands, so that one service may live elsewhere.
+    """
+    own = {"ANCHOR_PROFILE": settings.profile, "ANCHOR_HOST": settings.host, "ANCHOR_DRAIN_S": str(settings.drain_s)}
+    if settings.script is not None:
+        own["ANCHOR_SCRIPT"] = str(settings.script.resolve())
+    # gRPC would guard against forks that never use it again, and say so on every start of a worker process.
+    defaults = {"GRPC_ENABLE_FORK_SUPPORT": "false"}
+    for program in programs(settings):
+        name = program.name.upper()
+        own[f"{name}_GRPC_PORT"] = str(program.grpc_port)
+        own[f"{name}_HTTP_PORT"] = str(program.http_port)
+        if program.name != "orchestrator":
+            defaults[f"{name}_TARGET"] = f"{settings.peer_host}:{program.grpc_port}"
+            defaults[f"{name}_HEALTH_URL"] = f"http://{settings.peer_host}:{program.http_port}"
+    return {**defaults, **inherited, **own}

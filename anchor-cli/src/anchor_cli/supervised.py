@@ -1,0 +1,19 @@
+"""supervisord, tied to the life of the process that started it: `python -m anchor_cli.supervised -c FILE`."""
+
+from __future__ import annotations
+
+import sys
+
+from supervisor import supervisord
+
+from anchor_cli.processes import die_with_parent
+
+
+def main() -> None:
+    """Run supervisord; when the parent dies, however it dies, stop as on SIGTERM."""
+    die_with_parent(int(sys.argv[1]))
+    supervisord.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

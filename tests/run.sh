@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The whole suite with coverage of every process it starts. Arguments go to pytest: tests/run.sh vad-service/tests -q
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Coverage begins by itself in every Python process that inherits these, and writes one file for each.
+export COVERAGE_PROCESS_START="$PWD/pyproject.toml" COVERAGE_FILE="$PWD/run/coverage/data"
+rm -rf run/coverage && mkdir -p run/coverage
+
+status=0
+.venv/bin/python -m pytest "$@" || status=$?
+
+unset COVERAGE_PROCESS_START
+.venv/bin/coverage combine --quiet
+if [[ $# -gt 0 ]]; then
+  .venv/bin/coverage report
+else
+  .venv/bin/coverage report --fail-under=85 || status=$?
+fi
+exit "$status"
