@@ -14,7 +14,7 @@ from orchestrator.conversation.energy_gate import EnergyGate
 from orchestrator.conversation.events import PeerBack, PeerLost, TranscriptOverdue
 from orchestrator.conversation.inbox import Inbox
 from orchestrator.conversation.messages import EndTurn
-from orchestrator.conversation.microphone import CHUNK_MS, Microphone
+from orchestrator.conversation.microphone import Microphone
 from orchestrator.conversation.ports import (
     PartialHeard,
     SpeechToText,
@@ -28,7 +28,9 @@ from orchestrator.conversation.ports import (
 from orchestrator.conversation.segment_log import SegmentLog
 
 # How far back speech can be found to have begun: pre-roll, the detector's hysteresis, and time for the event to come.
-_RECENT_CHUNKS = 2_000 // CHUNK_MS
+_RECENT_MS = 2_000
+# What turn detection takes at once: one frame of its model.
+_VOICE_BYTES = MICROPHONE.bytes_for(32)
 # Audio that waits for the voice detector; the oldest is dropped beyond.
 _VOICE_CHUNKS = 100
 # A microphone that stops in mid-speech (a muted tab, a lost track) is heard as silence after this long.
@@ -61,8 +63,10 @@ class Hearing:
         self._language = language
         self._manual = manual
         self._inbox = inbox
-        self._recent: deque[AudioChunk] = deque(maxlen=_RECENT_CHUNKS)
+        self._recent: deque[AudioChunk] = deque()
         self._voice_chunks: asyncio.Queue[AudioChunk] = asyncio.Queue(_VOICE_CHUNKS)
+        self._voice_rest = bytearray()
+        self._voice_until_ms = 0
         self._read_along: tuple[str, int] | None = None
         self._log = SegmentLog()
         self._listening = False
@@ -126,16 +130,32 @@ class Hearing:
             if isinstance(item, EndTurn):
                 await self._end_turn()
                 continue
-            self._position_ms = item.end_ms
-            self._recent.append(item)
+            self._remember(item)
             if self._manual:
                 await self._begin_turn(item)
-            elif self._voice_chunks.full():
-                self._voice_chunks.get_nowait()
-            if not self._manual:
-                self._voice_chunks.put_nowait(item)
+            else:
+                self._send_to_voice(item)
             if self._listening:
                 self._send_to_words(item)
+
+    def _remember(self, chunk: AudioChunk) -> None:
+        self._position_ms = chunk.end_ms
+        self._recent.append(chunk)
+        while self._recent[0].end_ms < chunk.end_ms - _RECENT_MS:
+            self._recent.popleft()
+
+    def _send_to_voice(self, chunk: AudioChunk) -> None:
+        if self._voice_until_ms != chunk.start_ms:
+            # The microphone's queue overflowed: what was begun before the gap ends there.
+            self._voice_rest.clear()
+        self._voice_until_ms = chunk.end_ms
+        self._voice_rest += chunk.pcm
+        if len(self._voice_rest) >= _VOICE_BYTES:
+            start_ms = chunk.end_ms - round(MICROPHONE.ms_of(len(self._voice_rest)))
+            if self._voice_chunks.full():
+                self._voice_chunks.get_nowait()
+            self._voice_chunks.put_nowait(AudioChunk(start_ms, bytes(self._voice_rest[:_VOICE_BYTES])))
+            del self._voice_rest[:_VOICE_BYTES]
 
     async def _begin_turn(self, chunk: AudioChunk) -> None:
         if not self._voiced:

@@ -1,4 +1,4 @@
-"""The microphone's queue: frames of any size in, 32 ms chunks on the audio clock out."""
+"""The microphone's queue: frames of any size in, chunks of 10 to 32 ms on the audio clock out."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from orchestrator.conversation.messages import EndTurn
 
 log = logging.getLogger(__name__)
 
-# One Silero frame: what vad-service takes at once.
-CHUNK_MS = 32
-_CHUNK_BYTES = MICROPHONE.bytes_for(CHUNK_MS)
-# 3.2 s: longer than it takes to notice that a peer is gone, so that nothing said meanwhile is lost.
-_MAX_CHUNKS = 100
+# A frame passes as it comes, so that nothing waits for company; smaller ones are gathered, larger ones cut.
+_LEAST_BYTES = MICROPHONE.bytes_for(10)
+_MOST_BYTES = MICROPHONE.bytes_for(32)
+# Chunks are whole milliseconds, so that their places on the clock are exact.
+_MS_BYTES = MICROPHONE.bytes_for(1)
+# 3.2 s of 20 ms frames: longer than it takes to notice that a peer is gone, so that nothing said meanwhile is lost.
+_MAX_CHUNKS = 160
 
-DROPPED = Counter("anchor_microphone_dropped_seconds_total", "Microphone audio dropped because hearing fell behind.")
+DROPPED = Counter("anchor_microphone_dropped_chunks_total", "Microphone audio dropped because hearing fell behind.")
 
 
 class Microphone:
@@ -33,14 +35,14 @@ class Microphone:
         self._clock = clock
         self._chunks: asyncio.Queue[AudioChunk | EndTurn] = asyncio.Queue(_MAX_CHUNKS)
         self._rest = bytearray()
-        self._chunks_made = 0
+        self._taken_ms = 0
 
     def hear(self, pcm: bytes) -> None:
         """Take live audio: PCM16 mono 16 kHz, any length."""
         for chunk in self._cut(pcm):
             if self._chunks.full():
                 self._chunks.get_nowait()
-                DROPPED.inc(CHUNK_MS / 1000)
+                DROPPED.inc()
             self._chunks.put_nowait(chunk)
 
     async def hear_waiting(self, pcm: bytes) -> None:
@@ -49,9 +51,9 @@ class Microphone:
             await self._chunks.put(chunk)
 
     async def end_turn(self) -> None:
-        """The user's turn ends with what has been taken so far; the last chunk is filled up with silence."""
+        """The user's turn ends with what has been taken so far; a begun chunk is filled up with silence."""
         if self._rest:
-            await self.hear_waiting(bytes(_CHUNK_BYTES - len(self._rest)))
+            await self.hear_waiting(bytes(_LEAST_BYTES))
         await self._chunks.put(EndTurn())
 
     async def next(self) -> AudioChunk | EndTurn:
@@ -61,12 +63,11 @@ class Microphone:
     def _cut(self, pcm: bytes) -> list[AudioChunk]:
         self._rest += pcm
         chunks: list[AudioChunk] = []
-        end = len(self._rest) - len(self._rest) % _CHUNK_BYTES
-        for start in range(0, end, _CHUNK_BYTES):
-            chunk = AudioChunk(self._chunks_made * CHUNK_MS, bytes(self._rest[start : start + _CHUNK_BYTES]))
-            chunks.append(chunk)
-            self._chunks_made += 1
-        del self._rest[:end]
+        while len(self._rest) >= _LEAST_BYTES:
+            size = min(len(self._rest) // _MS_BYTES * _MS_BYTES, _MOST_BYTES)
+            chunks.append(AudioChunk(self._taken_ms, bytes(self._rest[:size])))
+            del self._rest[:size]
+            self._taken_ms += size // _MS_BYTES
         if chunks:
-            self._clock.advance(self._chunks_made * CHUNK_MS)
+            self._clock.advance(self._taken_ms)
         return chunks

@@ -10,8 +10,8 @@ from service_kit.audio import AudioChunk
 
 from orchestrator.conversation.ports import SpeechToTextStream
 
-# About two minutes of 32 ms chunks: what is said beyond that in one breath is not transcribed.
-_MAX_ENTRIES = 4_000
+# About two minutes of 20 ms frames: what is said beyond that in one breath is not transcribed.
+_MAX_ENTRIES = 6_000
 
 REFUSED = Counter("anchor_segment_audio_refused_total", "Chunks of speech refused because a segment was too long.")
 
