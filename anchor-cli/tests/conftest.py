@@ -53,6 +53,9 @@ class AnchorDouble:
                 self.told.append(json.loads(frame))
                 if self.told[-1]["type"] == "session_start":
                     await send(client, "session_started", session_id="s1", anchor_sample_rate_hz=24_000)
+                elif self.told[-1]["type"] == "interrupt" and self.manner == "hang":
+                    await send(client, "playback_stop", turn_id=turn_id)
+                    await send(client, "reply_finished", turn_id=turn_id, interrupted=True)
                 continue
             self.frames.append(frame)
             quiet = 0 if any(frame) else quiet + 1

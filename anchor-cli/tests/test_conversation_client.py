@@ -52,6 +52,14 @@ async def test_playback_is_reported_until_all_of_it_was_heard(anchor, question) 
     assert len(reports) >= 2
 
 
+async def test_a_reply_of_which_a_part_is_enough_is_interrupted(anchor, question) -> None:
+    async with anchor(manner="hang", reply_ms=5000, waterfall=False) as double, open_talk(double.url) as talk:
+        turn = await hold_turn(talk, question, listen_s=0.3)
+    assert turn.finished.interrupted
+    assert turn.reply.stopped
+    assert 200 <= turn.reply.played_ms < 2000
+
+
 async def test_two_clips_make_two_turns(anchor, question) -> None:
     async with anchor() as double, open_talk(double.url) as talk:
         await hold_turn(talk, question)

@@ -40,7 +40,7 @@ def test_the_supervisor_itself_accepts_the_configuration(settings: MeshSettings,
     first = group.process_configs[0]
     assert first.command == "'/opt/my python/bin/python' -m stt_service"
     assert first.autorestart is not False
-    assert first.stopasgroup
+    assert not first.stopasgroup
     assert first.killasgroup
     assert first.startretries >= 20
     (server,) = options.server_configs

@@ -38,4 +38,4 @@ def turn_report(turn: Turn) -> RenderableType:
 
 def show_failure(console: Console, code: str, message: str) -> None:
     """Why a command ends without success."""
-    console.print(Text.assemble(("failed: ", "red"), message, (f"  [{code}]", "dim")))
+    console.print(Text.assemble(("failed: ", "red"), message, (f"  [{code}]", "dim")), soft_wrap=True)

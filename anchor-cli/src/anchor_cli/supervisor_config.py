@@ -80,7 +80,8 @@ def render(
             "startsecs": str(START_S),
             "startretries": str(START_ATTEMPTS),
             "stopwaitsecs": str(round(drain_s + STOP_MARGIN_S)),
-            "stopasgroup": "true",
+            # A service ends its own workers when it has drained; only what must be killed is killed with its group.
+            "stopasgroup": "false",
             "killasgroup": "true",
             "redirect_stderr": "true",
             "stdout_logfile": "/dev/fd/1",

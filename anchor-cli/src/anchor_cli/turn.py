@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,11 +32,12 @@ class Turn:
     response_ms: float
 
 
-async def hold_turn(talk: Talk, clip: bytes) -> Turn:
+async def hold_turn(talk: Talk, clip: bytes, listen_s: float | None = None) -> Turn:
     """Play `clip`, go on listening as a microphone does, and wait until the anchor has answered all of it.
 
-    A clip with pauses may make several turns; the last one is told. Raises `PeerFailed` when nothing is heard
-    (`turn.nothing_heard`), the reply does not come to an end, it fails (with its own code), or it is silent.
+    With `listen_s`, interrupt the reply after so much of it. A clip with pauses may make several turns; the last one
+    is told. Raises `PeerFailed` when nothing is heard (`turn.nothing_heard`), the reply does not come to an end, it
+    fails (with its own code), or it is silent.
     """
     since = len(talk.events)
     await talk.play(clip)
@@ -43,6 +45,10 @@ async def hold_turn(talk: Talk, clip: bytes) -> Turn:
         await talk.find(lambda events: _last_turn(events[since:]), COMMIT_WITHIN_S, "turn")
     except PeerFailed as error:
         raise PeerFailed("turn.nothing_heard", f"the anchor heard nothing to answer: {error.message}") from error
+    if listen_s is not None:
+        await talk.find(lambda events: _sounding(events[since:]), REPLY_WITHIN_S, "sound of the reply")
+        await asyncio.sleep(listen_s)
+        await talk.say("interrupt")
     committed, ended = await talk.find(lambda events: _answered(events[since:]), REPLY_WITHIN_S, "end of the reply")
     turn_id = committed.message.turn_id
     if ended.name == "turn_failed":
@@ -83,6 +89,15 @@ def _answered(events: Sequence[Event]) -> tuple[Event, Event] | None:
         if event.name in {"reply_finished", "turn_failed"} and event.message.turn_id == committed.message.turn_id:
             return committed, event
     return None
+
+
+def _sounding(events: Sequence[Event]) -> Event | None:
+    """The first sign that the reply to the last turn sounds, or that it is over."""
+    committed = _last_turn(events)
+    if committed is None:
+        return None
+    signs = {"reply_audio", "reply_finished", "turn_failed"}
+    return next((e for e in events if e.name in signs and e.message.turn_id == committed.message.turn_id), None)
 
 
 async def _waterfall(talk: Talk, turn_id: int) -> session_pb2.LatencyWaterfall | None:

@@ -15,6 +15,7 @@ from service_kit.errors import AnchorError, PeerFailed, root_cause
 from anchor_cli.console import log_line, turn_report
 from anchor_cli.conversation_client import open_talk
 from anchor_cli.mesh import Mesh, running_mesh
+from anchor_cli.mesh_log import LogLine
 from anchor_cli.programs import programs
 from anchor_cli.settings import MeshSettings
 from anchor_cli.sound import load_clip
@@ -23,6 +24,8 @@ from anchor_cli.supervisor_client import SupervisorClient
 from anchor_cli.turn import Turn, hold_turn
 
 LAST_LINES = 12
+# How much of the reply the self-test listens to.
+SELF_TEST_LISTENS_S = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -32,9 +35,14 @@ async def up(settings: MeshSettings, console: Console, *, self_test: bool) -> No
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
+
+    def show(line: LogLine) -> None:
+        # While all stop at once, that they miss each other is no news.
+        if not stop.is_set() or line.service == "supervisor":
+            console.print(log_line(line), soft_wrap=True)
+
     try:
-        members = programs(settings)
-        async with running_mesh(settings, members, lambda line: console.print(log_line(line))) as (mesh, supervisor):
+        async with running_mesh(settings, programs(settings), show) as (mesh, supervisor):
             await until_set(stop, _serve(mesh, supervisor, console, self_test))
             console.print("stopping ...")
         console.print("stopped; no process is left")
@@ -75,7 +83,7 @@ async def hold_self_test(settings: MeshSettings) -> Turn:
     clip = load_clip(settings.root / settings.self_test_wav)
     try:
         async with open_talk(settings.audio_url) as talk:
-            turn = await hold_turn(talk, clip)
+            turn = await hold_turn(talk, clip, SELF_TEST_LISTENS_S)
     except Exception as error:
         cause = root_cause(error)
         if isinstance(cause, AnchorError):
