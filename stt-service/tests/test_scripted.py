@@ -43,6 +43,7 @@ async def test_a_final_comes_unprompted_after_the_last_voiced_chunk(engine: Any)
     loop = asyncio.get_running_loop()
     async with scripted.lifespan(), scripted.open(WANTED) as stream:
         transcripts = stream.transcripts()
+        last_voiced_s = loop.time()
         for pcm in (VOICE, VOICE, SILENCE, SILENCE):
             await say(stream, pcm)
             if pcm is VOICE:

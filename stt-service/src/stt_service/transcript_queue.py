@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from stt_service.engine import Final, Partial, Transcript
 
@@ -49,7 +49,7 @@ class TranscriptQueue:
         self._error = error
         self._changed.set()
 
-    async def read(self) -> AsyncIterator[Transcript]:
+    async def read(self) -> AsyncGenerator[Transcript]:
         """Everything put in, until closed; for one reader."""
         while True:
             self._changed.clear()

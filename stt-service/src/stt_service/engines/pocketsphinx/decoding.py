@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from service_kit.audio import MICROPHONE
 
-from stt_service.engines.pocketsphinx.frames import HEADER, Frame, Kind
+from stt_service.engines.pocketsphinx.frames import HEADER, SCORE, Frame, Kind
 
 # Where the mean of the cepstra is thought to be before any was heard: typical speech at this model, as its makers give
 # it (`-cmninit` of the older en-us feat.params). The library's own first guess, 40,3,-1,0,..., costs a third more
@@ -65,23 +65,23 @@ class DecodingStream:
         if not wants_partial or self._since_partial < self._partial_interval:
             return ""
         self._since_partial = 0
-        text = self._hypothesis()
+        text, _ = self._hypothesis()
         if text == self._partial:
             return ""
         self._partial = text
         return text
 
-    def end(self) -> str:
-        """End the utterance and return its text."""
+    def end(self) -> tuple[str, float]:
+        """End the utterance and return its text, and how well that fits; nothing and 0 when it has no audio."""
         if not self._in_utterance:
-            return ""
+            return "", 0.0
         self._in_utterance = False
         self._decoder.end_utt()
         return self._hypothesis()
 
-    def _hypothesis(self) -> str:
+    def _hypothesis(self) -> tuple[str, float]:
         hypothesis = self._decoder.hyp()
-        return hypothesis.hypstr if hypothesis else ""
+        return (hypothesis.hypstr, hypothesis.best_score) if hypothesis else ("", 0.0)
 
 
 class Decoders:
@@ -145,7 +145,8 @@ class DecoderProgram:
                 stream, wants_partial = self._streams[frame.stream]
                 return Frame(Kind.HEARD, frame.stream, stream.hear(frame.payload, wants_partial).encode())
             case Kind.END:
-                return Frame(Kind.UTTERANCE, frame.stream, self._streams[frame.stream][0].end().encode())
+                text, score = self._streams[frame.stream][0].end()
+                return Frame(Kind.UTTERANCE, frame.stream, SCORE.pack(score) + text.encode())
             case Kind.CLOSE:
                 stream, _ = self._streams.pop(frame.stream)
                 stream.end()

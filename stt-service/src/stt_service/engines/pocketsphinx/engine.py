@@ -13,7 +13,7 @@ from service_kit.errors import Unsupported
 
 from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec
-from stt_service.engines.pocketsphinx.hypotheses import Hearing, clean, read_together
+from stt_service.engines.pocketsphinx.hypotheses import Hearing, read_together
 from stt_service.engines.pocketsphinx.models import DecoderModel, prepare
 from stt_service.engines.pocketsphinx.process import DecoderProcess, RemoteDecoder
 from stt_service.settings import SttSettings
@@ -167,7 +167,7 @@ class PocketsphinxStream:
     def on_partial(self, text: str) -> None:
         """Show what the topical decoder hears of the utterance at hand, after what is known of those before."""
         before, _ = read_together(self._hearings)
-        so_far = " ".join(filter(None, (before, clean(text))))
+        so_far = " ".join(filter(None, (before, text)))
         if so_far:
             self._queue.put_partial(Partial(self._segment, so_far, LANGUAGE))
 
@@ -181,9 +181,9 @@ class PocketsphinxStream:
         kept_up, self._second_keeps_up = self._second_keeps_up, True
         self._utterance_bytes = 0
         try:
-            first = clean(await self.first.utterance())
+            first = await self.first.utterance()
             if kept_up:
                 await asyncio.wait((second,), timeout=self._second_opinion_s)
-            return Hearing(first, clean(second.result()) if kept_up and second.done() else None)
+            return Hearing(first, second.result() if kept_up and second.done() else None)
         finally:
             second.cancel()

@@ -22,12 +22,14 @@ class Kind(IntEnum):
     READY = 5
     # The audio of one AUDIO frame was decoded; the payload is a new partial text, or empty when there is none.
     HEARD = 6
-    # The text of a whole utterance.
+    # A whole utterance: its score, then its text.
     UTTERANCE = 7
 
 
 # Kind, number of the stream, bytes of payload.
 HEADER = struct.Struct("<BII")
+# The score at the head of an UTTERANCE's payload.
+SCORE = struct.Struct("<d")
 
 
 @dataclass(frozen=True, slots=True)

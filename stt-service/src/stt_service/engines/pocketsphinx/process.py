@@ -15,7 +15,8 @@ from service_kit.audio import MICROPHONE
 from service_kit.errors import AnchorError, EngineFailed, NotReady
 
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec
-from stt_service.engines.pocketsphinx.frames import HEADER, Frame, Kind
+from stt_service.engines.pocketsphinx.frames import HEADER, SCORE, Frame, Kind
+from stt_service.engines.pocketsphinx.hypotheses import Reading, clean
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class RemoteDecoder:
         self._unheard_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._ends: deque[asyncio.Future[str]] = deque()
+        self._ends: deque[asyncio.Future[Reading]] = deque()
         self.error: AnchorError | None = None
         # Set when `error` is; for whoever waits for something else.
         self.failed = asyncio.get_running_loop().create_future()
@@ -168,16 +169,16 @@ class RemoteDecoder:
             self._room.clear()
         self._process.send(Frame(Kind.AUDIO, self._number, pcm))
 
-    def end_utterance(self) -> asyncio.Future[str]:
-        """End the utterance; its text comes as the future's result."""
+    def end_utterance(self) -> asyncio.Future[Reading]:
+        """End the utterance; what was made of it comes as the future's result."""
         self._check()
-        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
         self._ends.append(end)
         self._process.send(Frame(Kind.END, self._number))
         return end
 
-    async def utterance(self) -> str:
-        """End the utterance and return its text. Raises `EngineFailed` when the process dies or stalls."""
+    async def utterance(self) -> Reading:
+        """End the utterance and return what was made of it. Raises `EngineFailed` when the process dies or stalls."""
         try:
             async with asyncio.timeout(STALLED_S):
                 return await self.end_utterance()
@@ -187,17 +188,17 @@ class RemoteDecoder:
 
     def answered(self, frame: Frame) -> None:
         """Take in what the process says."""
-        text = frame.payload.decode()
         if frame.kind is Kind.UTTERANCE:
             end = self._ends.popleft()
             if not end.done():
-                end.set_result(text)
+                (score,) = SCORE.unpack_from(frame.payload)
+                end.set_result(Reading(clean(frame.payload[SCORE.size :].decode()), score))
             return
         self._unheard_bytes -= self._unheard.popleft()
         if self._unheard_bytes < MAX_UNHEARD_BYTES:
             self._room.set()
-        if text and self._on_partial:
-            self._on_partial(text)
+        if frame.payload and self._on_partial:
+            self._on_partial(clean(frame.payload.decode()))
 
     def fail(self, error: AnchorError) -> None:
         """Raise `error` wherever the stream waits or asks next."""

@@ -1,0 +1,72 @@
+"""The service as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from service_kit.errors import InvalidRequest
+from stt_service.app import build
+from stt_service.settings import SttSettings
+
+
+async def test_it_tells_what_it_is_and_stops_when_told(settings: SttSettings) -> None:
+    service = build(settings.model_copy(update={"grpc_port": 0, "http_port": 0}))
+    stop = asyncio.Event()
+    running = asyncio.create_task(service.run(stop))
+    async with asyncio.timeout(30):
+        while not service.health.ready:
+            await asyncio.sleep(0.02)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as client:
+        info = (await client.get("/info")).json()
+    assert info["engine"]["name"] == "pocketsphinx"
+    assert info["engine"]["languages"] == ["en"]
+    assert info["max_streams"] == 2
+    stop.set()
+    await running
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="no engine 'sphynx'"):
+        build(SttSettings(engine="sphynx"))
+
+
+async def test_the_processes_end_when_the_service_is_killed(settings: SttSettings) -> None:
+    environment = {
+        **os.environ,
+        "STT_GRPC_PORT": "0",
+        "STT_HTTP_PORT": "0",
+        "STT_KNOWLEDGE_DIR": str(settings.knowledge_dir),
+        "ANCHOR_MODELS_DIR": str(settings.models_dir),
+    }
+    service = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stt_service"),
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(30):
+            while len(children := _children(service.pid)) < 2:
+                await asyncio.sleep(0.05)
+    finally:
+        service.kill()
+        await service.wait()
+    async with asyncio.timeout(10):
+        while any(_alive(pid) for pid in children):
+            await asyncio.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,159 @@
+"""How well people are understood: word error rate over recordings of people, through the embedded recogniser.
+
+The recordings lie beside the repository, where a developer has them; without them, nothing here runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+import re
+import statistics
+import wave
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
+from service_kit.channel import read, write
+from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
+from stt_service.engines.pocketsphinx.knowledge import read_passages, sentences, words
+from stt_service.servicer import NAME, SpeechToTextServicer
+from stt_service.settings import SttSettings
+
+ROOT = Path(__file__).parents[2]
+CLIPS = ROOT.parent / "shared" / "speech"
+KNOWLEDGE = ROOT / "content" / "knowledge"
+FRAME_MS = 32
+FRAME_BYTES = 1024
+
+pytestmark = pytest.mark.skipif(not (CLIPS / "speech.csv").exists(), reason="no recordings of people beside this tree")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording, and what is said in it."""
+
+    name: str
+    words: list[str]
+    pcm: bytes
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one clip came out."""
+
+    clip: Clip
+    heard: str
+    errors: int
+    final_ms: float
+
+
+def spoken(transcript: str) -> list[str]:
+    """The words to recognise: without events and broken-off words, titles written out."""
+    plain = re.sub(r"<[^>]*>|\[[^\]]*\]|\{[^}]*\}", " ", transcript).replace("-", " ")
+    return [{"mr": "mister"}.get(word, word) for word in words(plain)]
+
+
+def errors(reference: list[str], heard: list[str]) -> int:
+    """Words inserted, deleted and replaced: the Levenshtein distance."""
+    row = list(range(len(heard) + 1))
+    for line, expected in enumerate(reference, 1):
+        above, row = row, [line]
+        for column, word in enumerate(heard, 1):
+            row.append(min(above[column] + 1, row[-1] + 1, above[column - 1] + (expected != word)))
+    return row[-1]
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    """Recordings of English whose text comes from their source."""
+    with (CLIPS / "speech.csv").open(encoding="utf-8") as table:
+        rows = [row for row in csv.DictReader(table) if row["language"] == "en"]
+    found: list[Clip] = []
+    for row in rows:
+        if row["transcript_status"] == "source" and (text := spoken(row["transcript"])):
+            with wave.open(str(CLIPS / row["file"])) as clip:
+                found.append(Clip(row["file"].removesuffix(".wav"), text, clip.readframes(clip.getnframes())))
+    return found
+
+
+@asynccontextmanager
+async def recogniser(models: Path) -> AsyncGenerator[Any]:
+    """The embedded recogniser behind real gRPC."""
+    # A plugin module must not be imported before pytest has registered it.
+    from service_kit.testing import serving
+
+    # Clips come faster than they were spoken, so the second opinion may be later than in life.
+    settings = SttSettings(knowledge_dir=KNOWLEDGE, models_dir=models, second_opinion_ms=5000)
+    engine = PocketsphinxEngine(settings)
+    servicer = SpeechToTextServicer(engine, settings.max_streams, 600_000)
+    async with engine.lifespan(), serving(NAME, servicer.add_to) as channel:
+        yield stt_pb2_grpc.SpeechToTextServiceStub(channel)
+
+
+async def transcribed(stub: Any, clip: Clip) -> Row:
+    """Play `clip` and flush; the time counts from the flush."""
+    call = stub.Transcribe()
+    requests = [stt_pb2.TranscribeRequest(config={"language": "en", "sample_rate_hz": 16_000})]
+    for number, start in enumerate(range(0, len(clip.pcm), FRAME_BYTES)):
+        audio = {"start_ms": number * FRAME_MS, "pcm": clip.pcm[start : start + FRAME_BYTES]}
+        requests.append(stt_pb2.TranscribeRequest(audio=audio))
+    for request in requests:
+        await write(call, request, "stt")
+    flushed_s = asyncio.get_running_loop().time()
+    await write(call, stt_pb2.TranscribeRequest(flush={"segment_id": 1}), "stt")
+    event = await read(call, "stt", 30)
+    final_ms = (asyncio.get_running_loop().time() - flushed_s) * 1000
+    call.cancel()
+    assert event is not None
+    heard = event.final_transcript.text
+    return Row(clip, heard, errors(clip.words, heard.split()), final_ms)
+
+
+def report(rows: list[Row]) -> str:
+    """The table, as Markdown."""
+    lines = ["| clip | words | errors | heard |", "|---|---|---|---|"]
+    lines += [f"| {row.clip.name} | {len(row.clip.words)} | {row.errors} | {row.heard} |" for row in rows]
+    total, wrong = sum(len(row.clip.words) for row in rows), sum(row.errors for row in rows)
+    finals = [row.final_ms for row in rows]
+    lines += [
+        "",
+        f"Word error rate {100 * wrong / total:.1f} % ({wrong} of {total} words, {len(rows)} clips); median of the "
+        f"clips {100 * statistics.median(row.errors / len(row.clip.words) for row in rows):.0f} %. Flush to final, "
+        f"audio sent as fast as it is taken: median {statistics.median(finals):.0f} ms, most {max(finals):.0f} ms.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def keep(table: str) -> None:
+    """Show the table (with -s, or when the test fails), and file it where reports are wanted."""
+    print(table)  # noqa: T201
+    if folder := os.environ.get("ANCHOR_REPORT_DIR"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "words-of-people.md").write_text(table)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(180)
+async def test_people_are_understood_as_well_as_the_notes_say(clips: list[Clip], tmp_path: Path) -> None:
+    async with recogniser(tmp_path) as stub:
+        rows = [await transcribed(stub, clip) for clip in clips]
+    table = report(rows)
+    keep(table)
+    by_name = {row.clip.name: row for row in rows}
+    assert len(rows) == len(clips)
+    assert by_name["en-goforward"].errors <= 2
+    assert by_name["en-forever-2"].errors <= 3
+    short = [row for row in rows if len(row.clip.words) <= 9 and not row.clip.name.startswith("en-mfa")]
+    assert sum(row.errors for row in short) < sum(len(row.clip.words) for row in short) * 0.7
+
+
+def test_no_recording_is_in_the_text_that_the_recogniser_learns_from(clips: list[Clip]) -> None:
+    learnt = {" ".join(words(sentence)) for sentence in sentences(read_passages(KNOWLEDGE, "en"))}
+    assert "hello" in learnt
+    assert not [clip.name for clip in clips if " ".join(clip.words) in learnt]
