@@ -22,8 +22,10 @@ class TtsSettings(ServiceSettings):
     max_streams: int = Field(default=64, ge=1, le=1024)
     # Text of one reply, in characters; more is refused.
     max_reply_chars: int = Field(default=20_000, ge=1, le=1_000_000)
-    # Text given to the engine at once, in characters. Synthesis is never further ahead of its client than one phrase
-    # and what gRPC's flow control holds, so this is the bound: 160 characters are about 10 s of speech.
+    # The next phrase is not begun while the listener has more than this to hear, if played at once; gRPC's own flow
+    # control let 63 s through to a client that did not read.
+    max_ahead_s: float = Field(default=10.0, gt=0, le=3600)
+    # Text given to the engine at once, in characters: 160 are about 10 s of speech.
     max_phrase_chars: int = Field(default=160, ge=40, le=2000)
     # With this much speech left at the listener, a finished clause is spoken without waiting for its sentence.
     low_speech_ms: int = Field(default=300, ge=0, le=10_000)

@@ -42,6 +42,7 @@ class SpeakingLimits:
 
     max_reply_chars: int
     max_phrase_chars: int
+    max_ahead_s: float
     low_speech_ms: int
     text_stall_ms: int
     engine_silent_s: float
@@ -52,6 +53,7 @@ class SpeakingLimits:
         return cls(
             settings.max_reply_chars,
             settings.max_phrase_chars,
+            settings.max_ahead_s,
             settings.low_speech_ms,
             settings.text_stall_ms,
             settings.engine_silent_s,
@@ -131,6 +133,8 @@ class PhraseReply:
         while (phrase := await self._next_phrase()) is not None:
             spoken = to_spoken(phrase.text)
             if spoken.is_speakable:
+                ahead_s = self._plays_until_s - asyncio.get_running_loop().time()
+                await asyncio.sleep(max(ahead_s - self._limits.max_ahead_s, 0))
                 await self._say(phrase, spoken, emit)
 
     async def _next_phrase(self) -> Phrase | None:

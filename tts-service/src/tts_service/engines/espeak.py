@@ -23,7 +23,7 @@ _MIN_WPM, _MAX_WPM = 80, 450
 
 # Each language's accents, the default first: eSpeak's name, ours.
 _ACCENTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "en": (("en-us", "American English"), ("en-gb", "British English")),
+    "en": (("en-us", "American English"), ("en-gb-x-rp", "British English")),
     "es": (("es", "Spanish of Spain"), ("es-419", "Spanish of Latin America")),
     "fr": (("fr", "French"),),
     "pt": (("pt-br", "Portuguese of Brazil"), ("pt", "Portuguese of Portugal")),

@@ -21,7 +21,8 @@ from tts_service.speaking import PhraseSpeech, SpeakingLimits
 from tts_service.spoken import WordMarks, to_spoken
 
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-_CHUNK_MS = 40
+# More than the output's first chunk and fade need, so the first piece sounds as soon as it is made.
+_CHUNK_MS = 80
 _TONE_HZ = 220.0
 _LOUDNESS = 0.25
 

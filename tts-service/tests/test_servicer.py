@@ -1,0 +1,243 @@
+"""What every engine promises, over real gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from anchor.tts.v1 import tts_pb2 as pb
+from anchor.tts.v1 import tts_pb2_grpc
+from grpc import aio
+from service_kit.audio import to_float
+from service_kit.engine import engine_class
+from service_kit.errors import AnchorError, AtCapacity, PeerFailed, from_rpc_error
+from service_kit.testing import serving
+from tts_service.engines import ENGINES
+from tts_service.metrics import AUDIO_SECONDS
+from tts_service.servicer import SERVICE_NAME, TtsServicer
+from tts_service.settings import TtsSettings
+
+TEXT = "Good evening, here are the news. It costs $3.50 *today*, says Dr. Smith. 😀 Bye!"
+
+
+@asynccontextmanager
+async def speaking(**settings: object) -> AsyncGenerator[tts_pb2_grpc.TextToSpeechServiceAsyncStub]:
+    settings_ = TtsSettings(**settings)  # type: ignore[arg-type]
+    engine = engine_class(ENGINES, settings_.engine)(settings_)
+    servicer = TtsServicer(engine, settings_.max_streams)
+
+    def add(server: aio.Server) -> None:
+        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
+
+    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+        yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], Path]:
+    def write(lines: str) -> Path:
+        path = tmp_path / "script.toml"
+        path.write_text(f"[tts]\nfirst_audio_delay_ms = 5\nreal_time_factor = 0.0\n{lines}", "utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(params=["espeak", "scripted"])
+async def stub(request: pytest.FixtureRequest, script: Callable[[str], Path]) -> AsyncIterator[object]:
+    async with speaking(engine=request.param, script=script(""), max_streams=2) as stub:
+        yield stub
+
+
+def audio_seconds() -> float:
+    """Speech made so far, in seconds, by the service's own count."""
+    return next(sample.value for sample in next(iter(AUDIO_SECONDS.collect())).samples)
+
+
+def config(**fields: object) -> pb.SynthesizeRequest:
+    return pb.SynthesizeRequest(config=pb.SynthesisConfig(**{"language": "en", **fields}))  # type: ignore[arg-type]
+
+
+def text(delta: str) -> pb.SynthesizeRequest:
+    return pb.SynthesizeRequest(text=pb.TextDelta(text=delta))
+
+
+END = pb.SynthesizeRequest(end_of_text=pb.EndOfText())
+
+
+async def exchange(stub: object, *requests: pb.SynthesizeRequest) -> list[pb.SynthesizeResponse]:
+    """Send the requests, leave the sending side open, read to the end. Raises the call's failure."""
+    call = stub.Synthesize()  # type: ignore[attr-defined]
+    responses: list[pb.SynthesizeResponse] = []
+    try:
+        async with asyncio.timeout(8):
+            for request in requests:
+                try:
+                    await call.write(request)
+                except asyncio.InvalidStateError:
+                    break
+            while (response := await call.read()) is not aio.EOF:
+                responses.append(response)
+            if not (await call.code()).value[0] == 0:
+                raise aio.AioRpcError(
+                    await call.code(),
+                    await call.initial_metadata(),
+                    await call.trailing_metadata(),
+                    await call.details(),
+                )
+    except aio.AioRpcError as error:
+        raise from_rpc_error(error, "tts") from error
+    finally:
+        call.cancel()
+    return responses
+
+
+async def failure(stub: object, *requests: pb.SynthesizeRequest) -> str:
+    with pytest.raises(AnchorError) as caught:
+        await exchange(stub, *requests)
+    return caught.value.code
+
+
+async def test_audio_is_gapless_and_every_word_is_marked_before_it_sounds(stub: object) -> None:
+    deltas = [text(TEXT[start : start + 4]) for start in range(0, len(TEXT), 4)]
+    responses = await exchange(stub, config(), *deltas, END)
+    sent_ms, marks = 0, []
+    for response in responses:
+        if response.HasField("audio"):
+            assert response.audio.offset_ms == sent_ms
+            sent_ms += len(response.audio.pcm) // 48
+        else:
+            assert response.speech_mark.offset_ms >= sent_ms
+            marks.append(response.speech_mark)
+    marked = [TEXT[mark.text_start : mark.text_end] for mark in marks]
+    assert marked == [word for word in TEXT.replace(" *", " ").split() if word[0].isalnum() or word[0] == "$"]
+    assert [mark.offset_ms for mark in marks] == sorted(mark.offset_ms for mark in marks)
+    assert 3000 < sent_ms < 12_000
+    sound = to_float(b"".join(response.audio.pcm for response in responses))
+    assert np.sqrt(np.mean(sound**2)) > 0.02
+    assert np.abs(sound).max() <= 10 ** (-1 / 20) + 0.001
+
+
+async def test_the_first_phrase_sounds_before_the_text_ends(stub: object) -> None:
+    call = stub.Synthesize()  # type: ignore[attr-defined]
+    for request in (config(), *map(text, ("Good", " evening", " to", " you", ","))):
+        await call.write(request)
+    async with asyncio.timeout(2):
+        while not (await call.read()).HasField("audio"):
+            pass
+    call.cancel()
+
+
+async def test_nothing_to_say_ends_well_without_audio(stub: object) -> None:
+    assert await exchange(stub, config(), END) == []
+    assert await exchange(stub, config(), text(" ... 😀 **"), text(""), END) == []
+
+
+async def test_a_client_that_closes_its_side_has_sent_all_its_text(stub: object) -> None:
+    call = stub.Synthesize()  # type: ignore[attr-defined]
+    await call.write(config())
+    await call.write(text("Hello there"))
+    await call.done_writing()
+    assert [response async for response in call]
+
+
+@pytest.mark.parametrize(
+    ("requests", "code"),
+    [
+        ((text("hello"),), "tts.config_missing"),
+        ((config(), config()), "tts.config_twice"),
+        ((config(), pb.SynthesizeRequest()), "tts.request_empty"),
+        ((config(voice="nobody"),), "tts.unknown_voice"),
+        ((config(language="xx"),), "tts.unknown_language"),
+        ((config(style=pb.SpeechStyle(pace=9)),), "tts.style_out_of_range"),
+        ((config(), text("x" * 20_001)), "tts.text_too_long"),
+    ],
+)
+async def test_a_wrong_request_is_refused_by_its_code(
+    stub: object, requests: tuple[pb.SynthesizeRequest, ...], code: str
+) -> None:
+    assert await failure(stub, *requests) == code
+
+
+async def test_cancelling_frees_the_place_and_the_limit_is_kept(stub: object) -> None:
+    calls = [stub.Synthesize() for _ in range(2)]  # type: ignore[attr-defined]
+    for call in calls:
+        await call.write(config())
+        await call.write(text("Good evening to everybody, "))
+        await call.read()
+    # One message only: a write that meets the refusal would hide its status (grpc.aio says INTERNAL then).
+    assert await failure(stub, config()) == "tts.at_capacity"
+    for call in calls:
+        call.cancel()
+    async with asyncio.timeout(1):
+        while True:
+            with suppress(AtCapacity, PeerFailed):
+                assert await exchange(stub, config(), text("Hello."), END)
+                break
+            await asyncio.sleep(0.01)
+
+
+async def test_voices_are_listed_and_cloning_is_refused(stub: object) -> None:
+    listed = (await stub.ListVoices(pb.ListVoicesRequest(language="de"))).voices  # type: ignore[attr-defined]
+    assert listed
+    assert all("de" in voice.languages and voice.engine for voice in listed)
+    for call in (
+        stub.AddVoice(pb.AddVoiceRequest(name="me")),  # type: ignore[attr-defined]
+        stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id="me")),  # type: ignore[attr-defined]
+    ):
+        with pytest.raises(aio.AioRpcError) as refusal:
+            await call
+        assert from_rpc_error(refusal.value, "tts").code == "tts.cloning_unsupported"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("error", "tts.scripted_error"),
+        ("empty", "tts.no_audio"),
+        ("garbage", "tts.garbage"),
+        ("endless", "tts.endless"),
+        ("hang", "tts.engine_silent"),
+    ],
+)
+async def test_an_engines_fault_fails_its_reply_and_no_other(
+    script: Callable[[str], Path], fault: str, code: str
+) -> None:
+    path = script(f'fault = "{fault}"\nfault_at = 2\n')
+    async with speaking(engine="scripted", script=path, engine_silent_s=0.2) as stub:
+        assert await exchange(stub, config(), text("Hello."), END)
+        assert await failure(stub, config(), text("Hello.")) == code
+        assert await exchange(stub, config(), text("Hello."), END)
+
+
+async def test_a_client_that_does_not_read_holds_the_synthesis_back(script: Callable[[str], Path]) -> None:
+    async with speaking(engine="scripted", script=script("")) as stub:
+        before_s = audio_seconds()
+        call = stub.Synthesize()
+        await call.write(config())
+        await call.write(text("This is a sentence of some length. " * 500))
+        await asyncio.sleep(0.5)
+        made_s = audio_seconds() - before_s
+        call.cancel()
+    # All of it would be 1050 s. The bound is `max_ahead_s` and one phrase.
+    assert 8 < made_s < 14
+
+
+async def test_scripted_delays_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "script.toml"
+    path.write_text("[tts]\nfirst_audio_delay_ms = 60\nreal_time_factor = 0.5\nms_per_character = 50\n", "utf-8")
+    loop = asyncio.get_running_loop()
+    async with speaking(engine="scripted", script=path) as stub:
+        call = stub.Synthesize()
+        await call.write(config())
+        started_s = loop.time()
+        await call.write(text("Hello there, "))
+        while not (await call.read()).HasField("audio"):  # type: ignore[union-attr]
+            pass
+        first_s = loop.time() - started_s
+        call.cancel()
+    assert 0.059 <= first_s < 0.15
