@@ -50,7 +50,7 @@ class KnowledgeFolder:
         files, problems = self._read({})
         if problems:
             raise problems[0]
-        self._take(files)
+        self._take(files, _index_of(files))
 
     async def index(self) -> PassageIndex:
         """The index as of now; the folder is read on another thread when it is time to."""
@@ -71,12 +71,13 @@ class KnowledgeFolder:
         if files == self._files:
             self._scanned_at_s = self._clock()
             return
-        await asyncio.to_thread(self._take, files)
+        # Taken here and not on the thread, which goes on when the reply that waits for it is cancelled.
+        self._take(files, await asyncio.to_thread(_index_of, files))
         log.info("knowledge folder was read again", extra={"passages": len(self._index.passages)})
 
-    def _take(self, files: _Files) -> None:
-        self._index = PassageIndex(file.passage for file in files.values() if file.passage)
+    def _take(self, files: _Files, index: PassageIndex) -> None:
         self._files = files
+        self._index = index
         self._scanned_at_s = self._clock()
 
     def _read(self, known: _Files) -> tuple[_Files, list[InvalidRequest]]:
@@ -112,3 +113,7 @@ class KnowledgeFolder:
                 raise InvalidRequest("knowledge.too_large", f"{self._path}: more than {MAX_FILES} files")
             listing.append((path.relative_to(self._path).with_suffix("").as_posix(), (stat.st_mtime_ns, stat.st_size)))
         return sorted(listing)
+
+
+def _index_of(files: _Files) -> PassageIndex:
+    return PassageIndex(file.passage for file in files.values() if file.passage)

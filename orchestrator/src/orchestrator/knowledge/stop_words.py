@@ -17,7 +17,7 @@ _STOP_WORDS = {
         probably put quite re real really right s said same say saying see seven she should show since six
         so some somebody someone something soon sounds still such sure t take talk tell ten than thank
         thanks that the their them then there these they thing things think this those though thought
-        thousand three through time to today tonight too turn two uh um under until up upon us use used
+        thousand three through time times to today tonight too turn two uh um under until up upon us use used
         using ve very want wants was way we well went were what when where which while who whom whose why
         will wish with without would wrong yeah yes yesterday yet you your yours yourself zero""",
     "es": """a al algo algún alguna ante antes aquí así aún con contra cómo como cual cuál cuando cuándo cuánto cuánta

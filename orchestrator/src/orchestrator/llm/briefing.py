@@ -18,7 +18,7 @@ from orchestrator.llm.briefing_calendar import spoken_date, spoken_time
 from orchestrator.llm.briefing_intents import Intent, intent_of
 
 # Chosen on the questions and the misheard speech of the tests; see `test_briefing_retrieval.py`.
-MIN_SCORE = 3.0
+MIN_SCORE = 3.5
 MAX_WORDS = 70
 
 _TOPICS_OFFERED = 3
