@@ -46,8 +46,8 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
     async def ListVoices(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: tts_pb2.ListVoicesRequest, context: object
     ) -> tts_pb2.ListVoicesResponse:
-        voices = voices_of(self._engine.voices(), request.language)
-        return tts_pb2.ListVoicesResponse(voices=[self._to_voice(voice) for voice in voices])
+        listed = voices_of(self._engine.voices(), request.language)
+        return tts_pb2.ListVoicesResponse(voices=map(self._to_voice, listed))
 
     async def AddVoice(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: tts_pb2.AddVoiceRequest, context: object
@@ -79,10 +79,8 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
         return self._engine
 
     def _to_voice(self, voice: Voice) -> tts_pb2.Voice:
-        engine = self._engine.info.name
-        return tts_pb2.Voice(
-            id=voice.id, name=voice.name, languages=voice.languages, engine=engine, cloned=voice.cloned
-        )
+        fields = {name: getattr(voice, name) for name in ("id", "name", "languages", "cloned")}
+        return tts_pb2.Voice(engine=self._engine.info.name, **fields)
 
 
 async def _feed(requests: AsyncIterator[tts_pb2.SynthesizeRequest], reply: ReplyStream) -> None:
