@@ -15,6 +15,14 @@ export const INITIAL = Object.freeze({
   gpu: null,
 });
 
+// What the failure of a service means to someone who does not know it; by the code's first word.
+const PLAIN = {
+  vad: "Listening for pauses is less exact at the moment.",
+  stt: "The anchor cannot hear you at the moment. Writing works.",
+  tts: "The voice is away at the moment. Answers come in text.",
+  llm: "The language model is away at the moment.",
+};
+
 const NEW_TURN = Object.freeze({
   userText: "",
   provisional: false,
@@ -88,7 +96,7 @@ export function reduce(state, event) {
     case "system_status":
       return { ...state, services: event.services, gpu: event.gpu ?? null };
     case "error":
-      return { ...state, notice: event.message };
+      return { ...state, notice: plainly(event) };
     case "session_ended":
       return { ...state, notice: event.message };
     case "turn_end_predicted":
@@ -99,6 +107,10 @@ export function reduce(state, event) {
       console.warn(`unknown event ${event.type}`);
       return state;
   }
+}
+
+function plainly({ code, message }) {
+  return PLAIN[code.split(".")[0]] ?? message;
 }
 
 function lost(state, { final, reason }) {
