@@ -129,7 +129,9 @@ class Access:
         if origin is not None and changes and not self._welcomes(origin.lower(), host):
             raise Forbidden("orchestrator.foreign_origin", f"pages of {origin[:80]!r} are not welcome here")
         secret = self._policy.secret
-        if not bears(secret, headers.get("authorization", "")) and not _equal(secret, token):
+        # Headers are bytes; the library reads them as Latin-1, people write UTF-8.
+        authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
+        if not bears(secret, authorization) and not _equal(secret, token):
             raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
 
     def _is_open(self, path: str) -> bool:

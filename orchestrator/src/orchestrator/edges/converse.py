@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
+from service_kit.audio import MICROPHONE
 from service_kit.errors import AnchorError, InvalidRequest, root_cause
 from service_kit.metrics import ERRORS
 
@@ -19,6 +21,7 @@ from orchestrator.conversation.messages import (
     ServerMessage,
     SessionEnded,
     SessionStart,
+    SessionStarted,
 )
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.microphone import Microphone
@@ -47,6 +50,7 @@ async def converse(sessions: Sessions, wire: Wire, limits: EdgeLimits) -> None:
         if start is None:
             return
         microphone = Microphone(start.sample_rate_hz, limits.audio_message_bytes)
+        listener.rate_hz = microphone.rate_hz
         with_client = sessions.open(start, listener)
         async with with_client as session, aclosing(_source(wire, listener, microphone, limits)) as source:
             await session.run(source)
@@ -62,13 +66,18 @@ class _Listener:
     """The session's client, who hears nothing after `session_ended`."""
 
     def __init__(self, wire: Wire) -> None:
+        self.rate_hz = MICROPHONE.rate_hz
         self._wire = wire
         self._ended = False
 
     async def send(self, message: ServerMessage) -> None:
-        if not self._ended:
-            self._ended = isinstance(message, SessionEnded)
-            await self._wire.send(message)
+        if self._ended:
+            return
+        if isinstance(message, SessionStarted):
+            # The session hears 16 kHz; the rate that this client is expected to send is the door's business.
+            message = replace(message, microphone_sample_rate_hz=self.rate_hz)
+        self._ended = isinstance(message, SessionEnded)
+        await self._wire.send(message)
 
     async def send_audio(self, pcm: bytes) -> None:
         if not self._ended:

@@ -105,6 +105,8 @@ class _Exchange:
         self._question = question
         self._most_bytes = int(limits.answer_audio_s * SPEECH.rate_hz) * SAMPLE_BYTES
         self._news = asyncio.Event()
+        # Whether the question has been put in full: nothing before that is an answer to it.
+        self._asked = False
         self._started: SessionStarted | None = None
         self._turn_id: int | None = None
         self._transcript = question if isinstance(question, str) else ""
@@ -123,10 +125,12 @@ class _Exchange:
     async def source(self) -> AsyncGenerator[bytes | Command]:
         """The question, then reports of what was delivered, until the turn is over."""
         if isinstance(self._question, str):
+            self._asked = True
             yield TextInput(self._question)
         else:
             for start in range(0, len(self._question), _PIECE_BYTES):
                 yield self._question[start : start + _PIECE_BYTES]
+            self._asked = True
             yield EndTurn()
         cut_off = False
         while self._finished is None and self._failure is None:
@@ -145,7 +149,11 @@ class _Exchange:
                 self._language = self._language or message.language
             case Error():
                 self._error = message
-            case TurnCommitted():
+            case ReplyStarted() if self._turn_id is None and self._asked:
+                # What the anchor says by itself ("I did not catch that") has no committed turn.
+                self._turn_id = message.turn_id
+                self._engine = message.engine
+            case TurnCommitted() if self._asked:
                 self._turn_id = message.turn_id
                 self._transcript = message.text
             case FinalTranscript() if self._turn_id is None:

@@ -18,17 +18,17 @@ class Microphone:
     """
 
     def __init__(self, rate_hz: int, largest_bytes: int | None = None) -> None:
-        self._rate_hz = rate_hz or MICROPHONE.rate_hz
+        self.rate_hz = rate_hz or MICROPHONE.rate_hz
         self._largest_bytes = largest_bytes
-        if not LOWEST_RATE_HZ <= self._rate_hz <= HIGHEST_RATE_HZ:
+        if not LOWEST_RATE_HZ <= self.rate_hz <= HIGHEST_RATE_HZ:
             reason = f"sample_rate_hz: must be from {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}"
             raise InvalidRequest("session.bad_sample_rate", reason)
         self._converter = self._new_converter()
 
     def _new_converter(self) -> soxr.ResampleStream | None:
-        if self._rate_hz == MICROPHONE.rate_hz:
+        if self.rate_hz == MICROPHONE.rate_hz:
             return None
-        return soxr.ResampleStream(self._rate_hz, MICROPHONE.rate_hz, 1, dtype="int16")
+        return soxr.ResampleStream(self.rate_hz, MICROPHONE.rate_hz, 1, dtype="int16")
 
     def take(self, pcm: bytes) -> bytes:
         """The 16 kHz samples that `pcm` completes, perhaps none. Raises `InvalidRequest` for half a sample."""

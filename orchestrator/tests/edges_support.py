@@ -1,0 +1,256 @@
+"""A conversation for the doors to open on: it answers every turn at once, with an echo and a tone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import av
+import numpy as np
+from fastapi import FastAPI
+from orchestrator.conversation.messages import (
+    Command,
+    EndTurn,
+    Error,
+    FinalTranscript,
+    Interrupt,
+    LatencyWaterfall,
+    PlaybackProgress,
+    ReplyAudio,
+    ReplyAudioEnded,
+    ReplyFinished,
+    ReplyStarted,
+    ReplyText,
+    SessionEnded,
+    SessionStart,
+    SessionStarted,
+    SessionUpdated,
+    SetVoice,
+    TextInput,
+    TurnCommitted,
+    TurnDetection,
+    TurnFailed,
+)
+from orchestrator.conversation.ports import Client, Message
+from orchestrator.edges.access import Access, AccessPolicy
+from orchestrator.edges.doors import add_doors
+from orchestrator.edges.limits import EdgeLimits
+from service_kit.audio import MICROPHONE, SPEECH
+from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed
+from service_kit.http import http_server
+
+TONE_MS = 300
+TONE = (np.sin(np.arange(24 * TONE_MS) / 5) * 9000).astype("<i2").tobytes()
+
+
+@dataclass
+class FakePreferences:
+    language: str
+    voice: str
+    persona: str
+
+
+@dataclass
+class FakeConversation:
+    ticket: str
+    preferences: FakePreferences
+    messages: tuple[Message, ...] = ()
+    created_unix_s: float = 1_700_000_000.0
+    open: bool = False
+    turns: int = 0
+
+
+class EchoSession:
+    """Answers each turn with what it heard. Some texts make it fail: `fail`, `break`, `crash`, `hang`, `long`."""
+
+    def __init__(self, sessions: FakeSessions, conversation: FakeConversation, start: SessionStart, client: Client):
+        self.sessions, self.conversation, self.start, self.client = sessions, conversation, start, client
+        self.heard = bytearray()
+        self.played_ms = 0
+
+    async def run(self, source: AsyncIterator[bytes | Command]) -> None:
+        chosen = self.conversation.preferences
+        names = (self.conversation.ticket, chosen.language, chosen.voice, chosen.persona)
+        resumed = bool(self.conversation.messages)
+        await self.client.send(SessionStarted("s1", *names, MICROPHONE.rate_hz, SPEECH.rate_hz, resumed))
+        async for item in source:
+            if isinstance(item, bytes):
+                self.heard += item
+            else:
+                await self.obey(item, source)
+        await self.client.send(SessionEnded("session.closed_by_client", "the client ended the session"))
+
+    async def obey(self, command: Command, source: AsyncIterator[bytes | Command]) -> None:
+        self.sessions.commands.append(command)
+        match command:
+            case EndTurn():
+                self.sessions.heard.append(bytes(self.heard))
+                text = f"{round(MICROPHONE.ms_of(len(self.heard)))} ms"
+                self.heard.clear()
+                await self.answer(text, source)
+            case TextInput("break"):
+                raise PeerFailed("stt.gone", "nobody listens")
+            case TextInput("crash"):
+                raise RuntimeError("a bug")
+            case TextInput("hang"):
+                await asyncio.Event().wait()
+            case TextInput("leave"):
+                raise ExceptionGroup("two at once", [PeerFailed("tts.gone", "nobody speaks")])
+            case TextInput(text):
+                await self.answer(text, source)
+            case SetVoice("nobody"):
+                await self.client.send(Error("session.unknown_voice", "nobody is no voice", False))
+            case SetVoice(voice):
+                await self.client.send(SessionUpdated("en", voice, "anchor"))
+            case _:
+                return
+
+    async def answer(self, text: str, source: AsyncIterator[bytes | Command]) -> None:
+        self.conversation.turns += 1
+        turn, send = self.conversation.turns, self.client.send
+        if text == "fail":
+            await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
+            return
+        if text != "0 ms":
+            await send(FinalTranscript(turn, 1, text, "de", 0.5))
+            await send(TurnCommitted(turn, text))
+        await send(ReplyStarted(turn, "echo"))
+        await send(ReplyText(turn, "You said "))
+        await send(ReplyText(turn, f"{text}. Grüße, 🙂"))
+        if text == "mute":
+            await send(TurnFailed(turn, "tts.gone", "nobody speaks"))
+            return
+        await self.speak(turn, source, pieces=100 if text == "long" else 1)
+        self.conversation.messages += (Message("user", text), Message("anchor", f"You said {text}."))
+
+    async def speak(self, turn: int, source: AsyncIterator[bytes | Command], pieces: int) -> None:
+        send = self.client.send
+        await send(ReplyAudio(turn, 0))
+        interrupted = False
+        for _ in range(pieces):
+            await self.client.send_audio(TONE)
+            if self.start.reports_playback and not interrupted:
+                interrupted = await self.heard_or_interrupted(source)
+        await send(ReplyAudioEnded(turn, TONE_MS * pieces))
+        await send(ReplyFinished(turn, "You said", TONE_MS * pieces, interrupted, not self.start.reports_playback))
+        await send(LatencyWaterfall(turn, 900, turn_committed_ms=210, first_audio_ms=340))
+
+    async def heard_or_interrupted(self, source: AsyncIterator[bytes | Command]) -> bool:
+        async for item in source:
+            if isinstance(item, PlaybackProgress):
+                self.sessions.commands.append(item)
+                if item.played_ms > self.played_ms:
+                    self.played_ms = item.played_ms
+                    return False
+            if isinstance(item, Interrupt):
+                return True
+        return True
+
+
+@dataclass
+class FakeSessions:
+    """All conversations, in memory, `capacity` of them open at most."""
+
+    capacity: int = 8
+    conversations: dict[str, FakeConversation] = field(default_factory=dict)
+    starts: list[SessionStart] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    open_now: int = 0
+
+    def start_conversation(self, start: SessionStart) -> FakeConversation:
+        if start.language == "xx":
+            raise InvalidRequest("session.unknown_language", "nobody speaks xx")
+        ticket = f"ticket-{len(self.conversations) + 1}"
+        chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor")
+        self.conversations[ticket] = FakeConversation(ticket, chosen)
+        return self.conversations[ticket]
+
+    def conversation(self, ticket: str) -> FakeConversation:
+        if ticket not in self.conversations:
+            raise NotFound("session.unknown_ticket", "no conversation has this ticket")
+        return self.conversations[ticket]
+
+    def end_conversation(self, ticket: str) -> None:
+        del self.conversations[self.conversation(ticket).ticket]
+
+    @asynccontextmanager
+    async def open(self, start: SessionStart, client: Client) -> AsyncGenerator[EchoSession]:
+        self.starts.append(start)
+        if self.open_now >= self.capacity:
+            raise AtCapacity("session.at_capacity", "all places are taken")
+        conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
+        if conversation.open:
+            raise InvalidRequest("session.already_open", "another client has this conversation open")
+        conversation.open = True
+        self.open_now += 1
+        try:
+            yield EchoSession(self, conversation, start, client)
+        finally:
+            conversation.open = False
+            self.open_now -= 1
+
+    async def all_closed(self) -> None:
+        """Wait until no session is open."""
+        async with asyncio.timeout(3):
+            while self.open_now:
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def doors(
+    sessions: FakeSessions, limits: EdgeLimits | None = None, policy: AccessPolicy | None = None
+) -> AsyncGenerator[str]:
+    """The doors on a real server; yields its `host:port`."""
+    app = FastAPI()
+    add_doors(app, sessions, limits or EdgeLimits())
+
+    @app.get("/health")
+    async def health() -> str:
+        return "well"
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise RuntimeError("a bug")
+
+    app.add_middleware(Access, policy=policy or AccessPolicy())
+    server = http_server(app, "127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not serving.done()
+        await asyncio.sleep(0.005)
+    try:
+        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def tone(seconds: float, rate_hz: int) -> np.ndarray:
+    """A quiet tone: PCM16 mono."""
+    return (np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz) * 8000).astype("<i2")
+
+
+def recording(container: str, codec: str, seconds: float, rate_hz: int = 48_000) -> bytes:
+    """A tone in a container, as FFmpeg's muxers make it."""
+    file = BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate_hz)
+        stream.layout = "mono"
+        context = stream.codec_context
+        size = context.frame_size or 1024
+        converter = av.AudioResampler(context.format.name, "mono", rate_hz, frame_size=size)
+        frame = av.AudioFrame.from_ndarray(tone(seconds, rate_hz).reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate_hz, 0
+        for converted in (*converter.resample(frame), *converter.resample(None)):
+            output.mux(stream.encode(converted))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def manual_start(**fields: object) -> SessionStart:
+    """The opening of a session whose turns the client ends."""
+    return SessionStart(turn_detection=TurnDetection.TURN_DETECTION_MANUAL, **fields)
