@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import FastAPI
 from service_kit.channel import open_channel
 from service_kit.engine import EngineInfo
+from service_kit.errors import InvalidRequest
 from service_kit.http import health_routes
 from service_kit.service import Service, new_health
 
@@ -54,7 +57,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         settings.gpu_target,
     )
     knowledge = KnowledgeFolder(settings.knowledge_dir)
-    briefing = Briefing(knowledge)
+    briefing = _briefing(knowledge, settings)
     # The real one once the service is ready; no session begins before.
     model: LanguageModel = briefing
     sessions = Sessions(
@@ -99,6 +102,19 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         servicers=[("anchor.session.v1.SessionService", partial(grpc_edge.add_to, servicer=servicer))],
         lifespan=lifespan,
         app=app,
+    )
+
+
+def _briefing(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> Briefing:
+    try:
+        zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InvalidRequest("orchestrator.unknown_time_zone", f"no time zone {settings.time_zone!r}") from error
+    return Briefing(
+        knowledge,
+        min_score=settings.briefing_min_score,
+        max_words=settings.briefing_max_words,
+        clock=lambda: datetime.now(zone).astimezone(zone),
     )
 
 

@@ -44,6 +44,12 @@ class OrchestratorSettings(ServiceSettings):
     # Longest reply, in characters.
     max_reply_chars: int = Field(default=4_000, ge=100, le=100_000)
 
+    # The briefing: the least score of a passage worth telling, its length in words, and the zone whose time it tells
+    # (IANA name; empty for this machine's own).
+    briefing_min_score: float = Field(default=3.5, ge=0)
+    briefing_max_words: int = Field(default=70, ge=10, le=1_000)
+    time_zone: str = ""
+
     # Content that users edit.
     knowledge_dir: Path = Path("content/knowledge")
     personas_dir: Path = Path("content/personas")
