@@ -89,7 +89,7 @@ def test_a_letter_keeps_its_accents_where_a_long_word_is_broken() -> None:
 def test_a_hundred_thousand_characters_are_cut_in_reasonable_time(text: str) -> None:
     started_s = time.process_time()
     texts = [piece for texts in cut(text) for piece in texts]
-    assert time.process_time() - started_s < 3
+    assert time.process_time() - started_s < 10
     assert "".join(texts) == text
     assert max(map(len, texts)) <= MAX_CHARS
 
