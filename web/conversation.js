@@ -110,6 +110,8 @@ export function reduce(state, event) {
 }
 
 function plainly({ code, message }) {
+  // A service that came back is no longer worth a word.
+  if (code.endsWith(".back")) return "";
   return PLAIN[code.split(".")[0]] ?? message;
 }
 

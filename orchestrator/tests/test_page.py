@@ -234,6 +234,11 @@ async def test_one_speaks_hears_interrupts_and_writes(server: tuple[ScriptedServ
         assert far.query == {"token": "from-the-address"}
         await expect(page.locator("#services")).to_contain_text("pocketsphinx")
 
+        await far.say(m.Error("stt.unavailable", "tcp handshaker shutdown", retryable=True))
+        await expect(page.locator("#notice")).to_have_text("The anchor cannot hear you at the moment. Writing works.")
+        await far.say(m.Error("stt.back", "stt works again", retryable=False))
+        await expect(page.locator("#notice")).to_be_hidden()
+
         await far.ask(1, "What is the news?")
         await expect(page.locator(".said-user")).to_contain_text("What is the news?")
         await far.answer(1, "Good evening. Here is the news.", 600)
