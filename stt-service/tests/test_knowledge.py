@@ -77,7 +77,9 @@ def test_models_are_built_once_for_the_same_content(tmp_path: Path) -> None:
     assert first.topical.language_model is not None
     built_ns = first.topical.language_model.stat().st_mtime_ns
     assert "ferry F EH R IY" in first.topical.dictionary.read_text().splitlines()
+    general = first.general.dictionary.read_text().split()
     assert len(first.general.dictionary.read_text().splitlines()) > 20_000
+    assert "shit" not in general
     assert prepare(knowledge, tmp_path / "kept") == first
     assert first.topical.language_model.stat().st_mtime_ns == built_ns
     (knowledge / "ferry.md").write_text(FULL.replace("nine", "ten"))
