@@ -49,7 +49,7 @@ def lines() -> list[LogLine]:
 def toy(short_root: Path, free_port: Callable[[], int]) -> Callable[..., Program]:
     def program(source: str = SERVICE, name: str = "stt") -> Program:
         (short_root / f"{name}.py").write_text(source)
-        return Program(name, "toy-service", name, 10, free_port(), free_port())
+        return Program(name, name, 10, free_port(), free_port())
 
     return program
 
@@ -119,7 +119,7 @@ async def test_a_program_that_does_not_start_is_named_with_its_last_words(
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
         with pytest.raises(ExceptionGroup) as raised:
             await mesh.until_ready(supervisor, lambda states: None)
-        assert any("no such model" in line for line in mesh.log.last_lines("toy-service", 20))
+        assert any("no such model" in line for line in mesh.log.last_lines("stt", 20))
     cause = root_cause(raised.value)
     assert isinstance(cause, PeerFailed)
     assert cause.code == "mesh.service_failed"
@@ -168,7 +168,8 @@ async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: 
     )
     parent = (
         "import os, subprocess, sys, time\n"
-        "subprocess.Popen([sys.executable, '-m', 'anchor_cli.supervised', str(os.getpid()), '-c', sys.argv[1]])\n"
+        "command = [sys.executable, '-m', 'anchor_cli.supervised', str(os.getpid()), '-c', sys.argv[1]]\n"
+        "subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
         "time.sleep(60)\n"
     )
     mark = f"orphan-{os.getpid()}"

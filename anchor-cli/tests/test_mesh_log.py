@@ -48,7 +48,7 @@ def test_the_last_lines_of_a_service_hold_no_lines_of_others(log: MeshLog) -> No
     for number in range(5):
         log.write(f"{written('info', n=number)}\n{written('info', 'tts-service')}\n".encode())
     log.write(b"ModuleNotFoundError: No module named 'x'\n")
-    assert log.last_lines("stt-service", 2) == [written("info", n=4), "ModuleNotFoundError: No module named 'x'"]
+    assert log.last_lines("stt", 2) == [written("info", n=4), "ModuleNotFoundError: No module named 'x'"]
 
 
 def test_a_line_without_end_is_cut(log: MeshLog) -> None:

@@ -81,9 +81,11 @@ class MeshLog:
             if line.urgent:
                 self._show(line)
 
-    def last_lines(self, service: str, count: int) -> list[str]:
-        """The last lines of `service`, and those of nobody in particular, such as tracebacks of what broke early."""
-        return [line.text for line in self._recent if line.service in {service, "", "supervisor"}][-count:]
+    def last_lines(self, program: str, count: int) -> list[str]:
+        """The last lines of `program` (`stt` logs as `stt-service`), of the supervisor, and of nobody in particular,
+        such as tracebacks of what broke early."""
+        names = {program, "supervisor", ""}
+        return [line.text for line in self._recent if line.service.partition("-")[0] in names][-count:]
 
     def close(self) -> None:
         """Write what is left and close the file."""

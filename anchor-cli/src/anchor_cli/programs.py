@@ -10,13 +10,9 @@ from anchor_cli.settings import MeshSettings
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One service as a process, `service` its name in the log.
-
-    `priority` orders starts (lowest first) and stops (highest first).
-    """
+    """One service as a process. `priority` orders starts (lowest first) and stops (highest first)."""
 
     name: str
-    service: str
     module: str
     priority: int
     grpc_port: int
@@ -26,12 +22,11 @@ class Program:
 def programs(settings: MeshSettings) -> tuple[Program, ...]:
     """The programs of a mesh, those that load longest first, the one that leans on all others last."""
     return (
-        Program("stt", "stt-service", "stt_service", 10, settings.stt_grpc_port, settings.stt_http_port),
-        Program("tts", "tts-service", "tts_service", 20, settings.tts_grpc_port, settings.tts_http_port),
-        Program("vad", "vad-service", "vad_service", 30, settings.vad_grpc_port, settings.vad_http_port),
-        Program("gpu", "gpu-monitor", "gpu_monitor", 40, settings.gpu_grpc_port, settings.gpu_http_port),
+        Program("stt", "stt_service", 10, settings.stt_grpc_port, settings.stt_http_port),
+        Program("tts", "tts_service", 20, settings.tts_grpc_port, settings.tts_http_port),
+        Program("vad", "vad_service", 30, settings.vad_grpc_port, settings.vad_http_port),
+        Program("gpu", "gpu_monitor", 40, settings.gpu_grpc_port, settings.gpu_http_port),
         Program(
-            "orchestrator",
             "orchestrator",
             "orchestrator",
             50,

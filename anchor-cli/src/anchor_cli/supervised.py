@@ -6,12 +6,12 @@ import sys
 
 from supervisor import supervisord
 
-from anchor_cli.processes import die_with_parent
+from anchor_cli.processes import stop_with_parent
 
 
 def main() -> None:
     """Run supervisord; when the parent dies, however it dies, stop as on SIGTERM."""
-    die_with_parent(int(sys.argv[1]))
+    stop_with_parent(int(sys.argv[1]))
     supervisord.main(sys.argv[2:])
 
 

@@ -100,7 +100,7 @@ async def _bring_up(mesh: Mesh, supervisor: SupervisorClient, console: Console) 
             await mesh.until_ready(supervisor, show)
     except Exception as error:
         cause = root_cause(error)
-        blamed = next((p for p in mesh.programs if cause.args and str(cause.args[0]).startswith(f"{p.name} ")), None)
-        for line in mesh.log.last_lines(blamed.service if blamed else "", LAST_LINES):
+        blamed = str(cause.args[0]).partition(" ")[0] if cause.args else ""
+        for line in mesh.log.last_lines(blamed, LAST_LINES):
             console.print(Text(f"  {line}", "dim"), soft_wrap=True)
         raise

@@ -1,0 +1,101 @@
+"""Spoken questions through the whole mesh: microphone in, speech out, every process real."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from anchor_cli.conversation_client import open_talk
+from anchor_cli.sound import load_clip
+from anchor_cli.turn import hold_turn
+from service_kit.audio import to_float
+
+pytestmark = pytest.mark.e2e
+
+ASKED = 10
+RIGHT_AT_LEAST = 9
+
+
+async def test_a_spoken_question_is_answered_aloud_and_in_full(mesh, questions, topic_of) -> None:
+    question = questions[0]
+    async with open_talk(mesh.url) as talk:
+        turn = await hold_turn(talk, load_clip(question.path))
+    assert topic_of(turn.reply.text) == question.topic
+    # Nobody speaks slower than 25 or faster than 5 words in 5 seconds.
+    words = len(turn.reply.text.split())
+    assert words / 5 < turn.reply.received_ms / 1000 < words
+    assert (to_float(bytes(turn.reply.pcm)) ** 2).mean() > 1e-5
+    assert not turn.finished.interrupted
+    assert not turn.finished.estimated
+    assert turn.finished.heard_text.split() == turn.reply.text.split()
+    assert turn.finished.heard_ms == pytest.approx(turn.reply.received_ms, abs=200)
+
+
+async def test_the_waterfall_of_a_turn_agrees_with_what_the_client_saw(mesh, questions) -> None:
+    async with open_talk(mesh.url) as talk:
+        turn = await hold_turn(talk, load_clip(questions[0].path), listen_s=0.5)
+    waterfall = turn.waterfall
+    assert waterfall is not None
+    assert 0 < waterfall.speech_stopped_ms <= waterfall.turn_committed_ms <= waterfall.first_frame_sent_ms
+    assert waterfall.first_token_ms <= waterfall.first_audio_ms <= waterfall.first_frame_sent_ms
+    assert waterfall.first_frame_sent_ms == pytest.approx(turn.response_ms, abs=300)
+    assert turn.response_ms < 2000
+
+
+async def test_nine_of_ten_questions_get_the_right_answer(mesh, questions, topic_of) -> None:
+    right: list[str] = []
+    wrong: list[str] = []
+    for question in questions[1 : ASKED + 1]:
+        async with open_talk(mesh.url) as talk:
+            turn = await hold_turn(talk, load_clip(question.path), listen_s=0.2)
+        told = topic_of(turn.reply.text)
+        (right if told == question.topic else wrong).append(f"{question.path.name}: {turn.heard!r} → {told!r}")
+    assert len(right) >= RIGHT_AT_LEAST, wrong
+
+
+async def test_what_is_written_into_the_knowledge_folder_can_be_asked_at_once(mesh) -> None:
+    passage = mesh.knowledge / "otter-parade.md"
+    passage.write_text(
+        "---\ntitle: the otter parade\nkind: news\nkeywords: otters, parade\nquestions:\n"
+        "- When is the otter parade?\n---\n"
+        "The otter parade sets out on Friday at five from the fish steps. Forty otters are expected.\n"
+    )
+    try:
+        async with open_talk(mesh.url) as talk:
+            reply = ""
+            # The folder is looked through once a second.
+            for _ in range(10):
+                await talk.say("text_input", text="When is the otter parade?")
+                started = await talk.until("reply_started", within_s=5)
+                await talk.until("reply_audio", "reply_finished", within_s=5)
+                await talk.say("interrupt")
+                await talk.until("reply_finished", within_s=5)
+                reply = talk.speaker.reply(started.message.turn_id)
+                await asyncio.sleep(0.3)
+                if "fish steps" in reply.text:
+                    break
+        assert "fish steps" in reply.text
+        assert reply.received_ms > 0
+    finally:
+        passage.unlink()
+
+
+@pytest.mark.parametrize("name", ["en-goforward.wav", "en-cards-001.wav", "en-lamp.wav", "en-lj-0002.wav"])
+async def test_a_person_who_asks_of_other_things_is_answered_all_the_same(mesh, person, name: str) -> None:
+    async with open_talk(mesh.url) as talk:
+        turn = await hold_turn(talk, load_clip(person(name)), listen_s=0.5)
+    assert turn.reply.text.strip()
+    assert turn.reply.received_ms > 0
+
+
+async def test_a_scripted_turn_is_played_to_the_letter(scripted_mesh, questions) -> None:
+    mesh = scripted_mesh(
+        '[stt]\ntranscripts = ["what is new"]\n[llm]\nreplies = ["Nothing at all."]\n[tts]\nms_per_character = 50\n'
+    )
+    async with open_talk(mesh.url) as talk:
+        turn = await hold_turn(talk, load_clip(questions[0].path))
+    assert turn.heard == "what is new"
+    assert turn.reply.text == "Nothing at all."
+    assert turn.engine == "scripted"
+    assert turn.reply.received_ms == pytest.approx(50 * len("Nothing at all."), abs=100)
+    assert turn.finished.heard_text == "Nothing at all."
