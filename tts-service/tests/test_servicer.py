@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,17 +106,21 @@ async def failure(stub: object, *requests: pb.SynthesizeRequest) -> str:
 async def test_audio_is_gapless_and_every_word_is_marked_before_it_sounds(stub: object) -> None:
     deltas = [text(TEXT[start : start + 4]) for start in range(0, len(TEXT), 4)]
     responses = await exchange(stub, config(), *deltas, END)
-    sent_ms, marks = 0, []
+    sent_ms, marks, phrases = 0, [], []
     for response in responses:
         if response.HasField("audio"):
             assert response.audio.offset_ms == sent_ms
             sent_ms += len(response.audio.pcm) // 48
+        elif response.HasField("phrase_started"):
+            phrases.append(response.phrase_started)
         else:
             assert response.speech_mark.offset_ms >= sent_ms
             marks.append(response.speech_mark)
     marked = [TEXT[mark.text_start : mark.text_end] for mark in marks]
     assert marked == [word for word in TEXT.replace(" *", " ").split() if word[0].isalnum() or word[0] == "$"]
     assert [mark.offset_ms for mark in marks] == sorted(mark.offset_ms for mark in marks)
+    assert phrases[0].text_start == 0
+    assert all(first.text_end <= second.text_start for first, second in pairwise(phrases))
     assert 3000 < sent_ms < 12_000
     sound = to_float(b"".join(response.audio.pcm for response in responses))
     assert np.sqrt(np.mean(sound**2)) > 0.02

@@ -47,6 +47,14 @@ class Writable(Protocol[Message_contra]):
 
     def write(self, request: Message_contra) -> Awaitable[None]: ...
 
+    def code(self) -> Awaitable[grpc.StatusCode]: ...
+
+    def details(self) -> Awaitable[str]: ...
+
+    def trailing_metadata(self) -> Awaitable[aio.Metadata]: ...
+
+    def initial_metadata(self) -> Awaitable[aio.Metadata]: ...
+
 
 async def read(call: Readable[Message], peer: str, within_s: float | None = None) -> Message | None:
     """The next message of a streaming call, or None at its end.
@@ -69,10 +77,17 @@ async def write(call: Writable[Message_contra], message: Message_contra, peer: s
     try:
         await call.write(message)
     except aio.AioRpcError as error:
-        raise from_rpc_error(error, peer) from error
+        raise from_rpc_error(await _end_of(call), peer) from error
     except asyncio.InvalidStateError as error:
         # What grpc.aio raises for a write to a call that has ended already.
         raise PeerFailed(f"{peer}.unavailable", f"the call to {peer} has ended") from error
+
+
+async def _end_of(call: Writable[Message_contra]) -> aio.AioRpcError:
+    """How the call ended. A write that meets the end of its call reports INTERNAL, whatever it ended with."""
+    return aio.AioRpcError(
+        await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+    )
 
 
 async def answer(call: Awaitable[Message], peer: str, within_s: float) -> Message:

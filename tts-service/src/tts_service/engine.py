@@ -59,8 +59,18 @@ class SpokenMark:
     offset_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PhraseStarted:
+    """There was enough text for a phrase, code points `text_start` to `text_end`; the engine begins to speak it."""
+
+    text_start: int
+    text_end: int
+
+
+SpokenEvent = SpokenAudio | SpokenMark | PhraseStarted
+
 # Takes one event to the listener; waits while the listener is slower than we are.
-Emit = Callable[[SpokenAudio | SpokenMark], Awaitable[None]]
+Emit = Callable[[SpokenEvent], Awaitable[None]]
 
 
 class ReplyStream(Protocol):

@@ -10,7 +10,17 @@ from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
 from service_kit.errors import AtCapacity, InvalidRequest, Unsupported
 
-from tts_service.engine import CloningEngine, ReplyStream, SpokenAudio, SpokenMark, Style, TtsEngine, Voice
+from tts_service.engine import (
+    CloningEngine,
+    PhraseStarted,
+    ReplyStream,
+    SpokenAudio,
+    SpokenEvent,
+    SpokenMark,
+    Style,
+    TtsEngine,
+    Voice,
+)
 from tts_service.voices import choose, voices_of
 
 SERVICE_NAME = tts_pb2.DESCRIPTOR.services_by_name["TextToSpeechService"].full_name
@@ -29,7 +39,7 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
     async def Synthesize(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request_iterator: AsyncIterator[tts_pb2.SynthesizeRequest], context: Context
     ) -> None:
-        async def emit(event: SpokenAudio | SpokenMark) -> None:
+        async def emit(event: SpokenEvent) -> None:
             await context.write(_to_response(event))
 
         with self._place():
@@ -112,8 +122,13 @@ def _from_config(config: tts_pb2.SynthesisConfig) -> tuple[str, str, Style]:
     )
 
 
-def _to_response(event: SpokenAudio | SpokenMark) -> tts_pb2.SynthesizeResponse:
-    if isinstance(event, SpokenAudio):
-        return tts_pb2.SynthesizeResponse(audio=tts_pb2.SpeechAudio(offset_ms=event.offset_ms, pcm=event.pcm))
-    mark = tts_pb2.SpeechMark(text_start=event.text_start, text_end=event.text_end, offset_ms=event.offset_ms)
-    return tts_pb2.SynthesizeResponse(speech_mark=mark)
+def _to_response(event: SpokenEvent) -> tts_pb2.SynthesizeResponse:
+    match event:
+        case SpokenAudio():
+            return tts_pb2.SynthesizeResponse(audio=tts_pb2.SpeechAudio(offset_ms=event.offset_ms, pcm=event.pcm))
+        case SpokenMark():
+            mark = tts_pb2.SpeechMark(text_start=event.text_start, text_end=event.text_end, offset_ms=event.offset_ms)
+            return tts_pb2.SynthesizeResponse(speech_mark=mark)
+        case PhraseStarted():
+            phrase = tts_pb2.PhraseStarted(text_start=event.text_start, text_end=event.text_end)
+            return tts_pb2.SynthesizeResponse(phrase_started=phrase)

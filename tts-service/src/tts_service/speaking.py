@@ -16,6 +16,7 @@ from service_kit.errors import EngineFailed, InvalidRequest
 from tts_service.engine import (
     Emit,
     PhraseEngine,
+    PhraseStarted,
     Samples,
     Speech,
     SpokenAudio,
@@ -171,6 +172,7 @@ class PhraseReply:
     async def _say(self, phrase: Phrase, spoken: SpokenText, emit: Emit) -> None:
         if self._spoken_phrases == 0:
             self._first_phrase_s = asyncio.get_running_loop().time()
+        await emit(PhraseStarted(phrase.start, phrase.start + len(phrase.text)))
         PHRASES.inc()
         CHARACTERS.inc(len(spoken.text))
         starts_ms = self._output.sent_ms

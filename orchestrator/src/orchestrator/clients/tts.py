@@ -10,7 +10,7 @@ from grpc import aio
 from service_kit.channel import answer, read, write
 from service_kit.context import to_metadata
 
-from orchestrator.conversation.ports import Mark, Spoken, Style
+from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, Spoken, Style
 
 _PEER = "tts"
 _LIST_DEADLINE_S = 2.0
@@ -30,7 +30,7 @@ class TtsStream:
     async def finish(self) -> None:
         await write(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
 
-    async def speech(self) -> AsyncIterator[Spoken | Mark]:
+    async def speech(self) -> AsyncIterator[Speech]:
         while (response := await read(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "audio":
@@ -38,6 +38,9 @@ class TtsStream:
                 case "speech_mark":
                     mark = response.speech_mark
                     yield Mark(mark.text_start, mark.text_end, mark.offset_ms)
+                case "phrase_started":
+                    phrase = response.phrase_started
+                    yield PhraseBegun(phrase.text_start, phrase.text_end)
                 case _:
                     continue
 

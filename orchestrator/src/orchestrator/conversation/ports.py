@@ -197,6 +197,17 @@ class Mark:
     offset_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PhraseBegun:
+    """There was enough text for a phrase, code points `text_start` to `text_end`; the engine begins to speak it."""
+
+    text_start: int
+    text_end: int
+
+
+Speech = Spoken | Mark | PhraseBegun
+
+
 class SpeechStream(Protocol):
     """One reply being spoken."""
 
@@ -208,7 +219,7 @@ class SpeechStream(Protocol):
         """All text has been said."""
         ...
 
-    def speech(self) -> AsyncIterator[Spoken | Mark]:
+    def speech(self) -> AsyncIterator[Speech]:
         """Speech and marks in order, until all text is spoken. Raises `AnchorError`."""
         ...
 

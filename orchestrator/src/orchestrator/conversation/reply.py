@@ -24,7 +24,7 @@ from orchestrator.conversation.messages import (
 )
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playout import Playout
-from orchestrator.conversation.ports import Mark, SpeechStream, Spoken, Style, TextToSpeech
+from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, SpeechStream, Style, TextToSpeech
 from orchestrator.conversation.waterfall import Waterfall
 
 log = logging.getLogger(__name__)
@@ -160,17 +160,20 @@ class Reply:
             return
         self._duration_ms = round(self._spoken_ms)
 
-    async def _next_speech(self, items: AsyncIterator[Spoken | Mark]) -> Spoken | Mark | None:
+    async def _next_speech(self, items: AsyncIterator[Speech]) -> Speech | None:
         try:
             async with asyncio.timeout(_SPEAK_DEADLINE_S):
                 return await anext(items, None)
         except TimeoutError as error:
             raise PeerFailed("tts.silent", f"the voice said nothing for {_SPEAK_DEADLINE_S:.0f} s") from error
 
-    async def _place(self, item: Spoken | Mark) -> None:
+    async def _place(self, item: Speech) -> None:
         if isinstance(item, Mark):
             self._marks.append(item)
             self._tell(SpeechMark(self.turn_id, item.text_start, item.text_end, item.offset_ms))
+            return
+        if isinstance(item, PhraseBegun):
+            self.waterfall.reached("first_phrase", self._now_s())
             return
         self.waterfall.reached("first_audio", self._now_s())
         self._spoken_ms += SPEECH.ms_of(len(item.pcm))

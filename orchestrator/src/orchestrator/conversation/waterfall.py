@@ -59,11 +59,13 @@ class Waterfall:
             self._reached_s.pop(stage, None)
 
     def message(self) -> LatencyWaterfall:
-        """The stages reached so far. A turn that was not spoken counts from its commit."""
+        """The stages reached so far. A turn that was not spoken counts from its commit, and had no transcript."""
+        reached_s = dict(self._reached_s)
         zero_s = self._zero_s
         if zero_s is None:
-            zero_s = self._reached_s.get("turn_committed", 0.0)
-        stages = {f"{stage}_ms": round((at_s - zero_s) * 1000) for stage, at_s in self._reached_s.items()}
+            reached_s.pop("final_transcript", None)
+            zero_s = reached_s.get("turn_committed", 0.0)
+        stages = {f"{stage}_ms": round((at_s - zero_s) * 1000) for stage, at_s in reached_s.items()}
         return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages)
 
     def observe(self) -> None:

@@ -49,12 +49,14 @@ class EndOfText(_message.Message):
     def __init__(self) -> None: ...
 
 class SynthesizeResponse(_message.Message):
-    __slots__ = ("audio", "speech_mark")
+    __slots__ = ("audio", "speech_mark", "phrase_started")
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     SPEECH_MARK_FIELD_NUMBER: _ClassVar[int]
+    PHRASE_STARTED_FIELD_NUMBER: _ClassVar[int]
     audio: SpeechAudio
     speech_mark: SpeechMark
-    def __init__(self, audio: _Optional[_Union[SpeechAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ...) -> None: ...
+    phrase_started: PhraseStarted
+    def __init__(self, audio: _Optional[_Union[SpeechAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., phrase_started: _Optional[_Union[PhraseStarted, _Mapping]] = ...) -> None: ...
 
 class SpeechAudio(_message.Message):
     __slots__ = ("offset_ms", "pcm")
@@ -73,6 +75,14 @@ class SpeechMark(_message.Message):
     text_end: int
     offset_ms: int
     def __init__(self, text_start: _Optional[int] = ..., text_end: _Optional[int] = ..., offset_ms: _Optional[int] = ...) -> None: ...
+
+class PhraseStarted(_message.Message):
+    __slots__ = ("text_start", "text_end")
+    TEXT_START_FIELD_NUMBER: _ClassVar[int]
+    TEXT_END_FIELD_NUMBER: _ClassVar[int]
+    text_start: int
+    text_end: int
+    def __init__(self, text_start: _Optional[int] = ..., text_end: _Optional[int] = ...) -> None: ...
 
 class Voice(_message.Message):
     __slots__ = ("id", "name", "languages", "engine", "cloned")
