@@ -15,9 +15,18 @@ from starlette.exceptions import HTTPException
 log = logging.getLogger(__name__)
 
 
+class BodyAbandoned(InvalidRequest):
+    """The rest of the request's body is not read, however long it goes on: the connection closes.
+
+    The client may then see no answer but the closing, so a body that is too large within reason is read to its end.
+    """
+
+
 def failure_response(error: AnchorError) -> JSONResponse:
     """The answer that says `error`."""
     headers: dict[str, str] = {}
+    if isinstance(error, (BodyAbandoned, Denied)):
+        headers["Connection"] = "close"
     if isinstance(error, Denied) and error.http_status == Denied.http_status:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from service_kit.errors import AnchorError, root_cause
@@ -20,7 +20,7 @@ class HungUp(AnchorError):
         super().__init__("session.hung_up", "the caller has gone")
 
 
-async def unless_hung_up(hang_up: Coroutine[Any, Any, None], work: Coroutine[Any, Any, Result]) -> Result:
+async def unless_hung_up(hang_up: Callable[[], Awaitable[None]], work: Coroutine[Any, Any, Result]) -> Result:
     """The result of `work`, which is cancelled when `hang_up` ends or raises first. Raises `HungUp` then."""
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -32,6 +32,6 @@ async def unless_hung_up(hang_up: Coroutine[Any, Any, None], work: Coroutine[Any
         raise root_cause(group) from group
 
 
-async def _raise_after(hang_up: Coroutine[Any, Any, None]) -> None:
-    await hang_up
+async def _raise_after(hang_up: Callable[[], Awaitable[None]]) -> None:
+    await hang_up()
     raise HungUp

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 
 from orchestrator.conversation.messages import SessionStart
 from orchestrator.edges.exchange import exchange_start
-from orchestrator.edges.failures import first_fault
+from orchestrator.edges.failures import BodyAbandoned, first_fault
 from orchestrator.edges.hang_up import HungUp
 from orchestrator.edges.limits import EdgeLimits
 
@@ -47,15 +47,16 @@ class Inquiry:
 async def read_inquiry(request: Request, limits: EdgeLimits) -> Inquiry:
     """Read the body of `request`, of bounded size. Raises `InvalidRequest`."""
     most_bytes = limits.upload_bytes + _FORM_BYTES
-    if int(request.headers.get("content-length", "0")) > most_bytes:
-        raise _too_large(limits)
+    declared_bytes = int(request.headers.get("content-length", "0"))
+    if declared_bytes > most_bytes:
+        raise _too_large(limits, BodyAbandoned if declared_bytes > 4 * most_bytes else InvalidRequest)
     bounded = Request(request.scope, _bounded(request.receive, most_bytes, limits))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(limits.upload_s):
             return await _read(bounded, kind, limits)
     except TimeoutError as error:
-        raise InvalidRequest("session.upload_stalled", f"not all came within {limits.upload_s:g} s") from error
+        raise BodyAbandoned("session.upload_stalled", f"not all came within {limits.upload_s:g} s") from error
     except ClientDisconnect as error:
         raise HungUp from error
 
@@ -78,7 +79,7 @@ async def _from_form(form: FormData, limits: EdgeLimits) -> Inquiry:
         raise InvalidRequest("session.bad_message", "the recording must be called file")
     recording = None if file is None else await file.read()
     if recording is not None and len(recording) > limits.upload_bytes:
-        raise _too_large(limits)
+        raise _too_large(limits, InvalidRequest)
     return _inquiry(_wishes(cast(dict[str, Any], fields)), recording, limits)
 
 
@@ -110,11 +111,11 @@ def _bounded(receive: Receive, most_bytes: int, limits: EdgeLimits) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > most_bytes:
-            raise _too_large(limits)
+            raise _too_large(limits, BodyAbandoned)
         return message
 
     return receive_bounded
 
 
-def _too_large(limits: EdgeLimits) -> InvalidRequest:
-    return InvalidRequest("session.upload_too_large", f"the recording is larger than {limits.upload_bytes} bytes")
+def _too_large(limits: EdgeLimits, kind: type[InvalidRequest]) -> InvalidRequest:
+    return kind("session.upload_too_large", f"the recording is larger than {limits.upload_bytes} bytes")

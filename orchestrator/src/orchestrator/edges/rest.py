@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -42,7 +43,7 @@ def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRoute
             if isinstance(question, bytes):
                 question = await uploads.hear(question)
             asking = ask(sessions, inquiry.start, question, limits)
-            answer = await unless_hung_up(_hang_up(request), asking)
+            answer = await unless_hung_up(partial(_hang_up, request), asking)
         wants_json = "application/json" in request.headers.get("accept", "")
         return JSONResponse(_in_full(answer)) if wants_json else _audio(answer)
 

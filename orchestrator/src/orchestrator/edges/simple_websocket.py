@@ -128,7 +128,7 @@ class SimpleDoor:
 
     async def _answer_or_refuse(self, recording: bytes) -> Answer | None:
         try:
-            return await unless_hung_up(self._hang_up(), self._answer(recording))
+            return await unless_hung_up(self._hang_up, self._answer(recording))
         except HungUp:
             raise
         except AnchorError as error:
