@@ -11,6 +11,8 @@ status=0
 .venv/bin/python -m pytest "$@" || status=$?
 
 unset COVERAGE_PROCESS_START
+# A process that a test killed may leave an empty file.
+find run/coverage -type f -empty -delete
 .venv/bin/coverage combine --quiet
 if [[ $# -gt 0 ]]; then
   .venv/bin/coverage report

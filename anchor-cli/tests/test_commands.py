@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,20 @@ def console() -> Console:
 def closed(console: Console):
     yield
     console.file.close()
+
+
+@pytest.fixture
+def stand_ins(short_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Puts a module of this source in the place of every service, and returns the folder to start them in."""
+    # Coverage would take the stand-ins for the services whose names they bear.
+    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
+
+    def write(source: str) -> Path:
+        for name in ("vad_service", "stt_service", "tts_service", "gpu_monitor", "orchestrator"):
+            (short_root / f"{name}.py").write_text(source)
+        return short_root
+
+    return write
 
 
 @pytest.fixture
@@ -89,11 +104,10 @@ async def test_work_that_fails_is_not_hidden_by_waiting_for_a_stop() -> None:
         await until_set(asyncio.Event(), work())
 
 
-async def test_a_mesh_without_its_services_says_which_one_and_why(short_root, ports, console) -> None:
-    for name in ("vad_service", "stt_service", "tts_service", "gpu_monitor", "orchestrator"):
-        (short_root / f"{name}.py").write_text("raise SystemExit('no such model')")
+async def test_a_mesh_without_its_services_says_which_one_and_why(stand_ins, ports, console) -> None:
+    root = stand_ins("raise SystemExit('no such model')")
     with pytest.raises(ExceptionGroup) as raised:
-        await up(MeshSettings(root=short_root, drain_s=0, **ports), console, self_test=True)
+        await up(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
     cause = root_cause(raised.value)
     assert isinstance(cause, PeerFailed)
     text = console.export_text()
@@ -101,11 +115,10 @@ async def test_a_mesh_without_its_services_says_which_one_and_why(short_root, po
     assert "no such model" in text
 
 
-async def test_a_signal_stops_what_is_still_starting(short_root, ports, console) -> None:
-    for name in ("vad_service", "stt_service", "tts_service", "gpu_monitor", "orchestrator"):
-        (short_root / f"{name}.py").write_text("import time; time.sleep(60)")
+async def test_a_signal_stops_what_is_still_starting(stand_ins, ports, console) -> None:
+    root = stand_ins("import time; time.sleep(60)")
     asyncio.get_running_loop().call_later(1.5, os.kill, os.getpid(), signal.SIGTERM)
-    await up(MeshSettings(root=short_root, drain_s=0, **ports), console, self_test=True)
+    await up(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
     assert "no process is left" in console.export_text()
 
 
