@@ -64,7 +64,7 @@ class FakeConversation:
 
 
 class EchoSession:
-    """Answers each turn with what it heard. Some texts make it fail: `fail`, `break`, `crash`, `hang`, `long`."""
+    """Answers each turn with what it heard. Some texts make it fail: `fail`, `mute`, `stumble`, `long`, and worse."""
 
     def __init__(self, sessions: FakeSessions, conversation: FakeConversation, start: SessionStart, client: Client):
         self.sessions, self.conversation, self.start, self.client = sessions, conversation, start, client
@@ -113,6 +113,7 @@ class EchoSession:
         turn, send = self.conversation.turns, self.client.send
         if text == "fail":
             await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
+            await send(ReplyFinished(turn, "", 0, interrupted=False, estimated=False))
             return
         if text != "0 ms":
             await send(FinalTranscript(turn, 1, text, "de", 0.5))
@@ -121,8 +122,12 @@ class EchoSession:
         await send(ReplyText(turn, "You said "))
         await send(ReplyText(turn, f"{text}. Grüße, 🙂"))
         if text == "mute":
-            await send(TurnFailed(turn, "tts.gone", "nobody speaks"))
+            await send(Error("tts.gone", "captions only", retryable=True))
+            await send(ReplyFinished(turn, f"You said {text}", 0, interrupted=False, estimated=False))
             return
+        if text == "stumble":
+            await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
+            await send(ReplyText(turn, " Sorry."))
         await self.speak(turn, source, pieces=100 if text == "long" else 1)
         self.conversation.messages += (Message("user", text), Message("anchor", f"You said {text}."))
 

@@ -211,11 +211,17 @@ async def test_the_fields_of_a_start_are_checked(http):
 
 async def test_an_answer_without_speech_says_what_failed(http):
     answer = await http.post("/interact", json={"text": "mute"}, headers={"Accept": "application/json"})
-    assert answer.json()["failure"] == {"turn_id": 1, "code": "tts.gone", "message": "nobody speaks"}
+    assert answer.json()["failure"] == {"code": "tts.gone", "message": "captions only", "retryable": True}
     assert answer.json()["duration_ms"] == 0
     answer = await http.post("/interact", json={"text": "mute"})
     assert answer.headers["x-anchor-failure"] == "tts.gone"
     assert samples_of(answer.content) == b""
+
+
+async def test_an_apology_for_a_reply_that_broke_off_is_heard_to_its_end(http):
+    answer = (await http.post("/interact", json={"text": "stumble"}, headers={"Accept": "application/json"})).json()
+    assert answer["reply"].endswith("🙂 Sorry.")
+    assert (answer["failure"]["code"], answer["duration_ms"], answer["interrupted"]) == ("llm.gone", TONE_MS, False)
 
 
 async def test_an_endless_answer_is_cut_off(http):

@@ -52,8 +52,8 @@ class Answer:
     pcm: bytes
     interrupted: bool
     waterfall: LatencyWaterfall | None
-    # What went wrong although there is a reply.
-    failure: TurnFailed | None
+    # What went wrong although there is a reply: it broke off, or could not be spoken.
+    failure: Error | None
 
     @property
     def duration_ms(self) -> int:
@@ -118,7 +118,7 @@ class _Exchange:
         self._ours = False
         self._played_ms = 0.0
         self._finished: ReplyFinished | None = None
-        self._failure: TurnFailed | None = None
+        self._failure: Error | None = None
         self._error: Error | None = None
         self._waterfall: LatencyWaterfall | None = None
 
@@ -133,7 +133,7 @@ class _Exchange:
             self._asked = True
             yield EndTurn()
         cut_off = False
-        while self._finished is None and self._failure is None:
+        while self._finished is None:
             await self._news.wait()
             self._news.clear()
             if self._turn_id is not None and self._played_ms:
@@ -159,9 +159,10 @@ class _Exchange:
             case FinalTranscript() if self._turn_id is None:
                 self._transcript = message.text
                 self._language = message.language or self._language
-            case TurnFailed() if self._turn_id in (None, message.turn_id):
-                self._failure = message
-                self._news.set()
+            case TurnFailed() if self._asked and self._turn_id in (None, message.turn_id):
+                # The apology may still be spoken: the turn is over with `reply_finished`, as always.
+                self._turn_id = message.turn_id
+                self._failure = Error(message.code, message.message, retryable=True)
             case _:
                 self._take_reply(message)
 
@@ -195,7 +196,7 @@ class _Exchange:
 
     def answer(self) -> Answer:
         """The answer, once the session is over. Raises `AnchorError` when there is none."""
-        if self._started is None or self._turn_id is None or (self._finished is None and not self._text):
+        if self._started is None or self._turn_id is None or self._has_no_reply:
             raise self._shortfall()
         return Answer(
             ticket=self._started.ticket,
@@ -207,8 +208,12 @@ class _Exchange:
             pcm=bytes(self._pcm),
             interrupted=self._finished is None or self._finished.interrupted,
             waterfall=self._waterfall,
-            failure=self._failure,
+            failure=self._failure or (None if self._pcm else self._error),
         )
+
+    @property
+    def _has_no_reply(self) -> bool:
+        return not self._text and (self._finished is None or self._failure is not None)
 
     def _shortfall(self) -> AnchorError:
         reported = self._failure or self._error

@@ -48,7 +48,7 @@ def to_headers(answer: Answer) -> dict[str, str]:
         "X-Anchor-Turn": str(answer.turn_id),
     }
     if answer.failure is not None:
-        headers["X-Anchor-Failure"] = quote(answer.failure.code, safe=".")
+        headers["X-Anchor-Failure"] = quote(answer.failure.code, safe="")
     return headers
 
 
