@@ -122,7 +122,7 @@ def _with_fallback(model: LanguageModel, briefing: Briefing, settings: Orchestra
     if settings.llm_engine == BRIEFING:
         return briefing
     return FallbackModel(
-        model, briefing, first_token_s=settings.llm_first_token_s, max_reply_chars=settings.max_reply_chars
+        model, briefing, first_token_s=settings.first_token_s, max_reply_chars=settings.max_reply_chars
     )
 
 

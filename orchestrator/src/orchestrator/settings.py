@@ -39,8 +39,9 @@ class OrchestratorSettings(ServiceSettings):
 
     # What thinks; empty for the profile's own.
     llm: LlmName | Literal[""] = ""
-    # How long a language model may take to its first token, twice, before the briefing answers in its place.
-    llm_first_token_s: float = Field(default=3.0, gt=0, le=60)
+    # How long a language model may take to its first token, twice, before the briefing answers in its place; absent
+    # for 1.5 s, and 3.5 s where a processor does the thinking.
+    llm_first_token_s: float | None = Field(default=None, gt=0, le=3.9)
     # Longest reply, in characters.
     max_reply_chars: int = Field(default=4_000, ge=100, le=100_000)
 
@@ -68,3 +69,10 @@ class OrchestratorSettings(ServiceSettings):
         if self.llm:
             return self.llm
         return "briefing" if self.profile == "embedded" else "ollama"
+
+    @property
+    def first_token_s(self) -> float:
+        """How long a language model may take to its first token."""
+        if self.llm_first_token_s is not None:
+            return self.llm_first_token_s
+        return 3.5 if self.profile == "cpu" else 1.5
