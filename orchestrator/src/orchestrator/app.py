@@ -10,6 +10,7 @@ from importlib.metadata import version
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from service_kit.channel import open_channel
 from service_kit.engine import EngineInfo
 from service_kit.errors import InvalidRequest
@@ -44,7 +45,14 @@ NAME = "orchestrator"
 def build(settings: OrchestratorSettings | None = None) -> Service:
     """The service, ready to run. Raises `AnchorError` for settings and content that do not fit."""
     settings = settings or OrchestratorSettings()
-    policy = access_policy(settings.host, settings.shared_secret, origins=settings.origins, hosts=settings.hosts)
+    the_page = page.page_routes(settings.web_dir)
+    policy = access_policy(
+        settings.host,
+        settings.shared_secret,
+        origins=settings.origins,
+        hosts=settings.hosts,
+        open_paths=[route.path for route in the_page.routes if isinstance(route, APIRoute)],
+    )
     info = EngineInfo(settings.llm_engine, "", version("orchestrator"), LANGUAGES, 24_000)
     health = new_health(NAME, info, settings)
 
@@ -92,7 +100,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
 
     app = FastAPI(title="AI Anchor", docs_url=None, redoc_url=None)
     app.include_router(health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids}))
-    app.include_router(page.page_routes(settings.web_dir))
+    app.include_router(the_page)
     add_doors(app, sessions, limits)
     app.add_middleware(Access, policy=policy)
     servicer = grpc_edge.SessionServicer(sessions, limits, settings.shared_secret)

@@ -68,6 +68,9 @@ def http_server(app: FastAPI, host: str, port: int) -> HttpServer:
         ws_max_size=65_536,
         ws_max_queue=8,
         ws_per_message_deflate=False,
+        # A client that is gone without a word is noticed within 10 s.
+        ws_ping_interval=5,
+        ws_ping_timeout=5,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=2,
         server_header=False,

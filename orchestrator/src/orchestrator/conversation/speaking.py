@@ -111,8 +111,8 @@ class Speaking:
         reply = self._reply
         if reply and reply.turn_id == progress.turn_id and self._reports_playback:
             if progress.played_ms:
-                # Reports come late by what they report.
-                reply.waterfall.reached("first_sample_heard", self._loop.time() - progress.played_ms / 1000)
+                # Reports come late by what they report; a file is "played" faster than sound.
+                reply.waterfall.heard(self._loop.time() - progress.played_ms / 1000)
             reply.playout.report(progress.played_ms)
 
     def finish(self, turn_id: int) -> None:

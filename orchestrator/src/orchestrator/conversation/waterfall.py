@@ -53,6 +53,10 @@ class Waterfall:
         if again or stage not in self._reached_s:
             self._reached_s[stage] = at_s
 
+    def heard(self, at_s: float) -> None:
+        """The first sample was heard, by a client's reckoning; not before it was sent."""
+        self.reached("first_sample_heard", max(at_s, self._reached_s.get("first_frame_sent", at_s)))
+
     def drop_reply(self) -> None:
         """A reply was begun in vain: its stages are another's to reach."""
         for stage in _REPLY_STAGES:
