@@ -169,7 +169,7 @@ async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: 
     parent = (
         "import os, subprocess, sys, time\n"
         "command = [sys.executable, '-m', 'anchor_cli.supervised', str(os.getpid()), '-c', sys.argv[1]]\n"
-        "subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
+        "child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
         "time.sleep(60)\n"
     )
     mark = f"orphan-{os.getpid()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from supervisor import supervisord
 
@@ -11,6 +12,8 @@ from anchor_cli.processes import stop_with_parent
 
 def main() -> None:
     """Run supervisord; when the parent dies, however it dies, stop as on SIGTERM."""
+    # The supervisor uses what Python deprecates; where warnings are errors, its socket would answer nobody.
+    warnings.simplefilter("ignore")
     stop_with_parent(int(sys.argv[1]))
     supervisord.main(sys.argv[2:])
 
