@@ -47,7 +47,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     settings = settings or OrchestratorSettings()
     the_page = page.page_routes(settings.web_dir)
     policy = access_policy(
-        settings.host,
+        settings.reached_at,
         settings.shared_secret,
         origins=settings.origins,
         hosts=settings.hosts,
@@ -84,7 +84,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         capacity=settings.max_sessions,
         ready=lambda: health.ready,
     )
-    limits = EdgeLimits()
+    limits = EdgeLimits(microphone_rate_hz=settings.microphone_rate_hz)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
@@ -140,5 +140,6 @@ def _turn_rules(settings: OrchestratorSettings) -> TurnRules:
             floor_ms=settings.endpointing_floor_ms,
             ceiling_ms=settings.endpointing_ceiling_ms,
             unjudged_ms=settings.endpointing_unjudged_ms,
-        )
+        ),
+        latency_budget_ms=settings.latency_budget_ms,
     )

@@ -22,10 +22,18 @@ class OrchestratorSettings(ServiceSettings):
 
     # Asked of every client; without it, the orchestrator serves this machine only.
     shared_secret: SecretStr | None = Field(default=None, validation_alias=shared("SHARED_SECRET"))
+    # Says that whatever address it listens on, its ports are published on the host's loopback only, as in compose.yaml:
+    # then it needs no secret, and answers to loopback's names and `hosts` alone.
+    published_on_loopback: bool = False
     # Foreign origins and host names that are welcome, comma-separated in JSON form: ["https://studio.example"].
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     max_sessions: int = Field(default=100, ge=1, validation_alias=shared("MAX_CONCURRENT_SESSIONS"))
+
+    # Rate of the microphone of a streaming client that declares none.
+    microphone_rate_hz: int = Field(default=16_000, ge=8_000, le=48_000, validation_alias=shared("SAMPLE_RATE"))
+    # What a turn may take from the end of speech to the first frame sent; a slower one is counted and logged.
+    latency_budget_ms: int = Field(default=2_000, ge=1, validation_alias=shared("MAX_LATENCY_MS"))
 
     # Where the other services are.
     vad_target: str = Field(default="127.0.0.1:9082", validation_alias=shared("VAD_TARGET"))
@@ -62,6 +70,11 @@ class OrchestratorSettings(ServiceSettings):
     endpointing_floor_ms: int = Field(default=200, ge=100, le=3_000)
     endpointing_ceiling_ms: int = Field(default=1_200, ge=200, le=5_000)
     endpointing_unjudged_ms: int = Field(default=700, ge=200, le=5_000)
+
+    @property
+    def reached_at(self) -> str:
+        """The address at which clients reach the doors: the one listened on, unless only loopback leads there."""
+        return "127.0.0.1" if self.published_on_loopback else self.host
 
     @property
     def llm_engine(self) -> LlmName:

@@ -93,6 +93,7 @@ class Session:
             outbox=self._outbox,
             inbox=self._inbox,
             reports_playback=start.reports_playback,
+            latency_budget_ms=rules.latency_budget_ms,
         )
 
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:

@@ -18,7 +18,7 @@ from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona, Prompt
 from orchestrator.conversation.reply import Delivery, Reply
-from orchestrator.conversation.waterfall import Waterfall
+from orchestrator.conversation.waterfall import OVER_BUDGET, Waterfall
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +30,21 @@ class Speaking:
     """Owner of the reply. Its methods are called by the session's one task; replies run in its own group."""
 
     def __init__(
-        self, *, peers: Peers, conversation: Conversation, outbox: Outbox, inbox: Inbox, reports_playback: bool
+        self,
+        *,
+        peers: Peers,
+        conversation: Conversation,
+        outbox: Outbox,
+        inbox: Inbox,
+        reports_playback: bool,
+        latency_budget_ms: int,
     ) -> None:
         self._peers = peers
         self._conversation = conversation
         self._outbox = outbox
         self._inbox = inbox
         self._reports_playback = reports_playback
+        self._latency_budget_ms = latency_budget_ms
         self._model = peers.language_model()
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
@@ -179,11 +187,16 @@ class Speaking:
         reply.waterfall.observe()
         self._outbox.send(finished)
         self._outbox.send(waterfall)
-        log.info(
+        slow = (waterfall.first_frame_sent_ms or 0) > self._latency_budget_ms
+        if slow:
+            OVER_BUDGET.inc()
+        log.log(
+            logging.WARNING if slow else logging.INFO,
             "turn finished",
             extra={
                 "turn_id": reply.turn_id,
                 "response_latency_ms": waterfall.first_frame_sent_ms,
+                "latency_budget_ms": self._latency_budget_ms,
                 "heard_ms": finished.heard_ms,
                 "interrupted": interrupted,
                 "heard_characters": len(finished.heard_text),

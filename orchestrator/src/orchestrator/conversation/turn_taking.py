@@ -73,6 +73,8 @@ class TurnRules:
     did_not_catch_ms: int = 700
     # Speech this long over the reply stops it, words or no words.
     barge_in_ms: int = 500
+    # What a turn may take from the end of speech to the first frame sent.
+    latency_budget_ms: int = 2_000
     # A segment this long is closed at the next silence, so that a recogniser's work stays bounded.
     segment_ms: int = 25_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from orchestrator.conversation.messages import LatencyWaterfall
 
@@ -32,6 +32,8 @@ STAGE_SECONDS = Histogram(
     ["stage"],
     buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
 )
+
+OVER_BUDGET = Counter("anchor_turns_over_budget_total", "Turns whose first frame was sent later than MAX_LATENCY_MS.")
 
 
 class Waterfall:

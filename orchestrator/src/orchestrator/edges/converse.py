@@ -49,7 +49,7 @@ async def converse(sessions: Sessions, wire: Wire, limits: EdgeLimits) -> None:
         start = await _session_start(wire, limits)
         if start is None:
             return
-        microphone = Microphone(start.sample_rate_hz, limits.audio_message_bytes)
+        microphone = Microphone(start.sample_rate_hz or limits.microphone_rate_hz, limits.audio_message_bytes)
         listener.rate_hz = microphone.rate_hz
         with_client = sessions.open(start, listener)
         async with with_client as session, aclosing(_source(wire, listener, microphone, limits)) as source:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class EdgeLimits:
     """Bounds of the doors; sizes in bytes, times in seconds."""
 
+    # Rate of a streaming client's microphone, where it declares none.
+    microphone_rate_hz: int = 16_000
     # How long a streaming client may take to say `session_start`.
     first_message_s: float = 10.0
     # A streaming client is put out after this many messages that could not be accepted.

@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import PeerFailed
+from service_kit.settings import shared
 
 from orchestrator.conversation.ports import Prompt
 from orchestrator.llm.context import chat_messages
@@ -26,10 +27,15 @@ from orchestrator.llm.streaming import (
 class OllamaSettings(BaseSettings):
     """Where the server is, which model it runs and how."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="LLM_OLLAMA_", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, env_prefix="LLM_OLLAMA_", env_ignore_empty=True
+    )
 
-    url: str = Field(default="http://127.0.0.1:11434")
-    model: str = Field(default="hf.co/bartowski/huihui-ai_Mistral-Small-24B-Instruct-2501-abliterated-GGUF:Q4_K_M")
+    url: str = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
+    model: str = Field(
+        default="hf.co/bartowski/huihui-ai_Mistral-Small-24B-Instruct-2501-abliterated-GGUF:Q4_K_M",
+        validation_alias=shared("OLLAMA_MODEL_NAME"),
+    )
     # Context in tokens. A change makes the server load the model anew.
     context_tokens: int = Field(default=8192, ge=1024, le=131_072)
     # Longest reply in tokens; never 0, which a server may take for "without limit".

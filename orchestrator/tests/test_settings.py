@@ -1,0 +1,60 @@
+"""What settings make of the orchestrator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from edges_support import FakeSessions, doors
+from orchestrator.app import build
+from orchestrator.conversation.messages import SessionStart, SessionStarted
+from orchestrator.edges import codec
+from orchestrator.edges.access import access_policy
+from orchestrator.edges.limits import EdgeLimits
+from orchestrator.llm.ollama import OllamaSettings
+from orchestrator.settings import OrchestratorSettings
+from service_kit.errors import InvalidRequest
+from websockets.asyncio.client import connect
+
+ROOT = Path(__file__).parents[2]
+CONTENT = {"personas_dir": ROOT / "content/personas", "web_dir": ROOT / "web"}
+
+
+async def test_an_open_bind_without_a_secret_is_refused_unless_only_loopback_leads_to_it() -> None:
+    with pytest.raises(InvalidRequest, match="needs a shared secret"):
+        build(OrchestratorSettings(host="0.0.0.0", **CONTENT))
+    build(OrchestratorSettings(host="0.0.0.0", published_on_loopback=True, **CONTENT))
+
+
+async def test_published_on_loopback_it_answers_to_loopbacks_names_and_its_own_only() -> None:
+    settings = OrchestratorSettings(host="0.0.0.0", published_on_loopback=True, hosts=("anchor.lan",))
+    policy = access_policy(settings.reached_at, settings.shared_secret, hosts=settings.hosts)
+    async with doors(FakeSessions(), policy=policy) as host, httpx.AsyncClient(base_url=f"http://{host}") as http:
+        answers = {
+            name: (await http.post("/conversation/start", json={}, headers={"Host": name})).status_code
+            for name in ("127.0.0.1:8080", "localhost:8080", "anchor.lan", "orchestrator:8080", "evil.example")
+        }
+    welcome = {name for name, status in answers.items() if status != 403}
+    assert welcome == {"127.0.0.1:8080", "localhost:8080", "anchor.lan"}
+
+
+@pytest.mark.parametrize(("declared_hz", "expected_hz"), [(0, 48_000), (8_000, 8_000)])
+async def test_the_sample_rate_set_is_that_of_clients_who_declare_none(declared_hz: int, expected_hz: int) -> None:
+    limits = EdgeLimits(microphone_rate_hz=OrchestratorSettings(microphone_rate_hz=48_000).microphone_rate_hz)
+    async with doors(FakeSessions(), limits) as host, connect(f"ws://{host}/ws/audio") as client:
+        await client.send(codec.client_to_json(SessionStart(sample_rate_hz=declared_hz)))
+        started = codec.server_from_json(str(await client.recv()))
+    assert isinstance(started, SessionStarted)
+    assert started.microphone_sample_rate_hz == expected_hz
+
+
+def test_the_names_people_know_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"SAMPLE_RATE": "44100", "MAX_LATENCY_MS": "1500", "MAX_CONCURRENT_SESSIONS": "7", "SHARED_SECRET": "hush"}
+    for name, value in {**names, "OLLAMA_URL": "http://gpu:11434", "OLLAMA_MODEL_NAME": "tiny"}.items():
+        monkeypatch.setenv(name, value)
+    settings, ollama = OrchestratorSettings(), OllamaSettings()
+    assert (settings.microphone_rate_hz, settings.latency_budget_ms, settings.max_sessions) == (44_100, 1_500, 7)
+    assert settings.shared_secret is not None
+    assert settings.shared_secret.get_secret_value() == "hush"
+    assert (ollama.url, ollama.model) == ("http://gpu:11434", "tiny")

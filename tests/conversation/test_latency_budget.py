@@ -1,0 +1,29 @@
+"""A turn that takes longer than its budget is told as such."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+from orchestrator.conversation.messages import LatencyWaterfall
+from prometheus_client import REGISTRY
+
+
+def over_budget() -> float:
+    return REGISTRY.get_sample_value("anchor_turns_over_budget_total") or 0.0
+
+
+@pytest.mark.parametrize(("budget_ms", "level", "counted"), [(10_000, "INFO", 0), (1, "WARNING", 1)])
+async def test_a_turn_over_its_budget_is_a_warning_and_counted(stage, caplog, budget_ms, level, counted) -> None:
+    stage.rules = replace(stage.rules, latency_budget_ms=budget_ms)
+    before = over_budget()
+    with caplog.at_level(logging.INFO):
+        async with stage:
+            stage.anchor_will_say("Once upon a time.")
+            await stage.user("tell me a story")
+            waterfall = await stage.until(LatencyWaterfall)
+    (finished,) = [record for record in caplog.records if record.message == "turn finished"]
+    assert waterfall.first_frame_sent_ms > 1
+    assert (finished.levelname, finished.latency_budget_ms) == (level, budget_ms)
+    assert over_budget() - before == counted
