@@ -63,8 +63,11 @@ async def read(call: Readable[Message], peer: str, within_s: float | None = None
     as the `AnchorError` it stands for.
     """
     try:
-        async with asyncio.timeout(within_s):
+        if within_s is None:
             message = await call.read()
+        else:
+            async with asyncio.timeout(within_s):
+                message = await call.read()
     except TimeoutError as error:
         raise PeerFailed(f"{peer}.silent", f"{peer} sent nothing for {within_s} s") from error
     except aio.AioRpcError as error:

@@ -12,11 +12,15 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.channel import read, write
 from service_kit.context import to_metadata
 
+from orchestrator.clients.beat import Beat
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, Transcript
 
 _PEER = "stt"
 _SERVICE = "anchor.stt.v1.SpeechToTextService"
+
+# Half a frame of a microphone: what it may cost a transcript when many are open.
+_LONGEST_BEAT_S = 0.010
 
 Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
 
@@ -36,10 +40,12 @@ def _final(final: stt_pb2.FinalTranscript) -> FinalHeard:
 class SttStream:
     """One `Transcribe` call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, beat: Beat) -> None:
         self._call = call
+        self._beat = beat
 
     async def hear(self, chunk: AudioChunk) -> None:
+        await self._beat.next()
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write(self._call, stt_pb2.TranscribeRequest(audio=audio), _PEER)
 
@@ -66,6 +72,7 @@ class SttClient:
 
     def __init__(self, channel: aio.Channel) -> None:
         self._channel = channel
+        self._beat = Beat(_LONGEST_BEAT_S)
         self._stub = stt_pb2_grpc.SpeechToTextServiceStub(channel)
 
     @asynccontextmanager
@@ -78,6 +85,7 @@ class SttClient:
                 language=language, sample_rate_hz=MICROPHONE.rate_hz, partial_transcripts=True
             )
             await write(call, stt_pb2.TranscribeRequest(config=config), _PEER)
-            yield SttStream(call)
+            with self._beat.joined():
+                yield SttStream(call, self._beat)
         finally:
             call.cancel()

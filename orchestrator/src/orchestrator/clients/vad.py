@@ -12,11 +12,15 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.channel import read, write
 from service_kit.context import to_metadata
 
+from orchestrator.clients.beat import Beat
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
 
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
+
+# Half a frame of the model: what it may cost an edge when many microphones are open.
+_LONGEST_BEAT_S = 0.016
 
 Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 
@@ -24,10 +28,12 @@ Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 class VadStream:
     """One `Detect` call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, beat: Beat) -> None:
         self._call = call
+        self._beat = beat
 
     async def hear(self, chunk: AudioChunk) -> None:
+        await self._beat.next()
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
 
@@ -56,6 +62,7 @@ class VadClient:
 
     def __init__(self, channel: aio.Channel) -> None:
         self._channel = channel
+        self._beat = Beat(_LONGEST_BEAT_S)
         self._stub = vad_pb2_grpc.TurnDetectionServiceStub(channel)
 
     @asynccontextmanager
@@ -66,6 +73,7 @@ class VadClient:
         try:
             config = vad_pb2.DetectionConfig(sample_rate_hz=MICROPHONE.rate_hz, language=language)
             await write(call, vad_pb2.DetectRequest(config=config), _PEER)
-            yield VadStream(call)
+            with self._beat.joined():
+                yield VadStream(call, self._beat)
         finally:
             call.cancel()

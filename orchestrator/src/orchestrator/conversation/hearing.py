@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 
+from prometheus_client import Counter
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
@@ -30,7 +31,8 @@ from orchestrator.conversation.segment_log import SegmentLog
 # How far back speech can be found to have begun: pre-roll, the detector's hysteresis, and time for the event to come.
 _RECENT_MS = 2_000
 # What turn detection takes at once: one frame of its model.
-_VOICE_BYTES = MICROPHONE.bytes_for(32)
+_VOICE_MS = 32
+_VOICE_BYTES = MICROPHONE.bytes_for(_VOICE_MS)
 # Audio that waits for the voice detector; the oldest is dropped beyond.
 _VOICE_CHUNKS = 100
 # A microphone that stops in mid-speech (a muted tab, a lost track) is heard as silence after this long.
@@ -38,6 +40,9 @@ _STALL_S = 0.6
 _STALL_SILENCE = bytes(MICROPHONE.bytes_for(1_000))
 _RETRY_S = 1.0
 _TRANSCRIPT_DEADLINE_S = 6.0
+
+
+DROPPED = Counter("anchor_microphone_dropped_chunks_total", "Audio that turn detection was too far behind to hear.")
 
 
 class _LanguageChanged(Exception):
@@ -66,7 +71,7 @@ class Hearing:
         self._recent: deque[AudioChunk] = deque()
         self._voice_chunks: asyncio.Queue[AudioChunk] = asyncio.Queue(_VOICE_CHUNKS)
         self._voice_rest = bytearray()
-        self._voice_until_ms = 0
+        self._voice_start_ms = 0
         self._read_along: tuple[str, int] | None = None
         self._log = SegmentLog()
         self._listening = False
@@ -106,70 +111,65 @@ class Hearing:
             self._language_changed.set()
 
     def settle_turn(self) -> None:
-        """The end of a turn that the client declared has been dealt with; audio after it may come."""
+        """The end of a turn that the client declared has been dealt with."""
         self._turn_settled.set()
 
-    async def run(self) -> None:
-        """Hear until cancelled. Lost peers are reported and waited for, not raised."""
-        if self._manual:
-            await run_together(self._pump(), self._watch_words())
-        else:
-            await run_together(self._pump(), self._watch_voice(), self._watch_words())
+    def hear(self, pcm: bytes) -> None:
+        """Take audio from the client: PCM16 mono 16 kHz, any length. Never waits: what is behind drops and counts."""
+        for chunk in self._microphone.cut(pcm):
+            self._take(chunk)
 
-    # From the microphone --------------------------------------------------------------------------------------------
+    async def end_turn(self) -> None:
+        """The client says that the turn ends with the audio so far; waits until that has been dealt with.
 
-    async def _pump(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(_STALL_S):
-                    item = await self._microphone.next()
-            except TimeoutError:
-                if self._voiced and not self._manual:
-                    self._microphone.hear(_STALL_SILENCE)
-                continue
-            if isinstance(item, EndTurn):
-                await self._end_turn()
-                continue
-            self._remember(item)
-            if self._manual:
-                await self._begin_turn(item)
-            else:
-                self._send_to_voice(item)
-            if self._listening:
-                self._send_to_words(item)
-
-    def _remember(self, chunk: AudioChunk) -> None:
-        self._position_ms = chunk.end_ms
-        self._recent.append(chunk)
-        while self._recent[0].end_ms < chunk.end_ms - _RECENT_MS:
-            self._recent.popleft()
-
-    def _send_to_voice(self, chunk: AudioChunk) -> None:
-        if self._voice_until_ms != chunk.start_ms:
-            # The microphone's queue overflowed: what was begun before the gap ends there.
-            self._voice_rest.clear()
-        self._voice_until_ms = chunk.end_ms
-        self._voice_rest += chunk.pcm
-        if len(self._voice_rest) >= _VOICE_BYTES:
-            start_ms = chunk.end_ms - round(MICROPHONE.ms_of(len(self._voice_rest)))
-            if self._voice_chunks.full():
-                self._voice_chunks.get_nowait()
-            self._voice_chunks.put_nowait(AudioChunk(start_ms, bytes(self._voice_rest[:_VOICE_BYTES])))
-            del self._voice_rest[:_VOICE_BYTES]
-
-    async def _begin_turn(self, chunk: AudioChunk) -> None:
-        if not self._voiced:
-            self._voiced = True
-            self._listening = True
-            await self._inbox.tell(VoiceStarted(chunk.start_ms, chunk.start_ms))
-
-    async def _end_turn(self) -> None:
+        So the next turn's audio does not run ahead of this turn's flush.
+        """
+        for chunk in self._microphone.fill():
+            self._take(chunk)
         if self._manual:
             self._voiced = False
         self._turn_settled.clear()
         await self._inbox.tell(EndTurn())
-        # The next turn's audio must not run ahead of this turn's flush.
         await self._turn_settled.wait()
+
+    async def run(self) -> None:
+        """Hear until cancelled. Lost peers are reported and waited for, not raised."""
+        if self._manual:
+            await self._watch_words()
+        else:
+            await run_together(self._fill_stalls(), self._watch_voice(), self._watch_words())
+
+    # From the microphone --------------------------------------------------------------------------------------------
+
+    def _take(self, chunk: AudioChunk) -> None:
+        self._position_ms = chunk.end_ms
+        self._recent.append(chunk)
+        while self._recent[0].start_ms < chunk.start_ms - _RECENT_MS:
+            self._recent.popleft()
+        if not self._manual:
+            self._send_to_voice(chunk)
+        elif not self._voiced:
+            self._voiced = self._listening = True
+            self._inbox.tell_now(VoiceStarted(chunk.start_ms, chunk.start_ms))
+        if self._listening:
+            self._send_to_words(chunk)
+
+    async def _fill_stalls(self) -> None:
+        while True:
+            before_ms = self._position_ms
+            await asyncio.sleep(_STALL_S)
+            if self._voiced and self._position_ms == before_ms:
+                self.hear(_STALL_SILENCE)
+
+    def _send_to_voice(self, chunk: AudioChunk) -> None:
+        self._voice_rest += chunk.pcm
+        if len(self._voice_rest) >= _VOICE_BYTES:
+            if self._voice_chunks.full():
+                self._voice_chunks.get_nowait()
+                DROPPED.inc()
+            self._voice_chunks.put_nowait(AudioChunk(self._voice_start_ms, bytes(self._voice_rest[:_VOICE_BYTES])))
+            self._voice_start_ms += _VOICE_MS
+            del self._voice_rest[:_VOICE_BYTES]
 
     def _send_to_words(self, chunk: AudioChunk) -> None:
         if chunk.end_ms > self._heard_until_ms:

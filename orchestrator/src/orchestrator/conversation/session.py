@@ -71,10 +71,8 @@ class Session:
         self.session_id = uuid.uuid4().hex[:12]
         self._peers = peers
         self._conversation = conversation
-        self._manual = start.turn_detection is TurnDetection.TURN_DETECTION_MANUAL
         self._loop = asyncio.get_running_loop()
         self._clock = AudioClock(self._loop.time)
-        self._microphone = Microphone(self._clock)
         self._inbox = Inbox()
         self._outbox = Outbox(client)
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id())
@@ -82,9 +80,9 @@ class Session:
         self._hearing = Hearing(
             voice_activity=peers.voice_activity,
             speech_to_text=peers.speech_to_text,
-            microphone=self._microphone,
+            microphone=Microphone(self._clock),
             language=conversation.preferences.language,
-            manual=self._manual,
+            manual=start.turn_detection is TurnDetection.TURN_DETECTION_MANUAL,
             inbox=self._inbox,
         )
         self._speaking = Speaking(
@@ -138,13 +136,9 @@ class Session:
     async def _receive(self, source: AsyncIterator[bytes | Command]) -> None:
         async for item in source:
             if isinstance(item, bytes):
-                if self._manual:
-                    await self._microphone.hear_waiting(item)
-                else:
-                    self._microphone.hear(item)
+                self._hearing.hear(item)
             elif isinstance(item, EndTurn):
-                # Takes its place behind the audio sent before it.
-                await self._microphone.end_turn()
+                await self._hearing.end_turn()
             else:
                 await self._inbox.tell(item)
         raise _ClientGone
