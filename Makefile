@@ -10,7 +10,10 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet --require-virtualenv
 # The demo's microphone.
 WAV ?= content/questions/demo.wav
 
-.PHONY: help setup setup-dev run demo test check lint format type proto proto-check lock clean
+# What .env says, below what the shell says.
+WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
+
+.PHONY: help setup setup-dev run demo up down logs test test-compose check lint format type proto proto-check lock clean
 
 help: ## This menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -20,13 +23,25 @@ setup: .venv/run.stamp ## Create the environment from the hash-pinned lock and f
 setup-dev: .venv/dev.stamp ## The same, with the tools of the developers and the tests
 
 run: .venv/run.stamp ## Start the mesh, hold a self-test turn, serve until Ctrl-C
-	@$(BIN)/anchor up
+	@$(WITH_ENV) $(BIN)/anchor up
 
 demo: .venv/run.stamp ## Play a question into the running mesh as a microphone would: make demo WAV=question.wav
-	@$(BIN)/anchor demo "$(WAV)"
+	@$(WITH_ENV) $(BIN)/anchor demo "$(WAV)"
+
+up: ## Build and start the mesh in containers; it serves when this returns
+	@docker compose up --build --wait --detach
+
+down: ## Stop the containers; what they keep stays in their volumes
+	@docker compose --profile '*' down
+
+logs: ## Follow what the containers log
+	@docker compose logs --follow --tail 100
 
 test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with coverage
 	@tests/run.sh
+
+test-compose: .venv/dev.stamp ## The mesh in containers, with faults; needs Docker, and Caddy and Prometheus for two tests
+	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
 
 check: lint type proto-check test ## What CI runs
 
@@ -59,6 +74,7 @@ UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --
   $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator anchor-cli)
 lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) build-requirements.in $(PYPROJECTS) -o requirements.lock
+	@$(UV) build-requirements.in -c requirements.lock -o build-requirements.lock
 	@$(UV) dev-requirements.in -c requirements.lock -o dev-requirements.lock
 	@for service in vad-service stt-service gpu-monitor orchestrator; do \
 	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done

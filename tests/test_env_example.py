@@ -1,0 +1,122 @@
+""".env.example is the reference of settings: it names every one, once, with its default, and none that nobody reads."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, SecretStr
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+ROOT = Path(__file__).parent.parent
+COMPOSE = (ROOT / "compose.yaml").read_text("utf-8")
+EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
+PACKAGES = ("service_kit", "vad_service", "stt_service", "tts_service", "gpu_monitor", "orchestrator", "anchor_cli")
+LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+# Chooses profiles of compose.yaml; read by Compose itself.
+COMPOSE_OWN = {"COMPOSE_PROFILES"}
+
+
+def settings_classes() -> list[type[BaseSettings]]:
+    """Every class of ours that reads the environment, apart from the bases of others."""
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+            source = module.module_finder.find_spec(module.name, None)
+            assert source is not None
+            assert source.origin is not None
+            if "BaseSettings" in Path(source.origin).read_text() or module.name.endswith("settings"):
+                import_module(module.name)
+
+    return [cls for cls in _ours(BaseSettings) if not _ours(cls)]
+
+
+def _ours(base: type[BaseSettings]) -> list[type[BaseSettings]]:
+    """All classes below `base` that a package of ours defines."""
+    below = [found for child in base.__subclasses__() for found in (child, *_ours(child))]
+    return [cls for cls in below if cls.__module__.partition(".")[0] in PACKAGES]
+
+
+def spelled(default: Any) -> str:
+    """A default as it stands in an environment."""
+    match default:
+        case None:
+            return ""
+        case bool():
+            return str(default).lower()
+        case float():
+            return f"{default:g}"
+        case SecretStr():
+            return default.get_secret_value()
+        case tuple() | list() | dict():
+            return json.dumps(default)
+        case _:
+            return str(default)
+
+
+def read_by_services() -> dict[str, set[str]]:
+    """Every name the settings classes read, with its default (a set: they should agree)."""
+    names: dict[str, set[str]] = {}
+    for cls in settings_classes():
+        for field, info in cls.model_fields.items():
+            alias = info.validation_alias
+            if isinstance(alias, AliasChoices):
+                (name,) = alias.choices
+            else:
+                name = f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+            default = "" if info.default is PydanticUndefined else spelled(info.default)
+            names.setdefault(str(name), set()).add(default)
+    return names
+
+
+def read_by_compose() -> dict[str, set[str]]:
+    """Every name that compose.yaml reads, with the defaults it gives."""
+    names: dict[str, set[str]] = {}
+    for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", COMPOSE):
+        names.setdefault(name, set()).add(default)
+    return names
+
+
+def test_every_setting_is_named_once() -> None:
+    named = [name for name, _ in LINE.findall(EXAMPLE)]
+    assert sorted(named) == sorted(set(named))
+    assert set(named) == read_by_services().keys() | read_by_compose().keys() | COMPOSE_OWN
+
+
+def test_every_default_is_the_true_one() -> None:
+    shown = dict(LINE.findall(EXAMPLE))
+    services = read_by_services()
+    assert {name: {shown[name]} for name in services} == services
+    compose = read_by_compose()
+    assert {name: {shown[name]} for name in compose.keys() - services.keys()} == {
+        name: compose[name] for name in compose.keys() - services.keys()
+    }
+
+
+def test_compose_differs_from_the_services_only_where_it_must() -> None:
+    services, compose = read_by_services(), read_by_compose()
+    differing = {name for name in compose.keys() & services.keys() if compose[name] != services[name]}
+    # In a container, 127.0.0.1 is the container.
+    assert differing == {"OLLAMA_URL"}
+
+
+def test_every_line_has_its_comment() -> None:
+    previous = ""
+    for line in EXAMPLE.splitlines():
+        if LINE.match(line):
+            assert previous, f"{line} stands without a comment"
+        previous = line.strip()
+
+
+def test_the_names_people_know_are_there() -> None:
+    known = "SHARED_SECRET OLLAMA_URL OLLAMA_MODEL_NAME GPU_MEMORY_LIMIT_GB MAX_CONCURRENT_SESSIONS SAMPLE_RATE"
+    assert {*known.split(), "MAX_LATENCY_MS", "VOXTRAL_MODEL_PATH"} <= dict(LINE.findall(EXAMPLE)).keys()
+
+
+def test_the_example_as_it_stands_changes_nothing() -> None:
+    assert dict(dotenv_values(ROOT / ".env.example")) == {"ANCHOR_PROFILE": "embedded", "COMPOSE_PROFILES": "embedded"}
