@@ -1,0 +1,198 @@
+"""The orchestrator's clients against the services they were made for: the promises of the conversation's ports."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from orchestrator.clients.beat import Beat
+from orchestrator.clients.stt import SttClient
+from orchestrator.clients.tts import TtsClient
+from orchestrator.clients.vad import VadClient
+from orchestrator.clients.voices import VoiceWatch
+from orchestrator.conversation.ports import (
+    FinalHeard,
+    Mark,
+    PartialHeard,
+    PhraseBegun,
+    Spoken,
+    Style,
+    TurnEndJudged,
+    VoiceStarted,
+    VoiceStopped,
+)
+from service_kit.audio import AudioChunk, to_pcm
+from service_kit.channel import open_channel
+from service_kit.errors import AtCapacity, InvalidRequest, PeerFailed
+from stt_service.app import build as build_stt
+from stt_service.settings import SttSettings
+from tts_service.app import build as build_tts
+from tts_service.settings import TtsSettings
+from vad_service.app import build as build_vad
+from vad_service.settings import VadSettings
+
+PORTS = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
+SCRIPT = """
+[stt]
+transcripts = ["what is the news", "tell me more"]
+final_after = "flush"
+final_delay_ms = 10
+[tts]
+first_audio_delay_ms = 5
+real_time_factor = 0
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script.toml"
+    path.write_text(SCRIPT)
+    return path
+
+
+def sound(start_ms: int, length_ms: int, loud: bool) -> list[AudioChunk]:
+    tone = np.sin(np.arange(512) * 0.3).astype(np.float32) * (0.5 if loud else 0.0)
+    return [AudioChunk(at_ms, to_pcm(tone)) for at_ms in range(start_ms, start_ms + length_ms, 32)]
+
+
+async def take(items, count: int) -> list:
+    taken = []
+    async with asyncio.timeout(5), aclosing(items) as source:
+        async for item in source:
+            taken.append(item)
+            if len(taken) == count:
+                break
+    return taken
+
+
+async def test_speech_edges_come_back_as_events(run_service):
+    async with (
+        run_service(build_vad(VadSettings(engine="energy", **PORTS))) as channel,
+        VadClient(channel).open("en") as stream,
+    ):
+        for chunk in [*sound(0, 640, False), *sound(640, 640, True), *sound(1280, 640, False)]:
+            await stream.hear(chunk)
+        await stream.read_along("what is", 1280)
+        started, stopped, judged = await take(stream.events(), 3)
+    assert isinstance(started, VoiceStarted)
+    assert started.pre_roll_start_ms < started.at_ms
+    assert started.at_ms == pytest.approx(640, abs=64)
+    assert isinstance(stopped, VoiceStopped)
+    assert stopped.at_ms == pytest.approx(1280, abs=64)
+    assert judged == TurnEndJudged(stopped.at_ms, judged.probability, "pause")
+
+
+async def test_transcripts_come_back_with_their_segments(run_service, script):
+    async with (
+        run_service(build_stt(SttSettings(engine="scripted", script=script, **PORTS))) as channel,
+        SttClient(channel).open("en") as stream,
+    ):
+        for chunk in sound(0, 640, True):
+            await stream.hear(chunk)
+        await stream.flush(1)
+        transcripts = []
+        async with asyncio.timeout(5), aclosing(stream.transcripts()) as source:
+            async for transcript in source:
+                transcripts.append(transcript)
+                if isinstance(transcript, FinalHeard):
+                    break
+        await stream.commit(1)
+        for chunk in sound(3000, 640, True):
+            await stream.hear(chunk)
+        await stream.flush(2)
+        async with asyncio.timeout(5), aclosing(stream.transcripts()) as source:
+            async for transcript in source:
+                if isinstance(transcript, FinalHeard):
+                    break
+    assert isinstance(transcripts[0], PartialHeard)
+    first = transcripts[-1]
+    assert (first.segment_id, first.revision, first.text, first.language) == (1, 1, "what is the news", "en")
+    assert (transcript.segment_id, transcript.text) == (2, "tell me more")
+
+
+async def test_a_reply_is_spoken_while_it_is_written(run_service, script):
+    async with (
+        run_service(build_tts(TtsSettings(engine="scripted", script=script, **PORTS))) as channel,
+        TtsClient(channel).open("", "en", Style(pace=1.0)) as stream,
+    ):
+        await stream.say("Good evening, and welcome")
+        begun = await take(stream.speech(), 1)
+        await stream.say(" to the news.")
+        await stream.finish()
+        async with asyncio.timeout(10):
+            rest = [item async for item in stream.speech()]
+    items = [*begun, *rest]
+    phrases = [item for item in items if isinstance(item, PhraseBegun)]
+    assert (phrases[0].text_start, phrases[0].text_end) == (0, len("Good evening,"))
+    assert [item for item in items if isinstance(item, Mark)]
+    spoken = [item for item in items if isinstance(item, Spoken)]
+    assert spoken[0].offset_ms == 0
+    assert all(item.pcm for item in spoken)
+
+
+async def test_a_refusal_keeps_its_kind_and_code(run_service, script):
+    async with run_service(build_tts(TtsSettings(engine="scripted", script=script, **PORTS))) as channel:
+        client = TtsClient(channel)
+        with pytest.raises(InvalidRequest) as refused:
+            async with client.open("nobody", "en", Style()) as stream:
+                await take(stream.speech(), 1)
+    assert refused.value.code == "tts.unknown_voice"
+
+
+async def test_a_full_service_says_so(run_service, script):
+    settings = SttSettings(engine="scripted", script=script, max_streams=1, **PORTS)
+    async with run_service(build_stt(settings)) as channel:
+        client = SttClient(channel)
+        async with client.open("en") as first:
+            await first.hear(sound(0, 32, True)[0])
+            with pytest.raises(AtCapacity):
+                async with client.open("en") as second:
+                    await take(second.transcripts(), 1)
+
+
+async def test_nobody_there_is_found_out_at_once():
+    channel = open_channel("127.0.0.1:1")
+    for client in (VadClient(channel), SttClient(channel)):
+        with pytest.raises(PeerFailed):
+            async with asyncio.timeout(3), client.open("en"):
+                pass
+    await channel.close()
+
+
+async def test_the_voices_are_known_soon(run_service, script):
+    async with (
+        run_service(build_tts(TtsSettings(engine="scripted", script=script, **PORTS))) as channel,
+        VoiceWatch(TtsClient(channel)) as voices,
+    ):
+        async with asyncio.timeout(5):
+            while not voices.ids:
+                await asyncio.sleep(0.01)
+        assert voices.ids == ("tone",)
+
+
+async def test_a_beat_wakes_all_members_together_and_holds_up_no_few():
+    beat = Beat(longest_s=0.05)
+    loop = asyncio.get_running_loop()
+    with beat.joined():
+        before_s = loop.time()
+        await beat.next()
+        assert loop.time() - before_s < 0.01
+    members = [beat.joined() for _ in range(60)]
+    for member in members:
+        member.__enter__()
+    woken: list[float] = []
+
+    async def member_wakes(after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await beat.next()
+        woken.append(loop.time())
+
+    # Just after a beat, so that all four wait for the same one.
+    await beat.next()
+    await asyncio.gather(*(member_wakes(0.005 * number) for number in range(4)))
+    assert max(woken) - min(woken) < 0.005
+    for member in members:
+        member.__exit__(None, None, None)
