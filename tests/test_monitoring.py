@@ -1,0 +1,75 @@
+"""What the dashboard shows and the alerts watch is what the services export, and Prometheus asks all of them."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from orchestrator.conversation.waterfall import Stage
+from prometheus_client import REGISTRY
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+PACKAGES = ("service_kit", "vad_service", "stt_service", "tts_service", "gpu_monitor", "orchestrator")
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
+
+
+def exported() -> set[str]:
+    """Every series that a service of ours can export."""
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+            spec = module.module_finder.find_spec(module.name, None)
+            assert spec is not None
+            assert spec.origin is not None
+            if "prometheus_client import" in Path(spec.origin).read_text("utf-8"):
+                import_module(module.name)
+    families = [family for family in REGISTRY.collect() if family.name.startswith("anchor_")]
+    return {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
+
+
+def dashboard_expressions() -> list[str]:
+    panels = json.loads((DEPLOY / "grafana/dashboards/anchor.json").read_text("utf-8"))["panels"]
+    return [target["expr"] for panel in panels for target in panel.get("targets", ())]
+
+
+def alert_expressions() -> list[str]:
+    groups = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text("utf-8"))["groups"]
+    return [rule["expr"] for group in groups for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("expressions", [dashboard_expressions, alert_expressions])
+def test_every_metric_asked_for_is_exported(expressions) -> None:
+    asked = {name for expression in expressions() for name in re.findall(r"\banchor_\w+", expression)}
+    assert len(asked) > 5
+    assert asked - exported() == set()
+
+
+@pytest.mark.parametrize("expressions", [dashboard_expressions, alert_expressions])
+def test_every_stage_asked_for_is_one_of_the_waterfall(expressions) -> None:
+    stages = {stage for expression in expressions() for stage in re.findall(r'stage="(\w+)"', expression)}
+    assert stages
+    assert stages <= set(get_args(Stage))
+
+
+def test_panels_lie_beside_each_other() -> None:
+    taken: dict[tuple[int, int], str] = {}
+    for panel in json.loads((DEPLOY / "grafana/dashboards/anchor.json").read_text("utf-8"))["panels"]:
+        at = panel["gridPos"]
+        for cell in [(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])]:
+            assert cell not in taken, f"{panel['title']} lies over {taken[cell]}"
+            taken[cell] = panel["title"]
+
+
+def test_prometheus_asks_every_service_where_compose_has_it() -> None:
+    services = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text("utf-8"))["services"]
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))
+    listed = [static["targets"] for job in config["scrape_configs"] for static in job["static_configs"]]
+    scraped = {target for targets in listed for target in targets}
+    ours = {name: service for name, service in services.items() if service["image"].startswith("ai-anchor/")}
+    http = {name: service["ports"][0].rpartition(":")[2] for name, service in ours.items()}
+    assert scraped == {f"{name}:{port}" for name, port in http.items()}
