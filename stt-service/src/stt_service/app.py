@@ -24,7 +24,7 @@ def build(settings: SttSettings | None = None) -> Service:
     servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
     return Service(
         settings=settings,
-        health=new_health("stt", engine.info, settings),
+        health=new_health("stt-service", engine.info, settings),
         servicers=[(NAME, servicer.add_to)],
         lifespan=engine.lifespan,
         details=lambda: {"max_streams": settings.max_streams},
