@@ -66,7 +66,7 @@ async def test_the_secret_may_come_by_header_or_query(sessions, guarded):
 
 
 async def test_the_secret_does_not_reach_the_log(guarded, caplog):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="uvicorn.error"):
         assert await handshake(guarded, "?token=s3cr%2Bt%2F%C3%A9&x=1") == 101
         assert await handshake(guarded, "?token=guessed") == 401
     assert "/ws/audio?x=1" in caplog.text
