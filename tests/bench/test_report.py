@@ -1,0 +1,81 @@
+"""From what was measured to figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from findings import Findings
+from footprint import Footprint
+from report import BEGIN, CLIENT, END, LAUNCHER, Row, Spread, levels_table, replace_figures, row, sessions_held
+
+
+def level(sessions: int, wait_ms: float, *failures: str) -> Row:
+    """A run of a minute in which everybody waited alike."""
+    findings = Findings(waits_ms=[wait_ms] * 4, failures=list(failures), frames=1000, late_frames=20)
+    footprint = Footprint(
+        seconds=60,
+        cpu_s={"stt": 1.0 * sessions, "vad": 0.5 * sessions, CLIENT: 6.0, LAUNCHER: 3.0},
+        rss_bytes={"stt": 80 << 20, "vad": 90 << 20, CLIENT: 50 << 20, LAUNCHER: 40 << 20},
+        others_share=0.25,
+        stolen_share=0.05,
+        busy_share={0: 0.5, 1: 0.1},
+    )
+    return row("level", sessions, 510.0, findings, footprint)
+
+
+def test_overhead_is_what_is_waited_beyond_the_models():
+    assert level(2, 521.5).overhead_ms == Spread(p50=11.5, p95=11.5, count=4)
+
+
+def test_the_95th_percentile_is_of_the_slow_ones():
+    assert Spread.of([float(value) for value in range(101)]) == Spread(50.0, 95.0, 101)
+
+
+def test_processor_time_is_of_the_services_alone_and_for_each_session_minute():
+    few, many = level(2, 520), level(10, 520)
+    assert few.cpu_s_per_session_minute == many.cpu_s_per_session_minute == {"stt": 1.0, "vad": 0.5}
+    assert many.cpu_s == 1.5
+    assert many.client_share == 0.1
+    assert many.rss_mib == {"stt": 80, "vad": 90}
+
+
+def test_a_client_that_sends_late_is_told_of():
+    assert level(2, 520).late_share == 0.02
+
+
+def test_sessions_hold_up_to_the_first_level_that_load_slows_by_100_ms():
+    base = level(2, 520)
+    assert sessions_held([base, level(20, 619), level(40, 621), level(60, 530)], base) == 20
+
+
+def test_a_level_with_failures_does_not_hold():
+    base = level(2, 520)
+    assert sessions_held([base, level(5, 520), level(10, 520, "not interrupted")], base) == 5
+
+
+def test_a_level_in_which_nobody_was_answered_does_not_hold():
+    base = level(2, 520)
+    silent = row("level", 80, 510.0, Findings(), between_nothing())
+    assert sessions_held([base, silent], base) == 2
+    assert "| 80 | – |" in levels_table([base, silent], base)
+
+
+def between_nothing() -> Footprint:
+    return Footprint(60, {CLIENT: 0.0, LAUNCHER: 0.0}, {CLIENT: 0, LAUNCHER: 0}, 0.0, 0.0, {})
+
+
+def test_new_figures_replace_the_old_ones_and_nothing_else(tmp_path: Path):
+    page = tmp_path / "latency.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", "utf-8")
+    replace_figures(page, "new")
+    replace_figures(page, "newest")
+    assert page.read_text("utf-8") == f"before\n{BEGIN}\n\nnewest\n\n{END}\nafter\n"
+
+
+def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path):
+    page = tmp_path / "latency.md"
+    page.write_text(f"before {BEGIN} and no end", "utf-8")
+    with pytest.raises(ValueError, match="no place"):
+        replace_figures(page, "new")
+    assert page.read_text("utf-8") == f"before {BEGIN} and no end"
