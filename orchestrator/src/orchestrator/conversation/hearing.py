@@ -31,8 +31,7 @@ from orchestrator.conversation.segment_log import SegmentLog
 # How far back speech can be found to have begun: pre-roll, the detector's hysteresis, and time for the event to come.
 _RECENT_MS = 2_000
 # What turn detection takes at once: one frame of its model.
-_VOICE_MS = 32
-_VOICE_BYTES = MICROPHONE.bytes_for(_VOICE_MS)
+_VOICE_BYTES = MICROPHONE.bytes_for(32)
 # Audio that waits for the voice detector; the oldest is dropped beyond.
 _VOICE_CHUNKS = 100
 # A microphone that stops in mid-speech (a muted tab, a lost track) is heard as silence after this long.
@@ -163,13 +162,15 @@ class Hearing:
 
     def _send_to_voice(self, chunk: AudioChunk) -> None:
         self._voice_rest += chunk.pcm
-        if len(self._voice_rest) >= _VOICE_BYTES:
+        # The end of speech is worth a message a frame; its start, which the pre-roll makes up for, one every other.
+        size = _VOICE_BYTES if self._voiced else 2 * _VOICE_BYTES
+        while len(self._voice_rest) >= size:
             if self._voice_chunks.full():
                 self._voice_chunks.get_nowait()
                 DROPPED.inc()
-            self._voice_chunks.put_nowait(AudioChunk(self._voice_start_ms, bytes(self._voice_rest[:_VOICE_BYTES])))
-            self._voice_start_ms += _VOICE_MS
-            del self._voice_rest[:_VOICE_BYTES]
+            self._voice_chunks.put_nowait(AudioChunk(self._voice_start_ms, bytes(self._voice_rest[:size])))
+            self._voice_start_ms += round(MICROPHONE.ms_of(size))
+            del self._voice_rest[:size]
 
     def _send_to_words(self, chunk: AudioChunk) -> None:
         if chunk.end_ms > self._heard_until_ms:
