@@ -1,0 +1,132 @@
+"""The mesh as compose.yaml builds and starts it, on ports of the tests' own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tomllib
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testcontainers.compose import DockerCompose
+
+PROJECT = Path(__file__).parents[2]
+NAME = "anchor-test"
+SERVICES = ("vad-service", "stt-service", "tts-service", "gpu-monitor", "orchestrator")
+DOORS = {
+    "orchestrator": "ORCHESTRATOR_HTTP_PORT",
+    "stt-service": "STT_HTTP_PORT",
+    "vad-service": "VAD_HTTP_PORT",
+    "tts-service": "TTS_HTTP_PORT",
+    "gpu-monitor": "GPU_HTTP_PORT",
+}
+
+
+def docker(*arguments: str) -> str:
+    """What a docker command prints; fails the test that ran it when the command fails."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.strip()}"
+    return done.stdout.strip()
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as probes:
+        servers = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [server.getsockname()[1] for server in servers]
+
+
+@dataclass(frozen=True)
+class Containers:
+    """The mesh in containers. `ports` are the published HTTP ports; `states` what inspect said when it had come up."""
+
+    ports: dict[str, int]
+    grpc_port: int
+    states: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.ports['orchestrator']}/ws/audio"
+
+    def container(self, service: str) -> str:
+        return f"{NAME}-{service}-1"
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        return json.loads(docker("inspect", self.container(service)))[0]
+
+    def python(self, service: str, code: str) -> str:
+        """What `code` prints in the service's container."""
+        return docker("exec", self.container(service), "python", "-c", code)
+
+    def is_healthy(self, service: str) -> bool:
+        return self.inspect(service)["State"].get("Health", {}).get("Status") == "healthy"
+
+
+def _why_not() -> str:
+    """Why containers cannot be had here; empty when they can."""
+    if shutil.which("docker") is None:
+        return "needs Docker, which is not installed"
+    found = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
+    return "" if found.returncode == 0 else "needs a Docker engine that runs: `docker info` fails"
+
+
+@pytest.fixture(scope="session")
+def containers() -> Iterator[Containers]:
+    """One mesh for all tests that leave it as they found it."""
+    if reason := _why_not():
+        pytest.skip(reason)
+    *http, grpc_port = free_ports(len(DOORS) + 1)
+    ports = dict(zip(DOORS, http, strict=True))
+    own = {DOORS[service]: str(port) for service, port in ports.items()}
+    own |= {"COMPOSE_PROJECT_NAME": NAME, "ORCHESTRATOR_GRPC_PORT": str(grpc_port), "ANCHOR_PROFILE": "embedded"}
+    # What a developer's own .env may ask for besides.
+    own |= {"COMPOSE_PROFILES": "", "SHARED_SECRET": "", "ANCHOR_SITE": "localhost"}
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in own.items():
+            environment.setenv(name, value)
+        compose = DockerCompose(PROJECT, build=True, wait=True)
+        # Left over from a run that was killed.
+        compose.stop()
+        with compose:
+            mesh = Containers(ports, grpc_port)
+            mesh.states.update({service: mesh.inspect(service)["State"] for service in SERVICES})
+            yield mesh
+
+
+@contextmanager
+def running(command: list[str], log: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
+    """A program of this machine, ended with the context."""
+    with log.open("wb") as out:
+        program = subprocess.Popen(command, env={**os.environ, **environment}, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            yield program
+        finally:
+            program.terminate()
+            program.wait(10)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A recorded question and the passage that answers it."""
+
+    path: Path
+    passage: str
+
+    def is_answered_by(self, reply: str) -> bool:
+        """Whether a sentence of the passage stands in the reply."""
+        told, known = " ".join(reply.split()), " ".join(self.passage.split())
+        return any(len(sentence) > 20 and sentence in known for sentence in told.split(". "))
+
+
+@pytest.fixture(scope="session")
+def question() -> Question:
+    folder = PROJECT / "content/questions"
+    entry = tomllib.loads((folder / "questions.toml").read_text("utf-8"))["question"][0]
+    passage = (PROJECT / f"content/knowledge/{entry['topic']}.md").read_text("utf-8")
+    return Question(folder / entry["file"], passage)

@@ -1,0 +1,166 @@
+"""The door for the world beyond this host: Caddy with deploy/caddy/Caddyfile before the mesh in containers.
+
+The image that compose.yaml names cannot be fetched everywhere, so Debian's package `caddy` runs the same file here, on
+a port of the test's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from anchor.session.v1 import session_pb2, session_pb2_grpc
+from compose_support import PROJECT, free_ports, running
+from grpc import aio
+from websockets.asyncio.client import connect
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Caddy at `https://localhost:port`, with the certificate that its devices must trust."""
+
+    port: int
+    root: Path
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.root))
+
+    def http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"https://localhost:{self.port}", verify=self.trust)
+
+
+@pytest.fixture
+def proxy(containers, tmp_path) -> Iterator[Callable[..., Proxy]]:
+    """Starts Caddy with a secret, or with none; before the mesh, or before another server on this machine."""
+    if shutil.which("caddy") is None:
+        pytest.skip("needs Caddy: apt-get install caddy")
+    with ExitStack() as stack:
+
+        def start(secret: str, upstream_port: int = containers.ports["orchestrator"]) -> Proxy:
+            (port,) = free_ports(1)
+            log, root = tmp_path / "caddy.log", tmp_path / "data/caddy/pki/authorities/local/root.crt"
+            command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(PROJECT / "deploy/caddy/Caddyfile")]
+            environment = {
+                "HOME": str(tmp_path),
+                "XDG_DATA_HOME": str(tmp_path / "data"),
+                "XDG_CONFIG_HOME": str(tmp_path / "config"),
+                "PROXY_PORT": str(port),
+                "SHARED_SECRET": secret,
+                "ANCHOR_UPSTREAM": f"127.0.0.1:{upstream_port}",
+                "ANCHOR_GRPC_UPSTREAM": f"127.0.0.1:{containers.grpc_port}",
+            }
+            stack.enter_context(running(command, log, **environment))
+            deadline_s = time.monotonic() + 20
+            # It says so once for the authority and once for the site, each when it is there.
+            while "certificate obtained successfully" not in log.read_text("utf-8") or not root.exists():
+                assert time.monotonic() < deadline_s, log.read_text("utf-8")
+                time.sleep(0.1)
+            return Proxy(port, root)
+
+        yield start
+
+
+async def test_the_page_comes_over_https_that_the_local_authority_vouches_for(proxy) -> None:
+    door = proxy("hush")
+    async with door.http() as http:
+        page = await http.get("/")
+        health = await http.get("/health")
+    assert page.status_code == 200
+    assert "<html" in page.text
+    assert health.json()["service"] == "orchestrator"
+    stranger = httpx.AsyncClient(base_url=f"https://localhost:{door.port}", verify=ssl.create_default_context())
+    async with stranger:
+        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+            await stranger.get("/")
+
+
+async def test_a_browser_talks_through_the_proxy(proxy) -> None:
+    door = proxy("hush")
+    # As a page from there does; of another page it would be refused.
+    origin = f"https://localhost:{door.port}"
+    async with connect(f"wss://localhost:{door.port}/ws/audio", ssl=door.trust, origin=origin) as socket:
+        await socket.send(json.dumps({"type": "session_start", "language": "en"}))
+        assert json.loads(await socket.recv())["type"] == "session_started"
+        await socket.send(json.dumps({"type": "text_input", "text": "Who are you?"}))
+        pcm = 0
+        async with asyncio.timeout(15):
+            while pcm < 24_000:
+                frame = await socket.recv()
+                pcm += len(frame) if isinstance(frame, bytes) else 0
+    assert pcm >= 24_000
+
+
+async def test_a_program_talks_grpc_through_the_proxy(proxy) -> None:
+    door = proxy("hush")
+    trust = grpc.ssl_channel_credentials(door.root.read_bytes())
+    async with aio.secure_channel(f"localhost:{door.port}", trust) as channel:
+        call = session_pb2_grpc.SessionServiceStub(channel).Converse(timeout=20)
+        start = session_pb2.ClientMessage(session_start=session_pb2.SessionStart(language="en"))
+        await call.write(session_pb2.ConverseRequest(message=start))
+        first = await call.read()
+        call.cancel()
+    assert first.message.WhichOneof("message") == "session_started"
+
+
+async def test_without_a_secret_the_proxy_lets_nobody_in_and_says_why(proxy) -> None:
+    door = proxy("")
+    async with door.http() as http:
+        answers = [await http.get("/"), await http.get("/health"), await http.post("/conversation/start", json={})]
+    assert {answer.status_code for answer in answers} == {503}
+    assert "SHARED_SECRET" in answers[0].text
+
+
+async def test_what_is_meant_for_this_machine_stays_on_it(proxy) -> None:
+    async with proxy("hush").http() as http:
+        assert (await http.get("/metrics")).status_code == 404
+
+
+async def test_of_a_body_without_end_little_reaches_the_orchestrator(proxy) -> None:
+    came = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        while piece := await reader.read(65_536):
+            came += len(piece)
+        writer.close()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(65_536)
+
+    async with await asyncio.start_server(count, "127.0.0.1", 0) as server:
+        door = proxy("hush", server.sockets[0].getsockname()[1])
+        async with door.http() as http:
+            try:
+                answer = await http.post("/interact", content=endless(), timeout=30)
+            except httpx.TransportError:
+                # It stopped reading before it could be answered.
+                pass
+            else:
+                assert answer.status_code in {413, 502}
+    assert 1_000_000 < came < 18_000_000
+
+
+async def test_a_header_that_never_ends_is_given_up(proxy) -> None:
+    door = proxy("hush")
+    reader, writer = await asyncio.open_connection("localhost", door.port, ssl=door.trust)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        await writer.drain()
+        async with asyncio.timeout(15):
+            assert b"200" not in await reader.read()
+    finally:
+        writer.close()
