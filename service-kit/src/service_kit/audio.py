@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,19 @@ class AudioChunk:
     def end_ms(self) -> int:
         """Where the chunk ends on the audio clock."""
         return self.start_ms + round(MICROPHONE.ms_of(len(self.pcm)))
+
+
+def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
+    """The same audio in as few chunks as its gaps allow."""
+    runs: list[list[AudioChunk]] = []
+    for chunk in chunks:
+        if runs and runs[-1][-1].end_ms == chunk.start_ms:
+            runs[-1].append(chunk)
+        else:
+            runs.append([chunk])
+    return [
+        run[0] if len(run) == 1 else AudioChunk(run[0].start_ms, b"".join(part.pcm for part in run)) for run in runs
+    ]
 
 
 def to_float(pcm: bytes) -> NDArray[np.float32]:

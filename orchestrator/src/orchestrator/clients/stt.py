@@ -19,8 +19,8 @@ from orchestrator.conversation.ports import FinalHeard, PartialHeard, Transcript
 _PEER = "stt"
 _SERVICE = "anchor.stt.v1.SpeechToTextService"
 
-# Half a frame of a microphone: what it may cost a transcript when many are open.
-_LONGEST_BEAT_S = 0.010
+# Two frames of a microphone: what a transcript may cost when very many are open.
+_LONGEST_BEAT_S = 0.040
 
 Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
 
@@ -44,8 +44,10 @@ class SttStream:
         self._call = call
         self._beat = beat
 
-    async def hear(self, chunk: AudioChunk) -> None:
+    async def beat(self) -> None:
         await self._beat.next()
+
+    async def hear(self, chunk: AudioChunk) -> None:
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write(self._call, stt_pb2.TranscribeRequest(audio=audio), _PEER)
 

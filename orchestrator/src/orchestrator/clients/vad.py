@@ -19,8 +19,8 @@ from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStar
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
 
-# Half a frame of the model: what it may cost an edge when many microphones are open.
-_LONGEST_BEAT_S = 0.016
+# A frame and a half of the model: what an edge may cost when very many microphones are open.
+_LONGEST_BEAT_S = 0.048
 
 Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 
@@ -32,8 +32,10 @@ class VadStream:
         self._call = call
         self._beat = beat
 
-    async def hear(self, chunk: AudioChunk) -> None:
+    async def beat(self) -> None:
         await self._beat.next()
+
+    async def hear(self, chunk: AudioChunk) -> None:
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
 

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import replace
 
 from prometheus_client import Counter
-from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.audio import MICROPHONE, AudioChunk, joined
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
 
@@ -194,7 +194,12 @@ class Hearing:
 
     async def _write_voice(self, stream: VoiceActivityStream) -> None:
         while True:
-            await stream.hear(await self._voice_chunks.get())
+            chunks = [await self._voice_chunks.get()]
+            await stream.beat()
+            while not self._voice_chunks.empty():
+                chunks.append(self._voice_chunks.get_nowait())
+            for chunk in joined(chunks):
+                await stream.hear(chunk)
             if self._read_along:
                 (text, end_ms), self._read_along = self._read_along, None
                 await stream.read_along(text, end_ms)

@@ -42,7 +42,15 @@ class TurnEndJudged:
 VoiceEvent = VoiceStarted | VoiceStopped | TurnEndJudged
 
 
-class VoiceActivityStream(Protocol):
+class Beating(Protocol):
+    """A stream among others like it."""
+
+    async def beat(self) -> None:
+        """Wait until sending is worth it: what leaves together with other streams' costs all of them less."""
+        ...
+
+
+class VoiceActivityStream(Beating, Protocol):
     """Voice activity of one microphone."""
 
     async def hear(self, chunk: AudioChunk) -> None:
@@ -89,7 +97,7 @@ class FinalHeard:
 Transcript = PartialHeard | FinalHeard
 
 
-class SpeechToTextStream(Protocol):
+class SpeechToTextStream(Beating, Protocol):
     """Recognition of one microphone; segments as in `anchor.stt.v1`."""
 
     async def hear(self, chunk: AudioChunk) -> None: ...

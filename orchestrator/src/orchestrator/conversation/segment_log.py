@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import dataclass
 
 from prometheus_client import Counter
-from service_kit.audio import AudioChunk
+from service_kit.audio import AudioChunk, joined
 
 from orchestrator.conversation.ports import SpeechToTextStream
 
 # About two minutes of 20 ms frames: what is said beyond that in one breath is not transcribed.
 _MAX_ENTRIES = 6_000
+# Chunks that may travel in one message: below a second of them.
+_RUN = 25
 
 REFUSED = Counter("anchor_segment_audio_refused_total", "Chunks of speech refused because a segment was too long.")
 
@@ -62,17 +64,20 @@ class SegmentLog:
         self._written = 0
         self.offset = self._first_segment_id - 1
         while True:
+            await stream.beat()
             while self._written < len(self._entries):
-                entry = self._entries[self._written]
-                self._written += 1
-                await self._write(stream, entry)
+                await self._write_next(stream)
             self._more.clear()
             await self._more.wait()
 
-    async def _write(self, stream: SpeechToTextStream, entry: AudioChunk | _Flush | _Commit) -> None:
+    async def _write_next(self, stream: SpeechToTextStream) -> None:
+        entry = self._entries[self._written]
+        self._written += 1
         match entry:
             case AudioChunk():
-                await stream.hear(entry)
+                chunks = self._run_from(entry)
+                for chunk in joined(chunks):
+                    await stream.hear(chunk)
             case _Flush():
                 await stream.flush(entry.segment_id - self.offset)
             case _Commit():
@@ -81,6 +86,17 @@ class SegmentLog:
                 del self._entries[: self._written]
                 self._written = 0
                 self._first_segment_id = entry.segment_id + 1
+
+    def _run_from(self, chunk: AudioChunk) -> list[AudioChunk]:
+        """`chunk` and the audio that waits right behind it, which counts as written."""
+        run = [chunk]
+        while self._written < len(self._entries) and len(run) < _RUN:
+            entry = self._entries[self._written]
+            if not isinstance(entry, AudioChunk):
+                break
+            run.append(entry)
+            self._written += 1
+        return run
 
     def _append(self, entry: AudioChunk | _Flush | _Commit) -> None:
         self._entries.append(entry)
