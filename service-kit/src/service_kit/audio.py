@@ -48,6 +48,8 @@ class AudioChunk:
 
 def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
     """The same audio in as few chunks as its gaps allow."""
+    if len(chunks) == 1:
+        return list(chunks)
     runs: list[list[AudioChunk]] = []
     for chunk in chunks:
         if runs and runs[-1][-1].end_ms == chunk.start_ms:
