@@ -27,11 +27,13 @@ from findings import Findings
 from footprint import Snapshot, between, snapshot
 from report import CLIENT, Row, levels_table, replace_figures, row, services_table, sessions_held, waits_table
 from scripted_mesh import PROJECT, ServingMesh, on_cores, serving_mesh
+from service_kit.errors import AnchorError, root_cause
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "script.toml"
 PAGE = PROJECT / "docs/latency.md"
-FLAME = PROJECT / "run/flame.svg"
+# From the project.
+FLAME = Path("run/flame.svg")
 # The scripted reply is spoken from its eighth token on, the first comma.
 FIRST_PHRASE_TOKENS = 8
 BASE_SESSIONS = 2
@@ -144,13 +146,14 @@ async def profile(seconds: float) -> None:
     sampler = shutil.which("py-spy") or (str(beside_python) if beside_python.exists() else None)
     if sampler is None:
         sys.exit("py-spy is not here; install it (pip install py-spy) and have it on PATH")
-    FLAME.parent.mkdir(exist_ok=True)
+    (PROJECT / FLAME).parent.mkdir(exist_ok=True)
     cores = Cores.all()
     async with serving_mesh(SCRIPT, cores.services) as mesh, asyncio.TaskGroup() as tasks:
         tasks.create_task(run("profile", mesh, PROFILED_SESSIONS, seconds, cores))
         sampling = await asyncio.create_subprocess_exec(
             *(sampler, "record", "--pid", str(mesh.roots["orchestrator"]), "--duration", str(round(seconds))),
-            *("--rate", "250", "--output", str(FLAME)),
+            *("--rate", "250", "--gil", "--output", str(FLAME)),
+            cwd=PROJECT,
             stdout=sys.stderr,
         )
         if await sampling.wait() != 0:
@@ -162,11 +165,12 @@ def figures(base: Sequence[Row], levels: Sequence[Row], pinned: bool) -> str:
     """What the page shows."""
     (level_base,) = (level for level in levels if level.sessions == BASE_SESSIONS)
     where = "all services on one core, the client on another" if pinned else "on all cores"
+    options = shlex.join(sys.argv[1:])
+    command = f'make bench BENCH="{options}"' if options else "make bench"
     now = time.strftime("%Y-%m-%d", time.gmtime())
     return "\n\n".join(
         (
-            f"Measured {now} with `{shlex.join(['make', 'bench'])}` on {machine()}; "
-            f"load average at the end {os.getloadavg()[0]:.1f}.",
+            f"Measured {now} with `{command}` on {machine()}; load average at the end {os.getloadavg()[0]:.1f}.",
             waits_table(base),
             services_table(base[0], levels[-1]),
             f"Levels, {where}. **{sessions_held(levels, level_base)} sessions hold.**",
@@ -202,7 +206,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two sessions only; leave the page as it is")
     parser.add_argument("--profile", action="store_true", help="draw a flame graph of the orchestrator with py-spy")
     options = parser.parse_args()
-    asyncio.run(bench(options))
+    try:
+        asyncio.run(bench(options))
+    except* AnchorError as failure:
+        sys.exit(str(root_cause(failure)))
 
 
 if __name__ == "__main__":

@@ -163,7 +163,8 @@ def levels_table(levels: Sequence[Row], base: Row) -> str:
     lines += [
         f"| {level.sessions} | {level.overhead_ms} | {added_ms(level, base):.0f} | {level.silence_ms} "
         f"| {level.cpu_s:.2f} | {level.cpu_s * level.sessions / 60:.0%} | {level.client_share:.0%} "
-        f"| {level.late_share:.1%} | {level.others_share + level.stolen_share:.0%} | {sum(level.failures.values())} |"
+        f"| {level.late_share:.1%}{' (too slow)' if level.client_is_late else ''} "
+        f"| {level.others_share + level.stolen_share:.0%} | {sum(level.failures.values())} |"
         for level in levels
     ]
     return "\n".join(lines)

@@ -41,7 +41,9 @@ def test_processor_time_is_of_the_services_alone_and_for_each_session_minute():
 
 
 def test_a_client_that_sends_late_is_told_of():
-    assert level(2, 520).late_share == 0.02
+    late = level(2, 520)
+    assert late.late_share == 0.02
+    assert "2.0% (too slow)" in levels_table([late], late)
 
 
 def test_sessions_hold_up_to_the_first_level_that_load_slows_by_100_ms():
