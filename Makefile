@@ -41,7 +41,7 @@ test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with
 	@tests/run.sh
 
 test-compose: .venv/dev.stamp ## The mesh in containers, with faults; needs Docker, and Caddy and Prometheus for two tests
-	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
+	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose
 
 bench: .venv/run.stamp ## Latency, processor time, sessions, around models of known cost: make bench BENCH=--quick
 	@$(BIN)/python tests/bench/bench.py $(BENCH)

@@ -73,3 +73,12 @@ def test_prometheus_asks_every_service_where_compose_has_it() -> None:
     ours = {name: service for name, service in services.items() if service["image"].startswith("ai-anchor/")}
     http = {name: service["ports"][0].rpartition(":")[2] for name, service in ours.items()}
     assert scraped == {f"{name}:{port}" for name, port in http.items()}
+
+
+def test_the_handbook_says_what_to_do_about_every_alert() -> None:
+    groups = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text("utf-8"))["groups"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"]}
+    rows = re.findall(
+        r"^\| ([A-Z][A-Za-z, ]+) \|", (DEPLOY.parent / "docs/operations.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert {name for row in rows for name in row.split(", ")} == alerts

@@ -11,6 +11,7 @@ from anchor_cli.conversation_client import Talk, open_talk
 from anchor_cli.sound import load_clip
 from anchor_cli.turn import hold_turn
 from compose_support import NAME, PROJECT, SERVICES, Containers, Question, docker
+from service_kit.errors import PeerFailed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -32,13 +33,18 @@ async def ready(containers: Containers, service: str) -> bool:
 
 
 async def asked_again(talk: Talk, clip: bytes, question: Question, within_s: float) -> str:
-    """The reply to the first asking that is answered well; a mesh that heals needs a moment."""
+    """The reply to the first asking that is answered well: a mesh that heals needs a moment, but the session stays."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_s
     while True:
-        turn = await hold_turn(talk, clip, listen_s=0.3)
-        if question.is_answered_by(turn.reply.text) or loop.time() > deadline_s:
-            return turn.reply.text
+        try:
+            reply = (await hold_turn(talk, clip, listen_s=0.3)).reply.text
+        except PeerFailed as error:
+            if error.code == "talk.session_ended" or loop.time() > deadline_s:
+                raise
+        else:
+            if question.is_answered_by(reply) or loop.time() > deadline_s:
+                return reply
 
 
 def test_the_orchestrator_starts_when_those_it_leans_on_are_healthy(containers) -> None:
@@ -163,7 +169,7 @@ async def test_a_session_outlives_a_partition_and_is_told_of_it(containers, ques
             )
         finally:
             docker("network", "connect", "--alias", "stt-service", f"{NAME}_mesh", cut_off)
-        assert told.message.code.startswith(("stt.", "session.", "peer"))
+        assert told.message.code.startswith("stt.")
         reply = await asked_again(talk, clip, question, within_s=40)
     assert question.is_answered_by(reply)
 
