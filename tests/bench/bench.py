@@ -39,6 +39,8 @@ FIRST_PHRASE_TOKENS = 8
 BASE_SESSIONS = 2
 LEVELS = (1, 2, 5, 10, 20, 40, 60, 80)
 PROFILED_SESSIONS = 10
+# More of a core than this, used by others, blurs the figures.
+QUIET_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +172,19 @@ def figures(base: Sequence[Row], levels: Sequence[Row], pinned: bool) -> str:
     now = time.strftime("%Y-%m-%d", time.gmtime())
     return "\n\n".join(
         (
-            f"Measured {now} with `{command}` on {machine()}; load average at the end {os.getloadavg()[0]:.1f}.",
+            f"Measured {now} with `{command}` on {machine()}.{disturbance([*base, *levels])}",
             waits_table(base),
             services_table(base[0], levels[-1]),
             f"Levels, {where}. **{sessions_held(levels, level_base)} sessions hold.**",
             levels_table(levels, level_base),
         )
     )
+
+
+def disturbance(rows: Sequence[Row]) -> str:
+    """A warning when the machine was not left alone; empty when it was."""
+    most = max(row.others_share + row.stolen_share for row in rows)
+    return f" **Others took up to {most:.0%} of a core meanwhile: measure again.**" if most > QUIET_SHARE else ""
 
 
 def machine() -> str:
