@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
+from typing import cast
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp
 
 from service_kit.health import Health
+from service_kit.http_protocol import Doorstep, PacedWebSocket, Patience, PunctualHttp
 
 # What `/info` says beside the engine; asked at every request, since voices come and go.
 Details = Callable[[], Mapping[str, object]]
@@ -55,7 +59,7 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def http_server(app: FastAPI, host: str, port: int) -> HttpServer:
+def http_server(app: ASGIApp, host: str, port: int, patience: Patience | None = None) -> HttpServer:
     """A server for `app`, with limits in place of uvicorn's defaults (16 MiB messages, deflate on)."""
     config = uvicorn.Config(
         app,
@@ -64,7 +68,8 @@ def http_server(app: FastAPI, host: str, port: int) -> HttpServer:
         log_config=None,
         access_log=False,
         lifespan="off",
-        ws="websockets-sansio",
+        http=cast(type[PunctualHttp], partial(PunctualHttp, doorstep=Doorstep(), patience=patience or Patience())),
+        ws=PacedWebSocket,
         ws_max_size=65_536,
         ws_max_queue=8,
         ws_per_message_deflate=False,
