@@ -25,6 +25,7 @@ from orchestrator.conversation.messages import (
 )
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.microphone import Microphone
+from orchestrator.edges.pace import Pace
 from orchestrator.edges.ports import Sessions
 
 
@@ -113,7 +114,9 @@ async def _source(
 ) -> AsyncGenerator[bytes | Command]:
     """What the session is fed with, until the client hangs up. Raises `InvalidRequest` when too much of it is bad."""
     refused = 0
+    pace = Pace(limits, microphone.rate_hz)
     while True:
+        message = None
         try:
             message = await wire.receive()
             if message is None:
@@ -125,9 +128,10 @@ async def _source(
                 raise InvalidRequest("session.too_many_bad_messages", f"the last of {refused}: {error}") from error
             ERRORS.labels(error.code).inc()
             await listener.send(Error(error.code, error.message, error.retryable))
-            continue
+            items = ()
         for item in items:
             yield item
+        await pace.keep(message)
 
 
 def _accept(message: ClientMessage, microphone: Microphone) -> tuple[bytes | Command, ...]:

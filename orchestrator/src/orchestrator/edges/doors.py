@@ -8,6 +8,7 @@ from orchestrator.edges import rest, simple_websocket, websocket
 from orchestrator.edges.failures import add_failure_handlers
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.ports import Sessions
+from orchestrator.edges.small_bodies import SmallBodies
 from orchestrator.edges.upload import Uploads
 
 
@@ -26,4 +27,5 @@ def add_doors(app: FastAPI, sessions: Sessions, limits: EdgeLimits) -> Uploads:
     for router in routes(sessions, uploads, limits):
         app.include_router(router)
     add_failure_handlers(app)
+    app.add_middleware(SmallBodies, limits=limits, exempt=(rest.INTERACT,))
     return uploads

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from anchor.session.v1 import session_pb2, session_pb2_grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 from pydantic import SecretStr
-from service_kit.errors import Denied
+from service_kit.errors import Denied, InvalidRequest
 
 from orchestrator.conversation.messages import AnchorAudio, ClientMessage, ServerMessage
 from orchestrator.edges import codec
@@ -29,21 +30,39 @@ class GrpcWire:
     def __init__(self, context: Context, text_chars: int) -> None:
         self._context = context
         self._text_chars = text_chars
-        # A call takes one write at a time.
+        # A call takes one write at a time, also beside one that nobody waits for any more.
         self._writing = asyncio.Lock()
+        self._left_alone: asyncio.Future[None] | None = None
 
     async def receive(self) -> ClientMessage | None:
-        request = await self._context.read()
+        try:
+            request = await self._context.read()
+        except DecodeError as error:
+            raise InvalidRequest("session.bad_message", "the message is no ConverseRequest") from error
         if request is aio.EOF:
             return None
         return codec.client_from_proto(request.message, self._text_chars)
 
     async def send(self, message: ServerMessage) -> None:
         async with self._writing:
-            await self._context.write(session_pb2.ConverseResponse(message=codec.server_to_proto(message)))
+            if self._left_alone is not None:
+                await asyncio.wait((self._left_alone,))
+            response = session_pb2.ConverseResponse(message=codec.server_to_proto(message))
+            write = asyncio.ensure_future(self._context.write(response))
+            try:
+                await asyncio.shield(write)
+            except asyncio.CancelledError:
+                self._left_alone = write
+                raise
 
     async def send_audio(self, pcm: bytes) -> None:
         await self.send(AnchorAudio(pcm))
+
+    async def close(self) -> None:
+        """Give up what is still being written."""
+        if self._left_alone is not None:
+            self._left_alone.cancel()
+            await asyncio.wait((self._left_alone,))
 
 
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
@@ -61,7 +80,11 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
         if not bears(self._secret, str(metadata.get("authorization", ""))):
             raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
-        await converse(self._sessions, GrpcWire(context, self._limits.text_chars), self._limits)
+        wire = GrpcWire(context, self._limits.text_chars)
+        try:
+            await converse(self._sessions, wire, self._limits)
+        finally:
+            await wire.close()
 
 
 def add_to(server: aio.Server, servicer: SessionServicer) -> None:

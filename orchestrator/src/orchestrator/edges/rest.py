@@ -20,6 +20,8 @@ from orchestrator.edges.outcome import describe, to_headers
 from orchestrator.edges.ports import Conversation, Sessions
 from orchestrator.edges.upload import Uploads
 
+INTERACT = "/interact"
+
 
 class ConversationStart(BaseModel):
     """The body of `POST /conversation/start`."""
@@ -35,7 +37,7 @@ def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRoute
     """The REST door."""
     router = APIRouter(tags=["conversation"])
 
-    @router.post("/interact", summary="A recording or a text in, the spoken answer out")
+    @router.post(INTERACT, summary="A recording or a text in, the spoken answer out")
     async def interact(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         with uploads.place():
             inquiry = await read_inquiry(request, limits)
