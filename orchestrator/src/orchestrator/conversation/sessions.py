@@ -17,6 +17,9 @@ from orchestrator.conversation.ports import Client
 from orchestrator.conversation.session import Session
 from orchestrator.conversation.turn_taking import TurnRules
 
+# How often conversations that were kept long enough are looked for.
+_SWEEP_S = 60.0
+
 SESSIONS_OPEN = Gauge("anchor_sessions_open", "Sessions under way.")
 
 
@@ -47,6 +50,7 @@ class Sessions:
         self._keep_s = keep_s
         self._conversations: dict[str, Conversation] = {}
         self._open = 0
+        self._swept_s = time.monotonic()
 
     def start_conversation(self, start: SessionStart) -> Conversation:
         """A new conversation with these preferences. Raises `InvalidRequest` for choices there are not."""
@@ -56,18 +60,17 @@ class Sessions:
         self._peers.check_persona(preferences.persona)
         self._forget_old()
         if len(self._conversations) >= self._max_conversations:
-            raise AtCapacity("session.too_many_conversations", "too many conversations are kept; try again later")
+            self._make_room()
         conversation = Conversation(secrets.token_urlsafe(16), preferences)
         self._conversations[conversation.ticket] = conversation
         return conversation
 
     def conversation(self, ticket: str) -> Conversation:
         """The conversation of a ticket. Raises `NotFound`."""
-        self._forget_old()
-        try:
-            return self._conversations[ticket]
-        except KeyError:
-            raise NotFound("session.unknown_ticket", "no conversation has this ticket, or not any more") from None
+        conversation = self._conversations.get(ticket)
+        if conversation is None or self._is_over(conversation):
+            raise NotFound("session.unknown_ticket", "no conversation has this ticket, or not any more")
+        return conversation
 
     def end_conversation(self, ticket: str) -> None:
         """Forget a conversation. Raises `NotFound`; a session that has it open goes on without a past."""
@@ -98,7 +101,21 @@ class Sessions:
             SESSIONS_OPEN.set(self._open)
 
     def _forget_old(self) -> None:
-        oldest_s = time.monotonic() - self._keep_s
+        now_s = time.monotonic()
+        if now_s < self._swept_s + _SWEEP_S:
+            return
+        self._swept_s = now_s
         for ticket, conversation in list(self._conversations.items()):
-            if not conversation.open and conversation.last_used_s < oldest_s:
+            if self._is_over(conversation):
                 del self._conversations[ticket]
+
+    def _is_over(self, conversation: Conversation) -> bool:
+        return not conversation.open and conversation.last_used_s < time.monotonic() - self._keep_s
+
+    def _make_room(self) -> None:
+        """Forget the oldest conversation in which nothing was said yet, so that idle tickets lock nobody out."""
+        for ticket, conversation in self._conversations.items():
+            if not conversation.open and not conversation.messages:
+                del self._conversations[ticket]
+                return
+        raise AtCapacity("session.too_many_conversations", "too many conversations are kept; try again later")
