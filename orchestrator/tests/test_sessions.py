@@ -7,7 +7,7 @@ from orchestrator.conversation.messages import SessionStart, SystemStatus
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona
 from orchestrator.conversation.sessions import Sessions
-from orchestrator.conversation.turn_taking import TurnRules
+from orchestrator.conversation.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 

@@ -29,7 +29,8 @@ from orchestrator.conversation.events import (
 )
 from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
-from orchestrator.conversation.turn_taking import Anchor, TurnRules, TurnTaking, User
+from orchestrator.conversation.turn import TurnRules
+from orchestrator.conversation.turn_taking import Anchor, TurnTaking, User
 
 RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600))
 # The user asks, the anchor answers aloud: where most interruptions begin.

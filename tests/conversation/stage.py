@@ -27,7 +27,7 @@ from orchestrator.conversation.ports import (
     VoiceStopped,
 )
 from orchestrator.conversation.session import Session
-from orchestrator.conversation.turn_taking import TurnRules
+from orchestrator.conversation.turn import TurnRules
 from service_kit.errors import AnchorError
 
 FRAME_MS = 20

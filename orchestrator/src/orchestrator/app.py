@@ -26,7 +26,7 @@ from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.peers import LANGUAGES, Peers
 from orchestrator.conversation.ports import LanguageModel
 from orchestrator.conversation.sessions import Sessions
-from orchestrator.conversation.turn_taking import TurnRules
+from orchestrator.conversation.turn import TurnRules
 from orchestrator.edges import grpc as grpc_edge
 from orchestrator.edges import page
 from orchestrator.edges.access import Access, access_policy

@@ -52,7 +52,8 @@ from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Client, VoiceStarted, VoiceStopped
 from orchestrator.conversation.speaking import Speaking
-from orchestrator.conversation.turn_taking import TurnRules, TurnTaking
+from orchestrator.conversation.turn import TurnRules
+from orchestrator.conversation.turn_taking import TurnTaking
 from orchestrator.conversation.waterfall import Waterfall
 
 log = logging.getLogger(__name__)

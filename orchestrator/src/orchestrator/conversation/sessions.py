@@ -15,7 +15,7 @@ from orchestrator.conversation.messages import SessionStart
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Client
 from orchestrator.conversation.session import Session
-from orchestrator.conversation.turn_taking import TurnRules
+from orchestrator.conversation.turn import TurnRules
 
 # How often conversations that were kept long enough are looked for.
 _SWEEP_S = 60.0

@@ -3,7 +3,7 @@
 Two axes: the user is silent or speaking; the anchor is idle, thinking (its answer is due, nothing was heard yet) or
 speaking. Nothing here waits, reads a clock or does anything: `on` takes an event and returns what to do.
 
-A user's turn lives in `_Turn` from the first speech edge until it commits. At each silence the transcript is asked
+A user's turn lives in `Turn` from the first speech edge until it commits. At each silence the transcript is asked
 for, and a reply is begun into a held buffer as soon as there are words; the turn commits when the silence has lasted
 as long as the endpointing says. Speech before that drops the held reply and the turn goes on. Speech after that, but
 before anything was heard, takes the answer back: the turn is reopened.
@@ -12,11 +12,9 @@ before anything was heard, takes the answer back: the turn is reopened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from orchestrator.conversation.barge_in import BargeIn, has_words
-from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.events import (
     Action,
     AnnounceFinal,
@@ -45,6 +43,7 @@ from orchestrator.conversation.events import (
 )
 from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
+from orchestrator.conversation.turn import Turn, TurnRules
 
 
 class User(Enum):
@@ -62,55 +61,6 @@ class Anchor(Enum):
     SPEAKING = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRules:
-    """The numbers of turn-taking."""
-
-    endpointing: Endpointing = field(default_factory=Endpointing)
-    # Replies begun on a provisional transcript of one turn; after that, only on the committed one.
-    max_speculations: int = 3
-    # A turn without words is answered with "I did not catch that" when at least this much of it was voiced.
-    did_not_catch_ms: int = 700
-    # Speech this long over the reply stops it, words or no words.
-    barge_in_ms: int = 500
-    # What a turn may take from the end of speech to the first frame sent.
-    latency_budget_ms: int = 2_000
-    # A segment this long is closed at the next silence, so that a recogniser's work stays bounded.
-    segment_ms: int = 25_000
-
-
-@dataclass(slots=True)
-class _Turn:
-    """The user's turn while it is open. Times are on the audio clock."""
-
-    turn_id: int
-    segment_id: int
-    segment_start_ms: int
-    speech_start_ms: int
-    speech_end_ms: int = 0
-    voiced_ms: int = 0
-    texts: dict[int, str] = field(default_factory=dict[int, str])
-    alternatives: dict[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
-    due_ms: int | None = None
-    # A transcript has been asked for and is not here yet.
-    flushed: bool = False
-    # The silence has lasted; only the transcript is waited for.
-    awaited: bool = False
-    # How many finals there were, and how many replies were begun.
-    finals: int = 0
-    revision: int = 0
-    speculations: int = 0
-    speculated: str | None = None
-
-    @property
-    def text(self) -> str:
-        return " ".join(text for _, text in sorted(self.texts.items()) if text)
-
-    @property
-    def readings(self) -> tuple[str, ...]:
-        return tuple(reading for _, readings in sorted(self.alternatives.items()) for reading in readings)
-
-
 class TurnTaking:
     """The policy of one session."""
 
@@ -118,9 +68,9 @@ class TurnTaking:
         self._rules = rules
         self._user = User.SILENT
         self._anchor = Anchor.IDLE
-        self._turn: _Turn | None = None
-        # The turn whose reply is due or sounding; its own `_Turn` while it may still be reopened.
-        self._answering: _Turn | None = None
+        self._turn: Turn | None = None
+        # The turn whose reply is due or sounding; its own `Turn` while it may still be reopened.
+        self._answering: Turn | None = None
         self._answering_id = 0
         self._barge_in: BargeIn | None = None
         self._last_turn_id = last_turn_id
@@ -186,7 +136,7 @@ class TurnTaking:
             actions += self._reopen(self._answering)
         if self._turn is None:
             self._last_turn_id += 1
-            self._turn = _Turn(self._last_turn_id, self._segment_id, event.at_ms, event.at_ms)
+            self._turn = Turn(self._last_turn_id, self._segment_id, event.at_ms, event.at_ms)
             actions.append(OpenTurn(self._turn.turn_id))
             if self._anchor is Anchor.SPEAKING:
                 actions += self._suspect_barge_in(event.at_ms)
@@ -253,7 +203,7 @@ class TurnTaking:
             actions += self._commit(turn)
         return actions
 
-    def _speculate(self, turn: _Turn) -> list[Action]:
+    def _speculate(self, turn: Turn) -> list[Action]:
         text = turn.text
         if not text or text == turn.speculated:
             return []
@@ -266,7 +216,7 @@ class TurnTaking:
             actions.append(self._start_reply(turn))
         return actions
 
-    def _start_reply(self, turn: _Turn) -> StartReply:
+    def _start_reply(self, turn: Turn) -> StartReply:
         turn.revision += 1
         turn.speculated = turn.text
         return StartReply(turn.turn_id, turn.revision, turn.text, turn.readings)
@@ -279,14 +229,14 @@ class TurnTaking:
             return []
         return self._due(turn)
 
-    def _due(self, turn: _Turn) -> list[Action]:
+    def _due(self, turn: Turn) -> list[Action]:
         """The silence has lasted long enough; without a transcript yet, commit as soon as there is one."""
         if turn.flushed:
             turn.awaited = True
             return []
         return self._commit(turn)
 
-    def _commit(self, turn: _Turn) -> list[Action]:
+    def _commit(self, turn: Turn) -> list[Action]:
         actions: list[Action] = [self._close(turn)]
         if text := turn.text:
             if turn.speculated != text:
@@ -340,19 +290,19 @@ class TurnTaking:
             ReleaseReply(turn_id),
         ]
 
-    def _close(self, turn: _Turn) -> CommitSegment:
+    def _close(self, turn: Turn) -> CommitSegment:
         """The turn is over: what is said next belongs to another one."""
         self._turn = None
         return self._next_segment(turn, 0)
 
-    def _next_segment(self, turn: _Turn, start_ms: int) -> CommitSegment:
+    def _next_segment(self, turn: Turn, start_ms: int) -> CommitSegment:
         closed = turn.segment_id
         self._segment_id = closed + 1
         turn.segment_id = self._segment_id
         turn.segment_start_ms = start_ms
         return CommitSegment(closed)
 
-    def _reopen(self, turn: _Turn) -> list[Action]:
+    def _reopen(self, turn: Turn) -> list[Action]:
         self._anchor, self._answering = Anchor.IDLE, None
         self._turn = turn
         turn.segment_id = self._segment_id
@@ -363,7 +313,7 @@ class TurnTaking:
     # ------------------------------------------------------------------------------------------------------------
     # The anchor's half
 
-    def _begin_answer(self, turn_id: int, reopenable: _Turn | None) -> None:
+    def _begin_answer(self, turn_id: int, reopenable: Turn | None) -> None:
         self._anchor = Anchor.THINKING
         self._answering_id = turn_id
         self._answering = reopenable
@@ -385,7 +335,7 @@ class TurnTaking:
         self._barge_in = BargeIn(at_ms, self._rules.barge_in_ms)
         return [PausePlayback(self._answering_id), WakeAt(self._barge_in.verdict_ms)]
 
-    def _false_alarm(self, turn: _Turn) -> list[Action]:
+    def _false_alarm(self, turn: Turn) -> list[Action]:
         """Nobody said anything: the reply goes on, and the turn that was none is forgotten."""
         self._barge_in = None
         return [self._close(turn), ResumePlayback(self._answering_id)]
