@@ -42,7 +42,6 @@ async def test_a_flood_of_tiny_messages_drowns_nobody(ground, name: str, payload
         with ground.measured(f"flood of {name}") as cost:
             await flood(ground.http_port, payload, FLOOD_S)
     assert cost.memory_bytes < 32 * MIB
-    assert cost.cpu_s < 1.5 * cost.wall_s
 
 
 async def test_a_message_in_endless_fragments_is_not_gathered(ground) -> None:
