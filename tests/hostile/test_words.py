@@ -156,7 +156,8 @@ async def test_tickets_cannot_be_guessed_and_guessing_is_cheap_to_refuse(ground)
                 assert (answer.status_code, answer.json()["error"]["code"]) == (404, "session.unknown_ticket")
         assert len(started) >= 22
         assert (await http.get(f"/conversation/{started}")).status_code == 200
-    assert cost.cpu_s / guesses < 0.01
+    # Some 3 ms each on a quiet machine, the bystander's turns included.
+    assert cost.cpu_s / guesses < 0.05
     assert cost.memory_bytes < 16 * MIB
 
 
@@ -228,4 +229,5 @@ async def test_a_compressed_message_is_judged_by_what_it_unpacks_to(ground) -> N
             _, error = await grpc_ending(call)
     assert error.code() is StatusCode.RESOURCE_EXHAUSTED
     assert cost.memory_bytes < 16 * MIB
-    assert cost.cpu_s < 1.0 + 0.5 * cost.wall_s
+    # Far below the hundredfold of an honest turn's cost, with room for a slow machine.
+    assert cost.cpu_s < 3.0 + cost.wall_s
