@@ -13,7 +13,7 @@ WAV ?= content/questions/demo.wav
 # What .env says, below what the shell says.
 WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
 
-.PHONY: help setup setup-dev run demo up down logs test test-compose bench check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo up down logs test test-hostile test-compose bench check lint format type proto proto-check lock clean
 
 help: ## This menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -40,13 +40,16 @@ logs: ## Follow what the containers log
 test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with coverage
 	@tests/run.sh
 
+test-hostile: .venv/dev.stamp ## A real mesh under hostile input, while somebody goes on talking with it
+	@$(BIN)/python -m pytest tests/hostile
+
 test-compose: .venv/dev.stamp ## The mesh in containers, with faults; needs Docker, and Caddy and Prometheus for two tests
 	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose
 
 bench: .venv/run.stamp ## Latency, processor time, sessions, around models of known cost: make bench BENCH=--quick
 	@$(BIN)/python tests/bench/bench.py $(BENCH)
 
-check: lint type proto-check test ## What CI runs
+check: lint type proto-check test test-hostile ## What CI runs
 
 lint: .venv/dev.stamp ## Style, imports, layers
 	@$(BIN)/ruff check .
