@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import grpc
 from grpc import aio
 
-from service_kit.errors import AnchorError, PeerFailed, from_rpc_error
+from service_kit.errors import PeerFailed, from_rpc_error
 from service_kit.grpc_server import MAX_MESSAGE_BYTES
 
 Message = TypeVar("Message")
@@ -102,8 +102,3 @@ async def answer(call: Awaitable[Message], peer: str, within_s: float) -> Messag
         raise PeerFailed(f"{peer}.silent", f"{peer} did not answer within {within_s} s") from error
     except aio.AioRpcError as error:
         raise from_rpc_error(error, peer) from error
-
-
-def is_unreachable(error: AnchorError) -> bool:
-    """Whether the peer may be back soon: its process is gone, loading or silent."""
-    return error.status is grpc.StatusCode.UNAVAILABLE

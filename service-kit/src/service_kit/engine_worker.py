@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from service_kit.errors import AtCapacity
@@ -35,26 +34,6 @@ class EngineWorker:
             return await asyncio.wrap_future(self._thread.submit(work))
         finally:
             self._waiting -= 1
-
-    @asynccontextmanager
-    async def stream(self, work: Callable[[], Iterator[T]]) -> AsyncGenerator[AsyncIterator[T]]:
-        """Run a blocking generator, one step of it at a time, as its consumer asks.
-
-        Leaving the context closes the generator on the thread, so its `finally` runs there.
-        """
-        steps = await self.run(work)
-
-        async def results() -> AsyncIterator[T]:
-            end = object()
-            while (item := await self.run(lambda: next(steps, end))) is not end:
-                yield item  # type: ignore[misc]
-
-        try:
-            yield results()
-        finally:
-            close = getattr(steps, "close", None)
-            if close is not None:
-                await asyncio.shield(self.run(close))
 
     def close(self) -> None:
         """Finish what was asked for and end the thread."""

@@ -27,11 +27,6 @@ class AudioClock:
         """Now, on the audio clock."""
         return self._position_ms + round((self._loop_time() - self._arrived_s) * 1000)
 
-    @property
-    def stalled_s(self) -> float:
-        """How long no audio has come."""
-        return self._loop_time() - self._arrived_s
-
     def loop_s(self, at_ms: int) -> float:
         """When `at_ms` was or will be, on the loop's clock, if audio flows in real time."""
         return self._arrived_s + (at_ms - self._position_ms) / 1000

@@ -86,11 +86,6 @@ class TurnTaking:
         """What the anchor does."""
         return self._anchor
 
-    @property
-    def open_turn_id(self) -> int | None:
-        """The turn being spoken."""
-        return self._turn.turn_id if self._turn else None
-
     def on(self, event: Event) -> Sequence[Action]:
         """What to do about `event`, in order."""
         match event:
@@ -113,7 +108,7 @@ class TurnTaking:
             case TextInput():
                 return self._text_input(event.text)
             case Interrupt():
-                return self._interrupt()
+                return self._stop_reply()
             case Pause():
                 return [PausePlayback(self._answering_id)] if self._anchor is Anchor.SPEAKING else []
             case Resume():
@@ -274,7 +269,7 @@ class TurnTaking:
         return [*actions, *self._due(turn)]
 
     def _text_input(self, text: str) -> list[Action]:
-        actions = self._interrupt()
+        actions = self._stop_reply()
         if self._turn:
             if self._turn.speculated is not None:
                 actions.append(DropReply(self._turn.turn_id))
@@ -346,6 +341,3 @@ class TurnTaking:
             return []
         self._anchor, self._answering = Anchor.IDLE, None
         return [StopReply(self._answering_id)]
-
-    def _interrupt(self) -> list[Action]:
-        return self._stop_reply()
