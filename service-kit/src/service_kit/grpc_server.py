@@ -15,8 +15,9 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE_NAME
 from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAttributeAccessIssue]
 from grpc_reflection.v1alpha import reflection
 
-from service_kit.context import adopt_metadata
-from service_kit.errors import ERROR_CODE_KEY, AnchorError, NotReady, root_cause
+from service_kit import tracing
+from service_kit.context import adopt_metadata, current_ids
+from service_kit.errors import ERROR_CODE_KEY, AnchorError, EngineFailed, NotReady, root_cause
 from service_kit.health import Health
 from service_kit.metrics import ERRORS, RPC_SECONDS, RPCS_OPEN
 
@@ -73,35 +74,41 @@ class CallInterceptor(aio.ServerInterceptor):
 
     def _guard(self, method: str, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
         async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
-            adopt_metadata(context.invocation_metadata() or ())
+            metadata = context.invocation_metadata() or ()
+            adopt_metadata(metadata)
             started_s = time.monotonic()
             code = "ok"
             RPCS_OPEN.labels(method).inc()
-            try:
-                if not self._health.ready:
-                    raise NotReady(f"{self._health.service}.not_ready", f"{self._health.status}: {self._health.reason}")
-                return await call(request, context)
-            except Exception as error:
-                cause = root_cause(error)
-                if isinstance(cause, AnchorError):
-                    code = cause.code
-                    log.warning("call failed", extra={"method": method, "code": code, "reason": cause.message})
-                    status = cause.status
-                    message = cause.message
-                elif isinstance(cause, aio.AbortError):
-                    code = "aborted"
-                    raise
-                else:
-                    code = "internal"
-                    log.exception("call broke", extra={"method": method})
-                    status, message = grpc.StatusCode.INTERNAL, "internal error"
-                ERRORS.labels(code).inc()
-                await context.abort(status, message, trailing_metadata=((ERROR_CODE_KEY, code),))
-            finally:
-                RPCS_OPEN.labels(method).dec()
-                RPC_SECONDS.labels(method, code).observe(time.monotonic() - started_s)
+            with tracing.serving(method, metadata, current_ids()) as span:
+                try:
+                    if not self._health.ready:
+                        reason = f"{self._health.status}: {self._health.reason}"
+                        raise NotReady(f"{self._health.service}.not_ready", reason)
+                    return await call(request, context)
+                except Exception as error:
+                    cause = root_cause(error)
+                    if isinstance(cause, aio.AbortError):
+                        code = "aborted"
+                        raise
+                    failure = _failure(method, cause)
+                    code = failure.code
+                    tracing.fail(span, code)
+                    ERRORS.labels(code).inc()
+                    await context.abort(failure.status, failure.message, trailing_metadata=((ERROR_CODE_KEY, code),))
+                finally:
+                    RPCS_OPEN.labels(method).dec()
+                    RPC_SECONDS.labels(method, code).observe(time.monotonic() - started_s)
 
         return guarded
+
+
+def _failure(method: str, cause: BaseException) -> AnchorError:
+    """What ended a call, as its caller is told; of a bug, nothing but that it was ours."""
+    if isinstance(cause, AnchorError):
+        log.warning("call failed", extra={"method": method, "code": cause.code, "reason": cause.message})
+        return cause
+    log.error("call broke", extra={"method": method}, exc_info=cause)
+    return EngineFailed("internal", "internal error")
 
 
 class GrpcServer:

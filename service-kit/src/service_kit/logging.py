@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
+from service_kit import tracing
 from service_kit.context import SESSION_ID, TURN_ID
 
 LogFormat = Literal["json", "text"]
@@ -24,6 +25,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
         fields["session_id"] = session_id
     if turn_id := TURN_ID.get():
         fields["turn_id"] = turn_id
+    if trace_id := tracing.trace_id():
+        fields["trace_id"] = trace_id
     fields.update({key: value for key, value in record.__dict__.items() if key not in _STANDARD})
     return fields
 

@@ -13,3 +13,4 @@ RPC_SECONDS = Histogram(
 RPCS_OPEN = Gauge("anchor_rpcs_open", "gRPC calls under way.", ["method"])
 ERRORS = Counter("anchor_errors_total", "Errors answered, by their stable code.", ["code"])
 READY = Gauge("anchor_ready", "Whether the service is ready to work (1) or not (0).")
+SPANS = Counter("anchor_spans_total", "Spans of traces: made, taken by the collector, lost on the way to it.", ["fate"])

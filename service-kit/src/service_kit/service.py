@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 import uvloop
 from fastapi import FastAPI
 
+from service_kit import tracing
 from service_kit.engine import EngineInfo
 from service_kit.errors import AnchorError
 from service_kit.grpc_server import GrpcServer, Servicer
@@ -52,6 +53,10 @@ class Service:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. Raises `OSError` for a taken port, and whatever the lifespan raises."""
+        async with tracing.exporting(self.health.service, self._settings):
+            await self._serve(stop)
+
+    async def _serve(self, stop: asyncio.Event) -> None:
         self.grpc_port = await self._grpc.start(self._settings.host, self._settings.grpc_port)
         http = asyncio.create_task(self._http.serve(), name="http")
         try:

@@ -10,6 +10,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.logging import LogFormat
 
 Profile = Literal["embedded", "cpu", "gpu"]
+TracesSampler = Literal[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+]
 
 
 def shared(name: str) -> AliasChoices:
@@ -35,6 +43,14 @@ class ServiceSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
     # How long a service may take to finish what it is doing after SIGTERM.
     drain_s: float = Field(default=5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
+
+    # Traces, by OpenTelemetry's own names: the collector's address (http://...:4318), without which there are none,
+    # and which of them are kept.
+    otlp_endpoint: str = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    traces_sampler: TracesSampler = Field(
+        default="parentbased_always_on", validation_alias=shared("OTEL_TRACES_SAMPLER")
+    )
+    traces_sampler_arg: float = Field(default=1.0, ge=0, le=1, validation_alias=shared("OTEL_TRACES_SAMPLER_ARG"))
 
     grpc_port: int = Field(ge=0, le=65535)
     http_port: int = Field(ge=0, le=65535)

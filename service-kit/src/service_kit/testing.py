@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from grpc import aio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from service_kit import tracing
 from service_kit.channel import open_channel
 from service_kit.engine import EngineInfo
 from service_kit.grpc_server import GrpcServer, Servicer
@@ -51,3 +59,97 @@ async def no_leaked_tasks() -> AsyncGenerator[None]:
 def chunks(pcm: bytes, size: int) -> Iterator[bytes]:
     """`pcm` in pieces of `size` bytes; the last may be shorter."""
     return (pcm[start : start + size] for start in range(0, len(pcm), size))
+
+
+@pytest.fixture
+def spans() -> Iterator[Callable[[], Sequence[ReadableSpan]]]:
+    """Spans are kept in memory; call it for those that are over."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    with tracing.recording(provider):
+        yield lambda: list(kept.get_finished_spans())
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedSpan:
+    """A span as the collector got it; ids in hexadecimal, `parent_id` empty for a root."""
+
+    service: str
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    attributes: dict[str, object]
+
+
+class Collector:
+    """Takes spans over OTLP/HTTP, in threads of its own. With `answers` off, it takes requests and says nothing."""
+
+    def __init__(self) -> None:
+        self.answers = True
+        self._released = threading.Event()
+        self._batches: list[ExportTraceServiceRequest] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def spans(self) -> list[CollectedSpan]:
+        """All spans so far."""
+        return [
+            CollectedSpan(
+                service=next(
+                    item.value.string_value for item in batch.resource.attributes if item.key == "service.name"
+                ),
+                name=span.name,
+                trace_id=span.trace_id.hex(),
+                span_id=span.span_id.hex(),
+                parent_id=span.parent_span_id.hex(),
+                attributes=_attributes(span),
+            )
+            for request in list(self._batches)
+            for batch in request.resource_spans
+            for scope in batch.scope_spans
+            for span in scope.spans
+        ]
+
+    def close(self) -> None:
+        """Let go of everybody and listen no more; twice does no harm."""
+        if not self._released.is_set():
+            self._released.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if not collector.answers:
+                    collector._released.wait()
+                    return
+                collector._batches.append(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Say nothing."""
+
+        return Handler
+
+
+def _attributes(owner: Any) -> dict[str, object]:
+    return {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in owner.attributes}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector of traces on a free port."""
+    collector = Collector()
+    yield collector
+    collector.close()
