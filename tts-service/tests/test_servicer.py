@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -246,3 +247,25 @@ async def test_scripted_delays_are_kept(tmp_path: Path) -> None:
         first_s = loop.time() - started_s
         call.cancel()
     assert 0.059 <= first_s < 0.15
+
+
+async def test_a_traced_reply_tells_of_each_of_its_phrases(
+    script: Callable[[str], Path], spans: Callable[[], list[Any]]
+) -> None:
+    turn = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with speaking(engine="scripted", script=script("")) as stub:
+        call = stub.Synthesize(metadata=(("traceparent", turn),))  # type: ignore[call-overload]
+        for request in (config(), text("Good evening. Here are the news."), END):
+            await call.write(request)
+        async with asyncio.timeout(8):
+            while await call.read() is not aio.EOF:
+                pass
+            while len(spans()) < 3:
+                await asyncio.sleep(0.01)
+    *phrases, reply = spans()
+    assert reply.name == f"{SERVICE_NAME}/Synthesize"
+    assert f"{reply.parent.span_id:016x}" == turn[36:52]
+    assert [span.name for span in phrases] == ["phrase", "phrase"]
+    assert {span.parent.span_id for span in phrases} == {reply.context.span_id}
+    assert [event.name for event in phrases[0].events] == ["first audio"]
+    assert not any("evening" in span.to_json() for span in spans())

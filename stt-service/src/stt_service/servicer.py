@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
@@ -14,6 +14,7 @@ from service_kit.errors import AtCapacity, InvalidRequest
 
 from stt_service.engine import Final, Partial, SttEngine, SttStream, TranscriptionConfig
 from stt_service.segments import Segments
+from stt_service.transcript_trace import TranscriptTrace
 
 NAME = stt_pb2.DESCRIPTOR.services_by_name["SpeechToTextService"].full_name
 Context = aio.ServicerContext[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
@@ -39,9 +40,10 @@ class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
         with self._place():
             config = _config(await anext(request_iterator, None))
             segments = Segments(self._max_segment_ms)
-            async with self._engine.open(config) as stream, asyncio.TaskGroup() as tasks:
-                tasks.create_task(_feed(request_iterator, stream, segments), name="stt feed")
-                tasks.create_task(_write(stream, segments, context), name="stt write")
+            with closing(TranscriptTrace()) as trace:
+                async with self._engine.open(config) as stream, asyncio.TaskGroup() as tasks:
+                    tasks.create_task(_feed(request_iterator, stream, segments, trace), name="stt feed")
+                    tasks.create_task(_write(stream, segments, trace, context), name="stt write")
 
     @contextmanager
     def _place(self) -> Generator[None]:
@@ -54,13 +56,16 @@ class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
             self._streams -= 1
 
 
-async def _feed(requests: AsyncIterator[stt_pb2.TranscribeRequest], stream: SttStream, segments: Segments) -> None:
+async def _feed(
+    requests: AsyncIterator[stt_pb2.TranscribeRequest], stream: SttStream, segments: Segments, trace: TranscriptTrace
+) -> None:
     async for request in requests:
         match request.WhichOneof("request"):
             case "audio":
                 chunk = _chunk(request.audio)
                 await stream.feed(chunk, segments.hear(chunk))
             case "flush":
+                trace.asked(request.flush.segment_id, request.flush.traceparent)
                 await stream.flush(segments.flush(request.flush.segment_id))
             case "commit":
                 await stream.commit(segments.commit(request.commit.segment_id))
@@ -71,7 +76,7 @@ async def _feed(requests: AsyncIterator[stt_pb2.TranscribeRequest], stream: SttS
     await stream.finish()
 
 
-async def _write(stream: SttStream, segments: Segments, context: Context) -> None:
+async def _write(stream: SttStream, segments: Segments, trace: TranscriptTrace, context: Context) -> None:
     async for transcript in stream.transcripts():
         match transcript:
             case Partial():
@@ -79,6 +84,7 @@ async def _write(stream: SttStream, segments: Segments, context: Context) -> Non
             case Final():
                 final = _final(transcript, segments.revision(transcript))
                 await context.write(stt_pb2.TranscribeResponse(final_transcript=final))
+                trace.answered(final.segment_id, final.revision)
 
 
 def _config(request: stt_pb2.TranscribeRequest | None) -> TranscriptionConfig:

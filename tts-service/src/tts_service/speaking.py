@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 
+from opentelemetry.trace import Span, get_current_span
+from service_kit import tracing
 from service_kit.audio import SPEECH
 from service_kit.engine import EngineInfo
 from service_kit.errors import EngineFailed, InvalidRequest
@@ -136,7 +138,12 @@ class PhraseReply:
             if spoken.is_speakable:
                 ahead_s = self._plays_until_s - asyncio.get_running_loop().time()
                 await asyncio.sleep(max(ahead_s - self._limits.max_ahead_s, 0))
-                await self._say(phrase, spoken, emit)
+                with self._traced(spoken):
+                    await self._say(phrase, spoken, emit)
+
+    def _traced(self, spoken: SpokenText) -> AbstractContextManager[Span]:
+        attributes = {"phrase": self._spoken_phrases, "characters": len(spoken.text)}
+        return tracing.current(tracing.tracer().start_span("phrase", attributes=attributes))
 
     async def _next_phrase(self) -> Phrase | None:
         """The next phrase, None after the last. Waits for whole sentences while the listener has something to hear."""
@@ -205,6 +212,7 @@ class PhraseReply:
         for chunk in chunks:
             now_s = asyncio.get_running_loop().time()
             if chunk.offset_ms == 0:
+                get_current_span().add_event("first audio")
                 FIRST_AUDIO_SECONDS.observe(now_s - self._first_phrase_s)
             self._plays_until_s = max(self._plays_until_s, now_s) + SPEECH.ms_of(len(chunk.pcm)) / 1000
             await emit(chunk)

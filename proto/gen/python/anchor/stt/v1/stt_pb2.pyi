@@ -42,10 +42,12 @@ class TranscriptionConfig(_message.Message):
     def __init__(self, language: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., partial_transcripts: _Optional[bool] = ...) -> None: ...
 
 class Flush(_message.Message):
-    __slots__ = ("segment_id",)
+    __slots__ = ("segment_id", "traceparent")
     SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     segment_id: int
-    def __init__(self, segment_id: _Optional[int] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, segment_id: _Optional[int] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Commit(_message.Message):
     __slots__ = ("segment_id",)
