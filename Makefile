@@ -79,11 +79,12 @@ UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --
   --no-emit-index-url --no-annotate --quiet \
   $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator anchor-cli)
 lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
-	@$(UV) build-requirements.in $(PYPROJECTS) -o requirements.lock
+	@$(UV) build-requirements.in $(PYPROJECTS) --extra noise-suppression -o requirements.lock
 	@$(UV) build-requirements.in -c requirements.lock -o build-requirements.lock
 	@$(UV) dev-requirements.in -c requirements.lock -o dev-requirements.lock
-	@for service in vad-service stt-service gpu-monitor orchestrator; do \
+	@for service in vad-service stt-service gpu-monitor; do \
 	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
+	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
 
 clean: ## Remove everything that make made

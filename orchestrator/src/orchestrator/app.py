@@ -32,6 +32,7 @@ from orchestrator.edges import page
 from orchestrator.edges.access import Access, access_policy
 from orchestrator.edges.doors import add_doors
 from orchestrator.edges.limits import EdgeLimits
+from orchestrator.hearing_aids.fitting import fitted
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.llm.briefing import Briefing
@@ -77,6 +78,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
             personas=load_personas(settings.personas_dir),
             system_status=status.system_status,
             voices=lambda: voices.ids,
+            hearing_aid=fitted(settings.noise_suppression, settings.auto_gain),
         ),
         rules=_turn_rules(settings),
         language=settings.language,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
 LlmName = Literal["briefing", "ollama", "openai", "scripted"]
+NoiseSuppression = Literal["off", "low", "medium", "high"]
+# Loudness in dBFS.
+AutoGain = Literal["off"] | Annotated[float, Field(ge=-40, le=-6)]
 
 
 class OrchestratorSettings(ServiceSettings):
@@ -32,6 +35,10 @@ class OrchestratorSettings(ServiceSettings):
 
     # Rate of the microphone of a streaming client that declares none.
     microphone_rate_hz: int = Field(default=16_000, ge=8_000, le=48_000, validation_alias=shared("SAMPLE_RATE"))
+    # What microphones are heard through: how strongly noise is suppressed, and the loudness in dBFS that quiet speech
+    # is brought to.
+    noise_suppression: NoiseSuppression = "off"
+    auto_gain: AutoGain = "off"
     # What a turn may take from the end of speech to the first frame sent; a slower one is counted and logged.
     latency_budget_ms: int = Field(default=2_000, ge=1, validation_alias=shared("MAX_LATENCY_MS"))
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from service_kit.errors import InvalidRequest
 
 from orchestrator.conversation.messages import SetLanguage, SetPersona, SetStyle, SetVoice, SystemStatus
-from orchestrator.conversation.ports import LanguageModel, Persona, SpeechToText, TextToSpeech, VoiceActivity
+from orchestrator.conversation.ports import (
+    HearingAid,
+    LanguageModel,
+    Persona,
+    SpeechToText,
+    TextToSpeech,
+    VoiceActivity,
+)
 
 # The languages of the conversation: what Voxtral hears.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
@@ -16,6 +23,10 @@ LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 
 def _no_voices() -> tuple[str, ...]:
     return ()
+
+
+def _no_hearing_aid() -> HearingAid | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class Peers:
     system_status: Callable[[], Awaitable[SystemStatus]]
     # Ids of the voices there are; empty while they are not known, and then the voice service has the last word.
     voices: Callable[[], tuple[str, ...]] = field(default=_no_voices)
+    # Called once a session: what its microphone is heard through, if anything.
+    hearing_aid: Callable[[], HearingAid | None] = field(default=_no_hearing_aid)
 
     def check(self, choice: SetLanguage | SetVoice | SetPersona | SetStyle) -> None:
         """Raise `InvalidRequest` for a choice that there is not."""

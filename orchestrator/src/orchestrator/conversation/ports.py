@@ -117,6 +117,18 @@ class SpeechToText(Protocol):
     def open(self, language: str) -> AbstractAsyncContextManager[SpeechToTextStream]: ...
 
 
+class HearingAid(Protocol):
+    """Makes one microphone easier to hear. All audio is PCM16 mono 16 kHz; what comes out is as long as what went in."""
+
+    def clean(self, pcm: bytes) -> bytes:
+        """Take audio of any length; return what is ready, each sample in its order and none twice."""
+        ...
+
+    def rest(self) -> bytes:
+        """All that is held back, when no more is to be waited for."""
+        ...
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Thinking
 

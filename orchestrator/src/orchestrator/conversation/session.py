@@ -81,7 +81,7 @@ class Session:
         self._hearing = Hearing(
             voice_activity=peers.voice_activity,
             speech_to_text=peers.speech_to_text,
-            microphone=Microphone(self._clock),
+            microphone=Microphone(self._clock, peers.hearing_aid()),
             language=conversation.preferences.language,
             manual=start.turn_detection is TurnDetection.TURN_DETECTION_MANUAL,
             inbox=self._inbox,

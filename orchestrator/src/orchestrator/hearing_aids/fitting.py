@@ -1,0 +1,32 @@
+"""Which hearing aid a microphone wears, by the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.conversation.ports import HearingAid
+from orchestrator.hearing_aids.framed import FramedAid, Step
+from orchestrator.hearing_aids.loudness import LoudnessGain
+from orchestrator.hearing_aids.speex import SpeexSuppression
+from orchestrator.settings import AutoGain, NoiseSuppression
+
+# How much quieter noise gets, at most, in dB; Speex's own default is the middle one.
+_SUPPRESSION_DB: dict[NoiseSuppression, int] = {"low": 8, "medium": 15, "high": 30}
+
+
+def fitted(suppression: NoiseSuppression, gain: AutoGain) -> Callable[[], HearingAid | None]:
+    """What makes each session's hearing aid, or None where none is wanted. Raises `Unsupported` where it cannot."""
+    if suppression == gain == "off":
+        return lambda: None
+
+    def fit() -> HearingAid:
+        steps: list[Step] = []
+        if suppression != "off":
+            steps.append(SpeexSuppression(_SUPPRESSION_DB[suppression]))
+        if gain != "off":
+            steps.append(LoudnessGain(gain))
+        return FramedAid(steps)
+
+    # A missing package is found when the service starts, not when somebody speaks.
+    fit()
+    return fit
