@@ -13,6 +13,7 @@ from service_kit.errors import InvalidRequest
 from vad_service.detection import DetectionConfig, TurnDetector
 from vad_service.events import Activity, Event, SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.turn_end import PartialTranscript
+from vad_service.utterance_trace import UtteranceTrace
 
 SERVICE_NAME: str = vad_pb2.DESCRIPTOR.services_by_name["TurnDetectionService"].full_name
 
@@ -32,10 +33,13 @@ class TurnDetectionServicer(vad_pb2_grpc.TurnDetectionServiceServicer):
         requests = aiter(request_iterator)
         config = _config(await anext(requests, vad_pb2.DetectRequest()))
 
+        trace = UtteranceTrace()
+
         async def emit(event: Event) -> None:
+            trace.on(event)
             await context.write(_response(event))
 
-        async with aclosing(_inputs(requests)) as inputs:
+        async with aclosing(_inputs(requests, trace)) as inputs:
             await self._detector.listen(config, inputs, emit)
 
     def add_to(self, server: aio.Server) -> None:
@@ -54,13 +58,15 @@ def _config(request: vad_pb2.DetectRequest) -> DetectionConfig:
     return DetectionConfig(config.language, config.activity_interval_ms)
 
 
-async def _inputs(requests: Requests):
+async def _inputs(requests: Requests, trace: UtteranceTrace):
     async for request in requests:
         match request.WhichOneof("request"):
             case "audio":
                 yield AudioChunk(request.audio.start_ms, request.audio.pcm)
             case "partial_transcript":
                 yield PartialTranscript(request.partial_transcript.text, request.partial_transcript.end_ms)
+            case "traced_turn":
+                trace.belongs_to(request.traced_turn.traceparent)
             case "config":
                 raise InvalidRequest("vad.config_repeated", "the config must come only once")
             case _:

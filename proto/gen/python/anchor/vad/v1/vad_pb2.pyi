@@ -7,14 +7,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DetectRequest(_message.Message):
-    __slots__ = ("config", "audio", "partial_transcript")
+    __slots__ = ("config", "audio", "partial_transcript", "traced_turn")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    TRACED_TURN_FIELD_NUMBER: _ClassVar[int]
     config: DetectionConfig
     audio: _audio_pb2.AudioChunk
     partial_transcript: PartialTranscript
-    def __init__(self, config: _Optional[_Union[DetectionConfig, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ...) -> None: ...
+    traced_turn: TracedTurn
+    def __init__(self, config: _Optional[_Union[DetectionConfig, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., traced_turn: _Optional[_Union[TracedTurn, _Mapping]] = ...) -> None: ...
 
 class DetectionConfig(_message.Message):
     __slots__ = ("sample_rate_hz", "language", "activity_interval_ms")
@@ -33,6 +35,12 @@ class PartialTranscript(_message.Message):
     text: str
     end_ms: int
     def __init__(self, text: _Optional[str] = ..., end_ms: _Optional[int] = ...) -> None: ...
+
+class TracedTurn(_message.Message):
+    __slots__ = ("traceparent",)
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    traceparent: str
+    def __init__(self, traceparent: _Optional[str] = ...) -> None: ...
 
 class DetectResponse(_message.Message):
     __slots__ = ("speech_started", "speech_stopped", "turn_end_predicted", "activity")
