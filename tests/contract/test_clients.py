@@ -70,7 +70,7 @@ async def take(items, count: int) -> list:
 
 async def test_speech_edges_come_back_as_events(run_service):
     async with (
-        run_service(build_vad(VadSettings(engine="energy", **PORTS))) as channel,
+        run_service(build_vad(VadSettings(engine="energy", turn_end_predictor="pause", **PORTS))) as channel,
         VadClient(channel).open("en") as stream,
     ):
         for chunk in [*sound(0, 640, False), *sound(640, 640, True), *sound(1280, 640, False)]:

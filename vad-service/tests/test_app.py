@@ -34,7 +34,7 @@ async def test_it_loads_serves_describes_itself_and_stops(settings, utterance):
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as http:
         info = (await http.get("/info")).json()
         assert info["engine"]["name"] == "silero"
-        assert info["turn_end_predictor"] == "pause"
+        assert info["turn_end_predictor"] == "smart-turn+text"
         assert "anchor_vad_microphones_open 1.0" in (await http.get("/metrics")).text
     call.cancel()
     await channel.close()
@@ -46,6 +46,20 @@ async def test_it_does_not_start_without_its_model(settings, tmp_path):
     service = build(settings.model_copy(update={**DOORS, "models_dir": tmp_path}))
     with pytest.raises(EngineFailed, match=r"silero_vad\.onnx"):
         await service.run(asyncio.Event())
+
+
+async def test_it_does_not_start_without_the_model_of_its_predictor(settings, tmp_path):
+    (tmp_path / "silero_vad.onnx").symlink_to(settings.models_dir / "silero_vad.onnx")
+    service = build(settings.model_copy(update={**DOORS, "models_dir": tmp_path}))
+    with pytest.raises(EngineFailed, match=r"smart-turn-v3\.2\.onnx; run `anchor models`"):
+        await service.run(asyncio.Event())
+
+
+async def test_it_starts_without_that_model_when_only_the_pause_counts(settings, tmp_path):
+    stop = asyncio.Event()
+    stop.set()
+    alone = {**DOORS, "models_dir": tmp_path, "engine": "energy", "turn_end_predictor": "pause"}
+    await build(settings.model_copy(update=alone)).run(stop)
 
 
 @pytest.mark.parametrize("slot", ["engine", "turn_end_predictor"])

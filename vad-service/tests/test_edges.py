@@ -24,7 +24,7 @@ def hear(edges: Edges, probabilities: list[float], from_ms: int = 0) -> list[obj
     ("probabilities", "expected"),
     [
         ([0.0] * 100, []),
-        ([0.49, 0.49] * 3 + [0.0] * 20, [SpeechStarted(0, 0), SpeechStopped(352), PauseReached(352, 224)]),
+        ([0.49, 0.49] * 3 + [0.0] * 14, [SpeechStarted(0, 0), SpeechStopped(352), PauseReached(352, 224)]),
         ([0.0, 0.79, 0.0, 0.79, 0.0, 0.0], []),
         ([0.0] * 10 + [0.8], [SpeechStarted(320, 20)]),
         ([0.0] * 10 + [0.5, 0.5], [SpeechStarted(320, 20)]),
@@ -34,7 +34,7 @@ def hear(edges: Edges, probabilities: list[float], from_ms: int = 0) -> list[obj
         ([0.9, 0.1, 0.1, 0.36, 0.1, 0.1], [SpeechStarted(0, 0)]),
         ([0.9] + [0.34] * 3, [SpeechStarted(0, 0), SpeechStopped(32)]),
         ([0.9] + [0.1] * 6, [SpeechStarted(0, 0), SpeechStopped(32)]),
-        ([0.9] + [0.1] * 40, [SpeechStarted(0, 0), SpeechStopped(32), PauseReached(32, 224)]),
+        ([0.9] + [0.1] * 15, [SpeechStarted(0, 0), SpeechStopped(32), PauseReached(32, 224)]),
         ([0.9] + [0.1] * 3 + [0.9], [SpeechStarted(0, 0), SpeechStopped(32), SpeechStarted(128, 32)]),
     ],
     ids=[
@@ -58,7 +58,7 @@ def test_edges(probabilities: list[float], expected: list[object]):
 
 
 def test_a_whisper_starts_speech_where_it_rose_and_stops_when_it_has_faded():
-    found = hear(Edges(RULES), [0.05] * 10 + [0.3] * 8 + [0.2] * 10 + [0.02] * 20)
+    found = hear(Edges(RULES), [0.05] * 10 + [0.3] * 8 + [0.2] * 10 + [0.02] * 12)
     kinds = [type(edge) for edge in found]
     assert kinds == [SpeechStarted, SpeechStopped, PauseReached]
     assert found[0] == SpeechStarted(320, 20)
@@ -113,18 +113,17 @@ def test_the_end_of_audio_in_silence_is_nothing_new():
     assert Edges(RULES).end() == []
 
 
-def test_a_pause_lasts_until_speech_resumes():
+def test_a_pause_is_told_again_as_it_grows_and_anew_after_more_speech():
     edges = Edges(RULES)
-    hear(edges, [0.9] + [0.1] * 8)
-    assert edges.is_pausing_since(32)
-    assert not edges.is_pausing_since(0)
-    hear(edges, [0.9], from_ms=9 * 32)
-    assert not edges.is_pausing_since(32)
+    told = [edge for edge in hear(edges, [0.9] + [0.1] * 60) if isinstance(edge, PauseReached)]
+    assert told == [PauseReached(32, 224), PauseReached(32, 512), PauseReached(32, 928)]
+    told = hear(edges, [0.9] + [0.1] * 8, from_ms=61 * 32)
+    assert told == [SpeechStarted(1952, 1652), SpeechStopped(1984), PauseReached(1984, 224)]
 
 
 def test_rules_are_settings_not_constants():
     patient: EdgeRules = dataclasses.replace(
-        RULES, sure_probability=1.0, start_frames=4, stop_silence_ms=320, turn_end_silence_ms=320
+        RULES, sure_probability=1.0, start_frames=4, stop_silence_ms=320, turn_end_silences_ms=(320,)
     )
     assert hear(Edges(patient), [0.9] * 3 + [0.0] * 2) == []
     found = hear(Edges(patient), [0.9] * 4 + [0.0] * 10)

@@ -18,9 +18,10 @@ from service_kit.testing import chunks, serving
 from vad_service.batching import SharedModel
 from vad_service.detection import TurnDetector
 from vad_service.engine import SpeechModel
+from vad_service.events import Opinion
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
-from vad_service.turn_end import Pause, PauseRule, TurnEndPredictor
+from vad_service.turn_end import Judgement, Pause, PauseRule, TurnEndPredictor
 
 WITHIN_S = 5.0
 
@@ -118,6 +119,7 @@ async def test_an_utterance_has_edges_where_it_begins_and_ends(serve, silero, ut
     assert 200 <= predicted.silence_ms < 232
     assert predicted.probability == pytest.approx(0.5)
     assert predicted.predictor == "pause"
+    assert not predicted.opinions
 
 
 async def test_the_start_is_told_within_100_ms_of_audio(serve, silero, utterance):
@@ -234,10 +236,10 @@ class Listening:
 
     def load(self) -> None: ...
 
-    def predict(self, pause: Pause) -> float:
+    def predict(self, pause: Pause) -> Judgement:
         self.asked.append(pause)
         assert self.may_answer.wait(WITHIN_S)
-        return 0.875
+        return Judgement(0.875, (Opinion("ear", 0.75), Opinion("eye", 1.0)))
 
 
 @pytest.fixture
@@ -255,6 +257,7 @@ async def test_a_predictor_gets_audio_transcript_and_language(serve, energy, utt
         await say(call, utterance)
         event = (await rest(call))[-1].turn_end_predicted
     assert (event.probability, event.predictor) == (0.875, "listening")
+    assert [(opinion.name, opinion.probability) for opinion in event.opinions] == [("ear", 0.75), ("eye", 1.0)]
     (pause,) = listening.asked
     assert (pause.language, pause.transcript.text, pause.transcript.end_ms) == ("fr", "a i u e o", 1900)
     assert (pause.at_ms, pause.silence_ms) == (event.at_ms, event.silence_ms)

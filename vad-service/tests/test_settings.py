@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -18,6 +19,11 @@ def test_environment_names_have_the_prefix_or_are_shared(monkeypatch):
     assert (settings.models_dir, settings.models_lock) == (Path("/somewhere"), Path("/somewhere/models.lock"))
 
 
+def test_a_pause_may_be_judged_once_only(monkeypatch):
+    monkeypatch.setenv("VAD_TURN_END_AGAIN_MS", "[]")
+    assert VadSettings().edge_rules.turn_end_silences_ms == (200,)
+
+
 def test_ports_are_those_of_the_mesh():
     assert (VadSettings().grpc_port, VadSettings().http_port) == (9082, 8002)
 
@@ -29,8 +35,10 @@ def test_ports_are_those_of_the_mesh():
         {"start_probability": 0.9},
         {"faint_stop_probability": 0.3},
         {"turn_end_silence_ms": 64},
+        {"turn_end_silence_ms": 500},
+        {"turn_end_again_ms": (900, 500)},
     ],
 )
-def test_thresholds_out_of_order_are_refused(out_of_order: dict[str, float]):
+def test_thresholds_out_of_order_are_refused(out_of_order: dict[str, Any]):
     with pytest.raises(ValidationError):
         VadSettings(**out_of_order)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,10 +13,11 @@ from service_kit.errors import AtCapacity
 from vad_service.batching import SharedModel
 from vad_service.edges import Edge, EdgeRules, Edges, PauseReached
 from vad_service.engine import Hearing, SpeechModel
-from vad_service.events import Activity, Event, TurnEndPredicted
+from vad_service.events import Activity, Event, SpeechStarted, SpeechStopped
 from vad_service.frames import Framing, PlacedFrame
-from vad_service.metrics import EVENTS, MICROPHONES_OPEN, PREDICTION_SECONDS, PREDICTIONS_LEFT_OUT
-from vad_service.turn_end import PartialTranscript, Pause, RecentAudio, TurnEndPredictor
+from vad_service.judging import Judging
+from vad_service.metrics import EVENTS, MICROPHONES_OPEN
+from vad_service.turn_end import PartialTranscript, TurnEndPredictor
 
 Emit = Callable[[Event], Awaitable[None]]
 
@@ -73,59 +73,45 @@ class _Detection:
         self._framing = Framing()
         self._memory = detector.model.open()
         self._edges = Edges(detector.rules)
-        self._recent = RecentAudio(detector.predictor.audio_ms)
-        self._transcript: PartialTranscript | None = None
-        self._heard_ms: int | None = None
         self._next_activity_ms = 0
 
     async def run(self, inputs: AsyncIterator[AudioChunk | PartialTranscript]) -> None:
-        """Hear everything; predictions run beside, so that a slow one holds up no edge."""
-        async with asyncio.TaskGroup() as predictions:
+        """Hear everything; judgements run beside, so that a slow one holds up no edge."""
+        detector = self._detector
+        async with asyncio.TaskGroup() as judgements:
+            judging = Judging(detector.predictor, detector.worker, self._config.language, judgements, self._emit)
             async for item in inputs:
                 if isinstance(item, PartialTranscript):
-                    self._transcript = item
+                    judging.read(item)
                     continue
                 for frame in self._framing.frames(item):
-                    await self._hear(frame, predictions)
+                    await self._hear(frame, judging)
             for frame in self._framing.finish():
-                await self._hear(frame, predictions)
-            await self._tell(self._edges.end(), predictions)
+                await self._hear(frame, judging)
+            await self._tell(self._edges.end(), judging)
 
-    async def _hear(self, frame: PlacedFrame, predictions: asyncio.TaskGroup) -> None:
+    async def _hear(self, frame: PlacedFrame, judging: Judging) -> None:
         if frame.after_gap:
             self._memory.forget()
-        self._recent.append(frame.samples, frame.start_ms - (self._heard_ms or frame.start_ms))
-        self._heard_ms = frame.end_ms
+        judging.hear(frame.samples, frame.start_ms, frame.end_ms)
         probability = await self._detector.shared.judge(Hearing(self._memory, frame.samples))
         if self._config.activity_interval_ms and frame.end_ms >= self._next_activity_ms:
             self._next_activity_ms = frame.end_ms + self._config.activity_interval_ms
             await self._emit(Activity(frame.end_ms, probability))
-        await self._tell(self._edges.hear(frame.start_ms, frame.end_ms, probability), predictions)
+        await self._tell(self._edges.hear(frame.start_ms, frame.end_ms, probability), judging)
 
-    async def _tell(self, edges: Iterable[Edge], predictions: asyncio.TaskGroup) -> None:
+    async def _tell(self, edges: Iterable[Edge], judging: Judging) -> None:
         for edge in edges:
-            if isinstance(edge, PauseReached):
-                predictions.create_task(self._predict(edge), name="predict turn end")
-            else:
-                EVENTS.labels(type(edge).__name__).inc()
-                await self._emit(edge)
-
-    async def _predict(self, due: PauseReached) -> None:
-        """Judge a pause, and tell unless speech has resumed. With too many waiting, this pause goes unjudged."""
-        pause = Pause(due.at_ms, due.silence_ms, self._recent.samples(), self._transcript, self._config.language)
-        predictor = self._detector.predictor
-        started_s = time.perf_counter()
-        try:
-            probability = await self._detector.worker.run(lambda: predictor.predict(pause))
-        except AtCapacity:
-            PREDICTIONS_LEFT_OUT.labels("queue_full").inc()
-            return
-        PREDICTION_SECONDS.observe(time.perf_counter() - started_s)
-        if not self._edges.is_pausing_since(due.at_ms):
-            PREDICTIONS_LEFT_OUT.labels("speech_resumed").inc()
-            return
-        EVENTS.labels(TurnEndPredicted.__name__).inc()
-        await self._emit(TurnEndPredicted(due.at_ms, due.silence_ms, probability, predictor.name))
+            match edge:
+                case PauseReached():
+                    judging.due(edge)
+                    continue
+                case SpeechStarted():
+                    judging.started(edge)
+                case SpeechStopped():
+                    judging.stopped(edge)
+            EVENTS.labels(type(edge).__name__).inc()
+            await self._emit(edge)
 
     async def _emit(self, event: Event) -> None:
         async with self._emitting:

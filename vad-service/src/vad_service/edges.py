@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
 
@@ -21,12 +22,13 @@ class EdgeRules:
     faint_stop_probability: float
     stop_silence_ms: int
     pre_roll_ms: int
-    turn_end_silence_ms: int
+    # Rising.
+    turn_end_silences_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PauseReached:
-    """The silence that began at `at_ms` has lasted long enough to ask whether the turn is over."""
+    """The silence that began at `at_ms` has lasted long enough to ask, or to ask again, whether the turn is over."""
 
     at_ms: int
     silence_ms: int
@@ -54,7 +56,8 @@ class Edges:
         self._heard_ms: int | None = None
         # Where the last speech frame ended; None until speech was heard.
         self._speech_end_ms: int | None = None
-        self._pause_told = True
+        # How many of the silences to ask at were told of the present one.
+        self._silences_told = 0
         # No pre-roll reaches back beyond the first sample, or into the utterance before.
         self._earliest_ms = 0
 
@@ -70,7 +73,7 @@ class Edges:
         self._heard_ms = end_ms
         self._note(start_ms, probability)
         if not self._speaking and (at_ms := self._start_ms()) is not None:
-            self._speaking, self._pause_told = True, False
+            self._speaking, self._silences_told = True, 0
             self._speech_end_ms = end_ms
             pre_roll_start_ms = max(self._earliest_ms, at_ms - self._rules.pre_roll_ms)
             return [*edges, SpeechStarted(at_ms, pre_roll_start_ms)]
@@ -82,10 +85,6 @@ class Edges:
     def end(self) -> list[Edge]:
         """What it means that no more audio comes."""
         return [self._stop(self._speech_end_ms)] if self._speaking and self._speech_end_ms is not None else []
-
-    def is_pausing_since(self, at_ms: int) -> bool:
-        """Whether the silence that began at `at_ms` still lasts."""
-        return not self._speaking and self._speech_end_ms == at_ms
 
     def _note(self, start_ms: int, probability: float) -> None:
         self._recent.append((start_ms, probability))
@@ -128,8 +127,9 @@ class Edges:
         silence_ms = now_ms - self._speech_end_ms
         if self._speaking and silence_ms >= self._rules.stop_silence_ms:
             edges.append(self._stop(self._speech_end_ms))
-        if not self._pause_told and silence_ms >= self._rules.turn_end_silence_ms:
-            self._pause_told = True
+        reached = bisect_right(self._rules.turn_end_silences_ms, silence_ms)
+        if reached > self._silences_told:
+            self._silences_told = reached
             edges.append(PauseReached(self._speech_end_ms, silence_ms))
         return edges
 

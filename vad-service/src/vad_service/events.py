@@ -21,6 +21,14 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one part of a predictor made of a pause: the probability that the turn was over."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEndPredicted:
     """How likely the turn was over, when the silence that began at `at_ms` had lasted `silence_ms`."""
 
@@ -28,6 +36,8 @@ class TurnEndPredicted:
     silence_ms: int
     probability: float
     predictor: str
+    # Of the predictor's parts; empty when it has none.
+    opinions: tuple[Opinion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,10 +80,18 @@ def _response(event: Event) -> vad_pb2.DetectResponse:
             return vad_pb2.DetectResponse(speech_started=started)
         case SpeechStopped(at_ms):
             return vad_pb2.DetectResponse(speech_stopped=vad_pb2.SpeechStopped(at_ms=at_ms))
-        case TurnEndPredicted(at_ms, silence_ms, probability, predictor):
-            predicted = vad_pb2.TurnEndPredicted(
-                at_ms=at_ms, silence_ms=silence_ms, probability=probability, predictor=predictor
-            )
-            return vad_pb2.DetectResponse(turn_end_predicted=predicted)
+        case TurnEndPredicted():
+            return vad_pb2.DetectResponse(turn_end_predicted=_predicted(event))
         case Activity(at_ms, probability):
             return vad_pb2.DetectResponse(activity=vad_pb2.Activity(at_ms=at_ms, probability=probability))
+
+
+def _predicted(event: TurnEndPredicted) -> vad_pb2.TurnEndPredicted:
+    opinions = [vad_pb2.PredictorOpinion(name=part.name, probability=part.probability) for part in event.opinions]
+    return vad_pb2.TurnEndPredicted(
+        at_ms=event.at_ms,
+        silence_ms=event.silence_ms,
+        probability=event.probability,
+        predictor=event.predictor,
+        opinions=opinions,
+    )

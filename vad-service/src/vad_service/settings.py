@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -24,8 +25,12 @@ class VadSettings(ServiceSettings):
 
     # Which model says how speech-like a frame is: silero, or energy for work without a model file.
     engine: str = Field(default="silero")
-    # Who judges whether a pause ends the turn.
-    turn_end_predictor: str = Field(default="pause")
+    # Who judges whether a pause ends the turn: smart-turn hears how it was said, text reads what was said; or both,
+    # or pause, which knows nothing but the silence.
+    turn_end_predictor: str = Field(default="smart-turn+text")
+    # A folder below the models folder: with `model.onnx` and `vocab.txt` of a DistilBERT that tells finished English
+    # sentences there, it reads English instead of the word lists.
+    sentence_model: str = Field(default="sentence-finished")
 
     # Microphones listened to at once; one more is refused.
     max_streams: int = Field(default=256, ge=1)
@@ -53,6 +58,8 @@ class VadSettings(ServiceSettings):
 
     # Silence after which the turn's end is predicted, in milliseconds.
     turn_end_silence_ms: int = Field(default=200, ge=32, le=5000)
+    # Longer silences at which a pause is judged again, while the turn seems not to be over; rising, in milliseconds.
+    turn_end_again_ms: tuple[int, ...] = Field(default=(500, 900), max_length=8)
     # What the `pause` rule answers: such a silence alone says little.
     pause_probability: float = Field(default=0.5, ge=0, le=1)
     # Predictions that may wait for the predictor's thread; one more is left out, and counted.
@@ -66,6 +73,9 @@ class VadSettings(ServiceSettings):
             raise ValueError("faint_stop_probability must not exceed faint_probability")
         if self.turn_end_silence_ms < self.stop_silence_ms:
             raise ValueError("turn_end_silence_ms must not be shorter than stop_silence_ms")
+        silences_ms = self.edge_rules.turn_end_silences_ms
+        if any(later <= earlier for earlier, later in pairwise(silences_ms)):
+            raise ValueError("turn_end_silence_ms and turn_end_again_ms must rise")
         return self
 
     @property
@@ -81,5 +91,5 @@ class VadSettings(ServiceSettings):
             faint_stop_probability=self.faint_stop_probability,
             stop_silence_ms=self.stop_silence_ms,
             pre_roll_ms=self.pre_roll_ms,
-            turn_end_silence_ms=self.turn_end_silence_ms,
+            turn_end_silences_ms=(self.turn_end_silence_ms, *self.turn_end_again_ms),
         )

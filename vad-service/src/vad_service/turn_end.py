@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vad_service.engine import FRAME_MS, FRAME_SAMPLES, Frame
+from vad_service.events import Opinion
 from vad_service.settings import VadSettings
 
 
@@ -19,6 +18,14 @@ class PartialTranscript:
 
     text: str
     end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The probability that the turn is over, 0 to 1, and what the parts of the predictor thought, if it has any."""
+
+    probability: float
+    opinions: tuple[Opinion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,10 @@ class Pause:
     transcript: PartialTranscript | None
     # ISO 639-1; empty when not known.
     language: str
+    # How much was said before the pause, shorter pauses left out, in milliseconds; None when not known.
+    speech_ms: int | None = None
+    # What was made of this same pause just before, when only the transcript has changed since.
+    earlier: Judgement | None = None
 
 
 class TurnEndPredictor(Protocol):
@@ -46,13 +57,16 @@ class TurnEndPredictor(Protocol):
         """Get ready to judge, warmed up. Raises `AnchorError` when that cannot be."""
         ...
 
-    def predict(self, pause: Pause) -> float:
-        """Probability that the turn is over, 0 to 1."""
+    def predict(self, pause: Pause) -> Judgement:
+        """How likely the turn is over."""
         ...
 
 
 PREDICTORS = {
     "pause": "vad_service.turn_end:PauseRule",
+    "smart-turn": "vad_service.predictors.smart_turn:SmartTurn",
+    "text": "vad_service.predictors.text:TextRule",
+    "smart-turn+text": "vad_service.predictors.combined:SmartTurnAndText",
 }
 
 
@@ -68,24 +82,6 @@ class PauseRule:
     def load(self) -> None:
         """Nothing to load."""
 
-    def predict(self, pause: Pause) -> float:
+    def predict(self, pause: Pause) -> Judgement:
         del pause
-        return self._probability
-
-
-class RecentAudio:
-    """The latest `length_ms` of one microphone; older audio is let go."""
-
-    def __init__(self, length_ms: int) -> None:
-        self._frames: deque[Frame] = deque(maxlen=length_ms // FRAME_MS)
-
-    def append(self, frame: Frame, missing_ms: int) -> None:
-        """Add a frame, and before it the silence that stands for audio that was left out."""
-        room = self._frames.maxlen or 0
-        silence = np.zeros(FRAME_SAMPLES, np.float32)
-        self._frames.extend(silence for _ in range(min(missing_ms // FRAME_MS, room)))
-        self._frames.append(frame)
-
-    def samples(self) -> NDArray[np.float32]:
-        """All of it, shape [n]."""
-        return np.concatenate(self._frames) if self._frames else np.empty(0, np.float32)
+        return Judgement(self._probability)

@@ -1,7 +1,8 @@
 from anchor.audio.v1 import audio_pb2 as _audio_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -69,16 +70,26 @@ class SpeechStopped(_message.Message):
     def __init__(self, at_ms: _Optional[int] = ...) -> None: ...
 
 class TurnEndPredicted(_message.Message):
-    __slots__ = ("at_ms", "silence_ms", "probability", "predictor")
+    __slots__ = ("at_ms", "silence_ms", "probability", "predictor", "opinions")
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     SILENCE_MS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     PREDICTOR_FIELD_NUMBER: _ClassVar[int]
+    OPINIONS_FIELD_NUMBER: _ClassVar[int]
     at_ms: int
     silence_ms: int
     probability: float
     predictor: str
-    def __init__(self, at_ms: _Optional[int] = ..., silence_ms: _Optional[int] = ..., probability: _Optional[float] = ..., predictor: _Optional[str] = ...) -> None: ...
+    opinions: _containers.RepeatedCompositeFieldContainer[PredictorOpinion]
+    def __init__(self, at_ms: _Optional[int] = ..., silence_ms: _Optional[int] = ..., probability: _Optional[float] = ..., predictor: _Optional[str] = ..., opinions: _Optional[_Iterable[_Union[PredictorOpinion, _Mapping]]] = ...) -> None: ...
+
+class PredictorOpinion(_message.Message):
+    __slots__ = ("name", "probability")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    probability: float
+    def __init__(self, name: _Optional[str] = ..., probability: _Optional[float] = ...) -> None: ...
 
 class Activity(_message.Message):
     __slots__ = ("at_ms", "probability")

@@ -1,0 +1,157 @@
+"""When a microphone's pauses are judged, and what is told of it.
+
+A pause is judged when its silence is long enough, again when a new transcript came, and again as the silence grows
+while the turn seems not to be over. One judgement is under way at a time; of what is asked meanwhile, the latest
+counts. Once speech has resumed, a judgement that still waits for the thread is not made, and none is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from service_kit.engine_worker import EngineWorker
+from service_kit.errors import AtCapacity
+
+from vad_service.edges import PauseReached
+from vad_service.engine import Frame
+from vad_service.events import SpeechStarted, SpeechStopped, TurnEndPredicted
+from vad_service.metrics import EVENTS, PREDICTION_SECONDS, PREDICTIONS_LEFT_OUT
+from vad_service.recent_audio import RecentAudio, Recorded, samples
+from vad_service.turn_end import Judgement, PartialTranscript, Pause, TurnEndPredictor
+
+# A pause judged to end the turn with less than this is judged again as its silence grows.
+_OPEN_BELOW = 0.5
+# A judgement that differs by less from the one told before is not told.
+_SAME_WITHIN = 0.01
+# Speech after a longer silence is not part of what was said before: no wait for the end of a turn is longer.
+_TURN_ENDS_AFTER_MS = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A pause as it stood when its judgement was asked for."""
+
+    at_ms: int
+    silence_ms: int
+    recorded: Recorded
+    transcript: PartialTranscript | None
+    speech_ms: int
+    # What was heard has been judged already; only the transcript is new.
+    only_text_is_new: bool
+
+
+class Judging:
+    """The pauses of one microphone. `tasks` is where judgements run, `tell` takes each."""
+
+    def __init__(
+        self, predictor: TurnEndPredictor, worker: EngineWorker, language: str,
+        tasks: asyncio.TaskGroup, tell: Callable[[TurnEndPredicted], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._predictor = predictor
+        self._worker = worker
+        self._language = language
+        self._tasks = tasks
+        self._tell = tell
+        self._recent = RecentAudio(predictor.audio_ms)
+        self._transcript: PartialTranscript | None = None
+        self._heard_ms: int | None = None
+        self._speech_start_ms = 0
+        self._speech_stop_ms: int | None = None
+        self._speech_ms = 0
+        # The pause that lasts, once a judgement of it was asked for.
+        self._pause: PauseReached | None = None
+        self._judgement: Judgement | None = None
+        self._told: float | None = None
+        self._next: _Question | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def hear(self, frame: Frame, start_ms: int, end_ms: int) -> None:
+        """Keep a frame for later."""
+        self._recent.append(frame, start_ms - (self._heard_ms or start_ms))
+        self._heard_ms = end_ms
+
+    def read(self, transcript: PartialTranscript) -> None:
+        """Take a newer transcript; a pause that has been judged without it is judged again."""
+        is_new = self._transcript is None or transcript.text != self._transcript.text
+        self._transcript = transcript
+        if self._pause and is_new:
+            silence_ms = max(self._pause.silence_ms, (self._heard_ms or 0) - self._pause.at_ms)
+            self._ask(self._pause.at_ms, silence_ms, only_text_is_new=True)
+
+    def started(self, edge: SpeechStarted) -> None:
+        """Speech goes on: nobody wants to know any more whether it was over."""
+        self._pause = self._judgement = self._told = self._next = None
+        self._speech_start_ms = edge.at_ms
+        if self._speech_stop_ms is not None and edge.at_ms - self._speech_stop_ms > _TURN_ENDS_AFTER_MS:
+            self._speech_ms = 0
+
+    def stopped(self, edge: SpeechStopped) -> None:
+        """A silence begins."""
+        self._speech_stop_ms = edge.at_ms
+        self._speech_ms += edge.at_ms - self._speech_start_ms
+
+    def due(self, pause: PauseReached) -> None:
+        """The silence has lasted long enough for a judgement, or for another one."""
+        self._pause = pause
+        self._ask(pause.at_ms, pause.silence_ms, only_text_is_new=False)
+
+    def _ask(self, at_ms: int, silence_ms: int, *, only_text_is_new: bool) -> None:
+        # What nobody has heard yet is to be heard, whatever else is new.
+        only_text_is_new = only_text_is_new and (self._next is None or self._next.only_text_is_new)
+        self._next = _Question(
+            at_ms, silence_ms, self._recent.recorded(), self._transcript, self._speech_ms, only_text_is_new
+        )
+        if self._task is None or self._task.done():
+            self._task = self._tasks.create_task(self._answer(), name="predict turn end")
+
+    async def _answer(self) -> None:
+        while (question := self._next) is not None:
+            self._next = None
+            if self._is_open(question):
+                await self._judge(question)
+
+    def _is_open(self, question: _Question) -> bool:
+        judgement = self._judgement
+        return judgement is None or question.only_text_is_new or judgement.probability < _OPEN_BELOW
+
+    async def _judge(self, question: _Question) -> None:
+        """Judge and tell. With too many waiting, this question goes unanswered."""
+        earlier = self._judgement if question.only_text_is_new else None
+        started_s = time.perf_counter()
+        try:
+            judgement = await self._worker.run(lambda: self._predict(question, earlier))
+        except AtCapacity:
+            PREDICTIONS_LEFT_OUT.labels("queue_full").inc()
+            return
+        if judgement is None or not self._is_wanted(question):
+            PREDICTIONS_LEFT_OUT.labels("speech_resumed").inc()
+            return
+        PREDICTION_SECONDS.observe(time.perf_counter() - started_s)
+        self._judgement = judgement
+        if self._told is not None and abs(judgement.probability - self._told) < _SAME_WITHIN:
+            return
+        self._told = judgement.probability
+        EVENTS.labels(TurnEndPredicted.__name__).inc()
+        name, opinions = self._predictor.name, judgement.opinions
+        await self._tell(TurnEndPredicted(question.at_ms, question.silence_ms, judgement.probability, name, opinions))
+
+    def _is_wanted(self, question: _Question) -> bool:
+        return self._pause is not None and self._pause.at_ms == question.at_ms
+
+    def _predict(self, question: _Question, earlier: Judgement | None) -> Judgement | None:
+        """On the predictor's thread; None when speech resumed while the question waited for it."""
+        if not self._is_wanted(question):
+            return None
+        pause = Pause(
+            question.at_ms,
+            question.silence_ms,
+            samples(question.recorded),
+            question.transcript,
+            self._language,
+            question.speech_ms,
+            earlier,
+        )
+        return self._predictor.predict(pause)
