@@ -277,6 +277,8 @@ class Ear:
         self._loop = asyncio.get_running_loop()
         self.messages: list[tuple[int, told.ServerMessage]] = []
         self.buffer_ms = 0.0
+        # All speech that ever came, one reply after the other.
+        self.pcm = bytearray()
         self.played: dict[int, float] = {}
         self.turn_id = 0
         self.paused = False
@@ -300,6 +302,7 @@ class Ear:
 
     async def send_audio(self, pcm) -> None:
         self.buffer_ms += len(pcm) / 48
+        self.pcm += pcm
         self.last_frame_s = self._loop.time()
         self.news.set()
 
@@ -328,6 +331,7 @@ class Stage:
         self.words = Words(self.mouth)
         self.model = Model()
         self.speech = Speech()
+        self.other_voices: tuple[Speech, ...] = ()
         self.rules = TurnRules()
         self.reports_playback = True
         self.manual = False
@@ -347,6 +351,7 @@ class Stage:
             speech_to_text=self.words,
             language_model=lambda: self.model,
             text_to_speech=self.speech,
+            other_voices=self.other_voices,
             personas={"anchor": PERSONA},
             system_status=self._status,
         )

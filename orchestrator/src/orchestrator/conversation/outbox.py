@@ -9,6 +9,7 @@ from collections import deque
 from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError, AtCapacity
 
+from orchestrator.conversation.deadline import Deadline
 from orchestrator.conversation.messages import ServerMessage
 from orchestrator.conversation.ports import Client
 
@@ -54,11 +55,17 @@ class Outbox:
 
     async def run(self) -> None:
         """Send until cancelled. Raises `AtCapacity` when a frame does not leave in time."""
-        while True:
-            while self._items:
-                await self._send_next()
-            self._filled.clear()
-            await self._filled.wait()
+        try:
+            async with Deadline(_SEND_DEADLINE_S) as deadline:
+                while True:
+                    while self._items:
+                        deadline.put_off()
+                        await self._send_next()
+                    deadline.suspend()
+                    self._filled.clear()
+                    await self._filled.wait()
+        except TimeoutError as error:
+            raise AtCapacity("session.client_too_slow", "the client takes nothing") from error
 
     async def close(self, last: ServerMessage) -> None:
         """Send what is left and then `last`, for a moment only: the client may be gone."""
@@ -73,12 +80,8 @@ class Outbox:
 
     async def _send_next(self) -> None:
         item = self._items.popleft()
-        try:
-            async with asyncio.timeout(_SEND_DEADLINE_S):
-                if isinstance(item, bytes):
-                    self._audio_bytes = max(0, self._audio_bytes - len(item))
-                    await self._client.send_audio(item)
-                else:
-                    await self._client.send(item)
-        except TimeoutError as error:
-            raise AtCapacity("session.client_too_slow", "the client takes nothing") from error
+        if isinstance(item, bytes):
+            self._audio_bytes = max(0, self._audio_bytes - len(item))
+            await self._client.send_audio(item)
+        else:
+            await self._client.send(item)

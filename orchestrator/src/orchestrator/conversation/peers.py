@@ -41,6 +41,8 @@ class Peers:
     personas: Mapping[str, Persona]
     # Asked when a client wants `system_status`.
     system_status: Callable[[], Awaitable[SystemStatus]]
+    # What speaks on, in its own voice, when `text_to_speech` has broken in mid-reply.
+    other_voices: tuple[TextToSpeech, ...] = ()
     # Ids of the voices there are; empty while they are not known, and then the voice service has the last word.
     voices: Callable[[], tuple[str, ...]] = field(default=_no_voices)
     # Called once a session: what its microphone is heard through, if anything.

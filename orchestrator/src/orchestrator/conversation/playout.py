@@ -1,49 +1,74 @@
-"""Playout: speech on its way to the ear, held until released, paced, paused, and counted."""
+"""Playout: speech on its way to the ear, held until released, paced, paused, and counted.
+
+Nothing here is a task a frame: what may leave is sent where it became possible, by whoever brought it about (speech
+that came, a report, a timer). `run` only waits for the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from service_kit.audio import SPEECH
+from service_kit.errors import AnchorError
 
-from orchestrator.conversation.messages import ReplyAudio, ReplyAudioEnded
+from orchestrator.conversation.messages import ReplyAudio, ReplyAudioEnded, SpeechMark
 from orchestrator.conversation.outbox import Outbox
-from orchestrator.conversation.ports import Spoken
+from orchestrator.conversation.playhead import Playhead
 
 # How far ahead of the ear audio is sent: to a client that can flush its playback, and to one that cannot.
 _AHEAD_REPORTING_MS = 2_000
 _AHEAD_BLIND_MS = 250
-# Speech kept ready behind the frames already sent; beyond it the speech service waits.
-_HELD_MS = 2_000
+# Speech held behind the frames already sent; beyond it the voice waits. Pacing keeps it far below.
+_HELD_MS = 20_000
 # A client whose reports stop is held to have played on by itself after this long.
 _REPORT_GRACE_S = 2.0
+# A timer may fire a hair too early; a frame is not worth a second one.
+_TIMER_SLACK_S = 0.001
 
 
 class Playout:
-    """The audible half of one reply. `on_audible` is called when its first frame has been sent.
+    """The audible half of one reply.
+
+    `on_audible` is called when its first frame has been sent, `on_progress` when more has been heard.
 
     How much was heard is what a reporting client says. For one that does not, it is what was sent, at real-time
-    pace from its first frame, never more than that: an estimate.
+    pace from its first frame, never more than that: an estimate. Nobody is sent silence: when speech is late, the
+    client is silent by itself, and offsets count speech only.
     """
 
-    def __init__(self, turn_id: int, outbox: Outbox, reports: bool, on_audible: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        turn_id: int,
+        outbox: Outbox,
+        reports: bool,
+        on_audible: Callable[[], None],
+        on_progress: Callable[[], None],
+    ) -> None:
         self._turn_id = turn_id
         self._outbox = outbox
         self._reports = reports
         self._on_audible = on_audible
+        self._on_progress = on_progress
         self._loop = asyncio.get_running_loop()
         self._ahead_ms = _AHEAD_REPORTING_MS if reports else _AHEAD_BLIND_MS
-        self._held: list[Spoken] = []
-        self._held_ms = 0.0
+        self._held: deque[bytes] = deque()
+        self._marks: deque[SpeechMark] = deque()
+        self._playhead = Playhead(holds=reports)
+        self._made_ms = 0.0
+        self._discarded_ms = 0.0
+        self._reported_ms = 0.0
+        self._reported_at_s = 0.0
         self._ended = False
+        self._end_told = False
         self._released = False
         self._paused = False
-        self._sent_ms = 0.0
-        self._played_ms = 0.0
-        self._played_at_s = 0.0
-        self._reported_at_s = 0.0
-        # Set whenever something changed that the sender or the speaker may be waiting for.
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure: AnchorError | None = None
+        # Set when room was made, when all was sent, and at each report after that.
         self._changed = asyncio.Event()
 
     # What the session does ------------------------------------------------------------------------------------------
@@ -51,113 +76,197 @@ class Playout:
     def release(self) -> None:
         """Let it be heard."""
         self._released = True
-        self._changed.set()
+        self._send_due()
 
     def pause(self) -> bool:
         """Send nothing more for now; return whether that is news."""
         news = not self._paused
         self._paused = True
+        self._playhead.pause(self._loop.time())
         return news
 
     def resume(self) -> bool:
         """Go on; return whether that is news."""
         news = self._paused
         self._paused = False
-        self._changed.set()
+        self._playhead.resume(self._loop.time())
+        self._send_due()
         return news
 
     def report(self, played_ms: int) -> None:
         """The client says how much it has played."""
-        self._played_ms = max(self._played_ms, min(float(played_ms), self._sent_ms))
+        self._reported_ms = max(self._reported_ms, min(float(played_ms), self._playhead.sent_ms))
         self._reported_at_s = self._loop.time()
-        self._changed.set()
+        self._send_due()
+
+    # What is known --------------------------------------------------------------------------------------------------
 
     @property
     def heard_ms(self) -> int:
         """How much of the reply has been heard."""
-        if not self._reports:
-            self._estimate()
-        return round(self._played_ms)
+        if self._reports:
+            return round(self._reported_ms)
+        self._playhead.advance(self._loop.time())
+        return round(self._playhead.played_ms)
 
     @property
     def sent_ms(self) -> int:
         """How much of the reply has been sent."""
-        return round(self._sent_ms)
+        return round(self._playhead.sent_ms)
+
+    @property
+    def made_ms(self) -> float:
+        """How much speech there is, heard or not: where the next of it begins."""
+        return self._made_ms
+
+    @property
+    def unheard_ms(self) -> float:
+        """How much speech there is that has not been heard yet."""
+        return self._made_ms - self.heard_ms
+
+    @property
+    def wasted_ms(self) -> float:
+        """How much speech was made in vain, if nothing more is heard."""
+        return self.unheard_ms + self._discarded_ms
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is to be sent for now."""
+        return self._paused
+
+    def underruns(self) -> tuple[int, float]:
+        """How often speech was late in mid-reply, and for how many milliseconds in all."""
+        if not self._ended:
+            self._playhead.advance(self._loop.time())
+            self._playhead.count_gap()
+        return self._playhead.underruns, self._playhead.underrun_ms
 
     # What the reply does --------------------------------------------------------------------------------------------
 
-    async def put(self, spoken: Spoken) -> None:
-        """Take speech; waits while enough is held."""
-        while self._held_ms >= _HELD_MS:
+    def put(self, pcm: bytes) -> None:
+        """Take speech that follows what was made before."""
+        self._held.append(pcm)
+        self._made_ms += SPEECH.ms_of(len(pcm))
+        if len(self._held) == 1:
+            # Behind a frame that waits, this one waits too.
+            self._send_due()
+
+    def mark(self, mark: SpeechMark) -> None:
+        """Take a mark; the client gets it with the speech it is about."""
+        self._marks.append(mark)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough is held."""
+        return self._made_ms - self._playhead.sent_ms >= _HELD_MS
+
+    async def until_room(self) -> None:
+        """Wait while enough is held."""
+        while self.is_full:
             await self._wait(None)
-        self._held.append(spoken)
-        self._held_ms += SPEECH.ms_of(len(spoken.pcm))
-        self._changed.set()
+
+    def cut(self, offset_ms: float) -> float:
+        """Discard the speech from `offset_ms` on, as far as it has not been sent; return where the rest ends."""
+        while self._held and self._made_ms > offset_ms:
+            pcm = self._held.pop()
+            begins_ms = self._made_ms - SPEECH.ms_of(len(pcm))
+            kept = pcm[: SPEECH.bytes_for(max(0.0, offset_ms - begins_ms))]
+            self._discarded_ms += SPEECH.ms_of(len(pcm) - len(kept))
+            self._made_ms = begins_ms + SPEECH.ms_of(len(kept))
+            if kept:
+                self._held.append(kept)
+                break
+        self._marks = deque(mark for mark in self._marks if mark.offset_ms < self._made_ms)
+        return self._made_ms
 
     def end(self) -> None:
         """No more speech comes."""
         self._ended = True
-        self._changed.set()
+        self._send_due()
 
     async def run(self) -> None:
-        """Send what is put, until all of it has been heard."""
-        while not self._released:
-            await self._wait(None)
-        while self._held or not self._ended:
-            if not self._held or self._paused:
-                await self._wait(None)
-            elif (wait_s := self._too_far_ahead_s()) > 0:
-                await self._wait(wait_s)
-            else:
-                self._send(self._held.pop(0))
-        if self._sent_ms:
-            self._outbox.send(ReplyAudioEnded(self._turn_id, self.sent_ms))
-        await self._until_heard()
-
-    async def _wait(self, at_most_s: float | None) -> None:
-        self._changed.clear()
+        """Wait until all that was put has been heard. Raises `AtCapacity` when the client does not read."""
         try:
-            async with asyncio.timeout(at_most_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+            while not (self._released and self._ended and not self._held):
+                await self._wait(None)
+            await self._until_heard()
+        finally:
+            self._stop_timer()
 
-    def _too_far_ahead_s(self) -> float:
+    # Sending --------------------------------------------------------------------------------------------------------
+
+    def _send_due(self) -> None:
+        """Send what may leave, and see that the next frame does when its time has come."""
+        self._stop_timer()
+        if not self._released or self._failure is not None:
+            return
+        try:
+            while self._held and not self._paused:
+                if (early_s := self._early_s()) <= 0:
+                    self._send(self._held.popleft())
+                    continue
+                if not self._reports:
+                    self._timer = self._loop.call_later(early_s + _TIMER_SLACK_S, self._send_due)
+                break
+            if self._ended and not self._held:
+                self._finish()
+        except AnchorError as error:
+            self._failure = error
+            self._changed.set()
+        else:
+            self._on_progress()
+
+    def _early_s(self) -> float:
         """How long until the next frame may leave, judging by what has been heard; 0 or less for now."""
-        then_sent_ms = self._sent_ms + SPEECH.ms_of(len(self._held[0].pcm))
+        then_sent_ms = self._playhead.sent_ms + SPEECH.ms_of(len(self._held[0]))
         return (then_sent_ms - self.heard_ms - self._ahead_ms) / 1000
 
-    def _send(self, spoken: Spoken) -> None:
-        first = self._sent_ms == 0
-        self._estimate()
+    def _send(self, pcm: bytes) -> None:
+        first = self._playhead.sent_ms == 0
         if first:
-            self._outbox.send(ReplyAudio(self._turn_id, spoken.offset_ms))
+            self._outbox.send(ReplyAudio(self._turn_id, 0))
             self._reported_at_s = self._loop.time()
-        length_ms = SPEECH.ms_of(len(spoken.pcm))
-        self._outbox.send_audio(spoken.pcm)
-        self._sent_ms += length_ms
-        self._held_ms -= length_ms
+        length_ms = SPEECH.ms_of(len(pcm))
+        self._tell_marks(self._playhead.sent_ms + length_ms)
+        self._outbox.send_audio(pcm)
+        self._playhead.send(length_ms, self._loop.time())
         self._changed.set()
         if first:
             self._on_audible()
 
-    def _estimate(self) -> None:
-        """Let the estimate run on to now; it never passes what was sent."""
-        if self._reports:
-            return
-        now_s = self._loop.time()
-        if self._sent_ms:
-            self._played_ms = min(self._sent_ms, self._played_ms + (now_s - self._played_at_s) * 1000)
-        self._played_at_s = now_s
+    def _tell_marks(self, before_ms: float) -> None:
+        while self._marks and self._marks[0].offset_ms < before_ms:
+            self._outbox.send(self._marks.popleft())
+
+    def _finish(self) -> None:
+        """All speech has left; said once."""
+        self._changed.set()
+        if self._playhead.sent_ms and not self._end_told:
+            self._end_told = True
+            self._tell_marks(math.inf)
+            self._outbox.send(ReplyAudioEnded(self._turn_id, self.sent_ms))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _wait(self, at_most_s: float | None) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._changed.wait()
 
     async def _until_heard(self) -> None:
         """Wait for the ear; a client that stopped reporting is given the time that playing would take."""
-        while (left_s := (self._sent_ms - self.heard_ms) / 1000) > 0:
+        while (left_s := (self._playhead.sent_ms - self.heard_ms) / 1000) > 0:
             if self._reports and not self._paused:
                 overdue_s = self._reported_at_s + left_s + _REPORT_GRACE_S - self._loop.time()
                 if overdue_s <= 0:
-                    self._played_ms = self._sent_ms
+                    self._reported_ms = self._playhead.sent_ms
                     return
                 await self._wait(overdue_s)
             else:
-                await self._wait(None if self._paused and self._reports else left_s + 0.001)
+                await self._wait(None if self._paused and self._reports else left_s + _TIMER_SLACK_S)

@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
-from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError, PeerFailed
 from service_kit.tasks import run_together
 
+from orchestrator.conversation.deadline import Deadline
+from orchestrator.conversation.echo import Sounding, sounding
 from orchestrator.conversation.history import heard_text
-from orchestrator.conversation.messages import (
-    Error,
-    ReplyFinished,
-    ReplyStarted,
-    ReplyText,
-    ServerMessage,
-    SpeechMark,
-    TurnFailed,
-)
+from orchestrator.conversation.messages import ReplyFinished, ReplyStarted, ReplyText, ServerMessage, TurnFailed
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playout import Playout
-from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, SpeechStream, Style, TextToSpeech
-from orchestrator.conversation.waterfall import Waterfall
+from orchestrator.conversation.ports import TextToSpeech
+from orchestrator.conversation.voicing import Delivery, Voicing
+from orchestrator.conversation.waterfall import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS, Waterfall
 
 log = logging.getLogger(__name__)
 
-# A model or a voice that says nothing for this long has failed.
+# A model that writes nothing for this long has failed.
 _THINK_DEADLINE_S = 8.0
-_SPEAK_DEADLINE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How a reply is spoken. `apology` is said when the model breaks off."""
-
-    voice: str
-    language: str
-    style: Style
-    apology: str
 
 
 class Reply:
@@ -53,7 +35,7 @@ class Reply:
         turn_id: int,
         engine: Callable[[], str],
         words: Callable[[], AsyncIterator[str]],
-        text_to_speech: TextToSpeech,
+        voices: Sequence[TextToSpeech],
         delivery: Delivery,
         outbox: Outbox,
         reports_playback: bool,
@@ -62,23 +44,25 @@ class Reply:
     ) -> None:
         self.turn_id = turn_id
         self.waterfall = waterfall
-        self.playout = Playout(turn_id, outbox, reports_playback, self._audible)
+        self.playout = Playout(turn_id, outbox, reports_playback, self._audible, self._progressed)
+        self._voicing = Voicing(
+            turn_id=turn_id,
+            voices=voices,
+            delivery=delivery,
+            playout=self.playout,
+            waterfall=waterfall,
+            tell=self._tell,
+        )
         self._engine = engine
         self._words = words
-        self._text_to_speech = text_to_speech
-        self._delivery = delivery
+        self._apology = delivery.apology
+        self._language = delivery.language
         self._outbox = outbox
         self._reports = reports_playback
         self._on_audible = on_audible
         self._now_s = asyncio.get_running_loop().time
-        self._text = ""
-        self._marks: list[Mark] = []
-        self._duration_ms: int | None = None
-        self._spoken_ms = 0.0
         self._released = False
         self._untold: list[ServerMessage] = []
-        # Captions only: the voice failed.
-        self._mute = False
 
     def release(self) -> None:
         """Let it be seen and heard."""
@@ -91,112 +75,76 @@ class Reply:
 
     async def run(self) -> None:
         """Think, speak, and wait until all of it has been heard."""
-        await run_together(self._produce(), self.playout.run())
+        await run_together(self._think(), self._voicing.run(), self.playout.run())
 
     def finished(self, interrupted: bool) -> ReplyFinished:
         """What became of it, for the client and for history."""
+        voicing = self._voicing
         heard_ms = self.playout.heard_ms
-        heard = heard_text(self._text, self._marks, heard_ms, None if interrupted else self._duration_ms)
-        if self._mute and not interrupted:
+        heard = heard_text(voicing.text, voicing.marks, heard_ms, None if interrupted else voicing.duration_ms)
+        if voicing.is_lost and not interrupted:
             # What could not be spoken was shown.
-            heard = self._text.strip()
+            heard = voicing.text.strip()
         return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=not self._reports)
 
-    async def _produce(self) -> None:
-        delivery = self._delivery
+    def sounding(self, for_ms: int) -> Sounding:
+        """What of it may echo in an utterance that began `for_ms` ago."""
+        voicing = self._voicing
+        if not self.playout.sent_ms:
+            return Sounding(language=self._language)
+        return sounding(
+            voicing.text,
+            voicing.marks,
+            at_ms=self.playout.heard_ms,
+            for_ms=for_ms,
+            duration_ms=voicing.duration_ms,
+            language=self._language,
+        )
+
+    def account(self) -> dict[str, int]:
+        """Count, once it is over, what it cost and what it lacked; the figures, for the log."""
+        wasted_ms = self.playout.wasted_ms
+        underruns, underrun_ms = self.playout.underruns()
+        SPEECH_WASTED_MS.observe(wasted_ms)
+        UNDERRUNS.inc(underruns)
+        UNDERRUN_MS.inc(underrun_ms)
+        return {"wasted_ms": round(wasted_ms), "underruns": underruns, "underrun_ms": round(underrun_ms)}
+
+    async def _think(self) -> None:
         try:
-            async with self._text_to_speech.open(delivery.voice, delivery.language, delivery.style) as speech:
-                await run_together(self._think(speech), self._speak(speech))
+            async with Deadline(_THINK_DEADLINE_S) as deadline, aclosing(self._words()) as words:  # type: ignore[type-var]
+                async for delta in words:
+                    deadline.put_off()
+                    self._say(delta)
+        except TimeoutError:
+            self._break_off(PeerFailed("llm.silent", f"the model wrote nothing for {_THINK_DEADLINE_S:.0f} s"))
         except AnchorError as error:
-            if not self._text and not self._mute:
-                # The voice could not even begin: think all the same, for the captions.
-                self._lose_voice(error)
-                await self._think(None)
-            elif not self._mute:
-                raise
-        self.playout.end()
+            self._break_off(error)
+        self._voicing.end()
 
-    # Thinking -------------------------------------------------------------------------------------------------------
+    def _break_off(self, error: AnchorError) -> None:
+        """What was begun is finished with an apology, in the same breath."""
+        log.warning("reply broke off", extra={"code": error.code, "reason": error.message})
+        self._tell(TurnFailed(self.turn_id, error.code, error.message))
+        text = self._voicing.text
+        gap = " " if text and not text.endswith((" ", "\n")) else ""
+        self._say(gap + self._apology)
 
-    async def _think(self, speech: SpeechStream | None) -> None:
-        try:
-            async with aclosing(self._words()) as words:  # type: ignore[type-var]
-                while (delta := await self._next_delta(words)) is not None:
-                    await self._say(speech, delta)
-        except AnchorError as error:
-            # What was begun is finished with an apology, in the same breath.
-            log.warning("reply broke off", extra={"code": error.code, "reason": error.message})
-            self._tell(TurnFailed(self.turn_id, error.code, error.message))
-            gap = " " if self._text and not self._text.endswith((" ", "\n")) else ""
-            await self._say(speech, gap + self._delivery.apology)
-        if speech is not None and not self._mute:
-            await self._guarded(speech.finish())
-
-    async def _next_delta(self, words: AsyncIterator[str]) -> str | None:
-        try:
-            async with asyncio.timeout(_THINK_DEADLINE_S):
-                return await anext(words, None)
-        except TimeoutError as error:
-            raise PeerFailed("llm.silent", f"the model wrote nothing for {_THINK_DEADLINE_S:.0f} s") from error
-
-    async def _say(self, speech: SpeechStream | None, delta: str) -> None:
+    def _say(self, delta: str) -> None:
         if not delta:
             return
         self.waterfall.reached("first_token", self._now_s())
-        self._text += delta
+        self._voicing.write(delta)
         self._tell(ReplyText(self.turn_id, delta))
-        if speech is not None and not self._mute:
-            await self._guarded(speech.say(delta))
-
-    # Speaking -------------------------------------------------------------------------------------------------------
-
-    async def _speak(self, speech: SpeechStream) -> None:
-        try:
-            async with aclosing(speech.speech()) as items:  # type: ignore[type-var]
-                while (item := await self._next_speech(items)) is not None:
-                    await self._place(item)
-        except AnchorError as error:
-            self._lose_voice(error)
-            return
-        self._duration_ms = round(self._spoken_ms)
-
-    async def _next_speech(self, items: AsyncIterator[Speech]) -> Speech | None:
-        try:
-            async with asyncio.timeout(_SPEAK_DEADLINE_S):
-                return await anext(items, None)
-        except TimeoutError as error:
-            raise PeerFailed("tts.silent", f"the voice said nothing for {_SPEAK_DEADLINE_S:.0f} s") from error
-
-    async def _place(self, item: Speech) -> None:
-        if isinstance(item, Mark):
-            self._marks.append(item)
-            self._tell(SpeechMark(self.turn_id, item.text_start, item.text_end, item.offset_ms))
-            return
-        if isinstance(item, PhraseBegun):
-            self.waterfall.reached("first_phrase", self._now_s())
-            return
-        self.waterfall.reached("first_audio", self._now_s())
-        self._spoken_ms += SPEECH.ms_of(len(item.pcm))
-        await self.playout.put(item)
-
-    async def _guarded(self, telling: object) -> None:
-        """Tell the voice something; when it fails, the reply goes on without it."""
-        try:
-            await telling  # type: ignore[misc]
-        except AnchorError as error:
-            self._lose_voice(error)
-
-    def _lose_voice(self, error: AnchorError) -> None:
-        if not self._mute:
-            self._mute = True
-            log.warning("voice failed", extra={"code": error.code, "reason": error.message})
-            self._tell(Error(error.code, f"captions only: {error.message}", error.retryable))
 
     def _tell(self, message: ServerMessage) -> None:
         if self._released:
             self._outbox.send(message)
         else:
             self._untold.append(message)
+
+    def _progressed(self) -> None:
+        self._voicing.look()
 
     def _audible(self) -> None:
         self.waterfall.reached("first_frame_sent", self._now_s())

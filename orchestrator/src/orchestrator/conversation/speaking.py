@@ -17,7 +17,8 @@ from orchestrator.conversation.messages import PlaybackPause, PlaybackProgress, 
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona, Prompt
-from orchestrator.conversation.reply import Delivery, Reply
+from orchestrator.conversation.reply import Reply
+from orchestrator.conversation.voicing import Delivery
 from orchestrator.conversation.waterfall import OVER_BUDGET, Waterfall
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Speaking:
         """End a reply of which nothing was heard, without a trace."""
         if self._reply and self._reply.turn_id == turn_id:
             self._reply.waterfall.drop_reply()
+            self._reply.account()
             self._reply = None
             self._outbox.drop_audio()
             await self._let_go()
@@ -154,7 +156,7 @@ class Speaking:
             turn_id=turn_id,
             engine=engine,
             words=words,
-            text_to_speech=self._peers.text_to_speech,
+            voices=(self._peers.text_to_speech, *self._peers.other_voices),
             delivery=delivery,
             outbox=self._outbox,
             reports_playback=self._reports_playback,
@@ -185,6 +187,7 @@ class Speaking:
         self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)
         waterfall = reply.waterfall.message()
         reply.waterfall.observe()
+        account = reply.account()
         self._outbox.send(finished)
         self._outbox.send(waterfall)
         slow = (waterfall.first_frame_sent_ms or 0) > self._latency_budget_ms
@@ -200,6 +203,7 @@ class Speaking:
                 "heard_ms": finished.heard_ms,
                 "interrupted": interrupted,
                 "heard_characters": len(finished.heard_text),
+                **account,
             },
         )
 

@@ -35,6 +35,19 @@ STAGE_SECONDS = Histogram(
 
 OVER_BUDGET = Counter("anchor_turns_over_budget_total", "Turns whose first frame was sent later than MAX_LATENCY_MS.")
 
+SPEECH_WASTED_MS = Histogram(
+    "anchor_speech_wasted_ms",
+    "Speech of a reply that was made and never heard, in milliseconds.",
+    buckets=(0, 250, 500, 1_000, 2_000, 4_000, 6_000, 8_000, 12_000, 20_000),
+)
+UNDERRUNS = Counter("anchor_playout_underruns_total", "Silences in mid-reply because speech was late.")
+UNDERRUN_MS = Counter("anchor_playout_underrun_ms_total", "How long they lasted, in milliseconds.")
+VOICE_FAILURES = Counter(
+    "anchor_voice_failures_total",
+    "Voices that broke in mid-reply, by what was tried then: again, another, captions.",
+    ["then"],
+)
+
 
 class Waterfall:
     """The stages of one turn as moments of the loop's clock; told as times after the end of the user's speech."""
