@@ -332,6 +332,7 @@ class Stage:
         self.model = Model()
         self.speech = Speech()
         self.other_voices: tuple[Speech, ...] = ()
+        self.hearing_aid = lambda: None
         self.rules = TurnRules()
         self.reports_playback = True
         self.manual = False
@@ -354,6 +355,7 @@ class Stage:
             other_voices=self.other_voices,
             personas={"anchor": PERSONA},
             system_status=self._status,
+            hearing_aid=self.hearing_aid,
         )
         self.session = Session(
             peers=peers, rules=self.rules, conversation=self.conversation, start=start, client=self.ear

@@ -1,0 +1,29 @@
+"""A session whose microphone is heard through noise suppression and automatic gain goes on as one without."""
+
+from __future__ import annotations
+
+import pytest
+from orchestrator.conversation import messages as told
+from orchestrator.hearing_aids.fitting import fitted
+
+
+async def edges_of_a_question(stage) -> list[int]:
+    """Where speech began and ended, once the question is answered."""
+    stage.anchor_will_say("Once upon a time.")
+    async with stage:
+        await stage.silence(300)
+        await stage.user("tell me a story")
+        await stage.until(told.ReplyFinished)
+        edges = stage.ear.of(told.SpeechStarted) + stage.ear.of(told.SpeechStopped)
+    return [edge.at_ms for edge in edges]
+
+
+async def test_the_user_is_heard_and_answered_as_without_one(stage):
+    plain, plain_edges = stage, await edges_of_a_question(stage)
+    aided = type(stage)()
+    aided.hearing_aid = fitted("medium", -20.0)
+    aided_edges = await edges_of_a_question(aided)
+    assert aided.history == plain.history == [("user", "tell me a story"), ("anchor", "Once upon a time.")]
+    # No sample is moved. A window of the suppression reaches 10 ms into what is before and after it.
+    assert len(plain_edges) == 2
+    assert aided_edges == pytest.approx(plain_edges, abs=32)
