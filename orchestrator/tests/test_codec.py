@@ -47,7 +47,7 @@ UNIONS = {
     session_pb2.ServerMessage: typing.get_args(messages.ServerMessage),
 }
 CLASSES = [kind for kind in vars(messages).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
-ENUMS = [messages.TurnDetection, messages.ServiceHealth]
+ENUMS = [messages.TurnDetection, messages.WaitDecision, messages.ServiceHealth]
 
 
 def expected_type(field: FieldDescriptor) -> object:

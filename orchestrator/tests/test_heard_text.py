@@ -16,9 +16,11 @@ PHRASES = [Mark(0, 9, 0), Mark(10, 17, 1000)]
     [
         (WORDS, 0, 1000, ""),
         (WORDS, 100, 1000, ""),
-        (WORDS, 160, 1000, "Once"),
+        (WORDS, 299, 1000, ""),
         (WORDS, 300, 1000, "Once"),
-        (WORDS, 460, 1000, "Once upon"),
+        (WORDS, 599, 1000, "Once"),
+        (WORDS, 600, 1000, "Once upon"),
+        (WORDS, 999, 1000, "Once upon a"),
         (WORDS, 1000, 1000, TEXT),
         (WORDS, 760, None, "Once upon a"),
         (PHRASES, 400, 2000, ""),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.conversation.ports import Message, Persona, Prompt
-from orchestrator.llm.context import CUT_OFF, chat_messages, estimated_tokens, recent_history, system_text
+from orchestrator.llm.context import chat_messages, estimated_tokens, past_messages, recent_history, system_text
 from service_kit.errors import InvalidRequest
 
 NADIA = Persona(id="nadia", name="Nadia", instructions="You are Nadia, a news anchor.\n")
@@ -39,21 +39,38 @@ def test_the_system_text_names_the_language(language: str, words: str):
     assert words in system_text(Prompt(text="", language=language, persona=NADIA))
 
 
-def test_only_the_latest_interruption_is_marked():
+def test_the_prompt_after_an_interruption_says_where_it_came():
+    history = (Message("user", "One"), Message("anchor", "First of", interrupted=True))
+    *past, new = chat_messages(Prompt(text="Two", language="en", persona=NADIA, history=history), 8192)
+    assert past[-1] == {"role": "assistant", "content": "First of"}
+    assert new["content"] == '(You were interrupted: the user heard your last reply only as far as "First of".)\n\nTwo'
+
+
+def test_a_long_reply_is_told_by_its_last_words():
+    history = (Message("anchor", "one two three four five six seven eight nine", interrupted=True),)
+    new = chat_messages(Prompt(text="Two", language="en", persona=NADIA, history=history), 8192)[-1]
+    assert '"… two three four five six seven eight nine"' in new["content"]
+
+
+def test_later_prompts_hold_what_was_heard_and_no_more():
     history = (
         Message("user", "One"),
         Message("anchor", "First of", interrupted=True),
         Message("user", "Two"),
-        Message("anchor", "Secondly", interrupted=True),
-        Message("user", "Three"),
-        Message("anchor", "Thirdly, done."),
+        Message("anchor", "Secondly, done."),
     )
-    messages = chat_messages(Prompt(text="Four", language="en", persona=NADIA, history=history), 8192)
-    assert [message["content"] for message in messages if message["role"] == "assistant"] == [
-        "First of",
-        f"Secondly{CUT_OFF}",
-        "Thirdly, done.",
-    ]
+    messages = chat_messages(Prompt(text="Three", language="en", persona=NADIA, history=history), 8192)
+    assert [message["content"] for message in messages[1:]] == ["One", "First of", "Two", "Secondly, done.", "Three"]
+
+
+@pytest.mark.parametrize("words", [0, 1, 100, 400])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_is_read_ahead_is_what_every_text_follows(words: int, interrupted: bool):
+    for count in range(0, 60, 3):
+        history = (*exchanges(count), Message("anchor", "It", interrupted))
+        ahead = past_messages(Prompt(text="", language="en", persona=NADIA, history=history), 8192)
+        prompt = Prompt(text="word " * words, language="en", persona=NADIA, history=history)
+        assert chat_messages(prompt, 8192)[:-1] == ahead
 
 
 def test_a_long_conversation_begins_at_the_same_message_for_many_turns():

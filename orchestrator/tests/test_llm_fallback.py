@@ -30,6 +30,7 @@ class Model:
         self.name = name
         self.asked = 0
         self.open = 0
+        self.warmed: list[Prompt] = []
         self._scripts = scripts
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
@@ -46,6 +47,9 @@ class Model:
                     yield step
         finally:
             self.open -= 1
+
+    async def warm(self, prompt: Prompt) -> None:
+        self.warmed.append(prompt)
 
 
 BROKEN = PeerFailed("llm.unreachable", "no server")
@@ -169,3 +173,10 @@ async def test_a_reply_too_long_to_listen_to_ends_with_a_sentence(model):
 async def test_a_reply_without_sentences_ends_all_the_same(model):
     said = await text_of(model(Model("main", ["on and "] * 1000)).reply(PROMPT))
     assert 500 <= len(said) <= 510
+
+
+async def test_only_the_main_model_reads_ahead(model: Callable[[Model], FallbackModel], briefing: Model):
+    primary = Model("ollama", ["Good evening."])
+    await model(primary).warm(PROMPT)
+    assert primary.warmed == [PROMPT]
+    assert not briefing.warmed

@@ -65,6 +65,18 @@ async def test_a_reply_streams_from_server_sent_events():
     assert model.model == "m"
 
 
+async def test_reading_ahead_asks_for_one_token_and_says_all_but_the_text():
+    answer = [event(content="Guten "), "data: [DONE]\n\n"]
+    async with serving(answer) as (model, requests):
+        await model.warm(PROMPT)
+        await text_of(model.reply(PROMPT))
+    ahead, real = [await request.json() for request in requests]
+    assert ahead.pop("max_tokens") == 1
+    assert real.pop("max_tokens") == 400
+    assert ahead.pop("messages") == real.pop("messages")[:-1]
+    assert ahead == real
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [

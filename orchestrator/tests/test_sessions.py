@@ -34,7 +34,7 @@ def test_a_conversation_begins_with_what_was_chosen_or_the_servers_own():
     lobby = sessions()
     conversation = lobby.start_conversation(SessionStart(language="fr", voice="nora"))
     chosen = conversation.preferences
-    assert (chosen.language, chosen.voice, chosen.persona) == ("fr", "nora", "anchor")
+    assert (chosen.language, chosen.voice, chosen.persona, chosen.patience) == ("fr", "nora", "anchor", 1.0)
     assert lobby.conversation(conversation.ticket) is conversation
 
 
@@ -44,12 +44,20 @@ def test_a_conversation_begins_with_what_was_chosen_or_the_servers_own():
         (SessionStart(language="xx"), "session.unknown_language"),
         (SessionStart(voice="nobody"), "session.unknown_voice"),
         (SessionStart(persona="nobody"), "session.unknown_persona"),
+        (SessionStart(patience=0.4), "session.bad_patience"),
+        (SessionStart(patience=float("nan")), "session.bad_patience"),
     ],
 )
 def test_a_choice_that_there_is_not_is_refused(start, code):
     with pytest.raises(InvalidRequest) as refused:
         sessions().start_conversation(start)
     assert refused.value.code == code
+
+
+def test_patience_is_the_users_or_else_the_servers():
+    lobby = sessions(rules=TurnRules(patience=1.5))
+    assert lobby.start_conversation(SessionStart()).preferences.patience == 1.5
+    assert lobby.start_conversation(SessionStart(patience=0.5)).preferences.patience == 0.5
 
 
 def test_an_ended_conversation_is_forgotten():

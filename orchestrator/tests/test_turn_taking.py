@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation.endpointing import Endpointing
+from orchestrator.conversation.answering import Anchor
+from orchestrator.conversation.endpointing import Endpointing, Wait
 from orchestrator.conversation.events import (
     AnnounceFinal,
     AnnouncePartial,
@@ -19,18 +20,21 @@ from orchestrator.conversation.events import (
     ReopenTurn,
     ReplyAudible,
     ReplyDone,
+    ReplyFailed,
     ResumePlayback,
     SayPhrase,
     StartReply,
     StopReply,
     TranscriptOverdue,
     WakeAt,
+    WarmModel,
     Woken,
 )
-from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput
+from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput, WaitDecision
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
 from orchestrator.conversation.turn import TurnRules
-from orchestrator.conversation.turn_taking import Anchor, TurnTaking, User
+from orchestrator.conversation.turn_taking import TurnTaking, User
+from service_kit.errors import EngineFailed
 
 RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600))
 # The user asks, the anchor answers aloud: where most interruptions begin.
@@ -42,6 +46,8 @@ ANSWERING = [
     Woken(2200),
     ReplyAudible(1),
 ]
+# The user pauses, is answered in secret, and makes another sound.
+RESUMED = [VoiceStarted(1000, 700), VoiceStopped(2000), FinalHeard(1, 1, "a question", 2096), VoiceStarted(2300, 2000)]
 OVER_IT = [*ANSWERING, VoiceStarted(3000, 2700)]
 
 
@@ -54,26 +60,59 @@ def after(events):
     return policy, actions
 
 
-def final(text, segment_id=1, alternatives=()):
-    return FinalHeard(segment_id, 1, text, 2000, "en", alternatives)
+def final(text, segment_id=1, alternatives=(), end_ms=2000):
+    return FinalHeard(segment_id, 1, text, end_ms, "en", alternatives)
+
+
+def judged(probability, at_ms=2000):
+    return TurnEndJudged(at_ms, probability, "rule", 200)
+
+
+def announced(judgement, wait_ms, decided_by, patience=1.0, at_ms=2000):
+    return AnnounceWait(at_ms, Wait(wait_ms, WaitDecision[f"WAIT_DECISION_{decided_by}"]), patience, judgement)
 
 
 TABLE = {
     "speech opens a turn and is listened to from its pre-roll on": (
         [VoiceStarted(1000, 700)],
-        [OpenTurn(1), Listen(700)],
+        [OpenTurn(1), WarmModel(1), Listen(700)],
     ),
     "silence asks for the transcript, and waits even without a judgement": (
         [VoiceStarted(1000, 700), VoiceStopped(2000)],
         [Flush(1), WakeAt(2600)],
     ),
     "a sure judgement shortens the wait": (
-        [VoiceStarted(1000, 700), VoiceStopped(2000), TurnEndJudged(2000, 1.0, "rule")],
-        [AnnounceWait(2000, 1.0, "rule", 200), WakeAt(2200)],
+        [VoiceStarted(1000, 700), VoiceStopped(2000), judged(1.0)],
+        [announced(judged(1.0), 200, "FLOOR"), WakeAt(2200)],
     ),
     "a hanging sentence lengthens it": (
-        [VoiceStarted(1000, 700), VoiceStopped(2000), TurnEndJudged(2000, 0.0, "rule")],
-        [AnnounceWait(2000, 0.0, "rule", 1000), WakeAt(3000)],
+        [VoiceStarted(1000, 700), VoiceStopped(2000), judged(0.0)],
+        [announced(judged(0.0), 1000, "CEILING"), WakeAt(3000)],
+    ),
+    "what is neither is for the prediction to decide": (
+        [VoiceStarted(1000, 700), VoiceStopped(2000), judged(0.5)],
+        [announced(judged(0.5), 300, "PREDICTION"), WakeAt(2300)],
+    ),
+    "the same silence may be judged again": (
+        [VoiceStarted(1000, 700), VoiceStopped(2000), judged(0.0), judged(0.5)],
+        [announced(judged(0.5), 300, "PREDICTION"), WakeAt(2300)],
+    ),
+    "a first judgement that is taken back does not commit the turn at its alarm": (
+        [VoiceStarted(1000, 700), VoiceStopped(2000), final("to"), judged(1.0), judged(0.0), Woken(2200)],
+        [],
+    ),
+    "nor when only the transcript was waited for": (
+        [VoiceStarted(1000, 700), VoiceStopped(2000), judged(1.0), Woken(2200), judged(0.0), final("to")],
+        [AnnounceFinal(1, 1, "to", "en", None), StartReply(1, 1, "to")],
+    ),
+    "a silence that nobody judged is told to be one when it is over": (
+        [VoiceStarted(1000, 700), VoiceStopped(2000), final("a question"), Woken(2600)],
+        [
+            announced(None, 600, "NO_JUDGEMENT"),
+            CommitSegment(1),
+            CommitTurn(1, "a question"),
+            ReleaseReply(1),
+        ],
     ),
     "a judgement on a silence that is over means nothing": (
         [VoiceStarted(1000, 700), VoiceStopped(2000), VoiceStarted(2300, 2000), TurnEndJudged(2000, 1.0, "rule")],
@@ -99,9 +138,79 @@ TABLE = {
         [VoiceStarted(1000, 700), final("a"), VoiceStopped(2000), final("a question")],
         [AnnounceFinal(1, 2, "a question", "en", None), DropReply(1), StartReply(1, 2, "a question")],
     ),
-    "speech that goes on drops the held reply": (
+    "the same words in other dress are the same words": (
+        [VoiceStarted(1000, 700), final("a question"), VoiceStopped(2000), final("A question?")],
+        [AnnounceFinal(1, 2, "A question?", "en", None)],
+    ),
+    "speech that goes on makes the held reply doubtful": (
         [VoiceStarted(1000, 700), VoiceStopped(2000), final("a question"), VoiceStarted(2300, 2000)],
-        [DropReply(1), Listen(2000)],
+        [WakeAt(2700), Listen(2000)],
+    ),
+    "words that it does not answer drop it": (
+        [*RESUMED, PartialHeard(1, "a question about", 2500)],
+        [AnnouncePartial(1, "a question about"), DropReply(1)],
+    ),
+    "words that it answers do not": (
+        [*RESUMED, PartialHeard(1, "A quest", 2500), PartialHeard(1, "A question", 2550)],
+        [AnnouncePartial(1, "A question")],
+    ),
+    "speech that lasts drops it without words": (
+        [*RESUMED, Woken(2700)],
+        [DropReply(1)],
+    ),
+    "and drops it once": (
+        [*RESUMED, Woken(2700), PartialHeard(1, "a question about", 2900)],
+        [AnnouncePartial(1, "a question about")],
+    ),
+    "a cough, and the same transcript again, keep it": (
+        [*RESUMED, VoiceStopped(2500), final("a question", end_ms=2500), Woken(2700)],
+        [],
+    ),
+    "and it is what the commit releases": (
+        [*RESUMED, VoiceStopped(2500), final("a question", end_ms=2500), judged(1.0, 2500), Woken(2700)],
+        [CommitSegment(1), CommitTurn(1, "a question"), ReleaseReply(1)],
+    ),
+    "another transcript after it does not": (
+        [*RESUMED, VoiceStopped(2500), final("a question mark", end_ms=2500)],
+        [AnnounceFinal(1, 2, "a question mark", "en", None), DropReply(1), StartReply(1, 2, "a question mark")],
+    ),
+    "a transcript that was asked for before speech went on is not answered": (
+        [VoiceStarted(1000, 700), VoiceStopped(2000), VoiceStarted(2300, 2000), final("a", end_ms=2096)],
+        [AnnounceFinal(1, 1, "a", "en", None)],
+    ),
+    "nor is the turn over with it": (
+        [
+            *(VoiceStarted(1000, 700), VoiceStopped(2000), VoiceStarted(2300, 2000), VoiceStopped(2600)),
+            *(final("a", end_ms=2096), judged(1.0, 2600), Woken(2800)),
+        ],
+        [],
+    ),
+    "a fourth transcript is only answered when the turn is over": (
+        [VoiceStarted(1000, 700), *map(final, ["a", "a b", "a b c", "a b c d"])],
+        [AnnounceFinal(1, 4, "a b c d", "en", None), DropReply(1)],
+    ),
+    "and then it is": (
+        [
+            *(VoiceStarted(1000, 700), *map(final, ["a", "a b", "a b c"]), VoiceStopped(2000)),
+            *(final("a b c d"), judged(1.0), Woken(2200)),
+        ],
+        [CommitSegment(1), StartReply(1, 4, "a b c d"), CommitTurn(1, "a b c d"), ReleaseReply(1)],
+    ),
+    "ten seconds of speech are answered before the turn is over": (
+        [VoiceStarted(1000, 700), VoiceStopped(11_000), final("much", end_ms=11_096)],
+        [AnnounceFinal(1, 1, "much", "en", None), StartReply(1, 1, "much")],
+    ),
+    "more than ten are not": (
+        [VoiceStarted(1000, 700), VoiceStopped(11_001), final("much", end_ms=11_096)],
+        [AnnounceFinal(1, 1, "much", "en", None)],
+    ),
+    "nor while the user still speaks": (
+        [VoiceStarted(1000, 700), final("much", end_ms=11_001)],
+        [AnnounceFinal(1, 1, "much", "en", None)],
+    ),
+    "a held reply that broke is begun again when the turn is over": (
+        [*ANSWERING[:4], ReplyFailed(1, EngineFailed("session.reply_broke", "it broke")), Woken(2200)],
+        [CommitSegment(1), StartReply(1, 2, "a question"), CommitTurn(1, "a question"), ReleaseReply(1)],
     ),
     "the end of the wait releases the reply": (
         ANSWERING[:5],
@@ -112,7 +221,7 @@ TABLE = {
         [],
     ),
     "without a transcript yet, the end of the wait waits on": (
-        [VoiceStarted(1000, 700), VoiceStopped(2000), Woken(2600)],
+        [VoiceStarted(1000, 700), VoiceStopped(2000), judged(1.0), Woken(2200)],
         [],
     ),
     "and the transcript, when it comes, is answered at once": (
@@ -126,11 +235,11 @@ TABLE = {
         ],
     ),
     "a long sound without words is answered honestly": (
-        [VoiceStarted(1000, 700), VoiceStopped(2000), final(" ... "), Woken(2600)],
+        [VoiceStarted(1000, 700), VoiceStopped(2000), final(" ... "), judged(0.1), Woken(2990)],
         [CommitSegment(1), SayPhrase(1, "did_not_catch")],
     ),
     "a short one is let go": (
-        [VoiceStarted(1000, 700), VoiceStopped(1300), final(""), Woken(1900)],
+        [VoiceStarted(1000, 700), VoiceStopped(1300), final(""), judged(1.0, 1300), Woken(1900)],
         [CommitSegment(1)],
     ),
     "a transcript that never comes is apologised for": (
@@ -214,7 +323,7 @@ def test_the_axes_follow_the_conversation():
 def test_a_long_segment_is_closed_at_the_next_speech_edge():
     policy, _ = after([VoiceStarted(1000, 700), VoiceStopped(27_000), final("much")])
     actions = policy.on(VoiceStarted(27_300, 27_000))
-    assert actions == [DropReply(1), CommitSegment(1), Listen(27_000)]
+    assert actions == [CommitSegment(1), Listen(27_000)]
     policy.on(VoiceStopped(28_000))
     assert policy.on(final("more", segment_id=2))[0] == AnnounceFinal(1, 2, "much more", "en", None)
 
@@ -223,6 +332,20 @@ def test_turn_numbers_go_on_in_a_resumed_conversation():
     assert TurnTaking(RULES, last_turn_id=7).on(VoiceStarted(0, 0))[0] == OpenTurn(8)
 
 
-@pytest.mark.parametrize(("probability", "wait_ms"), [(1.0, 200), (0.5, 450), (0.0, 1200), (7.0, 200), (-1.0, 1200)])
-def test_the_wait_falls_with_doubt(probability, wait_ms):
-    assert Endpointing().wait_ms(probability) == wait_ms
+def test_patience_holds_from_the_next_silence_on():
+    policy, _ = after([VoiceStarted(1000, 700), VoiceStopped(2000), judged(0.5)])
+    policy.patience.stretch = 2.0
+    policy.on(VoiceStarted(2200, 2000))
+    policy.on(VoiceStopped(3000))
+    assert policy.on(judged(0.5, 3000))[0] == announced(judged(0.5, 3000), 600, "PREDICTION", 2.0, 3000)
+
+
+def test_a_turn_that_was_cut_off_teaches_the_least_wait_and_says_so():
+    policy, _ = after([*ANSWERING[:5], VoiceStarted(2600, 2300)])
+    policy.on(VoiceStopped(3000))
+    assert policy.on(judged(1.0, 3000))[0] == announced(judged(1.0, 3000), 400, "HABIT", at_ms=3000)
+
+
+def test_a_turn_that_the_user_ended_by_command_teaches_nothing():
+    policy, _ = after([*RESUMED[:3], EndTurn(), VoiceStarted(2600, 2300)])
+    assert policy.patience.habit.least_wait_ms == 0

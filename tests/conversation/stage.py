@@ -94,7 +94,8 @@ class VoiceStream:
             self._events.put_nowait(VoiceStopped(self._stopped_ms))
         if not self._judged and self._quiet_ms >= 200:
             self._judged = True
-            self._events.put_nowait(TurnEndJudged(self._stopped_ms, self._voice.probability, "scripted"))
+            judgement = TurnEndJudged(self._stopped_ms, self._voice.probability, "scripted", self._quiet_ms)
+            self._events.put_nowait(judgement)
 
     async def read_along(self, text, end_ms) -> None:
         pass
@@ -184,6 +185,8 @@ class Model:
     def __init__(self) -> None:
         self.replies: list[str] = []
         self.prompts: list = []
+        self.warmed: list = []
+        self.warm_ms = 50
         self.first_token_ms = 100
         self.token_ms = 10
         self.failure: AnchorError | None = None
@@ -202,6 +205,10 @@ class Model:
                 yield word if index == 0 else f" {word}"
         finally:
             self.closed += 1
+
+    async def warm(self, prompt):
+        self.warmed.append(prompt)
+        await asyncio.sleep(self.warm_ms / 1000)
 
 
 class Speech:

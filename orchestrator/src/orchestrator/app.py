@@ -142,6 +142,10 @@ def _turn_rules(settings: OrchestratorSettings) -> TurnRules:
             floor_ms=settings.endpointing_floor_ms,
             ceiling_ms=settings.endpointing_ceiling_ms,
             unjudged_ms=settings.endpointing_unjudged_ms,
+            steepness=settings.endpointing_steepness,
         ),
+        patience=settings.patience,
+        max_speculations=settings.speculation_tries,
+        speculation_speech_ms=settings.speculation_speech_ms,
         latency_budget_ms=settings.latency_budget_ms,
     )

@@ -17,6 +17,8 @@ class Preferences:
     voice: str
     persona: str
     style: Style = field(default_factory=Style)
+    # How far the waits for the user to go on are stretched: 0.5 (brisk) to 2 (patient).
+    patience: float = 1.0
 
 
 @dataclass(slots=True)

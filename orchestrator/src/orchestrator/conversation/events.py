@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from service_kit.errors import AnchorError
 
+from orchestrator.conversation.endpointing import Wait
 from orchestrator.conversation.messages import Command
-from orchestrator.conversation.ports import Transcript, VoiceEvent
+from orchestrator.conversation.ports import Transcript, TurnEndJudged, VoiceEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,13 @@ Event = (
 @dataclass(frozen=True, slots=True)
 class OpenTurn:
     """The user has begun a turn."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarmModel:
+    """Let the language model read what is known of the next prompt, while the user speaks."""
 
     turn_id: int
 
@@ -200,12 +208,12 @@ class AnnounceFinal:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceWait:
-    """Tell how long this silence will be waited for."""
+    """Tell how long the silence that began `at_ms` is waited for, and why; no `judgement` when nobody judged it."""
 
     at_ms: int
-    probability: float
-    predictor: str
-    wait_ms: int
+    wait: Wait
+    patience: float
+    judgement: TurnEndJudged | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +225,7 @@ class WakeAt:
 
 Action = (
     OpenTurn
+    | WarmModel
     | Listen
     | Flush
     | CommitSegment

@@ -52,9 +52,10 @@ class History:
 def heard_text(text: str, marks: Sequence[Mark], heard_ms: int, duration_ms: int | None) -> str:
     """The part of `text` that sounded in the first `heard_ms` of its speech.
 
-    A marked span counts when all of it sounded; of a span of several words, as many as fit by their share of its
-    letters; of a single word, none unless half of it sounded. `duration_ms` is the length of the whole speech, None
-    while it is not known.
+    A marked span counts when all of it sounded, which is when the next one begins: a word half spoken was not heard.
+    Of a span of several words, those count that lie in the part that sounded, by their share of its letters.
+    `duration_ms` is the length of the whole speech, None while it is not known; without marks, the words are reckoned
+    by the pace of a slow reader.
     """
     if duration_ms is not None and heard_ms >= duration_ms:
         return text.strip()
@@ -76,8 +77,6 @@ def heard_text(text: str, marks: Sequence[Mark], heard_ms: int, duration_ms: int
         span = text[mark.text_start : mark.text_end]
         if len(span.split()) > 1:
             end = mark.text_start + len(_leading_words(span, share))
-        elif share >= 0.5:
-            end = mark.text_end
         break
     return text[:end].strip()
 

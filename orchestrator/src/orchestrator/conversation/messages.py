@@ -30,6 +30,7 @@ class SessionStart:
     reports_playback: bool = False
     turn_detection: TurnDetection = TurnDetection.TURN_DETECTION_AUTOMATIC
     ticket: str = ""
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,11 @@ class SetStyle:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPatience:
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackProgress:
     turn_id: int
     played_ms: int
@@ -107,6 +113,7 @@ Command = (
     | SetVoice
     | SetLanguage
     | SetStyle
+    | SetPatience
     | PlaybackProgress
     | RequestStatus
 )
@@ -126,6 +133,7 @@ class SessionStarted:
     microphone_sample_rate_hz: int
     anchor_sample_rate_hz: int
     resumed: bool
+    patience: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +161,33 @@ class FinalTranscript:
     confidence: float | None = None
 
 
+class WaitDecision(IntEnum):
+    """What a wait rests on."""
+
+    WAIT_DECISION_UNSPECIFIED = 0
+    WAIT_DECISION_PREDICTION = 1
+    WAIT_DECISION_NO_JUDGEMENT = 2
+    WAIT_DECISION_FLOOR = 3
+    WAIT_DECISION_CEILING = 4
+    WAIT_DECISION_HABIT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorOpinion:
+    name: str
+    probability: float
+
+
 @dataclass(frozen=True, slots=True)
 class TurnEndPredicted:
     at_ms: int
-    probability: float
-    predictor: str
-    wait_ms: int
+    probability: float | None = None
+    predictor: str = ""
+    wait_ms: int = 0
+    patience: float = 1.0
+    decided_by: WaitDecision = WaitDecision.WAIT_DECISION_UNSPECIFIED
+    opinions: tuple[PredictorOpinion, ...] = ()
+    silence_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +314,7 @@ class SessionUpdated:
     language: str
     voice: str
     persona: str
+    patience: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

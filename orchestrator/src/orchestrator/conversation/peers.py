@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from service_kit.errors import InvalidRequest
 
-from orchestrator.conversation.messages import SetLanguage, SetPersona, SetStyle, SetVoice, SystemStatus
+from orchestrator.conversation.endpointing import LEAST_PATIENCE, MOST_PATIENCE
+from orchestrator.conversation.messages import (
+    SetLanguage,
+    SetPatience,
+    SetPersona,
+    SetStyle,
+    SetVoice,
+    SystemStatus,
+)
 from orchestrator.conversation.ports import (
     HearingAid,
     LanguageModel,
@@ -19,6 +27,9 @@ from orchestrator.conversation.ports import (
 
 # The languages of the conversation: what Voxtral hears.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
+
+# What a user may choose, at any time.
+Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 
 
 def _no_voices() -> tuple[str, ...]:
@@ -48,7 +59,7 @@ class Peers:
     # Called once a session: what its microphone is heard through, if anything.
     hearing_aid: Callable[[], HearingAid | None] = field(default=_no_hearing_aid)
 
-    def check(self, choice: SetLanguage | SetVoice | SetPersona | SetStyle) -> None:
+    def check(self, choice: Preference) -> None:
         """Raise `InvalidRequest` for a choice that there is not."""
         match choice:
             case SetLanguage():
@@ -59,6 +70,8 @@ class Peers:
                 self.check_persona(choice.persona)
             case SetStyle():
                 _check_style(choice)
+            case SetPatience():
+                check_patience(choice.patience)
 
     def check_language(self, language: str) -> None:
         """Raise `InvalidRequest` for a language that is not spoken here."""
@@ -78,6 +91,12 @@ class Peers:
         if persona not in self.personas:
             known = ", ".join(sorted(self.personas))
             raise InvalidRequest("session.unknown_persona", f"no persona {persona[:64]!r}; there are {known}")
+
+
+def check_patience(patience: float) -> None:
+    """Raise `InvalidRequest` for a patience that no wait can be stretched by."""
+    if not LEAST_PATIENCE <= patience <= MOST_PATIENCE:
+        raise InvalidRequest("session.bad_patience", f"patience must be from {LEAST_PATIENCE:g} to {MOST_PATIENCE:g}")
 
 
 def _check_style(style: SetStyle) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from service_kit.audio import AudioChunk
 
-from orchestrator.conversation.messages import ServerMessage
+from orchestrator.conversation.messages import PredictorOpinion, ServerMessage
 
 # ---------------------------------------------------------------------------------------------------------------
 # Hearing
@@ -32,11 +32,17 @@ class VoiceStopped:
 
 @dataclass(frozen=True, slots=True)
 class TurnEndJudged:
-    """The silence that began `at_ms` ends the turn with this probability, 0 to 1."""
+    """The silence that began `at_ms` ends the turn with this probability, 0 to 1.
+
+    The same silence may be judged again as it goes on: `silence_ms` is its length when it was judged, 0 when that is
+    not known. `opinions` are the parts of the prediction, where it has any.
+    """
 
     at_ms: int
     probability: float
     predictor: str
+    silence_ms: int = 0
+    opinions: tuple[PredictorOpinion, ...] = ()
 
 
 VoiceEvent = VoiceStarted | VoiceStopped | TurnEndJudged
@@ -193,6 +199,10 @@ class LanguageModel(Protocol):
 
     def reply(self, prompt: Prompt) -> AsyncIterator[str]:
         """The reply, piece by piece. An async generator: closing it ends the work. Raises `AnchorError`."""
+        ...
+
+    async def warm(self, prompt: Prompt) -> None:
+        """Read all of `prompt` but its text ahead, where that makes the reply sooner. Raises `AnchorError`."""
         ...
 
 

@@ -37,6 +37,7 @@ from orchestrator.conversation.messages import (
     SessionStarted,
     SessionUpdated,
     SetLanguage,
+    SetPatience,
     SetPersona,
     SetStyle,
     SetVoice,
@@ -49,7 +50,7 @@ from orchestrator.conversation.messages import (
 )
 from orchestrator.conversation.microphone import Microphone
 from orchestrator.conversation.outbox import Outbox
-from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.peers import Peers, Preference
 from orchestrator.conversation.ports import Client, VoiceStarted, VoiceStopped
 from orchestrator.conversation.speaking import Speaking
 from orchestrator.conversation.turn import TurnRules
@@ -76,7 +77,7 @@ class Session:
         self._clock = AudioClock(self._loop.time)
         self._inbox = Inbox()
         self._outbox = Outbox(client)
-        self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id())
+        self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
         self._waterfall = Waterfall(0)
         self._hearing = Hearing(
             voice_activity=peers.voice_activity,
@@ -132,6 +133,7 @@ class Session:
             microphone_sample_rate_hz=MICROPHONE.rate_hz,
             anchor_sample_rate_hz=SPEECH.rate_hz,
             resumed=bool(self._conversation.messages),
+            patience=preferences.patience,
         )
 
     async def _receive(self, source: AsyncIterator[bytes | Command]) -> None:
@@ -186,14 +188,14 @@ class Session:
                 self._speaking.report(event)
             case ReplyDone() | ReplyFailed():
                 self._speaking.finish(event.turn_id)
-            case SetLanguage() | SetVoice() | SetPersona() | SetStyle():
+            case SetLanguage() | SetVoice() | SetPersona() | SetStyle() | SetPatience():
                 self._prefer(event)
             case RequestStatus():
                 self._outbox.send(await self._peers.system_status())
             case _:
                 pass
 
-    def _prefer(self, event: SetLanguage | SetVoice | SetPersona | SetStyle) -> None:
+    def _prefer(self, event: Preference) -> None:
         preferences = self._conversation.preferences
         try:
             self._peers.check(event)
@@ -212,7 +214,11 @@ class Session:
                 wanted = {name: getattr(event, name) for name in ("pace", "warmth", "humour", "energy")}
                 changed = {name: value for name, value in wanted.items() if value is not None}
                 preferences.style = replace(preferences.style, **changed)
-        self._outbox.send(SessionUpdated(preferences.language, preferences.voice, preferences.persona))
+            case SetPatience():
+                preferences.patience = self._turn_taking.patience.stretch = event.patience
+        self._outbox.send(
+            SessionUpdated(preferences.language, preferences.voice, preferences.persona, preferences.patience)
+        )
 
     # Actions --------------------------------------------------------------------------------------------------------
 
@@ -220,6 +226,8 @@ class Session:
         match action:
             case do.OpenTurn():
                 self._waterfall = Waterfall(action.turn_id)
+            case do.WarmModel():
+                self._speaking.warm(action.turn_id)
             case do.Listen():
                 self._hearing.listen(action.from_ms)
             case do.Flush():
@@ -261,4 +269,14 @@ def _announcement(action: do.AnnouncePartial | do.AnnounceFinal | do.AnnounceWai
         case do.AnnounceFinal():
             return FinalTranscript(action.turn_id, action.revision, action.text, action.language, action.confidence)
         case do.AnnounceWait():
-            return TurnEndPredicted(action.at_ms, action.probability, action.predictor, action.wait_ms)
+            judgement = action.judgement
+            return TurnEndPredicted(
+                at_ms=action.at_ms,
+                probability=judgement.probability if judgement else None,
+                predictor=judgement.predictor if judgement else "",
+                wait_ms=action.wait.ms,
+                patience=action.patience,
+                decided_by=action.wait.decided_by,
+                opinions=judgement.opinions if judgement else (),
+                silence_ms=judgement.silence_ms if judgement else 0,
+            )

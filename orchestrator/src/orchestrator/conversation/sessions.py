@@ -12,7 +12,7 @@ from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.conversation import Conversation, Preferences
 from orchestrator.conversation.messages import SessionStart
-from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.peers import Peers, check_patience
 from orchestrator.conversation.ports import Client
 from orchestrator.conversation.session import Session
 from orchestrator.conversation.turn import TurnRules
@@ -54,10 +54,16 @@ class Sessions:
 
     def start_conversation(self, start: SessionStart) -> Conversation:
         """A new conversation with these preferences. Raises `InvalidRequest` for choices there are not."""
-        preferences = Preferences(start.language or self._language, start.voice, start.persona or self._persona)
+        preferences = Preferences(
+            start.language or self._language,
+            start.voice,
+            start.persona or self._persona,
+            patience=self._rules.patience if start.patience is None else start.patience,
+        )
         self._peers.check_language(preferences.language)
         self._peers.check_voice(preferences.voice)
         self._peers.check_persona(preferences.persona)
+        check_patience(preferences.patience)
         self._forget_old()
         if len(self._conversations) >= self._max_conversations:
             self._make_room()

@@ -19,6 +19,7 @@ from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona, Prompt
 from orchestrator.conversation.reply import Reply
 from orchestrator.conversation.voicing import Delivery
+from orchestrator.conversation.warming import Warming
 from orchestrator.conversation.waterfall import OVER_BUDGET, Waterfall
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Speaking:
         self._model = peers.language_model()
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
+        self._warming = Warming(self._model, self._group)
         self._reply: Reply | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -57,17 +59,15 @@ class Speaking:
         async with self._group:
             await asyncio.Event().wait()
 
+    def warm(self, turn_id: int) -> None:
+        """Let the model read the past ahead, while the user says what is to be answered."""
+        if self._task is None:
+            self._warming.begin(self._prompt(turn_id, ""))
+
     async def start(self, action: StartReply, waterfall: Waterfall) -> None:
         """Begin to answer into a held buffer."""
-        preferences = self._conversation.preferences
-        prompt = Prompt(
-            text=action.text,
-            language=preferences.language,
-            persona=self._persona,
-            history=merge_consecutive(self._conversation.history.before(action.turn_id)),
-            alternatives=action.alternatives,
-            style=preferences.style,
-        )
+        await self._warming.end()
+        prompt = self._prompt(action.turn_id, action.text, action.alternatives)
         model = self._model
         await self._begin(action.turn_id, action.revision, lambda: model.name, lambda: model.reply(prompt), waterfall)
 
@@ -134,6 +134,17 @@ class Speaking:
     @property
     def _persona(self) -> Persona:
         return self._peers.personas[self._conversation.preferences.persona]
+
+    def _prompt(self, turn_id: int, text: str, alternatives: tuple[str, ...] = ()) -> Prompt:
+        preferences = self._conversation.preferences
+        return Prompt(
+            text=text,
+            language=preferences.language,
+            persona=self._persona,
+            history=merge_consecutive(self._conversation.history.before(turn_id)),
+            alternatives=alternatives,
+            style=preferences.style,
+        )
 
     async def _begin(
         self,

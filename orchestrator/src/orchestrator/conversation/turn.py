@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orchestrator.conversation.endpointing import Endpointing
+from orchestrator.conversation.speculation import Speculation
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,14 @@ class TurnRules:
     """The numbers of turn-taking."""
 
     endpointing: Endpointing = field(default_factory=Endpointing)
-    # Replies begun on a provisional transcript of one turn; after that, only on the committed one.
+    # How far this server stretches the waits for users who do not say: 0.5 (brisk) to 2 (patient).
+    patience: float = 1.0
+    # Replies begun on a provisional transcript of one turn, and how much of it may have been voiced by then; after
+    # that, only on the committed one.
     max_speculations: int = 3
+    speculation_speech_ms: int = 10_000
+    # Speech this long goes on with a turn, words or no words: 300 ms, and what passes until its end is noticed.
+    goes_on_after_ms: int = 400
     # A turn without words is answered with "I did not catch that" when at least this much of it was voiced.
     did_not_catch_ms: int = 700
     # Speech this long over the reply stops it, words or no words.
@@ -32,25 +39,37 @@ class Turn:
     segment_id: int
     segment_start_ms: int
     speech_start_ms: int
+    speculation: Speculation
     speech_end_ms: int = 0
     voiced_ms: int = 0
     texts: dict[int, str] = field(default_factory=dict[int, str])
     alternatives: dict[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
     due_ms: int | None = None
+    # Somebody judged this silence, or it has been told that nobody did.
+    judged: bool = False
     # A transcript has been asked for and is not here yet.
     flushed: bool = False
     # The silence has lasted; only the transcript is waited for.
     awaited: bool = False
-    # How many finals there were, and how many replies were begun.
+    # A transcript that was asked for before speech resumed is still to come.
+    outdated: bool = False
     finals: int = 0
-    revision: int = 0
-    speculations: int = 0
-    speculated: str | None = None
 
     @property
     def text(self) -> str:
+        """What was said in this turn, as far as it is known."""
         return " ".join(text for _, text in sorted(self.texts.items()) if text)
+
+    def voiced_until(self, end_ms: int) -> int:
+        """How much of the turn was voiced, in milliseconds, if the user has spoken on to `end_ms`."""
+        speaking = self.speech_start_ms > self.speech_end_ms
+        return self.voiced_ms + max(0, end_ms - self.speech_start_ms) * speaking
+
+    def text_with(self, segment_id: int, text: str) -> str:
+        """The turn's text, were `text` all that is known of a segment."""
+        return " ".join(known for _, known in sorted({**self.texts, segment_id: text}.items()) if known)
 
     @property
     def readings(self) -> tuple[str, ...]:
+        """Other readings of it."""
         return tuple(reading for _, readings in sorted(self.alternatives.items()) for reading in readings)

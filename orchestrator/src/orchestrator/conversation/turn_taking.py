@@ -4,9 +4,10 @@ Two axes: the user is silent or speaking; the anchor is idle, thinking (its answ
 speaking. Nothing here waits, reads a clock or does anything: `on` takes an event and returns what to do.
 
 A user's turn lives in `Turn` from the first speech edge until it commits. At each silence the transcript is asked
-for, and a reply is begun into a held buffer as soon as there are words; the turn commits when the silence has lasted
-as long as the endpointing says. Speech before that drops the held reply and the turn goes on. Speech after that, but
-before anything was heard, takes the answer back: the turn is reopened.
+for, and a reply is begun into a held buffer as soon as there are words (`speculation.py`); the turn commits when the
+silence has lasted as long as the user is waited for (`patience.py`). Speech before that goes on with the turn, and
+drops the held reply unless it was a cough. Speech after that, but before anything was heard, takes the answer back:
+the turn is reopened.
 """
 
 from __future__ import annotations
@@ -14,35 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum, auto
 
+from orchestrator.conversation import events as do
+from orchestrator.conversation.answering import Anchor, Answering
 from orchestrator.conversation.barge_in import BargeIn, has_words
-from orchestrator.conversation.events import (
-    Action,
-    AnnounceFinal,
-    AnnouncePartial,
-    AnnounceWait,
-    CommitSegment,
-    CommitTurn,
-    DropReply,
-    Event,
-    Flush,
-    Listen,
-    OpenTurn,
-    PausePlayback,
-    ReleaseReply,
-    ReopenTurn,
-    ReplyAudible,
-    ReplyDone,
-    ReplyFailed,
-    ResumePlayback,
-    SayPhrase,
-    StartReply,
-    StopReply,
-    TranscriptOverdue,
-    WakeAt,
-    Woken,
-)
+from orchestrator.conversation.events import Action, Event
 from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput
+from orchestrator.conversation.patience import Patience
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
+from orchestrator.conversation.speculation import Speculation
 from orchestrator.conversation.turn import Turn, TurnRules
 
 
@@ -53,25 +33,15 @@ class User(Enum):
     SPEAKING = auto()
 
 
-class Anchor(Enum):
-    """What the anchor does."""
-
-    IDLE = auto()
-    THINKING = auto()
-    SPEAKING = auto()
-
-
 class TurnTaking:
-    """The policy of one session."""
+    """The policy of one session. `patience` may be changed at any time: it holds from the next silence on."""
 
-    def __init__(self, rules: TurnRules, last_turn_id: int = 0) -> None:
+    def __init__(self, rules: TurnRules, last_turn_id: int = 0, patience: float = 1.0) -> None:
         self._rules = rules
+        self.patience = Patience(rules.endpointing, patience)
         self._user = User.SILENT
-        self._anchor = Anchor.IDLE
         self._turn: Turn | None = None
-        # The turn whose reply is due or sounding; its own `Turn` while it may still be reopened.
-        self._answering: Turn | None = None
-        self._answering_id = 0
+        self._answering = Answering()
         self._barge_in: BargeIn | None = None
         self._last_turn_id = last_turn_id
         self._segment_id = 1
@@ -84,7 +54,7 @@ class TurnTaking:
     @property
     def anchor(self) -> Anchor:
         """What the anchor does."""
-        return self._anchor
+        return self._answering.anchor
 
     def on(self, event: Event) -> Sequence[Action]:
         """What to do about `event`, in order."""
@@ -99,9 +69,9 @@ class TurnTaking:
                 return self._partial(event)
             case FinalHeard():
                 return self._final(event)
-            case Woken():
+            case do.Woken():
                 return self._woken(event.at_ms)
-            case TranscriptOverdue():
+            case do.TranscriptOverdue():
                 return self._overdue(event.segment_id)
             case EndTurn():
                 return self._end_turn()
@@ -110,14 +80,13 @@ class TurnTaking:
             case Interrupt():
                 return self._stop_reply()
             case Pause():
-                return [PausePlayback(self._answering_id)] if self._anchor is Anchor.SPEAKING else []
+                return [do.PausePlayback(self._answering.turn_id)] if self.anchor is Anchor.SPEAKING else []
             case Resume():
-                return [ResumePlayback(self._answering_id)] if self._anchor is Anchor.SPEAKING else []
-            case ReplyAudible():
+                return [do.ResumePlayback(self._answering.turn_id)] if self.anchor is Anchor.SPEAKING else []
+            case do.ReplyAudible():
                 return self._audible(event.turn_id)
-            case ReplyDone() | ReplyFailed():
-                self._reply_over(event.turn_id)
-                return []
+            case do.ReplyDone() | do.ReplyFailed():
+                return self._reply_over(event.turn_id)
             case _:
                 return []
 
@@ -127,52 +96,60 @@ class TurnTaking:
     def _voice_started(self, event: VoiceStarted) -> list[Action]:
         self._user = User.SPEAKING
         actions: list[Action] = []
-        if self._turn is None and self._anchor is Anchor.THINKING and self._answering is not None:
-            actions += self._reopen(self._answering)
-        if self._turn is None:
-            self._last_turn_id += 1
-            self._turn = Turn(self._last_turn_id, self._segment_id, event.at_ms, event.at_ms)
-            actions.append(OpenTurn(self._turn.turn_id))
-            if self._anchor is Anchor.SPEAKING:
-                actions += self._suspect_barge_in(event.at_ms)
-        turn = self._turn
+        if (turn := self._turn) is None:
+            if turn := self._answering.reopenable:
+                actions += self._reopen(turn, event.at_ms)
+            else:
+                turn = self._new_turn(event.at_ms)
+                actions += self._open(turn)
         turn.speech_start_ms = event.at_ms
         turn.due_ms = None
+        turn.outdated = turn.flushed
         turn.flushed = turn.awaited = False
-        if turn.speculated is not None:
-            turn.speculated = None
-            actions.append(DropReply(turn.turn_id))
+        actions += turn.speculation.suspect(event.at_ms)
         if event.at_ms - turn.segment_start_ms > self._rules.segment_ms:
             actions.append(self._next_segment(turn, event.at_ms))
-        return [*actions, Listen(event.pre_roll_start_ms)]
+        return [*actions, do.Listen(event.pre_roll_start_ms)]
+
+    def _new_turn(self, at_ms: int) -> Turn:
+        self._last_turn_id += 1
+        rules = self._rules
+        speculation = Speculation(self._last_turn_id, rules.max_speculations, rules.goes_on_after_ms)
+        return Turn(self._last_turn_id, self._segment_id, at_ms, at_ms, speculation)
+
+    def _open(self, turn: Turn) -> list[Action]:
+        self._turn = turn
+        match self.anchor:
+            case Anchor.SPEAKING:
+                return [do.OpenTurn(turn.turn_id), *self._suspect_barge_in(turn.speech_start_ms)]
+            case Anchor.THINKING:
+                return [do.OpenTurn(turn.turn_id)]
+            case Anchor.IDLE:
+                return [do.OpenTurn(turn.turn_id), do.WarmModel(turn.turn_id)]
 
     def _voice_stopped(self, at_ms: int) -> list[Action]:
         self._user = User.SILENT
         turn = self._turn
         if turn is None:
             return []
-        turn.voiced_ms += max(0, at_ms - turn.speech_start_ms)
+        turn.voiced_ms = turn.voiced_until(at_ms)
         turn.speech_end_ms = at_ms
         turn.flushed = True
-        turn.due_ms = at_ms + self._rules.endpointing.unjudged_ms
-        return [Flush(turn.segment_id), WakeAt(turn.due_ms)]
+        turn.speculation.settle()
+        return [do.Flush(turn.segment_id), *self.patience.silence(turn)]
 
     def _turn_end_judged(self, event: TurnEndJudged) -> list[Action]:
         turn = self._turn
         if turn is None or self._user is User.SPEAKING or event.at_ms != turn.speech_end_ms:
             return []
-        wait_ms = self._rules.endpointing.wait_ms(event.probability)
-        turn.due_ms = event.at_ms + wait_ms
-        announcement = AnnounceWait(event.at_ms, event.probability, event.predictor, wait_ms)
-        return [announcement, WakeAt(turn.due_ms)]
+        return self.patience.judged(turn, event)
 
     def _partial(self, event: PartialHeard) -> list[Action]:
         turn = self._turn
         if turn is None or event.segment_id != turn.segment_id:
             return []
-        earlier = [text for segment, text in sorted(turn.texts.items()) if segment != event.segment_id and text]
-        announcement = AnnouncePartial(turn.turn_id, " ".join([*earlier, event.text]))
-        return [announcement, *self._words(event.text)]
+        text = turn.text_with(event.segment_id, event.text)
+        return [do.AnnouncePartial(turn.turn_id, text), *self._words(event.text), *turn.speculation.hear(text)]
 
     def _words(self, text: str) -> list[Action]:
         """Words over the reply are evidence."""
@@ -187,42 +164,39 @@ class TurnTaking:
         turn.texts[event.segment_id] = event.text if has_words(event.text) else ""
         turn.alternatives[event.segment_id] = event.alternatives
         turn.finals += 1
-        announcement = AnnounceFinal(turn.turn_id, turn.finals, turn.text, event.language, event.confidence)
+        announcement = do.AnnounceFinal(turn.turn_id, turn.finals, turn.text, event.language, event.confidence)
         actions: list[Action] = [announcement, *self._words(event.text)]
+        if turn.outdated and event.end_ms < turn.speech_start_ms:
+            # Asked for before the user went on: there will be more.
+            turn.outdated = False
+            return actions
         if self._user is User.SILENT:
             turn.flushed = False
             if self._barge_in:
                 return [*actions, *self._false_alarm(turn)]
-        actions += self._speculate(turn)
+        actions += self._speculate(turn, event.end_ms)
         if self._user is User.SILENT and turn.awaited:
             actions += self._commit(turn)
         return actions
 
-    def _speculate(self, turn: Turn) -> list[Action]:
-        text = turn.text
-        if not text or text == turn.speculated:
+    def _speculate(self, turn: Turn, end_ms: int) -> list[Action]:
+        if not turn.text:
             return []
-        actions: list[Action] = []
-        if turn.speculated is not None:
-            turn.speculated = None
-            actions.append(DropReply(turn.turn_id))
-        if turn.speculations < self._rules.max_speculations:
-            turn.speculations += 1
-            actions.append(self._start_reply(turn))
-        return actions
-
-    def _start_reply(self, turn: Turn) -> StartReply:
-        turn.revision += 1
-        turn.speculated = turn.text
-        return StartReply(turn.turn_id, turn.revision, turn.text, turn.readings)
+        if turn.voiced_until(end_ms) > self._rules.speculation_speech_ms:
+            return [] if turn.speculation.answers(turn.text) else turn.speculation.drop()
+        return turn.speculation.attempt(turn.text, turn.readings)
 
     def _woken(self, at_ms: int) -> list[Action]:
         if self._barge_in and self._user is User.SPEAKING and at_ms >= self._barge_in.verdict_ms:
             return self._stop_reply()
         turn = self._turn
-        if turn is None or self._user is User.SPEAKING or turn.due_ms is None or at_ms < turn.due_ms:
+        if turn is None:
             return []
-        return self._due(turn)
+        if self._user is User.SPEAKING:
+            return turn.speculation.woken(at_ms)
+        if turn.due_ms is None or at_ms < turn.due_ms:
+            return []
+        return [*self.patience.over(turn), *self._due(turn)]
 
     def _due(self, turn: Turn) -> list[Action]:
         """The silence has lasted long enough; without a transcript yet, commit as soon as there is one."""
@@ -234,13 +208,12 @@ class TurnTaking:
     def _commit(self, turn: Turn) -> list[Action]:
         actions: list[Action] = [self._close(turn)]
         if text := turn.text:
-            if turn.speculated != text:
-                actions.append(self._start_reply(turn))
-            self._begin_answer(turn.turn_id, turn)
-            return [*actions, CommitTurn(turn.turn_id, text), ReleaseReply(turn.turn_id)]
-        if turn.voiced_ms >= self._rules.did_not_catch_ms and self._anchor is Anchor.IDLE:
-            self._begin_answer(turn.turn_id, None)
-            actions.append(SayPhrase(turn.turn_id, "did_not_catch"))
+            actions += turn.speculation.begin(text, turn.readings)
+            self._answering.begin(turn.turn_id, turn)
+            return [*actions, do.CommitTurn(turn.turn_id, text), do.ReleaseReply(turn.turn_id)]
+        if turn.voiced_ms >= self._rules.did_not_catch_ms and self.anchor is Anchor.IDLE:
+            self._answering.begin(turn.turn_id)
+            actions.append(do.SayPhrase(turn.turn_id, "did_not_catch"))
         return actions
 
     def _overdue(self, segment_id: int) -> list[Action]:
@@ -250,14 +223,15 @@ class TurnTaking:
         actions: list[Action] = [self._close(turn)]
         if self._barge_in:
             actions += self._stop_reply()
-        self._begin_answer(turn.turn_id, None)
-        return [*actions, SayPhrase(turn.turn_id, "apology")]
+        self._answering.begin(turn.turn_id)
+        return [*actions, do.SayPhrase(turn.turn_id, "apology")]
 
     def _end_turn(self) -> list[Action]:
         turn = self._turn
         if turn is None:
             return []
         actions: list[Action] = []
+        turn.due_ms = None
         if self._barge_in:
             actions += self._stop_reply()
         if self._user is User.SPEAKING:
@@ -265,79 +239,80 @@ class TurnTaking:
             self._user = User.SILENT
             turn.voiced_ms += self._rules.did_not_catch_ms
             turn.flushed = True
-            actions.append(Flush(turn.segment_id))
+            turn.speculation.settle()
+            actions.append(do.Flush(turn.segment_id))
         return [*actions, *self._due(turn)]
 
     def _text_input(self, text: str) -> list[Action]:
         actions = self._stop_reply()
         if self._turn:
-            if self._turn.speculated is not None:
-                actions.append(DropReply(self._turn.turn_id))
+            actions += self._turn.speculation.drop()
             actions.append(self._close(self._turn))
         self._last_turn_id += 1
         turn_id = self._last_turn_id
-        self._begin_answer(turn_id, None)
+        self._answering.begin(turn_id)
         return [
             *actions,
-            OpenTurn(turn_id),
-            StartReply(turn_id, 1, text),
-            CommitTurn(turn_id, text),
-            ReleaseReply(turn_id),
+            do.OpenTurn(turn_id),
+            do.StartReply(turn_id, 1, text),
+            do.CommitTurn(turn_id, text),
+            do.ReleaseReply(turn_id),
         ]
 
-    def _close(self, turn: Turn) -> CommitSegment:
+    def _close(self, turn: Turn) -> do.CommitSegment:
         """The turn is over: what is said next belongs to another one."""
         self._turn = None
         return self._next_segment(turn, 0)
 
-    def _next_segment(self, turn: Turn, start_ms: int) -> CommitSegment:
+    def _next_segment(self, turn: Turn, start_ms: int) -> do.CommitSegment:
         closed = turn.segment_id
         self._segment_id = closed + 1
         turn.segment_id = self._segment_id
         turn.segment_start_ms = start_ms
-        return CommitSegment(closed)
+        return do.CommitSegment(closed)
 
-    def _reopen(self, turn: Turn) -> list[Action]:
-        self._anchor, self._answering = Anchor.IDLE, None
+    def _reopen(self, turn: Turn, at_ms: int) -> list[Action]:
+        if turn.due_ms is not None:
+            self.patience.habit.cut_off_after(at_ms - turn.speech_end_ms)
+        self._answering.end()
         self._turn = turn
         turn.segment_id = self._segment_id
         turn.segment_start_ms = 0
-        turn.speculated = None
-        return [DropReply(turn.turn_id), ReopenTurn(turn.turn_id)]
+        return [*turn.speculation.drop(), do.ReopenTurn(turn.turn_id)]
 
     # ------------------------------------------------------------------------------------------------------------
     # The anchor's half
 
-    def _begin_answer(self, turn_id: int, reopenable: Turn | None) -> None:
-        self._anchor = Anchor.THINKING
-        self._answering_id = turn_id
-        self._answering = reopenable
-
     def _audible(self, turn_id: int) -> list[Action]:
-        if turn_id != self._answering_id or self._anchor is not Anchor.THINKING:
+        waited_for = self._answering.reopenable
+        if not self._answering.became_audible(turn_id):
             return []
-        self._anchor = Anchor.SPEAKING
-        self._answering = None
+        if waited_for:
+            self.patience.habit.turn_stood()
         if self._turn is not None and self._user is User.SPEAKING:
             return self._suspect_barge_in(self._turn.speech_start_ms)
         return []
 
-    def _reply_over(self, turn_id: int) -> None:
-        if turn_id == self._answering_id:
-            self._anchor, self._answering, self._barge_in = Anchor.IDLE, None, None
+    def _reply_over(self, turn_id: int) -> list[Action]:
+        if self._answering.is_over(turn_id):
+            self._barge_in = None
+        elif self._turn and self._turn.turn_id == turn_id:
+            # Held, and broken before anybody heard of it: the commit begins another.
+            self._turn.speculation.answered = None
+        return []
 
     def _suspect_barge_in(self, at_ms: int) -> list[Action]:
         self._barge_in = BargeIn(at_ms, self._rules.barge_in_ms)
-        return [PausePlayback(self._answering_id), WakeAt(self._barge_in.verdict_ms)]
+        return [do.PausePlayback(self._answering.turn_id), do.WakeAt(self._barge_in.verdict_ms)]
 
     def _false_alarm(self, turn: Turn) -> list[Action]:
         """Nobody said anything: the reply goes on, and the turn that was none is forgotten."""
         self._barge_in = None
-        return [self._close(turn), ResumePlayback(self._answering_id)]
+        return [self._close(turn), do.ResumePlayback(self._answering.turn_id)]
 
     def _stop_reply(self) -> list[Action]:
         self._barge_in = None
-        if self._anchor is Anchor.IDLE:
+        if self.anchor is Anchor.IDLE:
             return []
-        self._anchor, self._answering = Anchor.IDLE, None
-        return [StopReply(self._answering_id)]
+        self._answering.end()
+        return [do.StopReply(self._answering.turn_id)]

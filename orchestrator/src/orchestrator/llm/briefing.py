@@ -71,6 +71,9 @@ class Briefing:
         for word in words[-1:]:
             yield word
 
+    async def warm(self, prompt: Prompt) -> None:
+        """Nothing: the knowledge is indexed already."""
+
     def _answer(self, prompt: Prompt, index: PassageIndex) -> str:
         intent = _intent(prompt)
         if intent in _PLAIN_PHRASES:

@@ -21,8 +21,11 @@ FULL_SHARE = 0.75
 _BYTES_PER_TOKEN = 3
 # What a chat template adds around a message, in tokens.
 _TOKENS_PER_MESSAGE = 6
-# Tells the model that it was interrupted. Only the latest interruption carries it: a mark in every one is imitated.
-CUT_OFF = " [cut off here]"
+# Room for the new text that is set aside whatever its length, so that the history is cut alike for all but the longest
+# texts: what was read ahead of the text is then what the text follows.
+_TEXT_SHARE = 1 / 16
+# How much of what was heard tells the model where it was cut off.
+_CUT_OFF_WORDS = 8
 
 _LANGUAGES = {
     "de": "German",
@@ -48,17 +51,36 @@ def chat_messages(prompt: Prompt, context_tokens: int) -> list[ChatMessage]:
 
     Raises `InvalidRequest` when the new text alone does not fit.
     """
+    note = cut_off_note(prompt.history)
+    text = f"{note}\n\n{prompt.text}" if note else prompt.text
+    return [*past_messages(prompt, context_tokens), ChatMessage(role="user", content=text)]
+
+
+def past_messages(prompt: Prompt, context_tokens: int) -> list[ChatMessage]:
+    """What `chat_messages` begins with, before the new text: known while the user still speaks.
+
+    Raises `InvalidRequest` when the new text alone does not fit.
+    """
     system = system_text(prompt)
-    room = int(context_tokens * FULL_SHARE) - estimated_tokens(system) - estimated_tokens(prompt.text)
-    if room < 0:
+    room = int(context_tokens * FULL_SHARE) - estimated_tokens(system)
+    text_tokens = estimated_tokens(prompt.text)
+    if text_tokens > room:
         raise InvalidRequest("llm.text_too_long", f"the text is longer than {context_tokens} tokens allow")
-    recent = recent_history(prompt.history, room)
-    cut_off = max((index for index, message in enumerate(recent) if message.interrupted), default=None)
-    return [
-        ChatMessage(role="system", content=system),
-        *(_chat_message(message, marked=index == cut_off) for index, message in enumerate(recent)),
-        ChatMessage(role="user", content=prompt.text),
-    ]
+    recent = recent_history(prompt.history, room - min(room, max(text_tokens, int(context_tokens * _TEXT_SHARE))))
+    return [ChatMessage(role="system", content=system), *map(_chat_message, recent)]
+
+
+def cut_off_note(history: Sequence[Message]) -> str:
+    """Tells the model that its last reply was cut off, and where; empty when it was not.
+
+    Only the prompt that follows the interruption carries it, and carries it with the new text: what was said before
+    stays word for word what it was, in this prompt and in all later ones.
+    """
+    if not history or not history[-1].interrupted:
+        return ""
+    words = history[-1].text.split()
+    heard = " ".join(words if len(words) <= _CUT_OFF_WORDS else ["…", *words[-_CUT_OFF_WORDS:]])
+    return f'(You were interrupted: the user heard your last reply only as far as "{heard}".)'
 
 
 def system_text(prompt: Prompt) -> str:
@@ -91,6 +113,5 @@ def estimated_tokens(text: str) -> int:
     return len(text.encode()) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE
 
 
-def _chat_message(message: Message, marked: bool) -> ChatMessage:
-    role: Literal["user", "assistant"] = "user" if message.role == "user" else "assistant"
-    return ChatMessage(role=role, content=message.text + CUT_OFF if marked else message.text)
+def _chat_message(message: Message) -> ChatMessage:
+    return ChatMessage(role="user" if message.role == "user" else "assistant", content=message.text)

@@ -73,6 +73,10 @@ class FallbackModel:
             async for piece in pieces:
                 yield piece
 
+    async def warm(self, prompt: Prompt) -> None:
+        """Let the main model read ahead; the other one is only asked when it must be. Raises `AnchorError`."""
+        await self._primary.warm(prompt)
+
     async def _beginning(self, pieces: AsyncIterator[str]) -> str | AnchorError:
         """The reply up to its first word or mark, or why there is none."""
         loop = asyncio.get_running_loop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +13,7 @@ from service_kit.errors import PeerFailed
 from service_kit.settings import shared
 
 from orchestrator.conversation.ports import Prompt
-from orchestrator.llm.context import chat_messages
+from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
 from orchestrator.llm.streaming import (
     AnswerLines,
     ModelMissing,
@@ -78,7 +78,8 @@ class OllamaModel:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, token by token. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""
-        async with self._chat(prompt, self._settings.max_reply_tokens) as lines:
+        messages = chat_messages(prompt, self._settings.context_tokens)
+        async with self._chat(messages, self._settings.max_reply_tokens) as lines:
             done = False
             while not done:
                 text, done = await _next_piece(lines)
@@ -87,16 +88,16 @@ class OllamaModel:
                     yield text
 
     async def warm(self, prompt: Prompt) -> None:
-        """Make the server read `prompt`, so that a reply to one that begins alike starts sooner."""
-        async with self._chat(prompt, max_tokens=1) as lines:
+        """Make the server read all but the text of `prompt`, so that a reply to any text starts sooner."""
+        async with self._chat(past_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
             done = False
             while not done:
                 _, done = await _next_piece(lines)
 
     @asynccontextmanager
-    async def _chat(self, prompt: Prompt, max_tokens: int) -> AsyncGenerator[AnswerLines]:
+    async def _chat(self, messages: Sequence[ChatMessage], max_tokens: int) -> AsyncGenerator[AnswerLines]:
         settings = self._settings
-        body = self._request(prompt, max_tokens)
+        body = self._request(messages, max_tokens)
         try:
             async with streamed_answer(
                 self._client, "/api/chat", body, settings.first_token_s, settings.between_tokens_s
@@ -106,12 +107,12 @@ class OllamaModel:
             advice = f"Ollama has no model {self.model}: run `ollama pull {self.model}`"
             raise ModelMissing(error.code, f"{advice} ({error.message})") from error
 
-    def _request(self, prompt: Prompt, max_tokens: int) -> Mapping[str, object]:
+    def _request(self, messages: Sequence[ChatMessage], max_tokens: int) -> Mapping[str, object]:
         """The request. All but the messages and `num_predict` is constant: other options would reload the model."""
         settings = self._settings
         return {
             "model": settings.model,
-            "messages": chat_messages(prompt, settings.context_tokens),
+            "messages": messages,
             "stream": True,
             "think": False,
             "keep_alive": -1,

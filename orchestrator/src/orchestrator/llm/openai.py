@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import PeerFailed
 
 from orchestrator.conversation.ports import Prompt
-from orchestrator.llm.context import chat_messages
+from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
 from orchestrator.llm.streaming import AnswerLines, error_message, http_client, parsed, streamed_answer
 
 _DATA = b"data:"
@@ -68,21 +69,31 @@ class OpenAiModel:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, piece by piece. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""
-        settings = self._settings
-        body = {
-            "model": settings.model,
-            "messages": chat_messages(prompt, settings.context_tokens),
-            "stream": True,
-            "temperature": settings.temperature,
-            "max_tokens": settings.max_reply_tokens,
-        }
-        async with streamed_answer(
-            self._client, "chat/completions", body, settings.first_token_s, settings.between_tokens_s
-        ) as lines:
+        messages = chat_messages(prompt, self._settings.context_tokens)
+        async with self._completion(messages, self._settings.max_reply_tokens) as lines:
             while (text := await _next_text(lines)) is not None:
                 if text:
                     lines.answering()
                     yield text
+
+    async def warm(self, prompt: Prompt) -> None:
+        """Make the server read all but the text of `prompt`, so that a reply to any text starts sooner."""
+        async with self._completion(past_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
+            while await _next_text(lines) is not None:
+                pass
+
+    def _completion(self, messages: Sequence[ChatMessage], max_tokens: int) -> AbstractAsyncContextManager[AnswerLines]:
+        settings = self._settings
+        body = {
+            "model": settings.model,
+            "messages": messages,
+            "stream": True,
+            "temperature": settings.temperature,
+            "max_tokens": max_tokens,
+        }
+        return streamed_answer(
+            self._client, "chat/completions", body, settings.first_token_s, settings.between_tokens_s
+        )
 
 
 async def _next_text(lines: AnswerLines) -> str | None:

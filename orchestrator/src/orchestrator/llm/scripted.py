@@ -93,6 +93,9 @@ class ScriptedModel:
             else:
                 yield piece
 
+    async def warm(self, prompt: Prompt) -> None:
+        """Nothing: a script is read already."""
+
 
 def tokens(text: str) -> list[str]:
     """`text` in tokens: words with the space before them, and marks of punctuation by themselves."""

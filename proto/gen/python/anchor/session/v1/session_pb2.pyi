@@ -13,6 +13,15 @@ class TurnDetection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TURN_DETECTION_AUTOMATIC: _ClassVar[TurnDetection]
     TURN_DETECTION_MANUAL: _ClassVar[TurnDetection]
 
+class WaitDecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_DECISION_UNSPECIFIED: _ClassVar[WaitDecision]
+    WAIT_DECISION_PREDICTION: _ClassVar[WaitDecision]
+    WAIT_DECISION_NO_JUDGEMENT: _ClassVar[WaitDecision]
+    WAIT_DECISION_FLOOR: _ClassVar[WaitDecision]
+    WAIT_DECISION_CEILING: _ClassVar[WaitDecision]
+    WAIT_DECISION_HABIT: _ClassVar[WaitDecision]
+
 class ServiceHealth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SERVICE_HEALTH_UNSPECIFIED: _ClassVar[ServiceHealth]
@@ -22,6 +31,12 @@ class ServiceHealth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 TURN_DETECTION_UNSPECIFIED: TurnDetection
 TURN_DETECTION_AUTOMATIC: TurnDetection
 TURN_DETECTION_MANUAL: TurnDetection
+WAIT_DECISION_UNSPECIFIED: WaitDecision
+WAIT_DECISION_PREDICTION: WaitDecision
+WAIT_DECISION_NO_JUDGEMENT: WaitDecision
+WAIT_DECISION_FLOOR: WaitDecision
+WAIT_DECISION_CEILING: WaitDecision
+WAIT_DECISION_HABIT: WaitDecision
 SERVICE_HEALTH_UNSPECIFIED: ServiceHealth
 SERVICE_HEALTH_READY: ServiceHealth
 SERVICE_HEALTH_LOADING: ServiceHealth
@@ -40,7 +55,7 @@ class ConverseResponse(_message.Message):
     def __init__(self, message: _Optional[_Union[ServerMessage, _Mapping]] = ...) -> None: ...
 
 class ClientMessage(_message.Message):
-    __slots__ = ("session_start", "microphone_audio", "end_turn", "text_input", "interrupt", "pause", "resume", "set_persona", "set_voice", "set_language", "set_style", "playback_progress", "request_status")
+    __slots__ = ("session_start", "microphone_audio", "end_turn", "text_input", "interrupt", "pause", "resume", "set_persona", "set_voice", "set_language", "set_style", "playback_progress", "request_status", "set_patience")
     SESSION_START_FIELD_NUMBER: _ClassVar[int]
     MICROPHONE_AUDIO_FIELD_NUMBER: _ClassVar[int]
     END_TURN_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +69,7 @@ class ClientMessage(_message.Message):
     SET_STYLE_FIELD_NUMBER: _ClassVar[int]
     PLAYBACK_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_STATUS_FIELD_NUMBER: _ClassVar[int]
+    SET_PATIENCE_FIELD_NUMBER: _ClassVar[int]
     session_start: SessionStart
     microphone_audio: MicrophoneAudio
     end_turn: EndTurn
@@ -67,10 +83,11 @@ class ClientMessage(_message.Message):
     set_style: SetStyle
     playback_progress: PlaybackProgress
     request_status: RequestStatus
-    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ...) -> None: ...
+    set_patience: SetPatience
+    def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
-    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket")
+    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +95,7 @@ class SessionStart(_message.Message):
     REPORTS_PLAYBACK_FIELD_NUMBER: _ClassVar[int]
     TURN_DETECTION_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
@@ -85,7 +103,8 @@ class SessionStart(_message.Message):
     reports_playback: bool
     turn_detection: TurnDetection
     ticket: str
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ...) -> None: ...
+    patience: float
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ...) -> None: ...
 
 class MicrophoneAudio(_message.Message):
     __slots__ = ("pcm",)
@@ -144,6 +163,12 @@ class SetStyle(_message.Message):
     humour: float
     energy: float
     def __init__(self, pace: _Optional[float] = ..., warmth: _Optional[float] = ..., humour: _Optional[float] = ..., energy: _Optional[float] = ...) -> None: ...
+
+class SetPatience(_message.Message):
+    __slots__ = ("patience",)
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    patience: float
+    def __init__(self, patience: _Optional[float] = ...) -> None: ...
 
 class PlaybackProgress(_message.Message):
     __slots__ = ("turn_id", "played_ms")
@@ -208,7 +233,7 @@ class ServerMessage(_message.Message):
     def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
-    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed")
+    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +242,7 @@ class SessionStarted(_message.Message):
     MICROPHONE_SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
     ANCHOR_SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     ticket: str
     language: str
@@ -225,7 +251,8 @@ class SessionStarted(_message.Message):
     microphone_sample_rate_hz: int
     anchor_sample_rate_hz: int
     resumed: bool
-    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ...) -> None: ...
+    patience: float
+    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ...) -> None: ...
 
 class SpeechStarted(_message.Message):
     __slots__ = ("at_ms",)
@@ -261,17 +288,33 @@ class FinalTranscript(_message.Message):
     confidence: float
     def __init__(self, turn_id: _Optional[int] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
+class PredictorOpinion(_message.Message):
+    __slots__ = ("name", "probability")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    probability: float
+    def __init__(self, name: _Optional[str] = ..., probability: _Optional[float] = ...) -> None: ...
+
 class TurnEndPredicted(_message.Message):
-    __slots__ = ("at_ms", "probability", "predictor", "wait_ms")
+    __slots__ = ("at_ms", "probability", "predictor", "wait_ms", "patience", "decided_by", "opinions", "silence_ms")
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     PREDICTOR_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    OPINIONS_FIELD_NUMBER: _ClassVar[int]
+    SILENCE_MS_FIELD_NUMBER: _ClassVar[int]
     at_ms: int
     probability: float
     predictor: str
     wait_ms: int
-    def __init__(self, at_ms: _Optional[int] = ..., probability: _Optional[float] = ..., predictor: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+    patience: float
+    decided_by: WaitDecision
+    opinions: _containers.RepeatedCompositeFieldContainer[PredictorOpinion]
+    silence_ms: int
+    def __init__(self, at_ms: _Optional[int] = ..., probability: _Optional[float] = ..., predictor: _Optional[str] = ..., wait_ms: _Optional[int] = ..., patience: _Optional[float] = ..., decided_by: _Optional[_Union[WaitDecision, str]] = ..., opinions: _Optional[_Iterable[_Union[PredictorOpinion, _Mapping]]] = ..., silence_ms: _Optional[int] = ...) -> None: ...
 
 class TurnCommitted(_message.Message):
     __slots__ = ("turn_id", "text")
@@ -430,14 +473,16 @@ class GpuStatus(_message.Message):
     def __init__(self, present: _Optional[bool] = ..., unavailable_reason: _Optional[str] = ..., memory_total_mib: _Optional[int] = ..., memory_used_mib: _Optional[int] = ...) -> None: ...
 
 class SessionUpdated(_message.Message):
-    __slots__ = ("language", "voice", "persona")
+    __slots__ = ("language", "voice", "persona", "patience")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ...) -> None: ...
+    patience: float
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., patience: _Optional[float] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message", "retryable")
