@@ -15,6 +15,7 @@ from service_kit.context import to_metadata
 from orchestrator.clients.beat import Beat
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, Transcript
+from orchestrator.conversation.turn_trace import LISTENED_TURN
 
 _PEER = "stt"
 _SERVICE = "anchor.stt.v1.SpeechToTextService"
@@ -43,6 +44,7 @@ class SttStream:
     def __init__(self, call: Call, beat: Beat) -> None:
         self._call = call
         self._beat = beat
+        self._turn = LISTENED_TURN.get()
 
     async def beat(self) -> None:
         await self._beat.next()
@@ -52,7 +54,8 @@ class SttStream:
         await write(self._call, stt_pb2.TranscribeRequest(audio=audio), _PEER)
 
     async def flush(self, segment_id: int) -> None:
-        await write(self._call, stt_pb2.TranscribeRequest(flush=stt_pb2.Flush(segment_id=segment_id)), _PEER)
+        flush = stt_pb2.Flush(segment_id=segment_id, traceparent=self._turn.traceparent if self._turn else "")
+        await write(self._call, stt_pb2.TranscribeRequest(flush=flush), _PEER)
 
     async def commit(self, segment_id: int) -> None:
         await write(self._call, stt_pb2.TranscribeRequest(commit=stt_pb2.Commit(segment_id=segment_id)), _PEER)

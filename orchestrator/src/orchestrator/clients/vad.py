@@ -15,6 +15,7 @@ from service_kit.context import to_metadata
 from orchestrator.clients.beat import Beat
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+from orchestrator.conversation.turn_trace import LISTENED_TURN
 
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
@@ -31,13 +32,22 @@ class VadStream:
     def __init__(self, call: Call, beat: Beat) -> None:
         self._call = call
         self._beat = beat
+        self._turn = LISTENED_TURN.get()
+        self._named = ""
 
     async def beat(self) -> None:
         await self._beat.next()
 
     async def hear(self, chunk: AudioChunk) -> None:
+        if self._turn and self._turn.traceparent != self._named:
+            await self._name_turn(self._turn.traceparent)
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
+
+    async def _name_turn(self, traceparent: str) -> None:
+        self._named = traceparent
+        turn = vad_pb2.TracedTurn(traceparent=traceparent)
+        await write(self._call, vad_pb2.DetectRequest(traced_turn=turn), _PEER)
 
     async def read_along(self, text: str, end_ms: int) -> None:
         partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from service_kit.errors import AnchorError, PeerFailed
@@ -75,7 +75,9 @@ class Reply:
 
     async def run(self) -> None:
         """Think, speak, and wait until all of it has been heard."""
-        await run_together(self._think(), self._voicing.run(), self.playout.run())
+        await run_together(
+            self._traced("think", self._think), self._traced("speak", self._voicing.run), self.playout.run()
+        )
 
     def finished(self, interrupted: bool) -> ReplyFinished:
         """What became of it, for the client and for history."""
@@ -110,6 +112,10 @@ class Reply:
         UNDERRUN_MS.inc(underrun_ms)
         return {"wasted_ms": round(wasted_ms), "underruns": underruns, "underrun_ms": round(underrun_ms)}
 
+    async def _traced(self, stage: str, work: Callable[[], Awaitable[None]]) -> None:
+        with self.waterfall.trace.stage(stage):
+            await work()
+
     async def _think(self) -> None:
         try:
             async with Deadline(_THINK_DEADLINE_S) as deadline, aclosing(self._words()) as words:  # type: ignore[type-var]
@@ -125,6 +131,7 @@ class Reply:
     def _break_off(self, error: AnchorError) -> None:
         """What was begun is finished with an apology, in the same breath."""
         log.warning("reply broke off", extra={"code": error.code, "reason": error.message})
+        self.waterfall.trace.fail(error.code, "think")
         self._tell(TurnFailed(self.turn_id, error.code, error.message))
         text = self._voicing.text
         gap = " " if text and not text.endswith((" ", "\n")) else ""

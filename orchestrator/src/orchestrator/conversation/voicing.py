@@ -108,6 +108,7 @@ class Voicing:
             self.duration_ms = round(self._playout.made_ms)
         else:
             self.is_lost = True
+            self._waterfall.trace.fail(failure.code, "speak")
             VOICE_FAILURES.labels("captions").inc()
             self._tell(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
         self._playout.end()

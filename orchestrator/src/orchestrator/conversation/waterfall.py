@@ -7,6 +7,7 @@ from typing import Literal
 from prometheus_client import Counter, Histogram
 
 from orchestrator.conversation.messages import LatencyWaterfall
+from orchestrator.conversation.turn_trace import Moments, Outcome, TurnTrace
 
 Stage = Literal[
     "speech_stopped",
@@ -52,7 +53,8 @@ VOICE_FAILURES = Counter(
 class Waterfall:
     """The stages of one turn as moments of the loop's clock; told as times after the end of the user's speech."""
 
-    def __init__(self, turn_id: int) -> None:
+    def __init__(self, turn_id: int, trace: TurnTrace | None = None) -> None:
+        self.trace = trace or TurnTrace()
         self._turn_id = turn_id
         self._speech_end_ms = 0
         self._zero_s: float | None = None
@@ -67,6 +69,7 @@ class Waterfall:
         """A stage was reached; only its first time counts, unless `again`."""
         if again or stage not in self._reached_s:
             self._reached_s[stage] = at_s
+            self.trace.reached(stage, at_s)
 
     def heard(self, at_s: float) -> None:
         """The first sample was heard, by a client's reckoning; not before it was sent."""
@@ -86,6 +89,10 @@ class Waterfall:
             zero_s = reached_s.get("turn_committed", 0.0)
         stages = {f"{stage}_ms": round((at_s - zero_s) * 1000) for stage, at_s in reached_s.items()}
         return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages)
+
+    def end(self, outcome: Outcome, now_s: float) -> None:
+        """The turn is over: its trace is told of the same moments."""
+        self.trace.end(outcome, Moments(self._zero_s, {**self._reached_s}), now_s)
 
     def observe(self) -> None:
         """Add the turn to the metrics."""

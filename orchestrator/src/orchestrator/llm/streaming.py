@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
+from service_kit import tracing
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 
 # A line holds one token and a little JSON; the last one of Ollama a few hundred bytes.
@@ -77,7 +78,8 @@ async def streamed_answer(
     Raises `PeerFailed` when the server cannot be reached, is silent or refuses, `AtCapacity` when it is full.
     """
     until_s = asyncio.get_running_loop().time() + first_token_s
-    response = await _response(client, client.build_request("POST", path, json=body), until_s)
+    request = client.build_request("POST", path, json=body, headers=tracing.headers())
+    response = await _response(client, request, until_s)
     try:
         if response.status_code != HTTPStatus.OK:
             raise await _refusal(response, until_s)
