@@ -6,6 +6,7 @@ import pytest
 from orchestrator.conversation.answering import Anchor
 from orchestrator.conversation.endpointing import Endpointing, Wait
 from orchestrator.conversation.events import (
+    AnnounceBargeIn,
     AnnounceFinal,
     AnnouncePartial,
     AnnounceWait,
@@ -30,6 +31,7 @@ from orchestrator.conversation.events import (
     WarmModel,
     Woken,
 )
+from orchestrator.conversation.messages import BargeInVerdict as Verdict
 from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput, WaitDecision
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
 from orchestrator.conversation.turn import TurnRules
@@ -264,7 +266,7 @@ TABLE = {
     ),
     "words stop it": (
         [*OVER_IT, PartialHeard(2, "stop", 3200)],
-        [AnnouncePartial(2, "stop"), StopReply(1)],
+        [AnnouncePartial(2, "stop"), AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
     ),
     "a partial without words does not": (
         [*OVER_IT, PartialHeard(2, " - ", 3200)],
@@ -272,15 +274,25 @@ TABLE = {
     ),
     "half a second of speech stops it": (
         [*OVER_IT, Woken(3500)],
-        [StopReply(1)],
+        [AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_STOP_DURATION), StopReply(1)],
     ),
     "a short sound without words lets it go on": (
         [*OVER_IT, VoiceStopped(3200), final("", segment_id=2)],
-        [AnnounceFinal(2, 1, "", "en", None), CommitSegment(2), ResumePlayback(1)],
+        [
+            AnnounceFinal(2, 1, "", "en", None),
+            AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_COUGH),
+            ResumePlayback(1),
+            CommitSegment(2),
+        ],
     ),
     "words in the final stop it and are answered": (
         [*OVER_IT, VoiceStopped(3200), final("stop", segment_id=2)],
-        [AnnounceFinal(2, 1, "stop", "en", None), StopReply(1), StartReply(2, 1, "stop")],
+        [
+            AnnounceFinal(2, 1, "stop", "en", None),
+            AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_STOP_WORDS),
+            StopReply(1),
+            StartReply(2, 1, "stop"),
+        ],
     ),
     "a reply that ends by itself is not stopped again": (
         [*OVER_IT, ReplyDone(1), Woken(3500)],

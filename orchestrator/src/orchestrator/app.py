@@ -22,6 +22,7 @@ from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
+from orchestrator.conversation.barge_in import BargeInRules
 from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.peers import LANGUAGES, Peers
 from orchestrator.conversation.ports import LanguageModel
@@ -147,5 +148,12 @@ def _turn_rules(settings: OrchestratorSettings) -> TurnRules:
         patience=settings.patience,
         max_speculations=settings.speculation_tries,
         speculation_speech_ms=settings.speculation_speech_ms,
+        barge_in=BargeInRules(
+            stop_ms=settings.barge_in_stop_ms,
+            hold_ms=max(settings.barge_in_stop_ms, settings.barge_in_hold_ms),
+            min_speech_ms=settings.barge_in_min_speech_ms,
+            min_words=settings.barge_in_min_words,
+            settling_ms=settings.barge_in_settling_ms,
+        ),
         latency_budget_ms=settings.latency_budget_ms,
     )

@@ -45,6 +45,9 @@ class Sounding:
     asking: bool = False
 
 
+SILENCE = Sounding()
+
+
 def sounding(
     text: str, marks: Sequence[Mark], *, at_ms: int, for_ms: int, duration_ms: int | None, language: str
 ) -> Sounding:

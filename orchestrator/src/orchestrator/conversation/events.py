@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.endpointing import Wait
-from orchestrator.conversation.messages import Command
+from orchestrator.conversation.messages import BargeInVerdict, Command
 from orchestrator.conversation.ports import Transcript, TurnEndJudged, VoiceEvent
 
 
@@ -24,9 +24,10 @@ class Woken:
 
 @dataclass(frozen=True, slots=True)
 class ReplyAudible:
-    """The first frame of a released reply has been sent."""
+    """The first frame of a released reply has been sent, `at_ms` on the audio clock."""
 
     turn_id: int
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,15 @@ class AnnounceWait:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnounceBargeIn:
+    """Tell what the user's sound over a reply was; `turn_id` is the turn that it opened."""
+
+    turn_id: int
+    reply_turn_id: int
+    verdict: BargeInVerdict
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """Send `Woken` at this moment."""
 
@@ -241,5 +251,6 @@ Action = (
     | AnnouncePartial
     | AnnounceFinal
     | AnnounceWait
+    | AnnounceBargeIn
     | WakeAt
 )

@@ -242,6 +242,24 @@ class PlaybackStop:
     turn_id: int
 
 
+class BargeInVerdict(IntEnum):
+    """What the user's sound over the reply turned out to be."""
+
+    BARGE_IN_VERDICT_UNSPECIFIED = 0
+    BARGE_IN_VERDICT_STOP_WORDS = 1
+    BARGE_IN_VERDICT_STOP_DURATION = 2
+    BARGE_IN_VERDICT_BACKCHANNEL = 3
+    BARGE_IN_VERDICT_ECHO = 4
+    BARGE_IN_VERDICT_COUGH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInSettled:
+    turn_id: int
+    reply_turn_id: int
+    verdict: BargeInVerdict
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyAudioEnded:
     turn_id: int
@@ -346,6 +364,7 @@ ServerMessage = (
     | PlaybackPause
     | PlaybackResume
     | PlaybackStop
+    | BargeInSettled
     | ReplyAudioEnded
     | ReplyFinished
     | TurnFailed

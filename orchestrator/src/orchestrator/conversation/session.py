@@ -18,8 +18,10 @@ from service_kit.errors import AnchorError, InvalidRequest
 from service_kit.tasks import run_together
 
 from orchestrator.conversation import events as do
+from orchestrator.conversation.announcing import announcement
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
+from orchestrator.conversation.echo import SILENCE, Sounding
 from orchestrator.conversation.events import Action, Event, PeerBack, PeerLost, ReplyDone, ReplyFailed, Woken
 from orchestrator.conversation.hearing import Hearing
 from orchestrator.conversation.inbox import Inbox
@@ -27,11 +29,8 @@ from orchestrator.conversation.messages import (
     Command,
     EndTurn,
     Error,
-    FinalTranscript,
-    PartialTranscript,
     PlaybackProgress,
     RequestStatus,
-    ServerMessage,
     SessionEnded,
     SessionStart,
     SessionStarted,
@@ -45,16 +44,16 @@ from orchestrator.conversation.messages import (
     SpeechStopped,
     TurnCommitted,
     TurnDetection,
-    TurnEndPredicted,
     TurnFailed,
 )
 from orchestrator.conversation.microphone import Microphone
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers, Preference
-from orchestrator.conversation.ports import Client, VoiceStarted, VoiceStopped
+from orchestrator.conversation.ports import Client, FinalHeard, PartialHeard, VoiceStarted, VoiceStopped
 from orchestrator.conversation.speaking import Speaking
 from orchestrator.conversation.turn import TurnRules
-from orchestrator.conversation.turn_taking import TurnTaking
+from orchestrator.conversation.turn_taking import TurnTaking, User
+from orchestrator.conversation.turn_trace import begin_turn, traced_session
 from orchestrator.conversation.waterfall import Waterfall
 
 log = logging.getLogger(__name__)
@@ -79,6 +78,8 @@ class Session:
         self._outbox = Outbox(client)
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
         self._waterfall = Waterfall(0)
+        # When what is being dealt with happened, on the loop's clock.
+        self._event_s = 0.0
         self._hearing = Hearing(
             voice_activity=peers.voice_activity,
             speech_to_text=peers.speech_to_text,
@@ -92,6 +93,7 @@ class Session:
             conversation=conversation,
             outbox=self._outbox,
             inbox=self._inbox,
+            clock=self._clock,
             reports_playback=start.reports_playback,
             latency_budget_ms=rules.latency_budget_ms,
         )
@@ -102,6 +104,10 @@ class Session:
         Raises the `AnchorError` that ended the session, if one did; the client has been told.
         """
         SESSION_ID.set(self.session_id)
+        with traced_session():
+            await self._run(source)
+
+    async def _run(self, source: AsyncIterator[bytes | Command]) -> None:
         self._outbox.send(self._started())
         log.info("session started", extra={"language": self._conversation.preferences.language})
         ending = SessionEnded("session.closed_by_client", "the client ended the session")
@@ -119,6 +125,7 @@ class Session:
             ending = SessionEnded(error.code, error.message)
             raise
         finally:
+            self._end_turns()
             log.info("session ended", extra={"code": ending.code})
             await self._outbox.close(ending)
 
@@ -150,15 +157,23 @@ class Session:
         while True:
             event = await self._inbox.next()
             self._note(event)
-            for action in self._turn_taking.on(event):
+            for action in self._turn_taking.on(event, self._sounding(event)):
                 await self._perform(action)
             await self._follow_up(event)
+
+    def _sounding(self, event: Event) -> Sounding:
+        """What of the anchor's own words a transcript may hold."""
+        since_ms = self._turn_taking.listening_since_ms
+        if since_ms is None or not isinstance(event, PartialHeard | FinalHeard):
+            return SILENCE
+        return self._speaking.sounding(since_ms)
 
     # Events ---------------------------------------------------------------------------------------------------------
 
     def _note(self, event: Event) -> None:
         """What an event means before the policy speaks: what the client is told, and when the turn's clock starts."""
         now_s = self._loop.time()
+        self._event_s = self._clock.loop_s(event.at_ms) if isinstance(event, VoiceStarted) else now_s
         match event:
             case VoiceStarted():
                 self._outbox.send(SpeechStarted(event.at_ms))
@@ -222,10 +237,20 @@ class Session:
 
     # Actions --------------------------------------------------------------------------------------------------------
 
+    def _open_turn(self, turn_id: int) -> None:
+        if self._waterfall is not self._speaking.waterfall:
+            self._waterfall.end("unanswered", self._loop.time())
+        self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s))
+
+    def _end_turns(self) -> None:
+        self._speaking.abandon()
+        speaking = self._turn_taking.user is User.SPEAKING
+        self._waterfall.end("session_ended" if speaking else "unanswered", self._loop.time())
+
     async def _perform(self, action: Action) -> None:
         match action:
             case do.OpenTurn():
-                self._waterfall = Waterfall(action.turn_id)
+                self._open_turn(action.turn_id)
             case do.WarmModel():
                 self._speaking.warm(action.turn_id)
             case do.Listen():
@@ -258,25 +283,7 @@ class Session:
             case do.WakeAt():
                 delay_s = (action.at_ms - self._clock.now_ms) / 1000
                 self._loop.call_later(max(0.0, delay_s), self._inbox.tell_now, Woken(action.at_ms))
+            case do.AnnounceBargeIn():
+                self._speaking.settled(action)
             case do.AnnouncePartial() | do.AnnounceFinal() | do.AnnounceWait():
-                self._outbox.send(_announcement(action))
-
-
-def _announcement(action: do.AnnouncePartial | do.AnnounceFinal | do.AnnounceWait) -> ServerMessage:
-    match action:
-        case do.AnnouncePartial():
-            return PartialTranscript(action.turn_id, action.text)
-        case do.AnnounceFinal():
-            return FinalTranscript(action.turn_id, action.revision, action.text, action.language, action.confidence)
-        case do.AnnounceWait():
-            judgement = action.judgement
-            return TurnEndPredicted(
-                at_ms=action.at_ms,
-                probability=judgement.probability if judgement else None,
-                predictor=judgement.predictor if judgement else "",
-                wait_ms=action.wait.ms,
-                patience=action.patience,
-                decided_by=action.wait.decided_by,
-                opinions=judgement.opinions if judgement else (),
-                silence_ms=judgement.silence_ms if judgement else 0,
-            )
+                self._outbox.send(announcement(action))

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter as Tally
 from collections.abc import AsyncIterator, Callable
 
+from prometheus_client import Counter
 from service_kit.context import TURN_ID, TURN_REVISION
 from service_kit.errors import AnchorError, EngineFailed, root_cause
 
+from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
-from orchestrator.conversation.events import ReplyAudible, ReplyDone, ReplyFailed, SayPhrase, StartReply
+from orchestrator.conversation.echo import TAIL_MS, Sounding
+from orchestrator.conversation.events import (
+    AnnounceBargeIn,
+    ReplyAudible,
+    ReplyDone,
+    ReplyFailed,
+    SayPhrase,
+    StartReply,
+)
 from orchestrator.conversation.history import merge_consecutive
 from orchestrator.conversation.inbox import Inbox
-from orchestrator.conversation.messages import PlaybackPause, PlaybackProgress, PlaybackResume, PlaybackStop
+from orchestrator.conversation.messages import (
+    BargeInSettled,
+    PlaybackPause,
+    PlaybackProgress,
+    PlaybackResume,
+    PlaybackStop,
+)
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona, Prompt
@@ -27,6 +44,10 @@ log = logging.getLogger(__name__)
 # How long a cancelled reply may take to let go of its streams before the session goes on without it.
 _LET_GO_S = 2.0
 
+BARGE_INS = Counter(
+    "anchor_barge_ins_total", "Sounds of users over replies, by what they turned out to be.", ["verdict"]
+)
+
 
 class Speaking:
     """Owner of the reply. Its methods are called by the session's one task; replies run in its own group."""
@@ -38,6 +59,7 @@ class Speaking:
         conversation: Conversation,
         outbox: Outbox,
         inbox: Inbox,
+        clock: AudioClock,
         reports_playback: bool,
         latency_budget_ms: int,
     ) -> None:
@@ -45,6 +67,7 @@ class Speaking:
         self._conversation = conversation
         self._outbox = outbox
         self._inbox = inbox
+        self._clock = clock
         self._reports_playback = reports_playback
         self._latency_budget_ms = latency_budget_ms
         self._model = peers.language_model()
@@ -53,6 +76,14 @@ class Speaking:
         self._warming = Warming(self._model, self._group)
         self._reply: Reply | None = None
         self._task: asyncio.Task[None] | None = None
+        # The reply that ended last, and when on the audio clock.
+        self._ended: tuple[Reply, int] | None = None
+        self._barge_ins: Tally[str] = Tally()
+
+    @property
+    def waterfall(self) -> Waterfall | None:
+        """Of the turn that is being answered."""
+        return self._reply.waterfall if self._reply else None
 
     async def run(self) -> None:
         """Keep the replies' scope open until cancelled; leaving it ends them."""
@@ -106,6 +137,11 @@ class Speaking:
         self._close(reply, interrupted=True)
         await self._let_go()
 
+    def abandon(self) -> None:
+        """The session ends, whatever is being said."""
+        if self._reply:
+            self._reply.waterfall.end("session_ended", self._loop.time())
+
     def pause(self, turn_id: int) -> None:
         """Hold the reply where it is."""
         if self._reply and self._reply.turn_id == turn_id and self._reply.playout.pause():
@@ -131,6 +167,23 @@ class Speaking:
             self._close(self._reply, interrupted=False)
             self._task = None
 
+    def sounding(self, since_ms: int) -> Sounding:
+        """What may echo in an utterance that began `since_ms` on the audio clock."""
+        if self._reply and self._reply.playout.sent_ms:
+            return self._reply.sounding(self._clock.now_ms - since_ms)
+        if self._ended and since_ms - self._ended[1] <= TAIL_MS:
+            reply, ended_ms = self._ended
+            return reply.sounding(ended_ms - since_ms)
+        return Sounding(language=self._conversation.preferences.language)
+
+    def settled(self, action: AnnounceBargeIn) -> None:
+        """It is known what the user's sound over a reply was."""
+        verdict = action.verdict.name.removeprefix("BARGE_IN_VERDICT_").lower()
+        BARGE_INS.labels(verdict).inc()
+        if self._reply and self._reply.turn_id == action.reply_turn_id:
+            self._barge_ins[verdict] += 1
+        self._outbox.send(BargeInSettled(action.turn_id, action.reply_turn_id, action.verdict))
+
     @property
     def _persona(self) -> Persona:
         return self._peers.personas[self._conversation.preferences.persona]
@@ -155,6 +208,8 @@ class Speaking:
         waterfall: Waterfall,
     ) -> None:
         if self._reply:
+            if self._reply.turn_id != turn_id:
+                self._reply.waterfall.end("interrupted", self._loop.time())
             await self.drop(self._reply.turn_id)
         preferences = self._conversation.preferences
         delivery = Delivery(
@@ -172,7 +227,7 @@ class Speaking:
             outbox=self._outbox,
             reports_playback=self._reports_playback,
             waterfall=waterfall,
-            on_audible=lambda: self._inbox.tell_now(ReplyAudible(turn_id)),
+            on_audible=lambda: self._inbox.tell_now(ReplyAudible(turn_id, self._clock.now_ms)),
         )
         self._reply = reply
         self._task = self._group.create_task(self._run(reply, revision), name=f"reply-{turn_id}.{revision}")
@@ -188,16 +243,20 @@ class Speaking:
             if not isinstance(error, AnchorError):
                 log.exception("reply broke")
                 error = EngineFailed("session.reply_broke", "the reply broke off")
+            reply.waterfall.trace.fail(error.code)
             self._inbox.tell_now(ReplyFailed(reply.turn_id, error))
         else:
             self._inbox.tell_now(ReplyDone(reply.turn_id))
 
     def _close(self, reply: Reply, interrupted: bool) -> None:
         self._reply = None
+        self._ended = (reply, self._clock.now_ms)
+        barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished(interrupted)
         self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)
         waterfall = reply.waterfall.message()
         reply.waterfall.observe()
+        reply.waterfall.end("interrupted" if interrupted else "finished", self._loop.time())
         account = reply.account()
         self._outbox.send(finished)
         self._outbox.send(waterfall)
@@ -214,6 +273,9 @@ class Speaking:
                 "heard_ms": finished.heard_ms,
                 "interrupted": interrupted,
                 "heard_characters": len(finished.heard_text),
+                "stages_ms": reply.waterfall.stages_ms(),
+                **reply.waterfall.trace.log_fields,
+                "barge_ins": dict(barge_ins),
                 **account,
             },
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from orchestrator.conversation.barge_in import BargeInRules
 from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.speculation import Speculation
 
@@ -23,8 +24,7 @@ class TurnRules:
     goes_on_after_ms: int = 400
     # A turn without words is answered with "I did not catch that" when at least this much of it was voiced.
     did_not_catch_ms: int = 700
-    # Speech this long over the reply stops it, words or no words.
-    barge_in_ms: int = 500
+    barge_in: BargeInRules = field(default_factory=BargeInRules)
     # What a turn may take from the end of speech to the first frame sent.
     latency_budget_ms: int = 2_000
     # A segment this long is closed at the next silence, so that a recogniser's work stays bounded.
@@ -40,6 +40,7 @@ class Turn:
     segment_start_ms: int
     speech_start_ms: int
     speculation: Speculation
+    opened_ms: int
     speech_end_ms: int = 0
     voiced_ms: int = 0
     texts: dict[int, str] = field(default_factory=dict[int, str])

@@ -17,9 +17,11 @@ from enum import Enum, auto
 
 from orchestrator.conversation import events as do
 from orchestrator.conversation.answering import Anchor, Answering
-from orchestrator.conversation.barge_in import BargeIn, has_words
+from orchestrator.conversation.barge_in import has_words
+from orchestrator.conversation.echo import SILENCE, Sounding
 from orchestrator.conversation.events import Action, Event
-from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput
+from orchestrator.conversation.interruptions import Interruptions, stops
+from orchestrator.conversation.messages import BargeInVerdict, EndTurn, Interrupt, Pause, Resume, TextInput
 from orchestrator.conversation.patience import Patience
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
 from orchestrator.conversation.speculation import Speculation
@@ -42,7 +44,7 @@ class TurnTaking:
         self._user = User.SILENT
         self._turn: Turn | None = None
         self._answering = Answering()
-        self._barge_in: BargeIn | None = None
+        self._interruptions = Interruptions(rules.barge_in)
         self._last_turn_id = last_turn_id
         self._segment_id = 1
 
@@ -56,8 +58,16 @@ class TurnTaking:
         """What the anchor does."""
         return self._answering.anchor
 
-    def on(self, event: Event) -> Sequence[Action]:
-        """What to do about `event`, in order."""
+    @property
+    def listening_since_ms(self) -> int | None:
+        """Where the open turn of the user began; None while there is none."""
+        return self._turn.opened_ms if self._turn else None
+
+    def on(self, event: Event, sounding: Sounding = SILENCE) -> Sequence[Action]:
+        """What to do about `event`, in order.
+
+        With a transcript comes what the anchor was `sounding` while that was said: it may be no more than its echo.
+        """
         match event:
             case VoiceStarted():
                 return self._voice_started(event)
@@ -66,9 +76,9 @@ class TurnTaking:
             case TurnEndJudged():
                 return self._turn_end_judged(event)
             case PartialHeard():
-                return self._partial(event)
+                return self._partial(event, sounding)
             case FinalHeard():
-                return self._final(event)
+                return self._final(event, sounding)
             case do.Woken():
                 return self._woken(event.at_ms)
             case do.TranscriptOverdue():
@@ -80,11 +90,11 @@ class TurnTaking:
             case Interrupt():
                 return self._stop_reply()
             case Pause():
-                return [do.PausePlayback(self._answering.turn_id)] if self.anchor is Anchor.SPEAKING else []
+                return self._hold(True)
             case Resume():
-                return [do.ResumePlayback(self._answering.turn_id)] if self.anchor is Anchor.SPEAKING else []
+                return self._hold(False)
             case do.ReplyAudible():
-                return self._audible(event.turn_id)
+                return self._audible(event.turn_id, event.at_ms)
             case do.ReplyDone() | do.ReplyFailed():
                 return self._reply_over(event.turn_id)
             case _:
@@ -95,7 +105,7 @@ class TurnTaking:
 
     def _voice_started(self, event: VoiceStarted) -> list[Action]:
         self._user = User.SPEAKING
-        actions: list[Action] = []
+        actions = self._interruptions.speech_started(event.at_ms)
         if (turn := self._turn) is None:
             if turn := self._answering.reopenable:
                 actions += self._reopen(turn, event.at_ms)
@@ -115,13 +125,13 @@ class TurnTaking:
         self._last_turn_id += 1
         rules = self._rules
         speculation = Speculation(self._last_turn_id, rules.max_speculations, rules.goes_on_after_ms)
-        return Turn(self._last_turn_id, self._segment_id, at_ms, at_ms, speculation)
+        return Turn(self._last_turn_id, self._segment_id, at_ms, at_ms, speculation, at_ms)
 
     def _open(self, turn: Turn) -> list[Action]:
         self._turn = turn
         match self.anchor:
             case Anchor.SPEAKING:
-                return [do.OpenTurn(turn.turn_id), *self._suspect_barge_in(turn.speech_start_ms)]
+                return [do.OpenTurn(turn.turn_id), *self._suspect_barge_in(turn)]
             case Anchor.THINKING:
                 return [do.OpenTurn(turn.turn_id)]
             case Anchor.IDLE:
@@ -136,7 +146,7 @@ class TurnTaking:
         turn.speech_end_ms = at_ms
         turn.flushed = True
         turn.speculation.settle()
-        return [do.Flush(turn.segment_id), *self.patience.silence(turn)]
+        return [do.Flush(turn.segment_id), *self.patience.silence(turn), *self._interruptions.speech_stopped(at_ms)]
 
     def _turn_end_judged(self, event: TurnEndJudged) -> list[Action]:
         turn = self._turn
@@ -144,36 +154,37 @@ class TurnTaking:
             return []
         return self.patience.judged(turn, event)
 
-    def _partial(self, event: PartialHeard) -> list[Action]:
+    def _partial(self, event: PartialHeard, sounding: Sounding) -> list[Action]:
         turn = self._turn
         if turn is None or event.segment_id != turn.segment_id:
             return []
         text = turn.text_with(event.segment_id, event.text)
-        return [do.AnnouncePartial(turn.turn_id, text), *self._words(event.text), *turn.speculation.hear(text)]
+        actions = self._settle(turn, self._interruptions.partial(event, sounding), event.end_ms)
+        return [do.AnnouncePartial(turn.turn_id, text), *actions, *turn.speculation.hear(text)]
 
-    def _words(self, text: str) -> list[Action]:
-        """Words over the reply are evidence."""
-        if self._barge_in is None or not has_words(text):
-            return []
-        return self._stop_reply()
-
-    def _final(self, event: FinalHeard) -> list[Action]:
+    def _final(self, event: FinalHeard, sounding: Sounding) -> list[Action]:
         turn = self._turn
         if turn is None or event.segment_id != turn.segment_id:
             return []
         turn.texts[event.segment_id] = event.text if has_words(event.text) else ""
         turn.alternatives[event.segment_id] = event.alternatives
         turn.finals += 1
-        announcement = do.AnnounceFinal(turn.turn_id, turn.finals, turn.text, event.language, event.confidence)
-        actions: list[Action] = [announcement, *self._words(event.text)]
-        if turn.outdated and event.end_ms < turn.speech_start_ms:
+        actions: list[Action] = [
+            do.AnnounceFinal(turn.turn_id, turn.finals, turn.text, event.language, event.confidence)
+        ]
+        outdated = turn.outdated and event.end_ms < turn.speech_start_ms
+        verdict = self._interruptions.final(event, sounding, more=outdated or self._user is User.SPEAKING)
+        actions += self._settle(turn, verdict, event.end_ms)
+        if outdated:
             # Asked for before the user went on: there will be more.
             turn.outdated = False
             return actions
         if self._user is User.SILENT:
             turn.flushed = False
-            if self._barge_in:
-                return [*actions, *self._false_alarm(turn)]
+        if self._turn is None or self._interruptions.suspected:
+            return actions
+        if self._user is User.SILENT and self._interruptions.is_echo(turn.turn_id, turn.text, sounding):
+            return [*actions, *self._forget_echo(turn)]
         actions += self._speculate(turn, event.end_ms)
         if self._user is User.SILENT and turn.awaited:
             actions += self._commit(turn)
@@ -187,16 +198,15 @@ class TurnTaking:
         return turn.speculation.attempt(turn.text, turn.readings)
 
     def _woken(self, at_ms: int) -> list[Action]:
-        if self._barge_in and self._user is User.SPEAKING and at_ms >= self._barge_in.verdict_ms:
-            return self._stop_reply()
         turn = self._turn
         if turn is None:
             return []
+        actions = self._settle(turn, self._interruptions.woken(at_ms), at_ms)
         if self._user is User.SPEAKING:
-            return turn.speculation.woken(at_ms)
+            return [*actions, *turn.speculation.woken(at_ms)]
         if turn.due_ms is None or at_ms < turn.due_ms:
-            return []
-        return [*self.patience.over(turn), *self._due(turn)]
+            return actions
+        return [*actions, *self.patience.over(turn), *self._due(turn)]
 
     def _due(self, turn: Turn) -> list[Action]:
         """The silence has lasted long enough; without a transcript yet, commit as soon as there is one."""
@@ -220,9 +230,10 @@ class TurnTaking:
         turn = self._turn
         if turn is None or turn.segment_id != segment_id or not turn.flushed:
             return []
+        if self._interruptions.suspected:
+            # A short sound over the reply, which has long gone on: nobody misses the words.
+            return self._settle(turn, BargeInVerdict.BARGE_IN_VERDICT_COUGH, 0)
         actions: list[Action] = [self._close(turn)]
-        if self._barge_in:
-            actions += self._stop_reply()
         self._answering.begin(turn.turn_id)
         return [*actions, do.SayPhrase(turn.turn_id, "apology")]
 
@@ -232,7 +243,8 @@ class TurnTaking:
             return []
         actions: list[Action] = []
         turn.due_ms = None
-        if self._barge_in:
+        self._interruptions.mean(turn.turn_id)
+        if self._interruptions.suspected:
             actions += self._stop_reply()
         if self._user is User.SPEAKING:
             # The user says so: nothing needs to be waited for but the transcript.
@@ -283,35 +295,51 @@ class TurnTaking:
     # ------------------------------------------------------------------------------------------------------------
     # The anchor's half
 
-    def _audible(self, turn_id: int) -> list[Action]:
+    def _audible(self, turn_id: int, at_ms: int) -> list[Action]:
         waited_for = self._answering.reopenable
         if not self._answering.became_audible(turn_id):
             return []
         if waited_for:
             self.patience.habit.turn_stood()
+        self._interruptions.audible(at_ms)
         if self._turn is not None and self._user is User.SPEAKING:
-            return self._suspect_barge_in(self._turn.speech_start_ms)
+            return self._suspect_barge_in(self._turn)
         return []
 
     def _reply_over(self, turn_id: int) -> list[Action]:
         if self._answering.is_over(turn_id):
-            self._barge_in = None
+            self._interruptions.forget()
         elif self._turn and self._turn.turn_id == turn_id:
             # Held, and broken before anybody heard of it: the commit begins another.
             self._turn.speculation.answered = None
         return []
 
-    def _suspect_barge_in(self, at_ms: int) -> list[Action]:
-        self._barge_in = BargeIn(at_ms, self._rules.barge_in_ms)
-        return [do.PausePlayback(self._answering.turn_id), do.WakeAt(self._barge_in.verdict_ms)]
+    def _hold(self, hold: bool) -> list[Action]:
+        """The client pauses the reply, or lets it go on."""
+        if self.anchor is not Anchor.SPEAKING:
+            return []
+        self._interruptions.held = hold
+        turn_id = self._answering.turn_id
+        return [do.PausePlayback(turn_id) if hold else do.ResumePlayback(turn_id)]
 
-    def _false_alarm(self, turn: Turn) -> list[Action]:
-        """Nobody said anything: the reply goes on, and the turn that was none is forgotten."""
-        self._barge_in = None
-        return [self._close(turn), do.ResumePlayback(self._answering.turn_id)]
+    def _suspect_barge_in(self, turn: Turn) -> list[Action]:
+        return self._interruptions.suspect(turn.turn_id, self._answering.turn_id, turn.speech_start_ms)
+
+    def _settle(self, turn: Turn, verdict: BargeInVerdict | None, now_ms: int) -> list[Action]:
+        """What a verdict on speech over the reply brings about: its end, or that of a turn that was none."""
+        if verdict is None:
+            return self._interruptions.orders(now_ms)
+        actions = self._interruptions.settle(verdict)
+        return [*actions, *(self._stop_reply() if stops(verdict) else [self._close(turn)])]
+
+    def _forget_echo(self, turn: Turn) -> list[Action]:
+        """The last of the reply was heard again; nobody spoke."""
+        verdict = BargeInVerdict.BARGE_IN_VERDICT_ECHO
+        announcement = do.AnnounceBargeIn(turn.turn_id, self._answering.turn_id, verdict)
+        return [announcement, *turn.speculation.drop(), self._close(turn)]
 
     def _stop_reply(self) -> list[Action]:
-        self._barge_in = None
+        self._interruptions.forget()
         if self.anchor is Anchor.IDLE:
             return []
         self._answering.end()

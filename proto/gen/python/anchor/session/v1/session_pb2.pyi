@@ -22,6 +22,15 @@ class WaitDecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WAIT_DECISION_CEILING: _ClassVar[WaitDecision]
     WAIT_DECISION_HABIT: _ClassVar[WaitDecision]
 
+class BargeInVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BARGE_IN_VERDICT_UNSPECIFIED: _ClassVar[BargeInVerdict]
+    BARGE_IN_VERDICT_STOP_WORDS: _ClassVar[BargeInVerdict]
+    BARGE_IN_VERDICT_STOP_DURATION: _ClassVar[BargeInVerdict]
+    BARGE_IN_VERDICT_BACKCHANNEL: _ClassVar[BargeInVerdict]
+    BARGE_IN_VERDICT_ECHO: _ClassVar[BargeInVerdict]
+    BARGE_IN_VERDICT_COUGH: _ClassVar[BargeInVerdict]
+
 class ServiceHealth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SERVICE_HEALTH_UNSPECIFIED: _ClassVar[ServiceHealth]
@@ -37,6 +46,12 @@ WAIT_DECISION_NO_JUDGEMENT: WaitDecision
 WAIT_DECISION_FLOOR: WaitDecision
 WAIT_DECISION_CEILING: WaitDecision
 WAIT_DECISION_HABIT: WaitDecision
+BARGE_IN_VERDICT_UNSPECIFIED: BargeInVerdict
+BARGE_IN_VERDICT_STOP_WORDS: BargeInVerdict
+BARGE_IN_VERDICT_STOP_DURATION: BargeInVerdict
+BARGE_IN_VERDICT_BACKCHANNEL: BargeInVerdict
+BARGE_IN_VERDICT_ECHO: BargeInVerdict
+BARGE_IN_VERDICT_COUGH: BargeInVerdict
 SERVICE_HEALTH_UNSPECIFIED: ServiceHealth
 SERVICE_HEALTH_READY: ServiceHealth
 SERVICE_HEALTH_LOADING: ServiceHealth
@@ -183,7 +198,7 @@ class RequestStatus(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended")
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
@@ -207,6 +222,7 @@ class ServerMessage(_message.Message):
     SESSION_UPDATED_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SESSION_ENDED_FIELD_NUMBER: _ClassVar[int]
+    BARGE_IN_SETTLED_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     speech_started: SpeechStarted
     speech_stopped: SpeechStopped
@@ -230,7 +246,8 @@ class ServerMessage(_message.Message):
     session_updated: SessionUpdated
     error: Error
     session_ended: SessionEnded
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ...) -> None: ...
+    barge_in_settled: BargeInSettled
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
     __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience")
@@ -383,6 +400,16 @@ class PlaybackStop(_message.Message):
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     turn_id: int
     def __init__(self, turn_id: _Optional[int] = ...) -> None: ...
+
+class BargeInSettled(_message.Message):
+    __slots__ = ("turn_id", "reply_turn_id", "verdict")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    reply_turn_id: int
+    verdict: BargeInVerdict
+    def __init__(self, turn_id: _Optional[int] = ..., reply_turn_id: _Optional[int] = ..., verdict: _Optional[_Union[BargeInVerdict, str]] = ...) -> None: ...
 
 class ReplyAudioEnded(_message.Message):
     __slots__ = ("turn_id", "duration_ms")
