@@ -51,6 +51,7 @@ class FakePreferences:
     language: str
     voice: str
     persona: str
+    patience: float
 
 
 @dataclass
@@ -170,7 +171,8 @@ class FakeSessions:
         if start.language == "xx":
             raise InvalidRequest("session.unknown_language", "nobody speaks xx")
         ticket = f"ticket-{len(self.conversations) + 1}"
-        chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor")
+        patience = 1.0 if start.patience is None else start.patience
+        chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor", patience)
         self.conversations[ticket] = FakeConversation(ticket, chosen)
         return self.conversations[ticket]
 

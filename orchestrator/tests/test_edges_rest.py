@@ -97,7 +97,7 @@ async def test_a_question_may_be_in_writing(http, sessions, sent):
 
 
 async def test_a_ticket_goes_on_with_its_conversation(http):
-    begun = await http.post("/conversation/start", json={"language": "de", "voice_profile": "ada"})
+    begun = await http.post("/conversation/start", json={"language": "de", "voice_profile": "ada", "patience": 1.5})
     assert begun.status_code == 201
     ticket = begun.json()["ticket"]
     host = http.base_url.netloc.decode()
@@ -108,6 +108,7 @@ async def test_a_ticket_goes_on_with_its_conversation(http):
         "language": "de",
         "voice": "ada",
         "persona": "anchor",
+        "patience": 1.5,
         "created_unix_s": 1_700_000_000.0,
         "open": False,
     }

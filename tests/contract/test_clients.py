@@ -82,7 +82,8 @@ async def test_speech_edges_come_back_as_events(run_service):
     assert started.at_ms == pytest.approx(640, abs=64)
     assert isinstance(stopped, VoiceStopped)
     assert stopped.at_ms == pytest.approx(1280, abs=64)
-    assert judged == TurnEndJudged(stopped.at_ms, judged.probability, "pause")
+    assert judged == TurnEndJudged(stopped.at_ms, judged.probability, "pause", judged.silence_ms)
+    assert judged.silence_ms == pytest.approx(200, abs=64)
 
 
 async def test_transcripts_come_back_with_their_segments(run_service, script):

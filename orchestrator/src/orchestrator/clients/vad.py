@@ -14,6 +14,7 @@ from service_kit.context import to_metadata
 
 from orchestrator.clients.beat import Beat
 from orchestrator.clients.calls import require_ready
+from orchestrator.conversation.messages import PredictorOpinion
 from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
 from orchestrator.conversation.turn_trace import LISTENED_TURN
 
@@ -63,7 +64,13 @@ class VadStream:
                     yield VoiceStopped(response.speech_stopped.at_ms)
                 case "turn_end_predicted":
                     judged = response.turn_end_predicted
-                    yield TurnEndJudged(judged.at_ms, judged.probability, judged.predictor)
+                    yield TurnEndJudged(
+                        judged.at_ms,
+                        judged.probability,
+                        judged.predictor,
+                        judged.silence_ms,
+                        tuple(PredictorOpinion(part.name, part.probability) for part in judged.opinions),
+                    )
                 case _:
                     # Activity was not asked for; an event of a newer service is none of ours.
                     continue

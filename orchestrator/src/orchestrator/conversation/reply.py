@@ -87,7 +87,8 @@ class Reply:
         if voicing.is_lost and not interrupted:
             # What could not be spoken was shown.
             heard = voicing.text.strip()
-        return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=not self._reports)
+        reckoned = interrupted and not voicing.marks
+        return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=reckoned or not self._reports)
 
     def sounding(self, for_ms: int) -> Sounding:
         """What of it may echo in an utterance that began `for_ms` ago."""

@@ -22,6 +22,9 @@ class Preferences(Protocol):
     @property
     def persona(self) -> str: ...
 
+    @property
+    def patience(self) -> float: ...
+
 
 class Conversation(Protocol):
     """What was said so far; outlives its sessions."""

@@ -31,6 +31,7 @@ class ConversationStart(BaseModel):
     language: str = Field(default="", max_length=256)
     voice_profile: str = Field(default="", max_length=256)
     persona: str = Field(default="", max_length=256)
+    patience: float | None = None
 
 
 def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRouter:
@@ -51,7 +52,7 @@ def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRoute
 
     @router.post("/conversation/start", summary="Begin a conversation", status_code=201)
     async def start(wishes: ConversationStart, request: Request) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
-        wanted = SessionStart(wishes.language, wishes.voice_profile, wishes.persona)
+        wanted = SessionStart(wishes.language, wishes.voice_profile, wishes.persona, patience=wishes.patience)
         return _ticket(sessions.start_conversation(wanted), request)
 
     @router.get("/conversation/{ticket}", summary="What was said")
@@ -85,6 +86,7 @@ def _ticket(conversation: Conversation, request: Request) -> dict[str, object]:
         "language": preferences.language,
         "voice": preferences.voice,
         "persona": preferences.persona,
+        "patience": preferences.patience,
         "created_unix_s": conversation.created_unix_s,
         "open": conversation.open,
     }
