@@ -46,9 +46,11 @@ class Moments:
 class TurnTrace:
     """The spans of one turn. Without a span of its own it does nothing."""
 
-    def __init__(self, span: Span = INVALID_SPAN, started_s: float = 0.0) -> None:
+    def __init__(self, span: Span = INVALID_SPAN, started_s: float = 0.0, epoch_ns: int = 0) -> None:
         self._span = span
         self._started_s = started_s
+        # Where the loop's clock began, on the world's: one for the whole turn, so that its times fit together.
+        self._epoch_ns = epoch_ns
         self._below = tracing.within(span)
         self._open: dict[str, Span] = {}
         self._over = False
@@ -57,6 +59,11 @@ class TurnTrace:
     def trace_id(self) -> str:
         """In hexadecimal; empty where nothing is traced."""
         return tracing.trace_id(self._span)
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What a line of the log says of it."""
+        return {"trace_id": self.trace_id} if self.trace_id else {}
 
     @contextmanager
     def stage(self, name: str) -> Generator[None]:
@@ -74,7 +81,7 @@ class TurnTrace:
     def reached(self, stage: str, at_s: float) -> None:
         """A stage of the waterfall was reached."""
         if span := self._open.get(_EVENTS_OF.get(stage, "")):
-            span.add_event(stage, timestamp=_epoch_ns(at_s))
+            span.add_event(stage, timestamp=self._ns(at_s))
 
     def fail(self, code: str, stage: str = "") -> None:
         """Something of the turn broke, in a stage that is open if one is named. The turn may go on."""
@@ -92,12 +99,15 @@ class TurnTrace:
             over_s = max([self._started_s, moments.speech_end_s or 0.0, *reached.values()])
         self._tell_stages(moments, over_s)
         if outcome == "interrupted":
-            self._span.add_event("barge_in", timestamp=_epoch_ns(now_s))
+            self._span.add_event("barge_in", timestamp=self._ns(now_s))
         self._span.set_attribute("outcome", outcome)
         zero_s = moments.speech_end_s or reached.get("turn_committed")
         if zero_s is not None and (sent_s := reached.get("first_frame_sent")) is not None:
             self._span.set_attribute("response_latency_ms", round((sent_s - zero_s) * 1000))
-        self._span.end(_epoch_ns(over_s))
+        self._span.end(self._ns(over_s))
+
+    def _ns(self, at_s: float) -> int:
+        return _ns(at_s, self._epoch_ns)
 
     def _tell_stages(self, moments: Moments, over_s: float) -> None:
         reached = moments.reached_s
@@ -112,11 +122,11 @@ class TurnTrace:
     def _tell(self, name: str, from_s: float, until_s: float | None, **events: float | None) -> None:
         if until_s is None:
             return
-        span = tracing.tracer().start_span(name, context=self._below, start_time=_epoch_ns(from_s))
+        span = tracing.tracer().start_span(name, context=self._below, start_time=self._ns(from_s))
         for event, at_s in events.items():
             if at_s is not None:
-                span.add_event(event, timestamp=_epoch_ns(at_s))
-        span.end(_epoch_ns(max(from_s, until_s)))
+                span.add_event(event, timestamp=self._ns(at_s))
+        span.end(self._ns(max(from_s, until_s)))
 
 
 def begin_turn(turn_id: int, started_s: float) -> TurnTrace:
@@ -124,16 +134,17 @@ def begin_turn(turn_id: int, started_s: float) -> TurnTrace:
 
     From now on, it is the one listened to.
     """
+    epoch_ns = time.time_ns() - _ns(asyncio.get_running_loop().time())
     span = tracing.tracer().start_span(
         "turn",
         context=Context(),
         links=[Link(get_current_span().get_span_context())],
-        start_time=_epoch_ns(started_s),
+        start_time=_ns(started_s, epoch_ns),
         attributes={"session_id": SESSION_ID.get(), "turn_id": turn_id},
     )
     if listened := LISTENED_TURN.get():
         listened.traceparent = tracing.traceparent(span)
-    return TurnTrace(span, started_s)
+    return TurnTrace(span, started_s, epoch_ns)
 
 
 @contextmanager
@@ -144,6 +155,5 @@ def traced_session() -> Generator[None]:
         yield
 
 
-def _epoch_ns(loop_s: float) -> int:
-    """A moment of the loop's clock on the world's."""
-    return time.time_ns() + round((loop_s - asyncio.get_running_loop().time()) * 1e9)
+def _ns(seconds: float, epoch_ns: int = 0) -> int:
+    return epoch_ns + round(seconds * 1e9)

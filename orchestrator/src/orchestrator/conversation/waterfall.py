@@ -81,14 +81,18 @@ class Waterfall:
             self._reached_s.pop(stage, None)
 
     def message(self) -> LatencyWaterfall:
-        """The stages reached so far. A turn that was not spoken counts from its commit, and had no transcript."""
+        """The stages reached so far."""
+        stages = {f"{stage}_ms": at_ms for stage, at_ms in self.stages_ms().items()}
+        return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages)
+
+    def stages_ms(self) -> dict[str, int]:
+        """The same as times. A turn that was not spoken counts from its commit, and had no transcript."""
         reached_s = dict(self._reached_s)
         zero_s = self._zero_s
         if zero_s is None:
             reached_s.pop("final_transcript", None)
             zero_s = reached_s.get("turn_committed", 0.0)
-        stages = {f"{stage}_ms": round((at_s - zero_s) * 1000) for stage, at_s in reached_s.items()}
-        return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages)
+        return {stage: round((at_s - zero_s) * 1000) for stage, at_s in reached_s.items()}
 
     def end(self, outcome: Outcome, now_s: float) -> None:
         """The turn is over: its trace is told of the same moments."""

@@ -1,0 +1,112 @@
+"""Conversations as traces: each turn tells what became of it, and none is left open."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.trace import StatusCode
+from orchestrator.conversation import messages as told
+from service_kit.errors import EngineFailed, PeerFailed
+
+STORY = "Once upon a time there was a king who could not sleep at night."
+
+
+def turns(spans) -> dict[int, object]:
+    """The root spans by the number of their turn."""
+    return {span.attributes["turn_id"]: span for span in spans() if span.name == "turn"}
+
+
+def below(spans, root) -> list[str]:
+    return sorted(span.name for span in spans() if span.parent and span.parent.span_id == root.context.span_id)
+
+
+async def test_a_turn_tells_all_its_stages(stage, spans):
+    stage.anchor_will_say("It is sunny.")
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(told.LatencyWaterfall)
+    waterfall = stage.ear.of(told.LatencyWaterfall)[-1]
+    (root,) = turns(spans).values()
+    assert below(spans, root) == ["endpointing", "listen", "playout", "speak", "think", "transcribe"]
+    assert root.attributes["outcome"] == "finished"
+    assert root.attributes["response_latency_ms"] == waterfall.first_frame_sent_ms
+    listen, playout = (next(span for span in spans() if span.name == name) for name in ("listen", "playout"))
+    # One source of truth: the spans' times are the waterfall's.
+    assert (playout.start_time - listen.end_time) / 1e6 == pytest.approx(waterfall.first_frame_sent_ms, abs=1)
+    assert (listen.end_time - listen.start_time) / 1e6 == pytest.approx(800, abs=100)
+    assert not any("sunny" in span.to_json() or "weather" in span.to_json() for span in spans())
+
+
+async def test_a_barge_in_ends_its_turn_as_interrupted_and_begins_another(stage, spans):
+    stage.anchor_will_say(STORY, "All right.")
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(900)
+        await stage.user("stop it")
+        await stage.until(told.ReplyFinished, 2)
+    first, second = (root for _, root in sorted(turns(spans).items()))
+    assert first.attributes["outcome"] == "interrupted"
+    assert [event.name for event in first.events] == ["barge_in"]
+    assert second.attributes["outcome"] == "finished"
+    assert first.context.trace_id != second.context.trace_id
+
+
+async def test_speech_that_goes_on_leaves_the_attempt_in_the_trace_as_cancelled(stage, spans):
+    stage.anchor_will_say("too early", "In Leipzig it is sunny.")
+    stage.model.first_token_ms = 900
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(told.TurnCommitted)
+        await stage.user("in Leipzig")
+        await stage.until(told.ReplyFinished)
+    (root,) = turns(spans).values()
+    thinking = [span for span in spans() if span.name == "think"]
+    assert {span.parent.span_id for span in thinking} == {root.context.span_id}
+    assert [span.attributes.get("cancelled", False) for span in thinking] == [True, False]
+    assert len({span.attributes["revision"] for span in thinking}) == 2
+
+
+async def test_a_session_that_is_dropped_ends_its_spans(stage, spans):
+    stage.anchor_will_say(STORY)
+    async with stage:
+        await stage.user("tell me a story")
+        await stage.until_played(500)
+    (root,) = turns(spans).values()
+    assert root.attributes["outcome"] == "session_ended"
+    assert {"think", "speak", "playout"} <= set(below(spans, root))
+    (session,) = (span for span in spans() if span.name == "session")
+    assert root.links[0].context.span_id == session.context.span_id
+
+
+async def test_a_turn_without_words_is_told_as_unanswered(stage, spans):
+    stage.anchor_will_say("It is sunny.")
+    async with stage:
+        await stage.noise(300)
+        await stage.silence(1500)
+        await stage.user("how is the weather")
+        await stage.until(told.ReplyFinished)
+    outcomes = [root.attributes["outcome"] for _, root in sorted(turns(spans).items())]
+    assert outcomes == ["unanswered", "finished"]
+
+
+async def test_what_broke_marks_its_stage_and_its_turn(stage, spans):
+    stage.anchor_will_say("one two three four")
+    stage.model.failure, stage.model.fails_after_words = PeerFailed("llm.connection_lost", "it broke off: one two"), 2
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(told.ReplyFinished)
+    failed = {span.name: span for span in spans() if span.status.status_code is StatusCode.ERROR}
+    assert set(failed) == {"turn", "think"}
+    assert {span.attributes["error.type"] for span in failed.values()} == {"llm.connection_lost"}
+    assert not any("one two" in span.to_json() for span in spans())
+
+
+async def test_a_voice_that_is_lost_marks_what_was_to_be_spoken(stage, spans):
+    stage.anchor_will_say("It is sunny.")
+    stage.speech.failure = EngineFailed("tts.engine_failed", "no voice")
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(told.ReplyFinished)
+    failed = {
+        span.name: span.attributes["error.type"] for span in spans() if span.status.status_code is StatusCode.ERROR
+    }
+    assert failed == {"turn": "tts.engine_failed", "speak": "tts.engine_failed"}
