@@ -124,7 +124,7 @@ class SpeechToText(Protocol):
 
 
 class HearingAid(Protocol):
-    """Makes one microphone easier to hear. All audio is PCM16 mono 16 kHz; what comes out is as long as what went in."""
+    """Makes one microphone easier to hear. Audio is PCM16 mono 16 kHz; what comes out is as long as what went in."""
 
     def clean(self, pcm: bytes) -> bytes:
         """Take audio of any length; return what is ready, each sample in its order and none twice."""

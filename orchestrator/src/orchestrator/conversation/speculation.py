@@ -19,6 +19,8 @@ class Speculation:
 
     turn_id: int
     tries_left: int
+    # A turn of which more was voiced is answered when it is over.
+    most_voiced_ms: int
     # Resumed speech that lasts this long is meant, whatever the recogniser makes of it.
     goes_on_after_ms: int
     revision: int = 0
@@ -40,11 +42,11 @@ class Speculation:
         self.answered = text
         return [*actions, StartReply(self.turn_id, self.revision, text, readings)]
 
-    def attempt(self, text: str, readings: tuple[str, ...]) -> list[Action]:
-        """Answer `text` provisionally, if a try is left; a reply to anything else is dropped."""
-        if self.answers(text):
+    def attempt(self, text: str, readings: tuple[str, ...], voiced_ms: int) -> list[Action]:
+        """Answer `text` provisionally, if the bounds allow it; a reply to anything else is dropped."""
+        if not text or self.answers(text):
             return []
-        if not self.tries_left:
+        if not self.tries_left or voiced_ms > self.most_voiced_ms:
             return self.drop()
         self.tries_left -= 1
         return self.begin(text, readings)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.conversation.barge_in import BargeInRules
+from orchestrator.conversation.barge_in import BargeInRules, has_words
 from orchestrator.conversation.endpointing import Endpointing
+from orchestrator.conversation.events import AnnounceFinal
+from orchestrator.conversation.ports import FinalHeard
 from orchestrator.conversation.speculation import Speculation
 
 
@@ -65,6 +67,39 @@ class Turn:
         """How much of the turn was voiced, in milliseconds, if the user has spoken on to `end_ms`."""
         speaking = self.speech_start_ms > self.speech_end_ms
         return self.voiced_ms + max(0, end_ms - self.speech_start_ms) * speaking
+
+    def resume(self, at_ms: int) -> None:
+        """The user speaks, from `at_ms` on."""
+        self.speech_start_ms = at_ms
+        self.due_ms = None
+        self.outdated = self.flushed
+        self.flushed = self.awaited = False
+
+    def pause(self, at_ms: int) -> None:
+        """The user is silent since `at_ms`; the transcript is asked for."""
+        self.voiced_ms = self.voiced_until(at_ms)
+        self.speech_end_ms = at_ms
+        self.flushed = True
+        self.speculation.settle()
+
+    def end(self, voiced_ms: int) -> None:
+        """The user says that the turn is over, and has spoken since the last pause, for `voiced_ms` or so."""
+        self.voiced_ms += voiced_ms
+        self.flushed = True
+        self.speculation.settle()
+
+    def hear(self, final: FinalHeard) -> AnnounceFinal:
+        """Take in the transcript of the open segment, and tell it."""
+        self.texts[final.segment_id] = final.text if has_words(final.text) else ""
+        self.alternatives[final.segment_id] = final.alternatives
+        self.finals += 1
+        return AnnounceFinal(self.turn_id, self.finals, self.text, final.language, final.confidence)
+
+    def goes_on_after(self, final: FinalHeard) -> bool:
+        """Whether a transcript was asked for before the user went on, so that there will be more."""
+        outdated = self.outdated and final.end_ms < self.speech_start_ms
+        self.outdated = self.outdated and not outdated
+        return outdated
 
     def text_with(self, segment_id: int, text: str) -> str:
         """The turn's text, were `text` all that is known of a segment."""

@@ -12,19 +12,17 @@ the turn is reopened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum, auto
 
 from orchestrator.conversation import events as do
 from orchestrator.conversation.answering import Anchor, Answering
-from orchestrator.conversation.barge_in import has_words
 from orchestrator.conversation.echo import SILENCE, Sounding
 from orchestrator.conversation.events import Action, Event
 from orchestrator.conversation.interruptions import Interruptions, stops
 from orchestrator.conversation.messages import BargeInVerdict, EndTurn, Interrupt, Pause, Resume, TextInput
+from orchestrator.conversation.numbering import Numbering
 from orchestrator.conversation.patience import Patience
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
-from orchestrator.conversation.speculation import Speculation
 from orchestrator.conversation.turn import Turn, TurnRules
 
 
@@ -45,8 +43,7 @@ class TurnTaking:
         self._turn: Turn | None = None
         self._answering = Answering()
         self._interruptions = Interruptions(rules.barge_in)
-        self._last_turn_id = last_turn_id
-        self._segment_id = 1
+        self._numbering = Numbering(rules, last_turn_id)
 
     @property
     def user(self) -> User:
@@ -63,7 +60,7 @@ class TurnTaking:
         """Where the open turn of the user began; None while there is none."""
         return self._turn.opened_ms if self._turn else None
 
-    def on(self, event: Event, sounding: Sounding = SILENCE) -> Sequence[Action]:
+    def on(self, event: Event, sounding: Sounding = SILENCE) -> list[Action]:
         """What to do about `event`, in order.
 
         With a transcript comes what the anchor was `sounding` while that was said: it may be no more than its echo.
@@ -110,42 +107,27 @@ class TurnTaking:
             if turn := self._answering.reopenable:
                 actions += self._reopen(turn, event.at_ms)
             else:
-                turn = self._new_turn(event.at_ms)
+                turn = self._numbering.turn(event.at_ms)
                 actions += self._open(turn)
-        turn.speech_start_ms = event.at_ms
-        turn.due_ms = None
-        turn.outdated = turn.flushed
-        turn.flushed = turn.awaited = False
+        turn.resume(event.at_ms)
         actions += turn.speculation.suspect(event.at_ms)
         if event.at_ms - turn.segment_start_ms > self._rules.segment_ms:
-            actions.append(self._next_segment(turn, event.at_ms))
+            actions.append(self._numbering.next_segment(turn, event.at_ms))
         return [*actions, do.Listen(event.pre_roll_start_ms)]
-
-    def _new_turn(self, at_ms: int) -> Turn:
-        self._last_turn_id += 1
-        rules = self._rules
-        speculation = Speculation(self._last_turn_id, rules.max_speculations, rules.goes_on_after_ms)
-        return Turn(self._last_turn_id, self._segment_id, at_ms, at_ms, speculation, at_ms)
 
     def _open(self, turn: Turn) -> list[Action]:
         self._turn = turn
-        match self.anchor:
-            case Anchor.SPEAKING:
-                return [do.OpenTurn(turn.turn_id), *self._suspect_barge_in(turn)]
-            case Anchor.THINKING:
-                return [do.OpenTurn(turn.turn_id)]
-            case Anchor.IDLE:
-                return [do.OpenTurn(turn.turn_id), do.WarmModel(turn.turn_id)]
+        if self.anchor is Anchor.IDLE:
+            return [do.OpenTurn(turn.turn_id), do.WarmModel(turn.turn_id)]
+        suspicion = self._suspect_barge_in(turn) if self.anchor is Anchor.SPEAKING else []
+        return [do.OpenTurn(turn.turn_id), *suspicion]
 
     def _voice_stopped(self, at_ms: int) -> list[Action]:
         self._user = User.SILENT
         turn = self._turn
         if turn is None:
             return []
-        turn.voiced_ms = turn.voiced_until(at_ms)
-        turn.speech_end_ms = at_ms
-        turn.flushed = True
-        turn.speculation.settle()
+        turn.pause(at_ms)
         return [do.Flush(turn.segment_id), *self.patience.silence(turn), *self._interruptions.speech_stopped(at_ms)]
 
     def _turn_end_judged(self, event: TurnEndJudged) -> list[Action]:
@@ -166,18 +148,11 @@ class TurnTaking:
         turn = self._turn
         if turn is None or event.segment_id != turn.segment_id:
             return []
-        turn.texts[event.segment_id] = event.text if has_words(event.text) else ""
-        turn.alternatives[event.segment_id] = event.alternatives
-        turn.finals += 1
-        actions: list[Action] = [
-            do.AnnounceFinal(turn.turn_id, turn.finals, turn.text, event.language, event.confidence)
-        ]
-        outdated = turn.outdated and event.end_ms < turn.speech_start_ms
-        verdict = self._interruptions.final(event, sounding, more=outdated or self._user is User.SPEAKING)
+        actions: list[Action] = [turn.hear(event)]
+        goes_on = turn.goes_on_after(event)
+        verdict = self._interruptions.final(event, sounding, more=goes_on or self._user is User.SPEAKING)
         actions += self._settle(turn, verdict, event.end_ms)
-        if outdated:
-            # Asked for before the user went on: there will be more.
-            turn.outdated = False
+        if goes_on:
             return actions
         if self._user is User.SILENT:
             turn.flushed = False
@@ -185,17 +160,10 @@ class TurnTaking:
             return actions
         if self._user is User.SILENT and self._interruptions.is_echo(turn.turn_id, turn.text, sounding):
             return [*actions, *self._forget_echo(turn)]
-        actions += self._speculate(turn, event.end_ms)
+        actions += turn.speculation.attempt(turn.text, turn.readings, turn.voiced_until(event.end_ms))
         if self._user is User.SILENT and turn.awaited:
             actions += self._commit(turn)
         return actions
-
-    def _speculate(self, turn: Turn, end_ms: int) -> list[Action]:
-        if not turn.text:
-            return []
-        if turn.voiced_until(end_ms) > self._rules.speculation_speech_ms:
-            return [] if turn.speculation.answers(turn.text) else turn.speculation.drop()
-        return turn.speculation.attempt(turn.text, turn.readings)
 
     def _woken(self, at_ms: int) -> list[Action]:
         turn = self._turn
@@ -249,9 +217,7 @@ class TurnTaking:
         if self._user is User.SPEAKING:
             # The user says so: nothing needs to be waited for but the transcript.
             self._user = User.SILENT
-            turn.voiced_ms += self._rules.did_not_catch_ms
-            turn.flushed = True
-            turn.speculation.settle()
+            turn.end(self._rules.did_not_catch_ms)
             actions.append(do.Flush(turn.segment_id))
         return [*actions, *self._due(turn)]
 
@@ -260,36 +226,22 @@ class TurnTaking:
         if self._turn:
             actions += self._turn.speculation.drop()
             actions.append(self._close(self._turn))
-        self._last_turn_id += 1
-        turn_id = self._last_turn_id
+        turn_id = self._numbering.turn_id()
         self._answering.begin(turn_id)
-        return [
-            *actions,
-            do.OpenTurn(turn_id),
-            do.StartReply(turn_id, 1, text),
-            do.CommitTurn(turn_id, text),
-            do.ReleaseReply(turn_id),
-        ]
+        actions += [do.OpenTurn(turn_id), do.StartReply(turn_id, 1, text)]
+        return [*actions, do.CommitTurn(turn_id, text), do.ReleaseReply(turn_id)]
 
     def _close(self, turn: Turn) -> do.CommitSegment:
         """The turn is over: what is said next belongs to another one."""
         self._turn = None
-        return self._next_segment(turn, 0)
-
-    def _next_segment(self, turn: Turn, start_ms: int) -> do.CommitSegment:
-        closed = turn.segment_id
-        self._segment_id = closed + 1
-        turn.segment_id = self._segment_id
-        turn.segment_start_ms = start_ms
-        return do.CommitSegment(closed)
+        return self._numbering.next_segment(turn, 0)
 
     def _reopen(self, turn: Turn, at_ms: int) -> list[Action]:
         if turn.due_ms is not None:
             self.patience.habit.cut_off_after(at_ms - turn.speech_end_ms)
         self._answering.end()
         self._turn = turn
-        turn.segment_id = self._segment_id
-        turn.segment_start_ms = 0
+        self._numbering.go_on_with(turn)
         return [*turn.speculation.drop(), do.ReopenTurn(turn.turn_id)]
 
     # ------------------------------------------------------------------------------------------------------------
