@@ -52,7 +52,15 @@ READINGS = {
 
 @pytest.mark.parametrize(("text", "voiced_ms", "sounding", "confidence", "reading"), READINGS.values(), ids=READINGS)
 def test_of_a_transcript(text, voiced_ms, sounding, confidence, reading):
-    assert read(text, voiced_ms, sounding, BargeInRules(), confidence) is reading
+    assert read(text, voiced_ms, sounding, BargeInRules(), confidence=confidence) is reading
+
+
+def test_the_beginning_of_a_backchannel_is_waited_with():
+    assert read("of", 300, STORY, BargeInRules(), more=True) is Reading.BACKCHANNEL
+    assert read("of course", 300, STORY, BargeInRules(), more=True) is Reading.BACKCHANNEL
+    assert read("yeah of", 300, STORY, BargeInRules(), more=True) is Reading.BACKCHANNEL
+    assert read("of", 300, STORY, BargeInRules()) is Reading.WORDS
+    assert read("of Berlin", 300, STORY, BargeInRules(), more=True) is Reading.WORDS
 
 
 def test_fewer_words_than_asked_for_are_weak_unless_one_says_stop():
@@ -130,11 +138,11 @@ TABLE = {
     ),
     "a word too early to be one is waited with": ([*OVER_IT, partial("what", 3150)], []),
     "and counts when the speech goes on": (
-        [*OVER_IT, partial("what", 3150), Woken(3300)],
+        [*OVER_IT, partial("what", 3150), Woken(3280)],
         [settled(Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
     ),
     "but not when it was as short as a cough": (
-        [*OVER_IT, partial("what", 3150), VoiceStopped(3180), final("what", 3180)],
+        [*OVER_IT, partial("what", 3150), VoiceStopped(3170), final("what", 3170)],
         [settled(Verdict.BARGE_IN_VERDICT_COUGH), *FALSE_ALARM],
     ),
     "a transcript that does not come in a second is not waited for": (
@@ -157,6 +165,14 @@ TABLE = {
     "one that never comes is not apologised for": (
         [*OVER_IT, VoiceStopped(3200), Woken(4000), TranscriptOverdue(2)],
         [settled(Verdict.BARGE_IN_VERDICT_COUGH), CommitSegment(2)],
+    ),
+    "nor is it when the reply has ended meanwhile": (
+        [*OVER_IT, VoiceStopped(3200), Woken(4000), ReplyDone(1), TranscriptOverdue(2)],
+        [CommitSegment(2)],
+    ),
+    "but what was meant is": (
+        [*OVER_IT, Woken(3500), VoiceStopped(3700), TranscriptOverdue(2)],
+        [CommitSegment(2), SayPhrase(2, "apology")],
     ),
     "speech that resumes before the verdict pauses again": (
         [*OVER_IT, VoiceStopped(3250), Woken(4000), VoiceStarted(4300, 4000)],
@@ -257,7 +273,7 @@ def test_every_alarm_is_asked_for_in_time():
         alarms.append({action.at_ms for action in actions if isinstance(action, WakeAt)})
     # The end of settling and half a second of speech; speech long enough for a word; a second without a transcript.
     assert alarms[-3] == {AUDIBLE_MS + 300, AUDIBLE_MS + 600}
-    assert alarms[-2] == {AUDIBLE_MS + 400}
+    assert alarms[-2] == {AUDIBLE_MS + 380}
     assert AUDIBLE_MS + 1_100 in alarms[-1]
 
 

@@ -115,6 +115,8 @@ class Words:
         self.mouth = mouth
         self.delay_ms = 60
         self.deaf = False
+        # Whether it tells what it hears before it is asked to.
+        self.partials = True
         self.failure: AnchorError | None = None
         self.opened_with: list[str] = []
         self.heard_chunks = 0
@@ -146,7 +148,8 @@ class WordsStream:
         self._end_ms = chunk.end_ms
         if new := self._take():
             self._text += new
-            self._events.put_nowait(PartialHeard(self._segment, " ".join(self._text), self._end_ms))
+            if self._words.partials:
+                self._events.put_nowait(PartialHeard(self._segment, " ".join(self._text), self._end_ms))
 
     def _take(self) -> list[str]:
         mouth = self._words.mouth

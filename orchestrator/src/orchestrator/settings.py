@@ -89,7 +89,7 @@ class OrchestratorSettings(ServiceSettings):
     # listener's "mhm" or the anchor's own words; what is too short for a single word; and the fewest words that stop.
     barge_in_stop_ms: int = Field(default=500, ge=100, le=3_000)
     barge_in_hold_ms: int = Field(default=1_000, ge=200, le=5_000)
-    barge_in_min_speech_ms: int = Field(default=200, ge=0, le=1_000)
+    barge_in_min_speech_ms: int = Field(default=180, ge=0, le=1_000)
     barge_in_min_words: int = Field(default=1, ge=1, le=10)
     # How long into a session's first reply no sound pauses it: its client's echo canceller still learns.
     barge_in_settling_ms: int = Field(default=300, ge=0, le=500)

@@ -32,14 +32,15 @@ class ListenerWords:
     assents: Phrases = frozenset()
     stops: Phrases = frozenset()
 
-    def is_backchannel(self, words: Sequence[str], *, asked: bool = False) -> bool:
+    def is_backchannel(self, words: Sequence[str], *, asked: bool = False, unfinished: bool = False) -> bool:
         """Whether `words` are backchannels and nothing else, said once or over and over.
 
-        `asked`: the anchor has just put a question, so that assent is an answer.
+        `asked`: the anchor has just put a question, so that assent is an answer. `unfinished`: more may be said, so
+        that the beginning of one ("of", which may become "of course") will do for the last.
         """
         if not words or len(words) > _MOST_WORDS:
             return False
-        return _consists_of(words, self.hums if asked else self.hums | self.assents)
+        return _consists_of(words, self.hums if asked else self.hums | self.assents, unfinished)
 
     def has_stop(self, words: Sequence[str]) -> bool:
         """Whether somewhere among `words` one asks for silence or contradicts."""
@@ -60,18 +61,22 @@ def _phrases(texts: Iterable[str]) -> Phrases:
     return frozenset(words_of(text) for text in texts)
 
 
-def _consists_of(words: Sequence[str], phrases: Phrases) -> bool:
-    """Whether `words` can be cut into `phrases`."""
-    return not words or any(_consists_of(words[length:], phrases) for length in _begins_with(words, phrases))
+def _consists_of(words: Sequence[str], phrases: Phrases, unfinished: bool) -> bool:
+    """Whether `words` can be cut into `phrases`, the last of which may be unfinished."""
+    if not words or (unfinished and any(len(phrase) > len(words) and _alike(words, phrase) for phrase in phrases)):
+        return True
+    lengths = _begins_with(words, phrases)
+    return any(_consists_of(words[length:], phrases, unfinished) for length in lengths)
 
 
-def _begins_with(words: Sequence[str], phrases: Phrases) -> list[int]:
+def _begins_with(words: Sequence[str], phrases: Phrases) -> set[int]:
     """The lengths of the `phrases` that `words` begin with."""
-    return [
-        len(phrase)
-        for phrase in phrases
-        if len(phrase) <= len(words) and all(_same(*pair) for pair in zip(words, phrase, strict=False))
-    ]
+    return {len(phrase) for phrase in phrases if len(phrase) <= len(words) and _alike(words, phrase)}
+
+
+def _alike(words: Sequence[str], phrase: Sequence[str]) -> bool:
+    """Whether the two are the same as far as the shorter one goes."""
+    return all(_same(word, listed) for word, listed in zip(words, phrase, strict=False))
 
 
 def _same(word: str, listed: str) -> bool:

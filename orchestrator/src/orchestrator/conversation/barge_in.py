@@ -37,7 +37,7 @@ class BargeInRules:
     # a transcript of something shorter goes on after this long.
     hold_ms: int = 1_000
     # A single word in a sound shorter than this is as likely a cough that the recogniser made a word of.
-    min_speech_ms: int = 200
+    min_speech_ms: int = 180
     # Fewer words than this stop nothing by themselves, unless one of them asks for silence.
     min_words: int = 1
     # While a session's first reply has sounded for less than this, the client's echo canceller is still learning, and
@@ -71,16 +71,22 @@ def echoes(text: str, sounding: Sounding) -> bool:
 
 
 def read(
-    text: str, voiced_ms: int, sounding: Sounding, rules: BargeInRules, confidence: float | None = None
+    text: str,
+    voiced_ms: int,
+    sounding: Sounding,
+    rules: BargeInRules,
+    *,
+    confidence: float | None = None,
+    more: bool = False,
 ) -> Reading:
-    """What `text`, understood in a sound of `voiced_ms`, says about who spoke and why."""
+    """What `text`, understood in a sound of `voiced_ms`, says about who spoke and why; `more` may be said."""
     words = words_of(text)
     if not words:
         return Reading.NOTHING
     if echoes(text, sounding):
         return Reading.ECHO
     listener = listener_words(sounding.language)
-    if listener.is_backchannel(words, asked=sounding.asking):
+    if listener.is_backchannel(words, asked=sounding.asking, unfinished=more):
         return Reading.BACKCHANNEL
     if len(words) == 1 and voiced_ms < rules.min_speech_ms and (confidence is None or confidence < _SURE):
         return Reading.WEAK
@@ -138,7 +144,7 @@ class Suspicion:
         self, text: str, confidence: float | None, sounding: Sounding, *, more: bool = False
     ) -> BargeInVerdict | None:
         """What was understood; where there is `more` to come, it is no more than a partial."""
-        self._reading = read(text, self._voiced_ms, sounding, self.rules, confidence)
+        self._reading = read(text, self._voiced_ms, sounding, self.rules, confidence=confidence, more=more)
         if self._reading is Reading.WORDS:
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS
         return None if more else _FALSE_ALARMS[self._reading]
@@ -161,7 +167,7 @@ class Suspicion:
 
     def _read_partial(self, until_ms: int) -> BargeInVerdict | None:
         text, sounding = self._partial
-        self._reading = read(text, self._voiced_until(until_ms), sounding, self.rules)
+        self._reading = read(text, self._voiced_until(until_ms), sounding, self.rules, more=True)
         if self._reading is Reading.WORDS:
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS
         if self.speaking and self._reading is Reading.WEAK:

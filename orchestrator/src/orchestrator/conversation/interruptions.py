@@ -103,6 +103,10 @@ class Interruptions:
         self._suspicion = None
         return actions
 
+    def doubts(self, turn_id: int, voiced_ms: int) -> bool:
+        """Whether the turn began as a sound over a reply, and nothing has shown that it was meant."""
+        return self._turn_id == turn_id != self._meant_turn_id and voiced_ms < self._rules.stop_ms
+
     def mean(self, turn_id: int) -> None:
         """The client vouches for the turn."""
         self._meant_turn_id = turn_id

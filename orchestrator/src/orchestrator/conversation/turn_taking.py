@@ -199,9 +199,11 @@ class TurnTaking:
         if turn is None or turn.segment_id != segment_id or not turn.flushed:
             return []
         if self._interruptions.suspected:
-            # A short sound over the reply, which has long gone on: nobody misses the words.
-            return self._settle(turn, BargeInVerdict.BARGE_IN_VERDICT_COUGH, 0)
+            return self._settle(turn, BargeInVerdict.BARGE_IN_VERDICT_COUGH, turn.speech_end_ms)
         actions: list[Action] = [self._close(turn)]
+        if self._interruptions.doubts(turn.turn_id, turn.voiced_ms):
+            # A short sound over a reply that went on: nobody misses the words.
+            return actions
         self._answering.begin(turn.turn_id)
         return [*actions, do.SayPhrase(turn.turn_id, "apology")]
 
