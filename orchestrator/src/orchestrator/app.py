@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from service_kit.carrier_client import CarrierChannel
 from service_kit.channel import open_channel
 from service_kit.engine import EngineInfo
 from service_kit.errors import InvalidRequest
@@ -58,7 +59,9 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     info = EngineInfo(settings.llm_engine, "", version("orchestrator"), LANGUAGES, 24_000)
     health = new_health(NAME, info, settings)
 
-    channels = {name: open_channel(getattr(settings, f"{name}_target")) for name in ("vad", "stt", "tts")}
+    channels = {
+        name: CarrierChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
+    }
     tts = TtsClient(channels["tts"])
     voices = VoiceWatch(tts)
     status = StatusWatch(
@@ -93,7 +96,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     async def lifespan() -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             for channel in channels.values():
-                stack.push_async_callback(channel.close, None)
+                await stack.enter_async_context(channel)
             knowledge.load()
             nonlocal model
             model = await stack.enter_async_context(open_language_model(settings.llm_engine, briefing))

@@ -6,7 +6,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from grpc import aio
@@ -16,6 +16,7 @@ from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAtt
 from grpc_reflection.v1alpha import reflection
 
 from service_kit import tracing
+from service_kit.carrier_server import CarrierServicer, MethodTable
 from service_kit.context import adopt_metadata, current_ids
 from service_kit.errors import ERROR_CODE_KEY, AnchorError, EngineFailed, NotReady, root_cause
 from service_kit.health import Health
@@ -70,9 +71,11 @@ class CallInterceptor(aio.ServerInterceptor):
             wrap, call = grpc.unary_unary_rpc_method_handler, handler.unary_unary
         if not inspect.iscoroutinefunction(call):
             raise TypeError(f"{method} must be a coroutine that writes to its context, not a generator")
-        return wrap(self._guard(method, call), handler.request_deserializer, handler.response_serializer)
+        return wrap(self.guard(method, call), handler.request_deserializer, handler.response_serializer)
 
-    def _guard(self, method: str, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    def guard(self, method: str, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        """`call` with its ids, its metrics and its one way to fail."""
+
         async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
             metadata = context.invocation_metadata() or ()
             adopt_metadata(metadata)
@@ -112,15 +115,24 @@ def _failure(method: str, cause: BaseException) -> AnchorError:
 
 
 class GrpcServer:
-    """A gRPC server with `grpc.health.v1`: the empty name is liveness, each service's name is readiness."""
+    """A gRPC server with `grpc.health.v1`: the empty name is liveness, each service's name is readiness.
 
-    def __init__(self, state: Health, servicers: Sequence[Servicer], reflect: bool) -> None:
+    With `carries`, its bidirectional methods can also be called on a carrier.
+    """
+
+    def __init__(self, state: Health, servicers: Sequence[Servicer], reflect: bool, carries: bool = False) -> None:
         self._names = [name for name, _ in servicers]
-        self._server = aio.server(interceptors=[CallInterceptor(state)], options=list(SERVER_OPTIONS))
+        interceptor = CallInterceptor(state)
+        self._server = aio.server(interceptors=[interceptor], options=list(SERVER_OPTIONS))
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for _, add in servicers:
             add(self._server)
+        if carries:
+            table = MethodTable()
+            for _, add in servicers:
+                add(cast(aio.Server, table))
+            CarrierServicer(table.methods, interceptor.guard).add_to(self._server)
         if reflect:
             names = (*self._names, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)

@@ -30,7 +30,7 @@ class Service:
 
     `lifespan` is entered after the doors are open (so that health can be asked while a model loads) and left after
     they are closed; inside it, the service is ready. `app` replaces the plain HTTP app, which then must include
-    `service_kit.http.health_routes` for the same `health`.
+    `service_kit.http.health_routes` for the same `health`. With `carries`, clients may call on a carrier.
     """
 
     def __init__(
@@ -42,13 +42,14 @@ class Service:
         lifespan: Callable[[], AbstractAsyncContextManager[object]],
         details: Details = dict,
         app: FastAPI | None = None,
+        carries: bool = False,
     ) -> None:
         self.health = health
         self.grpc_port = settings.grpc_port
         self.http_port = settings.http_port
         self._settings = settings
         self._lifespan = lifespan
-        self._grpc = GrpcServer(health, servicers, settings.reflection)
+        self._grpc = GrpcServer(health, servicers, settings.reflection, carries)
         self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -27,5 +27,6 @@ def build(settings: SttSettings | None = None) -> Service:
         health=new_health("stt-service", engine.info, settings),
         servicers=[(NAME, servicer.add_to)],
         lifespan=engine.lifespan,
+        carries=True,
         details=lambda: {"max_streams": settings.max_streams},
     )

@@ -33,5 +33,6 @@ def build(settings: TtsSettings | None = None) -> Service:
         health=new_health("tts-service", engine.info, settings),
         servicers=[(SERVICE_NAME, add)],
         lifespan=engine.lifespan,
+        carries=True,
         details=details,
     )

@@ -45,5 +45,6 @@ def build(settings: VadSettings | None = None) -> Service:
         health=new_health("vad-service", model.info, settings),
         servicers=[(SERVICE_NAME, TurnDetectionServicer(detector).add_to)],
         lifespan=lifespan,
+        carries=True,
         details=details,
     )
