@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
+from service_kit.carrier_client import CarrierChannel
 from service_kit.channel import open_channel
 from service_kit.service import Service
 
 
 @asynccontextmanager
-async def running(service: Service):
+async def own_streams(target: str):
+    """A channel on which each call has a stream of its own."""
+    channel = open_channel(target)
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+def one_carrier(target: str):
+    """A channel whose calls share one stream, as the orchestrator uses it."""
+    return CarrierChannel(open_channel(target))
+
+
+@asynccontextmanager
+async def running(service: Service, connect=own_streams):
     """The service, ready; yields a channel to it."""
     stop = asyncio.Event()
     life = asyncio.create_task(service.run(stop))
     while not service.health.ready:
         assert not life.done(), life.result()
         await asyncio.sleep(0.01)
-    channel = open_channel(f"127.0.0.1:{service.grpc_port}")
     try:
-        yield channel
+        async with connect(f"127.0.0.1:{service.grpc_port}") as channel:
+            yield channel
     finally:
-        await channel.close()
         stop.set()
         await life
 
 
-@pytest.fixture
-def run_service():
-    return running
+@pytest.fixture(params=[own_streams, one_carrier])
+def run_service(request):
+    return partial(running, connect=request.param)

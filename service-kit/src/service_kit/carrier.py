@@ -123,8 +123,8 @@ class Outbound:
         self._open.set()
 
     def credit(self, size: int) -> None:
-        """The receiver takes so many bytes more."""
-        self._left_bytes += size
+        """The receiver takes so many bytes more; never more than a window at a time, whatever it says."""
+        self._left_bytes = min(self._left_bytes + size, WINDOW_BYTES)
         if self._left_bytes > 0:
             self._open.set()
 

@@ -172,9 +172,9 @@ class CarrierChannel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._carrying is not None
-        self._carrying.cancel()
-        await asyncio.wait({self._carrying})
+        if self._carrying is not None:
+            self._carrying.cancel()
+            await asyncio.wait({self._carrying})
         await self._channel.close()
 
     async def _carry(self) -> None:

@@ -25,11 +25,11 @@ from service_kit.health import Health, Status
 
 
 @asynccontextmanager
-async def serving(name: str, add: Callable[[aio.Server], None]) -> AsyncGenerator[aio.Channel]:
+async def serving(name: str, add: Callable[[aio.Server], None], carries: bool = False) -> AsyncGenerator[aio.Channel]:
     """A ready gRPC server on a free port with one servicer, as production runs it; yields a channel to it."""
     servicers: list[Servicer] = [(name, add)]
     health = Health("test", EngineInfo("test", "none", "0"))
-    server = GrpcServer(health, servicers, reflect=False)
+    server = GrpcServer(health, servicers, reflect=False, carries=carries)
     port = await server.start("127.0.0.1", 0)
     health.move_to(Status.READY)
     await server.set_ready(True)
