@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import grpc
 import pytest
@@ -11,7 +12,7 @@ from anchor.audio.v1 import audio_pb2
 from anchor.carrier.v1 import carrier_pb2, carrier_pb2_grpc
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from grpc import aio
-from service_kit.carrier import MAX_CARRIED_BYTES, WINDOW_BYTES, Outgoing
+from service_kit.carrier import MAX_CARRIED_BYTES, WINDOW_BYTES, Outgoing, beat_s
 from service_kit.carrier_client import CarrierChannel
 from service_kit.channel import open_channel, read, write
 from service_kit.context import SESSION_ID
@@ -294,7 +295,7 @@ async def test_what_gathers_during_a_write_leaves_as_one_batch():
         batches.append([frame.call_id for frame in frames])
         await asyncio.sleep(0.01)
 
-    writing = asyncio.create_task(outgoing.write_to(write_slowly))
+    writing = asyncio.create_task(outgoing.write_to(write_slowly, lambda: 1))
     outgoing.put(carrier_pb2.ClientFrame(call_id=1))
     await asyncio.sleep(0.001)
     for call_id in (2, 3, 4):
@@ -303,6 +304,31 @@ async def test_what_gathers_during_a_write_leaves_as_one_batch():
     await asyncio.sleep(0.1)
     writing.cancel()
     assert batches == [[1], [2, 3, 4], [5]]
+
+
+async def test_with_many_calls_batches_keep_a_beat():
+    outgoing = Outgoing()
+    loop = asyncio.get_running_loop()
+    batches = []
+
+    async def note(frames):
+        batches.append((loop.time(), len(frames)))
+
+    writing = asyncio.create_task(outgoing.write_to(note, lambda: 60))
+    for _ in range(40):
+        outgoing.put(carrier_pb2.ClientFrame(call_id=1))
+        await asyncio.sleep(0.002)
+    await asyncio.sleep(0.05)
+    writing.cancel()
+    assert sum(count for _, count in batches) == 40
+    assert batches[0][1] == 1, "the first has nothing to wait for"
+    times_s = [at_s for at_s, _ in batches]
+    assert min(after - before for before, after in pairwise(times_s)) > 0.010
+
+
+async def test_a_few_calls_are_not_held_up():
+    assert (beat_s(1), beat_s(4)) == (0, 0)
+    assert 0 < beat_s(5) < beat_s(12) < beat_s(30) == beat_s(1000) < 0.020
 
 
 async def test_without_the_carrier_the_server_has_no_such_service(add):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from orchestrator.clients.beat import Beat
 from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
@@ -172,28 +171,3 @@ async def test_the_voices_are_known_soon(run_service, script):
             while not voices.ids:
                 await asyncio.sleep(0.01)
         assert voices.ids == ("tone",)
-
-
-async def test_a_beat_wakes_all_members_together_and_holds_up_no_few():
-    beat = Beat(longest_s=0.05)
-    loop = asyncio.get_running_loop()
-    with beat.joined():
-        before_s = loop.time()
-        await beat.next()
-        assert loop.time() - before_s < 0.03
-    members = [beat.joined() for _ in range(60)]
-    for member in members:
-        member.__enter__()
-    woken: list[float] = []
-
-    async def member_wakes(after_s: float) -> None:
-        await asyncio.sleep(after_s)
-        await beat.next()
-        woken.append(loop.time())
-
-    # Just after a beat, so that all four wait for the same one.
-    await beat.next()
-    await asyncio.gather(*(member_wakes(0.001 * number) for number in range(4)))
-    assert max(woken) - min(woken) < 0.02
-    for member in members:
-        member.__exit__(None, None, None)

@@ -18,6 +18,11 @@ MAX_CARRIED_BYTES = 131_072
 _BATCH_BYTES = 131_072
 # Beyond so many frames that nobody fetches, a server stops reading.
 _FULL_FRAMES = 4_096
+# Writing wakes a thread and a loop on either side: with many calls, that is most of what a message costs. Each call
+# more stretches the time between two batches a little; a few are not worth a wait.
+_STRETCH_S = 0.001
+_FREE_CALLS = 4
+_LONGEST_BEAT_S = 0.016
 
 
 class Sized(Protocol):
@@ -29,10 +34,16 @@ class Sized(Protocol):
 FrameT = TypeVar("FrameT", bound=Sized)
 
 
-class Outgoing(Generic[FrameT]):
-    """Frames on their way out. All that is put while the last batch is being written leaves as one.
+def beat_s(calls: int) -> float:
+    """The least time between two batches of a carrier with so many calls."""
+    return min(_LONGEST_BEAT_S, max(0, calls - _FREE_CALLS) * _STRETCH_S)
 
-    Bounded by the windows of the calls; whoever adds frames that no window counts waits for `room` first.
+
+class Outgoing(Generic[FrameT]):
+    """Frames on their way out, in batches: what gathers between two beats leaves as one message.
+
+    A beat is nothing for a few calls, and gets longer with each further one, up to 16 ms. Bounded by the windows of the
+    calls; whoever adds frames that no window counts waits for `room` first.
     """
 
     def __init__(self) -> None:
@@ -61,11 +72,17 @@ class Outgoing(Generic[FrameT]):
         self._filled.clear()
         self._fetched.set()
 
-    async def write_to(self, write: Callable[[Sequence[FrameT]], Awaitable[object]]) -> None:
-        """Write batch after batch until cancelled."""
+    async def write_to(self, write: Callable[[Sequence[FrameT]], Awaitable[object]], calls: Callable[[], int]) -> None:
+        """Write batch after batch until cancelled; `calls` says how many calls there are."""
+        loop = asyncio.get_running_loop()
+        next_s = 0.0
         while True:
             await self._filled.wait()
-            await write(self._batch())
+            if (wait_s := next_s - loop.time()) > 0:
+                await asyncio.sleep(wait_s)
+            next_s = loop.time() + beat_s(calls())
+            while self._frames:
+                await write(self._batch())
 
     def _batch(self) -> list[FrameT]:
         batch = [self._frames.popleft()]

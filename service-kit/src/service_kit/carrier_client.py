@@ -201,7 +201,7 @@ class CarrierChannel:
             await stream.write(carrier_pb2.CarryRequest(frames=frames))
 
         try:
-            await self._outgoing.write_to(write)
+            await self._outgoing.write_to(write, lambda: len(self._calls))
         except (aio.AioRpcError, asyncio.InvalidStateError):
             # The reading half is told why the stream ended.
             return

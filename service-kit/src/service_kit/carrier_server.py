@@ -107,8 +107,8 @@ class CarrierServicer(carrier_pb2_grpc.CarrierServiceServicer):
 
         outgoing: Outgoing[Frame] = Outgoing()
         async with asyncio.TaskGroup() as tasks:
-            writing = tasks.create_task(outgoing.write_to(write), name="carrier-write")
             carried = _Carried(self._methods, self._handles, outgoing, tasks)
+            writing = tasks.create_task(outgoing.write_to(write, carried.calls), name="carrier-write")
             # What grpc.aio raises here when the server stops under a client that stays.
             with suppress(aio.BaseError):
                 async for request in request_iterator:
@@ -156,6 +156,10 @@ class _Carried:
                 call.outbound.credit(frame.credit_bytes)
             elif kind == "cancel":
                 task.cancel()
+
+    def calls(self) -> int:
+        """How many there are."""
+        return len(self._calls)
 
     def cancel(self) -> None:
         """The client is gone."""

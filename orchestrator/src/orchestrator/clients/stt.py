@@ -12,16 +12,12 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.channel import read, write
 from service_kit.context import to_metadata
 
-from orchestrator.clients.beat import Beat
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, Transcript
 from orchestrator.conversation.turn_trace import LISTENED_TURN
 
 _PEER = "stt"
 _SERVICE = "anchor.stt.v1.SpeechToTextService"
-
-# Two frames of a microphone: what a transcript may cost when very many are open.
-_LONGEST_BEAT_S = 0.040
 
 Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
 
@@ -41,13 +37,9 @@ def _final(final: stt_pb2.FinalTranscript) -> FinalHeard:
 class SttStream:
     """One `Transcribe` call."""
 
-    def __init__(self, call: Call, beat: Beat) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
-        self._beat = beat
         self._turn = LISTENED_TURN.get()
-
-    async def beat(self) -> None:
-        await self._beat.next()
 
     async def hear(self, chunk: AudioChunk) -> None:
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
@@ -77,7 +69,6 @@ class SttClient:
 
     def __init__(self, channel: aio.Channel) -> None:
         self._channel = channel
-        self._beat = Beat(_LONGEST_BEAT_S)
         self._stub = stt_pb2_grpc.SpeechToTextServiceStub(channel)
 
     @asynccontextmanager
@@ -90,7 +81,6 @@ class SttClient:
                 language=language, sample_rate_hz=MICROPHONE.rate_hz, partial_transcripts=True
             )
             await write(call, stt_pb2.TranscribeRequest(config=config), _PEER)
-            with self._beat.joined():
-                yield SttStream(call, self._beat)
+            yield SttStream(call)
         finally:
             call.cancel()

@@ -12,7 +12,6 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.channel import read, write
 from service_kit.context import to_metadata
 
-from orchestrator.clients.beat import Beat
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.messages import PredictorOpinion
 from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
@@ -21,23 +20,16 @@ from orchestrator.conversation.turn_trace import LISTENED_TURN
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
 
-# A frame and a half of the model: what an edge may cost when very many microphones are open.
-_LONGEST_BEAT_S = 0.048
-
 Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 
 
 class VadStream:
     """One `Detect` call."""
 
-    def __init__(self, call: Call, beat: Beat) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
-        self._beat = beat
         self._turn = LISTENED_TURN.get()
         self._named = ""
-
-    async def beat(self) -> None:
-        await self._beat.next()
 
     async def hear(self, chunk: AudioChunk) -> None:
         if self._turn and self._turn.traceparent != self._named:
@@ -81,7 +73,6 @@ class VadClient:
 
     def __init__(self, channel: aio.Channel) -> None:
         self._channel = channel
-        self._beat = Beat(_LONGEST_BEAT_S)
         self._stub = vad_pb2_grpc.TurnDetectionServiceStub(channel)
 
     @asynccontextmanager
@@ -92,7 +83,6 @@ class VadClient:
         try:
             config = vad_pb2.DetectionConfig(sample_rate_hz=MICROPHONE.rate_hz, language=language)
             await write(call, vad_pb2.DetectRequest(config=config), _PEER)
-            with self._beat.joined():
-                yield VadStream(call, self._beat)
+            yield VadStream(call)
         finally:
             call.cancel()

@@ -195,7 +195,6 @@ class Hearing:
     async def _write_voice(self, stream: VoiceActivityStream) -> None:
         while True:
             chunks = [await self._voice_chunks.get()]
-            await stream.beat()
             while not self._voice_chunks.empty():
                 chunks.append(self._voice_chunks.get_nowait())
             for chunk in joined(chunks):

@@ -64,7 +64,6 @@ class SegmentLog:
         self._written = 0
         self.offset = self._first_segment_id - 1
         while True:
-            await stream.beat()
             while self._written < len(self._entries):
                 await self._write_next(stream)
             self._more.clear()
