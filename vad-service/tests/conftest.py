@@ -9,6 +9,8 @@ import pytest
 from service_kit.audio import to_pcm
 from vad_service.engines.energy import Energy
 from vad_service.engines.silero import Silero
+from vad_service.predictors.combined import SmartTurnAndText
+from vad_service.predictors.smart_turn import SmartTurn
 from vad_service.settings import VadSettings
 
 pytest_plugins = ["service_kit.testing"]
@@ -80,3 +82,19 @@ def silero(settings: VadSettings) -> Silero:
     model = Silero(settings)
     model.load()
     return model
+
+
+@pytest.fixture
+def smart_turn(settings: VadSettings) -> SmartTurn:
+    """The real model, loaded."""
+    predictor = SmartTurn(settings)
+    predictor.load()
+    return predictor
+
+
+@pytest.fixture
+def combined(settings: VadSettings) -> SmartTurnAndText:
+    """The real model and the word lists, loaded."""
+    predictor = SmartTurnAndText(settings)
+    predictor.load()
+    return predictor

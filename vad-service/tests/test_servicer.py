@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -264,6 +265,25 @@ async def test_a_predictor_gets_audio_transcript_and_language(serve, energy, utt
     assert len(pause.audio) == 384 * 16
     assert not pause.audio[-180 * 16 :].any()
     assert pause.audio[: 100 * 16].any()
+
+
+async def test_voice_and_words_are_judged_together_soon_after_the_silence(serve, silero, combined, utterance):
+    async with serve(silero, combined) as stub, detecting(stub, language="en") as call:
+        await say(call, utterance[: 2200 * 32])
+        assert kinds([await read(call, "vad", WITHIN_S) for _ in range(2)]) == ["speech_started", "speech_stopped"]
+        asked_s = time.perf_counter()
+        event = (await read(call, "vad", WITHIN_S)).turn_end_predicted
+        told_within_s = time.perf_counter() - asked_s
+        transcript = vad_pb2.PartialTranscript(text="what is the", end_ms=event.at_ms)
+        await write(call, vad_pb2.DetectRequest(partial_transcript=transcript), "vad")
+        again = (await read(call, "vad", WITHIN_S)).turn_end_predicted
+    assert event.predictor == again.predictor == "smart-turn+text"
+    # Twenty times what it takes on a core of its own.
+    assert told_within_s < 2
+    (voice,) = event.opinions
+    assert (voice.name, again.opinions[0]) == ("smart-turn", voice)
+    assert (again.opinions[1].name, again.at_ms) == ("text", event.at_ms)
+    assert again.probability < min(event.probability, 0.3)
 
 
 async def test_a_slow_predictor_holds_up_no_edge_and_is_not_told_when_speech_resumed(

@@ -75,11 +75,15 @@ class Judging:
 
     def read(self, transcript: PartialTranscript) -> None:
         """Take a newer transcript; a pause that has been judged without it is judged again."""
-        is_new = self._transcript is None or transcript.text != self._transcript.text
-        self._transcript = transcript
-        if self._pause and is_new:
-            silence_ms = max(self._pause.silence_ms, (self._heard_ms or 0) - self._pause.at_ms)
-            self._ask(self._pause.at_ms, silence_ms, only_text_is_new=True)
+        before, self._transcript = self._transcript, transcript
+        pause = self._pause
+        if pause is None:
+            return
+        is_known = before is not None and before.text == transcript.text
+        reaches_pause = before is None or before.end_ms < pause.at_ms <= transcript.end_ms
+        if not is_known or reaches_pause:
+            silence_ms = max(pause.silence_ms, (self._heard_ms or 0) - pause.at_ms)
+            self._ask(pause.at_ms, silence_ms, only_text_is_new=True)
 
     def started(self, edge: SpeechStarted) -> None:
         """Speech goes on: nobody wants to know any more whether it was over."""

@@ -41,6 +41,9 @@ class SmartTurn:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Processors without VNNI add products of 8-bit numbers in 16 bits, where this model's overflow: without this,
+        # one clip in ten is judged quite differently. It costs a tenth of the time, and nothing on newer processors.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.probability(np.zeros(MICROPHONE.rate_hz, np.float32))
 

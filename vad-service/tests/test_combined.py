@@ -1,0 +1,69 @@
+"""How it was said and what was said, weighed against each other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from vad_service.events import Opinion
+from vad_service.predictors.combined import SmartTurnAndText, Weights
+from vad_service.turn_end import Judgement, PartialTranscript, Pause
+
+HANGING, ANSWER, NOTHING = "what is the", "no thank you", "turn on the lamp"
+
+
+@pytest.fixture
+def weigh(settings):
+    """The combination where the voice has been heard already, so that no model is needed."""
+    plain = SmartTurnAndText(settings)
+
+    def weighed(voice: float, text: str | None, speech_ms: int | None = 2000, end_ms: int = 1000, by=plain) -> float:
+        transcript = None if text is None else PartialTranscript(text, end_ms)
+        earlier = Judgement(0.5, (Opinion("smart-turn", voice),))
+        return by.predict(Pause(1000, 200, np.empty(0, np.float32), transcript, "en", speech_ms, earlier)).probability
+
+    return weighed
+
+
+@pytest.mark.parametrize("voice", [0.0, 0.02, 0.3, 0.5, 0.7, 0.98, 1.0])
+def test_words_pull_both_ways_and_silence_about_them_changes_nothing(weigh, voice: float):
+    alone = weigh(voice, None)
+    assert weigh(voice, NOTHING) == weigh(voice, HANGING, end_ms=0) == alone
+    assert weigh(voice, HANGING) < alone < weigh(voice, ANSWER)
+    assert 0 < weigh(voice, HANGING) < weigh(voice, ANSWER) < 1
+
+
+def test_a_hanging_word_outweighs_the_surest_voice(weigh):
+    assert weigh(0.99, HANGING) < 0.2
+    assert weigh(0.99, "so I want to um") < 0.4
+
+
+def test_a_complete_answer_outweighs_a_voice_in_doubt(weigh):
+    assert weigh(0.1, ANSWER) > 0.7
+
+
+@pytest.mark.parametrize("voice", [0.02, 0.98])
+def test_after_a_word_or_two_the_voice_says_little(weigh, voice: float):
+    doubt = [abs(weigh(voice, None, speech_ms) - 0.5) for speech_ms in (0, 200, 500, 1000, 5000)]
+    assert doubt[0] == 0
+    assert doubt == sorted(doubt)
+    assert doubt[3] == doubt[4] == abs(weigh(voice, None, None) - 0.5)
+
+
+def test_it_is_the_sum_of_the_log_odds(weigh, settings):
+    by = SmartTurnAndText(settings, Weights(audio=0.5, text=2.0, full_voice_ms=2000))
+    log_odds = 0.5 * 0.5 * math.log(0.8 / 0.2) + 2.0 * math.log(0.9 / 0.1)
+    assert weigh(0.8, ANSWER, 1000, by=by) == pytest.approx(1 / (1 + math.exp(-log_odds)))
+
+
+def test_it_says_what_each_part_thought(combined):
+    audio = (0.1 * np.random.default_rng(3).standard_normal(16_000)).astype(np.float32)
+    transcript = PartialTranscript(HANGING, 1000)
+    heard = combined.predict(Pause(1000, 200, audio, transcript, "en", 800))
+    assert [opinion.name for opinion in heard.opinions] == ["smart-turn", "text"]
+    # Heard again, the same pause gives the same without listening.
+    again = combined.predict(Pause(1000, 200, np.empty(0, np.float32), transcript, "en", 800, heard))
+    assert again == heard
+    alone = combined.predict(Pause(1000, 200, audio, None, "en", 800, heard))
+    assert alone.opinions == heard.opinions[:1]
