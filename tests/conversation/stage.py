@@ -73,9 +73,6 @@ class VoiceStream:
         self._end_ms: int | None = None
         self._judged = True
 
-    async def beat(self) -> None:
-        pass
-
     async def hear(self, chunk) -> None:
         if any(chunk.pcm):
             self._loud += 1
@@ -139,9 +136,6 @@ class WordsStream:
         self._revision = 0
         self._text: list[str] = []
         self._end_ms = 0
-
-    async def beat(self) -> None:
-        pass
 
     async def hear(self, chunk) -> None:
         self._words.heard_chunks += 1

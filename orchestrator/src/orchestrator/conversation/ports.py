@@ -48,15 +48,7 @@ class TurnEndJudged:
 VoiceEvent = VoiceStarted | VoiceStopped | TurnEndJudged
 
 
-class Beating(Protocol):
-    """A stream among others like it."""
-
-    async def beat(self) -> None:
-        """Wait until sending is worth it: what leaves together with other streams' costs all of them less."""
-        ...
-
-
-class VoiceActivityStream(Beating, Protocol):
+class VoiceActivityStream(Protocol):
     """Voice activity of one microphone."""
 
     async def hear(self, chunk: AudioChunk) -> None:
@@ -103,7 +95,7 @@ class FinalHeard:
 Transcript = PartialHeard | FinalHeard
 
 
-class SpeechToTextStream(Beating, Protocol):
+class SpeechToTextStream(Protocol):
     """Recognition of one microphone; segments as in `anchor.stt.v1`."""
 
     async def hear(self, chunk: AudioChunk) -> None: ...
