@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anchor.session.v1.session_pb2 import LatencyWaterfall
-from anchor_cli.waterfall import BAR_CELLS, bar, draw, stages
+from anchor_cli.waterfall import BAR_CELLS, bar, budget_ms, draw, stages
 from rich.console import Console
 
 
@@ -47,3 +47,15 @@ def test_a_stage_at_the_end_of_the_scale_still_shows() -> None:
 
 def test_a_stage_before_the_end_of_speech_still_shows() -> None:
     assert bar(0, -30, 2000).plain.startswith("█")
+
+
+def test_the_budget_is_the_servers_own() -> None:
+    text = drawn(LatencyWaterfall(first_frame_sent_ms=700, budget_ms=600))
+    assert "the budget of 600 ms" in text
+    assert budget_ms(LatencyWaterfall()) == budget_ms(None) == 2000
+
+
+def test_a_stage_beyond_the_servers_budget_is_red() -> None:
+    styles = [span.style for at_ms in (600, 601) for span in bar(0, at_ms, 1000, 600).spans]
+    assert styles[0] == "green"
+    assert "red" in styles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from orchestrator.conversation.messages import LatencyWaterfall
@@ -27,3 +27,7 @@ async def test_a_turn_over_its_budget_is_a_warning_and_counted(stage, caplog, bu
     assert waterfall.first_frame_sent_ms > 1
     assert (finished.levelname, finished.latency_budget_ms) == (level, budget_ms)
     assert over_budget() - before == counted
+    assert waterfall.budget_ms == budget_ms
+    told = {name.removesuffix("_ms"): at_ms for name, at_ms in asdict(waterfall).items() if at_ms is not None}
+    assert finished.stages_ms.items() <= told.items()
+    assert next(iter(finished.stages_ms)) == "speech_stopped"

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from anchor_cli.mesh_log import LogLine
 from anchor_cli.turn import Turn
-from anchor_cli.waterfall import BUDGET_MS, draw
+from anchor_cli.waterfall import budget_ms, draw
 
 
 def log_line(line: LogLine) -> Text:
@@ -23,7 +23,7 @@ def turn_report(turn: Turn) -> RenderableType:
         Text.assemble(("heard     ", "dim"), turn.heard or "(no words)"),
         Text.assemble(("answered  ", "dim"), turn.reply.text.strip(), (f"  [{turn.engine}]", "dim")),
     ]
-    style = "green" if turn.response_ms <= BUDGET_MS else "red"
+    style = "green" if turn.response_ms <= budget_ms(turn.waterfall) else "red"
     sound = f"{turn.reply.received_ms / 1000:.1f} s of speech"
     parts.append(
         Text.assemble(

@@ -8,7 +8,7 @@ from anchor.session.v1 import session_pb2
 from rich.table import Table
 from rich.text import Text
 
-# What a turn may take from the end of speech to the first sample heard.
+# What a turn may take from the end of speech to the first frame sent, where the server does not say.
 BUDGET_MS = 2000
 BAR_CELLS = 48
 
@@ -38,22 +38,27 @@ def stages(waterfall: session_pb2.LatencyWaterfall) -> list[Stage]:
     return sorted(reached, key=lambda stage: stage.at_ms)
 
 
+def budget_ms(waterfall: session_pb2.LatencyWaterfall | None) -> int:
+    """What the turn might have taken, by the server's own setting."""
+    return (waterfall.budget_ms if waterfall else 0) or BUDGET_MS
+
+
 def draw(waterfall: session_pb2.LatencyWaterfall) -> Table:
     """A bar for each stage, from the one before to its own moment, against the budget's line."""
-    reached = stages(waterfall)
-    scale_ms = max([BUDGET_MS, *(stage.at_ms for stage in reached)])
+    reached, budget = stages(waterfall), budget_ms(waterfall)
+    scale_ms = max([budget, *(stage.at_ms for stage in reached)])
     table = Table(box=None, pad_edge=False, title_justify="left", title="Where the time went, from the end of speech")
     table.add_column("stage")
     table.add_column("ms", justify="right")
-    table.add_column(f"0 … {scale_ms} ms, ┊ = the budget of {BUDGET_MS} ms", no_wrap=True)
+    table.add_column(f"0 … {scale_ms} ms, ┊ = the budget of {budget} ms", no_wrap=True)
     before_ms = 0
     for stage in reached:
-        table.add_row(stage.name, str(stage.at_ms), bar(before_ms, stage.at_ms, scale_ms))
+        table.add_row(stage.name, str(stage.at_ms), bar(before_ms, stage.at_ms, scale_ms, budget))
         before_ms = stage.at_ms
     return table
 
 
-def bar(from_ms: int, to_ms: int, scale_ms: int) -> Text:
+def bar(from_ms: int, to_ms: int, scale_ms: int, budget_ms: int = BUDGET_MS) -> Text:
     """The run from `from_ms` to `to_ms` on a line of `scale_ms`; never empty, red beyond the budget."""
 
     def cell(at_ms: int) -> int:
@@ -61,8 +66,8 @@ def bar(from_ms: int, to_ms: int, scale_ms: int) -> Text:
 
     start = min(cell(from_ms), BAR_CELLS - 1)
     end = max(cell(to_ms), start + 1)
-    budget = cell(BUDGET_MS)
-    style = "green" if to_ms <= BUDGET_MS else "red"
+    budget = cell(budget_ms)
+    style = "green" if to_ms <= budget_ms else "red"
     line = Text(" " * start)
     line.append("█" * (end - start), style)
     line.append(" " * (BAR_CELLS + 1 - end))

@@ -294,6 +294,7 @@ class LatencyWaterfall:
     first_audio_ms: int | None = None
     first_frame_sent_ms: int | None = None
     first_sample_heard_ms: int | None = None
+    budget_ms: int = 0
 
 
 class ServiceHealth(IntEnum):

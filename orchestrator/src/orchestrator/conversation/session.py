@@ -80,6 +80,8 @@ class Session:
         self._waterfall = Waterfall(0)
         # When what is being dealt with happened, on the loop's clock.
         self._event_s = 0.0
+        # When the latest final transcript came.
+        self._final_s = 0.0
         self._hearing = Hearing(
             voice_activity=peers.voice_activity,
             speech_to_text=peers.speech_to_text,
@@ -177,6 +179,8 @@ class Session:
         match event:
             case VoiceStarted():
                 self._outbox.send(SpeechStarted(event.at_ms))
+            case FinalHeard():
+                self._final_s = now_s
             case VoiceStopped():
                 self._waterfall.speech_ended(event.at_ms, self._clock.loop_s(event.at_ms))
                 self._waterfall.reached("speech_stopped", now_s, again=True)
@@ -260,7 +264,7 @@ class Session:
             case do.CommitSegment():
                 self._hearing.commit(action.segment_id)
             case do.StartReply():
-                self._waterfall.reached("final_transcript", self._loop.time(), again=True)
+                self._waterfall.reached("final_transcript", self._final_s, again=True)
                 await self._speaking.start(action, self._waterfall)
             case do.SayPhrase():
                 await self._speaking.say(action, self._waterfall)

@@ -254,7 +254,7 @@ class Speaking:
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished(interrupted)
         self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)
-        waterfall = reply.waterfall.message()
+        waterfall = reply.waterfall.message(self._latency_budget_ms)
         reply.waterfall.observe()
         reply.waterfall.end("interrupted" if interrupted else "finished", self._loop.time())
         account = reply.account()

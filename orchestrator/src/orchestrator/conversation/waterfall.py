@@ -80,10 +80,10 @@ class Waterfall:
         for stage in _REPLY_STAGES:
             self._reached_s.pop(stage, None)
 
-    def message(self) -> LatencyWaterfall:
-        """The stages reached so far."""
+    def message(self, budget_ms: int = 0) -> LatencyWaterfall:
+        """The stages reached so far, and what they might have taken."""
         stages = {f"{stage}_ms": at_ms for stage, at_ms in self.stages_ms().items()}
-        return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages)
+        return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages, budget_ms=budget_ms)
 
     def stages_ms(self) -> dict[str, int]:
         """The same as times. A turn that was not spoken counts from its commit, and had no transcript."""

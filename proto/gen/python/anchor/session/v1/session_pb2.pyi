@@ -444,7 +444,7 @@ class TurnFailed(_message.Message):
     def __init__(self, turn_id: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class LatencyWaterfall(_message.Message):
-    __slots__ = ("turn_id", "speech_end_ms", "speech_stopped_ms", "final_transcript_ms", "turn_committed_ms", "first_token_ms", "first_phrase_ms", "first_audio_ms", "first_frame_sent_ms", "first_sample_heard_ms")
+    __slots__ = ("turn_id", "speech_end_ms", "speech_stopped_ms", "final_transcript_ms", "turn_committed_ms", "first_token_ms", "first_phrase_ms", "first_audio_ms", "first_frame_sent_ms", "first_sample_heard_ms", "budget_ms")
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     SPEECH_END_MS_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_MS_FIELD_NUMBER: _ClassVar[int]
@@ -455,6 +455,7 @@ class LatencyWaterfall(_message.Message):
     FIRST_AUDIO_MS_FIELD_NUMBER: _ClassVar[int]
     FIRST_FRAME_SENT_MS_FIELD_NUMBER: _ClassVar[int]
     FIRST_SAMPLE_HEARD_MS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
     turn_id: int
     speech_end_ms: int
     speech_stopped_ms: int
@@ -465,7 +466,8 @@ class LatencyWaterfall(_message.Message):
     first_audio_ms: int
     first_frame_sent_ms: int
     first_sample_heard_ms: int
-    def __init__(self, turn_id: _Optional[int] = ..., speech_end_ms: _Optional[int] = ..., speech_stopped_ms: _Optional[int] = ..., final_transcript_ms: _Optional[int] = ..., turn_committed_ms: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., first_phrase_ms: _Optional[int] = ..., first_audio_ms: _Optional[int] = ..., first_frame_sent_ms: _Optional[int] = ..., first_sample_heard_ms: _Optional[int] = ...) -> None: ...
+    budget_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., speech_end_ms: _Optional[int] = ..., speech_stopped_ms: _Optional[int] = ..., final_transcript_ms: _Optional[int] = ..., turn_committed_ms: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., first_phrase_ms: _Optional[int] = ..., first_audio_ms: _Optional[int] = ..., first_frame_sent_ms: _Optional[int] = ..., first_sample_heard_ms: _Optional[int] = ..., budget_ms: _Optional[int] = ...) -> None: ...
 
 class SystemStatus(_message.Message):
     __slots__ = ("services", "gpu")
