@@ -16,7 +16,7 @@ from orchestrator.hearing_aids.fitting import fitted
 from orchestrator.hearing_aids.framed import FramedAid, Step
 from orchestrator.hearing_aids.loudness import LoudnessGain
 from orchestrator.hearing_aids.speex import SpeexSuppression
-from orchestrator.settings import OrchestratorSettings
+from orchestrator.settings import NoiseSuppression, OrchestratorSettings
 from pydantic import ValidationError
 from service_kit.audio import AudioChunk
 from service_kit.errors import Unsupported
@@ -85,7 +85,7 @@ def test_nothing_is_moved_or_lost_whatever_the_frames(size: int, delay_bytes: in
 
 
 @pytest.mark.parametrize("suppression", ["low", "medium", "high"])
-def test_every_real_aid_gives_back_as_much_as_it_takes(suppression) -> None:
+def test_every_real_aid_gives_back_as_much_as_it_takes(suppression: NoiseSuppression) -> None:
     audio = pcm(syllables(1.5, 0.05))[:-2]
     for gain in ("off", -20.0):
         aid = fitted(suppression, gain)()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import os
-import re
 import statistics
 import wave
 from collections.abc import AsyncGenerator
@@ -24,6 +23,7 @@ from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.engines.pocketsphinx.knowledge import read_passages, sentences, words
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
+from transcripts import errors, spoken
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "speech"
@@ -51,22 +51,6 @@ class Row:
     heard: str
     errors: int
     final_ms: float
-
-
-def spoken(transcript: str) -> list[str]:
-    """The words to recognise: without events and broken-off words, titles written out."""
-    plain = re.sub(r"<[^>]*>|\[[^\]]*\]|\{[^}]*\}", " ", transcript).replace("-", " ")
-    return [{"mr": "mister"}.get(word, word) for word in words(plain)]
-
-
-def errors(reference: list[str], heard: list[str]) -> int:
-    """Words inserted, deleted and replaced: the Levenshtein distance."""
-    row = list(range(len(heard) + 1))
-    for line, expected in enumerate(reference, 1):
-        above, row = row, [line]
-        for column, word in enumerate(heard, 1):
-            row.append(min(above[column] + 1, row[-1] + 1, above[column - 1] + (expected != word)))
-    return row[-1]
 
 
 @pytest.fixture(scope="module")
