@@ -198,6 +198,10 @@ TABLE = {
         [*ANSWERING, ReplyDone(1), VoiceStarted(3000, 2700), VoiceStopped(3300), final("was a king")],
         [settled(Verdict.BARGE_IN_VERDICT_ECHO), CommitSegment(2)],
     ),
+    "though not for as long as people speak": (
+        [*ANSWERING, ReplyDone(1), VoiceStarted(3000, 2700), VoiceStopped(4100), final("was a king", 4100)],
+        [StartReply(2, 1, "was a king")],
+    ),
     "what was meant is not taken for an echo afterwards": (
         [*OVER_IT, Woken(3500), VoiceStopped(3900), final("was a king", 3900)],
         [StartReply(2, 1, "was a king")],

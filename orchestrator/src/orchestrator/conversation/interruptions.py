@@ -7,6 +7,7 @@ from orchestrator.conversation.echo import Sounding
 from orchestrator.conversation.events import Action, AnnounceBargeIn, PausePlayback, ResumePlayback, WakeAt
 from orchestrator.conversation.messages import BargeInVerdict
 from orchestrator.conversation.ports import FinalHeard, PartialHeard
+from orchestrator.conversation.turn import Turn
 
 _STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
 
@@ -116,9 +117,11 @@ class Interruptions:
         self._suspicion = None
         self.held = False
 
-    def is_echo(self, turn_id: int, text: str, sounding: Sounding) -> bool:
-        """Whether a turn that nothing suspects is but the last of the reply, heard again."""
-        return turn_id != self._meant_turn_id and echoes(text, sounding)
+    def is_echo(self, turn: Turn, sounding: Sounding) -> bool:
+        """Whether a turn that nothing suspects is but the last of the reply, heard again for a moment."""
+        if turn.turn_id == self._meant_turn_id or turn.voiced_ms > self._rules.hold_ms:
+            return False
+        return echoes(turn.text, sounding)
 
     def _go_on(self) -> list[Action]:
         suspicion = self._suspicion

@@ -158,7 +158,7 @@ class TurnTaking:
             turn.flushed = False
         if self._turn is None or self._interruptions.suspected:
             return actions
-        if self._user is User.SILENT and self._interruptions.is_echo(turn.turn_id, turn.text, sounding):
+        if self._user is User.SILENT and self._interruptions.is_echo(turn, sounding):
             return [*actions, *self._forget_echo(turn)]
         actions += turn.speculation.attempt(turn.text, turn.readings, turn.voiced_until(event.end_ms))
         if self._user is User.SILENT and turn.awaited:
