@@ -129,15 +129,15 @@ def mesh() -> Iterator[RunningMesh]:
 
 
 @pytest.fixture
-def scripted_mesh(tmp_path: Path) -> Iterator[Callable[[str], RunningMesh]]:
+def scripted_mesh(tmp_path: Path) -> Iterator[Callable[..., RunningMesh]]:
     """Starts a mesh whose engines play the script given, on real voice activity detection."""
     with ExitStack() as stack:
 
-        def launch(script: str) -> RunningMesh:
+        def launch(script: str, **environment: str) -> RunningMesh:
             path = tmp_path / "script.toml"
             path.write_text(script, "utf-8")
             engines = {"STT_ENGINE": "scripted", "TTS_ENGINE": "scripted", "ORCHESTRATOR_LLM": "scripted"}
-            return stack.enter_context(_launched(ANCHOR_SCRIPT=str(path), **engines))
+            return stack.enter_context(_launched(ANCHOR_SCRIPT=str(path), **engines, **environment))
 
         yield launch
 
