@@ -84,6 +84,8 @@ export function reduce(state, event) {
       return { ...state, anchor: "speaking" };
     case "playback_stop":
       return { ...state, anchor: "idle" };
+    case "barge_in_settled":
+      return event.verdict.includes("_STOP_") ? state : falseAlarm(state, event);
     case "reply_finished":
       return {
         ...inTurn(state, event.turn_id, () => ({ heardText: event.heard_text, interrupted: event.interrupted })),
@@ -107,6 +109,12 @@ export function reduce(state, event) {
       console.warn(`unknown event ${event.type}`);
       return state;
   }
+}
+
+// What sounded over the reply was no turn: a listener's "mhm" may stand, what nobody said may not.
+function falseAlarm(state, { turn_id, verdict }) {
+  if (verdict === "BARGE_IN_VERDICT_BACKCHANNEL") return inTurn(state, turn_id, () => ({ provisional: false }));
+  return { ...state, turns: state.turns.filter((turn) => turn.id !== turn_id) };
 }
 
 function plainly({ code, message }) {

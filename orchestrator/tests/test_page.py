@@ -265,6 +265,26 @@ async def test_one_speaks_hears_interrupts_and_writes(server: tuple[ScriptedServ
 
 
 @in_browser
+async def test_what_was_no_turn_is_let_go(server: tuple[ScriptedServer, str]):
+    far, address = server
+    async with browser_page() as page:
+        await page.goto(address)
+        await page.click("#talk")
+        await expect(page.locator("#connection")).to_have_text("connected")
+        await far.ask(1, "What is the news?")
+        await far.answer(1, "Good evening.", 300)
+        await far.say(m.PartialTranscript(2, "Mhm."), m.PartialTranscript(3, "evening"), m.PartialTranscript(4, "Stop"))
+        await expect(page.locator(".said-user .provisional")).to_have_text(["Mhm.", "evening", "Stop"])
+        await far.say(
+            m.BargeInSettled(2, 1, m.BargeInVerdict.BARGE_IN_VERDICT_BACKCHANNEL),
+            m.BargeInSettled(3, 1, m.BargeInVerdict.BARGE_IN_VERDICT_ECHO),
+            m.BargeInSettled(4, 1, m.BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS),
+        )
+        await expect(page.locator(".said-user")).to_contain_text(["What is the news?", "Mhm.", "Stop"])
+        await expect(page.locator(".said-user .provisional")).to_have_text(["Stop"])
+
+
+@in_browser
 async def test_a_dropped_line_is_taken_up_again_with_the_ticket(server: tuple[ScriptedServer, str]):
     far, address = server
     async with browser_page() as page:
