@@ -33,7 +33,7 @@ LONG = "this goes on and on for a very long time indeed " * 40
 
 @pytest.fixture
 def worker() -> WorkerProcess:
-    return WorkerProcess(WORKER_COMMAND, hang_s=0.6)
+    return WorkerProcess(WORKER_COMMAND, RATE_HZ, hang_s=0.6)
 
 
 @pytest.fixture
@@ -135,13 +135,39 @@ async def test_a_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
             "sys.stdout.flush()",
             "tts.worker_protocol",
         ),
+        (
+            'import sys, struct; hello = b\'{"protocol":1, "rate_hz":16000, "version":"0"}\';'
+            "sys.stdout.buffer.write(struct.pack('<BII', 1, 0, len(hello)) + hello); sys.stdout.flush()",
+            "tts.worker_rate",
+        ),
     ],
 )
 async def test_a_worker_that_does_not_greet_is_an_error_at_the_start(program: str, code: str) -> None:
     with pytest.raises(EngineFailed) as failure:
-        async with WorkerProcess((sys.executable, "-c", program)).running():
+        async with WorkerProcess((sys.executable, "-c", program), RATE_HZ).running():
             pass
     assert failure.value.code == code
+
+
+@pytest.mark.parametrize(("kind", "payload"), [(5, b"odd"), (4, b"short")])
+async def test_a_worker_that_garbles_its_speech_fails_the_phrase_and_is_replaced(kind: int, payload: bytes) -> None:
+    program = (
+        "import sys, struct\n"
+        "def send(kind, job, payload):\n"
+        "    sys.stdout.buffer.write(struct.pack('<BII', kind, job, len(payload)) + payload); sys.stdout.flush()\n"
+        f'send(1, 0, b\'{{"protocol":1, "rate_hz":{RATE_HZ}, "version":"0"}}\')\n'
+        "sys.stdin.buffer.read(9)\n"
+        f"send({kind}, 1, {payload!r})\n"
+        "sys.stdin.buffer.read()"
+    )
+    worker = WorkerProcess((sys.executable, "-c", program), RATE_HZ)
+    async with worker.running(), asyncio.timeout(5):
+        pid = worker.pid
+        with pytest.raises(EngineFailed):
+            async with worker.speak({"text": "x"}) as job:
+                await anext(job)
+        while worker.pid in (None, pid):
+            await asyncio.sleep(0.01)
 
 
 def test_the_apache_side_never_imports_the_gpl_side() -> None:

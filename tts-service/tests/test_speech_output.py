@@ -18,7 +18,7 @@ def test_audio_is_gapless_in_short_chunks_and_keeps_its_length_and_pitch(rate_hz
     place_ms = 0
     for chunk in chunks:
         assert chunk.offset_ms == place_ms
-        assert 0 < len(chunk.pcm) <= 80 * 48
+        assert 0 < len(chunk.pcm) <= 240 * 48
         place_ms += len(chunk.pcm) // 48
     assert output.sent_ms == place_ms == pytest.approx(2000, abs=2)
     assert len(chunks[0].pcm) == 40 * 48
@@ -35,6 +35,14 @@ def test_the_first_chunk_goes_out_as_soon_as_there_are_forty_milliseconds() -> N
     output = SpeechOutput(24_000)
     assert output.add(np.full(24 * 44, 0.1, np.float32)) == []
     assert [chunk.offset_ms for chunk in output.add(np.full(24, 0.1, np.float32))] == [0]
+
+
+def test_chunks_are_long_for_a_listener_who_has_something_to_hear() -> None:
+    output = SpeechOutput(24_000)
+    output.add(np.full(24 * 45, 0.1, np.float32))
+    speech = np.full(24 * 480, 0.1, np.float32)
+    lengths = [[len(chunk.pcm) // 48 for chunk in output.add(speech, ahead_ms)] for ahead_ms in (499, 500)]
+    assert lengths == [[80] * 6, [240] * 2]
 
 
 def test_a_phrase_without_samples_gives_no_chunk() -> None:

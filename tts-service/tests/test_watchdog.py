@@ -92,6 +92,13 @@ def test_a_click_between_chunks_is_smoothed(watchdog: PhraseWatchdog) -> None:
     assert watchdog.mended["click"] == 1
 
 
+@pytest.mark.parametrize("speech", [np.zeros((2, 100), np.float32), np.zeros(100, np.int16), np.zeros(100)])
+def test_what_is_no_row_of_float32_is_garbage(watchdog: PhraseWatchdog, speech: NDArray[np.float32]) -> None:
+    with pytest.raises(EngineFailed) as failure:
+        watchdog.check(speech)
+    assert failure.value.code == "tts.garbage"
+
+
 def test_an_empty_chunk_passes(watchdog: PhraseWatchdog) -> None:
     assert watchdog.check(np.zeros(0, np.float32)).size == 0
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from opentelemetry.trace import Span, get_current_span
@@ -136,8 +136,7 @@ class PhraseReply:
         while (phrase := await self._next_phrase()) is not None:
             spoken = to_spoken(phrase.text)
             if spoken.is_speakable:
-                ahead_s = self._plays_until_s - asyncio.get_running_loop().time()
-                await asyncio.sleep(max(ahead_s - self._limits.max_ahead_s, 0))
+                await asyncio.sleep(max(self._ahead_s - self._limits.max_ahead_s, 0))
                 with self._traced(spoken):
                     await self._say(phrase, spoken, emit)
 
@@ -185,10 +184,11 @@ class PhraseReply:
         starts_ms = self._output.sent_ms
         watchdog = PhraseWatchdog(spoken.text, self._config.style.pace, self._rate_hz)
         words = WordMarks(spoken)
+        # Marks leave with the speech they are about: messages that go together cost less.
+        marks: list[SpokenMark] = []
 
-        async def mark(places: list[tuple[int, int]], offset_ms: int) -> None:
-            for start, end in places:
-                await emit(SpokenMark(phrase.start + start, phrase.start + end, offset_ms))
+        def mark(places: list[tuple[int, int]], offset_ms: int) -> None:
+            marks.extend(SpokenMark(phrase.start + start, phrase.start + end, offset_ms) for start, end in places)
 
         try:
             async with self._engine.speak(SpokenPhrase(self._spoken_phrases, spoken.text), self._config) as speech:
@@ -197,19 +197,31 @@ class PhraseReply:
                     if isinstance(piece, Word):
                         sample = max(piece.first_sample - watchdog.dropped_samples, 0)
                         place_ms = starts_ms + sample * 1000 // self._rate_hz
-                        await mark(words.reached(piece.first_char, piece.chars), place_ms)
+                        mark(words.reached(piece.first_char, piece.chars), place_ms)
                     else:
-                        await self._send(self._output.add(watchdog.check(piece.samples)), emit)
+                        samples = watchdog.check(piece.samples)
+                        await self._send(self._output.add(samples, self._ahead_s * 1000), marks, emit)
             watchdog.finish()
-            await self._send(self._output.finish_phrase(), emit)
-            await mark(words.rest(), self._output.sent_ms)
+            await self._send(self._output.finish_phrase(), marks, emit)
+            mark(words.rest(), self._output.sent_ms)
+            for left in marks:
+                # A place beyond the speech is no place.
+                await emit(replace(left, offset_ms=min(left.offset_ms, self._output.sent_ms)))
         finally:
             AUDIO_SECONDS.inc((self._output.sent_ms - starts_ms) / 1000)
             for check, count in watchdog.mended.items():
                 WATCHDOG.labels(check).inc(count)
 
-    async def _send(self, chunks: list[SpokenAudio], emit: Emit) -> None:
+    @property
+    def _ahead_s(self) -> float:
+        """How long the listener has something to hear, if played at once."""
+        return self._plays_until_s - asyncio.get_running_loop().time()
+
+    async def _send(self, chunks: list[SpokenAudio], marks: list[SpokenMark], emit: Emit) -> None:
         for chunk in chunks:
+            end_ms = chunk.offset_ms + SPEECH.ms_of(len(chunk.pcm))
+            while marks and marks[0].offset_ms < end_ms:
+                await emit(marks.pop(0))
             now_s = asyncio.get_running_loop().time()
             if chunk.offset_ms == 0:
                 get_current_span().add_event("first audio")

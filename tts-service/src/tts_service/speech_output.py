@@ -11,13 +11,17 @@ from tts_service.engine import SpokenAudio
 
 Floats = NDArray[np.float32]
 
-# The first chunk is short, because someone waits for it; a message costs the same whatever its length.
+# The first chunk is short, because someone waits for it. A message costs the same whatever its length, so they are
+# long for a listener who has something to hear meanwhile.
 FIRST_CHUNK_MS = 40
 CHUNK_MS = 80
+LONG_CHUNK_MS = 240
+AHEAD_FOR_LONG_MS = 500
 FADE_MS = 5
 
 _FIRST_CHUNK_BYTES = SPEECH.bytes_for(FIRST_CHUNK_MS)
 _CHUNK_BYTES = SPEECH.bytes_for(CHUNK_MS)
+_LONG_CHUNK_BYTES = SPEECH.bytes_for(LONG_CHUNK_MS)
 _MS_BYTES = SPEECH.bytes_for(1)
 
 
@@ -65,12 +69,15 @@ class SpeechOutput:
         """Length of the audio that has gone out; always whole milliseconds."""
         return self._sent_bytes // _MS_BYTES
 
-    def add(self, samples: Floats) -> list[SpokenAudio]:
-        """Take samples at the engine's rate; return the chunks that are full."""
+    def add(self, samples: Floats, ahead_ms: float = 0.0) -> list[SpokenAudio]:
+        """Take samples at the engine's rate; return the chunks that are full.
+
+        The listener has `ahead_ms` to hear before them.
+        """
         samples = self._fader.add(samples)
         self._pcm += to_pcm(samples if self._resampler is None else self._resampler.resample_chunk(samples))
         chunks: list[SpokenAudio] = []
-        while len(self._pcm) >= (size := _CHUNK_BYTES if self._sent_bytes else _FIRST_CHUNK_BYTES):
+        while len(self._pcm) >= (size := self._chunk_bytes(ahead_ms)):
             chunks.append(self._send(size))
         return chunks
 
@@ -85,8 +92,13 @@ class SpeechOutput:
         self._pcm += bytes(-len(self._pcm) % _MS_BYTES)
         chunks: list[SpokenAudio] = []
         while self._pcm:
-            chunks.append(self._send(min(len(self._pcm), _CHUNK_BYTES)))
+            chunks.append(self._send(min(len(self._pcm), _LONG_CHUNK_BYTES)))
         return chunks
+
+    def _chunk_bytes(self, ahead_ms: float) -> int:
+        if not self._sent_bytes:
+            return _FIRST_CHUNK_BYTES
+        return _LONG_CHUNK_BYTES if ahead_ms >= AHEAD_FOR_LONG_MS else _CHUNK_BYTES
 
     def _send(self, size: int) -> SpokenAudio:
         chunk = SpokenAudio(self.sent_ms, bytes(self._pcm[:size]))

@@ -3,6 +3,7 @@
 | check        | when                                               | then                                          |
 |--------------|----------------------------------------------------|-----------------------------------------------|
 | not_finite   | a sample is NaN or infinite                        | silence in its place; over 50 ms: garbage     |
+| garbage      | samples are not float32 in a row                   | `EngineFailed("tts.garbage")`                 |
 | garbage      | over 200 ms of the phrase stand at full scale      | `EngineFailed("tts.garbage")`                 |
 | too_loud     | a sample exceeds -1 dBFS                           | bent below it from -2 dBFS on                 |
 | long_silence | more than 2 s of silence in a row                  | the rest of that silence is left out          |
@@ -72,6 +73,8 @@ class PhraseWatchdog:
 
     def check(self, samples: Floats) -> Floats:
         """Return `samples` fit to be heard. Raises `EngineFailed` when no mending helps."""
+        if samples.ndim != 1 or samples.dtype != np.float32:
+            raise EngineFailed("tts.garbage", f"the engine gave {samples.dtype} of shape {samples.shape}")
         if samples.size == 0:
             return samples
         samples = self._make_finite(samples)

@@ -10,8 +10,8 @@ from typing import Any
 
 import espeakng_loader
 
-# Samples come in chunks of this length.
-CHUNK_MS = 60
+# Samples come in chunks of this length, made in less than a millisecond; each costs both sides of the pipe a wake-up.
+CHUNK_MS = 200
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 # Not to end the process when the data is missing.

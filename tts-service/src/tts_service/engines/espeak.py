@@ -94,4 +94,4 @@ def prosody(style: Style) -> dict[str, object]:
 
 def espeak_engine(settings: TtsSettings) -> PhraseSpeech:
     """The engine `espeak`."""
-    return PhraseSpeech(EspeakEngine(WorkerProcess(WORKER_COMMAND)), SpeakingLimits.from_settings(settings))
+    return PhraseSpeech(EspeakEngine(WorkerProcess(WORKER_COMMAND, RATE_HZ)), SpeakingLimits.from_settings(settings))

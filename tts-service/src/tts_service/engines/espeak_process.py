@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from service_kit.audio import to_float
+from service_kit.audio import SAMPLE_BYTES, to_float
 from service_kit.errors import EngineFailed
 
 from tts_service.engine import Samples, Speech, Word
@@ -20,7 +20,7 @@ from tts_service.metrics import WORKER_STARTS
 
 log = logging.getLogger(__name__)
 
-# Pieces of one phrase that wait for their listener; far more than any phrase has (a piece is up to 60 ms), so an
+# Pieces of one phrase that wait for their listener; far more than any phrase has (a piece is up to 200 ms), so an
 # engine that fills it speaks without end, and its phrase fails.
 MAX_WAITING_PIECES = 2048
 _START_S = 10.0
@@ -64,8 +64,9 @@ class Job:
 class WorkerProcess:
     """Runs `command` and speaks phrases with it."""
 
-    def __init__(self, command: Sequence[str], hang_s: float = _HANG_S) -> None:
+    def __init__(self, command: Sequence[str], rate_hz: int, hang_s: float = _HANG_S) -> None:
         self._command = command
+        self._rate_hz = rate_hz
         self._hang_s = hang_s
         self._numbers = itertools.count(1)
         # Jobs that somebody listens to.
@@ -75,7 +76,6 @@ class WorkerProcess:
         self._process: Process | None = None
         self._up = asyncio.Event()
         self._last_frame_s = 0.0
-        self.rate_hz = 0
         self.version = ""
 
     @property
@@ -130,7 +130,9 @@ class WorkerProcess:
             hello: dict[str, Any] = json.loads(payload) if kind is Kind.HELLO else {}
             if hello.get("protocol") != PROTOCOL:
                 raise EngineFailed("tts.worker_protocol", f"the worker speaks protocol {hello.get('protocol')}")
-            self.rate_hz, self.version = int(hello["rate_hz"]), str(hello["version"])
+            if hello.get("rate_hz") != self._rate_hz:
+                raise EngineFailed("tts.worker_rate", f"the worker speaks at {hello.get('rate_hz')} Hz")
+            self.version = str(hello["version"])
         except (TimeoutError, asyncio.IncompleteReadError) as error:
             await _end(process)
             raise EngineFailed("tts.worker_unavailable", "the engine's worker did not greet") from error
@@ -194,7 +196,7 @@ class WorkerProcess:
                     reason = payload.decode("utf-8", "replace")
                     job.finish(EngineFailed("tts.engine_failed", reason) if kind is Kind.FAILED else None)
             case Kind.AUDIO | Kind.WORD if job is not None:
-                piece = Samples(to_float(payload)) if kind is Kind.AUDIO else Word(*WORD.unpack(payload))
+                piece = _piece(kind, payload)
                 if not job.put(piece):
                     self._jobs.pop(number)
                     self._write(encode(Kind.CANCEL, number))
@@ -210,6 +212,15 @@ class WorkerProcess:
                 log.error("engine worker hung", extra={"jobs": len(self._owed)})
                 process.kill()
                 return
+
+
+def _piece(kind: Kind, payload: bytes) -> Speech:
+    """Raises `EngineFailed` for what is neither whole samples nor a word's place."""
+    if kind is Kind.AUDIO and len(payload) % SAMPLE_BYTES == 0:
+        return Samples(to_float(payload))
+    if kind is Kind.WORD and len(payload) == WORD.size:
+        return Word(*WORD.unpack(payload))
+    raise EngineFailed("tts.worker_garbled", f"the worker sent {len(payload)} bytes of {kind.name}")
 
 
 def _output(process: Process) -> asyncio.StreamReader:

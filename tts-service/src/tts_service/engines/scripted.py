@@ -23,6 +23,8 @@ from tts_service.spoken import WordMarks, to_spoken
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 # More than the output's first chunk and fade need, so the first piece sounds as soon as it is made.
 _CHUNK_MS = 80
+# A voice that waits for each little piece costs more than one that speaks.
+_LATER_CHUNK_MS = 240
 _TONE_HZ = 220.0
 _LOUDNESS = 0.25
 
@@ -94,10 +96,12 @@ def _tone(text: str, script: TtsScript, endless: bool) -> Iterator[Speech]:
     total = max(round(len(text) * per_character), 1)
     marks = [Word(start, end - start, round(start * per_character)) for start, end in WordMarks(to_spoken(text)).rest()]
     chunk = SPEECH.rate_hz * _CHUNK_MS // 1000
-    for start in itertools.count(0, chunk):
+    later = SPEECH.rate_hz * _LATER_CHUNK_MS // 1000
+    for start in itertools.chain((0,), itertools.count(chunk, later)):
         if start >= total and not endless:
             return
-        end = start + chunk if endless else min(start + chunk, total)
+        length = later if start else chunk
+        end = start + length if endless else min(start + length, total)
         while marks and marks[0].first_sample < end:
             yield marks.pop(0)
         phase = np.arange(start, end, dtype=np.float64) * (2 * np.pi * _TONE_HZ / SPEECH.rate_hz)
