@@ -63,6 +63,10 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         name: CarrierChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
     }
     tts = TtsClient(channels["tts"])
+    other_voices: tuple[TtsClient, ...] = ()
+    if settings.tts_fallback_target:
+        channels["tts-fallback"] = CarrierChannel(open_channel(settings.tts_fallback_target))
+        other_voices = (TtsClient(channels["tts-fallback"]),)
     voices = VoiceWatch(tts)
     status = StatusWatch(
         {f"{name}-service": getattr(settings, f"{name}_health_url") for name in ("vad", "stt", "tts")}
@@ -79,6 +83,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
             speech_to_text=SttClient(channels["stt"]),
             language_model=lambda: _with_fallback(model, briefing, settings),
             text_to_speech=tts,
+            other_voices=other_voices,
             personas=load_personas(settings.personas_dir),
             system_status=status.system_status,
             voices=lambda: voices.ids,

@@ -47,6 +47,8 @@ class OrchestratorSettings(ServiceSettings):
     stt_target: str = Field(default="127.0.0.1:9081", validation_alias=shared("STT_TARGET"))
     tts_target: str = Field(default="127.0.0.1:9083", validation_alias=shared("TTS_TARGET"))
     gpu_target: str = Field(default="127.0.0.1:9084", validation_alias=shared("GPU_TARGET"))
+    # Another tts-service, which speaks on when the first has broken in mid-reply; empty for none, and captions then.
+    tts_fallback_target: str = Field(default="", validation_alias=shared("TTS_FALLBACK_TARGET"))
     vad_health_url: str = Field(default="http://127.0.0.1:8002", validation_alias=shared("VAD_HEALTH_URL"))
     stt_health_url: str = Field(default="http://127.0.0.1:8001", validation_alias=shared("STT_HEALTH_URL"))
     tts_health_url: str = Field(default="http://127.0.0.1:8003", validation_alias=shared("TTS_HEALTH_URL"))

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
+from service_kit.audio import SAMPLE_BYTES, SPEECH
 from service_kit.channel import answer, read, write
 from service_kit.context import to_metadata
+from service_kit.errors import PeerFailed
 
 from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, Spoken, Style
 
@@ -31,9 +33,14 @@ class TtsStream:
         await write(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
 
     async def speech(self) -> AsyncIterator[Speech]:
+        """Speech as it comes. Raises `PeerFailed` for what would be noise: half a sample, or a run at a wrong place."""
+        sent_ms = 0.0
         while (response := await read(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "audio":
+                    if len(response.audio.pcm) % SAMPLE_BYTES or abs(response.audio.offset_ms - sent_ms) > 1:
+                        raise PeerFailed("tts.garbled", "the speech came in pieces that do not fit")
+                    sent_ms += SPEECH.ms_of(len(response.audio.pcm))
                     yield Spoken(response.audio.offset_ms, response.audio.pcm)
                 case "speech_mark":
                     mark = response.speech_mark
