@@ -34,6 +34,7 @@ def test_the_wait_falls_with_doubt(probability, wait_ms):
         (0.0, 0.5, 0, 1500, "PREDICTION"),
         (None, 1.0, 0, 700, "NO_JUDGEMENT"),
         (None, 2.0, 0, 1400, "NO_JUDGEMENT"),
+        (None, 0.5, 0, 700, "NO_JUDGEMENT"),
         (0.9, 1.0, 600, 600, "HABIT"),
         (0.5, 1.0, 400, 462, "PREDICTION"),
         (None, 1.0, 800, 800, "HABIT"),

@@ -50,10 +50,14 @@ class Mouth:
 
 
 class Voice:
-    """Voice activity that never errs: a chunk with sound in it is speech. Edges after 64 ms, judged after 200 ms."""
+    """Voice activity that never errs: a chunk with sound in it is speech. Edges after 64 ms, judged after 200 ms.
+
+    A silence is judged with `probability`, unless that is None, and again as `again` says: (ms of silence, probability).
+    """
 
     def __init__(self) -> None:
-        self.probability = 0.5
+        self.probability: float | None = 0.5
+        self.again: tuple[tuple[int, float], ...] = ()
         self.failure: AnchorError | None = None
         self.opened = 0
 
@@ -71,12 +75,13 @@ class VoiceStream:
         self._events: asyncio.Queue = asyncio.Queue()
         self._loud = self._quiet_ms = 0
         self._end_ms: int | None = None
-        self._judged = True
+        self._due: list[tuple[int, float]] = []
 
     async def hear(self, chunk) -> None:
         if any(chunk.pcm):
             self._loud += 1
             self._quiet_ms = 0
+            self._due = []
             if self._end_ms is None and self._loud == 2:
                 at_ms = chunk.start_ms - 32
                 self._events.put_nowait(VoiceStarted(at_ms, max(0, at_ms - 200)))
@@ -85,14 +90,15 @@ class VoiceStream:
                 self._end_ms = chunk.end_ms
             return
         self._loud = 0
-        self._quiet_ms += 32
+        self._quiet_ms += chunk.end_ms - chunk.start_ms
         if self._end_ms is not None and self._quiet_ms >= 64:
-            self._stopped_ms, self._end_ms, self._judged = self._end_ms, None, False
+            self._stopped_ms, self._end_ms = self._end_ms, None
             self._events.put_nowait(VoiceStopped(self._stopped_ms))
-        if not self._judged and self._quiet_ms >= 200:
-            self._judged = True
-            judgement = TurnEndJudged(self._stopped_ms, self._voice.probability, "scripted", self._quiet_ms)
-            self._events.put_nowait(judgement)
+            first = [] if self._voice.probability is None else [(200, self._voice.probability)]
+            self._due = [*first, *self._voice.again]
+        if self._due and self._quiet_ms >= self._due[0][0]:
+            _, probability = self._due.pop(0)
+            self._events.put_nowait(TurnEndJudged(self._stopped_ms, probability, "scripted", self._quiet_ms))
 
     async def read_along(self, text, end_ms) -> None:
         pass

@@ -48,13 +48,14 @@ class Endpointing:
     def wait(self, probability: float | None, patience: float = 1.0, habit_ms: int = 0) -> Wait:
         """The wait, and what it rests on.
 
-        No `probability`: nobody judged. `patience` stretches the wait; `habit_ms` is the least wait that this
-        user's own pauses have taught (see `patience.py`).
+        No `probability`: nobody judged, and the wait is no shorter for the brisk, since a judgement may still come.
+        `patience` stretches the wait; `habit_ms` is the least wait that this user's own pauses have taught
+        (see `patience.py`).
         """
         floor_ms = min(max(SHORTEST_MS, self.floor_ms), LONGEST_MS)
         ceiling_ms = max(floor_ms, min(LONGEST_MS, self.ceiling_ms))
         if probability is None:
-            decided_by, wished_ms = WaitDecision.WAIT_DECISION_NO_JUDGEMENT, self.unjudged_ms * patience
+            decided_by, wished_ms = WaitDecision.WAIT_DECISION_NO_JUDGEMENT, self.unjudged_ms * max(1.0, patience)
         else:
             doubt = 1 - min(max(probability, 0.0), 1.0)
             wished_ms = patience * (self.floor_ms + (self.ceiling_ms - self.floor_ms) * doubt**self.steepness)
