@@ -13,7 +13,7 @@ WAV ?= content/questions/demo.wav
 # What .env says, below what the shell says.
 WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
 
-.PHONY: help setup setup-dev run demo up down logs test test-hostile test-compose bench eval-ears check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo up down logs test test-hostile test-compose bench eval-ears eval-turns check lint format type proto proto-check lock clean
 
 help: ## This menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -51,6 +51,9 @@ bench: .venv/run.stamp ## Latency, processor time, sessions, around models of kn
 
 eval-ears: .venv/dev.stamp ## Whether hearing aids help to hear people, on recordings of them: make eval-ears EARS="--only office"
 	@$(BIN)/python tests/speech/eval_ears.py $(EARS)
+
+eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins, on recordings of people: make eval-turns TURNS="--predictors pause"
+	@$(BIN)/python tests/speech/turns/eval_turns.py $(TURNS)
 
 check: lint type proto-check test test-hostile ## What CI runs
 

@@ -1,0 +1,129 @@
+"""Recognisers in this process: the embedded one, and one that understands the anchor's own voice without a fault."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from people import PROJECT
+from replies import Reply
+from service_kit.audio import MICROPHONE
+from stt_service.engines.pocketsphinx.decoding import Decoders, DecoderSpec, DecodingStream
+from stt_service.engines.pocketsphinx.engine import OPTIONS
+from stt_service.engines.pocketsphinx.hypotheses import Hearing, Reading, clean, read_together
+from stt_service.engines.pocketsphinx.models import DecoderModel, prepare
+from stt_service.settings import SttSettings
+
+
+class Recognises(Protocol):
+    """A recogniser of one microphone. Its times are how long the work took, in milliseconds."""
+
+    def open(self) -> None:
+        """Begin with a microphone nobody has heard yet."""
+        ...
+
+    def hear(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
+        """Decode; return what is understood so far when that is news, and the time.
+
+        `place_ms` is what comes back of the reply in it, None for nothing.
+        """
+        ...
+
+    def flush(self) -> tuple[str, int]:
+        """End the utterance; return the segment's text, and the time."""
+        ...
+
+    def commit(self) -> None:
+        """Forget the segment."""
+        ...
+
+
+class Recogniser:
+    """PocketSphinx as it is shipped: its two decoders and its judgement, without its processes and its waits."""
+
+    def __init__(self) -> None:
+        self._settings = SttSettings()
+        models = prepare(PROJECT / "content/knowledge", PROJECT / "models/pocketsphinx")
+        self._decoders = [self._loaded(models.topical), self._loaded(models.general)]
+        self._streams: list[DecodingStream] = []
+        self._hearings: list[Hearing] = []
+        self._bytes = 0
+        self.open()
+
+    def open(self) -> None:
+        self.commit()
+        interval_ms = self._settings.partial_interval_ms
+        self._streams = [DecodingStream(decoder, interval_ms) for decoder in self._decoders]
+
+    def hear(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
+        del place_ms
+        started_s = time.perf_counter()
+        self._bytes += len(pcm)
+        partial = clean(self._streams[0].hear(pcm, wants_partial=True))
+        took_ms = _since_ms(started_s)
+        self._streams[1].hear(pcm, wants_partial=False)
+        before, _ = read_together(self._hearings)
+        return (" ".join(filter(None, (before, partial))) if partial else ""), took_ms
+
+    def flush(self) -> tuple[str, int]:
+        started_s = time.perf_counter()
+        if self._bytes:
+            topical, general = (
+                Reading(clean(text), score) for text, score in (stream.end() for stream in self._streams)
+            )
+            self._hearings.append(Hearing(topical, general))
+            self._bytes = 0
+        text, _ = read_together(self._hearings)
+        return text, _since_ms(started_s)
+
+    def commit(self) -> None:
+        if self._bytes:
+            for stream in self._streams:
+                stream.end()
+        self._bytes, self._hearings = 0, []
+
+    def _loaded(self, model: DecoderModel) -> object:
+        spec = DecoderSpec(
+            dictionary=str(model.dictionary),
+            language_model=str(model.language_model) if model.language_model else None,
+            partial_interval_ms=self._settings.partial_interval_ms,
+            max_decoders=1,
+            options=OPTIONS,
+        )
+        return Decoders(spec).take()
+
+
+class TrueWords:
+    """Understands the words of a reply that comes back, each as soon as the next one begins, and nothing else."""
+
+    def __init__(self, reply: Reply, partial_interval_ms: int = 200) -> None:
+        self._reply = reply
+        self._interval_ms = partial_interval_ms
+        self.open()
+
+    def open(self) -> None:
+        self._words: list[str] = []
+        self._shown = ""
+        self._since_ms = 0.0
+
+    def hear(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
+        length_ms = MICROPHONE.ms_of(len(pcm))
+        self._since_ms += length_ms
+        if place_ms is not None:
+            begun = [mark for mark in self._reply.marks if place_ms <= mark.offset_ms < place_ms + length_ms]
+            self._words += [self._reply.text[mark.text_start : mark.text_end] for mark in begun]
+        text = " ".join(self._words[:-1])
+        if text == self._shown or self._since_ms < self._interval_ms:
+            return "", 0
+        self._shown, self._since_ms = text, 0
+        return text, 0
+
+    def flush(self) -> tuple[str, int]:
+        return " ".join(self._words), 0
+
+    def commit(self) -> None:
+        self.open()
+
+
+def _since_ms(started_s: float) -> int:
+    return round((time.perf_counter() - started_s) * 1000)
