@@ -82,3 +82,17 @@ def test_the_handbook_says_what_to_do_about_every_alert() -> None:
         r"^\| ([A-Z][A-Za-z, ]+) \|", (DEPLOY.parent / "docs/operations.md").read_text("utf-8"), re.MULTILINE
     )
     assert {name for row in rows for name in row.split(", ")} == alerts
+
+
+def test_traces_are_taken_where_the_settings_say_and_shown_where_grafana_looks() -> None:
+    compose = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text("utf-8"))["services"]["jaeger"]
+    jaeger = yaml.safe_load((DEPLOY / "jaeger/jaeger.yaml").read_text("utf-8"))
+    datasource = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/jaeger.yml").read_text("utf-8"))
+    example = (DEPLOY.parent / ".env.example").read_text("utf-8")
+    taken_at = jaeger["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
+    shown_at = jaeger["extensions"]["jaeger_query"]["http"]["endpoint"].rpartition(":")[2]
+    assert f"http://jaeger:{taken_at} in containers" in example
+    assert compose["ports"] == [f"127.0.0.1:${{JAEGER_PORT:-{shown_at}}}:{shown_at}"]
+    assert datasource["datasources"][0]["url"] == f"http://jaeger:{shown_at}"
+    # The services have no way out of it.
+    assert "mesh" in compose["networks"]

@@ -62,6 +62,7 @@ def test_the_orchestrator_starts_when_those_it_leans_on_are_healthy(containers) 
         ("cpu", {"ollama"}),
         ("gpu,proxy", {"ollama-gpu", "proxy"}),
         ("embedded,monitoring", {"prometheus", "grafana"}),
+        ("embedded,tracing", {"jaeger"}),
         ("gpu,voxtral", {"ollama-gpu", "voxtral"}),
     ],
 )
