@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 from orchestrator.llm.streaming import streamed_answer
 from service_kit import tracing
+
+
+async def one_line() -> AsyncIterator[bytes]:
+    yield b"one line\n"
 
 
 @pytest.fixture
@@ -17,7 +23,7 @@ def requests() -> list[httpx.Request]:
 def ask(requests):
     def answer(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return httpx.Response(200, content=b"one line\n")
+        return httpx.Response(200, content=one_line())
 
     async def ask() -> bytes | None:
         async with (
