@@ -52,7 +52,7 @@ class Mouth:
 class Voice:
     """Voice activity that never errs: a chunk with sound in it is speech. Edges after 64 ms, judged after 200 ms.
 
-    A silence is judged with `probability`, unless that is None, and again as `again` says: (ms of silence, probability).
+    A silence is judged with `probability`, unless that is None, and again as `again` says: (silence_ms, probability).
     """
 
     def __init__(self) -> None:
