@@ -61,6 +61,13 @@ def test_it_hears_a_pause_once(smart_turn, settings):
     assert SmartTurn(settings).predict(pause(noise(500), judgement)) == judgement
 
 
+@pytest.mark.parametrize(("silence_ms", "added_ms"), [(104, 96), (200, 0), (928, 0)])
+def test_a_silence_shorter_than_it_knows_is_filled_up(smart_turn, silence_ms: int, added_ms: int):
+    audio = noise(1000, 0.1)
+    heard = smart_turn.predict(Pause(1000, silence_ms, audio, None, "")).probability
+    assert heard == smart_turn.probability(np.concatenate([audio, np.zeros(added_ms * 16, np.float32)]))
+
+
 def test_a_missing_model_is_said_with_what_to_do(settings, tmp_path):
     with pytest.raises(EngineFailed, match=r"smart-turn-v3\.2\.onnx; run `anchor models`"):
         SmartTurn(settings.model_copy(update={"models_dir": tmp_path})).load()

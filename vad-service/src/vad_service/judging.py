@@ -26,7 +26,7 @@ from vad_service.turn_end import Judgement, PartialTranscript, Pause, TurnEndPre
 _OPEN_BELOW = 0.5
 # A judgement that differs by less from the one told before is not told.
 _SAME_WITHIN = 0.01
-# Speech after a longer silence is not part of what was said before: no wait for the end of a turn is longer.
+# Speech after a longer silence counts as the beginning of another turn: a first word has no melody to be judged by.
 _TURN_ENDS_AFTER_MS = 1200
 
 

@@ -20,6 +20,9 @@ from vad_service.turn_end import Judgement, Pause
 
 _AUDIO_MS = 8000
 _AUDIO_SAMPLES = _AUDIO_MS * SAMPLES_PER_MS
+# A shorter silence is filled up to what the training had. Asked 96 ms early so, the model gave the same answer to 98 of
+# 100 pauses.
+_SILENCE_MS = 200
 
 
 class SmartTurn:
@@ -51,13 +54,17 @@ class SmartTurn:
         """What was heard already of the same pause is not heard again."""
         if pause.earlier is not None:
             return pause.earlier
-        return Judgement(self.probability(pause.audio))
+        return Judgement(self._judge(pause))
 
     def opinion(self, pause: Pause) -> Opinion:
         """The same, as a part of another predictor, which keeps it among its opinions."""
         earlier = pause.earlier.opinions if pause.earlier else ()
         known = next((opinion for opinion in earlier if opinion.name == self.name), None)
-        return known or Opinion(self.name, self.probability(pause.audio))
+        return known or Opinion(self.name, self._judge(pause))
+
+    def _judge(self, pause: Pause) -> float:
+        missing_ms = max(0, _SILENCE_MS - pause.silence_ms)
+        return self.probability(np.concatenate([pause.audio, np.zeros(missing_ms * SAMPLES_PER_MS, np.float32)]))
 
     def probability(self, audio: Samples) -> float:
         """Probability that a turn ends with `audio`, shape [n], of which the last 8 s count."""
