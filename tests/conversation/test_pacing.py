@@ -50,6 +50,7 @@ class SentenceVoice:
     first_ms: float = 100
     factor: float = 0.1
     marks: bool = True
+    frame_ms: int = FRAME_MS
     breaks: deque[Breaks | None] = field(default_factory=deque)
     asked_for: list[str] = field(default_factory=list)
     given: str = ""
@@ -104,12 +105,13 @@ class SentenceStream:
                 if words == self._breaks.at_word:
                     await asyncio.sleep(self._breaks.stall_s)
                     length_ms = self._breaks.said_ms if self._breaks.error else WORD_MS
-                for _ in range(length_ms // FRAME_MS):
-                    await asyncio.sleep(FRAME_MS * self._voice.factor / 1000)
+                frame_ms = self._voice.frame_ms
+                for _ in range(length_ms // frame_ms):
+                    await asyncio.sleep(frame_ms * self._voice.factor / 1000)
                     value = WORDS.index(word[0].strip(".")) + 1
-                    yield Spoken(round(offset_ms), np.full(24 * FRAME_MS, value, "<i2").tobytes())
-                    offset_ms += FRAME_MS
-                    self._voice.made_ms += FRAME_MS
+                    yield Spoken(round(offset_ms), np.full(24 * frame_ms, value, "<i2").tobytes())
+                    offset_ms += frame_ms
+                    self._voice.made_ms += frame_ms
                 if words == self._breaks.at_word and self._breaks.error:
                     raise self._breaks.error
                 words += 1
@@ -245,6 +247,20 @@ async def test_a_reply_begun_in_vain_counts_as_waste(tale, voice):
         await tale.user("a tale")
         await tale.until(told.ReplyAudio)
         assert counted("anchor_speech_wasted_ms_count") == before + 1
+
+
+async def test_long_runs_of_speech_go_in_short_frames_to_a_client_without_reports(tale, voice):
+    tale.reports_playback = False
+    voice.factor, voice.frame_ms = 0.0, 300
+    async with tale:
+        tale.command(told.TextInput("a tale"))
+        await tale.until_played(600)
+        in_hand_ms = []
+        for _ in range(100):
+            await tale.silence(20)
+            in_hand_ms.append(tale.ear.buffer_ms)
+    assert min(in_hand_ms) >= 100
+    assert max(in_hand_ms) <= 270
 
 
 # Underruns ----------------------------------------------------------------------------------------------------------

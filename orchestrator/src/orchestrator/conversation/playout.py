@@ -22,6 +22,8 @@ from orchestrator.conversation.playhead import Playhead
 # How far ahead of the ear audio is sent: to a client that can flush its playback, and to one that cannot.
 _AHEAD_REPORTING_MS = 2_000
 _AHEAD_BLIND_MS = 250
+# Just in time goes only what is short beside that.
+_BLIND_FRAME_BYTES = SPEECH.bytes_for(80)
 # Speech held behind the frames already sent; beyond it the voice waits. Pacing keeps it far below.
 _HELD_MS = 20_000
 # A client whose reports stop is held to have played on by itself after this long.
@@ -145,10 +147,12 @@ class Playout:
 
     def put(self, pcm: bytes) -> None:
         """Take speech that follows what was made before."""
-        self._held.append(pcm)
+        # Behind a frame that waits, this one waits too.
+        may_leave = not self._held
+        frame_bytes = len(pcm) if self._reports else _BLIND_FRAME_BYTES
+        self._held.extend(pcm[start : start + frame_bytes] for start in range(0, len(pcm), frame_bytes))
         self._made_ms += SPEECH.ms_of(len(pcm))
-        if len(self._held) == 1:
-            # Behind a frame that waits, this one waits too.
+        if may_leave:
             self._send_due()
 
     def mark(self, mark: SpeechMark) -> None:
