@@ -169,7 +169,7 @@ async def fair_clips(engine: PocketsphinxEngine, clips: list[Clip]) -> list[Clip
     return found
 
 
-async def evaluate(folder: Path, aids: list[str], only: str) -> None:
+async def evaluate(folder: Path, aids: list[str], only: list[str]) -> None:
     """Measure, and print as it comes."""
     detector = VoiceDetector()
     clips = read_clips(folder)
@@ -182,7 +182,7 @@ async def evaluate(folder: Path, aids: list[str], only: str) -> None:
             fair = await fair_clips(engine, people)
             introduce(people, fair)
             for room in all_rooms(sounds):
-                for aid in aids if only in room.name else []:
+                for aid in aids if any(part in room.name for part in only) else []:
                     score = heard_in(detector, room, people, AIDS[aid])
                     wrong = await misunderstood(engine, room, fair, AIDS[aid])
                     line(room.name, aid, *score.cells, f"{100 * wrong / sum(len(clip.words) for clip in fair):.0f}")
@@ -211,7 +211,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recordings", type=Path, default=ROOT.parent / "shared" / "speech")
     parser.add_argument("--aids", nargs="+", choices=AIDS, default=DEFAULT_AIDS, metavar="AID")
-    parser.add_argument("--only", default="", help="rooms with this in their names")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="rooms with one of these in their names", metavar="PART"
+    )
     options = parser.parse_args()
     if not (options.recordings / "speech.csv").is_file():
         sys.exit(f"no recordings of people at {options.recordings}")

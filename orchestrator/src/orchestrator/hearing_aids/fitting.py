@@ -21,10 +21,11 @@ def fitted(suppression: NoiseSuppression, gain: AutoGain) -> Callable[[], Hearin
 
     def fit() -> HearingAid:
         steps: list[Step] = []
-        if suppression != "off":
-            steps.append(SpeexSuppression(_SUPPRESSION_DB[suppression]))
+        # Gain comes first: of quiet speech, suppression takes much more away than of speech at its own level.
         if gain != "off":
             steps.append(LoudnessGain(gain))
+        if suppression != "off":
+            steps.append(SpeexSuppression(_SUPPRESSION_DB[suppression]))
         return FramedAid(steps)
 
     # A missing package is found when the service starts, not when somebody speaks.
