@@ -292,4 +292,5 @@ async def test_frames_are_plain_json(host):
             "microphone_sample_rate_hz": 16_000,
             "anchor_sample_rate_hz": 24_000,
             "resumed": False,
+            "patience": 1.0,
         }
