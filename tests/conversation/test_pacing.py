@@ -263,6 +263,20 @@ async def test_long_runs_of_speech_go_in_short_frames_to_a_client_without_report
     assert max(in_hand_ms) <= 270
 
 
+async def test_a_client_that_takes_all_at_once_is_not_kept_to_the_pace_of_an_ear(tale, voice):
+    async with tale:
+        began_ms = tale.now_ms
+        tale.command(told.TextInput("a tale"))
+        await tale.until(told.ReplyAudio)
+        while not tale.ear.of(told.ReplyFinished):
+            # What has been delivered counts as heard, as where a file is asked for.
+            tale.command(told.PlaybackProgress(1, len(tale.ear.pcm) // 48))
+            await tale.silence(20)
+    assert sounded(tale) == words_of(TALE)
+    # 20 s of speech, made at a tenth of real time, with ten sentences to begin.
+    assert tale.now_ms - began_ms < 6000
+
+
 # Underruns ----------------------------------------------------------------------------------------------------------
 
 

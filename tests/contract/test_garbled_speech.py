@@ -1,0 +1,44 @@
+"""Speech that would be noise is refused before anybody hears it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from anchor.tts.v1 import tts_pb2 as pb
+from anchor.tts.v1 import tts_pb2_grpc
+from orchestrator.clients.tts import TtsClient
+from orchestrator.conversation.ports import Style
+from service_kit.errors import PeerFailed
+from service_kit.testing import serving
+
+
+class Garbling(tts_pb2_grpc.TextToSpeechServiceServicer):
+    """Says one good run of speech, then the given one."""
+
+    def __init__(self, then: pb.SpeechAudio) -> None:
+        self._then = then
+
+    async def Synthesize(self, request_iterator, context) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for audio in (pb.SpeechAudio(offset_ms=0, pcm=bytes(40 * 48)), self._then):
+            await context.write(pb.SynthesizeResponse(audio=audio))
+
+
+@pytest.mark.parametrize(
+    "then",
+    [pb.SpeechAudio(offset_ms=40, pcm=bytes(41)), pb.SpeechAudio(offset_ms=80, pcm=bytes(48))],
+    ids=["half a sample", "a gap"],
+)
+async def test_half_a_sample_and_a_gap_fail_the_voice(then: pb.SpeechAudio) -> None:
+    def add(server) -> None:
+        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(Garbling(then), server)
+
+    heard = []
+    async with (
+        serving("anchor.tts.v1.TextToSpeechService", add) as channel,
+        asyncio.timeout(5),
+        TtsClient(channel).open("", "en", Style()) as stream,
+    ):
+        with pytest.raises(PeerFailed) as failure:
+            heard += [item async for item in stream.speech()]
+    assert failure.value.code == "tts.garbled"
