@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from prometheus_client import Counter
-from service_kit.audio import MICROPHONE, AudioChunk, joined
+from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
 
@@ -32,8 +32,8 @@ from orchestrator.conversation.segment_log import SegmentLog
 _RECENT_MS = 2_000
 # What turn detection takes at once: one frame of its model.
 _VOICE_BYTES = MICROPHONE.bytes_for(32)
-# Audio that waits for the voice detector; the oldest is dropped beyond.
-_VOICE_CHUNKS = 100
+# Audio and transcripts that wait for the voice detector; the oldest is dropped beyond.
+_VOICE_ITEMS = 100
 # A microphone that stops in mid-speech (a muted tab, a lost track) is heard as silence after this long.
 _STALL_S = 0.6
 _STALL_SILENCE = bytes(MICROPHONE.bytes_for(1_000))
@@ -42,6 +42,14 @@ _TRANSCRIPT_DEADLINE_S = 6.0
 
 
 DROPPED = Counter("anchor_microphone_dropped_chunks_total", "Audio that turn detection was too far behind to hear.")
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadAlong:
+    """What has been recognised up to `end_ms`, for the judge of the turn's end."""
+
+    text: str
+    end_ms: int
 
 
 class _LanguageChanged(Exception):
@@ -68,10 +76,9 @@ class Hearing:
         self._manual = manual
         self._inbox = inbox
         self._recent: deque[AudioChunk] = deque()
-        self._voice_chunks: asyncio.Queue[AudioChunk] = asyncio.Queue(_VOICE_CHUNKS)
+        self._for_voice: asyncio.Queue[AudioChunk | _ReadAlong] = asyncio.Queue(_VOICE_ITEMS)
         self._voice_rest = bytearray()
         self._voice_start_ms = 0
-        self._read_along: tuple[str, int] | None = None
         self._log = SegmentLog()
         self._listening = False
         self._heard_until_ms = 0
@@ -165,12 +172,15 @@ class Hearing:
         # The end of speech is worth a message a frame; its start, which the pre-roll makes up for, one every other.
         size = _VOICE_BYTES if self._voiced else 2 * _VOICE_BYTES
         while len(self._voice_rest) >= size:
-            if self._voice_chunks.full():
-                self._voice_chunks.get_nowait()
-                DROPPED.inc()
-            self._voice_chunks.put_nowait(AudioChunk(self._voice_start_ms, bytes(self._voice_rest[:size])))
+            self._tell_detector(AudioChunk(self._voice_start_ms, bytes(self._voice_rest[:size])))
             self._voice_start_ms += round(MICROPHONE.ms_of(size))
             del self._voice_rest[:size]
+
+    def _tell_detector(self, item: AudioChunk | _ReadAlong) -> None:
+        if self._for_voice.full():
+            self._for_voice.get_nowait()
+            DROPPED.inc()
+        self._for_voice.put_nowait(item)
 
     def _send_to_words(self, chunk: AudioChunk) -> None:
         if chunk.end_ms > self._heard_until_ms:
@@ -194,14 +204,11 @@ class Hearing:
 
     async def _write_voice(self, stream: VoiceActivityStream) -> None:
         while True:
-            chunks = [await self._voice_chunks.get()]
-            while not self._voice_chunks.empty():
-                chunks.append(self._voice_chunks.get_nowait())
-            for chunk in joined(chunks):
-                await stream.hear(chunk)
-            if self._read_along:
-                (text, end_ms), self._read_along = self._read_along, None
-                await stream.read_along(text, end_ms)
+            item = await self._for_voice.get()
+            if isinstance(item, AudioChunk):
+                await stream.hear(item)
+            else:
+                await stream.read_along(item.text, item.end_ms)
 
     async def _read_voice(self, stream: VoiceActivityStream) -> None:
         async for event in stream.events():
@@ -214,11 +221,12 @@ class Hearing:
         while (left_s := until_s - loop.time()) > 0:
             try:
                 async with asyncio.timeout(left_s):
-                    chunk = await self._voice_chunks.get()
+                    item = await self._for_voice.get()
             except TimeoutError:
                 return
-            for event in self._energy_gate.hear(chunk):
-                await self._tell_voice(event)
+            if isinstance(item, AudioChunk):
+                for event in self._energy_gate.hear(item):
+                    await self._tell_voice(event)
 
     async def _hand_over(self) -> None:
         """Another detector takes over, and begins in silence; speech that goes on, it finds again at once."""
@@ -255,10 +263,10 @@ class Hearing:
     async def _read_words(self, stream: SpeechToTextStream) -> None:
         async for transcript in stream.transcripts():
             event = replace(transcript, segment_id=transcript.segment_id + self._log.offset)
-            if isinstance(event, PartialHeard):
-                self._read_along = (event.text, event.end_ms)
-            else:
+            if not isinstance(event, PartialHeard):
                 self._expect_nothing()
+            if not self._manual:
+                self._tell_detector(_ReadAlong(event.text, event.end_ms))
             await self._inbox.tell(event)
         raise PeerFailed("stt.ended", "speech to text ended by itself")
 
