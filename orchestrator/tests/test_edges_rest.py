@@ -84,7 +84,13 @@ async def test_the_answer_can_be_had_in_full_as_json(http):
         "engine": "echo",
         "duration_ms": TONE_MS,
         "interrupted": False,
-        "waterfall": {"turn_id": 1, "speech_end_ms": 900, "turn_committed_ms": 210, "first_audio_ms": 340},
+        "waterfall": {
+            "turn_id": 1,
+            "speech_end_ms": 900,
+            "turn_committed_ms": 210,
+            "first_audio_ms": 340,
+            "budget_ms": 0,
+        },
     }
 
 
