@@ -291,6 +291,9 @@ async def test_a_slow_predictor_holds_up_no_edge_and_is_not_told_when_speech_res
 ):
     async with serve(energy, listening) as stub, detecting(stub) as call:
         await say(call, utterance)
+        async with asyncio.timeout(WITHIN_S):
+            while not listening.asked:
+                await asyncio.sleep(0.005)
         await say(call, utterance[1000 * 32 : 1500 * 32], start_ms=len(utterance) // 32)
         told = kinds([await read(call, "vad", WITHIN_S) for _ in range(3)])
         assert told == ["speech_started", "speech_stopped", "speech_started"]
