@@ -95,7 +95,7 @@ def _summary(trials: Sequence[Trials]) -> str:
     stopped = sum(each.stops for each in not_speech)
     of = sum(len(each.outcomes) for each in not_speech)
     people = len(true.outcomes)
-    return f"Sounds that are not from a mouth stopped {stopped} of {of} replies; people, {true.stops} of {people}."
+    return f"Music, noise and made coughs stopped {stopped} of {of} replies; people, {true.stops} of {people}."
 
 
 def lasting(pcm: bytes, length_ms: int) -> bytes:

@@ -15,7 +15,7 @@ from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.ports import TurnEndJudged, VoiceStarted, VoiceStopped
 from people import Recording, halves
 from replay import Pause, Replay, pauses
-from scores import best, interval, score
+from scores import Interval, best, gain, interval, score
 from trials import Label, TimedWord, Trial
 from turn_report import Row, kinds_table, replace_section, rules_table, verdict, write_pauses
 
@@ -156,13 +156,27 @@ def test_of_settings_only_those_remain_that_no_other_beats():
 
 
 def test_the_target_is_met_by_half_the_cut_offs_at_no_longer_delay_and_by_nothing_less():
-    def found(cut_offs: int, delay_ms: int):
+    def found(cut_offs: int, delay_ms: int) -> list[Pause]:
         holds = [pause("a", Label.HOLD, 1 if number < cut_offs else None) for number in range(10)]
-        return score([*holds, pause("a", Label.END, delay_ms)])
+        return [*holds, pause("a", Label.END, delay_ms)]
 
-    assert verdict(found(8, 500), found(4, 500)).startswith("met")
-    assert verdict(found(8, 500), found(5, 300)).startswith("not met")
-    assert verdict(found(8, 500), found(0, 501)).startswith("not met")
+    assert verdict(found(4, 500), found(8, 500)).startswith("met")
+    assert verdict(found(5, 300), found(8, 500)).startswith("not met")
+    assert verdict(found(0, 501), found(8, 500)).startswith("not met")
+    assert verdict(found(4, 500), found(8, 500)).endswith("+40 to +40 in a hundred are spared")
+
+
+def test_a_gain_that_every_speaker_has_is_sure_even_where_their_rates_are_not():
+    def rule(cut_off: dict[str, int]) -> list[Pause]:
+        return [
+            pause(speaker, Label.HOLD, 400 if number < cut_offs else None)
+            for speaker, cut_offs in cut_off.items()
+            for number in range(10)
+        ]
+
+    ours, theirs = rule({"a": 0, "b": 5}), rule({"a": 5, "b": 10})
+    assert interval(ours, lambda found: found.cut_off_rate) == Interval(0.0, 0.5)
+    assert gain(ours, theirs) == Interval(0.5, 0.5)
 
 
 def test_the_recordings_are_read_by_rule():
