@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -160,7 +159,8 @@ def main() -> None:
     parser.add_argument("--predictors", nargs="+", default=list(PREDICTORS), choices=list(PREDICTORS))
     options = parser.parse_args()
     if not (RECORDINGS / "speech.csv").is_file():
-        sys.exit(f"nothing to evaluate: no recordings of people in {RECORDINGS}")
+        print(f"skipped: no recordings of people in {RECORDINGS}")  # noqa: T201
+        return
     asyncio.run(evaluate(read_recordings(), options.predictors))
 
 
