@@ -86,14 +86,18 @@ def conditions(clips: list[Clip]) -> dict[str, Room]:
 
 @with_people
 @pytest.mark.parametrize("aid", ["low", "gain", "low + gain"])
-def test_people_in_a_quiet_room_are_heard_through_an_aid(aid, detector, people, conditions) -> None:
+def test_people_in_a_quiet_room_are_heard_through_an_aid(
+    aid: str, detector: VoiceDetector, people: list[Clip], conditions: dict[str, Room]
+) -> None:
     score = heard_in(detector, conditions["clean"], people, AIDS[aid])
     assert score.missed <= 0.02 * score.utterances
     assert score.heard_ms >= 0.97 * score.speech_ms
 
 
 @with_people
-def test_gain_finds_people_who_are_too_quiet_without_it(detector, people, conditions) -> None:
+def test_gain_finds_people_who_are_too_quiet_without_it(
+    detector: VoiceDetector, people: list[Clip], conditions: dict[str, Room]
+) -> None:
     room = conditions[f"quiet, {QUIET_DBFS} dBFS"]
     plain, lifted = (heard_in(detector, room, people, AIDS[aid]) for aid in ("off", "gain"))
     assert lifted.heard_ms > plain.heard_ms
@@ -101,7 +105,7 @@ def test_gain_finds_people_who_are_too_quiet_without_it(detector, people, condit
 
 
 @with_people
-def test_an_aid_makes_no_people_of_noise(detector, clips) -> None:
+def test_an_aid_makes_no_people_of_noise(detector: VoiceDetector, clips: list[Clip]) -> None:
     silent = [clip.samples for clip in clips if clip.language == "zxx"]
     for aid in ("low", "gain", "low + gain"):
         score = false_alarms(detector, silent, AIDS[aid])
