@@ -13,7 +13,7 @@ WAV ?= content/questions/demo.wav
 # What .env says, below what the shell says.
 WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
 
-.PHONY: help setup setup-dev run demo up down logs test test-hostile test-compose bench eval-ears eval-turns check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo up down logs test test-hostile test-compose test-engines bench eval-ears eval-turns check lint format type proto proto-check lock clean
 
 help: ## This menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -45,6 +45,9 @@ test-hostile: .venv/dev.stamp ## A real mesh under hostile input, while somebody
 
 test-compose: .venv/dev.stamp ## The mesh in containers, with faults; needs Docker, and Caddy and Prometheus for two tests
 	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose
+
+test-engines: .venv-engines/stamp ## Real engines on tiny random weights, in an environment of their own (torch: 1.5 GB)
+	@.venv-engines/bin/python -m pytest tests/engines
 
 bench: .venv/run.stamp ## Latency, processor time, sessions, around models of known cost: make bench BENCH=--quick
 	@$(BIN)/python tests/bench/bench.py $(BENCH)
@@ -84,17 +87,20 @@ proto-check: proto ## Fail when the committed stubs are not what the protos say
 UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --quiet \
   $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator anchor-cli)
+ENGINE_PYPROJECTS := $(addsuffix /pyproject.toml,proto service-kit stt-service tts-service)
 lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) build-requirements.in $(PYPROJECTS) --extra noise-suppression -o requirements.lock
 	@$(UV) build-requirements.in -c requirements.lock -o build-requirements.lock
 	@$(UV) dev-requirements.in -c requirements.lock -o dev-requirements.lock
 	@for service in vad-service stt-service gpu-monitor; do \
 	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
+	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --extra faster-whisper --no-emit-package torch \
+	  -c requirements.lock -o engines-requirements.lock
 	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
 
 clean: ## Remove everything that make made
-	@rm -rf .venv models run
+	@rm -rf .venv .venv-engines models run
 
 .venv/run.stamp: requirements.lock models.lock $(PYPROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
@@ -107,4 +113,14 @@ clean: ## Remove everything that make made
 
 .venv/dev.stamp: .venv/run.stamp dev-requirements.lock
 	@$(PIP) install --require-hashes -r dev-requirements.lock
+	@touch $@
+
+# torch stands beside the lock: its builds differ by machine (processor only, CUDA), and a hash would choose one.
+ENGINES_PIP := .venv-engines/bin/pip --disable-pip-version-check --quiet --require-virtualenv
+.venv-engines/stamp: engines-requirements.lock build-requirements.lock $(PYPROJECTS)
+	@test -x .venv-engines/bin/python || $(PYTHON) -m venv .venv-engines
+	@$(ENGINES_PIP) install --require-hashes -r build-requirements.lock
+	@$(ENGINES_PIP) install --require-hashes -r engines-requirements.lock
+	@$(ENGINES_PIP) install torch==2.13.0
+	@$(ENGINES_PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
