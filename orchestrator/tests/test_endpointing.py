@@ -14,7 +14,7 @@ patiences = st.floats(min_value=0.5, max_value=2)
 
 
 @pytest.mark.parametrize(
-    ("probability", "wait_ms"), [(1.0, 100), (0.9, 103), (0.5, 462), (0.2, 1585), (0.0, 3000), (7.0, 100), (-1.0, 3000)]
+    ("probability", "wait_ms"), [(1.0, 200), (0.9, 228), (0.5, 900), (0.2, 1992), (0.0, 3000), (7.0, 200), (-1.0, 3000)]
 )
 def test_the_wait_falls_with_doubt(probability, wait_ms):
     assert Endpointing().wait_ms(probability) == wait_ms
@@ -23,12 +23,12 @@ def test_the_wait_falls_with_doubt(probability, wait_ms):
 @pytest.mark.parametrize(
     ("probability", "patience", "habit_ms", "wait_ms", "decided_by"),
     [
-        (0.5, 1.0, 0, 462, "PREDICTION"),
-        (0.5, 0.5, 0, 231, "PREDICTION"),
-        (0.5, 2.0, 0, 925, "PREDICTION"),
-        (1.0, 1.0, 0, 100, "FLOOR"),
-        (1.0, 0.5, 0, 100, "FLOOR"),
-        (1.0, 2.0, 0, 200, "PREDICTION"),
+        (0.5, 1.0, 0, 900, "PREDICTION"),
+        (0.5, 0.5, 0, 450, "PREDICTION"),
+        (0.5, 2.0, 0, 1800, "PREDICTION"),
+        (1.0, 1.0, 0, 200, "FLOOR"),
+        (1.0, 0.5, 0, 200, "FLOOR"),
+        (1.0, 2.0, 0, 400, "PREDICTION"),
         (0.0, 1.0, 0, 3000, "CEILING"),
         (0.1, 2.0, 0, 3000, "CEILING"),
         (0.0, 0.5, 0, 1500, "PREDICTION"),
@@ -36,7 +36,7 @@ def test_the_wait_falls_with_doubt(probability, wait_ms):
         (None, 2.0, 0, 1400, "NO_JUDGEMENT"),
         (None, 0.5, 0, 700, "NO_JUDGEMENT"),
         (0.9, 1.0, 600, 600, "HABIT"),
-        (0.5, 1.0, 400, 462, "PREDICTION"),
+        (0.5, 1.0, 400, 900, "PREDICTION"),
         (None, 1.0, 800, 800, "HABIT"),
     ],
 )

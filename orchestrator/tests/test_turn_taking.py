@@ -38,7 +38,7 @@ from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import TurnTaking, User
 from service_kit.errors import EngineFailed
 
-RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600))
+RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600, steepness=3))
 # The user asks, the anchor answers aloud: where most interruptions begin.
 ANSWERING = [
     VoiceStarted(1000, 700),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.conversation import messages as told
 from orchestrator.conversation.conversation import Conversation, Preferences
+from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import (
     FinalHeard,
@@ -47,6 +48,10 @@ class Mouth:
     """What the user is saying: the recogniser's ground truth."""
 
     words: list[str] = field(default_factory=list)
+
+
+# Scenarios reckon with these, whatever the defaults are tuned to.
+WAITS = Endpointing(floor_ms=100, ceiling_ms=3_000, unjudged_ms=700, steepness=3)
 
 
 class Voice:
@@ -343,7 +348,7 @@ class Stage:
         self.speech = Speech()
         self.other_voices: tuple[Speech, ...] = ()
         self.hearing_aid = lambda: None
-        self.rules = TurnRules()
+        self.rules = TurnRules(WAITS)
         self.reports_playback = True
         self.manual = False
         self.conversation = Conversation("ticket", Preferences("en", "", "anchor"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 from orchestrator.conversation import messages as told
 from orchestrator.conversation.barge_in import BargeInRules
 from orchestrator.conversation.messages import BargeInVerdict as Verdict
-from orchestrator.conversation.turn import TurnRules
 from prometheus_client import REGISTRY
 from service_kit.errors import PeerFailed
 
@@ -178,7 +178,7 @@ async def test_at_the_last_frames_a_cough_leaves_the_reply_whole(stage, left_ms)
 
 
 async def test_while_the_echo_canceller_settles_a_short_sound_changes_nothing(stage):
-    stage.rules = TurnRules(barge_in=BargeInRules(settling_ms=400))
+    stage.rules = replace(stage.rules, barge_in=BargeInRules(settling_ms=400))
     async with stage:
         await begin_story(stage, 20)
         await stage.noise(150)
@@ -188,7 +188,7 @@ async def test_while_the_echo_canceller_settles_a_short_sound_changes_nothing(st
 
 
 async def test_while_the_echo_canceller_settles_words_stop_the_reply(stage):
-    stage.rules = TurnRules(barge_in=BargeInRules(settling_ms=500))
+    stage.rules = replace(stage.rules, barge_in=BargeInRules(settling_ms=500))
     async with stage:
         await begin_story(stage, 20)
         began_ms = stage.now_ms

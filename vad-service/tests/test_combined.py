@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,16 +46,41 @@ def test_a_complete_answer_outweighs_a_voice_in_doubt(weigh):
 
 @pytest.mark.parametrize("voice", [0.02, 0.98])
 def test_after_a_word_or_two_the_voice_says_little(weigh, voice: float):
-    doubt = [abs(weigh(voice, None, speech_ms) - 0.5) for speech_ms in (0, 200, 500, 1000, 5000)]
-    assert doubt[0] == 0
-    assert doubt == sorted(doubt)
-    assert doubt[3] == doubt[4] == abs(weigh(voice, None, None) - 0.5)
+    unheard = 1 / (1 + math.exp(-Weights().prior))
+    said = [abs(weigh(voice, None, speech_ms) - unheard) for speech_ms in (0, 200, 500, 1000, 5000)]
+    assert said[0] == pytest.approx(0)
+    assert said == sorted(said)
+    assert said[3] == said[4] == abs(weigh(voice, None, None) - unheard)
 
 
 def test_it_is_the_sum_of_the_log_odds(weigh, settings):
-    by = SmartTurnAndText(settings, Weights(audio=0.5, text=2.0, full_voice_ms=2000))
-    log_odds = 0.5 * 0.5 * math.log(0.8 / 0.2) + 2.0 * math.log(0.9 / 0.1)
+    by = SmartTurnAndText(settings, Weights(prior=-1.0, audio=0.5, text=2.0, full_voice_ms=2000))
+    log_odds = -1.0 + 0.5 * 0.5 * math.log(0.8 / 0.2) + 2.0 * math.log(0.9 / 0.1)
     assert weigh(0.8, ANSWER, 1000, by=by) == pytest.approx(1 / (1 + math.exp(-log_odds)))
+
+
+def test_whoever_stays_silent_says_something_by_that(settings):
+    combined = SmartTurnAndText(settings)
+    earlier = Judgement(0.5, (Opinion("smart-turn", 0.5),))
+
+    def judged(silence_ms: int) -> float:
+        return combined.predict(Pause(1000, silence_ms, np.empty(0, np.float32), None, "en", 2000, earlier)).probability
+
+    assert judged(200) < judged(500) < judged(900) < 0.9
+    log_odds = Weights().prior + Weights().silence_per_s * 0.7
+    assert judged(900) == pytest.approx(1 / (1 + math.exp(-log_odds)))
+
+
+def test_a_voice_that_costs_too_much_is_not_listened_to(settings):
+    combined = SmartTurnAndText(settings.model_copy(update={"turn_end_share": 1e-9}))
+    combined.load()
+    asked = Pause(1000, 200, np.zeros(16000, np.float32), PartialTranscript(ANSWER, 1000), "en", 2000)
+    heard = [len(combined.predict(asked).opinions) for _ in range(60)]
+    assert heard[0] == 2
+    assert heard[-1] == 1, "the text alone"
+    unheard = combined.predict(replace(asked, transcript=None))
+    assert unheard.opinions == ()
+    assert unheard.probability == pytest.approx(settings.pause_probability)
 
 
 def test_it_says_what_each_part_thought(combined):

@@ -116,7 +116,7 @@ def test_the_end_of_audio_in_silence_is_nothing_new():
 def test_a_pause_is_told_again_as_it_grows_and_anew_after_more_speech():
     edges = Edges(RULES)
     told = [edge for edge in hear(edges, [0.9] + [0.1] * 60) if isinstance(edge, PauseReached)]
-    assert told == [PauseReached(32, 224), PauseReached(32, 512), PauseReached(32, 928)]
+    assert told == [PauseReached(32, silence_ms) for silence_ms in (224, 512, 928, 1408)]
     told = hear(edges, [0.9] + [0.1] * 8, from_ms=61 * 32)
     assert told == [SpeechStarted(1952, 1652), SpeechStopped(1984), PauseReached(1984, 224)]
 

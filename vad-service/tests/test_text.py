@@ -148,3 +148,35 @@ def test_a_transcript_up_to_the_pause_counts(rule, end_ms: int):
 def test_without_a_fresh_and_telling_transcript_only_the_pause_is_known(rule, settings, unread: Pause):
     assert rule.opinion(unread) is None
     assert rule.predict(unread).probability == settings.pause_probability
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "what is the latest news"),
+        ("en", "um is it going to rain tomorrow"),
+        ("de", "wie wird das wetter morgen"),
+        ("fr", "quel temps fait-il"),
+        ("es", "cuánto cuesta el billete"),
+        ("it", "dimmi le notizie"),
+        ("pt", "onde fica a estação"),
+        ("nl", "hoe laat vertrekt de trein"),
+        ("hi", "क्या आज बारिश होगी"),
+    ],
+)
+def test_a_question_is_known_by_its_beginning(language: str, text: str):
+    assert completeness(text, language, Signs()) == Signs().asked
+
+
+@pytest.mark.parametrize(
+    "text", ["what is the", "tell me about", "could you please um", "what time", "when i was young", "is", "whatever"]
+)
+def test_the_beginning_of_a_question_is_not_all_of_it(text: str):
+    assert (completeness(text, "en", Signs()) or 0) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("es", "sabes qué hora es"), ("it", "sai che ora è"), ("pt", "que horas são")]
+)
+def test_to_ask_for_the_time_is_complete(language: str, text: str):
+    assert (completeness(text, language, Signs()) or 0) > 0.5

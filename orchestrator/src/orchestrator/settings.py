@@ -76,11 +76,11 @@ class OrchestratorSettings(ServiceSettings):
     language: str = "en"
 
     # Endpointing: shortest and longest silence that ends a turn, and the one without any prediction.
-    endpointing_floor_ms: int = Field(default=100, ge=100, le=3_000)
+    endpointing_floor_ms: int = Field(default=200, ge=100, le=3_000)
     endpointing_ceiling_ms: int = Field(default=3_000, ge=100, le=3_000)
     endpointing_unjudged_ms: int = Field(default=700, ge=100, le=3_000)
     # How fast the wait falls as the prediction grows sure: the power of the doubt.
-    endpointing_steepness: float = Field(default=3.0, ge=0.5, le=10)
+    endpointing_steepness: float = Field(default=2.0, ge=0.5, le=10)
     # How far all these waits are stretched for users who do not say: 0.5 (brisk) to 2 (patient).
     patience: float = Field(default=1.0, ge=0.5, le=2)
     # Replies begun before a turn is over: how many for one turn, and how much of it may have been voiced by then.

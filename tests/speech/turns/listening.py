@@ -64,7 +64,12 @@ class Ears:
     """The voice activity model, loaded, and one predictor after another."""
 
     settings: VadSettings = field(
-        default_factory=lambda: VadSettings(models_dir=PROJECT / "models", models_lock=PROJECT / "models.lock")
+        default_factory=lambda: VadSettings(
+            models_dir=PROJECT / "models",
+            models_lock=PROJECT / "models.lock",
+            # Faster than life: a share of real time would be used up at once.
+            turn_end_share=1.0,
+        )
     )
 
     def __post_init__(self) -> None:

@@ -25,5 +25,8 @@ PREDICTION_SECONDS = Histogram(
 PREDICTIONS_LEFT_OUT = Counter(
     "anchor_vad_predictions_left_out_total", "End-of-turn predictions nobody made or wanted any more.", ["reason"]
 )
+VOICES_UNHEARD = Counter(
+    "anchor_vad_voices_unheard_total", "Pauses judged without listening to the voice, for want of processor time."
+)
 EVENTS = Counter("anchor_vad_events_total", "Events of turn detection, activity left out.", ["event"])
 MICROPHONES_OPEN = Gauge("anchor_vad_microphones_open", "Microphones listened to.")

@@ -24,6 +24,9 @@ _STALE_AFTER_MS = 240
 _DICTATED_NUMBERS = 3
 _WHOLE_NUMBER_DIGITS = 10
 
+# A question or a request is no shorter, but for those that are whole answers.
+_ASKED_WORDS = 3
+
 _TRAILING_OFF = re.compile(r"(\.\.|…|[-–—])\s*$")
 _SENTENCE_END = re.compile(r"[.!?।？！。][\"'”’»)\]]*\s*$")
 _QUESTION = re.compile(r"[?？][\"'”’»)\]]*\s*$")
@@ -49,6 +52,8 @@ class Signs:
     sentence: float = 0.8
     question: float = 0.9
     answer: float = 0.9
+    # "what is the latest news": a question by its beginning, whatever the recogniser makes of signs.
+    asked: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,13 @@ class TurnWords:
     leaning: frozenset[str] = frozenset()
     fillers: frozenset[str] = frozenset()
     answers: frozenset[str] = frozenset()
+    openers: frozenset[str] = frozenset()
     closing: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
     longest: int = field(init=False)
 
     def __post_init__(self) -> None:
-        entries = self.hanging | self.leaning | self.fillers | self.closing
+        entries = self.hanging | self.leaning | self.fillers | self.openers | self.closing
         object.__setattr__(self, "longest", max((len(entry.split()) for entry in entries), default=1))
 
     def ends_with(self, entries: frozenset[str], words: Sequence[str]) -> int:
@@ -127,10 +133,17 @@ def _by_ending(text: str, words: Sequence[str], known: TurnWords, signs: Signs) 
         (_MORE_COMES.search(text), signs.more_comes),
         (leaning and not ends and not closes, signs.leaning),
         (_is_dictating(words, known), signs.dictating),
+        (_asks(words, known), signs.asked),
         (closes, signs.closing),
         (ends, signs.sentence),
     )
     return next((probability for sign, probability in found if sign), None)
+
+
+def _asks(words: Sequence[str], known: TurnWords) -> bool:
+    """Whether it begins as a question or a request does, and says of what."""
+    opener = next((n for n in range(known.longest, 0, -1) if " ".join(words[:n]) in known.openers), 0)
+    return opener > 0 and len(words) >= max(_ASKED_WORDS, opener + 1)
 
 
 def _is_dictating(words: Sequence[str], known: TurnWords) -> bool:
