@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
-from orchestrator.conversation.ports import Persona, Prompt
+from orchestrator.conversation.ports import Message, Persona, Prompt
+from orchestrator.llm.breaker import Breaker
 from orchestrator.llm.fallback import FallbackModel
 from prometheus_client import REGISTRY
 from service_kit.errors import InvalidRequest, PeerFailed
@@ -62,7 +63,7 @@ def briefing() -> Model:
 
 @pytest.fixture
 def model(briefing: Model) -> Callable[[Model], FallbackModel]:
-    return lambda primary: FallbackModel(primary, briefing, first_token_s=0.05, max_reply_chars=300)
+    return lambda primary: FallbackModel(primary, briefing, Breaker(), first_token_s=0.05, max_reply_chars=300)
 
 
 async def text_of(pieces: AsyncIterator[str]) -> str:
@@ -153,7 +154,7 @@ async def test_closing_the_reply_ends_the_work(model):
 
 async def test_cancelling_while_the_model_thinks_ends_the_work_and_stays_a_cancellation(model, briefing: Model):
     primary = Model("main", [None])
-    anchor = FallbackModel(primary, briefing, first_token_s=60, max_reply_chars=300)
+    anchor = FallbackModel(primary, briefing, Breaker(), first_token_s=60, max_reply_chars=300)
     task = asyncio.create_task(text_of(anchor.reply(PROMPT)))
     await asyncio.sleep(0.01)
     task.cancel()
@@ -180,3 +181,49 @@ async def test_only_the_main_model_reads_ahead(model: Callable[[Model], Fallback
     await model(primary).warm(PROMPT)
     assert primary.warmed == [PROMPT]
     assert not briefing.warmed
+
+
+async def test_a_model_that_failed_twice_in_a_row_is_not_waited_for_a_third_time(model, briefing: Model):
+    primary = Model("main", [BROKEN])
+    anchor = model(primary)
+    for _ in range(4):
+        await text_of(anchor.reply(PROMPT))
+    assert (primary.asked, briefing.asked) == (4, 4)
+    await anchor.warm(PROMPT)
+    assert not primary.warmed
+
+
+async def test_a_reply_that_begins_forgives_the_failure_before_it(model):
+    primary = Model("main", [BROKEN], [BROKEN], ["Back."], [BROKEN], [BROKEN], ["Back."])
+    anchor = model(primary)
+    said = [await text_of(anchor.reply(PROMPT)) for _ in range(4)]
+    assert [each.endswith("Back.") for each in said] == [False, True, False, True]
+
+
+def after(*heard: str) -> Prompt:
+    """The prompt when these replies were heard before."""
+    history = tuple(Message("anchor", text) for text in heard)
+    return Prompt(text="What is new?", language="en", persona=PERSONA, history=history)
+
+
+async def test_that_the_main_model_is_away_is_said_once_and_not_at_every_turn(model):
+    anchor = model(Model("main", [BROKEN]))
+    first = await text_of(anchor.reply(after()))
+    assert first.startswith("My main model is not answering")
+    assert await text_of(anchor.reply(after(first))) == "On file: nothing."
+    assert await text_of(anchor.reply(after(first, "On file: nothing."))) == "On file: nothing."
+
+
+async def test_what_was_cut_off_before_it_was_heard_is_said_again(model):
+    anchor = model(Model("main", [BROKEN]))
+    await text_of(anchor.reply(after()))
+    assert (await text_of(anchor.reply(after("My main")))).startswith("My main model is not answering")
+
+
+async def test_after_a_minute_it_is_said_again(model, monkeypatch: pytest.MonkeyPatch):
+    anchor = model(Model("main", [BROKEN]))
+    first = await text_of(anchor.reply(after()))
+    loop = asyncio.get_running_loop()
+    true_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: true_time() + 61)
+    assert await text_of(anchor.reply(after(first))) == first

@@ -10,34 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from orchestrator.conversation.ports import Message, Persona, Prompt
+from ollama_support import FAST, PERSONA, PROMPT, answering
+from orchestrator.conversation.ports import Message, Prompt
 from orchestrator.llm.ollama import OllamaModel, OllamaSettings
 from orchestrator.llm.ollama_stub import OllamaStub, StubSection, WireFault
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
-from service_kit.http import http_server
 from service_kit.script import Fault
-
-PERSONA = Persona(id="nadia", name="Nadia", instructions="You are Nadia.")
-PROMPT = Prompt(text="What is new?", language="en", persona=PERSONA)
-FAST = {"first_token_delay_ms": 0, "tokens_per_second": 5000, "replies": ("Good evening, Grüße nach Köln.",)}
-
-
-@asynccontextmanager
-async def answering(section: StubSection, **settings: object) -> AsyncGenerator[tuple[OllamaModel, OllamaStub]]:
-    """A model whose server is the stand-in, listening on a free port."""
-    stub = OllamaStub(section)
-    server = http_server(stub.app(), "127.0.0.1", 0)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    chosen = OllamaSettings.model_validate({"url": f"http://127.0.0.1:{port}", "model": "mistral", **settings})
-    try:
-        async with OllamaModel(chosen) as model:
-            yield model, stub
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def text_of(pieces: AsyncIterator[str]) -> str:
@@ -129,7 +107,7 @@ async def test_a_full_server_may_be_tried_again():
 
 
 async def test_an_absent_server_is_unreachable():
-    async with OllamaModel(OllamaSettings(url="http://127.0.0.1:9", connect_s=0.5)) as model:
+    async with OllamaModel(OllamaSettings(url="http://127.0.0.1:9", connect_s=0.5, preload=False)) as model:
         with pytest.raises(PeerFailed, match="no model server at") as caught:
             await text_of(model.reply(PROMPT))
     assert caught.value.code == "llm.unreachable"
@@ -147,7 +125,7 @@ async def raw_server(answer: bytes) -> AsyncGenerator[OllamaModel]:
 
     server = await asyncio.start_server(on_connect, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, OllamaModel(OllamaSettings(url=f"http://127.0.0.1:{port}")) as model:
+    async with server, OllamaModel(OllamaSettings(url=f"http://127.0.0.1:{port}", preload=False)) as model:
         yield model
 
 
@@ -200,12 +178,13 @@ def test_the_stand_in_serves_as_a_process_of_its_own(tmp_path: Path, unused_tcp_
                 pytest.fail("the stand-in did not listen within 20 s")
             assert version == {"version": "0.0.0-scripted"}
             assert client.get("/api/tags").json()["models"][0]["name"] == "mistral"
-            running = client.get("/api/ps").json()["models"][0]
-            assert running["size_vram"] == running["size"]
+            assert client.get("/api/ps").json()["models"] == []
             body = {"model": "mistral", "messages": [{"role": "user", "content": "Hello"}]}
             lines = [
                 httpx.Response(200, content=line).json() for line in client.post("/api/chat", json=body).iter_lines()
             ]
+            running = client.get("/api/ps").json()["models"][0]
+            assert running["size_vram"] == running["size"]
     finally:
         process.terminate()
         process.wait(10)

@@ -34,6 +34,10 @@ async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[Open
             return answer
         return StreamingResponse(iter(answer), media_type="text/event-stream")
 
+    @app.get("/v1/models", response_model=None)
+    async def models() -> Response:
+        return answer if isinstance(answer, Response) else JSONResponse({"data": [{"id": "m"}]})
+
     server = http_server(app, "127.0.0.1", 0)
     task = asyncio.create_task(server.serve())
     while not server.started:
@@ -93,3 +97,17 @@ async def test_an_answer_that_fails_says_how(answer: Response | list[str], code:
         with pytest.raises(AnchorError) as caught:
             await text_of(model.reply(PROMPT))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("answer", [[], JSONResponse({"detail": "Not Found"}, 404)])
+async def test_a_server_is_well_whether_it_lists_its_models_or_not(answer: Response | list[str]):
+    async with serving(answer) as (model, _):
+        await model.probe()
+        assert model.describe() == {"model": "m"}
+
+
+@pytest.mark.parametrize("answer", [JSONResponse({"error": "loading"}, 503), Response(b"[]")])
+async def test_a_server_in_trouble_is_not_well(answer: Response):
+    async with serving(answer) as (model, _):
+        with pytest.raises(AnchorError):
+            await model.probe()

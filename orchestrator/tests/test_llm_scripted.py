@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.conversation.ports import Message, Persona, Prompt
-from orchestrator.llm.registry import open_language_model
+from orchestrator.llm.registry import served_model
 from orchestrator.llm.scripted import LlmSection, ScriptedModel, tokens
 from service_kit.errors import AnchorError, EngineFailed, InvalidRequest
 from service_kit.script import Fault
@@ -123,24 +123,23 @@ async def test_the_registry_opens_the_script_of_the_environment(tmp_path: Path, 
     script = tmp_path / "script.toml"
     script.write_text('[llm]\nreplies = ["From the file."]\nfirst_token_delay_ms = 0\n')
     monkeypatch.setenv("ANCHOR_SCRIPT", str(script))
-    briefing = ScriptedModel(LlmSection())
-    async with open_language_model("scripted", briefing) as model:
-        assert model.name == "scripted"
+    async with served_model("scripted") as model:
+        assert (model.name, model.model, model.describe()) == ("scripted", "", {})
+        await model.probe()
         assert await text_of(model.reply(prompt())) == "From the file."
-    async with open_language_model("briefing", briefing) as model:
-        assert model is briefing
 
 
 @pytest.mark.parametrize("name", ["ollama", "openai"])
 async def test_the_registry_opens_clients_without_a_server(name: str):
-    async with open_language_model(name, ScriptedModel(LlmSection())) as model:
+    async with served_model(name) as model:
         assert model.name == name
+        with pytest.raises(AnchorError):
+            await model.probe()
 
 
-async def test_an_unknown_engine_is_refused_with_the_names_there_are():
+def test_an_unknown_engine_is_refused_with_the_names_there_are():
     with pytest.raises(InvalidRequest, match="briefing, ollama, openai, scripted"):
-        async with open_language_model("llama", ScriptedModel(LlmSection())):
-            pass
+        served_model("llama")
 
 
 async def test_every_error_has_a_code_of_the_language_model():

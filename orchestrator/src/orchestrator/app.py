@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -25,8 +26,8 @@ from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.barge_in import BargeInRules
 from orchestrator.conversation.endpointing import Endpointing
+from orchestrator.conversation.messages import SystemStatus
 from orchestrator.conversation.peers import LANGUAGES, Peers
-from orchestrator.conversation.ports import LanguageModel
 from orchestrator.conversation.sessions import Sessions
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.edges import grpc as grpc_edge
@@ -38,8 +39,7 @@ from orchestrator.hearing_aids.fitting import fitted
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.llm.briefing import Briefing
-from orchestrator.llm.fallback import FallbackModel
-from orchestrator.llm.registry import BRIEFING, open_language_model
+from orchestrator.llm.main_model import MainModel
 from orchestrator.settings import OrchestratorSettings
 
 NAME = "orchestrator"
@@ -56,8 +56,16 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         hosts=settings.hosts,
         open_paths=[route.path for route in the_page.routes if isinstance(route, APIRoute)],
     )
-    info = EngineInfo(settings.llm_engine, "", version("orchestrator"), LANGUAGES, 24_000)
+    knowledge = KnowledgeFolder(settings.knowledge_dir)
+    main_model = MainModel(
+        settings.llm_engine,
+        _briefing(knowledge, settings),
+        first_token_s=settings.first_token_s,
+        max_reply_chars=settings.max_reply_chars,
+    )
+    info = EngineInfo(settings.llm_engine, main_model.model, version("orchestrator"), LANGUAGES, 24_000)
     health = new_health(NAME, info, settings)
+    health.details = main_model.describe
 
     channels = {
         name: CarrierChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
@@ -73,19 +81,20 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         | {"gpu-monitor": settings.gpu_health_url},
         settings.gpu_target,
     )
-    knowledge = KnowledgeFolder(settings.knowledge_dir)
-    briefing = _briefing(knowledge, settings)
-    # The real one once the service is ready; no session begins before.
-    model: LanguageModel = briefing
+
+    async def system_status() -> SystemStatus:
+        known = await status.system_status()
+        return replace(known, services=(*known.services, *main_model.status()))
+
     sessions = Sessions(
         peers=Peers(
             voice_activity=VadClient(channels["vad"]),
             speech_to_text=SttClient(channels["stt"]),
-            language_model=lambda: _with_fallback(model, briefing, settings),
+            language_model=main_model.for_session,
             text_to_speech=tts,
             other_voices=other_voices,
             personas=load_personas(settings.personas_dir),
-            system_status=status.system_status,
+            system_status=system_status,
             voices=lambda: voices.ids,
             hearing_aid=fitted(settings.noise_suppression, settings.auto_gain),
         ),
@@ -103,14 +112,15 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
             for channel in channels.values():
                 await stack.enter_async_context(channel)
             knowledge.load()
-            nonlocal model
-            model = await stack.enter_async_context(open_language_model(settings.llm_engine, briefing))
+            await stack.enter_async_context(main_model)
             await stack.enter_async_context(voices)
             await stack.enter_async_context(status)
             yield
 
     app = FastAPI(title="AI Anchor", docs_url=None, redoc_url=None)
-    app.include_router(health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids}))
+    app.include_router(
+        health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids, **main_model.describe()})
+    )
     app.include_router(the_page)
     add_doors(app, sessions, limits)
     app.add_middleware(Access, policy=policy)
@@ -134,14 +144,6 @@ def _briefing(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> Bri
         min_score=settings.briefing_min_score,
         max_words=settings.briefing_max_words,
         clock=lambda: datetime.now(zone).astimezone(zone),
-    )
-
-
-def _with_fallback(model: LanguageModel, briefing: Briefing, settings: OrchestratorSettings) -> LanguageModel:
-    if settings.llm_engine == BRIEFING:
-        return briefing
-    return FallbackModel(
-        model, briefing, first_token_s=settings.first_token_s, max_reply_chars=settings.max_reply_chars
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from service_kit.engine import EngineInfo
@@ -26,6 +27,8 @@ class Health:
         self.engine = engine
         self.status = Status.LOADING
         self.reason = ""
+        # What a service adds to `/health`; asked at every request.
+        self.details: Callable[[], Mapping[str, object]] = dict
         self._started_s = time.monotonic()
         READY.set(0)
 
@@ -55,4 +58,5 @@ class Health:
             "model": self.engine.model,
             "version": self.engine.version,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
+            **self.details(),
         }

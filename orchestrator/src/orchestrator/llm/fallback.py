@@ -13,6 +13,7 @@ from prometheus_client import Counter, Histogram
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
 from orchestrator.conversation.ports import LanguageModel, Prompt
+from orchestrator.llm.breaker import Breaker
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ FIRST_TOKEN = Histogram(
 CUT_SHORT = Counter("anchor_llm_replies_cut_short_total", "Replies ended for being too long to listen to.", ["engine"])
 
 _ATTEMPTS = 2
+_ANNOUNCED_EVERY_S = 60.0
 # How far past its budget a reply may go to finish a sentence, in characters.
 _SENTENCE_ALLOWANCE = 200
 _SENTENCE_END = re.compile(r"[.!?…।]['\"”’)]*\s*$")
@@ -35,18 +37,27 @@ _SENTENCE_END = re.compile(r"[.!?…।]['\"”’)]*\s*$")
 class FallbackModel:
     """`primary`, with `fallback` behind it. One per session: `name` tells who gave the session's latest reply.
 
-    Before the first token, an attempt that breaks or is silent for `first_token_s` is repeated once; then the
-    persona says so and `fallback` answers. Once text went out, a failure is the caller's: nothing is said twice.
+    Before the first token, an attempt that breaks or is silent for `first_token_s` is repeated once; then `fallback`
+    answers, at once while `breaker` is open. The persona says so the first time, and then once a minute at most. Once
+    text went out, a failure is the caller's: nothing is said twice.
     """
 
     def __init__(
-        self, primary: LanguageModel, fallback: LanguageModel, *, first_token_s: float, max_reply_chars: int
+        self,
+        primary: LanguageModel,
+        fallback: LanguageModel,
+        breaker: Breaker,
+        *,
+        first_token_s: float,
+        max_reply_chars: int,
     ) -> None:
         self._primary = primary
         self._fallback = fallback
         self._first_token_s = first_token_s
         self._max_reply_chars = max_reply_chars
+        self._breaker = breaker
         self._answered_by = primary
+        self._announced_s = float("-inf")
 
     @property
     def name(self) -> str:
@@ -55,27 +66,43 @@ class FallbackModel:
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply. Raises `InvalidRequest` as it comes, and any `AnchorError` after the first token."""
         self._answered_by = self._primary
-        for _ in range(_ATTEMPTS):
+        attempts = 0 if self._breaker.open else _ATTEMPTS
+        for left in reversed(range(attempts)):
             async with aclosing(_closable(self._primary.reply(prompt))) as pieces:
                 beginning = await self._beginning(pieces)
                 if isinstance(beginning, str):
+                    self._breaker.succeeded()
                     async with aclosing(self._rest(pieces, beginning)) as rest:
                         async for piece in rest:
                             yield piece
                     return
-            if not beginning.retryable:
+            if not beginning.retryable or not left:
+                now_s = asyncio.get_running_loop().time()
+                self._breaker.failed(now_s, for_good=not beginning.retryable)
                 break
         self._answered_by = self._fallback
         FALLBACKS.labels(self._fallback.name).inc()
-        if phrase := prompt.persona.phrase("fallback", prompt.language):
-            yield f"{phrase.rstrip()} "
+        if announcement := self._announcement(prompt):
+            yield f"{announcement} "
         async with aclosing(_closable(self._fallback.reply(prompt))) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def warm(self, prompt: Prompt) -> None:
         """Let the main model read ahead; the other one is only asked when it must be. Raises `AnchorError`."""
-        await self._primary.warm(prompt)
+        if not self._breaker.open:
+            await self._primary.warm(prompt)
+
+    def _announcement(self, prompt: Prompt) -> str:
+        """The words that the fallback answers with first; empty when they were heard within the last minute."""
+        phrase = prompt.persona.phrase("fallback", prompt.language).rstrip()
+        now_s = asyncio.get_running_loop().time()
+        # What was said in a reply that was dropped or cut off is not in the history, and is said again.
+        heard = any(phrase in message.text for message in prompt.history if message.role == "anchor")
+        if heard and now_s - self._announced_s < _ANNOUNCED_EVERY_S:
+            return ""
+        self._announced_s = now_s
+        return phrase
 
     async def _beginning(self, pieces: AsyncIterator[str]) -> str | AnchorError:
         """The reply up to its first word or mark, or why there is none."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from service_kit.errors import PeerFailed
-from service_kit.settings import shared
+from service_kit.errors import NotReady, PeerFailed
+from service_kit.settings import Profile, shared
 
 from orchestrator.conversation.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
+from orchestrator.llm.ollama_server import OllamaServer, model_missing
+from orchestrator.llm.residency import Residency
 from orchestrator.llm.streaming import (
     AnswerLines,
     ModelMissing,
+    ServedModel,
     error_message,
     http_client,
     parsed,
@@ -31,6 +35,8 @@ class OllamaSettings(BaseSettings):
         frozen=True, extra="ignore", populate_by_name=True, env_prefix="LLM_OLLAMA_", env_ignore_empty=True
     )
 
+    # On a processor, a model outside of the GPU is as it should be.
+    profile: Profile = Field(default="embedded", validation_alias=shared("ANCHOR_PROFILE"))
     url: str = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
     model: str = Field(
         default="hf.co/bartowski/huihui-ai_Mistral-Small-24B-Instruct-2501-abliterated-GGUF:Q4_K_M",
@@ -41,18 +47,29 @@ class OllamaSettings(BaseSettings):
     # Longest reply in tokens; never 0, which a server may take for "without limit".
     max_reply_tokens: int = Field(default=400, ge=1, le=4096)
     temperature: float = Field(default=0.2, ge=0, le=2)
+    # Whether the model is loaded at the start and kept loaded, rather than at the first reply.
+    preload: bool = True
+    # Whether a model that is missing is pulled.
+    pull: bool = False
+    # When the orchestrator is ready: at once, with the briefing in the model's place, or when the model is loaded.
+    ready: Literal["at_once", "when_loaded"] = "at_once"
+    # How long loading the model may take.
+    load_s: float = Field(default=300.0, gt=0)
     connect_s: float = Field(default=1.0, gt=0)
     # From the request to the first token; long enough for a server that must load the model first.
     first_token_s: float = Field(default=30.0, gt=0)
     between_tokens_s: float = Field(default=3.0, gt=0)
 
 
-class OllamaModel:
-    """A language model behind Ollama; an async context manager that owns its connections. Shared by all sessions."""
+class OllamaModel(ServedModel):
+    """A language model behind Ollama, kept in its memory while the context lasts. Shared by all sessions."""
 
     def __init__(self, settings: OllamaSettings) -> None:
+        super().__init__(http_client(settings.url, settings.connect_s))
         self._settings = settings
-        self._client = http_client(settings.url, settings.connect_s)
+        self._server = OllamaServer(self._client, settings.model, settings.context_tokens, settings.load_s)
+        self._residency = Residency(self._server, may_pull=settings.pull, gpu_expected=settings.profile != "cpu")
+        self._task: asyncio.Task[None] | None = None
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -60,12 +77,29 @@ class OllamaModel:
         return cls(OllamaSettings())
 
     async def __aenter__(self) -> Self:
+        """Begin to load the model, and by setting wait for it. Raises `ModelMissing` when it was waited for in vain."""
+        if self._settings.ready == "when_loaded":
+            try:
+                await self._residency.wait_until_loaded()
+            except BaseException:
+                await self._client.aclose()
+                raise
+        if self._settings.preload:
+            self._task = asyncio.create_task(self._residency.run(), name="language model residency")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait((self._task,))
+                if not self._task.cancelled():
+                    # It broke by itself, which is a bug.
+                    self._task.result()
+        finally:
+            await super().__aexit__(kind, error, traceback)
 
     @property
     def name(self) -> str:
@@ -75,6 +109,17 @@ class OllamaModel:
     def model(self) -> str:
         """The weights, as Ollama names them."""
         return self._settings.model
+
+    def describe(self) -> Mapping[str, object]:
+        """How the model is, for people."""
+        return self._residency.state.describe(self.model) if self._settings.preload else {"model": self.model}
+
+    async def probe(self) -> None:
+        """Raise `AnchorError` unless the model is loaded, just now."""
+        if self._settings.preload:
+            self._residency.require()
+        if await self._server.placement() is None:
+            raise NotReady("llm.not_loaded", f"Ollama has not loaded {self.model}")
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, token by token. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""
@@ -104,8 +149,7 @@ class OllamaModel:
             ) as lines:
                 yield lines
         except ModelMissing as error:
-            advice = f"Ollama has no model {self.model}: run `ollama pull {self.model}`"
-            raise ModelMissing(error.code, f"{advice} ({error.message})") from error
+            raise model_missing(self.model, error) from error
 
     def _request(self, messages: Sequence[ChatMessage], max_tokens: int) -> Mapping[str, object]:
         """The request. All but the messages and `num_predict` is constant: other options would reload the model."""

@@ -2,8 +2,9 @@
 
     python -m orchestrator.llm.ollama_stub --port 11434 --script script.toml
 
-It plays section `[llm]` of a script over `/api/chat` and answers `/api/tags`, `/api/ps` and `/api/version`. Nothing
-in the product starts it. Beside the faults of every scripted engine it knows those of the wire (`WireFault`).
+It plays section `[llm]` of a script over `/api/chat`, pulls and loads as `/api/pull` and an empty `/api/generate` do,
+and answers `/api/tags`, `/api/ps` and `/api/version`. Nothing in the product starts it. Beside the faults of every
+scripted engine it knows those of the wire (`WireFault`) and of a pull (`PullFault`).
 """
 
 from __future__ import annotations
@@ -41,11 +42,29 @@ class WireFault(StrEnum):
     BUSY = "busy"
 
 
+class PullFault(StrEnum):
+    """Ways in which a pull fails, half-way."""
+
+    # A line with an error, as for a full disk.
+    ERROR = "error"
+    # The stream ends without success.
+    BROKEN = "broken"
+
+
 class StubSection(LlmSection):
     """Section `[llm]` as the stand-in reads it."""
 
     # The one model that was pulled; any is taken for it when empty.
     model: str = ""
+    # Another one that can be pulled; how many bytes it has, and how long each tenth takes.
+    pullable: str = ""
+    pull_bytes: int = Field(default=1_000_000, ge=10)
+    pull_step_ms: float = Field(default=1, ge=0)
+    # Breaks the first pull.
+    pull_fault: PullFault | None = None
+    # How long loading takes, and how much of the model finds room on the GPU.
+    load_ms: float = Field(default=0, ge=0)
+    gpu_share: float = Field(default=1, ge=0, le=1)
     # Breaks the request `fault_at`, in place of `fault`.
     wire_fault: WireFault | None = None
 
@@ -81,6 +100,10 @@ class OllamaStub:
     def __init__(self, section: StubSection) -> None:
         self._section = section
         self.requests: list[dict[str, object]] = []
+        self.loads: list[dict[str, object]] = []
+        self.pulls = 0
+        self.there = {section.model or "scripted"} if section.model or not section.pullable else set[str]()
+        self.loaded = set[str]()
         # Requests whose client is still there.
         self.open = 0
 
@@ -91,29 +114,67 @@ class OllamaStub:
         app.get("/api/tags")(self.tags)
         app.get("/api/ps")(self.running)
         app.post("/api/chat", response_model=None)(self.chat)
+        app.post("/api/generate", response_model=None)(self.generate)
+        app.post("/api/pull", response_model=None)(self.pull)
         return app
 
     async def version(self) -> dict[str, str]:
         return {"version": "0.0.0-scripted"}
 
     async def tags(self) -> dict[str, object]:
-        name = self._section.model or "scripted"
-        return {"models": [{"name": name, "model": name, "size": _MODEL_BYTES, "digest": "0" * 64}]}
+        return {"models": [_listed(name) for name in sorted(self.there)]}
 
     async def running(self) -> dict[str, object]:
-        name = self._section.model or "scripted"
-        return {"models": [{"name": name, "model": name, "size": _MODEL_BYTES, "size_vram": _MODEL_BYTES}]}
+        gpu_bytes = round(_MODEL_BYTES * self._section.gpu_share)
+        return {"models": [{**_listed(name), "size_vram": gpu_bytes} for name in sorted(self.loaded)]}
+
+    async def generate(self, body: dict[str, object]) -> Response:
+        """Load, since there is no prompt; refuse what is not there."""
+        self.loads.append(body)
+        name = str(body["model"])
+        if not self._has(name):
+            return _not_found(name)
+        await asyncio.sleep(self._section.load_ms / 1000)
+        self.loaded.add(name)
+        return StreamingResponse(iter([_line(name, {"response": "", "done": True, "done_reason": "load"})]))
+
+    async def pull(self, body: dict[str, object]) -> Response:
+        """The progress of a pull, as Ollama streams it."""
+        self.pulls += 1
+        return StreamingResponse(self._pull_lines(str(body["model"])), media_type="application/x-ndjson")
+
+    async def _pull_lines(self, name: str) -> AsyncIterator[bytes]:
+        yield _status("pulling manifest")
+        if name != self._section.pullable:
+            yield json.dumps({"error": "pull model manifest: file does not exist"}).encode() + b"\n"
+            return
+        total = self._section.pull_bytes
+        for step in range(11):
+            await asyncio.sleep(self._section.pull_step_ms / 1000)
+            yield _status("pulling 0123456789ab", digest="sha256:01", total=total, completed=total * step // 10)
+            if step == 5 and self._section.pull_fault and self.pulls == 1:
+                if self._section.pull_fault is PullFault.ERROR:
+                    yield json.dumps({"error": "no space left on device"}).encode() + b"\n"
+                return
+        for status in ("verifying sha256 digest", "writing manifest"):
+            yield _status(status)
+        self.there.add(name)
+        yield _status("success")
+
+    def _has(self, name: str) -> bool:
+        return name in self.there or not (self._section.model or self._section.pullable)
 
     async def chat(self, body: dict[str, object]) -> Response:
         """A streamed reply, or the refusal that Ollama would give."""
         request = ChatRequest.model_validate(body)
         self.requests.append(body)
         number = len(self.requests)
-        if self._section.model and request.model != self._section.model:
-            return JSONResponse({"error": f"model '{request.model}' not found"}, 404)
+        if not self._has(request.model):
+            return _not_found(request.model)
         if self._section.wire_fault_of(number) is WireFault.BUSY:
             reason = "server busy, please try again.  maximum pending requests exceeded"
             return JSONResponse({"error": reason}, 503)
+        self.loaded.add(request.model)
         return StreamingResponse(self._lines(request, number), media_type="application/x-ndjson")
 
     async def _lines(self, request: ChatRequest, number: int) -> AsyncIterator[bytes]:
@@ -144,6 +205,18 @@ class OllamaStub:
             yield json.dumps({"error": error.message}).encode() + b"\n"
         finally:
             self.open -= 1
+
+
+def _listed(name: str) -> dict[str, object]:
+    return {"name": name, "model": name, "size": _MODEL_BYTES, "digest": "0" * 64}
+
+
+def _not_found(name: str) -> Response:
+    return JSONResponse({"error": f"model '{name}' not found"}, 404)
+
+
+def _status(status: str, **fields: object) -> bytes:
+    return json.dumps({"status": status, **fields}).encode() + b"\n"
 
 
 def _line(model: str, fields: dict[str, object]) -> bytes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Self
 
 from pydantic import Field, SecretStr
@@ -13,7 +12,16 @@ from service_kit.errors import PeerFailed
 
 from orchestrator.conversation.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
-from orchestrator.llm.streaming import AnswerLines, error_message, http_client, parsed, streamed_answer
+from orchestrator.llm.streaming import (
+    AnswerLines,
+    ModelMissing,
+    ServedModel,
+    error_message,
+    http_client,
+    parsed,
+    short_answer,
+    streamed_answer,
+)
 
 _DATA = b"data:"
 _DONE = b"[DONE]"
@@ -37,26 +45,19 @@ class OpenAiSettings(BaseSettings):
     between_tokens_s: float = Field(default=3.0, gt=0)
 
 
-class OpenAiModel:
+class OpenAiModel(ServedModel):
     """A language model behind a chat-completions server; owns its connections. Shared by all sessions."""
 
     def __init__(self, settings: OpenAiSettings) -> None:
         key = settings.api_key.get_secret_value()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        super().__init__(http_client(settings.url, settings.connect_s, headers))
         self._settings = settings
-        self._client = http_client(settings.url, settings.connect_s, {"Authorization": f"Bearer {key}"} if key else {})
 
     @classmethod
     def from_environment(cls) -> Self:
         """The model that the environment names."""
         return cls(OpenAiSettings())
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._client.aclose()
 
     @property
     def name(self) -> str:
@@ -66,6 +67,10 @@ class OpenAiModel:
     def model(self) -> str:
         """The weights, as the server names them."""
         return self._settings.model
+
+    def describe(self) -> Mapping[str, object]:
+        """How the model is, for people."""
+        return {"model": self.model}
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, piece by piece. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""
@@ -81,6 +86,11 @@ class OpenAiModel:
         async with self._completion(past_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
             while await _next_text(lines) is not None:
                 pass
+
+    async def probe(self) -> None:
+        """Raise `AnchorError` unless the server answers; some have no list of their models, and say so."""
+        with suppress(ModelMissing):
+            await short_answer(self._client, "models", self._settings.connect_s)
 
     def _completion(self, messages: Sequence[ChatMessage], max_tokens: int) -> AbstractAsyncContextManager[AnswerLines]:
         settings = self._settings

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 from service_kit.engine import engine_class
 
 from orchestrator.conversation.ports import LanguageModel
 
-# Read from the environment by each engine itself and opened as a context. The briefing is not among them: it is
-# built from the knowledge folder and always there, because it stands in for the others.
+# Each reads its own settings from the environment. The briefing is not among them: it is built from the knowledge
+# folder and always there, because it stands in for the others.
 LANGUAGE_MODELS = {
     "ollama": "orchestrator.llm.ollama:OllamaModel",
     "openai": "orchestrator.llm.openai:OpenAiModel",
@@ -20,15 +20,27 @@ LANGUAGE_MODELS = {
 BRIEFING = "briefing"
 
 
-@asynccontextmanager
-async def open_language_model(name: str, briefing: LanguageModel) -> AsyncGenerator[LanguageModel]:
-    """The model of this name, with its connections for as long as the context lasts.
+class ServedModel(LanguageModel, AbstractAsyncContextManager[Any], Protocol):
+    """A language model that may be away; it has its connections for as long as its context lasts."""
+
+    @property
+    def model(self) -> str:
+        """The weights, as their server names them; empty when there are none."""
+        ...
+
+    async def probe(self) -> None:
+        """Raise `AnchorError` unless it would answer now."""
+        ...
+
+    def describe(self) -> Mapping[str, object]:
+        """How it is, for people; with its `stage` and `progress` where it must be loaded."""
+        ...
+
+
+def served_model(name: str) -> ServedModel:
+    """The model of this name, not yet opened.
 
     Raises `InvalidRequest` for a name that is not known, `pydantic.ValidationError` for settings that do not fit.
     """
-    if name == BRIEFING:
-        yield briefing
-        return
     engine: Any = engine_class({**LANGUAGE_MODELS, BRIEFING: ""}, name)
-    async with engine.from_environment() as model:
-        yield model
+    return engine.from_environment()

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -79,6 +79,14 @@ class ScriptedModel:
     def name(self) -> str:
         return "scripted"
 
+    @property
+    def model(self) -> str:
+        return ""
+
+    def describe(self) -> Mapping[str, object]:
+        """Nothing: there are no weights."""
+        return {}
+
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The script's reply to this turn. Raises `EngineFailed` where the script says so."""
         started_s = asyncio.get_running_loop().time()
@@ -95,6 +103,9 @@ class ScriptedModel:
 
     async def warm(self, prompt: Prompt) -> None:
         """Nothing: a script is read already."""
+
+    async def probe(self) -> None:
+        """Nothing: only asking for a reply tells what the script says of it."""
 
 
 def tokens(text: str) -> list[str]:

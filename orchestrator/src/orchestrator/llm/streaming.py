@@ -7,7 +7,8 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
-from typing import Any, cast
+from types import TracebackType
+from typing import Any, Self, cast
 
 import httpx
 from service_kit import tracing
@@ -29,6 +30,21 @@ def http_client(url: str, connect_s: float, headers: Mapping[str, str] | None = 
         timeout=httpx.Timeout(None, connect=connect_s, pool=connect_s),
         trust_env=False,
     )
+
+
+class ServedModel:
+    """What the models behind HTTP servers have in common: connections that live as long as the context."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
 
 
 class AnswerLines:
@@ -89,6 +105,18 @@ async def streamed_answer(
         await response.aclose()
 
 
+async def short_answer(client: httpx.AsyncClient, path: str, within_s: float) -> dict[str, Any]:
+    """Get a small JSON object. Raises `PeerFailed` when the server is away, slow, refuses or sends something else."""
+    until_s = asyncio.get_running_loop().time() + within_s
+    response = await _response(client, client.build_request("GET", path), until_s)
+    try:
+        if response.status_code != HTTPStatus.OK:
+            raise await _refusal(response, until_s)
+        return parsed(await _page(response, until_s, MAX_LINE_BYTES))
+    finally:
+        await response.aclose()
+
+
 async def _response(client: httpx.AsyncClient, request: httpx.Request, until_s: float) -> httpx.Response:
     try:
         async with asyncio.timeout_at(until_s):
@@ -103,16 +131,11 @@ async def _response(client: httpx.AsyncClient, request: httpx.Request, until_s: 
 
 async def _refusal(response: httpx.Response, until_s: float) -> AnchorError:
     """What a status other than 200 means. The model's absence is told by `ModelMissing`."""
-    page = b""
     try:
-        async with asyncio.timeout_at(until_s):
-            async for chunk in response.aiter_bytes():
-                page += chunk
-                if len(page) >= _MAX_REFUSAL_BYTES:
-                    break
-    except (TimeoutError, httpx.HTTPError) as error:
-        page = f"and then {_reason(error)}".encode()
-    message = f"HTTP {response.status_code}: {_error_text(page[:_MAX_REFUSAL_BYTES])}"
+        page = await _page(response, until_s, _MAX_REFUSAL_BYTES)
+    except PeerFailed as error:
+        page = f"and then {error.message}".encode()
+    message = f"HTTP {response.status_code}: {_error_text(page)}"
     match response.status_code:
         case HTTPStatus.NOT_FOUND:
             return ModelMissing("llm.model_missing", message)
@@ -120,6 +143,20 @@ async def _refusal(response: httpx.Response, until_s: float) -> AnchorError:
             return AtCapacity("llm.busy", message)
         case _:
             return PeerFailed("llm.refused", message)
+
+
+async def _page(response: httpx.Response, until_s: float, max_bytes: int) -> bytes:
+    """The body, or so much of it."""
+    page = b""
+    try:
+        async with asyncio.timeout_at(until_s):
+            async for chunk in response.aiter_bytes():
+                page += chunk
+                if len(page) >= max_bytes:
+                    break
+    except (TimeoutError, httpx.HTTPError) as error:
+        raise PeerFailed("llm.connection_lost", f"the model server broke off: {_reason(error)}") from error
+    return page[:max_bytes]
 
 
 class ModelMissing(PeerFailed):

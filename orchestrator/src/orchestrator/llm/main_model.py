@@ -1,0 +1,81 @@
+"""The language model that settings name, with the briefing behind it: what sessions get, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from orchestrator.conversation.messages import ServiceHealth, ServiceStatus
+from orchestrator.conversation.ports import LanguageModel
+from orchestrator.llm.breaker import Breaker, BreakerWatch
+from orchestrator.llm.fallback import FallbackModel
+from orchestrator.llm.registry import BRIEFING, ServedModel, served_model
+from orchestrator.llm.residency import Stage
+
+_ON_ITS_WAY = {Stage.PULLING, Stage.LOADING}
+
+
+class MainModel:
+    """Open from entering the context to leaving it; the same for all sessions."""
+
+    def __init__(self, name: str, briefing: LanguageModel, *, first_token_s: float, max_reply_chars: int) -> None:
+        """Raises `InvalidRequest` for a name that is not known."""
+        self._briefing = briefing
+        self._served: ServedModel | None = None if name == BRIEFING else served_model(name)
+        self._first_token_s = first_token_s
+        self._max_reply_chars = max_reply_chars
+        self._breaker = Breaker()
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            if self._served is not None:
+                await stack.enter_async_context(self._served)
+                await stack.enter_async_context(BreakerWatch(self._breaker, self._served))
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    @property
+    def model(self) -> str:
+        """The weights; empty when there are none."""
+        return self._served.model if self._served else ""
+
+    def for_session(self) -> LanguageModel:
+        """What one session thinks with."""
+        if self._served is None:
+            return self._briefing
+        return FallbackModel(
+            self._served,
+            self._briefing,
+            self._breaker,
+            first_token_s=self._first_token_s,
+            max_reply_chars=self._max_reply_chars,
+        )
+
+    def describe(self) -> Mapping[str, object]:
+        """What `/health` and `/info` add; nothing for the briefing, which is never away."""
+        if self._served is None:
+            return {}
+        answering = BRIEFING if self._breaker.open else self._served.name
+        return {"language_model": {**self._served.describe(), "answered_by": answering}}
+
+    def status(self) -> tuple[ServiceStatus, ...]:
+        """The model as one of the services that the orchestrator leans on; none for the briefing."""
+        if self._served is None:
+            return ()
+        told = self._served.describe()
+        if not self._breaker.open:
+            health = ServiceHealth.SERVICE_HEALTH_READY
+        elif told.get("stage") in _ON_ITS_WAY:
+            health = ServiceHealth.SERVICE_HEALTH_LOADING
+        else:
+            health = ServiceHealth.SERVICE_HEALTH_DOWN
+        model = ", ".join(part for part in (self._served.model, str(told.get("so_far", ""))) if part)
+        return (ServiceStatus("language-model", health, self._served.name, model),)

@@ -1,0 +1,40 @@
+"""A stand-in for Ollama that listens, and clients for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from orchestrator.conversation.ports import Persona, Prompt
+from orchestrator.llm.ollama import OllamaModel, OllamaSettings
+from orchestrator.llm.ollama_stub import OllamaStub, StubSection
+from service_kit.http import http_server
+
+PERSONA = Persona(id="nadia", name="Nadia", instructions="You are Nadia.", phrases={"en": {"fallback": "On my own:"}})
+PROMPT = Prompt(text="What is new?", language="en", persona=PERSONA)
+FAST = {"first_token_delay_ms": 0, "tokens_per_second": 5000, "replies": ("Good evening, Grüße nach Köln.",)}
+
+
+@asynccontextmanager
+async def listening(section: StubSection, port: int = 0) -> AsyncGenerator[tuple[str, OllamaStub]]:
+    """The stand-in and its address; by default on a free port."""
+    stub = OllamaStub(section)
+    server = http_server(stub.app(), "127.0.0.1", port)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", stub
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def answering(section: StubSection, **settings: object) -> AsyncGenerator[tuple[OllamaModel, OllamaStub]]:
+    """A model whose server is the stand-in. It is loaded with the first reply, unless `settings` say otherwise."""
+    async with listening(section) as (url, stub):
+        chosen = OllamaSettings.model_validate({"url": url, "model": "mistral", "preload": False, **settings})
+        async with OllamaModel(chosen) as model:
+            yield model, stub
