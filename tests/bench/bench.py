@@ -127,13 +127,15 @@ async def prompted_script() -> AsyncGenerator[Path]:
 
 
 async def measure_base(seconds: float) -> list[Row]:
-    """Two sessions on the whole machine, with both kinds of speech-to-text."""
+    """Two sessions on the whole machine, with both kinds of speech-to-text, and with the simplest end of turn."""
     cores = Cores.all()
     async with serving_mesh(SCRIPT, cores.services) as mesh:
         unprompted = await run("STT answers unprompted", mesh, BASE_SESSIONS, seconds, cores)
     async with prompted_script() as script, serving_mesh(script, cores.services) as mesh:
         prompted = await run("STT answers when asked", mesh, BASE_SESSIONS, seconds, cores)
-    return [unprompted, prompted]
+    async with serving_mesh(SCRIPT, cores.services, "pause") as mesh:
+        pausing = await run("STT answers unprompted, pause rule", mesh, BASE_SESSIONS, seconds, cores)
+    return [unprompted, prompted, pausing]
 
 
 async def measure_levels(levels: Sequence[int], seconds: float, cores: Cores) -> list[Row]:

@@ -16,8 +16,11 @@ from anchor_cli.mesh_log import LogLine
 from anchor_cli.programs import programs
 from anchor_cli.settings import MeshSettings
 from report import LAUNCHER
+from vad_service.settings import VadSettings
 
 PROJECT = Path(__file__).parents[2]
+# What judges the ends of turns where nobody says otherwise: the product's own default.
+PREDICTOR: str = VadSettings.model_fields["turn_end_predictor"].default
 # The log of the last mesh stays there.
 RUN_DIR = Path("run/bench")
 SERVICES = ("vad", "stt", "tts", "gpu", "orchestrator")
@@ -53,10 +56,10 @@ def on_cores(cores: Set[int]) -> Generator[None]:
 
 
 @asynccontextmanager
-async def serving_mesh(script: Path, cores: Set[int]) -> AsyncGenerator[ServingMesh]:
-    """A mesh on `cores` that plays `script`."""
+async def serving_mesh(script: Path, cores: Set[int], predictor: str = PREDICTOR) -> AsyncGenerator[ServingMesh]:
+    """A mesh on `cores` that plays `script`; `predictor` judges the ends of turns."""
     # The launcher hands its own environment on.
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor)
     settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
     with ExitStack() as started:
         started.enter_context(on_cores(cores))
