@@ -16,6 +16,7 @@ from service_kit.settings import Profile
 
 from anchor_cli.console import show_failure
 from anchor_cli.demo import demo
+from anchor_cli.plan.command import plan_command
 from anchor_cli.settings import MeshSettings
 from anchor_cli.up import up
 
@@ -25,6 +26,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command("plan")(plan_command)
 
 
 @app.command("up")

@@ -1,0 +1,109 @@
+"""Models that the catalogue does not know, by their own files: a config.json as on Hugging Face, or a GGUF file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from service_kit.errors import InvalidRequest
+
+from anchor_cli.plan.budget import Model
+from anchor_cli.plan.gguf_header import GgufHeader, read_gguf_header
+from anchor_cli.plan.shapes import Shape, Stack
+from anchor_cli.plan.weights import MIXTURES
+
+# Encoder steps of one clip, where an encoder does not tell.
+CLIP_STEPS = 1500
+RUNTIMES = {"stt": "vllm", "tts": "torch", "llm": "llama_cpp"}
+PRECISIONS = {
+    "stt": ("bf16", "fp8"),
+    "tts": ("bf16",),
+    "llm": ("Q4_K_M", *(name for name in MIXTURES if name != "Q4_K_M")),
+}
+
+
+def read_model(service: str, path: Path) -> Model:
+    """The model at `path`, run as models of `service` are run.
+
+    Raises `InvalidRequest` (`plan.unreadable_model`).
+    """
+    try:
+        if path.suffix == ".gguf":
+            return _of_gguf(read_gguf_header(path), path)
+        shape, trained = _shape_of_config(json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise InvalidRequest("plan.unreadable_model", f"{path} cannot be read: {error}") from error
+    name = path.parent.name or path.stem
+    return Model(name, name, RUNTIMES[service], str(path), PRECISIONS[service], shape, trained_context_tokens=trained)
+
+
+def _of_gguf(header: GgufHeader, path: Path) -> Model:
+    heads, hidden = header.number("attention.head_count"), header.number("embedding_length")
+    tokens = header.values.get("tokenizer.ggml.tokens", [])
+    stack = Stack(
+        layers=header.number("block_count"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=header.number("attention.head_count_kv", heads),
+        head_dim=header.number("attention.key_length", hidden // heads),
+        feed_forward=header.number("feed_forward_length"),
+        feed_forwards=header.number("expert_count", 1),
+    )
+    vocabulary = header.number("vocab_size", len(tokens) if isinstance(tokens, list) else None)
+    return Model(
+        path.stem,
+        str(header.values.get("general.name", path.stem)),
+        "llama_cpp",
+        str(path),
+        ("as the file",),
+        Shape(stack, vocabulary, tied="output.weight" not in header.tensor_bytes),
+        file_weights_bytes=sum(header.tensor_bytes.values()),
+        trained_context_tokens=header.number("context_length", 0),
+    )
+
+
+def _shape_of_config(config: object) -> tuple[Shape, int]:
+    """Shape and trained context of a config.json; one that nests its language model is read there."""
+    if not isinstance(config, dict):
+        raise InvalidRequest("plan.unreadable_model", "a config.json holds an object")
+    outer = cast("dict[str, Any]", config)
+    text = {**outer, **_nested(outer, "text_config")}
+    audio = _nested(outer, "audio_config")
+    shape = Shape(
+        decoder=_stack(text),
+        vocabulary=_number(text, "vocab_size"),
+        tied=bool(text.get("tie_word_embeddings", False)),
+        encoder=_stack(audio) if audio else None,
+        encoder_steps_at_once=int(audio.get("max_source_positions", CLIP_STEPS)) if audio else 0,
+    )
+    return shape, int(text.get("max_position_embeddings") or 0)
+
+
+def _stack(config: Mapping[str, Any]) -> Stack:
+    hidden, heads = _number(config, "hidden_size"), _number(config, "num_attention_heads")
+    # Encoders of Whisper's kind have two matrices in their feed-forward, and no key that tells.
+    gated = "max_source_positions" not in config
+    return Stack(
+        layers=_number(config, "num_hidden_layers"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=int(config.get("head_dim") or hidden // heads),
+        feed_forward=_number(config, "intermediate_size"),
+        gated=gated,
+        feed_forwards=int(config.get("num_local_experts") or config.get("num_experts") or 1),
+    )
+
+
+def _nested(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    inner = config.get(key)
+    return cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
+
+
+def _number(config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or value <= 0:
+        raise InvalidRequest("plan.unreadable_model", f"the config.json does not tell its {key}")
+    return value

@@ -1,0 +1,106 @@
+"""A plan for people (a table) and for programs (JSON, which the GPU monitor reads as the plan it compares with)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from anchor_cli.plan.budget import GIB, Basis, Card, Figure, Model
+from anchor_cli.plan.ladder import Plan
+
+MARKS = {Basis.COMPUTED: "", Basis.ASSUMED: "~", Basis.READ: "*", Basis.MEASURED: "="}
+COLUMNS = ("weights", "cache", "activations", "CUDA", "total")
+
+
+def report(plan: Plan, models: Mapping[str, Model], settings: Mapping[str, str]) -> RenderableType:
+    """The table, the verdict, what was given up, and the settings that follow."""
+    parts: list[RenderableType] = [_table(plan, models), _card_line(plan.card), _verdict(plan)]
+    if plan.given_up:
+        parts.append(Text("given up, in this order:", "bold"))
+        parts += [Text(f"  - {words}") for words in plan.given_up]
+    if plan.fits:
+        parts.append(Text("settings:", "bold"))
+        parts += [Text(f"  {name}={value}") for name, value in settings.items()]
+    parts.append(Text("GiB; unmarked computed from the model's shape, ~ assumed, * read from its file", "dim"))
+    return Group(*parts)
+
+
+def as_json(plan: Plan, settings: Mapping[str, str]) -> dict[str, Any]:
+    """The plan with every figure in bytes, and where it comes from."""
+    return {
+        "gpu": plan.card.name,
+        "title": plan.card.title,
+        "memory_bytes": plan.card.total_bytes,
+        "memory_basis": plan.card.basis,
+        "budget_bytes": plan.card.budget_bytes,
+        "total_bytes": plan.total_bytes,
+        "spare_bytes": plan.spare_bytes,
+        "fits": plan.fits,
+        "given_up": list(plan.given_up),
+        "services": [
+            {
+                "service": _container(service.service),
+                "model": service.choice.model,
+                "precision": service.choice.weights,
+                "slots": service.choice.slots,
+                "context_tokens": service.choice.context_tokens,
+                "cache": service.choice.cache,
+                "weights_bytes": service.weights.bytes,
+                "kv_cache_bytes": service.kv_cache.bytes,
+                "activations_bytes": service.activations.bytes,
+                "context_bytes": service.context.bytes,
+                "basis": [figure.basis for figure in service.figures],
+            }
+            for service in plan.services
+        ],
+        "settings": dict(settings),
+    }
+
+
+def _container(service: str) -> str:
+    return "ollama" if service == "llm" else f"{service}-service"
+
+
+def _table(plan: Plan, models: Mapping[str, Model]) -> Table:
+    table = Table("service", "model", "as", "slots", "context", title=f"Memory of {plan.card.title}")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for service in plan.services:
+        choice = service.choice
+        context = f"{choice.context_tokens} {choice.cache}" if service.total_bytes else ""
+        table.add_row(
+            service.service,
+            models[choice.model].title,
+            choice.weights if service.total_bytes else "",
+            str(choice.slots) if service.total_bytes else "",
+            context,
+            *(_gib(figure) for figure in service.figures),
+            f"{service.total_bytes / GIB:.2f}",
+        )
+    table.add_section()
+    table.add_row("all", "", "", "", "", "", "", "", "", f"{plan.total_bytes / GIB:.2f}")
+    return table
+
+
+def _gib(figure: Figure) -> str:
+    return f"{MARKS[figure.basis]}{figure.bytes / GIB:.2f}" if figure.bytes else "-"
+
+
+def _card_line(card: Card) -> Text:
+    how = "measured" if card.basis is Basis.MEASURED else "by its data sheet"
+    return Text(
+        f"{card.total_bytes / GIB:.1f} GiB ({how}), less {card.driver_gib:g} for the driver and {card.reserve_gib:g}"
+        f" kept free: {card.budget_bytes / GIB:.1f} to share out"
+    )
+
+
+def _verdict(plan: Plan) -> Text:
+    if plan.fits:
+        return Text(f"fits, {plan.spare_bytes / GIB:.1f} to spare", "green")
+    if plan.impossible:
+        return Text(f"does not fit: this card cannot compute with what {', '.join(plan.impossible)} needs", "red")
+    return Text(f"does not fit: {-plan.spare_bytes / GIB:.1f} too much, with everything given up", "red")
