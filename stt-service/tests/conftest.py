@@ -1,17 +1,26 @@
-"""A microphone at a real server, with either engine behind it."""
+"""A microphone at a real server, with any engine behind it, and the server that one of them needs."""
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 import wave
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from service_kit.channel import read, write
 from service_kit.engine import engine_class
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 from stt_service.app import ENGINES
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
@@ -72,6 +81,88 @@ class Microphone:
         raise AssertionError("the call ended without a final transcript")
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A request as the transcription server got it."""
+
+    form: dict[str, str]
+    pcm: bytes
+    authorization: str
+
+
+class TranscriptionServer:
+    """Speaks as vLLM's stock server does: `/v1/models`, and `/v1/audio/transcriptions` as server-sent events.
+
+    It recognises the clips it knows by their samples, and says as many of their words as it got of them. `events`
+    replaces what it says; `status` is its answer otherwise; while `held`, it does not go on behind the first word.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.models = ["voxtral"]
+        self.models_page: bytes | None = None
+        self.starting = False
+        self.known: dict[bytes, str] = {}
+        self.clips: list[Clip] = []
+        self.status = 200
+        self.events: list[str] | None = None
+        self.let_go = asyncio.Event()
+        self.let_go.set()
+        self.broken_off = 0
+
+    async def list_models(self, request: Request) -> Response:
+        """What is served, as vLLM lists it."""
+        if self.starting:
+            return Response("upstream is not there yet", 503)
+        if self.models_page is not None:
+            return Response(self.models_page)
+        return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
+
+    async def transcribe(self, request: Request) -> Response:
+        """Refuse, or begin to stream."""
+        async with request.form() as form:
+            upload: Any = form["file"]
+            with wave.open(io.BytesIO(await upload.read())) as clip:
+                assert clip.getparams()[:3] == (1, 2, 16_000)
+                pcm = clip.readframes(clip.getnframes())
+            fields = {name: str(value) for name, value in form.items() if name != "file"}
+        self.clips.append(Clip(fields, pcm, request.headers.get("Authorization", "")))
+        if self.status != 200:
+            error = {"message": "as it was told to", "type": "BadRequestError", "param": None, "code": self.status}
+            return JSONResponse({"error": error}, self.status)
+        return StreamingResponse(self._stream(self.heard(pcm)), media_type="text/event-stream")
+
+    def heard(self, pcm: bytes) -> str:
+        """The words of the known clips in `pcm`, as far as they go."""
+        words: list[str] = []
+        for clip, text in self.known.items():
+            if (at := pcm.find(clip[8_000:12_000])) >= 0:
+                share = min(1, (len(pcm) - at + 8_000) / len(clip))
+                words += text.split()[: round(share * len(text.split()))]
+        return " ".join(words)
+
+    async def _stream(self, text: str) -> AsyncGenerator[str]:
+        try:
+            for event in self.events if self.events is not None else sse(text):
+                yield event
+                await asyncio.sleep(0)
+                await self.let_go.wait()
+        except asyncio.CancelledError:
+            self.broken_off += 1
+            raise
+
+
+def sse(text: str) -> list[str]:
+    """`text` in the server's events: a word each, an empty one with the reason to finish, and the mark of the end."""
+
+    def chunk(**choice: Any) -> str:
+        event = {"id": "trsc-1", "object": "transcription.chunk", "created": 1, "model": "voxtral", "choices": [choice]}
+        return f"data: {json.dumps(event, separators=(',', ':'))}\n\n"
+
+    words = [chunk(delta={"content": f" {word}"}) for word in text.split()]
+    return [*words, chunk(delta={"content": ""}, finish_reason="stop", stop_reason=None), "data: [DONE]\n\n"]
+
+
 Open = Callable[[], AbstractAsyncContextManager[Microphone]]
 
 
@@ -100,6 +191,35 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "knowledge" / "ferry.md").write_text(FERRY)
     (folder / "knowledge" / "football.md").write_text(FOOTBALL)
     return folder
+
+
+@pytest.fixture
+async def server(ferry: bytes, football: bytes) -> AsyncGenerator[TranscriptionServer]:
+    """A transcription server on a free port that knows both clips."""
+    known = TranscriptionServer()
+    known.known = {ferry: "what is the latest on the ferry", football: "who won the football match"}
+    routes = [
+        Route("/v1/models", known.list_models),
+        Route("/v1/audio/transcriptions", known.transcribe, methods=["POST"]),
+    ]
+    config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="error", lifespan="off")
+    uvicorn_server = uvicorn.Server(config)
+    serving = asyncio.create_task(uvicorn_server.serve())
+    while not uvicorn_server.started:
+        await asyncio.sleep(0.01)
+    known.url = f"http://127.0.0.1:{uvicorn_server.servers[0].sockets[0].getsockname()[1]}/v1"
+    yield known
+    known.let_go.set()
+    uvicorn_server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+def voxtral(settings: SttSettings, server: TranscriptionServer) -> SttSettings:
+    """The settings for that server."""
+    return settings.model_copy(
+        update={"engine": "voxtral", "voxtral_url": server.url, "voxtral_start_s": 5.0, "partial_interval_ms": 300}
+    )
 
 
 @pytest.fixture

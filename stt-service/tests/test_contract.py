@@ -11,12 +11,19 @@ import pytest
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest, PeerFailed
 from stt_service.settings import SttSettings
 
-SAID = {"scripted": "what is the latest news", "pocketsphinx": "what is the latest on the ferry"}
+SAID = {
+    "scripted": "what is the latest news",
+    "pocketsphinx": "what is the latest on the ferry",
+    "voxtral": "what is the latest on the ferry",
+}
 
 
-@pytest.fixture(params=["scripted", "pocketsphinx"])
-async def served(request: pytest.FixtureRequest, settings: SttSettings, serve: Any) -> AsyncGenerator[Any]:
-    async with serve(settings.model_copy(update={"engine": request.param})) as (engine, open_microphone):
+@pytest.fixture(params=["scripted", "pocketsphinx", "voxtral"])
+async def served(
+    request: pytest.FixtureRequest, settings: SttSettings, voxtral: SttSettings, serve: Any
+) -> AsyncGenerator[Any]:
+    chosen = voxtral if request.param == "voxtral" else settings.model_copy(update={"engine": request.param})
+    async with serve(chosen) as (engine, open_microphone):
         yield engine, open_microphone
 
 

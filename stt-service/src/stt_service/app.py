@@ -12,8 +12,10 @@ from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 
 ENGINES: Mapping[str, str] = {
+    "faster-whisper": "stt_service.engines.faster_whisper:FasterWhisperEngine",
     "pocketsphinx": "stt_service.engines.pocketsphinx.engine:PocketsphinxEngine",
     "scripted": "stt_service.engines.scripted:ScriptedEngine",
+    "voxtral": "stt_service.engines.voxtral.engine:VoxtralEngine",
 }
 
 

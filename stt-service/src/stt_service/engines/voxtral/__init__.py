@@ -1,0 +1,1 @@
+"""Voxtral behind vLLM's stock server."""

@@ -1,0 +1,98 @@
+"""Voxtral in a server of its own: this side keeps the utterances, and asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from service_kit.audio import MICROPHONE
+from service_kit.engine import EngineInfo
+from service_kit.errors import AtCapacity, PeerFailed, Unsupported
+
+from stt_service.engine import TranscriptionConfig
+from stt_service.engines.voxtral.client import ModelMissing, TranscriptionClient
+from stt_service.retranscribing.finals_first import FinalsFirst
+from stt_service.retranscribing.guards import looping
+from stt_service.retranscribing.recogniser import Reading
+from stt_service.retranscribing.stream import RetranscribingStream, Shared, retranscribing
+from stt_service.settings import SttSettings
+
+log = logging.getLogger(__name__)
+
+LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
+# How often a server that is starting is asked whether it is there, and how long it may think about that.
+ASKED_EVERY_S = 0.5
+ANSWERS_WITHIN_S = 5.0
+WARM_UP_MS = 1000
+
+
+class VoxtralEngine:
+    """A server that may have other clients too; its places are shared by all microphones."""
+
+    def __init__(self, settings: SttSettings) -> None:
+        self._settings = settings
+        self._client: TranscriptionClient | None = None
+        self._shared = Shared(self, FinalsFirst(settings.voxtral_places), settings)
+        self.info = EngineInfo(
+            name="voxtral",
+            model=settings.voxtral_model,
+            version="openai-v1",
+            languages=LANGUAGES,
+            sample_rate_hz=MICROPHONE.rate_hz,
+            notes={"language": "where none is set, it is told from the text", "confidence": "none"},
+        )
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Wait for the server, and let it transcribe once: a first clip may take a minute.
+
+        Raises `PeerFailed` when the server does not come in time, or comes without the model.
+        """
+        settings = self._settings
+        self._client = TranscriptionClient(
+            settings.voxtral_url,
+            settings.voxtral_model,
+            settings.voxtral_api_key.get_secret_value(),
+            settings.voxtral_connect_s,
+        )
+        try:
+            until_s = asyncio.get_running_loop().time() + settings.voxtral_start_s
+            await self._until_there(until_s)
+            left_s = until_s - asyncio.get_running_loop().time()
+            await self._client.transcribe(bytes(MICROPHONE.bytes_for(WARM_UP_MS)), "", left_s, looping)
+            yield
+        finally:
+            await self._client.aclose()
+
+    def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RetranscribingStream]:
+        """Begin a microphone. Raises `Unsupported` for a language that Voxtral was not made for."""
+        if config.language and config.language not in LANGUAGES:
+            raise Unsupported("stt.language_unsupported", f"voxtral does not know {config.language!r}")
+        return retranscribing(self._shared, config)
+
+    async def recognise(self, pcm: bytes, language: str, *, final: bool) -> Reading:
+        """Ask the server. A transcript that has begun to loop is not waited for."""
+        assert self._client is not None, "used outside its lifespan"  # noqa: S101
+        within_s = self._settings.voxtral_final_s if final else self._settings.voxtral_partial_s
+        return Reading((await self._client.transcribe(pcm, language, within_s, looping)).strip())
+
+    async def _until_there(self, until_s: float) -> None:
+        assert self._client is not None, "used outside its lifespan"  # noqa: S101
+        model = self._settings.voxtral_model
+        said = False
+        while True:
+            try:
+                models = await self._client.models(ANSWERS_WITHIN_S)
+            except (AtCapacity, PeerFailed) as error:
+                if asyncio.get_running_loop().time() + ASKED_EVERY_S >= until_s:
+                    raise
+                if not said:
+                    log.info("waited for the transcription server", extra={"reason": str(error)})
+                    said = True
+            else:
+                if model not in models:
+                    raise ModelMissing("stt.model_missing", f"the server has {', '.join(models)}, but not {model!r}")
+                return
+            await asyncio.sleep(ASKED_EVERY_S)

@@ -1,0 +1,69 @@
+"""The audio of one utterance, as it grows."""
+
+from __future__ import annotations
+
+import numpy as np
+from service_kit.audio import MICROPHONE, AudioChunk, to_float
+
+FRAME_MS = 20
+FRAME_BYTES = MICROPHONE.bytes_for(FRAME_MS)
+# A pause that was not sent is heard as one, but not as long as it was: models invent words in long silence.
+MAX_PAUSE_MS = 300
+# A frame fainter than this (RMS of full scale 1.0, about -54 dB) is nobody speaking ...
+FAINTEST_RMS = 0.002
+# ... and so is one not this much above the floor, which is the level that a tenth of the frames stay below.
+ABOVE_FLOOR = 1.5
+FLOOR_PERCENTILE = 10
+# How much of the end of a full utterance is searched for the pause to cut it at.
+SEARCHED_MS = 3000
+
+
+class Utterance:
+    """PCM without the gaps, and how loud it is, frame by frame."""
+
+    def __init__(self) -> None:
+        self._pcm = bytearray()
+        self._rms: list[float] = []
+        self._end_ms: int | None = None
+
+    @property
+    def pcm(self) -> bytes:
+        """All of it, 16 kHz mono PCM16."""
+        return bytes(self._pcm)
+
+    @property
+    def ms(self) -> float:
+        """How long it is."""
+        return MICROPHONE.ms_of(len(self._pcm))
+
+    @property
+    def voiced_ms(self) -> int:
+        """How much of it stands out from its own background; steady noise does not."""
+        if not self._rms:
+            return 0
+        levels = np.asarray(self._rms)
+        floor = float(np.percentile(levels, FLOOR_PERCENTILE))
+        return int(np.count_nonzero(levels > max(FAINTEST_RMS, ABOVE_FLOOR * floor))) * FRAME_MS
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """Add audio, after as much silence as is missing before it, within limits."""
+        missing_ms = 0 if self._end_ms is None else min(max(chunk.start_ms - self._end_ms, 0), MAX_PAUSE_MS)
+        self._add(bytes(MICROPHONE.bytes_for(missing_ms)) + chunk.pcm)
+        self._end_ms = chunk.end_ms
+
+    def cut(self) -> Utterance:
+        """End it at the quietest frame of its last seconds; what comes after that is the utterance returned."""
+        first = max(len(self._rms) - SEARCHED_MS // FRAME_MS, len(self._rms) // 2)
+        at = first + int(np.argmin(self._rms[first:]))
+        rest = Utterance()
+        rest._add(bytes(self._pcm[at * FRAME_BYTES :]))
+        rest._end_ms = self._end_ms
+        del self._pcm[at * FRAME_BYTES :], self._rms[at:]
+        return rest
+
+    def _add(self, pcm: bytes) -> None:
+        self._pcm += pcm
+        whole = len(self._pcm) // FRAME_BYTES
+        frames = to_float(bytes(self._pcm[len(self._rms) * FRAME_BYTES : whole * FRAME_BYTES]))
+        levels = np.sqrt(np.mean(frames.reshape(-1, FRAME_BYTES // 2) ** 2, axis=1)) if frames.size else []
+        self._rms.extend(float(level) for level in levels)

@@ -1,0 +1,103 @@
+"""Whisper's edges that need no model: what it is asked, what is made of its segments, and what is refused."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from service_kit.errors import InvalidRequest
+from stt_service.engines.faster_whisper import FasterWhisperEngine, load, reading, transcribe
+from stt_service.settings import SttSettings
+
+
+@dataclass
+class Piece:
+    """A segment as the library gives it."""
+
+    text: str
+    avg_logprob: float
+    tokens: list[int] = field(default_factory=lambda: [1])
+
+
+class Model:
+    """Gives its pieces, one by one, and remembers how it was asked."""
+
+    def __init__(self, *pieces: Piece) -> None:
+        self._pieces = pieces
+        self.asked: dict[str, Any] = {}
+        self.given = 0
+
+    def transcribe(self, samples: np.ndarray[Any, Any], **asked: Any) -> tuple[Any, Any]:
+        self.asked = asked
+        return self._give(), SimpleNamespace(language="en", language_probability=0.9)
+
+    def _give(self) -> Any:
+        for piece in self._pieces:
+            self.given += 1
+            yield piece
+
+
+SAMPLES = np.zeros(16_000, np.float32)
+
+
+def test_the_reading_is_as_sure_as_its_tokens() -> None:
+    heard = reading([Piece(" The ferry", -0.1, [1] * 3), Piece(" leaves.", -0.5, [1])], "en")
+    assert (heard.text, heard.language) == ("The ferry leaves.", "en")
+    assert heard.confidence == pytest.approx(math.exp(-0.2))
+
+
+@pytest.mark.parametrize("pieces", [[], [Piece("  ", -0.1)], [Piece("word", -0.1, [])]])
+def test_no_words_are_an_empty_reading(pieces: list[Any]) -> None:
+    heard = reading(pieces, "en")
+    assert (heard.text, heard.language, heard.confidence) == ("", "", None)
+
+
+def test_a_language_that_is_not_set_is_left_to_the_model() -> None:
+    model = Model(Piece("hello", -0.1))
+    assert transcribe(model, SAMPLES, "", 1, threading.Event()).language == "en"
+    assert (model.asked["language"], model.asked["beam_size"]) == (None, 1)
+    transcribe(model, SAMPLES, "de", 5, threading.Event())
+    assert (model.asked["language"], model.asked["beam_size"]) == ("de", 5)
+
+
+def test_what_is_given_up_ends_between_segments() -> None:
+    given_up = threading.Event()
+
+    class Leaving(Model):
+        def _give(self) -> Any:
+            for piece in super()._give():
+                if self.given == 2:
+                    given_up.set()
+                yield piece
+
+    model = Leaving(*[Piece("word", -0.1)] * 5)
+    assert transcribe(model, SAMPLES, "", 1, given_up).text == "word"
+    assert model.given == 2
+    assert transcribe(model, SAMPLES, "", 1, given_up).text == ""
+    assert model.given == 2
+
+
+async def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    engine = FasterWhisperEngine(SttSettings(models_dir=tmp_path))
+    with pytest.raises(InvalidRequest, match=r"it has no model.bin, config.json, tokenizer.json"):
+        async with engine.lifespan():
+            pass
+
+
+def test_a_missing_library_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("stt_service")
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    try:
+        import faster_whisper  # noqa: F401
+    except ImportError:
+        with pytest.raises(InvalidRequest, match=r"stt-service\[faster-whisper\]"):
+            load(tmp_path, SttSettings())
+    else:
+        pytest.skip("faster-whisper is installed here")
