@@ -1,0 +1,106 @@
+"""`anchor plan` as a person meets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from anchor_cli.app import app
+from dotenv import dotenv_values
+from typer.testing import CliRunner
+
+WIDE = {"COLUMNS": "160"}
+
+
+@pytest.fixture
+def nobody(free_port: Callable[[], int]) -> dict[str, str]:
+    """An environment without a GPU monitor and without nvidia-smi."""
+    return {**WIDE, "GPU_GRPC_PORT": str(free_port()), "PATH": ""}
+
+
+def test_the_table_tells_figures_verdict_losses_and_settings() -> None:
+    result = CliRunner().invoke(app, ["plan", "--gpu", "rtx4090"], env=WIDE)
+    assert result.exit_code == 0
+    for words in (
+        "Voxtral Mini 3B",
+        "5.72",
+        "~0.50",
+        "fits",
+        "given up",
+        "made on the processor",
+        "OLLAMA_MODEL_NAME=",
+    ):
+        assert words in result.output
+
+
+def test_json_is_all_that_is_printed() -> None:
+    result = CliRunner().invoke(app, ["plan", "--gpu", "t4", "--json"], env=WIDE)
+    plan = json.loads(result.stdout)
+    assert (plan["gpu"], plan["fits"]) == ("t4", True)
+    assert plan["total_bytes"] <= plan["budget_bytes"]
+
+
+def test_env_is_what_a_dotenv_reads(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["plan", "--gpu", "a6000", "--env"], env=WIDE)
+    path = tmp_path / ".env"
+    path.write_text(result.stdout)
+    assert dotenv_values(path, interpolate=False)["VOXTRAL_MAX_NUM_SEQS"] == "4"
+
+
+def test_the_settings_are_written_where_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("SHARED_SECRET=abc\n")
+    result = CliRunner().invoke(app, ["plan", "--gpu", "l40s", "--write", str(path)], env=WIDE)
+    assert result.exit_code == 0
+    written = dotenv_values(path, interpolate=False)
+    assert (written["SHARED_SECRET"], written["LLM_OLLAMA_CONTEXT_TOKENS"]) == ("abc", "8192")
+    assert json.loads((tmp_path / "deploy/profiles/planned.json").read_text())["gpu"] == "l40s"
+
+
+def test_what_does_not_fit_is_not_written_and_exits_1(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    arguments = ["plan", "--gpu", "t4", "--model", "llm=mistral-small-24b@Q8_0", "--write", str(path)]
+    result = CliRunner().invoke(app, arguments, env=WIDE)
+    assert result.exit_code == 1
+    assert "too much" in result.output
+    assert not path.exists()
+
+
+def test_a_model_that_the_card_cannot_compute_with_is_told() -> None:
+    result = CliRunner().invoke(app, ["plan", "--gpu", "t4", "--model", "tts=higgs-v2"], env=WIDE)
+    assert result.exit_code == 1
+    assert "cannot compute with what tts needs" in result.output
+
+
+def test_a_larger_reserve_leaves_less_to_share_out() -> None:
+    result = CliRunner().invoke(app, ["plan", "--gpu", "l40s", "--reserve-gib", "8", "--json"], env=WIDE)
+    assert json.loads(result.stdout)["budget_bytes"] == int((46068 / 1024 - 8.5) * 2**30)
+
+
+def test_without_a_gpu_one_line_says_so_and_the_exit_is_1(nobody: dict[str, str]) -> None:
+    result = CliRunner().invoke(app, ["plan"], env=nobody)
+    assert result.exit_code == 1
+    assert "no GPU is seen here" in result.output
+    assert "--gpu" in result.output
+
+
+def test_settings_that_do_not_fit_do_not_keep_a_gpu_from_being_looked_for(nobody: dict[str, str]) -> None:
+    result = CliRunner().invoke(app, ["plan"], env={**nobody, "GPU_GRPC_PORT": "none"})
+    assert "no GPU is seen here" in result.output
+
+
+def test_a_gpu_in_use_is_told_apart_from_the_plan(tmp_path: Path, nobody: dict[str, str]) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'NVIDIA L40S, 46068, 2048, 8.9'\n")
+    program.chmod(0o755)
+    result = CliRunner().invoke(app, ["plan", "--json"], env={**nobody, "PATH": str(tmp_path)})
+    assert "2.0 GiB are in use right now" in result.stderr
+    assert json.loads(result.stdout)["memory_basis"] == "measured"
+
+
+def test_an_unknown_card_is_named_with_the_known_ones() -> None:
+    result = CliRunner().invoke(app, ["plan", "--gpu", "voodoo2"], env=WIDE)
+    assert result.exit_code == 1
+    assert "rtx6000-ada" in result.output

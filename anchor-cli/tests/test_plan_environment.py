@@ -1,0 +1,158 @@
+"""What a plan writes: settings, into a .env that may hold others; and whether Compose then starts what was planned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from anchor_cli.plan.catalogue import read_catalogue
+from anchor_cli.plan.command import write_plan
+from anchor_cli.plan.environment import gpu_share, merged, profile_text, settings_of, write_env
+from anchor_cli.plan.ladder import Planner
+from anchor_cli.plan.report import as_json
+from anchor_cli.plan.wishes import planner_for
+from dotenv import dotenv_values
+from gpu_monitor.plan import read_plan
+
+ROOT = Path(__file__).parents[2]
+CATALOGUE = read_catalogue()
+
+
+@pytest.fixture
+def planner() -> Planner:
+    return planner_for(CATALOGUE, [], None)
+
+
+def test_every_name_that_is_written_is_one_that_env_example_knows(planner: Planner) -> None:
+    known = dotenv_names((ROOT / ".env.example").read_text("utf-8"))
+    for card in CATALOGUE.cards.values():
+        assert settings_of(planner.plan(card), planner.models).keys() <= known
+
+
+def dotenv_names(text: str) -> set[str]:
+    return {line.lstrip("#").partition("=")[0] for line in text.splitlines() if "=" in line}
+
+
+def test_the_settings_say_what_the_plan_says(planner: Planner) -> None:
+    plan = planner.plan(CATALOGUE.card("rtx4090"))
+    settings = settings_of(plan, planner.models)
+    assert settings["OLLAMA_MODEL_NAME"].endswith(":IQ4_XS")
+    assert settings["LLM_OLLAMA_CONTEXT_TOKENS"] == "8192"
+    assert settings["OLLAMA_NUM_PARALLEL"] == "1"
+    assert settings["OLLAMA_KV_CACHE_TYPE"] == "q8_0"
+    # Two utterances of 4096 tokens at 120 KiB.
+    assert settings["VOXTRAL_KV_CACHE_MEMORY_BYTES"] == "960M"
+    assert settings["VOXTRAL_QUANTIZATION"] == "fp8"
+
+
+def test_the_share_of_the_card_covers_all_that_vllm_takes_and_leaves_the_others_theirs(planner: Planner) -> None:
+    for card in CATALOGUE.cards.values():
+        plan = planner.plan(card)
+        stt = plan.service("stt")
+        share_bytes = gpu_share(stt, plan) * card.total_bytes
+        assert share_bytes >= stt.total_bytes
+        others = plan.total_bytes - stt.total_bytes + card.driver_gib * 2**30
+        assert share_bytes <= card.total_bytes - others
+
+
+@pytest.mark.parametrize("name", CATALOGUE.cards)
+def test_the_profiles_that_ship_are_those_that_are_computed(planner: Planner, name: str) -> None:
+    shipped = (ROOT / "deploy" / "profiles" / f"{name}.env").read_text("utf-8")
+    assert shipped == profile_text(planner.plan(CATALOGUE.card(name)), planner.models), (
+        f"anchor plan --gpu {name} --env"
+    )
+
+
+def test_lines_of_others_stay_and_ours_are_replaced_where_they_stand() -> None:
+    before = "SHARED_SECRET=abc\n# a comment\nexport OLLAMA_NUM_PARALLEL=9\n\nOLLAMA_NUM_PARALLEL=8\nX=1\n"
+    after = merged(before, {"OLLAMA_NUM_PARALLEL": "2", "OLLAMA_KV_CACHE_TYPE": "f16"}, "voxtral", wanted=True)
+    assert after.startswith("SHARED_SECRET=abc\n# a comment\nOLLAMA_NUM_PARALLEL=2\n\nX=1\n")
+    assert "OLLAMA_KV_CACHE_TYPE=f16\n" in after
+    assert after.count("OLLAMA_NUM_PARALLEL") == 1
+
+
+def test_writing_twice_changes_nothing_more() -> None:
+    once = merged("", {"A": "1"}, "voxtral", wanted=True)
+    assert merged(once, {"A": "1"}, "voxtral", wanted=True) == once
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "after"),
+    [
+        ("", True, "${ANCHOR_PROFILE},voxtral"),
+        ("", False, "${ANCHOR_PROFILE}"),
+        ("COMPOSE_PROFILES=${ANCHOR_PROFILE},proxy\n", True, "${ANCHOR_PROFILE},proxy,voxtral"),
+        ('COMPOSE_PROFILES="${ANCHOR_PROFILE},voxtral,proxy"\n', False, "${ANCHOR_PROFILE},proxy"),
+        ("COMPOSE_PROFILES=\n", False, ""),
+    ],
+)
+def test_containers_chosen_before_stay_chosen(before: str, wanted: bool, after: str) -> None:
+    lines = merged(before, {}, "voxtral", wanted=wanted).splitlines()
+    assert [line for line in lines if line.startswith("COMPOSE_PROFILES")] == [f"COMPOSE_PROFILES={after}"]
+
+
+def test_a_new_env_is_for_its_owner_only_and_an_old_one_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    write_env(path, "A=1\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    write_env(path, "A=2\n")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("A=2\n", 0o640)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_gpu_monitor_reads_the_plan_that_is_written(planner: Planner, tmp_path: Path) -> None:
+    plan = planner.plan(CATALOGUE.card("l40s"))
+    write_plan(tmp_path / ".env", plan, planner)
+    written = dotenv_values(tmp_path / ".env", interpolate=False)
+    read = read_plan(tmp_path / str(written["GPU_PLAN_PATH"]))
+    assert sum(service.total_bytes for service in read.services) == plan.total_bytes
+    assert [service.service for service in read.services] == ["stt-service", "tts-service", "ollama"]
+
+
+def test_json_holds_every_figure_and_its_basis(planner: Planner) -> None:
+    plan = planner.plan(CATALOGUE.card("t4"))
+    found = json.loads(json.dumps(as_json(plan, settings_of(plan, planner.models))))
+    assert sum(service["weights_bytes"] for service in found["services"]) > 0
+    assert {basis for service in found["services"] for basis in service["basis"]} == {"computed", "assumed"}
+    assert found["given_up"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with compose.yaml alone; skips the test where there is no docker command with Compose."""
+    docker = shutil.which("docker")
+    version = subprocess.run([docker, "compose", "version"], capture_output=True, check=False) if docker else None
+    if version is None or version.returncode:
+        pytest.skip("needs the docker command with Compose")
+    shutil.copy(ROOT / "compose.yaml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", CATALOGUE.cards)
+def test_compose_starts_what_was_planned(planner: Planner, project: Path, name: str) -> None:
+    plan = planner.plan(CATALOGUE.card(name))
+    write_plan(project / ".env", plan, planner)
+    command = ["docker", "compose", "--project-directory", str(project), "config", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project)
+    assert done.returncode == 0, done.stderr
+    services = json.loads(done.stdout)["services"]
+    llm, stt = plan.service("llm").choice, plan.service("stt").choice
+    ollama = services["ollama-gpu"]["environment"]
+    assert ollama["OLLAMA_MODEL_NAME"].endswith(f":{llm.weights}")
+    assert ollama["OLLAMA_CONTEXT_LENGTH"] == str(llm.context_tokens)
+    assert (ollama["OLLAMA_NUM_PARALLEL"], ollama["OLLAMA_KV_CACHE_TYPE"]) == (str(llm.slots), llm.cache)
+    assert services["orchestrator"]["environment"]["LLM_OLLAMA_CONTEXT_TOKENS"] == str(llm.context_tokens)
+    assert services["gpu-monitor"]["environment"]["GPU_PLAN_PATH"] == "deploy/profiles/planned.json"
+    if planner.models[stt.model].runtime != "vllm":
+        assert "voxtral" not in services
+        return
+    flags = dict(flag.partition("=")[::2] for flag in services["voxtral"]["command"] if flag.startswith("--"))
+    assert flags["--gpu-memory-utilization"] == f"{gpu_share(plan.service('stt'), plan):.2f}"
+    assert flags["--max-model-len"] == str(stt.context_tokens)
+    assert flags["--max-num-seqs"] == str(stt.slots)
+    assert flags["--kv-cache-memory-bytes"] == f"{plan.service('stt').kv_cache.bytes // 2**20}M"
+    assert flags["--quantization"] == ("fp8" if stt.weights == "fp8" else "None")
