@@ -35,3 +35,19 @@ class TtsSettings(ServiceSettings):
     engine_silent_s: float = Field(default=5.0, gt=0, le=300)
     # Script of the `scripted` engine; see service_kit.script.
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
+
+    # The engine `higgs`: folders of the model and of its codec, in the layout of transformers.
+    higgs_model: Path | None = Field(default=None)
+    higgs_codec: Path | None = Field(default=None)
+    # Where added voices are kept; without it none can be added.
+    higgs_voices: Path | None = Field(default=None)
+    # A name that torch knows: cuda, cuda:1, cpu.
+    higgs_device: str = Field(default="cuda")
+    # Phrases spoken at the same time; each takes 112 KiB of memory for every token of context.
+    higgs_slots: int = Field(default=4, ge=1, le=64)
+    # Voice, text and speech of one phrase, in tokens: speech takes 25 a second, a voice as much as its recording.
+    higgs_context_tokens: int = Field(default=1536, ge=256, le=8192)
+    # How freely it speaks: lower is steadier.
+    higgs_temperature: float = Field(default=0.3, gt=0, le=2)
+    # The same text in the same voice is spoken the same way for the same seed.
+    higgs_seed: int = Field(default=1, ge=0, le=2**63 - 1)

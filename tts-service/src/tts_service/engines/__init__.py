@@ -2,5 +2,6 @@
 
 ENGINES = {
     "espeak": "tts_service.engines.espeak:espeak_engine",
+    "higgs": "tts_service.engines.higgs.engine:higgs_engine",
     "scripted": "tts_service.engines.scripted:scripted_engine",
 }
