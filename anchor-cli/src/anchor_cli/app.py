@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from service_kit.errors import AnchorError, root_cause
 from service_kit.models import fetch_models
 from service_kit.settings import Profile
 
-from anchor_cli.console import show_failure
+from anchor_cli.console import settings_or_exit, show_failure
 from anchor_cli.demo import demo
 from anchor_cli.plan.command import plan_command
-from anchor_cli.settings import MeshSettings
+from anchor_cli.pulling import pull_command
 from anchor_cli.up import up
 
 app = typer.Typer(
@@ -28,6 +27,7 @@ app = typer.Typer(
 )
 
 app.command("plan")(plan_command)
+app.command("pull")(pull_command)
 
 
 @app.command("up")
@@ -38,7 +38,7 @@ def up_command(
 ) -> None:
     """Start all services, hold a self-test turn, serve until Ctrl-C."""
     console = Console()
-    settings = _settings(console, profile=cast("Profile", profile), script=script)
+    settings = settings_or_exit(console, profile=cast("Profile", profile), script=script)
     _run(console, up(settings, console, self_test=self_test))
 
 
@@ -50,28 +50,19 @@ def demo_command(
 ) -> None:
     """Play a recording into the running mesh as a microphone would."""
     console = Console()
-    _run(console, demo(_settings(console), console, wav, reply, language))
+    _run(console, demo(settings_or_exit(console), console, wav, reply, language))
 
 
 @app.command("models")
 def models_command() -> None:
     """Fetch what models.lock names; what is there and verified stays."""
     console = Console()
-    settings = _settings(console)
+    settings = settings_or_exit(console)
     try:
         fetch_models(settings.root / settings.models_lock, settings.root / settings.models_dir, console.print)
     except AnchorError as error:
         show_failure(console, error.code, error.message)
         raise typer.Exit(1) from error
-
-
-def _settings(console: Console, **options: Any) -> MeshSettings:
-    try:
-        return MeshSettings(**options)
-    except ValidationError as error:
-        for problem in error.errors():
-            show_failure(console, "settings.invalid", f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-        raise typer.Exit(2) from error
 
 
 def _run(console: Console, work: Coroutine[Any, Any, None]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import typer
+from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from anchor_cli.mesh_log import LogLine
+from anchor_cli.settings import MeshSettings
 from anchor_cli.turn import Turn
 from anchor_cli.waterfall import budget_ms, draw
 
@@ -39,3 +44,13 @@ def turn_report(turn: Turn) -> RenderableType:
 def show_failure(console: Console, code: str, message: str) -> None:
     """Why a command ends without success."""
     console.print(Text.assemble(("failed: ", "red"), message, (f"  [{code}]", "dim")), soft_wrap=True)
+
+
+def settings_or_exit(console: Console, **options: Any) -> MeshSettings:
+    """The settings of the environment with these options; ends the command with 2, saying why, when they do not fit."""
+    try:
+        return MeshSettings(**options)
+    except ValidationError as error:
+        for problem in error.errors():
+            show_failure(console, "settings.invalid", f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+        raise typer.Exit(2) from error

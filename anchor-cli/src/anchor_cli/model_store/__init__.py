@@ -1,0 +1,1 @@
+"""Bringing models here, and nothing that is not what it should be."""
