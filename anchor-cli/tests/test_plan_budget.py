@@ -76,37 +76,37 @@ VERDICTS = {
     # card: GiB in use at most, then model, weights, slots, context, cache of stt, tts and llm
     "rtx6000-ada": (
         46.0,
-        ("voxtral-3b", "bf16", 4, 4096, "f16"),
-        ("higgs-v2", "bf16", 4, 4096, "f16"),
+        ("voxtral-3b", "bf16", 4, 2048, "f16"),
+        ("higgs-v2", "bf16", 4, 1536, "f16"),
         ("mistral-small-24b", "Q4_K_M", 2, 16384, "f16"),
     ),
     "a6000": (
         46.0,
-        ("voxtral-3b", "bf16", 4, 4096, "f16"),
-        ("higgs-v2", "bf16", 4, 4096, "f16"),
+        ("voxtral-3b", "bf16", 4, 2048, "f16"),
+        ("higgs-v2", "bf16", 4, 1536, "f16"),
         ("mistral-small-24b", "Q4_K_M", 2, 16384, "f16"),
     ),
     "l40s": (
         43.0,
-        ("voxtral-3b", "bf16", 4, 4096, "f16"),
-        ("higgs-v2", "bf16", 4, 4096, "f16"),
-        ("mistral-small-24b", "Q4_K_M", 2, 8192, "f16"),
+        ("voxtral-3b", "bf16", 4, 2048, "f16"),
+        ("higgs-v2", "bf16", 4, 1536, "f16"),
+        ("mistral-small-24b", "Q4_K_M", 2, 16384, "f16"),
     ),
     "rtx5090": (
         29.9,
-        ("voxtral-3b", "bf16", 4, 4096, "f16"),
+        ("voxtral-3b", "bf16", 4, 2048, "f16"),
         ("pocket-tts", "f32", 2, 0, "f16"),
         ("mistral-small-24b", "Q4_K_M", 2, 8192, "f16"),
     ),
     "rtx4090": (
         22.0,
-        ("voxtral-3b", "fp8", 2, 4096, "f16"),
+        ("voxtral-3b", "fp8", 2, 2048, "f16"),
         ("pocket-tts", "f32", 2, 0, "f16"),
-        ("mistral-small-24b", "IQ4_XS", 1, 8192, "q8_0"),
+        ("mistral-small-24b", "IQ4_XS", 1, 8192, "f16"),
     ),
     "t4": (
         13.0,
-        ("whisper-turbo", "int8_float16", 2, 3740, "f16"),
+        ("whisper-turbo", "int8_float16", 2, 1948, "f16"),
         ("pocket-tts", "f32", 2, 0, "f16"),
         ("mistral-nemo-12b", "Q4_K_M", 2, 8192, "f16"),
     ),
@@ -156,7 +156,7 @@ def test_a_plan_that_fits_could_not_do_with_one_step_less(planner: Planner, gib:
 
 
 def test_what_is_given_up_first_is_what_is_missed_least(planner: Planner) -> None:
-    assert planner.plan(card(45)).given_up == ("the language model remembers 8192 tokens",)
+    assert planner.plan(card(43)).given_up == ("the language model remembers 8192 tokens",)
 
 
 def test_a_card_too_small_for_anything_gets_the_smallest_plan_and_a_no(planner: Planner) -> None:
@@ -189,7 +189,7 @@ def test_a_model_asked_for_without_a_precision_may_lose_bits_but_keeps_its_name(
 def test_a_longer_context_is_tried_first_and_given_up_first() -> None:
     asked = planner_for(CATALOGUE, [], 32768)
     assert asked.plan(card(80)).service("llm").choice.context_tokens == 32768
-    assert asked.plan(CATALOGUE.card("rtx6000-ada")).service("llm").choice.context_tokens == 8192
+    assert asked.plan(CATALOGUE.card("rtx6000-ada")).service("llm").choice.context_tokens == 16384
 
 
 def test_a_short_context_asked_for_is_not_made_longer() -> None:

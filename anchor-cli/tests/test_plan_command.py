@@ -29,6 +29,7 @@ def test_the_table_tells_figures_verdict_losses_and_settings() -> None:
         "~0.50",
         "fits",
         "given up",
+        "note: tts-service has no",
         "made on the processor",
         "OLLAMA_MODEL_NAME=",
     ):
@@ -55,7 +56,7 @@ def test_the_settings_are_written_where_it_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["plan", "--gpu", "l40s", "--write", str(path)], env=WIDE)
     assert result.exit_code == 0
     written = dotenv_values(path, interpolate=False)
-    assert (written["SHARED_SECRET"], written["LLM_OLLAMA_CONTEXT_TOKENS"]) == ("abc", "8192")
+    assert (written["SHARED_SECRET"], written["LLM_OLLAMA_CONTEXT_TOKENS"]) == ("abc", "16384")
     assert json.loads((tmp_path / "deploy/profiles/planned.json").read_text())["gpu"] == "l40s"
 
 

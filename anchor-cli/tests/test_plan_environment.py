@@ -42,10 +42,17 @@ def test_the_settings_say_what_the_plan_says(planner: Planner) -> None:
     assert settings["OLLAMA_MODEL_NAME"].endswith(":IQ4_XS")
     assert settings["LLM_OLLAMA_CONTEXT_TOKENS"] == "8192"
     assert settings["OLLAMA_NUM_PARALLEL"] == "1"
-    assert settings["OLLAMA_KV_CACHE_TYPE"] == "q8_0"
-    # Two utterances of 4096 tokens at 120 KiB.
-    assert settings["VOXTRAL_KV_CACHE_MEMORY_BYTES"] == "960M"
+    assert settings["OLLAMA_KV_CACHE_TYPE"] == "f16"
+    # Two utterances of 2048 tokens at 120 KiB.
+    assert settings["VOXTRAL_KV_CACHE_MEMORY_BYTES"] == "480M"
     assert settings["VOXTRAL_QUANTIZATION"] == "fp8"
+    assert (settings["STT_ENGINE"], settings["STT_VOXTRAL_PLACES"]) == ("voxtral", "2")
+
+
+def test_an_engine_that_is_not_there_is_not_chosen() -> None:
+    for wish in ("stt=voxtral-4b-realtime", "stt=whisper-turbo", "stt=pocketsphinx"):
+        planner = planner_for(CATALOGUE, [wish], None)
+        assert "STT_ENGINE" not in settings_of(planner.plan(CATALOGUE.card("rtx6000-ada")), planner.models)
 
 
 def test_the_share_of_the_card_covers_all_that_vllm_takes_and_leaves_the_others_theirs(planner: Planner) -> None:
@@ -150,6 +157,7 @@ def test_compose_starts_what_was_planned(planner: Planner, project: Path, name: 
     if planner.models[stt.model].runtime != "vllm":
         assert "voxtral" not in services
         return
+    assert services["stt-service"]["environment"]["STT_ENGINE"] == "voxtral"
     flags = dict(flag.partition("=")[::2] for flag in services["voxtral"]["command"] if flag.startswith("--"))
     assert flags["--gpu-memory-utilization"] == f"{gpu_share(plan.service('stt'), plan):.2f}"
     assert flags["--max-model-len"] == str(stt.context_tokens)

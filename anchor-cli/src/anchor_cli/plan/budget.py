@@ -55,6 +55,8 @@ class Model:
     # Precisions it can be had in, the usual one first.
     precisions: tuple[str, ...]
     shape: Shape | None = None
+    # What keeps it from being started by the settings alone; empty where nothing does.
+    note: str = ""
     # What its server calls it; `{weights}` stands for the precision.
     server_name: str = ""
     # Weights as the model's own file has them; None to compute them.

@@ -14,6 +14,8 @@ from anchor_cli.plan.ladder import Plan
 # Beside the .env: there containers see it too.
 PLAN_PATH = Path("deploy/profiles/planned.json")
 VOXTRAL_PROFILE = "voxtral"
+# The server's address inside the mesh of containers.
+VOXTRAL_URL = "http://voxtral:8000/v1"
 HEADING = "# --- GPU profile: written by `anchor plan`, which replaces these lines when it is run again ---"
 LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 
@@ -51,7 +53,7 @@ def gpu_share(service: ServiceMemory, plan: Plan) -> float:
 def _voxtral(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
     stt = plan.service("stt")
     model = models[stt.choice.model]
-    return {
+    settings = {
         "VOXTRAL_MODEL_PATH": model.server_name or model.name,
         "VOXTRAL_GPU_MEMORY_UTILIZATION": f"{gpu_share(stt, plan):.2f}",
         "VOXTRAL_KV_CACHE_MEMORY_BYTES": f"{math.ceil(stt.kv_cache.bytes / 2**20)}M",
@@ -59,6 +61,10 @@ def _voxtral(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
         "VOXTRAL_MAX_NUM_SEQS": str(stt.choice.slots),
         "VOXTRAL_QUANTIZATION": "None" if stt.choice.weights == "bf16" else stt.choice.weights,
     }
+    if model.note:
+        return settings
+    places = str(stt.choice.slots)
+    return {"STT_ENGINE": "voxtral", "STT_VOXTRAL_URL": VOXTRAL_URL, "STT_VOXTRAL_PLACES": places, **settings}
 
 
 def merged(text: str, settings: Mapping[str, str], profile: str, wanted: bool) -> str:

@@ -22,6 +22,8 @@ def report(plan: Plan, models: Mapping[str, Model], settings: Mapping[str, str])
     if plan.given_up:
         parts.append(Text("given up, in this order:", "bold"))
         parts += [Text(f"  - {words}") for words in plan.given_up]
+    notes = [models[service.choice.model].note for service in plan.services]
+    parts += [Text(f"note: {note}", "yellow") for note in notes if note]
     if plan.fits:
         parts.append(Text("settings:", "bold"))
         parts += [Text(f"  {name}={value}") for name, value in settings.items()]
