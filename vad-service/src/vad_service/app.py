@@ -24,7 +24,8 @@ def build(settings: VadSettings | None = None) -> Service:
     settings = settings or VadSettings()
     model: SpeechModel = engine_class(ENGINES, settings.engine)(settings)
     predictor: TurnEndPredictor = engine_class(PREDICTORS, settings.turn_end_predictor)(settings)
-    worker = EngineWorker("turn-end", settings.max_waiting_predictions)
+    # Everybody's edges come before anybody's judgement.
+    worker = EngineWorker("turn-end", settings.max_waiting_predictions, niceness=10)
     shared = SharedModel(model, settings.max_batch, settings.batch_wait_ms)
     detector = TurnDetector(model, shared, predictor, worker, settings.edge_rules, settings.max_streams)
 
