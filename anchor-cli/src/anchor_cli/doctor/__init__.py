@@ -1,0 +1,1 @@
+"""What keeps an anchor from running on this machine, each with its cure."""

@@ -1,0 +1,74 @@
+"""The `anchor doctor` command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from dotenv import load_dotenv
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from anchor_cli.doctor.finding import Finding, Verdict, exit_code
+from anchor_cli.doctor.machine import Machine, ThisMachine
+from anchor_cli.doctor.machine_checks import check_containers, check_disk, check_gpu, check_python
+from anchor_cli.doctor.project_checks import (
+    check_env_file,
+    check_microphone,
+    check_models,
+    check_ports,
+    check_settings,
+)
+from anchor_cli.settings import MeshSettings
+
+_STYLES = {Verdict.OK: "green", Verdict.HINT: "cyan", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
+
+
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for what keeps the mesh from running here; exits with 1 when there is a problem."""
+    # As `make run` reads it: the shell's own settings stand.
+    load_dotenv(_settings().root / ".env", override=False)
+    findings = examine(ThisMachine(), _settings())
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        show(Console(), findings)
+    raise typer.Exit(exit_code(findings))
+
+
+def examine(machine: Machine, settings: MeshSettings) -> list[Finding]:
+    """All findings, in the order in which they are best mended."""
+    return [
+        *check_python(machine),
+        *check_settings(),
+        *check_env_file(machine, settings),
+        *check_ports(machine, settings),
+        *check_disk(machine, settings),
+        *check_models(settings),
+        *check_gpu(machine, settings),
+        *check_containers(machine, settings),
+        *check_microphone(settings),
+    ]
+
+
+def show(console: Console, findings: Iterable[Finding]) -> None:
+    """The findings for people: one line each, and another for the cure."""
+    for finding in findings:
+        line = Text.assemble((f"{finding.verdict.value:8}", _STYLES[finding.verdict]), finding.check, ": ")
+        console.print(line.append(finding.message), soft_wrap=True)
+        if finding.fix:
+            console.print(Text.assemble(" " * 8, ("→ ", "bold"), finding.fix), soft_wrap=True)
+
+
+def _settings() -> MeshSettings:
+    """The settings, or their defaults where they do not fit: `check_settings` tells what is wrong."""
+    try:
+        return MeshSettings()
+    except ValidationError:
+        return MeshSettings.model_construct()

@@ -1,0 +1,134 @@
+"""Settings, ports, model files, and how people get in: whether the project is set up."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+from service_kit.errors import AnchorError
+from service_kit.model_hub import HubModel, read_hub_models
+from service_kit.models import read_lock, verify
+from service_kit.settings import ServiceSettings
+
+from anchor_cli.doctor.finding import Finding, Verdict
+from anchor_cli.doctor.machine import Machine
+from anchor_cli.programs import programs
+from anchor_cli.settings import MeshSettings
+
+
+def settings_classes() -> Iterator[type[BaseSettings]]:
+    """The settings of the command itself and of every service that is installed."""
+    yield MeshSettings
+    for module in (program.module for program in programs(MeshSettings.model_construct())):
+        if find_spec(module) is not None:
+            found = vars(import_module(f"{module}.settings")).values()
+            own = (each for each in found if isinstance(each, type) and issubclass(each, ServiceSettings))
+            yield from (each for each in own if each is not ServiceSettings)
+
+
+def check_settings(classes: Callable[[], Iterator[type[BaseSettings]]] = settings_classes) -> Iterator[Finding]:
+    """Whether every service can read its settings from the environment."""
+    wrong: dict[str, str] = {}
+    count = 0
+    for settings_class in classes():
+        count += 1
+        try:
+            settings_class()
+        except ValidationError as error:
+            for problem in error.errors():
+                prefix = settings_class.model_config.get("env_prefix", "")
+                name = "".join(str(part) for part in problem["loc"][:1])
+                wrong[name if name.isupper() else f"{prefix}{name}".upper()] = problem["msg"]
+    for name, reason in wrong.items():
+        yield Finding(
+            "settings", Verdict.PROBLEM, f"{name}: {reason}", f"correct {name}; .env.example tells its values"
+        )
+    if not wrong:
+        yield Finding("settings", Verdict.OK, f"{count} programs can read theirs")
+
+
+def check_env_file(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
+    """Names in .env that nobody reads, which are mistyped more often than not."""
+    known, used = (machine.names_in(settings.root / name) for name in (".env.example", ".env"))
+    if not known:
+        return
+    for name in used.keys() - known.keys():
+        near = get_close_matches(name, known, n=1)
+        fix = f"did you mean {near[0]}?" if near else "remove it, unless a program of yours reads it"
+        yield Finding("settings", Verdict.WARNING, f".env sets {name}, which nobody here reads", fix)
+
+
+def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
+    """Whether the ports of the mesh are free, or whose they are."""
+    names: dict[int, str] = {}
+    modules = [program.module for program in programs(settings)]
+    for program in programs(settings):
+        names[program.grpc_port] = f"{program.name.upper()}_GRPC_PORT"
+        names[program.http_port] = f"{program.name.upper()}_HTTP_PORT"
+    taken = machine.taken_ports(settings.host, list(names))
+    for port in taken:
+        if any(f"-m {module}" in port.command for module in modules):
+            yield Finding("ports", Verdict.HINT, f"{port}: a mesh is running", "stop it before you start another")
+        else:
+            fix = f"end that program, or set {names[port.port]} to a free port"
+            yield Finding("ports", Verdict.PROBLEM, str(port), fix)
+    if not taken:
+        yield Finding("ports", Verdict.OK, f"{len(names)} ports are free on {settings.host}")
+
+
+def check_models(settings: MeshSettings) -> Iterator[Finding]:
+    """Whether the model files of the profile are here, and are what they should be."""
+    lock, folder = settings.root / settings.models_lock, settings.root / settings.models_dir
+    try:
+        for model in read_lock(lock).values():
+            yield _file(model.name, folder / model.file, model.sha256, "anchor models", Verdict.PROBLEM)
+        for model in read_hub_models(lock, folder).values():
+            if settings.profile in model.profiles:
+                yield from _hub_files(model, folder)
+    except AnchorError as error:
+        yield Finding("models", Verdict.PROBLEM, error.message, "restore models.lock from the repository")
+
+
+def _hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
+    if any(not file.sha256 for file in model.files):
+        fix = f"to have it here, {model.cure} --trust-on-first-use; a server that fetches its own needs nothing"
+        yield Finding("models", Verdict.HINT, f"{model.name} is not here, and its hashes are not known yet", fix)
+        return
+    for file in model.files:
+        path = model.path_of(file, folder)
+        # A server may have its own; what is here and wrong is wrong in any case.
+        verdict = Verdict.PROBLEM if path.exists() else Verdict.WARNING
+        yield _file(f"{model.name}/{file.path}", path, file.sha256, model.cure, verdict)
+
+
+def _file(name: str, path: Path, sha256: str, cure: str, verdict: Verdict) -> Finding:
+    try:
+        verify(path, sha256, cure)
+    except AnchorError as error:
+        return Finding("models", verdict, error.message, cure)
+    return Finding("models", Verdict.OK, f"{name} is what the lock names")
+
+
+def check_microphone(settings: MeshSettings) -> Iterator[Finding]:
+    """Whether browsers will give the page a microphone."""
+    if _is_loopback(settings.host):
+        message = f"browsers give {settings.address} the microphone on this machine only"
+        fix = "for other devices, use HTTPS: the profile proxy (docs/operations.md)"
+        yield Finding("microphone", Verdict.HINT, message, fix)
+    else:
+        message = f"on {settings.host} over plain HTTP, browsers of other devices give no microphone"
+        fix = "use HTTPS: the profile proxy with ANCHOR_SITE and SHARED_SECRET (docs/operations.md)"
+        yield Finding("microphone", Verdict.WARNING, message, fix)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
