@@ -56,7 +56,7 @@ def test_the_settings_are_written_where_it_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["plan", "--gpu", "l40s", "--write", str(path)], env=WIDE)
     assert result.exit_code == 0
     written = dotenv_values(path, interpolate=False)
-    assert (written["SHARED_SECRET"], written["LLM_OLLAMA_CONTEXT_TOKENS"]) == ("abc", "16384")
+    assert (written["SHARED_SECRET"], written["LLM_OLLAMA_CONTEXT_TOKENS"]) == ("abc", "8192")
     assert json.loads((tmp_path / "deploy/profiles/planned.json").read_text())["gpu"] == "l40s"
 
 

@@ -49,6 +49,11 @@ def test_the_settings_say_what_the_plan_says(planner: Planner) -> None:
     assert (settings["STT_ENGINE"], settings["STT_VOXTRAL_PLACES"]) == ("voxtral", "2")
 
 
+def test_the_slots_of_the_voice_are_those_that_were_planned(planner: Planner) -> None:
+    settings = settings_of(planner.plan(CATALOGUE.card("l40s")), planner.models)
+    assert (settings["TTS_HIGGS_SLOTS"], settings["TTS_HIGGS_CONTEXT_TOKENS"]) == ("4", "1536")
+
+
 def test_an_engine_that_is_not_there_is_not_chosen() -> None:
     for wish in ("stt=voxtral-4b-realtime", "stt=whisper-turbo", "stt=pocketsphinx"):
         planner = planner_for(CATALOGUE, [wish], None)

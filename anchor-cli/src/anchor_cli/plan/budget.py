@@ -148,11 +148,12 @@ def memory_of(service: str, choice: Choice, model: Model, runtimes: Mapping[str,
 
 
 def cache_bytes(shape: Shape, choice: Choice) -> int:
-    """Keys and values of every slot at its full context."""
+    """Keys and values of every slot at its full context, and of what is kept beside them."""
     values = choice.context_tokens * shape.decoder.values_cached_per_token
     if shape.encoder is not None:
         values += shape.encoder_steps_cached * shape.encoder.values_cached_per_token
-    return int(choice.slots * values * CACHE_BYTES[choice.cache])
+    kept = shape.kept_tokens * shape.decoder.values_cached_per_token
+    return int((choice.slots * values + kept) * CACHE_BYTES[choice.cache])
 
 
 def activation_bytes(shape: Shape, choice: Choice, runtime: Runtime) -> int:

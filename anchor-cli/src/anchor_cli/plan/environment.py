@@ -35,6 +35,9 @@ def settings_of(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
     settings["LLM_OLLAMA_CONTEXT_TOKENS"] = str(llm.choice.context_tokens)
     settings["OLLAMA_NUM_PARALLEL"] = str(llm.choice.slots)
     settings["OLLAMA_KV_CACHE_TYPE"] = llm.choice.cache
+    tts = plan.service("tts").choice
+    if models[tts.model].runtime == "torch":
+        settings |= {"TTS_HIGGS_SLOTS": str(tts.slots), "TTS_HIGGS_CONTEXT_TOKENS": str(tts.context_tokens)}
     if runs_voxtral(plan, models):
         settings |= _voxtral(plan, models)
     return settings

@@ -72,6 +72,8 @@ class Shape:
     encoder_steps_cached: int = 0
     # Encoder steps that one call may hold, for the peak of its activations.
     encoder_steps_at_once: int = 0
+    # Tokens that stay cached beside those of the slots: voices that were spoken in.
+    kept_tokens: int = 0
     # What stands beside the stacks, in parameters: projectors, convolutions, codebooks.
     other_parameters: int = 0
     # What stays in single precision, in parameters: a codec's decoder.
