@@ -127,8 +127,10 @@ def codec_weights(config: Any, seed: int = 2) -> dict[str, torch.Tensor]:
 
 
 def write_model(folder: Path) -> None:
-    """A model's folder."""
-    language_model().save_pretrained(folder)
+    """The folder of a model that does not stop of its own accord."""
+    model = language_model()
+    model.audio_lm_head.weight.data.view(8, 1026, -1)[:, model.config.audio_stream_eos_id] = 0
+    model.save_pretrained(folder)
     tokenizer().save(str(folder / "tokenizer.json"))
 
 

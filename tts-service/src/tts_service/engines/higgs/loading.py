@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from service_kit.errors import EngineFailed
 from tokenizers import Tokenizer
 from transformers import HiggsAudioV2ForConditionalGeneration, HiggsAudioV2TokenizerConfig
+from transformers.utils.logging import disable_progress_bar
 
 from tts_service.engines.higgs.prompt import Encode
 
@@ -31,6 +32,8 @@ class CodecFiles:
 def load_language_model(folder: Path, device: torch.device) -> Any:
     """The speaking language model, in half precision on a GPU."""
     _check_layout(folder, "higgs_audio_v2")
+    # The log is for lines.
+    disable_progress_bar()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     lm = HiggsAudioV2ForConditionalGeneration.from_pretrained(folder, dtype=dtype, local_files_only=True)
     return lm.requires_grad_(False).eval().to(device)

@@ -19,7 +19,7 @@ from tts_service.engines.higgs.prompt import Utterance
 log = logging.getLogger(__name__)
 
 # A phrase that has waited for a free slot for so long is refused.
-_SLOT_WAIT_S = 3.0
+SLOT_WAIT_S = 3.0
 
 
 class SteppedSlots(Protocol):
@@ -84,8 +84,11 @@ class SpokenFrames:
 class DecodeLoop:
     """Shares the slots among phrases. `run` is to be running while anybody speaks."""
 
-    def __init__(self, slots: SteppedSlots, books: Codebooks, worker: EngineWorker) -> None:
+    def __init__(
+        self, slots: SteppedSlots, books: Codebooks, worker: EngineWorker, slot_wait_s: float = SLOT_WAIT_S
+    ) -> None:
         self._slots = slots
+        self._slot_wait_s = slot_wait_s
         self._books = books
         self._worker = worker
         self._free = list(range(slots.count))
@@ -141,7 +144,7 @@ class DecodeLoop:
 
     async def _take_slot(self) -> int:
         try:
-            async with asyncio.timeout(_SLOT_WAIT_S):
+            async with asyncio.timeout(self._slot_wait_s):
                 await self._places.acquire()
         except TimeoutError as error:
             raise AtCapacity("tts.slots_busy", f"all {self._slots.count} slots are speaking") from error

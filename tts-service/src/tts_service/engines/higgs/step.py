@@ -81,8 +81,11 @@ class SpeechModel:
         codes = choose(logits, self.draws, self.recent, self._rule, self.books)
         has_ended = (self.ending > 0) | (codes == self.books.eos).any(dim=-1)
         self.ending.copy_((self.ending + 1) * has_ended * self.active)
-        self.recent.copy_(torch.cat([self.recent[:, 1:], codes[:, None]], dim=1))
-        self.row.copy_(codes)
+        # A slot that does not speak stays as it is: it may have been begun, and wait for its first step.
+        speaks = self.active[:, None] > 0
+        recent = torch.cat([self.recent[:, 1:], codes[:, None]], dim=1)
+        self.recent.copy_(torch.where(speaks[..., None], recent, self.recent))
+        self.row.copy_(torch.where(speaks, codes, self.row))
         self.position.add_(self.active)
         self.age.add_(self.active)
 

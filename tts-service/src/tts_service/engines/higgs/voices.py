@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -22,11 +23,14 @@ from tts_service.engine import Voice
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.prompt import Reference
 
+log = logging.getLogger(__name__)
+
 # Longer references make speech no better, and take places in the model's context.
 MIN_REFERENCE_S, MAX_REFERENCE_S = 2.0, 15.0
 _MAX_TRANSCRIPT_CHARS = 600
 _MAX_NAME_CHARS = 60
 _CHARS_OF_HASH = 8
+_BOOKS, _CODES = 8, 1024
 _VOICE, _FRAMES = "voice.json", "frames.npy"
 
 
@@ -41,11 +45,13 @@ class VoiceFolder:
         """Read the folder; what is no voice in it is left alone."""
         if self._folder is None:
             return
-        for path in sorted(self._folder.glob(f"*/{_VOICE}")):
-            facts = json.loads(path.read_text("utf-8"))
-            frames = np.load(path.with_name(_FRAMES), allow_pickle=False).astype(np.int64)
-            voice = Voice(path.parent.name, facts["name"], tuple(facts["languages"]), cloned=True)
-            self._voices[voice.id] = voice, Reference(facts["transcript"], frames)
+        for path in sorted(self._folder.glob(f"[!.]*/{_VOICE}")):
+            try:
+                voice, reference = _read_voice(path)
+            except (OSError, ValueError, KeyError) as error:
+                log.warning("voice could not be read", extra={"voice": path.parent.name, "reason": repr(error)})
+            else:
+                self._voices[voice.id] = voice, reference
 
     def voices(self) -> Sequence[Voice]:
         """All added voices."""
@@ -68,10 +74,14 @@ class VoiceFolder:
         mark = hashlib.sha256(frames.tobytes() + transcript.encode()).hexdigest()[:_CHARS_OF_HASH]
         voice = Voice(f"{_slug(name)}-{mark}", name, (language,), cloned=True)
         facts = {"name": name, "languages": [language], "transcript": transcript}
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as made:
-            Path(made, _VOICE).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
-            np.save(Path(made, _FRAMES), frames.astype(np.int16))
-            shutil.copytree(made, folder / voice.id, dirs_exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as scratch:
+            made = Path(scratch, voice.id)
+            made.mkdir()
+            (made / _VOICE).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
+            np.save(made / _FRAMES, frames.astype(np.int16))
+            # At once, so that no half of a voice is ever found here.
+            if not (folder / voice.id).exists():
+                made.rename(folder / voice.id)
         self._voices[voice.id] = voice, Reference(transcript, frames)
         return voice
 
@@ -108,6 +118,16 @@ def _read_wav(wav: bytes) -> tuple[NDArray[np.float32], int]:
         raise InvalidRequest("tts.reference_wav", "the recording must be 16-bit PCM of at least 8 kHz")
     whole = len(pcm) // (2 * channels) * 2 * channels
     return to_float(pcm[:whole]).reshape(-1, channels).mean(axis=1), rate_hz
+
+
+def _read_voice(path: Path) -> tuple[Voice, Reference]:
+    facts = json.loads(path.read_text("utf-8"))
+    frames = np.load(path.with_name(_FRAMES), allow_pickle=False).astype(np.int64)
+    # A code that is none would break the GPU for every reply, not for this voice alone.
+    if frames.ndim != 2 or frames.shape[1] != _BOOKS or not ((frames >= 0) & (frames < _CODES)).all():
+        raise ValueError("the frames are not the codec's")
+    voice = Voice(path.parent.name, facts["name"], tuple(facts["languages"]), cloned=True)
+    return voice, Reference(facts["transcript"], frames)
 
 
 def _slug(name: str) -> str:

@@ -1,0 +1,204 @@
+"""The whole engine on tiny random weights, over real gRPC: what it says is noise, how it behaves is what counts."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import io
+import subprocess
+import sys
+import wave
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import higgs_weights
+import numpy as np
+import pytest
+from anchor.tts.v1 import tts_pb2 as pb
+from anchor.tts.v1 import tts_pb2_grpc
+from grpc import aio
+from service_kit.audio import to_float
+from service_kit.engine import engine_class
+from service_kit.errors import AnchorError, InvalidRequest, NotFound, Unsupported
+from service_kit.testing import serving
+from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
+from tts_service.engines import ENGINES
+from tts_service.engines.higgs.engine import HiggsChoice, HiggsEngine
+from tts_service.engines.higgs.guards import frame_cap
+from tts_service.servicer import SERVICE_NAME, TtsServicer
+from tts_service.settings import TtsSettings
+
+TEXT = "hello there"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("higgs")
+    higgs_weights.write_model(made / "model")
+    (made / "codec").mkdir()
+    higgs_weights.write_codec(made / "codec")
+    return made
+
+
+@pytest.fixture
+def settings(folder: Path, tmp_path: Path) -> TtsSettings:
+    return TtsSettings(
+        engine="higgs",
+        higgs_model=folder / "model",
+        higgs_codec=folder / "codec",
+        higgs_voices=tmp_path / "voices",
+        higgs_device="cpu",
+        higgs_slots=2,
+        higgs_context_tokens=512,
+        higgs_temperature=0.8,
+    )
+
+
+@asynccontextmanager
+async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
+    engine = engine_class(ENGINES, settings.engine)(settings)
+    servicer = TtsServicer(engine, settings.max_streams)
+
+    def add(server: aio.Server) -> None:
+        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
+
+    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+        yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
+
+
+@pytest.fixture
+async def engine(settings: TtsSettings) -> AsyncGenerator[HiggsEngine]:
+    made = HiggsEngine(HiggsChoice.from_settings(settings))
+    async with made.lifespan():
+        yield made
+
+
+def recording(seconds: float) -> bytes:
+    made = io.BytesIO()
+    noise = np.random.default_rng(6).normal(0, 2000, int(seconds * 24_000)).astype("<i2")
+    with wave.open(made, "wb") as wav:
+        wav.setparams((1, 2, 24_000, 0, "NONE", ""))
+        wav.writeframes(noise.tobytes())
+    return made.getvalue()
+
+
+async def requests(text: str, voice: str = "") -> AsyncIterator[pb.SynthesizeRequest]:
+    yield pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", voice=voice))
+    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
+    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
+
+
+async def spoken(stub: Any, text: str, voice: str = "") -> list[pb.SynthesizeResponse]:
+    return [event async for event in stub.Synthesize(requests(text, voice))]
+
+
+def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
+    return b"".join(event.audio.pcm for event in events)
+
+
+async def samples_of(engine: HiggsEngine, text: str, voice: int = 0) -> np.ndarray:
+    config = SynthesisConfig(engine.voices()[voice], "en")
+    async with engine.speak(SpokenPhrase(0, text), config) as speech:
+        pieces = [piece async for piece in speech]
+    return np.concatenate([piece.samples for piece in pieces if isinstance(piece, Samples)])
+
+
+async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) -> None:
+    async with service(settings) as stub:
+        events = await spoken(stub, TEXT)
+    sound = to_float(pcm_of(events))
+    assert 0.5 < sound.size / 24_000 < frame_cap(TEXT) * 0.04 + 0.1
+    assert sound.std() > 0.01
+    marks = [
+        (event.speech_mark.text_start, event.speech_mark.text_end) for event in events if event.HasField("speech_mark")
+    ]
+    assert marks == [(0, 5), (6, 11)]
+
+
+async def test_the_same_seed_speaks_the_same_way_twice_and_beside_another(engine: HiggsEngine) -> None:
+    alone = await samples_of(engine, TEXT)
+    first, other, second = await asyncio.gather(
+        samples_of(engine, TEXT), samples_of(engine, "quite another phrase"), samples_of(engine, TEXT)
+    )
+    assert np.array_equal(alone, first)
+    assert np.array_equal(alone, second)
+    assert other.size != alone.size or not np.array_equal(alone, other)
+
+
+async def test_the_first_sound_comes_before_the_phrase_is_done(engine: HiggsEngine) -> None:
+    config = SynthesisConfig(engine.voices()[0], "en")
+    async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+        sizes = [piece.samples.size // 960 async for piece in speech if isinstance(piece, Samples)]
+    assert sizes[:3] == [4, 6, 10]
+    assert engine.free_slots == 2
+
+
+async def test_leaving_in_mid_phrase_frees_the_slot(engine: HiggsEngine) -> None:
+    config = SynthesisConfig(engine.voices()[0], "en")
+    async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+        await anext(speech)
+        assert engine.free_slots == 1
+    assert engine.free_slots == 2
+
+
+async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) -> None:
+    async with service(settings) as stub:
+        for _ in range(4):
+            call = stub.Synthesize(requests(TEXT))
+            await anext(aiter(call))
+            call.cancel()
+        assert pcm_of(await spoken(stub, TEXT))
+
+
+async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSettings) -> None:
+    wav = recording(3.0)
+    async with service(settings) as stub:
+        plain = pcm_of(await spoken(stub, TEXT))
+        request = pb.AddVoiceRequest(
+            name="Ana", reference_wav=wav, reference_transcript="hola a todos", language="en-GB"
+        )
+        voice = (await stub.AddVoice(request)).voice
+        cloned = pcm_of(await spoken(stub, TEXT, voice.id))
+    assert voice.cloned
+    assert list(voice.languages) == ["en"]
+    assert cloned != plain
+    async with service(settings) as stub:
+        assert [known.id for known in (await stub.ListVoices(pb.ListVoicesRequest())).voices] == ["higgs", voice.id]
+        assert pcm_of(await spoken(stub, TEXT, voice.id)) == cloned
+        await stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id=voice.id))
+        assert [known.id for known in (await stub.ListVoices(pb.ListVoicesRequest())).voices] == ["higgs"]
+
+
+async def test_what_cannot_be_learned_is_refused(engine: HiggsEngine) -> None:
+    with pytest.raises(InvalidRequest, match="unknown_language"):
+        await engine.add_voice("Ana", recording(3), "hola", "xx")
+    with pytest.raises(InvalidRequest, match="reference_length"):
+        await engine.add_voice("Ana", recording(1), "hola", "en")
+    with pytest.raises(NotFound, match="unknown_voice"):
+        await engine.delete_voice("higgs")
+
+
+async def test_without_a_folder_no_voice_is_learned(settings: TtsSettings) -> None:
+    made = HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_voices": None})))
+    async with made.lifespan():
+        with pytest.raises(Unsupported, match="TTS_HIGGS_VOICES"):
+            await made.add_voice("Ana", recording(3), "hola", "en")
+
+
+async def test_a_wrong_folder_is_told_at_the_start(settings: TtsSettings, folder: Path) -> None:
+    wrong = settings.model_copy(update={"higgs_codec": folder / "model"})
+    with pytest.raises(AnchorError, match="model_layout"):
+        async with HiggsEngine(HiggsChoice.from_settings(wrong)).lifespan():
+            pass
+
+
+def test_without_a_model_the_engine_says_what_is_missing() -> None:
+    with pytest.raises(InvalidRequest, match="TTS_HIGGS_MODEL"):
+        engine_class(ENGINES, "higgs")(TtsSettings(engine="higgs"))
+
+
+def test_choosing_the_engine_loads_no_torch() -> None:
+    code = "import sys, tts_service.engines.higgs.engine; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
