@@ -106,6 +106,12 @@ def test_containers_chosen_before_stay_chosen(before: str, wanted: bool, after: 
     assert [line for line in lines if line.startswith("COMPOSE_PROFILES")] == [f"COMPOSE_PROFILES={after}"]
 
 
+def test_a_plan_without_voxtral_takes_back_what_an_earlier_one_chose() -> None:
+    before = merged("", {"STT_ENGINE": "voxtral"}, "voxtral", wanted=True)
+    assert "STT_ENGINE=\n" in merged(before, {}, "voxtral", wanted=False)
+    assert "STT_ENGINE=faster-whisper\n" in merged("STT_ENGINE=faster-whisper\n", {}, "voxtral", wanted=False)
+
+
 def test_a_new_env_is_for_its_owner_only_and_an_old_one_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     write_env(path, "A=1\n")

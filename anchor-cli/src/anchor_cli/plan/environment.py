@@ -76,6 +76,9 @@ def merged(text: str, settings: Mapping[str, str], profile: str, wanted: bool) -
     `profile` is put into its COMPOSE_PROFILES, or taken out where it is not `wanted`.
     """
     settings = {**settings, "COMPOSE_PROFILES": _profiles(_value(text, "COMPOSE_PROFILES"), profile, wanted)}
+    if not wanted and _value(text, "STT_ENGINE") == profile:
+        # Left by an earlier plan; empty, it is the default again.
+        settings["STT_ENGINE"] = ""
     lines: list[str] = []
     written: set[str] = set()
     for line in text.splitlines():
