@@ -44,6 +44,8 @@ The harbor team won the football match on Saturday.
 """
 FRAME_BYTES = 1024
 FRAME_MS = 32
+# In place of an event: the server closes the connection in mid-answer.
+BREAK_OFF = "break off"
 
 
 class Microphone:
@@ -144,6 +146,8 @@ class TranscriptionServer:
     async def _stream(self, text: str) -> AsyncGenerator[str]:
         try:
             for event in self.events if self.events is not None else sse(text):
+                if event == BREAK_OFF:
+                    raise ConnectionAbortedError
                 yield event
                 await asyncio.sleep(0)
                 await self.let_go.wait()

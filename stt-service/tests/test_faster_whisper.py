@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service_kit.errors import InvalidRequest
-from stt_service.engines.faster_whisper import FasterWhisperEngine, load, reading, transcribe
+from service_kit.audio import AudioChunk
+from service_kit.errors import EngineFailed, InvalidRequest, Unsupported
+from stt_service.engine import Final, LanguageSource, Segment, TranscriptionConfig
+from stt_service.engines.faster_whisper import FasterWhisperEngine, load_model, reading, transcribe
 from stt_service.settings import SttSettings
 
 
@@ -27,6 +29,8 @@ class Piece:
 
 class Model:
     """Gives its pieces, one by one, and remembers how it was asked."""
+
+    supported_languages = ("en", "de")
 
     def __init__(self, *pieces: Piece) -> None:
         self._pieces = pieces
@@ -91,13 +95,52 @@ async def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_library_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("stt_service")
     for name in ("model.bin", "config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"{}")
     try:
         import faster_whisper  # noqa: F401
     except ImportError:
         with pytest.raises(InvalidRequest, match=r"stt-service\[faster-whisper\]"):
-            load(tmp_path, SttSettings())
+            load_model(tmp_path, SttSettings())
     else:
         pytest.skip("faster-whisper is installed here")
+
+
+class Broken(Model):
+    """Transcribes what it is warmed up with, and then no more."""
+
+    def transcribe(self, samples: np.ndarray[Any, Any], **asked: Any) -> tuple[Any, Any]:
+        if self.asked:
+            raise RuntimeError("CUDA failed with error out of memory")
+        return super().transcribe(samples, **asked)
+
+
+async def test_a_clip_becomes_a_final(ferry: bytes) -> None:
+    engine = FasterWhisperEngine(SttSettings(), lambda *_: Model(Piece(" When does the ferry leave?", -0.1)))
+    async with engine.lifespan(), engine.open(TranscriptionConfig()) as stream:
+        segment = Segment(1, 0, 2000)
+        await stream.feed(AudioChunk(0, ferry), segment)
+        await stream.flush(segment)
+        await stream.finish()
+        (final,) = [transcript async for transcript in stream.transcripts()]
+    assert isinstance(final, Final)
+    assert (final.text, final.language, final.language_source) == (
+        "When does the ferry leave?",
+        "en",
+        LanguageSource.ENGINE,
+    )
+    assert final.confidence == pytest.approx(math.exp(-0.1))
+
+
+async def test_a_model_that_breaks_fails_the_call(ferry: bytes) -> None:
+    engine = FasterWhisperEngine(SttSettings(), lambda *_: Broken())
+    async with engine.lifespan():
+        with pytest.raises(EngineFailed, match="out of memory"):
+            await engine.recognise(ferry, "", final=True)
+
+
+async def test_a_language_that_the_model_has_not_is_refused() -> None:
+    engine = FasterWhisperEngine(SttSettings(), lambda *_: Model())
+    async with engine.lifespan():
+        with pytest.raises(Unsupported, match="whisper does not know 'fr'"):
+            engine.open(TranscriptionConfig("fr"))

@@ -156,6 +156,7 @@ async def test_a_full_utterance_is_cut_and_kept(
         ({"status": 404}, PeerFailed, "stt.model_missing"),
         ({"status": 503}, AtCapacity, "stt.server_busy"),
         ({"events": [WORD]}, PeerFailed, "stt.connection_lost"),
+        ({"events": [WORD, "break off"]}, PeerFailed, "stt.connection_lost"),
         ({"events": [WORD, 'data: {"error": {"message": "out of memory", "code": 500}}\n\n', END]}, PeerFailed, None),
         ({"events": ["data: nonsense\n\n"]}, PeerFailed, "stt.server_garbled"),
         ({"events": ["data: []\n\n"]}, PeerFailed, "stt.server_garbled"),
@@ -190,14 +191,17 @@ async def test_a_server_that_is_slow_fails_the_final_but_not_the_partial(
         assert (await failure_of(microphone)).code == "stt.server_slow"
 
 
-async def test_a_server_that_is_gone_fails_the_final(
-    voxtral: SttSettings, serve: Any, server: Any, ferry: bytes, unused_tcp_port: int
-) -> None:
+async def test_a_server_that_is_gone_fails_the_final(voxtral: SttSettings, ferry: bytes, unused_tcp_port: int) -> None:
     gone = TranscriptionClient(f"http://127.0.0.1:{unused_tcp_port}/v1", "voxtral", "", 1)
     async with aclosing(gone):
         with pytest.raises(PeerFailed) as failure:
             await gone.transcribe(ferry, "", 5, looping)
     assert (failure.value.code, failure.value.retryable) == ("stt.server_unreachable", True)
+    with pytest.raises(PeerFailed, match="no transcription server"):
+        async with VoxtralEngine(
+            voxtral.model_copy(update={"voxtral_url": f"http://127.0.0.1:{unused_tcp_port}/v1", "voxtral_start_s": 0.1})
+        ).lifespan():
+            pass
 
 
 async def test_the_key_is_shown_where_there_is_one(voxtral: SttSettings, server: Any) -> None:

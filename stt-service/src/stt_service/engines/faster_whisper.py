@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,9 @@ UNSURE_LOGPROB = -1.0
 class FasterWhisperEngine:
     """One model on one thread: clips are transcribed one after another."""
 
-    def __init__(self, settings: SttSettings) -> None:
+    def __init__(self, settings: SttSettings, load: Callable[[Path, SttSettings], Any] | None = None) -> None:
         self._settings = settings
+        self._load = load or load_model
         self._folder = settings.models_dir / settings.whisper_model
         self._model: Any = None
         # What is given up leaves its 30 s to finish, so a few may stand behind each other.
@@ -55,7 +56,7 @@ class FasterWhisperEngine:
         """Load the model and transcribe a second of silence. Raises `InvalidRequest` for a folder that is no model."""
         self._worker = EngineWorker("faster-whisper", max_waiting=2 * self._settings.max_streams + 2)
         try:
-            self._model = await self._worker.run(partial(load, self._folder, self._settings))
+            self._model = await self._worker.run(partial(self._load, self._folder, self._settings))
             await self.recognise(bytes(MICROPHONE.bytes_for(1000)), "", final=True)
             yield
         finally:
@@ -83,7 +84,7 @@ class FasterWhisperEngine:
             given_up.set()
 
 
-def load(folder: Path, settings: SttSettings) -> Any:
+def load_model(folder: Path, settings: SttSettings) -> Any:
     """The model in `folder`. Raises `InvalidRequest` for what is no model, `EngineFailed` where it cannot be loaded."""
     if missing := [name for name in NEEDED if not (folder / name).is_file()]:
         raise InvalidRequest("stt.no_model", f"{folder} is no converted Whisper: it has no {', '.join(missing)}")
