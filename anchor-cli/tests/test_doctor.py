@@ -275,6 +275,7 @@ def test_this_machine_answers(tmp_path: Path) -> None:
     machine = ThisMachine()
     assert machine.python >= (3, 11)
     assert machine.ask("echo", "hello") == Answer("hello", succeeded=True)
+    assert machine.ask("sh", "-c", "echo; echo why >&2; exit 1") == Answer("why")
     assert machine.ask("no-such-command-of-ai-anchor") == ABSENT
     assert not machine.ask(str(tmp_path)).succeeded
     assert machine.free_bytes(tmp_path / "not/yet/there") > 0

@@ -315,6 +315,14 @@ def test_a_full_disk_is_told_before_anything_is_fetched(store: Store, hub: Hub, 
     assert (refused.value.code, hub.asked) == ("models.no_space", [])
 
 
+def test_a_file_of_unknown_size_must_find_room_too(store: Store, hub: Hub) -> None:
+    store.lock.write_text(UNKNOWN)
+    full = Store(store.lock, store.folder, store.hub_url, store.client, store.view, lambda folder: (1 << 30) + 1000)
+    with pytest.raises(EngineFailed, match="more than are free"):
+        full.pull(["tiny"], trust_on_first_use=True)
+    assert placed(store) == {}
+
+
 def test_offline_only_looks(store: Store, hub: Hub) -> None:
     with pytest.raises(EngineFailed, match=r"not here, or changed: tiny/model\.safetensors, tiny/config\.json"):
         store.pull(["tiny"], offline=True)

@@ -106,7 +106,7 @@ async def test_a_server_is_well_whether_it_lists_its_models_or_not(answer: Respo
         assert model.describe() == {"model": "m"}
 
 
-@pytest.mark.parametrize("answer", [JSONResponse({"error": "loading"}, 503), Response(b"[]")])
+@pytest.mark.parametrize("answer", [JSONResponse({"error": "loading"}, 503), Response(status_code=500)])
 async def test_a_server_in_trouble_is_not_well(answer: Response):
     async with serving(answer) as (model, _):
         with pytest.raises(AnchorError):

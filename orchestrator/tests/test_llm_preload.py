@@ -48,6 +48,19 @@ async def test_by_setting_it_is_waited_for():
         assert stage(model) == "loaded"
 
 
+async def test_a_server_that_is_not_up_yet_is_waited_for_too(unused_tcp_port: int):
+    settings = OllamaSettings.model_validate(
+        {"url": f"http://127.0.0.1:{unused_tcp_port}", "model": "mistral", "ready": "when_loaded"}
+    )
+    model = OllamaModel(settings)
+    entering = asyncio.create_task(model.__aenter__())
+    await until(lambda: stage(model) == "away")
+    async with listening(StubSection(model="mistral"), unused_tcp_port):
+        await entering
+        assert stage(model) == "loaded"
+        await model.__aexit__(None, None, None)
+
+
 async def test_until_it_is_loaded_a_probe_says_so():
     async with answering(StubSection(model="mistral", load_ms=300), preload=True) as (model, stub):
         await until(lambda: bool(stub.loads))

@@ -60,7 +60,7 @@ class ThisMachine:
             return Answer(found=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             return Answer(str(error))
-        return Answer((done.stdout or done.stderr).strip(), done.returncode == 0)
+        return Answer(done.stdout.strip() or done.stderr.strip(), done.returncode == 0)
 
     def free_bytes(self, folder: Path) -> int:
         """What is free where `folder` is, or will be."""

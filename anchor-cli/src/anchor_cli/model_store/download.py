@@ -35,6 +35,7 @@ class Download:
     file: HubFile
     part: Path
     advance: Advance
+    free_bytes: Callable[[], int]
     sleep: Callable[[float], None] = time.sleep
     commit: str = field(default="", init=False)
     _total: int = field(default=0, init=False)
@@ -103,6 +104,8 @@ class Download:
         told = response.headers.get("content-length", "")
         if not told.isdecimal() or start + int(told) > _MOST_BYTES:
             raise EngineFailed("models.too_large", f"the hub does not say how large {self.file.path} is, or it is huge")
+        if int(told) > self.free_bytes():
+            raise EngineFailed("models.no_space", f"{self.file.path} is {int(told) / 1e9:.1f} GB, more than are free")
         return start + int(told)
 
     @contextmanager

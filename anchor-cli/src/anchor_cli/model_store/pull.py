@@ -94,11 +94,14 @@ class Store:
         parts = ((file, _part(model.path_of(file, self.folder))) for model, file in missing)
         needed = sum(max(0, file.size_bytes - (part.stat().st_size if part.exists() else 0)) for file, part in parts)
         free = self.free_bytes(self.folder)
-        if needed and needed + _SPARE_BYTES > free:
+        if needed and needed > self._room():
             raise EngineFailed(
                 "models.no_space",
                 f"{needed / 1e9:.1f} GB are to be fetched, and {free / 1e9:.1f} GB are free at {self.folder}",
             )
+
+    def _room(self) -> int:
+        return self.free_bytes(self.folder) - _SPARE_BYTES
 
     def _pull_model(self, client: httpx.Client, model: HubModel, missing: Iterable[HubFile]) -> None:
         for file in missing:
@@ -110,7 +113,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         url = f"{self.hub_url.rstrip('/')}/{model.repository}/resolve/{model.revision}/{file.path}"
         with self.view.file(f"{model.name}/{file.path}") as advance:
-            download = Download(client, url, file, _part(path), advance)
+            download = Download(client, url, file, _part(path), advance, self._room)
             if self.sleep is not None:
                 download.sleep = self.sleep
             download.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
 from pydantic import Field, SecretStr
@@ -14,12 +14,11 @@ from orchestrator.conversation.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
 from orchestrator.llm.streaming import (
     AnswerLines,
-    ModelMissing,
     ServedModel,
+    answered,
     error_message,
     http_client,
     parsed,
-    short_answer,
     streamed_answer,
 )
 
@@ -89,8 +88,7 @@ class OpenAiModel(ServedModel):
 
     async def probe(self) -> None:
         """Raise `AnchorError` unless the server answers; some have no list of their models, and say so."""
-        with suppress(ModelMissing):
-            await short_answer(self._client, "models", self._settings.connect_s)
+        await answered(self._client, "models", self._settings.connect_s)
 
     def _completion(self, messages: Sequence[ChatMessage], max_tokens: int) -> AbstractAsyncContextManager[AnswerLines]:
         settings = self._settings

@@ -105,6 +105,17 @@ async def streamed_answer(
         await response.aclose()
 
 
+async def answered(client: httpx.AsyncClient, path: str, within_s: float) -> None:
+    """Raise `AnchorError` unless a server answers at `path`, be it that there is nothing."""
+    until_s = asyncio.get_running_loop().time() + within_s
+    response = await _response(client, client.build_request("GET", path), until_s)
+    try:
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise await _refusal(response, until_s)
+    finally:
+        await response.aclose()
+
+
 async def short_answer(client: httpx.AsyncClient, path: str, within_s: float) -> dict[str, Any]:
     """Get a small JSON object. Raises `PeerFailed` when the server is away, slow, refuses or sends something else."""
     until_s = asyncio.get_running_loop().time() + within_s
