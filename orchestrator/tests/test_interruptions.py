@@ -32,7 +32,6 @@ READINGS = {
     "nothing is nothing": ("", 400, STORY, None, Reading.NOTHING),
     "punctuation is nothing": (" ... ", 400, STORY, None, Reading.NOTHING),
     "a word is a word": ("Berlin", 250, STORY, None, Reading.WORDS),
-    "a word in a very short sound is weak": ("Berlin", 150, STORY, None, Reading.WEAK),
     "even a stop in a very short sound is weak": ("no", 150, STORY, None, Reading.WEAK),
     "unless the recogniser is sure": ("no", 150, STORY, 0.9, Reading.WORDS),
     "which it must say": ("no", 150, STORY, 0.3, Reading.WEAK),
@@ -60,6 +59,8 @@ def test_the_beginning_of_a_backchannel_is_waited_with():
     assert read("of course", 300, STORY, BargeInRules(), more=True) is Reading.BACKCHANNEL
     assert read("yeah of", 300, STORY, BargeInRules(), more=True) is Reading.BACKCHANNEL
     assert read("of", 300, STORY, BargeInRules()) is Reading.WORDS
+    assert read("Berlin", 280, STORY, BargeInRules(), more=True) is Reading.WEAK
+    assert read("stop", 280, STORY, BargeInRules(), more=True) is Reading.WORDS
     assert read("of Berlin", 300, STORY, BargeInRules(), more=True) is Reading.WORDS
 
 
@@ -138,7 +139,7 @@ TABLE = {
     ),
     "a word too early to be one is waited with": ([*OVER_IT, partial("what", 3150)], []),
     "and counts when the speech goes on": (
-        [*OVER_IT, partial("what", 3150), Woken(3280)],
+        [*OVER_IT, partial("what", 3150), Woken(3400)],
         [settled(Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
     ),
     "but not when it was as short as a cough": (
@@ -275,9 +276,10 @@ def test_every_alarm_is_asked_for_in_time():
     for event in [*SETTLING, partial("what", AUDIBLE_MS + 150), VoiceStopped(AUDIBLE_MS + 350)]:
         actions = policy.on(*event) if isinstance(event, tuple) else policy.on(event)
         alarms.append({action.at_ms for action in actions if isinstance(action, WakeAt)})
-    # The end of settling and half a second of speech; speech long enough for a word; a second without a transcript.
+    # The end of settling and half a second of speech; speech long enough for a word, one that says stop and any; a
+    # second without a transcript.
     assert alarms[-3] == {AUDIBLE_MS + 300, AUDIBLE_MS + 600}
-    assert alarms[-2] == {AUDIBLE_MS + 380}
+    assert alarms[-2] == {AUDIBLE_MS + 380, AUDIBLE_MS + 500}
     assert AUDIBLE_MS + 1_100 in alarms[-1]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from orchestrator.conversation.acoustic_echo import Likeness
 from orchestrator.conversation.ports import Mark
 from orchestrator.conversation.spoken_words import words_of
 
@@ -37,12 +38,14 @@ _SHORTEST_ALIKE = 3
 class Sounding:
     """What the anchor says while an utterance is heard: the text that may echo in it, in which language.
 
-    `asking`: the reply ends with a question, and that has just been put.
+    `asking`: the reply ends with a question, and that has just been put. `likeness`: what the microphone holds of the
+    anchor's own voice, whatever the words; None for nothing.
     """
 
     text: str = ""
     language: str = "en"
     asking: bool = False
+    likeness: Likeness | None = None
 
 
 SILENCE = Sounding()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass, replace
 
 from prometheus_client import Counter
@@ -26,10 +25,9 @@ from orchestrator.conversation.ports import (
     VoiceStarted,
     VoiceStopped,
 )
+from orchestrator.conversation.recent import Recent
 from orchestrator.conversation.segment_log import SegmentLog
 
-# How far back speech can be found to have begun: pre-roll, the detector's hysteresis, and time for the event to come.
-_RECENT_MS = 2_000
 # What turn detection takes at once: one frame of its model.
 _VOICE_BYTES = MICROPHONE.bytes_for(32)
 # Audio and transcripts that wait for the voice detector; the oldest is dropped beyond.
@@ -72,10 +70,10 @@ class Hearing:
         self._voice_activity = voice_activity
         self._speech_to_text = speech_to_text
         self._microphone = microphone
+        self.recent = Recent()
         self._language = language
         self._manual = manual
         self._inbox = inbox
-        self._recent: deque[AudioChunk] = deque()
         self._for_voice: asyncio.Queue[AudioChunk | _ReadAlong] = asyncio.Queue(_VOICE_ITEMS)
         self._voice_rest = bytearray()
         self._voice_start_ms = 0
@@ -95,9 +93,8 @@ class Hearing:
     def listen(self, from_ms: int) -> None:
         """Send audio to speech-to-text: what is still at hand since `from_ms`, and all that follows."""
         self._listening = True
-        for chunk in self._recent:
-            if chunk.end_ms > from_ms:
-                self._send_to_words(chunk)
+        for chunk in self.recent.since(from_ms):
+            self._send_to_words(chunk)
 
     def flush(self, segment_id: int) -> None:
         """Ask for the transcript and stop sending audio."""
@@ -149,9 +146,7 @@ class Hearing:
 
     def _take(self, chunk: AudioChunk) -> None:
         self._position_ms = chunk.end_ms
-        self._recent.append(chunk)
-        while self._recent[0].start_ms < chunk.start_ms - _RECENT_MS:
-            self._recent.popleft()
+        self.recent.keep(chunk)
         if not self._manual:
             self._send_to_voice(chunk)
         elif not self._voiced:

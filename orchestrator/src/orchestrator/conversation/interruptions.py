@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator.conversation.acoustic_echo import Likeness
 from orchestrator.conversation.barge_in import BargeInRules, Suspicion, echoes
-from orchestrator.conversation.echo import Sounding
+from orchestrator.conversation.echo import SILENCE, Sounding
 from orchestrator.conversation.events import Action, AnnounceBargeIn, PausePlayback, ResumePlayback, WakeAt
 from orchestrator.conversation.messages import BargeInVerdict
 from orchestrator.conversation.ports import FinalHeard, PartialHeard
@@ -32,12 +33,21 @@ class Interruptions:
         self._settling: range | None = None
         # The turn that was found to be meant, whatever it sounds like from there on.
         self._meant_turn_id = 0
+        self._likeness: Likeness | None = None
         self.held = False
 
     @property
     def suspected(self) -> bool:
         """Whether a verdict is due."""
         return self._suspicion is not None
+
+    def heed(self, sounding: Sounding) -> None:
+        """What of the anchor's own voice is in what is heard; `SILENCE` says nothing about that."""
+        if sounding is SILENCE:
+            return
+        self._likeness = sounding.likeness
+        if self._suspicion is not None:
+            self._suspicion.likeness = sounding.likeness
 
     def audible(self, at_ms: int) -> None:
         """A reply begins to sound."""
@@ -50,7 +60,7 @@ class Interruptions:
         self._turn_id, self._reply_turn_id = turn_id, reply_turn_id
         learning = self._settling is not None and at_ms in self._settling
         pause_ms = self._settling.stop if learning and self._settling is not None else at_ms
-        self._suspicion = Suspicion(self._rules, at_ms, pause_ms)
+        self._suspicion = Suspicion(self._rules, at_ms, pause_ms, likeness=self._likeness)
         return self.orders(at_ms)
 
     def speech_started(self, at_ms: int) -> list[Action]:
@@ -87,7 +97,7 @@ class Interruptions:
         if suspicion is None:
             return []
         actions: list[Action] = []
-        if suspicion.waits_too_long(now_ms):
+        if suspicion.waits_too_long(now_ms) or suspicion.is_own_voice:
             actions += self._go_on()
         elif suspicion.speaking and not suspicion.paused and now_ms >= suspicion.pause_ms:
             suspicion.paused = True
@@ -119,9 +129,11 @@ class Interruptions:
 
     def is_echo(self, turn: Turn, sounding: Sounding) -> bool:
         """Whether a turn that nothing suspects is but the last of the reply, heard again for a moment."""
-        if turn.turn_id == self._meant_turn_id or turn.voiced_ms > self._rules.hold_ms:
+        if turn.turn_id == self._meant_turn_id:
             return False
-        return echoes(turn.text, sounding)
+        if self._rules.explains(sounding.likeness):
+            return True
+        return turn.voiced_ms <= self._rules.hold_ms and echoes(turn.text, sounding)
 
     def _go_on(self) -> list[Action]:
         suspicion = self._suspicion

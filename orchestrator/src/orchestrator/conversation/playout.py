@@ -18,6 +18,7 @@ from service_kit.errors import AnchorError
 from orchestrator.conversation.messages import ReplyAudio, ReplyAudioEnded, SpeechMark
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playhead import Playhead
+from orchestrator.conversation.sounded import Sounded
 
 # How far ahead of the ear audio is sent: to a client that can flush its playback, and to one that cannot.
 _AHEAD_REPORTING_MS = 2_000
@@ -49,12 +50,14 @@ class Playout:
         reports: bool,
         on_audible: Callable[[], None],
         on_progress: Callable[[], None],
+        sounded: Sounded,
     ) -> None:
         self._turn_id = turn_id
         self._outbox = outbox
         self._reports = reports
         self._on_audible = on_audible
         self._on_progress = on_progress
+        self._sounded = sounded
         self._loop = asyncio.get_running_loop()
         self._ahead_ms = _AHEAD_REPORTING_MS if reports else _AHEAD_BLIND_MS
         self._held: deque[bytes] = deque()
@@ -85,6 +88,8 @@ class Playout:
         news = not self._paused
         self._paused = True
         self._playhead.pause(self._loop.time())
+        if self._reports:
+            self._sounded.hold(self._loop.time())
         return news
 
     def resume(self) -> bool:
@@ -92,6 +97,7 @@ class Playout:
         news = self._paused
         self._paused = False
         self._playhead.resume(self._loop.time())
+        self._tell_place()
         self._send_due()
         return news
 
@@ -99,6 +105,7 @@ class Playout:
         """The client says how much it has played."""
         self._reported_ms = max(self._reported_ms, min(float(played_ms), self._playhead.sent_ms))
         self._reported_at_s = self._loop.time()
+        self._tell_place()
         self._send_due()
 
     # What is known --------------------------------------------------------------------------------------------------
@@ -229,14 +236,20 @@ class Playout:
         first = self._playhead.sent_ms == 0
         if first:
             self._outbox.send(ReplyAudio(self._turn_id, 0))
+            self._sounded.begin(self._loop.time())
             self._reported_at_s = self._loop.time()
         length_ms = SPEECH.ms_of(len(pcm))
         self._tell_marks(self._playhead.sent_ms + length_ms)
         self._outbox.send_audio(pcm)
+        self._sounded.send(pcm)
         self._playhead.send(length_ms, self._loop.time())
         self._changed.set()
         if first:
             self._on_audible()
+
+    def _tell_place(self) -> None:
+        if self._playhead.sent_ms:
+            self._sounded.play(self.heard_ms, self._loop.time(), moving=not (self._reports and self._paused))
 
     def _tell_marks(self, before_ms: float) -> None:
         while self._marks and self._marks[0].offset_ms < before_ms:

@@ -17,6 +17,7 @@ from orchestrator.conversation.messages import ReplyFinished, ReplyStarted, Repl
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playout import Playout
 from orchestrator.conversation.ports import TextToSpeech
+from orchestrator.conversation.sounded import Sounded
 from orchestrator.conversation.voicing import Delivery, Voicing
 from orchestrator.conversation.waterfall import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS, Waterfall
 
@@ -41,10 +42,11 @@ class Reply:
         reports_playback: bool,
         waterfall: Waterfall,
         on_audible: Callable[[], None],
+        sounded: Sounded,
     ) -> None:
         self.turn_id = turn_id
         self.waterfall = waterfall
-        self.playout = Playout(turn_id, outbox, reports_playback, self._audible, self._progressed)
+        self.playout = Playout(turn_id, outbox, reports_playback, self._audible, self._progressed, sounded)
         self._voicing = Voicing(
             turn_id=turn_id,
             voices=voices,

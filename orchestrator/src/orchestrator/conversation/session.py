@@ -48,8 +48,9 @@ from orchestrator.conversation.messages import (
 )
 from orchestrator.conversation.microphone import Microphone
 from orchestrator.conversation.outbox import Outbox
+from orchestrator.conversation.own_voice import OwnVoice, span_of
 from orchestrator.conversation.peers import Peers, Preference
-from orchestrator.conversation.ports import Client, FinalHeard, PartialHeard, VoiceStarted, VoiceStopped
+from orchestrator.conversation.ports import Client, FinalHeard, VoiceStarted, VoiceStopped
 from orchestrator.conversation.speaking import Speaking
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import TurnTaking, User
@@ -96,6 +97,7 @@ class Session:
             outbox=self._outbox,
             inbox=self._inbox,
             clock=self._clock,
+            own_voice=OwnVoice(self._clock, self._hearing.recent),
             reports_playback=start.reports_playback,
             latency_budget_ms=rules.latency_budget_ms,
         )
@@ -164,11 +166,9 @@ class Session:
             await self._follow_up(event)
 
     def _sounding(self, event: Event) -> Sounding:
-        """What of the anchor's own words a transcript may hold."""
-        since_ms = self._turn_taking.listening_since_ms
-        if since_ms is None or not isinstance(event, PartialHeard | FinalHeard):
-            return SILENCE
-        return self._speaking.sounding(since_ms)
+        """What of the anchor's own voice and words may be in what is heard of the user."""
+        span = span_of(event, self._turn_taking.listening_since_ms, self._clock.now_ms)
+        return SILENCE if span is None else self._speaking.sounding(*span)
 
     # Events ---------------------------------------------------------------------------------------------------------
 

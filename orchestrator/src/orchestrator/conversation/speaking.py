@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter as Tally
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from prometheus_client import Counter
 from service_kit.context import TURN_ID, TURN_REVISION
@@ -32,6 +33,7 @@ from orchestrator.conversation.messages import (
     PlaybackStop,
 )
 from orchestrator.conversation.outbox import Outbox
+from orchestrator.conversation.own_voice import OwnVoice
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona, Prompt
 from orchestrator.conversation.reply import Reply
@@ -60,6 +62,7 @@ class Speaking:
         outbox: Outbox,
         inbox: Inbox,
         clock: AudioClock,
+        own_voice: OwnVoice,
         reports_playback: bool,
         latency_budget_ms: int,
     ) -> None:
@@ -68,6 +71,7 @@ class Speaking:
         self._outbox = outbox
         self._inbox = inbox
         self._clock = clock
+        self._own_voice = own_voice
         self._reports_playback = reports_playback
         self._latency_budget_ms = latency_budget_ms
         self._model = peers.language_model()
@@ -167,13 +171,15 @@ class Speaking:
             self._close(self._reply, interrupted=False)
             self._task = None
 
-    def sounding(self, since_ms: int) -> Sounding:
-        """What may echo in an utterance that began `since_ms` on the audio clock."""
+    def sounding(self, since_ms: int, until_ms: int) -> Sounding:
+        """What may echo, and does, in what is heard from `since_ms` to `until_ms` on the audio clock."""
         if self._reply and self._reply.playout.sent_ms:
-            return self._reply.sounding(self._clock.now_ms - since_ms)
+            said = self._reply.sounding(self._clock.now_ms - since_ms)
+            return replace(said, likeness=self._own_voice.compare(since_ms, until_ms))
         if self._ended and since_ms - self._ended[1] <= TAIL_MS:
             reply, ended_ms = self._ended
-            return reply.sounding(ended_ms - since_ms)
+            likeness = self._own_voice.compare(since_ms, until_ms)
+            return replace(reply.sounding(ended_ms - since_ms), likeness=likeness)
         return Sounding(language=self._conversation.preferences.language)
 
     def settled(self, action: AnnounceBargeIn) -> None:
@@ -228,6 +234,7 @@ class Speaking:
             reports_playback=self._reports_playback,
             waterfall=waterfall,
             on_audible=lambda: self._inbox.tell_now(ReplyAudible(turn_id, self._clock.now_ms)),
+            sounded=self._own_voice.sounded,
         )
         self._reply = reply
         self._task = self._group.create_task(self._run(reply, revision), name=f"reply-{turn_id}.{revision}")
@@ -251,6 +258,7 @@ class Speaking:
     def _close(self, reply: Reply, interrupted: bool) -> None:
         self._reply = None
         self._ended = (reply, self._clock.now_ms)
+        self._own_voice.sounded.hold(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished(interrupted)
         self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)

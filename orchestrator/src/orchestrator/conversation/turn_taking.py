@@ -63,8 +63,9 @@ class TurnTaking:
     def on(self, event: Event, sounding: Sounding = SILENCE) -> list[Action]:
         """What to do about `event`, in order.
 
-        With a transcript comes what the anchor was `sounding` while that was said: it may be no more than its echo.
+        With what is heard comes what the anchor was `sounding` meanwhile: it may be no more than its echo.
         """
+        self._interruptions.heed(sounding)
         match event:
             case VoiceStarted():
                 return self._voice_started(event)
@@ -256,9 +257,7 @@ class TurnTaking:
         if waited_for:
             self.patience.habit.turn_stood()
         self._interruptions.audible(at_ms)
-        if self._turn is not None and self._user is User.SPEAKING:
-            return self._suspect_barge_in(self._turn)
-        return []
+        return self._suspect_barge_in(self._turn) if self._turn and self._user is User.SPEAKING else []
 
     def _reply_over(self, turn_id: int) -> list[Action]:
         if self._answering.is_over(turn_id):

@@ -1,0 +1,46 @@
+"""The anchor's ear for its own voice: what its client played, held against what the microphone hears."""
+
+from __future__ import annotations
+
+import numpy as np
+from service_kit.audio import MICROPHONE
+
+from orchestrator.conversation.acoustic_echo import EARLIEST_MS, LATEST_MS, AcousticEcho, Likeness
+from orchestrator.conversation.clock import AudioClock
+from orchestrator.conversation.events import Event, Woken
+from orchestrator.conversation.ports import FinalHeard, PartialHeard, VoiceStarted
+from orchestrator.conversation.recent import Recent
+from orchestrator.conversation.sounded import Sounded
+
+
+class OwnVoice:
+    """Compares when it is asked to, and costs nothing until then."""
+
+    def __init__(self, clock: AudioClock, microphone: Recent) -> None:
+        self._clock = clock
+        self._microphone = microphone
+        self._echo = AcousticEcho()
+        self.sounded = Sounded()
+
+    def compare(self, since_ms: int, until_ms: int) -> Likeness | None:
+        """What the microphone holds of the anchor's voice between two moments of the audio clock; None for nothing."""
+        chunks = self._microphone.until(until_ms)
+        if not chunks:
+            return None
+        heard = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
+        start_ms = chunks[-1].end_ms - round(MICROPHONE.ms_of(heard.nbytes))
+        from_s = self._clock.loop_s(start_ms - LATEST_MS)
+        to_s = self._clock.loop_s(chunks[-1].end_ms - EARLIEST_MS)
+        sounded = self.sounded.between(from_s, to_s)
+        if not sounded.any():
+            return None
+        return self._echo.compare(heard, sounded, max(0, chunks[-1].end_ms - since_ms))
+
+
+def span_of(event: Event, listening_since_ms: int | None, now_ms: int) -> tuple[int, int] | None:
+    """From when to when on the audio clock an event makes one listen for the anchor's voice; None for not at all."""
+    if isinstance(event, VoiceStarted) and listening_since_ms is None:
+        return event.at_ms, now_ms
+    if listening_since_ms is None or not isinstance(event, VoiceStarted | PartialHeard | FinalHeard | Woken):
+        return None
+    return listening_since_ms, event.end_ms if isinstance(event, FinalHeard) else now_ms

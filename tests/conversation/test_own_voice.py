@@ -1,0 +1,148 @@
+"""A client whose microphone hears the anchor: it does not interrupt itself, and people still do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from orchestrator.conversation import messages as told
+from orchestrator.conversation.messages import BargeInVerdict as Verdict
+from orchestrator.conversation.ports import Spoken
+from stage import FRAME_MS, Speech, SpeechStream, Stage
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "orchestrator/tests"))
+
+from made_talk import talk
+
+SECONDS = 20
+ANCHOR = talk(1, SECONDS)
+ANCHOR_HEARD = talk(1, SECONDS, 16_000)
+USER = talk(2, SECONDS, 16_000)
+STORY = " ".join(f"word{number}" for number in range(30))
+ECHO_FRAMES = 5
+
+
+class TalkingSpeech(Speech):
+    """A voice that sounds like one."""
+
+    def open(self, voice, language, style):
+        opened = super().open(voice, language, style)
+        return _Talking(opened)
+
+
+class _Talking:
+    def __init__(self, opened) -> None:
+        self._opened = opened
+
+    async def __aenter__(self):
+        self._stream: SpeechStream = await self._opened.__aenter__()
+        return self
+
+    async def __aexit__(self, *failure):
+        return await self._opened.__aexit__(*failure)
+
+    async def say(self, text) -> None:
+        await self._stream.say(text)
+
+    async def finish(self) -> None:
+        await self._stream.finish()
+
+    async def speech(self):
+        async for event in self._stream.speech():
+            if isinstance(event, Spoken):
+                start = event.offset_ms * 24
+                yield Spoken(event.offset_ms, ANCHOR[start : start + len(event.pcm) // 2].tobytes())
+            else:
+                yield event
+
+
+class EchoingStage(Stage):
+    """Its microphone hears what its loudspeaker plays, a tenth of a second later, and the user as a voice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.speech = TalkingSpeech()
+        self.gain_db = -15.0
+
+    async def _source(self):
+        loop = asyncio.get_running_loop()
+        samples = FRAME_MS * 16
+        in_the_air = [np.zeros(samples)] * ECHO_FRAMES
+        frames, before_ms, next_s = 0, 0.0, loop.time()
+        while not self._over:
+            for command in self._commands:
+                yield command
+            self._commands.clear()
+            played_ms = self.ear.played.get(1, 0.0)
+            start = round(before_ms) * 16
+            played = ANCHOR_HEARD[start : start + samples] if played_ms > before_ms else np.zeros(samples)
+            before_ms = played_ms
+            in_the_air.append(played * 10 ** (self.gain_db / 20))
+            at = frames * samples % (len(USER) - samples)
+            sound = in_the_air.pop(0) + (USER[at : at + samples] if self._loud else 0)
+            yield np.rint(sound).astype("<i2").tobytes()
+            frames += 1
+            next_s += FRAME_MS / 1000
+            await asyncio.sleep(next_s - loop.time())
+
+
+@pytest.fixture
+async def stage() -> EchoingStage:
+    return EchoingStage()
+
+
+async def begin_story(stage: EchoingStage, played_ms: int) -> None:
+    stage.anchor_will_say(STORY, "All right.")
+    stage.command(told.TextInput("tell me a story"))
+    await stage.until_played(played_ms)
+
+
+async def mishear(stage: EchoingStage) -> None:
+    """The recogniser makes words of the echo that nobody has said."""
+    for word in ("ogre", "approach", "nine", "hello", "there"):
+        stage.mouth.words.append(word)
+        await stage.silence(600)
+
+
+@pytest.mark.parametrize("gain_db", [-5, -25])
+@pytest.mark.parametrize("reports", [True, False])
+async def test_the_anchors_own_voice_does_not_interrupt_it_whatever_words_are_made_of_it(stage, gain_db, reports):
+    stage.gain_db, stage.reports_playback = gain_db, reports
+    async with stage:
+        await begin_story(stage, 1_000)
+        await mishear(stage)
+        finished = await stage.until(told.ReplyFinished)
+        await stage.silence(2_000)
+    assert not finished.interrupted
+    assert finished.heard_text == STORY
+    # Before there is enough to compare, a sound is a sound.
+    assert len(stage.ear.of(told.PlaybackPause)) <= 2
+    verdicts = [message.verdict for message in stage.ear.of(told.BargeInSettled)]
+    assert set(verdicts[1:]) <= {Verdict.BARGE_IN_VERDICT_ECHO}
+    assert [role for role, _ in stage.history] == ["user", "anchor"]
+
+
+async def test_a_user_who_speaks_over_the_echo_stops_the_reply(stage):
+    async with stage:
+        await begin_story(stage, 2_500)
+        began_ms = stage.now_ms
+        await stage.user("please tell me something else")
+        await stage.until(told.PlaybackStop)
+        stopped_ms = next(at_ms for at_ms, message in stage.ear.messages if isinstance(message, told.PlaybackStop))
+        await stage.until(told.ReplyFinished, 2)
+    assert stopped_ms - began_ms <= 700
+    assert stage.history[2] == ("user", "please tell me something else")
+
+
+async def test_a_user_whose_microphone_hears_no_echo_is_heard_as_ever(stage):
+    stage.gain_db = -200
+    async with stage:
+        await begin_story(stage, 2_500)
+        began_ms = stage.now_ms
+        await stage.user("please stop")
+        await stage.until(told.PlaybackStop)
+        stopped_ms = next(at_ms for at_ms, message in stage.ear.messages if isinstance(message, told.PlaybackStop))
+    assert stopped_ms - began_ms <= 450
