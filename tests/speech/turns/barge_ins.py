@@ -16,6 +16,7 @@ from replies import replies, speaking_engine
 from service_kit.audio import MICROPHONE
 
 ECHO_DB = (0, -10, -20, -30, -40)
+_ECHO_OF_PEOPLE_DB = -20
 _ROOM = "zxx-room-silence"
 # A turn at the anchor's expense is a short one.
 _LONGEST_BARGE_IN_MS = 8_000
@@ -85,8 +86,13 @@ async def overspeech_section(recordings: Sequence[Recording], ears: Ears) -> str
             ]
             trials.append(Trials(f"the anchor's own voice, {echo_db} dB{name}", outcomes))
     people = [each for each in recordings if each.language == "en" and each.length_ms <= _LONGEST_BARGE_IN_MS]
-    trials.append(Trials("people (should stop it)", [await over(ears, recogniser, reply, each.pcm) for each in people]))
-    return f"{barge_ins_table(trials)}\n\n{_summary(trials)}"
+    alone = Trials("people (should stop it)", [await over(ears, recogniser, reply, each.pcm) for each in people])
+    over_echo = Trials(
+        f"people, over an echo of {_ECHO_OF_PEOPLE_DB} dB (should stop it)",
+        [await over(ears, recogniser, reply, each.pcm, _ECHO_OF_PEOPLE_DB) for each in people],
+    )
+    table = barge_ins_table([*trials, over_echo, alone])
+    return f"{table}\n\n{_summary([*trials, alone])} {_over_echo(alone, over_echo)} {_held(trials)}"
 
 
 def _summary(trials: Sequence[Trials]) -> str:
@@ -96,6 +102,27 @@ def _summary(trials: Sequence[Trials]) -> str:
     of = sum(len(each.outcomes) for each in not_speech)
     people = len(true.outcomes)
     return f"Music, noise and made coughs stopped {stopped} of {of} replies; people, {true.stops} of {people}."
+
+
+def _over_echo(alone: Trials, over_echo: Trials) -> str:
+    """An echo is told to begin before the person does, so time counts from where they are found to begin without."""
+    delays_ms = [
+        echoed.stopped_ms - clean.starts_ms[0]
+        for clean, echoed in zip(alone.outcomes, over_echo.outcomes, strict=True)
+        if echoed.stopped_ms is not None and clean.starts_ms
+    ]
+    p50, p95 = np.percentile(delays_ms, (50, 95)).tolist()
+    return (
+        f"Over an echo of {_ECHO_OF_PEOPLE_DB} dB, {over_echo.stops} of {len(over_echo.outcomes)} people did, "
+        f"{p50:.0f} ms (p95 {p95:.0f}) after they would have been found to begin without it."
+    )
+
+
+def _held(trials: Sequence[Trials]) -> str:
+    echoes = [outcome for each in trials if "own voice" in each.name for outcome in each.outcomes]
+    minutes = sum(outcome.length_ms for outcome in echoes) / 60_000
+    pauses = sum(len(outcome.pauses_ms) for outcome in echoes)
+    return f"Echoes held the reply {pauses / minutes:.1f} times a minute."
 
 
 def lasting(pcm: bytes, length_ms: int) -> bytes:

@@ -149,6 +149,11 @@ async def evaluate(recordings: Sequence[Recording], predictors: Sequence[str]) -
     print(figures, flush=True)  # noqa: T201
     DRAWING.write_text(svg, "utf-8")
     replace_section(PAGE, "turns", figures)
+    await evaluate_barge_ins(recordings, ears)
+
+
+async def evaluate_barge_ins(recordings: Sequence[Recording], ears: Ears) -> None:
+    """What stops an anchor that speaks, and onto the page."""
     barge_ins = await overspeech_section(recordings, ears)
     print(barge_ins)  # noqa: T201
     replace_section(PAGE, "barge-in", barge_ins)
@@ -157,9 +162,13 @@ async def evaluate(recordings: Sequence[Recording], predictors: Sequence[str]) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--predictors", nargs="+", default=list(PREDICTORS), choices=list(PREDICTORS))
+    parser.add_argument("--only", choices=["barge-ins"], help="measure again this part of it and no other")
     options = parser.parse_args()
     if not (RECORDINGS / "speech.csv").is_file():
         print(f"skipped: no recordings of people in {RECORDINGS}")  # noqa: T201
+        return
+    if options.only:
+        asyncio.run(evaluate_barge_ins(read_recordings(), Ears()))
         return
     asyncio.run(evaluate(read_recordings(), options.predictors))
 

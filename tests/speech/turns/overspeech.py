@@ -12,11 +12,13 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from listening import CHUNK_MS, Ears, settled
 from orchestrator.conversation.barge_in import has_words
+from orchestrator.conversation.clock import AudioClock
+from orchestrator.conversation.echo import SILENCE as NOTHING_SOUNDS
 from orchestrator.conversation.echo import Sounding, sounding
 from orchestrator.conversation.events import (
     Action,
@@ -33,12 +35,14 @@ from orchestrator.conversation.events import (
     Woken,
 )
 from orchestrator.conversation.messages import BargeInVerdict, TextInput
+from orchestrator.conversation.own_voice import OwnVoice, span_of
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, VoiceStarted
+from orchestrator.conversation.recent import Recent
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import TurnTaking
 from recogniser import Recognises
 from replies import Reply
-from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.audio import MICROPHONE, SPEECH, AudioChunk
 
 CHUNK_BYTES = MICROPHONE.bytes_for(CHUNK_MS)
 SILENCE = bytes(CHUNK_BYTES)
@@ -46,6 +50,9 @@ SILENCE = bytes(CHUNK_BYTES)
 _ECHO_DELAY_CHUNKS = 3
 # A client that is told to hold plays on for this long.
 _HOLD_DELAY_CHUNKS = 2
+# How often a client tells what it has played, and how far ahead of that it is sent more.
+_REPORT_MS = 96
+_AHEAD_MS = 2_000
 _LANGUAGE = "en"
 
 # What comes back of the reply, and from where in it, in milliseconds; None where it is silent.
@@ -87,6 +94,10 @@ class OverSpeech:
         self._segment_id = 1
         self._playing = True
         self._position = 0
+        self._clock = AudioClock(lambda: self._now_ms / 1000)
+        self._recent = Recent()
+        self._own_voice = OwnVoice(self._clock, self._recent)
+        self._sent_ms = 0
         # What the client and the room still have of the reply, and whether the client had been told to hold it.
         self._in_the_air: deque[Echo] = deque([_NO_ECHO] * _ECHO_DELAY_CHUNKS)
         self._holding = deque([True] * _HOLD_DELAY_CHUNKS)
@@ -97,6 +108,7 @@ class OverSpeech:
         self._recogniser.open()
         self._do(TextInput("go on"))
         self._do(ReplyAudible(1, 0))
+        self._own_voice.sounded.begin(0)
         await self._ears.hear(self._microphone(), self._told)
         self.outcome.length_ms = self._now_ms
         return self.outcome
@@ -106,6 +118,8 @@ class OverSpeech:
         for start in range(0, length - CHUNK_BYTES + 1, CHUNK_BYTES):
             piece, place_ms = self._mixed(self._sound[start : start + CHUNK_BYTES] or SILENCE)
             self._now_ms += CHUNK_MS
+            self._clock.advance(self._now_ms)
+            self._recent.keep(AudioChunk(self._now_ms - CHUNK_MS, piece))
             self._recorded.append((piece, place_ms))
             yield AudioChunk(self._now_ms - CHUNK_MS, piece)
             await settled()
@@ -124,10 +138,26 @@ class OverSpeech:
             place_ms = round(MICROPHONE.ms_of(self._position))
             self._in_the_air.append((self._reply.pcm[self._position : self._position + CHUNK_BYTES], place_ms))
             self._position = (self._position + CHUNK_BYTES) % (len(self._reply.pcm) - CHUNK_BYTES)
+            self._send_and_report()
         else:
             self._in_the_air.append(_NO_ECHO)
         echo, place_ms = self._in_the_air.popleft()
         return (added(sound, echo, self._echo_gain), place_ms) if self._echo_gain else (sound, None)
+
+    def _send_and_report(self) -> None:
+        """The client has played one chunk more."""
+        played_ms = round(MICROPHONE.ms_of(self._position))
+        sounded, now_s = self._own_voice.sounded, self._now_ms / 1000
+        if played_ms < self._sent_ms - 2 * _AHEAD_MS:
+            # It plays the reply once more.
+            self._sent_ms = 0
+            sounded.begin(now_s)
+        while self._sent_ms < min(played_ms + _AHEAD_MS, self._reply.length_ms):
+            sent = slice(SPEECH.bytes_for(self._sent_ms), SPEECH.bytes_for(self._sent_ms + CHUNK_MS))
+            sounded.send(self._reply.sent[sent])
+            self._sent_ms += CHUNK_MS
+        if played_ms % _REPORT_MS == 0:
+            sounded.play(played_ms, now_s, moving=self._playing)
 
     def _told(self, event: Event, judging_ms: int) -> None:
         if isinstance(event, VoiceStarted):
@@ -149,10 +179,16 @@ class OverSpeech:
     def _do(self, event: Event) -> None:
         if isinstance(event, FinalHeard):
             self.outcome.heard.append(event.text)
-        for action in self._turn_taking.on(event, self._sounding()):
+        for action in self._turn_taking.on(event, self._sounding(event)):
             self._perform(action)
 
-    def _sounding(self) -> Sounding:
+    def _sounding(self, event: Event) -> Sounding:
+        span = span_of(event, self._turn_taking.listening_since_ms, self._now_ms)
+        if span is None:
+            return NOTHING_SOUNDS
+        return replace(self._said(), likeness=self._own_voice.compare(*span))
+
+    def _said(self) -> Sounding:
         at_ms = round(MICROPHONE.ms_of(self._position))
         since_ms = self._turn_taking.listening_since_ms
         for_ms = 0 if since_ms is None else self._now_ms - since_ms
@@ -178,9 +214,11 @@ class OverSpeech:
                 self._segment_id = action.segment_id + 1
             case PausePlayback():
                 self._playing = False
+                self._own_voice.sounded.hold(self._now_ms / 1000)
                 self.outcome.pauses_ms.append(self._now_ms)
             case ResumePlayback():
                 self._playing = True
+                self._own_voice.sounded.play(MICROPHONE.ms_of(self._position), self._now_ms / 1000)
             case StopReply():
                 self._playing = False
                 self.outcome.stopped_ms = self._now_ms

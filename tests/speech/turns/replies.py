@@ -30,11 +30,12 @@ _FREE = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the anchor says: text, marks, and speech as 16 kHz mono PCM16."""
+    """What the anchor says: text, marks, and speech as 16 kHz mono PCM16; `sent` is the same at 24 kHz."""
 
     text: str
     marks: tuple[Mark, ...]
     pcm: bytes
+    sent: bytes = b""
 
     @property
     def length_ms(self) -> int:
@@ -78,4 +79,4 @@ async def _spoken(engine: PhraseSpeech, text: str) -> Reply:
 
     await reply.speak(take)
     samples = soxr.resample(np.frombuffer(bytes(pcm), "<i2"), SPEECH.rate_hz, MICROPHONE.rate_hz)
-    return Reply(text, tuple(marks), samples.astype("<i2").tobytes())
+    return Reply(text, tuple(marks), samples.astype("<i2").tobytes(), bytes(pcm))
