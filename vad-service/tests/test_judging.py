@@ -15,7 +15,7 @@ from vad_service.edges import PauseReached
 from vad_service.engine import FRAME_SAMPLES
 from vad_service.events import SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.judging import Judging
-from vad_service.turn_end import Judgement, PartialTranscript, Pause
+from vad_service.turn_end import Glance, Judgement, PartialTranscript, Pause
 
 
 class Obedient:
@@ -251,3 +251,86 @@ async def test_what_is_heard_is_the_latest_with_gaps_as_silence(listen, predicto
     frames = pause.audio.reshape(-1, FRAME_SAMPLES)
     assert pause.audio.dtype == np.float32
     assert frames.mean(axis=1).tolist() == [0.25] * 5 + [0.0] * 4 + [-0.5]
+
+
+class Glancing(Obedient):
+    """Knows at a glance that "yes" is enough, and nothing of what it is waiting for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.glanced: list[Pause] = []
+
+    def glance(self, pause: Pause) -> Glance:
+        self.glanced.append(pause)
+        is_enough = pause.transcript is not None and pause.transcript.text == "yes"
+        return Glance(Judgement(0.9 if is_enough else 0.6), is_enough)
+
+
+@pytest.fixture
+def glancing(told):
+    predictor = Glancing()
+
+    @asynccontextmanager
+    async def listening() -> AsyncGenerator[tuple[Judging, Glancing]]:
+        async def tell(event: TurnEndPredicted) -> None:
+            told.append(event)
+
+        worker = EngineWorker("turn-end", 4)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                yield Judging(predictor, worker, "en", tasks, tell), predictor
+        finally:
+            predictor.may_answer.set()
+            worker.close()
+
+    return listening
+
+
+def probabilities(told: list[TurnEndPredicted]) -> list[float]:
+    return [event.probability for event in told]
+
+
+async def test_a_glance_is_told_before_anybody_has_listened(glancing, told):
+    async with glancing() as (judging, predictor):
+        predictor.may_answer.clear()
+        predictor.answers = [0.2]
+        speak(judging, 0, 1600)
+        judging.due(PauseReached(1600, 224))
+        await asyncio.sleep(0.05)
+        assert probabilities(told) == [0.6]
+        predictor.may_answer.set()
+    assert probabilities(told) == [0.6, 0.2]
+    assert predictor.glanced[0].audio.size == 0
+
+
+async def test_what_is_enough_at_a_glance_is_not_listened_to(glancing, told):
+    async with glancing() as (judging, predictor):
+        speak(judging, 0, 1600)
+        judging.read(PartialTranscript("yes", 1600))
+        judging.due(PauseReached(1600, 224))
+    assert probabilities(told) == [0.9]
+    assert predictor.asked == []
+
+
+async def test_a_glance_at_newer_words_counts_more_than_an_older_voice(glancing, told):
+    async with glancing() as (judging, predictor):
+        predictor.may_answer.clear()
+        predictor.answers = [0.1]
+        speak(judging, 0, 1600)
+        judging.due(PauseReached(1600, 224))
+        await asyncio.sleep(0.05)
+        judging.read(PartialTranscript("yes", 1600))
+        await asyncio.sleep(0.05)
+        predictor.may_answer.set()
+    assert probabilities(told) == [0.6, 0.9]
+
+
+async def test_after_the_voice_a_longer_silence_is_no_matter_of_glances(glancing, told):
+    async with glancing() as (judging, predictor):
+        predictor.answers = [0.2, 0.4]
+        speak(judging, 0, 1600)
+        judging.due(PauseReached(1600, 224))
+        await asyncio.sleep(0.1)
+        judging.due(PauseReached(1600, 512))
+    assert probabilities(told) == [0.6, 0.2, 0.4]
+    assert len(predictor.glanced) == 1

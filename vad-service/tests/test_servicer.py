@@ -272,12 +272,14 @@ async def test_voice_and_words_are_judged_together_soon_after_the_silence(serve,
         await say(call, utterance[: 2200 * 32])
         assert kinds([await read(call, "vad", WITHIN_S) for _ in range(2)]) == ["speech_started", "speech_stopped"]
         asked_s = time.perf_counter()
+        glance = (await read(call, "vad", WITHIN_S)).turn_end_predicted
         event = (await read(call, "vad", WITHIN_S)).turn_end_predicted
         told_within_s = time.perf_counter() - asked_s
         transcript = vad_pb2.PartialTranscript(text="what is the", end_ms=event.at_ms)
         await write(call, vad_pb2.DetectRequest(partial_transcript=transcript), "vad")
         again = (await read(call, "vad", WITHIN_S)).turn_end_predicted
     assert event.predictor == again.predictor == "smart-turn+text"
+    assert not glance.opinions, "nobody has said anything yet"
     # Twenty times what it takes on a core of its own.
     assert told_within_s < 2
     (voice,) = event.opinions

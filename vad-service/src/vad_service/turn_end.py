@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,23 @@ class TurnEndPredictor(Protocol):
 
     def predict(self, pause: Pause) -> Judgement:
         """How likely the turn is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What can be said of a pause at once, and whether that is enough."""
+
+    judgement: Judgement
+    is_enough: bool
+
+
+@runtime_checkable
+class GlancingPredictor(TurnEndPredictor, Protocol):
+    """One that knows something at once, before it has listened."""
+
+    def glance(self, pause: Pause) -> Glance:
+        """What can be said on the event loop, in well under a millisecond; `pause` comes without its audio."""
         ...
 
 

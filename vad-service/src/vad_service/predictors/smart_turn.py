@@ -58,9 +58,12 @@ class SmartTurn:
 
     def opinion(self, pause: Pause) -> Opinion:
         """The same, as a part of another predictor, which keeps it among its opinions."""
+        return self.earlier_opinion(pause) or Opinion(self.name, self._judge(pause))
+
+    def earlier_opinion(self, pause: Pause) -> Opinion | None:
+        """What was heard already of the same pause, if anything was."""
         earlier = pause.earlier.opinions if pause.earlier else ()
-        known = next((opinion for opinion in earlier if opinion.name == self.name), None)
-        return known or Opinion(self.name, self._judge(pause))
+        return next((opinion for opinion in earlier if opinion.name == self.name), None)
 
     def _judge(self, pause: Pause) -> float:
         missing_ms = max(0, _SILENCE_MS - pause.silence_ms)
