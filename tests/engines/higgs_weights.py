@@ -126,10 +126,10 @@ def codec_weights(config: Any, seed: int = 2) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone().contiguous() for name, weight in weights.items()}
 
 
-def write_model(folder: Path) -> None:
-    """The folder of a model that does not stop of its own accord."""
+def write_model(folder: Path, endings: float = 0.0) -> None:
+    """The folder of a model; `endings` is how strongly it leans to or from ending, 0 that it never does."""
     model = language_model()
-    model.audio_lm_head.weight.data.view(8, 1026, -1)[:, model.config.audio_stream_eos_id] = 0
+    model.audio_lm_head.weight.data.view(8, 1026, -1)[:, model.config.audio_stream_eos_id] *= endings
     model.save_pretrained(folder)
     tokenizer().save(str(folder / "tokenizer.json"))
 

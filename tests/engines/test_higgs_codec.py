@@ -103,11 +103,12 @@ def test_frames_sound_as_the_authors_codec_has_them(files: CodecFiles, authors_m
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("length", [48_000, 48_300])
 @torch.inference_mode()
 def test_a_recording_is_encoded_as_the_authors_codec_does(
-    files: CodecFiles, authors_module: Any, authors_codec: Any
+    files: CodecFiles, authors_module: Any, authors_codec: Any, length: int
 ) -> None:
-    samples = np.random.default_rng(5).standard_normal(24_000 * 2).astype(np.float32) * 0.1
+    samples = np.random.default_rng(5).standard_normal(length).astype(np.float32) * 0.1
     encode = authors_module.HiggsAudioV2TokenizerModel.encode
     theirs = encode(authors_codec, torch.tensor(samples)[None, None], return_dict=False)[0].T.numpy()
     ours = ReferenceEncoder(files).encode(samples)

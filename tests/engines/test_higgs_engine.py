@@ -202,3 +202,14 @@ def test_without_a_model_the_engine_says_what_is_missing() -> None:
 def test_choosing_the_engine_loads_no_torch() -> None:
     code = "import sys, tts_service.engines.higgs.engine; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_what_comes_to_nothing_is_tried_once_more(
+    settings: TtsSettings, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ending = tmp_path / "model"
+    higgs_weights.write_model(ending, endings=1e4)
+    async with HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_model": ending}))).lifespan():
+        pass
+    # The warm-up's phrase, which ends before it begins, whatever its seed.
+    assert [record.message for record in caplog.records].count("phrase was tried again") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -28,12 +29,15 @@ from tts_service.voices import primary_language
 if TYPE_CHECKING:
     from tts_service.engines.higgs.loaded import LoadedHiggs
 
+log = logging.getLogger(__name__)
+
 RATE_HZ = 24_000
 # Those its authors name; the default first.
 LANGUAGES = ("en", "de", "es", "zh", "ko")
 _OWN_VOICE = Voice("higgs", "Higgs, in a voice of its own choice", LANGUAGES)
 # Prompts and decodings that wait while a step runs: at most one of either for every slot, and a voice being learned.
 _WAITING_PER_SLOT = 4
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +128,7 @@ class HiggsEngine:
 
     @asynccontextmanager
     async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        loaded, loop = self._ready
-        voice_id = config.voice.id
-        utterance = Utterance(phrase.text, voice_id, self._voices.reference(voice_id), self._choice.seed)
-        async with (
-            loop.speaking(utterance, frame_cap(phrase.text)) as frames,
-            aclosing(self._speech(phrase.text, loaded, frames)) as speech,
-        ):
+        async with aclosing(self._attempts(phrase.text, config.voice.id)) as speech:
             yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
@@ -159,6 +157,26 @@ class HiggsEngine:
         if self._loaded is None or self._loop is None:
             raise EngineFailed("tts.not_loaded", "the speech model is not loaded")
         return self._loaded, self._loop
+
+    async def _attempts(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+        """Speak; what comes to nothing is tried once more with another seed, since nobody has heard anything of it."""
+        loaded, loop = self._ready
+        reference = self._voices.reference(voice_id)
+        cached_as = _OWN_VOICE.id if reference is None else voice_id
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                log.warning("phrase was tried again")
+            utterance = Utterance(text, cached_as, reference, self._choice.seed + attempt)
+            heard = False
+            async with (
+                loop.speaking(utterance, frame_cap(text)) as frames,
+                aclosing(self._speech(text, loaded, frames)) as speech,
+            ):
+                async for piece in speech:
+                    heard = True
+                    yield piece
+            if heard:
+                return
 
     async def _speech(self, text: str, loaded: LoadedHiggs, frames: AsyncIterator[Codes]) -> AsyncGenerator[Speech]:
         emission, silence, clock = Emission(), SilenceGuard(RATE_HZ), WordClock(text, RATE_HZ)
