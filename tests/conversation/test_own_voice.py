@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from orchestrator.conversation import messages as told
+from orchestrator.conversation.barge_in import BargeInRules
 from orchestrator.conversation.messages import BargeInVerdict as Verdict
 from orchestrator.conversation.ports import Spoken
+from orchestrator.conversation.turn import TurnRules
 from stage import FRAME_MS, Speech, SpeechStream, Stage
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "orchestrator/tests"))
@@ -123,6 +125,15 @@ async def test_the_anchors_own_voice_does_not_interrupt_it_whatever_words_are_ma
     verdicts = [message.verdict for message in stage.ear.of(told.BargeInSettled)]
     assert set(verdicts[1:]) <= {Verdict.BARGE_IN_VERDICT_ECHO}
     assert [role for role, _ in stage.history] == ["user", "anchor"]
+
+
+async def test_switched_off_it_is_stopped_by_such_words(stage):
+    stage.rules = TurnRules(barge_in=BargeInRules(echo_defence=False))
+    async with stage:
+        await begin_story(stage, 1_000)
+        await mishear(stage)
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.interrupted
 
 
 async def test_a_user_who_speaks_over_the_echo_stops_the_reply(stage):

@@ -164,6 +164,7 @@ def _turn_rules(settings: OrchestratorSettings) -> TurnRules:
             min_speech_ms=settings.barge_in_min_speech_ms,
             min_words=settings.barge_in_min_words,
             settling_ms=settings.barge_in_settling_ms,
+            echo_defence=settings.echo_defence == "on",
         ),
         latency_budget_ms=settings.latency_budget_ms,
     )

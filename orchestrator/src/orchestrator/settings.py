@@ -95,6 +95,8 @@ class OrchestratorSettings(ServiceSettings):
     barge_in_min_words: int = Field(default=1, ge=1, le=10)
     # How long into a session's first reply no sound pauses it: its client's echo canceller still learns.
     barge_in_settling_ms: int = Field(default=300, ge=0, le=500)
+    # Whether the anchor's own voice is looked for in the microphone, by its sound.
+    echo_defence: Literal["on", "off"] = "on"
 
     @property
     def reached_at(self) -> str:

@@ -49,6 +49,8 @@ class BargeInRules:
     # While a session's first reply has sounded for less than this, the client's echo canceller is still learning, and
     # a sound does not yet pause the reply.
     settling_ms: int = 300
+    # Whether the anchor's own voice is looked for in the microphone.
+    echo_defence: bool = True
     # Where the anchor's own voice is heard, so much sound that is not that voice pauses the reply, and stops it.
     pause_own_ms: int = 140
     stop_own_ms: int = 300

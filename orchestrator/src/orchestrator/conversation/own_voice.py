@@ -14,9 +14,10 @@ from orchestrator.conversation.sounded import Sounded
 
 
 class OwnVoice:
-    """Compares when it is asked to, and costs nothing until then."""
+    """Compares when it is asked to, unless it is switched off, and costs nothing until then."""
 
-    def __init__(self, clock: AudioClock, microphone: Recent) -> None:
+    def __init__(self, clock: AudioClock, microphone: Recent, is_on: bool = True) -> None:
+        self._is_on = is_on
         self._clock = clock
         self._microphone = microphone
         self._echo = AcousticEcho()
@@ -24,7 +25,7 @@ class OwnVoice:
 
     def compare(self, since_ms: int, until_ms: int) -> Likeness | None:
         """What the microphone holds of the anchor's voice between two moments of the audio clock; None for nothing."""
-        chunks = self._microphone.until(until_ms)
+        chunks = self._microphone.until(until_ms) if self._is_on else []
         if not chunks:
             return None
         heard = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")

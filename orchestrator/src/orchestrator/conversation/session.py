@@ -97,7 +97,7 @@ class Session:
             outbox=self._outbox,
             inbox=self._inbox,
             clock=self._clock,
-            own_voice=OwnVoice(self._clock, self._hearing.recent),
+            own_voice=OwnVoice(self._clock, self._hearing.recent, rules.barge_in.echo_defence),
             reports_playback=start.reports_playback,
             latency_budget_ms=rules.latency_budget_ms,
         )
