@@ -83,12 +83,13 @@ class AcousticEcho:
         `microphone` is 16 kHz; `sounded` is 24 kHz, and lasts from `LATEST_MS` before it to `-EARLIEST_MS` after.
         """
         heard = bands_of(microphone, MICROPHONE.rate_hz)
-        voice = _reverberant(bands_of(sounded, SPEECH.rate_hz))[: len(heard) + _SHIFTS - 1]
-        if len(voice) < len(heard) + _SHIFTS - 1 or len(heard) < _LEAST_SOUNDING:
+        count = min(_COMPARED, len(heard))
+        before = (len(heard) - count) * FRAME_MS * SPEECH.rate_hz // 1_000
+        voice = _reverberant(bands_of(sounded[before:], SPEECH.rate_hz))[: count + _SHIFTS - 1]
+        if len(voice) < count + _SHIFTS - 1 or count < _LEAST_SOUNDING:
             return None
         floor = np.quantile(heard, 0.1, axis=0).astype(np.float32)
-        count = min(_COMPARED, len(heard))
-        heard, voice = heard[-count:], voice[-count - _SHIFTS + 1 :]
+        heard = heard[-count:]
         self._learn(heard, voice, floor)
         if self._path is None:
             return None
