@@ -138,9 +138,15 @@ class Ears:
         shared = SharedModel(self._model, 1, 0)
         detector = TurnDetector(self._model, shared, predictor, worker, self.settings.edge_rules, 1)
 
+        told_of = 0
+
         async def note(event: Event) -> None:
+            nonlocal told_of
+            # What was told at a glance took no time.
+            judged = isinstance(event, TurnEndPredicted) and len(durations_ms) > told_of
+            told_of = len(durations_ms)
             if (translated := _translated(event)) is not None:
-                tell(translated, round(durations_ms[-1]) if isinstance(event, TurnEndPredicted) else 0)
+                tell(translated, round(durations_ms[-1]) if judged else 0)
 
         await detector.listen(DetectionConfig(language, 0), inputs, note)
 
