@@ -14,7 +14,7 @@ patiences = st.floats(min_value=0.5, max_value=2)
 
 
 @pytest.mark.parametrize(
-    ("probability", "wait_ms"), [(1.0, 200), (0.9, 228), (0.5, 900), (0.2, 1992), (0.0, 3000), (7.0, 200), (-1.0, 3000)]
+    ("probability", "wait_ms"), [(1.0, 300), (0.9, 327), (0.5, 975), (0.2, 2028), (0.0, 3000), (7.0, 300), (-1.0, 3000)]
 )
 def test_the_wait_falls_with_doubt(probability, wait_ms):
     assert Endpointing().wait_ms(probability) == wait_ms
@@ -23,12 +23,12 @@ def test_the_wait_falls_with_doubt(probability, wait_ms):
 @pytest.mark.parametrize(
     ("probability", "patience", "habit_ms", "wait_ms", "decided_by"),
     [
-        (0.5, 1.0, 0, 900, "PREDICTION"),
-        (0.5, 0.5, 0, 450, "PREDICTION"),
-        (0.5, 2.0, 0, 1800, "PREDICTION"),
-        (1.0, 1.0, 0, 200, "FLOOR"),
-        (1.0, 0.5, 0, 200, "FLOOR"),
-        (1.0, 2.0, 0, 400, "PREDICTION"),
+        (0.5, 1.0, 0, 975, "PREDICTION"),
+        (0.5, 0.5, 0, 488, "PREDICTION"),
+        (0.5, 2.0, 0, 1950, "PREDICTION"),
+        (1.0, 1.0, 0, 300, "FLOOR"),
+        (1.0, 0.5, 0, 300, "FLOOR"),
+        (1.0, 2.0, 0, 600, "PREDICTION"),
         (0.0, 1.0, 0, 3000, "CEILING"),
         (0.1, 2.0, 0, 3000, "CEILING"),
         (0.0, 0.5, 0, 1500, "PREDICTION"),
@@ -36,7 +36,7 @@ def test_the_wait_falls_with_doubt(probability, wait_ms):
         (None, 2.0, 0, 1400, "NO_JUDGEMENT"),
         (None, 0.5, 0, 700, "NO_JUDGEMENT"),
         (0.9, 1.0, 600, 600, "HABIT"),
-        (0.5, 1.0, 400, 900, "PREDICTION"),
+        (0.5, 1.0, 400, 975, "PREDICTION"),
         (None, 1.0, 800, 800, "HABIT"),
     ],
 )

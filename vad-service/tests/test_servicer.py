@@ -118,7 +118,7 @@ async def test_an_utterance_has_edges_where_it_begins_and_ends(serve, silero, ut
     assert 1700 <= stopped.at_ms <= 1950
     assert predicted.at_ms == stopped.at_ms
     assert 200 <= predicted.silence_ms < 232
-    assert predicted.probability == pytest.approx(0.7)
+    assert predicted.probability == pytest.approx(0.75)
     assert predicted.predictor == "pause"
     assert not predicted.opinions
 

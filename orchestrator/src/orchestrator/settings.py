@@ -76,7 +76,7 @@ class OrchestratorSettings(ServiceSettings):
     language: str = "en"
 
     # Endpointing: shortest and longest silence that ends a turn, and the one without any prediction.
-    endpointing_floor_ms: int = Field(default=200, ge=100, le=3_000)
+    endpointing_floor_ms: int = Field(default=300, ge=100, le=3_000)
     endpointing_ceiling_ms: int = Field(default=3_000, ge=100, le=3_000)
     endpointing_unjudged_ms: int = Field(default=700, ge=100, le=3_000)
     # How fast the wait falls as the prediction grows sure: the power of the doubt.

@@ -60,8 +60,8 @@ class VadSettings(ServiceSettings):
     turn_end_silence_ms: int = Field(default=200, ge=32, le=5000)
     # Longer silences at which a pause is judged again, while the turn seems not to be over; rising, in milliseconds.
     turn_end_again_ms: tuple[int, ...] = Field(default=(500, 900, 1400), max_length=8)
-    # What the `pause` rule answers: with the default waits, 450 ms.
-    pause_probability: float = Field(default=0.7, ge=0, le=1)
+    # What the `pause` rule answers: with the default waits, 469 ms.
+    pause_probability: float = Field(default=0.75, ge=0, le=1)
     # How much of this machine's processors Smart Turn may use beside the text; beyond it, the pause rule stands in.
     turn_end_share: float = Field(default=0.1, gt=0, le=1)
     # Predictions that may wait for the predictor's thread; one more is left out, and counted.

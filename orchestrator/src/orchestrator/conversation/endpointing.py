@@ -29,14 +29,14 @@ class Endpointing:
     wait = patience · (floor + (ceiling - floor) · doubt ^ steepness), doubt = 1 - probability, kept between floor
     and ceiling. Steep, because the two errors do not cost the same: each step from doubt towards certainty earns
     less than the one before it, while a predictor that leans towards "not over" is soon given seconds. The defaults
-    were chosen on recordings of people, together with the predictor's (`make eval-turns`): 0.9 waits 228 ms, 0.7
-    waits 452, 0.5 waits 900.
+    were chosen on recordings of people, together with the predictor's (`make eval-turns`): 0.9 waits 327 ms, 0.7
+    waits 543, 0.5 waits 975.
 
     Nothing here keeps state or needs a session: evaluations may call `wait_ms(probability)`, and replace any of the
     four numbers, to see what other constants would do.
     """
 
-    floor_ms: int = 200
+    floor_ms: int = 300
     ceiling_ms: int = 3_000
     # Without any prediction: vad-service is gone, or late.
     unjudged_ms: int = 700
