@@ -66,7 +66,8 @@ async def test_the_spans_of_all_services_share_the_trace_of_their_turn(scripted_
 
 async def test_a_collector_that_hangs_slows_no_turn(scripted_mesh, questions, collector) -> None:
     collector.answers = False
-    mesh = scripted_mesh(SCRIPT, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    # What is measured is not how long somebody who speaks like this is waited for.
+    mesh = scripted_mesh(SCRIPT, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, VAD_TURN_END_PREDICTOR="pause")
     async with open_talk(mesh.url) as talk:
         turn = await hold_turn(talk, load_clip(questions[0].path), listen_s=0.2)
         # Long enough for the first batches to be waited for.

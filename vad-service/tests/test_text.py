@@ -180,3 +180,12 @@ def test_the_beginning_of_a_question_is_not_all_of_it(text: str):
 )
 def test_to_ask_for_the_time_is_complete(language: str, text: str):
     assert (completeness(text, language, Signs()) or 0) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "tell me more"), ("de", "erzähl mir mehr"), ("fr", "dis-m'en plus"), ("es", "cuéntame más"),
+     ("it", "dimmi di più"), ("pt", "me conta mais"), ("nl", "vertel me meer"), ("hi", "और बताओ")],
+)  # fmt: skip
+def test_to_ask_for_more_is_complete(language: str, text: str):
+    assert completeness(text, language, Signs()) == Signs().answer
