@@ -14,6 +14,7 @@ from grpc import aio
 
 from service_kit.carrier import MAX_CARRIED_BYTES, Inbound, Outbound, Outgoing
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
+from service_kit.tasks import end
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -172,10 +173,10 @@ class CarrierChannel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._carrying is not None:
-            self._carrying.cancel()
-            await asyncio.wait({self._carrying})
-        await self._channel.close()
+        try:
+            await end(self._carrying)
+        finally:
+            await self._channel.close()
 
     async def _carry(self) -> None:
         while True:

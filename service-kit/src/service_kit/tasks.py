@@ -17,3 +17,13 @@ async def run_together(*work: Coroutine[Any, Any, None]) -> None:
                 group.create_task(coroutine)
     except BaseExceptionGroup as failures:
         raise root_cause(failures) from failures
+
+
+async def end(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task that works until then, and wait for it. One that broke by itself is a bug: its error is raised."""
+    if task is None:
+        return
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.result()

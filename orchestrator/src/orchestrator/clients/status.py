@@ -12,7 +12,7 @@ import httpx
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from service_kit.channel import open_channel, read
 from service_kit.errors import AnchorError
-from service_kit.tasks import run_together
+from service_kit.tasks import end, run_together
 
 from orchestrator.conversation.messages import GpuStatus, ServiceHealth, ServiceStatus, SystemStatus
 
@@ -57,14 +57,7 @@ class StatusWatch:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        task = self._task
-        if task is None:
-            return
-        task.cancel()
-        # A watch that broke by itself is a bug: its error must not be lost.
-        await asyncio.wait((task,))
-        if not task.cancelled():
-            task.result()
+        await end(self._task)
 
     async def system_status(self) -> SystemStatus:
         """The latest that is known."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from service_kit.errors import AnchorError
+from service_kit.tasks import end
 
 from orchestrator.clients.tts import TtsClient
 
@@ -33,9 +34,7 @@ class VoiceWatch:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        await end(self._task)
 
     async def _watch(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 from prometheus_client import Gauge
 from service_kit.errors import AnchorError
+from service_kit.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -97,12 +98,7 @@ class BreakerWatch:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
-            if not self._task.cancelled():
-                # It broke by itself, which is a bug.
-                self._task.result()
+        await end(self._task)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

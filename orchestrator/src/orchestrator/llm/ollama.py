@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import NotReady, PeerFailed
 from service_kit.settings import Profile, shared
+from service_kit.tasks import end
 
 from orchestrator.conversation.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
@@ -92,12 +93,7 @@ class OllamaModel(ServedModel):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if self._task is not None:
-                self._task.cancel()
-                await asyncio.wait((self._task,))
-                if not self._task.cancelled():
-                    # It broke by itself, which is a bug.
-                    self._task.result()
+            await end(self._task)
         finally:
             await super().__aexit__(kind, error, traceback)
 
