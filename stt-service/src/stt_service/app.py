@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from service_kit import engine_memory
 from service_kit.engine import engine_class
 from service_kit.service import Service, new_health
 
@@ -24,10 +25,11 @@ def build(settings: SttSettings | None = None) -> Service:
     settings = settings or SttSettings()
     engine: SttEngine = engine_class(ENGINES, settings.engine)(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
+    memory = engine_memory.EngineMemoryServicer(engine, engine.info, engine_memory.own_container_id())
     return Service(
         settings=settings,
         health=new_health("stt-service", engine.info, settings),
-        servicers=[(NAME, servicer.add_to)],
+        servicers=[(NAME, servicer.add_to), (engine_memory.SERVICE_NAME, memory.add_to)],
         lifespan=engine.lifespan,
         carries=True,
         details=lambda: {"max_streams": settings.max_streams},

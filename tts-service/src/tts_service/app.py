@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
+from service_kit import engine_memory
 from service_kit.engine import engine_class
 from service_kit.service import Service, new_health
 
@@ -21,6 +22,7 @@ def build(settings: TtsSettings | None = None) -> Service:
     settings = settings or TtsSettings()
     engine: TtsEngine = engine_class(ENGINES, settings.engine)(settings)
     servicer = TtsServicer(engine, settings.max_streams)
+    memory = engine_memory.EngineMemoryServicer(engine, engine.info, engine_memory.own_container_id())
 
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
@@ -31,7 +33,7 @@ def build(settings: TtsSettings | None = None) -> Service:
     return Service(
         settings=settings,
         health=new_health("tts-service", engine.info, settings),
-        servicers=[(SERVICE_NAME, add)],
+        servicers=[(SERVICE_NAME, add), (engine_memory.SERVICE_NAME, memory.add_to)],
         lifespan=engine.lifespan,
         carries=True,
         details=details,
