@@ -323,9 +323,16 @@ class GpuStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Degradation:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class SystemStatus:
     services: tuple[ServiceStatus, ...]
     gpu: GpuStatus | None = None
+    degraded: tuple[Degradation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

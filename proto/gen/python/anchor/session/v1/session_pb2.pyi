@@ -470,12 +470,22 @@ class LatencyWaterfall(_message.Message):
     def __init__(self, turn_id: _Optional[int] = ..., speech_end_ms: _Optional[int] = ..., speech_stopped_ms: _Optional[int] = ..., final_transcript_ms: _Optional[int] = ..., turn_committed_ms: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., first_phrase_ms: _Optional[int] = ..., first_audio_ms: _Optional[int] = ..., first_frame_sent_ms: _Optional[int] = ..., first_sample_heard_ms: _Optional[int] = ..., budget_ms: _Optional[int] = ...) -> None: ...
 
 class SystemStatus(_message.Message):
-    __slots__ = ("services", "gpu")
+    __slots__ = ("services", "gpu", "degraded")
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     GPU_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
     services: _containers.RepeatedCompositeFieldContainer[ServiceStatus]
     gpu: GpuStatus
-    def __init__(self, services: _Optional[_Iterable[_Union[ServiceStatus, _Mapping]]] = ..., gpu: _Optional[_Union[GpuStatus, _Mapping]] = ...) -> None: ...
+    degraded: _containers.RepeatedCompositeFieldContainer[Degradation]
+    def __init__(self, services: _Optional[_Iterable[_Union[ServiceStatus, _Mapping]]] = ..., gpu: _Optional[_Union[GpuStatus, _Mapping]] = ..., degraded: _Optional[_Iterable[_Union[Degradation, _Mapping]]] = ...) -> None: ...
+
+class Degradation(_message.Message):
+    __slots__ = ("code", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ServiceStatus(_message.Message):
     __slots__ = ("service", "health", "engine", "model")
