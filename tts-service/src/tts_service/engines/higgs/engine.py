@@ -18,10 +18,12 @@ from service_kit.errors import EngineFailed, InvalidRequest
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.emission import Emission, Window
-from tts_service.engines.higgs.guards import SilenceGuard, WordClock, frame_cap
+from tts_service.engines.higgs.guards import frame_cap
 from tts_service.engines.higgs.loop import DecodeLoop
 from tts_service.engines.higgs.prompt import Utterance
-from tts_service.engines.higgs.voices import VoiceFolder, checked_reference
+from tts_service.engines.higgs.voices import VoiceFolder
+from tts_service.engines.phrase_guards import SilenceGuard, WordClock
+from tts_service.reference_audio import check_name, check_transcript, reference_samples
 from tts_service.settings import TtsSettings
 from tts_service.speaking import PhraseSpeech, SpeakingLimits
 from tts_service.voices import primary_language
@@ -140,8 +142,9 @@ class HiggsEngine:
         self._voices.writable()
 
         def learn() -> Voice:
-            samples = checked_reference(name, reference_wav, reference_transcript, RATE_HZ)
-            frames = loaded.encode_reference(samples)
+            check_name(name)
+            check_transcript(reference_transcript)
+            frames = loaded.encode_reference(reference_samples(reference_wav, RATE_HZ))
             return self._voices.add(name.strip(), code, reference_transcript.strip(), frames)
 
         return await self._learning.run(learn)

@@ -1,0 +1,79 @@
+"""What a voice can be learned from: a recording of one person, and what is said in it. Pure."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+from service_kit.audio import to_float
+from service_kit.errors import InvalidRequest
+
+# Longer references make speech no better, and take places in a model's context.
+MIN_REFERENCE_S, MAX_REFERENCE_S = 2.0, 15.0
+# Telephone sound has half of this, and a voice learned from it sounds like a telephone.
+MIN_RATE_HZ = 16_000
+_MAX_CHANNELS = 2
+# -45 dBFS over the whole recording: what is quieter is the room.
+_SILENT_RMS = 10 ** (-45 / 20)
+_MAX_TRANSCRIPT_CHARS = 600
+_MAX_NAME_CHARS = 60
+
+
+def check_name(name: str) -> None:
+    """Raises `InvalidRequest` for a voice's name that is none."""
+    if not 0 < len(name.strip()) <= _MAX_NAME_CHARS:
+        raise InvalidRequest("tts.voice_name", f"a voice's name has 1 to {_MAX_NAME_CHARS} characters")
+
+
+def check_transcript(transcript: str) -> None:
+    """Raises `InvalidRequest` for words that cannot be a reference's."""
+    if not 0 < len(transcript.strip()) <= _MAX_TRANSCRIPT_CHARS:
+        raise InvalidRequest(
+            "tts.reference_transcript",
+            f"the transcript has 1 to {_MAX_TRANSCRIPT_CHARS} characters: send the words said in the recording",
+        )
+
+
+def reference_samples(wav: bytes, rate_hz: int) -> NDArray[np.float32]:
+    """The recording at `rate_hz`, its channels mixed. Raises `InvalidRequest` with what to do about it."""
+    samples, recorded_hz = _read_wav(wav)
+    seconds = samples.size / recorded_hz
+    if seconds < MIN_REFERENCE_S:
+        raise InvalidRequest(
+            "tts.reference_length",
+            f"the recording lasts {seconds:.1f} s; record at least {MIN_REFERENCE_S:g} s of speech",
+        )
+    if seconds > MAX_REFERENCE_S:
+        raise InvalidRequest(
+            "tts.reference_length",
+            f"the recording lasts {seconds:.1f} s; cut it, and its transcript, to {MAX_REFERENCE_S:g} s at most",
+        )
+    if float(np.sqrt(np.mean(np.square(samples)))) < _SILENT_RMS:
+        raise InvalidRequest(
+            "tts.reference_silent", "the recording is silent; check the microphone, or record louder and closer to it"
+        )
+    return soxr.resample(samples, recorded_hz, rate_hz).astype(np.float32)
+
+
+def _read_wav(wav: bytes) -> tuple[NDArray[np.float32], int]:
+    try:
+        with wave.open(io.BytesIO(wav)) as recording:
+            channels, width, rate_hz = recording.getnchannels(), recording.getsampwidth(), recording.getframerate()
+            pcm = recording.readframes(recording.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise InvalidRequest(
+            "tts.reference_wav", f"the recording is no WAV file ({error}); save it as 16-bit PCM WAV"
+        ) from error
+    if width != 2:
+        raise InvalidRequest("tts.reference_wav", f"the recording has {8 * width} bits a sample; save it with 16")
+    if rate_hz < MIN_RATE_HZ:
+        raise InvalidRequest(
+            "tts.reference_wav", f"the recording has {rate_hz} Hz; record at {MIN_RATE_HZ} Hz or more, 24000 at best"
+        )
+    if channels > _MAX_CHANNELS:
+        raise InvalidRequest("tts.reference_wav", f"the recording has {channels} channels; mix it down to one")
+    whole = len(pcm) // (2 * channels) * 2 * channels
+    return to_float(pcm[:whole]).reshape(-1, channels).mean(axis=1), rate_hz
