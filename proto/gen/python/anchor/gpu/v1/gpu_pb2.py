@@ -22,37 +22,54 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from anchor.memory.v1 import memory_pb2 as anchor_dot_memory_dot_v1_dot_memory__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/gpu/v1/gpu.proto\x12\ranchor.gpu.v1\"8\n\x0cWatchRequest\x12\x18\n\x0binterval_ms\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x0e\n\x0c_interval_ms\"\x80\x01\n\rWatchResponse\x12*\n\x06report\x18\x01 \x01(\x0b\x32\x18.anchor.gpu.v1.GpuReportH\x00\x12:\n\x10pressure_changed\x18\x02 \x01(\x0b\x32\x1e.anchor.gpu.v1.PressureChangedH\x00\x42\x07\n\x05\x65vent\"\x9e\x01\n\tGpuReport\x12\x34\n\x0c\x61vailability\x18\x01 \x01(\x0e\x32\x1e.anchor.gpu.v1.GpuAvailability\x12\x1a\n\x12unavailable_reason\x18\x02 \x01(\t\x12&\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x15.anchor.gpu.v1.Device\x12\x17\n\x0fread_at_unix_ms\x18\x04 \x01(\x04\"\xe0\x02\n\x06\x44\x65vice\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1a\n\x12memory_total_bytes\x18\x04 \x01(\x04\x12\x19\n\x11memory_used_bytes\x18\x05 \x01(\x04\x12 \n\x13memory_budget_bytes\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0butilisation\x18\x07 \x01(\x02H\x01\x88\x01\x01\x12 \n\x13temperature_celsius\x18\x08 \x01(\rH\x02\x88\x01\x01\x12\x18\n\x0bpower_watts\x18\t \x01(\x02H\x03\x88\x01\x01\x12,\n\tprocesses\x18\n \x03(\x0b\x32\x19.anchor.gpu.v1.GpuProcessB\x16\n\x14_memory_budget_bytesB\x0e\n\x0c_utilisationB\x16\n\x14_temperature_celsiusB\x0e\n\x0c_power_watts\"n\n\nGpuProcess\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x1e\n\x11memory_used_bytes\x18\x04 \x01(\x04H\x00\x88\x01\x01\x42\x14\n\x12_memory_used_bytes\"h\n\x0fPressureChanged\x12\x14\n\x0c\x64\x65vice_index\x18\x01 \x01(\r\x12+\n\x05level\x18\x02 \x01(\x0e\x32\x1c.anchor.gpu.v1.PressureLevel\x12\x12\n\nused_share\x18\x03 \x01(\x02\"\x10\n\x0eGetPlanRequest\"V\n\x0fGetPlanResponse\x12.\n\x08services\x18\x01 \x03(\x0b\x32\x1c.anchor.gpu.v1.PlannedMemory\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\"\x90\x01\n\rPlannedMemory\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rweights_bytes\x18\x03 \x01(\x04\x12\x16\n\x0ekv_cache_bytes\x18\x04 \x01(\x04\x12\x19\n\x11\x61\x63tivations_bytes\x18\x05 \x01(\x04\x12\x15\n\rcontext_bytes\x18\x06 \x01(\x04*\x89\x01\n\x0fGpuAvailability\x12 \n\x1cGPU_AVAILABILITY_UNSPECIFIED\x10\x00\x12\x1c\n\x18GPU_AVAILABILITY_PRESENT\x10\x01\x12\x1b\n\x17GPU_AVAILABILITY_ABSENT\x10\x02\x12\x19\n\x15GPU_AVAILABILITY_LOST\x10\x03*~\n\rPressureLevel\x12\x1e\n\x1aPRESSURE_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13PRESSURE_LEVEL_NONE\x10\x01\x12\x17\n\x13PRESSURE_LEVEL_HIGH\x10\x02\x12\x1b\n\x17PRESSURE_LEVEL_CRITICAL\x10\x03\x32\xa3\x01\n\x11GpuMonitorService\x12\x44\n\x05Watch\x12\x1b.anchor.gpu.v1.WatchRequest\x1a\x1c.anchor.gpu.v1.WatchResponse0\x01\x12H\n\x07GetPlan\x12\x1d.anchor.gpu.v1.GetPlanRequest\x1a\x1e.anchor.gpu.v1.GetPlanResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/gpu/v1/gpu.proto\x12\ranchor.gpu.v1\x1a\x1d\x61nchor/memory/v1/memory.proto\"8\n\x0cWatchRequest\x12\x18\n\x0binterval_ms\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x0e\n\x0c_interval_ms\"\xb7\x02\n\rWatchResponse\x12*\n\x06report\x18\x01 \x01(\x0b\x32\x18.anchor.gpu.v1.GpuReportH\x00\x12:\n\x10pressure_changed\x18\x02 \x01(\x0b\x32\x1e.anchor.gpu.v1.PressureChangedH\x00\x12\x41\n\x14plan_verdict_changed\x18\x03 \x01(\x0b\x32!.anchor.gpu.v1.PlanVerdictChangedH\x00\x12\x32\n\x0cleak_changed\x18\x04 \x01(\x0b\x32\x1a.anchor.gpu.v1.LeakChangedH\x00\x12>\n\x12\x65xhaustion_changed\x18\x05 \x01(\x0b\x32 .anchor.gpu.v1.ExhaustionChangedH\x00\x42\x07\n\x05\x65vent\"\xea\x01\n\tGpuReport\x12\x34\n\x0c\x61vailability\x18\x01 \x01(\x0e\x32\x1e.anchor.gpu.v1.GpuAvailability\x12\x1a\n\x12unavailable_reason\x18\x02 \x01(\t\x12&\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x15.anchor.gpu.v1.Device\x12\x17\n\x0fread_at_unix_ms\x18\x04 \x01(\x04\x12.\n\x08services\x18\x05 \x03(\x0b\x32\x1c.anchor.gpu.v1.ServiceMemory\x12\x1a\n\x12unattributed_bytes\x18\x06 \x01(\x04\"\x84\x03\n\rServiceMemory\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x17\n\nused_bytes\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x19\n\x0c\x64river_bytes\x18\x03 \x01(\x04H\x01\x88\x01\x01\x12\x33\n\x0bself_report\x18\x04 \x01(\x0b\x32\x19.anchor.gpu.v1.SelfReportH\x02\x88\x01\x01\x12\x1e\n\x11unexplained_bytes\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x1a\n\rplanned_bytes\x18\x06 \x01(\x04H\x04\x88\x01\x01\x12+\n\x07verdict\x18\x07 \x01(\x0e\x32\x1a.anchor.gpu.v1.PlanVerdict\x12.\n\x05trend\x18\x08 \x01(\x0b\x32\x1a.anchor.gpu.v1.MemoryTrendH\x05\x88\x01\x01\x42\r\n\x0b_used_bytesB\x0f\n\r_driver_bytesB\x0e\n\x0c_self_reportB\x14\n\x12_unexplained_bytesB\x10\n\x0e_planned_bytesB\x08\n\x06_trend\"\xf7\x01\n\nSelfReport\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.anchor.memory.v1.EngineState\x12\x0e\n\x06models\x18\x02 \x03(\t\x12+\n\x05parts\x18\x03 \x03(\x0b\x32\x1c.anchor.memory.v1.MemoryPart\x12\x13\n\x0bother_bytes\x18\x04 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\x12 \n\x13kv_cache_used_share\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x0e\n\x06\x61ge_ms\x18\x07 \x01(\x04\x12\r\n\x05stale\x18\x08 \x01(\x08\x42\x16\n\x14_kv_cache_used_share\"v\n\x0bMemoryTrend\x12\x1c\n\x14slope_bytes_per_hour\x18\x01 \x01(\x01\x12\"\n\x1aslope_lower_bytes_per_hour\x18\x02 \x01(\x01\x12\x14\n\x0cgrowth_bytes\x18\x03 \x01(\x03\x12\x0f\n\x07leaking\x18\x04 \x01(\x08\"\xc6\x03\n\x06\x44\x65vice\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x1a\n\x12memory_total_bytes\x18\x04 \x01(\x04\x12\x19\n\x11memory_used_bytes\x18\x05 \x01(\x04\x12 \n\x13memory_budget_bytes\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0butilisation\x18\x07 \x01(\x02H\x01\x88\x01\x01\x12 \n\x13temperature_celsius\x18\x08 \x01(\rH\x02\x88\x01\x01\x12\x18\n\x0bpower_watts\x18\t \x01(\x02H\x03\x88\x01\x01\x12,\n\tprocesses\x18\n \x03(\x0b\x32\x19.anchor.gpu.v1.GpuProcess\x12\x32\n\nexhaustion\x18\x0b \x01(\x0e\x32\x1e.anchor.gpu.v1.ExhaustionCause\x12\x1c\n\x0fseconds_to_full\x18\x0c \x01(\x02H\x04\x88\x01\x01\x42\x16\n\x14_memory_budget_bytesB\x0e\n\x0c_utilisationB\x16\n\x14_temperature_celsiusB\x0e\n\x0c_power_wattsB\x12\n\x10_seconds_to_full\"\x84\x01\n\nGpuProcess\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x1e\n\x11memory_used_bytes\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x14\n\x0c\x63ontainer_id\x18\x05 \x01(\tB\x14\n\x12_memory_used_bytes\"h\n\x0fPressureChanged\x12\x14\n\x0c\x64\x65vice_index\x18\x01 \x01(\r\x12+\n\x05level\x18\x02 \x01(\x0e\x32\x1c.anchor.gpu.v1.PressureLevel\x12\x12\n\nused_share\x18\x03 \x01(\x02\"\xa8\x01\n\x12PlanVerdictChanged\x12\x0f\n\x07service\x18\x01 \x01(\t\x12+\n\x07verdict\x18\x02 \x01(\x0e\x32\x1a.anchor.gpu.v1.PlanVerdict\x12\x17\n\nused_bytes\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x1a\n\rplanned_bytes\x18\x04 \x01(\x04H\x01\x88\x01\x01\x42\r\n\x0b_used_bytesB\x10\n\x0e_planned_bytes\"i\n\x0bLeakChanged\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07leaking\x18\x02 \x01(\x08\x12.\n\x05trend\x18\x03 \x01(\x0b\x32\x1a.anchor.gpu.v1.MemoryTrendH\x00\x88\x01\x01\x42\x08\n\x06_trend\"\xca\x01\n\x11\x45xhaustionChanged\x12\x14\n\x0c\x64\x65vice_index\x18\x01 \x01(\r\x12-\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x1e.anchor.gpu.v1.ExhaustionCause\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x12\n\nfree_bytes\x18\x04 \x01(\x04\x12\x1c\n\x0fseconds_to_full\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\x19\n\x11outstanding_bytes\x18\x06 \x01(\x04\x42\x12\n\x10_seconds_to_full\"\x10\n\x0eGetPlanRequest\"V\n\x0fGetPlanResponse\x12.\n\x08services\x18\x01 \x03(\x0b\x32\x1c.anchor.gpu.v1.PlannedMemory\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\"\xe5\x01\n\rPlannedMemory\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rweights_bytes\x18\x03 \x01(\x04\x12\x16\n\x0ekv_cache_bytes\x18\x04 \x01(\x04\x12\x19\n\x11\x61\x63tivations_bytes\x18\x05 \x01(\x04\x12\x15\n\rcontext_bytes\x18\x06 \x01(\x04\x12\x17\n\nused_bytes\x18\x07 \x01(\x04H\x00\x88\x01\x01\x12+\n\x07verdict\x18\x08 \x01(\x0e\x32\x1a.anchor.gpu.v1.PlanVerdictB\r\n\x0b_used_bytes*s\n\x0bPlanVerdict\x12\x1c\n\x18PLAN_VERDICT_UNSPECIFIED\x10\x00\x12\x17\n\x13PLAN_VERDICT_WITHIN\x10\x01\x12\x15\n\x11PLAN_VERDICT_OVER\x10\x02\x12\x16\n\x12PLAN_VERDICT_UNDER\x10\x03*\x89\x01\n\x0fGpuAvailability\x12 \n\x1cGPU_AVAILABILITY_UNSPECIFIED\x10\x00\x12\x1c\n\x18GPU_AVAILABILITY_PRESENT\x10\x01\x12\x1b\n\x17GPU_AVAILABILITY_ABSENT\x10\x02\x12\x19\n\x15GPU_AVAILABILITY_LOST\x10\x03*~\n\rPressureLevel\x12\x1e\n\x1aPRESSURE_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13PRESSURE_LEVEL_NONE\x10\x01\x12\x17\n\x13PRESSURE_LEVEL_HIGH\x10\x02\x12\x1b\n\x17PRESSURE_LEVEL_CRITICAL\x10\x03*k\n\x0f\x45xhaustionCause\x12 \n\x1c\x45XHAUSTION_CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XHAUSTION_CAUSE_GROWTH\x10\x01\x12\x19\n\x15\x45XHAUSTION_CAUSE_PLAN\x10\x02\x32\xa3\x01\n\x11GpuMonitorService\x12\x44\n\x05Watch\x12\x1b.anchor.gpu.v1.WatchRequest\x1a\x1c.anchor.gpu.v1.WatchResponse0\x01\x12H\n\x07GetPlan\x12\x1d.anchor.gpu.v1.GetPlanRequest\x1a\x1e.anchor.gpu.v1.GetPlanResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'anchor.gpu.v1.gpu_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GPUAVAILABILITY']._serialized_start=1219
-  _globals['_GPUAVAILABILITY']._serialized_end=1356
-  _globals['_PRESSURELEVEL']._serialized_start=1358
-  _globals['_PRESSURELEVEL']._serialized_end=1484
-  _globals['_WATCHREQUEST']._serialized_start=42
-  _globals['_WATCHREQUEST']._serialized_end=98
-  _globals['_WATCHRESPONSE']._serialized_start=101
-  _globals['_WATCHRESPONSE']._serialized_end=229
-  _globals['_GPUREPORT']._serialized_start=232
-  _globals['_GPUREPORT']._serialized_end=390
-  _globals['_DEVICE']._serialized_start=393
-  _globals['_DEVICE']._serialized_end=745
-  _globals['_GPUPROCESS']._serialized_start=747
-  _globals['_GPUPROCESS']._serialized_end=857
-  _globals['_PRESSURECHANGED']._serialized_start=859
-  _globals['_PRESSURECHANGED']._serialized_end=963
-  _globals['_GETPLANREQUEST']._serialized_start=965
-  _globals['_GETPLANREQUEST']._serialized_end=981
-  _globals['_GETPLANRESPONSE']._serialized_start=983
-  _globals['_GETPLANRESPONSE']._serialized_end=1069
-  _globals['_PLANNEDMEMORY']._serialized_start=1072
-  _globals['_PLANNEDMEMORY']._serialized_end=1216
-  _globals['_GPUMONITORSERVICE']._serialized_start=1487
-  _globals['_GPUMONITORSERVICE']._serialized_end=1650
+  _globals['_PLANVERDICT']._serialized_start=2962
+  _globals['_PLANVERDICT']._serialized_end=3077
+  _globals['_GPUAVAILABILITY']._serialized_start=3080
+  _globals['_GPUAVAILABILITY']._serialized_end=3217
+  _globals['_PRESSURELEVEL']._serialized_start=3219
+  _globals['_PRESSURELEVEL']._serialized_end=3345
+  _globals['_EXHAUSTIONCAUSE']._serialized_start=3347
+  _globals['_EXHAUSTIONCAUSE']._serialized_end=3454
+  _globals['_WATCHREQUEST']._serialized_start=73
+  _globals['_WATCHREQUEST']._serialized_end=129
+  _globals['_WATCHRESPONSE']._serialized_start=132
+  _globals['_WATCHRESPONSE']._serialized_end=443
+  _globals['_GPUREPORT']._serialized_start=446
+  _globals['_GPUREPORT']._serialized_end=680
+  _globals['_SERVICEMEMORY']._serialized_start=683
+  _globals['_SERVICEMEMORY']._serialized_end=1071
+  _globals['_SELFREPORT']._serialized_start=1074
+  _globals['_SELFREPORT']._serialized_end=1321
+  _globals['_MEMORYTREND']._serialized_start=1323
+  _globals['_MEMORYTREND']._serialized_end=1441
+  _globals['_DEVICE']._serialized_start=1444
+  _globals['_DEVICE']._serialized_end=1898
+  _globals['_GPUPROCESS']._serialized_start=1901
+  _globals['_GPUPROCESS']._serialized_end=2033
+  _globals['_PRESSURECHANGED']._serialized_start=2035
+  _globals['_PRESSURECHANGED']._serialized_end=2139
+  _globals['_PLANVERDICTCHANGED']._serialized_start=2142
+  _globals['_PLANVERDICTCHANGED']._serialized_end=2310
+  _globals['_LEAKCHANGED']._serialized_start=2312
+  _globals['_LEAKCHANGED']._serialized_end=2417
+  _globals['_EXHAUSTIONCHANGED']._serialized_start=2420
+  _globals['_EXHAUSTIONCHANGED']._serialized_end=2622
+  _globals['_GETPLANREQUEST']._serialized_start=2624
+  _globals['_GETPLANREQUEST']._serialized_end=2640
+  _globals['_GETPLANRESPONSE']._serialized_start=2642
+  _globals['_GETPLANRESPONSE']._serialized_end=2728
+  _globals['_PLANNEDMEMORY']._serialized_start=2731
+  _globals['_PLANNEDMEMORY']._serialized_end=2960
+  _globals['_GPUMONITORSERVICE']._serialized_start=3457
+  _globals['_GPUMONITORSERVICE']._serialized_end=3620
 # @@protoc_insertion_point(module_scope)

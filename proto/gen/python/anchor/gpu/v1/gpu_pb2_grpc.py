@@ -52,14 +52,15 @@ class GpuMonitorServiceServicer:
     """
 
     def Watch(self, request, context):
-        """Sends a report at once and then at every interval, until the client ends the call.
+        """Sends a report at once and then at every interval, until the client ends the call; changes are told between
+        reports. Nothing is kept for a client that reads slowly: it gets the newest, and what lay between is left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPlan(self, request, context):
-        """Returns the memory plan the services were started with.
+        """Returns the memory plan the services were started with, and what they use of it now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

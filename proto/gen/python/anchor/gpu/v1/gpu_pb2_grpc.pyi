@@ -34,9 +34,11 @@ class GpuMonitorServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GpuMonitorServiceAsyncStub: ...
     Watch: _grpc.UnaryStreamMultiCallable[_gpu_pb2.WatchRequest, _gpu_pb2.WatchResponse]
-    """Sends a report at once and then at every interval, until the client ends the call."""
+    """Sends a report at once and then at every interval, until the client ends the call; changes are told between
+    reports. Nothing is kept for a client that reads slowly: it gets the newest, and what lay between is left out.
+    """
     GetPlan: _grpc.UnaryUnaryMultiCallable[_gpu_pb2.GetPlanRequest, _gpu_pb2.GetPlanResponse]
-    """Returns the memory plan the services were started with."""
+    """Returns the memory plan the services were started with, and what they use of it now."""
 
 @_typing.type_check_only
 class GpuMonitorServiceAsyncStub(GpuMonitorServiceStub):
@@ -44,9 +46,11 @@ class GpuMonitorServiceAsyncStub(GpuMonitorServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Watch: _aio.UnaryStreamMultiCallable[_gpu_pb2.WatchRequest, _gpu_pb2.WatchResponse]  # type: ignore[assignment]
-    """Sends a report at once and then at every interval, until the client ends the call."""
+    """Sends a report at once and then at every interval, until the client ends the call; changes are told between
+    reports. Nothing is kept for a client that reads slowly: it gets the newest, and what lay between is left out.
+    """
     GetPlan: _aio.UnaryUnaryMultiCallable[_gpu_pb2.GetPlanRequest, _gpu_pb2.GetPlanResponse]  # type: ignore[assignment]
-    """Returns the memory plan the services were started with."""
+    """Returns the memory plan the services were started with, and what they use of it now."""
 
 class GpuMonitorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Watches the GPUs of this machine."""
@@ -57,7 +61,9 @@ class GpuMonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gpu_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_gpu_pb2.WatchResponse], _abc.AsyncIterator[_gpu_pb2.WatchResponse]]:
-        """Sends a report at once and then at every interval, until the client ends the call."""
+        """Sends a report at once and then at every interval, until the client ends the call; changes are told between
+        reports. Nothing is kept for a client that reads slowly: it gets the newest, and what lay between is left out.
+        """
 
     @_abc_1.abstractmethod
     def GetPlan(
@@ -65,6 +71,6 @@ class GpuMonitorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gpu_pb2.GetPlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gpu_pb2.GetPlanResponse, _abc.Awaitable[_gpu_pb2.GetPlanResponse]]:
-        """Returns the memory plan the services were started with."""
+        """Returns the memory plan the services were started with, and what they use of it now."""
 
 def add_GpuMonitorServiceServicer_to_server(servicer: GpuMonitorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
