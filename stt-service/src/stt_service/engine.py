@@ -39,6 +39,17 @@ class LanguageSource(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word as it was said, `start_ms` to `end_ms`."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    # 0 to 1; None where the engine has none.
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Partial:
     """The segment's text so far; replaces the partial before it."""
 
@@ -59,6 +70,10 @@ class Final:
     language_source: LanguageSource = LanguageSource.UNKNOWN
     # 0 to 1; None where the engine has none.
     confidence: float | None = None
+    # Of the text, in order, on the audio clock; empty where the engine has no times.
+    words: tuple[Word, ...] = ()
+    # 0 to 1; None where the engine has not told the language, or does not say.
+    language_probability: float | None = None
 
 
 Transcript = Partial | Final

@@ -125,4 +125,9 @@ def _final(final: Final, revision: int) -> stt_pb2.FinalTranscript:
         language=final.language,
         language_source=stt_pb2.LanguageSource.Name(final.language_source.value),
         confidence=final.confidence,
+        words=[
+            stt_pb2.Word(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
+            for word in final.words
+        ],
+        language_probability=final.language_probability,
     )

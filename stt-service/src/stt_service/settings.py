@@ -66,3 +66,5 @@ class SttSettings(ServiceSettings):
     whisper_threads: int = Field(default=0, ge=0, le=256)
     # faster-whisper: readings weighed against each other for a final; partials weigh one.
     whisper_beam_size: int = Field(default=5, ge=1, le=16)
+    # faster-whisper: whether finals say when each word was said, which takes one more pass over the attention.
+    whisper_word_times: bool = Field(default=True)

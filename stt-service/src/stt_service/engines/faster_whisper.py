@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from service_kit.engine import EngineInfo
 from service_kit.engine_worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest, Unsupported
 
-from stt_service.engine import TranscriptionConfig
+from stt_service.engine import TranscriptionConfig, Word
 from stt_service.retranscribing.finals_first import FinalsFirst
 from stt_service.retranscribing.recogniser import Reading
 from stt_service.retranscribing.stream import RetranscribingStream, Shared, retranscribing
@@ -30,6 +31,18 @@ MAX_NEW_TOKENS = 224
 # What the model gives as silent with this probability, and is unsure of in words, is silence (Whisper's own rule).
 NO_SPEECH = 0.6
 UNSURE_LOGPROB = -1.0
+# What the library hears at a time, and how it counts its way through a clip.
+WINDOW_S = 30
+FRAMES_PER_S = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a clip is transcribed; `language` is ISO 639-1 or empty."""
+
+    language: str
+    beam_size: int = 1
+    word_times: bool = False
 
 
 class FasterWhisperEngine:
@@ -74,7 +87,8 @@ class FasterWhisperEngine:
         assert self._worker is not None, "used outside its lifespan"  # noqa: S101
         given_up = threading.Event()
         beam_size = self._settings.whisper_beam_size if final else 1
-        work = partial(transcribe, self._model, to_float(pcm), language, beam_size, given_up)
+        asked = Asked(language, beam_size, word_times=final and self._settings.whisper_word_times)
+        work = partial(transcribe, self._model, to_float(pcm), asked, given_up)
         try:
             return await self._worker.run(work)
         except RuntimeError as error:
@@ -103,19 +117,18 @@ def load_model(folder: Path, settings: SttSettings) -> Any:
         raise EngineFailed("stt.engine_failed", f"faster-whisper cannot load {folder}: {error}") from error
 
 
-def transcribe(
-    model: Any, samples: np.ndarray[Any, Any], language: str, beam_size: int, given_up: threading.Event
-) -> Reading:
+def transcribe(model: Any, samples: np.ndarray[Any, Any], asked: Asked, given_up: threading.Event) -> Reading:
     """What `model` makes of `samples`, float32 at 16 kHz. Ends early, with what there is, once `given_up`."""
     if given_up.is_set():
         return Reading("")
     segments, info = model.transcribe(
         samples,
-        language=language or None,
-        beam_size=beam_size,
+        language=asked.language or None,
+        beam_size=asked.beam_size,
         temperature=0.0,
         condition_on_previous_text=False,
         without_timestamps=True,
+        word_timestamps=asked.word_times,
         max_new_tokens=MAX_NEW_TOKENS,
         no_speech_threshold=NO_SPEECH,
         log_prob_threshold=UNSURE_LOGPROB,
@@ -126,14 +139,28 @@ def transcribe(
         if given_up.is_set():
             break
         kept.append(segment)
-    return reading(kept, info.language)
+        # With word times, the library would hear what comes after the last word once more, and make words of it.
+        if asked.word_times and segment.seek / FRAMES_PER_S + WINDOW_S >= len(samples) / MICROPHONE.rate_hz:
+            break
+    return reading(kept, info)
 
 
-def reading(segments: list[Any], language: str) -> Reading:
+def reading(segments: list[Any], info: Any) -> Reading:
     """The text of segments, and how sure of it the model is: the mean probability of its tokens, weighed by length."""
     text = " ".join(segment.text.strip() for segment in segments if segment.text.strip())
     tokens = sum(len(segment.tokens) for segment in segments)
     if not text or not tokens:
         return Reading("")
     logprob = sum(segment.avg_logprob * len(segment.tokens) for segment in segments) / tokens
-    return Reading(text, language, min(math.exp(logprob), 1.0))
+    return Reading(
+        text,
+        info.language,
+        min(math.exp(logprob), 1.0),
+        tuple(_word(word) for segment in segments for word in segment.words or () if word.word.strip()),
+        info.language_probability,
+    )
+
+
+def _word(word: Any) -> Word:
+    start_ms = round(word.start * 1000)
+    return Word(word.word.strip(), start_ms, max(round(word.end * 1000), start_ms), word.probability)

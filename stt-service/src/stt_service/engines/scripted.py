@@ -17,7 +17,7 @@ from service_kit.engine import EngineInfo
 from service_kit.errors import EngineFailed
 from service_kit.script import Fault, ScriptSection, load_section
 
-from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig
+from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig, Word
 from stt_service.settings import SttSettings
 from stt_service.transcript_queue import TranscriptQueue
 
@@ -38,6 +38,8 @@ class SttScript(ScriptSection):
     partials: bool = True
     # One more word of the transcript is in the partial for each such stretch of voiced audio.
     ms_per_word: float = Field(default=200, gt=0)
+    # Whether finals say when each word was said.
+    word_times: bool = False
     # A chunk whose loudest sample reaches this, of 32767, is voiced.
     voiced_peak: int = Field(default=500, ge=1, le=32767)
 
@@ -174,8 +176,23 @@ class ScriptedStream:
                 text = ""
             case None:
                 pass
-        final = Final(self._segment, text, language=self._language, language_source=self._source)
+        final = Final(
+            self._segment,
+            text,
+            language=self._language,
+            language_source=self._source,
+            words=self._words(text) if self._script.word_times else (),
+        )
         await self._queue.put_final(final)
+
+    def _words(self, text: str) -> tuple[Word, ...]:
+        """The words of `text`, `ms_per_word` each, within the segment."""
+        segment = self._segment
+        at_ms = [
+            min(round(segment.start_ms + at * self._script.ms_per_word), segment.end_ms)
+            for at in range(len(text.split()) + 1)
+        ]
+        return tuple(Word(word, *span) for word, span in zip(text.split(), itertools.pairwise(at_ms), strict=True))
 
     def _show_words(self, utterance: Utterance) -> None:
         words = utterance.text.split()

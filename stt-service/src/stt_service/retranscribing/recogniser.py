@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from stt_service.engine import Word
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -15,6 +17,10 @@ class Reading:
     language: str = ""
     # 0 to 1; None where the model has none.
     confidence: float | None = None
+    # Of the text, in order, in milliseconds from the clip's beginning; empty where the model has no times.
+    words: tuple[Word, ...] = ()
+    # How sure the model is of `language`, 0 to 1; None where it does not say.
+    language_probability: float | None = None
 
 
 class Recogniser(Protocol):

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service_kit.audio import AudioChunk
 from service_kit.errors import AnchorError
 
-from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig
+from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig, Word
 from stt_service.retranscribing.finals_first import FinalsFirst
 from stt_service.retranscribing.guards import believed
 from stt_service.retranscribing.recogniser import Reading, Recogniser
@@ -153,16 +153,20 @@ class RetranscribingStream:
             return Reading("")
         async with self._places.final():
             reading = await self._recogniser.recognise(utterance.pcm, self._config.language, final=True)
-        return self._believed(reading, utterance.voiced_ms)
+        return _placed(self._believed(reading, utterance.voiced_ms), utterance)
 
     def _believed(self, reading: Reading, voiced_ms: int) -> Reading:
         language = self._config.language or reading.language
         text = believed(reading.text, language, voiced_ms)
-        return Reading(text, reading.language, reading.confidence if text else None)
+        if not text:
+            return Reading("", reading.language)
+        # Where something was taken out, the words are no longer those of the text.
+        words = reading.words if text == " ".join(reading.text.split()) else ()
+        return replace(reading, text=text, words=words)
 
     def _final(self, segment: Segment, readings: list[Reading]) -> Final:
         text = _joined(readings)
-        language, source = self._language(text, readings)
+        language, source, probability = self._language(text, readings)
         confidences = [reading.confidence for reading in readings if reading.confidence is not None]
         return Final(
             segment,
@@ -171,16 +175,18 @@ class RetranscribingStream:
             language_source=source,
             # A text is no surer than its least sure part.
             confidence=min(confidences, default=None),
+            words=_all_words(readings),
+            language_probability=probability,
         )
 
-    def _language(self, text: str, readings: list[Reading]) -> tuple[str, LanguageSource]:
+    def _language(self, text: str, readings: list[Reading]) -> tuple[str, LanguageSource, float | None]:
         if self._config.language:
-            return self._config.language, LanguageSource.CONFIG
-        if heard := next((reading.language for reading in readings if reading.language and reading.text), ""):
-            return heard, LanguageSource.ENGINE
+            return self._config.language, LanguageSource.CONFIG, None
+        if heard := next((reading for reading in readings if reading.language and reading.text), None):
+            return heard.language, LanguageSource.ENGINE, heard.language_probability
         if told := language_of(text):
-            return told, LanguageSource.TEXT
-        return "", LanguageSource.UNKNOWN
+            return told, LanguageSource.TEXT, None
+        return "", LanguageSource.UNKNOWN, None
 
 
 def _speaks(utterance: Utterance, settings: SttSettings) -> bool:
@@ -189,6 +195,20 @@ def _speaks(utterance: Utterance, settings: SttSettings) -> bool:
 
 def _joined(readings: list[Reading]) -> str:
     return " ".join(reading.text for reading in readings if reading.text)
+
+
+def _placed(reading: Reading, utterance: Utterance) -> Reading:
+    """`reading` with its words on the audio clock."""
+    clock_ms = utterance.clock_ms
+    words = (replace(word, start_ms=clock_ms(word.start_ms), end_ms=clock_ms(word.end_ms)) for word in reading.words)
+    return replace(reading, words=tuple(words))
+
+
+def _all_words(readings: list[Reading]) -> tuple[Word, ...]:
+    """The words of all readings; none where some of the text has none, since they would not be the text's."""
+    if any(reading.text and not reading.words for reading in readings):
+        return ()
+    return tuple(word for reading in readings for word in reading.words)
 
 
 def _now_s() -> float:

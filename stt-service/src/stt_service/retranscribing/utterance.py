@@ -14,6 +14,8 @@ FAINTEST_RMS = 0.002
 # ... and so is one not this much above the floor, which is the level that a tenth of the frames stay below.
 ABOVE_FLOOR = 1.5
 FLOOR_PERCENTILE = 10
+# Chunks are stamped in whole milliseconds; what differs by less is no gap.
+CLOCK_SLACK_MS = 2
 # How much of the end of a full utterance is searched for the pause to cut it at.
 SEARCHED_MS = 3000
 
@@ -25,6 +27,8 @@ class Utterance:
         self._pcm = bytearray()
         self._rms: list[float] = []
         self._end_ms: int | None = None
+        # Where the audio clock was set anew: milliseconds from the beginning, and the audio clock there.
+        self._clock: list[tuple[float, float]] = []
 
     @property
     def pcm(self) -> bytes:
@@ -48,8 +52,16 @@ class Utterance:
     def hear(self, chunk: AudioChunk) -> None:
         """Add audio, after as much silence as is missing before it, within limits."""
         missing_ms = 0 if self._end_ms is None else min(max(chunk.start_ms - self._end_ms, 0), MAX_PAUSE_MS)
-        self._add(bytes(MICROPHONE.bytes_for(missing_ms)) + chunk.pcm)
+        self._add(bytes(MICROPHONE.bytes_for(missing_ms)))
+        if abs(self.clock_ms(self.ms) - chunk.start_ms) > CLOCK_SLACK_MS or not self._clock:
+            self._clock.append((self.ms, chunk.start_ms))
+        self._add(chunk.pcm)
         self._end_ms = chunk.end_ms
+
+    def clock_ms(self, ms: float) -> int:
+        """Where `ms` from the beginning is on the audio clock."""
+        began_ms, clock_ms = next((mark for mark in reversed(self._clock) if mark[0] <= ms), (ms, 0.0))
+        return round(clock_ms + ms - began_ms)
 
     def cut(self) -> Utterance:
         """End it at the quietest frame of its last seconds; what comes after that is the utterance returned."""
@@ -58,6 +70,9 @@ class Utterance:
         rest = Utterance()
         rest._add(bytes(self._pcm[at * FRAME_BYTES :]))
         rest._end_ms = self._end_ms
+        cut_ms = float(at * FRAME_MS)
+        rest._clock = [(0.0, float(self.clock_ms(cut_ms)))]
+        rest._clock += [(ms - cut_ms, clock_ms) for ms, clock_ms in self._clock if ms > cut_ms]
         del self._pcm[at * FRAME_BYTES :], self._rms[at:]
         return rest
 

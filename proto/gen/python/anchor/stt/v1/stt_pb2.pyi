@@ -78,7 +78,7 @@ class PartialTranscript(_message.Message):
     def __init__(self, segment_id: _Optional[int] = ..., text: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
 
 class FinalTranscript(_message.Message):
-    __slots__ = ("segment_id", "revision", "text", "alternatives", "start_ms", "end_ms", "language", "language_source", "confidence")
+    __slots__ = ("segment_id", "revision", "text", "alternatives", "start_ms", "end_ms", "language", "language_source", "confidence", "words", "language_probability")
     SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,8 @@ class FinalTranscript(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_SOURCE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     segment_id: int
     revision: int
     text: str
@@ -97,4 +99,18 @@ class FinalTranscript(_message.Message):
     language: str
     language_source: LanguageSource
     confidence: float
-    def __init__(self, segment_id: _Optional[int] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., alternatives: _Optional[_Iterable[str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., language: _Optional[str] = ..., language_source: _Optional[_Union[LanguageSource, str]] = ..., confidence: _Optional[float] = ...) -> None: ...
+    words: _containers.RepeatedCompositeFieldContainer[Word]
+    language_probability: float
+    def __init__(self, segment_id: _Optional[int] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., alternatives: _Optional[_Iterable[str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., language: _Optional[str] = ..., language_source: _Optional[_Union[LanguageSource, str]] = ..., confidence: _Optional[float] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., language_probability: _Optional[float] = ...) -> None: ...
+
+class Word(_message.Message):
+    __slots__ = ("text", "start_ms", "end_ms", "confidence")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+    def __init__(self, text: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., confidence: _Optional[float] = ...) -> None: ...
