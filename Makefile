@@ -13,7 +13,11 @@ WAV ?= content/questions/demo.wav
 # What .env says, below what the shell says.
 WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
 
-.PHONY: help setup setup-dev run demo up down logs test test-hostile test-compose test-engines bench eval-ears eval-turns check lint format type proto proto-check lock clean
+WEB_SOURCES := $(shell find web/client/src web/console -name node_modules -prune -o -type f -print) web/package-lock.json
+# npm says nothing but errors, and asks nobody for funds.
+NPM := npm --prefix web --no-fund --no-audit --loglevel=error
+
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-compose test-engines bench eval-ears eval-turns check lint format type proto proto-check lock clean
 
 help: ## This menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -27,6 +31,8 @@ run: .venv/run.stamp ## Start the mesh, hold a self-test turn, serve until Ctrl-
 
 demo: .venv/run.stamp ## Play a question into the running mesh as a microphone would: make demo WAV=question.wav
 	@$(WITH_ENV) $(BIN)/anchor demo "$(WAV)"
+
+web: web/dist/index.html ## Build the console; needs Node.js 20.19 or newer
 
 up: ## Build and start the mesh in containers; it serves when this returns
 	@docker compose up --build --wait --detach
@@ -60,28 +66,34 @@ eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins, on recordin
 
 check: lint type proto-check test test-hostile ## What CI runs
 
-lint: .venv/dev.stamp ## Style, imports, layers
+lint: .venv/dev.stamp web/node_modules/.stamp ## Style, imports, layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
+	@$(NPM) run --silent lint
 
-format: .venv/dev.stamp ## Put the code in order
+format: .venv/dev.stamp web/node_modules/.stamp ## Put the code in order
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+	@$(NPM) run --silent format
 
-type: .venv/dev.stamp ## Types, strictly
+type: .venv/dev.stamp web/node_modules/.stamp ## Types, strictly
 	@$(BIN)/basedpyright --level error
+	@$(NPM) run --silent type
 
-proto: .venv/dev.stamp ## Generate the stubs from proto/anchor
-	@rm -rf proto/gen/python/anchor
+proto: .venv/dev.stamp web/node_modules/.stamp ## Generate the stubs from proto/anchor
+	@rm -rf proto/gen/python/anchor web/client/src/protocol/anchor
 	@$(BIN)/python -m grpc_tools.protoc -Iproto \
 	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	  --python_out=proto/gen/python --pyi_out=proto/gen/python \
 	  --grpc_python_out=proto/gen/python --mypy_grpc_out=quiet:proto/gen/python \
 	  $$(find proto/anchor -name '*.proto' | sort)
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --plugin=web/node_modules/.bin/protoc-gen-es \
+	  --es_out=web/client/src/protocol --es_opt=target=ts proto/anchor/session/v1/session.proto
 
+STUBS := proto/gen web/client/src/protocol
 proto-check: proto ## Fail when the committed stubs are not what the protos say
-	@git diff --exit-code --stat -- proto/gen && test -z "$$(git ls-files --others --exclude-standard proto/gen)" \
+	@git diff --exit-code --stat -- $(STUBS) && test -z "$$(git ls-files --others --exclude-standard $(STUBS))" \
 	  || { echo "stubs differ from proto/anchor: run make proto and commit"; exit 1; }
 
 UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
@@ -100,7 +112,7 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
 
 clean: ## Remove everything that make made
-	@rm -rf .venv .venv-engines models run
+	@rm -rf .venv .venv-engines models run web/node_modules web/dist
 
 .venv/run.stamp: requirements.lock models.lock $(PYPROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
@@ -113,6 +125,16 @@ clean: ## Remove everything that make made
 
 .venv/dev.stamp: .venv/run.stamp dev-requirements.lock
 	@$(PIP) install --require-hashes -r dev-requirements.lock
+	@touch $@
+
+web/node_modules/.stamp: web/package-lock.json
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' \
+	  || { echo "the console needs Node.js 20.19 or newer, with npm"; exit 1; }
+	@$(NPM) ci
+	@touch $@
+
+web/dist/index.html: web/node_modules/.stamp $(WEB_SOURCES)
+	@$(NPM) run --silent build -- --logLevel warn
 	@touch $@
 
 # torch stands beside the lock: its builds differ by machine (processor only, CUDA), and a hash would choose one.

@@ -1,0 +1,52 @@
+/** Microphone samples at the context's rate → PCM16, a frame every 20 ms. */
+import { Resampler } from "./resampler";
+
+/** What the page gives the worklet. */
+export interface CaptureOptions {
+  rateHz: number;
+}
+
+/** What the worklet gives the page: PCM16 mono, and its loudest sample, 0 to 1 or more where the device clips. */
+export interface CapturedFrame {
+  pcm: ArrayBuffer;
+  peak: number;
+}
+
+class Capture extends AudioWorkletProcessor {
+  readonly #resampler: Resampler;
+  readonly #frameSamples: number;
+  readonly #emit = (sample: number): void => {
+    this.#take(sample);
+  };
+  #frame: Int16Array<ArrayBuffer>;
+  #filled = 0;
+  #peak = 0;
+
+  constructor({ processorOptions: { rateHz } }: { processorOptions: CaptureOptions }) {
+    super();
+    this.#resampler = new Resampler(sampleRate, rateHz);
+    this.#frameSamples = rateHz / 50;
+    this.#frame = new Int16Array(this.#frameSamples);
+  }
+
+  process(inputs: Float32Array[][]): boolean {
+    const channel = inputs[0]?.[0];
+    // No channel: the track is muted or gone. The clock stands still then, as nothing was heard.
+    if (channel) for (const sample of channel) this.#resampler.push(sample, this.#emit);
+    return true;
+  }
+
+  #take(sample: number): void {
+    this.#peak = Math.max(this.#peak, Math.abs(sample));
+    this.#frame[this.#filled] = Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
+    this.#filled += 1;
+    if (this.#filled < this.#frameSamples) return;
+    const captured: CapturedFrame = { pcm: this.#frame.buffer, peak: this.#peak };
+    this.port.postMessage(captured, [captured.pcm]);
+    this.#frame = new Int16Array(this.#frameSamples);
+    this.#filled = 0;
+    this.#peak = 0;
+  }
+}
+
+registerProcessor("capture", Capture);
