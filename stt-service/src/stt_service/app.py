@@ -17,6 +17,7 @@ ENGINES: Mapping[str, str] = {
     "pocketsphinx": "stt_service.engines.pocketsphinx.engine:PocketsphinxEngine",
     "scripted": "stt_service.engines.scripted:ScriptedEngine",
     "voxtral": "stt_service.engines.voxtral.engine:VoxtralEngine",
+    "voxtral-realtime": "stt_service.engines.voxtral_realtime.engine:VoxtralRealtimeEngine",
 }
 
 

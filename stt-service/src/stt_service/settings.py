@@ -38,7 +38,7 @@ class SttSettings(ServiceSettings):
     # pocketsphinx: how long a final waits for the second opinion once the first one is there.
     second_opinion_ms: int = Field(default=150, ge=0)
 
-    # voxtral, faster-whisper: an utterance with less speech than this is taken for noise.
+    # voxtral, voxtral-realtime, faster-whisper: an utterance with less speech than this is taken for noise.
     min_speech_ms: int = Field(default=120, ge=0)
 
     # voxtral: a server that speaks OpenAI's audio transcriptions, up to and including the version; vLLM's stock one.
@@ -54,6 +54,21 @@ class SttSettings(ServiceSettings):
     voxtral_partial_s: float = Field(default=3, gt=0)
     # voxtral: clips that the server may have at one time.
     voxtral_places: int = Field(default=4, ge=1, le=1024)
+
+    # voxtral-realtime: a server that speaks vLLM's realtime protocol, up to and including the version.
+    voxtral_realtime_url: str = Field(default="http://127.0.0.1:8000/v1")
+    # voxtral-realtime: the model, as the server names it.
+    voxtral_realtime_model: str = Field(default="voxtral-realtime")
+    voxtral_realtime_api_key: SecretStr = Field(default=SecretStr(""))
+    # voxtral-realtime: how long the server may take to start, with the model loaded and a first clip transcribed.
+    voxtral_realtime_start_s: float = Field(default=900, gt=0)
+    voxtral_realtime_connect_s: float = Field(default=1, gt=0)
+    # voxtral-realtime: how long its first step may take once a second of speech is there, and taking audio at any time.
+    voxtral_realtime_first_s: float = Field(default=3, gt=0)
+    # voxtral-realtime: how long the last words may take once the audio is over.
+    voxtral_realtime_final_s: float = Field(default=4, gt=0)
+    # voxtral-realtime: an utterance that goes on after a flush is heard again from its beginning while not longer.
+    voxtral_realtime_again_s: float = Field(default=20, ge=0)
 
     # faster-whisper: a folder with a model converted for CTranslate2; relative to the models folder.
     whisper_model: Path = Field(default=Path("whisper"))

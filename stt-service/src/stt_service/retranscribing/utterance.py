@@ -45,18 +45,23 @@ class Utterance:
         """How much of it stands out from its own background; steady noise does not."""
         if not self._rms:
             return 0
-        levels = np.asarray(self._rms)
-        floor = float(np.percentile(levels, FLOOR_PERCENTILE))
-        return int(np.count_nonzero(levels > max(FAINTEST_RMS, ABOVE_FLOOR * floor))) * FRAME_MS
+        return int(np.count_nonzero(np.asarray(self._rms) > self._quiet_rms)) * FRAME_MS
 
-    def hear(self, chunk: AudioChunk) -> None:
-        """Add audio, after as much silence as is missing before it, within limits."""
+    @property
+    def ends_quietly(self) -> bool:
+        """Whether nobody speaks in its last frame."""
+        return bool(self._rms) and self._rms[-1] <= self._quiet_rms
+
+    def hear(self, chunk: AudioChunk) -> bytes:
+        """Add audio, after as much silence as is missing before it, within limits; returns what was added."""
         missing_ms = 0 if self._end_ms is None else min(max(chunk.start_ms - self._end_ms, 0), MAX_PAUSE_MS)
-        self._add(bytes(MICROPHONE.bytes_for(missing_ms)))
+        silence = bytes(MICROPHONE.bytes_for(missing_ms))
+        self._add(silence)
         if abs(self.clock_ms(self.ms) - chunk.start_ms) > CLOCK_SLACK_MS or not self._clock:
             self._clock.append((self.ms, chunk.start_ms))
         self._add(chunk.pcm)
         self._end_ms = chunk.end_ms
+        return silence + chunk.pcm
 
     def clock_ms(self, ms: float) -> int:
         """Where `ms` from the beginning is on the audio clock."""
@@ -75,6 +80,10 @@ class Utterance:
         rest._clock += [(ms - cut_ms, clock_ms) for ms, clock_ms in self._clock if ms > cut_ms]
         del self._pcm[at * FRAME_BYTES :], self._rms[at:]
         return rest
+
+    @property
+    def _quiet_rms(self) -> float:
+        return max(FAINTEST_RMS, ABOVE_FLOOR * float(np.percentile(np.asarray(self._rms), FLOOR_PERCENTILE)))
 
     def _add(self, pcm: bytes) -> None:
         self._pcm += pcm

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from service_kit.audio import MICROPHONE
 from service_kit.engine import EngineInfo
-from service_kit.errors import AtCapacity, PeerFailed, Unsupported
+from service_kit.errors import Unsupported
 
 from stt_service.engine import TranscriptionConfig
-from stt_service.engines.voxtral.client import ModelMissing, TranscriptionClient
+from stt_service.engines.voxtral.client import TranscriptionClient
+from stt_service.engines.voxtral.waiting import until_there
 from stt_service.retranscribing.finals_first import FinalsFirst
 from stt_service.retranscribing.guards import looping
 from stt_service.retranscribing.recogniser import Reading
 from stt_service.retranscribing.stream import RetranscribingStream, Shared, retranscribing
 from stt_service.settings import SttSettings
 
-log = logging.getLogger(__name__)
-
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-# How often a server that is starting is asked whether it is there, and how long it may think about that.
-ASKED_EVERY_S = 0.5
-ANSWERS_WITHIN_S = 5.0
 WARM_UP_MS = 1000
 
 
@@ -59,7 +54,7 @@ class VoxtralEngine:
         )
         try:
             until_s = asyncio.get_running_loop().time() + settings.voxtral_start_s
-            await self._until_there(until_s)
+            await until_there(self._client, settings.voxtral_model, until_s)
             left_s = until_s - asyncio.get_running_loop().time()
             await self._client.transcribe(bytes(MICROPHONE.bytes_for(WARM_UP_MS)), "", left_s, looping)
             yield
@@ -77,22 +72,3 @@ class VoxtralEngine:
         assert self._client is not None, "used outside its lifespan"  # noqa: S101
         within_s = self._settings.voxtral_final_s if final else self._settings.voxtral_partial_s
         return Reading((await self._client.transcribe(pcm, language, within_s, looping)).strip())
-
-    async def _until_there(self, until_s: float) -> None:
-        assert self._client is not None, "used outside its lifespan"  # noqa: S101
-        model = self._settings.voxtral_model
-        said = False
-        while True:
-            try:
-                models = await self._client.models(ANSWERS_WITHIN_S)
-            except (AtCapacity, PeerFailed) as error:
-                if asyncio.get_running_loop().time() + ASKED_EVERY_S >= until_s:
-                    raise
-                if not said:
-                    log.info("waited for the transcription server", extra={"reason": str(error)})
-                    said = True
-            else:
-                if model not in models:
-                    raise ModelMissing("stt.model_missing", f"the server has {', '.join(models)}, but not {model!r}")
-                return
-            await asyncio.sleep(ASKED_EVERY_S)

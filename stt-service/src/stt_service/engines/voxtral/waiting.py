@@ -1,0 +1,38 @@
+"""Waiting for a server that may still be loading its model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from service_kit.errors import AtCapacity, PeerFailed
+
+from stt_service.engines.voxtral.client import ModelMissing, TranscriptionClient
+
+log = logging.getLogger(__name__)
+
+# How often a server that is starting is asked whether it is there, and how long it may think about that.
+ASKED_EVERY_S = 0.5
+ANSWERS_WITHIN_S = 5.0
+
+
+async def until_there(client: TranscriptionClient, model: str, until_s: float) -> None:
+    """Return once the server lists `model`; `until_s` is loop time.
+
+    Raises `PeerFailed` or `AtCapacity` when the server does not come in time, `ModelMissing` when it has other models.
+    """
+    said = False
+    while True:
+        try:
+            models = await client.models(ANSWERS_WITHIN_S)
+        except (AtCapacity, PeerFailed) as error:
+            if asyncio.get_running_loop().time() + ASKED_EVERY_S >= until_s:
+                raise
+            if not said:
+                log.info("waited for the transcription server", extra={"reason": str(error)})
+                said = True
+        else:
+            if model not in models:
+                raise ModelMissing("stt.model_missing", f"the server has {', '.join(models)}, but not {model!r}")
+            return
+        await asyncio.sleep(ASKED_EVERY_S)

@@ -1,0 +1,1 @@
+"""Voxtral Realtime behind vLLM's stock server: words while they are spoken."""
