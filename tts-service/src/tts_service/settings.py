@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
+
+HiggsWeights = Literal["bf16", "int8", "fp8"]
 
 
 class TtsSettings(ServiceSettings):
@@ -16,8 +19,12 @@ class TtsSettings(ServiceSettings):
 
     grpc_port: int = Field(default=9083, ge=0, le=65535)
     http_port: int = Field(default=8003, ge=0, le=65535)
-    # A name from `engines.ENGINES`.
-    engine: str = Field(default="espeak")
+    # A name from `engines.ENGINES`; empty for those of the profile.
+    engine: str = Field(default="")
+    # Languages that another engine speaks: ISO 639-1 code to name.
+    routes: dict[str, str] = Field(default={})
+    # Who steps in for an engine that is lost or fails at a phrase, in this order.
+    fallback_engines: tuple[str, ...] = Field(default=())
     # Replies spoken at the same time; a further one is refused.
     max_streams: int = Field(default=64, ge=1, le=1024)
     # Text of one reply, in characters; more is refused.
@@ -43,6 +50,8 @@ class TtsSettings(ServiceSettings):
     higgs_voices: Path | None = Field(default=None)
     # A name that torch knows: cuda, cuda:1, cpu.
     higgs_device: str = Field(default="cuda")
+    # What the layers are kept in; made of the bf16 files while they are loaded. fp8 wants Ada, Hopper or later.
+    higgs_weights: HiggsWeights = Field(default="bf16")
     # Phrases spoken at the same time; each takes 112 KiB of memory for every token of context.
     higgs_slots: int = Field(default=4, ge=1, le=64)
     # Voice, text and speech of one phrase, in tokens: speech takes 25 a second, a voice as much as its recording.
@@ -51,3 +60,36 @@ class TtsSettings(ServiceSettings):
     higgs_temperature: float = Field(default=0.3, gt=0, le=2)
     # The same text in the same voice is spoken the same way for the same seed.
     higgs_seed: int = Field(default=1, ge=0, le=2**63 - 1)
+
+    # The engine `piper`: its server, and the voice that each of its languages begins with.
+    piper_url: str = Field(default="http://127.0.0.1:5000")
+    piper_voices: tuple[str, ...] = Field(default=("hi_IN-pratham-medium",))
+    # How long connecting may take, and a phrase as a whole.
+    piper_connect_s: float = Field(default=1.0, gt=0, le=60)
+    piper_phrase_s: float = Field(default=4.0, gt=0, le=300)
+    # Phrases that the server may have at one time; more wait.
+    piper_places: int = Field(default=4, ge=1, le=64)
+
+    # The engine `pocket-tts`: folder with config.yaml, weights and tokenizer of one language, and its voices.
+    pocket_model: Path | None = Field(default=None)
+    # Where added voices are kept; without it none can be added.
+    pocket_voices: Path | None = Field(default=None)
+    # ISO 639-1 code of the language that the model speaks.
+    pocket_language: str = Field(default="en", pattern="^[a-z]{2}$")
+    # Phrases spoken at the same time; they share the weights.
+    pocket_slots: int = Field(default=1, ge=1, le=16)
+    # How freely it speaks; without it as its configuration says.
+    pocket_temperature: float | None = Field(default=None, gt=0, le=2)
+    # With one slot, the same text in the same voice is spoken the same way for the same seed.
+    pocket_seed: int = Field(default=1, ge=0, le=2**63 - 1)
+
+    # The engine `csm`: folder of the model in the layout of transformers, its codec included.
+    csm_model: Path | None = Field(default=None)
+    # Where added voices are kept; without it none can be added.
+    csm_voices: Path | None = Field(default=None)
+    # A name that torch knows: cuda, cuda:1, cpu.
+    csm_device: str = Field(default="cuda")
+    # How freely it speaks: lower is steadier.
+    csm_temperature: float = Field(default=0.9, gt=0, le=2)
+    # The same text in the same voice is spoken the same way for the same seed.
+    csm_seed: int = Field(default=1, ge=0, le=2**63 - 1)

@@ -24,7 +24,7 @@ from tts_service.engines.higgs.prompt import Utterance
 from tts_service.engines.higgs.voices import VoiceFolder
 from tts_service.engines.phrase_guards import SilenceGuard, WordClock
 from tts_service.reference_audio import check_name, check_transcript, reference_samples
-from tts_service.settings import TtsSettings
+from tts_service.settings import HiggsWeights, TtsSettings
 from tts_service.speaking import PhraseSpeech, SpeakingLimits
 from tts_service.voices import primary_language
 
@@ -50,6 +50,7 @@ class HiggsChoice:
     codec: Path
     voices: Path | None
     device: str
+    weights: HiggsWeights
     slots: int
     context_tokens: int
     temperature: float
@@ -65,6 +66,7 @@ class HiggsChoice:
             settings.higgs_codec,
             settings.higgs_voices,
             settings.higgs_device,
+            settings.higgs_weights,
             settings.higgs_slots,
             settings.higgs_context_tokens,
             settings.higgs_temperature,

@@ -30,7 +30,7 @@ class LoadedHiggs:
         # The codec first: its files are small, so a wrong folder is told at once.
         self.codec = CodecDecoder(load_codec(choice.codec), device)
         encode = load_encode(choice.model)
-        lm = load_language_model(choice.model, device)
+        lm = load_language_model(choice.model, device, choice.weights, choice.slots)
         rule = SamplingRule(temperature=choice.temperature)
         model = SpeechModel(lm, choice.slots, choice.context_tokens, rule)
         self.books = model.books

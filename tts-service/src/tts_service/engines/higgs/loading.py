@@ -16,6 +16,9 @@ from transformers import HiggsAudioV2ForConditionalGeneration, HiggsAudioV2Token
 from transformers.utils.logging import disable_progress_bar
 
 from tts_service.engines.higgs.prompt import Encode
+from tts_service.engines.higgs.quantised import product_of
+from tts_service.engines.higgs.quantised_loading import load_quantised
+from tts_service.settings import HiggsWeights as Weights
 
 # What torch calls the two parts of a weight that is kept as length and direction.
 _LENGTH, _DIRECTION = "parametrizations.weight.original0", "parametrizations.weight.original1"
@@ -29,12 +32,17 @@ class CodecFiles:
     weights: dict[str, torch.Tensor]
 
 
-def load_language_model(folder: Path, device: torch.device) -> Any:
-    """The speaking language model, in half precision on a GPU."""
+def load_language_model(folder: Path, device: torch.device, weights: Weights = "bf16", slots: int = 1) -> Any:
+    """The speaking language model, in half precision on a GPU; its steps have a row for each of `slots`.
+
+    Raises `InvalidRequest` for weights that the device cannot compute with.
+    """
     _check_layout(folder, "higgs_audio_v2")
     # The log is for lines.
     disable_progress_bar()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    if weights != "bf16":
+        return load_quantised(folder, device, dtype, weights, product_of(weights, device, slots))
     lm = HiggsAudioV2ForConditionalGeneration.from_pretrained(folder, dtype=dtype, local_files_only=True)
     return lm.requires_grad_(False).eval().to(device)
 

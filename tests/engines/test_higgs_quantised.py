@@ -1,0 +1,231 @@
+"""Weights in eight bits, against the same in full."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import higgs_weights
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from service_kit.errors import EngineFailed, InvalidRequest
+from tts_service.engines.higgs.codec import CodecDecoder
+from tts_service.engines.higgs.delay import FrameAssembler
+from tts_service.engines.higgs.emission import Emission
+from tts_service.engines.higgs.loading import load_codec, load_encode, load_language_model
+from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.quantised import (
+    QuantLinear,
+    _compiled,
+    _fused,
+    check_fp8,
+    fp8_product,
+    int8_product,
+    quantised,
+    unpacked_product,
+)
+from tts_service.engines.higgs.quantised_loading import load_quantised
+from tts_service.engines.higgs.sampling import SamplingRule
+from tts_service.engines.higgs.slots import Slots
+from tts_service.engines.higgs.step import SpeechModel
+
+CPU = torch.device("cpu")
+LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("higgs-quantised")
+    higgs_weights.write_model(made)
+    return made
+
+
+@pytest.fixture
+def weight() -> torch.Tensor:
+    """As trained ones are: each output has its own size, and now and then a number stands out."""
+    torch.manual_seed(4)
+    made = torch.randn(96, 512) * torch.logspace(-3, 0, 96)[:, None]
+    made[5, 7] *= 8
+    return made.bfloat16()
+
+
+@pytest.fixture
+def rows() -> torch.Tensor:
+    torch.manual_seed(5)
+    return torch.randn(256, 512).bfloat16()
+
+
+def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """The greatest error of any output, relative to how large that output usually is."""
+    return ((ours.float() - theirs).norm(dim=0) / theirs.norm(dim=0)).max().item()
+
+
+# A number of eight bits is off by a step's 0.29, the step being a 127th of an output's greatest; fp8 keeps four digits
+# of every number, so it is off by 2.6 % however small that is, and the rows by as much again.
+@pytest.mark.parametrize(
+    ("kind", "product", "bound"),
+    [("int8", unpacked_product, 0.013), ("fp8", unpacked_product, 0.037), ("fp8", fp8_product, 0.052)],
+)
+def test_the_product_stays_near_that_of_whole_weights(
+    weight: torch.Tensor, rows: torch.Tensor, kind: Any, product: Any, bound: float
+) -> None:
+    layer = QuantLinear(weight, kind, product)
+    whole = F.linear(rows.float(), weight.float())
+    assert layer(rows).dtype == torch.bfloat16
+    assert relative_error(layer(rows), whole) < bound
+    assert layer(rows[:0]).shape == (0, 96)
+
+
+def test_no_weight_is_further_off_than_half_a_step_of_its_output(weight: torch.Tensor) -> None:
+    eight_bits, scale = quantised(weight, torch.int8)
+    off = (eight_bits * scale[:, None] - weight.float()).abs()
+    assert (off <= 0.501 * scale[:, None]).all()
+    assert eight_bits.abs().amax(dim=1).eq(127).all()
+
+
+def test_an_output_of_zeros_stays_one(rows: torch.Tensor) -> None:
+    for kind in ("int8", "fp8"):
+        assert (QuantLinear(torch.zeros(16, 512), kind, unpacked_product)(rows) == 0).all()
+
+
+# Torch's own, inside its compiler.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_compiled_product_is_the_plain_one(weight: torch.Tensor, rows: torch.Tensor) -> None:
+    eight_bits, scale = quantised(weight, torch.int8)
+    rows = rows[:4]
+    compiled = _compiled(CPU, len(rows))
+    if compiled is None:
+        pytest.skip("torch finds no C++ compiler")
+    assert torch.allclose(compiled(rows, eight_bits, scale), _fused(rows, eight_bits, scale), rtol=0.02)
+    assert relative_error(_fused(rows, eight_bits, scale), F.linear(rows.float(), eight_bits * scale[:, None])) < 0.01
+
+
+def test_without_a_gpu_int8_is_multiplied_plainly() -> None:
+    assert int8_product(CPU, 4) is unpacked_product
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+def test_a_captured_step_speaks_as_the_eager_one_in_eight_bits(kind: Any, tmp_path: Path) -> None:
+    device = torch.device("cuda")
+    higgs_weights.write_model(tmp_path)
+    lm = load_language_model(tmp_path, device, kind, 2)
+    row = torch.randn(2, 32, device=device, dtype=torch.bfloat16)
+    layer = lm.model.layers[0].self_attn.q_proj
+    eager = layer(row)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = layer(row)
+    graph.replay()
+    assert torch.equal(eager, captured)
+
+
+def test_only_the_matrices_of_the_layers_are_in_eight_bits(folder: Path) -> None:
+    lm = load_language_model(folder, CPU, "int8")
+    quantised_names = {name for name, module in lm.named_modules() if isinstance(module, QuantLinear)}
+    assert {name.rpartition(".")[2] for name in quantised_names} == set(LINEARS)
+    # Attention, and the two feed-forwards for text and for speech, in two layers.
+    assert len(quantised_names) == 2 * (4 + 3 + 3)
+    assert lm.audio_lm_head.weight.dtype == torch.float32
+    assert lm.model.embed_tokens.weight.dtype == torch.float32
+
+
+def test_what_is_loaded_piece_by_piece_is_the_whole_model_quantised(folder: Path) -> None:
+    whole = load_language_model(folder, CPU)
+    pieces = load_quantised(folder, CPU, torch.float32, "int8", unpacked_product)
+    for name, module in pieces.named_modules():
+        if isinstance(module, QuantLinear):
+            weight, scale = quantised(whole.get_submodule(name).weight, torch.int8)
+            assert torch.equal(module.weight, weight)
+            assert torch.equal(module.scale, scale)
+    theirs = dict(whole.named_buffers()) | dict(whole.named_parameters())
+    ours = dict(pieces.named_buffers()) | dict(pieces.named_parameters())
+    for name in theirs.keys() & ours.keys() - {name for name in ours if ours[name].dtype == torch.int8}:
+        assert torch.equal(ours[name], theirs[name]), name
+    assert {name for name in theirs.keys() - ours.keys() if "rotary" not in name} == set()
+
+
+def test_a_quantised_parameter_takes_a_byte(folder: Path) -> None:
+    lm = load_language_model(folder, CPU, "int8")
+    layers = [module for module in lm.modules() if isinstance(module, QuantLinear)]
+    parameters = sum(layer.weight.numel() for layer in layers)
+    outputs = sum(len(layer.weight) for layer in layers)
+    held = sum(tensor.nbytes for layer in layers for tensor in layer.state_dict().values())
+    assert held == parameters + 4 * outputs
+    config = lm.config
+    attention = 2 * config.hidden_size * config.head_dim * (config.num_attention_heads + config.num_key_value_heads)
+    feed_forward = 3 * config.hidden_size * config.intermediate_size
+    assert parameters == config.num_hidden_layers * (attention + 2 * feed_forward)
+
+
+def test_speech_from_int8_is_near_that_of_whole_weights(folder: Path) -> None:
+    rows = []
+    for weights in ("bf16", "int8"):
+        model = SpeechModel(load_language_model(folder, CPU, weights), 1, 64, SamplingRule())
+        prompt = tuple(range(3, 23))
+        model.read(0, [prompt], 0)
+        rows.append(model._values[:, 0, :, : len(prompt)].clone())
+    whole, quantised_rows = rows
+    assert 0 < ((whole - quantised_rows).norm() / whole.norm()).item() < 0.05
+
+
+def test_streamed_speech_is_that_of_one_piece_under_int8(folder: Path, tmp_path: Path) -> None:
+    higgs_weights.write_codec(tmp_path)
+    decoder = CodecDecoder(load_codec(tmp_path), CPU)
+    lm = load_language_model(folder, CPU, "int8")
+    model = SpeechModel(lm, 1, 256, SamplingRule(temperature=0.8))
+    slots = Slots(model, model.step, load_encode(folder))
+
+    def frames_of(steps: int) -> list[np.ndarray]:
+        slots.begin(0, Utterance("hello there", "higgs", None, 7))
+        assembler = FrameAssembler(model.books)
+        rows = (slots.step(frozenset({0}))[0] for _ in range(steps))
+        return [frame for row in rows if (frame := assembler.add(row)) is not None]
+
+    one_piece, streamed, emission = frames_of(67), [], Emission()
+    for frame in frames_of(67):
+        if (window := emission.add(frame)) is not None:
+            streamed.append((window, decoder.decode(window)))  # noqa: PERF401
+    last = emission.finish()
+    assert last is not None
+    streamed.append((last, decoder.decode(last)))
+    codes = np.concatenate([window.frames[window.skip : window.skip + window.keep] for window, _ in streamed])
+    assert np.array_equal(codes, np.stack(one_piece))
+    sound = np.concatenate([samples for _, samples in streamed])
+    assert np.allclose(sound, decoder.samples(np.stack(one_piece)).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("capability", [None, (8, 6)])
+def test_fp8_is_refused_where_it_cannot_be_had(capability: tuple[int, int] | None) -> None:
+    with pytest.raises(InvalidRequest, match="TTS_HIGGS_WEIGHTS=int8") as raised:
+        check_fp8(capability)
+    assert raised.value.code == "tts.weights_unsupported"
+
+
+@pytest.mark.parametrize("capability", [(8, 9), (9, 0), (12, 0)])
+def test_fp8_is_had_from_ada_on(capability: tuple[int, int]) -> None:
+    check_fp8(capability)
+
+
+def test_fp8_is_refused_before_anything_is_read(folder: Path) -> None:
+    with pytest.raises(InvalidRequest, match="none is used"):
+        load_language_model(folder, CPU, "fp8")
+
+
+@pytest.mark.parametrize("change", ["lacks", "has"])
+def test_a_file_of_other_weights_is_refused(folder: Path, tmp_path: Path, change: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    if change == "lacks":
+        del weights["model.layers.1.audio_mlp.up_proj.weight"]
+    else:
+        weights["model.layers.2.audio_mlp.up_proj.weight"] = torch.zeros(2, 2)
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(EngineFailed, match=r"layers\.\d\.audio_mlp\.up_proj") as raised:
+        load_language_model(tmp_path, CPU, "int8")
+    assert raised.value.code == "tts.model_layout"
