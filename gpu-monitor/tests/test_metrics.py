@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from gpu_monitor.against_plan import Verdict
 from gpu_monitor.engine import Device, Process
+from gpu_monitor.exhaustion import Cause, Exhaustion
+from gpu_monitor.judgement import Findings
+from gpu_monitor.leak import Trend
 from gpu_monitor.metrics import MAX_PROCESSES, largest, show
 from gpu_monitor.pressure import Level, Pressure
+from gpu_monitor.self_report import SelfReport, Told
+from gpu_monitor.service_memory import ServiceMemory
 from gpu_monitor.snapshot import Availability, Snapshot
 from prometheus_client import REGISTRY
+from service_kit.engine_memory import MemoryKind
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -16,8 +23,19 @@ def value(name: str, **labels: str) -> float | None:
 
 def present(*processes: Process) -> Snapshot:
     device = Device(0, "GPU-0", "GPU", 100, 92, utilisation=0.5, processes=processes)
-    pressures = {0: Pressure(0, Level.HIGH, 0.92)}
-    return Snapshot(Availability.PRESENT, "", 1, (device,), memory_budget_bytes=99, pressures=pressures)
+    told = Told(SelfReport(parts={MemoryKind.WEIGHTS: 30}, kv_cache_used_share=0.25), age_s=3)
+    findings = Findings(
+        pressures={0: Pressure(0, Level.HIGH, 0.92)},
+        exhaustion={0: Exhaustion(0, Cause.GROWTH, "tts-service", 8, seconds_to_full=40.0)},
+        services={
+            "tts-service": ServiceMemory("tts-service", driver_bytes=36, told=told, planned_bytes=20),
+            "ollama": ServiceMemory("ollama", planned_bytes=10),
+        },
+        verdicts={"tts-service": Verdict.OVER, "ollama": Verdict.UNKNOWN},
+        trends={"tts-service": Trend(100.0, 90.0, 50, leaking=True)},
+        unattributed_bytes=56,
+    )
+    return Snapshot(Availability.PRESENT, "", 1, (device,), memory_budget_bytes=99, findings=findings)
 
 
 def test_a_device_is_shown_with_what_is_known_of_it():
@@ -30,11 +48,43 @@ def test_a_device_is_shown_with_what_is_known_of_it():
     assert value("anchor_gpu_power_watts", device="0") is None
 
 
+def test_a_service_is_shown_with_what_is_known_of_it():
+    show(present())
+    shown = {
+        name: value(f"anchor_gpu_service_{name}", holder="tts-service")
+        for name in (
+            "memory_bytes",
+            "told_bytes",
+            "unexplained_bytes",
+            "planned_bytes",
+            "plan_verdict",
+            "growth_bytes_per_hour",
+            "leaking",
+            "report_age_seconds",
+            "kv_cache_used_ratio",
+        )
+    }
+    assert list(shown.values()) == [36, 30, 6, 20, 2, 100, 1, 3, 0.25]
+    assert value("anchor_gpu_unattributed_bytes") == 56
+    assert value("anchor_gpu_exhaustion_cause", device="0") == 1
+    assert value("anchor_gpu_seconds_to_full", device="0") == 40
+
+
+def test_what_is_not_known_of_a_service_is_not_shown():
+    show(present())
+    assert value("anchor_gpu_service_planned_bytes", holder="ollama") == 10
+    assert value("anchor_gpu_service_leaking", holder="ollama") == 0
+    assert value("anchor_gpu_service_memory_bytes", holder="ollama") is None
+    assert value("anchor_gpu_service_report_age_seconds", holder="ollama") is None
+
+
 def test_nothing_stays_of_a_device_that_is_gone():
     show(present(Process(1, "ollama", memory_used_bytes=5)))
     show(Snapshot(Availability.LOST, "gone", 2))
     assert value("anchor_gpu_available") == 0
     assert value("anchor_gpu_memory_used_bytes", device="0") is None
+    assert value("anchor_gpu_seconds_to_full", device="0") is None
+    assert value("anchor_gpu_service_memory_bytes", holder="tts-service") is None
     assert value("anchor_gpu_process_memory_bytes", device="0", process="ollama", service="") is None
 
 

@@ -61,6 +61,7 @@ class Running:
 async def process(environment: dict[str, str]) -> AsyncGenerator[Running]:
     """`python -m gpu_monitor` from the line in which it says that it is ready; must end well when asked to."""
     quick = {"GPU_INTERVAL_MS": "100", "GPU_RETRY_INTERVAL_S": "0.1", "GPU_GRPC_PORT": "0", "GPU_HTTP_PORT": "0"}
+    quick["GPU_SERVICES"] = "{}"
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gpu_monitor", env=os.environ | quick | environment, stdout=asyncio.subprocess.PIPE
     )

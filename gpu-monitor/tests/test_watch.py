@@ -9,13 +9,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
+from anchor.memory.v1 import memory_pb2
 from gpu_monitor.engine import Device, DriverUnavailable, Process
 from gpu_monitor.plan import Plan, PlannedMemory
 from gpu_monitor.sampler import Sampler
+from gpu_monitor.self_report import SelfReport, Told
 from gpu_monitor.servicer import NAME, GpuMonitorServicer
 from gpu_monitor.settings import GpuSettings
 from service_kit.channel import Readable, answer, read
 from service_kit.engine import EngineInfo
+from service_kit.engine_memory import MemoryKind
 from service_kit.engine_worker import EngineWorker
 from service_kit.errors import InvalidRequest, PeerFailed
 from service_kit.testing import serving
@@ -32,6 +35,9 @@ class HeldReader:
         self.used = 10
         self.failure = ""
         self.reads = 0
+        self.held: int | None = 5
+        # What services say of themselves.
+        self.told: dict[str, Told] = {}
         self.answers = threading.Event()
         self.answers.set()
 
@@ -40,7 +46,7 @@ class HeldReader:
         self.answers.wait()
         if self.failure:
             raise DriverUnavailable(self.failure)
-        processes = (Process(7, "python3", "stt-service", 5), Process(8))
+        processes = (Process(7, "python3", "stt-service", self.held), Process(8))
         return (Device(0, "GPU-0", "GPU", 100, self.used, utilisation=0.0, processes=processes),)
 
     def close(self) -> None:
@@ -96,7 +102,7 @@ class Watcher:
 async def monitoring(reader: HeldReader, plan: Plan | None = None, **settings: object) -> AsyncGenerator[Monitor]:
     chosen = GpuSettings.model_validate({"interval_ms": 100, "retry_interval_s": 0.05, **settings})
     worker = EngineWorker("gpu-reader", 2)
-    sampler = Sampler(reader, worker, chosen)
+    sampler = Sampler(reader, worker, chosen, plan or Plan(), reader.told.copy)
     await sampler.sample()
     monitor: Monitor
     servicer = GpuMonitorServicer(sampler, plan or Plan(), chosen.interval_ms, lambda: monitor.is_open)
@@ -265,3 +271,66 @@ async def test_the_plan_is_what_was_planned():
 async def test_the_plan_is_empty_when_nothing_was_planned(monitor: Monitor):
     plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 5)
     assert plan == gpu_pb2.GetPlanResponse()
+
+
+async def test_a_service_is_reported_with_the_drivers_figure_and_its_own(monitor: Monitor):
+    report = SelfReport(models=("m",), parts={MemoryKind.WEIGHTS: 3}, kv_cache_used_share=0.5)
+    monitor.reader.told["stt-service"] = Told(report, age_s=1.5)
+    async with monitor.watch() as watcher:
+        while not (report := await watcher.report()).services:
+            pass
+    (service,) = report.services
+    assert (service.used_bytes, service.driver_bytes, service.unexplained_bytes) == (5, 5, 2)
+    assert (service.self_report.models, service.self_report.age_ms) == (["m"], 1500)
+    assert service.self_report.state == memory_pb2.ENGINE_STATE_AWAKE
+    assert [(part.kind, part.bytes) for part in service.self_report.parts] == [(memory_pb2.MEMORY_KIND_WEIGHTS, 3)]
+    assert service.self_report.kv_cache_used_share == 0.5
+    assert not service.HasField("planned_bytes")
+    assert not service.HasField("trend")
+    assert report.unattributed_bytes == 5
+
+
+async def test_services_are_reported_where_there_is_no_driver():
+    reader = HeldReader()
+    reader.failure = "no driver"
+    reader.told["ollama"] = Told(SelfReport(other_bytes=9))
+    async with monitoring(reader) as monitor, monitor.watch() as watcher:
+        (service,) = (await watcher.report()).services
+    assert (service.service, service.used_bytes, service.self_report.other_bytes) == ("ollama", 9, 9)
+    assert not service.HasField("driver_bytes")
+
+
+async def test_the_plan_comes_with_what_is_used_of_it():
+    plan = Plan((PlannedMemory("stt-service", "m", weights_bytes=5), PlannedMemory("ollama", "n", weights_bytes=3)))
+    async with monitoring(HeldReader(), plan) as monitor:
+        hears, thinks = (await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 5)).services
+    assert (hears.used_bytes, hears.verdict) == (5, gpu_pb2.PLAN_VERDICT_WITHIN)
+    assert not thinks.HasField("used_bytes")
+    assert thinks.verdict == gpu_pb2.PLAN_VERDICT_UNSPECIFIED
+
+
+async def test_a_leak_is_told_between_reports_and_shown_in_them():
+    reader = HeldReader()
+    async with (
+        monitoring(
+            reader, Plan((PlannedMemory("stt-service", "m"),)), leak_window_s=1.5, leak_growth_mib=1e-6
+        ) as monitor,
+        asyncio.TaskGroup() as growing,
+    ):
+        task = growing.create_task(leak(reader))
+        async with monitor.watch(60_000) as watcher:
+            while (event := await watcher.next()).WhichOneof("event") != "leak_changed":
+                pass
+            found = event.leak_changed
+        async with monitor.watch(60_000) as late:
+            shown = (await late.report()).services[0].trend
+        task.cancel()
+    assert (found.service, found.leaking, shown.leaking) == ("stt-service", True, True)
+    assert 0 < shown.slope_lower_bytes_per_hour < shown.slope_bytes_per_hour
+
+
+async def leak(reader: HeldReader) -> None:
+    """Let the service grow steadily until cancelled."""
+    while True:
+        reader.held = (reader.held or 0) + 10_000
+        await asyncio.sleep(0.02)

@@ -14,7 +14,9 @@ from service_kit.service import Service, new_health
 from gpu_monitor.engine import DeviceReader
 from gpu_monitor.engines import READERS
 from gpu_monitor.plan import read_plan
+from gpu_monitor.reporters import reporters
 from gpu_monitor.sampler import Sampler
+from gpu_monitor.self_reports import SelfReports
 from gpu_monitor.servicer import NAME, GpuMonitorServicer
 from gpu_monitor.settings import GpuSettings
 
@@ -28,8 +30,10 @@ def build(settings: GpuSettings | None = None) -> Service:
     reader: DeviceReader = engine_class(READERS, settings.engine)(settings)
     health = new_health("gpu-monitor", reader.info, settings)
     worker = EngineWorker("gpu-reader", MAX_WAITING)
-    sampler = Sampler(reader, worker, settings)
-    servicer = GpuMonitorServicer(sampler, read_plan(settings.plan_path), settings.interval_ms, lambda: health.ready)
+    plan = read_plan(settings.plan_path)
+    self_reports = SelfReports(reporters(settings), settings.self_report_deadline_s, lambda: sampler.pace_s)
+    sampler = Sampler(reader, worker, settings, plan, self_reports.told)
+    servicer = GpuMonitorServicer(sampler, plan, settings.interval_ms, lambda: health.ready)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
@@ -37,8 +41,10 @@ def build(settings: GpuSettings | None = None) -> Service:
             await sampler.sample()
             async with asyncio.TaskGroup() as tasks:
                 sampling = tasks.create_task(sampler.run(), name="sampler")
+                asking = tasks.create_task(self_reports.run(), name="self-reports")
                 yield
                 sampling.cancel()
+                asking.cancel()
         finally:
             await worker.run(reader.close)
             worker.close()

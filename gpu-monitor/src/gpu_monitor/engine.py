@@ -19,6 +19,8 @@ class Process:
     # Service or container; empty when not known.
     service: str = ""
     memory_used_bytes: int | None = None
+    # 64 hexadecimal digits; empty outside containers, and when not visible from here.
+    container_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,14 @@ class Plan:
     """What all services were given; nothing when nothing was planned."""
 
     services: tuple[PlannedMemory, ...] = ()
+
+    @property
+    def by_service(self) -> dict[str, int]:
+        """Bytes by service, all its entries together."""
+        total: Counter[str] = Counter()
+        for planned in self.services:
+            total[planned.service] += planned.total_bytes
+        return dict(total)
 
 
 _PLAN = TypeAdapter(Plan)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 # The first pid namespace of every Linux kernel (PROC_PID_INIT_INO), that is, the host's.
 HOST_PID_NAMESPACE = "pid:[4026531836]"
-CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
+# Docker, containerd, CRI-O, podman and Kubernetes, under both versions of cgroups, all have the id in the path.
+# Podman's monitor of a container is not in it. Of containers within containers, the last one is the process's own.
+CONTAINER_ID = re.compile(r"(?<![0-9a-f])(?<!conmon-)([0-9a-f]{64})(?![0-9a-f])")
 
 
 class VisibleProcesses:
@@ -31,8 +33,12 @@ class VisibleProcesses:
         if Path(arguments[0]).name.startswith("python") and "-m" in arguments[:-1]:
             module = arguments[arguments.index("-m") + 1]
             return module.partition(".")[0].replace("_", "-")
-        container = CONTAINER_ID.search(self._read(pid, "cgroup"))
-        return container.group()[:12] if container else ""
+        return self.container_id(pid)[:12]
+
+    def container_id(self, pid: int) -> str:
+        """Its container, 64 hexadecimal digits; empty outside one, and when not visible from here."""
+        found: list[str] = CONTAINER_ID.findall(self._read(pid, "cgroup"))
+        return found[-1] if found else ""
 
     def _is_host(self) -> bool:
         try:

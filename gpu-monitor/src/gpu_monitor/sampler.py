@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Mapping
 
 from service_kit.engine_worker import EngineWorker
 
 from gpu_monitor.engine import Device, DeviceReader, DriverUnavailable
+from gpu_monitor.judgement import Findings, Judgement
 from gpu_monitor.metrics import READ_FAILURES, READ_SECONDS, show
-from gpu_monitor.pressure import PressurePolicy
+from gpu_monitor.plan import Plan
+from gpu_monitor.self_report import Told
 from gpu_monitor.settings import GpuSettings
 from gpu_monitor.snapshot import Availability, Snapshot
 
@@ -22,24 +25,38 @@ class Sampler:
 
     latest: Snapshot
 
-    def __init__(self, reader: DeviceReader, worker: EngineWorker, settings: GpuSettings) -> None:
+    def __init__(
+        self,
+        reader: DeviceReader,
+        worker: EngineWorker,
+        settings: GpuSettings,
+        plan: Plan,
+        told: Callable[[], Mapping[str, Told]],
+    ) -> None:
+        """`told` returns what services said of themselves last."""
         self._reader = reader
         self._worker = worker
         self._interval_s = settings.interval_ms / 1000
         self._retry_interval_s = settings.retry_interval_s
         self._deadline_s = settings.read_deadline_s
         self._budget_bytes = settings.memory_budget_bytes
-        self._policy = PressurePolicy(self._budget_bytes)
+        self._judgement = Judgement(plan, settings)
+        self._told = told
         self._seen_devices = False
         self._reading: asyncio.Task[tuple[Device, ...]] | None = None
         self._published = asyncio.Event()
 
+    @property
+    def pace_s(self) -> float:
+        """Time to the next reading: the interval, and more while the driver is missing or fails."""
+        present = self.latest.availability is Availability.PRESENT
+        return self._interval_s if present else self._retry_interval_s
+
     async def run(self) -> None:
-        """Sample until cancelled: at the interval, and slower while the driver is missing or fails."""
+        """Sample until cancelled."""
         try:
             while True:
-                present = self.latest.availability is Availability.PRESENT
-                await asyncio.sleep(self._interval_s if present else self._retry_interval_s)
+                await asyncio.sleep(self.pace_s)
                 await self.sample()
         finally:
             if self._reading is not None:
@@ -60,7 +77,7 @@ class Sampler:
                     read_at_unix_ms=unix_ms(),
                     devices=devices,
                     memory_budget_bytes=self._budget_bytes,
-                    pressures=self._policy.on_reading(devices),
+                    findings=self._findings(devices),
                 )
             )
 
@@ -83,11 +100,13 @@ class Sampler:
         return reading.result()
 
     def _unavailable(self, reason: str) -> Snapshot:
-        self._policy.on_reading(())
-        if not self._seen_devices:
-            return Snapshot(Availability.ABSENT, reason, unix_ms())
-        READ_FAILURES.inc()
-        return Snapshot(Availability.LOST, reason, unix_ms())
+        if self._seen_devices:
+            READ_FAILURES.inc()
+        availability = Availability.LOST if self._seen_devices else Availability.ABSENT
+        return Snapshot(availability, reason, unix_ms(), findings=self._findings(()))
+
+    def _findings(self, devices: tuple[Device, ...]) -> Findings:
+        return self._judgement.on_reading(time.monotonic(), devices, self._told())
 
     def _publish(self, snapshot: Snapshot) -> None:
         before = getattr(self, "latest", None)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 from gpu_monitor.engine import Device
-from gpu_monitor.pressure import Pressure
+from gpu_monitor.judgement import NOTHING_FOUND, Findings
 
 
 class Availability(IntEnum):
@@ -30,5 +29,4 @@ class Snapshot:
     read_at_unix_ms: int
     devices: tuple[Device, ...] = ()
     memory_budget_bytes: int | None = None
-    # By device index.
-    pressures: Mapping[int, Pressure] = field(default_factory=dict[int, Pressure])
+    findings: Findings = NOTHING_FOUND

@@ -107,10 +107,11 @@ class NvmlReader:
         compute = self._said(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()
         graphics = self._said(lambda: self._nvml.nvmlDeviceGetGraphicsRunningProcesses(handle)) or ()
         held = merged(by_pid(compute), by_pid(graphics))
-        return tuple(
-            Process(pid, self._visible.name(pid), self._visible.service(pid), used_bytes)
-            for pid, used_bytes in sorted(held.items())
-        )
+        return tuple(self._process(pid, used_bytes) for pid, used_bytes in sorted(held.items()))
+
+    def _process(self, pid: int, used_bytes: int | None) -> Process:
+        visible = self._visible
+        return Process(pid, visible.name(pid), visible.service(pid), used_bytes, visible.container_id(pid))
 
     def _said(self, ask: Callable[[], T]) -> T | None:
         """What `ask` returns, or None where the driver does not say."""
