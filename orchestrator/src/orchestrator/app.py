@@ -19,19 +19,21 @@ from service_kit.errors import InvalidRequest
 from service_kit.http import health_routes
 from service_kit.service import Service, new_health
 
+from orchestrator.clients.engine_memory import ServiceMemory
 from orchestrator.clients.status import StatusWatch
 from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.barge_in import BargeInRules
+from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.messages import SystemStatus
 from orchestrator.conversation.peers import LANGUAGES, Peers
 from orchestrator.conversation.sessions import Sessions
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.edges import grpc as grpc_edge
-from orchestrator.edges import page
+from orchestrator.edges import memory, page
 from orchestrator.edges.access import Access, access_policy
 from orchestrator.edges.doors import add_doors
 from orchestrator.edges.limits import EdgeLimits
@@ -40,9 +42,17 @@ from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.llm.briefing import Briefing
 from orchestrator.llm.main_model import MainModel
+from orchestrator.llm.resting import ModelMemory
+from orchestrator.pressure.ladder import Ladder
+from orchestrator.pressure.parking import Parking
+from orchestrator.pressure.relief import Relief
+from orchestrator.pressure.rest import Rest
+from orchestrator.pressure.waking import WakingEars, WakingModel, WakingVoice
 from orchestrator.settings import OrchestratorSettings
 
 NAME = "orchestrator"
+# How long a reply waits for a voice that wakes, where another one is there to speak.
+VOICE_WAIT_S = 1.5
 
 
 def build(settings: OrchestratorSettings | None = None) -> Service:
@@ -76,33 +86,50 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         channels["tts-fallback"] = CarrierChannel(open_channel(settings.tts_fallback_target))
         other_voices = (TtsClient(channels["tts-fallback"]),)
     voices = VoiceWatch(tts)
+    bulletin = Bulletin()
+    parking = Parking(
+        {
+            "llm": Rest("llm", ModelMemory(main_model), park_within_s=30),
+            "tts": Rest("tts", ServiceMemory(channels["tts"], "tts")),
+            "stt": Rest("stt", ServiceMemory(channels["stt"], "stt")),
+        },
+        bulletin,
+        after_idle_s=60 * settings.park_after_min,
+    )
+    relief = Relief(Ladder(), parking, bulletin, has_small_voice=bool(other_voices))
     status = StatusWatch(
         {f"{name}-service": getattr(settings, f"{name}_health_url") for name in ("vad", "stt", "tts")}
         | {"gpu-monitor": settings.gpu_health_url},
         settings.gpu_target,
+        on_pressure=relief.told,
     )
 
     async def system_status() -> SystemStatus:
         known = await status.system_status()
-        return replace(known, services=(*known.services, *main_model.status()))
+        return replace(known, services=(*known.services, *main_model.status()), degraded=bulletin.degraded)
 
     sessions = Sessions(
         peers=Peers(
             voice_activity=VadClient(channels["vad"]),
-            speech_to_text=SttClient(channels["stt"]),
-            language_model=main_model.for_session,
-            text_to_speech=tts,
+            speech_to_text=WakingEars(SttClient(channels["stt"]), parking.rests["stt"]),
+            language_model=lambda: WakingModel(
+                main_model.for_session(), parking.rests["llm"], wait_s=settings.first_token_s
+            ),
+            text_to_speech=WakingVoice(tts, parking.rests["tts"], VOICE_WAIT_S if other_voices else None),
             other_voices=other_voices,
             personas=load_personas(settings.personas_dir),
             system_status=system_status,
             voices=lambda: voices.ids,
             hearing_aid=fitted(settings.noise_suppression, settings.auto_gain),
+            savings=relief.savings,
+            bulletin=bulletin,
         ),
         rules=_turn_rules(settings),
         language=settings.language,
         persona=settings.persona,
         capacity=settings.max_sessions,
         ready=lambda: health.ready,
+        attended=parking.attend,
     )
     limits = EdgeLimits(microphone_rate_hz=settings.microphone_rate_hz)
 
@@ -113,6 +140,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
                 await stack.enter_async_context(channel)
             knowledge.load()
             await stack.enter_async_context(main_model)
+            await stack.enter_async_context(relief)
             await stack.enter_async_context(voices)
             await stack.enter_async_context(status)
             yield
@@ -122,6 +150,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids, **main_model.describe()})
     )
     app.include_router(the_page)
+    app.include_router(memory.routes(parking, relief.describe))
     add_doors(app, sessions, limits)
     app.add_middleware(Access, policy=policy)
     servicer = grpc_edge.SessionServicer(sessions, limits, settings.shared_secret)

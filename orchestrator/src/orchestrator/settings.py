@@ -59,6 +59,8 @@ class OrchestratorSettings(ServiceSettings):
     # How long a language model may take to its first token, twice, before the briefing answers in its place; absent
     # for 1.5 s, and 3.5 s where a processor does the thinking.
     llm_first_token_s: float | None = Field(default=None, gt=0, le=3.9)
+    # After how many minutes without a session all engines that can give their memory back; 0 for never.
+    park_after_min: float = Field(default=0, ge=0, le=10_080)
     # Longest reply, in characters.
     max_reply_chars: int = Field(default=4_000, ge=100, le=100_000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -15,6 +15,7 @@ from service_kit.errors import AnchorError
 from service_kit.tasks import end, run_together
 
 from orchestrator.conversation.messages import GpuStatus, ServiceHealth, ServiceStatus, SystemStatus
+from orchestrator.pressure.ladder import Level
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,10 @@ _MIB = 1 << 20
 _HEALTH = {
     "ready": ServiceHealth.SERVICE_HEALTH_READY,
     "loading": ServiceHealth.SERVICE_HEALTH_LOADING,
+}
+_LEVELS = {
+    gpu_pb2.PRESSURE_LEVEL_HIGH: Level.HIGH,
+    gpu_pb2.PRESSURE_LEVEL_CRITICAL: Level.CRITICAL,
 }
 
 
@@ -37,11 +42,14 @@ class StatusWatch:
         services: Mapping[str, str],
         gpu_target: str | None,
         *,
+        on_pressure: Callable[[Level | None], None] = lambda level: None,
         interval_s: float = 2.0,
         deadline_s: float = 1.0,
     ) -> None:
+        """`on_pressure` is told how short the fullest GPU's memory is, whenever that may be news; None without a monitor."""
         self._addresses = services
         self._gpu_target = gpu_target
+        self._on_pressure = on_pressure
         self._interval_s = interval_s
         self._deadline_s = deadline_s
         self._services = {
@@ -113,17 +121,26 @@ class StatusWatch:
                 except AnchorError as error:
                     log.debug("GPU monitor lost", extra={"code": error.code, "reason": error.message})
                 self._gpu = None
+                self._on_pressure(None)
                 await asyncio.sleep(self._interval_s)
         finally:
             await channel.close()
 
     async def _follow_gpu(self, stub: Any) -> None:
         """Take reports until the monitor ends them. Raises `AnchorError` when it fails or is silent."""
+        levels: dict[int, Level] = {}
         call = stub.Watch(gpu_pb2.WatchRequest(interval_ms=round(self._interval_s * 1000)))
         try:
             while (response := await read(call, "gpu", within_s=3 * self._interval_s + self._deadline_s)) is not None:
-                if response.WhichOneof("event") == "report":
-                    self._gpu = _gpu_status(response.report)
+                match response.WhichOneof("event"):
+                    case "report":
+                        self._gpu = _gpu_status(response.report)
+                    case "pressure_changed":
+                        changed = response.pressure_changed
+                        levels[changed.device_index] = _LEVELS.get(changed.level, Level.NONE)
+                        self._on_pressure(max(levels.values()))
+                    case _:
+                        pass
         finally:
             call.cancel()
 

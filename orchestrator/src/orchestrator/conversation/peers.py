@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from service_kit.errors import InvalidRequest
 
+from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.endpointing import LEAST_PATIENCE, MOST_PATIENCE
 from orchestrator.conversation.messages import (
     SetLanguage,
@@ -24,6 +25,7 @@ from orchestrator.conversation.ports import (
     TextToSpeech,
     VoiceActivity,
 )
+from orchestrator.conversation.savings import Savings
 
 # The languages of the conversation: what Voxtral hears.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
@@ -58,6 +60,21 @@ class Peers:
     voices: Callable[[], tuple[str, ...]] = field(default=_no_voices)
     # Called once a session: what its microphone is heard through, if anything.
     hearing_aid: Callable[[], HearingAid | None] = field(default=_no_hearing_aid)
+    # What is done without while memory is short, and where sessions are told of it.
+    savings: Callable[[], Savings] = field(default=Savings)
+    bulletin: Bulletin = field(default_factory=Bulletin)
+
+    def speakers(self, voice: str) -> tuple[tuple[TextToSpeech, ...], str]:
+        """Who speaks a reply that begins now, in the order in which they are asked, and the first one's voice.
+
+        `voice` is one of the main voice service's.
+        """
+        savings = self.savings()
+        if savings.text_only:
+            return (), ""
+        if savings.small_voice:
+            return self.other_voices, ""
+        return (self.text_to_speech, *self.other_voices), voice
 
     def check(self, choice: Preference) -> None:
         """Raise `InvalidRequest` for a choice that there is not."""

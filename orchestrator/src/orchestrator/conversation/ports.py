@@ -171,7 +171,10 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a reply is made from. `alternatives` are other readings of `text`, for retrieval only."""
+    """What a reply is made from. `alternatives` are other readings of `text`, for retrieval only.
+
+    `history_share` is how much of the room for the history may be used, 0 to 1.
+    """
 
     text: str
     language: str
@@ -179,6 +182,7 @@ class Prompt:
     history: tuple[Message, ...] = ()
     alternatives: tuple[str, ...] = ()
     style: Style = Style()
+    history_share: float = 1.0
 
 
 class LanguageModel(Protocol):

@@ -19,6 +19,7 @@ from service_kit.tasks import run_together
 
 from orchestrator.conversation import events as do
 from orchestrator.conversation.announcing import announcement
+from orchestrator.conversation.bulletin import tell_changes
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
 from orchestrator.conversation.echo import SILENCE, Sounding
@@ -122,6 +123,7 @@ class Session:
                 self._hearing.run(),
                 self._converse(),
                 self._receive(source),
+                tell_changes(self._peers.bulletin, self._peers.system_status, self._outbox.send),
             )
         except _ClientGone:
             pass

@@ -35,11 +35,14 @@ class Sessions:
         persona: str,
         capacity: int,
         ready: Callable[[], bool] = lambda: True,
+        attended: Callable[[int], None] = lambda sessions: None,
         max_conversations: int = 10_000,
         keep_s: float = 3600.0,
     ) -> None:
+        """`attended` is told how many sessions are open, whenever that changes."""
         peers.check_language(language)
         peers.check_persona(persona)
+        self._attended = attended
         self._peers = peers
         self._rules = rules
         self._language = language
@@ -96,15 +99,18 @@ class Sessions:
         if conversation.open:
             raise InvalidRequest("session.already_open", "another client has this conversation open")
         conversation.open = True
-        self._open += 1
-        SESSIONS_OPEN.set(self._open)
+        self._count(1)
         try:
             yield Session(peers=self._peers, rules=self._rules, conversation=conversation, start=start, client=client)
         finally:
             conversation.open = False
             conversation.last_used_s = time.monotonic()
-            self._open -= 1
-            SESSIONS_OPEN.set(self._open)
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._open += more
+        SESSIONS_OPEN.set(self._open)
+        self._attended(self._open)
 
     def _forget_old(self) -> None:
         now_s = time.monotonic()

@@ -203,6 +203,7 @@ class Speaking:
             history=merge_consecutive(self._conversation.history.before(turn_id)),
             alternatives=alternatives,
             style=preferences.style,
+            history_share=self._peers.savings().history_share,
         )
 
     async def _begin(
@@ -218,8 +219,9 @@ class Speaking:
                 self._reply.waterfall.end("interrupted", self._loop.time())
             await self.drop(self._reply.turn_id)
         preferences = self._conversation.preferences
+        voices, voice = self._peers.speakers(preferences.voice or self._persona.voices.get(preferences.language, ""))
         delivery = Delivery(
-            voice=preferences.voice or self._persona.voices.get(preferences.language, ""),
+            voice=voice,
             language=preferences.language,
             style=preferences.style,
             apology=self._persona.phrase("apology", preferences.language),
@@ -228,7 +230,7 @@ class Speaking:
             turn_id=turn_id,
             engine=engine,
             words=words,
-            voices=(self._peers.text_to_speech, *self._peers.other_voices),
+            voices=voices,
             delivery=delivery,
             outbox=self._outbox,
             reports_playback=self._reports_playback,

@@ -44,7 +44,10 @@ class Delivery:
 
 
 class Voicing:
-    """Speaks one reply. `voices` are asked in turn; the first is the one that `delivery` names a voice of."""
+    """Speaks one reply. `voices` are asked in turn; the first is the one that `delivery` names a voice of.
+
+    Without any, the reply is shown.
+    """
 
     def __init__(
         self,
@@ -95,6 +98,10 @@ class Voicing:
 
     async def run(self) -> None:
         """Speak until all of the text is spoken, or no voice is left."""
+        if not self._voices:
+            self.is_lost = True
+            self._playout.end()
+            return
         failure = await self._speak(self._voices[0], self._delivery.voice, _SPEAK_DEADLINE_S)
         if failure is not None and not isinstance(failure, InvalidRequest):
             failure = await self._speak_again(failure)

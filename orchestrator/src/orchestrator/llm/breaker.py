@@ -35,12 +35,14 @@ class Breaker:
         self._hold_s = hold_s
         self._failures = 0
         self._held_until_s = 0.0
+        # Set while the model is parked: then it is not asked either, and that is nobody's failure.
+        self.resting = False
         OPEN.set(0)
 
     @property
     def open(self) -> bool:
         """Whether the main model is given up for now."""
-        return self._failures >= _FAILURES
+        return self.resting or self._failures >= _FAILURES
 
     def succeeded(self) -> None:
         """A reply began."""
@@ -61,7 +63,7 @@ class Breaker:
 
     def may_close(self, now_s: float) -> bool:
         """Whether a probe that goes well now would close it."""
-        return self.open and now_s >= self._held_until_s
+        return self.open and not self.resting and now_s >= self._held_until_s
 
     def close_on_trial(self) -> None:
         """A probe went well: ask again, and give up at the first failure."""

@@ -66,7 +66,8 @@ def past_messages(prompt: Prompt, context_tokens: int) -> list[ChatMessage]:
     text_tokens = estimated_tokens(prompt.text)
     if text_tokens > room:
         raise InvalidRequest("llm.text_too_long", f"the text is longer than {context_tokens} tokens allow")
-    recent = recent_history(prompt.history, room - min(room, max(text_tokens, int(context_tokens * _TEXT_SHARE))))
+    past_room = room - min(room, max(text_tokens, int(context_tokens * _TEXT_SHARE)))
+    recent = recent_history(prompt.history, int(past_room * prompt.history_share))
     return [ChatMessage(role="system", content=system), *map(_chat_message, recent)]
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
+from service_kit.errors import AnchorError, Unsupported
+
 from orchestrator.conversation.messages import ServiceHealth, ServiceStatus
 from orchestrator.conversation.ports import LanguageModel
 from orchestrator.llm.breaker import Breaker, BreakerWatch
 from orchestrator.llm.fallback import FallbackModel
-from orchestrator.llm.registry import BRIEFING, ServedModel, served_model
+from orchestrator.llm.registry import BRIEFING, ParkableModel, ServedModel, served_model
 from orchestrator.llm.residency import Stage
 
 _ON_ITS_WAY = {Stage.PULLING, Stage.LOADING}
@@ -59,6 +62,45 @@ class MainModel:
             max_reply_chars=self._max_reply_chars,
         )
 
+    @property
+    def parkable(self) -> bool:
+        """Whether the model holds memory that it could give back."""
+        return isinstance(self._served, ParkableModel)
+
+    @property
+    def parked(self) -> bool:
+        """Whether it has given it back."""
+        return isinstance(self._served, ParkableModel) and self._served.parked
+
+    async def park(self) -> None:
+        """Give the model's memory back; the briefing answers until `wake`. Raises `AnchorError`: then all is as it was.
+
+        Nobody may be waiting for a reply.
+        """
+        model = self._parkable()
+        self._breaker.resting = True
+        try:
+            await model.park()
+        finally:
+            self._breaker.resting = model.parked
+
+    async def wake(self) -> None:
+        """Take the memory again. Raises `AnchorError`: then the model is away, and asked again when it is back."""
+        model = self._parkable()
+        try:
+            await model.wake()
+        except AnchorError:
+            self._breaker.resting = model.parked
+            self._breaker.failed(asyncio.get_running_loop().time(), for_good=True)
+            raise
+        self._breaker.resting = False
+
+    def _parkable(self) -> ParkableModel:
+        if not isinstance(self._served, ParkableModel):
+            name = self._served.name if self._served else BRIEFING
+            raise Unsupported("llm.not_parkable", f"language model {name} holds no memory that it could give back")
+        return self._served
+
     def describe(self) -> Mapping[str, object]:
         """What `/health` and `/info` add; nothing for the briefing, which is never away."""
         if self._served is None:
@@ -73,7 +115,7 @@ class MainModel:
         told = self._served.describe()
         if not self._breaker.open:
             health = ServiceHealth.SERVICE_HEALTH_READY
-        elif told.get("stage") in _ON_ITS_WAY:
+        elif self.parked or told.get("stage") in _ON_ITS_WAY:
             health = ServiceHealth.SERVICE_HEALTH_LOADING
         else:
             health = ServiceHealth.SERVICE_HEALTH_DOWN

@@ -108,14 +108,28 @@ class OllamaModel(ServedModel):
 
     def describe(self) -> Mapping[str, object]:
         """How the model is, for people."""
-        return self._residency.state.describe(self.model) if self._settings.preload else {"model": self.model}
+        known = self._settings.preload or self.parked
+        return self._residency.state.describe(self.model) if known else {"model": self.model}
 
     async def probe(self) -> None:
         """Raise `AnchorError` unless the model is loaded, just now."""
-        if self._settings.preload:
+        if self._settings.preload or self.parked:
             self._residency.require()
         if await self._server.placement() is None:
             raise NotReady("llm.not_loaded", f"Ollama has not loaded {self.model}")
+
+    @property
+    def parked(self) -> bool:
+        """Whether the model is unloaded on purpose."""
+        return self._residency.parked
+
+    async def park(self) -> None:
+        """Unload the model, until `wake`. Raises `AnchorError`; nobody may be waiting for a reply."""
+        await self._residency.park()
+
+    async def wake(self) -> None:
+        """Load the model again. Raises `AnchorError`."""
+        await self._residency.wake()
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, token by token. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""

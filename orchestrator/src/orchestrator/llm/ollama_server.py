@@ -16,6 +16,9 @@ from orchestrator.llm.streaming import AnswerLines, ModelMissing, error_message,
 # Between two lines of a pull; a server that fetches says so several times a second, one that verifies is silent.
 _PULL_SILENCE_S = 300.0
 _PLACEMENT_WITHIN_S = 3.0
+# A server that was told to unload ends the model's runner in a second or two; replies under way are waited for.
+_UNLOAD_WITHIN_S = 10.0
+_LOOK_AGAIN_S = 0.2
 
 
 class OllamaServer:
@@ -44,14 +47,21 @@ class OllamaServer:
         """Load the model, pinned, with the options that replies will have."""
         options = {"num_ctx": self._context_tokens}
         body = {"model": self._model, "keep_alive": -1, "stream": True, "options": options}
+        await self._generate(body, self._load_s, "loaded")
+
+    async def unload(self) -> None:
+        """Unload the model, and wait until it is listed no more. Raises `PeerFailed` when that takes too long."""
+        body = {"model": self._model, "keep_alive": 0, "stream": True}
+        await self._generate(body, _UNLOAD_WITHIN_S, "unloaded")
         try:
-            async with streamed_answer(self._client, "/api/generate", body, self._load_s, self._load_s) as lines:
-                while (line := await _next(lines)) is not None:
-                    if line.get("done"):
+            async with asyncio.timeout(_UNLOAD_WITHIN_S):
+                while True:
+                    if await self.placement() is None:
                         return
-        except ModelMissing as error:
-            raise model_missing(self._model, error) from error
-        raise PeerFailed("llm.truncated", f"Ollama did not say that {self._model} is loaded")
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+        except TimeoutError as error:
+            reason = f"Ollama still lists {self._model}, {_UNLOAD_WITHIN_S:.0f} s after it was told to unload it"
+            raise PeerFailed("llm.not_unloaded", reason) from error
 
     async def placement(self) -> Placement | None:
         """Where the model lies, as `/api/ps` tells it."""
@@ -63,6 +73,17 @@ class OllamaServer:
             if str(model.get("name", "")).casefold() in names:
                 return Placement(_count(model, "size"), _count(model, "size_vram"))
         return None
+
+    async def _generate(self, body: Mapping[str, object], within_s: float, done: str) -> None:
+        """Have the model moved, which is what a request without a prompt does."""
+        try:
+            async with streamed_answer(self._client, "/api/generate", body, within_s, within_s) as lines:
+                while (line := await _next(lines)) is not None:
+                    if line.get("done"):
+                        return
+        except ModelMissing as error:
+            raise model_missing(self._model, error) from error
+        raise PeerFailed("llm.truncated", f"Ollama did not say that {self._model} is {done}")
 
 
 def model_missing(model: str, error: ModelMissing) -> ModelMissing:

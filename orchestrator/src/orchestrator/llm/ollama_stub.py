@@ -62,8 +62,9 @@ class StubSection(LlmSection):
     pull_step_ms: float = Field(default=1, ge=0)
     # Breaks the first pull.
     pull_fault: PullFault | None = None
-    # How long loading takes, and how much of the model finds room on the GPU.
+    # How long loading and unloading take, and how much of the model finds room on the GPU.
     load_ms: float = Field(default=0, ge=0)
+    unload_ms: float = Field(default=0, ge=0)
     gpu_share: float = Field(default=1, ge=0, le=1)
     # Breaks the request `fault_at`, in place of `fault`.
     wire_fault: WireFault | None = None
@@ -129,14 +130,21 @@ class OllamaStub:
         return {"models": [{**_listed(name), "size_vram": gpu_bytes} for name in sorted(self.loaded)]}
 
     async def generate(self, body: dict[str, object]) -> Response:
-        """Load, since there is no prompt; refuse what is not there."""
-        self.loads.append(body)
+        """Load or unload, since there is no prompt; refuse what is not there."""
         name = str(body["model"])
+        if body.get("keep_alive") == 0 and self._has(name):
+            return self._unload(name)
+        self.loads.append(body)
         if not self._has(name):
             return _not_found(name)
         await asyncio.sleep(self._section.load_ms / 1000)
         self.loaded.add(name)
         return StreamingResponse(iter([_line(name, {"response": "", "done": True, "done_reason": "load"})]))
+
+    def _unload(self, name: str) -> Response:
+        """As Ollama does it: the answer comes first, and the runner ends a little later."""
+        asyncio.get_running_loop().call_later(self._section.unload_ms / 1000, self.loaded.discard, name)
+        return StreamingResponse(iter([_line(name, {"response": "", "done": True, "done_reason": "unload"})]))
 
     async def pull(self, body: dict[str, object]) -> Response:
         """The progress of a pull, as Ollama streams it."""

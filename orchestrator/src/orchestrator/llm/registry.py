@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from service_kit.engine import engine_class
 
@@ -34,6 +34,22 @@ class ServedModel(LanguageModel, AbstractAsyncContextManager[Any], Protocol):
 
     def describe(self) -> Mapping[str, object]:
         """How it is, for people; with its `stage` and `progress` where it must be loaded."""
+        ...
+
+
+@runtime_checkable
+class ParkableModel(Protocol):
+    """A served model that can give its memory back."""
+
+    @property
+    def parked(self) -> bool: ...
+
+    async def park(self) -> None:
+        """Give it back. Raises `AnchorError`; nobody may be waiting for a reply."""
+        ...
+
+    async def wake(self) -> None:
+        """Take it again. Raises `AnchorError`."""
         ...
 
 

@@ -1,4 +1,7 @@
-"""A model that stays in its server's memory: fetched when it is missing, loaded, watched, loaded again."""
+"""A model that stays in its server's memory: fetched when it is missing, loaded, watched, loaded again.
+
+Unless it is parked: then it is unloaded, and stays so until it is woken.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from prometheus_client import Gauge
-from service_kit.errors import AnchorError, NotReady
+from service_kit.errors import AnchorError, AtCapacity, NotReady
 
 from orchestrator.llm.pull_meter import PullProgress
 from orchestrator.llm.streaming import ModelMissing
@@ -35,6 +38,7 @@ class Stage(StrEnum):
     PULLING = "pulling"
     LOADING = "loading"
     LOADED = "loaded"
+    PARKED = "parked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,10 @@ class ModelServer(Protocol):
         """Load the model and pin it; at once when it is loaded. Raises `ModelMissing` when it is not there."""
         ...
 
+    async def unload(self) -> None:
+        """Give the model's memory back; returns when it is given back. At once when it is not loaded."""
+        ...
+
     async def placement(self) -> Placement | None:
         """Where the model lies; None when it is not loaded."""
         ...
@@ -92,17 +100,20 @@ class Residency:
         self._may_pull = may_pull
         self._gpu_expected = gpu_expected
         self._resident = False
+        # Whoever loads or unloads, beside `run`; a pull may take hours.
+        self._moving = asyncio.Lock()
         # What the log was last told to be wrong.
         self._told = ""
         self.state = ModelState(Stage.LOADING)
         LOADED.set(0)
 
     async def run(self) -> None:
-        """Keep the model loaded until cancelled."""
+        """Keep the model loaded until cancelled, but for the time that it is parked."""
         retry_s = _RETRY_S
         while True:
             try:
-                await self.settle()
+                if not self.parked:
+                    await self.settle()
             except AnchorError as error:
                 self._lost(error)
                 await asyncio.sleep(retry_s)
@@ -111,8 +122,38 @@ class Residency:
                 retry_s = _RETRY_S
                 await asyncio.sleep(_CHECK_EVERY_S)
 
+    @property
+    def parked(self) -> bool:
+        """Whether the model is unloaded on purpose."""
+        return self.state.stage is Stage.PARKED
+
+    async def park(self) -> None:
+        """Have the model out of memory when this returns, and leave it so. Raises `AnchorError`: then it is as it was.
+
+        `AtCapacity` means that it is being loaded.
+        """
+        if self._moving.locked():
+            raise AtCapacity("llm.loading", "the language model is being loaded; it can be parked when it is")
+        async with self._moving:
+            await self._server.unload()
+            self._resident = False
+            self._move(ModelState(Stage.PARKED))
+        log.info("language model parked")
+
+    async def wake(self) -> None:
+        """Have the model in memory when this returns. Raises `AnchorError`: then `run` goes on trying."""
+        try:
+            await self.settle()
+        except AnchorError as error:
+            self._lost(error)
+            raise
+
     async def settle(self) -> None:
         """Have the model in memory when this returns. Raises `AnchorError`."""
+        async with self._moving:
+            await self._settle()
+
+    async def _settle(self) -> None:
         placement = await self._server.placement() if self._resident else None
         if placement is None:
             # Also when it is loaded by somebody else: perhaps with other options, or not pinned.

@@ -1,0 +1,214 @@
+"""One engine's rest: who uses it, whether it is parked, and one move at a time.
+
+Nothing of this is remembered for the engine: what it says of itself is looked at again and again, so that a restart of
+either side, or somebody else who parks it, changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge
+from service_kit.errors import AnchorError, AtCapacity, PeerFailed
+
+log = logging.getLogger(__name__)
+
+PARKED = Gauge("anchor_engine_parked", "Whether an engine has given its memory back (1) or not (0).", ["engine"])
+MOVES = Counter(
+    "anchor_engine_moves_total", "Engines parked and woken, by what came of it.", ["engine", "move", "code"]
+)
+
+_LOOK_EVERY_S = 5.0
+_RETRY_S = 2.0
+
+
+class State(StrEnum):
+    """How an engine is, as far as its memory goes."""
+
+    # It holds no memory that it could give back.
+    FIXED = "fixed"
+    AWAKE = "awake"
+    PARKING = "parking"
+    PARKED = "parked"
+    WAKING = "waking"
+
+
+class RestingEngine(Protocol):
+    """An engine whose memory can be asked about and moved. All methods raise `AnchorError`."""
+
+    async def state(self) -> State:
+        """How it is now."""
+        ...
+
+    async def park(self) -> None:
+        """Give memory back; returns when it is given back."""
+        ...
+
+    async def wake(self) -> None:
+        """Take it again; returns when the engine can work."""
+        ...
+
+
+def _nobody() -> None:
+    pass
+
+
+class Rest:
+    """The rest of the engine `name`. `run` looks after it; `changed` is called when its state or reason changes."""
+
+    def __init__(
+        self, name: str, engine: RestingEngine, *, park_within_s: float = 20.0, wake_within_s: float = 300.0
+    ) -> None:
+        self.name = name
+        self.changed: Callable[[], None] = _nobody
+        self._engine = engine
+        self._park_within_s = park_within_s
+        self._wake_within_s = wake_within_s
+        self._state = State.AWAKE
+        # Why it does not wake, in plain words; empty when nothing is wrong.
+        self.reason = ""
+        self.users = 0
+        self._moving = asyncio.Lock()
+        self._able = asyncio.Event()
+        self._able.set()
+        self._wake_wanted = False
+        self._news = asyncio.Event()
+        # On the loop's clock; never used counts as idle since ever.
+        self.idle_since_s = float("-inf")
+
+    @property
+    def state(self) -> State:
+        """How the engine is, as far as is known."""
+        return self._state
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is awake and could be parked."""
+        return self._state is State.AWAKE and not self.users
+
+    @asynccontextmanager
+    async def in_use(self, wait_s: float | None = None) -> AsyncGenerator[None]:
+        """Keep the engine awake; one that is not is woken, and waited for `wait_s` seconds (None: for ever)."""
+        self.users += 1
+        try:
+            if not self._able.is_set():
+                self.rouse()
+                await self._until_able(wait_s)
+            yield
+        finally:
+            self.users -= 1
+            self.idle_since_s = asyncio.get_running_loop().time()
+
+    def rouse(self) -> None:
+        """Have it woken soon, if it is not awake; does not wait."""
+        if not self._able.is_set():
+            self._wake_wanted = True
+            self._news.set()
+
+    def found_parked(self) -> None:
+        """The engine has just refused work because it is parked: somebody else has done that."""
+        if self._state is State.AWAKE:
+            self._move_to(State.PARKED)
+        self.rouse()
+
+    async def park(self) -> None:
+        """Park it. Raises `AtCapacity` while somebody uses it, and any `AnchorError` of the engine's."""
+        self._refuse_while_used()
+        async with self._moving:
+            self._refuse_while_used()
+            self._wake_wanted = False
+            await self._move("park", State.PARKING, self._engine.park, self._park_within_s)
+
+    async def wake(self) -> None:
+        """Wake it. Raises the engine's `AnchorError`."""
+        async with self._moving:
+            await self._move("wake", State.WAKING, self._engine.wake, self._wake_within_s)
+            self._wake_wanted = False
+
+    async def run(self) -> None:
+        """Wake it when that is wanted, and look how it is, until cancelled."""
+        while True:
+            self._news.clear()
+            wait_s = _LOOK_EVERY_S
+            try:
+                if self._wake_wanted:
+                    await self.wake()
+                else:
+                    await self.look()
+            except AnchorError as error:
+                wait_s = _RETRY_S
+                log.debug("engine's memory not known", extra={"engine": self.name, "code": error.code})
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Ask the engine how it is. Raises its `AnchorError`; then it counts as it was."""
+        if self._moving.locked():
+            return
+        async with self._moving:
+            state = await self._engine.state()
+            if state in (State.PARKING, State.WAKING):
+                # Somebody else moves it; what comes of that is seen next time.
+                return
+            self._move_to(state)
+
+    async def _move(self, move: str, during: State, work: Callable[[], Awaitable[None]], within_s: float) -> None:
+        before = self._state
+        self._move_to(during)
+        try:
+            await self._within(move, work, within_s)
+        except AnchorError as error:
+            MOVES.labels(self.name, move, error.code).inc()
+            log.warning(
+                "engine not moved",
+                extra={"engine": self.name, "move": move, "code": error.code, "reason": error.message},
+            )
+            # A park that failed may have been carried out all the same; the next look tells.
+            failed_wake = during is State.WAKING
+            self._move_to(State.PARKED if failed_wake else before, error.message if failed_wake else "")
+            raise
+        except asyncio.CancelledError:
+            self._move_to(before)
+            raise
+        MOVES.labels(self.name, move, "").inc()
+        log.info("engine moved", extra={"engine": self.name, "move": move})
+        self._move_to(State.PARKED if during is State.PARKING else State.AWAKE)
+
+    async def _within(self, move: str, work: Callable[[], Awaitable[None]], within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                await work()
+        except TimeoutError as error:
+            raise PeerFailed(f"{self.name}.{move}_late", f"{move} took more than {within_s:g} s") from error
+
+    def _refuse_while_used(self) -> None:
+        if self.users:
+            raise AtCapacity(f"{self.name}.in_use", "it is at work for somebody")
+
+    async def _until_able(self, wait_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._able.wait()
+        except TimeoutError:
+            log.info("engine not awake in time", extra={"engine": self.name, "waited_s": wait_s})
+
+    def _move_to(self, state: State, reason: str = "") -> None:
+        if (state, reason) == (self._state, self.reason):
+            return
+        if state is State.AWAKE:
+            self.idle_since_s = asyncio.get_running_loop().time()
+        self._state, self.reason = state, reason
+        if state in (State.AWAKE, State.FIXED):
+            self._able.set()
+        else:
+            self._able.clear()
+        PARKED.labels(self.name).set(0 if self._able.is_set() else 1)
+        self.changed()
