@@ -9,18 +9,22 @@ from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
 from service_kit import engine_memory
 from service_kit.engine import engine_class
+from service_kit.health import Health, Status
 from service_kit.service import Service, new_health
 
-from tts_service.engine import TtsEngine
+from tts_service.engine import ServedEngine, TtsEngine
 from tts_service.engines import ENGINES
+from tts_service.routed import RoutedPhrases, RoutedSpeech
+from tts_service.routing import plan_of
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
+from tts_service.speaking import PhraseSpeech, SpeakingLimits
 
 
 def build(settings: TtsSettings | None = None) -> Service:
     """The service that the settings describe, by default those of the environment."""
     settings = settings or TtsSettings()
-    engine: TtsEngine = engine_class(ENGINES, settings.engine)(settings)
+    engine = build_engine(settings)
     servicer = TtsServicer(engine, settings.max_streams)
     memory = engine_memory.EngineMemoryServicer(engine, engine.info, engine_memory.own_container_id())
 
@@ -28,13 +32,48 @@ def build(settings: TtsSettings | None = None) -> Service:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
     def details() -> Mapping[str, object]:
-        return {"voices": [asdict(voice) for voice in engine.voices()], "max_streams": settings.max_streams}
+        about = {"voices": [asdict(voice) for voice in engine.voices()], "max_streams": settings.max_streams}
+        return {**about, **(engine.routed.describe() if isinstance(engine, RoutedSpeech) else {})}
 
+    health = new_health("tts-service", engine.info, settings)
+    if isinstance(engine, RoutedSpeech):
+        _follow(health, engine.routed)
     return Service(
         settings=settings,
-        health=new_health("tts-service", engine.info, settings),
+        health=health,
         servicers=[(SERVICE_NAME, add), (engine_memory.SERVICE_NAME, memory.add_to)],
         lifespan=engine.lifespan,
         carries=True,
         details=details,
     )
+
+
+def build_engine(settings: TtsSettings) -> TtsEngine:
+    """What speaks: one engine, or several behind one. Raises `InvalidRequest` for one that there is not."""
+    plan = plan_of(settings, ENGINES)
+
+    def make(name: str) -> PhraseSpeech:
+        return engine_class(ENGINES, name)(settings)
+
+    limits = SpeakingLimits.from_settings(settings)
+    if len(plan.engines) == 1:
+        engine = make(plan.main)
+        # One that leans on a server is watched, and waited for.
+        if not isinstance(engine.phrases, ServedEngine):
+            return engine
+    return RoutedSpeech(RoutedPhrases(plan, make, limits.engine_silent_s), limits, len(plan.engines))
+
+
+def _follow(health: Health, routed: RoutedPhrases) -> None:
+    """Be ready while any engine speaks, once each language had one; say which do not."""
+
+    def follow() -> None:
+        if health.status not in (Status.LOADING, Status.READY):
+            return
+        if routed.started and routed.speaks:
+            health.move_to(Status.READY)
+        else:
+            health.move_to(Status.LOADING, routed.why())
+
+    routed.on_change = follow
+    health.details = lambda: {"degraded": routed.why()}

@@ -21,6 +21,8 @@ class Voice:
     # ISO 639-1.
     languages: tuple[str, ...]
     cloned: bool = False
+    # Its engine, where the service has several; `id` then begins with it.
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +160,13 @@ class PhraseEngine(Protocol):
         self, phrase: SpokenPhrase, config: SynthesisConfig
     ) -> AbstractAsyncContextManager[AsyncIterator[Speech]]:
         """Speak one phrase. A `Word` comes no later than the samples it points into; leaving the context stops it."""
+        ...
+
+
+@runtime_checkable
+class ServedEngine(Protocol):
+    """A `PhraseEngine` whose model stands in a server of its own."""
+
+    async def check(self) -> None:
+        """Look whether the server is well; raise what it fails with."""
         ...

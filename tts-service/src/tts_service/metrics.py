@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 FIRST_AUDIO_SECONDS = Histogram(
     "anchor_tts_first_audio_seconds",
@@ -14,3 +14,5 @@ CHARACTERS = Counter("anchor_tts_characters_total", "Characters given to the eng
 AUDIO_SECONDS = Counter("anchor_tts_audio_seconds_total", "Speech sent, in seconds of audio.")
 WATCHDOG = Counter("anchor_tts_watchdog_total", "What the output watchdog had to mend or stop.", ["check"])
 WORKER_STARTS = Counter("anchor_tts_worker_starts_total", "Starts of the engine's worker process.")
+ENGINE_SPEAKS = Gauge("anchor_tts_engine_speaks", "Whether an engine of several speaks.", ["engine"])
+STAND_INS = Counter("anchor_tts_stand_ins_total", "Phrases that an engine of several left to the next.", ["engine"])

@@ -90,7 +90,7 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
 
     def _to_voice(self, voice: Voice) -> tts_pb2.Voice:
         fields = {name: getattr(voice, name) for name in ("id", "name", "languages", "cloned")}
-        return tts_pb2.Voice(engine=self._engine.info.name, **fields)
+        return tts_pb2.Voice(engine=voice.engine or self._engine.info.name, **fields)
 
 
 async def _feed(requests: AsyncIterator[tts_pb2.SynthesizeRequest], reply: ReplyStream) -> None:

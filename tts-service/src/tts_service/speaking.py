@@ -82,6 +82,11 @@ class PhraseSpeech:
         self._limits = limits
 
     @property
+    def phrases(self) -> PhraseEngine:
+        """The engine behind it."""
+        return self._engine
+
+    @property
     def info(self) -> EngineInfo:
         return self._engine.info
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from service_kit.errors import InvalidRequest
 
@@ -20,6 +21,26 @@ def voices_of(voices: Sequence[Voice], language: str) -> list[Voice]:
     return [voice for voice in voices if not code or code in voice.languages]
 
 
+def qualified(voice: Voice, engine: str) -> Voice:
+    """The voice as it is called where several engines speak."""
+    return replace(voice, id=f"{engine}:{voice.id}", engine=engine)
+
+
+def bare(voice_id: str) -> str:
+    """What the engine itself calls the voice."""
+    return voice_id.rpartition(":")[2]
+
+
+def voice_by_id(voices: Sequence[Voice], voice_id: str) -> Voice | None:
+    """The voice of that id. One that names no engine is looked for in all."""
+    for voice in voices:
+        if voice_id == voice.id:
+            return voice
+    engine, _, own_id = voice_id.rpartition(":")
+    alike = (voice for voice in voices if own_id == bare(voice.id))
+    return next((voice for voice in alike if not engine or not voice.engine), None)
+
+
 def choose(voices: Sequence[Voice], voice_id: str, language: str, style: Style) -> SynthesisConfig:
     """Resolve a request's voice and language; an empty voice is the language's default.
 
@@ -28,7 +49,7 @@ def choose(voices: Sequence[Voice], voice_id: str, language: str, style: Style) 
     _check_style(style)
     code = primary_language(language)
     if voice_id:
-        voice = next((voice for voice in voices if voice.id == voice_id), None)
+        voice = voice_by_id(voices, voice_id)
         if voice is None:
             raise InvalidRequest("tts.unknown_voice", f"no voice {voice_id!r}")
         code = code or voice.languages[0]

@@ -3,5 +3,7 @@
 ENGINES = {
     "espeak": "tts_service.engines.espeak:espeak_engine",
     "higgs": "tts_service.engines.higgs.engine:higgs_engine",
+    "piper": "tts_service.engines.piper.engine:piper_engine",
+    "pocket-tts": "tts_service.engines.pocket_tts.engine:pocket_tts_engine",
     "scripted": "tts_service.engines.scripted:scripted_engine",
 }

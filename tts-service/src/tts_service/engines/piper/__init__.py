@@ -1,0 +1,1 @@
+"""Piper behind its own HTTP server."""

@@ -1,0 +1,103 @@
+"""Piper (GPL-3.0-or-later) in a server of its own; nothing of it is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from service_kit.audio import SPEECH
+from service_kit.engine import EngineInfo
+from service_kit.errors import EngineFailed, PeerFailed
+
+from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
+from tts_service.engines.piper.client import Floats, PiperClient, PiperVoice
+from tts_service.resampling import at_rate
+from tts_service.settings import TtsSettings
+from tts_service.speaking import PhraseSpeech, SpeakingLimits
+
+# How long the server may take to say what voices it has.
+ANSWERS_WITHIN_S = 5.0
+# ... and to load one.
+LOADS_WITHIN_S = 60.0
+# Speech is brought to our rate in pieces of this length, in s; the listener's audio goes out between them.
+_PIECE_S = 0.25
+
+
+class PiperEngine:
+    """A `PhraseEngine`; a phrase is spoken whole before it sounds."""
+
+    def __init__(self, settings: TtsSettings) -> None:
+        self._settings = settings
+        self._client: PiperClient | None = None
+        self._voices: dict[str, PiperVoice] = {}
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            name="piper",
+            model="piper",
+            version="http",
+            languages=tuple(dict.fromkeys(voice.language for voice in self._voices.values())),
+            sample_rate_hz=SPEECH.rate_hz,
+            notes={"licence": "GPL-3.0-or-later, in a server of its own; each voice has one of its own"},
+        )
+
+    def voices(self) -> Sequence[Voice]:
+        return [Voice(name, _title(name), (voice.language,)) for name, voice in self._voices.items()]
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Ask what voices there are, and have the preferred ones loaded. Raises `PeerFailed` without a server."""
+        settings = self._settings
+        self._client = PiperClient(settings.piper_url, settings.piper_connect_s, settings.piper_places)
+        try:
+            await self.check()
+            for name in set(settings.piper_voices).intersection(self._voices):
+                await self._server.synthesize(self._voices[name], "1", 1.0, LOADS_WITHIN_S)
+            yield
+        finally:
+            await self._client.aclose()
+
+    async def check(self) -> None:
+        """Learn what voices the server has now. Raises `PeerFailed` when it is not there, or has none."""
+        voices = {voice.name: voice for voice in await self._server.voices(ANSWERS_WITHIN_S)}
+        if not voices:
+            raise PeerFailed("tts.model_missing", "the speech server has no voice that Piper would name so")
+        preferred = [name for name in self._settings.piper_voices if name in voices]
+        self._voices = {name: voices[name] for name in dict.fromkeys((*preferred, *sorted(voices)))}
+
+    @asynccontextmanager
+    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        async with aclosing(self._speech(phrase.text, config)) as speech:
+            yield speech
+
+    async def _speech(self, text: str, config: SynthesisConfig) -> AsyncGenerator[Speech]:
+        voice = self._voices.get(config.voice.id)
+        if voice is None:
+            raise EngineFailed("tts.voice_lost", f"the speech server has the voice {config.voice.id!r} no more")
+        rate_hz, samples = await self._server.synthesize(voice, text, config.style.pace, self._settings.piper_phrase_s)
+        async with aclosing(at_rate(_pieces(samples, rate_hz), rate_hz, SPEECH.rate_hz)) as speech:
+            async for piece in speech:
+                yield piece
+
+    @property
+    def _server(self) -> PiperClient:
+        assert self._client is not None, "used outside its lifespan"  # noqa: S101
+        return self._client
+
+
+async def _pieces(samples: Floats, rate_hz: int) -> AsyncGenerator[Speech]:
+    length = int(rate_hz * _PIECE_S)
+    for start in range(0, samples.size, length):
+        yield Samples(samples[start : start + length])
+
+
+def _title(name: str) -> str:
+    """`Pratham, hi_IN, medium` of `hi_IN-pratham-medium`."""
+    language, speaker, quality = name.split("-")
+    return f"{speaker.replace('_', ' ').title()}, {language}, {quality}"
+
+
+def piper_engine(settings: TtsSettings) -> PhraseSpeech:
+    """The engine `piper`."""
+    return PhraseSpeech(PiperEngine(settings), SpeakingLimits.from_settings(settings))
