@@ -22,6 +22,12 @@ class TurnDetection(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyReceived:
+    turn_id: int
+    offset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStart:
     language: str = ""
     voice: str = ""
@@ -31,6 +37,8 @@ class SessionStart:
     turn_detection: TurnDetection = TurnDetection.TURN_DETECTION_AUTOMATIC
     ticket: str = ""
     patience: float | None = None
+    take_over: bool = False
+    received: ReplyReceived | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,29 @@ class SessionStarted:
     anchor_sample_rate_hz: int
     resumed: bool
     patience: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceChoice:
+    id: str
+    name: str
+    languages: tuple[str, ...] = ()
+    engine: str = ""
+    cloned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaChoice:
+    id: str
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    languages: tuple[str, ...] = ()
+    voices: tuple[VoiceChoice, ...] = ()
+    personas: tuple[PersonaChoice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +389,7 @@ class SessionEnded:
 
 ServerMessage = (
     SessionStarted
+    | Choices
     | SpeechStarted
     | SpeechStopped
     | PartialTranscript

@@ -83,11 +83,15 @@ def _values(shape: Shape, message: object) -> dict[str, Any]:
         elif field.choices is not None:
             value = value.name
         elif field.kind == FieldDescriptor.TYPE_STRING:
-            value = _well_formed(value)
+            value = _texts(field, value)
         elif field.kind == FieldDescriptor.TYPE_BYTES:
             raise TypeError("audio travels in binary frames, not in JSON")
         values[field.name] = value
     return values
+
+
+def _texts(field: Field, value: Any) -> str | list[str]:
+    return [_well_formed(text) for text in value] if field.repeated else _well_formed(value)
 
 
 def _well_formed(text: str) -> str:
@@ -225,7 +229,7 @@ def _proto_values(shape: Shape, message: object) -> dict[str, Any]:
             inner = field.shape
             value = [_proto_values(inner, item) for item in value] if field.repeated else _proto_values(inner, value)
         elif field.kind == FieldDescriptor.TYPE_STRING:
-            value = _well_formed(value)
+            value = _texts(field, value)
         values[field.name] = value
     return values
 
@@ -245,6 +249,8 @@ def _from_proto(shape: Shape, message: Any, place: str, max_text_chars: int | No
                 value = _from_proto(inner, value, at, max_text_chars)
         elif field.choices is not None:
             value = _choice(field.choices, value, place + field.name)
+        elif field.repeated:
+            value = tuple(value)
         elif field.kind == FieldDescriptor.TYPE_STRING and max_text_chars is not None and len(value) > max_text_chars:
             _refuse(f"{place}{field.name}: longer than {max_text_chars} characters")
         elif field.kind == FieldDescriptor.TYPE_FLOAT and not math.isfinite(value):

@@ -1,16 +1,6 @@
 /** Microphone samples at the context's rate → PCM16, a frame every 20 ms. */
+import type { CapturedFrame, CaptureOptions } from "./ports";
 import { Resampler } from "./resampler";
-
-/** What the page gives the worklet. */
-export interface CaptureOptions {
-  rateHz: number;
-}
-
-/** What the worklet gives the page: PCM16 mono, and its loudest sample, 0 to 1 or more where the device clips. */
-export interface CapturedFrame {
-  pcm: ArrayBuffer;
-  peak: number;
-}
 
 class Capture extends AudioWorkletProcessor {
   readonly #resampler: Resampler;

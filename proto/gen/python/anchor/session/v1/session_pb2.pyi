@@ -102,7 +102,7 @@ class ClientMessage(_message.Message):
     def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
-    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience")
+    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,8 @@ class SessionStart(_message.Message):
     TURN_DETECTION_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    TAKE_OVER_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
@@ -119,7 +121,17 @@ class SessionStart(_message.Message):
     turn_detection: TurnDetection
     ticket: str
     patience: float
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ...) -> None: ...
+    take_over: bool
+    received: ReplyReceived
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ...) -> None: ...
+
+class ReplyReceived(_message.Message):
+    __slots__ = ("turn_id", "offset_ms")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_MS_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    offset_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., offset_ms: _Optional[int] = ...) -> None: ...
 
 class MicrophoneAudio(_message.Message):
     __slots__ = ("pcm",)
@@ -198,7 +210,7 @@ class RequestStatus(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled")
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
@@ -223,6 +235,7 @@ class ServerMessage(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SESSION_ENDED_FIELD_NUMBER: _ClassVar[int]
     BARGE_IN_SETTLED_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     speech_started: SpeechStarted
     speech_stopped: SpeechStopped
@@ -247,7 +260,8 @@ class ServerMessage(_message.Message):
     error: Error
     session_ended: SessionEnded
     barge_in_settled: BargeInSettled
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ...) -> None: ...
+    choices: Choices
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
     __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience")
@@ -270,6 +284,40 @@ class SessionStarted(_message.Message):
     resumed: bool
     patience: float
     def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ...) -> None: ...
+
+class Choices(_message.Message):
+    __slots__ = ("languages", "voices", "personas")
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
+    VOICES_FIELD_NUMBER: _ClassVar[int]
+    PERSONAS_FIELD_NUMBER: _ClassVar[int]
+    languages: _containers.RepeatedScalarFieldContainer[str]
+    voices: _containers.RepeatedCompositeFieldContainer[VoiceChoice]
+    personas: _containers.RepeatedCompositeFieldContainer[PersonaChoice]
+    def __init__(self, languages: _Optional[_Iterable[str]] = ..., voices: _Optional[_Iterable[_Union[VoiceChoice, _Mapping]]] = ..., personas: _Optional[_Iterable[_Union[PersonaChoice, _Mapping]]] = ...) -> None: ...
+
+class VoiceChoice(_message.Message):
+    __slots__ = ("id", "name", "languages", "engine", "cloned")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    CLONED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    languages: _containers.RepeatedScalarFieldContainer[str]
+    engine: str
+    cloned: bool
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., cloned: _Optional[bool] = ...) -> None: ...
+
+class PersonaChoice(_message.Message):
+    __slots__ = ("id", "name", "description")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    description: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class SpeechStarted(_message.Message):
     __slots__ = ("at_ms",)

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file anchor/session/v1/session.proto.
  */
 export const file_anchor_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIuABCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBAUILCglfcGF0aWVuY2UiHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIhkKCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJIgsKCUludGVycnVwdCIHCgVQYXVzZSIICgZSZXN1bWUiHQoKU2V0UGVyc29uYRIPCgdwZXJzb25hGAEgASgJIhkKCFNldFZvaWNlEg0KBXZvaWNlGAEgASgJIh8KC1NldExhbmd1YWdlEhAKCGxhbmd1YWdlGAEgASgJIoYBCghTZXRTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiHwoLU2V0UGF0aWVuY2USEAoIcGF0aWVuY2UYASABKAIiNgoQUGxheWJhY2tQcm9ncmVzcxIPCgd0dXJuX2lkGAEgASgNEhEKCXBsYXllZF9tcxgCIAEoDSIPCg1SZXF1ZXN0U3RhdHVzIqoLCg1TZXJ2ZXJNZXNzYWdlEjwKD3Nlc3Npb25fc3RhcnRlZBgBIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25TdGFydGVkSAASOgoOc3BlZWNoX3N0YXJ0ZWQYAiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdGFydGVkSAASOgoOc3BlZWNoX3N0b3BwZWQYAyABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdG9wcGVkSAASQgoScGFydGlhbF90cmFuc2NyaXB0GAQgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuUGFydGlhbFRyYW5zY3JpcHRIABI+ChBmaW5hbF90cmFuc2NyaXB0GAUgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuRmluYWxUcmFuc2NyaXB0SAASQQoSdHVybl9lbmRfcHJlZGljdGVkGAYgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuVHVybkVuZFByZWRpY3RlZEgAEjoKDnR1cm5fY29tbWl0dGVkGAcgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkNvbW1pdHRlZEgAEjgKDXJlcGx5X3N0YXJ0ZWQYCCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVN0YXJ0ZWRIABIyCgpyZXBseV90ZXh0GAkgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlUZXh0SAASNAoLcmVwbHlfYXVkaW8YCiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvSAASNgoMYW5jaG9yX2F1ZGlvGAsgASgLMh4uYW5jaG9yLnNlc3Npb24udjEuQW5jaG9yQXVkaW9IABI0CgtzcGVlY2hfbWFyaxgMIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaE1hcmtIABI6Cg5wbGF5YmFja19wYXVzZRgNIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUGF1c2VIABI8Cg9wbGF5YmFja19yZXN1bWUYDiABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Jlc3VtZUgAEjgKDXBsYXliYWNrX3N0b3AYDyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1N0b3BIABI/ChFyZXBseV9hdWRpb19lbmRlZBgQIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9FbmRlZEgAEjoKDnJlcGx5X2ZpbmlzaGVkGBEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlGaW5pc2hlZEgAEjQKC3R1cm5fZmFpbGVkGBIgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuVHVybkZhaWxlZEgAEkAKEWxhdGVuY3lfd2F0ZXJmYWxsGBMgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuTGF0ZW5jeVdhdGVyZmFsbEgAEjgKDXN5c3RlbV9zdGF0dXMYFCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TeXN0ZW1TdGF0dXNIABI8Cg9zZXNzaW9uX3VwZGF0ZWQYFSABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uVXBkYXRlZEgAEikKBWVycm9yGBYgASgLMhguYW5jaG9yLnNlc3Npb24udjEuRXJyb3JIABI4Cg1zZXNzaW9uX2VuZGVkGBcgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvbkVuZGVkSAASPQoQYmFyZ2VfaW5fc2V0dGxlZBgYIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5TZXR0bGVkSABCCQoHbWVzc2FnZSLLAQoOU2Vzc2lvblN0YXJ0ZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIOCgZ0aWNrZXQYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSDQoFdm9pY2UYBCABKAkSDwoHcGVyc29uYRgFIAEoCRIhChltaWNyb3Bob25lX3NhbXBsZV9yYXRlX2h6GAYgASgNEh0KFWFuY2hvcl9zYW1wbGVfcmF0ZV9oehgHIAEoDRIPCgdyZXN1bWVkGAggASgIEhAKCHBhdGllbmNlGAkgASgCIh4KDVNwZWVjaFN0YXJ0ZWQSDQoFYXRfbXMYASABKA0iHgoNU3BlZWNoU3RvcHBlZBINCgVhdF9tcxgBIAEoDSIyChFQYXJ0aWFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAkifAoPRmluYWxUcmFuc2NyaXB0Eg8KB3R1cm5faWQYASABKA0SEAoIcmV2aXNpb24YAiABKA0SDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCRIXCgpjb25maWRlbmNlGAUgASgCSACIAQFCDQoLX2NvbmZpZGVuY2UiNQoQUHJlZGljdG9yT3BpbmlvbhIMCgRuYW1lGAEgASgJEhMKC3Byb2JhYmlsaXR5GAIgASgCIoECChBUdXJuRW5kUHJlZGljdGVkEg0KBWF0X21zGAEgASgNEhgKC3Byb2JhYmlsaXR5GAIgASgCSACIAQESEQoJcHJlZGljdG9yGAMgASgJEg8KB3dhaXRfbXMYBCABKA0SEAoIcGF0aWVuY2UYBSABKAISMwoKZGVjaWRlZF9ieRgGIAEoDjIfLmFuY2hvci5zZXNzaW9uLnYxLldhaXREZWNpc2lvbhI1CghvcGluaW9ucxgHIAMoCzIjLmFuY2hvci5zZXNzaW9uLnYxLlByZWRpY3Rvck9waW5pb24SEgoKc2lsZW5jZV9tcxgIIAEoDUIOCgxfcHJvYmFiaWxpdHkiLgoNVHVybkNvbW1pdHRlZBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAkiLwoMUmVwbHlTdGFydGVkEg8KB3R1cm5faWQYASABKA0SDgoGZW5naW5lGAIgASgJIioKCVJlcGx5VGV4dBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAkiMAoKUmVwbHlBdWRpbxIPCgd0dXJuX2lkGAEgASgNEhEKCW9mZnNldF9tcxgCIAEoDSIaCgtBbmNob3JBdWRpbxILCgNwY20YASABKAwiVgoKU3BlZWNoTWFyaxIPCgd0dXJuX2lkGAEgASgNEhIKCnRleHRfc3RhcnQYAiABKA0SEAoIdGV4dF9lbmQYAyABKA0SEQoJb2Zmc2V0X21zGAQgASgNIiAKDVBsYXliYWNrUGF1c2USDwoHdHVybl9pZBgBIAEoDSIhCg5QbGF5YmFja1Jlc3VtZRIPCgd0dXJuX2lkGAEgASgNIh8KDFBsYXliYWNrU3RvcBIPCgd0dXJuX2lkGAEgASgNImwKDkJhcmdlSW5TZXR0bGVkEg8KB3R1cm5faWQYASABKA0SFQoNcmVwbHlfdHVybl9pZBgCIAEoDRIyCgd2ZXJkaWN0GAMgASgOMiEuYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJblZlcmRpY3QiNwoPUmVwbHlBdWRpb0VuZGVkEg8KB3R1cm5faWQYASABKA0SEwoLZHVyYXRpb25fbXMYAiABKA0ibgoNUmVwbHlGaW5pc2hlZBIPCgd0dXJuX2lkGAEgASgNEhIKCmhlYXJkX3RleHQYAiABKAkSEAoIaGVhcmRfbXMYAyABKA0SEwoLaW50ZXJydXB0ZWQYBCABKAgSEQoJZXN0aW1hdGVkGAUgASgIIjwKClR1cm5GYWlsZWQSDwoHdHVybl9pZBgBIAEoDRIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAki/QMKEExhdGVuY3lXYXRlcmZhbGwSDwoHdHVybl9pZBgBIAEoDRIVCg1zcGVlY2hfZW5kX21zGAIgASgNEh4KEXNwZWVjaF9zdG9wcGVkX21zGAMgASgFSACIAQESIAoTZmluYWxfdHJhbnNjcmlwdF9tcxgEIAEoBUgBiAEBEh4KEXR1cm5fY29tbWl0dGVkX21zGAUgASgFSAKIAQESGwoOZmlyc3RfdG9rZW5fbXMYBiABKAVIA4gBARIcCg9maXJzdF9waHJhc2VfbXMYByABKAVIBIgBARIbCg5maXJzdF9hdWRpb19tcxgIIAEoBUgFiAEBEiAKE2ZpcnN0X2ZyYW1lX3NlbnRfbXMYCSABKAVIBogBARIiChVmaXJzdF9zYW1wbGVfaGVhcmRfbXMYCiABKAVIB4gBARIRCglidWRnZXRfbXMYCyABKA1CFAoSX3NwZWVjaF9zdG9wcGVkX21zQhYKFF9maW5hbF90cmFuc2NyaXB0X21zQhQKEl90dXJuX2NvbW1pdHRlZF9tc0IRCg9fZmlyc3RfdG9rZW5fbXNCEgoQX2ZpcnN0X3BocmFzZV9tc0IRCg9fZmlyc3RfYXVkaW9fbXNCFgoUX2ZpcnN0X2ZyYW1lX3NlbnRfbXNCGAoWX2ZpcnN0X3NhbXBsZV9oZWFyZF9tcyKsAQoMU3lzdGVtU3RhdHVzEjIKCHNlcnZpY2VzGAEgAygLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZVN0YXR1cxIuCgNncHUYAiABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTdGF0dXNIAIgBARIwCghkZWdyYWRlZBgDIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLkRlZ3JhZGF0aW9uQgYKBF9ncHUiLAoLRGVncmFkYXRpb24SDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJInEKDVNlcnZpY2VTdGF0dXMSDwoHc2VydmljZRgBIAEoCRIwCgZoZWFsdGgYAiABKA4yIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlSGVhbHRoEg4KBmVuZ2luZRgDIAEoCRINCgVtb2RlbBgEIAEoCSJrCglHcHVTdGF0dXMSDwoHcHJlc2VudBgBIAEoCBIaChJ1bmF2YWlsYWJsZV9yZWFzb24YAiABKAkSGAoQbWVtb3J5X3RvdGFsX21pYhgDIAEoDRIXCg9tZW1vcnlfdXNlZF9taWIYBCABKA0iVAoOU2Vzc2lvblVwZGF0ZWQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIQCghwYXRpZW5jZRgEIAEoAiI5CgVFcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIIi0KDFNlc3Npb25FbmRlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkqaAoNVHVybkRldGVjdGlvbhIeChpUVVJOX0RFVEVDVElPTl9VTlNQRUNJRklFRBAAEhwKGFRVUk5fREVURUNUSU9OX0FVVE9NQVRJQxABEhkKFVRVUk5fREVURUNUSU9OX01BTlVBTBACKrgBCgxXYWl0RGVjaXNpb24SHQoZV0FJVF9ERUNJU0lPTl9VTlNQRUNJRklFRBAAEhwKGFdBSVRfREVDSVNJT05fUFJFRElDVElPThABEh4KGldBSVRfREVDSVNJT05fTk9fSlVER0VNRU5UEAISFwoTV0FJVF9ERUNJU0lPTl9GTE9PUhADEhkKFVdBSVRfREVDSVNJT05fQ0VJTElORxAEEhcKE1dBSVRfREVDSVNJT05fSEFCSVQQBSrQAQoOQmFyZ2VJblZlcmRpY3QSIAocQkFSR0VfSU5fVkVSRElDVF9VTlNQRUNJRklFRBAAEh8KG0JBUkdFX0lOX1ZFUkRJQ1RfU1RPUF9XT1JEUxABEiIKHkJBUkdFX0lOX1ZFUkRJQ1RfU1RPUF9EVVJBVElPThACEiAKHEJBUkdFX0lOX1ZFUkRJQ1RfQkFDS0NIQU5ORUwQAxIZChVCQVJHRV9JTl9WRVJESUNUX0VDSE8QBBIaChZCQVJHRV9JTl9WRVJESUNUX0NPVUdIEAUqfgoNU2VydmljZUhlYWx0aBIeChpTRVJWSUNFX0hFQUxUSF9VTlNQRUNJRklFRBAAEhgKFFNFUlZJQ0VfSEVBTFRIX1JFQURZEAESGgoWU0VSVklDRV9IRUFMVEhfTE9BRElORxACEhcKE1NFUlZJQ0VfSEVBTFRIX0RPV04QAzJpCg5TZXNzaW9uU2VydmljZRJXCghDb252ZXJzZRIiLmFuY2hvci5zZXNzaW9uLnYxLkNvbnZlcnNlUmVxdWVzdBojLmFuY2hvci5zZXNzaW9uLnYxLkNvbnZlcnNlUmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIrkCCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQFCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZCIzCg1SZXBseVJlY2VpdmVkEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIh4KD01pY3JvcGhvbmVBdWRpbxILCgNwY20YASABKAwiCQoHRW5kVHVybiIZCglUZXh0SW5wdXQSDAoEdGV4dBgBIAEoCSILCglJbnRlcnJ1cHQiBwoFUGF1c2UiCAoGUmVzdW1lIh0KClNldFBlcnNvbmESDwoHcGVyc29uYRgBIAEoCSIZCghTZXRWb2ljZRINCgV2b2ljZRgBIAEoCSIfCgtTZXRMYW5ndWFnZRIQCghsYW5ndWFnZRgBIAEoCSKGAQoIU2V0U3R5bGUSEQoEcGFjZRgBIAEoAkgAiAEBEhMKBndhcm10aBgCIAEoAkgBiAEBEhMKBmh1bW91chgDIAEoAkgCiAEBEhMKBmVuZXJneRgEIAEoAkgDiAEBQgcKBV9wYWNlQgkKB193YXJtdGhCCQoHX2h1bW91ckIJCgdfZW5lcmd5Ih8KC1NldFBhdGllbmNlEhAKCHBhdGllbmNlGAEgASgCIjYKEFBsYXliYWNrUHJvZ3Jlc3MSDwoHdHVybl9pZBgBIAEoDRIRCglwbGF5ZWRfbXMYAiABKA0iDwoNUmVxdWVzdFN0YXR1cyLZCwoNU2VydmVyTWVzc2FnZRI8Cg9zZXNzaW9uX3N0YXJ0ZWQYASABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uU3RhcnRlZEgAEjoKDnNwZWVjaF9zdGFydGVkGAIgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoU3RhcnRlZEgAEjoKDnNwZWVjaF9zdG9wcGVkGAMgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoU3RvcHBlZEgAEkIKEnBhcnRpYWxfdHJhbnNjcmlwdBgEIAEoCzIkLmFuY2hvci5zZXNzaW9uLnYxLlBhcnRpYWxUcmFuc2NyaXB0SAASPgoQZmluYWxfdHJhbnNjcmlwdBgFIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLkZpbmFsVHJhbnNjcmlwdEgAEkEKEnR1cm5fZW5kX3ByZWRpY3RlZBgGIAEoCzIjLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5FbmRQcmVkaWN0ZWRIABI6Cg50dXJuX2NvbW1pdHRlZBgHIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5Db21taXR0ZWRIABI4Cg1yZXBseV9zdGFydGVkGAggASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlTdGFydGVkSAASMgoKcmVwbHlfdGV4dBgJIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5VGV4dEgAEjQKC3JlcGx5X2F1ZGlvGAogASgLMh0uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0gAEjYKDGFuY2hvcl9hdWRpbxgLIAEoCzIeLmFuY2hvci5zZXNzaW9uLnYxLkFuY2hvckF1ZGlvSAASNAoLc3BlZWNoX21hcmsYDCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hNYXJrSAASOgoOcGxheWJhY2tfcGF1c2UYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1BhdXNlSAASPAoPcGxheWJhY2tfcmVzdW1lGA4gASgLMiEuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tSZXN1bWVIABI4Cg1wbGF5YmFja19zdG9wGA8gASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tTdG9wSAASPwoRcmVwbHlfYXVkaW9fZW5kZWQYECABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvRW5kZWRIABI6Cg5yZXBseV9maW5pc2hlZBgRIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5RmluaXNoZWRIABI0Cgt0dXJuX2ZhaWxlZBgSIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5GYWlsZWRIABJAChFsYXRlbmN5X3dhdGVyZmFsbBgTIAEoCzIjLmFuY2hvci5zZXNzaW9uLnYxLkxhdGVuY3lXYXRlcmZhbGxIABI4Cg1zeXN0ZW1fc3RhdHVzGBQgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU3lzdGVtU3RhdHVzSAASPAoPc2Vzc2lvbl91cGRhdGVkGBUgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblVwZGF0ZWRIABIpCgVlcnJvchgWIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLkVycm9ySAASOAoNc2Vzc2lvbl9lbmRlZBgXIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25FbmRlZEgAEj0KEGJhcmdlX2luX3NldHRsZWQYGCABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluU2V0dGxlZEgAEi0KB2Nob2ljZXMYGSABKAsyGi5hbmNob3Iuc2Vzc2lvbi52MS5DaG9pY2VzSABCCQoHbWVzc2FnZSLLAQoOU2Vzc2lvblN0YXJ0ZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIOCgZ0aWNrZXQYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSDQoFdm9pY2UYBCABKAkSDwoHcGVyc29uYRgFIAEoCRIhChltaWNyb3Bob25lX3NhbXBsZV9yYXRlX2h6GAYgASgNEh0KFWFuY2hvcl9zYW1wbGVfcmF0ZV9oehgHIAEoDRIPCgdyZXN1bWVkGAggASgIEhAKCHBhdGllbmNlGAkgASgCIoABCgdDaG9pY2VzEhEKCWxhbmd1YWdlcxgBIAMoCRIuCgZ2b2ljZXMYAiADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5Wb2ljZUNob2ljZRIyCghwZXJzb25hcxgDIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBlcnNvbmFDaG9pY2UiWgoLVm9pY2VDaG9pY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglsYW5ndWFnZXMYAyADKAkSDgoGZW5naW5lGAQgASgJEg4KBmNsb25lZBgFIAEoCCI+Cg1QZXJzb25hQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiHgoNU3BlZWNoU3RhcnRlZBINCgVhdF9tcxgBIAEoDSIeCg1TcGVlY2hTdG9wcGVkEg0KBWF0X21zGAEgASgNIjIKEVBhcnRpYWxUcmFuc2NyaXB0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSJ8Cg9GaW5hbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIQCghyZXZpc2lvbhgCIAEoDRIMCgR0ZXh0GAMgASgJEhAKCGxhbmd1YWdlGAQgASgJEhcKCmNvbmZpZGVuY2UYBSABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSIuCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiKgoJUmVwbHlUZXh0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIwCgpSZXBseUF1ZGlvEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIhoKC0FuY2hvckF1ZGlvEgsKA3BjbRgBIAEoDCJWCgpTcGVlY2hNYXJrEg8KB3R1cm5faWQYASABKA0SEgoKdGV4dF9zdGFydBgCIAEoDRIQCgh0ZXh0X2VuZBgDIAEoDRIRCglvZmZzZXRfbXMYBCABKA0iIAoNUGxheWJhY2tQYXVzZRIPCgd0dXJuX2lkGAEgASgNIiEKDlBsYXliYWNrUmVzdW1lEg8KB3R1cm5faWQYASABKA0iHwoMUGxheWJhY2tTdG9wEg8KB3R1cm5faWQYASABKA0ibAoOQmFyZ2VJblNldHRsZWQSDwoHdHVybl9pZBgBIAEoDRIVCg1yZXBseV90dXJuX2lkGAIgASgNEjIKB3ZlcmRpY3QYAyABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluVmVyZGljdCI3Cg9SZXBseUF1ZGlvRW5kZWQSDwoHdHVybl9pZBgBIAEoDRITCgtkdXJhdGlvbl9tcxgCIAEoDSJuCg1SZXBseUZpbmlzaGVkEg8KB3R1cm5faWQYASABKA0SEgoKaGVhcmRfdGV4dBgCIAEoCRIQCghoZWFyZF9tcxgDIAEoDRITCgtpbnRlcnJ1cHRlZBgEIAEoCBIRCgllc3RpbWF0ZWQYBSABKAgiPAoKVHVybkZhaWxlZBIPCgd0dXJuX2lkGAEgASgNEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL9AwoQTGF0ZW5jeVdhdGVyZmFsbBIPCgd0dXJuX2lkGAEgASgNEhUKDXNwZWVjaF9lbmRfbXMYAiABKA0SHgoRc3BlZWNoX3N0b3BwZWRfbXMYAyABKAVIAIgBARIgChNmaW5hbF90cmFuc2NyaXB0X21zGAQgASgFSAGIAQESHgoRdHVybl9jb21taXR0ZWRfbXMYBSABKAVIAogBARIbCg5maXJzdF90b2tlbl9tcxgGIAEoBUgDiAEBEhwKD2ZpcnN0X3BocmFzZV9tcxgHIAEoBUgEiAEBEhsKDmZpcnN0X2F1ZGlvX21zGAggASgFSAWIAQESIAoTZmlyc3RfZnJhbWVfc2VudF9tcxgJIAEoBUgGiAEBEiIKFWZpcnN0X3NhbXBsZV9oZWFyZF9tcxgKIAEoBUgHiAEBEhEKCWJ1ZGdldF9tcxgLIAEoDUIUChJfc3BlZWNoX3N0b3BwZWRfbXNCFgoUX2ZpbmFsX3RyYW5zY3JpcHRfbXNCFAoSX3R1cm5fY29tbWl0dGVkX21zQhEKD19maXJzdF90b2tlbl9tc0ISChBfZmlyc3RfcGhyYXNlX21zQhEKD19maXJzdF9hdWRpb19tc0IWChRfZmlyc3RfZnJhbWVfc2VudF9tc0IYChZfZmlyc3Rfc2FtcGxlX2hlYXJkX21zIqwBCgxTeXN0ZW1TdGF0dXMSMgoIc2VydmljZXMYASADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlU3RhdHVzEi4KA2dwdRgCIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkdwdVN0YXR1c0gAiAEBEjAKCGRlZ3JhZGVkGAMgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuRGVncmFkYXRpb25CBgoEX2dwdSIsCgtEZWdyYWRhdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkicQoNU2VydmljZVN0YXR1cxIPCgdzZXJ2aWNlGAEgASgJEjAKBmhlYWx0aBgCIAEoDjIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VIZWFsdGgSDgoGZW5naW5lGAMgASgJEg0KBW1vZGVsGAQgASgJImsKCUdwdVN0YXR1cxIPCgdwcmVzZW50GAEgASgIEhoKEnVuYXZhaWxhYmxlX3JlYXNvbhgCIAEoCRIYChBtZW1vcnlfdG90YWxfbWliGAMgASgNEhcKD21lbW9yeV91c2VkX21pYhgEIAEoDSJUCg5TZXNzaW9uVXBkYXRlZBIQCghsYW5ndWFnZRgBIAEoCRINCgV2b2ljZRgCIAEoCRIPCgdwZXJzb25hGAMgASgJEhAKCHBhdGllbmNlGAQgASgCIjkKBUVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIRCglyZXRyeWFibGUYAyABKAgiLQoMU2Vzc2lvbkVuZGVkEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSpoCg1UdXJuRGV0ZWN0aW9uEh4KGlRVUk5fREVURUNUSU9OX1VOU1BFQ0lGSUVEEAASHAoYVFVSTl9ERVRFQ1RJT05fQVVUT01BVElDEAESGQoVVFVSTl9ERVRFQ1RJT05fTUFOVUFMEAIquAEKDFdhaXREZWNpc2lvbhIdChlXQUlUX0RFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASHAoYV0FJVF9ERUNJU0lPTl9QUkVESUNUSU9OEAESHgoaV0FJVF9ERUNJU0lPTl9OT19KVURHRU1FTlQQAhIXChNXQUlUX0RFQ0lTSU9OX0ZMT09SEAMSGQoVV0FJVF9ERUNJU0lPTl9DRUlMSU5HEAQSFwoTV0FJVF9ERUNJU0lPTl9IQUJJVBAFKtABCg5CYXJnZUluVmVyZGljdBIgChxCQVJHRV9JTl9WRVJESUNUX1VOU1BFQ0lGSUVEEAASHwobQkFSR0VfSU5fVkVSRElDVF9TVE9QX1dPUkRTEAESIgoeQkFSR0VfSU5fVkVSRElDVF9TVE9QX0RVUkFUSU9OEAISIAocQkFSR0VfSU5fVkVSRElDVF9CQUNLQ0hBTk5FTBADEhkKFUJBUkdFX0lOX1ZFUkRJQ1RfRUNITxAEEhoKFkJBUkdFX0lOX1ZFUkRJQ1RfQ09VR0gQBSp+Cg1TZXJ2aWNlSGVhbHRoEh4KGlNFUlZJQ0VfSEVBTFRIX1VOU1BFQ0lGSUVEEAASGAoUU0VSVklDRV9IRUFMVEhfUkVBRFkQARIaChZTRVJWSUNFX0hFQUxUSF9MT0FESU5HEAISFwoTU0VSVklDRV9IRUFMVEhfRE9XThADMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
 
 /**
  * One message from a gRPC client.
@@ -256,6 +256,21 @@ export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
    * @generated from field: optional float patience = 8;
    */
   patience?: number | undefined;
+
+  /**
+   * Whether to end the session that has this conversation open now, if any, instead of being refused.
+   *
+   * @generated from field: bool take_over = 9;
+   */
+  takeOver: boolean;
+
+  /**
+   * Up to where the client has received the reply that it was hearing when the line dropped: the reply goes on from
+   * there. Absent for a client that has nothing of it any more: then it goes on from where it was last heard.
+   *
+   * @generated from field: optional anchor.session.v1.ReplyReceived received = 10;
+   */
+  received?: ReplyReceived | undefined;
 };
 
 /**
@@ -264,6 +279,34 @@ export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
  */
 export const SessionStartSchema: GenMessage<SessionStart> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 3);
+
+/**
+ * How far a reply has reached a client, heard or not.
+ *
+ * @generated from message anchor.session.v1.ReplyReceived
+ */
+export type ReplyReceived = Message<"anchor.session.v1.ReplyReceived"> & {
+  /**
+   * The reply's turn.
+   *
+   * @generated from field: uint32 turn_id = 1;
+   */
+  turnId: number;
+
+  /**
+   * Milliseconds of it that the client has received.
+   *
+   * @generated from field: uint32 offset_ms = 2;
+   */
+  offsetMs: number;
+};
+
+/**
+ * Describes the message anchor.session.v1.ReplyReceived.
+ * Use `create(ReplyReceivedSchema)` to create a new message.
+ */
+export const ReplyReceivedSchema: GenMessage<ReplyReceived> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 4);
 
 /**
  * A run of microphone audio, without gaps.
@@ -284,7 +327,7 @@ export type MicrophoneAudio = Message<"anchor.session.v1.MicrophoneAudio"> & {
  * Use `create(MicrophoneAudioSchema)` to create a new message.
  */
 export const MicrophoneAudioSchema: GenMessage<MicrophoneAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 4);
+  messageDesc(file_anchor_session_v1_session, 5);
 
 /**
  * The user's turn is over.
@@ -299,7 +342,7 @@ export type EndTurn = Message<"anchor.session.v1.EndTurn"> & {
  * Use `create(EndTurnSchema)` to create a new message.
  */
 export const EndTurnSchema: GenMessage<EndTurn> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 5);
+  messageDesc(file_anchor_session_v1_session, 6);
 
 /**
  * A turn in writing.
@@ -320,7 +363,7 @@ export type TextInput = Message<"anchor.session.v1.TextInput"> & {
  * Use `create(TextInputSchema)` to create a new message.
  */
 export const TextInputSchema: GenMessage<TextInput> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 6);
+  messageDesc(file_anchor_session_v1_session, 7);
 
 /**
  * Stops the reply.
@@ -335,7 +378,7 @@ export type Interrupt = Message<"anchor.session.v1.Interrupt"> & {
  * Use `create(InterruptSchema)` to create a new message.
  */
 export const InterruptSchema: GenMessage<Interrupt> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 7);
+  messageDesc(file_anchor_session_v1_session, 8);
 
 /**
  * Holds the reply.
@@ -350,7 +393,7 @@ export type Pause = Message<"anchor.session.v1.Pause"> & {
  * Use `create(PauseSchema)` to create a new message.
  */
 export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 8);
+  messageDesc(file_anchor_session_v1_session, 9);
 
 /**
  * Goes on with a held reply.
@@ -365,7 +408,7 @@ export type Resume = Message<"anchor.session.v1.Resume"> & {
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 9);
+  messageDesc(file_anchor_session_v1_session, 10);
 
 /**
  * Changes who the anchor is.
@@ -386,7 +429,7 @@ export type SetPersona = Message<"anchor.session.v1.SetPersona"> & {
  * Use `create(SetPersonaSchema)` to create a new message.
  */
 export const SetPersonaSchema: GenMessage<SetPersona> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 10);
+  messageDesc(file_anchor_session_v1_session, 11);
 
 /**
  * Changes the voice.
@@ -407,7 +450,7 @@ export type SetVoice = Message<"anchor.session.v1.SetVoice"> & {
  * Use `create(SetVoiceSchema)` to create a new message.
  */
 export const SetVoiceSchema: GenMessage<SetVoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 11);
+  messageDesc(file_anchor_session_v1_session, 12);
 
 /**
  * Changes the language.
@@ -428,7 +471,7 @@ export type SetLanguage = Message<"anchor.session.v1.SetLanguage"> & {
  * Use `create(SetLanguageSchema)` to create a new message.
  */
 export const SetLanguageSchema: GenMessage<SetLanguage> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 12);
+  messageDesc(file_anchor_session_v1_session, 13);
 
 /**
  * Changes the manner of speaking; an absent field stays as it is.
@@ -470,7 +513,7 @@ export type SetStyle = Message<"anchor.session.v1.SetStyle"> & {
  * Use `create(SetStyleSchema)` to create a new message.
  */
 export const SetStyleSchema: GenMessage<SetStyle> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 13);
+  messageDesc(file_anchor_session_v1_session, 14);
 
 /**
  * Changes how long a silence is waited for before the user's turn is held to be over.
@@ -491,7 +534,7 @@ export type SetPatience = Message<"anchor.session.v1.SetPatience"> & {
  * Use `create(SetPatienceSchema)` to create a new message.
  */
 export const SetPatienceSchema: GenMessage<SetPatience> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 14);
+  messageDesc(file_anchor_session_v1_session, 15);
 
 /**
  * How much of a reply came out of the user's speaker.
@@ -519,7 +562,7 @@ export type PlaybackProgress = Message<"anchor.session.v1.PlaybackProgress"> & {
  * Use `create(PlaybackProgressSchema)` to create a new message.
  */
 export const PlaybackProgressSchema: GenMessage<PlaybackProgress> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 15);
+  messageDesc(file_anchor_session_v1_session, 16);
 
 /**
  * Asks for `system_status`.
@@ -534,7 +577,7 @@ export type RequestStatus = Message<"anchor.session.v1.RequestStatus"> & {
  * Use `create(RequestStatusSchema)` to create a new message.
  */
 export const RequestStatusSchema: GenMessage<RequestStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 16);
+  messageDesc(file_anchor_session_v1_session, 17);
 
 /**
  * Anything the server may say.
@@ -737,6 +780,14 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
      */
     value: BargeInSettled;
     case: "bargeInSettled";
+  } | {
+    /**
+     * What there is to choose from. Follows `session_started`, and comes again when it changes.
+     *
+     * @generated from field: anchor.session.v1.Choices choices = 25;
+     */
+    value: Choices;
+    case: "choices";
   } | { case: undefined; value?: undefined };
 };
 
@@ -745,7 +796,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
  * Use `create(ServerMessageSchema)` to create a new message.
  */
 export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 17);
+  messageDesc(file_anchor_session_v1_session, 18);
 
 /**
  * The session is open.
@@ -822,7 +873,126 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
  * Use `create(SessionStartedSchema)` to create a new message.
  */
 export const SessionStartedSchema: GenMessage<SessionStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 18);
+  messageDesc(file_anchor_session_v1_session, 19);
+
+/**
+ * What there is to choose from.
+ *
+ * @generated from message anchor.session.v1.Choices
+ */
+export type Choices = Message<"anchor.session.v1.Choices"> & {
+  /**
+   * ISO 639-1 languages.
+   *
+   * @generated from field: repeated string languages = 1;
+   */
+  languages: string[];
+
+  /**
+   * The voices, each language's default first; empty while the voice service cannot be asked.
+   *
+   * @generated from field: repeated anchor.session.v1.VoiceChoice voices = 2;
+   */
+  voices: VoiceChoice[];
+
+  /**
+   * The personas.
+   *
+   * @generated from field: repeated anchor.session.v1.PersonaChoice personas = 3;
+   */
+  personas: PersonaChoice[];
+};
+
+/**
+ * Describes the message anchor.session.v1.Choices.
+ * Use `create(ChoicesSchema)` to create a new message.
+ */
+export const ChoicesSchema: GenMessage<Choices> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 20);
+
+/**
+ * A voice.
+ *
+ * @generated from message anchor.session.v1.VoiceChoice
+ */
+export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
+  /**
+   * What `set_voice` takes.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name for people.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * ISO 639-1 languages that it speaks.
+   *
+   * @generated from field: repeated string languages = 3;
+   */
+  languages: string[];
+
+  /**
+   * Engine that speaks it.
+   *
+   * @generated from field: string engine = 4;
+   */
+  engine: string;
+
+  /**
+   * Whether it was learned from a recording.
+   *
+   * @generated from field: bool cloned = 5;
+   */
+  cloned: boolean;
+};
+
+/**
+ * Describes the message anchor.session.v1.VoiceChoice.
+ * Use `create(VoiceChoiceSchema)` to create a new message.
+ */
+export const VoiceChoiceSchema: GenMessage<VoiceChoice> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 21);
+
+/**
+ * A persona.
+ *
+ * @generated from message anchor.session.v1.PersonaChoice
+ */
+export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
+  /**
+   * What `set_persona` takes.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name for people.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Who it is, in a sentence; may be empty.
+   *
+   * @generated from field: string description = 3;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message anchor.session.v1.PersonaChoice.
+ * Use `create(PersonaChoiceSchema)` to create a new message.
+ */
+export const PersonaChoiceSchema: GenMessage<PersonaChoice> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 22);
 
 /**
  * The start edge of the user's speech.
@@ -843,7 +1013,7 @@ export type SpeechStarted = Message<"anchor.session.v1.SpeechStarted"> & {
  * Use `create(SpeechStartedSchema)` to create a new message.
  */
 export const SpeechStartedSchema: GenMessage<SpeechStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 19);
+  messageDesc(file_anchor_session_v1_session, 23);
 
 /**
  * The end edge of the user's speech.
@@ -864,7 +1034,7 @@ export type SpeechStopped = Message<"anchor.session.v1.SpeechStopped"> & {
  * Use `create(SpeechStoppedSchema)` to create a new message.
  */
 export const SpeechStoppedSchema: GenMessage<SpeechStopped> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 20);
+  messageDesc(file_anchor_session_v1_session, 24);
 
 /**
  * What the user has said so far in this turn.
@@ -892,7 +1062,7 @@ export type PartialTranscript = Message<"anchor.session.v1.PartialTranscript"> &
  * Use `create(PartialTranscriptSchema)` to create a new message.
  */
 export const PartialTranscriptSchema: GenMessage<PartialTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 21);
+  messageDesc(file_anchor_session_v1_session, 25);
 
 /**
  * What the user said in this turn.
@@ -941,7 +1111,7 @@ export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
  * Use `create(FinalTranscriptSchema)` to create a new message.
  */
 export const FinalTranscriptSchema: GenMessage<FinalTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 22);
+  messageDesc(file_anchor_session_v1_session, 26);
 
 /**
  * What one part of a predictor thought.
@@ -969,7 +1139,7 @@ export type PredictorOpinion = Message<"anchor.session.v1.PredictorOpinion"> & {
  * Use `create(PredictorOpinionSchema)` to create a new message.
  */
 export const PredictorOpinionSchema: GenMessage<PredictorOpinion> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 23);
+  messageDesc(file_anchor_session_v1_session, 27);
 
 /**
  * How long a silence is waited for, and why. A later one for the same `at_ms` replaces it.
@@ -1039,7 +1209,7 @@ export type TurnEndPredicted = Message<"anchor.session.v1.TurnEndPredicted"> & {
  * Use `create(TurnEndPredictedSchema)` to create a new message.
  */
 export const TurnEndPredictedSchema: GenMessage<TurnEndPredicted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 24);
+  messageDesc(file_anchor_session_v1_session, 28);
 
 /**
  * The user's turn is over.
@@ -1067,7 +1237,7 @@ export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
  * Use `create(TurnCommittedSchema)` to create a new message.
  */
 export const TurnCommittedSchema: GenMessage<TurnCommitted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 25);
+  messageDesc(file_anchor_session_v1_session, 29);
 
 /**
  * The anchor begins to answer.
@@ -1095,7 +1265,7 @@ export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
  * Use `create(ReplyStartedSchema)` to create a new message.
  */
 export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 26);
+  messageDesc(file_anchor_session_v1_session, 30);
 
 /**
  * More text of the reply.
@@ -1123,7 +1293,7 @@ export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
  * Use `create(ReplyTextSchema)` to create a new message.
  */
 export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 27);
+  messageDesc(file_anchor_session_v1_session, 31);
 
 /**
  * Places the audio frames that follow.
@@ -1151,7 +1321,7 @@ export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
  * Use `create(ReplyAudioSchema)` to create a new message.
  */
 export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 28);
+  messageDesc(file_anchor_session_v1_session, 32);
 
 /**
  * A run of the anchor's speech.
@@ -1172,7 +1342,7 @@ export type AnchorAudio = Message<"anchor.session.v1.AnchorAudio"> & {
  * Use `create(AnchorAudioSchema)` to create a new message.
  */
 export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 29);
+  messageDesc(file_anchor_session_v1_session, 33);
 
 /**
  * The moment a span of the reply's text begins to sound.
@@ -1214,7 +1384,7 @@ export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
  * Use `create(SpeechMarkSchema)` to create a new message.
  */
 export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 30);
+  messageDesc(file_anchor_session_v1_session, 34);
 
 /**
  * Hold playback.
@@ -1235,7 +1405,7 @@ export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
  * Use `create(PlaybackPauseSchema)` to create a new message.
  */
 export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 31);
+  messageDesc(file_anchor_session_v1_session, 35);
 
 /**
  * Go on with playback.
@@ -1256,7 +1426,7 @@ export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
  * Use `create(PlaybackResumeSchema)` to create a new message.
  */
 export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 32);
+  messageDesc(file_anchor_session_v1_session, 36);
 
 /**
  * Drop playback.
@@ -1277,7 +1447,7 @@ export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
  * Use `create(PlaybackStopSchema)` to create a new message.
  */
 export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 33);
+  messageDesc(file_anchor_session_v1_session, 37);
 
 /**
  * What the user's sound over a reply turned out to be. After anything but a stop, nothing more comes of the turn that
@@ -1313,7 +1483,7 @@ export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
  * Use `create(BargeInSettledSchema)` to create a new message.
  */
 export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 34);
+  messageDesc(file_anchor_session_v1_session, 38);
 
 /**
  * All audio of a reply has been sent.
@@ -1341,7 +1511,7 @@ export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
  * Use `create(ReplyAudioEndedSchema)` to create a new message.
  */
 export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 35);
+  messageDesc(file_anchor_session_v1_session, 39);
 
 /**
  * A reply is over.
@@ -1390,7 +1560,7 @@ export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
  * Use `create(ReplyFinishedSchema)` to create a new message.
  */
 export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 36);
+  messageDesc(file_anchor_session_v1_session, 40);
 
 /**
  * A reply failed.
@@ -1425,7 +1595,7 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
  * Use `create(TurnFailedSchema)` to create a new message.
  */
 export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 37);
+  messageDesc(file_anchor_session_v1_session, 41);
 
 /**
  * The time of one turn. Stages are milliseconds after the end of the user's speech, in the order they happened;
@@ -1517,7 +1687,7 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
  * Use `create(LatencyWaterfallSchema)` to create a new message.
  */
 export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 38);
+  messageDesc(file_anchor_session_v1_session, 42);
 
 /**
  * Health of the system.
@@ -1553,7 +1723,7 @@ export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
  * Use `create(SystemStatusSchema)` to create a new message.
  */
 export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 39);
+  messageDesc(file_anchor_session_v1_session, 43);
 
 /**
  * Something that is done without for now.
@@ -1581,7 +1751,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
  * Use `create(DegradationSchema)` to create a new message.
  */
 export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 40);
+  messageDesc(file_anchor_session_v1_session, 44);
 
 /**
  * One service.
@@ -1623,7 +1793,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
  * Use `create(ServiceStatusSchema)` to create a new message.
  */
 export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 41);
+  messageDesc(file_anchor_session_v1_session, 45);
 
 /**
  * The GPU at a glance.
@@ -1665,7 +1835,7 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
  * Use `create(GpuStatusSchema)` to create a new message.
  */
 export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 42);
+  messageDesc(file_anchor_session_v1_session, 46);
 
 /**
  * The session's settings now.
@@ -1707,7 +1877,7 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
  * Use `create(SessionUpdatedSchema)` to create a new message.
  */
 export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 43);
+  messageDesc(file_anchor_session_v1_session, 47);
 
 /**
  * Something is wrong.
@@ -1742,7 +1912,7 @@ export type Error = Message<"anchor.session.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 44);
+  messageDesc(file_anchor_session_v1_session, 48);
 
 /**
  * Why a session ended.
@@ -1770,7 +1940,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 45);
+  messageDesc(file_anchor_session_v1_session, 49);
 
 /**
  * Who decides that the user's turn is over.
