@@ -14,19 +14,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from orchestrator.conversation import messages as told
+from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.conversation import Conversation, Preferences
 from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import (
     FinalHeard,
+    LanguageModel,
     Mark,
     PartialHeard,
     Persona,
     Spoken,
+    TextToSpeech,
     TurnEndJudged,
     VoiceStarted,
     VoiceStopped,
 )
+from orchestrator.conversation.savings import Savings
 from orchestrator.conversation.session import Session
 from orchestrator.conversation.turn import TurnRules
 from service_kit.errors import AnchorError
@@ -347,7 +351,12 @@ class Stage:
         self.model = Model()
         self.speech = Speech()
         self.other_voices: tuple[Speech, ...] = ()
+        # What stands before the voice and the model, if anything.
+        self.main_voice: TextToSpeech | None = None
+        self.thinker: LanguageModel | None = None
         self.hearing_aid = lambda: None
+        self.savings = Savings
+        self.bulletin = Bulletin()
         self.rules = TurnRules(WAITS)
         self.reports_playback = True
         self.manual = False
@@ -365,12 +374,14 @@ class Stage:
         peers = Peers(
             voice_activity=self.voice,
             speech_to_text=self.words,
-            language_model=lambda: self.model,
-            text_to_speech=self.speech,
+            language_model=lambda: self.thinker or self.model,
+            text_to_speech=self.main_voice or self.speech,
             other_voices=self.other_voices,
             personas={"anchor": PERSONA},
             system_status=self._status,
             hearing_aid=self.hearing_aid,
+            savings=self.savings,
+            bulletin=self.bulletin,
         )
         self.session = Session(
             peers=peers, rules=self.rules, conversation=self.conversation, start=start, client=self.ear
@@ -392,7 +403,7 @@ class Stage:
             self.failure = error
 
     async def _status(self) -> told.SystemStatus:
-        return told.SystemStatus(())
+        return told.SystemStatus((), degraded=self.bulletin.degraded)
 
     async def _source(self):
         """An open microphone: a frame every 20 ms, sound or silence; and the commands."""

@@ -46,7 +46,7 @@ class StatusWatch:
         interval_s: float = 2.0,
         deadline_s: float = 1.0,
     ) -> None:
-        """`on_pressure` is told how short the fullest GPU's memory is, whenever that may be news; None without a monitor."""
+        """`on_pressure` is told how short the fullest GPU's memory is, over and over; None when there is no monitor."""
         self._addresses = services
         self._gpu_target = gpu_target
         self._on_pressure = on_pressure

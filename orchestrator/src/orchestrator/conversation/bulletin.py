@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from orchestrator.conversation.messages import Degradation, Error, ServerMessage, SystemStatus
 
-# Ends a degradation's code when it is over.
-OVER = "over"
+# Ends a degradation's code when it is over, as with services that are back.
+OVER = "back"
 
 
 class Bulletin:
@@ -45,12 +45,12 @@ async def tell_changes(
     known: tuple[Degradation, ...] = ()
     while True:
         now = await bulletin.other_than(known)
-        for entry in now:
-            if entry not in known:
-                send(Error(entry.code, entry.message, retryable=True))
         codes = {entry.code for entry in now}
         for entry in known:
             if entry.code not in codes:
                 send(Error(f"{entry.code}.{OVER}", f"over: {entry.message}", retryable=False))
+        for entry in now:
+            if entry not in known:
+                send(Error(entry.code, entry.message, retryable=True))
         known = now
         send(await system_status())

@@ -36,7 +36,7 @@ from orchestrator.pressure.rest import State
 
 log = logging.getLogger(__name__)
 
-STEPS_TAKEN = Gauge("anchor_memory_steps", "Steps that are taken for want of the GPU's memory.")
+STEPS_TAKEN = Gauge("anchor_memory_steps_taken", "Steps that are taken for want of the GPU's memory.")
 STEPS = Counter("anchor_memory_steps_total", "Steps for want of the GPU's memory.", ["step", "outcome"])
 
 _TOLD = {

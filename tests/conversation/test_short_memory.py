@@ -1,0 +1,241 @@
+"""What a user sees and hears while the GPU's memory runs short, and afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from orchestrator.conversation import messages as told
+from orchestrator.pressure.ladder import Ladder, Level
+from orchestrator.pressure.parking import Parking
+from orchestrator.pressure.relief import Relief
+from orchestrator.pressure.rest import Rest, State
+from orchestrator.pressure.waking import WakingEars, WakingModel, WakingVoice
+from resting import Engine
+from service_kit.errors import PeerFailed
+from stage import Speech
+
+
+class House:
+    """Relief for one stage, whose voice and model may be parked."""
+
+    def __init__(self, stage, *, small_voice: bool = True) -> None:
+        self.engines = {"llm": Engine(), "tts": Engine()}
+        rests = {name: Rest(name, engine) for name, engine in self.engines.items()}
+        self.parking = Parking(rests, stage.bulletin)
+        self.small = Speech()
+        if small_voice:
+            stage.other_voices = (self.small,)
+        self.relief = Relief(Ladder(), self.parking, stage.bulletin, has_small_voice=small_voice)
+        stage.savings = self.relief.savings
+        stage.main_voice = WakingVoice(stage.speech, rests["tts"], 1.5 if small_voice else None)
+        stage.thinker = WakingModel(stage.model, rests["llm"], wait_s=1.5)
+        self._stage = stage
+        stage.anchor_will_say("There is much to tell.")
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None]:
+        async with self.relief, self._stage:
+            self.parking.attend(1)
+            await asyncio.sleep(0.1)
+            yield
+
+    def codes(self) -> list[str]:
+        """What the client was told went wrong and right again, in order."""
+        return [error.code for error in self._stage.ear.of(told.Error)]
+
+
+@pytest.fixture
+async def house(stage) -> House:
+    return House(stage)
+
+
+async def ask(stage, count: int) -> told.ReplyFinished:
+    """A turn in writing, and what became of its reply."""
+    stage.command(told.TextInput("tell me more"))
+    return await stage.until(told.ReplyFinished, count)
+
+
+async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(house, stage):
+    async with house.open():
+        house.relief.told(Level.HIGH)
+        await asyncio.sleep(35)
+        assert house.codes() == [
+            "memory.short_contexts",
+            "memory.parked_model",
+            "memory.small_voice",
+            "memory.text_only",
+        ]
+        status = stage.ear.of(told.SystemStatus)[-1]
+        assert [entry.code for entry in status.degraded] == house.codes()
+        house.relief.told(Level.NONE)
+        await asyncio.sleep(125)
+        assert [code for code in house.codes()[4:] if code.endswith(".back") and "waking" not in code] == [
+            "memory.text_only.back",
+            "memory.small_voice.back",
+            "memory.parked_model.back",
+            "memory.short_contexts.back",
+        ]
+        assert stage.ear.of(told.SystemStatus)[-1].degraded == ()
+        assert {engine.now for engine in house.engines.values()} == {State.AWAKE}
+
+
+async def test_with_the_first_step_the_model_is_shown_less_of_the_past(house, stage):
+    stage.anchor_will_say("Once upon a time.")
+    async with house.open():
+        await ask(stage, 1)
+        house.relief.told(Level.HIGH)
+        await asyncio.sleep(1)
+        await ask(stage, 2)
+    assert [prompt.history_share for prompt in stage.model.prompts] == [1.0, 0.5]
+
+
+async def test_a_reply_that_sounds_is_finished_by_the_voice_that_began_it(house, stage):
+    stage.anchor_will_say(" ".join(["word"] * 60))
+    async with house.open():
+        stage.command(told.TextInput("tell me more"))
+        await stage.until_played(500)
+        house.relief.told(Level.CRITICAL)
+        await asyncio.sleep(6.2)
+        assert house.relief.savings().small_voice
+        assert not stage.ear.of(told.ReplyFinished)
+        finished = await stage.until(told.ReplyFinished)
+    assert not finished.interrupted
+    assert finished.heard_text == " ".join(["word"] * 60)
+    assert (len(stage.speech.asked_for), house.small.asked_for) == (1, [])
+
+
+async def test_then_the_small_voice_speaks_in_its_own_voice_while_the_main_one_rests(house, stage):
+    stage.conversation.preferences.voice = "ada"
+    async with house.open():
+        house.relief.told(Level.HIGH)
+        await asyncio.sleep(25)
+        await ask(stage, 1)
+        assert house.small.asked_for == [("", "en")]
+        assert stage.speech.asked_for == []
+        await asyncio.sleep(1)
+        house.relief.told(Level.NONE)
+        await asyncio.sleep(100)
+        await ask(stage, 2)
+        assert stage.speech.asked_for == [("ada", "en")]
+
+
+async def test_at_last_replies_are_shown(house, stage):
+    async with house.open():
+        house.relief.told(Level.CRITICAL)
+        await asyncio.sleep(30)
+        finished = await ask(stage, 1)
+        assert finished.heard_text == "There is much to tell."
+        assert stage.ear.pcm == b""
+        assert house.engines["tts"].now is State.PARKED
+    assert (stage.speech.asked_for, house.small.asked_for) == ([], [])
+
+
+async def test_without_a_small_voice_that_step_is_skipped_and_said(stage):
+    house = House(stage, small_voice=False)
+    async with house.open():
+        house.relief.told(Level.HIGH)
+        await asyncio.sleep(25)
+        assert house.codes() == ["memory.short_contexts", "memory.parked_model", "memory.text_only"]
+        assert house.relief.describe()["skipped"] == {"small_voice": "TTS_FALLBACK_TARGET names no other voice"}
+        house.relief.told(Level.NONE)
+        await asyncio.sleep(100)
+        assert house.relief.describe()["skipped"] == {}
+
+
+async def test_where_no_engine_holds_memory_nobody_loses_his_voice(house, stage):
+    for engine in house.engines.values():
+        engine.now = State.FIXED
+    async with house.open():
+        house.relief.told(Level.CRITICAL)
+        await asyncio.sleep(60)
+        assert house.codes() == ["memory.short_contexts"]
+        assert set(house.relief.describe()["skipped"]) == {"parked_model", "small_voice", "text_only"}
+
+
+async def test_a_resting_model_is_woken_as_soon_as_the_user_speaks(house, stage):
+    async with house.open():
+        house.relief.told(Level.HIGH)
+        await asyncio.sleep(12)
+        house.relief.told(Level.NONE)
+        await asyncio.sleep(20)
+        assert house.engines["llm"].now is State.PARKED
+        house.engines["llm"].move_s = 0.8
+        await stage.user("tell me a very long story")
+        assert house.engines["llm"].now is State.AWAKE
+        assert "memory.llm_waking" in house.codes()
+        await stage.silence(3000)
+        await stage.until(told.ReplyFinished)
+    assert stage.model.warmed
+    assert stage.history[-1] == ("anchor", "There is much to tell.")
+
+
+async def test_a_model_that_takes_long_to_wake_is_not_waited_for_longer_than_for_a_first_token(house, stage):
+    async with house.open():
+        await house.parking.park("llm")
+        house.engines["llm"].move_s = 20
+        before_ms = stage.now_ms
+        stage.command(told.TextInput("hello"))
+        await stage.until(told.ReplyText)
+        assert 1500 <= stage.now_ms - before_ms <= 2500
+
+
+async def test_a_voice_that_wakes_is_waited_for(stage):
+    house = House(stage, small_voice=False)
+    async with house.open():
+        await house.parking.park("tts")
+        house.engines["tts"].move_s = 2
+        finished = await ask(stage, 1)
+        assert finished.heard_ms > 0
+    assert house.engines["tts"].moves == ["park", "wake"]
+    assert len(stage.speech.asked_for) == 1
+
+
+async def test_a_voice_that_somebody_else_parked_is_woken_when_it_refuses(stage):
+    house = House(stage, small_voice=False)
+    async with house.open():
+        house.engines["tts"].now = State.PARKED
+        house.engines["tts"].move_s = 0.5
+        stage.speech.failure = PeerFailed("tts.parked", "the engine is parked")
+        stage.command(told.TextInput("hello"))
+        await asyncio.sleep(0.6)
+        stage.speech.failure = None
+        finished = await stage.until(told.ReplyFinished)
+        assert finished.heard_ms > 0
+    assert house.engines["tts"].moves == ["wake"]
+
+
+async def test_ears_are_awake_while_somebody_listens(stage):
+    engine = Engine(State.PARKED)
+    rest = Rest("stt", engine)
+    await rest.look()
+    running = asyncio.create_task(rest.run())
+    ears = WakingEars(stage.words, rest)
+    async with ears.open("en"):
+        assert engine.moves == ["wake"]
+        assert not rest.is_idle
+    assert rest.is_idle
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_a_session_that_opens_while_memory_is_short_is_told_at_once(house, stage):
+    async with house.relief:
+        house.relief.told(Level.HIGH)
+        await asyncio.sleep(1)
+        async with stage:
+            await stage.until(told.SystemStatus)
+            assert house.codes() == ["memory.short_contexts"]
+
+
+async def test_when_the_monitor_is_gone_what_was_given_up_comes_back_in_time(house, stage):
+    async with house.open():
+        house.relief.told(Level.HIGH)
+        await asyncio.sleep(1)
+        house.relief.told(None)
+        await asyncio.sleep(55)
+        assert house.relief.describe()["steps"] == ["short_contexts"]
+        await asyncio.sleep(10)
+        assert house.relief.describe()["steps"] == []
