@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from tts_service.engine import Word
 from tts_service.spoken import WordMarks, to_spoken
 from tts_service.watchdog import expected_ms
+
+log = logging.getLogger(__name__)
 
 # Over the length that a calm speaker's phrase has; beyond three times of it the reply would fail.
 _MAX_TIMES_EXPECTED = 1.5
@@ -52,3 +55,29 @@ class WordClock:
         """The words that begin before `end_sample` of the phrase and were not told yet."""
         while self._starts and self._starts[0].first_sample < end_sample:
             yield self._starts.pop(0)
+
+
+class PhraseEnd:
+    """Ends a phrase that becomes longer than its text allows, or has fallen silent."""
+
+    def __init__(self, text: str, rate_hz: int) -> None:
+        self._left = frame_cap(text, 1) * rate_hz // 1000
+        self._silence = SilenceGuard(rate_hz)
+        # How many samples were spoken so far.
+        self.samples = 0
+        self.reached = False
+
+    def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the next samples; return what of them is still within the phrase."""
+        kept = samples[: self._left]
+        self._left -= kept.size
+        self.samples += kept.size
+        if self._left <= 0:
+            self._end("it became too long")
+        elif self._silence.is_over(kept):
+            self._end("it fell silent")
+        return kept
+
+    def _end(self, reason: str) -> None:
+        self.reached = True
+        log.warning("phrase was cut", extra={"reason": reason})

@@ -1,0 +1,45 @@
+"""Lends out the few things that can each speak one phrase at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+from service_kit.errors import AtCapacity
+
+# A phrase that has waited for a free place for so long is refused.
+PLACE_WAIT_S = 3.0
+
+Speaker = TypeVar("Speaker")
+
+
+class Places(Generic[Speaker]):
+    """Who speaks; whoever comes when all do waits, and is refused when that takes too long."""
+
+    def __init__(self, speakers: Sequence[Speaker], wait_s: float = PLACE_WAIT_S) -> None:
+        self._count = len(speakers)
+        self._wait_s = wait_s
+        self._free = list(speakers)
+        self._places = asyncio.Semaphore(len(speakers))
+
+    @property
+    def free(self) -> int:
+        """How many more phrases could be spoken now."""
+        return len(self._free)
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[Speaker]:
+        """A speaker of one's own while the context lasts. Raises `AtCapacity` when none becomes free in time."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise AtCapacity("tts.slots_busy", f"all {self._count} slots are speaking") from error
+        speaker = self._free.pop()
+        try:
+            yield speaker
+        finally:
+            self._free.append(speaker)
+            self._places.release()

@@ -1,0 +1,1 @@
+"""Pocket TTS by Kyutai: small, streaming, on the processor."""
