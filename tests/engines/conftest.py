@@ -17,3 +17,5 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Weights stand beside the tests, which are not a package.
 sys.path.insert(0, str(Path(__file__).parent))
+# So does the benchmark of the GPU, as a package.
+sys.path.insert(1, str(Path(__file__).parents[1] / "bench"))

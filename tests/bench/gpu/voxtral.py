@@ -1,0 +1,155 @@
+"""How long Voxtral Mini 3B takes for a final transcript behind vLLM, with weights that vLLM makes up."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import wave
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from gpu.figures import MAX_TOKENS, Finals
+
+RATE_HZ = 16_000
+START_S = 240
+_FULL_ENCODER = {"dim": 1280, "n_layers": 32, "head_dim": 64, "hidden_dim": 5120, "n_heads": 20, "n_kv_heads": 20}
+_FULL_DECODER = {"dim": 3072, "n_layers": 30, "head_dim": 128, "hidden_dim": 8192, "n_heads": 32, "n_kv_heads": 8}
+# As compose.yaml starts it after `anchor plan --gpu rtx6000-ada`; the share is of a larger card here.
+_FLAGS = (
+    *("--served-model-name=voxtral", "--tokenizer-mode=mistral", "--config-format=mistral", "--load-format=dummy"),
+    *("--max-model-len=2048", "--max-num-seqs=4", '--limit-mm-per-prompt={"audio":1}', "--mm-processor-cache-gb=0"),
+    *("--gpu-memory-utilization=0.27", "--kv-cache-memory-bytes=960M"),
+)
+
+
+def vllm_is_installed() -> bool:
+    """Whether this Python could start a server."""
+    return find_spec("vllm") is not None
+
+
+def measure_finals(url: str, rounds: int = 5) -> list[Finals]:
+    """Ask the server at `url` (up to and including the version) for transcripts of noise."""
+    return [_measured(url, clip_s, at_a_time, rounds) for clip_s, at_a_time in ((1.0, 1), (3.0, 1), (6.0, 1), (3.0, 4))]
+
+
+def _measured(url: str, clip_s: float, at_a_time: int, rounds: int) -> Finals:
+    clip = noise_wav(clip_s)
+    with ThreadPoolExecutor(at_a_time) as people:
+        asked = [list(people.map(lambda _: transcribed(url, clip), range(at_a_time))) for _ in range(rounds + 1)]
+    # The first round warms up.
+    answers = [answer for together in asked[1:] for answer in together]
+    waits, tokens = zip(*answers, strict=True)
+    return Finals(clip_s, at_a_time, len(answers), median(waits), max(waits), sum(tokens) / len(tokens))
+
+
+def transcribed(url: str, clip: bytes) -> tuple[float, int]:
+    """How long the server took for a whole transcript, in ms, and in how many pieces it came."""
+    fields = {"model": "voxtral", "language": "en", "temperature": "0", "stream": "true"}
+    body, kind = multipart(fields | {"max_completion_tokens": str(MAX_TOKENS)}, clip)
+    request = urllib.request.Request(  # noqa: S310
+        f"{url}/audio/transcriptions", body, {"Content-Type": kind}, method="POST"
+    )
+    begin, pieces = time.perf_counter(), 0
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        for line in answer:
+            if line.startswith(b"data:") and b"[DONE]" not in line:
+                choices = json.loads(line[5:]).get("choices") or [{}]
+                pieces += "content" in choices[0].get("delta", {})
+    return (time.perf_counter() - begin) * 1000, pieces
+
+
+def multipart(fields: dict[str, str], clip: bytes) -> tuple[bytes, str]:
+    """A form with a WAV file, and its content type."""
+    edge = uuid4().hex
+    form = "".join(
+        f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    form += f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="clip.wav"\r\n'
+    form += "Content-Type: audio/wav\r\n\r\n"
+    return form.encode() + clip + f"\r\n--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"
+
+
+def noise_wav(seconds: float) -> bytes:
+    """Noise as a 16-bit WAV file of one channel."""
+    pcm = np.random.default_rng(1).normal(0, 2000, int(seconds * RATE_HZ)).astype("<i2").tobytes()
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(pcm)
+    return made.getvalue()
+
+
+@contextmanager
+def own_server() -> Generator[str]:
+    """A vLLM with a Voxtral of full size and made-up weights; its URL up to and including the version."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as log:
+        model = write_model(Path(scratch, "voxtral"))
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", f"--model={model}", f"--port={port}"]
+        server = subprocess.Popen(
+            [*command, "--host=127.0.0.1", *_FLAGS],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Any) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(1)
+    log.seek(0)
+    last = log.read().decode(errors="replace").splitlines()[-5:]
+    raise RuntimeError(f"vLLM did not come up within {START_S} s (status {server.poll()}): {' / '.join(last)}")
+
+
+def write_model(folder: Path) -> Path:
+    """The two files that describe a Voxtral Mini 3B: its shape, and a tokenizer as large as its own."""
+    # The files of tiny Voxtrals are made beside the tests of the real engines; only figures differ here.
+    sys.path.append(str(Path(__file__).parents[2] / "engines"))
+    from voxtral_files import SIGNS, params, tekken, write
+
+    tokenizer = json.loads(files("mistral_common").joinpath("data/tekken_240911.json").read_text("utf-8"))
+    tokenizer["config"]["version"] = "v7"
+    signs = [{"rank": rank, "token_str": sign, "is_control": True} for rank, sign in enumerate(SIGNS)]
+    tokenizer |= {"special_tokens": signs, "audio": tekken({"chunk_length_s": 30})["audio"]}
+    tokenizer.pop("image", None)
+    vocabulary = tokenizer["config"]["default_vocab_size"]
+    shape = params(vocabulary, {**_FULL_ENCODER, "max_source_positions": 1500}, **_FULL_DECODER)
+    return write(folder, tokenizer, shape)

@@ -1,0 +1,81 @@
+"""What the benchmark asks of a vLLM, against a server that answers as vLLM does."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import wave
+from collections.abc import Iterator
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from gpu.voxtral import measure_finals, noise_wav, transcribed, vllm_is_installed
+
+PIECES = 7
+
+
+class Transcriber(BaseHTTPRequestHandler):
+    """Streams a transcript in pieces, then what it used, then the end."""
+
+    forms: list[dict[str, bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        whole = BytesParser().parsebytes(b"Content-Type: " + self.headers["Content-Type"].encode() + b"\n\n" + body)
+        self.forms.append(
+            {
+                str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
+                for part in whole.get_payload()
+            }
+        )
+        self.send_response(200)
+        self.end_headers()
+        events = [{"choices": [{"delta": {"content": "a"}}]}] * PIECES
+        for event in [*events, {"choices": [], "usage": {}}]:
+            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        """Says nothing."""
+
+
+@pytest.fixture
+def forms() -> list[dict[str, bytes]]:
+    return []
+
+
+@pytest.fixture
+def url(forms: list[dict[str, bytes]]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Transcriber,), {"forms": forms}))
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+def test_a_final_is_timed_to_its_last_piece(url: str, forms: list[dict[str, bytes]]) -> None:
+    took_ms, pieces = transcribed(url, noise_wav(0.5))
+    assert took_ms > 0
+    assert pieces == PIECES
+    (form,) = forms
+    assert form["model"] == b"voxtral"
+    assert form["max_completion_tokens"] == b"20"
+    with wave.open(io.BytesIO(form["file"])) as clip:
+        assert (clip.getframerate(), clip.getnchannels(), clip.getnframes()) == (16_000, 1, 8_000)
+
+
+def test_clips_are_sent_alone_and_four_at_a_time_and_the_first_round_is_not_counted(
+    url: str, forms: list[dict[str, bytes]]
+) -> None:
+    finals = measure_finals(url, rounds=2)
+    assert [(row.clip_s, row.at_a_time, row.count) for row in finals] == [(1, 1, 2), (3, 1, 2), (6, 1, 2), (3, 4, 8)]
+    assert len(forms) == 3 * (1 + 1 + 1 + 4)
+    assert all(row.tokens == PIECES and 0 < row.p50_ms <= row.worst_ms for row in finals)
+
+
+def test_vllm_is_not_taken_to_be_here_unasked() -> None:
+    assert vllm_is_installed() is False
