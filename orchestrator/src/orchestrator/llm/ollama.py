@@ -56,6 +56,8 @@ class OllamaSettings(BaseSettings):
     ready: Literal["at_once", "when_loaded"] = "at_once"
     # How long loading the model may take.
     load_s: float = Field(default=300.0, gt=0)
+    # How long parking it may take: its runner ends within a second or two, after the replies that others wait for.
+    unload_s: float = Field(default=10.0, gt=0, le=30)
     connect_s: float = Field(default=1.0, gt=0)
     # From the request to the first token; long enough for a server that must load the model first.
     first_token_s: float = Field(default=30.0, gt=0)
@@ -68,7 +70,9 @@ class OllamaModel(ServedModel):
     def __init__(self, settings: OllamaSettings) -> None:
         super().__init__(http_client(settings.url, settings.connect_s))
         self._settings = settings
-        self._server = OllamaServer(self._client, settings.model, settings.context_tokens, settings.load_s)
+        self._server = OllamaServer(
+            self._client, settings.model, settings.context_tokens, settings.load_s, settings.unload_s
+        )
         self._residency = Residency(self._server, may_pull=settings.pull, gpu_expected=settings.profile != "cpu")
         self._task: asyncio.Task[None] | None = None
 

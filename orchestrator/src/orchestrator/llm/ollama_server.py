@@ -16,19 +16,25 @@ from orchestrator.llm.streaming import AnswerLines, ModelMissing, error_message,
 # Between two lines of a pull; a server that fetches says so several times a second, one that verifies is silent.
 _PULL_SILENCE_S = 300.0
 _PLACEMENT_WITHIN_S = 3.0
-# A server that was told to unload ends the model's runner in a second or two; replies under way are waited for.
-_UNLOAD_WITHIN_S = 10.0
 _LOOK_AGAIN_S = 0.2
 
 
 class OllamaServer:
     """One model on one server; implements `ModelServer`."""
 
-    def __init__(self, client: httpx.AsyncClient, model: str, context_tokens: int, load_s: float) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        model: str,
+        context_tokens: int,
+        load_s: float,
+        unload_s: float,
+    ) -> None:
         self._client = client
         self._model = model
         self._context_tokens = context_tokens
         self._load_s = load_s
+        self._unload_s = unload_s
 
     async def pull(self) -> AsyncGenerator[PullProgress]:
         """Fetch the model; the server goes on where an earlier pull broke. Raises `PeerFailed`."""
@@ -52,15 +58,15 @@ class OllamaServer:
     async def unload(self) -> None:
         """Unload the model, and wait until it is listed no more. Raises `PeerFailed` when that takes too long."""
         body = {"model": self._model, "keep_alive": 0, "stream": True}
-        await self._generate(body, _UNLOAD_WITHIN_S, "unloaded")
+        await self._generate(body, self._unload_s, "unloaded")
         try:
-            async with asyncio.timeout(_UNLOAD_WITHIN_S):
+            async with asyncio.timeout(self._unload_s):
                 while True:
                     if await self.placement() is None:
                         return
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError as error:
-            reason = f"Ollama still lists {self._model}, {_UNLOAD_WITHIN_S:.0f} s after it was told to unload it"
+            reason = f"Ollama still lists {self._model}, {self._unload_s:g} s after it was told to unload it"
             raise PeerFailed("llm.not_unloaded", reason) from error
 
     async def placement(self) -> Placement | None:
