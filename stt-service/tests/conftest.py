@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sys
 import wave
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,6 +25,9 @@ from starlette.routing import Route
 from stt_service.app import ENGINES
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
+
+# What these tests share stands beside them: `from realtime_server import …`.
+sys.path.insert(0, str(Path(__file__).parent))
 
 pytest_plugins = ["service_kit.testing"]
 
@@ -224,6 +228,28 @@ def voxtral(settings: SttSettings, server: TranscriptionServer) -> SttSettings:
     return settings.model_copy(
         update={"engine": "voxtral", "voxtral_url": server.url, "voxtral_start_s": 5.0, "partial_interval_ms": 300}
     )
+
+
+@pytest.fixture
+async def realtime_server(ferry: bytes, football: bytes) -> AsyncGenerator[Any]:
+    """A realtime transcription server on a free port that knows both clips."""
+    from realtime_server import RealtimeTranscriptionServer, realtime_serving
+
+    known = TranscriptionServer()
+    known.known = {ferry: "what is the latest on the ferry", football: "who won the football match"}
+    async with realtime_serving(RealtimeTranscriptionServer(known.heard)) as server:
+        yield server
+
+
+@pytest.fixture
+def voxtral_realtime(settings: SttSettings, realtime_server: Any) -> SttSettings:
+    """The settings for that server."""
+    changes = {
+        "engine": "voxtral-realtime",
+        "voxtral_realtime_url": realtime_server.url,
+        "voxtral_realtime_start_s": 5.0,
+    }
+    return settings.model_copy(update={**changes, "partial_interval_ms": 100})
 
 
 @pytest.fixture

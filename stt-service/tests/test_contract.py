@@ -15,14 +15,20 @@ SAID = {
     "scripted": "what is the latest news",
     "pocketsphinx": "what is the latest on the ferry",
     "voxtral": "what is the latest on the ferry",
+    "voxtral-realtime": "what is the latest on the ferry",
 }
 
 
-@pytest.fixture(params=["scripted", "pocketsphinx", "voxtral"])
+@pytest.fixture(params=["scripted", "pocketsphinx", "voxtral", "voxtral-realtime"])
 async def served(
-    request: pytest.FixtureRequest, settings: SttSettings, voxtral: SttSettings, serve: Any
+    request: pytest.FixtureRequest,
+    settings: SttSettings,
+    voxtral: SttSettings,
+    voxtral_realtime: SttSettings,
+    serve: Any,
 ) -> AsyncGenerator[Any]:
-    chosen = voxtral if request.param == "voxtral" else settings.model_copy(update={"engine": request.param})
+    behind_a_server = {"voxtral": voxtral, "voxtral-realtime": voxtral_realtime}
+    chosen = behind_a_server.get(request.param) or settings.model_copy(update={"engine": request.param})
     async with serve(chosen) as (engine, open_microphone):
         yield engine, open_microphone
 

@@ -18,6 +18,8 @@ FLOOR_PERCENTILE = 10
 CLOCK_SLACK_MS = 2
 # How much of the end of a full utterance is searched for the pause to cut it at.
 SEARCHED_MS = 3000
+# Silence so long is between words, not within one.
+PAUSE_MS = 200
 
 
 class Utterance:
@@ -49,8 +51,9 @@ class Utterance:
 
     @property
     def ends_quietly(self) -> bool:
-        """Whether nobody speaks in its last frame."""
-        return bool(self._rms) and self._rms[-1] <= self._quiet_rms
+        """Whether nobody speaks at its end, for longer than within a word."""
+        last = self._rms[-PAUSE_MS // FRAME_MS :]
+        return bool(last) and max(last) <= self._quiet_rms
 
     def hear(self, chunk: AudioChunk) -> bytes:
         """Add audio, after as much silence as is missing before it, within limits; returns what was added."""
