@@ -1,0 +1,181 @@
+/** An anchor to talk with: a session, a microphone and a player, joined. */
+import type { ClientMessage, ServerMessage } from "./messages";
+import { Microphone, MICROPHONE_HZ, type MicrophoneTraits } from "./microphone";
+import { Player } from "./player";
+import { type Connection, type ReplyReceived, Session, type SessionStart } from "./session";
+import type { Heard } from "./worklets/playback_line";
+
+// What the server sends at, should the player be wanted before it has told.
+const ANCHOR_HZ = 24_000;
+
+export interface AnchorOptions {
+  /** Of `/ws/audio`: `socketUrl(location)` for the server that the page comes from. */
+  url: string;
+  /** Language, voice, persona, patience, who ends turns; all may be left out. */
+  start?: Omit<SessionStart, "sampleRateHz" | "reportsPlayback" | "takeOver">;
+  /** Ticket of a conversation to go on with. */
+  ticket?: string;
+  onMessage?: (message: ServerMessage) => void;
+  onConnection?: (connection: Connection) => void;
+  /** Called about every 100 ms while a reply sounds. */
+  onHeard?: (heard: Heard) => void;
+  /** The microphone's loudest sample, 0 to 1, every 20 ms. */
+  onLevel?: (peak: number) => void;
+  /** The microphone went away by itself. */
+  onMicrophoneLost?: () => void;
+}
+
+/**
+ * Talks with the server as long as it is not closed. The microphone is open between `listen` and `mute`; replies sound
+ * from the first `listen` or `wake` on, which must be called in a gesture.
+ */
+export class Anchor {
+  readonly #options: AnchorOptions;
+  readonly #session: Session;
+  #player: Player | null = null;
+  #opening: Promise<Player> | null = null;
+  #microphone: Microphone | null = null;
+  #speakerId: string | undefined;
+  // Where the reply under way was placed, and how much of it came since.
+  #placed: { turnId: number; offsetMs: number } | undefined;
+  #receivedBytes = 0;
+
+  constructor(options: AnchorOptions) {
+    this.#options = options;
+    this.#session = new Session({
+      url: options.url,
+      start: { ...options.start, sampleRateHz: MICROPHONE_HZ, reportsPlayback: true },
+      ...(options.ticket ? { ticket: options.ticket } : {}),
+      onMessage: (message) => {
+        this.#obey(message);
+        options.onMessage?.(message);
+      },
+      onAudio: (pcm) => {
+        this.#hear(pcm);
+      },
+      onConnection: (connection) => {
+        if (connection.state === "closed") this.#player?.silence();
+        options.onConnection?.(connection);
+      },
+      received: () => (this.#player && this.#placed ? this.#received(this.#placed) : undefined),
+    });
+  }
+
+  get ticket(): string {
+    return this.#session.ticket;
+  }
+
+  /** Of the open microphone; null while there is none. */
+  get microphone(): MicrophoneTraits | null {
+    return this.#microphone?.traits ?? null;
+  }
+
+  /** Opens the session, with `takeOver` also when another client has the conversation open. */
+  connect(takeOver = false): void {
+    this.#session.connect(takeOver);
+  }
+
+  /** Says something. Whether it went out. */
+  send(message: ClientMessage): boolean {
+    return this.#session.send(message);
+  }
+
+  /** Lets replies sound; call it in a gesture. */
+  async wake(): Promise<void> {
+    this.#opening ??= Player.open({
+      rateHz: ANCHOR_HZ,
+      onHeard: (heard) => {
+        this.#report(heard);
+      },
+      deviceId: this.#speakerId,
+    });
+    try {
+      this.#player = await this.#opening;
+    } catch (error) {
+      this.#opening = null;
+      throw error;
+    }
+    await this.#player.wake();
+  }
+
+  /** Opens the microphone, or another one; call it in a gesture. Rejects as `Microphone.open` does. */
+  async listen(deviceId?: string): Promise<void> {
+    const waking = this.wake();
+    const microphone = await Microphone.open({
+      deviceId,
+      onFrame: (pcm, peak) => {
+        this.#session.sendAudio(pcm);
+        this.#options.onLevel?.(peak);
+      },
+      onLost: () => {
+        void this.mute();
+        this.#options.onMicrophoneLost?.();
+      },
+    });
+    await this.mute();
+    this.#microphone = microphone;
+    await waking;
+  }
+
+  /** Closes the microphone. */
+  async mute(): Promise<void> {
+    const microphone = this.#microphone;
+    this.#microphone = null;
+    await microphone?.close();
+  }
+
+  /** Plays through another device; rejects when it is not there. */
+  async speakThrough(deviceId: string): Promise<void> {
+    this.#speakerId = deviceId;
+    await this.#player?.choose(deviceId);
+  }
+
+  /** Ends the session and lets all devices go. */
+  async close(): Promise<void> {
+    this.#session.close();
+    await this.mute();
+    const player = await this.#opening;
+    this.#opening = null;
+    this.#player = null;
+    await player?.close();
+  }
+
+  #obey(message: ServerMessage): void {
+    switch (message.case) {
+      case "replyAudio":
+        this.#placed = { turnId: message.value.turnId, offsetMs: message.value.offsetMs };
+        this.#receivedBytes = 0;
+        this.#player?.place(message.value.turnId, message.value.offsetMs);
+        break;
+      case "playbackPause":
+        this.#player?.pause(message.value.turnId);
+        break;
+      case "playbackResume":
+        this.#player?.resume(message.value.turnId);
+        break;
+      case "playbackStop":
+        this.#player?.stop(message.value.turnId);
+        break;
+      case "replyAudioEnded":
+        this.#player?.end(message.value.turnId);
+        break;
+      default:
+        // All else is for people, not for devices.
+        break;
+    }
+  }
+
+  #hear(pcm: ArrayBuffer): void {
+    this.#receivedBytes += pcm.byteLength;
+    this.#player?.push(pcm);
+  }
+
+  #received({ turnId, offsetMs }: { turnId: number; offsetMs: number }): ReplyReceived {
+    return { turnId, offsetMs: offsetMs + Math.floor((this.#receivedBytes * 500) / ANCHOR_HZ) };
+  }
+
+  #report(heard: Heard): void {
+    this.#session.send({ case: "playbackProgress", value: { turnId: heard.turnId, playedMs: heard.playedMs } });
+    this.#options.onHeard?.(heard);
+  }
+}
