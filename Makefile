@@ -17,7 +17,7 @@ WEB_SOURCES := $(shell find web/client/src web/console -name node_modules -prune
 # npm says nothing but errors, and asks nobody for funds.
 NPM := npm --prefix web --no-fund --no-audit --loglevel=error
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-compose test-engines bench eval-ears eval-turns check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-compose test-engines bench bench-gpu eval-ears eval-turns check lint format type proto proto-check lock clean
 
 help: ## This menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -52,11 +52,17 @@ test-hostile: .venv/dev.stamp ## A real mesh under hostile input, while somebody
 test-compose: .venv/dev.stamp ## The mesh in containers, with faults; needs Docker, and Caddy and Prometheus for two tests
 	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose
 
-test-engines: .venv-engines/stamp ## Real engines on tiny random weights, in an environment of their own (torch: 1.5 GB)
-	@.venv-engines/bin/python -m pytest tests/engines
+test-engines: .venv-engines/stamp .venv-vllm/stamp ## Real engines on tiny random weights, in environments of their own (torch, vLLM: 4 GB)
+	@.venv-engines/bin/python -m pytest tests/engines --durations=5
 
 bench: .venv/run.stamp ## Latency, processor time, sessions, around models of known cost: make bench BENCH=--quick
 	@$(BIN)/python tests/bench/bench.py $(BENCH)
+
+# A Python that has torch and stands outside .venv-engines needs no installation of ours.
+GPU_PYTHON ?= .venv-engines/bin/python
+BENCH_GPU_PATH := $(subst $(eval ) ,:,tests/bench $(SOURCES) proto/gen/python)
+bench-gpu: $(if $(filter .venv-engines/%,$(GPU_PYTHON)),.venv-engines/stamp) ## The GPU's engines at full size with random weights: make bench-gpu BENCH_GPU=--tiny
+	@PYTHONPATH=$(BENCH_GPU_PATH) $(GPU_PYTHON) -m gpu $(BENCH_GPU)
 
 eval-ears: .venv/dev.stamp ## Whether hearing aids help to hear people, on recordings of them: make eval-ears EARS="--only office"
 	@$(BIN)/python tests/speech/eval_ears.py $(EARS)
@@ -108,11 +114,12 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
 	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --extra faster-whisper --no-emit-package torch \
 	  -c requirements.lock -o engines-requirements.lock
+	@$(UV) vllm-requirements.in --overrides vllm-overrides.txt -o vllm-requirements.lock
 	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
 
 clean: ## Remove everything that make made
-	@rm -rf .venv .venv-engines models run web/node_modules web/dist
+	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
 
 .venv/run.stamp: requirements.lock models.lock $(PYPROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
@@ -145,4 +152,12 @@ ENGINES_PIP := .venv-engines/bin/pip --disable-pip-version-check --quiet --requi
 	@$(ENGINES_PIP) install --require-hashes -r engines-requirements.lock
 	@$(ENGINES_PIP) install torch==2.13.0
 	@$(ENGINES_PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+# Without dependencies: the lock has them all, but for torch, and for what vllm-overrides.txt leaves out.
+VLLM_PIP := .venv-vllm/bin/pip --disable-pip-version-check --quiet --require-virtualenv
+.venv-vllm/stamp: vllm-requirements.lock
+	@test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	@$(VLLM_PIP) install --no-deps --require-hashes -r vllm-requirements.lock
+	@$(VLLM_PIP) install --no-deps torch==2.13.0
 	@touch $@
