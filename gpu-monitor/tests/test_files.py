@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,61 @@ def test_a_script_is_read_in_order_and_its_last_reading_stays(tmp_path: Path):
     last = reader.read()
     assert (last[0].power_watts, last[0].processes[0].service) == (9, "stt-service")
     assert reader.read() == last
+
+
+def played(tmp_path: Path, script: object) -> list[str]:
+    """What a script plays until it stays: memory used and the first process's, or why there is none."""
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps(script))
+    reader, readings = ScriptedReader(GpuSettings(script_path=path)), list[str]()
+    while len(readings) < 2 or readings[-1] != readings[-2]:
+        try:
+            device = reader.read()[0]
+            readings.append(f"{device.memory_used_bytes}, {[each.memory_used_bytes for each in device.processes]}")
+        except DriverUnavailable as error:
+            readings.append(error.message)
+    return readings[:-1]
+
+
+DEVICE = {"index": 0, "uuid": "GPU-a", "name": "A", "memory_total_bytes": 100, "memory_used_bytes": 40}
+TTS = {"pid": 7, "service": "tts-service", "memory_used_bytes": 10}
+
+
+def test_growth_is_played_on_whom_it_is_of(tmp_path: Path):
+    device = {**DEVICE, "processes": [{"pid": 6}, TTS]}
+    script = [{"reading": [device], "times": 3, "growth_bytes": 5, "grower": "tts-service"}]
+    assert played(tmp_path, script) == ["40, [None, 10]", "45, [None, 15]", "50, [None, 20]"]
+
+
+def test_growth_of_nobody_known_fills_the_device_and_no_more(tmp_path: Path):
+    script = [{"reading": [DEVICE], "times": 4, "growth_bytes": 25}]
+    assert played(tmp_path, script) == ["40, []", "65, []", "90, []", "100, []"]
+
+
+def test_the_teeth_of_an_allocator_are_played(tmp_path: Path):
+    script = [{"reading": [DEVICE], "times": 5, "growth_bytes": 25, "tooth": 2}, "over"]
+    assert played(tmp_path, script) == ["40, []", "65, []", "40, []", "65, []", "40, []", "over"]
+
+
+def test_a_loss_is_played_for_a_while(tmp_path: Path):
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps([{"reading": "fell off the bus", "times": 2}, [DEVICE]]))
+    reader = ScriptedReader(GpuSettings(script_path=path))
+    for _ in range(2):
+        with pytest.raises(DriverUnavailable, match="fell off the bus"):
+            reader.read()
+    assert len(reader.read()) == 1
+
+
+@pytest.mark.parametrize("times", [0, -1])
+def test_a_stretch_of_no_times_is_refused(tmp_path: Path, times: int):
+    with pytest.raises(ValidationError):
+        played(tmp_path, [{"reading": "gone", "times": times}])
+
+
+def test_a_plan_with_two_entries_of_one_service_counts_them_together():
+    entries = PlannedMemory("ollama", "m", weights_bytes=9), PlannedMemory("ollama", "n", context_bytes=1)
+    assert Plan(entries).by_service == {"ollama": 10}
 
 
 def test_without_a_script_one_calm_device_is_seen():

@@ -38,6 +38,42 @@ def test_anything_else_goes_by_its_container(proc: Path, command: str):
     assert VisibleProcesses(proc=proc).service(7) == CONTAINER[:12]
 
 
+OUTER = "b1c0" * 16
+POD = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod7f3e2d1c_0a9b_4c8d_9e7f_1234567890ab.slice"
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        # Version 2: Docker with systemd and without, containerd, CRI-O, podman, and from inside a cgroup namespace.
+        f"0::/system.slice/docker-{CONTAINER}.scope\n",
+        f"0::/docker/{CONTAINER}\n",
+        f"0::{POD}/cri-containerd-{CONTAINER}.scope\n",
+        f"0::{POD}/crio-{CONTAINER}.scope/container\n",
+        f"0::/machine.slice/libpod-{CONTAINER}.scope/container\n",
+        f"0::/../../docker-{CONTAINER}.scope\n",
+        f"0::/system.slice/containerd.service/{POD}:cri-containerd:{CONTAINER}\n",
+        # Version 1: a line for each controller.
+        f"12:devices:/docker/{CONTAINER}\n11:memory:/docker/{CONTAINER}\n1:name=systemd:/docker/{CONTAINER}\n0::/\n",
+        f"4:memory:/kubepods/burstable/pod7f3e2d1c-0a9b-4c8d-9e7f-1234567890ab/{CONTAINER}\n",
+        # Within another container.
+        f"0::/docker/{OUTER}/docker/{CONTAINER}\n",
+    ],
+)
+def test_a_container_is_known_by_every_form_of_cgroup(proc: Path, cgroup: str):
+    (proc / "7/cgroup").write_text(cgroup)
+    assert VisibleProcesses(proc=proc).container_id(7) == CONTAINER
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    ["0::/user.slice\n", f"0::/machine.slice/libpod-conmon-{CONTAINER}.scope\n", f"0::/build/{CONTAINER}00\n", ""],
+)
+def test_what_is_no_container_is_none(proc: Path, cgroup: str):
+    (proc / "7/cgroup").write_text(cgroup)
+    assert VisibleProcesses(proc=proc).container_id(7) == ""
+
+
 def test_a_process_outside_containers_belongs_to_nothing_known(proc: Path):
     (proc / "7/cmdline").write_text("/usr/lib/xorg/Xorg\0")
     (proc / "7/cgroup").write_text("0::/user.slice\n")

@@ -15,8 +15,13 @@ import httpx
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from gpu_monitor.app import build
+from gpu_monitor.processes import VisibleProcesses
 from gpu_monitor.settings import GpuSettings
 from service_kit.channel import open_channel, read
+from service_kit.engine import EngineInfo
+from service_kit.engine_memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
+from service_kit.grpc_server import GrpcServer
+from service_kit.health import Health, Status
 
 from .conftest import GIB, Machine, gpu
 
@@ -57,6 +62,34 @@ class Running:
             return report
 
 
+class Engine:
+    """Holds weights on the GPU."""
+
+    def __init__(self, held_bytes: int) -> None:
+        self._held_bytes = held_bytes
+
+    async def memory(self) -> dict[MemoryKind, int]:
+        return {MemoryKind.WEIGHTS: self._held_bytes}
+
+
+@asynccontextmanager
+async def engine_that_holds(held_bytes: int, container_id: str) -> AsyncGenerator[str]:
+    """A service of ours that says so; its address."""
+    servicer = EngineMemoryServicer(Engine(held_bytes), EngineInfo("test", "a-model", "0"), container_id)
+    health = Health("test", EngineInfo("test", "none", "0"))
+    server = GrpcServer(health, [(SERVICE_NAME, servicer.add_to)], reflect=False)
+    port = await server.start("127.0.0.1", 0)
+    health.move_to(Status.READY)
+    await server.set_ready(True)
+    yield f"127.0.0.1:{port}"
+    await server.stop(0)
+
+
+def own_container() -> str:
+    """The container of this process as the monitor sees it."""
+    return VisibleProcesses(host_pids=True).container_id(os.getpid())
+
+
 @asynccontextmanager
 async def process(environment: dict[str, str]) -> AsyncGenerator[Running]:
     """`python -m gpu_monitor` from the line in which it says that it is ready; must end well when asked to."""
@@ -94,6 +127,26 @@ async def test_a_machine_with_gpus_is_told_through_both_doors(machine: Machine):
     assert 'anchor_gpu_pressure_level{device="1"} 1.0' in metrics
     assert "anchor_gpu_available 1.0" in metrics
     assert (info["availability"], info["driver_version"], info["engine"]["name"]) == ("present", "999.01", "nvml")
+
+
+async def test_a_service_is_asked_and_found_among_the_drivers_processes(machine: Machine, tmp_path: Path):
+    machine.has(gpu(0, used_gib=12), f"process 0 compute {os.getpid()} {9 * GIB}")
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"services": [{"service": "tts-service", "model": "m", "weights_bytes": 8 * GIB}]}))
+    async with engine_that_holds(8 * GIB, own_container()) as target:
+        environment = {"GPU_HOST_PIDS": "true", "GPU_SERVICES": json.dumps({"tts-service": target})}
+        async with process({**machine.environment, **environment, "GPU_PLAN_PATH": str(plan)}) as running:
+            async with asyncio.timeout(5), running.reports() as reports:
+                while not (report := await reports.get()).services[0].HasField("self_report"):
+                    pass
+            metrics = (await running.get("/metrics")).text
+    (service,) = report.services
+    assert (service.self_report.models, service.planned_bytes) == (["a-model"], 8 * GIB)
+    assert 'anchor_gpu_service_planned_bytes{holder="tts-service"} 8.589934592e+09' in metrics
+    # Where tests run in a container, this process is found by it; elsewhere the service is believed.
+    seen = 9 if own_container() else 8
+    assert service.used_bytes == seen * GIB
+    assert report.unattributed_bytes == (12 - seen) * GIB
 
 
 async def test_a_gpu_that_is_lost_and_found_is_followed(machine: Machine):

@@ -2,15 +2,17 @@
 
 Allocators keep what was freed and give it back in heaps: memory goes up and down like the teeth of a saw. What it comes
 down to each time is what is really held, so a line is laid through the least of each stretch. A model that is loaded
-is a step, not a slope; growth is counted without the two largest steps (two, since a step may fall between stretches).
+is a step, not a slope: the two largest rises count like the others (two, since loading may last from one stretch to
+the next).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from statistics import median
 
 from gpu_monitor.self_report import EngineState
 from gpu_monitor.service_memory import ServiceMemory
@@ -22,7 +24,7 @@ STRETCHES = 15
 LEAST_STRETCHES = 10
 # Student's t for 95 % and 8 degrees of freedom, those of the fewest stretches; of more, it would be less.
 STUDENT_T = 2.306
-# Steps that do not count as growth.
+# Rises that may be steps.
 STEPS = 2
 # Stretches after an engine woke that are not looked at: it warms up.
 WARM_UP_STRETCHES = 2
@@ -38,7 +40,7 @@ class Trend:
     slope: float
     # Lower end of the slope's 95 % confidence interval.
     slope_lower: float
-    # Over the window, without its largest steps.
+    # Over the window.
     growth_bytes: int
     leaking: bool
 
@@ -110,14 +112,23 @@ def trend(stretches: list[tuple[int, int]], stretch_s: float, leaking: bool, lim
     """The trend of `stretches` (ordinal, bytes) of a service that was `leaking` or not; None for too few of them."""
     if len(stretches) < LEAST_STRETCHES:
         return None
-    line = straight_line([(ordinal, used_bytes) for ordinal, used_bytes in stretches])
+    line = straight_line(without_steps(stretches))
     per_hour = HOUR_S / stretch_s
     slope, lower = line.slope * per_hour, (line.slope - STUDENT_T * line.slope_error) * per_hour
-    rises = [after - before for (_, before), (_, after) in pairwise(stretches)]
-    steps = sum(sorted((rise for rise in rises if rise > 0), reverse=True)[:STEPS])
-    growth_bytes = int(line.slope * (stretches[-1][0] - stretches[0][0])) - steps
+    growth_bytes = int(line.slope * (stretches[-1][0] - stretches[0][0]))
     ease = RELIEVED_AT if leaking else 1
     leaks = (
         lower > 0 and slope > ease * limits.slope_mib_per_hour * MIB and growth_bytes > ease * limits.growth_mib * MIB
     )
     return Trend(slope, lower, growth_bytes, leaks)
+
+
+def without_steps(stretches: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+    """`stretches` as if the largest rises between them had been like the others."""
+    rises = [after - before for (_, before), (_, after) in pairwise(stretches)]
+    steps = sorted(range(len(rises)), key=lambda number: rises[number])[-STEPS:]
+    usual = median(rise for number, rise in enumerate(rises) if number not in steps)
+    bytes_then = accumulate(
+        (usual if number in steps else rise for number, rise in enumerate(rises)), initial=float(stretches[0][1])
+    )
+    return [(float(ordinal), held) for (ordinal, _), held in zip(stretches, bytes_then, strict=True)]
