@@ -17,7 +17,7 @@ from tts_service.speaking import PhraseSpeech
 log = logging.getLogger(__name__)
 
 # How often an engine that has a server is asked whether it is well.
-CHECK_EVERY_S = 5.0
+CHECK_EVERY_S = 2.0
 # How soon a lost engine is tried again: at first, and at most after some trying.
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 # An engine that failed in a phrase leaves the next ones to others for so long.

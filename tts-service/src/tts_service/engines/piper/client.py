@@ -29,6 +29,8 @@ Floats = NDArray[np.float32]
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 # Piper's own way to name voices. The server mangles other names in its list ("anton" becomes "ant").
 _NAME = re.compile(r"([a-z]{2})_[A-Z]{2,4}-\w+-(?:x_low|low|medium|high)")
+# Two brackets would begin a run of phonemes.
+_PHONEMES_FOLLOW = re.compile(r"\[(?=\[)")
 _RATES_HZ = range(8000, 48_001)
 
 
@@ -69,8 +71,7 @@ class PiperClient:
 
     async def synthesize(self, voice: PiperVoice, text: str, pace: float, within_s: float) -> tuple[int, Floats]:
         """One phrase: its rate in Hz, and its samples. Cancelling closes the connection."""
-        # What stands between these would be taken for phonemes.
-        plain = text.replace("[[", "[ [")
+        plain = _PHONEMES_FOLLOW.sub("[ ", text)
         request = {"text": plain, "voice": voice.name, "length_scale": voice.length_scale / pace}
         async with _deadline(within_s), self._places:
             answer = await self._answer("POST", "synthesize", request)

@@ -93,7 +93,7 @@ async def _pieces(samples: Floats, rate_hz: int) -> AsyncGenerator[Speech]:
 
 
 def _title(name: str) -> str:
-    """`Pratham, hi_IN, medium` of `hi_IN-pratham-medium`."""
+    """`Rohan, hi_IN, medium` of `hi_IN-rohan-medium`."""
     language, speaker, quality = name.split("-")
     return f"{speaker.replace('_', ' ').title()}, {language}, {quality}"
 
