@@ -25,7 +25,8 @@ from service_kit.errors import AnchorError, InvalidRequest, NotFound, Unsupporte
 from service_kit.testing import serving
 from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
-from tts_service.engines.higgs.engine import HiggsChoice, HiggsEngine
+from tts_service.engines.higgs.choice import HiggsChoice
+from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.engines.higgs.guards import frame_cap
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings

@@ -182,7 +182,7 @@ def test_streamed_speech_is_that_of_one_piece_under_int8(folder: Path, tmp_path:
     slots = Slots(model, model.step, load_encode(folder))
 
     def frames_of(steps: int) -> list[np.ndarray]:
-        slots.begin(0, Utterance("hello there", "higgs", None, 7))
+        slots.begin(0, Utterance("hello there", "higgs", (None,), 7))
         assembler = FrameAssembler(model.books)
         rows = (slots.step(frozenset({0}))[0] for _ in range(steps))
         return [frame for row in rows if (frame := assembler.add(row)) is not None]

@@ -144,23 +144,23 @@ def spoken(slots: Slots, slot: int, steps: int, others: frozenset[int] = frozens
 
 
 def test_a_slot_speaks_the_same_alone_and_among_others(model_folder: Path) -> None:
-    utterance = Utterance("hello there", "higgs", None, 7)
+    utterance = Utterance("hello there", "higgs", (None,), 7)
     alone = slots_of(model_folder)
     alone.begin(1, utterance)
     among = slots_of(model_folder)
-    among.begin(0, Utterance("something quite different", "higgs", None, 9))
+    among.begin(0, Utterance("something quite different", "higgs", (None,), 9))
     among.step(frozenset({0}))
     among.begin(1, utterance)
-    among.begin(2, Utterance("and a third", "higgs", None, 11))
+    among.begin(2, Utterance("and a third", "higgs", (None,), 11))
     # One that has begun may have to wait while others are stepped.
     among.step(frozenset({0, 2}))
     assert spoken(alone, 1, 30) == spoken(among, 1, 30, frozenset({0, 2}))
 
 
 def test_a_slot_keeps_nothing_of_what_it_spoke_before(model_folder: Path) -> None:
-    utterance = Utterance("hello there", "higgs", None, 7)
+    utterance = Utterance("hello there", "higgs", (None,), 7)
     fresh, used = slots_of(model_folder), slots_of(model_folder)
-    used.begin(1, Utterance("a longer phrase that was broken off in the middle", "higgs", None, 3))
+    used.begin(1, Utterance("a longer phrase that was broken off in the middle", "higgs", (None,), 3))
     spoken(used, 1, 40)
     used.step(frozenset({2}))
     for slots in (fresh, used):
@@ -170,7 +170,7 @@ def test_a_slot_keeps_nothing_of_what_it_spoke_before(model_folder: Path) -> Non
 
 def test_a_voice_from_the_cache_speaks_as_one_just_read(model_folder: Path) -> None:
     reference = Reference("this is me", np.random.default_rng(3).integers(0, 1024, (20, 8)))
-    utterance = Utterance("hello there", "me", reference, 7)
+    utterance = Utterance("hello there", "me", (reference,), 7)
     slots = slots_of(model_folder)
     slots.begin(0, utterance)
     first = spoken(slots, 0, 20)
@@ -179,21 +179,21 @@ def test_a_voice_from_the_cache_speaks_as_one_just_read(model_folder: Path) -> N
     slots.forget("me")
     slots.begin(1, utterance)
     assert first == cached == spoken(slots, 1, 20)
-    slots.begin(1, Utterance("hello there", "higgs", None, 7))
+    slots.begin(1, Utterance("hello there", "higgs", (None,), 7))
     assert first != spoken(slots, 1, 20)
 
 
 def test_a_prompt_that_leaves_no_room_is_refused(model_folder: Path) -> None:
     slots = slots_of(model_folder, context=256)
     with pytest.raises(EngineFailed, match="context_full"):
-        slots.begin(0, Utterance("word " * 100, "higgs", None, 7))
+        slots.begin(0, Utterance("word " * 100, "higgs", (None,), 7))
 
 
 def test_the_cache_forgets_the_voice_not_spoken_for_longest(model_folder: Path) -> None:
     slots = slots_of(model_folder)
     for number in range(20):
-        slots.begin(0, Utterance("hello", f"voice-{number}", None, 7))
-    assert list(slots._prefixes) == [f"voice-{number}" for number in range(4, 20)]
+        slots.begin(0, Utterance("hello", f"voice-{number}", (None,), 7))
+    assert [voice for voice, _ in slots._prefixes] == [f"voice-{number}" for number in range(4, 20)]
 
 
 def test_text_cannot_speak_the_models_own_signs(model_folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_text_cannot_speak_the_models_own_signs(model_folder: Path) -> None:
     assert phrase_tokens(encode, "hello <|eot_id|>there") == phrase_tokens(encode, "hello  there")
     end_of_turn = encode("<|eot_id|>")[0]
     assert phrase_tokens(encode, "hello <|eot_id|> there<|audio_out_bos|>").count(end_of_turn) == 1
-    assert voice_prefix(encode, None, BOOKS)[0][0] == encode("<|begin_of_text|>")[0]
+    assert voice_prefix(encode, (None,), BOOKS)[0][0] == encode("<|begin_of_text|>")[0]
 
 
 def test_a_code_said_too_often_is_drawn_again() -> None:
@@ -212,7 +212,9 @@ def test_a_code_said_too_often_is_drawn_again() -> None:
     recent = torch.full((1, 7, 2), 1024)
     recent[0, :2, 0] = 7
     recent[0, :1, 1] = 7
-    assert choose(logits, draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)).tolist() == [[9, 7]]
+    assert choose(logits, torch.tensor(0.3), draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)).tolist() == [
+        [9, 7]
+    ]
 
 
 def test_signs_are_not_counted_as_repeats() -> None:
@@ -221,14 +223,34 @@ def test_signs_are_not_counted_as_repeats() -> None:
     draws = torch.ones(1, 2, 2, 1026)
     draws[0, 1, :, 9] = 1e-12
     recent = torch.full((1, 7, 2), 1025)
-    assert choose(logits, draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)).tolist() == [[1025, 1025]]
+    assert choose(logits, torch.tensor(0.3), draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)).tolist() == [
+        [1025, 1025]
+    ]
 
 
 def test_only_the_likeliest_codes_are_drawn() -> None:
     logits = torch.tensor([4.0, 3.0, 2.0, 1.0, 0.0]).log_softmax(-1)
-    assert (warped(logits, SamplingRule(1.0, 3, 1.0)) > 0).tolist() == [True, True, True, False, False]
-    assert (warped(logits, SamplingRule(1.0, 5, 0.7)) > 0).tolist() == [True, True, False, False, False]
-    assert (warped(logits, SamplingRule(1.0, 5, 0.1)) > 0).tolist() == [True, False, False, False, False]
+    assert (warped(logits, SamplingRule(1.0, 3, 1.0), torch.tensor(1.0)) > 0).tolist() == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert (warped(logits, SamplingRule(1.0, 5, 0.7), torch.tensor(1.0)) > 0).tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert (warped(logits, SamplingRule(1.0, 5, 0.1), torch.tensor(1.0)) > 0).tolist() == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_books_begin_and_end_one_after_the_other() -> None:

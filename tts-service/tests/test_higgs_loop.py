@@ -70,7 +70,7 @@ async def loop(slots: RecordedSlots, worker: EngineWorker) -> AsyncGenerator[Dec
 
 
 def saying(text: str, seed: int = 0) -> Utterance:
-    return Utterance(text, "v", None, seed)
+    return Utterance(text, "v", (None,), seed)
 
 
 async def spoken(loop: DecodeLoop, text: str, seed: int = 0, cap: int = 1000) -> list[list[int]]:

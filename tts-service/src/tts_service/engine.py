@@ -137,6 +137,9 @@ class Word:
 
 Speech = Samples | Word
 
+# From which character of a text on which speaker speaks, counted from 0.
+Turn = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class SpokenPhrase:
@@ -144,6 +147,8 @@ class SpokenPhrase:
 
     index: int
     text: str
+    # Who speaks from where on, for an engine that has several speakers in one voice; empty when nobody is named.
+    turns: tuple[Turn, ...] = ()
 
 
 class PhraseEngine(Protocol):

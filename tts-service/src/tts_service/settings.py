@@ -48,6 +48,8 @@ class TtsSettings(ServiceSettings):
     higgs_codec: Path | None = Field(default=None)
     # Where added voices are kept; without it none can be added.
     higgs_voices: Path | None = Field(default=None)
+    # Voices that speak one text together, each what stands behind its tag ([SPEAKER0], ...): ids joined by +.
+    higgs_casts: tuple[str, ...] = Field(default=())
     # A name that torch knows: cuda, cuda:1, cpu.
     higgs_device: str = Field(default="cuda")
     # What the layers are kept in; made of the bf16 files while they are loaded. fp8 wants Ada, Hopper or later.
@@ -63,7 +65,7 @@ class TtsSettings(ServiceSettings):
 
     # The engine `piper`: its server, and the voice that each of its languages begins with.
     piper_url: str = Field(default="http://127.0.0.1:5000")
-    piper_voices: tuple[str, ...] = Field(default=("hi_IN-pratham-medium",))
+    piper_voices: tuple[str, ...] = Field(default=("hi_IN-rohan-medium",))
     # How long connecting may take, and a phrase as a whole.
     piper_connect_s: float = Field(default=1.0, gt=0, le=60)
     piper_phrase_s: float = Field(default=4.0, gt=0, le=300)

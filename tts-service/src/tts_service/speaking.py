@@ -116,6 +116,8 @@ class PhraseReply:
         self._all_cut = False
         self._output = SpeechOutput(self._rate_hz)
         self._spoken_phrases = 0
+        # Whose turn it is, None while nobody was named.
+        self._speaker: int | None = None
         # When the listener has heard all that was sent, if played at once; on the loop's clock.
         self._plays_until_s = 0.0
         self._first_phrase_s = 0.0
@@ -139,11 +141,20 @@ class PhraseReply:
     async def speak(self, emit: Emit) -> None:
         """Speak the text into `emit` as it comes. Raises `EngineFailed` when the engine does not do its part."""
         while (phrase := await self._next_phrase()) is not None:
-            spoken = to_spoken(phrase.text)
+            spoken = self._spoken(phrase)
             if spoken.is_speakable:
                 await asyncio.sleep(max(self._ahead_s - self._limits.max_ahead_s, 0))
                 with self._traced(spoken):
                     await self._say(phrase, spoken, emit)
+
+    def _spoken(self, phrase: Phrase) -> SpokenText:
+        """The phrase as it is spoken: a speaker's turn lasts over phrases, until another one is named."""
+        spoken = to_spoken(phrase.text)
+        if self._speaker is not None:
+            spoken = replace(spoken, turns=((0, self._speaker), *spoken.turns))
+        if spoken.turns:
+            self._speaker = spoken.turns[-1][1]
+        return spoken
 
     def _traced(self, spoken: SpokenText) -> AbstractContextManager[Span]:
         attributes = {"phrase": self._spoken_phrases, "characters": len(spoken.text)}
@@ -196,7 +207,8 @@ class PhraseReply:
             marks.extend(SpokenMark(phrase.start + start, phrase.start + end, offset_ms) for start, end in places)
 
         try:
-            async with self._engine.speak(SpokenPhrase(self._spoken_phrases, spoken.text), self._config) as speech:
+            asked = SpokenPhrase(self._spoken_phrases, spoken.text, spoken.turns)
+            async with self._engine.speak(asked, self._config) as speech:
                 self._spoken_phrases += 1
                 while (piece := await self._next_piece(speech)) is not None:
                     if isinstance(piece, Word):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tts_service.engine import Turn
 from tts_service.phrases import has_speech
 
 # Pictographs and their joiners; signs with a spoken name (°, €, ©) are not among them.
@@ -13,6 +15,7 @@ _PICTOGRAPH = "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\U000e0020-\U000e0
 _UNSPOKEN = re.compile(
     rf"""
       !?\[(?P<label>[^\]\n]*)\]\([^()\s]*\)
+    | \[SPEAKER(?P<speaker>\d)\][ \t]*
     | (?P<url>(?:https?://|www\.)[^\s<>"]*[^\s<>".,;:!?)\]'])
     | (?P<line>^[ \t]*(?:\#{{1,6}}[ \t]+|>[ \t]?|[-*+•][ \t]+))
     | (?P<mark>(?<!\s)\*+|\*+(?!\s)|`+|~~+|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w))
@@ -23,6 +26,7 @@ _UNSPOKEN = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 _URL = re.compile(r"(?:https?://)?(?:www\.)?(?P<host>[^/?#:]*)")
+_SPEAKER = re.compile(r"\[SPEAKER(\d)\]")
 _WORD = re.compile(r"\S+")
 
 
@@ -32,6 +36,8 @@ class SpokenText:
 
     text: str
     origins: tuple[int, ...]
+    # The speakers that the writing names, `[SPEAKER1]`, each where its part of `text` begins.
+    turns: tuple[Turn, ...] = ()
 
     @property
     def is_speakable(self) -> bool:
@@ -40,13 +46,17 @@ class SpokenText:
 
 
 def to_spoken(written: str) -> SpokenText:
-    """Leave out markup, pictographs and control characters; of a link its label is spoken, of an address its host."""
+    """Leave out markup, speakers' tags, pictographs and control characters.
+
+    Of a link its label is spoken, of an address its host.
+    """
     characters: list[str] = []
     origins: list[int] = []
     for start, end in _spoken_spans(written):
         characters.append(written[start:end] if end > start else " ")
         origins.extend(range(start, end) if end > start else (start,))
-    return SpokenText("".join(characters), tuple(origins))
+    turns = ((bisect_left(origins, tag.end()), int(tag[1])) for tag in _SPEAKER.finditer(written))
+    return SpokenText("".join(characters), tuple(origins), tuple(turns))
 
 
 def _spoken_spans(written: str) -> Iterator[tuple[int, int]]:

@@ -26,6 +26,12 @@ class CodecDecoder:
         self._tables, self._bias = (part.to(device, dtype) for part in _tables(files))
         self._device = device
 
+    @property
+    def weights_bytes(self) -> int:
+        """What it takes."""
+        weights = (*self._decoder.parameters(), *self._decoder.buffers(), self._tables, self._bias)
+        return sum(tensor.nbytes for tensor in weights)
+
     @torch.inference_mode()
     def decode(self, window: Window) -> NDArray[np.float32]:
         """The samples of the frames that `window` keeps, shape [n], in [-1, 1] or somewhat beyond."""

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service_kit.engine import EngineInfo
+from service_kit.engine_memory import MemoryKind
 from service_kit.engine_worker import EngineWorker
-from service_kit.errors import EngineFailed, InvalidRequest
+from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
+from service_kit.tasks import end
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
+from tts_service.engines.higgs.casts import cast_voices, speakers_of
+from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.emission import Emission, Window
 from tts_service.engines.higgs.guards import frame_cap
 from tts_service.engines.higgs.loop import DecodeLoop
-from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.manner import manner_of
+from tts_service.engines.higgs.prompt import Utterance, tagged
+from tts_service.engines.higgs.speech import HiggsSpeech
 from tts_service.engines.higgs.voices import VoiceFolder
 from tts_service.engines.phrase_guards import SilenceGuard, WordClock
 from tts_service.reference_audio import check_name, check_transcript, reference_samples
-from tts_service.settings import HiggsWeights, TtsSettings
-from tts_service.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.settings import TtsSettings
+from tts_service.speaking import SpeakingLimits
 from tts_service.voices import primary_language
 
 if TYPE_CHECKING:
@@ -42,40 +47,8 @@ _WAITING_PER_SLOT = 4
 _ATTEMPTS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class HiggsChoice:
-    """Which model speaks, where; see `TtsSettings` for the meaning."""
-
-    model: Path
-    codec: Path
-    voices: Path | None
-    device: str
-    weights: HiggsWeights
-    slots: int
-    context_tokens: int
-    temperature: float
-    seed: int
-
-    @classmethod
-    def from_settings(cls, settings: TtsSettings) -> HiggsChoice:
-        """What the settings choose. Raises `InvalidRequest` when they name no model."""
-        if settings.higgs_model is None or settings.higgs_codec is None:
-            raise InvalidRequest("tts.model_missing", "TTS_HIGGS_MODEL and TTS_HIGGS_CODEC must name folders")
-        return cls(
-            settings.higgs_model,
-            settings.higgs_codec,
-            settings.higgs_voices,
-            settings.higgs_device,
-            settings.higgs_weights,
-            settings.higgs_slots,
-            settings.higgs_context_tokens,
-            settings.higgs_temperature,
-            settings.higgs_seed,
-        )
-
-
 class HiggsEngine:
-    """A `PhraseEngine`, and what voices are added to."""
+    """A `PhraseEngine` that learns voices and can be parked."""
 
     def __init__(self, choice: HiggsChoice) -> None:
         self._choice = choice
@@ -85,6 +58,11 @@ class HiggsEngine:
         self._learning = EngineWorker("higgs-voices", choice.slots)
         self._loaded: LoadedHiggs | None = None
         self._loop: DecodeLoop | None = None
+        # There during the lifespan; owns `_stepping`.
+        self._tasks: asyncio.TaskGroup
+        self._stepping: asyncio.Task[None] | None = None
+        self._parked = False
+        self._replies = 0
         self._info = EngineInfo(
             name="higgs",
             model=choice.model.name,
@@ -94,7 +72,7 @@ class HiggsEngine:
             notes={
                 "licence": "Boson Higgs Audio 2 community licence; over 100,000 users a year need one of their own",
                 "word marks": "estimated",
-                "style": "not followed",
+                "style": "described to the model, which may follow it",
             },
         )
 
@@ -108,23 +86,19 @@ class HiggsEngine:
         return self._ready[1].free_slots
 
     def voices(self) -> Sequence[Voice]:
-        return (_OWN_VOICE, *self._voices.voices())
+        added = self._voices.voices()
+        return (_OWN_VOICE, *added, *cast_voices(self._choice.casts, added))
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        from tts_service.engines.higgs.loaded import LoadedHiggs
-
         try:
             await self._learning.run(self._voices.load)
-            self._loaded = await self._worker.run(partial(LoadedHiggs, self._choice))
-            if self._loaded.codec.rate_hz != RATE_HZ:
-                raise EngineFailed("tts.model_layout", f"the codec speaks at {self._loaded.codec.rate_hz} Hz")
-            self._loop = DecodeLoop(self._loaded.slots, self._loaded.books, self._worker)
-            async with asyncio.TaskGroup() as tasks:
-                stepping = tasks.create_task(self._loop.run())
-                await self._warm_up()
+            self._warn_of_casts()
+            await self._load()
+            async with asyncio.TaskGroup() as self._tasks:
+                await self._start()
                 yield
-                stepping.cancel()
+                await self._stop()
         finally:
             self._loaded = self._loop = None
             self._worker.close()
@@ -132,30 +106,109 @@ class HiggsEngine:
 
     @asynccontextmanager
     async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        async with aclosing(self._attempts(phrase.text, config.voice.id)) as speech:
+        self.check_awake()
+        async with aclosing(self._attempts(phrase, config)) as speech:
             yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
         """Learn a voice from a recording and what is said in it."""
-        loaded, _ = self._ready
+        self.check_awake()
         code = primary_language(language)
         if code not in LANGUAGES:
             raise InvalidRequest("tts.unknown_language", f"no voice speaks {language!r}")
+        check_name(name)
         self._voices.writable()
 
         def learn() -> Voice:
-            check_name(name)
+            from tts_service.engines.higgs.loaded import encoded_reference
+
             check_transcript(reference_transcript)
-            frames = loaded.encode_reference(reference_samples(reference_wav, RATE_HZ))
+            frames = encoded_reference(self._choice.codec, reference_samples(reference_wav, RATE_HZ))
             return self._voices.add(name.strip(), code, reference_transcript.strip(), frames)
 
         return await self._learning.run(learn)
 
     async def delete_voice(self, voice_id: str) -> None:
         """Forget a voice that was added."""
-        loaded, _ = self._ready
         await self._learning.run(partial(self._voices.delete, voice_id))
-        await self._worker.run(partial(loaded.slots.forget, voice_id))
+        if self._loaded is not None:
+            await self._worker.run(partial(self._loaded.slots.forget, voice_id))
+
+    @property
+    def parked(self) -> bool:
+        """Whether the GPU's memory was given back."""
+        return self._parked
+
+    def check_awake(self) -> None:
+        """Raises `NotReady` while parked."""
+        if self._parked:
+            raise NotReady("tts.parked", "higgs has given its memory back and must be woken before it speaks")
+
+    @contextmanager
+    def replying(self) -> Generator[None]:
+        """While a reply is spoken, its pauses included, the engine cannot be parked."""
+        self._replies += 1
+        try:
+            yield
+        finally:
+            self._replies -= 1
+
+    async def memory(self) -> Mapping[MemoryKind, int]:
+        """What is held on the GPU; the context that CUDA itself keeps there, also while parked, is not known here."""
+        loaded = self._loaded
+        return {} if loaded is None or not loaded.on_gpu else await self._worker.run(loaded.memory)
+
+    async def park(self) -> None:
+        """Give the GPU's memory back: model, codec, cache, graph. Raises `AtCapacity` while anybody is spoken to."""
+        if self._parked:
+            return
+        if self._replies or self.free_slots < self._choice.slots:
+            raise AtCapacity("tts.speaking", "a reply is being spoken; park when it has ended")
+        self._parked = True
+        await self._stop()
+
+    async def wake(self) -> None:
+        """Load everything again from the files. What fails leaves the engine parked."""
+        if not self._parked:
+            return
+        try:
+            await self._load()
+            await self._start()
+            self._parked = False
+        finally:
+            if self._parked:
+                await self._stop()
+
+    async def _load(self) -> None:
+        from tts_service.engines.higgs.loaded import LoadedHiggs
+
+        self._loaded = await self._worker.run(partial(LoadedHiggs, self._choice))
+        if self._loaded.codec.rate_hz != RATE_HZ:
+            raise EngineFailed("tts.model_layout", f"the codec speaks at {self._loaded.codec.rate_hz} Hz")
+        self._loop = DecodeLoop(self._loaded.slots, self._loaded.books, self._worker)
+
+    async def _start(self) -> None:
+        """Begin to step, and warm up."""
+        _, loop = self._ready
+        self._stepping = self._tasks.create_task(loop.run(), name="higgs-steps")
+        config = SynthesisConfig(_OWN_VOICE, LANGUAGES[0])
+        async with aclosing(self._attempts(SpokenPhrase(0, "Hello."), config)) as warming_up:
+            async for _ in warming_up:
+                pass
+
+    async def _stop(self) -> None:
+        from tts_service.engines.higgs.loaded import give_memory_back
+
+        stepping, self._stepping = self._stepping, None
+        self._loaded = self._loop = None
+        await end(stepping)
+        await self._worker.run(give_memory_back)
+
+    def _warn_of_casts(self) -> None:
+        listed = {voice.id for voice in self.voices()}
+        for cast in self._choice.casts:
+            if cast not in listed:
+                log.warning("cast lacks a voice", extra={"cast": cast})
 
     @property
     def _ready(self) -> tuple[LoadedHiggs, DecodeLoop]:
@@ -163,19 +216,24 @@ class HiggsEngine:
             raise EngineFailed("tts.not_loaded", "the speech model is not loaded")
         return self._loaded, self._loop
 
-    async def _attempts(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+    def _utterance(self, phrase: SpokenPhrase, config: SynthesisConfig) -> Utterance:
+        manner = manner_of(config.style, self._choice.temperature)
+        speakers = speakers_of(config.voice.id)
+        references = tuple(self._voices.reference(speaker) for speaker in speakers)
+        text = phrase.text if len(speakers) == 1 else tagged(phrase.text, phrase.turns, len(speakers))
+        return Utterance(text, config.voice.id, references, self._choice.seed, manner.scene, manner.temperature)
+
+    async def _attempts(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[Speech]:
         """Speak; what comes to nothing is tried once more with another seed, since nobody has heard anything of it."""
         loaded, loop = self._ready
-        reference = self._voices.reference(voice_id)
-        cached_as = _OWN_VOICE.id if reference is None else voice_id
+        utterance, cap = self._utterance(phrase, config), frame_cap(phrase.text, config.style.pace)
         for attempt in range(_ATTEMPTS):
             if attempt:
                 log.warning("phrase was tried again")
-            utterance = Utterance(text, cached_as, reference, self._choice.seed + attempt)
             heard = False
             async with (
-                loop.speaking(utterance, frame_cap(text)) as frames,
-                aclosing(self._speech(text, loaded, frames)) as speech,
+                loop.speaking(replace(utterance, seed=utterance.seed + attempt), cap) as frames,
+                aclosing(self._speech(phrase.text, loaded, frames)) as speech,
             ):
                 async for piece in speech:
                     heard = True
@@ -201,26 +259,6 @@ class HiggsEngine:
         if (window := emission.finish()) is not None:
             for piece in (await pieces(window))[0]:
                 yield piece
-
-    async def _warm_up(self) -> None:
-        config = SynthesisConfig(_OWN_VOICE, LANGUAGES[0])
-        async with self.speak(SpokenPhrase(0, "Hello."), config) as speech:
-            async for _ in speech:
-                pass
-
-
-class HiggsSpeech(PhraseSpeech):
-    """`PhraseSpeech` that can learn voices."""
-
-    def __init__(self, engine: HiggsEngine, limits: SpeakingLimits) -> None:
-        super().__init__(engine, limits)
-        self._higgs = engine
-
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        return await self._higgs.add_voice(name, reference_wav, reference_transcript, language)
-
-    async def delete_voice(self, voice_id: str) -> None:
-        await self._higgs.delete_voice(voice_id)
 
 
 def higgs_engine(settings: TtsSettings) -> HiggsSpeech:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 from tts_service.engines import phrase_guards
 from tts_service.engines.higgs.delay import Codes
+from tts_service.watchdog import MAX_TIMES_EXPECTED, expected_ms
 
 FRAME_MS = 40
 # A second of one and the same frame.
 _MAX_EQUAL_FRAMES = 25
 
 
-def frame_cap(text: str) -> int:
-    """How many frames the speech of `text` may have at most."""
-    return phrase_guards.frame_cap(text, FRAME_MS)
+def frame_cap(text: str, pace: float = 1.0) -> int:
+    """How many frames the speech of `text` may have at most.
+
+    A slow pace gives more; a fast one no fewer, since the model need not follow it, while the reply bears them.
+    """
+    cap = phrase_guards.frame_cap(text, FRAME_MS) / min(pace, 1.0)
+    bearable = MAX_TIMES_EXPECTED * expected_ms(text, pace) / FRAME_MS
+    return min(math.ceil(cap), math.floor(bearable))
 
 
 class RepeatGuard:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gc
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from service_kit.engine_memory import MemoryKind
 
+from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.codec import CodecDecoder
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.loading import load_codec, load_encode, load_language_model
@@ -17,25 +21,44 @@ from tts_service.engines.higgs.sampling import SamplingRule
 from tts_service.engines.higgs.slots import Slots
 from tts_service.engines.higgs.step import SpeechModel, runner
 
-if TYPE_CHECKING:
-    from tts_service.engines.higgs.engine import HiggsChoice
-
 
 class LoadedHiggs:
     """The model in its slots, and the codec."""
 
     def __init__(self, choice: HiggsChoice) -> None:
-        device = torch.device(choice.device)
-        self._codec_folder = choice.codec
+        device = self._device = torch.device(choice.device)
         # The codec first: its files are small, so a wrong folder is told at once.
         self.codec = CodecDecoder(load_codec(choice.codec), device)
         encode = load_encode(choice.model)
         lm = load_language_model(choice.model, device, choice.weights, choice.slots)
         rule = SamplingRule(temperature=choice.temperature)
-        model = SpeechModel(lm, choice.slots, choice.context_tokens, rule)
+        model = self._model = SpeechModel(lm, choice.slots, choice.context_tokens, rule)
         self.books = model.books
         self.slots = Slots(model, runner(model.step, device), encode)
 
-    def encode_reference(self, samples: NDArray[np.float32]) -> Codes:
-        """Frames, shape [n, books], of a recording at the codec's rate."""
-        return ReferenceEncoder(load_codec(self._codec_folder)).encode(samples)
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it takes memory of a GPU."""
+        return self._device.type == "cuda"
+
+    def memory(self) -> Mapping[MemoryKind, int]:
+        """Bytes by kind, on whatever device it is."""
+        weights = self._model.weights_bytes + self.codec.weights_bytes
+        cache = self._model.cache_bytes + self.slots.prefix_bytes
+        workspace = self._model.state_bytes
+        if self.on_gpu:
+            # Graphs, activations, and what the allocator keeps for the next ones.
+            workspace = max(torch.cuda.memory_reserved(self._device) - weights - cache, workspace)
+        return {MemoryKind.WEIGHTS: weights, MemoryKind.KV_CACHE: cache, MemoryKind.WORKSPACE: workspace}
+
+
+def encoded_reference(codec: Path, samples: NDArray[np.float32]) -> Codes:
+    """Frames, shape [n, books], of a recording at the rate of the codec in that folder."""
+    return ReferenceEncoder(load_codec(codec)).encode(samples)
+
+
+def give_memory_back() -> None:
+    """Let the GPU have what nobody holds any more."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

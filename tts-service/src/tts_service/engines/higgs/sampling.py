@@ -15,6 +15,7 @@ from tts_service.engines.higgs.delay import Codebooks
 class SamplingRule:
     """How freely codes are chosen."""
 
+    # Of a phrase that has none of its own.
     temperature: float = 0.3
     top_k: int = 50
     top_p: float = 0.95
@@ -36,9 +37,9 @@ def delay_forced(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) 
     return logits.masked_fill(ends & (code != books.eos), -torch.inf)
 
 
-def warped(logits: Tensor, rule: SamplingRule) -> Tensor:
+def warped(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
     """Probabilities after temperature, top-k and top-p."""
-    scaled = logits / rule.temperature
+    scaled = logits / temperature
     best = scaled.topk(min(rule.top_k, scaled.shape[-1]), dim=-1).values
     shares = best.softmax(dim=-1)
     kept = shares.cumsum(dim=-1) - shares < rule.top_p
@@ -46,13 +47,15 @@ def warped(logits: Tensor, rule: SamplingRule) -> Tensor:
     return scaled.masked_fill(scaled < least, -torch.inf).softmax(dim=-1)
 
 
-def choose(logits: Tensor, draws: Tensor, recent: Tensor, rule: SamplingRule, books: Codebooks) -> Tensor:
-    """Codes, shape [slots, books], of `logits`, shape [slots, books, codes].
+def choose(
+    logits: Tensor, temperature: Tensor, draws: Tensor, recent: Tensor, rule: SamplingRule, books: Codebooks
+) -> Tensor:
+    """Codes, shape [slots, books], of `logits`, shape [slots, books, codes]; `temperature` is of shape [slots, 1, 1].
 
     `draws` are exponentially distributed, shape [slots, 2, books, codes]: dividing by them and taking the greatest
     draws from a distribution. `recent` holds each slot's last rows, shape [slots, window, books].
     """
-    codes = (warped(logits, rule) / draws[:, 0]).argmax(dim=-1)
+    codes = (warped(logits, rule, temperature) / draws[:, 0]).argmax(dim=-1)
     again = (logits.softmax(dim=-1) / draws[:, 1]).argmax(dim=-1)
     sounding = (recent != books.bos) & (recent != books.eos)
     repeats = ((recent == codes[:, None]) & sounding).sum(dim=1)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from service_kit.errors import EngineFailed
 
+from tts_service.engines.higgs.casts import speakers_of
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.prompt import Encode, Utterance, phrase_tokens, piece_tokens, voice_prefix
 from tts_service.engines.higgs.step import Prefix, SpeechModel
@@ -27,7 +28,8 @@ class Slots:
         # `model.step`, or what was captured of it.
         self._step = step
         self._encode = encode
-        self._prefixes: OrderedDict[str, Prefix] = OrderedDict()
+        # By voice and scene.
+        self._prefixes: OrderedDict[tuple[str, str], Prefix] = OrderedDict()
         self._noise = [torch.Generator(model.device) for _ in range(model.slots)]
 
     @property
@@ -35,13 +37,18 @@ class Slots:
         """How many phrases can be spoken at a time."""
         return self._model.slots
 
+    @property
+    def prefix_bytes(self) -> int:
+        """What the voices take that are kept on the device."""
+        return sum(part.nbytes for prefix in self._prefixes.values() for part in prefix)
+
     def begin(self, slot: int, utterance: Utterance) -> int:
         """Read the utterance's prompt into the slot; return how many rows there is room for."""
         prompt = phrase_tokens(self._encode, utterance.text)
         start = self._begin_voice(slot, utterance)
         self._check_room(start + len(prompt))
         position = self._model.read(slot, [prompt], start)
-        self._model.begin(slot, position)
+        self._model.begin(slot, position, utterance.temperature)
         self._noise[slot].manual_seed(utterance.seed)
         return self._model.context_tokens - position
 
@@ -55,18 +62,20 @@ class Slots:
         return self._model.row.cpu().numpy().copy()
 
     def forget(self, voice_id: str) -> None:
-        """Drop what is cached of a voice."""
-        self._prefixes.pop(voice_id, None)
+        """Drop what is cached of a voice, also where it speaks with others."""
+        for key in [key for key in self._prefixes if voice_id in speakers_of(key[0])]:
+            del self._prefixes[key]
 
     def _begin_voice(self, slot: int, utterance: Utterance) -> int:
-        prefix = self._prefixes.get(utterance.voice_id)
+        key = utterance.voice_id, utterance.scene
+        prefix = self._prefixes.get(key)
         if prefix is not None:
-            self._prefixes.move_to_end(utterance.voice_id)
+            self._prefixes.move_to_end(key)
             return self._model.restore(slot, prefix)
-        pieces = voice_prefix(self._encode, utterance.reference, self._model.books)
+        pieces = voice_prefix(self._encode, utterance.references, self._model.books, utterance.scene)
         self._check_room(piece_tokens(pieces))
         tokens = self._model.read(slot, pieces, 0)
-        self._prefixes[utterance.voice_id] = self._model.saved(slot, tokens)
+        self._prefixes[key] = self._model.saved(slot, tokens)
         if len(self._prefixes) > _MAX_PREFIXES:
             self._prefixes.popitem(last=False)
         return tokens

@@ -47,12 +47,29 @@ class SpeechModel:
         self.age = torch.ones(slots, dtype=torch.long, device=self.device)
         self.ending = torch.zeros(slots, dtype=torch.long, device=self.device)
         self.recent = torch.full((slots, rule.ras_window, books), self.books.bos, device=self.device)
+        self.temperature = torch.full((slots, 1, 1), rule.temperature, device=self.device)
         self.draws = torch.ones((slots, 2, books, codes), device=self.device)
 
     @property
     def slots(self) -> int:
         """How many phrases can be spoken at a time."""
         return self._slot.numel()
+
+    @property
+    def weights_bytes(self) -> int:
+        """What the language model takes."""
+        return sum(tensor.nbytes for tensor in (*self._lm.parameters(), *self._lm.buffers()))
+
+    @property
+    def cache_bytes(self) -> int:
+        """What keys and values of all slots take."""
+        return self._keys.nbytes + self._values.nbytes
+
+    @property
+    def state_bytes(self) -> int:
+        """What else is kept for the slots."""
+        kept = sum(tensor.nbytes for tensor in vars(self).values() if isinstance(tensor, Tensor))
+        return kept - self.cache_bytes
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -78,7 +95,7 @@ class SpeechModel:
 
     def _advance(self, logits: Tensor) -> None:
         logits = delay_forced(logits, self.age, self.ending, self.books)
-        codes = choose(logits, self.draws, self.recent, self._rule, self.books)
+        codes = choose(logits, self.temperature, self.draws, self.recent, self._rule, self.books)
         has_ended = (self.ending > 0) | (codes == self.books.eos).any(dim=-1)
         self.ending.copy_((self.ending + 1) * has_ended * self.active)
         # A slot that does not speak stays as it is: it may have been begun, and wait for its first step.
@@ -123,8 +140,9 @@ class SpeechModel:
             )
         return stop
 
-    def begin(self, slot: int, position: int) -> None:
+    def begin(self, slot: int, position: int, temperature: float | None = None) -> None:
         """Let the slot speak from `position` on, after the prompt that was read there."""
+        self.temperature[slot] = self._rule.temperature if temperature is None else temperature
         self.row[slot] = self.books.bos
         self.recent[slot] = self.books.bos
         self.position[slot] = position
