@@ -1,6 +1,7 @@
 """The engines by name. Each takes the service's settings and returns a `TtsEngine`."""
 
 ENGINES = {
+    "csm": "tts_service.engines.csm.engine:csm_engine",
     "espeak": "tts_service.engines.espeak:espeak_engine",
     "higgs": "tts_service.engines.higgs.engine:higgs_engine",
     "piper": "tts_service.engines.piper.engine:piper_engine",

@@ -1,0 +1,366 @@
+"""CSM on tiny random weights: what it says is noise, how it behaves is what counts."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+import wave
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import csm_weights
+import numpy as np
+import pytest
+import torch
+from anchor.tts.v1 import tts_pb2 as pb
+from anchor.tts.v1 import tts_pb2_grpc
+from grpc import StatusCode, aio
+from service_kit.audio import to_float
+from service_kit.engine import engine_class
+from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
+from service_kit.testing import serving
+from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig, Voice
+from tts_service.engines import ENGINES
+from tts_service.engines.csm.emission import EMISSION_RAMP
+from tts_service.engines.csm.engine import CsmChoice, CsmEngine
+from tts_service.engines.csm.frames import FrameModel
+from tts_service.engines.csm.prompt import Turn
+from tts_service.engines.phrase_guards import frame_cap
+from tts_service.servicer import SERVICE_NAME, TtsServicer
+from tts_service.settings import TtsSettings
+
+TEXT = "hello there"
+SHORT = SpokenPhrase(0, TEXT)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("csm") / "csm-1b"
+    csm_weights.write_folder(made)
+    return made
+
+
+@pytest.fixture
+def settings(folder: Path, tmp_path: Path) -> TtsSettings:
+    return TtsSettings(engine="csm", csm_model=folder, csm_voices=tmp_path / "voices", csm_device="cpu")
+
+
+@pytest.fixture
+async def engine(settings: TtsSettings) -> AsyncGenerator[CsmEngine]:
+    made = CsmEngine(CsmChoice.from_settings(settings))
+    async with made.lifespan():
+        yield made
+
+
+def engine_of(settings: TtsSettings, **changed: object) -> CsmEngine:
+    return CsmEngine(CsmChoice.from_settings(settings.model_copy(update=changed)))
+
+
+@asynccontextmanager
+async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
+    engine = engine_class(ENGINES, settings.engine)(settings)
+    servicer = TtsServicer(engine, settings.max_streams)
+
+    def add(server: aio.Server) -> None:
+        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
+
+    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+        yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
+
+
+def recording(seconds: float, rate_hz: int = 24_000, loudness: int = 2000) -> bytes:
+    made = io.BytesIO()
+    noise = np.random.default_rng(6).normal(0, loudness, int(seconds * rate_hz)).astype("<i2")
+    with wave.open(made, "wb") as wav:
+        wav.setparams((1, 2, rate_hz, 0, "NONE", ""))
+        wav.writeframes(noise.tobytes())
+    return made.getvalue()
+
+
+def in_voice(voice: Voice) -> SynthesisConfig:
+    return SynthesisConfig(voice, "en")
+
+
+async def samples_of(engine: CsmEngine, text: str, voice: int = 0) -> np.ndarray:
+    async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[voice])) as speech:
+        pieces = [piece.samples async for piece in speech if isinstance(piece, Samples)]
+    return np.concatenate([*pieces, np.zeros(0, np.float32)])
+
+
+async def requests(text: str, voice: str = "") -> AsyncIterator[pb.SynthesizeRequest]:
+    yield pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", voice=voice))
+    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
+    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
+
+
+async def spoken(stub: Any, text: str, voice: str = "") -> list[pb.SynthesizeResponse]:
+    return [event async for event in stub.Synthesize(requests(text, voice))]
+
+
+def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
+    return b"".join(event.audio.pcm for event in events)
+
+
+def folder_beside(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the model's folder, to be spoilt."""
+    made = tmp_path / "spoilt"
+    made.mkdir()
+    for path in folder.iterdir():
+        (made / path.name).write_bytes(path.read_bytes())
+    return made
+
+
+async def loads(settings: TtsSettings, folder: Path) -> None:
+    """Load and unload the folder's model."""
+    async with engine_of(settings, csm_model=folder).lifespan():
+        pass
+
+
+async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) -> None:
+    async with service(settings) as stub:
+        events = await spoken(stub, TEXT)
+    sound = to_float(pcm_of(events))
+    assert 0.5 < sound.size / 24_000 <= frame_cap(TEXT, 1) / 1000 + 0.1
+    assert sound.std() > 0.01
+    marks = [
+        (event.speech_mark.text_start, event.speech_mark.text_end) for event in events if event.HasField("speech_mark")
+    ]
+    assert marks == [(0, 5), (6, 11)]
+
+
+def test_the_frames_are_those_of_the_librarys_own_loop(folder: Path) -> None:
+    model = csm_weights.model()
+    tokenizer = csm_weights.tokenizer()
+    # As good as always the likeliest code.
+    frames = FrameModel(model, tokenizer, 1e-6)
+    sound = np.random.default_rng(2).normal(0, 0.1, 24_000).astype(np.float32)
+    heard = frames.encode(sound)
+    assert heard.shape == (13, csm_weights.BOOKS)
+    frames.begin([Turn(0, "so I said", heard), Turn(0, TEXT)], 1)
+    ours = np.stack([frame for frame in (frames.step() for _ in range(12)) if frame is not None])
+
+    def ids(text: str) -> list[int]:
+        return [0, *tokenizer.encode(text, add_special_tokens=False).ids, 1]
+
+    prompt = torch.tensor([[*ids("[0]so I said"), *[2] * 13, 3, *ids("[0]" + TEXT)]])
+    theirs = model.generate(
+        input_ids=prompt,
+        attention_mask=torch.ones_like(prompt),
+        input_values=torch.from_numpy(sound)[None, None],
+        input_values_cutoffs=torch.tensor([[sound.size]]),
+        max_new_tokens=12,
+        do_sample=False,
+        depth_decoder_do_sample=False,
+    )
+    assert np.array_equal(ours, theirs[0, : len(ours)].clamp(max=csm_weights.CODES - 1).numpy())
+    assert len(np.unique(ours)) > 10
+
+
+async def test_the_sound_is_that_of_one_decoding(engine: CsmEngine) -> None:
+    frames = engine._ready[0].frames
+    codes = np.random.default_rng(3).integers(0, csm_weights.CODES, (60, csm_weights.BOOKS))
+    whole = frames.decode(codes)
+    assert whole.size == 60 * 1920
+    for count in (4, 12, 24, 49):
+        assert np.allclose(whole[: count * 1920], frames.decode(codes[:count]), atol=1e-5)
+
+
+async def test_the_first_sound_comes_before_the_phrase_is_done(engine: CsmEngine) -> None:
+    async with engine.speak(SHORT, in_voice(engine.voices()[0])) as speech:
+        sizes = [piece.samples.size // 1920 async for piece in speech if isinstance(piece, Samples)]
+    assert sizes[:3] == list(EMISSION_RAMP[:3])
+
+
+async def test_the_same_seed_speaks_the_same_way_and_another_differently(
+    engine: CsmEngine, settings: TtsSettings
+) -> None:
+    first = await samples_of(engine, TEXT)
+    await samples_of(engine, "quite another phrase")
+    assert np.array_equal(first, await samples_of(engine, TEXT))
+    other = engine_of(settings, csm_seed=2)
+    async with other.lifespan():
+        assert not np.array_equal(first, await samples_of(other, TEXT))
+
+
+async def test_speakers_and_texts_differ(engine: CsmEngine) -> None:
+    first = await samples_of(engine, TEXT)
+    assert not np.array_equal(first, await samples_of(engine, TEXT, voice=1))
+    assert not np.array_equal(first, await samples_of(engine, "hullo there"))
+
+
+async def test_speech_without_an_end_is_cut_where_its_text_allows_no_more(engine: CsmEngine) -> None:
+    for text in (TEXT, "yes"):
+        assert (await samples_of(engine, text)).size == frame_cap(text, 1) * 24
+
+
+async def test_leaving_in_mid_phrase_waits_for_one_step_and_frees_the_place(engine: CsmEngine) -> None:
+    loop = asyncio.get_running_loop()
+    async with engine.speak(SpokenPhrase(0, "hello " * 30), in_voice(engine.voices()[0])) as speech:
+        await anext(speech)
+        assert engine.free_slots == 0
+        left_s = loop.time()
+    assert loop.time() - left_s < 0.3
+    assert engine.free_slots == 1
+
+
+async def test_a_cancelled_step_is_the_last(engine: CsmEngine) -> None:
+    async def speak() -> None:
+        async with engine.speak(SpokenPhrase(0, "hello " * 30), in_voice(engine.voices()[0])) as speech:
+            async for _ in speech:
+                begun.set()
+
+    begun = asyncio.Event()
+    speaking = asyncio.create_task(speak())
+    await begun.wait()
+    speaking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await speaking
+    assert engine.free_slots == 1
+    with pytest.raises(EngineFailed, match="before it had read"):
+        engine._ready[0].frames.step()
+
+
+async def test_a_second_phrase_waits_for_the_first(engine: CsmEngine) -> None:
+    alone = await samples_of(engine, TEXT)
+    first, second = await asyncio.gather(samples_of(engine, TEXT), samples_of(engine, TEXT))
+    assert np.array_equal(first, alone)
+    assert np.array_equal(second, alone)
+
+
+async def test_a_model_that_has_nothing_to_say_ends_at_once(settings: TtsSettings, tmp_path: Path) -> None:
+    csm_weights.write_folder(tmp_path / "ending", ends=True)
+    ending = engine_of(settings, csm_model=tmp_path / "ending")
+    async with ending.lifespan():
+        assert (await samples_of(ending, TEXT)).size == 0
+
+
+async def test_a_context_that_is_full_is_told(settings: TtsSettings, tmp_path: Path) -> None:
+    csm_weights.write_folder(tmp_path / "short", positions=64)
+    short = engine_of(settings, csm_model=tmp_path / "short")
+    async with short.lifespan():
+        with pytest.raises(EngineFailed, match="context_full"):
+            await samples_of(short, "hello " * 20)
+        # What room there is is used, and no more.
+        assert (await samples_of(short, "hello there")).size <= 64 * 1920
+
+
+async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSettings) -> None:
+    async with service(settings) as stub:
+        plain = pcm_of(await spoken(stub, TEXT))
+        request = pb.AddVoiceRequest(
+            name="Ana", reference_wav=recording(3), reference_transcript="hello all", language="en-GB"
+        )
+        voice = (await stub.AddVoice(request)).voice
+        assert voice.cloned
+        cloned = pcm_of(await spoken(stub, TEXT, voice.id))
+        assert cloned != plain
+    async with service(settings) as stub:
+        known = [voice.id for voice in (await stub.ListVoices(pb.ListVoicesRequest())).voices]
+        assert known == ["csm-0", "csm-1", voice.id]
+        assert pcm_of(await spoken(stub, TEXT, voice.id)) == cloned
+        await stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id=voice.id))
+        with pytest.raises(aio.AioRpcError) as refused:
+            await spoken(stub, TEXT, voice.id)
+        assert refused.value.code() is StatusCode.INVALID_ARGUMENT
+
+
+async def test_what_cannot_be_learned_is_refused(engine: CsmEngine, settings: TtsSettings) -> None:
+    with pytest.raises(InvalidRequest, match="unknown_language"):
+        await engine.add_voice("Ana", recording(3), "hola", "es")
+    for wav, code in (
+        (recording(1), "reference_length"),
+        (recording(20), "reference_length"),
+        (recording(3, rate_hz=8000), "reference_wav"),
+        (recording(3, loudness=0), "reference_silent"),
+        (b"no sound", "reference_wav"),
+    ):
+        with pytest.raises(InvalidRequest, match=code):
+            await engine.add_voice("Ana", wav, "hello", "en")
+    with pytest.raises(NotFound, match="unknown_voice"):
+        await engine.delete_voice("csm-0")
+    deaf = engine_of(settings, csm_voices=None)
+    async with deaf.lifespan():
+        with pytest.raises(Unsupported, match="TTS_CSM_VOICES"):
+            await deaf.add_voice("Ana", recording(3), "hello", "en")
+
+
+async def test_a_voice_that_was_deleted_meanwhile_is_not_spoken_with(engine: CsmEngine) -> None:
+    with pytest.raises(NotFound, match="unknown_voice"):
+        async with engine.speak(SHORT, in_voice(Voice("gone", "Gone", ("en",)))) as speech:
+            await anext(speech)
+    assert engine.free_slots == 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+async def test_a_missing_file_is_named(settings: TtsSettings, folder: Path, tmp_path: Path, name: str) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    (spoilt / name).unlink()
+    with pytest.raises(EngineFailed, match=rf"model_layout.*no {name}.* in .*put"):
+        await loads(settings, spoilt)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("model.safetensors", b"\0" * 100), ("config.json", b"{"), ("tokenizer.json", b"{}")]
+)
+async def test_a_broken_file_is_named(
+    settings: TtsSettings, folder: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    (spoilt / name).write_bytes(content)
+    with pytest.raises(EngineFailed, match=rf"model_broken.*{name} cannot be read.*copy"):
+        await loads(settings, spoilt)
+
+
+async def test_a_truncated_file_of_weights_is_named(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    weights = spoilt / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(EngineFailed, match=r"model_broken.*model.safetensors"):
+        await loads(settings, spoilt)
+
+
+async def test_a_model_of_another_kind_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    config = json.loads((spoilt / "config.json").read_text())
+    (spoilt / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
+    with pytest.raises(EngineFailed, match=r"model_layout.*'llama', not 'csm'"):
+        await loads(settings, spoilt)
+
+
+@pytest.mark.parametrize("change", [{"num_hidden_layers": 3}, {"text_vocab_size": 64}])
+async def test_weights_of_another_model_are_refused_and_nothing_stays_loaded(
+    settings: TtsSettings, folder: Path, tmp_path: Path, change: dict[str, int]
+) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    config = json.loads((spoilt / "config.json").read_text())
+    (spoilt / "config.json").write_text(json.dumps(config | change))
+    engine = engine_of(settings, csm_model=spoilt)
+    with pytest.raises(EngineFailed, match=r"model_layout.*not of one model"):
+        async with engine.lifespan():
+            pass
+    with pytest.raises(EngineFailed, match="not_loaded"):
+        await samples_of(engine, TEXT)
+
+
+async def test_a_tokenizer_of_another_model_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    tokenizer = (spoilt / "tokenizer.json").read_text()
+    (spoilt / "tokenizer.json").write_text(tokenizer.replace("<|end_of_text|>", "<|else|>"))
+    with pytest.raises(EngineFailed, match=r"model_layout.*end_of_text"):
+        await loads(settings, spoilt)
+
+
+def test_without_a_model_the_engine_says_what_is_missing() -> None:
+    with pytest.raises(InvalidRequest, match="TTS_CSM_MODEL"):
+        engine_class(ENGINES, "csm")(TtsSettings(engine="csm"))
+
+
+def test_choosing_the_engine_loads_no_torch() -> None:
+    code = "import sys, tts_service.engines.csm.engine; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

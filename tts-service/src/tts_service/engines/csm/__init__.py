@@ -1,0 +1,1 @@
+"""CSM by Sesame: conversational speech from a backbone, a depth decoder and the codec Mimi."""

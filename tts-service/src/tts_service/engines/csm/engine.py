@@ -1,0 +1,192 @@
+"""CSM behind the service's seam. Nothing here imports torch before the model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service_kit.engine import EngineInfo
+from service_kit.engine_worker import EngineWorker
+from service_kit.errors import EngineFailed, InvalidRequest, NotFound
+
+from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
+from tts_service.engines.cloning import CloningSpeech
+from tts_service.engines.csm.emission import Emission
+from tts_service.engines.csm.prompt import Codes, Turn
+from tts_service.engines.phrase_guards import PhraseEnd, WordClock, frame_cap
+from tts_service.engines.places import Places
+from tts_service.engines.voice_folder import VoiceFolder, read_codes, write_codes
+from tts_service.reference_audio import check_name, check_transcript, reference_samples
+from tts_service.settings import TtsSettings
+from tts_service.speaking import SpeakingLimits
+from tts_service.voices import primary_language
+
+if TYPE_CHECKING:
+    from tts_service.engines.csm.loaded import LoadedCsm
+
+RATE_HZ = 24_000
+FRAME_MS = 80
+# What it was trained on.
+LANGUAGE = "en"
+# Speakers without a recording: the model gives each a voice, which may differ from phrase to phrase.
+_OWN_VOICES = tuple(Voice(f"csm-{speaker}", f"CSM, speaker {speaker}", (LANGUAGE,)) for speaker in range(2))
+# One piece of work for the phrase, and one of a phrase that was given up.
+_MAX_WAITING = 4
+# Recordings that wait to be learned.
+_MAX_LEARNING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CsmChoice:
+    """Which model speaks, where; see `TtsSettings` for the meaning."""
+
+    model: Path
+    voices: Path | None
+    device: str
+    temperature: float
+    seed: int
+
+    @classmethod
+    def from_settings(cls, settings: TtsSettings) -> CsmChoice:
+        """What the settings choose. Raises `InvalidRequest` when they name no model."""
+        if settings.csm_model is None:
+            raise InvalidRequest("tts.model_missing", "TTS_CSM_MODEL must name a folder")
+        return cls(
+            settings.csm_model,
+            settings.csm_voices,
+            settings.csm_device,
+            settings.csm_temperature,
+            settings.csm_seed,
+        )
+
+
+class CsmEngine:
+    """A `PhraseEngine` that speaks one phrase at a time, and what voices are added to."""
+
+    def __init__(self, choice: CsmChoice) -> None:
+        self._choice = choice
+        self._worker = EngineWorker("csm", _MAX_WAITING)
+        # A recording may be encoded for seconds, which no step should wait for.
+        self._learning = EngineWorker("csm-voices", _MAX_LEARNING)
+        self._places = Places((self._worker,))
+        self._loaded: LoadedCsm | None = None
+        self._voices: VoiceFolder[Codes] | None = None
+        self._info = EngineInfo(
+            name="csm",
+            model=choice.model.name,
+            version="1",
+            languages=(LANGUAGE,),
+            sample_rate_hz=RATE_HZ,
+            notes={"word marks": "estimated", "style": "not followed"},
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    @property
+    def free_slots(self) -> int:
+        """How many more phrases could be spoken now."""
+        return self._places.free
+
+    def voices(self) -> Sequence[Voice]:
+        return _OWN_VOICES if self._voices is None else (*_OWN_VOICES, *self._voices.voices())
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        from tts_service.engines.csm.loaded import LoadedCsm
+
+        try:
+            loaded = await self._worker.run(partial(LoadedCsm, self._choice))
+            if loaded.rate_hz != RATE_HZ or loaded.frame_ms != FRAME_MS:
+                raise EngineFailed(
+                    "tts.model_layout", f"the codec speaks at {loaded.rate_hz} Hz in frames of {loaded.frame_ms} ms"
+                )
+            read = partial(read_codes, books=loaded.books, codes=loaded.codes)
+            voices = VoiceFolder(self._choice.voices, "TTS_CSM_VOICES", "frames.npy", read)
+            await self._learning.run(voices.load)
+            self._loaded, self._voices = loaded, voices
+            await self._warm_up()
+            yield
+        finally:
+            self._loaded = self._voices = None
+            self._worker.close()
+            self._learning.close()
+
+    @asynccontextmanager
+    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        async with self._places.one(), aclosing(self._speech(phrase.text, config.voice.id)) as speech:
+            yield speech
+
+    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+        """Learn a voice from a recording and what is said in it."""
+        loaded, voices = self._ready
+        if primary_language(language) != LANGUAGE:
+            raise InvalidRequest("tts.unknown_language", f"this model speaks {LANGUAGE!r} only")
+        voices.writable()
+
+        def learn() -> Voice:
+            check_name(name)
+            check_transcript(reference_transcript)
+            frames = loaded.frames.encode(reference_samples(reference_wav, RATE_HZ))
+            return voices.keep(
+                name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames)
+            )
+
+        return await self._worker.run(learn)
+
+    async def delete_voice(self, voice_id: str) -> None:
+        """Forget a voice that was added."""
+        _, voices = self._ready
+        await self._learning.run(partial(voices.delete, voice_id))
+
+    @property
+    def _ready(self) -> tuple[LoadedCsm, VoiceFolder[Codes]]:
+        if self._loaded is None or self._voices is None:
+            raise EngineFailed("tts.not_loaded", "the speech model is not loaded")
+        return self._loaded, self._voices
+
+    def _turns(self, text: str, voice_id: str) -> list[Turn]:
+        """What the model reads: the voice's recording as a turn of the same speaker, then `text`."""
+        for speaker, voice in enumerate(_OWN_VOICES):
+            if voice.id == voice_id:
+                return [Turn(speaker, text)]
+        learned = self._ready[1].learned(voice_id)
+        if learned is None:
+            raise NotFound("tts.unknown_voice", f"no voice {voice_id!r}")
+        return [Turn(0, learned.transcript, learned.sound), Turn(0, text)]
+
+    async def _speech(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+        """Speak a step at a time, so that who leaves waits for no more than one."""
+        model, run = self._ready[0].frames, self._worker.run
+        room = await run(partial(model.begin, self._turns(text, voice_id), self._choice.seed))
+        emission, end, clock = Emission(), PhraseEnd(text, RATE_HZ), WordClock(text, RATE_HZ)
+        try:
+            for _ in range(min(room, frame_cap(text, FRAME_MS))):
+                frame = await run(model.step)
+                frames = emission.finish() if frame is None else emission.add(frame)
+                if frames is not None:
+                    samples = end.cut((await run(partial(model.decode, frames)))[end.samples :])
+                    for word in clock.until(end.samples):
+                        yield word
+                    yield Samples(samples)
+                if frame is None or end.reached:
+                    return
+            if (frames := emission.finish()) is not None:
+                yield Samples(end.cut((await run(partial(model.decode, frames)))[end.samples :]))
+        finally:
+            await run(model.end)
+
+    async def _warm_up(self) -> None:
+        async with self.speak(SpokenPhrase(0, "Hello."), SynthesisConfig(_OWN_VOICES[0], LANGUAGE)) as speech:
+            async for _ in speech:
+                pass
+
+
+def csm_engine(settings: TtsSettings) -> CloningSpeech:
+    """The engine `csm`."""
+    return CloningSpeech(CsmEngine(CsmChoice.from_settings(settings)), SpeakingLimits.from_settings(settings))

@@ -1,0 +1,58 @@
+"""Loads the model, its codec included, from a folder in the layout of transformers, and from nowhere else."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from service_kit.errors import EngineFailed
+from tokenizers import Tokenizer
+from transformers import CsmForConditionalGeneration
+from transformers.utils.logging import disable_progress_bar
+
+from tts_service.engines.model_folder import broken_file, config_of, file_in
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+
+
+def load_model(folder: Path, device: torch.device) -> Any:
+    """The model, in half precision on a GPU but for its codec. Raises `EngineFailed` when it is not whole."""
+    config_of(folder, "csm")
+    weights = file_in(folder, *_WEIGHTS)
+    # The log is for lines.
+    disable_progress_bar()
+    try:
+        model, found = CsmForConditionalGeneration.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except SafetensorError as error:
+        raise broken_file(weights, error) from error
+    except (RuntimeError, ValueError, OSError) as error:
+        raise _unlike(folder, " ".join(str(error).split())[:300]) from error
+    lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    if lacking:
+        raise _unlike(folder, f"{len(lacking)} weights are missing, {lacking[0]} among them")
+    model = model.requires_grad_(False).eval()
+    if device.type != "cpu":
+        for part in (model.backbone_model, model.depth_decoder, model.lm_head, model.embed_text_tokens):
+            part.to(torch.bfloat16)
+    return model.to(device)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """What turns text into tokens."""
+    path = file_in(folder, "tokenizer.json")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        # The tokenizers library raises nothing narrower.
+        raise broken_file(path, error) from error
+
+
+def _unlike(folder: Path, reason: str) -> EngineFailed:
+    return EngineFailed(
+        "tts.model_layout", f"config and weights in {folder} are not of one model: {reason}; copy both once more"
+    )
