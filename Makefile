@@ -114,9 +114,11 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
 	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --extra faster-whisper --no-emit-package torch \
 	  -c requirements.lock -o engines-requirements.lock
-	@$(UV) vllm-requirements.in --overrides vllm-overrides.txt -o vllm-requirements.lock
+	@$(UV) vllm-requirements.in --overrides vllm-overrides.txt --no-emit-package torch -o vllm-requirements.lock
 	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
+	@$(UV) tts-service/gpu-requirements.in tts-service/pyproject.toml --extra espeak -c requirements.lock \
+	  -o tts-service/gpu-requirements.lock
 
 clean: ## Remove everything that make made
 	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
@@ -154,7 +156,7 @@ ENGINES_PIP := .venv-engines/bin/pip --disable-pip-version-check --quiet --requi
 	@$(ENGINES_PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
-# Without dependencies: the lock has them all, but for torch, and for what vllm-overrides.txt leaves out.
+# Without dependencies: the lock has them all, but for what uv.toml and vllm-overrides.txt leave out.
 VLLM_PIP := .venv-vllm/bin/pip --disable-pip-version-check --quiet --require-virtualenv
 .venv-vllm/stamp: vllm-requirements.lock
 	@test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
