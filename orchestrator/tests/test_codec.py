@@ -155,7 +155,8 @@ def test_a_client_message_survives_both_wires(kind):
 
 def test_absent_optional_fields_are_left_out_and_come_back_absent():
     text = codec.server_to_json(FinalTranscript(3, 1, "yes"))
-    assert json.loads(text) == {"type": "final_transcript", "turn_id": 3, "revision": 1, "text": "yes", "language": ""}
+    told = {"turn_id": 3, "revision": 1, "text": "yes", "language": "", "words": []}
+    assert json.loads(text) == {"type": "final_transcript", **told}
     assert codec.server_from_json(text) == FinalTranscript(3, 1, "yes")
     assert codec.server_from_proto(codec.server_to_proto(SystemStatus(()))) == SystemStatus(())
 

@@ -13,6 +13,7 @@ from service_kit.channel import read, write
 from service_kit.context import to_metadata
 
 from orchestrator.clients.calls import require_ready
+from orchestrator.conversation.messages import Word
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, Transcript
 from orchestrator.conversation.turn_trace import LISTENED_TURN
 
@@ -31,6 +32,11 @@ def _final(final: stt_pb2.FinalTranscript) -> FinalHeard:
         language=final.language,
         alternatives=tuple(final.alternatives),
         confidence=final.confidence if final.HasField("confidence") else None,
+        words=tuple(
+            Word(word.text, word.start_ms, word.end_ms, word.confidence if word.HasField("confidence") else None)
+            for word in final.words
+        ),
+        language_probability=final.language_probability if final.HasField("language_probability") else None,
     )
 
 

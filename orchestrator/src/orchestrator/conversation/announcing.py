@@ -6,13 +6,20 @@ from orchestrator.conversation.events import AnnounceFinal, AnnouncePartial, Ann
 from orchestrator.conversation.messages import FinalTranscript, PartialTranscript, ServerMessage, TurnEndPredicted
 
 
-def announcement(action: AnnouncePartial | AnnounceFinal | AnnounceWait) -> ServerMessage:
-    """The message that says it."""
+def announcement(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *, word_times: bool) -> ServerMessage:
+    """The message that says it, with the times of words where they are wanted."""
     match action:
         case AnnouncePartial():
             return PartialTranscript(action.turn_id, action.text)
         case AnnounceFinal():
-            return FinalTranscript(action.turn_id, action.revision, action.text, action.language, action.confidence)
+            return FinalTranscript(
+                action.turn_id,
+                action.revision,
+                action.text,
+                action.language,
+                action.confidence,
+                action.words if word_times else (),
+            )
         case AnnounceWait():
             judgement = action.judgement
             return TurnEndPredicted(

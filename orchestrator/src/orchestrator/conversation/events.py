@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.endpointing import Wait
-from orchestrator.conversation.messages import BargeInVerdict, Command
+from orchestrator.conversation.messages import BargeInVerdict, Command, Word
 from orchestrator.conversation.ports import Transcript, TurnEndJudged, VoiceEvent
 
 
@@ -205,6 +205,8 @@ class AnnounceFinal:
     text: str
     language: str
     confidence: float | None
+    # Of all of the text; empty where some of it has no times.
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

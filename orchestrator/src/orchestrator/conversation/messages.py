@@ -39,6 +39,7 @@ class SessionStart:
     patience: float | None = None
     take_over: bool = False
     received: ReplyReceived | None = None
+    word_times: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +185,21 @@ class PartialTranscript:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FinalTranscript:
     turn_id: int
     revision: int
     text: str
     language: str = ""
     confidence: float | None = None
+    words: tuple[Word, ...] = ()
 
 
 class WaitDecision(IntEnum):

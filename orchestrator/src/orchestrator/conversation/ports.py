@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from service_kit.audio import AudioChunk
 
-from orchestrator.conversation.messages import PredictorOpinion, ServerMessage
+from orchestrator.conversation.messages import PredictorOpinion, ServerMessage, Word
 
 # ---------------------------------------------------------------------------------------------------------------
 # Hearing
@@ -90,6 +90,10 @@ class FinalHeard:
     language: str = ""
     alternatives: tuple[str, ...] = ()
     confidence: float | None = None
+    # Of the text, on the audio clock; empty where the engine has no times.
+    words: tuple[Word, ...] = ()
+    # How sure the engine is of `language`; None where it has not told it, or does not say.
+    language_probability: float | None = None
 
 
 Transcript = PartialHeard | FinalHeard

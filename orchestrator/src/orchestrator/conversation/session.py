@@ -79,6 +79,7 @@ class Session:
         self._inbox = Inbox()
         self._outbox = Outbox(client)
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
+        self._word_times = start.word_times
         self._waterfall = Waterfall(0)
         # When what is being dealt with happened, on the loop's clock.
         self._event_s = 0.0
@@ -292,4 +293,4 @@ class Session:
             case do.AnnounceBargeIn():
                 self._speaking.settled(action)
             case do.AnnouncePartial() | do.AnnounceFinal() | do.AnnounceWait():
-                self._outbox.send(announcement(action))
+                self._outbox.send(announcement(action, word_times=self._word_times))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from orchestrator.conversation.barge_in import BargeInRules, has_words
 from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.events import AnnounceFinal
+from orchestrator.conversation.messages import Word
 from orchestrator.conversation.ports import FinalHeard
 from orchestrator.conversation.speculation import Speculation
 
@@ -47,6 +48,7 @@ class Turn:
     voiced_ms: int = 0
     texts: dict[int, str] = field(default_factory=dict[int, str])
     alternatives: dict[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
+    words: dict[int, tuple[Word, ...]] = field(default_factory=dict[int, tuple[Word, ...]])
     due_ms: int | None = None
     # Somebody judged this silence, or it has been told that nobody did.
     judged: bool = False
@@ -92,8 +94,16 @@ class Turn:
         """Take in the transcript of the open segment, and tell it."""
         self.texts[final.segment_id] = final.text if has_words(final.text) else ""
         self.alternatives[final.segment_id] = final.alternatives
+        self.words[final.segment_id] = final.words
         self.finals += 1
-        return AnnounceFinal(self.turn_id, self.finals, self.text, final.language, final.confidence)
+        return AnnounceFinal(self.turn_id, self.finals, self.text, final.language, final.confidence, self._all_words())
+
+    def _all_words(self) -> tuple[Word, ...]:
+        """The words of the turn's text; none where a part of it has none."""
+        told = [segment_id for segment_id, text in sorted(self.texts.items()) if text]
+        if any(not self.words[segment_id] for segment_id in told):
+            return ()
+        return tuple(word for segment_id in told for word in self.words[segment_id])
 
     def goes_on_after(self, final: FinalHeard) -> bool:
         """Whether a transcript was asked for before the user went on, so that there will be more."""
