@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from service_kit.engine import EngineInfo
+from service_kit.engine_memory import MemoryKind, ParkableEngine
 from service_kit.errors import EngineFailed, InvalidRequest, NotReady, PeerFailed, Unsupported
 from tts_service.engine import (
     CloningEngine,
@@ -25,7 +26,8 @@ from tts_service.engine import (
 )
 from tts_service.kept_engine import State
 from tts_service.metrics import STAND_INS
-from tts_service.routed import RoutedPhrases, RoutedSpeech
+from tts_service.routed import RoutedPhrases
+from tts_service.routed_speech import RoutedSpeech
 from tts_service.routing import Plan
 from tts_service.settings import TtsSettings
 from tts_service.speaking import PhraseSpeech, SpeakingLimits
@@ -107,12 +109,26 @@ class CloningHum(Hum):
 
 
 class CloningSpeech(PhraseSpeech):
-    """What is made of `CloningHum`."""
+    """What is made of `CloningHum`: it learns voices, and can be parked."""
 
     def __init__(self, hum: CloningHum) -> None:
         super().__init__(hum, LIMITS)
+        self.hum = hum
         self.add_voice = hum.add_voice
         self.delete_voice = hum.delete_voice
+
+    async def memory(self) -> Mapping[MemoryKind, int]:
+        return {} if self.parked else {MemoryKind.WEIGHTS: 1000, MemoryKind.CONTEXT: 1}
+
+    @property
+    def parked(self) -> bool:
+        return self.hum.fails is not None
+
+    async def park(self) -> None:
+        self.hum.fails = NotReady("tts.parked", "parked")
+
+    async def wake(self) -> None:
+        self.hum.fails = None
 
 
 class Newsroom:
@@ -324,3 +340,24 @@ async def test_a_reply_that_is_left_stops_its_engine(newsroom: Newsroom) -> None
         with pytest.raises(asyncio.CancelledError):
             await speaking
         assert newsroom.small.spoken == []
+
+
+async def test_others_speak_for_an_engine_that_gave_its_memory_back(newsroom: Newsroom) -> None:
+    async with newsroom.speech.lifespan():
+        assert isinstance(newsroom.speech, ParkableEngine)
+        assert await newsroom.speech.memory() == {MemoryKind.WEIGHTS: 1000, MemoryKind.CONTEXT: 1}
+        await newsroom.speech.park()
+        assert newsroom.speech.parked
+        assert await newsroom.speech.memory() == {}
+        assert await newsroom.loudness("Good evening.", "en") == [0.12]
+        await newsroom.speech.wake()
+        assert not newsroom.speech.parked
+        assert await newsroom.loudness("Good evening.", "en", "main:en-a") == [0.12]
+
+
+async def test_engines_that_hold_no_memory_cannot_be_parked(newsroom: Newsroom) -> None:
+    newsroom.main.unable = InvalidRequest("tts.model_missing", "no model")
+    async with newsroom.speech.lifespan():
+        with pytest.raises(Unsupported):
+            await newsroom.speech.park()
+        assert not newsroom.speech.parked

@@ -14,7 +14,8 @@ from service_kit.service import Service, new_health
 
 from tts_service.engine import ServedEngine, TtsEngine
 from tts_service.engines import ENGINES
-from tts_service.routed import RoutedPhrases, RoutedSpeech
+from tts_service.routed import RoutedPhrases
+from tts_service.routed_speech import RoutedSpeech
 from tts_service.routing import plan_of
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings

@@ -10,16 +10,16 @@ from dataclasses import replace
 
 from service_kit.audio import SPEECH
 from service_kit.engine import EngineInfo
-from service_kit.errors import AnchorError, EngineFailed, NotReady, Unsupported
+from service_kit.errors import AnchorError, EngineFailed, NotReady
 from service_kit.tasks import end
 
-from tts_service.engine import CloningEngine, Speech, SpokenPhrase, SynthesisConfig, Voice, Word
+from tts_service.engine import Speech, SpokenPhrase, SynthesisConfig, Voice, Word
 from tts_service.kept_engine import KeptEngine, State
 from tts_service.metrics import STAND_INS
 from tts_service.resampling import at_rate
 from tts_service.routing import Plan, default_first
-from tts_service.speaking import PhraseSpeech, SpeakingLimits
-from tts_service.voices import bare, primary_language, qualified
+from tts_service.speaking import PhraseSpeech
+from tts_service.voices import bare
 
 log = logging.getLogger(__name__)
 
@@ -189,35 +189,3 @@ def voice_of(kept: KeptEngine, config: SynthesisConfig) -> Voice:
     speaking = [voice for voice in kept.voices if config.language in voice.languages]
     meant = [voice for voice in speaking if kept.name == config.voice.engine and voice.id == bare(config.voice.id)]
     return (meant or speaking)[0]
-
-
-class RoutedSpeech(PhraseSpeech):
-    """`PhraseSpeech` over several engines; voices are learned by the first that can."""
-
-    def __init__(self, phrases: RoutedPhrases, limits: SpeakingLimits, engines: int) -> None:
-        # Each engine that may be asked has the time that one alone would have.
-        patient = replace(limits, engine_silent_s=limits.engine_silent_s * engines + 1)
-        super().__init__(phrases, patient)
-        self._plan_phrases = phrases
-
-    @property
-    def routed(self) -> RoutedPhrases:
-        """The engines behind it."""
-        return self._plan_phrases
-
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Learn a voice: by the first engine that speaks the language and can."""
-        code = primary_language(language)
-        for engine, speech in self._plan_phrases.speeches().items():
-            if isinstance(speech, CloningEngine) and code in speech.info.languages:
-                return qualified(await speech.add_voice(name, reference_wav, reference_transcript, language), engine)
-        raise Unsupported("tts.cloning_unsupported", f"no engine here can learn a voice that speaks {language!r}")
-
-    async def delete_voice(self, voice_id: str) -> None:
-        """Forget a voice, by the engine that its id names, else by the first that has it."""
-        named, _, _ = voice_id.rpartition(":")
-        for engine, speech in self._plan_phrases.speeches().items():
-            has_it = named == engine or any(voice.id == voice_id for voice in speech.voices())
-            if isinstance(speech, CloningEngine) and has_it:
-                return await speech.delete_voice(bare(voice_id))
-        raise Unsupported("tts.cloning_unsupported", f"no engine here can forget the voice {voice_id!r}")
