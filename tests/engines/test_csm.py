@@ -233,11 +233,15 @@ async def test_a_second_phrase_waits_for_the_first(engine: CsmEngine) -> None:
     assert np.array_equal(second, alone)
 
 
-async def test_a_model_that_has_nothing_to_say_ends_at_once(settings: TtsSettings, tmp_path: Path) -> None:
+async def test_what_comes_to_nothing_is_tried_once_more(
+    settings: TtsSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     csm_weights.write_folder(tmp_path / "ending", ends=True)
     ending = engine_of(settings, csm_model=tmp_path / "ending")
     async with ending.lifespan():
+        caplog.clear()
         assert (await samples_of(ending, TEXT)).size == 0
+    assert [record.message for record in caplog.records] == ["phrase was tried again"]
 
 
 async def test_a_context_that_is_full_is_told(settings: TtsSettings, tmp_path: Path) -> None:

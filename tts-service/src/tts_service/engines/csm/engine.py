@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -28,12 +29,15 @@ from tts_service.voices import primary_language
 if TYPE_CHECKING:
     from tts_service.engines.csm.loaded import LoadedCsm
 
+log = logging.getLogger(__name__)
+
 RATE_HZ = 24_000
 FRAME_MS = 80
 # What it was trained on.
 LANGUAGE = "en"
 # Speakers without a recording: the model gives each a voice, which may differ from phrase to phrase.
 _OWN_VOICES = tuple(Voice(f"csm-{speaker}", f"CSM, speaker {speaker}", (LANGUAGE,)) for speaker in range(2))
+_ATTEMPTS = 2
 # One piece of work for the phrase, and one of a phrase that was given up.
 _MAX_WAITING = 4
 # Recordings that wait to be learned.
@@ -119,7 +123,7 @@ class CsmEngine:
 
     @asynccontextmanager
     async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        async with self._places.one(), aclosing(self._speech(phrase.text, config.voice.id)) as speech:
+        async with self._places.one(), aclosing(self._attempts(phrase.text, config.voice.id)) as speech:
             yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
@@ -160,10 +164,23 @@ class CsmEngine:
             raise NotFound("tts.unknown_voice", f"no voice {voice_id!r}")
         return [Turn(0, learned.transcript, learned.sound), Turn(0, text)]
 
-    async def _speech(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+    async def _attempts(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+        """Speak; what comes to nothing is tried once more with another seed, since nobody has heard anything of it."""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                log.warning("phrase was tried again")
+            heard = False
+            async with aclosing(self._speech(text, voice_id, self._choice.seed + attempt)) as speech:
+                async for piece in speech:
+                    heard = True
+                    yield piece
+            if heard:
+                return
+
+    async def _speech(self, text: str, voice_id: str, seed: int) -> AsyncGenerator[Speech]:
         """Speak a step at a time, so that who leaves waits for no more than one."""
         model, run = self._ready[0].frames, self._worker.run
-        room = await run(partial(model.begin, self._turns(text, voice_id), self._choice.seed))
+        room = await run(partial(model.begin, self._turns(text, voice_id), seed))
         emission, end, clock = Emission(), PhraseEnd(text, RATE_HZ), WordClock(text, RATE_HZ)
         try:
             for _ in range(min(room, frame_cap(text, FRAME_MS))):

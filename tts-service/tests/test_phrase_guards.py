@@ -1,0 +1,38 @@
+"""Where speech of a phrase is ended that does not end by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tts_service.engines.phrase_guards import PhraseEnd, frame_cap
+
+RATE_HZ = 24_000
+TEXT = "The sun rises in the east."
+TONE = (0.1 * np.sin(np.arange(RATE_HZ) / 10)).astype(np.float32)
+
+
+def test_a_phrase_is_cut_to_the_sample_where_its_text_allows_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    end = PhraseEnd(TEXT, RATE_HZ)
+    allowed = frame_cap(TEXT, 1) * 24
+    while not end.reached:
+        assert end.cut(TONE).size
+    assert end.samples == allowed
+    assert end.cut(TONE).size == 0
+    assert caplog.records[0].__dict__["reason"] == "it became too long"
+
+
+def test_a_phrase_that_fell_silent_is_over() -> None:
+    end = PhraseEnd(TEXT, RATE_HZ)
+    end.cut(TONE)
+    assert not end.reached
+    end.cut(np.zeros(RATE_HZ, np.float32))
+    assert not end.reached
+    end.cut(np.zeros(RATE_HZ, np.float32))
+    assert end.reached
+
+
+def test_a_phrase_that_pauses_goes_on() -> None:
+    end = PhraseEnd("one two three four five six seven eight nine ten", RATE_HZ)
+    for samples in (TONE, np.zeros(RATE_HZ, np.float32), TONE, np.zeros(RATE_HZ, np.float32)):
+        assert end.cut(samples).size == RATE_HZ
+    assert not end.reached
