@@ -16,6 +16,7 @@ from service_kit.settings import Profile
 from anchor_cli.console import settings_or_exit, show_failure
 from anchor_cli.demo import demo
 from anchor_cli.doctor.command import doctor_command
+from anchor_cli.parking import park_command, wake_command
 from anchor_cli.plan.command import plan_command
 from anchor_cli.pulling import pull_command
 from anchor_cli.up import up
@@ -30,6 +31,8 @@ app = typer.Typer(
 app.command("plan")(plan_command)
 app.command("pull")(pull_command)
 app.command("doctor")(doctor_command)
+app.command("park")(park_command)
+app.command("wake")(wake_command)
 
 
 @app.command("up")

@@ -22,6 +22,8 @@ class MeshSettings(BaseSettings):
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
     # Address the services listen on.
     host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
+    # What the orchestrator asks of its clients, and so of this one.
+    shared_secret: SecretStr = Field(default=SecretStr(""), validation_alias=shared("SHARED_SECRET"))
     # The project: services run there, and find their content there.
     root: Path = Field(default_factory=Path.cwd, validation_alias=shared("ANCHOR_ROOT"))
     # Logs, the supervisor's files, the lock against a second mesh.

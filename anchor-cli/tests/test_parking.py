@@ -1,0 +1,121 @@
+"""Parking and waking engines from the command line, against a door like the orchestrator's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from anchor_cli.app import app
+from typer.testing import CliRunner
+
+
+class Door:
+    """Engines and their states; `busy` ones refuse."""
+
+    def __init__(self) -> None:
+        self.states = {"llm": "awake", "tts": "awake", "stt": "fixed"}
+        self.busy: set[str] = set()
+        self.steps: list[str] = []
+        self.tokens: set[str] = set()
+        self.moves: list[str] = []
+        self.port = 0
+
+    def answer(self, path: str, token: str) -> tuple[int, Any]:
+        self.tokens.add(token)
+        parts = path.strip("/").split("/")
+        if len(parts) == 3:
+            _, name, move = parts
+            if name in self.busy:
+                error = {"code": f"{name}.in_use", "message": "it is at work for somebody", "retryable": True}
+                return 503, {"error": error}
+            self.moves.append(f"{move} {name}")
+            self.states[name] = "parked" if move == "park" else "awake"
+        engines = {
+            name: {"state": state, "in_use": name in self.busy, "wanted": False, "reason": ""}
+            for name, state in self.states.items()
+        }
+        return 200, {"steps": self.steps, "skipped": {}, "engines": engines}
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    known = Door()
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = known.answer(self.path, self.headers.get("Authorization", ""))
+            page = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_POST = do_GET
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setenv("ORCHESTRATOR_HTTP_PORT", str(server.server_address[1]))
+    yield known
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_all_that_hold_memory_are_parked_and_woken(door) -> None:
+    parked = run("park")
+    assert parked.exit_code == 0, parked.output
+    assert door.moves == ["park llm", "park tts"]
+    assert parked.output.count("parked") == 2
+    assert "holds none to give back" in parked.output
+    assert run("wake", "all").exit_code == 0
+    assert door.states == {"llm": "awake", "tts": "awake", "stt": "fixed"}
+
+
+def test_one_is_parked_by_its_name(door) -> None:
+    assert run("park", "tts").exit_code == 0
+    assert door.moves == ["park tts"]
+
+
+def test_one_that_is_at_work_is_told_of_and_the_others_are_parked_all_the_same(door) -> None:
+    door.busy = {"llm"}
+    parked = run("park")
+    assert parked.exit_code == 1
+    assert door.moves == ["park tts"]
+    assert "llm.in_use" in parked.output
+    assert "in use" in parked.output
+
+
+def test_what_is_given_up_for_want_of_memory_is_shown(door) -> None:
+    door.steps = ["short_contexts"]
+    assert "given up for want of memory: short_contexts" in run("wake").output
+
+
+def test_the_shared_secret_is_shown_where_there_is_one(door, monkeypatch) -> None:
+    monkeypatch.setenv("SHARED_SECRET", "correct horse")
+    run("wake", "llm")
+    assert door.tokens == {"Bearer correct horse"}
+
+
+def test_without_a_mesh_it_says_where_it_looked(monkeypatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_HTTP_PORT", "9")
+    asked = run("park")
+    assert asked.exit_code == 1
+    assert "mesh.not_running" in asked.output
+    assert "127.0.0.1:9" in asked.output
+
+
+def test_there_is_nothing_else_to_park(door) -> None:
+    assert run("park", "vad").exit_code == 2
+    assert door.moves == []
