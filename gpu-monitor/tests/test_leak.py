@@ -65,8 +65,8 @@ def teeth(height_mib: float, period_s: float) -> Curve:
     return lambda now_s: height_mib * (now_s % period_s) / period_s
 
 
-def test_a_steady_leak_is_found_within_half_an_hour(followed: Followed):
-    trend = followed.through(0.5, noisy(grows(200), 20))[-1]
+def test_a_steady_leak_is_found_within_three_quarters_of_an_hour(followed: Followed):
+    trend = followed.through(0.75, noisy(grows(200), 20))[-1]
     assert trend is not None
     assert trend.leaking
     assert 150 * MIB < trend.slope < 250 * MIB
@@ -91,6 +91,18 @@ def test_the_teeth_of_an_allocator_are_no_leak(followed: Followed, period_s: flo
 @pytest.mark.parametrize("seed", range(5))
 def test_noise_is_no_leak(followed: Followed, seed: int):
     assert not leaks(followed.through(3, noisy(grows(0), 300, seed)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_use_that_wanders_is_no_leak(followed: Followed, seed: int):
+    chance, off = random.Random(seed), 0.0
+
+    def wandering(now_s: float) -> float:
+        nonlocal off
+        off = 0.97 * off + chance.gauss(0, 20)
+        return 9000 + off
+
+    assert not leaks(followed.through(4, wandering))
 
 
 @pytest.mark.parametrize("took_s", [0, 30, 100])

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from statistics import median
 
 from gpu_monitor.self_report import EngineState
 from gpu_monitor.service_memory import ServiceMemory
 from gpu_monitor.straight_line import straight_line
+from gpu_monitor.sustained import Sustained
 
 MIB = 1024**2
 STRETCHES = 15
@@ -28,6 +29,10 @@ STUDENT_T = 2.306
 STEPS = 2
 # Stretches after an engine woke that are not looked at: it warms up.
 WARM_UP_STRETCHES = 2
+# Stretches through which it must look like a leak: use that wanders does so for half a window now and then. Of 40
+# made-up services whose use wanders (by 82 MiB, minutes at a time), 34 looked like it in six hours, and one so long.
+BEGINS_STRETCHES = 8
+ENDS_STRETCHES = 4
 # A leak is over when its growth is below this share of the limit.
 RELIEVED_AT = 0.5
 HOUR_S = 3600
@@ -57,8 +62,9 @@ class LeakLimits:
 class _Series:
     """The stretches of one service while it is steady, at most `STRETCHES`."""
 
-    def __init__(self, from_driver: bool, steady_since_s: float) -> None:
+    def __init__(self, from_driver: bool, steady_since_s: float, stretch_s: float) -> None:
         self.from_driver = from_driver
+        self.leak = Sustained(BEGINS_STRETCHES * stretch_s, ENDS_STRETCHES * stretch_s)
         self.steady_since_s = steady_since_s
         self.trend: Trend | None = None
         # Ordinal of the stretch and the least bytes in it; the last one is still going on.
@@ -93,7 +99,7 @@ class LeakPolicy:
             series = before.get(service.service)
             if series is None or series.from_driver is not from_driver:
                 # The two count differently: a change between them is no growth.
-                series = _Series(from_driver, now_s)
+                series = _Series(from_driver, now_s, self._stretch_s)
             self._series[service.service] = series
             if service.known_now:
                 self._follow(series, now_s, service.used_bytes)
@@ -104,12 +110,16 @@ class LeakPolicy:
             return
         if series.add(int(now_s // self._stretch_s), used_bytes):
             complete = list(series.stretches)[:-1]
-            leaking = series.trend is not None and series.trend.leaking
-            series.trend = trend(complete, self._stretch_s, leaking, self._limits)
+            found = trend(complete, self._stretch_s, series.leak.active, self._limits)
+            leaking = series.leak.on_reading(now_s, found is not None and found.leaking)
+            series.trend = replace(found, leaking=leaking) if found else None
 
 
 def trend(stretches: list[tuple[int, int]], stretch_s: float, leaking: bool, limits: LeakLimits) -> Trend | None:
-    """The trend of `stretches` (ordinal, bytes) of a service that was `leaking` or not; None for too few of them."""
+    """The trend of `stretches` (ordinal, bytes) by themselves, of a service that was `leaking` or not.
+
+    None for too few of them.
+    """
     if len(stretches) < LEAST_STRETCHES:
         return None
     line = straight_line(without_steps(stretches))
