@@ -12,6 +12,7 @@ from service_kit.engine import EngineInfo
 from service_kit.models import model_path
 
 from vad_service.engine import FRAME_SAMPLES, Hearing
+from vad_service.network import open_network
 from vad_service.settings import VadSettings
 
 # The model wants the end of the previous frame before each frame; without it, scores collapse.
@@ -46,15 +47,7 @@ class Silero:
 
     def load(self) -> None:
         path = model_path("silero", self._settings.models_lock, self._settings.models_dir)
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # More threads only spin: one call is a tenth of a millisecond.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        # Errors only: the file makes onnxruntime warn of initialisers it drops, which is harmless.
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = open_network(path)
         silence = np.zeros(FRAME_SAMPLES, np.float32)
         for size in (1, 2, 8):
             self.judge([Hearing(self.open(), silence) for _ in range(size)])

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from service_kit.errors import EngineFailed
 
+from vad_service.network import open_network
+
 # How a sentence ends says whether it ends, and each piece costs time.
 _LONGEST_PIECES = 48
 _NOT_LETTERS = re.compile(r"[^a-z]+")
@@ -38,17 +40,10 @@ class SentenceModel:
 
     def load(self) -> None:
         """Raises `EngineFailed` when a file is missing or not what it should be."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
             lines = (self._folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
             self._pieces = {piece: index for index, piece in enumerate(lines)}
-            model = (self._folder / "model.onnx").read_bytes()
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = open_network(self._folder / "model.onnx")
             self._inputs = [each.name for each in self._session.get_inputs()]
             self.probability(["hello", "there"])
         except Exception as error:

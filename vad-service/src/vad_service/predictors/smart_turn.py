@@ -14,6 +14,7 @@ from service_kit.models import model_path
 
 from vad_service.engine import SAMPLES_PER_MS
 from vad_service.events import Opinion
+from vad_service.network import open_network
 from vad_service.predictors.log_mel import Samples, log_mel
 from vad_service.settings import VadSettings
 from vad_service.turn_end import Judgement, Pause
@@ -37,17 +38,9 @@ class SmartTurn:
 
     def load(self) -> None:
         path = model_path("smart-turn", self._settings.models_lock, self._settings.models_dir)
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # A second thread gains a fifth, and takes a core from everybody else.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         # Processors without VNNI add products of 8-bit numbers in 16 bits, where this model's overflow: without this,
         # one clip in ten is judged quite differently. It costs a tenth of the time, and nothing on newer processors.
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = open_network(path, {"session.x64quantprecision": "1"})
         self.probability(np.zeros(MICROPHONE.rate_hz, np.float32))
 
     def predict(self, pause: Pause) -> Judgement:
