@@ -11,7 +11,7 @@ from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.pressure.parking import Parking
 from orchestrator.pressure.rest import Rest, State
 from resting import Engine
-from service_kit.errors import AtCapacity, NotFound, PeerFailed
+from service_kit.errors import AtCapacity, NotFound, PeerFailed, Unsupported
 from service_kit.tasks import end
 
 
@@ -211,6 +211,14 @@ async def test_an_engine_that_refuses_is_asked_again_later_not_at_once(engines, 
         await until(lambda: bool(engines["tts"].moves))
         await asyncio.sleep(1.2)
     assert engines["tts"].moves == ["park"]
+
+
+async def test_an_engine_that_turns_out_not_to_be_parkable_is_not_asked_again(engines, bulletin):
+    engines["stt"].failure = Unsupported("stt.not_parkable", "the server has no sleep mode")
+    parking = parking_of(engines, bulletin, after_idle_s=1)
+    async with running(parking):
+        await asyncio.sleep(120)
+    assert engines["stt"].moves == ["park"]
 
 
 async def test_an_engine_that_does_not_wake_is_on_the_bulletin_with_the_reason(engines, bulletin):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
-from service_kit.errors import AnchorError, NotFound
+from service_kit.errors import AnchorError, NotFound, Unsupported
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.bulletin import Bulletin
@@ -115,6 +115,9 @@ class Parking:
     async def _try_to_park(self, name: str, rest: Rest) -> None:
         try:
             await rest.park()
+        except Unsupported:
+            # It says that it can be parked, but what it leans on cannot: asking again is no use.
+            self._refused_s[name] = float("inf")
         except AnchorError:
             # The rest has logged and counted it; an engine at work for others is asked again.
             self._refused_s[name] = _now_s()
