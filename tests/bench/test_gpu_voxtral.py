@@ -24,12 +24,10 @@ class Transcriber(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         whole = BytesParser().parsebytes(b"Content-Type: " + self.headers["Content-Type"].encode() + b"\n\n" + body)
-        self.forms.append(
-            {
-                str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
-                for part in whole.get_payload()
-            }
-        )
+        parts = [part for part in whole.walk() if not part.is_multipart()]
+        names = [str(part.get_param("name", header="content-disposition")) for part in parts]
+        contents = [bytes(part.get_payload(decode=True)) for part in parts]
+        self.forms.append(dict(zip(names, contents, strict=True)))
         self.send_response(200)
         self.end_headers()
         events = [{"choices": [{"delta": {"content": "a"}}]}] * PIECES

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
-from report import replace_figures
+from report import replace_figures  # pyright: ignore[reportAttributeAccessIssue]
 
 from gpu.figures import Measured
 from gpu.report import LONG_STEP_MS, SLOTS, as_json, page_text

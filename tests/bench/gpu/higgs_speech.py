@@ -75,7 +75,7 @@ async def _speak(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, se
     """One phrase, decoded as the engine does it, window by window."""
     begin = time.perf_counter()
     emission, first_ms, count = Emission(), 0.0, 0
-    async with loop.speaking(Utterance(TEXT, "own", None, seed), max_frames) as frames:
+    async with loop.speaking(Utterance(TEXT, "own", (None,), seed), max_frames) as frames:
         async for frame in frames:
             count += 1
             if (window := emission.add(frame)) is not None:

@@ -39,7 +39,7 @@ class Speaker:
     def begin_all(self) -> None:
         """Let every slot speak."""
         for slot in range(self.slots.count):
-            self.slots.begin(slot, Utterance(TEXT, "own", None, slot))
+            self.slots.begin(slot, Utterance(TEXT, "own", (None,), slot))
 
     def step_all(self) -> None:
         """A step of all slots."""

@@ -120,7 +120,7 @@ def _learn_voices(speaker: Speaker, context_tokens: int) -> None:
     frames = min(_REFERENCE_FRAMES, context_tokens - _CONTEXT_ROOM)
     reference = Reference(TEXT * 2, np.ones((frames, speaker.model.books.count), np.int64))
     for voice in range(_VOICES):
-        speaker.slots.begin(0, Utterance(TEXT, f"voice-{voice}", reference, voice))
+        speaker.slots.begin(0, Utterance(TEXT, f"voice-{voice}", (reference,), voice))
 
 
 def _context_bytes(loaded: Loaded) -> int | None:
