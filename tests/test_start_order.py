@@ -1,0 +1,88 @@
+"""Who waits for whom when the mesh starts: on one card, voice, then language model, then recogniser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from anchor_cli.programs import programs
+from anchor_cli.settings import MeshSettings
+
+ROOT = Path(__file__).parents[1]
+
+
+def services() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+
+
+def waits_for(started: dict[str, Any], name: str) -> dict[str, Any]:
+    """What a service waits for, by name."""
+    return started[name].get("depends_on", {})
+
+
+def first_to_last(started: dict[str, Any]) -> list[str]:
+    """The services in an order that keeps all waiting; fails on a circle."""
+    order: list[str] = []
+    left = dict(started)
+    while left:
+        free = [name for name in left if not set(waits_for(started, name)) & set(left)]
+        assert free, f"these wait for each other: {sorted(left)}"
+        order += sorted(free)
+        for name in free:
+            del left[name]
+    return order
+
+
+def test_servers_of_the_gpu_wait_until_the_one_before_holds_its_memory() -> None:
+    started = services()
+    assert waits_for(started, "ollama-gpu")["tts-service"]["condition"] == "service_healthy"
+    model = waits_for(started, "voxtral")["ollama-gpu"]
+    # The recogniser's server runs without the language model's too.
+    assert model == {"condition": "service_healthy", "required": False}
+
+
+def test_nobody_waits_for_whom_waits_for_him() -> None:
+    order = first_to_last(services())
+    assert order.index("tts-service") < order.index("ollama-gpu") < order.index("voxtral")
+    assert order.index("orchestrator") > order.index("tts-service")
+
+
+def test_without_a_gpu_the_language_model_waits_for_nobody() -> None:
+    assert waits_for(services(), "ollama") == {}
+
+
+def test_nothing_of_the_mesh_itself_waits_for_a_language_model() -> None:
+    started = services()
+    ours = [name for name, service in started.items() if service["image"].startswith("ai-anchor/")]
+    assert len(ours) == 5
+    for name in ours:
+        assert not {"ollama", "ollama-gpu", "voxtral"} & set(waits_for(started, name))
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="docker is not installed")
+@pytest.mark.parametrize("profiles", [("gpu",), ("gpu", "voxtral"), ("voxtral",), ("cpu",), ()])
+def test_compose_itself_finds_every_choice_of_profiles_in_order(profiles: tuple[str, ...]) -> None:
+    chosen = [argument for profile in profiles for argument in ("--profile", profile)]
+    done = subprocess.run(
+        ["docker", "compose", "-f", str(ROOT / "compose.yaml"), *chosen, "config", "--format", "json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "is not a docker command" in done.stderr:
+        pytest.skip("docker has no compose")
+    assert done.returncode == 0, done.stderr
+    first_to_last(json.loads(done.stdout)["services"])
+
+
+@pytest.mark.parametrize(("profile", "first"), [("gpu", "tts"), ("embedded", "stt")])
+def test_without_containers_the_voice_comes_first_on_a_gpu(profile: str, first: str) -> None:
+    members = sorted(programs(MeshSettings(profile=profile)), key=lambda program: program.priority)
+    assert members[0].name == first
+    assert members[-1].name == "orchestrator"
