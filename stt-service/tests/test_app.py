@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from service_kit.channel import open_channel
 from service_kit.errors import InvalidRequest
 from stt_service.app import build
 from stt_service.settings import SttSettings
@@ -26,6 +31,28 @@ async def test_it_tells_what_it_is_and_stops_when_told(settings: SttSettings) ->
     assert info["engine"]["name"] == "pocketsphinx"
     assert info["engine"]["languages"] == ["en"]
     assert info["max_streams"] == 2
+    stop.set()
+    await running
+
+
+async def test_it_is_ready_while_the_server_behind_it_is_there(
+    voxtral_realtime: SttSettings, realtime_server: Any
+) -> None:
+    service = build(voxtral_realtime.model_copy(update={"grpc_port": 0, "http_port": 0}))
+    stop = asyncio.Event()
+    running = asyncio.create_task(service.run(stop))
+    async with asyncio.timeout(30), open_channel_when_ready(service) as health:
+        assert await health() == "SERVING"
+        realtime_server.starting = True
+        while service.health.ready:
+            await asyncio.sleep(0.02)
+        assert "HTTP 503" in service.health.reason
+        assert service.health.alive
+        assert await health() == "NOT_SERVING"
+        realtime_server.starting = False
+        while not service.health.ready:
+            await asyncio.sleep(0.02)
+        assert await health() == "SERVING"
     stop.set()
     await running
 
@@ -59,6 +86,21 @@ async def test_the_processes_end_when_the_service_is_killed(settings: SttSetting
     async with asyncio.timeout(10):
         while any(_alive(pid) for pid in children):
             await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def open_channel_when_ready(service: Any) -> AsyncGenerator[Callable[[], Awaitable[str]]]:
+    """Wait until the service is ready; yields what asks it by gRPC how it is."""
+    while not service.health.ready:
+        await asyncio.sleep(0.02)
+    async with open_channel(f"127.0.0.1:{service.grpc_port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        async def status() -> str:
+            request = health_pb2.HealthCheckRequest(service="anchor.stt.v1.SpeechToTextService")
+            return health_pb2.HealthCheckResponse.ServingStatus.Name((await stub.Check(request)).status)
+
+        yield status
 
 
 def _children(pid: int) -> list[int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from service_kit.errors import InvalidRequest
 
@@ -22,6 +22,15 @@ class EngineInfo:
     sample_rate_hz: int | None = None
     # Anything else a person should know, such as a licence or a limit.
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@runtime_checkable
+class LeaningEngine(Protocol):
+    """An engine that leans on a server, which may go away and come back."""
+
+    def lacks(self) -> AsyncIterator[str]:
+        """What it lacks to do its work, whenever that changes; empty for nothing. Begins inside its lifespan."""
+        ...
 
 
 def engine_class(registry: Mapping[str, str], name: str) -> Any:

@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import uvloop
@@ -21,6 +21,7 @@ from service_kit.health import Health, Status
 from service_kit.http import Details, http_app, http_server
 from service_kit.logging import configure_logging
 from service_kit.settings import ServiceSettings
+from service_kit.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ class Service:
 
     `lifespan` is entered after the doors are open (so that health can be asked while a model loads) and left after
     they are closed; inside it, the service is ready. `app` replaces the plain HTTP app, which then must include
-    `service_kit.http.health_routes` for the same `health`. With `carries`, clients may call on a carrier.
+    `service_kit.http.health_routes` for the same `health`. With `carries`, clients may call on a carrier. While the
+    latest of `lacks` is not empty, the service is not ready.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Service:
         details: Details = dict,
         app: FastAPI | None = None,
         carries: bool = False,
+        lacks: Callable[[], AsyncIterator[str]] | None = None,
     ) -> None:
         self.health = health
         self.grpc_port = settings.grpc_port
         self.http_port = settings.http_port
         self._settings = settings
         self._lifespan = lifespan
+        self._lacks = lacks
         self._grpc = GrpcServer(health, servicers, settings.reflection, carries)
         self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
 
@@ -67,7 +71,11 @@ class Service:
                 await self._grpc.set_ready(True)
                 _spare_the_collector()
                 log.info("service ready", extra={"grpc_port": self.grpc_port, "http_port": self.http_port})
-                await self._until_stopped(stop, http)
+                following = asyncio.create_task(self._follow(), name="readiness")
+                try:
+                    await self._until_stopped(stop, http)
+                finally:
+                    await end(following)
                 self.health.move_to(Status.DRAINING)
                 await self._grpc.stop(self._settings.drain_s)
         finally:
@@ -75,6 +83,14 @@ class Service:
             self._http.should_exit = True
             await http
             log.info("service stopped")
+
+    async def _follow(self) -> None:
+        if self._lacks is None:
+            return
+        async for lack in self._lacks():
+            self.health.move_to(Status.LOADING if lack else Status.READY, lack)
+            await self._grpc.set_ready(not lack)
+            log.warning("readiness changed", extra={"ready": not lack, "reason": lack})
 
     async def _until_listening(self, http: asyncio.Task[None]) -> None:
         while not self._http.started:

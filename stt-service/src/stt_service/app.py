@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service_kit import engine_memory
-from service_kit.engine import engine_class
+from service_kit.engine import LeaningEngine, engine_class
 from service_kit.service import Service, new_health
 
 from stt_service.engine import SttEngine
@@ -33,5 +33,6 @@ def build(settings: SttSettings | None = None) -> Service:
         servicers=[(NAME, servicer.add_to), (engine_memory.SERVICE_NAME, memory.add_to)],
         lifespan=engine.lifespan,
         carries=True,
+        lacks=engine.lacks if isinstance(engine, LeaningEngine) else None,
         details=lambda: {"max_streams": settings.max_streams},
     )

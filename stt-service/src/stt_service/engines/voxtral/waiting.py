@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
 
 from service_kit.errors import AtCapacity, PeerFailed
 
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 # How often a server that is starting is asked whether it is there, and how long it may think about that.
 ASKED_EVERY_S = 0.5
 ANSWERS_WITHIN_S = 5.0
+# How often a server that was there is asked whether it still is.
+WATCHED_EVERY_S = 2.0
 
 
 async def until_there(client: TranscriptionClient, model: str, until_s: float) -> None:
@@ -36,3 +39,17 @@ async def until_there(client: TranscriptionClient, model: str, until_s: float) -
                 raise ModelMissing("stt.model_missing", f"the server has {', '.join(models)}, but not {model!r}")
             return
         await asyncio.sleep(ASKED_EVERY_S)
+
+
+async def lacks(client: TranscriptionClient, model: str) -> AsyncGenerator[str]:
+    """Why the server cannot be asked, whenever that changes, beginning with one that can; empty when it can again."""
+    known = ""
+    while True:
+        await asyncio.sleep(WATCHED_EVERY_S)
+        try:
+            reason = "" if model in await client.models(ANSWERS_WITHIN_S) else f"the server has no {model!r}"
+        except (AtCapacity, PeerFailed) as error:
+            reason = error.message
+        if bool(reason) != bool(known):
+            known = reason
+            yield reason

@@ -13,7 +13,7 @@ from service_kit.tasks import run_together
 
 from stt_service.engine import TranscriptionConfig
 from stt_service.engines.voxtral.client import TranscriptionClient
-from stt_service.engines.voxtral.waiting import until_there
+from stt_service.engines.voxtral.waiting import lacks, until_there
 from stt_service.engines.voxtral_realtime.generation import Generation, RealtimeServer
 from stt_service.engines.voxtral_realtime.stream import RealtimeStream, hearing_along
 from stt_service.settings import SttSettings
@@ -50,17 +50,26 @@ class VoxtralRealtimeEngine:
         """
         now_s = asyncio.get_running_loop().time
         until_s = now_s() + self._settings.voxtral_realtime_start_s
-        server = self._server
-        async with aclosing(TranscriptionClient(server.url, server.model, server.api_key, server.connect_s)) as client:
-            await until_there(client, server.model, until_s)
+        async with aclosing(self._client()) as client:
+            await until_there(client, self._server.model, until_s)
         await self._transcribe(bytes(MICROPHONE.bytes_for(WARM_UP_MS)), until_s - now_s())
         yield
+
+    async def lacks(self) -> AsyncGenerator[str]:
+        """Why the server cannot be asked, whenever that changes; empty when it can again."""
+        async with aclosing(self._client()) as client, aclosing(lacks(client, self._server.model)) as reasons:
+            async for reason in reasons:
+                yield reason
 
     def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RealtimeStream]:
         """Begin a microphone. Raises `Unsupported` for a language that the model was not made for."""
         if config.language and config.language not in LANGUAGES:
             raise Unsupported("stt.language_unsupported", f"voxtral-realtime does not know {config.language!r}")
         return hearing_along(self._server, self._settings, config)
+
+    def _client(self) -> TranscriptionClient:
+        server = self._server
+        return TranscriptionClient(server.url, server.model, server.api_key, server.connect_s)
 
     async def _transcribe(self, pcm: bytes, within_s: float) -> None:
         generation = Generation(self._server, _nobody_reads, within_s)
