@@ -36,6 +36,7 @@ class HeldReader:
         self.failure = ""
         self.reads = 0
         self.held: int | None = 5
+        self.others, self.crowd = 1, ""
         # What services say of themselves.
         self.told: dict[str, Told] = {}
         self.answers = threading.Event()
@@ -46,7 +47,7 @@ class HeldReader:
         self.answers.wait()
         if self.failure:
             raise DriverUnavailable(self.failure)
-        processes = (Process(7, "python3", "stt-service", self.held), Process(8))
+        processes = (Process(7, "python3", "stt-service", self.held), *[Process(8, name=self.crowd)] * self.others)
         return (Device(0, "GPU-0", "GPU", 100, self.used, utilisation=0.0, processes=processes),)
 
     def close(self) -> None:
@@ -271,6 +272,26 @@ async def test_the_plan_is_what_was_planned():
 async def test_the_plan_is_empty_when_nothing_was_planned(monitor: Monitor):
     plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 5)
     assert plan == gpu_pb2.GetPlanResponse()
+
+
+async def test_who_reads_slowly_gets_the_newest_and_misses_what_lay_between():
+    reader = HeldReader()
+    reader.others, reader.crowd = 2000, "x" * 500
+    async with monitoring(reader) as monitor, monitor.watch() as watcher:
+        await watcher.report()
+        asked = reader.reads
+        while reader.reads < asked + 12:
+            reader.used = 50 + reader.reads % 2 * 43
+            await asyncio.sleep(0.01)
+        reader.used = 77
+        asked = reader.reads
+        while reader.reads < asked + 2:
+            await asyncio.sleep(0.01)
+        reports = 1
+        while (await watcher.report()).devices[0].memory_used_bytes != 77:
+            reports += 1
+    # The connection itself holds a few; twelve and more were read meanwhile.
+    assert reports <= 6
 
 
 async def test_a_service_is_reported_with_the_drivers_figure_and_its_own(monitor: Monitor):
