@@ -6,20 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
+from anchor.stt.v1 import stt_pb2
 from ctranslate2.converters import TransformersConverter
-from service_kit.channel import read, write
-from service_kit.engine import engine_class
+from microphone import hearing, speech
 from service_kit.errors import AnchorError, Unsupported
-from service_kit.testing import serving
-from stt_service.app import ENGINES
-from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
@@ -28,8 +22,6 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, WhisperConfi
 LANGUAGES = ("en",)
 TIMESTAMPS = 1501
 MELS = 80
-CHUNK_MS = 100
-WITHIN_S = 30
 
 
 def tokenizer_of_bytes() -> Tokenizer:
@@ -109,59 +101,13 @@ def settings(models_dir: Path) -> SttSettings:
 
 @pytest.fixture
 def voice() -> bytes:
-    """Two seconds that are as loud and as broken as speech."""
-    at = np.arange(32_000) / 16_000
-    tone = np.sin(2 * np.pi * 180 * at) + 0.4 * np.sin(2 * np.pi * 1300 * at)
-    return (8000 * tone * (np.sin(2 * np.pi * 3 * at) > -0.5)).astype("<i2").tobytes()
-
-
-class Microphone:
-    """A client of one `Transcribe` call, which keeps the audio clock."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self._clock_ms = 0
-
-    async def send(self, **request: Any) -> None:
-        await write(self.call, stt_pb2.TranscribeRequest(**request), "stt")
-
-    async def configure(self, language: str = "", partials: bool = False) -> None:
-        config = {"language": language, "sample_rate_hz": 16_000, "partial_transcripts": partials}
-        await self.send(config=config)
-
-    async def speak(self, pcm: bytes, pause_s: float = 0) -> None:
-        for at in range(0, len(pcm), 32 * CHUNK_MS):
-            await self.send(audio={"start_ms": self._clock_ms, "pcm": pcm[at : at + 32 * CHUNK_MS]})
-            self._clock_ms += CHUNK_MS
-            await asyncio.sleep(pause_s)
-
-    async def event(self) -> stt_pb2.TranscribeResponse:
-        event = await read(self.call, "stt", WITHIN_S)
-        assert event is not None
-        return event
-
-    async def final(self) -> stt_pb2.FinalTranscript:
-        while True:
-            event = await self.event()
-            if event.HasField("final_transcript"):
-                return event.final_transcript
+    return speech(2)
 
 
 @pytest.fixture
 async def service(settings: SttSettings) -> AsyncGenerator[Any]:
     """The service; call it for a microphone."""
-    engine = engine_class(ENGINES, settings.engine)(settings)
-    servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
-    async with engine.lifespan(), serving(NAME, servicer.add_to) as channel:
-
-        @asynccontextmanager
-        async def microphone() -> AsyncGenerator[Microphone]:
-            call = stt_pb2_grpc.SpeechToTextServiceStub(channel).Transcribe()
-            try:
-                yield Microphone(call)
-            finally:
-                call.cancel()
-
+    async with hearing(settings) as microphone:
         yield microphone
 
 

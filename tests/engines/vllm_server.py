@@ -1,0 +1,148 @@
+"""vLLM's own server on the processor, out of an environment of its own (`.venv-vllm`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+PYTHON = Path(__file__).parents[2] / ".venv-vllm/bin/python"
+STARTS_WITHIN_S = 180
+ENDS_WITHIN_S = 15
+CORE = "VLLM::EngineCore"
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_PLUGINS": "",
+    "OMP_NUM_THREADS": "1",
+    # GiB for keys and values, of all requests.
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+}
+FLAGS = (
+    *("--tokenizer-mode", "mistral", "--config-format", "mistral", "--load-format", "mistral"),
+    *("--dtype", "float32", "--enforce-eager", "--max-model-len", "2048", "--max-num-seqs", "4"),
+    *("--limit-mm-per-prompt", '{"audio":1}', "--mm-processor-cache-gb", "0"),
+    *("--host", "127.0.0.1", "--disable-uvicorn-access-log"),
+)
+
+
+def needs_vllm() -> pytest.MarkDecorator:
+    """Skips where the environment is not there."""
+    return pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-vllm: `make test-engines` makes it")
+
+
+class VllmServer:
+    """One server with its processes, on a port that stays the same when it is started again."""
+
+    def __init__(self, folder: Path, name: str, log: Path) -> None:
+        self.name = name
+        self._log = log
+        self._folder = folder
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self._port: int = free.getsockname()[1]
+        self.root = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start its processes; it answers later."""
+        command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", *FLAGS]
+        command += ["--model", str(self._folder), "--served-model-name", self.name, "--port", str(self._port)]
+        with self._log.open("ab") as log:
+            # A group of its own, by which all that it forks can be ended.
+            self._process = subprocess.Popen(
+                command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def until_there(self) -> float:
+        """Wait until it answers; return the seconds that took."""
+        assert self._process is not None
+        began_s = time.monotonic()
+        while self._process.poll() is None and time.monotonic() - began_s < STARTS_WITHIN_S:
+            try:
+                if httpx.get(f"{self.root}/health", timeout=5, trust_env=False).is_success:
+                    return time.monotonic() - began_s
+            except httpx.TransportError:
+                time.sleep(0.2)
+        pytest.fail(f"vLLM did not start: {self.said()}")
+
+    def kill_core(self) -> None:
+        """End the process that computes, as a fault of the GPU would."""
+        (core,) = (pid for pid in self._processes() if _title(pid) == CORE)
+        os.kill(core, signal.SIGKILL)
+
+    def until_gone(self) -> None:
+        """Wait until it has noticed by itself that it is broken, and ended."""
+        assert self._process is not None
+        self._process.wait(ENDS_WITHIN_S)
+        until_s = time.monotonic() + ENDS_WITHIN_S
+        while self._processes():
+            assert time.monotonic() < until_s, "processes of vLLM outlived it"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it and all its processes."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pid in self._processes():
+            os.kill(pid, signal.SIGKILL)
+        self.until_gone()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A number of its metrics; of several with `labels`, their sum."""
+        lines = httpx.get(f"{self.root}/metrics", timeout=10, trust_env=False).text.splitlines()
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        values = [
+            float(line.split()[-1]) for line in lines if line.startswith(name + "{") and all(w in line for w in wanted)
+        ]
+        assert values, f"no metric {name} {labels}"
+        return sum(values)
+
+    def said(self) -> str:
+        """The end of its log."""
+        return self._log.read_text(errors="replace")[-4000:]
+
+    def _processes(self) -> list[int]:
+        """All processes of its session that have not ended."""
+        assert self._process is not None
+        found: list[int] = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                state, _, _, session, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(session) == self._process.pid and state != "Z":
+                found.append(int(entry.name))
+        return found
+
+
+def running(folder: Path, name: str) -> Iterator[VllmServer]:
+    """A server of the model in `folder`, answering; it is ended with everything that it started."""
+    server = VllmServer(folder, name, folder.with_suffix(".log"))
+    server.start()
+    try:
+        server.until_there()
+        yield server
+    finally:
+        server.stop()
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
