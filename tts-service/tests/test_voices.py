@@ -6,7 +6,7 @@ import pytest
 from service_kit.errors import InvalidRequest
 from tts_service.engine import Style, Voice
 from tts_service.engines.espeak import VOICES
-from tts_service.voices import choose, voices_of
+from tts_service.voices import choose, voices_of, voice_by_id
 
 SPOKEN = (Voice("a", "A", ("en",)), Voice("b", "B", ("en", "de")), Voice("c", "C", ("fr",)))
 
@@ -42,3 +42,22 @@ def test_voices_are_listed_by_language_with_the_default_first() -> None:
     assert len(voices_of(SPOKEN, "")) == 3
     assert voices_of(VOICES, "pt")[0].id == "pt-br"
     assert len({voice.id for voice in VOICES}) == len(VOICES)
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked", "found"),
+    [
+        (("en-us", "de"), "en-us", "en-us"),
+        # Chosen while several engines spoke, asked for while one does; and the other way round.
+        (("en-us", "de"), "espeak:en-us", "en-us"),
+        (("higgs:anna", "espeak:en-us"), "en-us", "espeak:en-us"),
+        (("higgs:anna", "espeak:anna"), "anna", "higgs:anna"),
+        (("higgs:anna", "espeak:anna"), "espeak:anna", "espeak:anna"),
+        (("higgs:anna",), "espeak:anna", None),
+        (("higgs:anna",), "ann", None),
+    ],
+)
+def test_a_voice_is_found_with_its_engine_and_without(listed: tuple[str, ...], asked: str, found: str | None) -> None:
+    voices = [Voice(voice, voice, ("en",), engine=voice.rpartition(":")[0]) for voice in listed]
+    voice = voice_by_id(voices, asked)
+    assert (voice.id if voice else None) == found

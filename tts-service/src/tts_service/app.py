@@ -46,6 +46,7 @@ def build(settings: TtsSettings | None = None) -> Service:
         lifespan=engine.lifespan,
         carries=True,
         details=details,
+        lacks=engine.routed.lacking if isinstance(engine, RoutedSpeech) else None,
     )
 
 
@@ -66,15 +67,11 @@ def build_engine(settings: TtsSettings) -> TtsEngine:
 
 
 def _follow(health: Health, routed: RoutedPhrases) -> None:
-    """Be ready while any engine speaks, once each language had one; say which do not."""
+    """Say which engines do not speak: why there is no service yet, and later what is amiss with it."""
 
-    def follow() -> None:
-        if health.status not in (Status.LOADING, Status.READY):
-            return
-        if routed.started and routed.speaks:
-            health.move_to(Status.READY)
-        else:
+    def wait() -> None:
+        if not routed.started:
             health.move_to(Status.LOADING, routed.why())
 
-    routed.on_change = follow
+    routed.on_change = wait
     health.details = lambda: {"degraded": routed.why()}

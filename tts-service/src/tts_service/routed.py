@@ -90,6 +90,18 @@ class RoutedPhrases:
         """The engines that speak now, by name."""
         return {name: kept.speech for name, kept in self._kept.items() if kept.speech}
 
+    async def lacking(self) -> AsyncGenerator[str]:
+        """Why nobody speaks, whenever that changes; empty while anybody does."""
+        said = ""
+        while True:
+            self._news.clear()
+            lack = "" if self.speaks else self.why()
+            if lack == said:
+                await self._news.wait()
+            else:
+                said = lack
+                yield lack
+
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         """Wait until every engine came or failed, and every language has one. Raises when none ever will."""

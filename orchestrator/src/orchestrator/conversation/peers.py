@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from service_kit.errors import InvalidRequest
@@ -100,7 +100,7 @@ class Peers:
     def check_voice(self, voice: str) -> None:
         """Raise `InvalidRequest` for a voice that there is not; the empty voice is the language's own."""
         voices = self.voices()
-        if voice and voices and voice not in voices:
+        if voice and voices and not is_listed(voice, voices):
             raise InvalidRequest("session.unknown_voice", f"no voice {voice[:64]!r}; there are {', '.join(voices)}")
 
     def check_persona(self, persona: str) -> None:
@@ -108,6 +108,11 @@ class Peers:
         if persona not in self.personas:
             known = ", ".join(sorted(self.personas))
             raise InvalidRequest("session.unknown_persona", f"no persona {persona[:64]!r}; there are {known}")
+
+
+def is_listed(voice: str, voices: Collection[str]) -> bool:
+    """Whether a voice is there. Where several engines speak, ids begin with an engine's name, which may be left out."""
+    return any(listed == voice or listed.endswith(f":{voice}") or voice.endswith(f":{listed}") for listed in voices)
 
 
 def check_patience(patience: float) -> None:
