@@ -59,7 +59,7 @@ def test_without_a_gpu_the_language_model_waits_for_nobody() -> None:
 def test_nothing_of_the_mesh_itself_waits_for_a_language_model() -> None:
     started = services()
     ours = [name for name, service in started.items() if service["image"].startswith("ai-anchor/")]
-    assert len(ours) == 5
+    assert len(ours) >= 5
     for name in ours:
         assert not {"ollama", "ollama-gpu", "voxtral"} & set(waits_for(started, name))
 

@@ -102,6 +102,8 @@ class Residency:
         self._resident = False
         # Whoever loads or unloads, beside `run`; a pull may take hours.
         self._moving = asyncio.Lock()
+        # A wake failed: `run` need not wait for its next check.
+        self._unsettled = asyncio.Event()
         # What the log was last told to be wrong.
         self._told = ""
         self.state = ModelState(Stage.LOADING)
@@ -120,7 +122,7 @@ class Residency:
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
             else:
                 retry_s = _RETRY_S
-                await asyncio.sleep(_CHECK_EVERY_S)
+                await self._until_next_check()
 
     @property
     def parked(self) -> bool:
@@ -146,7 +148,16 @@ class Residency:
             await self.settle()
         except AnchorError as error:
             self._lost(error)
+            self._unsettled.set()
             raise
+
+    async def _until_next_check(self) -> None:
+        self._unsettled.clear()
+        try:
+            async with asyncio.timeout(_CHECK_EVERY_S):
+                await self._unsettled.wait()
+        except TimeoutError:
+            return
 
     async def settle(self) -> None:
         """Have the model in memory when this returns. Raises `AnchorError`."""
