@@ -4,35 +4,30 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import subprocess
 import sys
-import wave
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import csm_weights
 import numpy as np
 import pytest
 import torch
 from anchor.tts.v1 import tts_pb2 as pb
-from anchor.tts.v1 import tts_pb2_grpc
 from grpc import StatusCode, aio
+from offline import WATCHED, spoken_offline
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
-from service_kit.testing import serving
-from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig, Voice
+from spoken_service import in_voice, pcm_of, recording, service, spoken
+from tts_service.engine import Samples, SpokenPhrase, Voice
 from tts_service.engines import ENGINES
 from tts_service.engines.csm.emission import EMISSION_RAMP
 from tts_service.engines.csm.engine import CsmChoice, CsmEngine
 from tts_service.engines.csm.frames import FrameModel
+from tts_service.engines.csm.loading import halved
 from tts_service.engines.csm.prompt import Turn
 from tts_service.engines.phrase_guards import frame_cap
-from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
@@ -62,64 +57,10 @@ def engine_of(settings: TtsSettings, **changed: object) -> CsmEngine:
     return CsmEngine(CsmChoice.from_settings(settings.model_copy(update=changed)))
 
 
-@asynccontextmanager
-async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
-    engine = engine_class(ENGINES, settings.engine)(settings)
-    servicer = TtsServicer(engine, settings.max_streams)
-
-    def add(server: aio.Server) -> None:
-        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
-
-    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
-        yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
-
-
-def recording(seconds: float, rate_hz: int = 24_000, loudness: int = 2000) -> bytes:
-    made = io.BytesIO()
-    noise = np.random.default_rng(6).normal(0, loudness, int(seconds * rate_hz)).astype("<i2")
-    with wave.open(made, "wb") as wav:
-        wav.setparams((1, 2, rate_hz, 0, "NONE", ""))
-        wav.writeframes(noise.tobytes())
-    return made.getvalue()
-
-
-def in_voice(voice: Voice) -> SynthesisConfig:
-    return SynthesisConfig(voice, "en")
-
-
 async def samples_of(engine: CsmEngine, text: str, voice: int = 0) -> np.ndarray:
     async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[voice])) as speech:
         pieces = [piece.samples async for piece in speech if isinstance(piece, Samples)]
     return np.concatenate([*pieces, np.zeros(0, np.float32)])
-
-
-async def requests(text: str, voice: str = "") -> AsyncIterator[pb.SynthesizeRequest]:
-    yield pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", voice=voice))
-    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
-    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
-
-
-async def spoken(stub: Any, text: str, voice: str = "") -> list[pb.SynthesizeResponse]:
-    return [event async for event in stub.Synthesize(requests(text, voice))]
-
-
-def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
-    return b"".join(event.audio.pcm for event in events)
-
-
-def folder_beside(folder: Path, tmp_path: Path) -> Path:
-    """A copy of the model's folder, to be spoilt."""
-    made = tmp_path / "spoilt"
-    made.mkdir()
-    for path in folder.iterdir():
-        (made / path.name).write_bytes(path.read_bytes())
-    return made
-
-
-async def loads(settings: TtsSettings, folder: Path) -> None:
-    """Load and unload the folder's model."""
-    async with engine_of(settings, csm_model=folder).lifespan():
-        pass
 
 
 async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) -> None:
@@ -301,65 +242,6 @@ async def test_a_voice_that_was_deleted_meanwhile_is_not_spoken_with(engine: Csm
     assert engine.free_slots == 1
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
-async def test_a_missing_file_is_named(settings: TtsSettings, folder: Path, tmp_path: Path, name: str) -> None:
-    spoilt = folder_beside(folder, tmp_path)
-    (spoilt / name).unlink()
-    with pytest.raises(EngineFailed, match=rf"model_layout.*no {name}.* in .*put"):
-        await loads(settings, spoilt)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"), [("model.safetensors", b"\0" * 100), ("config.json", b"{"), ("tokenizer.json", b"{}")]
-)
-async def test_a_broken_file_is_named(
-    settings: TtsSettings, folder: Path, tmp_path: Path, name: str, content: bytes
-) -> None:
-    spoilt = folder_beside(folder, tmp_path)
-    (spoilt / name).write_bytes(content)
-    with pytest.raises(EngineFailed, match=rf"model_broken.*{name} cannot be read.*copy"):
-        await loads(settings, spoilt)
-
-
-async def test_a_truncated_file_of_weights_is_named(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
-    spoilt = folder_beside(folder, tmp_path)
-    weights = spoilt / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(EngineFailed, match=r"model_broken.*model.safetensors"):
-        await loads(settings, spoilt)
-
-
-async def test_a_model_of_another_kind_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
-    spoilt = folder_beside(folder, tmp_path)
-    config = json.loads((spoilt / "config.json").read_text())
-    (spoilt / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
-    with pytest.raises(EngineFailed, match=r"model_layout.*'llama', not 'csm'"):
-        await loads(settings, spoilt)
-
-
-@pytest.mark.parametrize("change", [{"num_hidden_layers": 3}, {"text_vocab_size": 64}])
-async def test_weights_of_another_model_are_refused_and_nothing_stays_loaded(
-    settings: TtsSettings, folder: Path, tmp_path: Path, change: dict[str, int]
-) -> None:
-    spoilt = folder_beside(folder, tmp_path)
-    config = json.loads((spoilt / "config.json").read_text())
-    (spoilt / "config.json").write_text(json.dumps(config | change))
-    engine = engine_of(settings, csm_model=spoilt)
-    with pytest.raises(EngineFailed, match=r"model_layout.*not of one model"):
-        async with engine.lifespan():
-            pass
-    with pytest.raises(EngineFailed, match="not_loaded"):
-        await samples_of(engine, TEXT)
-
-
-async def test_a_tokenizer_of_another_model_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
-    spoilt = folder_beside(folder, tmp_path)
-    tokenizer = (spoilt / "tokenizer.json").read_text()
-    (spoilt / "tokenizer.json").write_text(tokenizer.replace("<|end_of_text|>", "<|else|>"))
-    with pytest.raises(EngineFailed, match=r"model_layout.*end_of_text"):
-        await loads(settings, spoilt)
-
-
 def test_without_a_model_the_engine_says_what_is_missing() -> None:
     with pytest.raises(InvalidRequest, match="TTS_CSM_MODEL"):
         engine_class(ENGINES, "csm")(TtsSettings(engine="csm"))
@@ -368,3 +250,30 @@ def test_without_a_model_the_engine_says_what_is_missing() -> None:
 def test_choosing_the_engine_loads_no_torch() -> None:
     code = "import sys, tts_service.engines.csm.engine; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_network_is_asked(settings: TtsSettings, tmp_path: Path) -> None:
+    wav = tmp_path / "ana.wav"
+    wav.write_bytes(recording(2.5))
+    assert spoken_offline(settings.model_dump_json(), "csm", wav) > 1
+
+
+def test_in_half_precision_the_codec_stays_in_full() -> None:
+    model = halved(csm_weights.model())
+    frames = FrameModel(model, csm_weights.tokenizer(), 0.9)
+    sound = np.random.default_rng(2).normal(0, 0.1, 48_000).astype(np.float32)
+    frames.begin([Turn(0, "so I said", frames.encode(sound)), Turn(0, TEXT)], 1)
+    said = np.stack([frame for frame in (frames.step() for _ in range(8)) if frame is not None])
+    assert said.shape == (8, csm_weights.BOOKS)
+    assert np.array_equal(
+        frames.decode(said), FrameModel(csm_weights.model(), csm_weights.tokenizer(), 0.9).decode(said)
+    )
+    assert {parameter.dtype for parameter in model.backbone_model.parameters()} == {torch.bfloat16}
+    assert model.depth_decoder.model.embed_tokens.weight.data_ptr() == (
+        model.backbone_model.embed_tokens.embed_audio_tokens.weight.data_ptr()
+    )
+
+
+def test_a_process_that_asks_the_network_would_be_ended() -> None:
+    code = WATCHED + "import socket; socket.create_connection(('localhost', 9))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 7

@@ -4,32 +4,27 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import subprocess
 import sys
 import threading
-import wave
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pocket_weights
 import pytest
 from anchor.tts.v1 import tts_pb2 as pb
-from anchor.tts.v1 import tts_pb2_grpc
 from grpc import StatusCode, aio
+from offline import spoken_offline
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
-from service_kit.testing import serving
-from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig, Voice
+from spoken_service import folder_beside, in_voice, pcm_of, recording, requests, service, spoken
+from tts_service.engine import Samples, SpokenPhrase
 from tts_service.engines import ENGINES
 from tts_service.engines.phrase_guards import frame_cap
 from tts_service.engines.pocket_tts.engine import PocketChoice, PocketEngine
-from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
@@ -55,57 +50,9 @@ async def engine(settings: TtsSettings) -> AsyncGenerator[PocketEngine]:
         yield made
 
 
-@asynccontextmanager
-async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
-    engine = engine_class(ENGINES, settings.engine)(settings)
-    servicer = TtsServicer(engine, settings.max_streams)
-
-    def add(server: aio.Server) -> None:
-        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
-
-    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
-        yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
-
-
-def recording(seconds: float, rate_hz: int = 24_000, loudness: int = 2000) -> bytes:
-    made = io.BytesIO()
-    noise = np.random.default_rng(6).normal(0, loudness, int(seconds * rate_hz)).astype("<i2")
-    with wave.open(made, "wb") as wav:
-        wav.setparams((1, 2, rate_hz, 0, "NONE", ""))
-        wav.writeframes(noise.tobytes())
-    return made.getvalue()
-
-
-def in_voice(voice: Voice) -> SynthesisConfig:
-    return SynthesisConfig(voice, "en")
-
-
 async def samples_of(engine: PocketEngine, text: str, voice: int = 0) -> np.ndarray:
     async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[voice])) as speech:
         return np.concatenate([piece.samples async for piece in speech if isinstance(piece, Samples)])
-
-
-async def requests(text: str, voice: str = "") -> AsyncIterator[pb.SynthesizeRequest]:
-    yield pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", voice=voice))
-    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
-    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
-
-
-async def spoken(stub: Any, text: str, voice: str = "") -> list[pb.SynthesizeResponse]:
-    return [event async for event in stub.Synthesize(requests(text, voice))]
-
-
-def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
-    return b"".join(event.audio.pcm for event in events)
-
-
-def folder_beside(folder: Path, tmp_path: Path) -> Path:
-    """A copy of the model's folder, to be spoilt."""
-    made = tmp_path / "spoilt"
-    (made / "voices").mkdir(parents=True)
-    for path in folder.rglob("*.*"):
-        (made / path.relative_to(folder)).write_bytes(path.read_bytes())
-    return made
 
 
 async def loads(settings: TtsSettings, folder: Path) -> list[str]:
@@ -310,40 +257,10 @@ def test_choosing_the_engine_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-# Loads, learns and speaks where every way to the network ends the process.
-OFFLINE = """
-import asyncio, os, sys
-from pathlib import Path
-
-def watch(event, arguments):
-    if event == "socket.getaddrinfo" or (event == "socket.connect" and isinstance(arguments[1], tuple)):
-        print("the network was asked:", event, arguments, flush=True)
-        os._exit(7)
-
-sys.addaudithook(watch)
-from tts_service.engine import SpokenPhrase, SynthesisConfig
-from tts_service.engines.pocket_tts.engine import PocketChoice, PocketEngine
-
-async def main():
-    folder, voices, wav = map(Path, sys.argv[1:])
-    engine = PocketEngine(PocketChoice(folder, voices, "en", 1, None, 1))
-    async with engine.lifespan():
-        voice = await engine.add_voice("Ana", wav.read_bytes(), "hello", "en")
-        async with engine.speak(SpokenPhrase(0, "hello"), SynthesisConfig(voice, "en")) as speech:
-            print(len([piece async for piece in speech]))
-
-asyncio.run(main())
-from huggingface_hub.constants import HF_HUB_OFFLINE
-sys.exit(0 if HF_HUB_OFFLINE else 8)
-"""
-
-
-def test_no_network_is_asked_though_the_configuration_names_a_hub(folder: Path, tmp_path: Path) -> None:
+def test_no_network_is_asked_though_the_configuration_names_a_hub(
+    settings: TtsSettings, folder: Path, tmp_path: Path
+) -> None:
     assert pocket_weights.HUB in (folder / "config.yaml").read_text()
     wav = tmp_path / "ana.wav"
     wav.write_bytes(recording(2.5))
-    command = [sys.executable, "-c", OFFLINE, str(folder), str(tmp_path / "voices"), str(wav)]
-    # Without the variable that the tests themselves set.
-    ended = subprocess.run(command, env={"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert int(ended.stdout) > 1
+    assert spoken_offline(settings.model_dump_json(), "pocket-tts", wav) > 1

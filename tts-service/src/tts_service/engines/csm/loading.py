@@ -36,10 +36,14 @@ def load_model(folder: Path, device: torch.device) -> Any:
     if lacking:
         raise _unlike(folder, f"{len(lacking)} weights are missing, {lacking[0]} among them")
     model = model.requires_grad_(False).eval()
-    if device.type != "cpu":
-        for part in (model.backbone_model, model.depth_decoder, model.lm_head, model.embed_text_tokens):
-            part.to(torch.bfloat16)
-    return model.to(device)
+    return (model if device.type == "cpu" else halved(model)).to(device)
+
+
+def halved(model: Any) -> Any:
+    """`model` in half precision but for its codec, whose sound would suffer."""
+    for part in (model.backbone_model, model.depth_decoder, model.lm_head, model.embed_text_tokens):
+        part.to(torch.bfloat16)
+    return model
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

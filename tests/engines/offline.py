@@ -1,0 +1,47 @@
+"""Runs an engine where every way to the network ends the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+WATCHED = """
+import os, sys
+
+def watch(event, arguments):
+    if event == "socket.getaddrinfo" or (event == "socket.connect" and isinstance(arguments[1], tuple)):
+        print("the network was asked:", event, arguments, flush=True)
+        os._exit(7)
+
+sys.addaudithook(watch)
+"""
+_PROGRAM = """
+import asyncio
+from pathlib import Path
+from service_kit.engine import engine_class
+from tts_service.engine import SpokenPhrase, SynthesisConfig
+from tts_service.engines import ENGINES
+from tts_service.settings import TtsSettings
+
+async def main():
+    name, wav, settings = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    speech = engine_class(ENGINES, name)(TtsSettings.model_validate_json(settings))
+    async with speech.lifespan():
+        voice = await speech.add_voice("Ana", wav.read_bytes(), "hello", "en")
+        async with speech.phrases.speak(SpokenPhrase(0, "hello"), SynthesisConfig(voice, "en")) as pieces:
+            print(len([piece async for piece in pieces]))
+
+asyncio.run(main())
+"""
+
+
+def spoken_offline(settings: str, engine: str, wav: Path) -> int:
+    """Load, learn a voice from `wav` and speak; how many pieces there were. `settings` are those of the service, JSON.
+
+    Nothing of the tests' own environment is there, so nothing but the engine keeps its libraries at home.
+    """
+    command = [sys.executable, "-c", WATCHED + _PROGRAM, engine, str(wav), settings]
+    ended = subprocess.run(command, env={"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return int(ended.stdout.splitlines()[-1])

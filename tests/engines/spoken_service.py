@@ -1,0 +1,67 @@
+"""tts-service with a real engine, its client, and what voices are learned from."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import io
+import shutil
+import wave
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from anchor.tts.v1 import tts_pb2 as pb
+from anchor.tts.v1 import tts_pb2_grpc
+from grpc import aio
+from service_kit.engine import engine_class
+from service_kit.testing import serving
+from tts_service.engine import SynthesisConfig, Voice
+from tts_service.engines import ENGINES
+from tts_service.servicer import SERVICE_NAME, TtsServicer
+from tts_service.settings import TtsSettings
+
+
+@asynccontextmanager
+async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
+    engine = engine_class(ENGINES, settings.engine)(settings)
+    servicer = TtsServicer(engine, settings.max_streams)
+
+    def add(server: aio.Server) -> None:
+        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
+
+    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+        yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
+
+
+def recording(seconds: float, rate_hz: int = 24_000, loudness: int = 2000) -> bytes:
+    made = io.BytesIO()
+    noise = np.random.default_rng(6).normal(0, loudness, int(seconds * rate_hz)).astype("<i2")
+    with wave.open(made, "wb") as wav:
+        wav.setparams((1, 2, rate_hz, 0, "NONE", ""))
+        wav.writeframes(noise.tobytes())
+    return made.getvalue()
+
+
+async def requests(text: str, voice: str = "") -> AsyncIterator[pb.SynthesizeRequest]:
+    yield pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", voice=voice))
+    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
+    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
+
+
+async def spoken(stub: Any, text: str, voice: str = "") -> list[pb.SynthesizeResponse]:
+    return [event async for event in stub.Synthesize(requests(text, voice))]
+
+
+def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
+    return b"".join(event.audio.pcm for event in events)
+
+
+def in_voice(voice: Voice) -> SynthesisConfig:
+    return SynthesisConfig(voice, "en")
+
+
+def folder_beside(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the model's folder, to be spoilt."""
+    return Path(shutil.copytree(folder, tmp_path / "spoilt"))

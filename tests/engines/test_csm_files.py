@@ -1,0 +1,95 @@
+"""CSM on tiny random weights: what its folder must hold, and what is said of one that does not."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import csm_weights
+import pytest
+from service_kit.errors import EngineFailed
+from spoken_service import folder_beside, recording
+from tts_service.engines.csm.engine import CsmChoice, CsmEngine
+from tts_service.settings import TtsSettings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("csm") / "csm-1b"
+    csm_weights.write_folder(made)
+    return made
+
+
+@pytest.fixture
+def settings(folder: Path, tmp_path: Path) -> TtsSettings:
+    return TtsSettings(engine="csm", csm_model=folder, csm_voices=tmp_path / "voices", csm_device="cpu")
+
+
+def engine_of(settings: TtsSettings, **changed: object) -> CsmEngine:
+    return CsmEngine(CsmChoice.from_settings(settings.model_copy(update=changed)))
+
+
+async def loads(settings: TtsSettings, folder: Path) -> None:
+    """Load and unload the folder's model."""
+    async with engine_of(settings, csm_model=folder).lifespan():
+        pass
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+async def test_a_missing_file_is_named(settings: TtsSettings, folder: Path, tmp_path: Path, name: str) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    (spoilt / name).unlink()
+    with pytest.raises(EngineFailed, match=rf"model_layout.*no {name}.* in .*put"):
+        await loads(settings, spoilt)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("model.safetensors", b"\0" * 100), ("config.json", b"{"), ("tokenizer.json", b"{}")]
+)
+async def test_a_broken_file_is_named(
+    settings: TtsSettings, folder: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    (spoilt / name).write_bytes(content)
+    with pytest.raises(EngineFailed, match=rf"model_broken.*{name} cannot be read.*copy"):
+        await loads(settings, spoilt)
+
+
+async def test_a_truncated_file_of_weights_is_named(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    weights = spoilt / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(EngineFailed, match=r"model_broken.*model.safetensors"):
+        await loads(settings, spoilt)
+
+
+async def test_a_model_of_another_kind_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    config = json.loads((spoilt / "config.json").read_text())
+    (spoilt / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
+    with pytest.raises(EngineFailed, match=r"model_layout.*'llama', not 'csm'"):
+        await loads(settings, spoilt)
+
+
+@pytest.mark.parametrize("change", [{"num_hidden_layers": 3}, {"text_vocab_size": 64}])
+async def test_weights_of_another_model_are_refused_and_nothing_stays_loaded(
+    settings: TtsSettings, folder: Path, tmp_path: Path, change: dict[str, int]
+) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    config = json.loads((spoilt / "config.json").read_text())
+    (spoilt / "config.json").write_text(json.dumps(config | change))
+    engine = engine_of(settings, csm_model=spoilt)
+    with pytest.raises(EngineFailed, match=r"model_layout.*not of one model"):
+        async with engine.lifespan():
+            pass
+    with pytest.raises(EngineFailed, match="not_loaded"):
+        await engine.add_voice("Ana", recording(3), "hello", "en")
+
+
+async def test_a_tokenizer_of_another_model_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    tokenizer = (spoilt / "tokenizer.json").read_text()
+    (spoilt / "tokenizer.json").write_text(tokenizer.replace("<|end_of_text|>", "<|else|>"))
+    with pytest.raises(EngineFailed, match=r"model_layout.*end_of_text"):
+        await loads(settings, spoilt)
