@@ -116,19 +116,34 @@ def test_every_tensor_of_higgs_finds_its_parameter() -> None:
     assert (lacking.missing_keys, lacking.unexpected_keys) == ([], ["text_lm_head.weight"])
 
 
-def test_a_plan_knows_how_large_higgs_and_what_speaks_of_its_codec_are() -> None:
+@pytest.fixture
+def codec_files() -> CodecFiles:
+    """The real codec: 25 frames a second, 24 kHz."""
+    ratios = [8, 5, 4, 2, 3]
+    sound = {"encoder_hidden_size": 64, "decoder_hidden_size": 1024, "hidden_size": 256}
+    sound |= {"model_type": "dac", "downsampling_ratios": ratios, "upsampling_ratios": ratios}
+    config = HiggsAudioV2TokenizerConfig(target_bandwidths=[0.5, 1, 1.5, 2], acoustic_model_config=sound)
+    with torch.device("meta"):
+        return CodecFiles(config, codec_weights(config))
+
+
+def test_a_plan_knows_how_large_higgs_and_what_speaks_of_its_codec_are(codec_files: CodecFiles) -> None:
     names = higgs_contents(HiggsAudioV2Config(codebook_size=1026))
-    with torch.device("meta"):
-        codec = codec_weights(HiggsAudioV2TokenizerConfig())
-    speaking = [
-        weight.numel() for name, weight in codec.items() if name.startswith(("acoustic_decoder.", "quantizer.", "fc2."))
-    ]
     spoken = parameters(names) - parameters({"text": names["text_lm_head.weight"]})
-    assert planned_bytes("higgs-v2") == pytest.approx(2 * spoken + 4 * sum(speaking), rel=0.001)
+    speaks = ("acoustic_decoder.", "quantizer.", "fc2.")
+    speaking = sum(
+        weight.numel()
+        for name, weight in codec_files.weights.items()
+        # What leads into the codebooks is for listening.
+        if name.startswith(speaks) and ".project_in." not in name
+    )
+    shape = read_catalogue().models["higgs-v2"].shape
+    assert shape is not None
+    assert shape.single_precision_parameters == pytest.approx(speaking, rel=0.005)
+    assert planned_bytes("higgs-v2") == pytest.approx(2 * spoken + 4 * speaking, rel=0.001)
 
 
-def test_the_codecs_decoder_takes_what_the_real_file_has() -> None:
-    config = HiggsAudioV2TokenizerConfig()
+def test_the_codecs_decoder_takes_what_the_real_file_has(codec_files: CodecFiles) -> None:
     with torch.device("meta"):
-        decoder = CodecDecoder(CodecFiles(config, codec_weights(config)), torch.device("meta"))
-    assert (decoder.rate_hz, decoder.samples_per_frame) == (24_000, 960)
+        decoder = CodecDecoder(codec_files, torch.device("meta"))
+    assert (decoder.rate_hz, decoder.samples_per_frame, codec_files.config.num_quantizers) == (24_000, 960, 8)

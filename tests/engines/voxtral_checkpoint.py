@@ -1,4 +1,5 @@
 """What a Voxtral's `consolidated.safetensors` holds: every name and its shape, from `params.json` alone."""
+# pyright: reportMissingImports=false
 
 from __future__ import annotations
 
