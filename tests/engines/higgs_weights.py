@@ -57,7 +57,7 @@ def language_model(seed: int = 1) -> Any:
 def tokenizer() -> Tokenizer:
     """Signs as in the real one, and a few tokens for all words."""
     vocabulary = {"[UNK]": 3} | {chr(97 + letter): 4 + letter for letter in range(26)}
-    made = Tokenizer(models.WordLevel(vocabulary | {"hello": 31}, unk_token="[UNK]"))  # noqa: S106
+    made = Tokenizer(models.WordLevel(vocabulary | {"hello": 31, "1": 58}, unk_token="[UNK]"))  # noqa: S106
     made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     made.add_special_tokens([AddedToken(sign, special=True) for sign in (*SIGNS, "<|audio_out_bos|>")])
     return made
@@ -134,8 +134,11 @@ def write_model(folder: Path, endings: float = 0.0) -> None:
     tokenizer().save(str(folder / "tokenizer.json"))
 
 
-def write_codec(folder: Path) -> None:
-    """A codec's folder."""
+def write_codec(folder: Path, loudness: float = 1.0) -> None:
+    """A codec's folder; at full loudness its noise is now and then too loud for a reply."""
     config = codec_config()
     config.save_pretrained(folder)
-    save_file(codec_weights(config), folder / "model.safetensors")
+    weights = codec_weights(config)
+    for name in ("weight", "bias"):
+        weights[f"acoustic_decoder.conv2.{name}"] *= loudness
+    save_file(weights, folder / "model.safetensors")

@@ -4,31 +4,24 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import subprocess
 import sys
-import wave
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import higgs_weights
 import numpy as np
 import pytest
 from anchor.tts.v1 import tts_pb2 as pb
-from anchor.tts.v1 import tts_pb2_grpc
-from grpc import aio
+from higgs_service import pcm_of, recording, requests, service, settings_for, spoken, write_folders
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import AnchorError, InvalidRequest, NotFound, Unsupported
-from service_kit.testing import serving
 from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
 from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.engines.higgs.guards import frame_cap
-from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
@@ -36,37 +29,12 @@ TEXT = "hello there"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("higgs")
-    higgs_weights.write_model(made / "model")
-    (made / "codec").mkdir()
-    higgs_weights.write_codec(made / "codec")
-    return made
+    return write_folders(tmp_path_factory.mktemp("higgs"))
 
 
 @pytest.fixture
 def settings(folder: Path, tmp_path: Path) -> TtsSettings:
-    return TtsSettings(
-        engine="higgs",
-        higgs_model=folder / "model",
-        higgs_codec=folder / "codec",
-        higgs_voices=tmp_path / "voices",
-        higgs_device="cpu",
-        higgs_slots=2,
-        higgs_context_tokens=512,
-        higgs_temperature=0.8,
-    )
-
-
-@asynccontextmanager
-async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
-    engine = engine_class(ENGINES, settings.engine)(settings)
-    servicer = TtsServicer(engine, settings.max_streams)
-
-    def add(server: aio.Server) -> None:
-        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
-
-    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
-        yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
+    return settings_for(folder, tmp_path / "voices")
 
 
 @pytest.fixture
@@ -74,29 +42,6 @@ async def engine(settings: TtsSettings) -> AsyncGenerator[HiggsEngine]:
     made = HiggsEngine(HiggsChoice.from_settings(settings))
     async with made.lifespan():
         yield made
-
-
-def recording(seconds: float) -> bytes:
-    made = io.BytesIO()
-    noise = np.random.default_rng(6).normal(0, 2000, int(seconds * 24_000)).astype("<i2")
-    with wave.open(made, "wb") as wav:
-        wav.setparams((1, 2, 24_000, 0, "NONE", ""))
-        wav.writeframes(noise.tobytes())
-    return made.getvalue()
-
-
-async def requests(text: str, voice: str = "") -> AsyncIterator[pb.SynthesizeRequest]:
-    yield pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", voice=voice))
-    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
-    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
-
-
-async def spoken(stub: Any, text: str, voice: str = "") -> list[pb.SynthesizeResponse]:
-    return [event async for event in stub.Synthesize(requests(text, voice))]
-
-
-def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
-    return b"".join(event.audio.pcm for event in events)
 
 
 async def samples_of(engine: HiggsEngine, text: str, voice: int = 0) -> np.ndarray:
@@ -107,7 +52,8 @@ async def samples_of(engine: HiggsEngine, text: str, voice: int = 0) -> np.ndarr
 
 
 async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) -> None:
-    async with service(settings) as stub:
+    async with service(settings) as stubs:
+        stub = stubs.tts
         events = await spoken(stub, TEXT)
     sound = to_float(pcm_of(events))
     assert 0.5 < sound.size / 24_000 < frame_cap(TEXT) * 0.04 + 0.1
@@ -145,9 +91,10 @@ async def test_leaving_in_mid_phrase_frees_the_slot(engine: HiggsEngine) -> None
 
 
 async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) -> None:
-    async with service(settings) as stub:
+    async with service(settings) as stubs:
+        stub = stubs.tts
         for _ in range(4):
-            call = stub.Synthesize(requests(TEXT))
+            call = stub.Synthesize(requests(TEXT, pb.SynthesisConfig(language="en")))
             await anext(aiter(call))
             call.cancel()
         assert pcm_of(await spoken(stub, TEXT))
@@ -155,7 +102,8 @@ async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) 
 
 async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSettings) -> None:
     wav = recording(3.0)
-    async with service(settings) as stub:
+    async with service(settings) as stubs:
+        stub = stubs.tts
         plain = pcm_of(await spoken(stub, TEXT))
         request = pb.AddVoiceRequest(
             name="Ana", reference_wav=wav, reference_transcript="hola a todos", language="en-GB"
@@ -165,7 +113,8 @@ async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSe
     assert voice.cloned
     assert list(voice.languages) == ["en"]
     assert cloned != plain
-    async with service(settings) as stub:
+    async with service(settings) as stubs:
+        stub = stubs.tts
         assert [known.id for known in (await stub.ListVoices(pb.ListVoicesRequest())).voices] == ["higgs", voice.id]
         assert pcm_of(await spoken(stub, TEXT, voice.id)) == cloned
         await stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id=voice.id))

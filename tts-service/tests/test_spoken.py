@@ -50,3 +50,14 @@ def test_each_word_is_told_once_and_skipped_words_with_the_next() -> None:
 def test_a_text_without_letters_is_not_speakable() -> None:
     assert not to_spoken(" ** 😀 ... ").is_speakable
     assert to_spoken("- 1").is_speakable
+
+
+def test_a_speakers_tag_is_not_spoken_but_says_whose_turn_it_is() -> None:
+    written = "[SPEAKER0] Hi there. [SPEAKER1] And you?"
+    spoken = to_spoken(written)
+    assert spoken.text == "Hi there. And you?"
+    assert spoken.turns == ((0, 0), (10, 1))
+    assert [written[start:end] for start, end in WordMarks(spoken).rest()] == ["Hi", "there.", "And", "you?"]
+    assert to_spoken("nobody is named").turns == ()
+    assert to_spoken("Well. [SPEAKER2]").turns == ((6, 2),)
+    assert not to_spoken("[SPEAKER2] ").is_speakable

@@ -1,0 +1,94 @@
+"""The whole service around higgs on tiny random weights, and what is asked of it."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import higgs_weights
+import numpy as np
+from anchor.memory.v1 import memory_pb2_grpc
+from anchor.tts.v1 import tts_pb2 as pb
+from anchor.tts.v1 import tts_pb2_grpc
+from grpc import aio
+from service_kit.engine import engine_class
+from service_kit.engine_memory import EngineMemoryServicer
+from service_kit.testing import serving
+from tts_service.engines import ENGINES
+from tts_service.servicer import SERVICE_NAME, TtsServicer
+from tts_service.settings import TtsSettings
+
+
+def write_folders(made: Path) -> Path:
+    """The folders of a model and of its codec."""
+    higgs_weights.write_model(made / "model")
+    (made / "codec").mkdir()
+    higgs_weights.write_codec(made / "codec", loudness=0.3)
+    return made
+
+
+def settings_for(folder: Path, voices: Path) -> TtsSettings:
+    """Two slots on the processor."""
+    return TtsSettings(
+        engine="higgs",
+        higgs_model=folder / "model",
+        higgs_codec=folder / "codec",
+        higgs_voices=voices,
+        higgs_device="cpu",
+        higgs_slots=2,
+        higgs_context_tokens=768,
+        higgs_temperature=0.8,
+    )
+
+
+@dataclass(frozen=True)
+class Stubs:
+    """What the service serves."""
+
+    tts: Any
+    memory: Any
+
+
+@asynccontextmanager
+async def service(settings: TtsSettings) -> AsyncGenerator[Stubs]:
+    engine = engine_class(ENGINES, settings.engine)(settings)
+    servicer = TtsServicer(engine, settings.max_streams)
+
+    def add(server: aio.Server) -> None:
+        tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
+        EngineMemoryServicer(engine, engine.info).add_to(server)
+
+    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+        yield Stubs(tts_pb2_grpc.TextToSpeechServiceStub(channel), memory_pb2_grpc.EngineMemoryServiceStub(channel))
+
+
+def recording(seconds: float, rate_hz: int = 24_000, channels: int = 1, loudness: float = 2000) -> bytes:
+    """A WAV file of noise, every channel the same."""
+    made = io.BytesIO()
+    noise = np.random.default_rng(6).normal(0, loudness, (int(seconds * rate_hz), 1)).astype("<i2")
+    with wave.open(made, "wb") as wav:
+        wav.setparams((channels, 2, rate_hz, 0, "NONE", ""))
+        wav.writeframes(np.repeat(noise, channels, axis=1).tobytes())
+    return made.getvalue()
+
+
+async def requests(text: str, config: pb.SynthesisConfig) -> AsyncIterator[pb.SynthesizeRequest]:
+    yield pb.SynthesizeRequest(config=config)
+    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
+    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
+
+
+async def spoken(stub: Any, text: str, voice: str = "", **style: float) -> list[pb.SynthesizeResponse]:
+    """All events of one reply."""
+    config = pb.SynthesisConfig(language="en", voice=voice, style=pb.SpeechStyle(**style))
+    return [event async for event in stub.Synthesize(requests(text, config))]
+
+
+def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
+    return b"".join(event.audio.pcm for event in events)
