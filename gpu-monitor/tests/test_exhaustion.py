@@ -103,6 +103,11 @@ def test_less_free_than_the_plan_expects_to_be_taken_is_a_risk_of_whom_is_above_
     assert (found[-1].cause, found[-1].service, found[-1].outstanding_bytes) == (Cause.PLAN, "tts", 15_000 * MIB)
 
 
+def test_a_parked_service_is_expected_to_wake():
+    followed = Followed({"tts": 13_000})
+    assert followed.through(20, tts=constant(0), others=constant(36_000))[-1].cause is Cause.PLAN
+
+
 def test_others_that_take_what_was_planned_are_a_risk_of_nobody_known():
     found = Followed({"ollama": 17_000}).through(20, ollama=constant(0), others=constant(40_000))[-1]
     assert (found.cause, found.service) == (Cause.PLAN, "")

@@ -144,6 +144,13 @@ async def test_an_engine_that_cannot_tell_holds_nobody_knows_what():
         assert (await first(EngineMemoryReporter("tts-service", target))).held_bytes is None
 
 
+@pytest.mark.parametrize(
+    ("state", "held"), [(memory_pb2.ENGINE_STATE_PARKED, 0), (memory_pb2.ENGINE_STATE_AWAKE, None)]
+)
+def test_nothing_is_held_by_an_engine_that_is_parked(state: memory_pb2.EngineState, held: int | None):
+    assert self_report(memory_pb2.GetMemoryResponse(state=state)).held_bytes == held
+
+
 async def test_a_service_that_is_not_there_is_a_failed_peer():
     with pytest.raises(PeerFailed):
         await first(EngineMemoryReporter("tts-service", "127.0.0.1:9"))
@@ -166,7 +173,8 @@ async def test_ollama_tells_its_models_and_what_they_take_of_the_gpu():
 @pytest.mark.parametrize("body", ['{"models": []}', '{"models": null}'])
 async def test_ollama_without_a_model_holds_nothing(body: str):
     async with http(answering("/api/ps", body)) as url:
-        assert (await first(OllamaReporter(url))).held_bytes == 0
+        report = await first(OllamaReporter(url))
+    assert (report.state, report.held_bytes) == (EngineState.PARKED, 0)
 
 
 @pytest.mark.parametrize(

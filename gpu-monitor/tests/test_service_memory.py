@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gpu_monitor.engine import Device, Process
-from gpu_monitor.self_report import SelfReport, Told, combined
+from gpu_monitor.self_report import EngineState, SelfReport, Told, combined
 from gpu_monitor.service_memory import ServiceMemory, service_memory, unattributed_bytes
 from service_kit.engine_memory import MemoryKind
 
@@ -129,6 +129,16 @@ def test_of_two_answers_the_complete_one_counts_and_learns_from_the_other():
         report = combined(answers).report
         assert (report.held_bytes, report.models, report.kv_cache_used_share) == (30, ("a",), 0.5)
         assert report.commands == {"vllm"}
+
+
+def test_a_sleeping_server_is_known_to_sleep_by_the_service_that_put_it_there():
+    server = says(9, state=EngineState.UNKNOWN, complete=False)
+    asleep = Told(SelfReport(EngineState.PARKED, complete=False))
+    assert [combined(answers).report.state for answers in ([server, asleep], [asleep, server])] == [
+        EngineState.PARKED,
+        EngineState.PARKED,
+    ]
+    assert ServiceMemory("stt-service", told=server).state is EngineState.AWAKE
 
 
 def test_an_answer_that_says_nothing_gives_way_to_one_that_says_something():

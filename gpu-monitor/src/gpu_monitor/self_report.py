@@ -80,6 +80,7 @@ def combined(answers: Iterable[Told]) -> Told:
     for other in (told.report for told in others):
         report = replace(
             report,
+            state=report.state or other.state,
             models=report.models or other.models,
             container_id=report.container_id or other.container_id,
             commands=report.commands | other.commands,

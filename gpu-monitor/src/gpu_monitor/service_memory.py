@@ -39,8 +39,8 @@ class ServiceMemory:
 
     @property
     def state(self) -> EngineState:
-        """What its engine does, as far as is known; a service that says nothing of it is taken for awake."""
-        return self.told.report.state if self.told else EngineState.AWAKE
+        """What its engine does; where nothing is known of that, it is taken for awake."""
+        return (self.told and self.told.report.state) or EngineState.AWAKE
 
 
 def service_memory(

@@ -38,12 +38,13 @@ class EngineMemoryReporter:
 def self_report(said: memory_pb2.GetMemoryResponse) -> SelfReport:
     """What the service said. Kinds that are newer than this monitor go together."""
     known = {kind.value for kind in MemoryKind}
+    state = EngineState(said.state) if said.state in set(EngineState) else EngineState.UNKNOWN
     return SelfReport(
-        state=EngineState(said.state) if said.state in set(EngineState) else EngineState.UNKNOWN,
+        state=state,
         models=(said.model,) if said.model else (),
         parts={MemoryKind(part.kind): part.bytes for part in said.parts if part.kind in known},
         other_bytes=sum(part.bytes for part in said.parts if part.kind not in known),
-        # Nothing may mean no GPU as well as no knowledge of it.
-        complete=bool(said.parts),
+        # Nothing may mean no GPU as well as no knowledge of it; but who is parked has given back what there was.
+        complete=bool(said.parts) or state is EngineState.PARKED,
         container_id=said.container_id,
     )

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pydantic import BaseModel, NonNegativeInt, TypeAdapter
 
 from gpu_monitor.reporters.http import opened
-from gpu_monitor.self_report import Ask, SelfReport
+from gpu_monitor.self_report import Ask, EngineState, SelfReport
 
 # The server, and what it starts for each model.
 COMMANDS = frozenset({"ollama", "llama-server"})
@@ -46,6 +46,8 @@ def self_report(body: bytes) -> SelfReport:
     """What `/api/ps` says."""
     models = _ANSWER.validate_json(body).models or []
     return SelfReport(
+        # Unloaded models take their memory again with the next question, as what is parked does when it is woken.
+        state=EngineState.AWAKE if models else EngineState.PARKED,
         models=tuple(model.name for model in models),
         other_bytes=sum(model.size_vram for model in models),
         commands=COMMANDS,

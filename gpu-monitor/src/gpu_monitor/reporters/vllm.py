@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service_kit.engine_memory import MemoryKind
 
 from gpu_monitor.reporters.http import opened
-from gpu_monitor.self_report import Ask, SelfReport
+from gpu_monitor.self_report import Ask, EngineState, SelfReport
 
 # The package it is started from, and its processes; the kernel keeps 15 characters of a name.
 COMMANDS = frozenset({"vllm", "VLLM::EngineCor", "VLLM::Worker"})
@@ -47,6 +47,8 @@ def self_report(body: bytes) -> SelfReport:
     if not shares:
         raise ValueError("no metric of vLLM is among its answer")
     return SelfReport(
+        # A server that sleeps tells the same.
+        state=EngineState.UNKNOWN,
         models=tuple(sorted(models - {""})),
         parts={MemoryKind.KV_CACHE: cache_bytes} if cache_bytes else {},
         complete=False,
