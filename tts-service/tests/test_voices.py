@@ -6,7 +6,7 @@ import pytest
 from service_kit.errors import InvalidRequest
 from tts_service.engine import Style, Voice
 from tts_service.engines.espeak import VOICES
-from tts_service.voices import choose, voices_of, voice_by_id
+from tts_service.voices import choose, voice_by_id, voices_of
 
 SPOKEN = (Voice("a", "A", ("en",)), Voice("b", "B", ("en", "de")), Voice("c", "C", ("fr",)))
 
