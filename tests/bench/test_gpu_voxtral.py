@@ -9,9 +9,12 @@ import wave
 from collections.abc import Iterator
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
-from gpu.voxtral import measure_finals, noise_wav, transcribed, vllm_is_installed
+from anchor_cli.plan.catalogue import read_catalogue
+from gpu.voxtral import measure_finals, noise_wav, server_command, transcribed, vllm_is_installed
+from gpu.voxtral_model import shape, with_audio
 
 PIECES = 7
 
@@ -73,6 +76,40 @@ def test_clips_are_sent_alone_and_four_at_a_time_and_the_first_round_is_not_coun
     assert [(row.clip_s, row.at_a_time, row.count) for row in finals] == [(1, 1, 2), (3, 1, 2), (6, 1, 2), (3, 4, 8)]
     assert len(forms) == 3 * (1 + 1 + 1 + 4)
     assert all(row.tokens == PIECES and 0 < row.p50_ms <= row.worst_ms for row in finals)
+
+
+def test_the_model_is_as_large_as_the_plan_counts_it() -> None:
+    planned = read_catalogue().model("voxtral-3b").shape
+    assert planned is not None
+    written = shape()
+    encoder = written["multimodal"]["whisper_model_args"]["encoder_args"]
+    for stack, found in ((planned.decoder, written), (planned.encoder, encoder)):
+        assert stack is not None
+        assert (found["n_layers"], found["dim"], found["hidden_dim"]) == (
+            stack.layers,
+            stack.hidden,
+            stack.feed_forward,
+        )
+        assert (found["n_heads"], found["n_kv_heads"]) == (stack.heads, stack.kv_heads)
+        assert found["head_dim"] == stack.head_dim
+        assert found["vocab_size"] == planned.vocabulary
+
+
+def test_a_tokenizer_of_text_gets_the_signs_of_speech_where_the_real_one_has_them() -> None:
+    made = with_audio({"config": {"version": "v3", "pattern": "."}, "vocab": [], "image": {}})
+    assert made["config"]["version"] == "v7"
+    assert "image" not in made
+    signs = [sign["token_str"] for sign in made["special_tokens"]]
+    assert [signs.index(sign) for sign in ("[AUDIO]", "[BEGIN_AUDIO]", "[TRANSCRIBE]")] == [24, 25, 34]
+    assert [sign["rank"] for sign in made["special_tokens"]] == list(range(35))
+    assert len(set(signs)) == 35
+
+
+def test_the_server_is_started_with_weights_it_makes_up_and_its_share_of_the_card() -> None:
+    command = server_command(Path("voxtral"), 8123, 0.09)
+    assert "--load-format=dummy" in command
+    assert {"--port=8123", "--host=127.0.0.1"} <= set(command)
+    assert "--gpu-memory-utilization=0.09" in command
 
 
 def test_vllm_is_not_taken_to_be_here_unasked() -> None:

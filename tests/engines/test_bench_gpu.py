@@ -15,6 +15,7 @@ import torch
 from gpu.floors import BYTE, HALF, weights_read
 from gpu.higgs_speech import steps_to_first_audio
 from gpu.higgs_steps import speech_shape, weights_touched
+from gpu.memory import server_share
 from gpu.random_weights import TINY, language_model, quantised_model
 from tts_service.engines.higgs.delay import Codebooks
 
@@ -96,3 +97,9 @@ def test_eight_bits_are_counted_as_eight_bits() -> None:
 
 def test_the_first_window_needs_eight_codebooks_four_frames_and_ten_ahead() -> None:
     assert steps_to_first_audio(Codebooks(8, 1024, 1025)) == 7 + 4 + 10
+
+
+def test_voxtral_gets_of_the_card_what_the_plan_gives_it() -> None:
+    assert server_share(48 * 2**30) == pytest.approx(0.24, abs=0.01)
+    assert server_share(141 * 2**30) == pytest.approx(0.09, abs=0.01)
+    assert server_share(8 * 2**30) == 0.9

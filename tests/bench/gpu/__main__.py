@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ class Bench:
         self.used_before_mib = None if self.tiny else memory_used_mib()
         found = find_device(self.tiny)
         self.device = torch_device(self.tiny)
+        self.memory_bytes = found.memory_bytes
         self.size = TINY if self.tiny else FULL
         self.measured = Measured(str(found), found.data_sheet, 512 if self.tiny else CONTEXT_TOKENS)
 
@@ -159,7 +161,7 @@ class Bench:
 
     def measure_voxtral(self) -> None:
         from gpu.devices import memory_used_mib
-        from gpu.memory import server_memory
+        from gpu.memory import server_memory, server_share
         from gpu.voxtral import measure_finals, own_server, vllm_is_installed
 
         if self.options.vllm_url:
@@ -168,7 +170,7 @@ class Bench:
             self.measured.notes.append("Voxtral is not measured: vLLM is not installed here.")
         else:
             before = memory_used_mib()
-            with own_server() as url:
+            with own_server(server_share(self.memory_bytes)) as url:
                 self.measured.memory += server_memory(before, memory_used_mib())
                 self.measured.finals = measure_finals(url)
 
@@ -187,6 +189,8 @@ def main() -> None:
     parser.add_argument("--vllm-url", help="a vLLM that serves `voxtral`, up to and including the version")
     parser.add_argument("--no-page", action="store_true", help=f"leave {PAGE.name} as it is")
     options = parser.parse_args()
+    if find_spec("torch") is None:
+        parser.exit(2, f"bench-gpu needs torch, which {sys.executable} does not have\n")
     # Phrases are as long as the bench wants them, which the engine takes for a fault.
     logging.getLogger("tts_service").setLevel(logging.ERROR)
     measured = Bench(options).run()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -23,59 +23,43 @@ from gpu.random_weights import FULL, Size, codec_files, encode_for, language_mod
 # As many voices as the engine keeps the prefix of, each with 15 s of reference: what the plan counts with.
 _VOICES, _REFERENCE_FRAMES = 16, 375
 _CONTEXT_ROOM = 200
-
-
-class Meter:
-    """What this process holds: on the card by torch's own count, or on the processor by the kernel's."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
-
-    def held(self) -> int:
-        """Bytes of tensors."""
-        return torch.cuda.memory_allocated() if self._cuda else _resident_bytes()
-
-    def reserved(self) -> int:
-        """Bytes that torch has taken from the card, with what it keeps for later."""
-        return torch.cuda.memory_reserved() if self._cuda else _resident_bytes()
+# The longest window that the codec is given: 25 frames, and 10 to either side.
+_DECODED_FRAMES = 45
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The model and its codec, and what is known of the card before and after."""
+    """The model and its codec."""
 
     # None once it is given back.
     lm: Any
     codec: CodecDecoder
     encode: Encode
-    meter: Meter
     # What all programs had on the card before this one; None where nobody tells.
     used_before_mib: int | None
-    weights_bytes: int
 
 
 def load(size: Size, device: torch.device, used_before_mib: int | None) -> Loaded:
     """Make both on the device. `used_before_mib` is to be read before anything asks for CUDA."""
-    meter = Meter(device)
-    before = meter.held()
-    lm, codec = language_model(size, device), CodecDecoder(codec_files(size), device)
-    return Loaded(lm, codec, encode_for(size), meter, used_before_mib, meter.held() - before)
+    codec = CodecDecoder(codec_files(size), device)
+    return Loaded(language_model(size, device), codec, encode_for(size), used_before_mib)
 
 
 def measure_memory(loaded: Loaded, size: Size, slots: int, context_tokens: int) -> list[Part]:
     """Load the slots, let every place of the voices' cache be taken, speak, and compare."""
-    before = loaded.meter.held()
     speaker = Speaker.of(loaded.lm, slots, context_tokens, loaded.encode)
     _learn_voices(speaker, context_tokens)
-    cache = loaded.meter.held() - before
     speaker.begin_all()
     for _ in range(3):
         speaker.step_all()
-    loaded.codec.samples(np.zeros((45, speaker.model.books.count), np.int64))
-    workspace = max(0, loaded.meter.reserved() - loaded.weights_bytes - cache)
+    loaded.codec.samples(np.zeros((_DECODED_FRAMES, speaker.model.books.count), np.int64))
+    weights = speaker.model.weights_bytes + loaded.codec.weights_bytes
+    cache = speaker.model.cache_bytes + speaker.slots.prefix_bytes
+    # On a processor nobody counts what an allocator keeps.
+    workspace = max(speaker.model.state_bytes, _reserved_bytes() - weights - cache)
     planned = plan_of(size, loaded.lm, slots, context_tokens)
     parts = [
-        Part("weights and codec", loaded.weights_bytes, planned.weights.bytes),
+        Part("weights and codec", weights, planned.weights.bytes),
         Part("cache of slots and voices", cache, planned.kv_cache.bytes),
         Part("graphs and scratch", workspace, planned.activations.bytes),
     ]
@@ -89,10 +73,18 @@ def server_memory(before_mib: int | None, after_mib: int | None) -> list[Part]:
     """What a vLLM with Voxtral has taken from the card; nothing where the driver does not tell."""
     if before_mib is None or after_mib is None:
         return []
+    return [Part("Voxtral together", (after_mib - before_mib) * 2**20, _planned_voxtral().total_bytes)]
+
+
+def server_share(card_bytes: int) -> float:
+    """The share of the card that the plan gives Voxtral, rounded up to whole hundredths, of which 0.9 is the most."""
+    return min(0.9, ceil(100 * _planned_voxtral().total_bytes / card_bytes) / 100)
+
+
+def _planned_voxtral() -> ServiceMemory:
     catalogue = read_catalogue()
     choice = catalogue.wishes["stt"]
-    planned = memory_of("stt", choice, catalogue.model(choice.model), catalogue.runtimes)
-    return [Part("Voxtral together", (after_mib - before_mib) * 2**20, planned.total_bytes)]
+    return memory_of("stt", choice, catalogue.model(choice.model), catalogue.runtimes)
 
 
 def together(name: str, parts: list[Part]) -> Part:
@@ -128,9 +120,9 @@ def _context_bytes(loaded: Loaded) -> int | None:
     used = memory_used_mib()
     if used is None or loaded.used_before_mib is None:
         return None
-    return max(0, (used - loaded.used_before_mib) * 2**20 - loaded.meter.reserved())
+    return max(0, (used - loaded.used_before_mib) * 2**20 - _reserved_bytes())
 
 
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * 4096
+def _reserved_bytes() -> int:
+    """What torch has taken from the card, with what it keeps for later."""
+    return torch.cuda.memory_reserved() if torch.cuda.is_available() else 0

@@ -17,7 +17,6 @@ import wave
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -27,16 +26,15 @@ from uuid import uuid4
 import numpy as np
 
 from gpu.figures import MAX_TOKENS, Finals
+from gpu.voxtral_model import write_model
 
 RATE_HZ = 16_000
 START_S = 240
-_FULL_ENCODER = {"dim": 1280, "n_layers": 32, "head_dim": 64, "hidden_dim": 5120, "n_heads": 20, "n_kv_heads": 20}
-_FULL_DECODER = {"dim": 3072, "n_layers": 30, "head_dim": 128, "hidden_dim": 8192, "n_heads": 32, "n_kv_heads": 8}
-# As compose.yaml starts it after `anchor plan --gpu rtx6000-ada`; the share is of a larger card here.
+# As compose.yaml starts it after `anchor plan --gpu rtx6000-ada`.
 _FLAGS = (
     *("--served-model-name=voxtral", "--tokenizer-mode=mistral", "--config-format=mistral", "--load-format=dummy"),
     *("--max-model-len=2048", "--max-num-seqs=4", '--limit-mm-per-prompt={"audio":1}', "--mm-processor-cache-gb=0"),
-    *("--gpu-memory-utilization=0.27", "--kv-cache-memory-bytes=960M"),
+    "--kv-cache-memory-bytes=960M",
 )
 
 
@@ -100,16 +98,21 @@ def noise_wav(seconds: float) -> bytes:
     return made.getvalue()
 
 
+def server_command(model: Path, port: int, share: float) -> list[str]:
+    """What starts a vLLM that may take `share` of the card."""
+    named = [f"--model={model}", "--host=127.0.0.1", f"--port={port}", f"--gpu-memory-utilization={share:.2f}"]
+    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *named, *_FLAGS]
+
+
 @contextmanager
-def own_server() -> Generator[str]:
+def own_server(share: float) -> Generator[str]:
     """A vLLM with a Voxtral of full size and made-up weights; its URL up to and including the version."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as log:
         model = write_model(Path(scratch, "voxtral"))
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", f"--model={model}", f"--port={port}"]
         server = subprocess.Popen(
-            [*command, "--host=127.0.0.1", *_FLAGS],
+            server_command(model, port, share),
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -137,19 +140,3 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Any) -> None:
     log.seek(0)
     last = log.read().decode(errors="replace").splitlines()[-5:]
     raise RuntimeError(f"vLLM did not come up within {START_S} s (status {server.poll()}): {' / '.join(last)}")
-
-
-def write_model(folder: Path) -> Path:
-    """The two files that describe a Voxtral Mini 3B: its shape, and a tokenizer as large as its own."""
-    # The files of tiny Voxtrals are made beside the tests of the real engines; only figures differ here.
-    sys.path.append(str(Path(__file__).parents[2] / "engines"))
-    from voxtral_files import SIGNS, params, tekken, write
-
-    tokenizer = json.loads(files("mistral_common").joinpath("data/tekken_240911.json").read_text("utf-8"))
-    tokenizer["config"]["version"] = "v7"
-    signs = [{"rank": rank, "token_str": sign, "is_control": True} for rank, sign in enumerate(SIGNS)]
-    tokenizer |= {"special_tokens": signs, "audio": tekken({"chunk_length_s": 30})["audio"]}
-    tokenizer.pop("image", None)
-    vocabulary = tokenizer["config"]["default_vocab_size"]
-    shape = params(vocabulary, {**_FULL_ENCODER, "max_source_positions": 1500}, **_FULL_DECODER)
-    return write(folder, tokenizer, shape)
