@@ -15,9 +15,12 @@ class Engine:
         self.now = state
         self.move_s = 0.0
         self.failure: AnchorError | None = None
+        self.away: AnchorError | None = None
         self.moves: list[str] = []
 
     async def state(self) -> State:
+        if self.away:
+            raise self.away
         return self.now
 
     async def park(self) -> None:

@@ -221,6 +221,17 @@ async def test_an_engine_that_turns_out_not_to_be_parkable_is_not_asked_again(en
     assert engines["stt"].moves == ["park"]
 
 
+async def test_what_does_not_answer_is_not_parked_over_and_over(engines, bulletin):
+    engines["stt"].away = PeerFailed("stt.unavailable", "nobody there")
+    parking = parking_of(engines, bulletin, after_idle_s=1)
+    async with running(parking):
+        await asyncio.sleep(60)
+        assert engines["stt"].moves == []
+        engines["stt"].away = None
+        await asyncio.sleep(10)
+    assert engines["stt"].moves == ["park"]
+
+
 async def test_an_engine_that_does_not_wake_is_on_the_bulletin_with_the_reason(engines, bulletin):
     parking = parking_of(engines, bulletin)
     async with running(parking):

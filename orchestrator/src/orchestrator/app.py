@@ -33,7 +33,7 @@ from orchestrator.conversation.peers import LANGUAGES, Peers
 from orchestrator.conversation.sessions import Sessions
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.edges import grpc as grpc_edge
-from orchestrator.edges import memory, page
+from orchestrator.edges import memory, page, transcriptions
 from orchestrator.edges.access import Access, access_policy
 from orchestrator.edges.doors import add_doors
 from orchestrator.edges.limits import EdgeLimits
@@ -108,10 +108,11 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         known = await status.system_status()
         return replace(known, services=(*known.services, *main_model.status()), degraded=bulletin.degraded)
 
+    ears = WakingEars(SttClient(channels["stt"]), parking.rests["stt"])
     sessions = Sessions(
         peers=Peers(
             voice_activity=VadClient(channels["vad"]),
-            speech_to_text=WakingEars(SttClient(channels["stt"]), parking.rests["stt"]),
+            speech_to_text=ears,
             language_model=lambda: WakingModel(
                 main_model.for_session(), parking.rests["llm"], wait_s=settings.first_token_s
             ),
@@ -151,7 +152,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     )
     app.include_router(the_page)
     app.include_router(memory.routes(parking, relief.describe))
-    add_doors(app, sessions, limits)
+    uploads = add_doors(app, sessions, limits)
+    app.include_router(transcriptions.routes(ears, uploads, limits))
     app.add_middleware(Access, policy=policy)
     servicer = grpc_edge.SessionServicer(sessions, limits, settings.shared_secret)
     return Service(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from orchestrator.edges import rest, simple_websocket, websocket
+from orchestrator.edges import rest, simple_websocket, transcriptions, websocket
 from orchestrator.edges.failures import add_failure_handlers
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.ports import Sessions
@@ -27,5 +27,5 @@ def add_doors(app: FastAPI, sessions: Sessions, limits: EdgeLimits) -> Uploads:
     for router in routes(sessions, uploads, limits):
         app.include_router(router)
     add_failure_handlers(app)
-    app.add_middleware(SmallBodies, limits=limits, exempt=(rest.INTERACT,))
+    app.add_middleware(SmallBodies, limits=limits, exempt=(rest.INTERACT, transcriptions.PATH))
     return uploads

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from service_kit.errors import AnchorError, root_cause
+from starlette.requests import Request
 
 Result = TypeVar("Result")
 
@@ -20,11 +21,17 @@ class HungUp(AnchorError):
         super().__init__("session.hung_up", "the caller has gone")
 
 
-async def unless_hung_up(hang_up: Callable[[], Awaitable[None]], work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of `work`, which is cancelled when `hang_up` ends or raises first. Raises `HungUp` then."""
+async def hang_up(request: Request) -> None:
+    """Wait until the caller of a request that was read to its end has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def unless_hung_up(gone: Callable[[], Awaitable[None]], work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of `work`, which is cancelled when `gone` ends or raises first. Raises `HungUp` then."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(_raise_after(hang_up))
+            watch = tasks.create_task(_raise_after(gone))
             result = await work
             watch.cancel()
         return result
@@ -32,6 +39,6 @@ async def unless_hung_up(hang_up: Callable[[], Awaitable[None]], work: Coroutine
         raise root_cause(group) from group
 
 
-async def _raise_after(hang_up: Callable[[], Awaitable[None]]) -> None:
-    await hang_up()
+async def _raise_after(gone: Callable[[], Awaitable[None]]) -> None:
+    await gone()
     raise HungUp

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +20,8 @@ from orchestrator.edges.exchange import exchange_start
 from orchestrator.edges.failures import BodyAbandoned, first_fault
 from orchestrator.edges.hang_up import HungUp
 from orchestrator.edges.limits import EdgeLimits
+
+Result = TypeVar("Result")
 
 # Room in the body for what surrounds the recording.
 _FORM_BYTES = 65_536
@@ -46,6 +50,16 @@ class Inquiry:
 
 async def read_inquiry(request: Request, limits: EdgeLimits) -> Inquiry:
     """Read the body of `request`, of bounded size. Raises `InvalidRequest`."""
+    return await read_body(request, limits, partial(_read, limits=limits))
+
+
+async def read_body(
+    request: Request, limits: EdgeLimits, read: Callable[[Request, str], Coroutine[Any, Any, Result]]
+) -> Result:
+    """What `read` makes of a body with a recording, of bounded size and time; it gets its content type too.
+
+    Raises `InvalidRequest`.
+    """
     most_bytes = limits.upload_bytes + _FORM_BYTES
     declared_bytes = int(request.headers.get("content-length", "0"))
     if declared_bytes > most_bytes:
@@ -54,7 +68,7 @@ async def read_inquiry(request: Request, limits: EdgeLimits) -> Inquiry:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(limits.upload_s):
-            return await _read(bounded, kind, limits)
+            return await read(bounded, kind)
     except TimeoutError as error:
         raise BodyAbandoned("session.upload_stalled", f"not all came within {limits.upload_s:g} s") from error
     except ClientDisconnect as error:

@@ -13,7 +13,7 @@ from service_kit.audio import SPEECH
 from orchestrator.conversation.messages import SessionStart
 from orchestrator.edges import websocket
 from orchestrator.edges.exchange import Answer, ask
-from orchestrator.edges.hang_up import unless_hung_up
+from orchestrator.edges.hang_up import hang_up, unless_hung_up
 from orchestrator.edges.inquiry import read_inquiry
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.outcome import describe, to_headers
@@ -46,7 +46,7 @@ def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRoute
             if isinstance(question, bytes):
                 question = await uploads.hear(question)
             asking = ask(sessions, inquiry.start, question, limits)
-            answer = await unless_hung_up(partial(_hang_up, request), asking)
+            answer = await unless_hung_up(partial(hang_up, request), asking)
         wants_json = "application/json" in request.headers.get("accept", "")
         return JSONResponse(_in_full(answer)) if wants_json else _audio(answer)
 
@@ -69,11 +69,6 @@ def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRoute
         sessions.end_conversation(ticket)
 
     return router
-
-
-async def _hang_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _ticket(conversation: Conversation, request: Request) -> dict[str, object]:

@@ -73,6 +73,8 @@ class Rest:
         # Why it does not wake, in plain words; empty when nothing is wrong.
         self.reason = ""
         self.users = 0
+        # Whether it answered when it was last looked at.
+        self._answers = False
         self._moving = asyncio.Lock()
         self._able = asyncio.Event()
         self._able.set()
@@ -88,8 +90,8 @@ class Rest:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is awake and could be parked."""
-        return self._state is State.AWAKE and not self.users
+        """Whether it is there, awake, and could be parked."""
+        return self._answers and self._state is State.AWAKE and not self.users
 
     @asynccontextmanager
     async def in_use(self, wait_s: float | None = None) -> AsyncGenerator[None]:
@@ -154,7 +156,9 @@ class Rest:
         if self._moving.locked():
             return
         async with self._moving:
+            self._answers = False
             state = await self._engine.state()
+            self._answers = True
             if state in (State.PARKING, State.WAKING):
                 # Somebody else moves it; what comes of that is seen next time.
                 return
