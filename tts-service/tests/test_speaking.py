@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from service_kit.engine import EngineInfo
 from service_kit.errors import InvalidRequest
-from tts_service.engine import Samples, Speech, SpokenAudio, SpokenMark, SpokenPhrase, SynthesisConfig, Voice, Word
+from tts_service.engine import (
+    Samples,
+    Speech,
+    SpokenAudio,
+    SpokenMark,
+    SpokenPhrase,
+    SynthesisConfig,
+    Turn,
+    Voice,
+    Word,
+)
 from tts_service.speaking import PhraseReply, PhraseSpeech, SpeakingLimits
 
 VOICE = Voice("v", "V", ("en",))
@@ -21,6 +31,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.turns: list[tuple[Turn, ...]] = []
 
     def voices(self) -> Sequence[Voice]:
         return (VOICE,)
@@ -32,6 +43,7 @@ class Recorder:
     @asynccontextmanager
     async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
         self.said.append(phrase.text)
+        self.turns.append(phrase.turns)
 
         async def speech() -> AsyncIterator[Speech]:
             yield Word(0, 1, 0)
@@ -125,3 +137,23 @@ async def test_text_after_the_end_is_refused(reply: PhraseReply) -> None:
     await reply.end()
     with pytest.raises(InvalidRequest, match="after the end"):
         await reply.write("more")
+
+
+async def test_a_speakers_turn_lasts_until_another_is_named(
+    reply: PhraseReply, engine: Recorder, heard: list[object]
+) -> None:
+    for delta in (
+        "Nobody is named here. [SPEA",
+        "KER1] Hello there. How do you do? [SPEAKER0]",
+        " Quite well, thanks.",
+    ):
+        await reply.write(delta)
+    await reply.end()
+    async with asyncio.timeout(5):
+        while len(engine.said) < 4:
+            await asyncio.sleep(0.01)
+    turns = dict(zip((said.strip() for said in engine.said), engine.turns, strict=True))
+    assert turns["Nobody is named here."] == ()
+    assert turns["Hello there."][-1][1] == 1
+    assert turns["How do you do?"] == ((0, 1),)
+    assert turns["Quite well, thanks."][-1][1] == 0

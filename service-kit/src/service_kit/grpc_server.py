@@ -24,8 +24,8 @@ from service_kit.metrics import ERRORS, RPC_SECONDS, RPCS_OPEN
 
 log = logging.getLogger(__name__)
 
-# Largest message in, in bytes: 2.7 s of 48 kHz audio, far above any chunk a client has reason to send.
-MAX_MESSAGE_BYTES = 262_144
+# Largest message in, in bytes: a recording that a voice is learned from, 15 s of 48 kHz in stereo, is the greatest.
+MAX_MESSAGE_BYTES = 3 * 2**20
 
 SERVER_OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
