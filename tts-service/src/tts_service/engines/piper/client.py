@@ -26,7 +26,7 @@ from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 Floats = NDArray[np.float32]
 
 # A minute of speech has 2.6 MB; the list of voices holds the whole configuration of each, some 10 KB.
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
 # Piper's own way to name voices. The server mangles other names in its list ("anton" becomes "ant").
 _NAME = re.compile(r"([a-z]{2})_[A-Z]{2,4}-\w+-(?:x_low|low|medium|high)")
 # Two brackets would begin a run of phonemes.
