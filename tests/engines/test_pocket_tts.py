@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pocket_weights
 import pytest
+import torch
 from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
 from offline import spoken_offline
+from safetensors.torch import load_file, save_file
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import folder_beside, in_voice, pcm_of, recording, requests, service, spoken
+from torch.nn import functional
 from tts_service.engine import Samples, SpokenPhrase
 from tts_service.engines import ENGINES
 from tts_service.engines.phrase_guards import frame_cap
@@ -224,6 +227,22 @@ async def test_a_voice_of_another_model_is_refused(settings: TtsSettings, folder
     (spoilt / "voices" / "stranger.safetensors").unlink()
     (spoilt / "voices" / "broken.safetensors").write_bytes(b"no voice")
     with pytest.raises(EngineFailed, match=r"voice_broken.*broken"):
+        await loads(settings, spoilt)
+
+
+async def test_a_voice_with_room_behind_it_is_taken_and_one_with_a_hole_is_not(
+    settings: TtsSettings, folder: Path, tmp_path: Path
+) -> None:
+    spoilt = folder_beside(folder, tmp_path)
+    state = load_file(spoilt / "voices" / "alba.safetensors")
+    caches = {name: tensor for name, tensor in state.items() if name.endswith("/cache")}
+    roomy = {name: functional.pad(tensor, (0, 0, 0, 0, 0, 9), value=torch.nan) for name, tensor in caches.items()}
+    save_file(state | roomy, spoilt / "voices" / "roomy.safetensors")
+    assert await loads(settings, spoilt) == ["alba", "roomy"]
+    for tensor in caches.values():
+        tensor[:, :, 3] = torch.nan
+    save_file(state, spoilt / "voices" / "torn.safetensors")
+    with pytest.raises(EngineFailed, match=r"voice_broken.*torn"):
         await loads(settings, spoilt)
 
 

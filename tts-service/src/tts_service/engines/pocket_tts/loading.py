@@ -92,7 +92,9 @@ def _is_like(kept: dict[str, torch.Tensor], cache: torch.Tensor) -> bool:
         return False
     shape, wanted = list(found.shape), list(cache.shape)
     wanted[2] = shape[2]
-    return shape == wanted and 0 < int(offset.max()) <= shape[2] and bool(torch.isfinite(found).all())
+    length = int(offset.max())
+    # What lies beyond the voice's length may be anything; it is not read.
+    return shape == wanted and 0 < length <= shape[2] and bool(torch.isfinite(found[:, :, :length]).all())
 
 
 def _weights(config: dict[str, Any]) -> Path:
