@@ -283,6 +283,7 @@ async def test_readiness_follows_the_server(server: PiperServer, settings: TtsSe
     await until(ready=True)
     async with httpx.AsyncClient() as http:
         info = (await http.get(f"http://127.0.0.1:{service.http_port}/info")).json()
+    assert info["engine"]["languages"] == ["de", "hi"]
     assert info["routes"] == {"de": ["piper"], "hi": ["piper"]}
     stop.set()
     await running

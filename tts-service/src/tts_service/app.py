@@ -69,9 +69,10 @@ def build_engine(settings: TtsSettings) -> TtsEngine:
 def _follow(health: Health, routed: RoutedPhrases) -> None:
     """Say which engines do not speak: why there is no service yet, and later what is amiss with it."""
 
-    def wait() -> None:
+    def follow() -> None:
+        health.engine = routed.info
         if not routed.started:
             health.move_to(Status.LOADING, routed.why())
 
-    routed.on_change = wait
+    routed.on_change = follow
     health.details = lambda: {"degraded": routed.why()}
