@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING
 # Read by the libraries when they are imported: nothing is fetched, and a log is for lines.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+# Tiny matrices are slower on many threads.
+if "--tiny" in sys.argv:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from report import replace_figures  # pyright: ignore[reportAttributeAccessIssue]
 
