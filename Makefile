@@ -151,7 +151,7 @@ ENGINES_PIP := .venv-engines/bin/pip --disable-pip-version-check --quiet --requi
 .venv-engines/stamp: engines-requirements.lock build-requirements.lock $(PYPROJECTS)
 	@test -x .venv-engines/bin/python || $(PYTHON) -m venv .venv-engines
 	@$(ENGINES_PIP) install --require-hashes -r build-requirements.lock
-	@$(ENGINES_PIP) install --require-hashes -r engines-requirements.lock
+	@$(ENGINES_PIP) install --no-deps --require-hashes -r engines-requirements.lock
 	@$(ENGINES_PIP) install torch==2.13.0
 	@$(ENGINES_PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
