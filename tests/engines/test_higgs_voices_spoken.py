@@ -12,7 +12,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
 from higgs_service import pcm_of, recording, service, settings_for, spoken, write_folders
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
-from tts_service.engine import SpokenPhrase, Style, SynthesisConfig
+from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig
 from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.settings import TtsSettings
@@ -145,3 +145,20 @@ async def test_a_stereo_recording_of_one_voice_is_that_voice(stub: Any) -> None:
         )
         voices.add((await stub.AddVoice(request)).voice.id)
     assert len(voices) == 1
+
+
+async def test_a_voice_that_is_deleted_in_mid_reply_leaves_nothing_to_one_learned_again(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+
+    async def heard(config: SynthesisConfig) -> list[bytes]:
+        async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+            return [piece.samples.tobytes() async for piece in speech if isinstance(piece, Samples)]
+
+    async with engine.lifespan():
+        voice = await engine.add_voice("Ana", recording(3), "hola", "en")
+        config = SynthesisConfig(voice, "en")
+        first = await heard(config)
+        await engine.delete_voice(voice.id)
+        assert await heard(config) == await heard(SynthesisConfig(engine.voices()[0], "en"))
+        assert await engine.add_voice("Ana", recording(3), "hola", "en") == voice
+        assert await heard(config) == first

@@ -68,7 +68,7 @@ def test_each_speaker_of_a_cast_is_heard_once_before_the_text() -> None:
     assert between.startswith("<|audio_eos|><|eot_id|><|start_header_id|>user<|end_header_id|>\n\n[SPEAKER1] Hello.")
     assert after == "<|audio_eos|><|eot_id|>"
     assert len(sounds) == 2
-    assert not np.array_equal(*sounds)
+    assert not np.array_equal(sounds[0], sounds[1])
 
 
 def test_a_single_voice_has_no_tag() -> None:

@@ -7,7 +7,7 @@ import pytest
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
 from service_kit.testing import serving
-from tts_service.engines.scripted import ScriptedEngine
+from tts_service.engines.scripted import scripted_engine
 from tts_service.reference_audio import MAX_REFERENCE_S
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
@@ -16,7 +16,7 @@ STEREO_AT_48_KHZ = 48_000 * 2 * 2
 
 
 async def test_the_longest_recording_in_stereo_reaches_the_engine() -> None:
-    servicer = TtsServicer(ScriptedEngine(TtsSettings(engine="scripted")), 1)
+    servicer = TtsServicer(scripted_engine(TtsSettings(engine="scripted")), 1)
 
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -174,10 +175,12 @@ class HiggsEngine:
         try:
             await self._load()
             await self._start()
-            self._parked = False
-        finally:
-            if self._parked:
-                await self._stop()
+        except BaseException as error:
+            # Whatever was loaded already would live as long as the error.
+            traceback.clear_frames(error.__traceback__)
+            await self._stop()
+            raise
+        self._parked = False
 
     async def _load(self) -> None:
         from tts_service.engines.higgs.loaded import LoadedHiggs
@@ -220,8 +223,13 @@ class HiggsEngine:
         manner = manner_of(config.style, self._choice.temperature)
         speakers = speakers_of(config.voice.id)
         references = tuple(self._voices.reference(speaker) for speaker in speakers)
-        text = phrase.text if len(speakers) == 1 else tagged(phrase.text, phrase.turns, len(speakers))
-        return Utterance(text, config.voice.id, references, self._choice.seed, manner.scene, manner.temperature)
+        text, voice_id = phrase.text, config.voice.id
+        if None in references:
+            # The model's own voice, which also ends a reply whose voice was deleted meanwhile.
+            voice_id, references = _OWN_VOICE.id, (None,)
+        elif len(speakers) > 1:
+            text = tagged(phrase.text, phrase.turns, len(speakers))
+        return Utterance(text, voice_id, references, self._choice.seed, manner.scene, manner.temperature)
 
     async def _attempts(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[Speech]:
         """Speak; what comes to nothing is tried once more with another seed, since nobody has heard anything of it."""
