@@ -77,21 +77,21 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     health = new_health(NAME, info, settings)
     health.details = main_model.describe
 
-    channels = {
+    carriers = {
         name: CarrierChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
     }
-    tts = TtsClient(channels["tts"])
+    tts = TtsClient(carriers["tts"].for_stubs)
     other_voices: tuple[TtsClient, ...] = ()
     if settings.tts_fallback_target:
-        channels["tts-fallback"] = CarrierChannel(open_channel(settings.tts_fallback_target))
-        other_voices = (TtsClient(channels["tts-fallback"]),)
+        carriers["tts-fallback"] = CarrierChannel(open_channel(settings.tts_fallback_target))
+        other_voices = (TtsClient(carriers["tts-fallback"].for_stubs),)
     voices = VoiceWatch(tts)
     bulletin = Bulletin()
     parking = Parking(
         {
             "llm": Rest("llm", ModelMemory(main_model), park_within_s=30),
-            "tts": Rest("tts", ServiceMemory(channels["tts"], "tts")),
-            "stt": Rest("stt", ServiceMemory(channels["stt"], "stt")),
+            "tts": Rest("tts", ServiceMemory(carriers["tts"].for_stubs, "tts")),
+            "stt": Rest("stt", ServiceMemory(carriers["stt"].for_stubs, "stt")),
         },
         bulletin,
         after_idle_s=60 * settings.park_after_min,
@@ -108,10 +108,10 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         known = await status.system_status()
         return replace(known, services=(*known.services, *main_model.status()), degraded=bulletin.degraded)
 
-    ears = WakingEars(SttClient(channels["stt"]), parking.rests["stt"])
+    ears = WakingEars(SttClient(carriers["stt"].for_stubs), parking.rests["stt"])
     sessions = Sessions(
         peers=Peers(
-            voice_activity=VadClient(channels["vad"]),
+            voice_activity=VadClient(carriers["vad"].for_stubs),
             speech_to_text=ears,
             language_model=lambda: WakingModel(
                 main_model.for_session(), parking.rests["llm"], wait_s=settings.first_token_s
@@ -137,7 +137,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
-            for channel in channels.values():
+            for channel in carriers.values():
                 await stack.enter_async_context(channel)
             knowledge.load()
             await stack.enter_async_context(main_model)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import grpc
 from anchor.carrier.v1 import carrier_pb2, carrier_pb2_grpc
@@ -166,6 +166,11 @@ class CarrierChannel:
 
         return begin
 
+    @property
+    def for_stubs(self) -> aio.Channel:
+        """This, as generated stubs want it, whose types know only grpc's own class."""
+        return cast(aio.Channel, self)
+
     async def __aenter__(self) -> Self:
         self._carrying = asyncio.create_task(self._carry(), name="carrier")
         return self
@@ -182,20 +187,22 @@ class CarrierChannel:
         while True:
             await self._outgoing.filled()
             stream = self._stub.Carry()
-            end = _failure(grpc.StatusCode.UNAVAILABLE, "the stream that carries the call has ended")
+            failure: aio.AioRpcError = _failure(
+                grpc.StatusCode.UNAVAILABLE, "the stream that carries the call has ended"
+            )
             writing = asyncio.create_task(self._write(stream), name="carrier-write")
             try:
-                while (response := await stream.read()) is not aio.EOF:
+                while isinstance(response := await stream.read(), carrier_pb2.CarryResponse):
                     self._hear(response)
             except aio.AioRpcError as error:
-                end = error
+                failure = error
             finally:
                 stream.cancel()
                 writing.cancel()
                 await asyncio.wait({writing})
                 self._outgoing.clear()
                 for call in list(self._calls.values()):
-                    call.end(end)
+                    call.end(failure)
 
     async def _write(self, stream: Any) -> None:
         async def write(frames: Sequence[Frame]) -> None:

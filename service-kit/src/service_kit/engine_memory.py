@@ -80,8 +80,7 @@ class EngineMemoryServicer(memory_pb2_grpc.EngineMemoryServiceServicer):
             parkable=isinstance(engine, ParkableEngine),
             model=self._info.model,
             parts=[
-                memory_pb2.MemoryPart(kind=memory_pb2.MemoryKind.ValueType(kind), bytes=held[kind])
-                for kind in sorted(held)
+                memory_pb2.MemoryPart(kind=memory_pb2.MemoryKind.Name(kind), bytes=held[kind]) for kind in sorted(held)
             ],
             container_id=self._container_id,
         )
@@ -113,7 +112,7 @@ class EngineMemoryServicer(memory_pb2_grpc.EngineMemoryServiceServicer):
             )
         return self._engine
 
-    def _state(self) -> memory_pb2.EngineState.ValueType:
+    def _state(self) -> memory_pb2.EngineState:
         if self._moving.locked():
             return memory_pb2.ENGINE_STATE_MOVING
         if isinstance(self._engine, ParkableEngine) and self._engine.parked:
