@@ -35,21 +35,23 @@ async def test_it_tells_what_it_is_and_stops_when_told(settings: SttSettings) ->
     await running
 
 
+@pytest.mark.parametrize("engine", ["voxtral", "voxtral-realtime"])
 async def test_it_is_ready_while_the_server_behind_it_is_there(
-    voxtral_realtime: SttSettings, realtime_server: Any
+    engine: str, voxtral: SttSettings, voxtral_realtime: SttSettings, server: Any, realtime_server: Any
 ) -> None:
-    service = build(voxtral_realtime.model_copy(update={"grpc_port": 0, "http_port": 0}))
+    leans, server = (voxtral, server) if engine == "voxtral" else (voxtral_realtime, realtime_server)
+    service = build(leans.model_copy(update={"grpc_port": 0, "http_port": 0}))
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))
     async with asyncio.timeout(30), open_channel_when_ready(service) as health:
         assert await health() == "SERVING"
-        realtime_server.starting = True
+        server.starting = True
         while service.health.ready:
             await asyncio.sleep(0.02)
         assert "HTTP 503" in service.health.reason
         assert service.health.alive
         assert await health() == "NOT_SERVING"
-        realtime_server.starting = False
+        server.starting = False
         while not service.health.ready:
             await asyncio.sleep(0.02)
         assert await health() == "SERVING"

@@ -14,7 +14,7 @@ from service_kit.errors import AtCapacity, NotReady, Unsupported
 from stt_service.engine import TranscriptionConfig
 from stt_service.engines.voxtral.client import TranscriptionClient
 from stt_service.engines.voxtral.sleeping import ServerSleep
-from stt_service.engines.voxtral.waiting import until_there
+from stt_service.engines.voxtral.waiting import lacks, until_there
 from stt_service.retranscribing.finals_first import FinalsFirst
 from stt_service.retranscribing.guards import looping
 from stt_service.retranscribing.recogniser import Reading
@@ -68,6 +68,13 @@ class VoxtralEngine:
             left_s = until_s - asyncio.get_running_loop().time()
             await self._client.transcribe(bytes(MICROPHONE.bytes_for(WARM_UP_MS)), "", left_s, looping)
             yield
+
+    async def lacks(self) -> AsyncGenerator[str]:
+        """The server, when it has gone."""
+        assert self._client is not None, "used outside its lifespan"  # noqa: S101
+        async with aclosing(lacks(self._client, self._settings.voxtral_model)) as reasons:
+            async for reason in reasons:
+                yield reason
 
     def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RetranscribingStream]:
         """Begin a microphone. Raises `Unsupported` for a language that Voxtral was not made for, `NotReady` parked."""
