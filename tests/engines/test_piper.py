@@ -19,7 +19,7 @@ from service_kit.channel import open_channel
 from tts_service.app import build
 from tts_service.settings import TtsSettings
 
-HINDI = "hi_IN-pratham-medium"
+HINDI = "hi_IN-rohan-medium"
 GERMAN = "de_DE-thorsten-low"
 WITHIN_S = 60
 
