@@ -164,7 +164,8 @@ def test_absent_optional_fields_are_left_out_and_come_back_absent():
 def test_a_nested_message_names_its_choices():
     status = SystemStatus((ServiceStatus("stt", ServiceHealth.SERVICE_HEALTH_READY),), GpuStatus(present=False))
     fields = json.loads(codec.server_to_json(status))
-    assert fields["services"][0] == {"service": "stt", "health": "SERVICE_HEALTH_READY", "engine": "", "model": ""}
+    names = {"engine": "", "model": "", "version": ""}
+    assert fields["services"][0] == {"service": "stt", "health": "SERVICE_HEALTH_READY", **names}
     assert codec.as_fields(status) == {key: value for key, value in fields.items() if key != "type"}
 
 

@@ -5,8 +5,16 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orchestrator.conversation.messages import Style
 from orchestrator.conversation.ports import Message, Persona, Prompt
-from orchestrator.llm.context import chat_messages, estimated_tokens, past_messages, recent_history, system_text
+from orchestrator.llm.context import (
+    chat_messages,
+    estimated_tokens,
+    manner_text,
+    past_messages,
+    recent_history,
+    system_text,
+)
 from service_kit.errors import InvalidRequest
 
 NADIA = Persona(id="nadia", name="Nadia", instructions="You are Nadia, a news anchor.\n")
@@ -96,3 +104,19 @@ def test_what_is_shown_is_the_end_of_the_history_and_fits(said: list[tuple[str, 
 def test_a_text_longer_than_the_context_is_refused():
     with pytest.raises(InvalidRequest, match="text_too_long"):
         chat_messages(Prompt(text="word " * 2000, language="en", persona=NADIA), 1024)
+
+
+@pytest.mark.parametrize(
+    ("style", "sentence"),
+    [
+        (Style(), ""),
+        (Style(pace=2.0), ""),
+        (Style(warmth=0.5, humour=0.6, energy=0.4), ""),
+        (Style(warmth=0.8), " Your manner now: warm and friendly."),
+        (Style(warmth=0.0, energy=0.2), " Your manner now: very matter-of-fact and reserved; calm and unhurried."),
+        (Style(humour=1.0), " Your manner now: very light-hearted, with a touch of wit."),
+    ],
+)
+def test_a_manner_of_speaking_is_asked_for_in_words(style: Style, sentence: str):
+    assert manner_text(style) == sentence
+    assert system_text(Prompt(text="", language="en", persona=NADIA, style=style)).endswith("no emoji." + sentence)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation.messages import SessionStart, SystemStatus
+from orchestrator.conversation.latest import Latest
+from orchestrator.conversation.messages import SessionStart, SystemStatus, VoiceChoice
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona
 from orchestrator.conversation.sessions import Sessions
@@ -23,7 +24,7 @@ def sessions(**rules) -> Sessions:
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},
         system_status=status,
-        voices=lambda: ("nora",),
+        voices=Latest((VoiceChoice("nora", "Nora"),)),
     )
     return Sessions(
         **{"peers": peers, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}

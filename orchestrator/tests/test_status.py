@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
 from grpc import aio
 from orchestrator.clients.status import StatusWatch
-from orchestrator.conversation.messages import GpuStatus, ServiceHealth, SystemStatus
+from orchestrator.conversation.messages import GpuPressure, GpuServiceMemory, GpuStatus, ServiceHealth, SystemStatus
 from service_kit.engine import EngineInfo
 from service_kit.errors import EngineFailed
 from service_kit.grpc_server import GrpcServer
@@ -57,7 +57,8 @@ async def test_a_service_is_what_it_says_of_itself():
         await until(watch, lambda status: health_of(status) is LOADING)
         health.move_to(Status.READY)
         status = await until(watch, lambda status: health_of(status) is READY)
-        assert (status.services[0].engine, status.services[0].model) == ("pocketsphinx", "en-us")
+        told = status.services[0]
+        assert (told.engine, told.model, told.version) == ("pocketsphinx", "en-us", "5")
         assert status.gpu is None
         health.move_to(Status.FAILED)
         await until(watch, lambda status: health_of(status) is DOWN)
@@ -110,11 +111,19 @@ class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
     ) -> None:
         self.calls += 1
         if self.calls == 1:
-            device = gpu_pb2.Device(memory_total_bytes=48 << 30, memory_used_bytes=12 << 30)
-            report = gpu_pb2.GpuReport(availability=gpu_pb2.GPU_AVAILABILITY_PRESENT, devices=[device])
-            pressure = gpu_pb2.PressureChanged(level=gpu_pb2.PRESSURE_LEVEL_NONE)
-            await context.write(gpu_pb2.WatchResponse(report=report))
+            cool = gpu_pb2.Device(memory_total_bytes=24 << 30, memory_used_bytes=4 << 30)
+            warm = gpu_pb2.Device(memory_total_bytes=24 << 30, memory_used_bytes=8 << 30, temperature_celsius=61)
+            report = gpu_pb2.GpuReport(
+                availability=gpu_pb2.GPU_AVAILABILITY_PRESENT,
+                devices=[cool, warm],
+                services=[
+                    gpu_pb2.ServiceMemory(service="tts", used_bytes=9 << 30, planned_bytes=10 << 30),
+                    gpu_pb2.ServiceMemory(service="llm"),
+                ],
+            )
+            pressure = gpu_pb2.PressureChanged(level=gpu_pb2.PRESSURE_LEVEL_HIGH)
             await context.write(gpu_pb2.WatchResponse(pressure_changed=pressure))
+            await context.write(gpu_pb2.WatchResponse(report=report))
             await asyncio.sleep(0.1)
             raise EngineFailed("gpu.engine_failed", "the driver broke")
         report = gpu_pb2.GpuReport(
@@ -137,7 +146,14 @@ async def test_the_gpu_is_followed_through_failures_of_its_monitor():
     try:
         async with StatusWatch({}, f"127.0.0.1:{port}", interval_s=0.05) as watch:
             status = await until(watch, lambda status: status.gpu is not None)
-            assert status.gpu == GpuStatus(present=True, memory_total_mib=48 * 1024, memory_used_mib=12 * 1024)
+            assert status.gpu == GpuStatus(
+                present=True,
+                memory_total_mib=48 * 1024,
+                memory_used_mib=12 * 1024,
+                services=(GpuServiceMemory("tts", 9 * 1024, 10 * 1024), GpuServiceMemory("llm")),
+                pressure=GpuPressure.GPU_PRESSURE_HIGH,
+                temperature_celsius=61,
+            )
             await until(watch, lambda status: status.gpu is None)
             status = await until(watch, lambda status: status.gpu is not None)
             assert status.gpu == GpuStatus(present=False, unavailable_reason="no NVIDIA driver here")

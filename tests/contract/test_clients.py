@@ -12,13 +12,13 @@ from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
+from orchestrator.conversation.messages import Style
 from orchestrator.conversation.ports import (
     FinalHeard,
     Mark,
     PartialHeard,
     PhraseBegun,
     Spoken,
-    Style,
     TurnEndJudged,
     VoiceStarted,
     VoiceStopped,
@@ -171,3 +171,4 @@ async def test_the_voices_are_known_soon(run_service, script):
             while not voices.ids:
                 await asyncio.sleep(0.01)
         assert voices.ids == ("tone",)
+        assert voices.latest.value[0].engine == "scripted"

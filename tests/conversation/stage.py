@@ -17,6 +17,7 @@ from orchestrator.conversation import messages as told
 from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.conversation import Conversation, Preferences
 from orchestrator.conversation.endpointing import Endpointing
+from orchestrator.conversation.latest import Latest
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import (
     FinalHeard,
@@ -43,6 +44,7 @@ PERSONA = Persona(
     "anchor",
     "Anna",
     "You are Anna.",
+    description="Reads the news.",
     phrases={"en": {"did_not_catch": "Sorry, I did not catch that.", "apology": "Sorry, something broke."}},
 )
 
@@ -357,6 +359,7 @@ class Stage:
         self.hearing_aid = lambda: None
         self.savings = Savings
         self.bulletin = Bulletin()
+        self.voices = Latest[tuple[told.VoiceChoice, ...]](())
         self.rules = TurnRules(WAITS)
         self.reports_playback = True
         self.manual = False
@@ -382,6 +385,7 @@ class Stage:
             hearing_aid=self.hearing_aid,
             savings=self.savings,
             bulletin=self.bulletin,
+            voices=self.voices,
         )
         self.session = Session(
             peers=peers, rules=self.rules, conversation=self.conversation, start=start, client=self.ear
@@ -477,6 +481,13 @@ class Stage:
 
     def log(self) -> str:
         """The session as lines, for a snapshot: what the client was told, when, without the words of the reply."""
-        quiet = (told.ReplyText, told.SpeechMark, told.PartialTranscript, told.SessionStarted, told.LatencyWaterfall)
+        quiet = (
+            told.ReplyText,
+            told.SpeechMark,
+            told.PartialTranscript,
+            told.SessionStarted,
+            told.LatencyWaterfall,
+            told.Choices,
+        )
         lines = [f"{at_ms:6d} {message}" for at_ms, message in self.ear.messages if not isinstance(message, quiet)]
         return "\n".join(lines) + "\n"

@@ -174,7 +174,11 @@ async def test_a_minute_of_silence_brings_nothing_about(stage):
     stage.anchor_will_say("never")
     async with stage:
         await stage.silence(60_000)
-    assert [type(message) for _, message in stage.ear.messages] == [told.SessionStarted, told.SessionEnded]
+    assert [type(message) for _, message in stage.ear.messages] == [
+        told.SessionStarted,
+        told.Choices,
+        told.SessionEnded,
+    ]
     assert stage.words.heard_chunks == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -14,7 +15,14 @@ from service_kit.channel import open_channel, read
 from service_kit.errors import AnchorError
 from service_kit.tasks import end, run_together
 
-from orchestrator.conversation.messages import GpuStatus, ServiceHealth, ServiceStatus, SystemStatus
+from orchestrator.conversation.messages import (
+    GpuPressure,
+    GpuServiceMemory,
+    GpuStatus,
+    ServiceHealth,
+    ServiceStatus,
+    SystemStatus,
+)
 from orchestrator.pressure.ladder import Level
 
 log = logging.getLogger(__name__)
@@ -23,6 +31,11 @@ _MIB = 1 << 20
 _HEALTH = {
     "ready": ServiceHealth.SERVICE_HEALTH_READY,
     "loading": ServiceHealth.SERVICE_HEALTH_LOADING,
+}
+_PRESSURES = {
+    Level.NONE: GpuPressure.GPU_PRESSURE_NONE,
+    Level.HIGH: GpuPressure.GPU_PRESSURE_HIGH,
+    Level.CRITICAL: GpuPressure.GPU_PRESSURE_CRITICAL,
 }
 _LEVELS = {
     gpu_pb2.PRESSURE_LEVEL_HIGH: Level.HIGH,
@@ -56,6 +69,7 @@ class StatusWatch:
             name: ServiceStatus(name, ServiceHealth.SERVICE_HEALTH_UNSPECIFIED) for name in self._addresses
         }
         self._gpu: GpuStatus | None = None
+        self._pressure = GpuPressure.GPU_PRESSURE_UNSPECIFIED
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -69,7 +83,8 @@ class StatusWatch:
 
     async def system_status(self) -> SystemStatus:
         """The latest that is known."""
-        return SystemStatus(tuple(self._services.values()), self._gpu)
+        gpu = self._gpu and replace(self._gpu, pressure=self._pressure)
+        return SystemStatus(tuple(self._services.values()), gpu)
 
     # Services -------------------------------------------------------------------------------------------------------
 
@@ -91,9 +106,7 @@ class StatusWatch:
 
     async def _answer(self, client: httpx.AsyncClient, before: ServiceStatus, address: str) -> ServiceStatus:
         """What the service says of itself on `/ready`; a service that is down keeps the engine it was known by."""
-        down = ServiceStatus(
-            before.service, ServiceHealth.SERVICE_HEALTH_DOWN, engine=before.engine, model=before.model
-        )
+        down = replace(before, health=ServiceHealth.SERVICE_HEALTH_DOWN)
         try:
             # httpx bounds each read; a peer that drips bytes would outlast that.
             async with asyncio.timeout(self._deadline_s):
@@ -105,7 +118,8 @@ class StatusWatch:
             return down
         said = cast("dict[str, Any]", body)
         health = _HEALTH.get(str(said.get("status")), ServiceHealth.SERVICE_HEALTH_DOWN)
-        return ServiceStatus(before.service, health, str(said.get("engine", "")), str(said.get("model", "")))
+        names = (str(said.get(key, "")) for key in ("engine", "model", "version"))
+        return ServiceStatus(before.service, health, *names)
 
     # GPU ------------------------------------------------------------------------------------------------------------
 
@@ -121,6 +135,7 @@ class StatusWatch:
                 except AnchorError as error:
                     log.debug("GPU monitor lost", extra={"code": error.code, "reason": error.message})
                 self._gpu = None
+                self._pressure = GpuPressure.GPU_PRESSURE_UNSPECIFIED
                 self._on_pressure(None)
                 await asyncio.sleep(self._interval_s)
         finally:
@@ -138,6 +153,7 @@ class StatusWatch:
                     case "pressure_changed":
                         changed = response.pressure_changed
                         levels[changed.device_index] = _LEVELS.get(changed.level, Level.NONE)
+                        self._pressure = _PRESSURES[max(levels.values())]
                         self._on_pressure(max(levels.values()))
                     case _:
                         pass
@@ -151,4 +167,17 @@ def _gpu_status(report: gpu_pb2.GpuReport) -> GpuStatus:
         unavailable_reason=report.unavailable_reason,
         memory_total_mib=sum(device.memory_total_bytes for device in report.devices) // _MIB,
         memory_used_mib=sum(device.memory_used_bytes for device in report.devices) // _MIB,
+        services=tuple(map(_service_memory, report.services)),
+        temperature_celsius=max(
+            (device.temperature_celsius for device in report.devices if device.HasField("temperature_celsius")),
+            default=None,
+        ),
+    )
+
+
+def _service_memory(held: gpu_pb2.ServiceMemory) -> GpuServiceMemory:
+    return GpuServiceMemory(
+        held.service,
+        held.used_bytes // _MIB if held.HasField("used_bytes") else None,
+        held.planned_bytes // _MIB if held.HasField("planned_bytes") else None,
     )

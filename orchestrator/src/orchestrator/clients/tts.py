@@ -12,7 +12,8 @@ from service_kit.channel import answer, read, write
 from service_kit.context import to_metadata
 from service_kit.errors import PeerFailed
 
-from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, Spoken, Style
+from orchestrator.conversation.messages import Style, VoiceChoice
+from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, Spoken
 
 _PEER = "tts"
 _LIST_DEADLINE_S = 2.0
@@ -73,7 +74,10 @@ class TtsClient:
         finally:
             call.cancel()
 
-    async def voices(self) -> tuple[str, ...]:
-        """Ids of all voices."""
+    async def voices(self) -> tuple[VoiceChoice, ...]:
+        """All voices, each language's default first."""
         listed = await answer(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_DEADLINE_S)
-        return tuple(voice.id for voice in listed.voices)
+        return tuple(
+            VoiceChoice(voice.id, voice.name, tuple(voice.languages), voice.engine, voice.cloned)
+            for voice in listed.voices
+        )

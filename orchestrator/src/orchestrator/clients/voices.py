@@ -11,11 +11,13 @@ from service_kit.errors import AnchorError
 from service_kit.tasks import end
 
 from orchestrator.clients.tts import TtsClient
+from orchestrator.conversation.latest import Latest
+from orchestrator.conversation.messages import VoiceChoice
 
 log = logging.getLogger(__name__)
 
-# Voices come and go rarely; a voice service that is not up yet is asked again sooner.
-_INTERVAL_S = 30.0
+# Whoever has a voice learned looks for it in the list; a voice service that is not up yet is asked again sooner.
+_INTERVAL_S = 5.0
 _RETRY_S = 2.0
 
 
@@ -25,7 +27,12 @@ class VoiceWatch:
     def __init__(self, tts: TtsClient) -> None:
         self._tts = tts
         self._task: asyncio.Task[None] | None = None
-        self.ids: tuple[str, ...] = ()
+        self.latest = Latest[tuple[VoiceChoice, ...]](())
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What voices are named by."""
+        return tuple(voice.id for voice in self.latest.value)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._watch(), name="voice watch")
@@ -39,7 +46,7 @@ class VoiceWatch:
     async def _watch(self) -> None:
         while True:
             try:
-                self.ids = await self._tts.voices()
+                self.latest.post(await self._tts.voices())
                 await asyncio.sleep(_INTERVAL_S)
             except AnchorError as error:
                 log.debug("voices not listed", extra={"code": error.code})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
+from orchestrator.conversation.latest import Latest
 from orchestrator.conversation.messages import Degradation, Error, ServerMessage, SystemStatus
 
 # Ends a degradation's code when it is over, as with services that are back.
@@ -12,30 +12,25 @@ OVER = "back"
 
 
 class Bulletin:
-    """Holds the latest state and no past, so that a slow reader misses only what is no longer so."""
+    """Holds the latest of every source, and what that comes to."""
 
     def __init__(self) -> None:
         self._posted: dict[str, tuple[Degradation, ...]] = {}
-        self._changed = asyncio.Event()
+        self._degraded = Latest[tuple[Degradation, ...]](())
 
     @property
     def degraded(self) -> tuple[Degradation, ...]:
         """What is done without now."""
-        return tuple(entry for entries in self._posted.values() for entry in entries)
+        return self._degraded.value
 
     def post(self, source: str, entries: tuple[Degradation, ...]) -> None:
         """Replace what `source` had posted."""
-        before = self.degraded
         self._posted[source] = entries
-        if self.degraded != before:
-            changed, self._changed = self._changed, asyncio.Event()
-            changed.set()
+        self._degraded.post(tuple(entry for entries in self._posted.values() for entry in entries))
 
     async def other_than(self, known: tuple[Degradation, ...]) -> tuple[Degradation, ...]:
         """What is done without, as soon as that is something else than `known`."""
-        while (now := self.degraded) == known:
-            await self._changed.wait()
-        return now
+        return await self._degraded.other_than(known)
 
 
 async def tell_changes(

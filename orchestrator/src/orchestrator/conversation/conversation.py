@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from orchestrator.conversation.history import History
-from orchestrator.conversation.ports import Message, Style
+from orchestrator.conversation.messages import Style
+from orchestrator.conversation.ports import Message
 
 
 @dataclass(slots=True)

@@ -353,6 +353,23 @@ class ServiceStatus:
     health: ServiceHealth
     engine: str = ""
     model: str = ""
+    version: str = ""
+
+
+class GpuPressure(IntEnum):
+    """How short of memory a GPU is."""
+
+    GPU_PRESSURE_UNSPECIFIED = 0
+    GPU_PRESSURE_NONE = 1
+    GPU_PRESSURE_HIGH = 2
+    GPU_PRESSURE_CRITICAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GpuServiceMemory:
+    service: str
+    used_mib: int | None = None
+    planned_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +378,9 @@ class GpuStatus:
     unavailable_reason: str = ""
     memory_total_mib: int = 0
     memory_used_mib: int = 0
+    services: tuple[GpuServiceMemory, ...] = ()
+    pressure: GpuPressure = GpuPressure.GPU_PRESSURE_UNSPECIFIED
+    temperature_celsius: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,11 +397,20 @@ class SystemStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    pace: float | None = None
+    warmth: float | None = None
+    humour: float | None = None
+    energy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionUpdated:
     language: str
     voice: str
     persona: str
     patience: float = 1.0
+    style: Style | None = None
 
 
 @dataclass(frozen=True, slots=True)

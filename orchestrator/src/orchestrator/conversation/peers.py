@@ -9,6 +9,7 @@ from service_kit.errors import InvalidRequest
 
 from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.endpointing import LEAST_PATIENCE, MOST_PATIENCE
+from orchestrator.conversation.latest import Latest
 from orchestrator.conversation.messages import (
     SetLanguage,
     SetPatience,
@@ -16,6 +17,7 @@ from orchestrator.conversation.messages import (
     SetStyle,
     SetVoice,
     SystemStatus,
+    VoiceChoice,
 )
 from orchestrator.conversation.ports import (
     HearingAid,
@@ -34,8 +36,8 @@ LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 
 
-def _no_voices() -> tuple[str, ...]:
-    return ()
+def _no_voices() -> Latest[tuple[VoiceChoice, ...]]:
+    return Latest(())
 
 
 def _no_hearing_aid() -> HearingAid | None:
@@ -56,8 +58,8 @@ class Peers:
     system_status: Callable[[], Awaitable[SystemStatus]]
     # What speaks on, in its own voice, when `text_to_speech` has broken in mid-reply.
     other_voices: tuple[TextToSpeech, ...] = ()
-    # Ids of the voices there are; empty while they are not known, and then the voice service has the last word.
-    voices: Callable[[], tuple[str, ...]] = field(default=_no_voices)
+    # The voices there are; empty while they are not known, and then the voice service has the last word.
+    voices: Latest[tuple[VoiceChoice, ...]] = field(default_factory=_no_voices)
     # Called once a session: what its microphone is heard through, if anything.
     hearing_aid: Callable[[], HearingAid | None] = field(default=_no_hearing_aid)
     # What is done without while memory is short, and where sessions are told of it.
@@ -99,7 +101,7 @@ class Peers:
 
     def check_voice(self, voice: str) -> None:
         """Raise `InvalidRequest` for a voice that there is not; the empty voice is the language's own."""
-        voices = self.voices()
+        voices = tuple(choice.id for choice in self.voices.value)
         if voice and voices and not is_listed(voice, voices):
             raise InvalidRequest("session.unknown_voice", f"no voice {voice[:64]!r}; there are {', '.join(voices)}")
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from service_kit.audio import AudioChunk
 
-from orchestrator.conversation.messages import PredictorOpinion, ServerMessage, Word
+from orchestrator.conversation.messages import PredictorOpinion, ServerMessage, Style, Word
 
 # ---------------------------------------------------------------------------------------------------------------
 # Hearing
@@ -157,20 +157,12 @@ class Persona:
     instructions: str
     voices: Mapping[str, str] = field(default_factory=dict[str, str])
     phrases: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    # Who that is, in a sentence, for people who choose.
+    description: str = ""
 
     def phrase(self, name: str, language: str) -> str:
         """The phrase `name` in `language`, in English where there is none; empty where there is neither."""
         return self.phrases.get(language, {}).get(name) or self.phrases.get("en", {}).get(name, "")
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """Manner of speaking: pace 0.5 to 2 (1 = the voice's own), the others 0 to 1; None = the persona's own."""
-
-    pace: float | None = None
-    warmth: float | None = None
-    humour: float | None = None
-    energy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +177,7 @@ class Prompt:
     persona: Persona
     history: tuple[Message, ...] = ()
     alternatives: tuple[str, ...] = ()
-    style: Style = Style()
+    style: Style = field(default_factory=Style)
     history_share: float = 1.0
 
 

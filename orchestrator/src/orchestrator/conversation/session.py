@@ -20,6 +20,7 @@ from service_kit.tasks import run_together
 from orchestrator.conversation import events as do
 from orchestrator.conversation.announcing import announcement
 from orchestrator.conversation.bulletin import tell_changes
+from orchestrator.conversation.choices import choices, tell_choices
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
 from orchestrator.conversation.echo import SILENCE, Sounding
@@ -115,6 +116,9 @@ class Session:
 
     async def _run(self, source: AsyncIterator[bytes | Command]) -> None:
         self._outbox.send(self._started())
+        self._outbox.send(choices(self._peers))
+        if self._conversation.messages:
+            self._outbox.send(self._updated())
         log.info("session started", extra={"language": self._conversation.preferences.language})
         ending = SessionEnded("session.closed_by_client", "the client ended the session")
         try:
@@ -125,6 +129,7 @@ class Session:
                 self._converse(),
                 self._receive(source),
                 tell_changes(self._peers.bulletin, self._peers.system_status, self._outbox.send),
+                tell_choices(self._peers, self._outbox.send),
             )
         except _ClientGone:
             pass
@@ -149,6 +154,10 @@ class Session:
             resumed=bool(self._conversation.messages),
             patience=preferences.patience,
         )
+
+    def _updated(self) -> SessionUpdated:
+        chosen = self._conversation.preferences
+        return SessionUpdated(chosen.language, chosen.voice, chosen.persona, chosen.patience, chosen.style)
 
     async def _receive(self, source: AsyncIterator[bytes | Command]) -> None:
         async for item in source:
@@ -238,9 +247,7 @@ class Session:
                 preferences.style = replace(preferences.style, **changed)
             case SetPatience():
                 preferences.patience = self._turn_taking.patience.stretch = event.patience
-        self._outbox.send(
-            SessionUpdated(preferences.language, preferences.voice, preferences.persona, preferences.patience)
-        )
+        self._outbox.send(self._updated())
 
     # Actions --------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The personas folder: who the anchor can be. One TOML file each; its name is the persona's id.
 
     name = "Nora"
+    description = "Presents the news."
     instructions = "You are Nora, ..."
     [voices]
     en = "rms"
@@ -51,6 +52,7 @@ class _PersonaFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = Field(min_length=1)
+    description: str = ""
     instructions: str = Field(min_length=1)
     voices: dict[str, str] = Field(default_factory=dict[str, str])
     phrases: dict[str, dict[str, str]] = Field(default_factory=dict[str, dict[str, str]])
@@ -84,6 +86,7 @@ def _persona(path: Path, file: _PersonaFile, inherited: Mapping[str, Mapping[str
     return Persona(
         id=path.stem,
         name=file.name,
+        description=file.description,
         instructions=file.instructions.strip(),
         voices=file.voices,
         phrases={

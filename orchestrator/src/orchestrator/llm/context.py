@@ -12,6 +12,7 @@ from typing import Literal, TypedDict
 
 from service_kit.errors import InvalidRequest
 
+from orchestrator.conversation.messages import Style
 from orchestrator.conversation.ports import Message, Prompt
 
 # Share of the context that the conversation may fill before its older half is dropped; the rest is for the reply.
@@ -26,6 +27,14 @@ _TOKENS_PER_MESSAGE = 6
 _TEXT_SHARE = 1 / 16
 # How much of what was heard tells the model where it was cut off.
 _CUT_OFF_WORDS = 8
+
+# How far from the middle a manner counts as wanted, and its two ends.
+_DECIDED = 0.15
+_MANNERS = {
+    "warmth": ("matter-of-fact and reserved", "warm and friendly"),
+    "humour": ("earnest, without jokes", "light-hearted, with a touch of wit"),
+    "energy": ("calm and unhurried", "lively and brisk"),
+}
 
 _LANGUAGES = {
     "de": "German",
@@ -85,12 +94,23 @@ def cut_off_note(history: Sequence[Message]) -> str:
 
 
 def system_text(prompt: Prompt) -> str:
-    """Who the anchor is and how it talks; the same for every reply of a persona in one language."""
+    """Who the anchor is and how it talks; the same for every reply of a persona in one language and manner."""
     language = _LANGUAGES.get(prompt.language, f"the language with the ISO 639-1 code {prompt.language!r}")
     return (
         f"{prompt.persona.instructions.strip()}\n\n"
         f"Answer in {language}. Your words are spoken aloud: plain sentences, no lists, no markup, no emoji."
+        f"{manner_text(prompt.style)}"
     )
+
+
+def manner_text(style: Style) -> str:
+    """The wanted manner as a sentence; empty for the persona's own. The pace is the voice's business alone."""
+    wanted: list[str] = []
+    for name, (low, high) in _MANNERS.items():
+        value: float | None = getattr(style, name)
+        if value is not None and abs(value - 0.5) >= _DECIDED:
+            wanted.append(("very " if abs(value - 0.5) > 0.4 else "") + (high if value > 0.5 else low))
+    return f" Your manner now: {'; '.join(wanted)}." if wanted else ""
 
 
 def recent_history(history: Sequence[Message], room_tokens: int) -> Sequence[Message]:

@@ -8,13 +8,13 @@ from typing import TypeVar, cast
 
 from service_kit.errors import AnchorError
 
+from orchestrator.conversation.messages import Style
 from orchestrator.conversation.ports import (
     LanguageModel,
     Prompt,
     SpeechStream,
     SpeechToText,
     SpeechToTextStream,
-    Style,
     TextToSpeech,
 )
 from orchestrator.pressure.rest import Rest, State

@@ -37,6 +37,13 @@ class ServiceHealth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SERVICE_HEALTH_READY: _ClassVar[ServiceHealth]
     SERVICE_HEALTH_LOADING: _ClassVar[ServiceHealth]
     SERVICE_HEALTH_DOWN: _ClassVar[ServiceHealth]
+
+class GpuPressure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GPU_PRESSURE_UNSPECIFIED: _ClassVar[GpuPressure]
+    GPU_PRESSURE_NONE: _ClassVar[GpuPressure]
+    GPU_PRESSURE_HIGH: _ClassVar[GpuPressure]
+    GPU_PRESSURE_CRITICAL: _ClassVar[GpuPressure]
 TURN_DETECTION_UNSPECIFIED: TurnDetection
 TURN_DETECTION_AUTOMATIC: TurnDetection
 TURN_DETECTION_MANUAL: TurnDetection
@@ -56,6 +63,10 @@ SERVICE_HEALTH_UNSPECIFIED: ServiceHealth
 SERVICE_HEALTH_READY: ServiceHealth
 SERVICE_HEALTH_LOADING: ServiceHealth
 SERVICE_HEALTH_DOWN: ServiceHealth
+GPU_PRESSURE_UNSPECIFIED: GpuPressure
+GPU_PRESSURE_NONE: GpuPressure
+GPU_PRESSURE_HIGH: GpuPressure
+GPU_PRESSURE_CRITICAL: GpuPressure
 
 class ConverseRequest(_message.Message):
     __slots__ = ("message",)
@@ -552,40 +563,72 @@ class Degradation(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ServiceStatus(_message.Message):
-    __slots__ = ("service", "health", "engine", "model")
+    __slots__ = ("service", "health", "engine", "model", "version")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     service: str
     health: ServiceHealth
     engine: str
     model: str
-    def __init__(self, service: _Optional[str] = ..., health: _Optional[_Union[ServiceHealth, str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+    version: str
+    def __init__(self, service: _Optional[str] = ..., health: _Optional[_Union[ServiceHealth, str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class GpuStatus(_message.Message):
-    __slots__ = ("present", "unavailable_reason", "memory_total_mib", "memory_used_mib")
+    __slots__ = ("present", "unavailable_reason", "memory_total_mib", "memory_used_mib", "services", "pressure", "temperature_celsius")
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     UNAVAILABLE_REASON_FIELD_NUMBER: _ClassVar[int]
     MEMORY_TOTAL_MIB_FIELD_NUMBER: _ClassVar[int]
     MEMORY_USED_MIB_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    PRESSURE_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_CELSIUS_FIELD_NUMBER: _ClassVar[int]
     present: bool
     unavailable_reason: str
     memory_total_mib: int
     memory_used_mib: int
-    def __init__(self, present: _Optional[bool] = ..., unavailable_reason: _Optional[str] = ..., memory_total_mib: _Optional[int] = ..., memory_used_mib: _Optional[int] = ...) -> None: ...
+    services: _containers.RepeatedCompositeFieldContainer[GpuServiceMemory]
+    pressure: GpuPressure
+    temperature_celsius: int
+    def __init__(self, present: _Optional[bool] = ..., unavailable_reason: _Optional[str] = ..., memory_total_mib: _Optional[int] = ..., memory_used_mib: _Optional[int] = ..., services: _Optional[_Iterable[_Union[GpuServiceMemory, _Mapping]]] = ..., pressure: _Optional[_Union[GpuPressure, str]] = ..., temperature_celsius: _Optional[int] = ...) -> None: ...
+
+class GpuServiceMemory(_message.Message):
+    __slots__ = ("service", "used_mib", "planned_mib")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    USED_MIB_FIELD_NUMBER: _ClassVar[int]
+    PLANNED_MIB_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    used_mib: int
+    planned_mib: int
+    def __init__(self, service: _Optional[str] = ..., used_mib: _Optional[int] = ..., planned_mib: _Optional[int] = ...) -> None: ...
 
 class SessionUpdated(_message.Message):
-    __slots__ = ("language", "voice", "persona", "patience")
+    __slots__ = ("language", "voice", "persona", "patience", "style")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    STYLE_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
     patience: float
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., patience: _Optional[float] = ...) -> None: ...
+    style: Style
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., patience: _Optional[float] = ..., style: _Optional[_Union[Style, _Mapping]] = ...) -> None: ...
+
+class Style(_message.Message):
+    __slots__ = ("pace", "warmth", "humour", "energy")
+    PACE_FIELD_NUMBER: _ClassVar[int]
+    WARMTH_FIELD_NUMBER: _ClassVar[int]
+    HUMOUR_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    pace: float
+    warmth: float
+    humour: float
+    energy: float
+    def __init__(self, pace: _Optional[float] = ..., warmth: _Optional[float] = ..., humour: _Optional[float] = ..., energy: _Optional[float] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message", "retryable")

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file anchor/session/v1/session.proto.
  */
 export const file_anchor_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIrkCCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQFCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZCIzCg1SZXBseVJlY2VpdmVkEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIh4KD01pY3JvcGhvbmVBdWRpbxILCgNwY20YASABKAwiCQoHRW5kVHVybiIZCglUZXh0SW5wdXQSDAoEdGV4dBgBIAEoCSILCglJbnRlcnJ1cHQiBwoFUGF1c2UiCAoGUmVzdW1lIh0KClNldFBlcnNvbmESDwoHcGVyc29uYRgBIAEoCSIZCghTZXRWb2ljZRINCgV2b2ljZRgBIAEoCSIfCgtTZXRMYW5ndWFnZRIQCghsYW5ndWFnZRgBIAEoCSKGAQoIU2V0U3R5bGUSEQoEcGFjZRgBIAEoAkgAiAEBEhMKBndhcm10aBgCIAEoAkgBiAEBEhMKBmh1bW91chgDIAEoAkgCiAEBEhMKBmVuZXJneRgEIAEoAkgDiAEBQgcKBV9wYWNlQgkKB193YXJtdGhCCQoHX2h1bW91ckIJCgdfZW5lcmd5Ih8KC1NldFBhdGllbmNlEhAKCHBhdGllbmNlGAEgASgCIjYKEFBsYXliYWNrUHJvZ3Jlc3MSDwoHdHVybl9pZBgBIAEoDRIRCglwbGF5ZWRfbXMYAiABKA0iDwoNUmVxdWVzdFN0YXR1cyLZCwoNU2VydmVyTWVzc2FnZRI8Cg9zZXNzaW9uX3N0YXJ0ZWQYASABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uU3RhcnRlZEgAEjoKDnNwZWVjaF9zdGFydGVkGAIgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoU3RhcnRlZEgAEjoKDnNwZWVjaF9zdG9wcGVkGAMgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoU3RvcHBlZEgAEkIKEnBhcnRpYWxfdHJhbnNjcmlwdBgEIAEoCzIkLmFuY2hvci5zZXNzaW9uLnYxLlBhcnRpYWxUcmFuc2NyaXB0SAASPgoQZmluYWxfdHJhbnNjcmlwdBgFIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLkZpbmFsVHJhbnNjcmlwdEgAEkEKEnR1cm5fZW5kX3ByZWRpY3RlZBgGIAEoCzIjLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5FbmRQcmVkaWN0ZWRIABI6Cg50dXJuX2NvbW1pdHRlZBgHIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5Db21taXR0ZWRIABI4Cg1yZXBseV9zdGFydGVkGAggASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlTdGFydGVkSAASMgoKcmVwbHlfdGV4dBgJIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5VGV4dEgAEjQKC3JlcGx5X2F1ZGlvGAogASgLMh0uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0gAEjYKDGFuY2hvcl9hdWRpbxgLIAEoCzIeLmFuY2hvci5zZXNzaW9uLnYxLkFuY2hvckF1ZGlvSAASNAoLc3BlZWNoX21hcmsYDCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hNYXJrSAASOgoOcGxheWJhY2tfcGF1c2UYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1BhdXNlSAASPAoPcGxheWJhY2tfcmVzdW1lGA4gASgLMiEuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tSZXN1bWVIABI4Cg1wbGF5YmFja19zdG9wGA8gASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tTdG9wSAASPwoRcmVwbHlfYXVkaW9fZW5kZWQYECABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvRW5kZWRIABI6Cg5yZXBseV9maW5pc2hlZBgRIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5RmluaXNoZWRIABI0Cgt0dXJuX2ZhaWxlZBgSIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5GYWlsZWRIABJAChFsYXRlbmN5X3dhdGVyZmFsbBgTIAEoCzIjLmFuY2hvci5zZXNzaW9uLnYxLkxhdGVuY3lXYXRlcmZhbGxIABI4Cg1zeXN0ZW1fc3RhdHVzGBQgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU3lzdGVtU3RhdHVzSAASPAoPc2Vzc2lvbl91cGRhdGVkGBUgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblVwZGF0ZWRIABIpCgVlcnJvchgWIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLkVycm9ySAASOAoNc2Vzc2lvbl9lbmRlZBgXIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25FbmRlZEgAEj0KEGJhcmdlX2luX3NldHRsZWQYGCABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluU2V0dGxlZEgAEi0KB2Nob2ljZXMYGSABKAsyGi5hbmNob3Iuc2Vzc2lvbi52MS5DaG9pY2VzSABCCQoHbWVzc2FnZSLLAQoOU2Vzc2lvblN0YXJ0ZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIOCgZ0aWNrZXQYAiABKAkSEAoIbGFuZ3VhZ2UYAyABKAkSDQoFdm9pY2UYBCABKAkSDwoHcGVyc29uYRgFIAEoCRIhChltaWNyb3Bob25lX3NhbXBsZV9yYXRlX2h6GAYgASgNEh0KFWFuY2hvcl9zYW1wbGVfcmF0ZV9oehgHIAEoDRIPCgdyZXN1bWVkGAggASgIEhAKCHBhdGllbmNlGAkgASgCIoABCgdDaG9pY2VzEhEKCWxhbmd1YWdlcxgBIAMoCRIuCgZ2b2ljZXMYAiADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5Wb2ljZUNob2ljZRIyCghwZXJzb25hcxgDIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBlcnNvbmFDaG9pY2UiWgoLVm9pY2VDaG9pY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglsYW5ndWFnZXMYAyADKAkSDgoGZW5naW5lGAQgASgJEg4KBmNsb25lZBgFIAEoCCI+Cg1QZXJzb25hQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkiHgoNU3BlZWNoU3RhcnRlZBINCgVhdF9tcxgBIAEoDSIeCg1TcGVlY2hTdG9wcGVkEg0KBWF0X21zGAEgASgNIjIKEVBhcnRpYWxUcmFuc2NyaXB0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSJ8Cg9GaW5hbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIQCghyZXZpc2lvbhgCIAEoDRIMCgR0ZXh0GAMgASgJEhAKCGxhbmd1YWdlGAQgASgJEhcKCmNvbmZpZGVuY2UYBSABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSIuCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiKgoJUmVwbHlUZXh0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIwCgpSZXBseUF1ZGlvEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIhoKC0FuY2hvckF1ZGlvEgsKA3BjbRgBIAEoDCJWCgpTcGVlY2hNYXJrEg8KB3R1cm5faWQYASABKA0SEgoKdGV4dF9zdGFydBgCIAEoDRIQCgh0ZXh0X2VuZBgDIAEoDRIRCglvZmZzZXRfbXMYBCABKA0iIAoNUGxheWJhY2tQYXVzZRIPCgd0dXJuX2lkGAEgASgNIiEKDlBsYXliYWNrUmVzdW1lEg8KB3R1cm5faWQYASABKA0iHwoMUGxheWJhY2tTdG9wEg8KB3R1cm5faWQYASABKA0ibAoOQmFyZ2VJblNldHRsZWQSDwoHdHVybl9pZBgBIAEoDRIVCg1yZXBseV90dXJuX2lkGAIgASgNEjIKB3ZlcmRpY3QYAyABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluVmVyZGljdCI3Cg9SZXBseUF1ZGlvRW5kZWQSDwoHdHVybl9pZBgBIAEoDRITCgtkdXJhdGlvbl9tcxgCIAEoDSJuCg1SZXBseUZpbmlzaGVkEg8KB3R1cm5faWQYASABKA0SEgoKaGVhcmRfdGV4dBgCIAEoCRIQCghoZWFyZF9tcxgDIAEoDRITCgtpbnRlcnJ1cHRlZBgEIAEoCBIRCgllc3RpbWF0ZWQYBSABKAgiPAoKVHVybkZhaWxlZBIPCgd0dXJuX2lkGAEgASgNEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL9AwoQTGF0ZW5jeVdhdGVyZmFsbBIPCgd0dXJuX2lkGAEgASgNEhUKDXNwZWVjaF9lbmRfbXMYAiABKA0SHgoRc3BlZWNoX3N0b3BwZWRfbXMYAyABKAVIAIgBARIgChNmaW5hbF90cmFuc2NyaXB0X21zGAQgASgFSAGIAQESHgoRdHVybl9jb21taXR0ZWRfbXMYBSABKAVIAogBARIbCg5maXJzdF90b2tlbl9tcxgGIAEoBUgDiAEBEhwKD2ZpcnN0X3BocmFzZV9tcxgHIAEoBUgEiAEBEhsKDmZpcnN0X2F1ZGlvX21zGAggASgFSAWIAQESIAoTZmlyc3RfZnJhbWVfc2VudF9tcxgJIAEoBUgGiAEBEiIKFWZpcnN0X3NhbXBsZV9oZWFyZF9tcxgKIAEoBUgHiAEBEhEKCWJ1ZGdldF9tcxgLIAEoDUIUChJfc3BlZWNoX3N0b3BwZWRfbXNCFgoUX2ZpbmFsX3RyYW5zY3JpcHRfbXNCFAoSX3R1cm5fY29tbWl0dGVkX21zQhEKD19maXJzdF90b2tlbl9tc0ISChBfZmlyc3RfcGhyYXNlX21zQhEKD19maXJzdF9hdWRpb19tc0IWChRfZmlyc3RfZnJhbWVfc2VudF9tc0IYChZfZmlyc3Rfc2FtcGxlX2hlYXJkX21zIqwBCgxTeXN0ZW1TdGF0dXMSMgoIc2VydmljZXMYASADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlU3RhdHVzEi4KA2dwdRgCIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkdwdVN0YXR1c0gAiAEBEjAKCGRlZ3JhZGVkGAMgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuRGVncmFkYXRpb25CBgoEX2dwdSIsCgtEZWdyYWRhdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkicQoNU2VydmljZVN0YXR1cxIPCgdzZXJ2aWNlGAEgASgJEjAKBmhlYWx0aBgCIAEoDjIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VIZWFsdGgSDgoGZW5naW5lGAMgASgJEg0KBW1vZGVsGAQgASgJImsKCUdwdVN0YXR1cxIPCgdwcmVzZW50GAEgASgIEhoKEnVuYXZhaWxhYmxlX3JlYXNvbhgCIAEoCRIYChBtZW1vcnlfdG90YWxfbWliGAMgASgNEhcKD21lbW9yeV91c2VkX21pYhgEIAEoDSJUCg5TZXNzaW9uVXBkYXRlZBIQCghsYW5ndWFnZRgBIAEoCRINCgV2b2ljZRgCIAEoCRIPCgdwZXJzb25hGAMgASgJEhAKCHBhdGllbmNlGAQgASgCIjkKBUVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIRCglyZXRyeWFibGUYAyABKAgiLQoMU2Vzc2lvbkVuZGVkEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSpoCg1UdXJuRGV0ZWN0aW9uEh4KGlRVUk5fREVURUNUSU9OX1VOU1BFQ0lGSUVEEAASHAoYVFVSTl9ERVRFQ1RJT05fQVVUT01BVElDEAESGQoVVFVSTl9ERVRFQ1RJT05fTUFOVUFMEAIquAEKDFdhaXREZWNpc2lvbhIdChlXQUlUX0RFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASHAoYV0FJVF9ERUNJU0lPTl9QUkVESUNUSU9OEAESHgoaV0FJVF9ERUNJU0lPTl9OT19KVURHRU1FTlQQAhIXChNXQUlUX0RFQ0lTSU9OX0ZMT09SEAMSGQoVV0FJVF9ERUNJU0lPTl9DRUlMSU5HEAQSFwoTV0FJVF9ERUNJU0lPTl9IQUJJVBAFKtABCg5CYXJnZUluVmVyZGljdBIgChxCQVJHRV9JTl9WRVJESUNUX1VOU1BFQ0lGSUVEEAASHwobQkFSR0VfSU5fVkVSRElDVF9TVE9QX1dPUkRTEAESIgoeQkFSR0VfSU5fVkVSRElDVF9TVE9QX0RVUkFUSU9OEAISIAocQkFSR0VfSU5fVkVSRElDVF9CQUNLQ0hBTk5FTBADEhkKFUJBUkdFX0lOX1ZFUkRJQ1RfRUNITxAEEhoKFkJBUkdFX0lOX1ZFUkRJQ1RfQ09VR0gQBSp+Cg1TZXJ2aWNlSGVhbHRoEh4KGlNFUlZJQ0VfSEVBTFRIX1VOU1BFQ0lGSUVEEAASGAoUU0VSVklDRV9IRUFMVEhfUkVBRFkQARIaChZTRVJWSUNFX0hFQUxUSF9MT0FESU5HEAISFwoTU0VSVklDRV9IRUFMVEhfRE9XThADMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
+  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIs0CCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCEILCglfcGF0aWVuY2VCCwoJX3JlY2VpdmVkIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIhkKCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJIgsKCUludGVycnVwdCIHCgVQYXVzZSIICgZSZXN1bWUiHQoKU2V0UGVyc29uYRIPCgdwZXJzb25hGAEgASgJIhkKCFNldFZvaWNlEg0KBXZvaWNlGAEgASgJIh8KC1NldExhbmd1YWdlEhAKCGxhbmd1YWdlGAEgASgJIoYBCghTZXRTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiHwoLU2V0UGF0aWVuY2USEAoIcGF0aWVuY2UYASABKAIiNgoQUGxheWJhY2tQcm9ncmVzcxIPCgd0dXJuX2lkGAEgASgNEhEKCXBsYXllZF9tcxgCIAEoDSIPCg1SZXF1ZXN0U3RhdHVzItkLCg1TZXJ2ZXJNZXNzYWdlEjwKD3Nlc3Npb25fc3RhcnRlZBgBIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25TdGFydGVkSAASOgoOc3BlZWNoX3N0YXJ0ZWQYAiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdGFydGVkSAASOgoOc3BlZWNoX3N0b3BwZWQYAyABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdG9wcGVkSAASQgoScGFydGlhbF90cmFuc2NyaXB0GAQgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuUGFydGlhbFRyYW5zY3JpcHRIABI+ChBmaW5hbF90cmFuc2NyaXB0GAUgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuRmluYWxUcmFuc2NyaXB0SAASQQoSdHVybl9lbmRfcHJlZGljdGVkGAYgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuVHVybkVuZFByZWRpY3RlZEgAEjoKDnR1cm5fY29tbWl0dGVkGAcgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkNvbW1pdHRlZEgAEjgKDXJlcGx5X3N0YXJ0ZWQYCCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVN0YXJ0ZWRIABIyCgpyZXBseV90ZXh0GAkgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlUZXh0SAASNAoLcmVwbHlfYXVkaW8YCiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvSAASNgoMYW5jaG9yX2F1ZGlvGAsgASgLMh4uYW5jaG9yLnNlc3Npb24udjEuQW5jaG9yQXVkaW9IABI0CgtzcGVlY2hfbWFyaxgMIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaE1hcmtIABI6Cg5wbGF5YmFja19wYXVzZRgNIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUGF1c2VIABI8Cg9wbGF5YmFja19yZXN1bWUYDiABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Jlc3VtZUgAEjgKDXBsYXliYWNrX3N0b3AYDyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1N0b3BIABI/ChFyZXBseV9hdWRpb19lbmRlZBgQIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9FbmRlZEgAEjoKDnJlcGx5X2ZpbmlzaGVkGBEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlGaW5pc2hlZEgAEjQKC3R1cm5fZmFpbGVkGBIgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuVHVybkZhaWxlZEgAEkAKEWxhdGVuY3lfd2F0ZXJmYWxsGBMgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuTGF0ZW5jeVdhdGVyZmFsbEgAEjgKDXN5c3RlbV9zdGF0dXMYFCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TeXN0ZW1TdGF0dXNIABI8Cg9zZXNzaW9uX3VwZGF0ZWQYFSABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uVXBkYXRlZEgAEikKBWVycm9yGBYgASgLMhguYW5jaG9yLnNlc3Npb24udjEuRXJyb3JIABI4Cg1zZXNzaW9uX2VuZGVkGBcgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvbkVuZGVkSAASPQoQYmFyZ2VfaW5fc2V0dGxlZBgYIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5TZXR0bGVkSAASLQoHY2hvaWNlcxgZIAEoCzIaLmFuY2hvci5zZXNzaW9uLnYxLkNob2ljZXNIAEIJCgdtZXNzYWdlIssBCg5TZXNzaW9uU3RhcnRlZBISCgpzZXNzaW9uX2lkGAEgASgJEg4KBnRpY2tldBgCIAEoCRIQCghsYW5ndWFnZRgDIAEoCRINCgV2b2ljZRgEIAEoCRIPCgdwZXJzb25hGAUgASgJEiEKGW1pY3JvcGhvbmVfc2FtcGxlX3JhdGVfaHoYBiABKA0SHQoVYW5jaG9yX3NhbXBsZV9yYXRlX2h6GAcgASgNEg8KB3Jlc3VtZWQYCCABKAgSEAoIcGF0aWVuY2UYCSABKAIigAEKB0Nob2ljZXMSEQoJbGFuZ3VhZ2VzGAEgAygJEi4KBnZvaWNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlZvaWNlQ2hvaWNlEjIKCHBlcnNvbmFzGAMgAygLMiAuYW5jaG9yLnNlc3Npb24udjEuUGVyc29uYUNob2ljZSJaCgtWb2ljZUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWxhbmd1YWdlcxgDIAMoCRIOCgZlbmdpbmUYBCABKAkSDgoGY2xvbmVkGAUgASgIIj4KDVBlcnNvbmFDaG9pY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSIeCg1TcGVlY2hTdGFydGVkEg0KBWF0X21zGAEgASgNIh4KDVNwZWVjaFN0b3BwZWQSDQoFYXRfbXMYASABKA0iMgoRUGFydGlhbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIqQBCg9GaW5hbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIQCghyZXZpc2lvbhgCIAEoDRIMCgR0ZXh0GAMgASgJEhAKCGxhbmd1YWdlGAQgASgJEhcKCmNvbmZpZGVuY2UYBSABKAJIAIgBARImCgV3b3JkcxgGIAMoCzIXLmFuY2hvci5zZXNzaW9uLnYxLldvcmRCDQoLX2NvbmZpZGVuY2UiXgoEV29yZBIMCgR0ZXh0GAEgASgJEhAKCHN0YXJ0X21zGAIgASgNEg4KBmVuZF9tcxgDIAEoDRIXCgpjb25maWRlbmNlGAQgASgCSACIAQFCDQoLX2NvbmZpZGVuY2UiNQoQUHJlZGljdG9yT3BpbmlvbhIMCgRuYW1lGAEgASgJEhMKC3Byb2JhYmlsaXR5GAIgASgCIoECChBUdXJuRW5kUHJlZGljdGVkEg0KBWF0X21zGAEgASgNEhgKC3Byb2JhYmlsaXR5GAIgASgCSACIAQESEQoJcHJlZGljdG9yGAMgASgJEg8KB3dhaXRfbXMYBCABKA0SEAoIcGF0aWVuY2UYBSABKAISMwoKZGVjaWRlZF9ieRgGIAEoDjIfLmFuY2hvci5zZXNzaW9uLnYxLldhaXREZWNpc2lvbhI1CghvcGluaW9ucxgHIAMoCzIjLmFuY2hvci5zZXNzaW9uLnYxLlByZWRpY3Rvck9waW5pb24SEgoKc2lsZW5jZV9tcxgIIAEoDUIOCgxfcHJvYmFiaWxpdHkiLgoNVHVybkNvbW1pdHRlZBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAkiLwoMUmVwbHlTdGFydGVkEg8KB3R1cm5faWQYASABKA0SDgoGZW5naW5lGAIgASgJIioKCVJlcGx5VGV4dBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAkiMAoKUmVwbHlBdWRpbxIPCgd0dXJuX2lkGAEgASgNEhEKCW9mZnNldF9tcxgCIAEoDSIaCgtBbmNob3JBdWRpbxILCgNwY20YASABKAwiVgoKU3BlZWNoTWFyaxIPCgd0dXJuX2lkGAEgASgNEhIKCnRleHRfc3RhcnQYAiABKA0SEAoIdGV4dF9lbmQYAyABKA0SEQoJb2Zmc2V0X21zGAQgASgNIiAKDVBsYXliYWNrUGF1c2USDwoHdHVybl9pZBgBIAEoDSIhCg5QbGF5YmFja1Jlc3VtZRIPCgd0dXJuX2lkGAEgASgNIh8KDFBsYXliYWNrU3RvcBIPCgd0dXJuX2lkGAEgASgNImwKDkJhcmdlSW5TZXR0bGVkEg8KB3R1cm5faWQYASABKA0SFQoNcmVwbHlfdHVybl9pZBgCIAEoDRIyCgd2ZXJkaWN0GAMgASgOMiEuYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJblZlcmRpY3QiNwoPUmVwbHlBdWRpb0VuZGVkEg8KB3R1cm5faWQYASABKA0SEwoLZHVyYXRpb25fbXMYAiABKA0ibgoNUmVwbHlGaW5pc2hlZBIPCgd0dXJuX2lkGAEgASgNEhIKCmhlYXJkX3RleHQYAiABKAkSEAoIaGVhcmRfbXMYAyABKA0SEwoLaW50ZXJydXB0ZWQYBCABKAgSEQoJZXN0aW1hdGVkGAUgASgIIjwKClR1cm5GYWlsZWQSDwoHdHVybl9pZBgBIAEoDRIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAki/QMKEExhdGVuY3lXYXRlcmZhbGwSDwoHdHVybl9pZBgBIAEoDRIVCg1zcGVlY2hfZW5kX21zGAIgASgNEh4KEXNwZWVjaF9zdG9wcGVkX21zGAMgASgFSACIAQESIAoTZmluYWxfdHJhbnNjcmlwdF9tcxgEIAEoBUgBiAEBEh4KEXR1cm5fY29tbWl0dGVkX21zGAUgASgFSAKIAQESGwoOZmlyc3RfdG9rZW5fbXMYBiABKAVIA4gBARIcCg9maXJzdF9waHJhc2VfbXMYByABKAVIBIgBARIbCg5maXJzdF9hdWRpb19tcxgIIAEoBUgFiAEBEiAKE2ZpcnN0X2ZyYW1lX3NlbnRfbXMYCSABKAVIBogBARIiChVmaXJzdF9zYW1wbGVfaGVhcmRfbXMYCiABKAVIB4gBARIRCglidWRnZXRfbXMYCyABKA1CFAoSX3NwZWVjaF9zdG9wcGVkX21zQhYKFF9maW5hbF90cmFuc2NyaXB0X21zQhQKEl90dXJuX2NvbW1pdHRlZF9tc0IRCg9fZmlyc3RfdG9rZW5fbXNCEgoQX2ZpcnN0X3BocmFzZV9tc0IRCg9fZmlyc3RfYXVkaW9fbXNCFgoUX2ZpcnN0X2ZyYW1lX3NlbnRfbXNCGAoWX2ZpcnN0X3NhbXBsZV9oZWFyZF9tcyKsAQoMU3lzdGVtU3RhdHVzEjIKCHNlcnZpY2VzGAEgAygLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZVN0YXR1cxIuCgNncHUYAiABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTdGF0dXNIAIgBARIwCghkZWdyYWRlZBgDIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLkRlZ3JhZGF0aW9uQgYKBF9ncHUiLAoLRGVncmFkYXRpb24SDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIoIBCg1TZXJ2aWNlU3RhdHVzEg8KB3NlcnZpY2UYASABKAkSMAoGaGVhbHRoGAIgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZUhlYWx0aBIOCgZlbmdpbmUYAyABKAkSDQoFbW9kZWwYBCABKAkSDwoHdmVyc2lvbhgFIAEoCSKOAgoJR3B1U3RhdHVzEg8KB3ByZXNlbnQYASABKAgSGgoSdW5hdmFpbGFibGVfcmVhc29uGAIgASgJEhgKEG1lbW9yeV90b3RhbF9taWIYAyABKA0SFwoPbWVtb3J5X3VzZWRfbWliGAQgASgNEjUKCHNlcnZpY2VzGAUgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuR3B1U2VydmljZU1lbW9yeRIwCghwcmVzc3VyZRgGIAEoDjIeLmFuY2hvci5zZXNzaW9uLnYxLkdwdVByZXNzdXJlEiAKE3RlbXBlcmF0dXJlX2NlbHNpdXMYByABKA1IAIgBAUIWChRfdGVtcGVyYXR1cmVfY2Vsc2l1cyJxChBHcHVTZXJ2aWNlTWVtb3J5Eg8KB3NlcnZpY2UYASABKAkSFQoIdXNlZF9taWIYAiABKA1IAIgBARIYCgtwbGFubmVkX21pYhgDIAEoDUgBiAEBQgsKCV91c2VkX21pYkIOCgxfcGxhbm5lZF9taWIifQoOU2Vzc2lvblVwZGF0ZWQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIQCghwYXRpZW5jZRgEIAEoAhInCgVzdHlsZRgFIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlN0eWxlIoMBCgVTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiOQoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCCItCgxTZXNzaW9uRW5kZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJKmgKDVR1cm5EZXRlY3Rpb24SHgoaVFVSTl9ERVRFQ1RJT05fVU5TUEVDSUZJRUQQABIcChhUVVJOX0RFVEVDVElPTl9BVVRPTUFUSUMQARIZChVUVVJOX0RFVEVDVElPTl9NQU5VQUwQAiq4AQoMV2FpdERlY2lzaW9uEh0KGVdBSVRfREVDSVNJT05fVU5TUEVDSUZJRUQQABIcChhXQUlUX0RFQ0lTSU9OX1BSRURJQ1RJT04QARIeChpXQUlUX0RFQ0lTSU9OX05PX0pVREdFTUVOVBACEhcKE1dBSVRfREVDSVNJT05fRkxPT1IQAxIZChVXQUlUX0RFQ0lTSU9OX0NFSUxJTkcQBBIXChNXQUlUX0RFQ0lTSU9OX0hBQklUEAUq0AEKDkJhcmdlSW5WZXJkaWN0EiAKHEJBUkdFX0lOX1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIfChtCQVJHRV9JTl9WRVJESUNUX1NUT1BfV09SRFMQARIiCh5CQVJHRV9JTl9WRVJESUNUX1NUT1BfRFVSQVRJT04QAhIgChxCQVJHRV9JTl9WRVJESUNUX0JBQ0tDSEFOTkVMEAMSGQoVQkFSR0VfSU5fVkVSRElDVF9FQ0hPEAQSGgoWQkFSR0VfSU5fVkVSRElDVF9DT1VHSBAFKn4KDVNlcnZpY2VIZWFsdGgSHgoaU0VSVklDRV9IRUFMVEhfVU5TUEVDSUZJRUQQABIYChRTRVJWSUNFX0hFQUxUSF9SRUFEWRABEhoKFlNFUlZJQ0VfSEVBTFRIX0xPQURJTkcQAhIXChNTRVJWSUNFX0hFQUxUSF9ET1dOEAMqdAoLR3B1UHJlc3N1cmUSHAoYR1BVX1BSRVNTVVJFX1VOU1BFQ0lGSUVEEAASFQoRR1BVX1BSRVNTVVJFX05PTkUQARIVChFHUFVfUFJFU1NVUkVfSElHSBACEhkKFUdQVV9QUkVTU1VSRV9DUklUSUNBTBADMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
 
 /**
  * One message from a gRPC client.
@@ -271,6 +271,13 @@ export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
    * @generated from field: optional anchor.session.v1.ReplyReceived received = 10;
    */
   received?: ReplyReceived | undefined;
+
+  /**
+   * Whether `final_transcript` shall say when each word was said, where the speech engine can tell.
+   *
+   * @generated from field: bool word_times = 11;
+   */
+  wordTimes: boolean;
 };
 
 /**
@@ -750,7 +757,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "systemStatus";
   } | {
     /**
-     * The settings of the session changed.
+     * The settings of the session: when they change, and after the `session_started` of a conversation with a past.
      *
      * @generated from field: anchor.session.v1.SessionUpdated session_updated = 21;
      */
@@ -889,7 +896,7 @@ export type Choices = Message<"anchor.session.v1.Choices"> & {
   languages: string[];
 
   /**
-   * The voices, each language's default first; empty while the voice service cannot be asked.
+   * The voices, each language's default first; empty until the voice service has answered once.
    *
    * @generated from field: repeated anchor.session.v1.VoiceChoice voices = 2;
    */
@@ -1104,6 +1111,13 @@ export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
    * @generated from field: optional float confidence = 5;
    */
   confidence?: number | undefined;
+
+  /**
+   * The words of the text and when they were said, as `session_start` asked; empty where the engine cannot tell.
+   *
+   * @generated from field: repeated anchor.session.v1.Word words = 6;
+   */
+  words: Word[];
 };
 
 /**
@@ -1112,6 +1126,48 @@ export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
  */
 export const FinalTranscriptSchema: GenMessage<FinalTranscript> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 26);
+
+/**
+ * A word as it was said.
+ *
+ * @generated from message anchor.session.v1.Word
+ */
+export type Word = Message<"anchor.session.v1.Word"> & {
+  /**
+   * The word as it stands in the text, with its punctuation.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * Where it begins, in milliseconds on the audio clock.
+   *
+   * @generated from field: uint32 start_ms = 2;
+   */
+  startMs: number;
+
+  /**
+   * Where it ends, in milliseconds on the audio clock.
+   *
+   * @generated from field: uint32 end_ms = 3;
+   */
+  endMs: number;
+
+  /**
+   * Confidence, 0 to 1; absent where the engine has none.
+   *
+   * @generated from field: optional float confidence = 4;
+   */
+  confidence?: number | undefined;
+};
+
+/**
+ * Describes the message anchor.session.v1.Word.
+ * Use `create(WordSchema)` to create a new message.
+ */
+export const WordSchema: GenMessage<Word> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 27);
 
 /**
  * What one part of a predictor thought.
@@ -1139,7 +1195,7 @@ export type PredictorOpinion = Message<"anchor.session.v1.PredictorOpinion"> & {
  * Use `create(PredictorOpinionSchema)` to create a new message.
  */
 export const PredictorOpinionSchema: GenMessage<PredictorOpinion> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 27);
+  messageDesc(file_anchor_session_v1_session, 28);
 
 /**
  * How long a silence is waited for, and why. A later one for the same `at_ms` replaces it.
@@ -1209,7 +1265,7 @@ export type TurnEndPredicted = Message<"anchor.session.v1.TurnEndPredicted"> & {
  * Use `create(TurnEndPredictedSchema)` to create a new message.
  */
 export const TurnEndPredictedSchema: GenMessage<TurnEndPredicted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 28);
+  messageDesc(file_anchor_session_v1_session, 29);
 
 /**
  * The user's turn is over.
@@ -1237,7 +1293,7 @@ export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
  * Use `create(TurnCommittedSchema)` to create a new message.
  */
 export const TurnCommittedSchema: GenMessage<TurnCommitted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 29);
+  messageDesc(file_anchor_session_v1_session, 30);
 
 /**
  * The anchor begins to answer.
@@ -1265,7 +1321,7 @@ export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
  * Use `create(ReplyStartedSchema)` to create a new message.
  */
 export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 30);
+  messageDesc(file_anchor_session_v1_session, 31);
 
 /**
  * More text of the reply.
@@ -1293,7 +1349,7 @@ export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
  * Use `create(ReplyTextSchema)` to create a new message.
  */
 export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 31);
+  messageDesc(file_anchor_session_v1_session, 32);
 
 /**
  * Places the audio frames that follow.
@@ -1321,7 +1377,7 @@ export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
  * Use `create(ReplyAudioSchema)` to create a new message.
  */
 export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 32);
+  messageDesc(file_anchor_session_v1_session, 33);
 
 /**
  * A run of the anchor's speech.
@@ -1342,7 +1398,7 @@ export type AnchorAudio = Message<"anchor.session.v1.AnchorAudio"> & {
  * Use `create(AnchorAudioSchema)` to create a new message.
  */
 export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 33);
+  messageDesc(file_anchor_session_v1_session, 34);
 
 /**
  * The moment a span of the reply's text begins to sound.
@@ -1384,7 +1440,7 @@ export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
  * Use `create(SpeechMarkSchema)` to create a new message.
  */
 export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 34);
+  messageDesc(file_anchor_session_v1_session, 35);
 
 /**
  * Hold playback.
@@ -1405,7 +1461,7 @@ export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
  * Use `create(PlaybackPauseSchema)` to create a new message.
  */
 export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 35);
+  messageDesc(file_anchor_session_v1_session, 36);
 
 /**
  * Go on with playback.
@@ -1426,7 +1482,7 @@ export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
  * Use `create(PlaybackResumeSchema)` to create a new message.
  */
 export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 36);
+  messageDesc(file_anchor_session_v1_session, 37);
 
 /**
  * Drop playback.
@@ -1447,7 +1503,7 @@ export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
  * Use `create(PlaybackStopSchema)` to create a new message.
  */
 export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 37);
+  messageDesc(file_anchor_session_v1_session, 38);
 
 /**
  * What the user's sound over a reply turned out to be. After anything but a stop, nothing more comes of the turn that
@@ -1483,7 +1539,7 @@ export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
  * Use `create(BargeInSettledSchema)` to create a new message.
  */
 export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 38);
+  messageDesc(file_anchor_session_v1_session, 39);
 
 /**
  * All audio of a reply has been sent.
@@ -1511,7 +1567,7 @@ export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
  * Use `create(ReplyAudioEndedSchema)` to create a new message.
  */
 export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 39);
+  messageDesc(file_anchor_session_v1_session, 40);
 
 /**
  * A reply is over.
@@ -1560,7 +1616,7 @@ export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
  * Use `create(ReplyFinishedSchema)` to create a new message.
  */
 export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 40);
+  messageDesc(file_anchor_session_v1_session, 41);
 
 /**
  * A reply failed.
@@ -1595,7 +1651,7 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
  * Use `create(TurnFailedSchema)` to create a new message.
  */
 export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 41);
+  messageDesc(file_anchor_session_v1_session, 42);
 
 /**
  * The time of one turn. Stages are milliseconds after the end of the user's speech, in the order they happened;
@@ -1687,7 +1743,7 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
  * Use `create(LatencyWaterfallSchema)` to create a new message.
  */
 export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 42);
+  messageDesc(file_anchor_session_v1_session, 43);
 
 /**
  * Health of the system.
@@ -1723,7 +1779,7 @@ export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
  * Use `create(SystemStatusSchema)` to create a new message.
  */
 export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 43);
+  messageDesc(file_anchor_session_v1_session, 44);
 
 /**
  * Something that is done without for now.
@@ -1751,7 +1807,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
  * Use `create(DegradationSchema)` to create a new message.
  */
 export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 44);
+  messageDesc(file_anchor_session_v1_session, 45);
 
 /**
  * One service.
@@ -1786,6 +1842,13 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
    * @generated from field: string model = 4;
    */
   model: string;
+
+  /**
+   * Version of the engine; empty when not known.
+   *
+   * @generated from field: string version = 5;
+   */
+  version: string;
 };
 
 /**
@@ -1793,7 +1856,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
  * Use `create(ServiceStatusSchema)` to create a new message.
  */
 export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 45);
+  messageDesc(file_anchor_session_v1_session, 46);
 
 /**
  * The GPU at a glance.
@@ -1828,6 +1891,27 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
    * @generated from field: uint32 memory_used_mib = 4;
    */
   memoryUsedMib: number;
+
+  /**
+   * What each service holds of it.
+   *
+   * @generated from field: repeated anchor.session.v1.GpuServiceMemory services = 5;
+   */
+  services: GpuServiceMemory[];
+
+  /**
+   * How short of memory the fullest device is.
+   *
+   * @generated from field: anchor.session.v1.GpuPressure pressure = 6;
+   */
+  pressure: GpuPressure;
+
+  /**
+   * Temperature of the hottest device in degrees Celsius; absent where the driver does not say.
+   *
+   * @generated from field: optional uint32 temperature_celsius = 7;
+   */
+  temperatureCelsius?: number | undefined;
 };
 
 /**
@@ -1835,7 +1919,42 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
  * Use `create(GpuStatusSchema)` to create a new message.
  */
 export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 46);
+  messageDesc(file_anchor_session_v1_session, 47);
+
+/**
+ * What one service holds of the GPU's memory.
+ *
+ * @generated from message anchor.session.v1.GpuServiceMemory
+ */
+export type GpuServiceMemory = Message<"anchor.session.v1.GpuServiceMemory"> & {
+  /**
+   * The service.
+   *
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * Memory held, in mebibytes; absent where it is not known.
+   *
+   * @generated from field: optional uint32 used_mib = 2;
+   */
+  usedMib?: number | undefined;
+
+  /**
+   * What it was given, in mebibytes; absent where nothing was planned for it.
+   *
+   * @generated from field: optional uint32 planned_mib = 3;
+   */
+  plannedMib?: number | undefined;
+};
+
+/**
+ * Describes the message anchor.session.v1.GpuServiceMemory.
+ * Use `create(GpuServiceMemorySchema)` to create a new message.
+ */
+export const GpuServiceMemorySchema: GenMessage<GpuServiceMemory> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 48);
 
 /**
  * The session's settings now.
@@ -1870,6 +1989,13 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
    * @generated from field: float patience = 4;
    */
   patience: number;
+
+  /**
+   * The manner of speaking.
+   *
+   * @generated from field: anchor.session.v1.Style style = 5;
+   */
+  style?: Style | undefined;
 };
 
 /**
@@ -1877,7 +2003,49 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
  * Use `create(SessionUpdatedSchema)` to create a new message.
  */
 export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 47);
+  messageDesc(file_anchor_session_v1_session, 49);
+
+/**
+ * A manner of speaking, as in `set_style`; an absent field is the voice's and the persona's own.
+ *
+ * @generated from message anchor.session.v1.Style
+ */
+export type Style = Message<"anchor.session.v1.Style"> & {
+  /**
+   * Speed of speech: 1 is the voice's own, 0.5 to 2.
+   *
+   * @generated from field: optional float pace = 1;
+   */
+  pace?: number | undefined;
+
+  /**
+   * 0 (cool) to 1 (warm).
+   *
+   * @generated from field: optional float warmth = 2;
+   */
+  warmth?: number | undefined;
+
+  /**
+   * 0 (earnest) to 1 (playful).
+   *
+   * @generated from field: optional float humour = 3;
+   */
+  humour?: number | undefined;
+
+  /**
+   * 0 (calm) to 1 (lively).
+   *
+   * @generated from field: optional float energy = 4;
+   */
+  energy?: number | undefined;
+};
+
+/**
+ * Describes the message anchor.session.v1.Style.
+ * Use `create(StyleSchema)` to create a new message.
+ */
+export const StyleSchema: GenMessage<Style> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 50);
 
 /**
  * Something is wrong.
@@ -1912,7 +2080,7 @@ export type Error = Message<"anchor.session.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 48);
+  messageDesc(file_anchor_session_v1_session, 51);
 
 /**
  * Why a session ended.
@@ -1940,7 +2108,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 49);
+  messageDesc(file_anchor_session_v1_session, 52);
 
 /**
  * Who decides that the user's turn is over.
@@ -2126,6 +2294,47 @@ export enum ServiceHealth {
  */
 export const ServiceHealthSchema: GenEnum<ServiceHealth> = /*@__PURE__*/
   enumDesc(file_anchor_session_v1_session, 3);
+
+/**
+ * How short of memory a GPU is.
+ *
+ * @generated from enum anchor.session.v1.GpuPressure
+ */
+export enum GpuPressure {
+  /**
+   * Not known.
+   *
+   * @generated from enum value: GPU_PRESSURE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Enough memory.
+   *
+   * @generated from enum value: GPU_PRESSURE_NONE = 1;
+   */
+  NONE = 1,
+
+  /**
+   * Above the pressure threshold.
+   *
+   * @generated from enum value: GPU_PRESSURE_HIGH = 2;
+   */
+  HIGH = 2,
+
+  /**
+   * So full that the next allocation may fail.
+   *
+   * @generated from enum value: GPU_PRESSURE_CRITICAL = 3;
+   */
+  CRITICAL = 3,
+}
+
+/**
+ * Describes the enum anchor.session.v1.GpuPressure.
+ */
+export const GpuPressureSchema: GenEnum<GpuPressure> = /*@__PURE__*/
+  enumDesc(file_anchor_session_v1_session, 4);
 
 /**
  * The public streaming door.

@@ -1,0 +1,26 @@
+"""What there is to choose from, for the people who choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.conversation.messages import Choices, PersonaChoice, ServerMessage, VoiceChoice
+from orchestrator.conversation.peers import LANGUAGES, Peers
+
+
+def choices(peers: Peers) -> Choices:
+    """What there is to choose from now."""
+    return _with_voices(peers, peers.voices.value)
+
+
+async def tell_choices(peers: Peers, send: Callable[[ServerMessage], None]) -> None:
+    """Tell one session, which knows the present ones, whenever the voices change, until cancelled."""
+    known = peers.voices.value
+    while True:
+        known = await peers.voices.other_than(known)
+        send(_with_voices(peers, known))
+
+
+def _with_voices(peers: Peers, voices: tuple[VoiceChoice, ...]) -> Choices:
+    personas = tuple(PersonaChoice(each.id, each.name, each.description) for each in peers.personas.values())
+    return Choices(LANGUAGES, voices, personas)
