@@ -59,7 +59,7 @@ def reader(mesh, tmp_path):
 
 def test_there_is_an_example_of_every_door():
     sections = {example.id.rsplit("-", 1)[0] for example in EXAMPLES}
-    assert sections == {"WebSocket", "Simple-WebSocket", "REST", "gRPC", "Operations"}
+    assert sections == {"WebSocket", "Simple-WebSocket", "REST", "OpenAI", "gRPC", "Operations"}
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
