@@ -21,6 +21,7 @@ from service_kit.engine import engine_class
 from service_kit.engine_memory import EngineMemoryServicer
 from service_kit.testing import serving
 from tts_service.engines import ENGINES
+from tts_service.reference_audio import MAX_RECORDING_BYTES
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
 
@@ -64,7 +65,7 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Stubs]:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
         EngineMemoryServicer(engine, engine.info).add_to(server)
 
-    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+    async with engine.lifespan(), serving(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
         yield Stubs(tts_pb2_grpc.TextToSpeechServiceStub(channel), memory_pb2_grpc.EngineMemoryServiceStub(channel))
 
 

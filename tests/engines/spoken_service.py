@@ -19,6 +19,7 @@ from service_kit.engine import engine_class
 from service_kit.testing import serving
 from tts_service.engine import SynthesisConfig, Voice
 from tts_service.engines import ENGINES
+from tts_service.reference_audio import MAX_RECORDING_BYTES
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
 
@@ -31,7 +32,7 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
-    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+    async with engine.lifespan(), serving(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
         yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
 
 

@@ -24,11 +24,11 @@ from service_kit.metrics import ERRORS, RPC_SECONDS, RPCS_OPEN
 
 log = logging.getLogger(__name__)
 
-# Largest message in, in bytes: a recording that a voice is learned from, 15 s of 48 kHz in stereo, is the greatest.
-MAX_MESSAGE_BYTES = 3 * 2**20
+# Largest message in, in bytes, where a service needs no more: 2.7 s of 48 kHz audio, far above any chunk that a client
+# has reason to send.
+MAX_MESSAGE_BYTES = 262_144
 
 SERVER_OPTIONS: Sequence[tuple[str, int]] = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", 1024),
     # Clients ping every 2 s (channel.py); the default punishes anything under 5 minutes.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
@@ -120,10 +120,20 @@ class GrpcServer:
     With `carries`, its bidirectional methods can also be called on a carrier.
     """
 
-    def __init__(self, state: Health, servicers: Sequence[Servicer], reflect: bool, carries: bool = False) -> None:
+    def __init__(
+        self,
+        state: Health,
+        servicers: Sequence[Servicer],
+        reflect: bool,
+        carries: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
         self._names = [name for name, _ in servicers]
         interceptor = CallInterceptor(state)
-        self._server = aio.server(interceptors=[interceptor], options=list(SERVER_OPTIONS))
+        self._server = aio.server(
+            interceptors=[interceptor],
+            options=[*SERVER_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)],
+        )
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for _, add in servicers:

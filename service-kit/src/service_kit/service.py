@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from service_kit import tracing
 from service_kit.engine import EngineInfo
 from service_kit.errors import AnchorError
-from service_kit.grpc_server import GrpcServer, Servicer
+from service_kit.grpc_server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.health import Health, Status
 from service_kit.http import Details, http_app, http_server
 from service_kit.logging import configure_logging
@@ -45,6 +45,7 @@ class Service:
         details: Details = dict,
         app: FastAPI | None = None,
         carries: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
         lacks: Callable[[], AsyncIterator[str]] | None = None,
     ) -> None:
         self.health = health
@@ -53,7 +54,7 @@ class Service:
         self._settings = settings
         self._lifespan = lifespan
         self._lacks = lacks
-        self._grpc = GrpcServer(health, servicers, settings.reflection, carries)
+        self._grpc = GrpcServer(health, servicers, settings.reflection, carries, max_message_bytes)
         self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -20,16 +20,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from service_kit import tracing
 from service_kit.channel import open_channel
 from service_kit.engine import EngineInfo
-from service_kit.grpc_server import GrpcServer, Servicer
+from service_kit.grpc_server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.health import Health, Status
 
 
 @asynccontextmanager
-async def serving(name: str, add: Callable[[aio.Server], None], carries: bool = False) -> AsyncGenerator[aio.Channel]:
+async def serving(
+    name: str, add: Callable[[aio.Server], None], carries: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES
+) -> AsyncGenerator[aio.Channel]:
     """A ready gRPC server on a free port with one servicer, as production runs it; yields a channel to it."""
     servicers: list[Servicer] = [(name, add)]
     health = Health("test", EngineInfo("test", "none", "0"))
-    server = GrpcServer(health, servicers, reflect=False, carries=carries)
+    server = GrpcServer(health, servicers, reflect=False, carries=carries, max_message_bytes=max_message_bytes)
     port = await server.start("127.0.0.1", 0)
     health.move_to(Status.READY)
     await server.set_ready(True)

@@ -14,6 +14,7 @@ from service_kit.service import Service, new_health
 
 from tts_service.engine import ServedEngine, TtsEngine
 from tts_service.engines import ENGINES
+from tts_service.reference_audio import MAX_RECORDING_BYTES
 from tts_service.routed import RoutedPhrases
 from tts_service.routed_speech import RoutedSpeech
 from tts_service.routing import plan_of
@@ -45,6 +46,7 @@ def build(settings: TtsSettings | None = None) -> Service:
         servicers=[(SERVICE_NAME, add), (engine_memory.SERVICE_NAME, memory.add_to)],
         lifespan=engine.lifespan,
         carries=True,
+        max_message_bytes=MAX_RECORDING_BYTES,
         details=details,
         lacks=engine.routed.lacking if isinstance(engine, RoutedSpeech) else None,
     )

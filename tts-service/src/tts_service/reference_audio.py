@@ -13,6 +13,8 @@ from service_kit.errors import InvalidRequest
 
 # Longer references make speech no better, and take places in a model's context.
 MIN_REFERENCE_S, MAX_REFERENCE_S = 2.0, 15.0
+# Such a recording in stereo at 48 kHz, 16 bits, its header and its transcript.
+MAX_RECORDING_BYTES = int(MAX_REFERENCE_S * 48_000 * 2 * 2) + 65_536
 # Telephone sound has half of this, and a voice learned from it sounds like a telephone.
 MIN_RATE_HZ = 16_000
 _MAX_CHANNELS = 2
