@@ -100,9 +100,9 @@ VERDICTS = {
     ),
     "rtx5090": (
         29.9,
-        ("voxtral-3b", "bf16", 4, 2048, "f16"),
-        ("pocket-tts", "f32", 2, 0, "f16"),
-        ("mistral-small-24b", "Q4_K_M", 2, 8192, "f16"),
+        ("voxtral-3b", "fp8", 2, 2048, "f16"),
+        ("higgs-v2", "int8", 2, 1536, "f16"),
+        ("mistral-small-24b", "IQ4_XS", 1, 8192, "f16"),
     ),
     "rtx4090": (
         22.0,
@@ -175,8 +175,40 @@ def test_a_card_too_small_for_anything_gets_the_smallest_plan_and_a_no(planner: 
 def test_an_old_card_is_not_given_what_it_cannot_compute(planner: Planner) -> None:
     plan = planner.plan(card(48, compute=7.5))
     assert plan.fits
-    assert {service.choice.weights for service in plan.services}.isdisjoint({"bf16", "fp8"})
+    assert {service.choice.weights for service in plan.services}.isdisjoint({"bf16", "int8", "fp8"})
     assert plan.service("llm").choice.context_tokens == 16384
+
+
+@pytest.mark.parametrize(
+    ("runtime", "weights", "compute", "works"),
+    [
+        ("torch", "bf16", 7.5, False),
+        ("torch", "int8", 8.0, True),
+        ("torch", "fp8", 8.6, False),
+        ("torch", "fp8", 8.9, True),
+        # Unpacked as they are read, where the card cannot multiply them.
+        ("vllm", "fp8", 8.6, True),
+        ("vllm", "fp8", 7.5, False),
+        ("ctranslate2", "int8_float16", 7.5, True),
+        ("cpu", "f32", 5.0, True),
+    ],
+)
+def test_what_a_card_computes_depends_on_who_asks_for_it(
+    runtime: str, weights: str, compute: float, works: bool
+) -> None:
+    assert card(48, compute).computes(weights, CATALOGUE.runtimes[runtime]) is works
+
+
+def test_a_voice_in_fp8_is_refused_where_only_its_layers_could_be_kept_so() -> None:
+    asked = planner_for(CATALOGUE, ["tts=higgs-v2@fp8"], None)
+    assert asked.plan(CATALOGUE.card("rtx6000-ada")).fits
+    assert asked.plan(CATALOGUE.card("a6000")).impossible == ("tts",)
+
+
+def test_the_voice_loses_bits_before_it_leaves_the_card(planner: Planner) -> None:
+    larger, smaller = (planner.plan(card(gib)).service("tts").choice for gib in (36, 24))
+    assert (larger.model, larger.weights) == ("higgs-v2", "int8")
+    assert smaller.model == "pocket-tts"
 
 
 def test_a_model_asked_for_is_not_given_up() -> None:

@@ -26,14 +26,37 @@ def test_the_table_tells_figures_verdict_losses_and_settings() -> None:
     for words in (
         "Voxtral Mini 3B",
         "5.72",
-        "~0.50",
+        "~1.58",
         "fits",
         "given up",
-        "note: tts-service has no",
+        "note: pocket-tts is not in the image",
         "made on the processor",
         "OLLAMA_MODEL_NAME=",
     ):
         assert words in result.output
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("card", ["rtx6000-ada", "rtx4090", "t4"])
+def test_the_table_is_whole_on_a_terminal_of(columns: int, card: str) -> None:
+    arguments = ["plan", "--gpu", card]
+    lines = CliRunner().invoke(app, arguments, env={"COLUMNS": str(columns)}).output.splitlines()
+    table = [line for line in lines if line.startswith(("┏", "┃", "│"))]
+    assert max(map(len, table)) <= columns
+    assert table[0].endswith("┓")
+    assert "…" not in "".join(table)
+    plan = json.loads(CliRunner().invoke(app, [*arguments, "--json"], env=WIDE).stdout)
+    totals = [row.rstrip("│ ").rpartition("│")[2].strip() for row in table if row.startswith(("│ s", "│ t", "│ l"))]
+    keys = ("weights_bytes", "kv_cache_bytes", "activations_bytes", "context_bytes")
+    bytes_each = [sum(service[key] for key in keys) for service in plan["services"]]
+    assert totals == [f"{taken / 2**30:.2f}" if taken else "-" for taken in bytes_each]
+
+
+def test_a_setting_is_one_line_on_a_narrow_terminal() -> None:
+    result = CliRunner().invoke(app, ["plan", "--gpu", "rtx6000-ada"], env={"COLUMNS": "80"})
+    names = [line for line in result.output.splitlines() if line.startswith("  OLLAMA_MODEL_NAME=")]
+    assert len(names) == 1
+    assert names[0].endswith(":Q4_K_M")
 
 
 def test_json_is_all_that_is_printed() -> None:

@@ -10,12 +10,23 @@ from pathlib import Path
 import pytest
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.command import write_plan
-from anchor_cli.plan.environment import gpu_share, merged, profile_text, settings_of, write_env
+from anchor_cli.plan.environment import (
+    gpu_share,
+    merged,
+    profile_text,
+    runs_voxtral,
+    settings_of,
+    write_env,
+)
 from anchor_cli.plan.ladder import Planner
 from anchor_cli.plan.report import as_json
 from anchor_cli.plan.wishes import planner_for
 from dotenv import dotenv_values
 from gpu_monitor.plan import read_plan
+from stt_service.settings import SttSettings
+from tts_service.engines import ENGINES
+from tts_service.routing import plan_of
+from tts_service.settings import TtsSettings
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = read_catalogue()
@@ -54,10 +65,53 @@ def test_the_slots_of_the_voice_are_those_that_were_planned(planner: Planner) ->
     assert (settings["TTS_HIGGS_SLOTS"], settings["TTS_HIGGS_CONTEXT_TOKENS"]) == ("4", "1536")
 
 
-def test_an_engine_that_is_not_there_is_not_chosen() -> None:
-    for wish in ("stt=voxtral-4b-realtime", "stt=whisper-turbo", "stt=pocketsphinx"):
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        (
+            "stt=voxtral-4b-realtime",
+            {
+                "STT_ENGINE": "voxtral-realtime",
+                "STT_VOXTRAL_REALTIME_URL": "http://voxtral:8000/v1",
+                "STT_VOXTRAL_REALTIME_MODEL": "voxtral",
+                "STT_MAX_STREAMS": "4",
+                "VOXTRAL_MAX_NUM_SEQS": "4",
+                "VOXTRAL_CUDAGRAPH_MODE": "PIECEWISE",
+                "GPU_VLLM_URL": "http://voxtral:8000/v1",
+            },
+        ),
+        (
+            "stt=whisper-turbo@f16",
+            {
+                "STT_ENGINE": "faster-whisper",
+                "STT_WHISPER_DEVICE": "cuda",
+                "STT_WHISPER_COMPUTE_TYPE": "float16",
+                "GPU_VLLM_URL": "",
+            },
+        ),
+        ("stt=pocketsphinx", {"STT_ENGINE": "pocketsphinx", "GPU_VLLM_URL": ""}),
+        ("tts=higgs-v2@int8", {"TTS_ENGINE": "", "TTS_FALLBACK_ENGINES": "", "TTS_HIGGS_WEIGHTS": "int8"}),
+        ("tts=pocket-tts", {"TTS_ENGINE": "pocket-tts", "TTS_FALLBACK_ENGINES": '["espeak"]'}),
+        ("tts=espeak", {"TTS_ENGINE": "espeak", "TTS_FALLBACK_ENGINES": ""}),
+    ],
+)
+def test_the_engine_that_was_asked_for_is_the_one_that_is_set(wish: str, expected: dict[str, str]) -> None:
+    planner = planner_for(CATALOGUE, [wish], None)
+    settings = settings_of(planner.plan(CATALOGUE.card("rtx6000-ada")), planner.models)
+    assert expected.items() <= settings.items()
+
+
+def test_the_services_understand_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wish in ("stt=voxtral-4b-realtime", "stt=whisper-turbo", "tts=pocket-tts", "tts=higgs-v2@fp8", "tts=espeak"):
         planner = planner_for(CATALOGUE, [wish], None)
-        assert "STT_ENGINE" not in settings_of(planner.plan(CATALOGUE.card("rtx6000-ada")), planner.models)
+        plan = planner.plan(CATALOGUE.card("rtx6000-ada"))
+        with monkeypatch.context() as environment:
+            for name, value in settings_of(plan, planner.models).items():
+                environment.setenv(name, value)
+            assert SttSettings().engine == planner.models[plan.service("stt").choice.model].engine
+            speaking = plan_of(TtsSettings(), ENGINES)
+        assert speaking.main == planner.models[plan.service("tts").choice.model].engine
+        assert speaking.engines[-1] == "espeak"
 
 
 def test_the_share_of_the_card_covers_all_that_vllm_takes_and_leaves_the_others_theirs(planner: Planner) -> None:
@@ -106,10 +160,14 @@ def test_containers_chosen_before_stay_chosen(before: str, wanted: bool, after: 
     assert [line for line in lines if line.startswith("COMPOSE_PROFILES")] == [f"COMPOSE_PROFILES={after}"]
 
 
-def test_a_plan_without_voxtral_takes_back_what_an_earlier_one_chose() -> None:
-    before = merged("", {"STT_ENGINE": "voxtral"}, "voxtral", wanted=True)
-    assert "STT_ENGINE=\n" in merged(before, {}, "voxtral", wanted=False)
-    assert "STT_ENGINE=faster-whisper\n" in merged("STT_ENGINE=faster-whisper\n", {}, "voxtral", wanted=False)
+def test_a_plan_for_a_smaller_card_takes_the_place_of_one_with_voxtral(planner: Planner) -> None:
+    def written(text: str, card: str) -> str:
+        plan = planner.plan(CATALOGUE.card(card))
+        return merged(text, settings_of(plan, planner.models), "voxtral", runs_voxtral(plan, planner.models))
+
+    after = written(written("", "l40s"), "t4").splitlines()
+    assert {"STT_ENGINE=faster-whisper", "GPU_VLLM_URL=", "COMPOSE_PROFILES=${ANCHOR_PROFILE}"} <= set(after)
+    assert {"TTS_ENGINE=pocket-tts", 'TTS_FALLBACK_ENGINES=["espeak"]'} <= set(after)
 
 
 def test_a_new_env_is_for_its_owner_only_and_an_old_one_keeps_its_mode(tmp_path: Path) -> None:
@@ -141,12 +199,13 @@ def test_json_holds_every_figure_and_its_basis(planner: Planner) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with compose.yaml alone; skips the test where there is no docker command with Compose."""
+    """A folder with what Compose reads; skips the test where there is no docker command with Compose."""
     docker = shutil.which("docker")
     version = subprocess.run([docker, "compose", "version"], capture_output=True, check=False) if docker else None
     if version is None or version.returncode:
         pytest.skip("needs the docker command with Compose")
     shutil.copy(ROOT / "compose.yaml", tmp_path)
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
     return tmp_path
 
 
@@ -169,9 +228,15 @@ def test_compose_starts_what_was_planned(planner: Planner, project: Path, name: 
         assert "voxtral" not in services
         return
     assert services["stt-service"]["environment"]["STT_ENGINE"] == "voxtral"
+    assert services["gpu-monitor"]["environment"]["GPU_VLLM_URL"] == "http://voxtral:8000/v1"
     flags = dict(flag.partition("=")[::2] for flag in services["voxtral"]["command"] if flag.startswith("--"))
     assert flags["--gpu-memory-utilization"] == f"{gpu_share(plan.service('stt'), plan):.2f}"
     assert flags["--max-model-len"] == str(stt.context_tokens)
     assert flags["--max-num-seqs"] == str(stt.slots)
     assert flags["--kv-cache-memory-bytes"] == f"{plan.service('stt').kv_cache.bytes // 2**20}M"
     assert flags["--quantization"] == ("fp8" if stt.weights == "fp8" else "None")
+    assert flags["--compilation-config"] == '{"cudagraph_mode":"FULL_AND_PIECEWISE"}'
+    # What parking needs; its routes are for the network of the mesh alone.
+    assert "--enable-sleep-mode" in flags
+    assert services["voxtral"]["environment"]["VLLM_SERVER_DEV_MODE"] == "1"
+    assert "ports" not in services["voxtral"]

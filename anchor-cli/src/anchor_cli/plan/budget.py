@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from anchor_cli.plan.shapes import Shape
@@ -42,6 +42,8 @@ class Runtime:
     workspace_gib: float
     context_gib: float
     on_gpu: bool = True
+    # The least compute capability that each precision wants; one that is not named works on every card.
+    least_compute: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Model:
     # Precisions it can be had in, the usual one first.
     precisions: tuple[str, ...]
     shape: Shape | None = None
-    # What keeps it from being started by the settings alone; empty where nothing does.
+    # The engine of its service that runs it; empty where the service has but one way.
+    engine: str = ""
+    # What has to be done besides before its service can use it; empty where nothing has.
     note: str = ""
     # What its server calls it; `{weights}` stands for the precision.
     server_name: str = ""
@@ -93,6 +97,16 @@ class ServiceMemory:
         return (self.weights, self.kv_cache, self.activations, self.context)
 
     @property
+    def work(self) -> Figure:
+        """What is neither weights nor cache: as sure as its activations."""
+        return Figure(self.activations.bytes + self.context.bytes, self.activations.basis)
+
+    @property
+    def total(self) -> Figure:
+        """All of it, without a word on how sure: each of its parts says that for itself."""
+        return Figure(self.total_bytes, Basis.COMPUTED)
+
+    @property
     def total_bytes(self) -> int:
         return sum(figure.bytes for figure in self.figures)
 
@@ -121,9 +135,9 @@ class Card:
         """What services may take together."""
         return self.total_bytes - int((self.driver_gib + self.reserve_gib) * GIB)
 
-    def computes(self, weights: str) -> bool:
-        """Whether it can work with such weights: bf16, and eight bits unpacked into it, came with 8.0."""
-        return self.compute >= 8.0 or weights not in {"bf16", "fp8", "int8"}
+    def computes(self, weights: str, runtime: Runtime) -> bool:
+        """Whether `runtime` can work with such weights on it."""
+        return not runtime.on_gpu or self.compute >= runtime.least_compute.get(weights, 0)
 
 
 def memory_of(service: str, choice: Choice, model: Model, runtimes: Mapping[str, Runtime]) -> ServiceMemory:

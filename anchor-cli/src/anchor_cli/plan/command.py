@@ -59,7 +59,7 @@ def plan_command(
         elif as_env and plan.fits:
             typer.echo(profile_text(plan, planner.models), nl=False)
         else:
-            notes.print(report(plan, planner.models, settings_of(plan, planner.models)))
+            notes.print(report(plan, planner.models, settings_of(plan, planner.models)), crop=False)
         if plan.fits and write is not None:
             write_plan(write, plan, planner)
     except AnchorError as error:

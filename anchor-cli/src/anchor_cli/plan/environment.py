@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from anchor_cli.plan.budget import GIB, Model, ServiceMemory
+from anchor_cli.plan.budget import GIB, Choice, Model, ServiceMemory
 from anchor_cli.plan.ladder import Plan
 
 # Beside the .env: there containers see it too.
@@ -16,6 +16,10 @@ PLAN_PATH = Path("deploy/profiles/planned.json")
 VOXTRAL_PROFILE = "voxtral"
 # The server's address inside the mesh of containers.
 VOXTRAL_URL = "http://voxtral:8000/v1"
+# What it calls its model, whichever that is.
+VOXTRAL_SERVED = "voxtral"
+# Is in every image, and needs nothing.
+LAST_VOICE = "espeak"
 HEADING = "# --- GPU profile: written by `anchor plan`, which replaces these lines when it is run again ---"
 LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 
@@ -35,9 +39,8 @@ def settings_of(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
     settings["LLM_OLLAMA_CONTEXT_TOKENS"] = str(llm.choice.context_tokens)
     settings["OLLAMA_NUM_PARALLEL"] = str(llm.choice.slots)
     settings["OLLAMA_KV_CACHE_TYPE"] = llm.choice.cache
-    tts = plan.service("tts").choice
-    if models[tts.model].runtime == "torch":
-        settings |= {"TTS_HIGGS_SLOTS": str(tts.slots), "TTS_HIGGS_CONTEXT_TOKENS": str(tts.context_tokens)}
+    settings |= _speaking(plan.service("tts").choice, models)
+    settings |= _hearing(plan.service("stt").choice, models)
     if runs_voxtral(plan, models):
         settings |= _voxtral(plan, models)
     return settings
@@ -53,21 +56,52 @@ def gpu_share(service: ServiceMemory, plan: Plan) -> float:
     return math.ceil(100 * service.total_bytes / plan.card.total_bytes) / 100
 
 
+def _speaking(tts: Choice, models: Mapping[str, Model]) -> dict[str, str]:
+    """Who speaks: the profile's engines, led by higgs-audio, or another one, and espeak where it fails."""
+    engine = models[tts.model].engine
+    if engine == "higgs":
+        return {
+            "TTS_ENGINE": "",
+            "TTS_FALLBACK_ENGINES": "",
+            "TTS_HIGGS_WEIGHTS": tts.weights,
+            "TTS_HIGGS_SLOTS": str(tts.slots),
+            "TTS_HIGGS_CONTEXT_TOKENS": str(tts.context_tokens),
+        }
+    return {"TTS_ENGINE": engine, "TTS_FALLBACK_ENGINES": "" if engine == LAST_VOICE else f'["{LAST_VOICE}"]'}
+
+
+def _hearing(stt: Choice, models: Mapping[str, Model]) -> dict[str, str]:
+    """Who hears, and how."""
+    model, slots = models[stt.model], str(stt.slots)
+    settings = {"STT_ENGINE": model.engine, "GPU_VLLM_URL": VOXTRAL_URL if model.runtime == "vllm" else ""}
+    match model.engine:
+        case "voxtral":
+            settings |= {"STT_VOXTRAL_URL": VOXTRAL_URL, "STT_VOXTRAL_PLACES": slots}
+        case "voxtral-realtime":
+            # Each microphone has a place at the server while it speaks: there is no waiting for one.
+            settings |= {"STT_VOXTRAL_REALTIME_URL": VOXTRAL_URL, "STT_VOXTRAL_REALTIME_MODEL": VOXTRAL_SERVED}
+            settings |= {"STT_MAX_STREAMS": slots}
+        case "faster-whisper":
+            compute_type = {"f16": "float16"}.get(stt.weights, stt.weights)
+            settings |= {"STT_WHISPER_DEVICE": "cuda", "STT_WHISPER_COMPUTE_TYPE": compute_type}
+    return settings
+
+
 def _voxtral(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
+    """How vLLM is started."""
     stt = plan.service("stt")
     model = models[stt.choice.model]
-    settings = {
+    # The realtime model does not work in whole graphs.
+    graphs = "PIECEWISE" if model.engine == "voxtral-realtime" else "FULL_AND_PIECEWISE"
+    return {
         "VOXTRAL_MODEL_PATH": model.server_name or model.name,
         "VOXTRAL_GPU_MEMORY_UTILIZATION": f"{gpu_share(stt, plan):.2f}",
         "VOXTRAL_KV_CACHE_MEMORY_BYTES": f"{math.ceil(stt.kv_cache.bytes / 2**20)}M",
         "VOXTRAL_MAX_MODEL_LEN": str(stt.choice.context_tokens),
         "VOXTRAL_MAX_NUM_SEQS": str(stt.choice.slots),
         "VOXTRAL_QUANTIZATION": "None" if stt.choice.weights == "bf16" else stt.choice.weights,
+        "VOXTRAL_CUDAGRAPH_MODE": graphs,
     }
-    if model.note:
-        return settings
-    places = str(stt.choice.slots)
-    return {"STT_ENGINE": "voxtral", "STT_VOXTRAL_URL": VOXTRAL_URL, "STT_VOXTRAL_PLACES": places, **settings}
 
 
 def merged(text: str, settings: Mapping[str, str], profile: str, wanted: bool) -> str:
@@ -76,9 +110,6 @@ def merged(text: str, settings: Mapping[str, str], profile: str, wanted: bool) -
     `profile` is put into its COMPOSE_PROFILES, or taken out where it is not `wanted`.
     """
     settings = {**settings, "COMPOSE_PROFILES": _profiles(_value(text, "COMPOSE_PROFILES"), profile, wanted)}
-    if not wanted and _value(text, "STT_ENGINE") == profile:
-        # Left by an earlier plan; empty, it is the default again.
-        settings["STT_ENGINE"] = ""
     lines: list[str] = []
     written: set[str] = set()
     for line in text.splitlines():

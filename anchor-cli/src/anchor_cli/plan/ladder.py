@@ -111,7 +111,7 @@ class Planner:
         return tuple(
             name
             for name, choice in choices.items()
-            if self.runtimes[self.models[choice.model].runtime].on_gpu and not card.computes(choice.weights)
+            if not card.computes(choice.weights, self.runtimes[self.models[choice.model].runtime])
         )
 
 

@@ -17,9 +17,10 @@ from anchor_cli.plan.weights import MIXTURES
 # Encoder steps of one clip, where an encoder does not tell.
 CLIP_STEPS = 1500
 RUNTIMES = {"stt": "vllm", "tts": "torch", "llm": "llama_cpp"}
+ENGINES = {"stt": "voxtral", "tts": "higgs", "llm": ""}
 PRECISIONS = {
     "stt": ("bf16", "fp8"),
-    "tts": ("bf16",),
+    "tts": ("bf16", "int8", "fp8"),
     "llm": ("Q4_K_M", *(name for name in MIXTURES if name != "Q4_K_M")),
 }
 
@@ -36,7 +37,16 @@ def read_model(service: str, path: Path) -> Model:
     except (OSError, ValueError) as error:
         raise InvalidRequest("plan.unreadable_model", f"{path} cannot be read: {error}") from error
     name = path.parent.name or path.stem
-    return Model(name, name, RUNTIMES[service], str(path), PRECISIONS[service], shape, trained_context_tokens=trained)
+    return Model(
+        name,
+        name,
+        RUNTIMES[service],
+        str(path),
+        PRECISIONS[service],
+        shape,
+        engine=ENGINES[service],
+        trained_context_tokens=trained,
+    )
 
 
 def _of_gguf(header: GgufHeader, path: Path) -> Model:

@@ -13,7 +13,7 @@ from anchor_cli.plan.budget import GIB, Basis, Card, Figure, Model
 from anchor_cli.plan.ladder import Plan
 
 MARKS = {Basis.COMPUTED: "", Basis.ASSUMED: "~", Basis.READ: "*", Basis.MEASURED: "="}
-COLUMNS = ("weights", "cache", "activations", "CUDA", "total")
+COLUMNS = ("weights", "cache", "work", "total")
 
 
 def report(plan: Plan, models: Mapping[str, Model], settings: Mapping[str, str]) -> RenderableType:
@@ -26,8 +26,15 @@ def report(plan: Plan, models: Mapping[str, Model], settings: Mapping[str, str])
     parts += [Text(f"note: {note}", "yellow") for note in notes if note]
     if plan.fits:
         parts.append(Text("settings:", "bold"))
-        parts += [Text(f"  {name}={value}") for name, value in settings.items()]
-    parts.append(Text("GiB; unmarked computed from the model's shape, ~ assumed, * read from its file", "dim"))
+        # Whole on one line, however narrow the terminal, to be copied.
+        parts += [Text(f"  {name}={value}", no_wrap=True, overflow="ignore") for name, value in settings.items()]
+    parts.append(
+        Text(
+            "GiB; unmarked computed from the model's shape, ~ assumed, * read from its file. serves: how many at a time"
+            " x tokens of each, and how the cache keeps a value. work: activations, scratch memory, graphs, CUDA",
+            "dim",
+        )
+    )
     return Group(*parts)
 
 
@@ -68,23 +75,24 @@ def _container(service: str) -> str:
 
 
 def _table(plan: Plan, models: Mapping[str, Model]) -> Table:
-    table = Table("service", "model", "as", "slots", "context", title=f"Memory of {plan.card.title}")
+    """Figures stay whole on 80 columns; what has no room there is a model's title, which is broken into lines."""
+    table = Table(title=f"Memory of {plan.card.title}")
+    table.add_column("", no_wrap=True)
+    table.add_column("model", min_width=20)
+    table.add_column("serves", no_wrap=True)
     for column in COLUMNS:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for service in plan.services:
         choice = service.choice
-        context = f"{choice.context_tokens} {choice.cache}" if service.total_bytes else ""
+        on_card = service.total_bytes > 0
         table.add_row(
             service.service,
-            models[choice.model].title,
-            choice.weights if service.total_bytes else "",
-            str(choice.slots) if service.total_bytes else "",
-            context,
-            *(_gib(figure) for figure in service.figures),
-            f"{service.total_bytes / GIB:.2f}",
+            models[choice.model].title + (f", {choice.weights}" if on_card else ""),
+            f"{choice.slots} x {choice.context_tokens} {choice.cache}" if on_card else "",
+            *(_gib(figure) for figure in (service.weights, service.kv_cache, service.work, service.total)),
         )
     table.add_section()
-    table.add_row("all", "", "", "", "", "", "", "", "", f"{plan.total_bytes / GIB:.2f}")
+    table.add_row("all", *[""] * (len(table.columns) - 2), f"{plan.total_bytes / GIB:.2f}")
     return table
 
 

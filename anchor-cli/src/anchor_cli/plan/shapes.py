@@ -38,6 +38,13 @@ class Stack:
         return self.hidden * self.feed_forward * self.feed_forwards
 
     @property
+    def layer_outputs(self) -> int:
+        """Outputs of every matrix of one layer; with weights of eight bits, each has a scale."""
+        attention = self.heads * self.head_dim + 2 * self.kv_heads * self.head_dim + self.hidden
+        feed_forward = (2 if self.gated else 1) * self.feed_forward + self.hidden
+        return attention * (2 if self.cross_attention else 1) + feed_forward * self.feed_forwards
+
+    @property
     def layer_parameters(self) -> int:
         """Every matrix of one layer."""
         attention = 2 * (self.value_parameters + self.output_parameters)

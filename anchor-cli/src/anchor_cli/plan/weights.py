@@ -58,7 +58,8 @@ MIXTURES: Mapping[str, Mixture] = {
 }
 
 DENSE: Mapping[str, int] = {"bf16": 2, "f16": 2, "f32": 4}
-# Eight bits for the decoder's layers; what stands around them stays in two bytes, or the voice drifts.
+# Eight bits for the decoder's layers, and a scale in single precision for each output; what stands around them stays
+# in two bytes, or the voice drifts.
 DECODER_IN_EIGHT_BITS = {"fp8", "int8"}
 # CTranslate2 turns every matrix into eight bits.
 ALL_IN_EIGHT_BITS = {"int8_float16"}
@@ -80,7 +81,8 @@ def weights_bytes(shape: Shape, precision: str) -> int:
     if precision in DENSE:
         return parameters * DENSE[precision] + single_bytes
     if precision in DECODER_IN_EIGHT_BITS:
-        return parameters * 2 - shape.decoder.parameters + single_bytes
+        scales = shape.decoder.layers * shape.decoder.layer_outputs
+        return parameters * 2 - shape.decoder.parameters + 4 * scales + single_bytes
     if precision in ALL_IN_EIGHT_BITS:
         return parameters + single_bytes
     if precision in MIXTURES:
