@@ -1,0 +1,131 @@
+/**
+ * What a test hears of a page: every sample that reaches the speaker or comes from the microphone, taken from the
+ * page's own audio graph, and every frame on its socket. All times are `Date.now()`, the one clock that the page and
+ * its worklets share.
+ */
+
+/** A run of 128 samples: where it began on its context's clock, when it was rendered, its loudest sample. */
+export interface Quantum {
+  atS: number;
+  now: number;
+  peak: number;
+}
+
+export interface Track {
+  rateHz: number;
+  /** Between the graph and the ear, as the browser tells it. */
+  latencyMs: number;
+  quanta: Quantum[];
+  samples: Float32Array[];
+}
+
+export interface Frame {
+  now: number;
+  /** Kind of a message; empty for audio. */
+  type: string;
+  turnId: number;
+  /** What it says to people, where it does. */
+  text: string;
+  pcm: Int16Array | null;
+}
+
+export interface Taps {
+  speaker: Track;
+  microphone: Track;
+  sent: Frame[];
+  received: Frame[];
+}
+
+declare global {
+  interface Window {
+    taps: Taps;
+  }
+}
+
+/** Where the page finds the worklet below: a file of its own origin, as its policy demands. */
+export const TAP_PATH = "/tap.worklet.js";
+
+export const TAP_WORKLET = `
+registerProcessor("tap", class extends AudioWorkletProcessor {
+  process([[samples]]) {
+    if (!samples) return true;
+    let peak = 0;
+    for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
+    this.port.postMessage({ atS: currentTime, now: Date.now(), peak, samples: samples.slice() });
+    return true;
+  }
+});`;
+
+/** Runs in the page before its own scripts, so it stands on nothing outside itself. */
+export function installTaps({ path, deviceHz }: { path: string; deviceHz: number | null }): void {
+  const track = (): Track => ({ rateHz: 0, latencyMs: 0, quanta: [], samples: [] });
+  const taps: Taps = { speaker: track(), microphone: track(), sent: [], received: [] };
+  window.taps = taps;
+
+  function listen(source: AudioNode, to: Track): void {
+    const context = source.context as AudioContext;
+    const tap = new AudioWorkletNode(context, "tap", {
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: "explicit",
+    });
+    tap.port.onmessage = ({ data }: MessageEvent<Quantum & { samples: Float32Array }>) => {
+      to.rateHz = context.sampleRate;
+      to.latencyMs = (context.baseLatency + context.outputLatency) * 1000;
+      to.quanta.push({ atS: data.atS, now: data.now, peak: data.peak });
+      to.samples.push(data.samples);
+    };
+    connect.call(source, tap);
+  }
+
+  const tapped = new WeakSet<AudioWorklet>();
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
+  const addModule = Worklet.prototype.addModule;
+  Worklet.prototype.addModule = async function (this: AudioWorklet, url, options) {
+    if (!tapped.has(this)) {
+      tapped.add(this);
+      await addModule.call(this, path);
+    }
+    await addModule.call(this, url, options);
+  };
+
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
+  const connect: (this: AudioNode, to: AudioNode) => AudioNode = AudioNode.prototype.connect;
+  AudioNode.prototype.connect = function (this: AudioNode, to: AudioNode) {
+    if (to instanceof AudioDestinationNode) listen(this, taps.speaker);
+    else if (this instanceof MediaStreamAudioSourceNode) listen(this, taps.microphone);
+    return connect.call(this, to);
+  } as AudioNode["connect"];
+
+  function frame(data: unknown): Frame {
+    const now = Date.now();
+    if (typeof data !== "string") {
+      const pcm = data instanceof ArrayBuffer ? new Int16Array(data.slice(0)) : null;
+      return { now, type: "", turnId: 0, text: "", pcm };
+    }
+    const message = JSON.parse(data) as { type: string; turn_id?: number; text?: string; message?: string };
+    const { type, turn_id: turnId = 0, text = message.message ?? "" } = message;
+    return { now, type, turnId, text, pcm: null };
+  }
+
+  window.WebSocket = class extends WebSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols);
+      // Before the page's own listener, which gives the buffer away.
+      this.addEventListener("message", ({ data }) => taps.received.push(frame(data)));
+    }
+
+    override send(data: string | ArrayBufferLike | Blob | ArrayBufferView): void {
+      taps.sent.push(frame(data));
+      super.send(data);
+    }
+  };
+
+  if (deviceHz === null) return;
+  // A context that asks for no rate gets the device's: here, that of the device which the test wants.
+  window.AudioContext = class extends AudioContext {
+    constructor(options?: AudioContextOptions) {
+      super({ sampleRate: Number(deviceHz), ...options });
+    }
+  };
+}
