@@ -16,8 +16,11 @@ WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
 WEB_SOURCES := $(shell find web/client/src web/console -name node_modules -prune -o -type f -print) web/package-lock.json
 # npm says nothing but errors, and asks nobody for funds.
 NPM := npm --prefix web --no-fund --no-audit --loglevel=error
+NODE_NEEDED := 20.19
+NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
+  process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-compose test-engines bench bench-gpu eval-ears eval-turns check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-ears eval-turns check lint format type proto proto-check lock clean
 
 help: ## This menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -27,6 +30,8 @@ setup: .venv/run.stamp ## Create the environment from the hash-pinned lock and f
 setup-dev: .venv/dev.stamp ## The same, with the tools of the developers and the tests
 
 run: .venv/run.stamp ## Start the mesh, hold a self-test turn, serve until Ctrl-C
+	@if $(NODE_SERVES); then $(MAKE) --no-print-directory web || echo "the console was not built: serving without it, or with the one before"; \
+	elif [ ! -f web/dist/index.html ]; then echo "no Node.js $(NODE_NEEDED) or newer with npm: serving without the console (docs/setup.md)"; fi
 	@$(WITH_ENV) $(BIN)/anchor up
 
 demo: .venv/run.stamp ## Play a question into the running mesh as a microphone would: make demo WAV=question.wav
@@ -48,6 +53,10 @@ test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with
 
 test-hostile: .venv/dev.stamp ## A real mesh under hostile input, while somebody goes on talking with it
 	@$(BIN)/python -m pytest tests/hostile
+
+test-browser: .venv/dev.stamp web/dist/index.html ## The console's tests, then its page in Chromium against a real mesh
+	@$(NPM) run --silent test
+	@$(NPM) run --silent test:browser
 
 test-compose: .venv/dev.stamp ## The mesh in containers, with faults; needs Docker, and Caddy and Prometheus for two tests
 	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose
@@ -117,6 +126,7 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) vllm-requirements.in --overrides vllm-overrides.txt --no-emit-package torch -o vllm-requirements.lock
 	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) deploy/piper/requirements.in -c requirements.lock -o deploy/piper/requirements.lock
+	@$(UV) web/requirements.in -o web/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
 	@$(UV) tts-service/gpu-requirements.in tts-service/pyproject.toml --extra espeak -c requirements.lock \
 	  -o tts-service/gpu-requirements.lock
@@ -138,12 +148,12 @@ clean: ## Remove everything that make made
 	@touch $@
 
 web/node_modules/.stamp: web/package-lock.json
-	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' \
-	  || { echo "the console needs Node.js 20.19 or newer, with npm"; exit 1; }
+	@$(NODE_SERVES) || { echo "the console needs Node.js $(NODE_NEEDED) or newer, with npm"; exit 1; }
 	@$(NPM) ci
 	@touch $@
 
 web/dist/index.html: web/node_modules/.stamp $(WEB_SOURCES)
+	@echo "building the console ..."
 	@$(NPM) run --silent build -- --logLevel warn
 	@touch $@
 
