@@ -155,6 +155,14 @@ async def test_a_server_that_talks_nonsense_fails_with_a_code(answer: bytes, cod
     assert len(caught.value.message) < 5000
 
 
+@pytest.mark.parametrize("answer", [b'{"models": ["mistral"]}', b'{"models": 7}', b'{"models": {"name": "mistral"}}'])
+async def test_a_list_of_models_that_is_none_is_an_answer_that_makes_no_sense(answer: bytes):
+    async with raw_server(OK + answer) as model:
+        with pytest.raises(PeerFailed) as caught:
+            await model.probe()
+    assert caught.value.code == "llm.garbled"
+
+
 async def test_a_last_line_with_text_is_heard():
     answer = OK + b'{"message": {"content": "All of it."}, "done": true}'
     async with raw_server(answer) as model:

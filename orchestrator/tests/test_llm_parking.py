@@ -10,7 +10,7 @@ import pytest
 from ollama_support import FAST, PROMPT, answering, listening
 from orchestrator.conversation.messages import ServiceHealth
 from orchestrator.llm.main_model import MainModel
-from orchestrator.llm.ollama import OllamaModel
+from orchestrator.llm.ollama import OllamaModel, OllamaSettings
 from orchestrator.llm.ollama_stub import StubSection
 from orchestrator.llm.resting import ModelMemory
 from orchestrator.llm.scripted import LlmSection, ScriptedModel
@@ -35,7 +35,7 @@ async def main_model(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerato
     monkeypatch.setenv("OLLAMA_URL", url)
     monkeypatch.setenv("OLLAMA_MODEL_NAME", "mistral")
     briefing = ScriptedModel(LlmSection(replies=("From the file.",), first_token_delay_ms=0, tokens_per_second=9999))
-    async with MainModel("ollama", briefing, first_token_s=1, max_reply_chars=300) as main:
+    async with MainModel("ollama", briefing, first_token_s=1, max_reply_chars=300, probe_every_s=0.05) as main:
         await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY)
         yield main
 
@@ -83,6 +83,13 @@ async def test_a_server_that_keeps_the_model_is_told_of_and_nothing_counts_as_pa
         assert stage(model) == "loaded"
 
 
+async def test_a_model_that_its_first_reply_loads_is_asked_for_that_reply(monkeypatch):
+    monkeypatch.setenv("LLM_OLLAMA_PRELOAD", "false")
+    async with listening(StubSection(**THERE)) as (url, stub), main_model(url, monkeypatch) as main:
+        assert stub.loads == []
+        assert await text_of(main) == FAST["replies"][0]
+
+
 async def test_a_wake_whose_server_is_gone_fails_and_the_model_is_loaded_when_it_is_back(unused_tcp_port, monkeypatch):
     async with listening(StubSection(**THERE), unused_tcp_port) as (url, _):
         context = main_model(url, monkeypatch)
@@ -111,6 +118,31 @@ async def test_while_the_model_is_parked_the_briefing_answers_at_once_and_afterw
         assert stub.requests == []
         await memory.wake()
         assert await text_of(main) == FAST["replies"][0]
+
+
+async def test_a_wake_that_is_given_up_does_not_leave_the_briefing_answering_for_good(monkeypatch):
+    async with listening(StubSection(**THERE, load_ms=400)) as (url, _), main_model(url, monkeypatch) as main:
+        await main.park()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await main.wake()
+        # The model's residency goes on; until it is through, nobody waits for it.
+        assert await text_of(main) == "On my own: From the file."
+        await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY, within_s=20)
+        assert await text_of(main) == FAST["replies"][0]
+
+
+async def test_a_look_whether_the_model_is_still_there_does_not_keep_it_from_being_parked():
+    async with listening(StubSection(**THERE)) as (url, stub):
+        settings = OllamaSettings.model_validate({"url": url, "model": "mistral", "preload": False})
+        async with OllamaModel(settings) as model:
+            residency = model._residency
+            await residency.settle()
+            looking = asyncio.create_task(residency.settle())
+            await asyncio.sleep(0)
+            await residency.park()
+            assert (residency.parked, stub.loaded, len(stub.loads)) == (True, set(), 1)
+            await looking
 
 
 async def test_a_park_that_fails_leaves_the_model_answering(monkeypatch):

@@ -12,7 +12,7 @@ from orchestrator.llm.briefing import Briefing
 from orchestrator.llm.main_model import MainModel
 from orchestrator.llm.ollama import OllamaModel, OllamaSettings
 from orchestrator.llm.ollama_stub import PullFault, StubSection
-from orchestrator.llm.residency import Residency, Stage
+from orchestrator.llm.residency import Residency
 from orchestrator.llm.scripted import LlmSection, ScriptedModel
 from orchestrator.llm.streaming import ModelMissing
 from prometheus_client import REGISTRY
@@ -123,17 +123,16 @@ async def test_on_a_processor_that_is_as_it_should_be():
 
 async def test_a_model_that_was_unloaded_is_loaded_again():
     async with listening(StubSection(model="mistral")) as (url, stub):
-        settings = OllamaSettings.model_validate({"url": url, "model": "mistral", "preload": False})
+        settings = OllamaSettings.model_validate({"url": url, "model": "mistral", "preload": True})
         async with OllamaModel(settings) as model:
-            residency = Residency(model._server, may_pull=False, gpu_expected=True)
-            await residency.settle()
-            await residency.settle()
+            await until(lambda: stage(model) == "loaded")
+            await model._residency.settle()
             assert len(stub.loads) == 1
             stub.loaded.clear()
             with pytest.raises(NotReady, match="has not loaded"):
                 await model.probe()
-            await residency.settle()
-    assert (len(stub.loads), residency.state.stage) == (2, Stage.LOADED)
+            await model._residency.settle()
+            assert (len(stub.loads), stage(model)) == (2, "loaded")
 
 
 class Forgetful:
@@ -162,7 +161,7 @@ async def main_model(url: str, monkeypatch: pytest.MonkeyPatch, **env: str) -> A
         monkeypatch.setenv(name, value)
     fast = {"first_token_delay_ms": 0, "tokens_per_second": 9999}
     briefing = ScriptedModel(LlmSection(replies=("From the file.",), **fast))
-    async with MainModel("ollama", briefing, first_token_s=1, max_reply_chars=300) as main:
+    async with MainModel("ollama", briefing, first_token_s=1, max_reply_chars=300, probe_every_s=0.05) as main:
         yield main
 
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 OPEN = Gauge("anchor_llm_given_up", "Whether the main language model is given up for now (1) or asked (0).")
 
 _FAILURES = 2
-_PROBE_EVERY_S = 2.0
+PROBE_EVERY_S = 2.0
 # After probes that promised more than replies kept.
 _LONGEST_HOLD_S = 60.0
 
@@ -29,7 +29,7 @@ _LONGEST_HOLD_S = 60.0
 class Breaker:
     """Counts; reads no clock. Open means: do not ask. Shared by all sessions."""
 
-    def __init__(self, hold_s: float = _PROBE_EVERY_S) -> None:
+    def __init__(self, hold_s: float = PROBE_EVERY_S) -> None:
         """`hold_s` is how long it stays open at least, the first time."""
         self._first_hold_s = hold_s
         self._hold_s = hold_s
@@ -85,7 +85,7 @@ class BreakerWatch:
     A model that is not well when the context is entered is given up at once, so that nobody waits for it in vain.
     """
 
-    def __init__(self, breaker: Breaker, model: Probed, every_s: float = _PROBE_EVERY_S) -> None:
+    def __init__(self, breaker: Breaker, model: Probed, every_s: float = PROBE_EVERY_S) -> None:
         self._breaker = breaker
         self._model = model
         self._every_s = every_s

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from service_kit.errors import AnchorError, Unsupported
+from service_kit.errors import Unsupported
 
 from orchestrator.conversation.messages import ServiceHealth, ServiceStatus
 from orchestrator.conversation.ports import LanguageModel
-from orchestrator.llm.breaker import Breaker, BreakerWatch
+from orchestrator.llm.breaker import PROBE_EVERY_S, Breaker, BreakerWatch
 from orchestrator.llm.fallback import FallbackModel
 from orchestrator.llm.registry import BRIEFING, ParkableModel, ServedModel, served_model
 from orchestrator.llm.residency import Stage
@@ -23,20 +23,29 @@ _ON_ITS_WAY = {Stage.PULLING, Stage.LOADING}
 class MainModel:
     """Open from entering the context to leaving it; the same for all sessions."""
 
-    def __init__(self, name: str, briefing: LanguageModel, *, first_token_s: float, max_reply_chars: int) -> None:
-        """Raises `InvalidRequest` for a name that is not known."""
+    def __init__(
+        self,
+        name: str,
+        briefing: LanguageModel,
+        *,
+        first_token_s: float,
+        max_reply_chars: int,
+        probe_every_s: float = PROBE_EVERY_S,
+    ) -> None:
+        """`probe_every_s` is how often a model that is away is asked for. Raises `InvalidRequest` for no known name."""
         self._briefing = briefing
         self._served: ServedModel | None = None if name == BRIEFING else served_model(name)
         self._first_token_s = first_token_s
         self._max_reply_chars = max_reply_chars
-        self._breaker = Breaker()
+        self._probe_every_s = probe_every_s
+        self._breaker = Breaker(probe_every_s)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             if self._served is not None:
                 await stack.enter_async_context(self._served)
-                await stack.enter_async_context(BreakerWatch(self._breaker, self._served))
+                await stack.enter_async_context(BreakerWatch(self._breaker, self._served, self._probe_every_s))
             self._open = stack.pop_all()
         return self
 
@@ -89,7 +98,8 @@ class MainModel:
         model = self._parkable()
         try:
             await model.wake()
-        except AnchorError:
+        except BaseException:
+            # Whoever gives up waiting, too: the model goes on waking, and is asked when a probe finds it awake.
             self._breaker.resting = model.parked
             self._breaker.failed(asyncio.get_running_loop().time(), for_good=True)
             raise

@@ -116,10 +116,10 @@ class OllamaModel(ServedModel):
         return self._residency.state.describe(self.model) if known else {"model": self.model}
 
     async def probe(self) -> None:
-        """Raise `AnchorError` unless the model is loaded, just now."""
+        """Raise `AnchorError` unless the model is loaded, just now; where a reply is to load it, unless one could."""
         if self._settings.preload or self.parked:
             self._residency.require()
-        if await self._server.placement() is None:
+        if await self._server.placement() is None and self._settings.preload:
             raise NotReady("llm.not_loaded", f"Ollama has not loaded {self.model}")
 
     @property

@@ -72,10 +72,9 @@ class OllamaServer:
     async def placement(self) -> Placement | None:
         """Where the model lies, as `/api/ps` tells it."""
         answer = await short_answer(self._client, "/api/ps", _PLACEMENT_WITHIN_S)
-        models = cast("list[dict[str, Any]]", answer.get("models") or [])
         # Untagged names are listed with the tag that they stand for.
         names = {self._model.casefold(), f"{self._model}:latest".casefold()}
-        for model in models:
+        for model in _models(answer):
             if str(model.get("name", "")).casefold() in names:
                 return Placement(_count(model, "size"), _count(model, "size_vram"))
         return None
@@ -108,6 +107,13 @@ async def _next(lines: AnswerLines) -> Mapping[str, Any] | None:
             raise PeerFailed("llm.failed", f"Ollama: {error_message(line['error'])}")
         return line
     return None
+
+
+def _models(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    models: object = answer.get("models") or []
+    if not isinstance(models, list) or not all(isinstance(model, dict) for model in cast("list[object]", models)):
+        raise PeerFailed("llm.garbled", f"Ollama sent {models!r:.80} where a list of models belongs")
+    return cast("list[dict[str, Any]]", models)
 
 
 def _count(fields: Mapping[str, Any], name: str) -> int:

@@ -102,7 +102,7 @@ class Residency:
         self._resident = False
         # Whoever loads or unloads, beside `run`; a pull may take hours.
         self._moving = asyncio.Lock()
-        # A wake failed: `run` need not wait for its next check.
+        # A wake came to nothing: `run` need not wait for its next check.
         self._unsettled = asyncio.Event()
         # What the log was last told to be wrong.
         self._told = ""
@@ -134,7 +134,8 @@ class Residency:
 
         `AtCapacity` means that it is being loaded.
         """
-        if self._moving.locked():
+        # Whether a loaded model is still there is asked in a moment, and waited for here.
+        if self._moving.locked() and self.state.stage is not Stage.LOADED:
             raise AtCapacity("llm.loading", "the language model is being loaded; it can be parked when it is")
         async with self._moving:
             await self._server.unload()
@@ -143,13 +144,15 @@ class Residency:
         log.info("language model parked")
 
     async def wake(self) -> None:
-        """Have the model in memory when this returns. Raises `AnchorError`: then `run` goes on trying."""
+        """Have the model in memory when this returns. Raises `AnchorError`: then, or given up, `run` goes on trying."""
         try:
             await self.settle()
         except AnchorError as error:
             self._lost(error)
-            self._unsettled.set()
             raise
+        finally:
+            if self.state.stage is not Stage.LOADED:
+                self._unsettled.set()
 
     async def _until_next_check(self) -> None:
         self._unsettled.clear()
