@@ -23,6 +23,7 @@ from anchor_cli.plan.report import as_json
 from anchor_cli.plan.wishes import planner_for
 from dotenv import dotenv_values
 from gpu_monitor.plan import read_plan
+from stt_service.app import build_engine
 from stt_service.settings import SttSettings
 from tts_service.engines import ENGINES
 from tts_service.routing import plan_of
@@ -83,7 +84,7 @@ def test_the_slots_of_the_voice_are_those_that_were_planned(planner: Planner) ->
         (
             "stt=whisper-turbo@f16",
             {
-                "STT_ENGINE": "faster-whisper",
+                "STT_ENGINE": "",
                 "STT_WHISPER_DEVICE": "cuda",
                 "STT_WHISPER_COMPUTE_TYPE": "float16",
                 "GPU_VLLM_URL": "",
@@ -108,8 +109,9 @@ def test_the_services_understand_what_is_set(monkeypatch: pytest.MonkeyPatch) ->
         with monkeypatch.context() as environment:
             for name, value in settings_of(plan, planner.models).items():
                 environment.setenv(name, value)
-            assert SttSettings().engine == planner.models[plan.service("stt").choice.model].engine
+            hearing = build_engine(SttSettings()).info.name
             speaking = plan_of(TtsSettings(), ENGINES)
+        assert hearing == planner.models[plan.service("stt").choice.model].engine
         assert speaking.main == planner.models[plan.service("tts").choice.model].engine
         assert speaking.engines[-1] == "espeak"
 
@@ -166,7 +168,7 @@ def test_a_plan_for_a_smaller_card_takes_the_place_of_one_with_voxtral(planner: 
         return merged(text, settings_of(plan, planner.models), "voxtral", runs_voxtral(plan, planner.models))
 
     after = written(written("", "l40s"), "t4").splitlines()
-    assert {"STT_ENGINE=faster-whisper", "GPU_VLLM_URL=", "COMPOSE_PROFILES=${ANCHOR_PROFILE}"} <= set(after)
+    assert {"STT_ENGINE=", "GPU_VLLM_URL=", "COMPOSE_PROFILES=${ANCHOR_PROFILE}"} <= set(after)
     assert {"TTS_ENGINE=pocket-tts", 'TTS_FALLBACK_ENGINES=["espeak"]'} <= set(after)
 
 

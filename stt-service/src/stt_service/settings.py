@@ -18,7 +18,8 @@ class SttSettings(ServiceSettings):
     grpc_port: int = Field(default=9081, ge=0, le=65535)
     http_port: int = Field(default=8001, ge=0, le=65535)
 
-    engine: str = Field(default="pocketsphinx")
+    # A name from `app.ENGINES`; empty for that of the profile.
+    engine: str = Field(default="")
     # Microphones at one time; a further one is refused.
     max_streams: int = Field(default=4, ge=1, le=1024)
     # A segment longer than this is an error; a client commits long before.

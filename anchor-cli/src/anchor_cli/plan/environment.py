@@ -73,7 +73,9 @@ def _speaking(tts: Choice, models: Mapping[str, Model]) -> dict[str, str]:
 def _hearing(stt: Choice, models: Mapping[str, Model]) -> dict[str, str]:
     """Who hears, and how."""
     model, slots = models[stt.model], str(stt.slots)
-    settings = {"STT_ENGINE": model.engine, "GPU_VLLM_URL": VOXTRAL_URL if model.runtime == "vllm" else ""}
+    # Empty, faster-whisper hears, and PocketSphinx as long as that cannot be loaded.
+    engine = "" if model.engine == "faster-whisper" else model.engine
+    settings = {"STT_ENGINE": engine, "GPU_VLLM_URL": VOXTRAL_URL if model.runtime == "vllm" else ""}
     match model.engine:
         case "voxtral":
             settings |= {"STT_VOXTRAL_URL": VOXTRAL_URL, "STT_VOXTRAL_PLACES": slots}
@@ -84,6 +86,8 @@ def _hearing(stt: Choice, models: Mapping[str, Model]) -> dict[str, str]:
         case "faster-whisper":
             compute_type = {"f16": "float16"}.get(stt.weights, stt.weights)
             settings |= {"STT_WHISPER_DEVICE": "cuda", "STT_WHISPER_COMPUTE_TYPE": compute_type}
+        case _:
+            pass
     return settings
 
 
