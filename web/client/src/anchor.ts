@@ -15,6 +15,8 @@ export interface AnchorOptions {
   start?: Omit<SessionStart, "sampleRateHz" | "reportsPlayback" | "takeOver">;
   /** Ticket of a conversation to go on with. */
   ticket?: string;
+  /** Where there can be no sound: replies are not waited for to be heard, and `wake` and `listen` are not for use. */
+  captionsOnly?: boolean;
   onMessage?: (message: ServerMessage) => void;
   onConnection?: (connection: Connection) => void;
   /** Called about every 100 ms while a reply sounds. */
@@ -35,6 +37,7 @@ export class Anchor {
   #player: Player | null = null;
   #opening: Promise<Player> | null = null;
   #microphone: Microphone | null = null;
+  #held = false;
   #speakerId: string | undefined;
   // Where the reply under way was placed, and how much of it came since.
   #placed: { turnId: number; offsetMs: number } | undefined;
@@ -44,7 +47,7 @@ export class Anchor {
     this.#options = options;
     this.#session = new Session({
       url: options.url,
-      start: { ...options.start, sampleRateHz: MICROPHONE_HZ, reportsPlayback: true },
+      start: { ...options.start, sampleRateHz: MICROPHONE_HZ, reportsPlayback: !options.captionsOnly },
       ...(options.ticket ? { ticket: options.ticket } : {}),
       onMessage: (message) => {
         this.#obey(message);
@@ -104,7 +107,7 @@ export class Anchor {
     const microphone = await Microphone.open({
       deviceId,
       onFrame: (pcm, peak) => {
-        this.#session.sendAudio(pcm);
+        if (!this.#held) this.#session.sendAudio(pcm);
         this.#options.onLevel?.(peak);
       },
       onLost: () => {
@@ -115,6 +118,11 @@ export class Anchor {
     await this.mute();
     this.#microphone = microphone;
     await waking;
+  }
+
+  /** Whether what the open microphone hears stays here, for push-to-talk; its level is told all the same. */
+  hold(held: boolean): void {
+    this.#held = held;
   }
 
   /** Closes the microphone. */

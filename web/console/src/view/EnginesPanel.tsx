@@ -1,0 +1,42 @@
+import { ServiceHealth, type ServiceStatus } from "@ai-anchor/client";
+
+const HEALTH: Readonly<Record<number, string>> = {
+  [ServiceHealth.UNSPECIFIED]: "unknown",
+  [ServiceHealth.READY]: "ready",
+  [ServiceHealth.LOADING]: "loading",
+  [ServiceHealth.DOWN]: "down",
+};
+
+// What each does, for someone who does not know the services' names.
+const PURPOSE: Readonly<Record<string, string>> = {
+  vad: "Listens for speech and pauses",
+  stt: "Understands speech",
+  llm: "Thinks of the answer",
+  tts: "Speaks",
+  gpu: "Watches the GPU",
+};
+
+export function EnginesPanel({ services }: { services: readonly ServiceStatus[] }) {
+  return (
+    <section class="card" aria-label="Engines">
+      <h2>Engines</h2>
+      {services.length === 0 && <p class="empty">They report once the session is open.</p>}
+      <ul class="rows">
+        {services.map((service) => {
+          const health = HEALTH[service.health] ?? "unknown";
+          return (
+            <li class="row engine" key={service.service} title={PURPOSE[service.service]}>
+              <span class={`health health-${health}`} />
+              <span class="row-name">{service.service}</span>
+              <span class="engine-words">
+                <span>{service.engine || health}</span>
+                <span class="engine-model">{[service.model, service.version].filter(Boolean).join(" · ")}</span>
+              </span>
+              <span class="visually-hidden">{health}</span>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,66 @@
+import { GpuPressure, type GpuServiceMemory, type GpuStatus } from "@ai-anchor/client";
+import { gibibytes } from "../memory";
+
+const PRESSURE: Readonly<Record<number, string>> = {
+  [GpuPressure.UNSPECIFIED]: "unknown",
+  [GpuPressure.NONE]: "enough memory",
+  [GpuPressure.HIGH]: "memory is short",
+  [GpuPressure.CRITICAL]: "memory is all but full",
+};
+
+export function GpuPanel({ gpu }: { gpu: GpuStatus | null }) {
+  return (
+    <section class="card" aria-label="GPU">
+      <h2>GPU</h2>
+      {gpu?.present ? <Present gpu={gpu} /> : <p class="empty">{absence(gpu)}</p>}
+    </section>
+  );
+}
+
+function absence(gpu: GpuStatus | null): string {
+  if (!gpu) return "No word from the GPU monitor yet.";
+  return gpu.unavailableReason ? `No GPU: ${gpu.unavailableReason}` : "No GPU. Everything runs on the processor.";
+}
+
+function Present({ gpu }: { gpu: GpuStatus }) {
+  const level =
+    gpu.pressure === GpuPressure.CRITICAL ? "critical" : gpu.pressure === GpuPressure.HIGH ? "high" : "none";
+  return (
+    <>
+      <p class="gpu-line">
+        <b>{gibibytes(gpu.memoryUsedMib)}</b> of {gibibytes(gpu.memoryTotalMib)}
+        {gpu.temperatureCelsius !== undefined && <span class="gpu-heat">{gpu.temperatureCelsius} °C</span>}
+        <span class={`pressure pressure-${level}`}>{PRESSURE[gpu.pressure] ?? "unknown"}</span>
+      </p>
+      <meter
+        class={`gauge gauge-${level}`}
+        min={0}
+        max={gpu.memoryTotalMib}
+        value={gpu.memoryUsedMib}
+        aria-label="Memory in use"
+      />
+      <ul class="rows">
+        {gpu.services.map((service) => (
+          <ServiceMemory key={service.service} memory={service} totalMib={gpu.memoryTotalMib} />
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMib: number }) {
+  const { service, usedMib, plannedMib } = memory;
+  const share = (mib: number) => `${Math.min(100, (mib / Math.max(1, totalMib)) * 100)}%`;
+  const over = usedMib !== undefined && plannedMib !== undefined && usedMib > plannedMib;
+  const used = usedMib === undefined ? "not known" : gibibytes(usedMib);
+  return (
+    <li class={over ? "row row-over" : "row"}>
+      <span class="row-name">{service}</span>
+      <span class="row-figure">{plannedMib === undefined ? used : `${used} of ${gibibytes(plannedMib)} planned`}</span>
+      <span class="plan" aria-hidden="true">
+        <span class="plan-given" style={{ width: share(plannedMib ?? 0) }} />
+        <span class="plan-used" style={{ width: share(usedMib ?? 0) }} />
+      </span>
+    </li>
+  );
+}
