@@ -11,6 +11,7 @@ from fastapi.responses import PlainTextResponse, Response
 from grpc import aio
 from orchestrator.clients.status import StatusWatch
 from orchestrator.conversation.messages import GpuPressure, GpuServiceMemory, GpuStatus, ServiceHealth, SystemStatus
+from orchestrator.pressure.ladder import Level
 from service_kit.engine import EngineInfo
 from service_kit.errors import EngineFailed
 from service_kit.grpc_server import GrpcServer
@@ -135,6 +136,25 @@ class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
 
 async def test_the_gpu_is_followed_through_failures_of_its_monitor():
     monitor = GpuMonitor()
+    async with served(monitor) as target, StatusWatch({}, target, interval_s=0.05) as watch:
+        status = await until(watch, lambda status: status.gpu is not None)
+        assert status.gpu == GpuStatus(
+            present=True,
+            memory_total_mib=48 * 1024,
+            memory_used_mib=12 * 1024,
+            services=(GpuServiceMemory("tts", 9 * 1024, 10 * 1024), GpuServiceMemory("llm")),
+            pressure=GpuPressure.GPU_PRESSURE_HIGH,
+            temperature_celsius=61,
+        )
+        await until(watch, lambda status: status.gpu is None)
+        status = await until(watch, lambda status: status.gpu is not None)
+        assert status.gpu == GpuStatus(present=False, unavailable_reason="no NVIDIA driver here")
+    assert monitor.calls == 2
+
+
+@asynccontextmanager
+async def served(monitor: gpu_pb2_grpc.GpuMonitorServiceServicer) -> AsyncGenerator[str]:
+    """The address of a monitor."""
     health = Health("gpu-monitor", EngineInfo("test", "none", "0"))
     server = GrpcServer(
         health,
@@ -144,22 +164,76 @@ async def test_the_gpu_is_followed_through_failures_of_its_monitor():
     port = await server.start("127.0.0.1", 0)
     health.move_to(Status.READY)
     try:
-        async with StatusWatch({}, f"127.0.0.1:{port}", interval_s=0.05) as watch:
-            status = await until(watch, lambda status: status.gpu is not None)
-            assert status.gpu == GpuStatus(
-                present=True,
-                memory_total_mib=48 * 1024,
-                memory_used_mib=12 * 1024,
-                services=(GpuServiceMemory("tts", 9 * 1024, 10 * 1024), GpuServiceMemory("llm")),
-                pressure=GpuPressure.GPU_PRESSURE_HIGH,
-                temperature_celsius=61,
-            )
-            await until(watch, lambda status: status.gpu is None)
-            status = await until(watch, lambda status: status.gpu is not None)
-            assert status.gpu == GpuStatus(present=False, unavailable_reason="no NVIDIA driver here")
+        yield f"127.0.0.1:{port}"
     finally:
         await server.stop(0)
-    assert monitor.calls == 2
+
+
+class TellingMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
+    """Sends what its test puts in."""
+
+    def __init__(self) -> None:
+        self.script: asyncio.Queue[gpu_pb2.WatchResponse] = asyncio.Queue()
+
+    def reports(self, *devices: int) -> None:
+        report = gpu_pb2.GpuReport(devices=[gpu_pb2.Device(index=index) for index in devices])
+        self.script.put_nowait(gpu_pb2.WatchResponse(report=report))
+
+    def says(self, level: gpu_pb2.PressureLevel, device: int = 0) -> None:
+        changed = gpu_pb2.PressureChanged(device_index=device, level=level)
+        self.script.put_nowait(gpu_pb2.WatchResponse(pressure_changed=changed))
+
+    async def Watch(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: gpu_pb2.WatchRequest, context: aio.ServicerContext[gpu_pb2.WatchRequest, gpu_pb2.WatchResponse]
+    ) -> None:
+        while True:
+            await context.write(await self.script.get())
+
+
+@asynccontextmanager
+async def told_by(monitor: TellingMonitor) -> AsyncGenerator[tuple[StatusWatch, list[Level | None]]]:
+    """A watch of `monitor`, and what it says of the pressure, without repetitions."""
+    told: list[Level | None] = []
+
+    def tell(level: Level | None) -> None:
+        if told[-1:] != [level]:
+            told.append(level)
+
+    async with served(monitor) as target, StatusWatch({}, target, on_pressure=tell, interval_s=0.5) as watch:
+        yield watch, told
+
+
+async def test_a_device_that_has_room_is_said_to_have_it():
+    monitor = TellingMonitor()
+    async with told_by(monitor) as (watch, told):
+        monitor.reports(0)
+        monitor.reports(0)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
+    assert told == [None, Level.NONE]
+
+
+async def test_a_full_device_is_full_from_the_beginning_and_the_fullest_counts():
+    monitor = TellingMonitor()
+    async with told_by(monitor) as (watch, told):
+        monitor.reports(0, 1)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_CRITICAL, device=1)
+        monitor.reports(0, 1)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_CRITICAL)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_NONE, device=1)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
+    assert told == [None, Level.CRITICAL, Level.NONE]
+
+
+async def test_a_device_whose_driver_is_lost_is_not_said_to_have_room():
+    monitor = TellingMonitor()
+    async with told_by(monitor) as (watch, told):
+        monitor.reports(0)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_HIGH)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_HIGH)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_UNSPECIFIED)
+        unknown = GpuPressure.GPU_PRESSURE_UNSPECIFIED
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is unknown)
+    assert told == [None, Level.HIGH, None]
 
 
 async def test_without_a_monitor_there_is_no_gpu_line():

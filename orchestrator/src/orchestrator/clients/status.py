@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
@@ -32,12 +32,13 @@ _HEALTH = {
     "ready": ServiceHealth.SERVICE_HEALTH_READY,
     "loading": ServiceHealth.SERVICE_HEALTH_LOADING,
 }
-_PRESSURES = {
+_PRESSURES: Mapping[Level | None, GpuPressure] = {
     Level.NONE: GpuPressure.GPU_PRESSURE_NONE,
     Level.HIGH: GpuPressure.GPU_PRESSURE_HIGH,
     Level.CRITICAL: GpuPressure.GPU_PRESSURE_CRITICAL,
 }
 _LEVELS = {
+    gpu_pb2.PRESSURE_LEVEL_NONE: Level.NONE,
     gpu_pb2.PRESSURE_LEVEL_HIGH: Level.HIGH,
     gpu_pb2.PRESSURE_LEVEL_CRITICAL: Level.CRITICAL,
 }
@@ -59,7 +60,7 @@ class StatusWatch:
         interval_s: float = 2.0,
         deadline_s: float = 1.0,
     ) -> None:
-        """`on_pressure` is told how short the fullest GPU's memory is, over and over; None when there is no monitor."""
+        """`on_pressure` is told how short the fullest GPU's memory is, over and over; None when nobody tells."""
         self._addresses = services
         self._gpu_target = gpu_target
         self._on_pressure = on_pressure
@@ -135,30 +136,39 @@ class StatusWatch:
                 except AnchorError as error:
                     log.debug("GPU monitor lost", extra={"code": error.code, "reason": error.message})
                 self._gpu = None
-                self._pressure = GpuPressure.GPU_PRESSURE_UNSPECIFIED
-                self._on_pressure(None)
+                self._saw(())
                 await asyncio.sleep(self._interval_s)
         finally:
             await channel.close()
 
     async def _follow_gpu(self, stub: Any) -> None:
         """Take reports until the monitor ends them. Raises `AnchorError` when it fails or is silent."""
-        levels: dict[int, Level] = {}
+        # By device; None for one whose level is not known.
+        levels: dict[int, Level | None] = {}
         call = stub.Watch(gpu_pb2.WatchRequest(interval_ms=round(self._interval_s * 1000)))
         try:
             while (response := await read(call, "gpu", within_s=3 * self._interval_s + self._deadline_s)) is not None:
                 match response.WhichOneof("event"):
                     case "report":
                         self._gpu = _gpu_status(response.report)
+                        # What is to be said of a report follows it: of whom nothing was said by the next, it is well.
+                        self._saw(levels.values())
+                        for device in response.report.devices:
+                            levels.setdefault(device.index, Level.NONE)
                     case "pressure_changed":
                         changed = response.pressure_changed
-                        levels[changed.device_index] = _LEVELS.get(changed.level, Level.NONE)
-                        self._pressure = _PRESSURES[max(levels.values())]
-                        self._on_pressure(max(levels.values()))
+                        levels[changed.device_index] = _LEVELS.get(changed.level)
+                        self._saw(levels.values())
                     case _:
                         pass
         finally:
             call.cancel()
+
+    def _saw(self, levels: Iterable[Level | None]) -> None:
+        """Of all devices, the fullest counts; where nothing is known of any, there is as good as no monitor."""
+        level = max((level for level in levels if level), default=None)
+        self._pressure = _PRESSURES.get(level, GpuPressure.GPU_PRESSURE_UNSPECIFIED)
+        self._on_pressure(level)
 
 
 def _gpu_status(report: gpu_pb2.GpuReport) -> GpuStatus:
