@@ -4,6 +4,8 @@ import type { Frame, Quantum } from "./taps";
 
 /** Below this a sample is silence: half a step of 16 bits. */
 const SILENCE = 1 / 65_536;
+/** Louder than this a microphone's sample is a voice; the recordings are quieter between the words. */
+const VOICED = 0.02;
 
 /** Waits until the speaker has sounded for so many seconds in all. */
 export async function soundsFor(page: Page, seconds: number): Promise<void> {
@@ -88,6 +90,19 @@ export async function socketToSpeaker(page: Page): Promise<number[]> {
       return first && heard ? [heard.now - first.now] : [];
     });
   });
+}
+
+/** Says something to the server in the page's name. */
+export async function say(page: Page, message: Record<string, unknown> & { type: string }): Promise<void> {
+  await page.evaluate((text) => window.taps.socket?.send(text), JSON.stringify(message));
+}
+
+/** When a person's voice was first heard in the last utterance before `before`. */
+export async function voiceOnset(page: Page, before: number): Promise<number> {
+  const quanta = await page.evaluate(() => window.taps.microphone.quanta);
+  const voiced = quanta.filter(({ now, peak }) => now < before && peak > VOICED).map(({ now }) => now);
+  // Pauses within an utterance are shorter than this.
+  return voiced.reduceRight((onset, now) => (onset - now < 600 ? now : onset), voiced.at(-1) ?? Number.NaN);
 }
 
 /** The value that so large a share of `values` does not exceed. */

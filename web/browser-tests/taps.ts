@@ -34,6 +34,8 @@ export interface Taps {
   microphone: Track;
   sent: Frame[];
   received: Frame[];
+  /** The page's newest socket. */
+  socket: WebSocket | null;
 }
 
 declare global {
@@ -59,7 +61,7 @@ registerProcessor("tap", class extends AudioWorkletProcessor {
 /** Runs in the page before its own scripts, so it stands on nothing outside itself. */
 export function installTaps({ path, deviceHz }: { path: string; deviceHz: number | null }): void {
   const track = (): Track => ({ rateHz: 0, latencyMs: 0, quanta: [], samples: [] });
-  const taps: Taps = { speaker: track(), microphone: track(), sent: [], received: [] };
+  const taps: Taps = { speaker: track(), microphone: track(), sent: [], received: [], socket: null };
   window.taps = taps;
 
   function listen(source: AudioNode, to: Track): void {
@@ -111,6 +113,7 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
   window.WebSocket = class extends WebSocket {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
+      taps.socket = this;
       // Before the page's own listener, which gives the buffer away.
       this.addEventListener("message", ({ data }) => taps.received.push(frame(data)));
     }
