@@ -189,6 +189,8 @@ async def test_a_reply_that_is_left_closes_its_request(engine: PiperEngine, serv
         ({"answer": b""}, PeerFailed, "tts.server_garbled"),
         ({"answer": wav(22_050, 0.1, channels=2)}, PeerFailed, "tts.server_garbled"),
         ({"answer": wav(100, 1)}, PeerFailed, "tts.server_garbled"),
+        ({"answer": wav(22_050, 0.1)[:-1]}, PeerFailed, "tts.server_garbled"),
+        ({"answer": wav(22_050, 0.1)[:16] + b"\xff" * 4 + wav(22_050, 0.1)[20:]}, PeerFailed, "tts.server_garbled"),
         ({"answer": bytes(17 * 1024 * 1024)}, PeerFailed, "tts.server_garbled"),
     ],
 )

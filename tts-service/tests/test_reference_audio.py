@@ -40,6 +40,8 @@ def test_a_recording_comes_at_the_codecs_rate(rate_hz: int, channels: int) -> No
         (b"", "reference_wav", "WAV"),
         (b"RIFF\x00\x00\x00\x00WAVEjunk", "reference_wav", "WAV"),
         (b"ID3" + bytes(4096), "reference_wav", "WAV"),
+        # Its form is said to be longer than the file.
+        (recording(3)[:16] + b"\xff\xff\xff\xff" + recording(3)[20:], "reference_wav", "WAV"),
     ],
 )
 def test_what_no_voice_can_be_learned_from_is_refused_with_advice(wav: bytes, code: str, advice: str) -> None:

@@ -65,7 +65,8 @@ def _read_wav(wav: bytes) -> tuple[NDArray[np.float32], int]:
         with wave.open(io.BytesIO(wav)) as recording:
             channels, width, rate_hz = recording.getnchannels(), recording.getsampwidth(), recording.getframerate()
             pcm = recording.readframes(recording.getnframes())
-    except (wave.Error, EOFError) as error:
+    # A length that points beyond the file is a `RuntimeError` to the library.
+    except (wave.Error, EOFError, RuntimeError) as error:
         raise InvalidRequest(
             "tts.reference_wav", f"the recording is no WAV file ({error}); save it as 16-bit PCM WAV"
         ) from error

@@ -128,7 +128,8 @@ def _samples(answer: bytes) -> tuple[int, Floats]:
             if form != (1, SAMPLE_BYTES) or clip.getframerate() not in _RATES_HZ:
                 raise _garbled(f"speech of a form that is not known: {clip.getparams()}")
             return clip.getframerate(), to_float(clip.readframes(clip.getnframes()))
-    except (wave.Error, EOFError) as error:
+    # Lengths beyond the file are a `RuntimeError` to the library, half a sample is a `ValueError`.
+    except (wave.Error, EOFError, RuntimeError, ValueError) as error:
         raise _garbled(f"what is no WAV file: {answer[:40]!r}") from error
 
 
