@@ -215,6 +215,19 @@ async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSe
         assert refused.value.code() is StatusCode.INVALID_ARGUMENT
 
 
+async def test_learning_takes_no_place_from_speech(engine: CsmEngine) -> None:
+    async with engine.speak(SpokenPhrase(0, TEXT), in_voice(engine.voices()[0])) as speech:
+        await anext(speech)
+        adding = [engine.add_voice(f"Ana {number}", recording(3), "hello", "en") for number in range(8)]
+        learned = asyncio.gather(*adding, return_exceptions=True)
+        # They are there before the next step.
+        await asyncio.sleep(0)
+        pieces = [piece async for piece in speech]
+    assert pieces
+    # More than may wait are refused, and none is left in between.
+    assert len(engine.voices()) == 2 + sum(isinstance(voice, Voice) for voice in await learned)
+
+
 async def test_what_cannot_be_learned_is_refused(engine: CsmEngine, settings: TtsSettings) -> None:
     with pytest.raises(InvalidRequest, match="unknown_language"):
         await engine.add_voice("Ana", recording(3), "hola", "es")

@@ -18,6 +18,7 @@ from grpc import StatusCode, aio
 from higgs_service import Stubs, pcm_of, recording, requests, service, settings_for, spoken, write_folders
 from service_kit.engine_memory import MemoryKind, ParkableEngine
 from service_kit.errors import ERROR_CODE_KEY
+from tts_service.engine import SpokenPhrase, SynthesisConfig
 from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine
 from tts_service.engines.higgs.loaded import LoadedHiggs
@@ -154,6 +155,16 @@ async def test_without_a_gpu_nothing_is_held_on_one(stubs: Stubs) -> None:
     told = await stubs.memory.GetMemory(memory.GetMemoryRequest())
     assert told.parkable
     assert list(told.parts) == []
+
+
+async def test_however_many_ask_for_it_nobody_is_cut_off(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+    async with engine.lifespan(), asyncio.TaskGroup() as asking:
+        async with engine.speak(SpokenPhrase(0, TEXT), SynthesisConfig(engine.voices()[0], "en")) as speech:
+            await anext(speech)
+            asked = [asking.create_task(engine.memory()) for _ in range(100)]
+            assert [piece async for piece in speech]
+    assert [task.result() for task in asked] == [{}] * 100
 
 
 def test_memory_is_told_by_kind(settings: TtsSettings) -> None:

@@ -141,7 +141,7 @@ class CsmEngine:
                 name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames)
             )
 
-        return await self._worker.run(learn)
+        return await self._learning.run(learn)
 
     async def delete_voice(self, voice_id: str) -> None:
         """Forget a voice that was added."""

@@ -43,7 +43,7 @@ RATE_HZ = 24_000
 # Those its authors name; the default first.
 LANGUAGES = ("en", "de", "es", "zh", "ko")
 _OWN_VOICE = Voice("higgs", "Higgs, in a voice of its own choice", LANGUAGES)
-# Prompts and decodings that wait while a step runs: at most one of either for every slot, and a voice being learned.
+# Prompts and decodings that wait while a step runs: at most one of either for every slot, and one errand.
 _WAITING_PER_SLOT = 4
 _ATTEMPTS = 2
 
@@ -57,6 +57,8 @@ class HiggsEngine:
         self._worker = EngineWorker("higgs", _WAITING_PER_SLOT * choice.slots)
         # A recording is encoded for seconds, which no step should wait for.
         self._learning = EngineWorker("higgs-voices", choice.slots)
+        # What is no speaking waits here for its one place at the worker, so that it never takes a step's.
+        self._errand = asyncio.Lock()
         self._loaded: LoadedHiggs | None = None
         self._loop: DecodeLoop | None = None
         # There during the lifespan; owns `_stepping`.
@@ -102,8 +104,9 @@ class HiggsEngine:
                 await self._stop()
         finally:
             self._loaded = self._loop = None
-            self._worker.close()
-            self._learning.close()
+            for worker in (self._worker, self._learning):
+                # What it is at may take seconds, and other engines speak meanwhile.
+                await asyncio.to_thread(worker.close)
 
     @asynccontextmanager
     async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
@@ -132,8 +135,9 @@ class HiggsEngine:
     async def delete_voice(self, voice_id: str) -> None:
         """Forget a voice that was added."""
         await self._learning.run(partial(self._voices.delete, voice_id))
-        if self._loaded is not None:
-            await self._worker.run(partial(self._loaded.slots.forget, voice_id))
+        async with self._errand:
+            if self._loaded is not None:
+                await self._worker.run(partial(self._loaded.slots.forget, voice_id))
 
     @property
     def parked(self) -> bool:
@@ -156,8 +160,8 @@ class HiggsEngine:
 
     async def memory(self) -> Mapping[MemoryKind, int]:
         """What is held on the GPU; the context that CUDA itself keeps there, also while parked, is not known here."""
-        loaded = self._loaded
-        return {} if loaded is None or not loaded.on_gpu else await self._worker.run(loaded.memory)
+        async with self._errand:
+            return {} if self._loaded is None else await self._worker.run(self._loaded.memory_on_gpu)
 
     async def park(self) -> None:
         """Give the GPU's memory back: model, codec, cache, graph. Raises `AtCapacity` while anybody is spoken to."""
@@ -205,7 +209,9 @@ class HiggsEngine:
         stepping, self._stepping = self._stepping, None
         self._loaded = self._loop = None
         await end(stepping)
-        await self._worker.run(give_memory_back)
+        # Not before everybody has let go of the model.
+        async with self._errand:
+            await self._worker.run(give_memory_back)
 
     def _warn_of_casts(self) -> None:
         listed = {voice.id for voice in self.voices()}

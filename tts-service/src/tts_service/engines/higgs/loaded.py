@@ -41,6 +41,10 @@ class LoadedHiggs:
         """Whether it takes memory of a GPU."""
         return self._device.type == "cuda"
 
+    def memory_on_gpu(self) -> Mapping[MemoryKind, int]:
+        """Bytes by kind; nothing without a GPU."""
+        return self.memory() if self.on_gpu else {}
+
     def memory(self) -> Mapping[MemoryKind, int]:
         """Bytes by kind, on whatever device it is."""
         weights = self._model.weights_bytes + self.codec.weights_bytes
