@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from service_kit.engine import EngineInfo
 from service_kit.engine_memory import MemoryKind, ParkableEngine
-from service_kit.errors import EngineFailed, InvalidRequest, NotReady, PeerFailed, Unsupported
+from service_kit.errors import EngineFailed, InvalidRequest, NotFound, NotReady, PeerFailed, Unsupported
+from service_kit.tasks import end
 from tts_service.engine import (
     CloningEngine,
     Samples,
@@ -24,7 +26,7 @@ from tts_service.engine import (
     Voice,
     Word,
 )
-from tts_service.kept_engine import State
+from tts_service.kept_engine import KeptEngine, State
 from tts_service.metrics import STAND_INS
 from tts_service.routed import RoutedPhrases
 from tts_service.routed_speech import RoutedSpeech
@@ -105,6 +107,8 @@ class CloningHum(Hum):
         return Voice(name, name, (language,), cloned=True)
 
     async def delete_voice(self, voice_id: str) -> None:
+        if voice_id not in self.learned:
+            raise NotFound("tts.unknown_voice", f"no voice {voice_id!r} was added")
         self.learned.remove(voice_id)
 
 
@@ -268,6 +272,35 @@ async def test_a_server_that_goes_is_missed_and_taken_back(newsroom: Newsroom) -
         assert await newsroom.loudness("नमस्ते।", "hi") == [0.25]
 
 
+class Weights:
+    """What a model holds while it is loaded."""
+
+
+async def test_nothing_of_a_lost_model_is_there_when_it_is_loaded_again() -> None:
+    held: list[weakref.ref[Weights]] = []
+    left: list[int] = []
+
+    class BreakingHum(Hum):
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncGenerator[None]:
+            left.append(sum(weights() is not None for weights in held))
+            weights = Weights()
+            held.append(weakref.ref(weights))
+            if len(held) == 1:
+                raise EngineFailed("tts.engine_failed", "the speech model broke")
+            yield
+
+    loaded = asyncio.Event()
+    kept = KeptEngine(
+        "main", lambda: PhraseSpeech(BreakingHum("main", ("en",), 0.5), LIMITS), lambda: kept.speech and loaded.set()
+    )
+    keeping = asyncio.create_task(kept.keep())
+    async with asyncio.timeout(5):
+        await loaded.wait()
+    await end(keeping)
+    assert left == [0, 0]
+
+
 async def test_it_is_ready_when_every_language_has_an_engine() -> None:
     newsroom = Newsroom()
     newsroom.small.languages = ("en",)
@@ -328,6 +361,9 @@ async def test_a_voice_is_learned_by_the_engine_that_can(newsroom: Newsroom) -> 
         with pytest.raises(Unsupported):
             await newsroom.speech.delete_voice("small:en-a")
         await newsroom.speech.delete_voice("main:anna")
+        for gone in ("main:anna", "anna", "nobody:anna"):
+            with pytest.raises(NotFound):
+                await newsroom.speech.delete_voice(gone)
     assert newsroom.main.learned == []
 
 

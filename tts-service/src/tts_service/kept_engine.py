@@ -80,12 +80,10 @@ class KeptEngine:
                     spoke = True
                     await self._watch(speech)
             except Exception as error:
-                cause = root_cause(error)
-                # What spoke once may do so again.
-                may_return = spoke or (isinstance(cause, AnchorError) and cause.retryable)
-                self._lose(State.LOST if may_return else State.LEFT_OUT, cause)
-                if not may_return:
-                    return
+                # Not kept by a name: its frames hold a model, which would be there beside the one loaded next.
+                self._lose(root_cause(error), spoke)
+            if self.state is State.LEFT_OUT:
+                return
             retry_s = FIRST_RETRY_S if spoke else retry_s
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
@@ -108,7 +106,10 @@ class KeptEngine:
         ENGINE_SPEAKS.labels(self.name).set(1)
         self._changed()
 
-    def _lose(self, state: State, cause: BaseException) -> None:
+    def _lose(self, cause: BaseException, spoke: bool) -> None:
+        # What spoke once may do so again.
+        may_return = spoke or (isinstance(cause, AnchorError) and cause.retryable)
+        state = State.LOST if may_return else State.LEFT_OUT
         reason = str(cause) or type(cause).__name__
         if (state, reason) != (self.state, self.reason):
             known = isinstance(cause, AnchorError | ImportError | OSError)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from service_kit.engine_memory import MeasuredEngine, MemoryKind, ParkableEngine
-from service_kit.errors import Unsupported
+from service_kit.errors import NotFound, NotReady, Unsupported
 
 from tts_service.engine import CloningEngine, Voice
 from tts_service.routed import RoutedPhrases
 from tts_service.speaking import PhraseSpeech, SpeakingLimits
-from tts_service.voices import bare, primary_language, qualified
+from tts_service.voices import bare, primary_language, qualified, voice_by_id
 
 
 class RoutedSpeech(PhraseSpeech):
@@ -40,11 +40,15 @@ class RoutedSpeech(PhraseSpeech):
     async def delete_voice(self, voice_id: str) -> None:
         """Forget a voice, by the engine that its id names, else by the first that has it."""
         named, _, _ = voice_id.rpartition(":")
-        for engine, speech in self._plan_phrases.speeches().items():
-            has_it = named == engine or any(voice.id == voice_id for voice in speech.voices())
-            if isinstance(speech, CloningEngine) and has_it:
+        speeches = self._plan_phrases.speeches()
+        for engine, speech in speeches.items():
+            if named == engine or any(voice.id == voice_id for voice in speech.voices()):
+                if not isinstance(speech, CloningEngine):
+                    raise Unsupported("tts.cloning_unsupported", f"{engine} cannot forget the voice {voice_id!r}")
                 return await speech.delete_voice(bare(voice_id))
-        raise Unsupported("tts.cloning_unsupported", f"no engine here can forget the voice {voice_id!r}")
+        if voice_by_id(self.voices(), voice_id) is not None:
+            raise NotReady("tts.no_engine", f"the engine of the voice {voice_id!r} is lost")
+        raise NotFound("tts.unknown_voice", f"no voice {voice_id!r} was added")
 
     async def memory(self) -> Mapping[MemoryKind, int]:
         """Bytes by kind that all engines hold on the GPU."""
