@@ -36,7 +36,6 @@ class HeldReader:
         self.failure = ""
         self.reads = 0
         self.held: int | None = 5
-        self.others, self.crowd = 1, ""
         # What services say of themselves.
         self.told: dict[str, Told] = {}
         self.answers = threading.Event()
@@ -47,7 +46,7 @@ class HeldReader:
         self.answers.wait()
         if self.failure:
             raise DriverUnavailable(self.failure)
-        processes = (Process(7, "python3", "stt-service", self.held), *[Process(8, name=self.crowd)] * self.others)
+        processes = (Process(7, "python3", "stt-service", self.held), Process(8))
         return (Device(0, "GPU-0", "GPU", 100, self.used, utilisation=0.0, processes=processes),)
 
     def close(self) -> None:
@@ -57,9 +56,16 @@ class HeldReader:
 class Monitor:
     """A served monitor, and what a test may do to it."""
 
-    def __init__(self, reader: HeldReader, sampler: Sampler, stub: gpu_pb2_grpc.GpuMonitorServiceAsyncStub) -> None:
+    def __init__(
+        self,
+        reader: HeldReader,
+        sampler: Sampler,
+        servicer: GpuMonitorServicer,
+        stub: gpu_pb2_grpc.GpuMonitorServiceAsyncStub,
+    ) -> None:
         self.reader = reader
         self.sampler = sampler
+        self.servicer = servicer
         self.stub = stub
         self.is_open = True
 
@@ -114,7 +120,7 @@ async def monitoring(reader: HeldReader, plan: Plan | None = None, **settings: o
             ) as channel,
             asyncio.TaskGroup() as tasks,
         ):
-            monitor = Monitor(reader, sampler, gpu_pb2_grpc.GpuMonitorServiceStub(channel))
+            monitor = Monitor(reader, sampler, servicer, gpu_pb2_grpc.GpuMonitorServiceStub(channel))
             sampling = tasks.create_task(sampler.run())
             yield monitor
             sampling.cancel()
@@ -274,24 +280,44 @@ async def test_the_plan_is_empty_when_nothing_was_planned(monitor: Monitor):
     assert plan == gpu_pb2.GetPlanResponse()
 
 
-async def test_who_reads_slowly_gets_the_newest_and_misses_what_lay_between():
-    reader = HeldReader()
-    reader.others, reader.crowd = 2000, "x" * 500
-    async with monitoring(reader) as monitor, monitor.watch() as watcher:
-        await watcher.report()
-        asked = reader.reads
-        while reader.reads < asked + 12:
-            reader.used = 50 + reader.reads % 2 * 43
+class HeldContext:
+    """A call whose watcher takes nothing until `takes` is set, as a full connection does."""
+
+    def __init__(self) -> None:
+        self.takes = asyncio.Event()
+        self.writes = 0
+        self.taken: list[gpu_pb2.WatchResponse] = []
+
+    async def write(self, message: gpu_pb2.WatchResponse) -> None:
+        self.writes += 1
+        await self.takes.wait()
+        self.taken.append(message)
+
+    def used(self) -> list[int]:
+        """What the reports that were taken say is in use."""
+        return [
+            event.report.devices[0].memory_used_bytes for event in self.taken if event.WhichOneof("event") == "report"
+        ]
+
+
+async def test_who_reads_slowly_gets_the_newest_and_misses_what_lay_between(monitor):
+    context = HeldContext()
+    watching = asyncio.create_task(monitor.servicer.Watch(gpu_pb2.WatchRequest(interval_ms=100), context))
+    while not context.writes:
+        await asyncio.sleep(0.01)
+    for used in (50, 93, 50, 77):
+        monitor.reader.used = used
+        asked = monitor.reader.reads
+        while monitor.reader.reads < asked + 2:
             await asyncio.sleep(0.01)
-        reader.used = 77
-        asked = reader.reads
-        while reader.reads < asked + 2:
-            await asyncio.sleep(0.01)
-        reports = 1
-        while (await watcher.report()).devices[0].memory_used_bytes != 77:
-            reports += 1
-    # The connection itself holds a few; twelve and more were read meanwhile.
-    assert reports <= 6
+    assert context.writes == 1
+    context.takes.set()
+    while len(context.used()) < 2:
+        await asyncio.sleep(0.01)
+    watching.cancel()
+    await asyncio.wait((watching,))
+    assert context.used() == [10, 77]
+    assert not any(event.HasField("pressure_changed") for event in context.taken)
 
 
 async def test_a_service_is_reported_with_the_drivers_figure_and_its_own(monitor: Monitor):
