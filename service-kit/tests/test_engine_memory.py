@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -27,6 +28,7 @@ class ShelfEngine:
         self.moves: list[str] = []
         self.busy = False
         self.broken = False
+        self.breaks = False
         self.go = asyncio.Event()
         self.go.set()
 
@@ -37,6 +39,8 @@ class ShelfEngine:
         if self.busy:
             raise AtCapacity("shelf.busy", "it speaks")
         await self.go.wait()
+        if self.breaks:
+            raise EngineFailed("shelf.failed", "it fell down")
         self.parked = True
         self.moves.append("park")
 
@@ -104,6 +108,38 @@ async def test_a_caller_that_goes_away_leaves_no_engine_half_moved() -> None:
         engine.go.set()
         await waking
     assert engine.moves == ["park", "wake"]
+
+
+async def test_a_move_is_waited_for_however_often_its_caller_is_told_to_go() -> None:
+    engine = ShelfEngine()
+    engine.go.clear()
+    servicer = EngineMemoryServicer(engine, INFO)
+    parking = asyncio.create_task(servicer.Park(memory_pb2.ParkRequest(), cast(Any, None)))
+    # A client that hangs up, then a server that stops.
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        parking.cancel()
+    waking = asyncio.create_task(servicer.Wake(memory_pb2.WakeRequest(), cast(Any, None)))
+    await asyncio.sleep(0.01)
+    assert not parking.done()
+    engine.go.set()
+    await waking
+    assert parking.cancelled()
+    assert engine.moves == ["park", "wake"]
+
+
+async def test_a_move_that_fails_when_nobody_waits_any_more_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    engine = ShelfEngine()
+    engine.go.clear()
+    engine.breaks = True
+    servicer = EngineMemoryServicer(engine, INFO)
+    parking = asyncio.create_task(servicer.Park(memory_pb2.ParkRequest(), cast(Any, None)))
+    await asyncio.sleep(0.01)
+    parking.cancel()
+    engine.go.set()
+    await asyncio.wait((parking,))
+    (line,) = caplog.records
+    assert (line.message, line.exc_info and line.exc_info[0]) == ("engine not moved", EngineFailed)
 
 
 async def test_an_engine_without_a_gpu_holds_nothing_and_cannot_be_parked() -> None:

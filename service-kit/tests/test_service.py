@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from service_kit.channel import open_channel, read, write
 from service_kit.engine import EngineInfo
 from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
-from service_kit.health import Health
+from service_kit.health import Health, Status
 from service_kit.service import Service
 from service_kit.settings import ServiceSettings
 from service_kit.testing import serving
@@ -127,6 +127,71 @@ async def test_liveness_comes_before_readiness_and_outlives_it():
         stop.set()
         await running
         await channel.close()
+
+
+@asynccontextmanager
+async def leaning(lacks: Callable[[], AsyncIterator[str]]) -> AsyncGenerator[tuple[Health, asyncio.Task[None]]]:
+    """The health of a service whose engine leans on something, and its life."""
+    stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        yield
+
+    settings = ServiceSettings(grpc_port=0, http_port=0, drain_s=0)
+    health = Health("test", EngineInfo("test", "tiny", "1"))
+    service = Service(settings=settings, health=health, servicers=[(NAME, add)], lifespan=lifespan, lacks=lacks)
+    running = asyncio.create_task(service.run(stop))
+    try:
+        yield health, running
+    finally:
+        stop.set()
+        await asyncio.wait((running,))
+
+
+async def test_a_service_is_ready_only_while_it_lacks_nothing():
+    news: asyncio.Queue[str] = asyncio.Queue()
+
+    async def lacks() -> AsyncGenerator[str]:
+        while True:
+            yield await news.get()
+
+    async with leaning(lacks) as (health, running), asyncio.timeout(5):
+        while not health.ready:
+            await asyncio.sleep(0.005)
+        news.put_nowait("no server")
+        while health.ready:
+            await asyncio.sleep(0.005)
+        assert (health.status, health.reason) == (Status.LOADING, "no server")
+        news.put_nowait("")
+        while not health.ready:
+            await asyncio.sleep(0.005)
+        assert health.reason == ""
+    await running
+
+
+async def test_an_engine_that_can_lack_nothing_any_more_stays_ready():
+    async def lacks() -> AsyncGenerator[str]:
+        yield ""
+
+    async with leaning(lacks) as (health, running):
+        while not health.ready:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        assert not running.done()
+    await running
+
+
+async def test_a_mistake_in_following_what_an_engine_lacks_ends_the_service_at_once():
+    async def lacks() -> AsyncGenerator[str]:
+        yield "no server"
+        raise ZeroDivisionError
+
+    async with leaning(lacks) as (_, running):
+        await asyncio.wait((running,), timeout=3)
+        assert running.done()
+    with pytest.raises(ZeroDivisionError):
+        await running
 
 
 async def test_a_taken_port_is_said_in_one_line():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Coroutine, Mapping
 from enum import IntEnum
@@ -14,6 +15,8 @@ from grpc import aio
 
 from service_kit.engine import EngineInfo
 from service_kit.errors import Unsupported
+
+log = logging.getLogger(__name__)
 
 SERVICE_NAME = "anchor.memory.v1.EngineMemoryService"
 
@@ -123,11 +126,17 @@ class EngineMemoryServicer(memory_pb2_grpc.EngineMemoryServiceServicer):
 async def _to_its_end(move: Coroutine[Any, Any, None]) -> None:
     """Await `move`; a caller that goes away meanwhile leaves no engine half moved."""
     task = asyncio.create_task(move)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,))
-        raise
+    gone: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as cancelled:
+            gone = cancelled
+    if gone is None:
+        return task.result()
+    if not task.cancelled() and (error := task.exception()):
+        log.warning("engine not moved", exc_info=error)
+    raise gone
 
 
 def own_container_id(mounts: Path = Path("/proc/self/mountinfo")) -> str:

@@ -74,7 +74,7 @@ class Service:
                 log.info("service ready", extra={"grpc_port": self.grpc_port, "http_port": self.http_port})
                 following = asyncio.create_task(self._follow(), name="readiness")
                 try:
-                    await self._until_stopped(stop, http)
+                    await self._until_stopped(stop, http, following)
                 finally:
                     await end(following)
                 self.health.move_to(Status.DRAINING)
@@ -86,12 +86,13 @@ class Service:
             log.info("service stopped")
 
     async def _follow(self) -> None:
-        if self._lacks is None:
-            return
-        async for lack in self._lacks():
-            self.health.move_to(Status.LOADING if lack else Status.READY, lack)
-            await self._grpc.set_ready(not lack)
-            log.warning("readiness changed", extra={"ready": not lack, "reason": lack})
+        """Be ready or not as the engine says, until cancelled; an engine that says no more stays as it is."""
+        if self._lacks is not None:
+            async for lack in self._lacks():
+                self.health.move_to(Status.LOADING if lack else Status.READY, lack)
+                await self._grpc.set_ready(not lack)
+                log.warning("readiness changed", extra={"ready": not lack, "reason": lack})
+        await asyncio.Event().wait()
 
     async def _until_listening(self, http: asyncio.Task[None]) -> None:
         while not self._http.started:
@@ -101,10 +102,11 @@ class Service:
             await asyncio.sleep(0.01)
         self.http_port = self._http.servers[0].sockets[0].getsockname()[1]
 
-    async def _until_stopped(self, stop: asyncio.Event, http: asyncio.Task[None]) -> None:
+    async def _until_stopped(self, stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
+        """Wait for `stop`, or for the end of what should work until then."""
         stopped = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait((stopped, http), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((stopped, *working), return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
 
