@@ -124,6 +124,7 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --extra faster-whisper --no-emit-package torch \
 	  -c requirements.lock -o engines-requirements.lock
 	@$(UV) vllm-requirements.in --overrides vllm-overrides.txt --no-emit-package torch -o vllm-requirements.lock
+	@$(UV) stt-service/pyproject.toml --extra faster-whisper -c requirements.lock -o stt-service/whisper-requirements.lock
 	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) deploy/piper/requirements.in -c requirements.lock -o deploy/piper/requirements.lock
 	@$(UV) web/requirements.in -o web/requirements.lock

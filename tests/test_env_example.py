@@ -15,7 +15,9 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 ROOT = Path(__file__).parent.parent
-COMPOSE = (ROOT / "compose.yaml").read_text("utf-8")
+# With the services that differ by profile.
+COMPOSE_FILES = (ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("*-service.yaml")))
+COMPOSE = "\n".join(path.read_text("utf-8") for path in COMPOSE_FILES)
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
 PACKAGES = ("service_kit", "vad_service", "stt_service", "tts_service", "gpu_monitor", "orchestrator", "anchor_cli")
 LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
@@ -75,7 +77,7 @@ def read_by_services() -> dict[str, set[str]]:
 
 
 def read_by_compose() -> dict[str, set[str]]:
-    """Every name that compose.yaml reads, with the defaults it gives."""
+    """Every name that Compose reads, with the defaults it gives."""
     names: dict[str, set[str]] = {}
     for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", COMPOSE):
         names.setdefault(name, set()).add(default)

@@ -17,6 +17,9 @@ from dotenv import dotenv_values
 PLANS = sorted((PROJECT / "deploy/profiles").glob("*.env"))
 GPU = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
 DOCKERFILE = (PROJECT / "tts-service/Dockerfile").read_text("utf-8")
+# Where a container keeps what torch compiles.
+COMPILED = "/tmp/compiled"  # noqa: S108
+STT_DOCKERFILE = (PROJECT / "stt-service/Dockerfile").read_text("utf-8")
 
 
 @pytest.fixture
@@ -50,6 +53,11 @@ def devices(service: dict[str, Any]) -> list[dict[str, Any]]:
     return service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
 
 
+def targets(service: dict[str, Any]) -> set[str]:
+    """What is mounted into it."""
+    return {volume["target"] for volume in service.get("volumes", [])}
+
+
 @pytest.mark.parametrize("profile", ["embedded", "cpu", None])
 def test_without_the_gpu_profile_nothing_asks_for_a_gpu(project: Path, profile: str | None) -> None:
     if profile is not None:
@@ -59,6 +67,10 @@ def test_without_the_gpu_profile_nothing_asks_for_a_gpu(project: Path, profile: 
     assert services["tts-service"]["image"] == f"ai-anchor/tts-service:{profile or 'embedded'}"
     assert services["tts-service"]["build"]["target"] == "cpu"
     assert services["tts-service"].get("volumes", []) == []
+    hearing = services["stt-service"]
+    assert hearing["image"] == f"ai-anchor/stt-service:{profile or 'embedded'}"
+    assert hearing["build"]["target"] == ("whisper" if profile == "cpu" else "pocketsphinx")
+    assert ("/app/models-given" in targets(hearing)) == (profile == "cpu")
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.stem)
@@ -78,7 +90,15 @@ def test_a_plan_decides_what_the_servers_take(project: Path, plan: Path) -> None
     speech = services["tts-service"]
     own = {name: value for name, value in planned.items() if name.startswith("TTS_")}
     assert own.items() <= speech["environment"].items()
-    assert ("voxtral" in services) == (planned.get("STT_ENGINE") == "voxtral")
+    hearing = services["stt-service"]
+    assert hearing["build"]["target"] == "whisper"
+    assert devices(hearing) == [GPU]
+    chosen = {name: value for name, value in planned.items() if name.startswith("STT_")}
+    assert chosen.items() <= hearing["environment"].items()
+    # One volume for what the service makes, one folder for what it is given.
+    assert {"/app/models", "/app/models-given"} <= targets(hearing)
+    assert ("voxtral" in services) == (planned["STT_ENGINE"] == "voxtral")
+    assert services["gpu-monitor"]["environment"]["GPU_VLLM_URL"] == planned["GPU_VLLM_URL"]
     if "voxtral" in services:
         assert devices(services["voxtral"]) == [GPU]
         command = " ".join(services["voxtral"]["command"])
@@ -100,13 +120,54 @@ def test_the_gpu_profile_speaks_from_an_image_with_torch(project: Path, plan: Pa
     assert speech["environment"]["TTS_HIGGS_VOICES"].startswith("/app/voices/")
 
 
-def test_nobody_is_root_and_no_weights_are_in_either_image() -> None:
-    last_stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
-    shared = next(stage for stage in last_stages if " AS base" in stage)
-    assert "USER 10001:10001" in shared
-    for name in ("gpu", "cpu"):
-        (stage,) = (stage for stage in last_stages if re.match(rf"base AS {name}\b", stage))
-        assert "USER" not in stage
+def test_what_is_compiled_for_int8_may_be_run_and_nothing_else_that_is_written(project: Path) -> None:
+    speech = configured(project, "--profile=gpu", f"--env-file={PLANS[0]}")["tts-service"]
+    options = {path: rest.split(",") for path, _, rest in (mount.partition(":") for mount in speech["tmpfs"])}
+    assert [path for path, chosen in options.items() if "exec" in chosen] == [COMPILED]
+    assert {"uid=10001", "gid=10001", "mode=0700"} <= set(options[COMPILED])
+    stage = stage_of(DOCKERFILE, "gpu")
+    assert re.search(r"apt-get install .*\bgcc\b.*\blibc6-dev\b", stage)
+    caches = re.findall(r"(?:TORCHINDUCTOR|TRITON)_CACHE_DIR=(\S+)", stage)
+    assert len(caches) == 2
+    assert all(cache.startswith(f"{COMPILED}/") for cache in caches)
+
+
+def test_cublas_is_installed_only_where_somebody_asks_for_it(project: Path) -> None:
+    (project / ".env").write_text("ANCHOR_PROFILE=gpu\n")
+    assert configured(project)["stt-service"]["build"]["args"] == {"CUBLAS": ""}
+    (project / ".env").write_text("ANCHOR_PROFILE=gpu\nSTT_CUBLAS=nvidia-cublas-cu12==12.9.1.4\n")
+    assert configured(project)["stt-service"]["build"]["args"] == {"CUBLAS": "nvidia-cublas-cu12==12.9.1.4"}
+    lock = (PROJECT / "stt-service/whisper-requirements.lock").read_text("utf-8")
+    assert not re.search(r"^(torch|nvidia[-\w]*|triton)==", lock, re.MULTILINE)
+    assert re.search(r"^faster-whisper==", lock, re.MULTILINE)
+
+
+def test_a_model_of_whisper_is_looked_for_in_the_folder_that_is_mounted(project: Path) -> None:
+    (project / ".env").write_text("ANCHOR_PROFILE=cpu\nSTT_WHISPER_MODEL=whisper-small\n")
+    hearing = configured(project)["stt-service"]
+    assert hearing["environment"]["STT_WHISPER_MODEL"] == "/app/models-given/whisper-small"
+    given = next(volume for volume in hearing["volumes"] if volume["target"] == "/app/models-given")
+    assert given["read_only"] is True
+    assert Path(given["source"]).name == "models"
+
+
+def stage_of(dockerfile: str, name: str) -> str:
+    """A stage of a Dockerfile, from its name on."""
+    (stage,) = (
+        part for part in re.split(r"^FROM ", dockerfile, flags=re.MULTILINE) if re.match(rf"\S+ AS {name}\n", part)
+    )
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "names"), [(DOCKERFILE, ("gpu", "cpu")), (STT_DOCKERFILE, ("whisper", "pocketsphinx"))]
+)
+def test_nobody_is_root_and_no_weights_are_in_any_image(dockerfile: str, names: tuple[str, ...]) -> None:
+    user = "USER 10001:10001"
+    assert user in stage_of(dockerfile, "base")
+    for name in names:
+        stage = stage_of(dockerfile, name)
+        assert re.findall(r"^USER .*$", stage, re.MULTILINE)[-1:] in ([], [user])
         assert re.findall(r"^COPY .*$", stage, re.MULTILINE) == [f"COPY --from=build-{name} /opt/anchor /opt/anchor"]
 
 
