@@ -45,6 +45,8 @@ class RealtimeTranscriptionServer:
         self.clips: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.open = 0
+        # Of all connections, for a test that speaks through them itself.
+        self.sockets: list[WebSocket] = []
 
     async def list_models(self, request: Request) -> Response:
         """What is served, as vLLM lists it."""
@@ -60,6 +62,7 @@ class RealtimeTranscriptionServer:
             return
         await socket.accept()
         self.open += 1
+        self.sockets.append(socket)
         if self.greets != SILENT:
             await socket.send_text(self.greets)
         told: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from realtime_server import BREAK_OFF, SILENT
 from service_kit.audio import AudioChunk
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest, PeerFailed, Unsupported, root_cause
-from stt_service.engine import Segment, TranscriptionConfig
+from stt_service.engine import Segment, SttStream, Transcript, TranscriptionConfig
 from stt_service.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
 from stt_service.settings import SttSettings
 
@@ -178,6 +178,49 @@ async def test_a_commit_without_a_flush_gives_the_utterance_up(
     await microphone.flush(2)
     final = await microphone.final()
     assert (final.segment_id, final.text) == (2, "")
+
+
+async def test_the_same_words_are_shown_again_in_the_next_segment(
+    microphone: Any, realtime_server: Any, ferry: bytes
+) -> None:
+    realtime_server.heard = lambda pcm: "yes" if len(pcm) > 16_000 else ""
+    await microphone.configure(partials=True)
+    for segment_id in (1, 2):
+        await microphone.speak(ferry)
+        shown = (await microphone.event(within_s=5)).partial_transcript
+        assert (shown.segment_id, shown.text) == (segment_id, "yes")
+        await microphone.commit(segment_id)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_words_of_a_segment_that_is_over_are_not_shown_in_the_next(
+    voxtral_realtime: SttSettings, realtime_server: Any, ferry: bytes, turns: int
+) -> None:
+    """`turns` of the loop go by between the words and the end of their segment."""
+    engine = VoxtralRealtimeEngine(voxtral_realtime)
+    first, second = Segment(1, 0, 1000), Segment(2, 1000, 2000)
+    shown: list[Transcript] = []
+    came = asyncio.Event()
+
+    async def read(stream: SttStream) -> None:
+        async for transcript in stream.transcripts():
+            shown.append(transcript)
+            came.set()
+
+    async with engine.lifespan(), engine.open(TranscriptionConfig(partial_transcripts=True)) as stream:
+        realtime_server.says = DELTA
+        reading = asyncio.create_task(read(stream))
+        await stream.feed(AudioChunk(0, ferry[:32_000]), first)
+        await came.wait()
+        await realtime_server.sockets[-1].send_text(DELTA)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await stream.commit(first)
+        await stream.feed(AudioChunk(1000, bytes(32_000)), second)
+        await until(lambda: realtime_server.open == 0)
+        await stream.finish()
+        await reading
+    assert {transcript.segment.id for transcript in shown} == {1}
 
 
 async def test_a_caller_that_goes_away_closes_the_connection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from service_kit.audio import AudioChunk
 
@@ -66,7 +67,8 @@ class RealtimeStream:
         if self._generation is not None:
             await self._generation.hear(added)
         elif self._utterance.voiced_ms >= self._settings.min_speech_ms:
-            self._generation = Generation(self._server, self._show, self._settings.voxtral_realtime_first_s)
+            show = partial(self._show, self._utterance)
+            self._generation = Generation(self._server, show, self._settings.voxtral_realtime_first_s)
             self._running = self._tasks.create_task(self._generation.run(), name="voxtral realtime")
             await self._generation.hear(self._utterance.pcm)
         if self._full():
@@ -84,6 +86,7 @@ class RealtimeStream:
         self.give_up()
         self._begin_utterance("")
         self._texts = []
+        self._shown = ""
 
     async def finish(self) -> None:
         """End the transcripts; every final is out already."""
@@ -127,7 +130,10 @@ class RealtimeStream:
         self._generation = None
         return believed(text, self._config.language, self._utterance.voiced_ms)
 
-    def _show(self, text: str) -> None:
+    def _show(self, utterance: Utterance, text: str) -> None:
+        if utterance is not self._utterance:
+            # Words that were on their way when their utterance ended.
+            return
         grown_ms = self._utterance.ms - self._shown_ms
         shown = _joined([*self._texts, text])
         if self._config.partial_transcripts and shown and shown != self._shown and grown_ms >= self._interval_ms:
