@@ -34,6 +34,8 @@ class SleepyServer:
         self.page: object = None
         self.let_go = asyncio.Event()
         self.let_go.set()
+        # Whether it moves, and does not live to tell.
+        self.breaks_off = False
 
     async def models(self, request: Request) -> Response:
         return JSONResponse({"data": [{"id": "voxtral"}]})
@@ -57,7 +59,8 @@ class SleepyServer:
         self.asked.append(name)
         if self.status == 200:
             self.asleep = asleep
-        return Response(status_code=self.status)
+        # Half an answer is none.
+        return Response(status_code=self.status, headers={"content-length": "9"} if self.breaks_off else None)
 
 
 @asynccontextmanager
@@ -73,7 +76,7 @@ async def serving(known: SleepyServer, *, sleep_mode: bool = True) -> AsyncGener
             Route("/sleep", known.sleep, methods=["POST"]),
             Route("/wake_up", known.wake_up, methods=["POST"]),
         ]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_level="critical", lifespan="off"))
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -154,6 +157,20 @@ async def test_moves_that_the_server_refuses_leave_it_as_it_was(server):
             with pytest.raises(PeerFailed):
                 await engine.wake()
             assert engine.parked
+
+
+async def test_a_server_that_may_have_fallen_asleep_counts_as_parked_until_it_is_woken(server):
+    async with serving(server) as settings:
+        engine = VoxtralEngine(settings)
+        async with engine.lifespan():
+            server.breaks_off = True
+            with pytest.raises(PeerFailed):
+                await engine.park()
+            assert server.asleep
+            assert engine.parked
+            server.breaks_off = False
+            await engine.wake()
+            assert (await engine.recognise(SECOND, "en", final=True)).text == "ferry"
 
 
 async def test_a_server_that_is_gone_or_makes_no_sense_is_told_from_one_that_is_awake(server):

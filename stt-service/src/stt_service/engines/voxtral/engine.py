@@ -9,11 +9,11 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from service_kit.audio import MICROPHONE
 from service_kit.engine import EngineInfo
 from service_kit.engine_memory import MemoryKind
-from service_kit.errors import AtCapacity, NotReady, Unsupported
+from service_kit.errors import AtCapacity, NotReady, PeerFailed, Unsupported
 
 from stt_service.engine import TranscriptionConfig
 from stt_service.engines.voxtral.client import TranscriptionClient
-from stt_service.engines.voxtral.sleeping import ServerSleep
+from stt_service.engines.voxtral.sleeping import MayHaveMoved, ServerSleep
 from stt_service.engines.voxtral.waiting import lacks, until_there
 from stt_service.retranscribing.finals_first import FinalsFirst
 from stt_service.retranscribing.guards import looping
@@ -105,8 +105,9 @@ class VoxtralEngine:
         self.parked = True
         try:
             await self._sleep.sleep()
-        except BaseException:
-            self.parked = False
+        except (PeerFailed, Unsupported) as error:
+            # One that may sleep must be woken before it is asked for anything, which does one that is awake no harm.
+            self.parked = isinstance(error, MayHaveMoved)
             raise
 
     async def wake(self) -> None:

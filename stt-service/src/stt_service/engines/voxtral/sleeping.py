@@ -18,6 +18,10 @@ MOVES_WITHIN_S = 60.0
 ANSWERS_WITHIN_S = 5.0
 
 
+class MayHaveMoved(PeerFailed):
+    """The server was told, but did not say whether it has done so."""
+
+
 class ServerSleep:
     """Puts one server to sleep and wakes it; owns its connections while the context lasts."""
 
@@ -62,12 +66,17 @@ class ServerSleep:
             async with asyncio.timeout(within_s):
                 response = await self._client.request(method, path, params=query)
         except TimeoutError as error:
-            raise PeerFailed("stt.server_slow", f"{path} took more than {within_s:g} s") from error
+            raise MayHaveMoved("stt.server_slow", f"{path} took more than {within_s:g} s") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise PeerFailed("stt.server_unreachable", f"no transcription server: {_reason(error)}") from error
         except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise PeerFailed("stt.server_unreachable", f"no transcription server: {reason}") from error
+            raise MayHaveMoved("stt.connection_lost", f"the server broke off: {_reason(error)}") from error
         if response.status_code == HTTPStatus.NOT_FOUND:
             raise Unsupported("stt.not_parkable", "the transcription server was started without sleep mode")
         if response.status_code != HTTPStatus.OK:
             raise PeerFailed("stt.server_refused", f"the server refused {path} with HTTP {response.status_code}")
         return response
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
