@@ -159,12 +159,12 @@ async def test_without_a_gpu_nothing_is_held_on_one(stubs: Stubs) -> None:
 
 async def test_however_many_ask_for_it_nobody_is_cut_off(settings: TtsSettings) -> None:
     engine = HiggsEngine(HiggsChoice.from_settings(settings))
-    async with engine.lifespan(), asyncio.TaskGroup() as asking:
-        async with engine.speak(SpokenPhrase(0, TEXT), SynthesisConfig(engine.voices()[0], "en")) as speech:
-            await anext(speech)
-            asked = [asking.create_task(engine.memory()) for _ in range(100)]
-            assert [piece async for piece in speech]
-    assert [task.result() for task in asked] == [{}] * 100
+    config = SynthesisConfig(engine.voices()[0], "en")
+    async with engine.lifespan(), engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+        await anext(speech)
+        asked = asyncio.gather(*(engine.memory() for _ in range(100)))
+        assert [piece async for piece in speech]
+        assert await asked == [{}] * 100
 
 
 def test_memory_is_told_by_kind(settings: TtsSettings) -> None:
