@@ -61,13 +61,14 @@ export class AnchorDesk {
     };
   }
 
-  /** Opens the session. Replies sound from the first gesture on; what comes before waits for it. */
+  /** Opens the session. Replies sound from the first gesture on. */
   open(takeOver = false): void {
     this.#anchor.connect(takeOver);
     this.#status ??= setInterval(() => {
       this.send({ case: "requestStatus", value: {} });
     }, STATUS_EVERY_MS);
-    if (this.support === "ready") void this.#wake();
+    // A conversation with a past may come back in the middle of a reply, which waits in the player for the gesture.
+    if (this.support === "ready" && this.#desk.preferences.ticket) void this.#wake();
   }
 
   send(message: ClientMessage): boolean {

@@ -26,7 +26,7 @@ export function stages(latency: LatencyWaterfall): Stage[] {
     .sort(([, a], [, b]) => a - b);
   return happened.map(([name, endMs], index) => ({
     name,
-    startMs: Math.max(0, Math.min(endMs, happened[index - 1]?.[1] ?? 0)),
+    startMs: Math.min(endMs, Math.max(0, happened[index - 1]?.[1] ?? 0)),
     endMs,
   }));
 }

@@ -9,14 +9,19 @@ const HEALTH: Readonly<Record<number, string>> = {
 
 // What each does, for someone who does not know the services' names.
 const PURPOSE: Readonly<Record<string, string>> = {
-  vad: "Listens for speech and pauses",
-  stt: "Understands speech",
-  llm: "Thinks of the answer",
-  tts: "Speaks",
-  gpu: "Watches the GPU",
+  "vad-service": "Listens for speech and pauses",
+  "stt-service": "Turns speech into text",
+  "tts-service": "Speaks",
+  "gpu-monitor": "Watches the GPU",
 };
 
-export function EnginesPanel({ services }: { services: readonly ServiceStatus[] }) {
+interface EnginesProps {
+  services: readonly ServiceStatus[];
+  /** What thought of the last answer; empty before the first. */
+  answers: string;
+}
+
+export function EnginesPanel({ services, answers }: EnginesProps) {
   return (
     <section class="card" aria-label="Engines">
       <h2>Engines</h2>
@@ -36,6 +41,13 @@ export function EnginesPanel({ services }: { services: readonly ServiceStatus[] 
             </li>
           );
         })}
+        {answers && (
+          <li class="row engine" title="Thought of the last answer">
+            <span class="health health-ready" />
+            <span class="row-name">answers</span>
+            <span class="engine-words">{answers}</span>
+          </li>
+        )}
       </ul>
     </section>
   );

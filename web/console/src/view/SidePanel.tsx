@@ -21,7 +21,10 @@ export function SidePanel({ conversation, onClose }: SidePanelProps) {
       </button>
       <Latency conversation={conversation} />
       <GpuPanel gpu={conversation.gpu} />
-      <EnginesPanel services={conversation.services} />
+      <EnginesPanel
+        services={conversation.services}
+        answers={conversation.turns.findLast(({ engine }) => engine)?.engine ?? ""}
+      />
       <section class="card">
         <h2>Transcript</h2>
         <ExportButtons conversation={conversation} />
