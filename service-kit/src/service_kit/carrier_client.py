@@ -14,7 +14,7 @@ from grpc import aio
 
 from service_kit.carrier import MAX_CARRIED_BYTES, Inbound, Outbound, Outgoing
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
-from service_kit.tasks import end
+from service_kit.tasks import begin, end
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -172,7 +172,7 @@ class CarrierChannel:
         return cast(aio.Channel, self)
 
     async def __aenter__(self) -> Self:
-        self._carrying = asyncio.create_task(self._carry(), name="carrier")
+        self._carrying = begin(self._carry(), "carrier")
         return self
 
     async def __aexit__(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any
 
 from service_kit.errors import root_cause
+
+log = logging.getLogger(__name__)
 
 
 async def run_together(*work: Coroutine[Any, Any, None]) -> None:
@@ -19,6 +22,13 @@ async def run_together(*work: Coroutine[Any, Any, None]) -> None:
         raise root_cause(failures) from failures
 
 
+def begin(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """Start work that goes on until `end`. If it breaks before, the log says so at once: `end` may be days away."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_if_broken)
+    return task
+
+
 async def end(task: asyncio.Task[None] | None) -> None:
     """Cancel a task that works until then, and wait for it. One that broke by itself is a bug: its error is raised."""
     if task is None:
@@ -27,3 +37,8 @@ async def end(task: asyncio.Task[None] | None) -> None:
     await asyncio.wait((task,))
     if not task.cancelled():
         task.result()
+
+
+def _tell_if_broken(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("background work broke", extra={"task": task.get_name()}, exc_info=error)

@@ -13,7 +13,7 @@ import httpx
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from service_kit.channel import open_channel, read
 from service_kit.errors import AnchorError
-from service_kit.tasks import end, run_together
+from service_kit.tasks import begin, end, run_together
 
 from orchestrator.conversation.messages import (
     GpuPressure,
@@ -74,7 +74,7 @@ class StatusWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(run_together(self._poll(), self._watch_gpu()), name="status watch")
+        self._task = begin(run_together(self._poll(), self._watch_gpu()), "status watch")
         return self
 
     async def __aexit__(

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from service_kit.errors import AnchorError
-from service_kit.tasks import end
+from service_kit.tasks import begin, end
 
 from orchestrator.clients.tts import TtsClient
 from orchestrator.conversation.latest import Latest
@@ -35,7 +35,7 @@ class VoiceWatch:
         return tuple(voice.id for voice in self.latest.value)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._watch(), name="voice watch")
+        self._task = begin(self._watch(), "voice watch")
         return self
 
     async def __aexit__(

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 from prometheus_client import Gauge
 from service_kit.errors import AnchorError
-from service_kit.tasks import end
+from service_kit.tasks import begin, end
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class BreakerWatch:
     async def __aenter__(self) -> Self:
         if not await self._is_well():
             self._breaker.failed(asyncio.get_running_loop().time(), for_good=True)
-        self._task = asyncio.create_task(self._watch(), name="language model probe")
+        self._task = begin(self._watch(), "language model probe")
         return self
 
     async def __aexit__(

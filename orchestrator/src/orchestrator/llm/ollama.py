@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import NotReady, PeerFailed
 from service_kit.settings import Profile, shared
-from service_kit.tasks import end
+from service_kit.tasks import begin, end
 
 from orchestrator.conversation.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
@@ -90,7 +90,7 @@ class OllamaModel(ServedModel):
                 await self._client.aclose()
                 raise
         if self._settings.preload:
-            self._task = asyncio.create_task(self._residency.run(), name="language model residency")
+            self._task = begin(self._residency.run(), "language model residency")
         return self
 
     async def __aexit__(

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from prometheus_client import Counter, Gauge
-from service_kit.tasks import end, run_together
+from service_kit.tasks import begin, end, run_together
 
 from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.messages import Degradation
@@ -67,7 +67,7 @@ class Relief:
 
     async def __aenter__(self) -> Self:
         STEPS_TAKEN.set(0)
-        self._task = asyncio.create_task(run_together(self._climb(), self._parking.run()), name="memory relief")
+        self._task = begin(run_together(self._climb(), self._parking.run()), "memory relief")
         return self
 
     async def __aexit__(
