@@ -14,7 +14,7 @@ class Engine:
     def __init__(self, state: State = State.AWAKE) -> None:
         self.now = state
         self.move_s = 0.0
-        self.failure: AnchorError | None = None
+        self.failure: Exception | None = None
         self.away: AnchorError | None = None
         self.moves: list[str] = []
 

@@ -103,6 +103,40 @@ async def test_a_wake_by_hand_that_takes_too_long_is_an_error(rest, engine):
     assert rest.state is State.PARKED
 
 
+async def test_a_wake_by_hand_of_what_cannot_be_parked_keeps_nobody_from_it(rest, engine):
+    engine.now = State.FIXED
+    await rest.look()
+    engine.failure = Unsupported("tts.not_parkable", "it holds no memory")
+    with pytest.raises(Unsupported):
+        await rest.wake()
+    async with asyncio.timeout(1), rest.in_use():
+        assert (rest.state, rest.reason) == (State.FIXED, "")
+
+
+async def test_an_engine_that_came_back_as_one_that_cannot_be_parked_keeps_nobody_waiting(rest, engine):
+    await rest.park()
+    engine.now = State.FIXED
+    engine.failure = Unsupported("tts.not_parkable", "it holds no memory")
+    async with asyncio.timeout(1), rest.in_use():
+        assert rest.state is State.FIXED
+    await asyncio.sleep(10)
+    assert engine.moves == ["park", "wake"]
+
+
+async def test_a_wake_by_hand_that_fails_leaves_an_engine_that_is_awake_to_those_who_use_it(rest, engine):
+    engine.failure = PeerFailed("tts.unavailable", "it restarts")
+    with pytest.raises(PeerFailed):
+        await rest.wake()
+    assert (rest.state, rest.reason) == (State.AWAKE, "")
+
+
+async def test_a_move_that_breaks_leaves_nobody_waiting_for_its_end(rest, engine):
+    engine.failure = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        await rest.park()
+    assert rest.state is State.AWAKE
+
+
 async def test_a_park_that_is_refused_leaves_the_engine_as_it_was(rest, engine):
     engine.failure = AtCapacity("tts.busy", "somebody else's phrase")
     with pytest.raises(AtCapacity):

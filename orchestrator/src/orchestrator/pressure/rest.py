@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge
-from service_kit.errors import AnchorError, AtCapacity, PeerFailed
+from service_kit.errors import AnchorError, AtCapacity, PeerFailed, Unsupported
 
 log = logging.getLogger(__name__)
 
@@ -123,14 +123,12 @@ class Rest:
         self._refuse_while_used()
         async with self._moving:
             self._refuse_while_used()
-            self._wake_wanted = False
             await self._move("park", State.PARKING, self._engine.park, self._park_within_s)
 
     async def wake(self) -> None:
         """Wake it. Raises the engine's `AnchorError`."""
         async with self._moving:
             await self._move("wake", State.WAKING, self._engine.wake, self._wake_within_s)
-            self._wake_wanted = False
 
     async def run(self) -> None:
         """Wake it when that is wanted, and look how it is, until cancelled."""
@@ -176,10 +174,14 @@ class Rest:
                 extra={"engine": self.name, "move": move, "code": error.code, "reason": error.message},
             )
             # A park that failed may have been carried out all the same; the next look tells.
-            failed_wake = during is State.WAKING
-            self._move_to(State.PARKED if failed_wake else before, error.message if failed_wake else "")
+            sleeps_on = during is State.WAKING and before is State.PARKED
+            if sleeps_on and isinstance(error, Unsupported):
+                # It was restarted as one that cannot be parked, so it is not.
+                self._move_to(State.FIXED)
+            else:
+                self._move_to(before, error.message if sleeps_on else "")
             raise
-        except asyncio.CancelledError:
+        except BaseException:
             self._move_to(before)
             raise
         MOVES.labels(self.name, move, "").inc()
@@ -212,6 +214,7 @@ class Rest:
         self._state, self.reason = state, reason
         if state in (State.AWAKE, State.FIXED):
             self._able.set()
+            self._wake_wanted = False
         else:
             self._able.clear()
         PARKED.labels(self.name).set(0 if self._able.is_set() else 1)
