@@ -185,7 +185,9 @@ class FakeSessions:
         del self.conversations[self.conversation(ticket).ticket]
 
     @asynccontextmanager
-    async def open(self, start: SessionStart, client: Client) -> AsyncGenerator[EchoSession]:
+    async def open(
+        self, start: SessionStart, client: Client, *, resumable: bool = False
+    ) -> AsyncGenerator[EchoSession]:
         self.starts.append(start)
         if self.open_now >= self.capacity:
             raise AtCapacity("session.at_capacity", "all places are taken")

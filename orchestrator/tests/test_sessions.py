@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import pytest
 from orchestrator.conversation.latest import Latest
 from orchestrator.conversation.messages import SessionStart, SystemStatus, VoiceChoice
@@ -12,14 +16,44 @@ from orchestrator.conversation.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 
+class Quiet:
+    """A peer that hears nothing."""
+
+    @asynccontextmanager
+    async def open(self, language: str) -> AsyncGenerator[Quiet]:
+        yield self
+
+    async def hear(self, chunk: object) -> None:
+        pass
+
+    async def events(self) -> AsyncGenerator[object]:
+        await asyncio.Event().wait()
+        yield
+
+    transcripts = events
+
+
+class Nobody:
+    """A client that takes everything."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    async def send(self, message: object) -> None:
+        self.told.append(message)
+
+    async def send_audio(self, pcm: bytes) -> None:
+        pass
+
+
 async def status() -> SystemStatus:
     return SystemStatus(())
 
 
 def sessions(**rules) -> Sessions:
     peers = Peers(
-        voice_activity=None,
-        speech_to_text=None,
+        voice_activity=Quiet(),
+        speech_to_text=Quiet(),
         language_model=lambda: None,
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},
@@ -90,27 +124,27 @@ def test_idle_tickets_lock_nobody_out():
 
 async def test_places_are_bounded_and_given_back():
     lobby = sessions()
-    async with lobby.open(SessionStart(), None), lobby.open(SessionStart(), None):
+    async with lobby.open(SessionStart(), Nobody()), lobby.open(SessionStart(), Nobody()):
         with pytest.raises(AtCapacity):
-            async with lobby.open(SessionStart(), None):
+            async with lobby.open(SessionStart(), Nobody()):
                 pass
-    async with lobby.open(SessionStart(), None):
+    async with lobby.open(SessionStart(), Nobody()):
         pass
 
 
 async def test_a_conversation_has_one_owner():
     lobby = sessions()
     ticket = lobby.start_conversation(SessionStart()).ticket
-    async with lobby.open(SessionStart(ticket=ticket), None):
+    async with lobby.open(SessionStart(ticket=ticket), Nobody()):
         with pytest.raises(InvalidRequest) as refused:
-            async with lobby.open(SessionStart(ticket=ticket), None):
+            async with lobby.open(SessionStart(ticket=ticket), Nobody()):
                 pass
     assert refused.value.code == "session.already_open"
-    async with lobby.open(SessionStart(ticket=ticket), None):
+    async with lobby.open(SessionStart(ticket=ticket), Nobody()):
         pass
 
 
 async def test_nobody_comes_in_before_it_is_ready():
     with pytest.raises(NotReady):
-        async with sessions(ready=lambda: False).open(SessionStart(), None):
+        async with sessions(ready=lambda: False).open(SessionStart(), Nobody()):
             pass

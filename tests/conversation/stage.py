@@ -13,15 +13,19 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 from orchestrator.conversation import messages as told
+from orchestrator.conversation.attendance import Attendance, Living
 from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.conversation import Conversation, Preferences
 from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.latest import Latest
+from orchestrator.conversation.line import Line
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import (
     FinalHeard,
     LanguageModel,
+    LineDropped,
     Mark,
     PartialHeard,
     Persona,
@@ -225,6 +229,11 @@ class Model:
         await asyncio.sleep(self.warm_ms / 1000)
 
 
+def speech_at(offset_ms: int, length_ms: int) -> bytes:
+    """What the voice says there: no two samples near each other are alike."""
+    return (np.arange(24 * offset_ms, 24 * (offset_ms + length_ms)) % 9_973 + 1).astype("<i2").tobytes()
+
+
 class Speech:
     """A voice that takes `WORD_MS` for every word, faster than real time, first audio after `delay_ms`."""
 
@@ -233,6 +242,8 @@ class Speech:
         self.failure: AnchorError | None = None
         self.fails_at_word: int | None = None
         self.open_streams = 0
+        # What it says at a place of a reply, for so many milliseconds.
+        self.sound_at = lambda offset_ms, length_ms: b"\x01\x00" * (24 * length_ms)
         self.asked_for: list[tuple[str, str]] = []
 
     @asynccontextmanager
@@ -279,7 +290,7 @@ class SpeechStream:
             position = start + len(word)
             yield Mark(start, position, offset_ms)
             for _ in range(WORD_MS // 40):
-                yield Spoken(offset_ms, b"\x01\x00" * (24 * 40))
+                yield Spoken(offset_ms, self._speech.sound_at(offset_ms, 40))
                 offset_ms += 40
             count += 1
 
@@ -300,19 +311,28 @@ class Ear:
         self.buffer_ms = 0.0
         # All speech that ever came, one reply after the other.
         self.pcm = bytearray()
+        # Each reply as it was put together, and how much of it came twice.
+        self.replies: dict[int, bytearray] = {}
+        self.repeated_bytes = 0
+        self._place = 0
+        # Nothing arrives any more, and nobody knows yet.
+        self.deaf = False
         self.played: dict[int, float] = {}
         self.turn_id = 0
         self.paused = False
         self.last_frame_s = 0.0
         self.news = asyncio.Event()
 
+    def cut_off(self) -> None:
+        self.deaf = True
+
     async def send(self, message) -> None:
+        if self.deaf:
+            return
         self.messages.append((round(self._loop.time() * 1000), message))
         match message:
             case told.ReplyAudio():
-                self.turn_id, self.buffer_ms = message.turn_id, 0.0
-                self.played.setdefault(message.turn_id, 0.0)
-                self.paused = False
+                self._place_reply(message.turn_id, message.offset_ms)
             case told.PlaybackPause():
                 self.paused = self._reports
             case told.PlaybackResume():
@@ -321,9 +341,27 @@ class Ear:
                 self.buffer_ms = 0.0 if self._reports else self.buffer_ms
         self.news.set()
 
+    def _place_reply(self, turn_id: int, offset_ms: int) -> None:
+        played_ms = self.played.setdefault(turn_id, float(offset_ms))
+        self.buffer_ms = min(self.buffer_ms, max(0.0, offset_ms - played_ms)) if turn_id == self.turn_id else 0.0
+        self.turn_id, self._place, self.paused = turn_id, offset_ms * 48, False
+        # What is not known of it is silence.
+        self.replies.setdefault(turn_id, bytearray(self._place))
+
+    def received(self) -> told.ReplyReceived:
+        """Up to where this client has the reply."""
+        return told.ReplyReceived(self.turn_id, len(self.replies[self.turn_id]) // 48)
+
     async def send_audio(self, pcm) -> None:
+        if self.deaf:
+            return
         self.buffer_ms += len(pcm) / 48
         self.pcm += pcm
+        reply = self.replies[self.turn_id]
+        assert self._place <= len(reply), "a gap"
+        self.repeated_bytes += len(reply) - self._place
+        reply[self._place :] = pcm
+        self._place += len(pcm)
         self.last_frame_s = self._loop.time()
         self.news.set()
 
@@ -368,6 +406,11 @@ class Stage:
         self._muted = False
         self._commands: list[told.Command] = []
         self._over = False
+        self._dropped = False
+        # The line is dead: the client keeps its frames.
+        self._holds = False
+        self._kept: list[bytes] = []
+        self.resume_s = 30.0
         self.failure: AnchorError | None = None
 
     async def __aenter__(self) -> Stage:
@@ -388,23 +431,43 @@ class Stage:
             voices=self.voices,
         )
         self.session = Session(
-            peers=peers, rules=self.rules, conversation=self.conversation, start=start, client=self.ear
+            peers=peers, rules=self.rules, conversation=self.conversation, start=start, resume_s=self.resume_s
         )
+        self.living = Living(self.session, asyncio.create_task(self.session.run()))
         self._playing = asyncio.create_task(self.ear.play())
-        self._running = asyncio.create_task(self._run())
+        self.attending = asyncio.create_task(self._attend(Line(self.ear)))
         return self
 
     async def __aexit__(self, *_) -> None:
         self._over = True
-        await self._running
+        await self.attending
+        await asyncio.wait([self.living.task])
         self._playing.cancel()
         await asyncio.wait([self._playing])
 
-    async def _run(self) -> None:
+    async def _attend(self, line: Line) -> None:
+        attendance = Attendance(self.living, line, resumable=True)
         try:
-            await self.session.run(self._source())
+            await attendance.run(self._source())
         except AnchorError as error:
             self.failure = error
+        await attendance.leave()
+
+    async def drop(self) -> None:
+        """The line breaks off; the client keeps what it has."""
+        self._dropped = True
+        await self.attending
+        self._dropped = False
+
+    def come_back(self, *, reloaded: bool = False, claim: told.ReplyReceived | None = None) -> None:
+        """The client is there again, with what it had, or as a page that was loaded anew."""
+        if reloaded:
+            self._playing.cancel()
+            self.ear = Ear(self, self.reports_playback)
+            self._playing = asyncio.create_task(self.ear.play())
+        self.ear.deaf = False
+        received = claim or (self.ear.received() if self.ear.turn_id else None)
+        self.attending = asyncio.create_task(self._attend(Line(self.ear, received)))
 
     async def _status(self) -> told.SystemStatus:
         return told.SystemStatus((), degraded=self.bulletin.degraded)
@@ -414,11 +477,18 @@ class Stage:
         loop = asyncio.get_running_loop()
         next_s = loop.time()
         while not self._over:
+            if self._dropped:
+                self._holds = False
+                raise LineDropped
             for command in self._commands:
                 yield command
             self._commands.clear()
             if not self._muted:
-                yield VOICE if self._loud else SILENCE
+                self._kept.append(VOICE if self._loud else SILENCE)
+            if not self._holds:
+                for frame in self._kept:
+                    yield frame
+                self._kept.clear()
             next_s += FRAME_MS / 1000
             await asyncio.sleep(next_s - loop.time())
 
@@ -449,6 +519,10 @@ class Stage:
     async def mute(self) -> None:
         """The microphone stops sending, without a word."""
         self._muted = True
+
+    def hold_audio(self) -> None:
+        """From now on, frames of the microphone come only when the client comes back."""
+        self._holds = True
 
     async def unmute(self) -> None:
         self._muted = False

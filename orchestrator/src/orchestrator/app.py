@@ -131,6 +131,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         capacity=settings.max_sessions,
         ready=lambda: health.ready,
         attended=parking.attend,
+        resume_s=settings.resume_s,
     )
     limits = EdgeLimits(microphone_rate_hz=settings.microphone_rate_hz)
 
@@ -144,6 +145,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
             await stack.enter_async_context(relief)
             await stack.enter_async_context(voices)
             await stack.enter_async_context(status)
+            await stack.enter_async_context(sessions)
             yield
 
     app = FastAPI(title="AI Anchor", docs_url=None, redoc_url=None)

@@ -35,6 +35,8 @@ class OrchestratorSettings(ServiceSettings):
 
     # Rate of the microphone of a streaming client that declares none.
     microphone_rate_hz: int = Field(default=16_000, ge=8_000, le=48_000, validation_alias=shared("SAMPLE_RATE"))
+    # How long a session waits for a client whose line dropped, in seconds; 0 for not at all.
+    resume_s: float = Field(default=30.0, ge=0, le=600)
     # What microphones are heard through: how strongly noise is suppressed, and the loudness in dBFS that quiet speech
     # is brought to.
     noise_suppression: NoiseSuppression = "off"

@@ -13,9 +13,8 @@ def choices(peers: Peers) -> Choices:
     return _with_voices(peers, peers.voices.value)
 
 
-async def tell_choices(peers: Peers, send: Callable[[ServerMessage], None]) -> None:
-    """Tell one session, which knows the present ones, whenever the voices change, until cancelled."""
-    known = peers.voices.value
+async def tell_choices(peers: Peers, known: tuple[VoiceChoice, ...], send: Callable[[ServerMessage], None]) -> None:
+    """Tell a client that was told of the voices `known`, whenever they change, until cancelled."""
     while True:
         known = await peers.voices.other_than(known)
         send(_with_voices(peers, known))

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.conversation.history import History
-from orchestrator.conversation.messages import Style
+from orchestrator.conversation.messages import (
+    Preference,
+    SetLanguage,
+    SetPatience,
+    SetPersona,
+    SetStyle,
+    SetVoice,
+    Style,
+)
 from orchestrator.conversation.ports import Message
 
 
@@ -20,6 +28,21 @@ class Preferences:
     style: Style = field(default_factory=Style)
     # How far the waits for the user to go on are stretched: 0.5 (brisk) to 2 (patient).
     patience: float = 1.0
+
+    def prefer(self, choice: Preference) -> None:
+        """Take a choice that has been checked."""
+        match choice:
+            case SetLanguage():
+                self.language = choice.language
+            case SetVoice():
+                self.voice = choice.voice
+            case SetPersona():
+                self.persona = choice.persona
+            case SetStyle():
+                wanted = {name: getattr(choice, name) for name in ("pace", "warmth", "humour", "energy")}
+                self.style = replace(self.style, **{name: value for name, value in wanted.items() if value is not None})
+            case SetPatience():
+                self.patience = choice.patience
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.endpointing import Wait
+from orchestrator.conversation.line import Line
 from orchestrator.conversation.messages import BargeInVerdict, Command, Word
 from orchestrator.conversation.ports import Transcript, TurnEndJudged, VoiceEvent
 
@@ -67,6 +68,20 @@ class TranscriptOverdue:
     segment_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class LineConnected:
+    """A client has come in, or come back."""
+
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class LineLost:
+    """The line to the client has dropped."""
+
+    line: Line
+
+
 Event = (
     VoiceEvent
     | Transcript
@@ -77,6 +92,8 @@ Event = (
     | ReplyFailed
     | PeerLost
     | PeerBack
+    | LineConnected
+    | LineLost
     | TranscriptOverdue
 )
 

@@ -27,14 +27,12 @@ from orchestrator.conversation.ports import (
 )
 from orchestrator.conversation.recent import Recent
 from orchestrator.conversation.segment_log import SegmentLog
+from orchestrator.conversation.stand_in import StandIn
 
 # What turn detection takes at once: one frame of its model.
 _VOICE_BYTES = MICROPHONE.bytes_for(32)
 # Audio and transcripts that wait for the voice detector; the oldest is dropped beyond.
 _VOICE_ITEMS = 100
-# A microphone that stops in mid-speech (a muted tab, a lost track) is heard as silence after this long.
-_STALL_S = 0.6
-_STALL_SILENCE = bytes(MICROPHONE.bytes_for(1_000))
 _RETRY_S = 1.0
 _TRANSCRIPT_DEADLINE_S = 6.0
 
@@ -82,6 +80,7 @@ class Hearing:
         self._heard_until_ms = 0
         self._voiced = False
         self._position_ms = 0
+        self._stand_in = StandIn(self.hear, lambda: self._position_ms, lambda: self._voiced)
         self._lost: set[str] = set()
         self._energy_gate = EnergyGate()
         self._language_changed = asyncio.Event()
@@ -113,6 +112,14 @@ class Hearing:
             self._language = language
             self._language_changed.set()
 
+    def line_lost(self) -> None:
+        """Nothing comes from the microphone for now."""
+        self._stand_in.alone.set()
+
+    def line_back(self) -> None:
+        """Its audio goes on."""
+        self._stand_in.alone.clear()
+
     def settle_turn(self) -> None:
         """The end of a turn that the client declared has been dealt with."""
         self._turn_settled.set()
@@ -140,7 +147,7 @@ class Hearing:
         if self._manual:
             await self._watch_words()
         else:
-            await run_together(self._fill_stalls(), self._watch_voice(), self._watch_words())
+            await run_together(self._stand_in.run(), self._watch_voice(), self._watch_words())
 
     # From the microphone --------------------------------------------------------------------------------------------
 
@@ -154,13 +161,6 @@ class Hearing:
             self._inbox.tell_now(VoiceStarted(chunk.start_ms, chunk.start_ms))
         if self._listening:
             self._send_to_words(chunk)
-
-    async def _fill_stalls(self) -> None:
-        while True:
-            before_ms = self._position_ms
-            await asyncio.sleep(_STALL_S)
-            if self._voiced and self._position_ms == before_ms:
-                self.hear(_STALL_SILENCE)
 
     def _send_to_voice(self, chunk: AudioChunk) -> None:
         self._voice_rest += chunk.pcm

@@ -40,6 +40,7 @@ class SessionStart:
     take_over: bool = False
     received: ReplyReceived | None = None
     word_times: bool = False
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class RequestStatus:
     pass
 
 
+# What a user may choose, at any time.
+Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 # What a session takes once it is open: everything but `SessionStart` and `MicrophoneAudio`.
 Command = (
     EndTurn

@@ -11,6 +11,7 @@ from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.endpointing import LEAST_PATIENCE, MOST_PATIENCE
 from orchestrator.conversation.latest import Latest
 from orchestrator.conversation.messages import (
+    Preference,
     SetLanguage,
     SetPatience,
     SetPersona,
@@ -31,9 +32,6 @@ from orchestrator.conversation.savings import Savings
 
 # The languages of the conversation: what Voxtral hears.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-
-# What a user may choose, at any time.
-Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 
 
 def _no_voices() -> Latest[tuple[VoiceChoice, ...]]:

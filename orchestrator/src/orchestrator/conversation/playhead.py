@@ -29,6 +29,13 @@ class Playhead:
         self.count_gap()
         self.sent_ms += length_ms
 
+    def rewind(self, length_ms: float, now_s: float) -> None:
+        """So much of what was sent did not arrive."""
+        self.advance(now_s)
+        self.sent_ms -= length_ms
+        self.played_ms = min(self.played_ms, self.sent_ms)
+        self._gap_ms = 0.0
+
     def pause(self, now_s: float) -> None:
         """Nothing more is sent for now, and that is meant."""
         self.advance(now_s)

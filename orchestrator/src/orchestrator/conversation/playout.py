@@ -15,7 +15,14 @@ from contextlib import suppress
 from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError
 
-from orchestrator.conversation.messages import ReplyAudio, ReplyAudioEnded, SpeechMark
+from orchestrator.conversation.held_speech import HeldSpeech
+from orchestrator.conversation.messages import (
+    PlaybackPause,
+    ReplyAudio,
+    ReplyAudioEnded,
+    ReplyReceived,
+    SpeechMark,
+)
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playhead import Playhead
 from orchestrator.conversation.sounded import Sounded
@@ -60,15 +67,16 @@ class Playout:
         self._sounded = sounded
         self._loop = asyncio.get_running_loop()
         self._ahead_ms = _AHEAD_REPORTING_MS if reports else _AHEAD_BLIND_MS
-        self._held: deque[bytes] = deque()
+        self._held = HeldSpeech()
         self._marks: deque[SpeechMark] = deque()
         self._playhead = Playhead(holds=reports)
-        self._made_ms = 0.0
-        self._discarded_ms = 0.0
         self._reported_ms = 0.0
         self._reported_at_s = 0.0
         self._ended = False
         self._end_told = False
+        # Whether the client knows where the frames that follow belong.
+        self._placed = False
+        self._begun = False
         self._released = False
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
@@ -96,10 +104,40 @@ class Playout:
         """Go on; return whether that is news."""
         news = self._paused
         self._paused = False
-        self._playhead.resume(self._loop.time())
-        self._tell_place()
-        self._send_due()
+        if not self.is_paused:
+            self._playhead.resume(self._loop.time())
+            self._tell_place()
+            self._send_due()
         return news
+
+    def line_lost(self) -> None:
+        """Nobody is there: the ear stays where it is."""
+        now_s = self._loop.time()
+        self._stop_timer()
+        self._playhead.pause(now_s)
+        self._sounded.hold(now_s)
+        self._changed.set()
+
+    def line_back(self, received: ReplyReceived | None) -> None:
+        """Somebody is there again; who does not say what they have of the speech gets what has not been heard."""
+        now_s = self._loop.time()
+        self._reported_at_s = now_s
+        if self._begun:
+            known_ms = float(self.heard_ms)
+            if received is not None and received.turn_id == self._turn_id:
+                known_ms = max(self._reported_ms, received.offset_ms)
+            again = self._sounded.take_back(max(0.0, self._playhead.sent_ms - known_ms))
+            self._playhead.rewind(sum(SPEECH.ms_of(len(pcm)) for pcm in again), now_s)
+            self._held.give_back(again)
+            self._end_told = False
+            self._place()
+            if self._paused:
+                self._outbox.send(PlaybackPause(self._turn_id))
+        if not self._paused:
+            self._playhead.resume(now_s)
+            self._tell_place()
+        self._changed.set()
+        self._send_due()
 
     def report(self, played_ms: int) -> None:
         """The client says how much it has played."""
@@ -126,22 +164,22 @@ class Playout:
     @property
     def made_ms(self) -> float:
         """How much speech there is, heard or not: where the next of it begins."""
-        return self._made_ms
+        return self._held.made_ms
 
     @property
     def unheard_ms(self) -> float:
         """How much speech there is that has not been heard yet."""
-        return self._made_ms - self.heard_ms
+        return self._held.made_ms - self.heard_ms
 
     @property
     def wasted_ms(self) -> float:
         """How much speech was made in vain, if nothing more is heard."""
-        return self.unheard_ms + self._discarded_ms
+        return self.unheard_ms + self._held.discarded_ms
 
     @property
     def is_paused(self) -> bool:
         """Whether nothing is to be sent for now."""
-        return self._paused
+        return self._paused or self._outbox.line is None
 
     def underruns(self) -> tuple[int, float]:
         """How often speech was late in mid-reply, and for how many milliseconds in all."""
@@ -156,9 +194,7 @@ class Playout:
         """Take speech that follows what was made before."""
         # Behind a frame that waits, this one waits too.
         may_leave = not self._held
-        frame_bytes = len(pcm) if self._reports else _BLIND_FRAME_BYTES
-        self._held.extend(pcm[start : start + frame_bytes] for start in range(0, len(pcm), frame_bytes))
-        self._made_ms += SPEECH.ms_of(len(pcm))
+        self._held.put(pcm, len(pcm) if self._reports else _BLIND_FRAME_BYTES)
         if may_leave:
             self._send_due()
 
@@ -169,7 +205,7 @@ class Playout:
     @property
     def is_full(self) -> bool:
         """Whether enough is held."""
-        return self._made_ms - self._playhead.sent_ms >= _HELD_MS
+        return self._held.made_ms - self._playhead.sent_ms >= _HELD_MS
 
     async def until_room(self) -> None:
         """Wait while enough is held."""
@@ -178,17 +214,9 @@ class Playout:
 
     def cut(self, offset_ms: float) -> float:
         """Discard the speech from `offset_ms` on, as far as it has not been sent; return where the rest ends."""
-        while self._held and self._made_ms > offset_ms:
-            pcm = self._held.pop()
-            begins_ms = self._made_ms - SPEECH.ms_of(len(pcm))
-            kept = pcm[: SPEECH.bytes_for(max(0.0, offset_ms - begins_ms))]
-            self._discarded_ms += SPEECH.ms_of(len(pcm) - len(kept))
-            self._made_ms = begins_ms + SPEECH.ms_of(len(kept))
-            if kept:
-                self._held.append(kept)
-                break
-        self._marks = deque(mark for mark in self._marks if mark.offset_ms < self._made_ms)
-        return self._made_ms
+        self._held.cut(offset_ms)
+        self._marks = deque(mark for mark in self._marks if mark.offset_ms < self._held.made_ms)
+        return self._held.made_ms
 
     def end(self) -> None:
         """No more speech comes."""
@@ -212,14 +240,14 @@ class Playout:
         if not self._released or self._failure is not None:
             return
         try:
-            while self._held and not self._paused:
+            while self._held and not self.is_paused:
                 if (early_s := self._early_s()) <= 0:
-                    self._send(self._held.popleft())
+                    self._send(self._held.take())
                     continue
                 if not self._reports:
                     self._timer = self._loop.call_later(early_s + _TIMER_SLACK_S, self._send_due)
                 break
-            if self._ended and not self._held:
+            if self._ended and not self._held and self._outbox.line is not None:
                 self._finish()
         except AnchorError as error:
             self._failure = error
@@ -229,13 +257,14 @@ class Playout:
 
     def _early_s(self) -> float:
         """How long until the next frame may leave, judging by what has been heard; 0 or less for now."""
-        then_sent_ms = self._playhead.sent_ms + SPEECH.ms_of(len(self._held[0]))
+        then_sent_ms = self._playhead.sent_ms + self._held.next_ms
         return (then_sent_ms - self.heard_ms - self._ahead_ms) / 1000
 
     def _send(self, pcm: bytes) -> None:
-        first = self._playhead.sent_ms == 0
+        first, self._begun = not self._begun, True
+        if not self._placed:
+            self._place()
         if first:
-            self._outbox.send(ReplyAudio(self._turn_id, 0))
             self._sounded.begin(self._loop.time())
             self._reported_at_s = self._loop.time()
         length_ms = SPEECH.ms_of(len(pcm))
@@ -246,6 +275,10 @@ class Playout:
         self._changed.set()
         if first:
             self._on_audible()
+
+    def _place(self) -> None:
+        self._placed = True
+        self._outbox.send(ReplyAudio(self._turn_id, self.sent_ms))
 
     def _tell_place(self) -> None:
         if self._playhead.sent_ms:
@@ -279,11 +312,11 @@ class Playout:
     async def _until_heard(self) -> None:
         """Wait for the ear; a client that stopped reporting is given the time that playing would take."""
         while (left_s := (self._playhead.sent_ms - self.heard_ms) / 1000) > 0:
-            if self._reports and not self._paused:
+            if self._reports and not self.is_paused:
                 overdue_s = self._reported_at_s + left_s + _REPORT_GRACE_S - self._loop.time()
                 if overdue_s <= 0:
                     self._reported_ms = self._playhead.sent_ms
                     return
                 await self._wait(overdue_s)
             else:
-                await self._wait(None if self._paused and self._reports else left_s + _TIMER_SLACK_S)
+                await self._wait(None if self.is_paused and self._reports else left_s + _TIMER_SLACK_S)

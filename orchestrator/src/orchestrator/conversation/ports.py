@@ -258,6 +258,10 @@ class TextToSpeech(Protocol):
 # The client
 
 
+class LineDropped(Exception):
+    """The client's line broke off: nobody hung up, and somebody may come back."""
+
+
 class Client(Protocol):
     """The other end of a session, behind a door. Called by one task, in order; waiting is backpressure."""
 

@@ -9,22 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import replace
 
-from service_kit.audio import MICROPHONE, SPEECH
 from service_kit.context import SESSION_ID
 from service_kit.errors import AnchorError, InvalidRequest
 from service_kit.tasks import run_together
 
 from orchestrator.conversation import events as do
 from orchestrator.conversation.announcing import announcement
-from orchestrator.conversation.bulletin import tell_changes
-from orchestrator.conversation.choices import choices, tell_choices
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
 from orchestrator.conversation.echo import SILENCE, Sounding
-from orchestrator.conversation.events import Action, Event, PeerBack, PeerLost, ReplyDone, ReplyFailed, Woken
+from orchestrator.conversation.events import (
+    Action,
+    Event,
+    LineConnected,
+    LineLost,
+    PeerBack,
+    PeerLost,
+    ReplyDone,
+    ReplyFailed,
+    Woken,
+)
 from orchestrator.conversation.hearing import Hearing
 from orchestrator.conversation.inbox import Inbox
 from orchestrator.conversation.messages import (
@@ -32,11 +37,10 @@ from orchestrator.conversation.messages import (
     EndTurn,
     Error,
     PlaybackProgress,
+    Preference,
     RequestStatus,
     SessionEnded,
     SessionStart,
-    SessionStarted,
-    SessionUpdated,
     SetLanguage,
     SetPatience,
     SetPersona,
@@ -51,34 +55,42 @@ from orchestrator.conversation.messages import (
 from orchestrator.conversation.microphone import Microphone
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.own_voice import OwnVoice, span_of
-from orchestrator.conversation.peers import Peers, Preference
-from orchestrator.conversation.ports import Client, FinalHeard, VoiceStarted, VoiceStopped
+from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.ports import FinalHeard, VoiceStarted, VoiceStopped
+from orchestrator.conversation.presence import Over, Presence
 from orchestrator.conversation.speaking import Speaking
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import TurnTaking, User
 from orchestrator.conversation.turn_trace import begin_turn, traced_session
 from orchestrator.conversation.waterfall import Waterfall
+from orchestrator.conversation.welcome import settings
 
 log = logging.getLogger(__name__)
 
 
-class _ClientGone(Exception):
-    """The client's side has ended."""
-
-
 class Session:
-    """One session. `run` is the whole of its life."""
+    """One session. `run` is the whole of its life; the lines to its client come and go meanwhile."""
 
     def __init__(
-        self, *, peers: Peers, rules: TurnRules, conversation: Conversation, start: SessionStart, client: Client
+        self, *, peers: Peers, rules: TurnRules, conversation: Conversation, start: SessionStart, resume_s: float = 0
     ) -> None:
+        """`resume_s` is how long a client whose line dropped is waited for."""
         self.session_id = uuid.uuid4().hex[:12]
         self._peers = peers
         self._conversation = conversation
         self._loop = asyncio.get_running_loop()
         self._clock = AudioClock(self._loop.time)
         self._inbox = Inbox()
-        self._outbox = Outbox(client)
+        self._outbox = Outbox()
+        self._start = start
+        self.presence = Presence(
+            self.session_id,
+            conversation=conversation,
+            peers=peers,
+            inbox=self._inbox,
+            outbox=self._outbox,
+            resume_s=resume_s,
+        )
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
         self._word_times = start.word_times
         self._waterfall = Waterfall(0)
@@ -105,69 +117,45 @@ class Session:
             latency_budget_ms=rules.latency_budget_ms,
         )
 
-    async def run(self, source: AsyncIterator[bytes | Command]) -> None:
-        """Converse until `source` ends. It yields microphone audio (PCM16 mono 16 kHz) and commands.
-
-        Raises the `AnchorError` that ended the session, if one did; the client has been told.
-        """
+    async def run(self) -> None:
+        """Converse until the end. Raises the error that brought it about, if one did; the client has been told."""
         SESSION_ID.set(self.session_id)
         with traced_session():
-            await self._run(source)
+            await self._run()
 
-    async def _run(self, source: AsyncIterator[bytes | Command]) -> None:
-        self._outbox.send(self._started())
-        self._outbox.send(choices(self._peers))
-        if self._conversation.messages:
-            self._outbox.send(self._updated())
+    async def take(self, item: bytes | Command) -> None:
+        """Take what comes from the client: microphone audio (PCM16 mono 16 kHz), or a command."""
+        if isinstance(item, bytes):
+            self._hearing.hear(item)
+        elif isinstance(item, EndTurn):
+            await self._hearing.end_turn()
+        else:
+            await self._inbox.tell(item)
+
+    def suits(self, start: SessionStart) -> bool:
+        """Whether a client that opens like this can go on with this session: it ends turns and reports alike."""
+        mine = self._start
+        return (start.turn_detection, start.reports_playback) == (mine.turn_detection, mine.reports_playback)
+
+    async def _run(self) -> None:
         log.info("session started", extra={"language": self._conversation.preferences.language})
-        ending = SessionEnded("session.closed_by_client", "the client ended the session")
+        ending: SessionEnded | None = None
         try:
             await run_together(
-                self._outbox.run(),
                 self._speaking.run(),
                 self._hearing.run(),
                 self._converse(),
-                self._receive(source),
-                tell_changes(self._peers.bulletin, self._peers.system_status, self._outbox.send),
-                tell_choices(self._peers, self._outbox.send),
+                self.presence.until_over(),
             )
-        except _ClientGone:
-            pass
+        except Over:
+            ending = SessionEnded("session.closed_by_client", "the client ended the session")
         except AnchorError as error:
             ending = SessionEnded(error.code, error.message)
             raise
         finally:
             self._end_turns()
-            log.info("session ended", extra={"code": ending.code})
-            await self._outbox.close(ending)
-
-    def _started(self) -> SessionStarted:
-        preferences = self._conversation.preferences
-        return SessionStarted(
-            session_id=self.session_id,
-            ticket=self._conversation.ticket,
-            language=preferences.language,
-            voice=preferences.voice,
-            persona=preferences.persona,
-            microphone_sample_rate_hz=MICROPHONE.rate_hz,
-            anchor_sample_rate_hz=SPEECH.rate_hz,
-            resumed=bool(self._conversation.messages),
-            patience=preferences.patience,
-        )
-
-    def _updated(self) -> SessionUpdated:
-        chosen = self._conversation.preferences
-        return SessionUpdated(chosen.language, chosen.voice, chosen.persona, chosen.patience, chosen.style)
-
-    async def _receive(self, source: AsyncIterator[bytes | Command]) -> None:
-        async for item in source:
-            if isinstance(item, bytes):
-                self._hearing.hear(item)
-            elif isinstance(item, EndTurn):
-                await self._hearing.end_turn()
-            else:
-                await self._inbox.tell(item)
-        raise _ClientGone
+            log.info("session ended", extra={"code": ending.code if ending else "session.broken_off"})
+            self.presence.close(ending)
 
     async def _converse(self) -> None:
         while True:
@@ -199,6 +187,14 @@ class Session:
                 self._outbox.send(SpeechStopped(event.at_ms))
             case EndTurn():
                 self._waterfall.speech_ended(self._clock.now_ms, now_s)
+            case LineConnected():
+                if self.presence.connected(event.line):
+                    self._hearing.line_back()
+                    self._speaking.line_back(event.line.received)
+            case LineLost():
+                if self.presence.lost(event.line):
+                    self._hearing.line_lost()
+                    self._speaking.line_lost()
             case PeerLost():
                 log.warning("peer lost", extra={"peer": event.peer, "code": event.error.code})
                 self._outbox.send(Error(event.error.code, event.error.message, event.error.retryable))
@@ -227,27 +223,17 @@ class Session:
                 pass
 
     def _prefer(self, event: Preference) -> None:
-        preferences = self._conversation.preferences
         try:
             self._peers.check(event)
         except InvalidRequest as error:
             self._outbox.send(Error(error.code, error.message, error.retryable))
             return
-        match event:
-            case SetLanguage():
-                preferences.language = event.language
-                self._hearing.set_language(event.language)
-            case SetVoice():
-                preferences.voice = event.voice
-            case SetPersona():
-                preferences.persona = event.persona
-            case SetStyle():
-                wanted = {name: getattr(event, name) for name in ("pace", "warmth", "humour", "energy")}
-                changed = {name: value for name, value in wanted.items() if value is not None}
-                preferences.style = replace(preferences.style, **changed)
-            case SetPatience():
-                preferences.patience = self._turn_taking.patience.stretch = event.patience
-        self._outbox.send(self._updated())
+        self._conversation.preferences.prefer(event)
+        if isinstance(event, SetLanguage):
+            self._hearing.set_language(event.language)
+        if isinstance(event, SetPatience):
+            self._turn_taking.patience.stretch = event.patience
+        self._outbox.send(settings(self._conversation))
 
     # Actions --------------------------------------------------------------------------------------------------------
 
@@ -257,7 +243,8 @@ class Session:
         self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s))
 
     def _end_turns(self) -> None:
-        self._speaking.abandon()
+        if answered := self._speaking.waterfall:
+            answered.end("session_ended", self._loop.time())
         speaking = self._turn_taking.user is User.SPEAKING
         self._waterfall.end("session_ended" if speaking else "unanswered", self._loop.time())
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from prometheus_client import Gauge
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
+from orchestrator.conversation.attendance import Attendance, Living
 from orchestrator.conversation.conversation import Conversation, Preferences
+from orchestrator.conversation.line import Line
 from orchestrator.conversation.messages import SessionStart
 from orchestrator.conversation.peers import Peers, check_patience
 from orchestrator.conversation.ports import Client
@@ -19,6 +25,8 @@ from orchestrator.conversation.turn import TurnRules
 
 # How often conversations that were kept long enough are looked for.
 _SWEEP_S = 60.0
+
+log = logging.getLogger(__name__)
 
 SESSIONS_OPEN = Gauge("anchor_sessions_open", "Sessions under way.")
 
@@ -38,8 +46,12 @@ class Sessions:
         attended: Callable[[int], None] = lambda sessions: None,
         max_conversations: int = 10_000,
         keep_s: float = 3600.0,
+        resume_s: float = 30.0,
     ) -> None:
-        """`attended` is told how many sessions are open, whenever that changes."""
+        """`attended` is told how many sessions are open, whenever that changes.
+
+        `resume_s` is how long a session waits for a client whose line dropped.
+        """
         peers.check_language(language)
         peers.check_persona(persona)
         self._attended = attended
@@ -51,8 +63,9 @@ class Sessions:
         self._ready = ready
         self._max_conversations = max_conversations
         self._keep_s = keep_s
+        self._resume_s = resume_s
         self._conversations: dict[str, Conversation] = {}
-        self._open = 0
+        self._living: dict[str, Living] = {}
         self._swept_s = time.monotonic()
 
     def start_conversation(self, start: SessionStart) -> Conversation:
@@ -84,33 +97,96 @@ class Sessions:
     def end_conversation(self, ticket: str) -> None:
         """Forget a conversation. Raises `NotFound`; a session that has it open goes on without a past."""
         del self._conversations[self.conversation(ticket).ticket]
+        living = self._living.get(ticket)
+        if living is not None and living.session.presence.line is None:
+            living.session.presence.end()
 
     @asynccontextmanager
-    async def open(self, start: SessionStart, client: Client) -> AsyncGenerator[Session]:
-        """Admit a client. Raises `AtCapacity` when all places are taken, `InvalidRequest` and `NotFound` as above.
+    async def open(self, start: SessionStart, client: Client, *, resumable: bool = False) -> AsyncGenerator[Attendance]:
+        """Let a client in: to the live session of its conversation, if that suits it, or else to a new one.
 
-        Raises `NotReady` while the orchestrator starts or ends.
+        With `resumable`, the session waits for a client whose line drops. Raises `AtCapacity` when all places are
+        taken, `InvalidRequest` and `NotFound` as above, `NotReady` while the orchestrator starts or ends.
         """
         if not self._ready():
             raise NotReady("session.not_ready", "the anchor is starting or going away; try again soon")
-        if self._open >= self._capacity:
-            raise AtCapacity("session.at_capacity", f"all {self._capacity} places are taken; try again soon")
-        conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
-        if conversation.open:
-            raise InvalidRequest("session.already_open", "another client has this conversation open")
-        conversation.open = True
-        self._count(1)
+        living = await self._live(self.conversation(start.ticket), start, resumable) if start.ticket else None
+        attendance = Attendance(living or self._begin(start), Line(client, start.received), resumable=resumable)
         try:
-            yield Session(peers=self._peers, rules=self._rules, conversation=conversation, start=start, client=client)
+            yield attendance
         finally:
-            conversation.open = False
-            conversation.last_used_s = time.monotonic()
-            self._count(-1)
+            await attendance.leave()
 
-    def _count(self, more: int) -> None:
-        self._open += more
-        SESSIONS_OPEN.set(self._open)
-        self._attended(self._open)
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Break off whatever is under way; clients may come back to a server that is up again."""
+        for living in self._living.values():
+            living.task.cancel()
+        if tasks := [living.task for living in self._living.values()]:
+            await asyncio.wait(tasks)
+
+    # Sessions -------------------------------------------------------------------------------------------------------
+
+    async def _live(self, conversation: Conversation, start: SessionStart, resumable: bool) -> Living | None:
+        """The session that the client goes on with; any other of its conversation is ended. Raises `InvalidRequest`."""
+        while living := self._living.get(conversation.ticket):
+            line = living.session.presence.line
+            known = start.take_over or start.session_id == living.session.session_id
+            if line is not None and not known and not await line.fell_silent():
+                raise InvalidRequest("session.already_open", "another client has this conversation open")
+            if living.task.done() or living.session.presence.line is not line:
+                # Much may have happened meanwhile.
+                await asyncio.sleep(0)
+                continue
+            if resumable and living.session.suits(start):
+                return living
+            await self._oust(living)
+        return None
+
+    def _begin(self, start: SessionStart) -> Living:
+        if len(self._living) >= self._capacity:
+            self._make_place()
+        conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
+        session = Session(
+            peers=self._peers, rules=self._rules, conversation=conversation, start=start, resume_s=self._resume_s
+        )
+        task = asyncio.create_task(session.run(), name=f"session-{session.session_id}")
+        living = Living(session, task)
+        self._living[conversation.ticket] = living
+        conversation.open = True
+        task.add_done_callback(lambda _: self._over(conversation, living))
+        self._count()
+        return living
+
+    def _over(self, conversation: Conversation, living: Living) -> None:
+        del self._living[conversation.ticket]
+        conversation.open = False
+        conversation.last_used_s = time.monotonic()
+        self._count()
+        error = None if living.task.cancelled() else living.task.exception()
+        if error is not None and living.session.presence.line is None:
+            # Nobody is there to be told.
+            log.error("session broke while nobody was there", exc_info=error)
+
+    def _make_place(self) -> None:
+        """End the session whose client has been gone the longest. Raises `AtCapacity` when all are there."""
+        for living in self._living.values():
+            if living.session.presence.line is None:
+                living.session.presence.take_away()
+                return
+        raise AtCapacity("session.at_capacity", f"all {self._capacity} places are taken; try again soon")
+
+    async def _oust(self, living: Living) -> None:
+        living.session.presence.take_away()
+        await asyncio.wait((living.task,))
+
+    def _count(self) -> None:
+        SESSIONS_OPEN.set(len(self._living))
+        self._attended(len(self._living))
 
     def _forget_old(self) -> None:
         now_s = time.monotonic()

@@ -52,6 +52,20 @@ class Sounded:
         while self._sent[0][0] < self._sent_s - _KEPT_S:
             self._sent.popleft()
 
+    def take_back(self, length_ms: float) -> list[bytes]:
+        """Give up the last of what was sent, oldest first, as far as it is kept: it did not arrive."""
+        taken: list[bytes] = []
+        missing = min(SPEECH.bytes_for(length_ms), sum(len(pcm) for _, pcm in self._sent))
+        while missing > 0:
+            self._sent_s, pcm = self._sent.pop()
+            if (kept := len(pcm) - missing) > 0:
+                self._sent.append((self._sent_s, pcm[:kept]))
+                self._sent_s += SPEECH.ms_of(kept) / 1_000
+                pcm = pcm[kept:]
+            missing -= len(pcm)
+            taken.append(pcm)
+        return taken[::-1]
+
     def hold(self, now_s: float) -> None:
         """The ear stays where it is: the reply is held, or over."""
         if self._places:

@@ -8,7 +8,6 @@ from collections import Counter as Tally
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from prometheus_client import Counter
 from service_kit.context import TURN_ID, TURN_REVISION
 from service_kit.errors import AnchorError, EngineFailed, root_cause
 
@@ -31,6 +30,7 @@ from orchestrator.conversation.messages import (
     PlaybackProgress,
     PlaybackResume,
     PlaybackStop,
+    ReplyReceived,
 )
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.own_voice import OwnVoice
@@ -39,16 +39,12 @@ from orchestrator.conversation.ports import Persona, Prompt
 from orchestrator.conversation.reply import Reply
 from orchestrator.conversation.voicing import Delivery
 from orchestrator.conversation.warming import Warming
-from orchestrator.conversation.waterfall import OVER_BUDGET, Waterfall
+from orchestrator.conversation.waterfall import BARGE_INS, OVER_BUDGET, Waterfall
 
 log = logging.getLogger(__name__)
 
 # How long a cancelled reply may take to let go of its streams before the session goes on without it.
 _LET_GO_S = 2.0
-
-BARGE_INS = Counter(
-    "anchor_barge_ins_total", "Sounds of users over replies, by what they turned out to be.", ["verdict"]
-)
 
 
 class Speaking:
@@ -141,11 +137,6 @@ class Speaking:
         self._close(reply, interrupted=True)
         await self._let_go()
 
-    def abandon(self) -> None:
-        """The session ends, whatever is being said."""
-        if self._reply:
-            self._reply.waterfall.end("session_ended", self._loop.time())
-
     def pause(self, turn_id: int) -> None:
         """Hold the reply where it is."""
         if self._reply and self._reply.turn_id == turn_id and self._reply.playout.pause():
@@ -155,6 +146,16 @@ class Speaking:
         """Go on with a held reply."""
         if self._reply and self._reply.turn_id == turn_id and self._reply.playout.resume():
             self._outbox.send(PlaybackResume(turn_id))
+
+    def line_lost(self) -> None:
+        """Nobody hears it for now."""
+        if self._reply:
+            self._reply.playout.line_lost()
+
+    def line_back(self, received: ReplyReceived | None) -> None:
+        """Somebody hears it again, and has what they say of it already."""
+        if self._reply:
+            self._reply.playout.line_back(received)
 
     def report(self, progress: PlaybackProgress) -> None:
         """The client says how much it has played."""

@@ -34,6 +34,9 @@ STAGE_SECONDS = Histogram(
     buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
 )
 
+BARGE_INS = Counter(
+    "anchor_barge_ins_total", "Sounds of users over replies, by what they turned out to be.", ["verdict"]
+)
 OVER_BUDGET = Counter("anchor_turns_over_budget_total", "Turns whose first frame was sent later than MAX_LATENCY_MS.")
 
 SPEECH_WASTED_MS = Histogram(

@@ -23,6 +23,7 @@ from orchestrator.conversation.messages import (
     SessionStart,
     SessionStarted,
 )
+from orchestrator.conversation.ports import LineDropped
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.microphone import Microphone
 from orchestrator.edges.pace import Pace
@@ -33,7 +34,10 @@ class Wire(Protocol):
     """The connection to one client. Sending to one that has hung up does nothing: `receive` will tell."""
 
     async def receive(self) -> ClientMessage | None:
-        """The client's next message; None when it has hung up. Raises `InvalidRequest` for one that is no message."""
+        """The client's next message; None when it has hung up.
+
+        Raises `InvalidRequest` for one that is no message, `LineDropped` when the connection broke.
+        """
         ...
 
     async def send(self, message: ServerMessage) -> None:
@@ -52,9 +56,11 @@ async def converse(sessions: Sessions, wire: Wire, limits: EdgeLimits) -> None:
             return
         microphone = Microphone(start.sample_rate_hz or limits.microphone_rate_hz, limits.audio_message_bytes)
         listener.rate_hz = microphone.rate_hz
-        with_client = sessions.open(start, listener)
+        with_client = sessions.open(start, listener, resumable=True)
         async with with_client as session, aclosing(_source(wire, listener, microphone, limits)) as source:
             await session.run(source)
+    except LineDropped:
+        return
     except Exception as error:
         cause = root_cause(error)
         await listener.say_goodbye(cause, limits.goodbye_s)

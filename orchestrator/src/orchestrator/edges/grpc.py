@@ -76,7 +76,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def Converse(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request_iterator: AsyncIterator[session_pb2.ConverseRequest], context: Context
     ) -> None:
-        """One session; the client's cancelling cancels this, and the session with it."""
+        """One session; the client's cancelling cancels this, and the session waits for a while."""
         metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
         if not bears(self._secret, str(metadata.get("authorization", ""))):
             raise Denied("orchestrator.denied", "the shared secret is missing or wrong")

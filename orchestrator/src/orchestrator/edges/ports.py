@@ -53,7 +53,7 @@ class Session(Protocol):
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:
         """Serve until `source` (PCM16 mono 16 kHz, and commands) ends. Raises `AnchorError` when it cannot go on.
 
-        Sends `SessionStarted` first and `SessionEnded` last.
+        Sends `SessionStarted` first and `SessionEnded` last, the latter unless the server goes away.
         """
         ...
 
@@ -73,6 +73,12 @@ class Sessions(Protocol):
         """Raises `NotFound`."""
         ...
 
-    def open(self, start: SessionStart, client: Client) -> AbstractAsyncContextManager[Session]:
-        """Admit a client. Raises `InvalidRequest` (also for a conversation that is open), `AtCapacity`, `NotFound`."""
+    def open(
+        self, start: SessionStart, client: Client, *, resumable: bool = False
+    ) -> AbstractAsyncContextManager[Session]:
+        """Admit a client. Raises `InvalidRequest` (also for a conversation that is open), `AtCapacity`, `NotFound`.
+
+        With `resumable`, a session whose `source` raises `LineDropped`, or whose `run` is cancelled, waits for the
+        client to come back.
+        """
         ...

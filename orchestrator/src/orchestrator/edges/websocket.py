@@ -15,6 +15,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.messages import ClientMessage, MicrophoneAudio, ServerMessage
+from orchestrator.conversation.ports import LineDropped
 from orchestrator.edges import codec
 from orchestrator.edges.converse import converse
 from orchestrator.edges.limits import EdgeLimits
@@ -23,6 +24,8 @@ from orchestrator.edges.ports import Sessions
 log = logging.getLogger(__name__)
 
 PATH = "/ws/audio"
+# Closing codes of a client that is done: 1000, or none at all. A page that goes away (1001) may be reloaded.
+_HUNG_UP = (1000, 1005)
 
 
 class WebSocketWire:
@@ -37,6 +40,8 @@ class WebSocketWire:
         frame = await self._websocket.receive()
         if frame["type"] == "websocket.disconnect":
             self._gone = True
+            if frame.get("code") not in _HUNG_UP:
+                raise LineDropped
             return None
         if (pcm := frame.get("bytes")) is not None:
             return MicrophoneAudio(pcm)

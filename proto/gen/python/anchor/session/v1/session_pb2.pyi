@@ -113,7 +113,7 @@ class ClientMessage(_message.Message):
     def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
-    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times")
+    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,7 @@ class SessionStart(_message.Message):
     TAKE_OVER_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     WORD_TIMES_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
@@ -136,7 +137,8 @@ class SessionStart(_message.Message):
     take_over: bool
     received: ReplyReceived
     word_times: bool
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ...) -> None: ...
+    session_id: str
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class ReplyReceived(_message.Message):
     __slots__ = ("turn_id", "offset_ms")

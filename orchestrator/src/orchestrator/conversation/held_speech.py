@@ -1,0 +1,50 @@
+"""Held speech: what of a reply was made and has not been sent, in frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from service_kit.audio import SPEECH
+
+
+class HeldSpeech:
+    """Frames of one reply, first in, first out; at its end what proves unusable is cut off again."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        # Where in the reply what was made ends, sent or not; and how much of it was thrown away.
+        self.made_ms = 0.0
+        self.discarded_ms = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self._frames)
+
+    @property
+    def next_ms(self) -> float:
+        """Length of the frame that leaves next."""
+        return SPEECH.ms_of(len(self._frames[0]))
+
+    def put(self, pcm: bytes, frame_bytes: int) -> None:
+        """Take speech that follows, and hold it in frames of this size."""
+        self._frames.extend(pcm[start : start + frame_bytes] for start in range(0, len(pcm), frame_bytes))
+        self.made_ms += SPEECH.ms_of(len(pcm))
+
+    def take(self) -> bytes:
+        """The frame that leaves now."""
+        return self._frames.popleft()
+
+    def give_back(self, frames: Sequence[bytes]) -> None:
+        """What was taken last has to leave once more."""
+        self._frames.extendleft(reversed(frames))
+
+    def cut(self, offset_ms: float) -> None:
+        """Discard what is held from `offset_ms` of the reply on."""
+        while self._frames and self.made_ms > offset_ms:
+            pcm = self._frames.pop()
+            begins_ms = self.made_ms - SPEECH.ms_of(len(pcm))
+            kept = pcm[: SPEECH.bytes_for(max(0.0, offset_ms - begins_ms))]
+            self.discarded_ms += SPEECH.ms_of(len(pcm) - len(kept))
+            self.made_ms = begins_ms + SPEECH.ms_of(len(kept))
+            if kept:
+                self._frames.append(kept)

@@ -1,0 +1,267 @@
+"""Who gets a live session: its own client when that comes back, whoever takes over, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from orchestrator.conversation.messages import (
+    ReplyReceived,
+    SessionEnded,
+    SessionStart,
+    SessionStarted,
+    TurnDetection,
+)
+from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.ports import LineDropped, Persona
+from orchestrator.conversation.sessions import Sessions
+from orchestrator.conversation.turn import TurnRules
+from service_kit.errors import AtCapacity, InvalidRequest
+
+FRAME = bytes(640)
+
+
+class Quiet:
+    """A peer that hears nothing."""
+
+    @asynccontextmanager
+    async def open(self, language: str) -> AsyncGenerator[Quiet]:
+        yield self
+
+    async def hear(self, chunk: object) -> None:
+        pass
+
+    async def events(self) -> AsyncGenerator[object]:
+        await asyncio.Event().wait()
+        yield
+
+    transcripts = events
+
+
+class Caller:
+    """A client of the sessions: comes in, speaks when asked to, and leaves in one way or another."""
+
+    def __init__(self, lobby: Sessions, *, resumable: bool = True) -> None:
+        self._lobby = lobby
+        self._resumable = resumable
+        self._said: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self.told: list[object] = []
+        self.started: SessionStarted | None = None
+
+    async def send(self, message: object) -> None:
+        self.told.append(message)
+        if isinstance(message, SessionStarted):
+            self.started = message
+
+    async def send_audio(self, pcm: bytes) -> None:
+        pass
+
+    async def _source(self) -> AsyncGenerator[bytes]:
+        while (said := await self._said.get()) is not None:
+            if isinstance(said, BaseException):
+                raise said
+            yield said
+
+    async def _serve(self, start: SessionStart) -> None:
+        async with self._lobby.open(start, self, resumable=self._resumable) as session:
+            await session.run(self._source())
+
+    async def come(self, **start: object) -> Caller:
+        """Come in. Raises what the door says."""
+        self._task = asyncio.create_task(self._serve(SessionStart(**start)))
+        async with asyncio.timeout(5):
+            while self.started is None and not self._task.done():
+                await asyncio.sleep(0.005)
+        if self.started is None:
+            self._task.result()
+        return self
+
+    def speak(self) -> None:
+        self._said.put_nowait(FRAME)
+
+    async def leave(self, how: BaseException | None = None) -> None:
+        """Hang up; or drop, with `LineDropped`."""
+        self._said.put_nowait(how)
+        await self.gone()
+
+    async def gone(self) -> None:
+        async with asyncio.timeout(3):
+            await self._task
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    @property
+    def ended(self) -> list[str]:
+        return [message.code for message in self.told if isinstance(message, SessionEnded)]
+
+
+async def status() -> None:
+    raise AssertionError("nobody asks")
+
+
+def sessions(**rules: object) -> Sessions:
+    peers = Peers(
+        voice_activity=Quiet(),
+        speech_to_text=Quiet(),
+        language_model=lambda: None,
+        text_to_speech=None,
+        personas={"anchor": Persona("anchor", "Nora", "")},
+        system_status=status,
+    )
+    return Sessions(
+        **{"peers": peers, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}
+    )
+
+
+@pytest.fixture
+async def lobby() -> AsyncGenerator[Sessions]:
+    """Open to two clients."""
+    async with sessions() as lobby:
+        yield lobby
+
+
+async def test_a_client_that_comes_back_finds_its_session(lobby):
+    first = await Caller(lobby).come()
+    await first.leave(LineDropped())
+    assert first.ended == []
+    again = await Caller(lobby).come(ticket=first.started.ticket)
+    assert again.started.session_id == first.started.session_id
+    assert again.started.resumed
+    await again.leave()
+    assert again.ended == ["session.closed_by_client"]
+
+
+async def test_a_call_that_is_cancelled_is_a_line_that_dropped(lobby):
+    first = await Caller(lobby).come()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first.gone()
+    again = await Caller(lobby).come(ticket=first.started.ticket)
+    assert again.started.session_id == first.started.session_id
+    await again.leave()
+
+
+async def test_a_client_that_hangs_up_finds_another_session(lobby):
+    first = await Caller(lobby).come()
+    await first.leave()
+    again = await Caller(lobby).come(ticket=first.started.ticket)
+    assert again.started.session_id != first.started.session_id
+    await again.leave()
+
+
+async def test_the_same_client_needs_not_wait_until_its_old_line_is_known_to_be_dead(lobby):
+    first = await Caller(lobby).come()
+    again = await Caller(lobby).come(ticket=first.started.ticket, session_id=first.started.session_id)
+    assert again.started.session_id == first.started.session_id
+    await first.gone()
+    assert first.ended == ["session.taken_over"]
+    await again.leave()
+
+
+async def test_a_line_that_fell_silent_gives_way(lobby):
+    first = await Caller(lobby).come()
+    first.speak()
+    await asyncio.sleep(0.02)
+    again = await Caller(lobby).come(ticket=first.started.ticket, received=ReplyReceived(1, 500))
+    assert again.started.session_id == first.started.session_id
+    await again.leave()
+
+
+async def test_a_line_in_use_does_not(lobby):
+    first = await Caller(lobby).come()
+    first.speak()
+
+    async def talk() -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            first.speak()
+
+    talking = asyncio.create_task(talk())
+    with pytest.raises(InvalidRequest) as refused:
+        await Caller(lobby).come(ticket=first.started.ticket)
+    assert refused.value.code == "session.already_open"
+    other = await Caller(lobby).come(ticket=first.started.ticket, take_over=True)
+    assert other.started.session_id == first.started.session_id
+    talking.cancel()
+    await first.gone()
+    assert first.ended == ["session.taken_over"]
+    await other.leave()
+
+
+async def test_a_client_of_another_kind_gets_a_session_of_its_own(lobby):
+    first = await Caller(lobby).come()
+    manual = TurnDetection.TURN_DETECTION_MANUAL
+    other = await Caller(lobby).come(ticket=first.started.ticket, take_over=True, turn_detection=manual)
+    assert other.started.session_id != first.started.session_id
+    await first.gone()
+    assert first.ended == ["session.taken_over"]
+    await other.leave()
+
+
+async def test_an_exchange_does_not_go_on_with_what_was_left(lobby):
+    first = await Caller(lobby).come()
+    await first.leave(LineDropped())
+    other = await Caller(lobby, resumable=False).come(ticket=first.started.ticket)
+    assert other.started.session_id != first.started.session_id
+    await other.leave(LineDropped())
+    third = await Caller(lobby).come(ticket=first.started.ticket)
+    assert third.started.session_id != other.started.session_id
+    await third.leave()
+
+
+async def test_sessions_without_a_client_give_way_to_one():
+    async with sessions(capacity=1) as lobby:
+        first = await Caller(lobby).come()
+        with pytest.raises(AtCapacity):
+            await Caller(lobby).come()
+        await first.leave(LineDropped())
+        second = await Caller(lobby).come()
+        await second.leave()
+
+
+async def test_a_session_that_nobody_comes_back_to_ends():
+    counts: list[int] = []
+    async with sessions(resume_s=0.05, attended=counts.append) as lobby:
+        first = await Caller(lobby).come()
+        await first.leave(LineDropped())
+        assert counts == [1]
+        await asyncio.sleep(0.2)
+        assert counts == [1, 0]
+        again = await Caller(lobby).come(ticket=first.started.ticket)
+        assert again.started.session_id != first.started.session_id
+        await again.leave()
+
+
+async def test_a_forgotten_conversation_takes_the_waiting_session_along():
+    counts: list[int] = []
+    async with sessions(attended=counts.append) as lobby:
+        first = await Caller(lobby).come()
+        await first.leave(LineDropped())
+        lobby.end_conversation(first.started.ticket)
+        await asyncio.sleep(0.05)
+    assert counts == [1, 0]
+
+
+async def test_a_server_that_goes_away_hangs_up_without_a_last_word():
+    async with sessions() as lobby:
+        first = await Caller(lobby).come()
+        second = await Caller(lobby).come()
+        await second.leave(LineDropped())
+    await first.gone()
+    assert first.ended == []
+
+
+async def test_two_who_come_back_at_once_do_not_lock_each_other_out(lobby):
+    first = await Caller(lobby).come()
+    await first.leave(LineDropped())
+    known = {"ticket": first.started.ticket, "session_id": first.started.session_id}
+    callers = await asyncio.gather(*(Caller(lobby).come(**known) for _ in range(3)))
+    async with asyncio.timeout(3):
+        while sum(not caller.ended for caller in callers) > 1:
+            await asyncio.sleep(0.01)
+    (last,) = (caller for caller in callers if not caller.ended)
+    await last.leave()

@@ -1,0 +1,247 @@
+"""Lines that drop, and clients that come back: the conversation goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from orchestrator.conversation import messages as told
+from stage import speech_at
+
+STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2
+WORDS = len(STORY.split())
+STORY_MS = 200 * WORDS
+
+
+async def begin_story(stage) -> None:
+    stage.speech.sound_at = speech_at
+    stage.anchor_will_say(STORY.strip())
+    stage.command(told.TextInput("tell me a story"))
+
+
+async def test_a_reply_goes_on_from_where_it_was_received(stage):
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(3_000)
+        await stage.drop()
+        await asyncio.sleep(5)
+        stage.come_back()
+        finished = await stage.until(told.ReplyFinished)
+    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.ear.repeated_bytes == 0
+    assert (finished.heard_ms, finished.interrupted) == (STORY_MS, False)
+    assert [start.resumed for start in stage.ear.of(told.SessionStarted)] == [False, True]
+    assert len({start.session_id for start in stage.ear.of(told.SessionStarted)}) == 1
+
+
+async def test_frames_that_were_lost_with_the_line_come_again(stage):
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(3_000)
+        stage.ear.cut_off()
+        await asyncio.sleep(0.3)
+        await stage.drop()
+        stage.come_back()
+        await stage.until(told.ReplyFinished)
+    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.ear.repeated_bytes == 0
+
+
+async def test_a_page_that_was_loaded_anew_hears_on_from_where_it_heard_last(stage):
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(3_000)
+        await stage.drop()
+        stage.come_back(reloaded=True)
+        finished = await stage.until(told.ReplyFinished)
+    placed = stage.ear.of(told.ReplyAudio)[0].offset_ms
+    assert 2_900 <= placed <= 3_100
+    assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+    assert finished.heard_ms == STORY_MS
+    kinds = [type(message) for _, message in stage.ear.messages[:6]]
+    assert kinds[:3] == [told.SessionStarted, told.Choices, told.SessionUpdated]
+    assert kinds[3:] == [told.TurnCommitted, told.ReplyStarted, told.ReplyText]
+    assert stage.ear.of(told.ReplyText)[0].text == STORY.strip()
+    marks = stage.ear.of(told.SpeechMark)
+    assert [mark.offset_ms for mark in marks] == list(range(0, STORY_MS, 200))
+
+
+async def test_who_does_not_come_back_in_time_has_heard_what_they_heard(stage):
+    stage.resume_s = 10.0
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(2_000)
+        await stage.drop()
+        before_ms = stage.now_ms
+        await stage.living.task
+        assert 10_000 <= stage.now_ms - before_ms < 10_100
+        assert stage.speech.open_streams == 0
+    assert stage.history[0] == ("user", "tell me a story")
+
+
+async def test_nothing_grows_while_nobody_is_there(stage):
+    async with stage:
+        stage.anchor_will_say("word " * 2_000)
+        stage.command(told.TextInput("talk on and on"))
+        await stage.until_played(1_000)
+        await stage.drop()
+        await asyncio.sleep(1)
+        reply = stage.session._speaking._reply
+        made_ms = reply.playout.made_ms
+        await asyncio.sleep(25)
+        assert reply.playout.made_ms == made_ms <= reply.playout.sent_ms + 20_040
+        assert reply.playout.heard_ms <= 1_100
+
+
+async def test_a_line_that_drops_in_mid_thought_hears_the_whole_reply(stage):
+    stage.model.first_token_ms = 2_000
+    async with stage:
+        await begin_story(stage)
+        await stage.until(told.ReplyStarted)
+        await stage.drop()
+        await asyncio.sleep(4)
+        stage.come_back(reloaded=True)
+        await stage.until(told.ReplyFinished)
+    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.ear.of(told.ReplyAudio)[0].offset_ms == 0
+
+
+async def test_a_line_that_drops_in_mid_speech_lets_the_user_finish(stage):
+    async with stage:
+        stage.anchor_will_say("A fine day.")
+        await stage.user("how is the")
+        stage.hold_audio()
+        stage.mouth.words.append("weather")
+        await asyncio.sleep(0.5)
+        await stage.drop()
+        stage.come_back()
+        await stage.silence(2_000)
+        await stage.until(told.ReplyFinished)
+    committed = stage.ear.of(told.TurnCommitted)
+    assert {message.text for message in committed} == {"how is the weather"}
+
+
+async def test_dropping_during_speculation_answers_once(stage):
+    async with stage:
+        stage.anchor_will_say("A fine day.")
+        await stage.user("how is the weather today")
+        await asyncio.sleep(0.25)
+        assert not stage.ear.of(told.TurnCommitted)
+        await stage.drop()
+        await asyncio.sleep(1)
+        stage.come_back()
+        finished = await stage.until(told.ReplyFinished)
+        await stage.silence(1_000)
+    assert finished.heard_text == "A fine day."
+    assert len(stage.ear.of(told.ReplyFinished)) == 1
+
+
+async def test_a_reply_that_is_held_stays_held(stage):
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(1_000)
+        stage.command(told.Pause())
+        await stage.until(told.PlaybackPause)
+        await stage.drop()
+        await asyncio.sleep(2)
+        stage.come_back(reloaded=True)
+        await stage.until(told.PlaybackPause)
+        await asyncio.sleep(2)
+        assert not stage.ear.pcm
+        stage.command(told.Resume())
+        await stage.until(told.ReplyFinished)
+    placed = stage.ear.of(told.ReplyAudio)[0].offset_ms
+    assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+
+
+async def test_a_sound_over_the_reply_that_the_line_took_away_is_no_interruption(stage):
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(1_000)
+        await stage.noise(200)
+        await stage.until(told.PlaybackPause)
+        await stage.drop()
+        await asyncio.sleep(3)
+        stage.come_back()
+        finished = await stage.until(told.ReplyFinished)
+    assert not finished.interrupted
+    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+
+
+async def test_a_line_may_drop_again_and_again(stage):
+    async with stage:
+        await begin_story(stage)
+        for _ in range(3):
+            await stage.until_played(round(stage.ear.played.get(1, 0)) + 700)
+            await stage.drop()
+            await asyncio.sleep(0.01)
+            stage.come_back()
+        await stage.until(told.ReplyFinished)
+    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.ear.repeated_bytes == 0
+
+
+async def test_a_client_that_only_listens_gets_what_it_lacks(stage):
+    stage.reports_playback = False
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(1_000)
+        stage.ear.cut_off()
+        await asyncio.sleep(0.2)
+        await stage.drop()
+        await asyncio.sleep(1)
+        stage.come_back()
+        await stage.until(told.ReplyFinished)
+    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+
+
+async def test_an_end_that_was_lost_with_the_line_is_told_again(stage):
+    async with stage:
+        stage.anchor_will_say("A fine day.")
+        stage.command(told.TextInput("how is the weather"))
+        await stage.until(told.ReplyAudioEnded)
+        stage.ear.deaf = True
+        await asyncio.sleep(1)
+        await stage.drop()
+        assert not stage.ear.of(told.ReplyFinished)
+        stage.come_back()
+        assert (await stage.until(told.ReplyFinished)).heard_text == "A fine day."
+
+
+async def test_what_was_chosen_stays_chosen(stage):
+    async with stage:
+        stage.command(told.SetStyle(warmth=1.0))
+        stage.command(told.SetPatience(2.0))
+        await stage.until(told.SessionUpdated, 2)
+        await stage.drop()
+        stage.come_back(reloaded=True)
+        updated = await stage.until(told.SessionUpdated)
+    assert (updated.patience, updated.style) == (2.0, told.Style(warmth=1.0))
+
+
+async def test_who_takes_over_gets_the_reply_and_the_other_one_is_told(stage):
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(2_000)
+        first, left = stage.ear, stage.attending
+        stage.come_back(reloaded=True)
+        await left
+        await stage.until(told.ReplyFinished)
+    assert first.of(told.SessionEnded) == [
+        told.SessionEnded("session.taken_over", "the conversation goes on elsewhere")
+    ]
+    assert not stage.ear.of(told.SessionEnded)[:-1]
+    placed = stage.ear.of(told.ReplyAudio)[0].offset_ms
+    assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+
+
+@pytest.mark.parametrize("offset_ms", [0, 1_000, 4_000_000_000])
+async def test_a_client_may_claim_what_it_likes(stage, offset_ms):
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(3_000)
+        await stage.drop()
+        stage.come_back(claim=told.ReplyReceived(1, offset_ms))
+        placed = await stage.until(told.ReplyAudio, 2)
+        await asyncio.sleep(0.1)
+    assert 2_900 <= placed.offset_ms <= 5_100
