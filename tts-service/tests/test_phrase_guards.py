@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tts_service.engines.phrase_guards import PhraseEnd, frame_cap
+import pytest
+from tts_service.engines.phrase_guards import PhraseEnd, longest_ms
+from tts_service.watchdog import PhraseWatchdog
 
 RATE_HZ = 24_000
 TEXT = "The sun rises in the east."
@@ -12,11 +14,19 @@ TONE = (0.1 * np.sin(np.arange(RATE_HZ) / 10)).astype(np.float32)
 
 def test_a_phrase_is_cut_to_the_sample_where_its_text_allows_no_more() -> None:
     end = PhraseEnd(TEXT, RATE_HZ)
-    allowed = frame_cap(TEXT, 1) * 24
+    allowed = int(longest_ms(TEXT)) * 24
     while not end.reached:
         assert end.cut(TONE).size
     assert end.samples == allowed
     assert end.cut(TONE).size == 0
+
+
+@pytest.mark.parametrize("text", [TEXT, "Yes", "One two", "At 7 o'clock"])
+def test_a_phrase_that_was_cut_is_borne_by_its_reply_at_the_fastest_pace(text: str) -> None:
+    end, watchdog = PhraseEnd(text, RATE_HZ), PhraseWatchdog(text, 2.0, RATE_HZ)
+    while not end.reached:
+        watchdog.check(end.cut(TONE))
+    watchdog.finish()
 
 
 def test_a_phrase_that_fell_silent_is_over() -> None:

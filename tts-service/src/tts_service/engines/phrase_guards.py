@@ -22,9 +22,14 @@ _MAX_SILENCE_MS = 1500
 _SILENT = 10 ** (-50 / 20)
 
 
+def longest_ms(text: str) -> float:
+    """How long the speech of `text` may be at most."""
+    return _MAX_TIMES_EXPECTED * expected_ms(text, 1.0)
+
+
 def frame_cap(text: str, frame_ms: int) -> int:
     """How many frames of `frame_ms` the speech of `text` may have at most."""
-    return math.ceil(_MAX_TIMES_EXPECTED * expected_ms(text, 1.0) / frame_ms)
+    return math.ceil(longest_ms(text) / frame_ms)
 
 
 class SilenceGuard:
@@ -61,7 +66,8 @@ class PhraseEnd:
     """Ends a phrase that becomes longer than its text allows, or has fallen silent."""
 
     def __init__(self, text: str, rate_hz: int) -> None:
-        self._left = frame_cap(text, 1) * rate_hz // 1000
+        # At the fastest pace, the reply bears just that and not a sample more.
+        self._left = math.floor(longest_ms(text)) * rate_hz // 1000
         self._silence = SilenceGuard(rate_hz)
         # How many samples were spoken so far.
         self.samples = 0
