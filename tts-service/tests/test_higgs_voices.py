@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from service_kit.errors import NotFound, Unsupported
+from service_kit.errors import InvalidRequest, NotFound, Unsupported
 from tts_service.engines.higgs.voices import VoiceFolder
+from tts_service.engines.voice_folder import MAX_VOICES
 
 FRAMES = np.random.default_rng(1).integers(0, 1024, (75, 8))
 
@@ -36,6 +37,17 @@ def test_the_same_recording_is_the_same_voice(tmp_path: Path) -> None:
     assert len(folder.voices()) == 2
     assert [path.name for path in sorted(tmp_path.iterdir())] == sorted(voice.id for voice in folder.voices())
     assert other.id.startswith("ana-")
+
+
+def test_no_more_voices_are_kept_than_there_is_room_for(tmp_path: Path) -> None:
+    folder = VoiceFolder(tmp_path)
+    voices = [folder.add(f"Ana {number}", "en", "hello", FRAMES) for number in range(MAX_VOICES)]
+    with pytest.raises(InvalidRequest, match="voices_full"):
+        folder.add("Bob", "en", "hello", FRAMES)
+    assert len(list(tmp_path.iterdir())) == MAX_VOICES
+    assert folder.add("Ana 0", "en", "hello", FRAMES) == voices[0]
+    folder.delete(voices[0].id)
+    folder.add("Bob", "en", "hello", FRAMES)
 
 
 def test_a_deleted_voice_is_gone_for_good(tmp_path: Path) -> None:

@@ -336,6 +336,8 @@ async def test_a_language_that_is_lost_is_refused_until_it_is_back() -> None:
                 await asyncio.sleep(0.01)
         with pytest.raises(NotReady, match="nothing speaks hi"):
             await newsroom.say("नमस्ते।", "hi")
+        with pytest.raises(NotReady, match="lost"):
+            await newsroom.speech.delete_voice("hindi:hi-a")
         assert await newsroom.loudness("Good evening.", "en") == [0.5]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from service_kit.errors import NotFound, Unsupported
+from service_kit.errors import InvalidRequest, NotFound, Unsupported
 
 from tts_service.engine import Voice
 
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _CHARS_OF_HASH = 8
 _VOICE = "voice.json"
+# All of them are kept in memory, and listed to whoever asks; anybody may add some.
+MAX_VOICES = 256
 
 Sound = TypeVar("Sound")
 
@@ -75,7 +77,10 @@ class VoiceFolder(Generic[Sound]):
         return self._folder
 
     def keep(self, name: str, language: str, transcript: str, write: Callable[[Path], object]) -> Voice:
-        """Keep a voice whose sound `write` writes; the same sound under the same name is the same voice."""
+        """Keep a voice whose sound `write` writes; the same sound under the same name is the same voice.
+
+        Raises `InvalidRequest` when there are `MAX_VOICES` already.
+        """
         folder = self.writable()
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"name": name, "languages": [language], "transcript": transcript}
@@ -89,6 +94,8 @@ class VoiceFolder(Generic[Sound]):
             sound = (made / self._file_name).read_bytes()
             mark = hashlib.sha256(sound + transcript.encode()).hexdigest()[:_CHARS_OF_HASH]
             kept = folder / f"{_slug(name)}-{mark}"
+            if kept.name not in self._voices and len(self._voices) >= MAX_VOICES:
+                raise InvalidRequest("tts.voices_full", f"{MAX_VOICES} voices were added; delete one first")
             # At once, so that no half of a voice is ever found here.
             if not kept.exists():
                 made.rename(kept)
