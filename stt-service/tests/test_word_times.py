@@ -84,6 +84,16 @@ def test_stamps_that_are_rounded_are_no_gaps() -> None:
     assert utterance.clock_ms(utterance.ms) == pytest.approx(1006, abs=2)
 
 
+def test_stamps_without_audio_take_no_memory_and_the_last_counts() -> None:
+    utterance = Utterance()
+    utterance.hear(AudioChunk(50_000, voice(100)))
+    for number in range(1000):
+        utterance.hear(AudioChunk(40_000 - 10 * number, b""))
+    utterance.hear(AudioChunk(30_010, voice(100)))
+    assert len(utterance._clock) == 2
+    assert [utterance.clock_ms(ms) for ms in (50, 150)] == [50_050, 30_060]
+
+
 async def test_words_of_a_final_are_on_the_audio_clock() -> None:
     words = (Word("the", 100, 300, 0.9), Word("ferry", 850, 1000, 0.8))
     listener = Listener(Reading("the ferry", "en", 0.9, words, 0.97))

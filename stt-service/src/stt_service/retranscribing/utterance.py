@@ -61,6 +61,9 @@ class Utterance:
         silence = bytes(MICROPHONE.bytes_for(missing_ms))
         self._add(silence)
         if abs(self.clock_ms(self.ms) - chunk.start_ms) > CLOCK_SLACK_MS or not self._clock:
+            if self._clock and self._clock[-1][0] == self.ms:
+                # Nothing was heard under the last stamp.
+                self._clock.pop()
             self._clock.append((self.ms, chunk.start_ms))
         self._add(chunk.pcm)
         self._end_ms = chunk.end_ms
