@@ -15,6 +15,8 @@ MIB = 1024**2
 LIMITS = LeakLimits(window_s=1800, slope_mib_per_hour=64, growth_mib=32)
 HOUR_S = 3600
 INTERVAL_S = 10
+# Readings to a stretch, the time for which a figure may be missing.
+MISSED = LIMITS.window_s // STRETCHES // INTERVAL_S
 # MiB held at a time in seconds.
 Curve = Callable[[float], float]
 
@@ -155,7 +157,27 @@ def test_an_engine_that_is_parked_begins_anew(followed: Followed, state: EngineS
 
 def test_a_figure_from_elsewhere_begins_anew(followed: Followed):
     followed.through(1, grows(200))
-    assert set(followed.through(0.3, grows(200), driver=True)) == {None}
+    assert set(followed.through(0.3, grows(200), driver=True)[MISSED:]) == {None}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_driver_that_fails_for_a_moment_takes_nothing_away(followed: Followed, told: bool):
+    followed.through(1, grows(200), driver=True)
+    known = service(9100) if told else ServiceMemory("tts-service")
+    for _ in range(MISSED - 1):
+        trend = followed.policy.on_reading(followed.now_s, [known])["tts-service"]
+        assert trend.leaking
+        followed.now_s += INTERVAL_S
+    again = followed.through(0.2, grows(200), driver=True)
+    assert all(trend is not None and trend.leaking for trend in again)
+
+
+def test_a_driver_that_fails_for_long_is_waited_for_no_more(followed: Followed):
+    followed.through(1, grows(200), driver=True)
+    for _ in range(MISSED + 1):
+        found = followed.policy.on_reading(followed.now_s, [ServiceMemory("tts-service")])
+        followed.now_s += INTERVAL_S
+    assert found == {}
 
 
 def test_what_is_stale_is_not_looked_at_and_forgets_nothing(followed: Followed):

@@ -66,6 +66,8 @@ class _Series:
         self.from_driver = from_driver
         self.leak = Sustained(BEGINS_STRETCHES * stretch_s, ENDS_STRETCHES * stretch_s)
         self.steady_since_s = steady_since_s
+        # When it was last counted by the same.
+        self.counted_s = steady_since_s
         self.trend: Trend | None = None
         # Ordinal of the stretch and the least bytes in it; the last one is still going on.
         self.stretches: deque[tuple[int, int]] = deque(maxlen=STRETCHES + 1)
@@ -93,17 +95,25 @@ class LeakPolicy:
         """The trend of each service that has been steady for long enough, by name; the others are forgotten."""
         before, self._series = self._series, {}
         for service in services:
-            if service.used_bytes is None or service.state is not EngineState.AWAKE:
+            if service.state is not EngineState.AWAKE:
                 continue
-            from_driver = service.driver_bytes is not None
-            series = before.get(service.service)
-            if series is None or series.from_driver is not from_driver:
-                # The two count differently: a change between them is no growth.
-                series = _Series(from_driver, now_s, self._stretch_s)
-            self._series[service.service] = series
-            if service.known_now:
-                self._follow(series, now_s, service.used_bytes)
+            series = self._with(before.get(service.service), now_s, service)
+            if series is not None:
+                self._series[service.service] = series
         return {name: series.trend for name, series in self._series.items() if series.trend}
+
+    def _with(self, series: _Series | None, now_s: float, service: ServiceMemory) -> _Series | None:
+        """`series` with one reading more, or a new one; None for a service whose figure has been gone for long."""
+        from_driver = service.driver_bytes is not None
+        if service.used_bytes is None or (series is not None and series.from_driver is not from_driver):
+            # Driver and service count differently: a change between them is no growth. But a driver that fails for a
+            # moment takes nothing away.
+            return series if series is not None and now_s - series.counted_s < self._stretch_s else None
+        series = series or _Series(from_driver, now_s, self._stretch_s)
+        series.counted_s = now_s
+        if service.known_now:
+            self._follow(series, now_s, service.used_bytes)
+        return series
 
     def _follow(self, series: _Series, now_s: float, used_bytes: int) -> None:
         if now_s - series.steady_since_s < WARM_UP_STRETCHES * self._stretch_s:
