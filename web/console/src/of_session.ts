@@ -17,6 +17,7 @@ export function ofSession(state: Conversation, message: SessionMessage): Convers
       return {
         ...state,
         settings,
+        resumed,
         // The server counts from 1 again, and the turns so far are not its own.
         epoch: forgotten ? state.epoch + 1 : state.epoch,
         notice: forgotten ? "The server has forgotten the conversation. This is a new one." : "",

@@ -35,6 +35,8 @@ export function ofUser(state: Conversation, message: UserMessage, atMs: number):
           userFromMs: turn.userFromMs ?? atMs,
           userToMs: atMs,
         })),
+        // With push-to-talk nothing else tells that the user's speech is over.
+        user: "silent",
         notice: "",
         anchor: state.anchor === "speaking" ? "speaking" : "thinking",
       };

@@ -21,7 +21,7 @@ export function phaseOf(state: Conversation, mode: TalkMode): Phase {
       break;
   }
   if (state.microphone === "starting") return "connecting";
-  if (state.held || state.user === "speaking") return "hearing";
+  if (state.held || (state.user === "speaking" && state.microphone === "on")) return "hearing";
   if (state.anchor !== "idle") return state.anchor;
   return state.microphone === "on" && mode === "open" ? "listening" : "idle";
 }

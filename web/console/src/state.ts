@@ -19,6 +19,8 @@ export interface Conversation {
   sound: boolean;
   user: "silent" | "speaking";
   anchor: "idle" | "thinking" | "speaking" | "paused";
+  /** Whether the session goes on with a conversation that began before this page. */
+  resumed: boolean;
   /** Something to tell the user, in plain words; empty when there is nothing. */
   notice: string;
   turns: readonly Turn[];
@@ -37,6 +39,7 @@ export const INITIAL: Conversation = {
   sound: false,
   user: "silent",
   anchor: "idle",
+  resumed: false,
   notice: "",
   turns: [],
   settings: null,

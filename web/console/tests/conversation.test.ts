@@ -148,6 +148,11 @@ describe("settings", () => {
   });
 });
 
+test("a user whose turn is committed is no longer held to speak", () => {
+  const speaking = after(OPEN, { kind: "microphone", microphone: "on" }, { case: "speechStarted", value: { atMs: 0 } });
+  expect(phaseOf(following(speaking, say.committed(1, "hello")), "push")).toBe("thinking");
+});
+
 test("a page that stays open keeps no more than two hundred turns", () => {
   const state = after(...Array.from({ length: 230 }, (_, id) => say.committed(id, `turn ${id}`)));
   expect(state.turns).toHaveLength(200);
@@ -169,7 +174,8 @@ describe("the phase", () => {
   });
 
   test("is that of the user when both speak", () => {
-    expect(phaseOf(after(...ANSWERING), "open")).toBe("speaking");
-    expect(phaseOf(after(...ANSWERING, { case: "speechStarted", value: { atMs: 1 } }), "open")).toBe("hearing");
+    const answering = after(...ANSWERING, { kind: "microphone", microphone: "on" });
+    expect(phaseOf(answering, "open")).toBe("speaking");
+    expect(phaseOf(following(answering, { case: "speechStarted", value: { atMs: 1 } }), "open")).toBe("hearing");
   });
 });

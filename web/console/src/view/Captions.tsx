@@ -40,19 +40,22 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
   );
 }
 
-function Welcome({ conversation: { choices, settings }, mode }: { conversation: Conversation; mode: TalkMode }) {
+function Welcome({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
+  const { choices, settings, resumed } = conversation;
   const persona = choices?.personas.find(({ id }) => id === settings?.persona);
   return (
     <div class="welcome">
-      <p class="welcome-line">{persona ? `${persona.name} is on the desk.` : "The desk is yours."}</p>
+      <p class="welcome-line">{persona ? `${persona.name} is on the desk.` : "Talk with the anchor."}</p>
       {persona?.description && <p class="welcome-about">{persona.description}</p>}
-      <p class="welcome-how">
-        {mode === "push" ? "Hold the button while you speak." : "Press the button and speak; a pause ends your turn."}{" "}
-        Or write, where it is quiet.
-      </p>
+      <p class="welcome-how">{resumed ? "Your conversation goes on where it was." : HOW[mode]}</p>
     </div>
   );
 }
+
+const HOW: Readonly<Record<TalkMode, string>> = {
+  open: "Press the button and speak; a pause ends your turn. Or write, where it is quiet.",
+  push: "Hold the button while you speak. Or write, where it is quiet.",
+};
 
 function TurnItem({ turn, sound }: { turn: Turn; sound: boolean }) {
   // A drawn turn is drawn again only when it changed: a long conversation stays cheap.

@@ -73,12 +73,12 @@ function ReplyButtons({ desk, conversation: { anchor } }: { desk: AnchorDesk; co
           onClick={() => desk.send(paused ? { case: "resume", value: {} } : { case: "pause", value: {} })}
         >
           {paused ? <PlayIcon /> : <PauseIcon />}
-          {paused ? "Resume" : "Pause"}
+          <span class="button-word">{paused ? "Resume" : "Pause"}</span>
         </button>
       )}
       <button class="button" type="button" onClick={() => desk.send({ case: "interrupt", value: {} })}>
         <StopIcon />
-        Stop
+        <span class="button-word">Stop</span>
       </button>
     </>
   );
