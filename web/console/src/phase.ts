@@ -1,6 +1,5 @@
 /** The one word for what goes on, and the line that says so. */
 import type { Conversation } from "./state";
-import { whyClosed } from "./plain_words";
 
 export type Phase =
   "closed" | "reconnecting" | "connecting" | "hearing" | "paused" | "speaking" | "thinking" | "listening" | "idle";
@@ -38,13 +37,13 @@ export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   idle: "Ready",
 };
 
-/** What the user may do now, in a sentence. */
-export function activity(state: Conversation, mode: TalkMode): string {
+/** What the user may do now, in a sentence; `able` says whether this page may use a microphone. */
+export function activity(state: Conversation, mode: TalkMode, able = true): string {
   switch (phaseOf(state, mode)) {
     case "closed":
-      return state.connection.state === "closed" ? whyClosed(state.connection.code) : "";
+      return "Connect again to go on.";
     case "reconnecting":
-      return "The line dropped. Coming back on its own; nothing is lost.";
+      return "Coming back on its own.";
     case "connecting":
       return "One moment…";
     case "hearing":
@@ -52,13 +51,20 @@ export function activity(state: Conversation, mode: TalkMode): string {
     case "paused":
       return "The reply is held where it was.";
     case "speaking":
-      return mode === "push" ? "Hold to talk over the anchor." : "Talk over the anchor to stop the reply.";
+      return able ? interrupting(state, mode) : "Read along, or stop the reply.";
     case "thinking":
       return "An answer is on its way.";
     case "listening":
       return "Ask anything, in your own words.";
     case "idle":
+      if (!able) return "Write your question.";
       if (mode === "push") return "Hold the button, or the space bar, while you speak.";
       return state.turns.length > 0 ? "The microphone is off." : "Press the button and ask.";
   }
+}
+
+function interrupting({ microphone, sound }: Conversation, mode: TalkMode): string {
+  if (!sound) return "Press anywhere to hear the reply.";
+  if (mode === "push") return "Hold to talk over the anchor.";
+  return microphone === "on" ? "Talk over the anchor to stop the reply." : "The microphone is off.";
 }

@@ -23,6 +23,7 @@ export function Dock({ desk, conversation, mode, phase }: DockProps) {
           <Meter
             feed={desk.level}
             on={conversation.microphone === "on"}
+            judged={conversation.anchor !== "speaking" && (mode === "open" || conversation.held)}
             speech={conversation.user === "speaking" || conversation.held}
           />
         </div>
@@ -32,7 +33,7 @@ export function Dock({ desk, conversation, mode, phase }: DockProps) {
         </div>
       </div>
       <p class="activity">
-        <b>{PHASE_WORDS[phase]}.</b> {activity(conversation, mode)}
+        <b>{PHASE_WORDS[phase]}.</b> {activity(conversation, mode, desk.support === "ready")}
       </p>
       <Writing desk={desk} open={conversation.connection.state === "open"} />
     </div>

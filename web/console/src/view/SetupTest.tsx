@@ -49,7 +49,7 @@ export function SetupTest({ desk, preferences }: { desk: AnchorDesk; preferences
       <p class="hint" role="status">
         {SAYS[step]}
       </p>
-      {step === "recording" && <Meter feed={feed} on speech={false} />}
+      {step === "recording" && <Meter feed={feed} on judged speech={false} />}
       <ul class="findings" aria-label="What was measured">
         {found.map(({ well, text }) => (
           <li key={text} class={well ? "finding well" : "finding unwell"}>
