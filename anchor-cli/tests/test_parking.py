@@ -22,10 +22,13 @@ class Door:
         self.steps: list[str] = []
         self.tokens: set[str] = set()
         self.moves: list[str] = []
-        self.port = 0
+        # What somebody else's server says in place of ours.
+        self.other: tuple[int, Any] | None = None
 
     def answer(self, path: str, token: str) -> tuple[int, Any]:
         self.tokens.add(token)
+        if self.other is not None:
+            return self.other
         parts = path.strip("/").split("/")
         if len(parts) == 3:
             _, name, move = parts
@@ -114,6 +117,14 @@ def test_without_a_mesh_it_says_where_it_looked(monkeypatch) -> None:
     assert asked.exit_code == 1
     assert "mesh.not_running" in asked.output
     assert "127.0.0.1:9" in asked.output
+
+
+@pytest.mark.parametrize("answer", [(200, {}), (200, []), (200, {"engines": 7}), (404, {"error": "no"}), (404, [])])
+def test_a_server_that_is_no_anchor_is_said_to_be_none(door, answer) -> None:
+    door.other = answer
+    asked = run("park")
+    assert asked.exit_code == 1
+    assert "mesh.not_running" in asked.output
 
 
 def test_there_is_nothing_else_to_park(door) -> None:

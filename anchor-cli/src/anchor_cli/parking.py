@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import httpx
 import typer
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 from service_kit.errors import AnchorError, PeerFailed
@@ -17,6 +18,30 @@ from anchor_cli.settings import MeshSettings
 
 # Waking a model may mean to read it from a disk.
 _MOVES_WITHIN_S = 330.0
+
+
+class EngineTold(BaseModel):
+    """What the orchestrator says of one engine."""
+
+    state: str
+    in_use: bool
+    reason: str
+
+
+class MemoryTold(BaseModel):
+    """What it says of the memory."""
+
+    steps: list[str]
+    engines: dict[str, EngineTold]
+
+
+class _Error(BaseModel):
+    code: str
+    message: str
+
+
+class _Refusal(BaseModel):
+    error: _Error
 
 
 class Engine(StrEnum):
@@ -64,12 +89,12 @@ async def _move_all(settings: MeshSettings, console: Console, move: str, engine:
         base_url=settings.address, headers=headers, timeout=_MOVES_WITHIN_S, trust_env=False
     ) as http:
         known = await _asked(http, "GET", "/memory")
-        for name, told in known["engines"].items():
-            if engine is Engine.ALL and told["state"] == "fixed":
+        for name, told in known.engines.items():
+            if engine is Engine.ALL and told.state == "fixed":
                 continue
             if engine in (Engine.ALL, name):
                 try:
-                    known = await _asked(http, "POST", f"/memory/{name}/{move}")
+                    await _asked(http, "POST", f"/memory/{name}/{move}")
                 except AnchorError as error:
                     failures.append(PeerFailed(error.code, f"{name}: {error.message}"))
         known = await _asked(http, "GET", "/memory")
@@ -77,24 +102,25 @@ async def _move_all(settings: MeshSettings, console: Console, move: str, engine:
     return failures
 
 
-async def _asked(http: httpx.AsyncClient, method: str, path: str) -> dict[str, Any]:
+async def _asked(http: httpx.AsyncClient, method: str, path: str) -> MemoryTold:
     try:
         response = await http.request(method, path)
-        body = cast("dict[str, Any]", response.json())
-    except (httpx.HTTPError, ValueError) as error:
+        if response.is_success:
+            return MemoryTold.model_validate_json(response.content)
+        refusal = _Refusal.model_validate_json(response.content).error
+    except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise PeerFailed("mesh.not_running", f"no anchor answers at {http.base_url}: {reason}") from error
-    if not response.is_success:
-        error = body.get("error", {})
-        raise PeerFailed(str(error.get("code", "mesh.refused")), str(error.get("message", response.status_code)))
-    return body
+    except ValidationError as error:
+        raise PeerFailed("mesh.not_running", f"what answers at {http.base_url} is no anchor") from error
+    raise PeerFailed(refusal.code, refusal.message)
 
 
-def _table(known: dict[str, Any]) -> Table:
+def _table(known: MemoryTold) -> Table:
     table = Table("engine", "memory", "", box=None, header_style="dim")
-    for name, told in known["engines"].items():
-        note = told["reason"] or ("in use" if told["in_use"] else "")
-        table.add_row(name, "holds none to give back" if told["state"] == "fixed" else told["state"], note)
-    for step in known["steps"]:
+    for name, told in known.engines.items():
+        note = told.reason or ("in use" if told.in_use else "")
+        table.add_row(name, "holds none to give back" if told.state == "fixed" else told.state, note)
+    for step in known.steps:
         table.add_row("", f"given up for want of memory: {step}", "")
     return table
