@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,26 @@ async def cast(settings: TtsSettings) -> str:
     """Two voices that were added, as the setting names them."""
     async with service(settings) as stubs:
         return "+".join([await learned(stubs.tts, "Ana"), await learned(stubs.tts, "Bob", 3.0)])
+
+
+async def test_a_voice_deleted_while_a_phrase_waits_leaves_nothing_in_the_model(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+    text = SpokenPhrase(0, TEXT)
+    async with engine.lifespan():
+        voice = await engine.add_voice("Ana", recording(2.5), "this is Ana", "en")
+        own = SynthesisConfig(engine.voices()[0], "en")
+
+        async def say() -> None:
+            async with engine.speak(text, SynthesisConfig(voice, "en")) as speech:
+                await anext(speech)
+
+        async with engine.speak(text, own) as first, engine.speak(text, own) as second:
+            await asyncio.gather(anext(first), anext(second))
+            waiting = asyncio.create_task(say())
+            await asyncio.sleep(0)
+            await engine.delete_voice(voice.id)
+        await waiting
+        assert [voice_id for voice_id, _ in engine._ready[0].slots._prefixes] == [own.voice.id]
 
 
 async def test_a_cast_is_listed_beside_its_voices(settings: TtsSettings, cast: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from service_kit.audio import SPEECH
 from service_kit.engine import EngineInfo
 from service_kit.errors import AnchorError, EngineFailed, NotReady
-from service_kit.tasks import end
+from service_kit.tasks import begin, end
 
 from tts_service.engine import Speech, SpokenPhrase, SynthesisConfig, Voice, Word
 from tts_service.kept_engine import KeptEngine, State
@@ -107,7 +107,7 @@ class RoutedPhrases:
         """Wait until every engine came or failed, and every language has one. Raises when none ever will."""
         async with AsyncExitStack() as stack:
             for kept in self._kept.values():
-                stack.push_async_callback(end, asyncio.create_task(kept.keep(), name=f"engine-{kept.name}"))
+                stack.push_async_callback(end, begin(kept.keep(), f"engine-{kept.name}"))
             while self.lacks or any(kept.state is State.LOADING for kept in self._kept.values()) or not self.speaks:
                 if self._hopeless:
                     raise EngineFailed("tts.no_engine", self.why())

@@ -135,6 +135,10 @@ class HiggsEngine:
     async def delete_voice(self, voice_id: str) -> None:
         """Forget a voice that was added."""
         await self._learning.run(partial(self._voices.delete, voice_id))
+        await self._forget(voice_id)
+
+    async def _forget(self, voice_id: str) -> None:
+        """Drop what the model keeps of a voice."""
         async with self._errand:
             if self._loaded is not None:
                 await self._worker.run(partial(self._loaded.slots.forget, voice_id))
@@ -249,6 +253,9 @@ class HiggsEngine:
                 loop.speaking(replace(utterance, seed=utterance.seed + attempt), cap) as frames,
                 aclosing(self._speech(phrase.text, loaded, frames)) as speech,
             ):
+                if self._utterance(phrase, config).voice_id != utterance.voice_id:
+                    # Deleted while this waited for its slot, and read after it had been forgotten.
+                    await self._forget(utterance.voice_id)
                 async for piece in speech:
                     heard = True
                     yield piece
