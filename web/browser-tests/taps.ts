@@ -80,25 +80,6 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
     connect.call(source, tap);
   }
 
-  const tapped = new WeakSet<AudioWorklet>();
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
-  const addModule = Worklet.prototype.addModule;
-  Worklet.prototype.addModule = async function (this: AudioWorklet, url, options) {
-    if (!tapped.has(this)) {
-      tapped.add(this);
-      await addModule.call(this, path);
-    }
-    await addModule.call(this, url, options);
-  };
-
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
-  const connect: (this: AudioNode, to: AudioNode) => AudioNode = AudioNode.prototype.connect;
-  AudioNode.prototype.connect = function (this: AudioNode, to: AudioNode) {
-    if (to instanceof AudioDestinationNode) listen(this, taps.speaker);
-    else if (this instanceof MediaStreamAudioSourceNode) listen(this, taps.microphone);
-    return connect.call(this, to);
-  } as AudioNode["connect"];
-
   function frame(data: unknown): Frame {
     const now = Date.now();
     if (typeof data !== "string") {
@@ -123,6 +104,27 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
       super.send(data);
     }
   };
+
+  // A page without a secure context has no sound to tap.
+  if (!window.isSecureContext) return;
+  const tapped = new WeakSet<AudioWorklet>();
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
+  const addModule = Worklet.prototype.addModule;
+  Worklet.prototype.addModule = async function (this: AudioWorklet, url, options) {
+    if (!tapped.has(this)) {
+      tapped.add(this);
+      await addModule.call(this, path);
+    }
+    await addModule.call(this, url, options);
+  };
+
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
+  const connect: (this: AudioNode, to: AudioNode) => AudioNode = AudioNode.prototype.connect;
+  AudioNode.prototype.connect = function (this: AudioNode, to: AudioNode) {
+    if (to instanceof AudioDestinationNode) listen(this, taps.speaker);
+    else if (this instanceof MediaStreamAudioSourceNode) listen(this, taps.microphone);
+    return connect.call(this, to);
+  } as AudioNode["connect"];
 
   if (deviceHz === null) return;
   // A context that asks for no rate gets the device's: here, that of the device which the test wants.

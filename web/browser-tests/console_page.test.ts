@@ -1,0 +1,78 @@
+/** The console as a page: who can use it, what it weighs, how it looks. */
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { gzipSync } from "node:zlib";
+import type { AxeResults } from "axe-core";
+import type { Page } from "playwright-core";
+import { expect, inject, test } from "vitest";
+import { visit } from "./browser";
+import { soundsFor, until } from "./hearing";
+import { PROJECT, RUN } from "./mesh";
+import { microphone, question, silence } from "./recordings";
+
+const port = inject("meshPort");
+const SCHEMES = ["light", "dark"] as const;
+const SIZES = {
+  phone: { width: 390, height: 844 },
+  tablet: { width: 820, height: 1180 },
+  desktop: { width: 1440, height: 900 },
+} as const;
+const MAX_GZIP_BYTES = 150_000;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf-8");
+
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const results = await page.evaluate(() =>
+    (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
+  );
+  return results.violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(" ")}`));
+}
+
+test.for(SCHEMES)("everybody can use the console in %s colours", async (colorScheme) => {
+  const { page } = await visit(port, { colorScheme });
+  await until(page, "session_started");
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("textbox", { name: "Write to the anchor" }).fill("How long does the ferry take?");
+  await page.keyboard.press("Enter");
+  await soundsFor(page, 1);
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await until(page, "reply_finished");
+  for (const dialog of ["Settings", "Keyboard shortcuts"]) {
+    await page.getByRole("button", { name: dialog, exact: true }).click();
+    await page.getByRole("dialog").waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+  }
+});
+
+test.for(Object.keys(SIZES).flatMap((size) => SCHEMES.map((scheme) => [size as keyof typeof SIZES, scheme] as const)))(
+  "the console fits a %s in %s colours after a spoken turn",
+  async ([size, colorScheme]) => {
+    const wav = microphone("one-question", silence(0.5), question("demo"), silence(40));
+    const { page } = await visit(port, { microphone: wav, colorScheme, viewport: SIZES[size] });
+    await page.getByRole("button", { name: "Talk", exact: true }).click();
+    await until(page, "turn_committed");
+    await soundsFor(page, 4);
+    await page.screenshot({ path: `${RUN}console-${size}-${colorScheme}.png` });
+    const { scrolls, hidden } = await page.evaluate(() => {
+      const { scrollWidth, clientWidth } = document.documentElement;
+      const buttons = [...document.querySelectorAll("button")].map((button) => button.getBoundingClientRect());
+      const out = buttons.filter(({ left, right, width }) => width > 0 && (left < 0 || right > window.innerWidth + 1));
+      return { scrolls: scrollWidth > clientWidth, hidden: out.length };
+    });
+    expect(scrolls).toBe(false);
+    expect(hidden).toBe(0);
+  },
+);
+
+test("the console weighs little", () => {
+  const dist = `${PROJECT}web/dist/`;
+  const files = readdirSync(dist, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const bytes = files.map(({ parentPath, name }) => gzipSync(readFileSync(`${parentPath}/${name}`)).length);
+  const all = bytes.reduce((sum, each) => sum + each, 0);
+  process.stdout.write(`the console: ${files.length} files, ${(all / 1000).toFixed(1)} kB gzipped\n`);
+  expect(files.length).toBeGreaterThan(3);
+  expect(all).toBeLessThanOrEqual(MAX_GZIP_BYTES);
+});
