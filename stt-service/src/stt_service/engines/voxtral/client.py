@@ -54,7 +54,7 @@ class TranscriptionClient:
 
     async def models(self, within_s: float) -> list[str]:
         """The names of the models that the server has."""
-        async with _deadline(within_s):
+        async with deadline(within_s):
             try:
                 response = await self._client.get("models")
             except httpx.HTTPError as error:
@@ -81,7 +81,7 @@ class TranscriptionClient:
             **({"language": language} if language else {}),
         }
         file = {"file": ("speech.wav", _wav(pcm), "audio/wav")}
-        async with _deadline(within_s), self._answer(form, file) as response:
+        async with deadline(within_s), self._answer(form, file) as response:
             text = ""
             async for line in _lines(response):
                 if line == _DONE:
@@ -111,7 +111,8 @@ class TranscriptionClient:
 
 
 @asynccontextmanager
-async def _deadline(within_s: float) -> AsyncGenerator[None]:
+async def deadline(within_s: float) -> AsyncGenerator[None]:
+    """Raises `PeerFailed` where what the server is asked for takes longer."""
     try:
         async with asyncio.timeout(within_s):
             yield
@@ -138,7 +139,7 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
         async for chunk in response.aiter_raw():
             yield chunk
     except httpx.HTTPError as error:
-        raise PeerFailed("stt.connection_lost", f"the transcription server broke off: {_reason(error)}") from error
+        raise PeerFailed("stt.connection_lost", f"the transcription server broke off: {reason_of(error)}") from error
 
 
 async def _page(response: httpx.Response) -> bytes:
@@ -200,10 +201,11 @@ def _garbled(line: bytes) -> PeerFailed:
 
 
 def _unreachable(error: httpx.HTTPError) -> PeerFailed:
-    return PeerFailed("stt.server_unreachable", f"no transcription server: {_reason(error)}")
+    return PeerFailed("stt.server_unreachable", f"no transcription server: {reason_of(error)}")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What to say of an error that may say nothing itself."""
     return str(error) or type(error).__name__
 
 

@@ -13,6 +13,8 @@ from typing import Any, Self
 import httpx
 from service_kit.errors import PeerFailed, Unsupported
 
+from stt_service.engines.voxtral.client import reason_of
+
 # Sleeping copies the weights once over the bus, waking copies them back.
 MOVES_WITHIN_S = 60.0
 ANSWERS_WITHIN_S = 5.0
@@ -68,15 +70,11 @@ class ServerSleep:
         except TimeoutError as error:
             raise MayHaveMoved("stt.server_slow", f"{path} took more than {within_s:g} s") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise PeerFailed("stt.server_unreachable", f"no transcription server: {_reason(error)}") from error
+            raise PeerFailed("stt.server_unreachable", f"no transcription server: {reason_of(error)}") from error
         except httpx.HTTPError as error:
-            raise MayHaveMoved("stt.connection_lost", f"the server broke off: {_reason(error)}") from error
+            raise MayHaveMoved("stt.connection_lost", f"the server broke off: {reason_of(error)}") from error
         if response.status_code == HTTPStatus.NOT_FOUND:
             raise Unsupported("stt.not_parkable", "the transcription server was started without sleep mode")
         if response.status_code != HTTPStatus.OK:
             raise PeerFailed("stt.server_refused", f"the server refused {path} with HTTP {response.status_code}")
         return response
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

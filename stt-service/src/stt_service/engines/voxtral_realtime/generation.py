@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.frames import CloseCode
 
+from stt_service.engines.voxtral.client import deadline, reason_of
 from stt_service.engines.voxtral_realtime import wire
 
 # A transcript of some minutes, and a little JSON.
@@ -60,8 +61,7 @@ class RealtimeServer:
         except (InvalidHandshake, InvalidMessage) as error:
             raise wire.garbled(f"no WebSocket: {error}") from error
         except (OSError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise PeerFailed("stt.server_unreachable", f"no transcription server: {reason}") from error
+            raise PeerFailed("stt.server_unreachable", f"no transcription server: {reason_of(error)}") from error
         try:
             yield socket
         except BaseException:
@@ -91,12 +91,12 @@ class Generation:
 
     async def hear(self, pcm: bytes) -> None:
         """Send audio; waits while the server is behind. Raises `PeerFailed` when it stays so."""
-        async with _deadline(self._first_s):
+        async with deadline(self._first_s):
             await self._audio.put(pcm)
 
     async def end(self, within_s: float) -> str:
         """The whole text. Raises `PeerFailed` when it is not there in time."""
-        async with _deadline(within_s):
+        async with deadline(within_s):
             await self._audio.put(None)
             await self._over.wait()
         return self._text
@@ -105,7 +105,7 @@ class Generation:
         """Hold the connection until the transcript is whole. Raises `PeerFailed` or `AtCapacity`."""
         try:
             async with self._server.socket() as socket:
-                async with _deadline(self._server.connect_s):
+                async with deadline(self._server.connect_s):
                     if not isinstance(await _next(socket), wire.Created):
                         raise wire.garbled("words before it was asked")
                     await socket.send(wire.choose(self._server.model))
@@ -144,21 +144,12 @@ class Generation:
 
     async def _wait_for_first(self) -> None:
         await self._due.wait()
-        async with _deadline(self._first_s):
+        async with deadline(self._first_s):
             await self._answered.wait()
 
 
 async def _next(socket: ClientConnection) -> wire.Event | None:
     return wire.parse(await socket.recv())
-
-
-@asynccontextmanager
-async def _deadline(within_s: float) -> AsyncGenerator[None]:
-    try:
-        async with asyncio.timeout(within_s):
-            yield
-    except TimeoutError as error:
-        raise PeerFailed("stt.server_slow", f"the transcription server took more than {within_s:g} s") from error
 
 
 def _refusal(status: int) -> AnchorError:
