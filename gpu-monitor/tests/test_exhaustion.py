@@ -24,16 +24,17 @@ NOTHING = constant(0)
 
 
 class Followed:
-    """A policy fed once a second with what services hold and others use beside them."""
+    """A policy fed every `interval_s` with what services hold and others use beside them."""
 
-    def __init__(self, planned: Mapping[str, float] | None = None, devices: int = 1) -> None:
+    def __init__(self, planned: Mapping[str, float] | None = None, devices: int = 1, interval_s: float = 1) -> None:
+        self.interval_s = interval_s
         self.policy = ExhaustionPolicy(within_s=120)
         self.planned = planned or {}
         self.now_s = 0.0
         self.indices = range(devices)
 
     def through(self, seconds: float, others: Curve = NOTHING, stale: bool = False, **held: Curve):
-        """What was found of the first device each second."""
+        """What was found of the first device each time."""
         found: list[Exhaustion] = []
         until_s = self.now_s + seconds
         while self.now_s < until_s:
@@ -41,7 +42,7 @@ class Followed:
             used = int((others(self.now_s) + sum(curve(self.now_s) for curve in held.values())) * MIB)
             devices = [Device(index, "GPU", "GPU", TOTAL_MIB * MIB, used) for index in self.indices]
             found.append(self.policy.on_reading(self.now_s, devices, services)[0])
-            self.now_s += 1
+            self.now_s += self.interval_s
         return found
 
     def service(self, name: str, mib: float, stale: bool) -> ServiceMemory:
@@ -60,6 +61,11 @@ def test_growth_that_will_soon_fill_the_device_is_told_with_the_time_and_the_gro
     assert (found.cause, found.service) == (Cause.GROWTH, "tts")
     assert found.free_bytes == pytest.approx((10_000 - 200 * 29) * MIB)
     assert found.seconds_to_full == pytest.approx(found.free_bytes / (200 * MIB), rel=0.01)
+
+
+def test_growth_is_seen_by_a_driver_that_is_read_rarely():
+    found = Followed(interval_s=10).through(60, tts=lambda now_s: 36_000 + 100 * now_s)[-1]
+    assert (found.cause, found.service) == (Cause.GROWTH, "tts")
 
 
 def test_growth_of_nobody_known_names_nobody():

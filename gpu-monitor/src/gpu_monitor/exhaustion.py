@@ -134,7 +134,8 @@ def bytes_per_second(samples: Iterable[_Sample]) -> float:
     if len(points) < LEAST_SAMPLES or points[-1][1] - points[0][1] < LEAST_GROWTH_BYTES:
         return 0.0
     recent = [point for point in points if point[0] > points[-1][0] - RECENT_S]
-    slope = min(straight_line(points).slope, straight_line(recent).slope if len(recent) >= 3 else 0.0)
+    # A line wants three points, however far apart the readings are.
+    slope = min(straight_line(points).slope, straight_line(recent if len(recent) >= 3 else points[-3:]).slope)
     return max(0.0, slope)
 
 
