@@ -32,13 +32,17 @@ function Present({ gpu }: { gpu: GpuStatus }) {
         {gpu.temperatureCelsius !== undefined && <span class="gpu-heat">{gpu.temperatureCelsius} °C</span>}
         <span class={`pressure pressure-${level}`}>{PRESSURE[gpu.pressure] ?? "unknown"}</span>
       </p>
-      <meter
-        class={`gauge gauge-${level}`}
-        min={0}
-        max={gpu.memoryTotalMib}
-        value={gpu.memoryUsedMib}
+      <span
+        class={`plan gauge gauge-${level}`}
+        role="meter"
         aria-label="Memory in use"
-      />
+        aria-valuemin={0}
+        aria-valuemax={gpu.memoryTotalMib}
+        aria-valuenow={gpu.memoryUsedMib}
+        aria-valuetext={gibibytes(gpu.memoryUsedMib)}
+      >
+        <span class="plan-used" style={{ width: share(gpu.memoryUsedMib, gpu.memoryTotalMib) }} />
+      </span>
       <ul class="rows">
         {gpu.services.map((service) => (
           <ServiceMemory key={service.service} memory={service} totalMib={gpu.memoryTotalMib} />
@@ -50,7 +54,6 @@ function Present({ gpu }: { gpu: GpuStatus }) {
 
 function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMib: number }) {
   const { service, usedMib, plannedMib } = memory;
-  const share = (mib: number) => `${Math.min(100, (mib / Math.max(1, totalMib)) * 100)}%`;
   const over = usedMib !== undefined && plannedMib !== undefined && usedMib > plannedMib;
   const used = usedMib === undefined ? "not known" : gibibytes(usedMib);
   return (
@@ -58,9 +61,13 @@ function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMi
       <span class="row-name">{service}</span>
       <span class="row-figure">{plannedMib === undefined ? used : `${used} of ${gibibytes(plannedMib)} planned`}</span>
       <span class="plan" aria-hidden="true">
-        <span class="plan-given" style={{ width: share(plannedMib ?? 0) }} />
-        <span class="plan-used" style={{ width: share(usedMib ?? 0) }} />
+        <span class="plan-given" style={{ width: share(plannedMib ?? 0, totalMib) }} />
+        <span class="plan-used" style={{ width: share(usedMib ?? 0, totalMib) }} />
       </span>
     </li>
   );
+}
+
+function share(mib: number, ofMib: number): string {
+  return `${Math.min(100, (mib / Math.max(1, ofMib)) * 100)}%`;
 }

@@ -101,6 +101,7 @@ export function Choice({ name, value, options, hint, onChoose }: ChoiceProps) {
     <label class="field">
       <span class="field-name">{name}</span>
       <select
+        aria-label={name}
         value={value}
         onChange={(change) => {
           onChoose(change.currentTarget.value);
