@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import higgs_weights
-import numpy as np
 from anchor.memory.v1 import memory_pb2_grpc
 from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
@@ -69,16 +66,6 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Stubs]:
         yield Stubs(tts_pb2_grpc.TextToSpeechServiceStub(channel), memory_pb2_grpc.EngineMemoryServiceStub(channel))
 
 
-def recording(seconds: float, rate_hz: int = 24_000, channels: int = 1, loudness: float = 2000) -> bytes:
-    """A WAV file of noise, every channel the same."""
-    made = io.BytesIO()
-    noise = np.random.default_rng(6).normal(0, loudness, (int(seconds * rate_hz), 1)).astype("<i2")
-    with wave.open(made, "wb") as wav:
-        wav.setparams((channels, 2, rate_hz, 0, "NONE", ""))
-        wav.writeframes(np.repeat(noise, channels, axis=1).tobytes())
-    return made.getvalue()
-
-
 async def requests(text: str, config: pb.SynthesisConfig) -> AsyncIterator[pb.SynthesizeRequest]:
     yield pb.SynthesizeRequest(config=config)
     yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
@@ -89,7 +76,3 @@ async def spoken(stub: Any, text: str, voice: str = "", **style: float) -> list[
     """All events of one reply."""
     config = pb.SynthesisConfig(language="en", voice=voice, style=pb.SpeechStyle(**style))
     return [event async for event in stub.Synthesize(requests(text, config))]
-
-
-def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:
-    return b"".join(event.audio.pcm for event in events)

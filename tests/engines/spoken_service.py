@@ -36,12 +36,13 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
         yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
 
 
-def recording(seconds: float, rate_hz: int = 24_000, loudness: int = 2000) -> bytes:
+def recording(seconds: float, rate_hz: int = 24_000, channels: int = 1, loudness: float = 2000) -> bytes:
+    """A WAV file of noise, every channel the same."""
     made = io.BytesIO()
-    noise = np.random.default_rng(6).normal(0, loudness, int(seconds * rate_hz)).astype("<i2")
+    noise = np.random.default_rng(6).normal(0, loudness, (int(seconds * rate_hz), 1)).astype("<i2")
     with wave.open(made, "wb") as wav:
-        wav.setparams((1, 2, rate_hz, 0, "NONE", ""))
-        wav.writeframes(noise.tobytes())
+        wav.setparams((channels, 2, rate_hz, 0, "NONE", ""))
+        wav.writeframes(np.repeat(noise, channels, axis=1).tobytes())
     return made.getvalue()
 
 

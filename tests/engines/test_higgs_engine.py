@@ -13,10 +13,11 @@ import higgs_weights
 import numpy as np
 import pytest
 from anchor.tts.v1 import tts_pb2 as pb
-from higgs_service import pcm_of, recording, requests, service, settings_for, spoken, write_folders
+from higgs_service import requests, service, settings_for, spoken, write_folders
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import AnchorError, InvalidRequest, NotFound, Unsupported
+from spoken_service import pcm_of, recording
 from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
 from tts_service.engines.higgs.choice import HiggsChoice

@@ -15,9 +15,10 @@ import torch
 from anchor.memory.v1 import memory_pb2 as memory
 from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
-from higgs_service import Stubs, pcm_of, recording, requests, service, settings_for, spoken, write_folders
+from higgs_service import Stubs, requests, service, settings_for, spoken, write_folders
 from service_kit.engine_memory import MemoryKind, ParkableEngine
 from service_kit.errors import ERROR_CODE_KEY
+from spoken_service import pcm_of, recording
 from tts_service.engine import SpokenPhrase, SynthesisConfig
 from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine

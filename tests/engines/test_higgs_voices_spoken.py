@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
-from higgs_service import pcm_of, recording, service, settings_for, spoken, write_folders
+from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
+from spoken_service import pcm_of, recording
 from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig
 from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine
