@@ -17,6 +17,8 @@ export interface Surroundings {
   forgives?: RegExp;
   /** Name under which the page is asked for; 127.0.0.1 when absent. */
   host?: string;
+  /** Where the page is, when it is not at the line's own end. */
+  url?: string;
 }
 
 /** A page, and all that went wrong in it: errors on its console, refusals by its policy, requests to elsewhere. */
@@ -47,7 +49,11 @@ const visits: Visit[] = [];
 
 /** Opens the page that a port of this machine serves, as a person would who comes for the first time. */
 export async function visit(port: number, surroundings: Surroundings = {}): Promise<Visit> {
-  const line = await Line.open(port);
+  return visitOver(await Line.open(port), surroundings);
+}
+
+/** The same over a line that is there already, and goes when the test is over. */
+export async function visitOver(line: Line, surroundings: Surroundings): Promise<Visit> {
   opened.push(line);
   const { microphone, allows = true, host } = surroundings;
   const browser = await chromium.launch({
@@ -62,6 +68,8 @@ export async function visit(port: number, surroundings: Surroundings = {}): Prom
   opened.push(browser);
   const context = await browser.newContext({
     colorScheme: surroundings.colorScheme ?? "light",
+    // The proxy's authority is its own.
+    ignoreHTTPSErrors: true,
     viewport: surroundings.viewport ?? { width: 1440, height: 900 },
   });
   context.setDefaultTimeout(PATIENCE_MS);
@@ -73,9 +81,8 @@ export async function visit(port: number, surroundings: Surroundings = {}): Prom
 export async function openTab(
   context: BrowserContext,
   line: Line,
-  { host = "127.0.0.1", forgives }: Pick<Surroundings, "host" | "forgives"> = {},
+  { host = "127.0.0.1", url = `http://${host}:${line.port}/`, forgives }: Surroundings = {},
 ): Promise<Visit> {
-  const url = `http://${host}:${line.port}/`;
   const page = await context.newPage();
   const visit: Visit = { page, context, line, forgives: forgives ?? null, wrongs: [] };
   visits.push(visit);
