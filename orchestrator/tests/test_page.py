@@ -14,7 +14,6 @@ from orchestrator.conversation import messages as m
 from orchestrator.edges.codec import client_from_json, server_to_json
 from orchestrator.edges.page import page_routes
 from playwright.async_api import Page, async_playwright, expect
-from service_kit.errors import InvalidRequest
 from service_kit.http import http_server
 
 WEB = Path(__file__).parents[2] / "web"
@@ -86,11 +85,6 @@ async def test_files_of_other_kinds_are_left_out(tmp_path: Path):
         (tmp_path / name).write_text("x")
     paths = [getattr(route, "path", "") for route in page_routes(tmp_path).routes]
     assert paths == ["/", "/app.js"]
-
-
-def test_a_missing_page_is_noticed_at_the_start(tmp_path: Path):
-    with pytest.raises(InvalidRequest, match=r"page\.missing"):
-        page_routes(tmp_path)
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from service_kit.errors import Denied, InvalidRequest
 
 from orchestrator.conversation.messages import AnchorAudio, ClientMessage, ServerMessage
+from orchestrator.conversation.ports import LineDropped
 from orchestrator.edges import codec
 from orchestrator.edges.access import bears
 from orchestrator.edges.converse import converse
@@ -20,6 +21,8 @@ from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.ports import Sessions
 
 NAME = "anchor.session.v1.SessionService"
+
+_BREAK_SHOWS_S = 0.05
 
 Context = aio.ServicerContext[session_pb2.ConverseRequest, session_pb2.ConverseResponse]
 
@@ -40,6 +43,10 @@ class GrpcWire:
         except DecodeError as error:
             raise InvalidRequest("session.bad_message", "the message is no ConverseRequest") from error
         if request is aio.EOF:
+            # A call that broke off ends like one whose client is done; which of the two it was shows a little later.
+            await asyncio.sleep(_BREAK_SHOWS_S)
+            if self._context.cancelled():
+                raise LineDropped
             return None
         return codec.client_from_proto(request.message, self._text_chars)
 

@@ -1,23 +1,28 @@
-"""The web page: plain files, served as they are, that may load nothing from anywhere else."""
+"""The web page: built files, served as they are, that may load nothing from anywhere else."""
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
-from service_kit.errors import InvalidRequest
+from fastapi.responses import FileResponse, HTMLResponse
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
 }
 _POLICY = (
     "default-src 'none'",
     "script-src 'self'",
+    "worker-src 'self'",
     "style-src 'self'",
+    "font-src 'self'",
     "connect-src 'self'",
     "img-src 'self' data:",
     "media-src 'self'",
@@ -34,27 +39,52 @@ HEADERS = {
     # A page of one version must never meet a script of another.
     "Cache-Control": "no-store",
 }
+# What is named by its content never changes.
+_HASHED = re.compile(r"-[\w-]{8}\.\w+$")
+_FOR_EVER = "public, max-age=31536000, immutable"
+_NOT_BUILT = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>AI Anchor</title>
+<h1>The page is not built yet</h1>
+<p>Run <code>make web</code> in the project's folder (Node.js 20.19 or later), then start the orchestrator again.
+<p>Everything else is up: the WebSocket, REST and gRPC work without the page.
+</html>
+"""
+
+log = logging.getLogger(__name__)
 
 
 def page_routes(web_dir: Path) -> APIRouter:
     """A route for every file of the page in `web_dir`, and `/` for its `index.html`.
 
     Only files that are there now and of a known type are served, each by its own route, so that no path of a
-    request is ever looked up. Raises `InvalidRequest` when there is no page.
+    request is ever looked up. Without an `index.html`, `/` says how to build the page.
     """
+    router = APIRouter(include_in_schema=False)
     index = web_dir / "index.html"
     if not index.is_file():
-        raise InvalidRequest("page.missing", f"no web page in {web_dir}")
-    router = APIRouter(include_in_schema=False)
-    _serve(router, "/", index)
-    for file in sorted(web_dir.iterdir()):
+        log.warning("web page is not built: run make web", extra={"web_dir": str(web_dir)})
+        _serve_notice(router)
+        return router
+    _serve(router, "/", index, HEADERS)
+    for file in sorted((*web_dir.iterdir(), *(web_dir / "assets").glob("*"))):
         if file.suffix in _MEDIA_TYPES and file.is_file() and file != index:
-            _serve(router, f"/{file.name}", file)
+            named_by_content = file.parent != web_dir and _HASHED.search(file.name)
+            headers = HEADERS | {"Cache-Control": _FOR_EVER} if named_by_content else HEADERS
+            _serve(router, f"/{file.relative_to(web_dir).as_posix()}", file, headers)
     return router
 
 
-def _serve(router: APIRouter, path: str, file: Path) -> None:
+def _serve(router: APIRouter, path: str, file: Path, headers: Mapping[str, str]) -> None:
     async def get_file() -> FileResponse:
-        return FileResponse(file, media_type=_MEDIA_TYPES[file.suffix], headers=HEADERS)
+        return FileResponse(file, media_type=_MEDIA_TYPES[file.suffix], headers=headers)
 
     router.add_api_route(path, get_file, methods=["GET", "HEAD"], response_class=FileResponse)
+
+
+def _serve_notice(router: APIRouter) -> None:
+    async def get_notice() -> HTMLResponse:
+        return HTMLResponse(_NOT_BUILT, status_code=503, headers=HEADERS)
+
+    router.add_api_route("/", get_notice, methods=["GET", "HEAD"], response_class=HTMLResponse)

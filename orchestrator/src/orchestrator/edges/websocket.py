@@ -24,7 +24,8 @@ from orchestrator.edges.ports import Sessions
 log = logging.getLogger(__name__)
 
 PATH = "/ws/audio"
-# Closing codes of a client that is done: 1000, or none at all. A page that goes away (1001) may be reloaded.
+# Closing codes of a client that is done: 1000, or none at all. A page that goes away (1001) may be reloaded. The server
+# says 1005 also of a connection that broke, but then no reason, not even an empty one.
 _HUNG_UP = (1000, 1005)
 
 
@@ -40,7 +41,7 @@ class WebSocketWire:
         frame = await self._websocket.receive()
         if frame["type"] == "websocket.disconnect":
             self._gone = True
-            if frame.get("code") not in _HUNG_UP:
+            if frame.get("code") not in _HUNG_UP or "reason" not in frame:
                 raise LineDropped
             return None
         if (pcm := frame.get("bytes")) is not None:
