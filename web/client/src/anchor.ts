@@ -42,6 +42,7 @@ export class Anchor {
   // Where the reply under way was placed, and how much of it came since.
   #placed: { turnId: number; offsetMs: number } | undefined;
   #receivedBytes = 0;
+  #heard: Heard | undefined;
 
   constructor(options: AnchorOptions) {
     this.#options = options;
@@ -154,6 +155,8 @@ export class Anchor {
         this.#placed = { turnId: message.value.turnId, offsetMs: message.value.offsetMs };
         this.#receivedBytes = 0;
         this.#player?.place(message.value.turnId, message.value.offsetMs);
+        // What was heard while the line was down could not be told; the server waits for it before it sends more.
+        if (this.#heard?.turnId === message.value.turnId) this.#tellHeard(this.#heard);
         break;
       case "playbackPause":
         this.#player?.pause(message.value.turnId);
@@ -183,7 +186,12 @@ export class Anchor {
   }
 
   #report(heard: Heard): void {
-    this.#session.send({ case: "playbackProgress", value: { turnId: heard.turnId, playedMs: heard.playedMs } });
+    this.#heard = heard;
+    this.#tellHeard(heard);
     this.#options.onHeard?.(heard);
+  }
+
+  #tellHeard({ turnId, playedMs }: Heard): void {
+    this.#session.send({ case: "playbackProgress", value: { turnId, playedMs } });
   }
 }

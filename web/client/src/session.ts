@@ -43,6 +43,7 @@ export class Session {
   #socket: WebSocket | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #ticket: string;
+  #sessionId = "";
   #failures = 0;
   #started = false;
   #over = false;
@@ -70,7 +71,8 @@ export class Session {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       const received = this.#options.received?.();
-      const value = { ...this.#options.start, ticket: this.#ticket, takeOver, ...(received ? { received } : {}) };
+      const own = { ticket: this.#ticket, sessionId: this.#sessionId, takeOver };
+      const value = { ...this.#options.start, ...own, ...(received ? { received } : {}) };
       socket.send(encode({ case: "sessionStart", value }));
     };
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
@@ -116,13 +118,14 @@ export class Session {
     }
     const message = decode(data);
     if (message === null) return;
-    if (message.case === "sessionStarted") this.#start(message.value.ticket);
+    if (message.case === "sessionStarted") this.#start(message.value.ticket, message.value.sessionId);
     this.#options.onMessage(message);
     if (message.case === "sessionEnded") this.#end(message.value.code);
   }
 
-  #start(ticket: string): void {
+  #start(ticket: string, sessionId: string): void {
     this.#ticket = ticket;
+    this.#sessionId = sessionId;
     this.#failures = 0;
     this.#started = true;
     this.#options.onConnection({ state: "open" });
@@ -149,6 +152,7 @@ export class Session {
     if (code === "session.unknown_ticket" && this.#ticket) {
       // The server was restarted, or has forgotten: a new conversation is better than none.
       this.#ticket = "";
+      this.#sessionId = "";
     } else if (closeCode === REFUSED) {
       this.#end(code);
       return;

@@ -77,6 +77,7 @@ describe("a dropped line", () => {
       type: "session_start",
       language: "de",
       ticket: "t7",
+      session_id: "s",
       received: { turn_id: 4, offset_ms: 1500 },
     });
   });

@@ -8,6 +8,14 @@ const SERVICES: Readonly<Record<string, string>> = {
   llm: "The language model is away at the moment.",
 };
 
+// The service is there, and says itself what it cannot do.
+const OWN_WORDS = /\.(unknown_\w+|text_too_long)$/;
+
+const CODES: Readonly<Record<string, string>> = {
+  "stt.language_unsupported": "The engine here does not understand this language when spoken. Writing works.",
+  "tts.language_unsupported": "No voice here speaks this language. Answers come in text.",
+};
+
 const ENDINGS: Readonly<Record<string, string>> = {
   "session.already_open": "This conversation is open in another tab or on another device.",
   "session.taken_over": "This conversation goes on in another tab or on another device.",
@@ -19,7 +27,8 @@ const ENDINGS: Readonly<Record<string, string>> = {
 /** An error of the server's in plain words; empty when it tells that something is well again. */
 export function plainly(code: string, message: string): string {
   if (code.endsWith(".back")) return "";
-  return ENDINGS[code] ?? SERVICES[code.split(".")[0] ?? ""] ?? message;
+  if (OWN_WORDS.test(code)) return message;
+  return ENDINGS[code] ?? CODES[code] ?? SERVICES[code.split(".")[0] ?? ""] ?? message;
 }
 
 /** Why there is no session. */

@@ -125,6 +125,11 @@ describe("notices", () => {
     expect(after(say.failed("session.unknown_voice", "no voice x")).notice).toBe("no voice x");
   });
 
+  test("tell a service that cannot do a thing from one that is away", () => {
+    expect(after(say.failed("tts.unknown_voice", "no voice x")).notice).toBe("no voice x");
+    expect(after(say.failed("stt.language_unsupported", "English only")).notice).toContain("does not understand");
+  });
+
   test("go when the next turn is committed", () => {
     expect(after(say.failed("x.y", "something"), say.committed(1, "hello")).notice).toBe("");
   });
