@@ -8,6 +8,9 @@
 // `oneof` member, with the member's name as `type` (`{"type":"speech_started","at_ms":1200}`), and audio travels
 // in binary frames of its own, without a header: PCM up at the rate the client declared, PCM down at 24 kHz.
 //
+// A client that comes back in mid-turn is told again what it may lack: `reply_started` for a turn replaces all that was
+// known of its reply, every other message what was known of its kind and turn; a `speech_mark` is known by `text_start`.
+//
 // `_ms` fields named `at_ms`, `start_ms` and `end_ms` are on the audio clock, which counts from the session's
 // first microphone sample; `offset_ms`, `played_ms` and `heard_ms` count from the first sample of a reply.
 
@@ -258,7 +261,7 @@ export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
   patience?: number | undefined;
 
   /**
-   * Whether to end the session that has this conversation open now, if any, instead of being refused.
+   * Whether to take this conversation from the client that has it open now, if any, instead of being refused.
    *
    * @generated from field: bool take_over = 9;
    */
@@ -266,7 +269,8 @@ export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
 
   /**
    * Up to where the client has received the reply that it was hearing when the line dropped: the reply goes on from
-   * there. Absent for a client that has nothing of it any more: then it goes on from where it was last heard.
+   * there. Absent for a client that has nothing of it any more: then it goes on from where it was last heard by its
+   * reports.
    *
    * @generated from field: optional anchor.session.v1.ReplyReceived received = 10;
    */
@@ -869,7 +873,8 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
   anchorSampleRateHz: number;
 
   /**
-   * Whether the conversation has a past.
+   * Whether the conversation has a past. With the `session_id` that the client had, the session itself goes on, and
+   * what is under way is told again.
    *
    * @generated from field: bool resumed = 8;
    */
