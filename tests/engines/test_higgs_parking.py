@@ -69,6 +69,16 @@ async def test_a_woken_engine_speaks_as_it_did_before(stubs: Stubs) -> None:
     assert pcm_of(await spoken(stubs.tts, TEXT)) == before
 
 
+async def test_a_lazy_engine_takes_its_memory_when_it_is_woken(settings: TtsSettings) -> None:
+    async with service(settings.model_copy(update={"higgs_lazy": True})) as stubs:
+        assert await state(stubs) == memory.ENGINE_STATE_PARKED
+        with pytest.raises(aio.AioRpcError) as refused:
+            await spoken(stubs.tts, TEXT)
+        assert code_of(refused.value) == "tts.parked"
+        await stubs.memory.Wake(memory.WakeRequest())
+        assert pcm_of(await spoken(stubs.tts, TEXT))
+
+
 async def test_parking_and_waking_twice_is_no_more_than_once(stubs: Stubs) -> None:
     await stubs.memory.Wake(memory.WakeRequest())
     for _ in range(2):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from service_kit.engine import EngineInfo
 from service_kit.engine_memory import MemoryKind, ParkableEngine
-from service_kit.errors import EngineFailed, InvalidRequest, NotFound, NotReady, PeerFailed, Unsupported
+from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotFound, NotReady, PeerFailed, Unsupported
 from service_kit.tasks import end
 from tts_service.engine import (
     CloningEngine,
@@ -226,6 +226,14 @@ async def test_after_a_failure_the_next_phrases_are_left_to_others_for_a_while(n
         await newsroom.say("Good evening.", "en")
         newsroom.main.fails = None
         assert await newsroom.loudness("Good evening.", "en") == [0.12]
+
+
+async def test_an_engine_that_was_merely_full_is_asked_for_the_next_phrase(newsroom: Newsroom) -> None:
+    async with newsroom.speech.lifespan():
+        newsroom.main.fails = AtCapacity("tts.full", "all slots speak")
+        assert await newsroom.loudness("Good evening.", "en") == [0.12]
+        newsroom.main.fails = None
+        assert await newsroom.loudness("Good evening.", "en") != [0.12]
 
 
 async def test_when_all_fail_the_last_failure_is_told(newsroom: Newsroom) -> None:

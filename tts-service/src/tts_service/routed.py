@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from service_kit.audio import SPEECH
 from service_kit.engine import EngineInfo
-from service_kit.errors import AnchorError, EngineFailed, NotReady
+from service_kit.errors import AnchorError, AtCapacity, EngineFailed, NotReady
 from service_kit.tasks import begin, end
 
 from tts_service.engine import Speech, SpokenPhrase, SynthesisConfig, Voice, Word
@@ -139,7 +139,8 @@ class RoutedPhrases:
                     kept.doubt()
                     raise
                 failure = error
-            kept.doubt()
+            if not isinstance(failure, AtCapacity):
+                kept.doubt()
             STAND_INS.labels(kept.name).inc()
             code = failure.code if isinstance(failure, AnchorError) else repr(failure)
             log.warning("engine failed at a phrase", extra={"engine": kept.name, "code": code})

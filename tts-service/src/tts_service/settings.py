@@ -62,6 +62,8 @@ class TtsSettings(ServiceSettings):
     higgs_temperature: float = Field(default=0.3, gt=0, le=2)
     # The same text in the same voice is spoken the same way for the same seed.
     higgs_seed: int = Field(default=1, ge=0, le=2**63 - 1)
+    # Whether it begins parked, and takes its memory when it is first woken: by a session, or by hand.
+    higgs_lazy: bool = Field(default=False)
 
     # The engine `piper`: its server, and the voice that each of its languages begins with.
     piper_url: str = Field(default="http://127.0.0.1:5000")

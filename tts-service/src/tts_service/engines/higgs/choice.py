@@ -25,6 +25,7 @@ class HiggsChoice:
     context_tokens: int
     temperature: float
     seed: int
+    lazy: bool
 
     @classmethod
     def from_settings(cls, settings: TtsSettings) -> HiggsChoice:
@@ -44,4 +45,5 @@ class HiggsChoice:
             settings.higgs_context_tokens,
             settings.higgs_temperature,
             settings.higgs_seed,
+            settings.higgs_lazy,
         )

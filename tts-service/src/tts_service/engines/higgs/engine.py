@@ -64,7 +64,7 @@ class HiggsEngine:
         # There during the lifespan; owns `_stepping`.
         self._tasks: asyncio.TaskGroup
         self._stepping: asyncio.Task[None] | None = None
-        self._parked = False
+        self._parked = choice.lazy
         self._replies = 0
         self._info = EngineInfo(
             name="higgs",
@@ -97,9 +97,10 @@ class HiggsEngine:
         try:
             await self._learning.run(self._voices.load)
             self._warn_of_casts()
-            await self._load()
             async with asyncio.TaskGroup() as self._tasks:
-                await self._start()
+                if not self._parked:
+                    await self._load()
+                    await self._start()
                 yield
                 await self._stop()
         finally:
