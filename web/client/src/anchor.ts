@@ -7,6 +7,8 @@ import type { Heard } from "./worklets/playback_line";
 
 // What the server sends at, should the player be wanted before it has told.
 const ANCHOR_HZ = 24_000;
+// The server sends two seconds ahead, so it comes to no more; what does is dropped.
+const MAX_EARLY = 1000;
 
 export interface AnchorOptions {
   /** Of `/ws/audio`: `socketUrl(location)` for the server that the page comes from. */
@@ -35,6 +37,8 @@ export class Anchor {
   readonly #options: AnchorOptions;
   readonly #session: Session;
   #player: Player | null = null;
+  // What the player is to do as soon as it is open: the first words may come before it is.
+  #early: ((player: Player) => void)[] = [];
   #opening: Promise<Player> | null = null;
   #microphone: Microphone | null = null;
   #held = false;
@@ -58,7 +62,7 @@ export class Anchor {
         this.#hear(pcm);
       },
       onConnection: (connection) => {
-        if (connection.state === "closed") this.#player?.silence();
+        if (connection.state === "closed") this.#silence();
         options.onConnection?.(connection);
       },
       received: () => (this.#player && this.#placed ? this.#received(this.#placed) : undefined),
@@ -99,6 +103,7 @@ export class Anchor {
       this.#opening = null;
       throw error;
     }
+    for (const command of this.#early.splice(0)) command(this.#player);
     await this.#player.wake();
   }
 
@@ -154,21 +159,32 @@ export class Anchor {
       case "replyAudio":
         this.#placed = { turnId: message.value.turnId, offsetMs: message.value.offsetMs };
         this.#receivedBytes = 0;
-        this.#player?.place(message.value.turnId, message.value.offsetMs);
+        this.#early = [];
+        this.#direct((player) => {
+          player.place(message.value.turnId, message.value.offsetMs);
+        });
         // What was heard while the line was down could not be told; the server waits for it before it sends more.
         if (this.#heard?.turnId === message.value.turnId) this.#tellHeard(this.#heard);
         break;
       case "playbackPause":
-        this.#player?.pause(message.value.turnId);
+        this.#direct((player) => {
+          player.pause(message.value.turnId);
+        });
         break;
       case "playbackResume":
-        this.#player?.resume(message.value.turnId);
+        this.#direct((player) => {
+          player.resume(message.value.turnId);
+        });
         break;
       case "playbackStop":
-        this.#player?.stop(message.value.turnId);
+        this.#direct((player) => {
+          player.stop(message.value.turnId);
+        });
         break;
       case "replyAudioEnded":
-        this.#player?.end(message.value.turnId);
+        this.#direct((player) => {
+          player.end(message.value.turnId);
+        });
         break;
       default:
         // All else is for people, not for devices.
@@ -178,7 +194,19 @@ export class Anchor {
 
   #hear(pcm: ArrayBuffer): void {
     this.#receivedBytes += pcm.byteLength;
-    this.#player?.push(pcm);
+    this.#direct((player) => {
+      player.push(pcm);
+    });
+  }
+
+  #direct(command: (player: Player) => void): void {
+    if (this.#player) command(this.#player);
+    else if (this.#early.length < MAX_EARLY && !this.#options.captionsOnly) this.#early.push(command);
+  }
+
+  #silence(): void {
+    this.#early = [];
+    this.#player?.silence();
   }
 
   #received({ turnId, offsetMs }: { turnId: number; offsetMs: number }): ReplyReceived {
