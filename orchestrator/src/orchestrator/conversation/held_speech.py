@@ -1,11 +1,13 @@
-"""Held speech: what of a reply was made and has not been sent, in frames."""
+"""Held speech: what of a reply was made and has not been sent, in frames, with its marks."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from service_kit.audio import SPEECH
+
+from orchestrator.conversation.messages import SpeechMark
 
 
 class HeldSpeech:
@@ -13,6 +15,7 @@ class HeldSpeech:
 
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
+        self._marks: deque[SpeechMark] = deque()
         # Where in the reply what was made ends, sent or not; and how much of it was thrown away.
         self.made_ms = 0.0
         self.discarded_ms = 0.0
@@ -38,8 +41,17 @@ class HeldSpeech:
         """What was taken last has to leave once more."""
         self._frames.extendleft(reversed(frames))
 
-    def cut(self, offset_ms: float) -> None:
-        """Discard what is held from `offset_ms` of the reply on."""
+    def mark(self, mark: SpeechMark) -> None:
+        """Take a mark that belongs to what is held, or will be."""
+        self._marks.append(mark)
+
+    def marks(self, before_ms: float) -> Iterator[SpeechMark]:
+        """The marks of what begins before that, each once."""
+        while self._marks and self._marks[0].offset_ms < before_ms:
+            yield self._marks.popleft()
+
+    def cut(self, offset_ms: float) -> float:
+        """Discard what is held from `offset_ms` of the reply on; return where the rest ends."""
         while self._frames and self.made_ms > offset_ms:
             pcm = self._frames.pop()
             begins_ms = self.made_ms - SPEECH.ms_of(len(pcm))
@@ -48,3 +60,5 @@ class HeldSpeech:
             self.made_ms = begins_ms + SPEECH.ms_of(len(kept))
             if kept:
                 self._frames.append(kept)
+        self._marks = deque(mark for mark in self._marks if mark.offset_ms < self.made_ms)
+        return self.made_ms

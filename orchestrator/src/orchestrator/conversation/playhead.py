@@ -57,6 +57,13 @@ class Playhead:
         if not self._paused:
             self._gap_ms += elapsed_ms - step_ms
 
+    def late(self, now_s: float | None) -> tuple[int, float]:
+        """How often there was nothing to play, and for how long in all; up to `now_s` unless speech has ended."""
+        if now_s is not None:
+            self.advance(now_s)
+            self.count_gap()
+        return self.underruns, self.underrun_ms
+
     def count_gap(self) -> None:
         """Speech was due when there was none: count the silence, if it was long enough to be heard."""
         if self._gap_ms >= _AUDIBLE_GAP_MS:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -16,13 +15,7 @@ from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.held_speech import HeldSpeech
-from orchestrator.conversation.messages import (
-    PlaybackPause,
-    ReplyAudio,
-    ReplyAudioEnded,
-    ReplyReceived,
-    SpeechMark,
-)
+from orchestrator.conversation.messages import PlaybackPause, ReplyAudio, ReplyAudioEnded, ReplyReceived, SpeechMark
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playhead import Playhead
 from orchestrator.conversation.sounded import Sounded
@@ -34,7 +27,7 @@ _AHEAD_BLIND_MS = 250
 _BLIND_FRAME_BYTES = SPEECH.bytes_for(80)
 # Speech held behind the frames already sent; beyond it the voice waits. Pacing keeps it far below.
 _HELD_MS = 20_000
-# A client whose reports stop is held to have played on by itself after this long.
+# A client whose reports stop has played on by itself after this long.
 _REPORT_GRACE_S = 2.0
 # A timer may fire a hair too early; a frame is not worth a second one.
 _TIMER_SLACK_S = 0.001
@@ -68,7 +61,6 @@ class Playout:
         self._loop = asyncio.get_running_loop()
         self._ahead_ms = _AHEAD_REPORTING_MS if reports else _AHEAD_BLIND_MS
         self._held = HeldSpeech()
-        self._marks: deque[SpeechMark] = deque()
         self._playhead = Playhead(holds=reports)
         self._reported_ms = 0.0
         self._reported_at_s = 0.0
@@ -83,8 +75,6 @@ class Playout:
         self._failure: AnchorError | None = None
         # Set when room was made, when all was sent, and at each report after that.
         self._changed = asyncio.Event()
-
-    # What the session does ------------------------------------------------------------------------------------------
 
     def release(self) -> None:
         """Let it be heard."""
@@ -146,8 +136,6 @@ class Playout:
         self._tell_place()
         self._send_due()
 
-    # What is known --------------------------------------------------------------------------------------------------
-
     @property
     def heard_ms(self) -> int:
         """How much of the reply has been heard."""
@@ -183,12 +171,7 @@ class Playout:
 
     def underruns(self) -> tuple[int, float]:
         """How often speech was late in mid-reply, and for how many milliseconds in all."""
-        if not self._ended:
-            self._playhead.advance(self._loop.time())
-            self._playhead.count_gap()
-        return self._playhead.underruns, self._playhead.underrun_ms
-
-    # What the reply does --------------------------------------------------------------------------------------------
+        return self._playhead.late(None if self._ended else self._loop.time())
 
     def put(self, pcm: bytes) -> None:
         """Take speech that follows what was made before."""
@@ -200,7 +183,7 @@ class Playout:
 
     def mark(self, mark: SpeechMark) -> None:
         """Take a mark; the client gets it with the speech it is about."""
-        self._marks.append(mark)
+        self._held.mark(mark)
 
     @property
     def is_full(self) -> bool:
@@ -214,9 +197,7 @@ class Playout:
 
     def cut(self, offset_ms: float) -> float:
         """Discard the speech from `offset_ms` on, as far as it has not been sent; return where the rest ends."""
-        self._held.cut(offset_ms)
-        self._marks = deque(mark for mark in self._marks if mark.offset_ms < self._held.made_ms)
-        return self._held.made_ms
+        return self._held.cut(offset_ms)
 
     def end(self) -> None:
         """No more speech comes."""
@@ -231,8 +212,6 @@ class Playout:
             await self._until_heard()
         finally:
             self._stop_timer()
-
-    # Sending --------------------------------------------------------------------------------------------------------
 
     def _send_due(self) -> None:
         """Send what may leave, and see that the next frame does when its time has come."""
@@ -285,8 +264,8 @@ class Playout:
             self._sounded.play(self.heard_ms, self._loop.time(), moving=not (self._reports and self._paused))
 
     def _tell_marks(self, before_ms: float) -> None:
-        while self._marks and self._marks[0].offset_ms < before_ms:
-            self._outbox.send(self._marks.popleft())
+        for mark in self._held.marks(before_ms):
+            self._outbox.send(mark)
 
     def _finish(self) -> None:
         """All speech has left; said once."""

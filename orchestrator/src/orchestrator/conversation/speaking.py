@@ -271,8 +271,7 @@ class Speaking:
         account = reply.account()
         self._outbox.send(finished)
         self._outbox.send(waterfall)
-        slow = (waterfall.first_frame_sent_ms or 0) > self._latency_budget_ms
-        if slow:
+        if slow := (waterfall.first_frame_sent_ms or 0) > self._latency_budget_ms:
             OVER_BUDGET.inc()
         log.log(
             logging.WARNING if slow else logging.INFO,
