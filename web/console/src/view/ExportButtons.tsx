@@ -17,7 +17,7 @@ export function ExportButtons({ conversation: { turns, choices, settings } }: { 
           key={format}
           class="button"
           type="button"
-          aria-label={`Save the transcript as ${format}`}
+          aria-label={`${name}: save the transcript`}
           onClick={() => {
             save(`conversation.${format}`, MEDIA_TYPES[format], transcript(turns, format, persona?.name));
           }}
