@@ -115,7 +115,7 @@ test("a reply goes on where it was when the line comes back", async () => {
   expect(before).toBeGreaterThan(0);
   await soundsFor(page, 6);
   expect(await state(page)).toBe("speaking");
-  expect(await page.getByRole("listitem").count()).toBe(1);
+  expect(await page.getByRole("region", { name: "Captions" }).getByRole("listitem").count()).toBe(1);
   // Sample for sample what the server sent, in one line over both connections: nothing is missing, nothing comes twice.
   const { samples, difference } = await fidelity(page);
   expect(samples).toBeGreaterThan(5.5 * 24_000);

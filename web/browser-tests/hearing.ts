@@ -41,7 +41,7 @@ export async function until(page: Page, type: string, count = 1): Promise<void> 
 
 /**
  * How the speaker's samples compare with the speech that came over the socket: how many sounded, the largest
- * difference (1 is full scale) after the fade at the beginning, and how many silent samples broke the speech.
+ * difference (1 is full scale) but for the fades after silence, and how many silent samples broke the speech.
  */
 export async function fidelity(page: Page): Promise<{ samples: number; difference: number; broken: number }> {
   return page.evaluate(() => {
@@ -51,14 +51,16 @@ export async function fidelity(page: Page): Promise<{ samples: number; differenc
     const played = speaker.samples.flatMap((run) => Array.from(run));
     const begin = (line: number[]): number => line.findIndex((sample) => sample !== 0);
     const [sentFrom, playedFrom] = [begin(sent), begin(played)];
-    let [samples, difference, broken] = [0, 0, 0];
+    let [samples, difference, broken, sinceSilence] = [0, 0, 0, 0];
     for (let from = sentFrom, to = playedFrom; from < sent.length && to < played.length; to += 1) {
       const [was, is] = [(sent[from] ?? 0) / 32768, played[to] ?? 0];
-      if (samples >= FADE && is === 0 && Math.abs(was) > 0.001) {
+      if (is === 0 && was !== 0) {
         broken += 1;
+        sinceSilence = 0;
         continue;
       }
-      if (samples >= FADE) difference = Math.max(difference, Math.abs(is - was));
+      if (sinceSilence >= FADE) difference = Math.max(difference, Math.abs(is - was));
+      sinceSilence += 1;
       samples += 1;
       from += 1;
     }
