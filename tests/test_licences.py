@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -160,3 +161,14 @@ def test_only_the_worker_loads_espeak():
     load = re.compile(r"^\s*(import|from) espeakng_loader", re.MULTILINE)
     loading = {path for path in sources if load.search(path.read_text())}
     assert {path.parent.name for path in loading} == {"espeak_worker"}
+
+
+def test_what_the_page_holds_of_others_is_listed() -> None:
+    lock = json.loads((ROOT / "web/package-lock.json").read_text())["packages"]
+    shipped = {
+        path.removeprefix("node_modules/"): (package["version"], package["license"].strip("()"))
+        for path, package in lock.items()
+        if path.startswith("node_modules/") and not (package.get("dev") or package.get("link"))
+    }
+    rows = re.findall(r"^\| (@?[a-z0-9/-]+) \| ([0-9.]+) \| ([^|]+) \| [^|]+ \|$", section("In the page"), re.MULTILINE)
+    assert {name: (version, licence.strip()) for name, version, licence in rows} == shipped
