@@ -69,7 +69,7 @@ class Caller:
         async with self._lobby.open(start, self, resumable=self._resumable) as session:
             await session.run(self._source())
 
-    async def come(self, **start: object) -> Caller:
+    async def come(self, says: str = "hello", **start: object) -> Caller:
         """Come in. Raises what the door says."""
         self._task = asyncio.create_task(self._serve(SessionStart(**start)))
         async with asyncio.timeout(5):
@@ -77,6 +77,8 @@ class Caller:
                 await asyncio.sleep(0.005)
         if self.started is None:
             self._task.result()
+        elif says:
+            self._lobby.conversation(self.started.ticket).history.add_user(1, says)
         return self
 
     def speak(self) -> None:
@@ -234,6 +236,15 @@ async def test_a_session_that_nobody_comes_back_to_ends():
         again = await Caller(lobby).come(ticket=first.started.ticket)
         assert again.started.session_id != first.started.session_id
         await again.leave()
+
+
+async def test_a_session_in_which_nothing_was_said_is_not_waited_for():
+    counts: list[int] = []
+    async with sessions(attended=counts.append) as lobby:
+        first = await Caller(lobby).come(says="")
+        await first.leave(LineDropped())
+        await asyncio.sleep(0.05)
+    assert counts == [1, 0]
 
 
 async def test_a_forgotten_conversation_takes_the_waiting_session_along():

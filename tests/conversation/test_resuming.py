@@ -213,6 +213,8 @@ async def test_what_was_chosen_stays_chosen(stage):
         stage.command(told.SetStyle(warmth=1.0))
         stage.command(told.SetPatience(2.0))
         await stage.until(told.SessionUpdated, 2)
+        await begin_story(stage)
+        await stage.until(told.ReplyAudio)
         await stage.drop()
         stage.come_back(reloaded=True)
         updated = await stage.until(told.SessionUpdated)

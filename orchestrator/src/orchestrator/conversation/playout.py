@@ -21,8 +21,7 @@ from orchestrator.conversation.playhead import Playhead
 from orchestrator.conversation.sounded import Sounded
 
 # How far ahead of the ear audio is sent: to a client that can flush its playback, and to one that cannot.
-_AHEAD_REPORTING_MS = 2_000
-_AHEAD_BLIND_MS = 250
+_AHEAD_REPORTING_MS, _AHEAD_BLIND_MS = 2_000, 250
 # Just in time goes only what is short beside that.
 _BLIND_FRAME_BYTES = SPEECH.bytes_for(80)
 # Speech held behind the frames already sent; beyond it the voice waits. Pacing keeps it far below.
@@ -240,9 +239,9 @@ class Playout:
         return (then_sent_ms - self.heard_ms - self._ahead_ms) / 1000
 
     def _send(self, pcm: bytes) -> None:
-        first, self._begun = not self._begun, True
         if not self._placed:
             self._place()
+        first, self._begun = not self._begun, True
         if first:
             self._sounded.begin(self._loop.time())
             self._reported_at_s = self._loop.time()

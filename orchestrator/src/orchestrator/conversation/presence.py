@@ -103,11 +103,12 @@ class Presence:
         self._outbox.connect(line, welcome(self._session_id, self._conversation, self._peers, resumed=resumed))
         return True
 
-    def lost(self, line: Line) -> bool:
-        """Wait for a client whose line dropped; return whether that was the one in use."""
+    def lost(self, line: Line, *, begun: bool) -> bool:
+        """Wait for a client whose line dropped, if anything has `begun`; return whether that line was in use."""
         if self.line is None:
-            log.info("line lost", extra={"waits_s": self._resume_s})
-            self._forsaken = self._loop.call_later(self._resume_s, self.end)
+            waits_s = self._resume_s if begun else 0
+            log.info("line lost", extra={"waits_s": waits_s})
+            self._forsaken = self._loop.call_later(waits_s, self.end)
         if self._outbox.line is not line:
             return False
         self._outbox.disconnect()

@@ -137,6 +137,12 @@ class Session:
         mine = self._start
         return (start.turn_detection, start.reports_playback) == (mine.turn_detection, mine.reports_playback)
 
+    @property
+    def _has_begun(self) -> bool:
+        """Whether anything was said: without that, a new session is as good as this one."""
+        listening = self._turn_taking.listening_since_ms is not None
+        return listening or self._speaking.waterfall is not None or bool(self._conversation.messages)
+
     async def _run(self) -> None:
         log.info("session started", extra={"language": self._conversation.preferences.language})
         ending: SessionEnded | None = None
@@ -192,7 +198,7 @@ class Session:
                     self._hearing.line_back()
                     self._speaking.line_back(event.line.received)
             case LineLost():
-                if self.presence.lost(event.line):
+                if self.presence.lost(event.line, begun=self._has_begun):
                     self._hearing.line_lost()
                     self._speaking.line_lost()
             case PeerLost():
