@@ -58,3 +58,9 @@ test("a microphone that is refused is told of, and nothing else breaks", async (
   await expect.poll(() => page.getByRole("status").textContent()).toMatch(/denied/i);
   expect(await page.getByRole("button", { name: "Talk" }).isEnabled()).toBe(true);
 });
+
+test("the library's README shows the example as it is", () => {
+  const folder = `${PROJECT}web/client/`;
+  const [, code] = readFileSync(`${folder}example/main.ts`, "utf-8").split(/^(?=import )/m);
+  expect(readFileSync(`${folder}README.md`, "utf-8")).toContain(`\`\`\`ts\n${code ?? "nothing"}\`\`\``);
+});
