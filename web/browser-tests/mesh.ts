@@ -37,6 +37,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
       ANCHOR_RUN_DIR: `${RUN}mesh`,
       ANCHOR_DRAIN_S: "2",
       ORCHESTRATOR_WEB_DIR: `${PROJECT}web/dist`,
+      // Every test leaves a session behind, which holds a place at the recogniser for so long; it has four.
+      ORCHESTRATOR_RESUME_S: "6",
       ORCHESTRATOR_HOSTS: '["anchor.test"]',
     },
     stdio: ["ignore", "pipe", "pipe"],
