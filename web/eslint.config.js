@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist", "**/node_modules", "client/src/protocol", "*.js"] },
+  { ignores: ["dist", "**/node_modules", "client/src/protocol", "eslint.config.js"] },
   tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

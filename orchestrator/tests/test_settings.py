@@ -18,7 +18,7 @@ from service_kit.errors import InvalidRequest
 from websockets.asyncio.client import connect
 
 ROOT = Path(__file__).parents[2]
-CONTENT = {"personas_dir": ROOT / "content/personas", "web_dir": ROOT / "web"}
+CONTENT = {"personas_dir": ROOT / "content/personas", "web_dir": ROOT / "web/dist"}
 
 
 async def test_an_open_bind_without_a_secret_is_refused_unless_only_loopback_leads_to_it() -> None:

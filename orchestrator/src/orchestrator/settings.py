@@ -75,7 +75,7 @@ class OrchestratorSettings(ServiceSettings):
     # Content that users edit.
     knowledge_dir: Path = Path("content/knowledge")
     personas_dir: Path = Path("content/personas")
-    web_dir: Path = Path("web")
+    web_dir: Path = Path("web/dist")
     persona: str = "anchor"
     language: str = "en"
 
