@@ -8,10 +8,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 from orchestrator.conversation.messages import (
+    Choices,
+    Command,
     ReplyReceived,
+    RequestStatus,
     SessionEnded,
     SessionStart,
     SessionStarted,
+    SessionUpdated,
+    SetPatience,
+    SystemStatus,
     TurnDetection,
 )
 from orchestrator.conversation.peers import Peers
@@ -40,13 +46,24 @@ class Quiet:
     transcripts = events
 
 
+class Slow(Quiet):
+    """One that takes its time to let go."""
+
+    @asynccontextmanager
+    async def open(self, language: str) -> AsyncGenerator[Quiet]:
+        try:
+            yield self
+        finally:
+            await asyncio.sleep(0.1)
+
+
 class Caller:
     """A client of the sessions: comes in, speaks when asked to, and leaves in one way or another."""
 
     def __init__(self, lobby: Sessions, *, resumable: bool = True) -> None:
         self._lobby = lobby
         self._resumable = resumable
-        self._said: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
+        self._said: asyncio.Queue[bytes | Command | BaseException | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self.told: list[object] = []
         self.started: SessionStarted | None = None
@@ -59,7 +76,7 @@ class Caller:
     async def send_audio(self, pcm: bytes) -> None:
         pass
 
-    async def _source(self) -> AsyncGenerator[bytes]:
+    async def _source(self) -> AsyncGenerator[bytes | Command]:
         while (said := await self._said.get()) is not None:
             if isinstance(said, BaseException):
                 raise said
@@ -81,8 +98,14 @@ class Caller:
             self._lobby.conversation(self.started.ticket).history.add_user(1, says)
         return self
 
+    def say(self, command: Command) -> None:
+        self._said.put_nowait(command)
+
     def speak(self) -> None:
         self._said.put_nowait(FRAME)
+
+    def hang_up(self) -> None:
+        self._said.put_nowait(None)
 
     async def leave(self, how: BaseException | None = None) -> None:
         """Hang up; or drop, with `LineDropped`."""
@@ -101,14 +124,23 @@ class Caller:
         return [message.code for message in self.told if isinstance(message, SessionEnded)]
 
 
-async def status() -> None:
-    raise AssertionError("nobody asks")
+class Deaf(Caller):
+    """One that reads no further than its greeting."""
+
+    async def send(self, message: object) -> None:
+        await super().send(message)
+        if isinstance(message, Choices):
+            await asyncio.Event().wait()
 
 
-def sessions(**rules: object) -> Sessions:
+async def status() -> SystemStatus:
+    return SystemStatus(())
+
+
+def sessions(*, ears: Quiet | None = None, **rules: object) -> Sessions:
     peers = Peers(
-        voice_activity=Quiet(),
-        speech_to_text=Quiet(),
+        voice_activity=ears or Quiet(),
+        speech_to_text=ears or Quiet(),
         language_model=lambda: None,
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},
@@ -276,3 +308,88 @@ async def test_two_who_come_back_at_once_do_not_lock_each_other_out(lobby):
             await asyncio.sleep(0.01)
     (last,) = (caller for caller in callers if not caller.ended)
     await last.leave()
+
+
+async def test_a_session_that_is_just_ending_is_not_gone_on_with():
+    async with sessions(ears=Slow(), resume_s=0.05) as lobby:
+        first = await Caller(lobby).come()
+        await first.leave(LineDropped())
+        await asyncio.sleep(0.1)
+        again = await Caller(lobby).come(ticket=first.started.ticket, session_id=first.started.session_id)
+        assert again.started.session_id != first.started.session_id
+        await again.leave()
+        assert again.ended == ["session.closed_by_client"]
+
+
+async def test_a_client_that_hung_up_is_not_in_its_own_way():
+    async with sessions(ears=Slow()) as lobby:
+        first = await Caller(lobby).come()
+        first.hang_up()
+        await asyncio.sleep(0.01)
+        again = await Caller(lobby).come(ticket=first.started.ticket)
+        await first.gone()
+        assert first.ended == ["session.closed_by_client"]
+        await again.leave()
+
+
+async def test_one_place_is_not_given_to_two():
+    async with sessions(ears=Slow(), capacity=1) as lobby:
+        first = await Caller(lobby).come()
+        await first.leave(LineDropped())
+        came = await asyncio.gather(*(Caller(lobby).come() for _ in range(2)), return_exceptions=True)
+        (second,) = (caller for caller in came if isinstance(caller, Caller))
+        assert [caller.code for caller in came if isinstance(caller, AtCapacity)] == ["session.at_capacity"]
+        await second.leave()
+
+
+async def test_the_session_that_waits_longest_gives_way(lobby):
+    first, second = await Caller(lobby).come(), await Caller(lobby).come()
+    await second.leave(LineDropped())
+    await asyncio.sleep(0.01)
+    await first.leave(LineDropped())
+    third = await Caller(lobby).come()
+    again = await Caller(lobby).come(ticket=first.started.ticket)
+    assert again.started.session_id == first.started.session_id
+    await again.leave()
+    await third.leave()
+
+
+async def test_who_stays_is_not_put_out_for_having_dropped_twice_before():
+    async with sessions(resume_s=0.2) as lobby:
+        first = await Caller(lobby).come()
+        await first.leave(LineDropped())
+        start = SessionStart(ticket=first.started.ticket)
+        for _ in range(2):
+            async with lobby.open(start, first, resumable=True):
+                pass
+        again = await Caller(lobby).come(ticket=first.started.ticket)
+        assert again.started.session_id == first.started.session_id
+        await asyncio.sleep(0.3)
+        assert again.ended == []
+        await again.leave()
+
+
+async def test_who_was_taken_over_from_has_no_say_any_more(lobby):
+    first = await Deaf(lobby).come()
+    other = await Caller(lobby).come(ticket=first.started.ticket, take_over=True)
+    first.say(SetPatience(2.0))
+    other.say(RequestStatus())
+    async with asyncio.timeout(3):
+        while not any(isinstance(message, SystemStatus) for message in other.told):
+            await asyncio.sleep(0.005)
+    assert [message.patience for message in other.told if isinstance(message, SessionUpdated)] == [1.0]
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first.gone()
+    await other.leave()
+
+
+async def test_nobody_gives_way_to_one_who_is_refused():
+    async with sessions(capacity=1) as lobby:
+        first = await Caller(lobby).come()
+        await first.leave(LineDropped())
+        with pytest.raises(InvalidRequest):
+            await Caller(lobby).come(persona="nobody")
+        again = await Caller(lobby).come(ticket=first.started.ticket)
+        assert again.started.session_id == first.started.session_id
+        await again.leave()

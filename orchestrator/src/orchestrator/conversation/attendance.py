@@ -25,6 +25,11 @@ class Living:
     session: Session
     task: asyncio.Task[None]
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or is about to: nobody is let in any more."""
+        return self.task.done() or self.session.presence.is_over
+
 
 class Attendance:
     """With `resumable`, the session waits for a client whose line dropped."""
@@ -44,10 +49,9 @@ class Attendance:
         Raises the `AnchorError` that ended the session, if one did; the client has been told.
         """
         dropped = False
-        watching = asyncio.create_task(self._watch(), name="line")
         try:
             async with asyncio.TaskGroup() as group:
-                serving = [group.create_task(self._receive(source)), group.create_task(self._tell())]
+                serving = [group.create_task(work) for work in (self._receive(source), self._tell(), self._watch())]
                 await self._line.deliver()
                 for task in serving:
                     task.cancel()
@@ -56,8 +60,6 @@ class Attendance:
         except* AnchorError as failures:
             # The client does not read: what the session ends with, it cannot be told.
             self._end(root_cause(failures))
-        finally:
-            watching.cancel()
         self._ended = not dropped
         if self._ended and self._session.presence.line is self._line:
             await asyncio.wait((self._living,))
@@ -81,6 +83,8 @@ class Attendance:
     async def _receive(self, source: AsyncIterator[bytes | Command]) -> None:
         try:
             async for item in source:
+                if self._session.presence.line is not self._line:
+                    return
                 self._line.heard()
                 await self._session.take(item)
         except AnchorError as error:

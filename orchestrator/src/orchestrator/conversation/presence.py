@@ -53,10 +53,17 @@ class Presence:
         self._loop = asyncio.get_running_loop()
         # The line as the doors see it; the outbox follows.
         self.line: Line | None = None
+        # Since when there is none, on the loop's clock.
+        self.alone_since_s = self._loop.time()
         self._was_greeted = False
         self._told_voices = peers.voices.value
         self._forsaken: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session ends, or has ended."""
+        return self._over.done()
 
     # What the doors do ----------------------------------------------------------------------------------------------
 
@@ -71,6 +78,7 @@ class Presence:
         """A line has dropped."""
         if self.line is line:
             self.line = None
+            self.alone_since_s = self._loop.time()
             self._inbox.tell_now(LineLost(line))
 
     def end(self, error: BaseException | None = None) -> None:
@@ -106,6 +114,7 @@ class Presence:
     def lost(self, line: Line, *, begun: bool) -> bool:
         """Wait for a client whose line dropped, if anything has `begun`; return whether that line was in use."""
         if self.line is None:
+            self._stop_waiting()
             waits_s = self._resume_s if begun else 0
             log.info("line lost", extra={"waits_s": waits_s})
             self._forsaken = self._loop.call_later(waits_s, self.end)

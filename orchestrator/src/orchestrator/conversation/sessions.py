@@ -70,21 +70,8 @@ class Sessions:
 
     def start_conversation(self, start: SessionStart) -> Conversation:
         """A new conversation with these preferences. Raises `InvalidRequest` for choices there are not."""
-        preferences = Preferences(
-            start.language or self._language,
-            start.voice,
-            start.persona or self._persona,
-            patience=self._rules.patience if start.patience is None else start.patience,
-        )
-        self._peers.check_language(preferences.language)
-        self._peers.check_voice(preferences.voice)
-        self._peers.check_persona(preferences.persona)
-        check_patience(preferences.patience)
-        self._forget_old()
-        if len(self._conversations) >= self._max_conversations:
-            self._make_room()
-        conversation = Conversation(secrets.token_urlsafe(16), preferences)
-        self._conversations[conversation.ticket] = conversation
+        conversation = self._new_conversation(start)
+        self._keep(conversation)
         return conversation
 
     def conversation(self, ticket: str) -> Conversation:
@@ -134,13 +121,15 @@ class Sessions:
     async def _live(self, conversation: Conversation, start: SessionStart, resumable: bool) -> Living | None:
         """The session that the client goes on with; any other of its conversation is ended. Raises `InvalidRequest`."""
         while living := self._living.get(conversation.ticket):
+            if living.is_over:
+                await asyncio.wait((living.task,))
+                continue
             line = living.session.presence.line
             known = start.take_over or start.session_id == living.session.session_id
             if line is not None and not known and not await line.fell_silent():
                 raise InvalidRequest("session.already_open", "another client has this conversation open")
-            if living.task.done() or living.session.presence.line is not line:
+            if living.is_over or living.session.presence.line is not line:
                 # Much may have happened meanwhile.
-                await asyncio.sleep(0)
                 continue
             if resumable and living.session.suits(start):
                 return living
@@ -148,9 +137,10 @@ class Sessions:
         return None
 
     def _begin(self, start: SessionStart) -> Living:
-        if len(self._living) >= self._capacity:
-            self._make_place()
-        conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
+        conversation = self.conversation(start.ticket) if start.ticket else self._new_conversation(start)
+        self._make_place()
+        if not start.ticket:
+            self._keep(conversation)
         session = Session(
             peers=self._peers, rules=self._rules, conversation=conversation, start=start, resume_s=self._resume_s
         )
@@ -173,12 +163,17 @@ class Sessions:
             log.error("session broke while nobody was there", exc_info=error)
 
     def _make_place(self) -> None:
-        """End the session whose client has been gone the longest. Raises `AtCapacity` when all are there."""
-        for living in self._living.values():
-            if living.session.presence.line is None:
-                living.session.presence.take_away()
-                return
-        raise AtCapacity("session.at_capacity", f"all {self._capacity} places are taken; try again soon")
+        """End the session whose client has been gone the longest, if need be. Raises `AtCapacity` when all are there.
+
+        Those that end already hold no place.
+        """
+        presences = [living.session.presence for living in self._living.values() if not living.is_over]
+        if len(presences) < self._capacity:
+            return
+        alone = [presence for presence in presences if presence.line is None]
+        if not alone:
+            raise AtCapacity("session.at_capacity", f"all {self._capacity} places are taken; try again soon")
+        min(alone, key=lambda presence: presence.alone_since_s).end()
 
     async def _oust(self, living: Living) -> None:
         living.session.presence.take_away()
@@ -187,6 +182,28 @@ class Sessions:
     def _count(self) -> None:
         SESSIONS_OPEN.set(len(self._living))
         self._attended(len(self._living))
+
+    # Conversations --------------------------------------------------------------------------------------------------
+
+    def _new_conversation(self, start: SessionStart) -> Conversation:
+        preferences = Preferences(
+            start.language or self._language,
+            start.voice,
+            start.persona or self._persona,
+            patience=self._rules.patience if start.patience is None else start.patience,
+        )
+        self._peers.check_language(preferences.language)
+        self._peers.check_voice(preferences.voice)
+        self._peers.check_persona(preferences.persona)
+        check_patience(preferences.patience)
+        return Conversation(secrets.token_urlsafe(16), preferences)
+
+    def _keep(self, conversation: Conversation) -> None:
+        """Raises `AtCapacity` when too many are kept."""
+        self._forget_old()
+        if len(self._conversations) >= self._max_conversations:
+            self._make_room()
+        self._conversations[conversation.ticket] = conversation
 
     def _forget_old(self) -> None:
         now_s = time.monotonic()
