@@ -389,3 +389,20 @@ async def test_a_resumed_conversation_goes_on_with_its_past(stage):
         finished = await stage.until(told.ReplyFinished)
     assert finished.turn_id == 2
     assert [message.text for message in stage.model.prompts[-1].history] == ["one", "First."]
+
+
+async def test_a_reply_held_near_its_end_is_heard_out(stage):
+    stage.anchor_will_say(STORY)
+    async with stage:
+        stage.command(told.TextInput("tell me a story"))
+        await stage.until(told.ReplyAudioEnded)
+        stage.command(told.Pause())
+        await stage.until(told.PlaybackPause)
+        left_ms = stage.ear.buffer_ms
+        assert left_ms > 1000
+        await stage.silence(20_000)
+        stage.command(told.Resume())
+        await stage.until(told.PlaybackResume)
+        resumed_ms = stage.now_ms
+        await stage.until(told.ReplyFinished)
+    assert stage.now_ms - resumed_ms >= left_ms - 100

@@ -91,12 +91,9 @@ class Playout:
 
     def resume(self) -> bool:
         """Go on; return whether that is news."""
-        news = self._paused
-        self._paused = False
+        news, self._paused = self._paused, False
         if not self.is_paused:
-            self._playhead.resume(self._loop.time())
-            self._tell_place()
-            self._send_due()
+            self._go_on()
         return news
 
     def line_lost(self) -> None:
@@ -109,24 +106,19 @@ class Playout:
 
     def line_back(self, received: ReplyReceived | None) -> None:
         """Somebody is there again; who does not say what they have of the speech gets what has not been heard."""
-        now_s = self._loop.time()
-        self._reported_at_s = now_s
         if self._begun:
             known_ms = float(self.heard_ms)
             if received is not None and received.turn_id == self._turn_id:
                 known_ms = max(self._reported_ms, received.offset_ms)
             again = self._sounded.take_back(max(0.0, self._playhead.sent_ms - known_ms))
-            self._playhead.rewind(sum(SPEECH.ms_of(len(pcm)) for pcm in again), now_s)
+            self._playhead.rewind(sum(SPEECH.ms_of(len(pcm)) for pcm in again), self._loop.time())
             self._held.give_back(again)
             self._end_told = False
             self._place()
             if self._paused:
                 self._outbox.send(PlaybackPause(self._turn_id))
         if not self._paused:
-            self._playhead.resume(now_s)
-            self._tell_place()
-        self._changed.set()
-        self._send_due()
+            self._go_on()
 
     def report(self, played_ms: int) -> None:
         """The client says how much it has played."""
@@ -211,6 +203,14 @@ class Playout:
             await self._until_heard()
         finally:
             self._stop_timer()
+
+    def _go_on(self) -> None:
+        """The ear moves again, and the client is to report from now on."""
+        self._reported_at_s = self._loop.time()
+        self._playhead.resume(self._reported_at_s)
+        self._tell_place()
+        self._changed.set()
+        self._send_due()
 
     def _send_due(self) -> None:
         """Send what may leave, and see that the next frame does when its time has come."""
