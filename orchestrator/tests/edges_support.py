@@ -11,30 +11,32 @@ from io import BytesIO
 import av
 import numpy as np
 from fastapi import FastAPI
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.client_messages import (
     Command,
     EndTurn,
+    Interrupt,
+    PlaybackProgress,
+    SessionStart,
+    SetVoice,
+    TextInput,
+    TurnDetection,
+)
+from orchestrator.conversation.ports import Client, Message
+from orchestrator.conversation.server_messages import (
     Error,
     FinalTranscript,
-    Interrupt,
     LatencyWaterfall,
-    PlaybackProgress,
     ReplyAudio,
     ReplyAudioEnded,
     ReplyFinished,
     ReplyStarted,
     ReplyText,
     SessionEnded,
-    SessionStart,
     SessionStarted,
     SessionUpdated,
-    SetVoice,
-    TextInput,
     TurnCommitted,
-    TurnDetection,
     TurnFailed,
 )
-from orchestrator.conversation.ports import Client, Message
 from orchestrator.edges.access import Access, AccessPolicy
 from orchestrator.edges.doors import add_doors
 from orchestrator.edges.limits import EdgeLimits

@@ -13,24 +13,18 @@ import pytest
 from anchor.session.v1 import session_pb2
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
-from orchestrator.conversation import messages
-from orchestrator.conversation.messages import (
-    AnchorAudio,
+from orchestrator.conversation import client_messages, server_messages, system_status
+from orchestrator.conversation.client_messages import (
     EndTurn,
-    FinalTranscript,
-    GpuStatus,
-    LatencyWaterfall,
     MicrophoneAudio,
     PlaybackProgress,
-    ReplyText,
-    ServiceHealth,
-    ServiceStatus,
     SessionStart,
     SetStyle,
-    SystemStatus,
     TextInput,
     TurnDetection,
 )
+from orchestrator.conversation.server_messages import AnchorAudio, FinalTranscript, LatencyWaterfall, ReplyText
+from orchestrator.conversation.system_status import GpuStatus, ServiceHealth, ServiceStatus, SystemStatus
 from orchestrator.edges import codec
 from service_kit.errors import InvalidRequest
 
@@ -43,19 +37,20 @@ KINDS = {
     FieldDescriptor.TYPE_INT32: int,
 }
 UNIONS = {
-    session_pb2.ClientMessage: typing.get_args(messages.ClientMessage),
-    session_pb2.ServerMessage: typing.get_args(messages.ServerMessage),
+    session_pb2.ClientMessage: typing.get_args(client_messages.ClientMessage),
+    session_pb2.ServerMessage: typing.get_args(server_messages.ServerMessage),
 }
-CLASSES = [kind for kind in vars(messages).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
-ENUMS = [messages.TurnDetection, messages.WaitDecision, messages.ServiceHealth]
+NAMED = vars(client_messages) | vars(server_messages) | vars(system_status)
+CLASSES = [kind for kind in NAMED.values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+ENUMS = [client_messages.TurnDetection, server_messages.WaitDecision, system_status.ServiceHealth]
 
 
 def expected_type(field: FieldDescriptor) -> object:
     """The type that a field of the proto has in its dataclass."""
     if field.enum_type:
-        kind = getattr(messages, field.enum_type.name)
+        kind = NAMED[field.enum_type.name]
     elif field.message_type:
-        kind = getattr(messages, field.message_type.name)
+        kind = NAMED[field.message_type.name]
     else:
         kind = KINDS[field.type]
     if field.is_repeated:

@@ -7,22 +7,19 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from orchestrator.conversation.messages import (
-    Choices,
+from orchestrator.conversation.client_messages import (
     Command,
     ReplyReceived,
     RequestStatus,
-    SessionEnded,
     SessionStart,
-    SessionStarted,
-    SessionUpdated,
     SetPatience,
-    SystemStatus,
     TurnDetection,
 )
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import LineDropped, Persona
+from orchestrator.conversation.server_messages import Choices, SessionEnded, SessionStarted, SessionUpdated
 from orchestrator.conversation.sessions import Sessions
+from orchestrator.conversation.system_status import SystemStatus
 from orchestrator.conversation.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest
 

@@ -7,7 +7,8 @@ import logging
 import httpx
 import pytest
 from edges_support import FakeSessions, doors
-from orchestrator.conversation.messages import SessionStart, SessionStarted
+from orchestrator.conversation.client_messages import SessionStart
+from orchestrator.conversation.server_messages import SessionStarted
 from orchestrator.edges import codec
 from orchestrator.edges.access import Access, AccessPolicy, access_policy, is_loopback, refuse_open_bind
 from pydantic import SecretStr

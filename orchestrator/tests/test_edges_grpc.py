@@ -8,18 +8,14 @@ import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from edges_support import TONE, FakeSessions, manual_start
 from grpc import aio
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.client_messages import ClientMessage, EndTurn, MicrophoneAudio, SessionStart, TextInput
+from orchestrator.conversation.server_messages import (
     AnchorAudio,
-    ClientMessage,
-    EndTurn,
     Error,
-    MicrophoneAudio,
     ReplyFinished,
     ServerMessage,
     SessionEnded,
-    SessionStart,
     SessionStarted,
-    TextInput,
     TurnCommitted,
 )
 from orchestrator.edges import codec

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 from edges_support import TONE, TONE_MS, FakeSessions, doors, recording, tone
-from orchestrator.conversation.messages import PlaybackProgress, TextInput, TurnDetection
+from orchestrator.conversation.client_messages import PlaybackProgress, TextInput, TurnDetection
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.outcome import header_text
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from edges_support import FakeSessions, recording, tone
 from fastapi import FastAPI
-from orchestrator.conversation.messages import Word
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, Transcript
+from orchestrator.conversation.server_messages import Word
 from orchestrator.edges import transcriptions
 from orchestrator.edges.captions import Caption, captions, srt, vtt
 from orchestrator.edges.doors import add_doors

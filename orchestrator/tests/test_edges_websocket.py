@@ -7,19 +7,21 @@ import json
 
 import pytest
 from edges_support import TONE, FakeSessions, doors, manual_start, tone
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.client_messages import (
     ClientMessage,
     EndTurn,
-    Error,
     PlaybackProgress,
+    SessionStart,
+    SetVoice,
+    TextInput,
+)
+from orchestrator.conversation.server_messages import (
+    Error,
     ReplyAudio,
     ReplyFinished,
     ServerMessage,
     SessionEnded,
-    SessionStart,
     SessionStarted,
-    SetVoice,
-    TextInput,
     TurnCommitted,
 )
 from orchestrator.edges import codec

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.conversation.endpointing import LONGEST_MS, SHORTEST_MS, Endpointing, Wait
-from orchestrator.conversation.messages import WaitDecision
 from orchestrator.conversation.patience import PauseHabit
+from orchestrator.conversation.server_messages import WaitDecision
 
 probabilities = st.floats(min_value=0, max_value=1)
 patiences = st.floats(min_value=0.5, max_value=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from orchestrator.conversation.barge_in import BargeInRules, Reading, read
+from orchestrator.conversation.client_messages import EndTurn, Interrupt, Pause, Resume
 from orchestrator.conversation.echo import Sounding
 from orchestrator.conversation.events import (
     AnnounceBargeIn,
@@ -19,9 +20,8 @@ from orchestrator.conversation.events import (
     WakeAt,
     Woken,
 )
-from orchestrator.conversation.messages import BargeInVerdict as Verdict
-from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
+from orchestrator.conversation.server_messages import BargeInVerdict as Verdict
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import Anchor, TurnTaking
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.conversation.messages import Style
 from orchestrator.conversation.ports import Message, Persona, Prompt
+from orchestrator.conversation.server_messages import Style
 from orchestrator.llm.context import (
     chat_messages,
     estimated_tokens,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from ollama_support import FAST, PROMPT, answering, listening
-from orchestrator.conversation.messages import ServiceHealth
+from orchestrator.conversation.system_status import ServiceHealth
 from orchestrator.llm.main_model import MainModel
 from orchestrator.llm.ollama import OllamaModel, OllamaSettings
 from orchestrator.llm.ollama_stub import StubSection

@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from orchestrator.conversation.client_messages import SessionStart
 from orchestrator.conversation.latest import Latest
-from orchestrator.conversation.messages import SessionStart, SystemStatus, VoiceChoice
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona
+from orchestrator.conversation.server_messages import VoiceChoice
 from orchestrator.conversation.sessions import Sessions
+from orchestrator.conversation.system_status import SystemStatus
 from orchestrator.conversation.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from edges_support import FakeSessions, doors
 from orchestrator.app import build
-from orchestrator.conversation.messages import SessionStart, SessionStarted
+from orchestrator.conversation.client_messages import SessionStart
+from orchestrator.conversation.server_messages import SessionStarted
 from orchestrator.edges import codec
 from orchestrator.edges.access import access_policy
 from orchestrator.edges.limits import EdgeLimits

@@ -10,7 +10,13 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
 from grpc import aio
 from orchestrator.clients.status import StatusWatch
-from orchestrator.conversation.messages import GpuPressure, GpuServiceMemory, GpuStatus, ServiceHealth, SystemStatus
+from orchestrator.conversation.system_status import (
+    GpuPressure,
+    GpuServiceMemory,
+    GpuStatus,
+    ServiceHealth,
+    SystemStatus,
+)
 from orchestrator.pressure.ladder import Level
 from service_kit.engine import EngineInfo
 from service_kit.errors import EngineFailed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from orchestrator.conversation.answering import Anchor
+from orchestrator.conversation.client_messages import EndTurn, Interrupt, Pause, Resume, TextInput
 from orchestrator.conversation.endpointing import Endpointing, Wait
 from orchestrator.conversation.events import (
     AnnounceBargeIn,
@@ -31,9 +32,9 @@ from orchestrator.conversation.events import (
     WarmModel,
     Woken,
 )
-from orchestrator.conversation.messages import BargeInVerdict as Verdict
-from orchestrator.conversation.messages import EndTurn, Interrupt, Pause, Resume, TextInput, WaitDecision
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
+from orchestrator.conversation.server_messages import BargeInVerdict as Verdict
+from orchestrator.conversation.server_messages import WaitDecision
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import TurnTaking, User
 from service_kit.errors import EngineFailed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.conversation.announcing import announcement
-from orchestrator.conversation.messages import FinalTranscript, Word
 from orchestrator.conversation.ports import FinalHeard
+from orchestrator.conversation.server_messages import FinalTranscript, Word
 from orchestrator.conversation.speculation import Speculation
 from orchestrator.conversation.turn import Turn
 from orchestrator.edges import codec

@@ -12,7 +12,6 @@ from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
-from orchestrator.conversation.messages import Style
 from orchestrator.conversation.ports import (
     FinalHeard,
     Mark,
@@ -23,6 +22,7 @@ from orchestrator.conversation.ports import (
     VoiceStarted,
     VoiceStopped,
 )
+from orchestrator.conversation.server_messages import Style
 from service_kit.audio import AudioChunk, to_pcm
 from service_kit.channel import open_channel
 from service_kit.errors import AtCapacity, InvalidRequest, PeerFailed

@@ -8,7 +8,7 @@ import pytest
 from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
 from orchestrator.clients.tts import TtsClient
-from orchestrator.conversation.messages import Style
+from orchestrator.conversation.server_messages import Style
 from service_kit.errors import PeerFailed
 from service_kit.testing import serving
 

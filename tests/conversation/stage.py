@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 from orchestrator.conversation.attendance import Attendance, Living
 from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.conversation import Conversation, Preferences
@@ -348,9 +349,9 @@ class Ear:
         # What is not known of it is silence.
         self.replies.setdefault(turn_id, bytearray(self._place))
 
-    def received(self) -> told.ReplyReceived:
+    def received(self) -> said.ReplyReceived:
         """Up to where this client has the reply."""
-        return told.ReplyReceived(self.turn_id, len(self.replies[self.turn_id]) // 48)
+        return said.ReplyReceived(self.turn_id, len(self.replies[self.turn_id]) // 48)
 
     async def send_audio(self, pcm) -> None:
         if self.deaf:
@@ -374,7 +375,7 @@ class Ear:
             self.buffer_ms -= step
             self.played[self.turn_id] += step
             if self._reports and round(self.played[self.turn_id]) % 100 == 0:
-                self._stage.command(told.PlaybackProgress(self.turn_id, round(self.played[self.turn_id])))
+                self._stage.command(said.PlaybackProgress(self.turn_id, round(self.played[self.turn_id])))
 
     def of(self, kind):
         """All messages of a kind, in order."""
@@ -404,7 +405,7 @@ class Stage:
         self.conversation = Conversation("ticket", Preferences("en", "", "anchor"))
         self._loud = False
         self._muted = False
-        self._commands: list[told.Command] = []
+        self._commands: list[said.Command] = []
         self._over = False
         self._dropped = False
         # The line is dead: the client keeps its frames.
@@ -415,8 +416,8 @@ class Stage:
 
     async def __aenter__(self) -> Stage:
         self.ear = Ear(self, self.reports_playback)
-        detection = told.TurnDetection.TURN_DETECTION_MANUAL if self.manual else told.TurnDetection(1)
-        start = told.SessionStart(reports_playback=self.reports_playback, turn_detection=detection)
+        detection = said.TurnDetection.TURN_DETECTION_MANUAL if self.manual else said.TurnDetection(1)
+        start = said.SessionStart(reports_playback=self.reports_playback, turn_detection=detection)
         peers = Peers(
             voice_activity=self.voice,
             speech_to_text=self.words,
@@ -459,7 +460,7 @@ class Stage:
         await self.attending
         self._dropped = False
 
-    def come_back(self, *, reloaded: bool = False, claim: told.ReplyReceived | None = None) -> None:
+    def come_back(self, *, reloaded: bool = False, claim: said.ReplyReceived | None = None) -> None:
         """The client is there again, with what it had, or as a page that was loaded anew."""
         if reloaded:
             self._playing.cancel()
@@ -497,7 +498,7 @@ class Stage:
     def anchor_will_say(self, *replies: str) -> None:
         self.model.replies = list(replies)
 
-    def command(self, command: told.Command) -> None:
+    def command(self, command: said.Command) -> None:
         self._commands.append(command)
 
     async def user(self, text: str) -> None:

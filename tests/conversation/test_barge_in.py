@@ -6,9 +6,10 @@ import logging
 from dataclasses import replace
 
 import pytest
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 from orchestrator.conversation.barge_in import BargeInRules
-from orchestrator.conversation.messages import BargeInVerdict as Verdict
+from orchestrator.conversation.server_messages import BargeInVerdict as Verdict
 from prometheus_client import REGISTRY
 from service_kit.errors import PeerFailed
 
@@ -291,13 +292,13 @@ async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
 async def test_a_reply_that_the_client_holds_stays_held(stage):
     async with stage:
         await begin_story(stage)
-        stage.command(told.Pause())
+        stage.command(said.Pause())
         await stage.until(told.PlaybackPause)
         await stage.noise(180)
         await stage.until(told.BargeInSettled)
         await stage.silence(1_000)
         assert not stage.ear.of(told.PlaybackResume)
-        stage.command(told.Resume())
+        stage.command(said.Resume())
         finished = await stage.until(told.ReplyFinished)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
 

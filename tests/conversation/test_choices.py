@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 
 TONE = told.VoiceChoice("tone", "Tone", ("en",), "scripted")
 NORA = told.VoiceChoice("nora", "Nora", ("en", "de"), "piper", cloned=True)
@@ -31,11 +32,11 @@ async def test_a_voice_that_comes_is_told_of(stage):
 async def test_a_change_of_manner_is_confirmed_and_reaches_the_model(stage):
     async with stage:
         stage.anchor_will_say("Well.")
-        stage.command(told.SetStyle(warmth=0.9, pace=1.2))
+        stage.command(said.SetStyle(warmth=0.9, pace=1.2))
         await stage.until(told.SessionUpdated)
-        stage.command(told.SetStyle(pace=1.5))
+        stage.command(said.SetStyle(pace=1.5))
         updated = await stage.until(told.SessionUpdated, 2)
         assert updated.style == told.Style(pace=1.5, warmth=0.9)
-        stage.command(told.TextInput("hello"))
+        stage.command(said.TextInput("hello"))
         await stage.until(told.ReplyFinished)
     assert stage.model.prompts[-1].style == updated.style

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 from service_kit.errors import EngineFailed, PeerFailed, Unsupported
 
 STORY = "Once upon a time there was a king who could not sleep at night."
@@ -236,7 +237,7 @@ async def test_no_more_than_three_replies_are_begun_on_a_turn_that_goes_on(stage
 async def test_a_typed_turn_is_answered_aloud(stage):
     stage.anchor_will_say("Aloud.")
     async with stage:
-        stage.command(told.TextInput("hello"))
+        stage.command(said.TextInput("hello"))
         await stage.until(told.ReplyFinished)
     assert stage.history == [("user", "hello"), ("anchor", "Aloud.")]
 
@@ -246,14 +247,14 @@ async def test_interrupt_pause_and_resume_by_command(stage):
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(500)
-        stage.command(told.Pause())
+        stage.command(said.Pause())
         await stage.until(told.PlaybackPause)
         before = stage.ear.played[1]
         await stage.silence(2000)
         assert stage.ear.played[1] == before
-        stage.command(told.Resume())
+        stage.command(said.Resume())
         await stage.until_played(1000)
-        stage.command(told.Interrupt())
+        stage.command(said.Interrupt())
         finished = await stage.until(told.ReplyFinished)
     assert finished.interrupted
     assert 1000 <= finished.heard_ms <= 1300
@@ -262,13 +263,13 @@ async def test_interrupt_pause_and_resume_by_command(stage):
 async def test_preferences_hold_from_the_next_reply_on(stage):
     stage.anchor_will_say("Bien.")
     async with stage:
-        stage.command(told.SetLanguage("fr"))
-        stage.command(told.SetVoice("marie"))
-        stage.command(told.SetStyle(pace=1.5))
+        stage.command(said.SetLanguage("fr"))
+        stage.command(said.SetVoice("marie"))
+        stage.command(said.SetStyle(pace=1.5))
         await stage.until(told.SessionUpdated, 3)
-        stage.command(told.TextInput("bonjour"))
+        stage.command(said.TextInput("bonjour"))
         await stage.until(told.ReplyFinished)
-        stage.command(told.SetLanguage("xx"))
+        stage.command(said.SetLanguage("xx"))
         error = await stage.until(told.Error)
     assert error.code == "session.unknown_language"
     assert stage.speech.asked_for == [("marie", "fr")]
@@ -292,7 +293,7 @@ async def test_push_to_talk_answers_when_the_button_is_released(stage):
         await stage.user("how are you")
         await stage.silence(1000)
         assert not stage.model.prompts
-        stage.command(told.EndTurn())
+        stage.command(said.EndTurn())
         await stage.mute()
         await stage.until(told.ReplyFinished)
     assert stage.history == [("user", "how are you"), ("anchor", "Fine.")]
@@ -379,13 +380,13 @@ async def test_a_language_the_recogniser_has_not_is_said_once(stage):
 async def test_a_resumed_conversation_goes_on_with_its_past(stage):
     stage.anchor_will_say("First.")
     async with stage:
-        stage.command(told.TextInput("one"))
+        stage.command(said.TextInput("one"))
         await stage.until(told.ReplyFinished)
     stage._over = False
     stage.anchor_will_say("Second.")
     async with stage:
         assert (await stage.until(told.SessionStarted)).resumed
-        stage.command(told.TextInput("two"))
+        stage.command(said.TextInput("two"))
         finished = await stage.until(told.ReplyFinished)
     assert finished.turn_id == 2
     assert [message.text for message in stage.model.prompts[-1].history] == ["one", "First."]
@@ -394,14 +395,14 @@ async def test_a_resumed_conversation_goes_on_with_its_past(stage):
 async def test_a_reply_held_near_its_end_is_heard_out(stage):
     stage.anchor_will_say(STORY)
     async with stage:
-        stage.command(told.TextInput("tell me a story"))
+        stage.command(said.TextInput("tell me a story"))
         await stage.until(told.ReplyAudioEnded)
-        stage.command(told.Pause())
+        stage.command(said.Pause())
         await stage.until(told.PlaybackPause)
         left_ms = stage.ear.buffer_ms
         assert left_ms > 1000
         await stage.silence(20_000)
-        stage.command(told.Resume())
+        stage.command(said.Resume())
         await stage.until(told.PlaybackResume)
         resumed_ms = stage.now_ms
         await stage.until(told.ReplyFinished)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import server_messages as told
 from orchestrator.hearing_aids.fitting import fitted
 
 

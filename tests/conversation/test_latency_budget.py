@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, replace
 
 import pytest
-from orchestrator.conversation.messages import LatencyWaterfall
+from orchestrator.conversation.server_messages import LatencyWaterfall
 from prometheus_client import REGISTRY
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 from orchestrator.conversation.barge_in import BargeInRules
-from orchestrator.conversation.messages import BargeInVerdict as Verdict
 from orchestrator.conversation.ports import Spoken
+from orchestrator.conversation.server_messages import BargeInVerdict as Verdict
 from orchestrator.conversation.turn import TurnRules
 from stage import FRAME_MS, Speech, SpeechStream, Stage
 
@@ -98,7 +99,7 @@ async def stage() -> EchoingStage:
 
 async def begin_story(stage: EchoingStage, played_ms: int) -> None:
     stage.anchor_will_say(STORY, "All right.")
-    stage.command(told.TextInput("tell me a story"))
+    stage.command(said.TextInput("tell me a story"))
     await stage.until_played(played_ms)
 
 

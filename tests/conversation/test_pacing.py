@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 from orchestrator.conversation.ports import Mark, PhraseBegun, Spoken
 from prometheus_client import REGISTRY
 from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, PeerFailed
@@ -153,7 +154,7 @@ def tale(stage, voice):
 
 async def test_of_a_reply_written_at_once_only_a_few_seconds_are_made_ahead(tale, voice):
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until(told.ReplyAudio)
         ahead_ms = []
         while not tale.ear.of(told.ReplyFinished):
@@ -167,7 +168,7 @@ async def test_of_a_reply_written_at_once_only_a_few_seconds_are_made_ahead(tale
 
 async def test_text_is_given_in_whole_sentences_and_the_first_at_once(tale, voice):
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until(told.ReplyFinished, within_s=60)
     assert voice.given == TALE
     began_s = voice.given_at_s[0][0]
@@ -182,7 +183,7 @@ async def test_text_is_given_in_whole_sentences_and_the_first_at_once(tale, voic
 async def test_a_model_slower_than_speech_is_followed_word_by_word(tale, voice):
     tale.model.token_ms = 350
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until(told.ReplyFinished, within_s=60)
     assert max(len(text.split()) for _, text in voice.given_at_s) <= 2
 
@@ -193,7 +194,7 @@ async def test_a_voice_that_is_slow_to_begin_is_never_too_late(tale, voice, repo
     voice.first_ms, voice.factor = 900, 0.5
     before = counted("anchor_playout_underruns_total")
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until(told.ReplyFinished, within_s=60)
     assert counted("anchor_playout_underruns_total") == before
     assert tale.history[-1] == ("anchor", TALE)
@@ -203,7 +204,7 @@ async def test_a_voice_that_marks_no_words_is_not_starved(tale, voice):
     voice.marks = False
     before = counted("anchor_playout_underruns_total")
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until(told.ReplyFinished, within_s=60)
     assert counted("anchor_playout_underruns_total") == before
     assert sounded(tale) == words_of(TALE)
@@ -211,14 +212,14 @@ async def test_a_voice_that_marks_no_words_is_not_starved(tale, voice):
 
 async def test_while_the_reply_is_paused_nothing_more_is_made(tale, voice):
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(1000)
-        tale.command(told.Pause())
+        tale.command(said.Pause())
         await tale.silence(500)
         made_ms = voice.made_ms
         await tale.silence(60_000)
         assert voice.made_ms == made_ms
-        tale.command(told.Resume())
+        tale.command(said.Resume())
         await tale.until(told.ReplyFinished, within_s=60)
     assert sounded(tale) == words_of(TALE)
     assert not tale.ear.of(told.Error)
@@ -228,9 +229,9 @@ async def test_what_an_interruption_wastes_is_bounded_and_counted(tale, voice, c
     caplog.set_level("INFO")
     before_ms = counted("anchor_speech_wasted_ms_sum")
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(4000)
-        tale.command(told.Interrupt())
+        tale.command(said.Interrupt())
         finished = await tale.until(told.ReplyFinished)
         wasted_ms = voice.made_ms - finished.heard_ms
     assert counted("anchor_speech_wasted_ms_sum") - before_ms == pytest.approx(wasted_ms, abs=1)
@@ -253,7 +254,7 @@ async def test_long_runs_of_speech_go_in_short_frames_to_a_client_without_report
     tale.reports_playback = False
     voice.factor, voice.frame_ms = 0.0, 300
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(600)
         in_hand_ms = []
         for _ in range(100):
@@ -266,11 +267,11 @@ async def test_long_runs_of_speech_go_in_short_frames_to_a_client_without_report
 async def test_a_client_that_takes_all_at_once_is_not_kept_to_the_pace_of_an_ear(tale, voice):
     async with tale:
         began_ms = tale.now_ms
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until(told.ReplyAudio)
         while not tale.ear.of(told.ReplyFinished):
             # What has been delivered counts as heard, as where a file is asked for.
-            tale.command(told.PlaybackProgress(1, len(tale.ear.pcm) // 48))
+            tale.command(said.PlaybackProgress(1, len(tale.ear.pcm) // 48))
             await tale.silence(20)
     assert sounded(tale) == words_of(TALE)
     # 20 s of speech, made at a tenth of real time, with ten sentences to begin.
@@ -289,7 +290,7 @@ async def test_a_voice_that_stalls_leaves_a_silence_and_nothing_else(tale, voice
     voice.factor = 0.0
     before = counted("anchor_playout_underruns_total"), counted("anchor_playout_underrun_ms_total")
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         finished = await tale.until(told.ReplyFinished, within_s=60)
     assert counted("anchor_playout_underruns_total") == before[0] + 1
     underrun_ms = counted("anchor_playout_underrun_ms_total") - before[1]
@@ -310,9 +311,9 @@ async def test_what_was_heard_is_exact_behind_a_silence(tale, voice, reports):
     voice.breaks.append(Breaks(at_word=16, stall_s=6.3))
     voice.factor = 0.0
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(17.5 * WORD_MS)
-        tale.command(told.Interrupt())
+        tale.command(said.Interrupt())
         finished = await tale.until(told.ReplyFinished)
     assert finished.heard_text.split() in (TALE.split()[:17], TALE.split()[:18])
     assert finished.heard_ms == pytest.approx(17.5 * WORD_MS, abs=260)
@@ -323,10 +324,10 @@ async def test_a_barge_in_into_the_silence_counts_it(tale, voice):
     voice.factor = 0.0
     before_ms = counted("anchor_playout_underrun_ms_total")
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(8 * WORD_MS)
         await tale.silence(1000)
-        tale.command(told.Interrupt())
+        tale.command(said.Interrupt())
         finished = await tale.until(told.ReplyFinished)
     assert counted("anchor_playout_underrun_ms_total") - before_ms == pytest.approx(1000, abs=120)
     assert finished.heard_text == "Once upon a time there was a king."
@@ -339,7 +340,7 @@ async def test_a_sentence_that_broke_before_it_was_sent_is_said_again_whole(tale
     voice.breaks.append(Breaks(BROKE, at_word=20, said_ms=120))
     before = counted("anchor_voice_failures_total", then="again")
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         finished = await tale.until(told.ReplyFinished, within_s=60)
     assert sounded(tale) == words_of(TALE)
     assert finished.heard_text == TALE
@@ -356,7 +357,7 @@ async def test_a_sentence_that_broke_while_it_sounded_goes_on_at_the_word(tale, 
     voice.factor = 1.0
     voice.breaks.append(Breaks(BROKE, at_word=4, said_ms=120))
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         finished = await tale.until(told.ReplyFinished, within_s=60)
     words = words_of(TALE)
     assert sounded(tale) == [*words[:4], (words[4][0], 120 + WORD_MS), *words[5:]]
@@ -367,9 +368,9 @@ async def test_a_sentence_that_broke_while_it_sounded_goes_on_at_the_word(tale, 
 async def test_what_was_heard_is_exact_behind_the_seam(tale, voice):
     voice.breaks.append(Breaks(BROKE, at_word=20, said_ms=120))
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(30 * WORD_MS)
-        tale.command(told.Interrupt())
+        tale.command(said.Interrupt())
         finished = await tale.until(told.ReplyFinished)
     assert finished.heard_text.split() in (TALE.split()[:30], TALE.split()[:31])
 
@@ -377,7 +378,7 @@ async def test_what_was_heard_is_exact_behind_the_seam(tale, voice):
 async def test_a_voice_that_is_gone_for_a_moment_is_waited_for(tale, voice):
     voice.breaks.extend([Breaks(GONE, at_word=4), *[Breaks(GONE, at_word=-1)] * 9])
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         finished = await tale.until(told.ReplyFinished, within_s=60)
     assert sounded(tale) == words_of(TALE)
     assert finished.heard_text == TALE
@@ -387,7 +388,7 @@ async def test_a_voice_that_is_gone_for_a_moment_is_waited_for(tale, voice):
 async def test_a_voice_that_stays_away_leaves_captions_soon(tale, voice):
     voice.breaks.extend([Breaks(GONE, at_word=4), *[Breaks(GONE, at_word=-1)] * 500])
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(3 * WORD_MS)
         error = await tale.until(told.Error, within_s=4)
         assert tale.now_ms - tale.ear.last_frame_s * 1000 <= 4 * WORD_MS + 1600
@@ -401,7 +402,7 @@ async def test_a_voice_that_stays_away_leaves_captions_soon(tale, voice):
 async def test_an_engine_that_breaks_twice_is_not_asked_a_third_time(tale, voice):
     voice.breaks.extend([Breaks(BROKE, at_word=0)] * 3)
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         finished = await tale.until(told.ReplyFinished, within_s=60)
     assert len(voice.asked_for) == 2
     assert tale.ear.of(told.Error)[0].code == "tts.engine_failed"
@@ -413,8 +414,8 @@ async def test_another_voice_speaks_on_and_the_client_is_told(tale, voice):
     tale.other_voices = (other,)
     voice.breaks.extend([Breaks(BROKE, at_word=20), Breaks(BROKE, at_word=6)])
     async with tale:
-        tale.command(told.SetVoice("marie"))
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.SetVoice("marie"))
+        tale.command(said.TextInput("a tale"))
         finished = await tale.until(told.ReplyFinished, within_s=60)
     assert sounded(tale) == words_of(TALE)
     assert finished.heard_text == TALE
@@ -426,7 +427,7 @@ async def test_another_voice_speaks_on_and_the_client_is_told(tale, voice):
 async def test_a_voice_that_there_is_not_is_not_asked_for_twice(tale, voice):
     voice.breaks.append(Breaks(InvalidRequest("tts.unknown_voice", "nobody"), at_word=0))
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until(told.ReplyFinished, within_s=60)
     assert len(voice.asked_for) == 1
     assert tale.ear.of(told.Error)[0].code == "tts.unknown_voice"
@@ -435,7 +436,7 @@ async def test_a_voice_that_there_is_not_is_not_asked_for_twice(tale, voice):
 async def test_a_voice_that_hangs_is_given_up_while_the_listener_waits(tale, voice):
     voice.breaks.append(Breaks(at_word=10, stall_s=1000))
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         finished = await tale.until(told.ReplyFinished, within_s=60)
     assert len(voice.asked_for) == 2
     assert sounded(tale) == words_of(TALE)
@@ -445,9 +446,9 @@ async def test_a_voice_that_hangs_is_given_up_while_the_listener_waits(tale, voi
 async def test_an_interruption_ends_the_asking(tale, voice):
     voice.breaks.extend([Breaks(GONE, at_word=4), *[Breaks(GONE, at_word=-1)] * 500])
     async with tale:
-        tale.command(told.TextInput("a tale"))
+        tale.command(said.TextInput("a tale"))
         await tale.until_played(4 * WORD_MS)
-        tale.command(told.Interrupt())
+        tale.command(said.Interrupt())
         finished = await tale.until(told.ReplyFinished)
         asked = len(voice.asked_for)
         await tale.silence(3000)

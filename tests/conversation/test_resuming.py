@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 from stage import speech_at
 
 STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2
@@ -16,7 +17,7 @@ STORY_MS = 200 * WORDS
 async def begin_story(stage) -> None:
     stage.speech.sound_at = speech_at
     stage.anchor_will_say(STORY.strip())
-    stage.command(told.TextInput("tell me a story"))
+    stage.command(said.TextInput("tell me a story"))
 
 
 async def test_a_reply_goes_on_from_where_it_was_received(stage):
@@ -82,7 +83,7 @@ async def test_who_does_not_come_back_in_time_has_heard_what_they_heard(stage):
 async def test_nothing_grows_while_nobody_is_there(stage):
     async with stage:
         stage.anchor_will_say("word " * 2_000)
-        stage.command(told.TextInput("talk on and on"))
+        stage.command(said.TextInput("talk on and on"))
         await stage.until_played(1_000)
         await stage.drop()
         await asyncio.sleep(1)
@@ -140,7 +141,7 @@ async def test_a_reply_that_is_held_stays_held(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(1_000)
-        stage.command(told.Pause())
+        stage.command(said.Pause())
         await stage.until(told.PlaybackPause)
         await stage.drop()
         await asyncio.sleep(2)
@@ -148,7 +149,7 @@ async def test_a_reply_that_is_held_stays_held(stage):
         await stage.until(told.PlaybackPause)
         await asyncio.sleep(2)
         assert not stage.ear.pcm
-        stage.command(told.Resume())
+        stage.command(said.Resume())
         await stage.until(told.ReplyFinished)
     placed = stage.ear.of(told.ReplyAudio)[0].offset_ms
     assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
@@ -198,7 +199,7 @@ async def test_a_client_that_only_listens_gets_what_it_lacks(stage):
 async def test_an_end_that_was_lost_with_the_line_is_told_again(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
-        stage.command(told.TextInput("how is the weather"))
+        stage.command(said.TextInput("how is the weather"))
         await stage.until(told.ReplyAudioEnded)
         stage.ear.deaf = True
         await asyncio.sleep(1)
@@ -210,8 +211,8 @@ async def test_an_end_that_was_lost_with_the_line_is_told_again(stage):
 
 async def test_what_was_chosen_stays_chosen(stage):
     async with stage:
-        stage.command(told.SetStyle(warmth=1.0))
-        stage.command(told.SetPatience(2.0))
+        stage.command(said.SetStyle(warmth=1.0))
+        stage.command(said.SetPatience(2.0))
         await stage.until(told.SessionUpdated, 2)
         await begin_story(stage)
         await stage.until(told.ReplyAudio)
@@ -243,7 +244,7 @@ async def test_a_client_may_claim_what_it_likes(stage, offset_ms):
         await begin_story(stage)
         await stage.until_played(3_000)
         await stage.drop()
-        stage.come_back(claim=told.ReplyReceived(1, offset_ms))
+        stage.come_back(claim=said.ReplyReceived(1, offset_ms))
         placed = await stage.until(told.ReplyAudio, 2)
         await asyncio.sleep(0.1)
     assert 2_900 <= placed.offset_ms <= 5_100

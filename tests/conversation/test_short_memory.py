@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from orchestrator.conversation import messages as told
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
 from orchestrator.pressure.ladder import Ladder, Level
 from orchestrator.pressure.parking import Parking
 from orchestrator.pressure.relief import Relief
@@ -54,7 +55,7 @@ async def house(stage) -> House:
 
 async def ask(stage, count: int) -> told.ReplyFinished:
     """A turn in writing, and what became of its reply."""
-    stage.command(told.TextInput("tell me more"))
+    stage.command(said.TextInput("tell me more"))
     return await stage.until(told.ReplyFinished, count)
 
 
@@ -95,7 +96,7 @@ async def test_with_the_first_step_the_model_is_shown_less_of_the_past(house, st
 async def test_a_reply_that_sounds_is_finished_by_the_voice_that_began_it(house, stage):
     stage.anchor_will_say(" ".join(["word"] * 60))
     async with house.open():
-        stage.command(told.TextInput("tell me more"))
+        stage.command(said.TextInput("tell me more"))
         await stage.until_played(500)
         house.relief.told(Level.CRITICAL)
         await asyncio.sleep(6.2)
@@ -177,7 +178,7 @@ async def test_a_model_that_takes_long_to_wake_is_not_waited_for_longer_than_for
         await house.parking.park("llm")
         house.engines["llm"].move_s = 20
         before_ms = stage.now_ms
-        stage.command(told.TextInput("hello"))
+        stage.command(said.TextInput("hello"))
         await stage.until(told.ReplyText)
         assert 1500 <= stage.now_ms - before_ms <= 2500
 
@@ -199,7 +200,7 @@ async def test_a_voice_that_somebody_else_parked_is_woken_when_it_refuses(stage)
         house.engines["tts"].now = State.PARKED
         house.engines["tts"].move_s = 0.5
         stage.speech.failure = PeerFailed("tts.parked", "the engine is parked")
-        stage.command(told.TextInput("hello"))
+        stage.command(said.TextInput("hello"))
         await asyncio.sleep(0.6)
         stage.speech.failure = None
         finished = await stage.until(told.ReplyFinished)

@@ -7,8 +7,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
-from orchestrator.conversation import messages as told
-from orchestrator.conversation.messages import WaitDecision as By
+from orchestrator.conversation import client_messages as said
+from orchestrator.conversation import server_messages as told
+from orchestrator.conversation.server_messages import WaitDecision as By
 from orchestrator.llm.context import chat_messages
 from orchestrator.llm.scripted import LlmSection, ScriptedModel
 
@@ -128,12 +129,12 @@ async def test_the_user_sets_the_pace_in_mid_session(stage):
     waits = []
     async with stage:
         for number, patience in enumerate((1.0, 2.0, 0.5), start=1):
-            stage.command(told.SetPatience(patience))
+            stage.command(said.SetPatience(patience))
             assert (await stage.until(told.SessionUpdated, number)).patience == patience
             await stage.user("is it so")
             await stage.until(told.ReplyFinished, number)
             waits.append(waited_ms(stage))
-        stage.command(told.SetPatience(3.0))
+        stage.command(said.SetPatience(3.0))
         refused = await stage.until(told.Error)
     predicted = [(message.wait_ms, message.patience) for message in stage.ear.of(told.TurnEndPredicted)]
     assert predicted == [(462, 1.0), (925, 2.0), (231, 0.5)]
@@ -143,7 +144,7 @@ async def test_the_user_sets_the_pace_in_mid_session(stage):
 
 async def test_the_pace_outlives_the_connection(stage):
     async with stage:
-        stage.command(told.SetPatience(2.0))
+        stage.command(said.SetPatience(2.0))
         await stage.until(told.SessionUpdated)
     stage._over = False
     async with stage:
@@ -325,7 +326,7 @@ async def test_reading_ahead_makes_way_for_the_real_request(stage):
 async def test_nothing_is_read_ahead_of_a_typed_turn_or_over_a_reply(stage):
     stage.anchor_will_say(STORY)
     async with stage:
-        stage.command(told.TextInput("a story please"))
+        stage.command(said.TextInput("a story please"))
         await stage.until_played(600)
         await stage.user("stop it now")
         await stage.until(told.ReplyFinished)
@@ -359,7 +360,7 @@ async def test_a_word_half_spoken_was_not_heard(stage):
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(700)
-        stage.command(told.Interrupt())
+        stage.command(said.Interrupt())
         finished = await stage.until(told.ReplyFinished)
     # A word every 200 ms: what the client reports last lies within the fourth.
     assert finished.heard_text == " ".join(STORY.split()[: finished.heard_ms // 200])

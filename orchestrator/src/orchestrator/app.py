@@ -28,9 +28,9 @@ from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.barge_in import BargeInRules
 from orchestrator.conversation.bulletin import Bulletin
 from orchestrator.conversation.endpointing import Endpointing
-from orchestrator.conversation.messages import SystemStatus
 from orchestrator.conversation.peers import LANGUAGES, Peers
 from orchestrator.conversation.sessions import Sessions
+from orchestrator.conversation.system_status import SystemStatus
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.edges import grpc as grpc_edge
 from orchestrator.edges import memory, page, transcriptions

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from orchestrator.conversation.messages import PredictorOpinion
 from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+from orchestrator.conversation.server_messages import PredictorOpinion
 from people import NO_SPEECH, PROJECT, UNKNOWN_LANGUAGE
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.engine import engine_class

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from listening import CHUNK_MS, Ears, settled
 from orchestrator.conversation.barge_in import has_words
+from orchestrator.conversation.client_messages import TextInput
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.echo import SILENCE as NOTHING_SOUNDS
 from orchestrator.conversation.echo import Sounding, sounding
@@ -34,10 +35,10 @@ from orchestrator.conversation.events import (
     WakeAt,
     Woken,
 )
-from orchestrator.conversation.messages import BargeInVerdict, TextInput
 from orchestrator.conversation.own_voice import OwnVoice, span_of
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, VoiceStarted
 from orchestrator.conversation.recent import Recent
+from orchestrator.conversation.server_messages import BargeInVerdict
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import TurnTaking
 from recogniser import Recognises

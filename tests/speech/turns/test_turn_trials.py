@@ -9,8 +9,8 @@ import pytest
 from barge_ins import Trials, barge_ins_table, lasting
 from noises import noises
 from numpy.typing import NDArray
-from orchestrator.conversation.messages import BargeInVerdict
 from orchestrator.conversation.ports import Mark
+from orchestrator.conversation.server_messages import BargeInVerdict
 from overspeech import Outcome, added
 from people import Recording
 from recogniser import TrueWords

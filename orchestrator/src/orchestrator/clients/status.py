@@ -15,7 +15,7 @@ from service_kit.channel import open_channel, read
 from service_kit.errors import AnchorError
 from service_kit.tasks import begin, end, run_together
 
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.system_status import (
     GpuPressure,
     GpuServiceMemory,
     GpuStatus,

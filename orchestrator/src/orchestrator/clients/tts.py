@@ -12,8 +12,8 @@ from service_kit.channel import answer, read, write
 from service_kit.context import to_metadata
 from service_kit.errors import PeerFailed
 
-from orchestrator.conversation.messages import Style, VoiceChoice
 from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, Spoken
+from orchestrator.conversation.server_messages import Style, VoiceChoice
 
 _PEER = "tts"
 _LIST_DEADLINE_S = 2.0

@@ -13,8 +13,8 @@ from service_kit.channel import read, write
 from service_kit.context import to_metadata
 
 from orchestrator.clients.calls import require_ready
-from orchestrator.conversation.messages import PredictorOpinion
 from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+from orchestrator.conversation.server_messages import PredictorOpinion
 from orchestrator.conversation.turn_trace import LISTENED_TURN
 
 _PEER = "vad"

@@ -12,7 +12,7 @@ from service_kit.tasks import begin, end
 
 from orchestrator.clients.tts import TtsClient
 from orchestrator.conversation.latest import Latest
-from orchestrator.conversation.messages import VoiceChoice
+from orchestrator.conversation.server_messages import VoiceChoice
 
 log = logging.getLogger(__name__)
 

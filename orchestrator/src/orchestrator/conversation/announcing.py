@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from orchestrator.conversation.events import AnnounceFinal, AnnouncePartial, AnnounceWait
-from orchestrator.conversation.messages import FinalTranscript, PartialTranscript, ServerMessage, TurnEndPredicted
+from orchestrator.conversation.server_messages import (
+    FinalTranscript,
+    PartialTranscript,
+    ServerMessage,
+    TurnEndPredicted,
+)
 
 
 def announcement(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *, word_times: bool) -> ServerMessage:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from service_kit.errors import AnchorError, root_cause
 
+from orchestrator.conversation.client_messages import Command
 from orchestrator.conversation.line import Line
-from orchestrator.conversation.messages import Command
 from orchestrator.conversation.ports import LineDropped
 from orchestrator.conversation.session import Session
 

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from orchestrator.conversation.acoustic_echo import Likeness
 from orchestrator.conversation.backchannels import listener_words
 from orchestrator.conversation.echo import Sounding, is_echo
-from orchestrator.conversation.messages import BargeInVerdict
+from orchestrator.conversation.server_messages import BargeInVerdict
 from orchestrator.conversation.spoken_words import words_of
 
 # Voice activity tells the end of speech this much later: until then, speech that is over seems to go on.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from orchestrator.conversation.latest import Latest
-from orchestrator.conversation.messages import Degradation, Error, ServerMessage, SystemStatus
+from orchestrator.conversation.server_messages import Error, ServerMessage
+from orchestrator.conversation.system_status import Degradation, SystemStatus
 
 # Ends a degradation's code when it is over, as with services that are back.
 OVER = "back"

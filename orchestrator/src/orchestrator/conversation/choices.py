@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.conversation.messages import Choices, PersonaChoice, ServerMessage, VoiceChoice
 from orchestrator.conversation.peers import LANGUAGES, Peers
+from orchestrator.conversation.server_messages import Choices, PersonaChoice, ServerMessage, VoiceChoice
 
 
 def choices(peers: Peers) -> Choices:

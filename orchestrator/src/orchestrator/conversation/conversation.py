@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
-from orchestrator.conversation.history import History
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.client_messages import (
     Preference,
     SetLanguage,
     SetPatience,
     SetPersona,
     SetStyle,
     SetVoice,
-    Style,
 )
+from orchestrator.conversation.history import History
 from orchestrator.conversation.ports import Message
+from orchestrator.conversation.server_messages import Style
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.conversation.messages import WaitDecision
+from orchestrator.conversation.server_messages import WaitDecision
 
 # No wait is shorter or longer than this, whatever is set and wished for.
 SHORTEST_MS = 100

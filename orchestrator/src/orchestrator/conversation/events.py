@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from service_kit.errors import AnchorError
 
+from orchestrator.conversation.client_messages import Command
 from orchestrator.conversation.endpointing import Wait
 from orchestrator.conversation.line import Line
-from orchestrator.conversation.messages import BargeInVerdict, Command, Word
 from orchestrator.conversation.ports import Transcript, TurnEndJudged, VoiceEvent
+from orchestrator.conversation.server_messages import BargeInVerdict, Word
 
 
 @dataclass(frozen=True, slots=True)

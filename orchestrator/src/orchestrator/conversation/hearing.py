@@ -10,10 +10,10 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
 
+from orchestrator.conversation.client_messages import EndTurn
 from orchestrator.conversation.energy_gate import EnergyGate
 from orchestrator.conversation.events import PeerBack, PeerLost, TranscriptOverdue
 from orchestrator.conversation.inbox import Inbox
-from orchestrator.conversation.messages import EndTurn
 from orchestrator.conversation.microphone import Microphone
 from orchestrator.conversation.ports import (
     PartialHeard,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from service_kit.audio import SPEECH
 
-from orchestrator.conversation.messages import SpeechMark
+from orchestrator.conversation.server_messages import SpeechMark
 
 
 class HeldSpeech:

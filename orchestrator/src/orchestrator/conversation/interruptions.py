@@ -6,8 +6,8 @@ from orchestrator.conversation.acoustic_echo import Likeness
 from orchestrator.conversation.barge_in import BargeInRules, Suspicion, echoes
 from orchestrator.conversation.echo import SILENCE, Sounding
 from orchestrator.conversation.events import Action, AnnounceBargeIn, PausePlayback, ResumePlayback, WakeAt
-from orchestrator.conversation.messages import BargeInVerdict
 from orchestrator.conversation.ports import FinalHeard, PartialHeard
+from orchestrator.conversation.server_messages import BargeInVerdict
 from orchestrator.conversation.turn import Turn
 
 _STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)

@@ -10,9 +10,10 @@ from collections import deque
 from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError, AtCapacity
 
+from orchestrator.conversation.client_messages import ReplyReceived
 from orchestrator.conversation.deadline import Deadline
-from orchestrator.conversation.messages import ReplyReceived, ServerMessage, SessionEnded
 from orchestrator.conversation.ports import Client
+from orchestrator.conversation.server_messages import ServerMessage, SessionEnded
 
 # A client that leaves this much unread does not listen. Playout runs at most 2 s ahead of it, and a reply's text
 # comes faster than its speech.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.conversation.line import Line
-from orchestrator.conversation.messages import ServerMessage
+from orchestrator.conversation.server_messages import ServerMessage
 from orchestrator.conversation.told import Told
 
 

@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 from service_kit.errors import InvalidRequest
 
 from orchestrator.conversation.bulletin import Bulletin
-from orchestrator.conversation.endpointing import LEAST_PATIENCE, MOST_PATIENCE
-from orchestrator.conversation.latest import Latest
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.client_messages import (
     Preference,
     SetLanguage,
     SetPatience,
     SetPersona,
     SetStyle,
     SetVoice,
-    SystemStatus,
-    VoiceChoice,
 )
+from orchestrator.conversation.endpointing import LEAST_PATIENCE, MOST_PATIENCE
+from orchestrator.conversation.latest import Latest
 from orchestrator.conversation.ports import (
     HearingAid,
     LanguageModel,
@@ -29,6 +27,8 @@ from orchestrator.conversation.ports import (
     VoiceActivity,
 )
 from orchestrator.conversation.savings import Savings
+from orchestrator.conversation.server_messages import VoiceChoice
+from orchestrator.conversation.system_status import SystemStatus
 
 # The languages of the conversation: what Voxtral hears.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")

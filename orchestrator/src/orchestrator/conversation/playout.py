@@ -14,10 +14,11 @@ from contextlib import suppress
 from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError
 
+from orchestrator.conversation.client_messages import ReplyReceived
 from orchestrator.conversation.held_speech import HeldSpeech
-from orchestrator.conversation.messages import PlaybackPause, ReplyAudio, ReplyAudioEnded, ReplyReceived, SpeechMark
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playhead import Playhead
+from orchestrator.conversation.server_messages import PlaybackPause, ReplyAudio, ReplyAudioEnded, SpeechMark
 from orchestrator.conversation.sounded import Sounded
 
 # How far ahead of the ear audio is sent: to a client that can flush its playback, and to one that cannot.
@@ -82,8 +83,7 @@ class Playout:
 
     def pause(self) -> bool:
         """Send nothing more for now; return whether that is news."""
-        news = not self._paused
-        self._paused = True
+        news, self._paused = not self._paused, True
         self._playhead.pause(self._loop.time())
         if self._reports:
             self._sounded.hold(self._loop.time())

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from service_kit.audio import AudioChunk
 
-from orchestrator.conversation.messages import PredictorOpinion, ServerMessage, Style, Word
+from orchestrator.conversation.server_messages import PredictorOpinion, ServerMessage, Style, Word
 
 # ---------------------------------------------------------------------------------------------------------------
 # Hearing

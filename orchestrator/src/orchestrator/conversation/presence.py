@@ -17,9 +17,9 @@ from orchestrator.conversation.conversation import Conversation
 from orchestrator.conversation.events import LineConnected, LineLost
 from orchestrator.conversation.inbox import Inbox
 from orchestrator.conversation.line import Line
-from orchestrator.conversation.messages import ServerMessage, SessionEnded
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.server_messages import ServerMessage, SessionEnded
 from orchestrator.conversation.welcome import welcome
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from service_kit.tasks import run_together
 from orchestrator.conversation.deadline import Deadline
 from orchestrator.conversation.echo import Sounding, sounding
 from orchestrator.conversation.history import heard_text
-from orchestrator.conversation.messages import ReplyFinished, ReplyStarted, ReplyText, ServerMessage, TurnFailed
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.playout import Playout
 from orchestrator.conversation.ports import TextToSpeech
+from orchestrator.conversation.server_messages import ReplyFinished, ReplyStarted, ReplyText, ServerMessage, TurnFailed
 from orchestrator.conversation.sounded import Sounded
 from orchestrator.conversation.voicing import Delivery, Voicing
 from orchestrator.conversation.waterfall import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS, Waterfall

@@ -16,6 +16,20 @@ from service_kit.tasks import run_together
 
 from orchestrator.conversation import events as do
 from orchestrator.conversation.announcing import announcement
+from orchestrator.conversation.client_messages import (
+    Command,
+    EndTurn,
+    PlaybackProgress,
+    Preference,
+    RequestStatus,
+    SessionStart,
+    SetLanguage,
+    SetPatience,
+    SetPersona,
+    SetStyle,
+    SetVoice,
+    TurnDetection,
+)
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
 from orchestrator.conversation.echo import SILENCE, Sounding
@@ -32,32 +46,20 @@ from orchestrator.conversation.events import (
 )
 from orchestrator.conversation.hearing import Hearing
 from orchestrator.conversation.inbox import Inbox
-from orchestrator.conversation.messages import (
-    Command,
-    EndTurn,
-    Error,
-    PlaybackProgress,
-    Preference,
-    RequestStatus,
-    SessionEnded,
-    SessionStart,
-    SetLanguage,
-    SetPatience,
-    SetPersona,
-    SetStyle,
-    SetVoice,
-    SpeechStarted,
-    SpeechStopped,
-    TurnCommitted,
-    TurnDetection,
-    TurnFailed,
-)
 from orchestrator.conversation.microphone import Microphone
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.own_voice import OwnVoice, span_of
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import FinalHeard, VoiceStarted, VoiceStopped
 from orchestrator.conversation.presence import Over, Presence
+from orchestrator.conversation.server_messages import (
+    Error,
+    SessionEnded,
+    SpeechStarted,
+    SpeechStopped,
+    TurnCommitted,
+    TurnFailed,
+)
 from orchestrator.conversation.speaking import Speaking
 from orchestrator.conversation.turn import TurnRules
 from orchestrator.conversation.turn_taking import TurnTaking, User

@@ -15,9 +15,9 @@ from prometheus_client import Gauge
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.attendance import Attendance, Living
+from orchestrator.conversation.client_messages import SessionStart
 from orchestrator.conversation.conversation import Conversation, Preferences
 from orchestrator.conversation.line import Line
-from orchestrator.conversation.messages import SessionStart
 from orchestrator.conversation.peers import Peers, check_patience
 from orchestrator.conversation.ports import Client
 from orchestrator.conversation.session import Session

@@ -11,6 +11,7 @@ from dataclasses import replace
 from service_kit.context import TURN_ID, TURN_REVISION
 from service_kit.errors import AnchorError, EngineFailed, root_cause
 
+from orchestrator.conversation.client_messages import PlaybackProgress, ReplyReceived
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
 from orchestrator.conversation.echo import TAIL_MS, Sounding
@@ -24,19 +25,12 @@ from orchestrator.conversation.events import (
 )
 from orchestrator.conversation.history import merge_consecutive
 from orchestrator.conversation.inbox import Inbox
-from orchestrator.conversation.messages import (
-    BargeInSettled,
-    PlaybackPause,
-    PlaybackProgress,
-    PlaybackResume,
-    PlaybackStop,
-    ReplyReceived,
-)
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.own_voice import OwnVoice
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona, Prompt
 from orchestrator.conversation.reply import Reply
+from orchestrator.conversation.server_messages import BargeInSettled, PlaybackPause, PlaybackResume, PlaybackStop
 from orchestrator.conversation.voicing import Delivery
 from orchestrator.conversation.warming import Warming
 from orchestrator.conversation.waterfall import BARGE_INS, OVER_BUDGET, Waterfall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.server_messages import (
     BargeInSettled,
     FinalTranscript,
     LatencyWaterfall,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from orchestrator.conversation.barge_in import BargeInRules, has_words
 from orchestrator.conversation.endpointing import Endpointing
 from orchestrator.conversation.events import AnnounceFinal
-from orchestrator.conversation.messages import Word
 from orchestrator.conversation.ports import FinalHeard
+from orchestrator.conversation.server_messages import Word
 from orchestrator.conversation.speculation import Speculation
 
 

@@ -16,13 +16,14 @@ from enum import Enum, auto
 
 from orchestrator.conversation import events as do
 from orchestrator.conversation.answering import Anchor, Answering
+from orchestrator.conversation.client_messages import EndTurn, Interrupt, Pause, Resume, TextInput
 from orchestrator.conversation.echo import SILENCE, Sounding
 from orchestrator.conversation.events import Action, Event
 from orchestrator.conversation.interruptions import Interruptions, stops
-from orchestrator.conversation.messages import BargeInVerdict, EndTurn, Interrupt, Pause, Resume, TextInput
 from orchestrator.conversation.numbering import Numbering
 from orchestrator.conversation.patience import Patience
 from orchestrator.conversation.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
+from orchestrator.conversation.server_messages import BargeInVerdict
 from orchestrator.conversation.turn import Turn, TurnRules
 
 

@@ -16,10 +16,10 @@ from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.deadline import Deadline
-from orchestrator.conversation.messages import Error, ServerMessage, SpeechMark, Style
 from orchestrator.conversation.pacing import LOW_MS, Pacer
 from orchestrator.conversation.playout import Playout
 from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, SpeechStream, TextToSpeech
+from orchestrator.conversation.server_messages import Error, ServerMessage, SpeechMark, Style
 from orchestrator.conversation.waterfall import VOICE_FAILURES, Waterfall
 
 log = logging.getLogger(__name__)

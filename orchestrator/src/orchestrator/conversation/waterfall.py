@@ -6,7 +6,7 @@ from typing import Literal
 
 from prometheus_client import Counter, Histogram
 
-from orchestrator.conversation.messages import LatencyWaterfall
+from orchestrator.conversation.server_messages import LatencyWaterfall
 from orchestrator.conversation.turn_trace import Moments, Outcome, TurnTrace
 
 Stage = Literal[

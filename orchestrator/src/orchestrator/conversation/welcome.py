@@ -8,8 +8,8 @@ from service_kit.audio import MICROPHONE, SPEECH
 
 from orchestrator.conversation.choices import choices
 from orchestrator.conversation.conversation import Conversation
-from orchestrator.conversation.messages import ServerMessage, SessionStarted, SessionUpdated
 from orchestrator.conversation.peers import Peers
+from orchestrator.conversation.server_messages import ServerMessage, SessionStarted, SessionUpdated
 
 
 def welcome(session_id: str, conversation: Conversation, peers: Peers, *, resumed: bool) -> Iterator[ServerMessage]:

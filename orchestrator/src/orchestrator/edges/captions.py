@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.conversation.messages import Word
+from orchestrator.conversation.server_messages import Word
 
 # Two lines of subtitles, as broadcasters have them.
 MAX_CHARS = 84

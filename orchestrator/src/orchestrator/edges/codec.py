@@ -17,7 +17,8 @@ from anchor.session.v1 import session_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from service_kit.errors import InvalidRequest
 
-from orchestrator.conversation.messages import ClientMessage, ServerMessage
+from orchestrator.conversation.client_messages import ClientMessage
+from orchestrator.conversation.server_messages import ServerMessage
 from orchestrator.edges.shapes import CLIENT, CLIENT_NAMES, SERVER, SERVER_NAMES, Field, Shape
 
 _WHOLE_NUMBERS = {

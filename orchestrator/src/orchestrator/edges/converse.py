@@ -12,18 +12,9 @@ from service_kit.audio import MICROPHONE
 from service_kit.errors import AnchorError, InvalidRequest, root_cause
 from service_kit.metrics import ERRORS
 
-from orchestrator.conversation.messages import (
-    ClientMessage,
-    Command,
-    EndTurn,
-    Error,
-    MicrophoneAudio,
-    ServerMessage,
-    SessionEnded,
-    SessionStart,
-    SessionStarted,
-)
+from orchestrator.conversation.client_messages import ClientMessage, Command, EndTurn, MicrophoneAudio, SessionStart
 from orchestrator.conversation.ports import LineDropped
+from orchestrator.conversation.server_messages import Error, ServerMessage, SessionEnded, SessionStarted
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.microphone import Microphone
 from orchestrator.edges.pace import Pace

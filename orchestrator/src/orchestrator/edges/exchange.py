@@ -12,24 +12,26 @@ from io import BytesIO
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH
 from service_kit.errors import AnchorError, PeerFailed, root_cause
 
-from orchestrator.conversation.messages import (
+from orchestrator.conversation.client_messages import (
     Command,
     EndTurn,
+    Interrupt,
+    PlaybackProgress,
+    SessionStart,
+    TextInput,
+    TurnDetection,
+)
+from orchestrator.conversation.server_messages import (
     Error,
     FinalTranscript,
-    Interrupt,
     LatencyWaterfall,
-    PlaybackProgress,
     ReplyAudio,
     ReplyFinished,
     ReplyStarted,
     ReplyText,
     ServerMessage,
-    SessionStart,
     SessionStarted,
-    TextInput,
     TurnCommitted,
-    TurnDetection,
     TurnFailed,
 )
 from orchestrator.edges.limits import EdgeLimits

@@ -12,8 +12,9 @@ from grpc import aio
 from pydantic import SecretStr
 from service_kit.errors import Denied, InvalidRequest
 
-from orchestrator.conversation.messages import AnchorAudio, ClientMessage, ServerMessage
+from orchestrator.conversation.client_messages import ClientMessage
 from orchestrator.conversation.ports import LineDropped
+from orchestrator.conversation.server_messages import AnchorAudio, ServerMessage
 from orchestrator.edges import codec
 from orchestrator.edges.access import bears
 from orchestrator.edges.converse import converse

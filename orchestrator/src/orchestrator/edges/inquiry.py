@@ -15,7 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from orchestrator.conversation.messages import SessionStart
+from orchestrator.conversation.client_messages import SessionStart
 from orchestrator.edges.exchange import exchange_start
 from orchestrator.edges.failures import BodyAbandoned, first_fault
 from orchestrator.edges.hang_up import HungUp

@@ -7,7 +7,7 @@ import asyncio
 from service_kit.allowance import Allowance
 from service_kit.audio import SAMPLE_BYTES
 
-from orchestrator.conversation.messages import ClientMessage, EndTurn, MicrophoneAudio, TextInput
+from orchestrator.conversation.client_messages import ClientMessage, EndTurn, MicrophoneAudio, TextInput
 from orchestrator.edges.limits import EdgeLimits
 
 # What begins a reply costs every service something.

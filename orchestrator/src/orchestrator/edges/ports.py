@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from orchestrator.conversation.messages import Command, SessionStart
+from orchestrator.conversation.client_messages import Command, SessionStart
 from orchestrator.conversation.ports import Client, Message
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from service_kit.audio import SPEECH
 
-from orchestrator.conversation.messages import SessionStart
+from orchestrator.conversation.client_messages import SessionStart
 from orchestrator.edges import websocket
 from orchestrator.edges.exchange import Answer, ask
 from orchestrator.edges.hang_up import hang_up, unless_hung_up

@@ -24,7 +24,7 @@ from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError, InvalidRequest
 from service_kit.metrics import ERRORS
 
-from orchestrator.conversation.messages import Error
+from orchestrator.conversation.server_messages import Error
 from orchestrator.edges.exchange import Answer, ask, exchange_start
 from orchestrator.edges.failures import first_fault
 from orchestrator.edges.hang_up import HungUp, unless_hung_up

@@ -14,8 +14,8 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import InvalidRequest, PeerFailed, Unsupported
 from starlette.datastructures import UploadFile
 
-from orchestrator.conversation.messages import Word
 from orchestrator.conversation.ports import FinalHeard, SpeechToText
+from orchestrator.conversation.server_messages import Word
 from orchestrator.edges.captions import captions, srt, vtt
 from orchestrator.edges.failures import first_fault
 from orchestrator.edges.hang_up import hang_up, unless_hung_up

@@ -14,8 +14,9 @@ import logging
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from service_kit.errors import AnchorError
 
-from orchestrator.conversation.messages import ClientMessage, MicrophoneAudio, ServerMessage
+from orchestrator.conversation.client_messages import ClientMessage, MicrophoneAudio
 from orchestrator.conversation.ports import LineDropped
+from orchestrator.conversation.server_messages import ServerMessage
 from orchestrator.edges import codec
 from orchestrator.edges.converse import converse
 from orchestrator.edges.limits import EdgeLimits

@@ -10,8 +10,8 @@ from typing import Self
 
 from service_kit.errors import Unsupported
 
-from orchestrator.conversation.messages import ServiceHealth, ServiceStatus
 from orchestrator.conversation.ports import LanguageModel
+from orchestrator.conversation.system_status import ServiceHealth, ServiceStatus
 from orchestrator.llm.breaker import PROBE_EVERY_S, Breaker, BreakerWatch
 from orchestrator.llm.fallback import FallbackModel
 from orchestrator.llm.registry import BRIEFING, ParkableModel, ServedModel, served_model

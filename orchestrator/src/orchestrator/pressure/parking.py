@@ -10,7 +10,7 @@ from service_kit.errors import AnchorError, NotFound, Unsupported
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.bulletin import Bulletin
-from orchestrator.conversation.messages import Degradation
+from orchestrator.conversation.system_status import Degradation
 from orchestrator.pressure.rest import Rest, State
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from prometheus_client import Counter, Gauge
 from service_kit.tasks import begin, end, run_together
 
 from orchestrator.conversation.bulletin import Bulletin
-from orchestrator.conversation.messages import Degradation
 from orchestrator.conversation.savings import Savings
+from orchestrator.conversation.system_status import Degradation
 from orchestrator.pressure.ladder import (
     Action,
     Event,

@@ -8,7 +8,6 @@ from typing import TypeVar, cast
 
 from service_kit.errors import AnchorError
 
-from orchestrator.conversation.messages import Style
 from orchestrator.conversation.ports import (
     LanguageModel,
     Prompt,
@@ -17,6 +16,7 @@ from orchestrator.conversation.ports import (
     SpeechToTextStream,
     TextToSpeech,
 )
+from orchestrator.conversation.server_messages import Style
 from orchestrator.pressure.rest import Rest, State
 
 StreamT = TypeVar("StreamT")
