@@ -164,8 +164,10 @@ def test_a_port_is_told_with_whose_it_is_and_what_moves_it() -> None:
 
 
 def test_a_mesh_that_runs_is_no_problem() -> None:
-    machine = FakeMachine(taken=[TakenPort(8080, 77, "python -m orchestrator")])
-    assert the(check_ports(machine, EMBEDDED)).verdict is Verdict.HINT
+    machine = FakeMachine(taken=[TakenPort(port, 77, "python -m orchestrator") for port in (9080, 8080)])
+    finding = the(check_ports(machine, EMBEDDED))
+    assert finding.verdict is Verdict.HINT
+    assert "8080, 9080" in finding.message
     assert the(check_ports(FakeMachine(), EMBEDDED)).verdict is Verdict.OK
 
 

@@ -24,6 +24,8 @@ def load_clip(path: Path) -> bytes:
 
     Raises `InvalidRequest` when there is no such file, it is no sound, it is empty, or it is too long.
     """
+    if not path.is_file():
+        raise InvalidRequest("sound.unreadable", f"there is no file {path}")
     try:
         with soundfile.SoundFile(path) as file:
             rate_hz = int(file.samplerate)

@@ -72,10 +72,13 @@ def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
         names[program.grpc_port] = f"{program.name.upper()}_GRPC_PORT"
         names[program.http_port] = f"{program.name.upper()}_HTTP_PORT"
     taken = machine.taken_ports(settings.host, list(names))
+    ours = [port for port in taken if any(f"-m {module}" in port.command for module in modules)]
+    if ours:
+        numbers = ", ".join(str(number) for number in sorted(port.port for port in ours))
+        message = f"a mesh is running, on {'port' if len(ours) == 1 else 'ports'} {numbers}"
+        yield Finding("ports", Verdict.HINT, message, "stop it before you start another")
     for port in taken:
-        if any(f"-m {module}" in port.command for module in modules):
-            yield Finding("ports", Verdict.HINT, f"{port}: a mesh is running", "stop it before you start another")
-        else:
+        if port not in ours:
             fix = f"end that program, or set {names[port.port]} to a free port"
             yield Finding("ports", Verdict.PROBLEM, str(port), fix)
     if not taken:
