@@ -49,7 +49,7 @@ function voice(voiceDb: number, noiseDb: number, peakDb: number): Finding {
   if (voiceDb - noiseDb < VOICE_OVER_NOISE_DB) {
     return { well: false, text: `No voice stood out (${level}). Speak during the test, closer to the microphone.` };
   }
-  if (peakDb > CLIPPED_DB) return { well: false, text: `Your voice is too loud and distorts (${level}). Move back.` };
+  if (peakDb > CLIPPED_DB) return { well: false, text: `Your voice is too loud and distorts. Move back.` };
   if (voiceDb < QUIET_DB) return { well: false, text: `Your voice is quiet (${level}). Come closer.` };
   return { well: true, text: `Your voice is clear (${level}).` };
 }

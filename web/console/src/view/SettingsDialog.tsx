@@ -56,6 +56,8 @@ function Who({ desk, conversation: { choices, settings } }: { desk: AnchorDesk; 
         options={choices.languages.map((code) => ({ value: code, name: ownName(code), lang: code }))}
         onChoose={(language) => {
           void desk.prefer({ language, voice: "" });
+          // A voice of the language before would not speak this one.
+          desk.send({ case: "setVoice", value: { voice: "" } });
           desk.send({ case: "setLanguage", value: { language } });
         }}
       />
