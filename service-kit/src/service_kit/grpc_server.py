@@ -19,7 +19,7 @@ from service_kit import tracing
 from service_kit.carrier_server import CarrierServicer, MethodTable
 from service_kit.context import adopt_metadata, current_ids
 from service_kit.errors import ERROR_CODE_KEY, AnchorError, EngineFailed, NotReady, root_cause
-from service_kit.health import Health
+from service_kit.health import Health, Status
 from service_kit.metrics import ERRORS, RPC_SECONDS, RPCS_OPEN
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class CallInterceptor(aio.ServerInterceptor):
             with tracing.serving(method, metadata, current_ids()) as span:
                 try:
                     if not self._health.ready:
-                        reason = f"{self._health.status}: {self._health.reason}"
+                        reason = ": ".join(filter(None, (self._health.status, self._health.reason)))
                         raise NotReady(f"{self._health.service}.not_ready", reason)
                     return await call(request, context)
                 except Exception as error:
@@ -93,7 +93,7 @@ class CallInterceptor(aio.ServerInterceptor):
                     if isinstance(cause, aio.AbortError):
                         code = "aborted"
                         raise
-                    failure = _failure(method, cause)
+                    failure = _failure(method, cause, self._health.status)
                     code = failure.code
                     tracing.fail(span, code)
                     ERRORS.labels(code).inc()
@@ -105,10 +105,12 @@ class CallInterceptor(aio.ServerInterceptor):
         return guarded
 
 
-def _failure(method: str, cause: BaseException) -> AnchorError:
+def _failure(method: str, cause: BaseException, status: Status) -> AnchorError:
     """What ended a call, as its caller is told; of a bug, nothing but that it was ours."""
     if isinstance(cause, AnchorError):
-        log.warning("call failed", extra={"method": method, "code": cause.code, "reason": cause.message})
+        # Who asks while the model loads asks again: nothing is amiss.
+        level = logging.INFO if isinstance(cause, NotReady) and status is Status.LOADING else logging.WARNING
+        log.log(level, "call failed", extra={"method": method, "code": cause.code, "reason": cause.message})
         return cause
     log.error("call broke", extra={"method": method}, exc_info=cause)
     return EngineFailed("internal", "internal error")
