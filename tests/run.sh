@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole suite with coverage of every process it starts. Arguments go to pytest: tests/run.sh vad-service/tests -q
+# The whole suite with coverage of every process it starts, a file at a time on each of two workers: most of it waits.
+# Arguments go to pytest, and then there is one worker: tests/run.sh vad-service/tests -q
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,7 +9,9 @@ export COVERAGE_PROCESS_START="$PWD/pyproject.toml" COVERAGE_FILE="$PWD/run/cove
 rm -rf run/coverage && mkdir -p run/coverage
 
 status=0
-.venv/bin/python -m pytest "$@" || status=$?
+workers=(--numprocesses 2 --dist loadfile)
+[[ $# -eq 0 ]] || workers=()
+.venv/bin/python -m pytest "${workers[@]}" "$@" || status=$?
 
 unset COVERAGE_PROCESS_START
 # A process that a test killed may leave an empty file.

@@ -135,8 +135,9 @@ async def test_a_flood_is_slowed_and_nothing_of_it_is_lost() -> None:
             heard = [int.from_bytes(await client.recv()) for _ in range(frames)]
             await sending
         assert heard == list(range(frames))
-        # 500 at once, then 4000 a second.
-        assert asyncio.get_running_loop().time() - began_s > 0.35
+        # 500 at once, then 4000 a second; the last piece that is parsed, up to 400 frames of ten bytes, is waited for
+        # by what comes after it.
+        assert asyncio.get_running_loop().time() - began_s > 0.27
 
 
 async def _send_all(client, frames: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -41,6 +42,17 @@ async def serving(
     finally:
         await channel.close()
         await server.stop(0)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Undo what a service that is built within a test does to the logging of this process."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for added in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(added)
 
 
 @pytest.fixture(autouse=True)
