@@ -15,9 +15,18 @@ from orchestrator.conversation.client_messages import (
     SetPatience,
     TurnDetection,
 )
+from orchestrator.conversation.line import Line
+from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import LineDropped, Persona
-from orchestrator.conversation.server_messages import Choices, SessionEnded, SessionStarted, SessionUpdated
+from orchestrator.conversation.server_messages import (
+    Choices,
+    SessionEnded,
+    SessionStarted,
+    SessionUpdated,
+    SpeechMark,
+    SpeechStarted,
+)
 from orchestrator.conversation.sessions import Sessions
 from orchestrator.conversation.system_status import SystemStatus
 from orchestrator.conversation.turn import TurnRules
@@ -233,6 +242,15 @@ async def test_a_client_of_another_kind_gets_a_session_of_its_own(lobby):
     await other.leave()
 
 
+async def test_who_leaves_the_turns_to_the_anchor_is_of_one_kind(lobby):
+    first = await Caller(lobby).come(turn_detection=TurnDetection.TURN_DETECTION_UNSPECIFIED)
+    await first.leave(LineDropped())
+    automatic = TurnDetection.TURN_DETECTION_AUTOMATIC
+    again = await Caller(lobby).come(ticket=first.started.ticket, turn_detection=automatic)
+    assert again.started.session_id == first.started.session_id
+    await again.leave()
+
+
 async def test_an_exchange_does_not_go_on_with_what_was_left(lobby):
     first = await Caller(lobby).come()
     await first.leave(LineDropped())
@@ -390,3 +408,17 @@ async def test_nobody_gives_way_to_one_who_is_refused():
         again = await Caller(lobby).come(ticket=first.started.ticket)
         assert again.started.session_id == first.started.session_id
         await again.leave()
+
+
+async def test_long_replies_can_be_told_again():
+    outbox = Outbox()
+    for turn_id in (1, 2, 3):
+        for number in range(3_000):
+            outbox.send(SpeechMark(turn_id, 6 * number, 6 * number + 5, 200 * number))
+    client = Caller(sessions())
+    line = Line(client)
+    outbox.connect(line, ())
+    outbox.send(SpeechStarted(1))
+    line.hang_up(None)
+    await line.deliver()
+    assert len(client.told) == 9_001

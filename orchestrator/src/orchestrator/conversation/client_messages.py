@@ -39,6 +39,11 @@ class SessionStart:
     word_times: bool = False
     session_id: str = ""
 
+    @property
+    def ends_turns(self) -> bool:
+        """Whether the client says itself when the user's turn is over."""
+        return self.turn_detection is TurnDetection.TURN_DETECTION_MANUAL
+
 
 @dataclass(frozen=True, slots=True)
 class MicrophoneAudio:

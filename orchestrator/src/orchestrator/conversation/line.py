@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
+from collections.abc import Iterable
 
 from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError, AtCapacity
@@ -45,10 +46,19 @@ class Line:
         self._filled = asyncio.Event()
         self._over = False
         self._heard_s = -math.inf
+        self._most_messages = _MAX_MESSAGES
         # Set when the session has greeted the client.
         self.greeted = asyncio.Event()
 
     # Towards the client ---------------------------------------------------------------------------------------------
+
+    def greet(self, messages: Iterable[ServerMessage]) -> None:
+        """Queue what a client that comes in is told; that is as long as the latest replies, and all at once."""
+        if not self._over:
+            self._items.extend(messages)
+            self._most_messages += len(self._items)
+            self._filled.set()
+        self.greeted.set()
 
     def send(self, message: ServerMessage) -> None:
         """Queue a message; nothing, when the line is over. Raises `AtCapacity` when the client does not read."""
@@ -56,7 +66,7 @@ class Line:
             return
         self._items.append(message)
         self._filled.set()
-        if len(self._items) > _MAX_MESSAGES:
+        if len(self._items) > self._most_messages:
             raise AtCapacity("session.client_too_slow", "the client does not read what it is sent")
 
     def send_audio(self, pcm: bytes) -> None:

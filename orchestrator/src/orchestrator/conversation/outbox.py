@@ -24,9 +24,7 @@ class Outbox:
     def connect(self, line: Line, greeting: Iterable[ServerMessage]) -> None:
         """Send over `line` from now on: first `greeting`, then what was told already."""
         self._line = line
-        for message in (*greeting, *self._told.again()):
-            line.send(message)
-        line.greeted.set()
+        line.greet((*greeting, *self._told.again()))
 
     def disconnect(self) -> None:
         """Nobody is there for now."""

@@ -28,7 +28,6 @@ from orchestrator.conversation.client_messages import (
     SetPersona,
     SetStyle,
     SetVoice,
-    TurnDetection,
 )
 from orchestrator.conversation.clock import AudioClock
 from orchestrator.conversation.conversation import Conversation
@@ -105,7 +104,7 @@ class Session:
             speech_to_text=peers.speech_to_text,
             microphone=Microphone(self._clock, peers.hearing_aid()),
             language=conversation.preferences.language,
-            manual=start.turn_detection is TurnDetection.TURN_DETECTION_MANUAL,
+            manual=start.ends_turns,
             inbox=self._inbox,
         )
         self._speaking = Speaking(
@@ -137,7 +136,7 @@ class Session:
     def suits(self, start: SessionStart) -> bool:
         """Whether a client that opens like this can go on with this session: it ends turns and reports alike."""
         mine = self._start
-        return (start.turn_detection, start.reports_playback) == (mine.turn_detection, mine.reports_playback)
+        return (start.ends_turns, start.reports_playback) == (mine.ends_turns, mine.reports_playback)
 
     @property
     def _has_begun(self) -> bool:
