@@ -99,7 +99,9 @@ class Page:
 
     async def open(self, **start: object) -> None:
         self.told.clear()
-        self.socket = await connect(f"ws://127.0.0.1:{self.service.http_port}/ws/audio", compression=None)
+        address = f"ws://127.0.0.1:{self.service.http_port}/ws/audio"
+        # Frames that nobody reads must not keep the closing handshake back.
+        self.socket = await connect(address, compression=None, max_queue=None)
         await self.say("session_start", reports_playback=True, **start)
         await self.until("session_started")
 
