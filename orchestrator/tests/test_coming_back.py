@@ -304,6 +304,18 @@ async def test_a_forgotten_conversation_takes_the_waiting_session_along():
     assert counts == [1, 0]
 
 
+async def test_nobody_is_waited_for_in_a_conversation_that_was_forgotten():
+    counts: list[int] = []
+    async with sessions(attended=counts.append) as lobby:
+        first = await Caller(lobby).come()
+        lobby.end_conversation(first.started.ticket)
+        await asyncio.sleep(0.02)
+        assert counts == [1]
+        await first.leave(LineDropped())
+        await asyncio.sleep(0.02)
+        assert counts == [1, 0]
+
+
 async def test_a_server_that_goes_away_hangs_up_without_a_last_word():
     async with sessions() as lobby:
         first = await Caller(lobby).come()

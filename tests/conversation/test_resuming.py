@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from orchestrator.conversation import client_messages as said
 from orchestrator.conversation import server_messages as told
+from orchestrator.conversation.attendance import Attendance
+from orchestrator.conversation.line import Line
 from stage import speech_at
 
 STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2
@@ -180,6 +182,20 @@ async def test_a_line_may_drop_again_and_again(stage):
         await stage.until(told.ReplyFinished)
     assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
     assert stage.ear.repeated_bytes == 0
+
+
+async def test_who_takes_over_and_is_gone_at_once_has_heard_nothing(stage):
+    async with stage:
+        stage.anchor_will_say("A fine day with a little wind from the sea.")
+        stage.command(said.TextInput("how is the weather"))
+        await stage.until_played(400)
+        await Attendance(stage.living, Line(stage.ear), resumable=True).leave()
+        await stage.attending
+        await asyncio.sleep(20)
+        stage.come_back(reloaded=True)
+        assert (await stage.until(told.ReplyAudio, within_s=1)).offset_ms <= 600
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_ms == 2_000
 
 
 async def test_a_client_that_only_listens_gets_what_it_lacks(stage):

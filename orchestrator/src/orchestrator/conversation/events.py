@@ -80,8 +80,6 @@ class LineConnected:
 class LineLost:
     """The line to the client has dropped."""
 
-    line: Line
-
 
 Event = (
     VoiceEvent

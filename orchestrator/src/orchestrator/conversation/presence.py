@@ -79,12 +79,18 @@ class Presence:
         if self.line is line:
             self.line = None
             self.alone_since_s = self._loop.time()
-            self._inbox.tell_now(LineLost(line))
+            self._inbox.tell_now(LineLost())
 
     def end(self, error: BaseException | None = None) -> None:
         """The client has hung up, or `error` makes going on impossible."""
         if not self._over.done():
             self._over.set_exception(error or Over())
+
+    def wait_for_nobody(self) -> None:
+        """Nobody can come back any more: the session ends with its line, or now."""
+        self._resume_s = 0
+        if self.line is None:
+            self.end()
 
     def take_away(self) -> None:
         """The session ends because the conversation goes on in another one."""
@@ -111,14 +117,17 @@ class Presence:
         self._outbox.connect(line, welcome(self._session_id, self._conversation, self._peers, resumed=resumed))
         return True
 
-    def lost(self, line: Line, *, begun: bool) -> bool:
-        """Wait for a client whose line dropped, if anything has `begun`; return whether that line was in use."""
+    def lost(self, *, begun: bool) -> bool:
+        """Wait for a client whose line dropped, if anything has `begun`; return whether one was in use.
+
+        That may be an older one: of a client that came and went at once, nothing was seen.
+        """
         if self.line is None:
             self._stop_waiting()
             waits_s = self._resume_s if begun else 0
             log.info("line lost", extra={"waits_s": waits_s})
             self._forsaken = self._loop.call_later(waits_s, self.end)
-        if self._outbox.line is not line:
+        if self._outbox.line is None:
             return False
         self._outbox.disconnect()
         return True

@@ -199,7 +199,7 @@ class Session:
                     self._hearing.line_back()
                     self._speaking.line_back(event.line.received)
             case LineLost():
-                if self.presence.lost(event.line, begun=self._has_begun):
+                if self.presence.lost(begun=self._has_begun):
                     self._hearing.line_lost()
                     self._speaking.line_lost()
             case PeerLost():

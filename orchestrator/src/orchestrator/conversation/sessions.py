@@ -82,11 +82,11 @@ class Sessions:
         return conversation
 
     def end_conversation(self, ticket: str) -> None:
-        """Forget a conversation. Raises `NotFound`; a session that has it open goes on without a past."""
+        """Forget a conversation. Raises `NotFound`; a session that has it open goes on while its client is there."""
         del self._conversations[self.conversation(ticket).ticket]
         living = self._living.get(ticket)
-        if living is not None and living.session.presence.line is None:
-            living.session.presence.end()
+        if living is not None:
+            living.session.presence.wait_for_nobody()
 
     @asynccontextmanager
     async def open(self, start: SessionStart, client: Client, *, resumable: bool = False) -> AsyncGenerator[Attendance]:
