@@ -21,6 +21,14 @@ describe("what a client says", () => {
       patience: 1.5,
     });
   });
+
+  test("has what is empty or zero where it is said, and not where it is not", () => {
+    expect(JSON.parse(encode({ case: "setVoice", value: { voice: "" } }))).toEqual({ type: "set_voice", voice: "" });
+    expect(JSON.parse(encode({ case: "setStyle", value: { warmth: 0 } }))).toEqual({ type: "set_style", warmth: 0 });
+    expect(JSON.parse(encode({ case: "interrupt", value: {} }))).toEqual({ type: "interrupt" });
+    const back = encode({ case: "sessionStart", value: { ticket: "a", received: { turnId: 1, offsetMs: 0 } } });
+    expect(JSON.parse(back)).toEqual({ type: "session_start", ticket: "a", received: { turn_id: 1, offset_ms: 0 } });
+  });
 });
 
 describe("what the server says", () => {
