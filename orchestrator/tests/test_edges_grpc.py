@@ -8,6 +8,7 @@ import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from edges_support import TONE, FakeSessions, manual_start
 from grpc import aio
+from grpc._cython.cygrpc import ExecuteBatchError
 from orchestrator.conversation.client_messages import ClientMessage, EndTurn, MicrophoneAudio, SessionStart, TextInput
 from orchestrator.conversation.server_messages import (
     AnchorAudio,
@@ -16,10 +17,11 @@ from orchestrator.conversation.server_messages import (
     ServerMessage,
     SessionEnded,
     SessionStarted,
+    SpeechStarted,
     TurnCommitted,
 )
 from orchestrator.edges import codec
-from orchestrator.edges.grpc import NAME, SessionServicer, add_to
+from orchestrator.edges.grpc import NAME, GrpcWire, SessionServicer, add_to
 from orchestrator.edges.limits import EdgeLimits
 from pydantic import SecretStr
 from service_kit.channel import read, write
@@ -164,3 +166,17 @@ async def test_a_secret_is_asked_for(sessions):
         stream.cancel()
     async with asyncio.timeout(3):
         await sessions.all_closed()
+
+
+class BrokenCall:
+    """A call whose client vanishes in the middle of every write."""
+
+    async def write(self, response: session_pb2.ConverseResponse) -> None:
+        raise ExecuteBatchError('Failed "execute_batch"')
+
+
+async def test_a_write_that_a_break_cuts_off_is_no_fault_of_ours():
+    wire = GrpcWire(BrokenCall(), text_chars=100)
+    await wire.send(SpeechStarted(0))
+    await wire.send_audio(bytes(960))
+    await wire.close()

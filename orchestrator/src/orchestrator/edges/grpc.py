@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +21,8 @@ from orchestrator.edges.access import bears
 from orchestrator.edges.converse import converse
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.ports import Sessions
+
+log = logging.getLogger(__name__)
 
 NAME = "anchor.session.v1.SessionService"
 
@@ -62,6 +65,9 @@ class GrpcWire:
             except asyncio.CancelledError:
                 self._left_alone = write
                 raise
+            except aio.BaseError as error:
+                # The call broke off; `receive` tells.
+                log.debug("message not taken", extra={"reason": str(error)})
 
     async def send_audio(self, pcm: bytes) -> None:
         await self.send(AnchorAudio(pcm))
