@@ -40,7 +40,7 @@ class NvmlReader:
     @property
     def info(self) -> EngineInfo:
         notes = {"driver_version": self._driver}
-        return EngineInfo("nvml", model="none", version=version("nvidia-ml-py"), notes=notes)
+        return EngineInfo("nvml", model="", version=version("nvidia-ml-py"), notes=notes)
 
     def read(self) -> tuple[Device, ...]:
         try:

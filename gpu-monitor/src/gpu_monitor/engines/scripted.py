@@ -75,7 +75,7 @@ class ScriptedReader:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("scripted", model="none", version="1")
+        return EngineInfo("scripted", model="", version="1")
 
     def read(self) -> tuple[Device, ...]:
         self._reading = next(self._readings, self._reading)
