@@ -18,7 +18,7 @@ from orchestrator.conversation.client_messages import (
 from orchestrator.conversation.line import Line
 from orchestrator.conversation.outbox import Outbox
 from orchestrator.conversation.peers import Peers
-from orchestrator.conversation.ports import LineDropped, Persona
+from orchestrator.conversation.ports import LineDropped, PageLeft, Persona
 from orchestrator.conversation.server_messages import (
     Choices,
     SessionEnded,
@@ -283,6 +283,17 @@ async def test_a_session_that_nobody_comes_back_to_ends():
         again = await Caller(lobby).come(ticket=first.started.ticket)
         assert again.started.session_id != first.started.session_id
         await again.leave()
+
+
+async def test_a_page_that_was_left_is_not_waited_for_as_long_as_a_line_that_broke(lobby, caplog):
+    caplog.set_level("INFO")
+    waits_s = []
+    for how in (LineDropped(), PageLeft()):
+        caller = await Caller(lobby).come()
+        await caller.leave(how)
+        await asyncio.sleep(0.05)
+        waits_s.append([record.waits_s for record in caplog.records if record.message == "line lost"][-1])
+    assert waits_s == [30, 5]
 
 
 async def test_a_session_in_which_nothing_was_said_is_not_waited_for():

@@ -14,7 +14,7 @@ from service_kit.errors import AnchorError, root_cause
 
 from orchestrator.conversation.client_messages import Command
 from orchestrator.conversation.line import Line
-from orchestrator.conversation.ports import LineDropped
+from orchestrator.conversation.ports import LineDropped, PageLeft
 from orchestrator.conversation.session import Session
 
 
@@ -41,6 +41,7 @@ class Attendance:
         self._resumable = resumable
         # Whether the client hung up, or was told that it is over: nobody will come back.
         self._ended = False
+        self._page_left = False
         self._session.presence.attach(line)
 
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:
@@ -55,8 +56,9 @@ class Attendance:
                 await self._line.deliver()
                 for task in serving:
                     task.cancel()
-        except* LineDropped:
+        except* LineDropped as drops:
             dropped = True
+            self._page_left = isinstance(root_cause(drops), PageLeft)
         except* AnchorError as failures:
             # The client does not read: what the session ends with, it cannot be told.
             self._end(root_cause(failures))
@@ -70,7 +72,7 @@ class Attendance:
         """The client is gone, for now or for good."""
         self._line.drop()
         if self._resumable and not self._ended:
-            self._session.presence.lose(self._line)
+            self._session.presence.lose(self._line, page_left=self._page_left)
         elif self._session.presence.line is self._line:
             self._session.presence.end()
             await asyncio.wait((self._living,))

@@ -262,6 +262,10 @@ class LineDropped(Exception):
     """The client's line broke off: nobody hung up, and somebody may come back."""
 
 
+class PageLeft(LineDropped):
+    """The client says that its page goes away: one that is loaded anew is back at once, one that is closed never."""
+
+
 class Client(Protocol):
     """The other end of a session, behind a door. Called by one task, in order; waiting is backpressure."""
 

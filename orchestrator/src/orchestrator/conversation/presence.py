@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 _TAKEN_OVER = SessionEnded("session.taken_over", "the conversation goes on elsewhere")
 
 
+# A page that is loaded anew has its line in a second or two, a slow one in less than this.
+_RELOADED_WITHIN_S = 5.0
+
+
 class Over(Exception):
     """The client has hung up, or did not come back."""
 
@@ -50,6 +54,8 @@ class Presence:
         self._inbox = inbox
         self._outbox = outbox
         self._resume_s = resume_s
+        # How long whoever left last is waited for.
+        self._waits_s = resume_s
         self._loop = asyncio.get_running_loop()
         # The line as the doors see it; the outbox follows.
         self.line: Line | None = None
@@ -74,10 +80,11 @@ class Presence:
         self.line = line
         self._inbox.tell_now(LineConnected(line))
 
-    def lose(self, line: Line) -> None:
-        """A line has dropped."""
+    def lose(self, line: Line, *, page_left: bool = False) -> None:
+        """A line has dropped, or its page was closed or loaded anew."""
         if self.line is line:
             self.line = None
+            self._waits_s = min(self._resume_s, _RELOADED_WITHIN_S) if page_left else self._resume_s
             self.alone_since_s = self._loop.time()
             self._inbox.tell_now(LineLost())
 
@@ -88,7 +95,7 @@ class Presence:
 
     def wait_for_nobody(self) -> None:
         """Nobody can come back any more: the session ends with its line, or now."""
-        self._resume_s = 0
+        self._resume_s = self._waits_s = 0
         if self.line is None:
             self.end()
 
@@ -124,7 +131,7 @@ class Presence:
         """
         if self.line is None:
             self._stop_waiting()
-            waits_s = self._resume_s if begun else 0
+            waits_s = self._waits_s if begun else 0
             log.info("line lost", extra={"waits_s": waits_s})
             self._forsaken = self._loop.call_later(waits_s, self.end)
         if self._outbox.line is None:

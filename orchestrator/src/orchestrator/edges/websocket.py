@@ -15,7 +15,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.client_messages import ClientMessage, MicrophoneAudio
-from orchestrator.conversation.ports import LineDropped
+from orchestrator.conversation.ports import LineDropped, PageLeft
 from orchestrator.conversation.server_messages import ServerMessage
 from orchestrator.edges import codec
 from orchestrator.edges.converse import converse
@@ -25,9 +25,10 @@ from orchestrator.edges.ports import Sessions
 log = logging.getLogger(__name__)
 
 PATH = "/ws/audio"
-# Closing codes of a client that is done: 1000, or none at all. A page that goes away (1001) may be reloaded. The server
-# says 1005 also of a connection that broke, but then no reason, not even an empty one.
+# Closing codes of a client that is done: 1000, or none at all; and of a page that goes away. The server says 1005 of a
+# connection that broke, too, but then no reason, not even an empty one.
 _HUNG_UP = (1000, 1005)
+_GOING_AWAY = 1001
 
 
 class WebSocketWire:
@@ -42,6 +43,8 @@ class WebSocketWire:
         frame = await self._websocket.receive()
         if frame["type"] == "websocket.disconnect":
             self._gone = True
+            if frame.get("code") == _GOING_AWAY and "reason" in frame:
+                raise PageLeft
             if frame.get("code") not in _HUNG_UP or "reason" not in frame:
                 raise LineDropped
             return None
