@@ -277,6 +277,20 @@ async def test_preferences_hold_from_the_next_reply_on(stage):
     assert stage.model.prompts[0].style.pace == 1.5
 
 
+async def test_a_voice_makes_way_for_a_language_that_it_does_not_speak(stage):
+    stage.voices.post(
+        (told.VoiceChoice("espeak:ann", "Ann", ("en", "de")), told.VoiceChoice("pierre", "Pierre", ("fr",)))
+    )
+    async with stage:
+        stage.command(said.SetVoice("ann"))
+        stage.command(said.SetLanguage("de"))
+        speaks = await stage.until(told.SessionUpdated, 2)
+        stage.command(said.SetLanguage("fr"))
+        speaks_not = await stage.until(told.SessionUpdated, 3)
+    assert (speaks.language, speaks.voice) == ("de", "ann")
+    assert (speaks_not.language, speaks_not.voice) == ("fr", "")
+
+
 async def test_a_muted_microphone_is_heard_as_silence(stage):
     stage.anchor_will_say("Fine.")
     async with stage:

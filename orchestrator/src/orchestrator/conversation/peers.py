@@ -103,6 +103,11 @@ class Peers:
         if voice and voices and not is_listed(voice, voices):
             raise InvalidRequest("session.unknown_voice", f"no voice {voice[:64]!r}; there are {', '.join(voices)}")
 
+    def speaks(self, voice: str, language: str) -> bool:
+        """Whether a voice speaks a language, as far as is known."""
+        listed = [choice for choice in self.voices.value if is_listed(voice, (choice.id,))]
+        return not listed or any(language in choice.languages for choice in listed)
+
     def check_persona(self, persona: str) -> None:
         """Raise `InvalidRequest` for a persona that there is not."""
         if persona not in self.personas:

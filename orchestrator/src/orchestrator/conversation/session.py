@@ -238,6 +238,8 @@ class Session:
         self._conversation.preferences.prefer(event)
         if isinstance(event, SetLanguage):
             self._hearing.set_language(event.language)
+            if not self._peers.speaks(self._conversation.preferences.voice, event.language):
+                self._conversation.preferences.prefer(SetVoice(""))
         if isinstance(event, SetPatience):
             self._turn_taking.patience.stretch = event.patience
         self._outbox.send(settings(self._conversation))

@@ -472,7 +472,7 @@ export const SetVoiceSchema: GenMessage<SetVoice> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 12);
 
 /**
- * Changes the language.
+ * Changes the language. A chosen voice that does not speak it makes way for the language's own.
  *
  * @generated from message anchor.session.v1.SetLanguage
  */
