@@ -12,7 +12,7 @@ import asyncio
 import logging
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from service_kit.errors import AnchorError
+from service_kit.errors import AnchorError, InvalidRequest
 
 from orchestrator.conversation.client_messages import ClientMessage, MicrophoneAudio
 from orchestrator.conversation.ports import LineDropped, PageLeft
@@ -91,7 +91,9 @@ async def serve(websocket: WebSocket, sessions: Sessions, limits: EdgeLimits) ->
     try:
         await converse(sessions, wire, limits)
     except AnchorError as error:
-        log.warning("session ended with an error", extra={"code": error.code, "reason": error.message})
+        # What the client got wrong is nothing to wake anybody for.
+        level = logging.INFO if isinstance(error, InvalidRequest) else logging.WARNING
+        log.log(level, "session ended with an error", extra={"code": error.code, "reason": error.message})
         code, reason = error.websocket_close_code, error.code
     except Exception:
         log.exception("session broke")
