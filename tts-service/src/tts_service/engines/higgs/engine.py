@@ -97,9 +97,10 @@ class HiggsEngine:
         try:
             await self._learning.run(self._voices.load)
             self._warn_of_casts()
+            if not self._parked:
+                await self._load()
             async with asyncio.TaskGroup() as self._tasks:
                 if not self._parked:
-                    await self._load()
                     await self._start()
                 yield
                 await self._stop()
