@@ -127,10 +127,13 @@ async def test_microphones_at_one_time_all_get_the_same_words(service: OpenMicro
 
 async def test_a_caller_that_goes_away_ends_the_servers_work(service: OpenMicrophone, server: VllmServer) -> None:
     finished, generated = server.metric(FINISHED), server.metric(GENERATED)
-    async with service() as microphone:
-        await spoken(microphone, LONG_S)
-        await until(lambda: server.metric(RUNNING) == 1)
-    await until(lambda: server.metric(RUNNING) == 0, within_s=2)
+    with server.held():
+        async with service() as microphone:
+            await spoken(microphone, LONG_S)
+            await until(lambda: server.under_way() == 1)
+        # The kernel has told the server before it goes on.
+        await until(lambda: server.under_way() == 0)
+    await until(lambda: server.metric(RUNNING) == 0, within_s=5)
     # What is broken off does not count as finished.
     assert server.metric(FINISHED) == finished
     assert server.metric(GENERATED) - generated < 16 * LONG_S
@@ -147,9 +150,10 @@ async def test_a_server_that_dies_is_an_error_and_one_that_is_back_is_used_again
     service: OpenMicrophone, server: VllmServer, settings: SttSettings
 ) -> None:
     async with service() as microphone:
-        await spoken(microphone, LONG_S)
-        await until(lambda: server.metric(RUNNING) == 1)
-        server.kill_core()
+        with server.held():
+            await spoken(microphone, LONG_S)
+            await until(lambda: server.under_way() == 1)
+            server.kill_core()
         with pytest.raises(AnchorError) as failure:
             await microphone.final()
     assert failure.value.code == "stt.server_failed"

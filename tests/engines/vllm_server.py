@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -31,7 +31,7 @@ FLAGS = (
     *("--tokenizer-mode", "mistral", "--config-format", "mistral", "--load-format", "mistral"),
     *("--dtype", "float32", "--enforce-eager", "--max-model-len", "2048", "--max-num-seqs", "4"),
     *("--limit-mm-per-prompt", '{"audio":1}', "--mm-processor-cache-gb", "0"),
-    *("--host", "127.0.0.1", "--disable-uvicorn-access-log"),
+    *("--host", "127.0.0.1", "--disable-uvicorn-access-log", "--enable-server-load-tracking"),
 )
 
 
@@ -75,10 +75,24 @@ class VllmServer:
                 time.sleep(0.2)
         pytest.fail(f"vLLM did not start: {self.said()}")
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it take requests and compute nothing: how fast it writes depends on the machine."""
+        core = self._core()
+        os.kill(core, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(core, signal.SIGCONT)
+
     def kill_core(self) -> None:
         """End the process that computes, as a fault of the GPU would."""
-        (core,) = (pid for pid in self._processes() if _title(pid) == CORE)
-        os.kill(core, signal.SIGKILL)
+        os.kill(self._core(), signal.SIGKILL)
+
+    def under_way(self) -> int:
+        """How many requests its door has taken and not answered."""
+        return int(httpx.get(f"{self.root}/load", timeout=10, trust_env=False).json()["server_load"])
 
     def until_gone(self) -> None:
         """Wait until it has noticed by itself that it is broken, and ended."""
@@ -109,6 +123,10 @@ class VllmServer:
     def said(self) -> str:
         """The end of its log."""
         return self._log.read_text(errors="replace")[-4000:]
+
+    def _core(self) -> int:
+        (core,) = (pid for pid in self._processes() if _title(pid) == CORE)
+        return core
 
     def _processes(self) -> list[int]:
         """All processes of its session that have not ended."""
