@@ -18,8 +18,8 @@ def file_in(folder: Path, *names: str) -> Path:
     raise EngineFailed("tts.model_layout", f"there is no {wanted} in {folder}; put the model's own one there")
 
 
-def config_of(folder: Path, model_type: str) -> dict[str, Any]:
-    """What `config.json` says. Raises `EngineFailed` when it describes another kind of model."""
+def config_of(folder: Path, model_type: str, advice: str = "") -> dict[str, Any]:
+    """What `config.json` says. Raises `EngineFailed`, with `advice`, when it describes another kind of model."""
     path = file_in(folder, "config.json")
     try:
         config: Any = json.loads(path.read_text("utf-8"))
@@ -27,7 +27,9 @@ def config_of(folder: Path, model_type: str) -> dict[str, Any]:
         raise broken_file(path, error) from error
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != model_type:
-        raise EngineFailed("tts.model_layout", f"{path} describes a model of type {found!r}, not {model_type!r}")
+        raise EngineFailed(
+            "tts.model_layout", f"{path} describes a model of type {found!r}, not {model_type!r}{advice}"
+        )
     return config
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from transformers.utils.logging import disable_progress_bar
 from tts_service.engines.higgs.prompt import Encode
 from tts_service.engines.higgs.quantised import product_of
 from tts_service.engines.higgs.quantised_loading import load_quantised
+from tts_service.engines.model_folder import config_of, file_in
 from tts_service.settings import HiggsWeights as Weights
 
+_OLDER = "; files of the older layout (before April 2026) must be converted"
 # What torch calls the two parts of a weight that is kept as length and direction.
 _LENGTH, _DIRECTION = "parametrizations.weight.original0", "parametrizations.weight.original1"
 
@@ -37,7 +38,7 @@ def load_language_model(folder: Path, device: torch.device, weights: Weights = "
 
     Raises `InvalidRequest` for weights that the device cannot compute with.
     """
-    _check_layout(folder, "higgs_audio_v2")
+    config_of(folder, "higgs_audio_v2", _OLDER)
     # The log is for lines.
     disable_progress_bar()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
@@ -49,34 +50,17 @@ def load_language_model(folder: Path, device: torch.device, weights: Weights = "
 
 def load_encode(folder: Path) -> Encode:
     """What turns text into the language model's tokens."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise EngineFailed("tts.model_layout", f"there is no {path}")
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(file_in(folder, "tokenizer.json")))
     return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
 
 
 def load_codec(folder: Path) -> CodecFiles:
     """The codec's files. Raises `EngineFailed` when they hold something else; such copies have been in circulation."""
-    settings = _check_layout(folder, "higgs_audio_v2_tokenizer")
+    settings = config_of(folder, "higgs_audio_v2_tokenizer", _OLDER)
     weights = load_file(folder / "model.safetensors")
     if "fc2.weight" not in weights or not any(name.startswith("acoustic_decoder.") for name in weights):
         raise EngineFailed("tts.model_layout", f"the weights in {folder} are not a codec's")
     return CodecFiles(HiggsAudioV2TokenizerConfig.from_dict(settings), _whole(weights))
-
-
-def _check_layout(folder: Path, model_type: str) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise EngineFailed("tts.model_layout", f"there is no {path}")
-    settings = json.loads(path.read_text("utf-8"))
-    if settings.get("model_type") != model_type:
-        raise EngineFailed(
-            "tts.model_layout",
-            f"{path} is of the type {settings.get('model_type')!r}, not {model_type!r}; files of the older layout "
-            "(before April 2026) must be converted",
-        )
-    return settings
 
 
 def _whole(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

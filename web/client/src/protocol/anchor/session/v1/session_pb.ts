@@ -824,7 +824,7 @@ export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
  */
 export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
   /**
-   * Id of this session, for logs.
+   * Names this session in logs, and to the `session_start` of a client that comes back to it.
    *
    * @generated from field: string session_id = 1;
    */
