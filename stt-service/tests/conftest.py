@@ -268,7 +268,7 @@ def settings(folder: Path) -> SttSettings:
 def serve() -> Callable[[SttSettings], AbstractAsyncContextManager[tuple[Any, Open]]]:
     """Serve an engine: yields it, and what opens a microphone at it."""
     # A plugin module must not be imported before pytest has registered it.
-    from service_kit.testing import serving
+    from service_kit.testing import carrying
 
     @asynccontextmanager
     async def served(settings: SttSettings) -> AsyncGenerator[tuple[Any, Open]]:
@@ -283,7 +283,7 @@ def serve() -> Callable[[SttSettings], AbstractAsyncContextManager[tuple[Any, Op
             finally:
                 call.cancel()
 
-        async with engine.lifespan(), serving(NAME, servicer.add_to) as channel:
+        async with engine.lifespan(), carrying(NAME, servicer.add_to) as channel:
             yield engine, microphone
 
     return served

@@ -197,7 +197,7 @@ async def test_words_of_a_segment_that_is_over_are_not_shown_in_the_next(
     voxtral_realtime: SttSettings, realtime_server: Any, ferry: bytes, turns: int
 ) -> None:
     """`turns` of the loop go by between the words and the end of their segment."""
-    engine = VoxtralRealtimeEngine(voxtral_realtime)
+    engine = VoxtralRealtimeEngine(voxtral_realtime.model_copy(update={"partial_interval_ms": 0}))
     first, second = Segment(1, 0, 1000), Segment(2, 1000, 2000)
     shown: list[Transcript] = []
     came = asyncio.Event()

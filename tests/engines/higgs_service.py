@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
 from service_kit.engine import engine_class
 from service_kit.engine_memory import EngineMemoryServicer
-from service_kit.testing import serving
+from service_kit.testing import carrying
+from spoken_service import spoken as spoken_as
 from tts_service.engines import ENGINES
 from tts_service.reference_audio import MAX_RECORDING_BYTES
 from tts_service.servicer import SERVICE_NAME, TtsServicer
@@ -62,17 +63,10 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Stubs]:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
         EngineMemoryServicer(engine, engine.info).add_to(server)
 
-    async with engine.lifespan(), serving(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
+    async with engine.lifespan(), carrying(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
         yield Stubs(tts_pb2_grpc.TextToSpeechServiceStub(channel), memory_pb2_grpc.EngineMemoryServiceStub(channel))
 
 
-async def requests(text: str, config: pb.SynthesisConfig) -> AsyncIterator[pb.SynthesizeRequest]:
-    yield pb.SynthesizeRequest(config=config)
-    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
-    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
-
-
 async def spoken(stub: Any, text: str, voice: str = "", **style: float) -> list[pb.SynthesizeResponse]:
-    """All events of one reply."""
-    config = pb.SynthesisConfig(language="en", voice=voice, style=pb.SpeechStyle(**style))
-    return [event async for event in stub.Synthesize(requests(text, config))]
+    """All events of one reply in this style."""
+    return await spoken_as(stub, text, voice, style=pb.SpeechStyle(**style))

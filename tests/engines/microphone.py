@@ -11,7 +11,7 @@ import numpy as np
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from service_kit.channel import read, write
 from service_kit.engine import engine_class
-from service_kit.testing import serving
+from service_kit.testing import carrying
 from stt_service.app import ENGINES
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
@@ -60,7 +60,7 @@ async def hearing(settings: SttSettings) -> AsyncGenerator[OpenMicrophone]:
     """The service with the engine of `settings`, ready; yields what opens a microphone."""
     engine = engine_class(ENGINES, settings.engine)(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
-    async with engine.lifespan(), serving(NAME, servicer.add_to) as channel:
+    async with engine.lifespan(), carrying(NAME, servicer.add_to) as channel:
 
         @asynccontextmanager
         async def microphone() -> AsyncGenerator[Microphone]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import shutil
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
 from service_kit.engine import engine_class
-from service_kit.testing import serving
+from service_kit.testing import carrying
 from tts_service.engine import SynthesisConfig, Voice
 from tts_service.engines import ENGINES
 from tts_service.reference_audio import MAX_RECORDING_BYTES
@@ -32,7 +32,7 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
-    async with engine.lifespan(), serving(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
+    async with engine.lifespan(), carrying(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
         yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
 
 
@@ -46,14 +46,26 @@ def recording(seconds: float, rate_hz: int = 24_000, channels: int = 1, loudness
     return made.getvalue()
 
 
-async def requests(text: str, voice: str = "") -> AsyncIterator[pb.SynthesizeRequest]:
-    yield pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", voice=voice))
-    yield pb.SynthesizeRequest(text=pb.TextDelta(text=text))
-    yield pb.SynthesizeRequest(end_of_text=pb.EndOfText())
+async def begun(stub: Any, text: str, **config: object) -> Any:
+    """A reply that has been given all its text."""
+    reply = stub.Synthesize()
+    await reply.write(pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", **config)))
+    await reply.write(pb.SynthesizeRequest(text=pb.TextDelta(text=text)))
+    await reply.write(pb.SynthesizeRequest(end_of_text=pb.EndOfText()))
+    return reply
 
 
-async def spoken(stub: Any, text: str, voice: str = "") -> list[pb.SynthesizeResponse]:
-    return [event async for event in stub.Synthesize(requests(text, voice))]
+async def rest_of(reply: Any) -> list[pb.SynthesizeResponse]:
+    """All events of it that are still to come."""
+    events: list[pb.SynthesizeResponse] = []
+    while (event := await reply.read()) is not aio.EOF:
+        events.append(event)
+    return events
+
+
+async def spoken(stub: Any, text: str, voice: str = "", **config: object) -> list[pb.SynthesizeResponse]:
+    """All events of one reply."""
+    return await rest_of(await begun(stub, text, voice=voice, **config))
 
 
 def pcm_of(events: list[pb.SynthesizeResponse]) -> bytes:

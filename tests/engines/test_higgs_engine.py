@@ -13,11 +13,11 @@ import higgs_weights
 import numpy as np
 import pytest
 from anchor.tts.v1 import tts_pb2 as pb
-from higgs_service import requests, service, settings_for, spoken, write_folders
+from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import AnchorError, InvalidRequest, NotFound, Unsupported
-from spoken_service import pcm_of, recording
+from spoken_service import begun, pcm_of, recording
 from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
 from tts_service.engines.higgs.choice import HiggsChoice
@@ -95,8 +95,8 @@ async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) 
     async with service(settings) as stubs:
         stub = stubs.tts
         for _ in range(4):
-            call = stub.Synthesize(requests(TEXT, pb.SynthesisConfig(language="en")))
-            await anext(aiter(call))
+            call = await begun(stub, TEXT)
+            await call.read()
             call.cancel()
         assert pcm_of(await spoken(stub, TEXT))
 

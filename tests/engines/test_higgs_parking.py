@@ -15,10 +15,10 @@ import torch
 from anchor.memory.v1 import memory_pb2 as memory
 from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
-from higgs_service import Stubs, requests, service, settings_for, spoken, write_folders
+from higgs_service import Stubs, service, settings_for, spoken, write_folders
 from service_kit.engine_memory import MemoryKind, ParkableEngine
 from service_kit.errors import ERROR_CODE_KEY
-from spoken_service import pcm_of, recording
+from spoken_service import begun, pcm_of, recording, rest_of
 from tts_service.engine import SpokenPhrase, SynthesisConfig
 from tts_service.engines.higgs.choice import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine
@@ -100,23 +100,22 @@ async def test_a_parked_engine_refuses_to_speak_and_to_learn(stubs: Stubs) -> No
 
 
 async def test_nobody_is_cut_off_by_parking(stubs: Stubs) -> None:
-    reply = stubs.tts.Synthesize(requests(TEXT, pb.SynthesisConfig(language="en")))
-    await anext(aiter(reply))
+    reply = await begun(stubs.tts, TEXT)
+    assert await reply.read()
     with pytest.raises(aio.AioRpcError) as refused:
         await stubs.memory.Park(memory.ParkRequest())
     assert refused.value.code() is StatusCode.RESOURCE_EXHAUSTED
     assert code_of(refused.value) == "tts.speaking"
-    assert pcm_of([event async for event in reply])
+    assert pcm_of(await rest_of(reply))
     await stubs.memory.Park(memory.ParkRequest())
 
 
 async def test_a_reply_that_waits_for_its_text_keeps_the_engine_awake(stubs: Stubs) -> None:
     reply = stubs.tts.Synthesize()
     await reply.write(pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en")))
-    # The call may not have come when the first of these does.
-    while (refusal := await refusal_to_park(stubs)) is None:
-        await stubs.memory.Wake(memory.WakeRequest())
-    assert refusal == "tts.speaking"
+    # Both travel on one stream: when the later one has been answered, the first has come.
+    assert await spoken(stubs.tts, "") == []
+    assert await refusal_to_park(stubs) == "tts.speaking"
     await reply.write(pb.SynthesizeRequest(text=pb.TextDelta(text=TEXT)))
     await reply.done_writing()
     assert await reply.read()

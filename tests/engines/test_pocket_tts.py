@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
-from spoken_service import folder_beside, in_voice, pcm_of, recording, requests, service, spoken
+from spoken_service import begun, folder_beside, in_voice, pcm_of, recording, service, spoken
 from torch.nn import functional
 from tts_service.engine import Samples, SpokenPhrase
 from tts_service.engines import ENGINES
@@ -113,8 +113,8 @@ async def test_leaving_in_mid_phrase_ends_the_model_and_frees_its_place(engine: 
 async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) -> None:
     async with service(settings) as stub:
         for _ in range(4):
-            call = stub.Synthesize(requests(TEXT))
-            await anext(aiter(call))
+            call = await begun(stub, TEXT)
+            await call.read()
             call.cancel()
         assert pcm_of(await spoken(stub, TEXT))
 

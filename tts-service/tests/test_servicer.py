@@ -17,7 +17,7 @@ from grpc import aio
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed, from_rpc_error
-from service_kit.testing import serving
+from service_kit.testing import carrying
 from tts_service.engines import ENGINES
 from tts_service.metrics import AUDIO_SECONDS
 from tts_service.servicer import SERVICE_NAME, TtsServicer
@@ -35,7 +35,7 @@ async def speaking(**settings: object) -> AsyncGenerator[tts_pb2_grpc.TextToSpee
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
-    async with engine.lifespan(), serving(SERVICE_NAME, add) as channel:
+    async with engine.lifespan(), carrying(SERVICE_NAME, add) as channel:
         yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
 
 
@@ -148,7 +148,8 @@ async def test_a_client_that_closes_its_side_has_sent_all_its_text(stub: object)
     await call.write(config())
     await call.write(text("Hello there"))
     await call.done_writing()
-    assert [response async for response in call]
+    assert await call.read() is not aio.EOF
+    call.cancel()
 
 
 @pytest.mark.parametrize(
@@ -229,8 +230,25 @@ async def test_a_client_that_does_not_read_holds_the_synthesis_back(script: Call
         await asyncio.sleep(0.5)
         made_s = audio_seconds() - before_s
         call.cancel()
-    # All of it would be 1050 s. The bound is `max_ahead_s` and one phrase.
-    assert 8 < made_s < 14
+    # All of it would be 1050 s. The bound is the call's window, 5.5 s, and one phrase.
+    assert 4 < made_s < 8
+
+
+async def test_a_client_that_reads_all_is_not_far_ahead_of_what_can_be_heard(script: Callable[[str], Path]) -> None:
+    async with speaking(engine="scripted", script=script("")) as stub:
+        call = stub.Synthesize()
+        await call.write(config())
+        await call.write(text("This is a sentence of some length. " * 500))
+        read_ms, loop = 0.0, asyncio.get_running_loop()
+        begun_s = loop.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while True:
+                    read_ms += len((await call.read()).audio.pcm) / 48  # type: ignore[union-attr]
+        ahead_s = read_ms / 1000 - (loop.time() - begun_s)
+        call.cancel()
+    # The bound is `max_ahead_s` and one phrase.
+    assert 8 < ahead_s < 14
 
 
 async def test_scripted_delays_are_kept(tmp_path: Path) -> None:

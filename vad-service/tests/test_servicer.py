@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from service_kit.channel import read, write
 from service_kit.engine_worker import EngineWorker
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest
-from service_kit.testing import chunks, serving
+from service_kit.testing import carrying, chunks
 from vad_service.batching import SharedModel
 from vad_service.detection import TurnDetector
 from vad_service.engine import SpeechModel
@@ -40,7 +40,7 @@ def serve(settings: VadSettings):
         judge = predictor or PauseRule(settings)
         detector = TurnDetector(model, shared, judge, worker, settings.edge_rules, max_streams)
         try:
-            async with serving(SERVICE_NAME, TurnDetectionServicer(detector).add_to) as channel:
+            async with carrying(SERVICE_NAME, TurnDetectionServicer(detector).add_to) as channel:
                 yield vad_pb2_grpc.TurnDetectionServiceStub(channel)
         finally:
             worker.close()

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from service_kit import tracing
+from service_kit.carrier_client import CarrierChannel
 from service_kit.channel import open_channel
 from service_kit.engine import EngineInfo
 from service_kit.grpc_server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
@@ -42,6 +43,22 @@ async def serving(
     finally:
         await channel.close()
         await server.stop(0)
+
+
+@asynccontextmanager
+async def carrying(
+    name: str, add: Callable[[aio.Server], None], max_message_bytes: int = MAX_MESSAGE_BYTES
+) -> AsyncGenerator[aio.Channel]:
+    """As `serving`, but streams travel on a carrier, as our services call each other.
+
+    There a refusal is a message like any other. A write of grpc.aio's own call that meets the refusal loses it: the
+    call then says INTERNAL, for good.
+    """
+    async with (
+        serving(name, add, carries=True, max_message_bytes=max_message_bytes) as channel,
+        CarrierChannel(channel) as carrier,
+    ):
+        yield carrier.for_stubs
 
 
 @pytest.fixture(autouse=True)

@@ -81,5 +81,5 @@ class VoxtralRealtimeEngine:
         await run_together(generation.run(), speak())
 
 
-def _nobody_reads(text: str) -> None:
+def _nobody_reads(text: str, heard_ms: int) -> None:
     """What is understood of silence is of no use."""

@@ -73,16 +73,17 @@ class RealtimeServer:
 class Generation:
     """A transcript that grows while audio comes. Its owner runs `run`, and cancels it to give the utterance up.
 
-    `show` gets the text so far, at every step of the model. The server takes one transcript from one end of the audio
-    to the other: once `end` was asked for, no more can be heard.
+    `show` gets the text so far, at every step of the model, and how many milliseconds of audio it comes from. The
+    server takes one transcript from one end of the audio to the other: once `end` was asked for, no more can be heard.
     """
 
-    def __init__(self, server: RealtimeServer, show: Callable[[str], None], first_s: float) -> None:
+    def __init__(self, server: RealtimeServer, show: Callable[[str, int], None], first_s: float) -> None:
         self._server = server
         self._show = show
         self._first_s = first_s
         self._audio: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING)
         self._text = ""
+        self._heard_ms = 0
         self._ending = False
         # A first step is due; there was one; there is no more to come.
         self._due = asyncio.Event()
@@ -131,7 +132,8 @@ class Generation:
                 case wire.Delta(text):
                     self._answered.set()
                     self._text += text
-                    self._show(self._text)
+                    self._heard_ms += wire.STEP_MS
+                    self._show(self._text, self._heard_ms)
                 case wire.Done(text):
                     if not self._ending:
                         raise PeerFailed("stt.server_failed", "the transcription server ended the transcript by itself")

@@ -55,9 +55,9 @@ class RealtimeStream:
         self._texts: list[str] = []
         # Of the utterance as it is; None once it has grown.
         self._newest: str | None = None
-        # The last partial, and how long the utterance was then.
+        # The last partial, and how much of the utterance the model had heard for it.
         self._shown = ""
-        self._shown_ms = 0.0
+        self._shown_ms = 0
 
     async def feed(self, chunk: AudioChunk, segment: Segment) -> None:
         """Take in audio, and pass it on; waits while the server is behind, and when the utterance is full."""
@@ -116,7 +116,7 @@ class RealtimeStream:
         self._texts.append(text)
         self._utterance = Utterance()
         self._newest = None
-        self._shown_ms = 0.0
+        self._shown_ms = 0
 
     def _full(self) -> bool:
         """Whether the utterance must end, or has only seconds left and a pause to end in."""
@@ -130,19 +130,15 @@ class RealtimeStream:
         self._generation = None
         return believed(text, self._config.language, self._utterance.voiced_ms)
 
-    def _show(self, utterance: Utterance, text: str) -> None:
+    def _show(self, utterance: Utterance, text: str, heard_ms: int) -> None:
         if utterance is not self._utterance:
             # Words that were on their way when their utterance ended.
             return
-        grown_ms = self._utterance.ms - self._shown_ms
+        due = heard_ms - self._shown_ms >= self._settings.partial_interval_ms
         shown = _joined([*self._texts, text])
-        if self._config.partial_transcripts and shown and shown != self._shown and grown_ms >= self._interval_ms:
-            self._shown, self._shown_ms = shown, self._utterance.ms
+        if self._config.partial_transcripts and due and shown and shown != self._shown:
+            self._shown, self._shown_ms = shown, heard_ms
             self._queue.put_partial(Partial(self._segment, shown, self._config.language))
-
-    @property
-    def _interval_ms(self) -> int:
-        return self._settings.partial_interval_ms
 
     def _final(self, segment: Segment) -> Final:
         text = _joined([*self._texts, self._newest or ""])

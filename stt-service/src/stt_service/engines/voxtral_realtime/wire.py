@@ -11,6 +11,9 @@ from service_kit.errors import PeerFailed
 
 from stt_service.engines.voxtral.client import ModelMissing
 
+# The model makes 12.5 steps for a second of audio.
+STEP_MS = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Created:
@@ -19,7 +22,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What was understood of the next 80 ms: often nothing."""
+    """What was understood of the next `STEP_MS`: often nothing."""
 
     text: str
 
