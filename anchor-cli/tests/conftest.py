@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +18,7 @@ from service_kit.audio import MICROPHONE, SPEECH, to_pcm
 from websockets.asyncio.server import ServerConnection, serve
 
 pytest_plugins = ["service_kit.testing"]
+sys.path.insert(0, str(Path(__file__).parent))
 
 QUIET_FRAMES = 3
 
@@ -134,3 +136,20 @@ def ports(free_port: Callable[[], int]) -> dict[str, int]:
     """Free ports for a whole mesh, by the names of the settings."""
     programs = ("vad", "stt", "tts", "gpu", "orchestrator")
     return {f"{name}_{door}_port": free_port() for name in programs for door in ("grpc", "http")}
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    """A hub with the files of one model."""
+    from hub_double import CONFIG, WEIGHTS, Hub, serving
+
+    with serving(Hub({"model.safetensors": WEIGHTS, "config.json": CONFIG})) as hub:
+        yield hub
+
+
+@pytest.fixture
+def store(hub: Any, tmp_path: Path) -> Any:
+    """Pulls from it."""
+    from hub_double import store_of
+
+    return store_of(hub, tmp_path)

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -16,7 +19,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.audio import to_float
 from service_kit.engine import engine_class
-from service_kit.errors import AnchorError, InvalidRequest, NotFound, Unsupported
+from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import begun, pcm_of, recording
 from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
@@ -148,6 +151,40 @@ async def test_a_wrong_folder_is_told_at_the_start(settings: TtsSettings, folder
 def test_without_a_model_the_engine_says_what_is_missing() -> None:
     with pytest.raises(InvalidRequest, match="TTS_HIGGS_MODEL"):
         engine_class(ENGINES, "higgs")(TtsSettings(engine="higgs"))
+
+
+def pulled(settings: TtsSettings, folder: Path, tmp_path: Path) -> TtsSettings:
+    """The folders where `anchor pull` puts them, with a list of trust as it writes it."""
+    models = tmp_path / "models"
+    trusted: list[str] = []
+    for name, model in (("higgs-audio-v2", "model"), ("higgs-audio-v2-tokenizer", "codec")):
+        shutil.copytree(folder / model, models / name)
+        for file in (models / name).iterdir():
+            sha256, size = hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size
+            trusted.append(f"{{model='{name}', path='{file.name}', sha256='{sha256}', size_bytes={size}, commit=''}}")
+    (models / "trusted.lock").write_text(f"file = [{','.join(trusted)}]")
+    lock = Path(__file__).parents[2] / "models.lock"
+    changes = {"higgs_model": None, "higgs_codec": None, "models_dir": models, "models_lock": lock}
+    return settings.model_copy(update=changes)
+
+
+async def test_what_was_pulled_is_found_and_held_to_its_hashes(
+    settings: TtsSettings, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = pulled(settings, folder, tmp_path)
+    async with service(found) as stubs:
+        assert pcm_of(await spoken(stubs.tts, TEXT))
+    assert [record.verified for record in caplog.records if hasattr(record, "verified")] == [True, True]
+    with (found.models_dir / "higgs-audio-v2/model.safetensors").open("r+b") as weights:
+        weights.seek(-1, 2)
+        weights.write(b"!")
+    engine = HiggsEngine(HiggsChoice.from_settings(found))
+    with pytest.raises(EngineFailed, match="anchor pull higgs-audio-v2") as refused:
+        async with engine.lifespan():
+            pass
+    assert refused.value.code == "models.mismatch"
+    assert await engine.memory() == {}
 
 
 def test_choosing_the_engine_loads_no_torch() -> None:

@@ -2,7 +2,8 @@
 
 An entry of `models.lock` with `kind = "hub"` names the repository, its revision and each file with size and SHA-256.
 Where nobody knows a hash yet, it is empty, and the file counts for nothing until a person trusts what came first: then
-its hash stands in the local list of trust, beside the files.
+its hash stands in the local list of trust, beside the files. Where nobody knows the files either, there are none in the
+entry, and those that the hub lists stand there too, each without a hash until it has come.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class TrustedFile:
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """One entry of kind `hub`: a folder of files. `profiles` are those that it belongs to."""
+    """One entry of kind `hub`: a folder of files, none until they are known. `profiles` are those it belongs to."""
 
     name: str
     repository: str
@@ -72,8 +73,13 @@ class HubModel:
             raise ValueError(f"{self.name!r} of {self.repository!r} is no model of a repository")
         if self.revision != MOVING and not _COMMIT.fullmatch(self.revision):
             raise ValueError(f"revision {self.revision!r} of {self.name} must be a commit's 40 digits")
-        if not self.files:
+        if not self.files and self.revision != MOVING:
             raise ValueError(f"{self.name} has no files")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all its files and their hashes are."""
+        return bool(self.files) and all(file.sha256 for file in self.files)
 
     @property
     def cure(self) -> str:
@@ -101,11 +107,27 @@ def hub_folder(name: str, lock: Path, folder: Path) -> Path:
     if name not in models:
         raise EngineFailed("models.unknown", f"{lock} has no model {name!r}; it has {', '.join(sorted(models))}")
     model = models[name]
+    if not model.is_known:
+        unknown = ", ".join(file.path for file in model.files if not file.sha256) or "its files"
+        raise EngineFailed("models.unknown_hash", f"no hash of {unknown} of {name} is known; run `{model.cure}`")
     for file in model.files:
-        if not file.sha256:
-            raise EngineFailed("models.unknown_hash", f"no hash of {name}/{file.path} is known; run `{model.cure}`")
         verify(model.path_of(file, folder), file.sha256, model.cure)
     return folder / name
+
+
+def is_held_to_lock(given: Path, lock: Path, folder: Path) -> bool:
+    """Whether the folder `given` is a model's in the models folder, of known hashes, all verified just now.
+
+    What somebody brought from elsewhere is that person's to know. Raises `EngineFailed` for files that are not what
+    the lock names, and for a model that has come only in part.
+    """
+    if given.resolve().parent != folder.resolve():
+        return False
+    model = read_hub_models(lock, folder).get(given.name)
+    if model is None or not any(file.sha256 for file in model.files):
+        return False
+    hub_folder(given.name, lock, folder)
+    return True
 
 
 def read_trusted(folder: Path) -> dict[str, TrustedFile]:
@@ -121,7 +143,7 @@ def read_trusted(folder: Path) -> dict[str, TrustedFile]:
 
 
 def trust(model: HubModel, file: HubFile, folder: Path) -> None:
-    """Add the hash of a file to the list of trust, with the revision that it came from."""
+    """Add a file to the list of trust: its hash, if it has come, and the revision that it is of."""
     entry = {
         "model": model.name,
         "path": file.path,
@@ -148,9 +170,10 @@ def _hub_model(entry: dict[str, Any]) -> HubModel:
 
 
 def _with_trust(model: HubModel, trusted: Mapping[str, TrustedFile]) -> HubModel:
-    """`model` with the trusted hashes where its own are empty, at the commit that they came from."""
-    known = {file.path: trusted.get(f"{model.name}/{file.path}") for file in model.files if not file.sha256}
-    files = tuple(found.file if (found := known.get(file.path)) else file for file in model.files)
-    commits = [found.commit for found in known.values() if found and found.commit]
+    """`model` with the trusted files where it knows none, and their hashes where its own are empty, at their commit."""
+    own = {found.file.path: found for name, found in trusted.items() if name.startswith(f"{model.name}/")}
+    files = model.files or tuple(found.file for found in own.values())
+    files = tuple(own[file.path].file if not file.sha256 and file.path in own else file for file in files)
+    commits = [found.commit for found in own.values() if found.commit]
     revision = commits[0] if commits and model.revision == MOVING else model.revision
     return replace(model, files=files, revision=revision)

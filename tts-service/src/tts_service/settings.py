@@ -43,7 +43,12 @@ class TtsSettings(ServiceSettings):
     # Script of the `scripted` engine; see service_kit.script.
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
 
-    # The engine `higgs`: folders of the model and of its codec, in the layout of transformers.
+    # Where model files are, and the list that names them.
+    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
+    models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
+
+    # The engine `higgs`: folders of the model and of its codec, in the layout of transformers; without them those that
+    # `anchor pull` fills.
     higgs_model: Path | None = Field(default=None)
     higgs_codec: Path | None = Field(default=None)
     # Where added voices are kept; without it none can be added.

@@ -99,7 +99,7 @@ def check_models(settings: MeshSettings) -> Iterator[Finding]:
 
 
 def _hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
-    if any(not file.sha256 for file in model.files):
+    if not model.is_known:
         fix = f"to have it here, {model.cure} --trust-on-first-use; a server that fetches its own needs nothing"
         yield Finding("models", Verdict.HINT, f"{model.name} is not here, and its hashes are not known yet", fix)
         return

