@@ -69,6 +69,17 @@ def test_a_pull_that_broke_off_has_not_all(store: Store, hub: Hub) -> None:
     assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
 
 
+def test_a_file_of_the_listed_commit_is_gone_on_with_where_it_broke(store: Store, hub: Hub) -> None:
+    hub.gone = ["about.json"]
+    with pytest.raises(PeerFailed):
+        store.pull(["tiny"], trust_on_first_use=True)
+    (store.folder / "tiny/model.safetensors.part").write_bytes(WEIGHTS[:500_000])
+    hub.files["about.json"] = b"{}"
+    store.pull(["tiny"], trust_on_first_use=True)
+    assert (f"/example/tiny/resolve/{COMMIT}/model.safetensors", "bytes=500000-") in hub.asked
+    assert placed(store)["tiny/model.safetensors"] == WEIGHTS
+
+
 def test_offline_names_what_is_not_listed(store: Store, hub: Hub) -> None:
     with pytest.raises(EngineFailed, match=r"not here, or changed: tiny$"):
         store.pull(["tiny"], offline=True, trust_on_first_use=True)

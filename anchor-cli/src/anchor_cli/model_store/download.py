@@ -42,9 +42,6 @@ class Download:
 
     def run(self) -> None:
         """Have all of the file in `part`. Raises `PeerFailed` for a hub that fails, `EngineFailed` for a bad file."""
-        if not self.file.sha256:
-            # What is left of an unknown file may be of another revision, and no hash would tell.
-            self.part.unlink(missing_ok=True)
         idle = 0
         while True:
             before = self._here()

@@ -125,6 +125,9 @@ class Store:
         """Fetch one file; returns `model` at the commit that it turned out to be, where only that was not known."""
         path = model.path_of(file, self.folder)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not file.sha256 and model.revision == MOVING:
+            # What is left may be of another revision, and no hash would tell.
+            _part(path).unlink(missing_ok=True)
         url = f"{self.hub_url.rstrip('/')}/{model.repository}/resolve/{model.revision}/{file.path}"
         with self.view.file(f"{model.name}/{file.path}") as advance:
             download = Download(client, url, file, _part(path), advance, self._room)
