@@ -76,20 +76,26 @@ class RunningMesh:
         return self.launcher.wait(STOP_WITHIN_S)
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as probes:
-        servers = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [server.getsockname()[1] for server in servers]
+@contextmanager
+def _kept_ports(count: int) -> Generator[list[int]]:
+    """Free ports that nobody else is given meanwhile, while a server that names one of them gets it."""
+    with ExitStack() as stack:
+        keepers = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for keeper in keepers:
+            # Bound, and never listening: so another socket that says the same may be bound to the port.
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keeper.bind(("127.0.0.1", 0))
+        yield [keeper.getsockname()[1] for keeper in keepers]
 
 
 @contextmanager
 def _launched(**environment: str) -> Generator[RunningMesh]:
+    names = [f"{service}_{door}_port" for service in SERVICES for door in ("grpc", "http")]
     # Not below pytest's own folder: the path of a socket has to be short.
-    with tempfile.TemporaryDirectory(prefix="anchor-e2e-") as name:
+    with tempfile.TemporaryDirectory(prefix="anchor-e2e-") as name, _kept_ports(len(names)) as free:
         folder = Path(name)
         shutil.copytree(PROJECT / "content/knowledge", folder / "knowledge")
-        names = [f"{service}_{door}_port" for service in SERVICES for door in ("grpc", "http")]
-        ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        ports = dict(zip(names, free, strict=True))
         settings = MeshSettings(root=PROJECT, run_dir=folder / "run", **ports)
         own = {
             **os.environ,
