@@ -206,7 +206,7 @@ class FakeSessions:
 
     async def all_closed(self) -> None:
         """Wait until no session is open."""
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             while self.open_now:
                 await asyncio.sleep(0.005)
 

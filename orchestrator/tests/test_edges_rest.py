@@ -6,6 +6,8 @@ import asyncio
 import base64
 import contextlib
 import wave
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from io import BytesIO
 from urllib.parse import unquote
 
@@ -16,7 +18,7 @@ from orchestrator.conversation.client_messages import PlaybackProgress, TextInpu
 from orchestrator.edges.limits import EdgeLimits
 from orchestrator.edges.outcome import header_text
 
-LIMITS = EdgeLimits(upload_bytes=1_000_000, upload_audio_s=5, answer_s=1, answer_audio_s=2, upload_s=0.3, uploads=2)
+LIMITS = EdgeLimits(upload_bytes=1_000_000, upload_audio_s=5, answer_audio_s=2, uploads=2, decode_s=60)
 
 
 @pytest.fixture
@@ -26,7 +28,13 @@ def sessions():
 
 @pytest.fixture
 async def http(sessions):
-    async with doors(sessions, LIMITS) as host, httpx.AsyncClient(base_url=f"http://{host}", timeout=5) as client:
+    async with visitor(sessions, LIMITS) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def visitor(sessions: FakeSessions, limits: EdgeLimits) -> AsyncGenerator[httpx.AsyncClient]:
+    async with doors(sessions, limits) as host, httpx.AsyncClient(base_url=f"http://{host}", timeout=30) as client:
         yield client
 
 
@@ -161,13 +169,20 @@ async def test_what_is_not_there_is_not_found(http):
         ({"json": {"text": "fail"}}, 503, "llm.gone"),
         ({"json": {"text": "break"}}, 503, "stt.gone"),
         ({"json": {"text": "leave"}}, 503, "tts.gone"),
-        ({"json": {"text": "hang"}}, 503, "session.answer_timeout"),
     ],
 )
 async def test_what_cannot_be_answered_is_refused_with_its_reason(http, sessions, sent, status, code):
     answer = await http.post("/interact", **sent)
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert ("retry-after" in answer.headers) == (status == 503)
+    assert sessions.open_now == 0
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for(sessions):
+    async with visitor(sessions, replace(LIMITS, answer_s=0.3)) as http:
+        answer = await http.post("/interact", json={"text": "hang"})
+    assert (answer.status_code, code_of(answer)) == (503, "session.answer_timeout")
+    assert "retry-after" in answer.headers
     assert sessions.open_now == 0
 
 
@@ -178,14 +193,15 @@ async def exchange_raw(http: httpx.AsyncClient, head: str, pieces: list[bytes]) 
         writer.write(f"POST /interact HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
         for piece in pieces:
             writer.write(piece)
-        return await asyncio.wait_for(reader.read(), 3)
+        return await asyncio.wait_for(reader.read(), 20)
     finally:
         writer.close()
         await writer.wait_closed()
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(http):
-    answer = await exchange_raw(http, "Content-Type: application/json\r\nContent-Length: 20", [b'{"text":'])
+async def test_a_body_that_does_not_come_is_not_waited_for(sessions):
+    async with visitor(sessions, replace(LIMITS, upload_s=0.3)) as http:
+        answer = await exchange_raw(http, "Content-Type: application/json\r\nContent-Length: 20", [b'{"text":'])
     assert b"session.upload_stalled" in answer
 
 
@@ -204,7 +220,7 @@ async def test_a_body_without_length_is_bounded_as_it_comes(http, caplog):
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     # The server closes while we still send, and the system may then drop its answer.
     with contextlib.suppress(httpx.TransportError):
-        await asyncio.wait_for(http.post("/interact", content=endless(), headers=headers), 3)
+        await asyncio.wait_for(http.post("/interact", content=endless(), headers=headers), 30)
     assert "session.upload_too_large" in [getattr(record, "code", "") for record in caplog.records]
     assert (await http.post("/interact", json={"text": "hello"})).status_code == 200
 
@@ -238,23 +254,24 @@ async def test_an_endless_answer_is_cut_off(http):
 
 async def test_hanging_up_ends_the_session(http, sessions):
     asking = asyncio.create_task(http.post("/interact", json={"text": "hang"}))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while not sessions.open_now:
             await asyncio.sleep(0.005)
     asking.cancel()
-    async with asyncio.timeout(0.5):
-        await sessions.all_closed()
+    await sessions.all_closed()
 
 
 async def test_more_recordings_than_places_are_refused_at_once(http, sessions):
     held = [asyncio.create_task(http.post("/interact", json={"text": "hang"})) for _ in range(2)]
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while sessions.open_now < 2:
             await asyncio.sleep(0.005)
     answer = await http.post("/interact", json={"text": "hello"})
     assert (answer.status_code, code_of(answer)) == (503, "session.too_many_uploads")
-    for answer in await asyncio.gather(*held):
-        assert code_of(answer) == "session.answer_timeout"
+    assert sessions.open_now == 2
+    for asking in held:
+        asking.cancel()
+    await sessions.all_closed()
 
 
 async def test_a_bug_is_answered_without_its_details(http, caplog):
