@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from ollama_support import FAST, PROMPT, answering, listening
+from ollama_support import FAST, PROMPT, answering, bound, listening
 from orchestrator.conversation.system_status import ServiceHealth
 from orchestrator.llm.main_model import MainModel
 from orchestrator.llm.ollama import OllamaModel, OllamaSettings
@@ -20,7 +20,7 @@ from service_kit.errors import AtCapacity, NotReady, PeerFailed, Unsupported
 THERE = {"model": "mistral", **FAST}
 
 
-async def until(holds: Callable[[], bool], within_s: float = 5) -> None:
+async def until(holds: Callable[[], bool], within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.002)
@@ -35,7 +35,7 @@ async def main_model(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerato
     monkeypatch.setenv("OLLAMA_URL", url)
     monkeypatch.setenv("OLLAMA_MODEL_NAME", "mistral")
     briefing = ScriptedModel(LlmSection(replies=("From the file.",), first_token_delay_ms=0, tokens_per_second=9999))
-    async with MainModel("ollama", briefing, first_token_s=1, max_reply_chars=300, probe_every_s=0.05) as main:
+    async with MainModel("ollama", briefing, first_token_s=60, max_reply_chars=300, probe_every_s=0.05) as main:
         await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY)
         yield main
 
@@ -90,20 +90,22 @@ async def test_a_model_that_its_first_reply_loads_is_asked_for_that_reply(monkey
         assert await text_of(main) == FAST["replies"][0]
 
 
-async def test_a_wake_whose_server_is_gone_fails_and_the_model_is_loaded_when_it_is_back(unused_tcp_port, monkeypatch):
-    async with listening(StubSection(**THERE), unused_tcp_port) as (url, _):
-        context = main_model(url, monkeypatch)
-        main = await context.__aenter__()
-        await main.park()
-    with pytest.raises(PeerFailed):
-        await main.wake()
-    assert not main.parked
-    assert main.status()[0].health is ServiceHealth.SERVICE_HEALTH_DOWN
-    assert await text_of(main) == "On my own: From the file."
-    async with listening(StubSection(**THERE), unused_tcp_port):
-        await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY, within_s=20)
-        assert await text_of(main) == FAST["replies"][0]
-        await context.__aexit__(None, None, None)
+async def test_a_wake_whose_server_is_gone_fails_and_the_model_is_loaded_when_it_is_back(monkeypatch):
+    with bound() as reserved:
+        port = reserved.getsockname()[1]
+        async with listening(StubSection(**THERE), port) as (url, _):
+            context = main_model(url, monkeypatch)
+            main = await context.__aenter__()
+            await main.park()
+        with pytest.raises(PeerFailed):
+            await main.wake()
+        assert not main.parked
+        assert main.status()[0].health is ServiceHealth.SERVICE_HEALTH_DOWN
+        assert await text_of(main) == "On my own: From the file."
+        async with listening(StubSection(**THERE), port):
+            await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY)
+            assert await text_of(main) == FAST["replies"][0]
+            await context.__aexit__(None, None, None)
 
 
 async def test_while_the_model_is_parked_the_briefing_answers_at_once_and_afterwards_the_model_does(monkeypatch):
@@ -128,7 +130,7 @@ async def test_a_wake_that_is_given_up_does_not_leave_the_briefing_answering_for
                 await main.wake()
         # The model's residency goes on; until it is through, nobody waits for it.
         assert await text_of(main) == "On my own: From the file."
-        await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY, within_s=20)
+        await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY)
         assert await text_of(main) == FAST["replies"][0]
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from ollama_support import FAST, PROMPT, answering, listening
+from ollama_support import FAST, PROMPT, answering, bound, listening
 from orchestrator.conversation.system_status import ServiceHealth
 from orchestrator.llm.briefing import Briefing
 from orchestrator.llm.main_model import MainModel
@@ -21,7 +21,7 @@ from service_kit.errors import NotReady, PeerFailed
 FETCHED = {"pullable": "mistral", **FAST}
 
 
-async def until(holds: Callable[[], bool], within_s: float = 5) -> None:
+async def until(holds: Callable[[], bool], within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.002)
@@ -48,17 +48,19 @@ async def test_by_setting_it_is_waited_for():
         assert stage(model) == "loaded"
 
 
-async def test_a_server_that_is_not_up_yet_is_waited_for_too(unused_tcp_port: int):
-    settings = OllamaSettings.model_validate(
-        {"url": f"http://127.0.0.1:{unused_tcp_port}", "model": "mistral", "ready": "when_loaded"}
-    )
-    model = OllamaModel(settings)
-    entering = asyncio.create_task(model.__aenter__())
-    await until(lambda: stage(model) == "away")
-    async with listening(StubSection(model="mistral"), unused_tcp_port):
-        await entering
-        assert stage(model) == "loaded"
-        await model.__aexit__(None, None, None)
+async def test_a_server_that_is_not_up_yet_is_waited_for_too():
+    with bound() as reserved:
+        port = reserved.getsockname()[1]
+        settings = OllamaSettings.model_validate(
+            {"url": f"http://127.0.0.1:{port}", "model": "mistral", "ready": "when_loaded"}
+        )
+        model = OllamaModel(settings)
+        entering = asyncio.create_task(model.__aenter__())
+        await until(lambda: stage(model) == "away")
+        async with listening(StubSection(model="mistral"), port):
+            await entering
+            assert stage(model) == "loaded"
+            await model.__aexit__(None, None, None)
 
 
 async def test_until_it_is_loaded_a_probe_says_so():
@@ -161,7 +163,7 @@ async def main_model(url: str, monkeypatch: pytest.MonkeyPatch, **env: str) -> A
         monkeypatch.setenv(name, value)
     fast = {"first_token_delay_ms": 0, "tokens_per_second": 9999}
     briefing = ScriptedModel(LlmSection(replies=("From the file.",), **fast))
-    async with MainModel("ollama", briefing, first_token_s=1, max_reply_chars=300, probe_every_s=0.05) as main:
+    async with MainModel("ollama", briefing, first_token_s=60, max_reply_chars=300, probe_every_s=0.05) as main:
         yield main
 
 

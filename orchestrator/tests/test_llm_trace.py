@@ -28,7 +28,7 @@ def ask(requests):
     async def ask() -> bytes | None:
         async with (
             httpx.AsyncClient(base_url="http://model", transport=httpx.MockTransport(answer)) as client,
-            streamed_answer(client, "/api/chat", {}, first_token_s=1, between_s=1) as lines,
+            streamed_answer(client, "/api/chat", {}, first_token_s=60, between_s=60) as lines,
         ):
             return await lines.read()
 

@@ -49,7 +49,7 @@ def counted(outcome: str) -> float:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
 
