@@ -23,6 +23,7 @@ from service_kit.health import Health, Status
 from service_kit.testing import serving
 
 NAME = "anchor.vad.v1.TurnDetectionService"
+WITHIN_S = 20.0
 DETECT = f"/{NAME}/Detect"
 
 
@@ -72,7 +73,7 @@ def saying(text):
 
 
 async def heard(call):
-    response = await read(call, "vad", within_s=5)
+    response = await read(call, "vad", WITHIN_S)
     return response and response.turn_end_predicted.predictor
 
 
@@ -141,7 +142,7 @@ async def test_cancelling_a_call_ends_its_work_and_no_other(begin, echo):
     await heard(call)
     assert call.cancel()
     assert not call.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(WITHIN_S):
         await echo.let_go.wait()
     await write(other, saying("alive"), "vad")
     assert await heard(other) == "o:alive"
@@ -196,7 +197,7 @@ async def test_a_message_too_large_is_refused_on_either_side(begin):
 async def test_a_method_nobody_serves_is_unsupported(carrier):
     method = carrier.stream_stream("/anchor.vad.v1.Nothing/Detect", bytes, bytes)
     with pytest.raises(Unsupported):
-        await read(method(), "vad", within_s=5)
+        await read(method(), "vad", WITHIN_S)
 
 
 async def test_a_lost_server_ends_all_calls_and_is_called_again(add):
@@ -271,7 +272,7 @@ async def test_a_client_that_breaks_the_rules_loses_its_carrier(add, frames, cod
         for frame in frames:
             await write(stream, carrier_pb2.CarryRequest(frames=[frame]), "vad")
         with pytest.raises(InvalidRequest, match=code):
-            await read(stream, "vad", within_s=5)
+            await read(stream, "vad", WITHIN_S)
 
 
 async def test_what_is_no_message_of_the_method_ends_the_call_only(add):
@@ -289,21 +290,23 @@ async def test_what_is_no_message_of_the_method_ends_the_call_only(add):
 
 async def test_what_gathers_during_a_write_leaves_as_one_batch():
     outgoing = Outgoing()
-    batches = []
+    batches = asyncio.Queue()
+    written = asyncio.Event()
 
     async def write_slowly(frames):
-        batches.append([frame.call_id for frame in frames])
-        await asyncio.sleep(0.01)
+        batches.put_nowait([frame.call_id for frame in frames])
+        await written.wait()
 
     writing = asyncio.create_task(outgoing.write_to(write_slowly, lambda: 1))
-    outgoing.put(carrier_pb2.ClientFrame(call_id=1))
-    await asyncio.sleep(0.001)
-    for call_id in (2, 3, 4):
-        outgoing.put(carrier_pb2.ClientFrame(call_id=call_id))
-    outgoing.put(message(5, bytes(MAX_CARRIED_BYTES)))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(WITHIN_S):
+        outgoing.put(carrier_pb2.ClientFrame(call_id=1))
+        assert await batches.get() == [1]
+        for call_id in (2, 3, 4):
+            outgoing.put(carrier_pb2.ClientFrame(call_id=call_id))
+        outgoing.put(message(5, bytes(MAX_CARRIED_BYTES)))
+        written.set()
+        assert [await batches.get() for _ in range(2)] == [[2, 3, 4], [5]]
     writing.cancel()
-    assert batches == [[1], [2, 3, 4], [5]]
 
 
 async def test_with_many_calls_batches_keep_a_beat():
@@ -318,9 +321,10 @@ async def test_with_many_calls_batches_keep_a_beat():
     for _ in range(40):
         outgoing.put(carrier_pb2.ClientFrame(call_id=1))
         await asyncio.sleep(0.002)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(WITHIN_S):
+        while sum(count for _, count in batches) < 40:
+            await asyncio.sleep(0.002)
     writing.cancel()
-    assert sum(count for _, count in batches) == 40
     assert batches[0][1] == 1, "the first has nothing to wait for"
     times_s = [at_s for at_s, _ in batches]
     assert min(after - before for before, after in pairwise(times_s)) > 0.010

@@ -29,6 +29,7 @@ class ShelfEngine:
         self.busy = False
         self.broken = False
         self.breaks = False
+        self.begun = asyncio.Event()
         self.go = asyncio.Event()
         self.go.set()
 
@@ -38,6 +39,7 @@ class ShelfEngine:
     async def park(self) -> None:
         if self.busy:
             raise AtCapacity("shelf.busy", "it speaks")
+        self.begun.set()
         await self.go.wait()
         if self.breaks:
             raise EngineFailed("shelf.failed", "it fell down")
@@ -101,8 +103,10 @@ async def test_a_caller_that_goes_away_leaves_no_engine_half_moved() -> None:
     engine = ShelfEngine()
     engine.go.clear()
     async with memory_of(engine) as stub:
-        with pytest.raises(grpc.aio.AioRpcError):
-            await stub.Park(memory_pb2.ParkRequest(), timeout=0.1)
+        parking = stub.Park(memory_pb2.ParkRequest())
+        async with asyncio.timeout(20):
+            await engine.begun.wait()
+        parking.cancel()
         assert (await stub.GetMemory(memory_pb2.GetMemoryRequest())).state == memory_pb2.ENGINE_STATE_MOVING
         waking = stub.Wake(memory_pb2.WakeRequest())
         engine.go.set()

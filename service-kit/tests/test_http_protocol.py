@@ -7,12 +7,14 @@ import socket
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvicorn
 from service_kit.allowance import Allowance
 from service_kit.http import http_server
 from service_kit.http_protocol import Doorstep, Patience
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+WITHIN_S = 20.0
 PATIENCE = Patience(head_s=0.3, leftovers_s=0.3, stalled_s=0.2)
 LARGE = bytes(20_000_000)
 
@@ -31,16 +33,26 @@ async def app(scope, receive, send) -> None:
 
 
 @asynccontextmanager
-async def served():
-    server = http_server(app, "127.0.0.1", 0, PATIENCE)
+async def serving(patience: Patience):
+    server = http_server(app, "127.0.0.1", 0, patience)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     try:
-        yield server.servers[0].sockets[0].getsockname()[1]
+        yield server
     finally:
         server.should_exit = True
         await running
+
+
+@asynccontextmanager
+async def served(patience: Patience = PATIENCE):
+    async with serving(patience) as server:
+        yield port_of(server)
+
+
+def port_of(server: uvicorn.Server) -> int:
+    return server.servers[0].sockets[0].getsockname()[1]
 
 
 async def until_closed(reader: asyncio.StreamReader, within_s: float) -> bytes:
@@ -68,7 +80,7 @@ async def test_a_request_that_does_not_end_is_not_waited_for_however_it_drips(se
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
-        closed = asyncio.create_task(until_closed(reader, within_s=2))
+        closed = asyncio.create_task(until_closed(reader, WITHIN_S))
         while sent and not closed.done():
             writer.write(b"x")
             await asyncio.sleep(0.05)
@@ -87,11 +99,16 @@ async def test_a_connection_may_rest_between_requests_for_longer() -> None:
 
 
 async def test_an_answer_that_is_not_taken_is_given_up() -> None:
-    async with served() as port:
-        with socket.create_connection(("127.0.0.1", port)) as client:
+    async with serving(PATIENCE) as server:
+        connections = server.server_state.connections
+        with socket.create_connection(("127.0.0.1", port_of(server))) as client:
             client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-            await asyncio.sleep(4 * PATIENCE.stalled_s)
-            client.settimeout(1)
+            async with asyncio.timeout(WITHIN_S):
+                while not connections:
+                    await asyncio.sleep(0.01)
+                while connections:
+                    await asyncio.sleep(0.01)
+            client.settimeout(WITHIN_S)
             assert _taken_until_closed(client) < len(LARGE)
 
 
@@ -105,19 +122,21 @@ def _taken_until_closed(client: socket.socket) -> int:
 
 
 async def test_an_answer_that_is_taken_slowly_is_delivered() -> None:
-    async with served() as port:
+    patience = Patience(stalled_s=0.8)
+    async with served(patience) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         taken = 0
         while piece := await reader.read(1_000_000):
             taken += len(piece)
-            await asyncio.sleep(0.002)
+            # All of it takes twice the time in which nothing may be taken.
+            await asyncio.sleep(2 * patience.stalled_s * len(piece) / len(LARGE))
         assert taken > len(LARGE)
         writer.close()
 
 
 async def test_a_message_may_come_in_many_fragments_but_not_in_endless_ones() -> None:
-    async with served() as port, connect(f"ws://127.0.0.1:{port}/") as client:
+    async with served(Patience()) as port, connect(f"ws://127.0.0.1:{port}/") as client:
         await client.send([b"x"] * 500)
         assert await client.recv() == b"x" * 500
         with suppress(ConnectionClosed):
@@ -128,7 +147,7 @@ async def test_a_message_may_come_in_many_fragments_but_not_in_endless_ones() ->
 
 async def test_a_flood_is_slowed_and_nothing_of_it_is_lost() -> None:
     frames = 2000
-    async with served() as port, connect(f"ws://127.0.0.1:{port}/", max_queue=None) as client:
+    async with served(Patience()) as port, connect(f"ws://127.0.0.1:{port}/", max_queue=None) as client:
         began_s = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(_send_all(client, frames))

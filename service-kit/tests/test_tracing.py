@@ -19,7 +19,7 @@ from service_kit import tracing
 from service_kit.channel import read, write
 from service_kit.context import SESSION_ID, TURN_ID, to_metadata
 from service_kit.engine import EngineInfo
-from service_kit.errors import InvalidRequest, PeerFailed
+from service_kit.errors import InvalidRequest
 from service_kit.health import Health
 from service_kit.logging import JsonFormatter
 from service_kit.service import Service
@@ -28,40 +28,41 @@ from service_kit.testing import serving
 from service_kit.trace_export import WatchedExporter, open_provider
 
 NAME = "anchor.vad.v1.TurnDetectionService"
+WITHIN_S = 20.0
 PORTS = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
 
 
 class Detector(vad_pb2_grpc.TurnDetectionServiceServicer):
-    """Answers with the position of the audio; refuses 13 ms, hangs at 666 ms."""
+    """Answers with the position of the audio; refuses 13 ms, hangs after 666 ms."""
 
     async def Detect(self, request_iterator, context):
         async for request in request_iterator:
             if request.audio.start_ms == 13:
                 raise InvalidRequest("vad.unlucky", "not at 13 ms")
-            if request.audio.start_ms == 666:
-                await asyncio.sleep(60)
             event = vad_pb2.SpeechStarted(at_ms=request.audio.start_ms)
             await context.write(vad_pb2.DetectResponse(speech_started=event))
+            if request.audio.start_ms == 666:
+                await asyncio.sleep(60)
 
 
 def add(server: aio.Server) -> None:
     vad_pb2_grpc.add_TurnDetectionServiceServicer_to_server(Detector(), server)
 
 
-async def ask(channel: aio.Channel, start_ms: int, within_s: float = 5):
+async def ask(channel: aio.Channel, start_ms: int):
     call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(metadata=to_metadata())
     request = vad_pb2.DetectRequest()
     request.audio.start_ms = start_ms
     try:
         await write(call, request, "vad")
-        return await read(call, "vad", within_s)
+        return await read(call, "vad", WITHIN_S)
     finally:
         call.cancel()
 
 
 async def served(spans, count: int):
     """The first `count` spans that are over; a call ends a moment after its client has left."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while len(spans()) < count:
             await asyncio.sleep(0.01)
     return spans()
@@ -100,8 +101,8 @@ async def test_a_call_that_fails_tells_its_code_and_none_of_its_words(spans):
 
 async def test_a_call_that_is_cancelled_ends_and_says_so(spans):
     async with serving(NAME, add) as channel:
-        with tracing.current(tracing.tracer().start_span("turn")), pytest.raises(PeerFailed):
-            await ask(channel, 666, within_s=0.1)
+        with tracing.current(tracing.tracer().start_span("turn")):
+            await ask(channel, 666)
         call = next(span for span in await served(spans, 2) if span.kind is SpanKind.SERVER)
     assert call.attributes["cancelled"] is True
     assert call.status.status_code is StatusCode.UNSET
@@ -114,7 +115,7 @@ async def test_garbage_in_place_of_a_trace_does_no_harm(spans):
             request = vad_pb2.DetectRequest()
             request.audio.start_ms = 7
             await write(call, request, "vad")
-            assert (await read(call, "vad", 5)).speech_started.at_ms == 7
+            assert (await read(call, "vad", WITHIN_S)).speech_started.at_ms == 7
             call.cancel()
 
 
@@ -124,7 +125,7 @@ async def test_a_trace_that_is_not_sampled_is_not_kept_by_the_next_service(spans
         call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(metadata=(("traceparent", unsampled),))
         request = vad_pb2.DetectRequest()
         await write(call, request, "vad")
-        await read(call, "vad", 5)
+        await read(call, "vad", WITHIN_S)
         call.cancel()
     assert spans() == []
 
@@ -197,7 +198,7 @@ async def test_a_service_whose_collector_is_absent_serves_and_ends(collector):
     )
     stop = asyncio.Event()
     life = asyncio.create_task(service.run(stop))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         while not health.ready:
             await asyncio.sleep(0.01)
         with tracing.current(tracing.tracer().start_span("turn")):
