@@ -29,7 +29,7 @@ async def test_a_transcript_is_part_of_the_turn_that_asked_for_it(microphone: An
         await microphone.send(flush={"segment_id": segment_id, "traceparent": turn})
         await microphone.final()
         await microphone.commit(segment_id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(spans()) < 2:
             await asyncio.sleep(0.01)
     assert [span.name for span in spans()] == ["final transcript"] * 2

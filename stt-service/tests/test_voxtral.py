@@ -114,7 +114,7 @@ async def test_a_caller_that_goes_away_ends_the_servers_work(
             await microphone.speak(ferry)
             await microphone.flush()
             await until(lambda: len(server.clips) == 2)
-        await until(lambda: server.broken_off == 1, within_s=2)
+        await until(lambda: server.broken_off == 1)
 
 
 async def test_noise_is_no_words_and_not_sent(microphone: Any, server: Any) -> None:
@@ -181,12 +181,12 @@ async def test_a_server_that_fails_fails_the_call(
 async def test_a_server_that_is_slow_fails_the_final_but_not_the_partial(
     voxtral: SttSettings, serve: Any, server: Any, ferry: bytes
 ) -> None:
-    hasty = voxtral.model_copy(update={"voxtral_final_s": 0.3, "voxtral_partial_s": 0.1})
+    hasty = voxtral.model_copy(update={"voxtral_final_s": 1.0, "voxtral_partial_s": 0.1})
     async with serve(hasty) as (_, open_microphone), open_microphone() as microphone:
         await microphone.configure(partials=True)
         server.let_go.clear()
         await microphone.speak(ferry)
-        await until(lambda: server.broken_off == 1)
+        await until(lambda: server.broken_off >= 1)
         await microphone.flush()
         assert (await failure_of(microphone)).code == "stt.server_slow"
 
@@ -235,7 +235,7 @@ async def test_a_server_that_is_still_starting_is_waited_for(voxtral: SttSetting
         async with VoxtralEngine(voxtral).lifespan():
             ready.set()
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(start())
         await asyncio.sleep(0.1)
         assert not ready.is_set()

@@ -174,7 +174,7 @@ async def test_a_commit_without_a_flush_gives_the_utterance_up(
     await microphone.speak(ferry)
     await until(lambda: len(realtime_server.clips) == 2)
     await microphone.commit()
-    await until(lambda: realtime_server.open == 0, within_s=2)
+    await until(lambda: realtime_server.open == 0)
     await microphone.flush(2)
     final = await microphone.final()
     assert (final.segment_id, final.text) == (2, "")
@@ -187,7 +187,7 @@ async def test_the_same_words_are_shown_again_in_the_next_segment(
     await microphone.configure(partials=True)
     for segment_id in (1, 2):
         await microphone.speak(ferry)
-        shown = (await microphone.event(within_s=5)).partial_transcript
+        shown = (await microphone.event(within_s=20)).partial_transcript
         assert (shown.segment_id, shown.text) == (segment_id, "yes")
         await microphone.commit(segment_id)
 
@@ -231,7 +231,7 @@ async def test_a_caller_that_goes_away_closes_the_connection(
             await microphone.configure()
             await microphone.speak(ferry)
             await until(lambda: realtime_server.open == 1)
-        await until(lambda: realtime_server.open == 0, within_s=2)
+        await until(lambda: realtime_server.open == 0)
 
 
 async def test_a_slow_server_holds_the_speaker_back_and_no_more(
@@ -284,7 +284,8 @@ async def test_a_server_that_fails_fails_the_call(
     error: type[AnchorError],
     code: str,
 ) -> None:
-    hasty = {"connect_s": 0.5, "first_s": 0.3, "final_s": 0.5}
+    # Short only where they are what ends the call.
+    hasty = {"connect_s": 1.0, "first_s": 1.0, "final_s": 1.0} if code == "stt.server_slow" else {}
     settings = voxtral_realtime.model_copy(update={f"voxtral_realtime_{name}": value for name, value in hasty.items()})
     engine = VoxtralRealtimeEngine(settings)
     async with engine.lifespan():
@@ -295,7 +296,7 @@ async def test_a_server_that_fails_fails_the_call(
     failure = root_cause(failures.value)
     assert isinstance(failure, error)
     assert failure.code == code
-    await until(lambda: realtime_server.open == 0, within_s=2)
+    await until(lambda: realtime_server.open == 0)
 
 
 async def test_a_server_that_goes_away_in_mid_utterance_ends_the_call_at_once(

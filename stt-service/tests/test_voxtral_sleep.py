@@ -174,12 +174,12 @@ async def test_a_server_that_may_have_fallen_asleep_counts_as_parked_until_it_is
 
 
 async def test_a_server_that_is_gone_or_makes_no_sense_is_told_from_one_that_is_awake(server):
-    async with ServerSleep("http://127.0.0.1:9/v1", "", 0.2) as nobody:
+    async with ServerSleep("http://127.0.0.1:9/v1", "", 20) as nobody:
         with pytest.raises(PeerFailed) as gone:
             await nobody.is_asleep()
     assert gone.value.code == "stt.server_unreachable"
     server.page = ["yes"]
-    async with serving(server), ServerSleep(server.url, "secret", 1) as sleep:
+    async with serving(server), ServerSleep(server.url, "secret", 20) as sleep:
         with pytest.raises(PeerFailed) as garbled:
             await sleep.is_asleep()
     assert garbled.value.code == "stt.server_garbled"

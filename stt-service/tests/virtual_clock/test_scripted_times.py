@@ -1,0 +1,83 @@
+"""The times that a script names, kept by the recogniser that plays it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from service_kit.audio import AudioChunk
+from stt_service.engine import Final, Partial, Segment, TranscriptionConfig
+from stt_service.engines.scripted import ScriptedEngine
+from stt_service.settings import SttSettings
+
+VOICE = (np.sin(np.arange(512) / 3) * 8000).astype("<i2").tobytes()
+SILENCE = bytes(1024)
+WANTED = TranscriptionConfig("en", partial_transcripts=True)
+FIRST = Segment(1, 0, 32)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Callable[[str], ScriptedEngine]:
+    def scripted(section: str) -> ScriptedEngine:
+        path = tmp_path / "script.toml"
+        path.write_text(f"[stt]\n{section}\n")
+        return ScriptedEngine(SttSettings(engine="scripted", script=path))
+
+    return scripted
+
+
+async def say(stream: Any, pcm: bytes = VOICE) -> None:
+    await stream.feed(AudioChunk(FIRST.start_ms, pcm), FIRST)
+
+
+async def test_a_final_comes_unprompted_after_the_last_voiced_chunk(engine: Any) -> None:
+    scripted = engine('transcripts = ["yes please"]\nfinal_delay_ms = 60\npartials = false')
+    loop = asyncio.get_running_loop()
+    async with scripted.lifespan(), scripted.open(WANTED) as stream:
+        transcripts = stream.transcripts()
+        last_voiced_s = loop.time()
+        for pcm in (VOICE, VOICE, SILENCE, SILENCE):
+            await say(stream, pcm)
+            if pcm is VOICE:
+                last_voiced_s = loop.time()
+            await asyncio.sleep(0.02)
+        final = await anext(transcripts)
+        assert final.text == "yes please"
+        assert loop.time() - last_voiced_s == pytest.approx(0.06)
+        await transcripts.aclose()
+
+
+async def test_a_final_may_be_timed_from_the_flush(engine: Any) -> None:
+    scripted = engine('final_after = "flush"\nfinal_delay_ms = 50')
+    loop = asyncio.get_running_loop()
+    async with scripted.lifespan(), scripted.open(TranscriptionConfig()) as stream:
+        await say(stream)
+        await asyncio.sleep(0.06)
+        flushed_s = loop.time()
+        await stream.flush(FIRST)
+        await stream.finish()
+        finals = [transcript async for transcript in stream.transcripts()]
+        assert len(finals) == 1
+        assert loop.time() - flushed_s == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("fault", ["hang", "endless"])
+async def test_a_hung_or_endless_engine_never_gives_a_final_and_ends_with_its_caller(engine: Any, fault: str) -> None:
+    scripted = engine(f'final_delay_ms = 0\npartials = false\nfault = "{fault}"')
+    seen: list[Partial | Final] = []
+
+    async def read(stream: Any) -> None:
+        async for transcript in stream.transcripts():
+            seen.append(transcript)  # noqa: PERF401 - what came before the timeout counts
+
+    async with scripted.lifespan(), scripted.open(WANTED) as stream:
+        await say(stream)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.15):
+                await read(stream)
+    assert not [transcript for transcript in seen if isinstance(transcript, Final)]
+    assert (len(seen) > 2) == (fault == "endless")
