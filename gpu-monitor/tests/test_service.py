@@ -45,7 +45,7 @@ class Running:
             call = gpu_pb2_grpc.GpuMonitorServiceStub(channel).Watch(gpu_pb2.WatchRequest(interval_ms=100))
 
             async def collect() -> None:
-                while (event := await read(call, "gpu", within_s=5)) is not None:
+                while (event := await read(call, "gpu", within_s=20)) is not None:
                     if event.WhichOneof("event") == "report":
                         reports.put_nowait(event.report)
 
@@ -56,7 +56,7 @@ class Running:
             await asyncio.wait((collecting,))
 
     async def until(self, availability: gpu_pb2.GpuAvailability) -> gpu_pb2.GpuReport:
-        async with asyncio.timeout(5), self.reports() as reports:
+        async with asyncio.timeout(20), self.reports() as reports:
             while (report := await reports.get()).availability != availability:
                 pass
             return report
@@ -100,12 +100,12 @@ async def process(environment: dict[str, str]) -> AsyncGenerator[Running]:
     )
     assert child.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (line := json.loads(await child.stdout.readline()))["message"] != "service ready":
                 pass
         yield Running(line["grpc_port"], line["http_port"])
         child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await child.wait() == 0
     finally:
         if child.returncode is None:
@@ -136,7 +136,7 @@ async def test_a_service_is_asked_and_found_among_the_drivers_processes(machine:
     async with engine_that_holds(8 * GIB, own_container()) as target:
         environment = {"GPU_HOST_PIDS": "true", "GPU_SERVICES": json.dumps({"tts-service": target})}
         async with process({**machine.environment, **environment, "GPU_PLAN_PATH": str(plan)}) as running:
-            async with asyncio.timeout(5), running.reports() as reports:
+            async with asyncio.timeout(20), running.reports() as reports:
                 while not (report := await reports.get()).services[0].HasField("self_report"):
                     pass
             metrics = (await running.get("/metrics")).text
@@ -189,7 +189,7 @@ async def test_the_composed_service_runs_with_the_scripted_reader():
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(service.run(stop))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not service.health.ready:
                 await asyncio.sleep(0.01)
         running = Running(service.grpc_port, service.http_port)

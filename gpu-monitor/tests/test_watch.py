@@ -85,7 +85,7 @@ class Watcher:
         self._call = call
 
     async def next(self) -> gpu_pb2.WatchResponse:
-        message = await read(self._call, "gpu", within_s=5)
+        message = await read(self._call, "gpu", within_s=20)
         assert message is not None
         return message
 
@@ -159,13 +159,13 @@ async def test_reports_follow_at_the_interval_and_are_fresh(monitor: Monitor):
     assert reports[-1].read_at_unix_ms > first.read_at_unix_ms
 
 
-async def test_a_client_that_names_no_interval_gets_the_services_own(monitor: Monitor):
+async def test_a_client_that_names_no_interval_gets_the_services_own():
     loop = asyncio.get_running_loop()
-    async with monitor.watch(None) as watcher:
+    async with monitoring(HeldReader(), interval_ms=1000) as monitor, monitor.watch(None) as watcher:
         await watcher.report()
         started_s = loop.time()
         await watcher.report()
-    assert 0.05 < loop.time() - started_s < 5
+    assert 0.1 < loop.time() - started_s < 20
 
 
 async def test_many_watchers_cost_one_reading(monitor: Monitor):
@@ -243,13 +243,18 @@ async def test_a_driver_that_fails_later_is_lost_and_found(monitor: Monitor):
 
 async def test_a_driver_that_hangs_is_told_and_not_asked_twice():
     reader = HeldReader()
-    async with monitoring(reader, read_deadline_s=0.05) as monitor, monitor.watch() as watcher:
-        await watcher.report()
+    async with monitoring(reader, read_deadline_s=0.2) as monitor, monitor.watch() as watcher:
+        while (await watcher.report()).availability != gpu_pb2.GPU_AVAILABILITY_PRESENT:
+            pass
         reader.answers.clear()
+        before = reader.reads
+        async with asyncio.timeout(20):
+            while reader.reads == before:
+                await asyncio.sleep(0.01)
+        asked = reader.reads
         while (report := await watcher.report()).availability != gpu_pb2.GPU_AVAILABILITY_LOST:
             pass
         assert "has not answered" in report.unavailable_reason
-        asked = reader.reads
         await watcher.report()
         await watcher.report()
         assert reader.reads == asked
@@ -270,13 +275,13 @@ async def test_watches_end_when_the_service_stops(monitor: Monitor):
 async def test_the_plan_is_what_was_planned():
     planned = PlannedMemory("stt-service", "m", weights_bytes=5, kv_cache_bytes=3, activations_bytes=2, context_bytes=1)
     async with monitoring(HeldReader(), Plan((planned, planned))) as monitor:
-        plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 5)
+        plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
     assert plan.total_bytes == 22
     assert (plan.services[1].service, plan.services[1].kv_cache_bytes) == ("stt-service", 3)
 
 
 async def test_the_plan_is_empty_when_nothing_was_planned(monitor: Monitor):
-    plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 5)
+    plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
     assert plan == gpu_pb2.GetPlanResponse()
 
 
@@ -350,7 +355,7 @@ async def test_services_are_reported_where_there_is_no_driver():
 async def test_the_plan_comes_with_what_is_used_of_it():
     plan = Plan((PlannedMemory("stt-service", "m", weights_bytes=5), PlannedMemory("ollama", "n", weights_bytes=3)))
     async with monitoring(HeldReader(), plan) as monitor:
-        hears, thinks = (await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 5)).services
+        hears, thinks = (await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)).services
     assert (hears.used_bytes, hears.verdict) == (5, gpu_pb2.PLAN_VERDICT_WITHIN)
     assert not thinks.HasField("used_bytes")
     assert thinks.verdict == gpu_pb2.PLAN_VERDICT_UNSPECIFIED
