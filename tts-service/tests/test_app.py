@@ -11,7 +11,7 @@ async def test_the_service_starts_says_what_it_speaks_and_stops() -> None:
     service = build(TtsSettings(grpc_port=0, http_port=0, log_level="ERROR"))
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))
-    async with asyncio.timeout(10), httpx.AsyncClient() as http:
+    async with asyncio.timeout(60), httpx.AsyncClient() as http:
         while not service.health.ready:
             await asyncio.sleep(0.01)
         info = (await http.get(f"http://127.0.0.1:{service.http_port}/info")).json()

@@ -116,9 +116,10 @@ async def test_a_slot_given_on_during_a_step_gets_nothing_of_it(loop: DecodeLoop
     assert (await other)[0] == [7, 8, 9, 10]
 
 
-async def test_cancelling_frees_the_slot(loop: DecodeLoop) -> None:
+async def test_cancelling_frees_the_slot(loop: DecodeLoop, slots: RecordedSlots) -> None:
     speaking = asyncio.create_task(spoken(loop, "", cap=10**6))
-    await asyncio.sleep(0.02)
+    while not slots.stepped:
+        await asyncio.sleep(0)
     speaking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await speaking

@@ -66,7 +66,7 @@ def test_every_job_ends_once_and_a_cancelled_one_says_nothing(
     assert kinds[5][-1] is Kind.END
     assert kinds[1].count(Kind.AUDIO) > 50
     to_worker.close()
-    worker.join(2)
+    worker.join(20)
     assert not worker.is_alive()
 
 
