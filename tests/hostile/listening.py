@@ -11,10 +11,13 @@ from service_kit.errors import ERROR_CODE_KEY
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+# The server ends most of what is hostile within 10 s.
+WITHIN_S = 60
+
 
 async def told(socket: ClientConnection, name: str) -> dict[str, Any]:
     """The next message of this name."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(WITHIN_S):
         async for frame in socket:
             if isinstance(frame, str) and (message := json.loads(frame))["type"] == name:
                 return message
@@ -24,7 +27,7 @@ async def told(socket: ClientConnection, name: str) -> dict[str, Any]:
 async def ending(socket: ClientConnection) -> tuple[int | None, str | None]:
     """How the server closes the socket."""
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(WITHIN_S):
             async for _ in socket:
                 pass
     except ConnectionClosed:
@@ -36,7 +39,7 @@ async def grpc_ending(call: Any) -> tuple[list[Any], aio.AioRpcError]:
     """What the server still says in this call, and the error that it ends with."""
     messages: list[Any] = []
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(WITHIN_S):
             while (message := await call.read()) is not aio.EOF:
                 messages.append(message)
     except aio.AioRpcError as error:

@@ -57,10 +57,10 @@ class HostileGround:
         """File descriptors that the orchestrator holds."""
         return len(list(Path(f"/proc/{self.orchestrator}/fd").iterdir()))
 
-    def errors(self, code: str) -> int:
-        """How often the combined log says that something ended or was refused with this code."""
-        log = (self.mesh.settings.run_folder / "mesh.log").read_text("utf-8")
-        return log.count(f'"code": "{code}"')
+    def failed_calls(self, code: str) -> int:
+        """How many gRPC calls have failed with this code, by the combined log."""
+        lines = (self.mesh.settings.run_folder / "mesh.log").read_text("utf-8").splitlines()
+        return sum('"message": "call failed"' in line and f'"code": "{code}"' in line for line in lines)
 
     @contextmanager
     def measured(self, attack: str) -> Iterator[Cost]:
