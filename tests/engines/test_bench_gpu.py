@@ -31,7 +31,7 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
 
 

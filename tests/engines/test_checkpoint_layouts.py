@@ -62,7 +62,7 @@ def test_vllm_loads_every_tensor_of_voxtral_and_lacks_none(layout: tuple[str, Pa
         input=json.dumps(names),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
         env={**os.environ, **ENVIRONMENT, "VLLM_LOGGING_LEVEL": "ERROR"},
     )

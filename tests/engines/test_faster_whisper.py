@@ -191,7 +191,7 @@ async def test_a_cancelled_call_frees_its_place(service: Any, voice: bytes) -> N
                     assert (await third.final()).text == ""
                     break
                 except AnchorError:
-                    assert time.monotonic() - began_s < 5
+                    assert time.monotonic() - began_s < 30
                     await asyncio.sleep(0.02)
 
 

@@ -100,7 +100,8 @@ async def test_a_parked_engine_refuses_to_speak_and_to_learn(stubs: Stubs) -> No
 
 
 async def test_nobody_is_cut_off_by_parking(stubs: Stubs) -> None:
-    reply = await begun(stubs.tts, TEXT)
+    # Longer than anybody needs to ask.
+    reply = await begun(stubs.tts, TEXT * 20)
     assert await reply.read()
     with pytest.raises(aio.AioRpcError) as refused:
         await stubs.memory.Park(memory.ParkRequest())
@@ -152,7 +153,7 @@ async def test_what_cannot_be_woken_stays_parked_until_it_can(
 
 
 async def test_a_service_ends_well_while_its_engine_is_parked(settings: TtsSettings) -> None:
-    async with asyncio.timeout(20), service(settings) as stubs:
+    async with asyncio.timeout(60), service(settings) as stubs:
         await stubs.memory.Park(memory.ParkRequest())
 
 

@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
 
 @pytest.fixture
 def settings(server: VllmServer) -> SttSettings:
-    return SttSettings(engine="voxtral", voxtral_url=f"{server.root}/v1", voxtral_start_s=120, max_streams=4)
+    return SttSettings(engine="voxtral", voxtral_url=f"{server.root}/v1", voxtral_start_s=300, max_streams=4)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def spoken(microphone: Microphone, seconds: float, language: str = "en") -
     await microphone.send(flush={"segment_id": 1})
 
 
-async def until(condition: Callable[[], bool], within_s: float = 15) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 60) -> None:
     """Ask again and again, beside the loop."""
     until_s = time.monotonic() + within_s
     while not await asyncio.to_thread(condition):
@@ -133,7 +133,7 @@ async def test_a_caller_that_goes_away_ends_the_servers_work(service: OpenMicrop
             await until(lambda: server.under_way() == 1)
         # The kernel has told the server before it goes on.
         await until(lambda: server.under_way() == 0)
-    await until(lambda: server.metric(RUNNING) == 0, within_s=5)
+    await until(lambda: server.metric(RUNNING) == 0)
     # What is broken off does not count as finished.
     assert server.metric(FINISHED) == finished
     assert server.metric(GENERATED) - generated < 16 * LONG_S
