@@ -46,3 +46,9 @@ async def running(service: Service, connect=own_streams):
 @pytest.fixture(params=[own_streams, one_carrier])
 def run_service(request):
     return partial(running, connect=request.param)
+
+
+@pytest.fixture
+def run_on_carrier():
+    """For a call that is refused before it is read: on a stream of its own, a write may hide why."""
+    return partial(running, connect=one_carrier)

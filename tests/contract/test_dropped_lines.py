@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
@@ -30,6 +31,7 @@ from websockets.exceptions import ConnectionClosed
 
 ROOT = Path(__file__).parents[2]
 PORTS: dict[str, Any] = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
+PATIENCE_S = 30
 REPLY = "This is a long reply that goes on for quite a while, so that a line may drop in the middle of it. " * 2
 SCRIPT = f"""
 [stt]
@@ -132,13 +134,13 @@ class Page:
         return message
 
     async def until(self, kind: str) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (message := await self.take()) is None or message["type"] != kind:
                 pass
         return message
 
     async def until_ms(self, received_ms: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.reply) < received_ms * 48:
                 await self.take()
 
@@ -220,9 +222,11 @@ async def test_whoever_takes_over_hears_on_and_the_first_is_told(anchor):
     await first.say("text_input", text="hello")
     await first.until_ms(1_000)
     ticket = first.first("session_started")["ticket"]
-    refused = Page(anchor)
+    # A line over which something comes is in use.
+    silent = asyncio.create_task(silence(first))
     with pytest.raises(ConnectionClosed) as closed:
-        await asyncio.gather(refused.open(ticket=ticket), first.until_ms(4_000))
+        await Page(anchor).open(ticket=ticket)
+    silent.cancel()
     assert closed.value.rcvd.reason == "session.already_open"
     await second.open(ticket=ticket, take_over=True)
     with pytest.raises(ConnectionClosed):
@@ -247,8 +251,11 @@ async def test_what_was_said_while_the_line_was_down_is_heard(anchor):
     for _ in range(25):
         await page.socket.send(tone)
         await asyncio.sleep(0.02)
+    # The answer to what was asked after the audio: all of it has come.
+    await page.say("request_status")
+    await page.until("system_status")
     page.tear()
-    await asyncio.sleep(0.5)
+    await committed(anchor, known["ticket"])
     dropped = DROPPED._value.get()
     await page.open(ticket=known["ticket"], session_id=known["session_id"])
     for frame in [tone] * 60 + [bytes(640)] * 40:
@@ -261,6 +268,16 @@ async def test_what_was_said_while_the_line_was_down_is_heard(anchor):
     silent.cancel()
     assert DROPPED._value.get() == dropped
     page.tear()
+
+
+async def committed(service: Service, ticket: str) -> None:
+    """Wait until a turn of this conversation is committed."""
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}", timeout=PATIENCE_S) as http,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        while not (await http.get(f"/conversation/{ticket}")).json()["messages"]:
+            await asyncio.sleep(0.02)
 
 
 async def silence(page: Page) -> None:
@@ -306,7 +323,7 @@ async def test_a_grpc_call_that_breaks_off_is_gone_on_with_in_the_next(anchor):
     first = stub.Converse()
     await first.write(request(session_start=session_pb2.SessionStart(reports_playback=True)))
     await first.write(request(text_input=session_pb2.TextInput(text="hello")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         started = await converse(first, 2_000 * 48)
     first.cancel()
     received = session_pb2.ReplyReceived(turn_id=turn_id, offset_ms=len(reply) // 48)
@@ -315,12 +332,12 @@ async def test_a_grpc_call_that_breaks_off_is_gone_on_with_in_the_next(anchor):
     )
     second = stub.Converse()
     await second.write(request(session_start=again))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         resumed = await converse(second, None)
     assert resumed.session_id == started.session_id
     assert bytes(reply) == whole
     await second.done_writing()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while (await second.read()) is not aio.EOF:
             pass
     await channel.close()

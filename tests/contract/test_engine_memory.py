@@ -54,7 +54,7 @@ def served(engine: object):
     return serving(SERVICE_NAME, EngineMemoryServicer(engine, INFO).add_to)
 
 
-async def until(holds, within_s: float = 5) -> None:
+async def until(holds, within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.01)
@@ -117,15 +117,20 @@ class Monitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
 
     def __init__(self) -> None:
         self.levels: asyncio.Queue[tuple[int, gpu_pb2.PressureLevel.ValueType]] = asyncio.Queue()
+        self.watchers = 0
 
     def add_to(self, server) -> None:
         gpu_pb2_grpc.add_GpuMonitorServiceServicer_to_server(self, server)
 
     async def Watch(self, request, context) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        while True:
-            device, level = await self.levels.get()
-            changed = gpu_pb2.PressureChanged(device_index=device, level=level)
-            await context.write(gpu_pb2.WatchResponse(pressure_changed=changed))
+        self.watchers += 1
+        try:
+            while True:
+                device, level = await self.levels.get()
+                changed = gpu_pb2.PressureChanged(device_index=device, level=level)
+                await context.write(gpu_pb2.WatchResponse(pressure_changed=changed))
+        finally:
+            self.watchers -= 1
 
 
 @asynccontextmanager
@@ -145,7 +150,7 @@ async def test_the_fullest_card_counts_and_a_monitor_that_is_gone_is_told_of():
     monitor, told = Monitor(), []
     async with (
         watched(monitor) as (target, server),
-        StatusWatch({}, target, on_pressure=told.append, interval_s=0.05),
+        StatusWatch({}, target, on_pressure=told.append, interval_s=0.05, deadline_s=60),
     ):
         for device, level in [
             (0, gpu_pb2.PRESSURE_LEVEL_NONE),
@@ -171,14 +176,15 @@ async def test_pressure_parks_a_voice_and_its_end_brings_it_back_and_a_restart_s
             return parking, Relief(Ladder(rules), parking, bulletin, has_small_voice=True)
 
         parking, relief = house()
-        async with relief, StatusWatch({}, target, on_pressure=relief.told):
+        async with relief, StatusWatch({}, target, on_pressure=relief.told, deadline_s=60):
             parking.attend(1)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_CRITICAL))
             await until(lambda: voice.parked)
             assert relief.describe()["skipped"] == {"parked_model": "llm holds no memory that it could give back"}
         # The orchestrator went away in the middle of it, and another one takes over.
+        await until(lambda: monitor.watchers == 0)
         parking, relief = house()
-        async with relief, StatusWatch({}, target, on_pressure=relief.told):
+        async with relief, StatusWatch({}, target, on_pressure=relief.told, deadline_s=60):
             await until(lambda: parking.rests["tts"].state is State.PARKED)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_HIGH))
             await until(lambda: "text_only" in relief.describe()["steps"])

@@ -20,8 +20,10 @@ class Garbling(tts_pb2_grpc.TextToSpeechServiceServicer):
         self._then = then
 
     async def Synthesize(self, request_iterator, context) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        await anext(request_iterator)
         for audio in (pb.SpeechAudio(offset_ms=0, pcm=bytes(40 * 48)), self._then):
             await context.write(pb.SynthesizeResponse(audio=audio))
+        await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ async def test_half_a_sample_and_a_gap_fail_the_voice(then: pb.SpeechAudio) -> N
     heard = []
     async with (
         serving("anchor.tts.v1.TextToSpeechService", add) as channel,
-        asyncio.timeout(5),
+        asyncio.timeout(20),
         TtsClient(channel).open("", "en", Style()) as stream,
     ):
         with pytest.raises(PeerFailed) as failure:

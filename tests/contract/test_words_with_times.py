@@ -27,7 +27,7 @@ async def heard(run_service, tmp_path, script: str) -> FinalHeard:
         tone = to_pcm(np.sin(np.arange(16_000) * 0.3).astype(np.float32) * 0.5)
         await stream.hear(AudioChunk(5000, tone))
         await stream.flush(1)
-        async with asyncio.timeout(5), aclosing(stream.transcripts()) as transcripts:
+        async with asyncio.timeout(20), aclosing(stream.transcripts()) as transcripts:
             async for transcript in transcripts:
                 if isinstance(transcript, FinalHeard):
                     return transcript
