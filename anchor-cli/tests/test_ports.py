@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from anchor_cli.mesh import check_ports
@@ -20,14 +20,8 @@ def listener() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def test_only_taken_ports_are_told_and_by_whom(listener: int, free_port: int) -> None:
-    (taken,) = taken_ports("127.0.0.1", [free_port, listener])
+def test_only_taken_ports_are_told_and_by_whom(listener: int, free_port: Callable[[], int]) -> None:
+    (taken,) = taken_ports("127.0.0.1", [free_port(), listener])
     assert (taken.port, taken.pid) == (listener, os.getpid())
     assert "python" in taken.command
 

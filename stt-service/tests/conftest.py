@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import socket
 import sys
 import wave
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,6 +190,14 @@ def ferry() -> bytes:
 def football() -> bytes:
     """ "Who won the football match", 2 s."""
     return pcm_of(Path(__file__).parent / "audio" / "football.wav")
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """Held without listening, so that nobody else can come to answer there."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -191,15 +191,15 @@ async def test_a_server_that_is_slow_fails_the_final_but_not_the_partial(
         assert (await failure_of(microphone)).code == "stt.server_slow"
 
 
-async def test_a_server_that_is_gone_fails_the_final(voxtral: SttSettings, ferry: bytes, unused_tcp_port: int) -> None:
-    gone = TranscriptionClient(f"http://127.0.0.1:{unused_tcp_port}/v1", "voxtral", "", 1)
+async def test_a_server_that_is_gone_fails_the_final(voxtral: SttSettings, ferry: bytes, refusing_port: int) -> None:
+    gone = TranscriptionClient(f"http://127.0.0.1:{refusing_port}/v1", "voxtral", "", 1)
     async with aclosing(gone):
         with pytest.raises(PeerFailed) as failure:
             await gone.transcribe(ferry, "", 5, looping)
     assert (failure.value.code, failure.value.retryable) == ("stt.server_unreachable", True)
     with pytest.raises(PeerFailed, match="no transcription server"):
         async with VoxtralEngine(
-            voxtral.model_copy(update={"voxtral_url": f"http://127.0.0.1:{unused_tcp_port}/v1", "voxtral_start_s": 0.1})
+            voxtral.model_copy(update={"voxtral_url": f"http://127.0.0.1:{refusing_port}/v1", "voxtral_start_s": 0.1})
         ).lifespan():
             pass
 

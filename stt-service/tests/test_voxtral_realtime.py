@@ -331,9 +331,9 @@ async def test_it_is_ready_when_the_server_knows_the_model(voxtral_realtime: Stt
 
 
 async def test_a_server_that_is_not_there_in_time_is_given_up(
-    voxtral_realtime: SttSettings, unused_tcp_port: int
+    voxtral_realtime: SttSettings, refusing_port: int
 ) -> None:
-    gone = {"voxtral_realtime_url": f"http://127.0.0.1:{unused_tcp_port}/v1", "voxtral_realtime_start_s": 0.1}
+    gone = {"voxtral_realtime_url": f"http://127.0.0.1:{refusing_port}/v1", "voxtral_realtime_start_s": 0.1}
     with pytest.raises(PeerFailed) as failure:
         async with VoxtralRealtimeEngine(voxtral_realtime.model_copy(update=gone)).lifespan():
             pass
