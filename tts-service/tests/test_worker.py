@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from espeak_worker.espeak import Espeak, EspeakError, Manner
@@ -31,6 +32,23 @@ def pipes() -> Iterator[tuple[io.BufferedWriter, io.BufferedReader, io.BufferedR
         file.close()
 
 
+class Source:
+    """What the worker reads; `all_taken` is set when it asks for more than so many frames."""
+
+    def __init__(self, source: io.BufferedReader, frames: int) -> None:
+        self._source = source
+        self._frames = frames
+        self.all_taken = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        # A frame begins with its head of nine bytes.
+        if size == 9:
+            self._frames -= 1
+        if self._frames < 0:
+            self.all_taken.set()
+        return self._source.read(size)
+
+
 def spoken(job: int, **changes: object) -> bytes:
     return Frame(Kind.SPEAK, job, json.dumps(REQUEST | changes).encode()).encode()
 
@@ -43,13 +61,15 @@ def test_both_sides_mean_the_same_frames() -> None:
 def test_every_job_ends_once_and_a_cancelled_one_says_nothing(
     espeak: Espeak, pipes: tuple[io.BufferedWriter, io.BufferedReader, io.BufferedReader, io.BufferedWriter]
 ) -> None:
-    to_worker, from_worker, source, sink = pipes
-    worker = threading.Thread(target=Worker(espeak, source, sink).run)
+    to_worker, from_worker, pipe, sink = pipes
+    source = Source(pipe, 7)
+    worker = threading.Thread(target=Worker(espeak, cast(io.BufferedReader, source), sink).run)
     worker.start()
-    # The long job fills the pipe, so the others are surely read while it is spoken.
+    # The long job fills its own pipe, which nobody reads until the others are taken.
     to_worker.write(spoken(1, text="on and on " * 30) + spoken(2) + Frame(Kind.CANCEL, 2).encode())
     to_worker.write(spoken(3, voice="zz") + spoken(4, rate_wpm="x") + spoken(5) + Frame(Kind.CANCEL, 99).encode())
     to_worker.flush()
+    assert source.all_taken.wait(20)
     hello = read_frame(from_worker)
     assert hello is not None
     assert json.loads(hello.payload)["rate_hz"] == espeak.rate_hz
