@@ -134,7 +134,10 @@ async def raw_server(answer: bytes) -> AsyncGenerator[OllamaModel]:
 
     server = await asyncio.start_server(on_connect, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, OllamaModel(OllamaSettings(url=f"http://127.0.0.1:{port}", preload=False)) as model:
+    async with (
+        server,
+        OllamaModel(OllamaSettings(url=f"http://127.0.0.1:{port}", preload=False, connect_s=30)) as model,
+    ):
         yield model
 
 

@@ -43,7 +43,9 @@ async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[Open
     while not server.started:
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    settings = OpenAiSettings.model_validate({"url": f"http://127.0.0.1:{port}/v1", "api_key": "secret", "model": "m"})
+    patient = {"connect_s": 30, "first_token_s": 60, "between_tokens_s": 60}
+    own = {"url": f"http://127.0.0.1:{port}/v1", "api_key": "secret", "model": "m"}
+    settings = OpenAiSettings.model_validate(own | patient)
     try:
         async with OpenAiModel(settings) as model:
             yield model, requests

@@ -34,6 +34,8 @@ def stage(model: OllamaModel) -> object:
 async def main_model(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[MainModel]:
     monkeypatch.setenv("OLLAMA_URL", url)
     monkeypatch.setenv("OLLAMA_MODEL_NAME", "mistral")
+    for name in ("CONNECT_S", "BETWEEN_TOKENS_S"):
+        monkeypatch.setenv(f"LLM_OLLAMA_{name}", "30")
     briefing = ScriptedModel(LlmSection(replies=("From the file.",), first_token_delay_ms=0, tokens_per_second=9999))
     async with MainModel("ollama", briefing, first_token_s=60, max_reply_chars=300, probe_every_s=0.05) as main:
         await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY)

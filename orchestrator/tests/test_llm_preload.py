@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from ollama_support import FAST, PROMPT, answering, bound, listening
+from ollama_support import FAST, PATIENT, PROMPT, answering, bound, listening
 from orchestrator.conversation.system_status import ServiceHealth
 from orchestrator.llm.briefing import Briefing
 from orchestrator.llm.main_model import MainModel
@@ -125,7 +125,7 @@ async def test_on_a_processor_that_is_as_it_should_be():
 
 async def test_a_model_that_was_unloaded_is_loaded_again():
     async with listening(StubSection(model="mistral")) as (url, stub):
-        settings = OllamaSettings.model_validate({"url": url, "model": "mistral", "preload": True})
+        settings = OllamaSettings.model_validate({**PATIENT, "url": url, "model": "mistral", "preload": True})
         async with OllamaModel(settings) as model:
             await until(lambda: stage(model) == "loaded")
             await model._residency.settle()
@@ -159,7 +159,7 @@ async def test_a_server_that_does_not_list_what_it_loaded_is_not_believed():
 
 @asynccontextmanager
 async def main_model(url: str, monkeypatch: pytest.MonkeyPatch, **env: str) -> AsyncGenerator[MainModel]:
-    for name, value in {"OLLAMA_URL": url, "OLLAMA_MODEL_NAME": "mistral", **env}.items():
+    for name, value in {"OLLAMA_URL": url, "OLLAMA_MODEL_NAME": "mistral", "LLM_OLLAMA_CONNECT_S": "30", **env}.items():
         monkeypatch.setenv(name, value)
     fast = {"first_token_delay_ms": 0, "tokens_per_second": 9999}
     briefing = ScriptedModel(LlmSection(replies=("From the file.",), **fast))

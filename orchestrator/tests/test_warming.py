@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from ollama_support import PATIENT
 from orchestrator.conversation.ports import Message, Persona, Prompt
 from orchestrator.conversation.warming import Warming
 from orchestrator.llm.ollama import OllamaModel, OllamaSettings
@@ -35,7 +36,9 @@ async def warming(section: StubSection) -> AsyncGenerator[tuple[Warming, OllamaM
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         async with (
-            OllamaModel(OllamaSettings.model_validate({"url": f"http://127.0.0.1:{port}", "model": "m"})) as model,
+            OllamaModel(
+                OllamaSettings.model_validate({**PATIENT, "url": f"http://127.0.0.1:{port}", "model": "m"})
+            ) as model,
             asyncio.TaskGroup() as group,
         ):
             yield Warming(model, group), model, stub
