@@ -88,6 +88,13 @@ def _kept_ports(count: int) -> Generator[list[int]]:
         yield [keeper.getsockname()[1] for keeper in keepers]
 
 
+@pytest.fixture
+def kept_ports() -> Iterator[Callable[[int], list[int]]]:
+    """Gives ports to what a test starts beside its mesh."""
+    with ExitStack() as stack:
+        yield lambda count: stack.enter_context(_kept_ports(count))
+
+
 @contextmanager
 def _launched(**environment: str) -> Generator[RunningMesh]:
     names = [f"{service}_{door}_port" for service in SERVICES for door in ("grpc", "http")]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
+import httpx
 import pytest
 from anchor_cli.conversation_client import open_talk
 from anchor_cli.sound import load_clip
 
 pytestmark = pytest.mark.e2e
+
+PROJECT = Path(__file__).parents[2]
+START_WITHIN_S = 90.0
 
 SENTENCES = [
     f"This is number {number} of the sentences of the evening, and it is as long as they are."
@@ -28,14 +38,57 @@ ms_per_character = {MS_PER_CHARACTER}
 """
 
 
-async def test_a_reply_goes_on_when_the_voice_was_killed_in_its_midst(scripted_mesh, questions) -> None:
-    mesh = scripted_mesh(SCRIPT)
+@dataclass(frozen=True)
+class Voice:
+    """A voice service of its own, which nobody starts again."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    ready_url: str
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(self.ready_url, timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture
+def voices(kept_ports, tmp_path: Path) -> Iterator[list[Voice]]:
+    """One that speaks and one that stands by: how long a service takes to start is up to the machine."""
+    script = tmp_path / "voices.toml"
+    script.write_text(SCRIPT, "utf-8")
+    with ExitStack() as stack:
+        started: list[Voice] = []
+        for grpc_port, http_port in zip(kept_ports(2), kept_ports(2), strict=True):
+            own = {"TTS_GRPC_PORT": str(grpc_port), "TTS_HTTP_PORT": str(http_port), "TTS_ENGINE": "scripted"}
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tts_service"],
+                env={**os.environ, **own, "ANCHOR_SCRIPT": str(script)},
+                cwd=PROJECT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            started.append(Voice(process, f"127.0.0.1:{grpc_port}", f"http://127.0.0.1:{http_port}/ready"))
+        until_s = time.monotonic() + START_WITHIN_S
+        while not all(voice.is_ready() for voice in started):
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
+        yield started
+
+
+async def test_a_reply_goes_on_when_the_voice_was_killed_in_its_midst(scripted_mesh, voices, questions) -> None:
+    first, second = voices
+    mesh = scripted_mesh(SCRIPT, TTS_TARGET=f"ipv4:{first.address},{second.address}")
     async with open_talk(mesh.url) as talk:
         await talk.play(load_clip(questions[0].path))
-        placed = await talk.until("reply_audio", within_s=10)
-        await asyncio.sleep(1.5)
-        killed = mesh.process_of("tts_service")
-        os.kill(killed, signal.SIGKILL)
+        placed = await talk.until("reply_audio", within_s=15)
+        async with asyncio.timeout(30):
+            while talk.speaker.reply(placed.message.turn_id).received_ms < 3000:
+                await asyncio.sleep(0.05)
+        first.process.kill()
         finished = await talk.until("reply_finished", within_s=60)
     reply = talk.speaker.reply(placed.message.turn_id)
     assert finished.message.heard_text == reply.text == REPLY
@@ -45,5 +98,7 @@ async def test_a_reply_goes_on_when_the_voice_was_killed_in_its_midst(scripted_m
     assert [event.message.offset_ms for event in talk.events if event.name == "reply_audio"] == [0]
     places = [event.message.offset_ms for event in talk.events if event.name == "speech_mark"]
     assert places == sorted(places)
+    # Then all that was said is in the log.
+    mesh.stop()
     (turn,) = mesh.log_lines("turn finished")
     assert turn["underrun_ms"] <= 1500
