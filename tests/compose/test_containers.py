@@ -80,7 +80,7 @@ async def test_a_spoken_question_is_answered_aloud(containers, question) -> None
     assert question.is_answered_by(turn.reply.text)
     assert turn.reply.received_ms > 1000
     assert turn.finished.heard_text.split() == turn.reply.text.split()
-    assert turn.response_ms < 2000
+    assert turn.response_ms < 10_000
 
 
 def test_nothing_is_published_but_on_loopback(containers) -> None:
@@ -138,12 +138,12 @@ async def test_a_session_outlives_a_service_that_crashes(containers, question, s
     async with open_talk(containers.url) as talk:
         await hold_turn(talk, clip, listen_s=0.2)
         containers.crash(service)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(180):
             while containers.inspect(service)["RestartCount"] == before["RestartCount"]:
                 await asyncio.sleep(0.2)
             while not await ready(containers, service):
                 await asyncio.sleep(0.2)
-        reply = await asked_again(talk, clip, question, within_s=20)
+        reply = await asked_again(talk, clip, question, within_s=60)
     assert question.is_answered_by(reply)
     assert containers.inspect(service)["State"]["StartedAt"] != before["State"]["StartedAt"]
 
@@ -159,13 +159,13 @@ async def test_a_session_outlives_a_partition_and_is_told_of_it(containers, ques
             await talk.play(clip)
             told = await talk.find(
                 lambda events: next((e for e in events[since:] if e.name in {"error", "turn_failed"}), None),
-                within_s=20,
+                within_s=60,
                 wanted="word of what is wrong",
             )
         finally:
             docker("network", "connect", "--alias", "stt-service", f"{NAME}_mesh", cut_off)
         assert told.message.code.startswith("stt.")
-        reply = await asked_again(talk, clip, question, within_s=40)
+        reply = await asked_again(talk, clip, question, within_s=60)
     assert question.is_answered_by(reply)
 
 

@@ -41,7 +41,7 @@ def prometheus(containers, tmp_path: Path) -> Iterator[str]:
     url, log = f"http://127.0.0.1:{port}", tmp_path / "prometheus.log"
     command = ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
     with running([*command, f"--web.listen-address=127.0.0.1:{port}"], log) as program:
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 60
         while not _answers(url):
             assert program.poll() is None, log.read_text("utf-8")
             assert time.monotonic() < deadline_s, log.read_text("utf-8")
@@ -64,7 +64,7 @@ async def value_of(url: str, query: str) -> dict[str, float]:
 
 
 async def test_every_service_is_scraped_and_says_that_it_is_ready(prometheus) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while await value_of(prometheus, "up * anchor_ready") != dict.fromkeys(SERVICES, 1.0):
             await asyncio.sleep(0.5)
 
@@ -72,12 +72,12 @@ async def test_every_service_is_scraped_and_says_that_it_is_ready(prometheus) ->
 async def test_a_turn_shows_in_the_metrics(containers, prometheus, question) -> None:
     turns = 'sum(anchor_turn_stage_seconds_count{stage="first_frame_sent"})'
     spoken = "sum(anchor_tts_audio_seconds_total)"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not (before := await value_of(prometheus, spoken)):
             await asyncio.sleep(0.5)
     async with open_talk(containers.url) as talk:
         await hold_turn(talk, load_clip(question.path), listen_s=1.0)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while (await value_of(prometheus, spoken))[""] <= before[""]:
             await asyncio.sleep(0.5)
         while not (await value_of(prometheus, turns)).get(""):
@@ -85,7 +85,7 @@ async def test_a_turn_shows_in_the_metrics(containers, prometheus, question) -> 
 
 
 async def test_every_alert_can_be_evaluated_and_none_fires_on_a_healthy_mesh(prometheus) -> None:
-    async with httpx.AsyncClient(base_url=prometheus) as http, asyncio.timeout(20):
+    async with httpx.AsyncClient(base_url=prometheus) as http, asyncio.timeout(60):
         while True:
             groups = (await http.get("/api/v1/rules")).json()["data"]["groups"]
             rules = [rule for group in groups for rule in group["rules"]]

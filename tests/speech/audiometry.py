@@ -75,7 +75,7 @@ class _Ear:
 @asynccontextmanager
 async def recogniser(models_dir: Path) -> AsyncGenerator[PocketsphinxEngine]:
     """The embedded recogniser; its second opinion has all the time it wants, for this is no test of speed."""
-    settings = SttSettings(knowledge_dir=ROOT / "content/knowledge", models_dir=models_dir, second_opinion_ms=5000)
+    settings = SttSettings(knowledge_dir=ROOT / "content/knowledge", models_dir=models_dir, second_opinion_ms=60_000)
     engine = PocketsphinxEngine(settings)
     async with engine.lifespan():
         yield engine

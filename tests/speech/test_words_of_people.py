@@ -73,7 +73,7 @@ async def recogniser(models: Path) -> AsyncGenerator[Any]:
     from service_kit.testing import serving
 
     # Clips come faster than they were spoken, so the second opinion may be later than in life.
-    settings = SttSettings(knowledge_dir=KNOWLEDGE, models_dir=models, second_opinion_ms=5000)
+    settings = SttSettings(knowledge_dir=KNOWLEDGE, models_dir=models, second_opinion_ms=60_000)
     engine = PocketsphinxEngine(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, 600_000)
     async with engine.lifespan(), serving(NAME, servicer.add_to) as channel:

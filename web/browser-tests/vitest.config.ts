@@ -8,6 +8,7 @@ export default defineConfig({
     // One browser and one mesh at a time: what is measured here is not how busy the machine is.
     fileParallelism: false,
     testTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
   },
 });
