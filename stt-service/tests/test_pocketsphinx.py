@@ -63,7 +63,7 @@ async def test_a_dead_process_fails_its_streams_and_is_replaced(
                 await microphone.flush()
                 return (await microphone.final()).text
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await persist(asked_again) == "what is the latest on the ferry"
         assert topical.pid not in (None, died)
 
