@@ -19,7 +19,7 @@ test("a spoken turn is heard, captioned and timed", async () => {
   const wav = microphone("one-question", silence(1), question("demo"), silence(40));
   const { page } = await visit(port, { microphone: wav });
   await page.getByRole("button", { name: "Talk", exact: true }).click();
-  await expect.poll(() => state(page), { timeout: 10_000 }).toBe("listening");
+  await expect.poll(() => state(page)).toBe("listening");
   await until(page, "turn_committed");
   await soundsFor(page, 3);
   expect(await state(page)).toBe("speaking");
@@ -51,7 +51,7 @@ test("a turn is spoken while the space bar is held", async () => {
   await page.getByRole("group", { name: "How to talk" }).getByText("Push to talk").click();
   await page.getByRole("heading", { name: "AI Anchor" }).click();
   await page.keyboard.down("Space");
-  await expect.poll(() => state(page), { timeout: 10_000 }).toBe("hearing");
+  await expect.poll(() => state(page)).toBe("hearing");
   // The recording is over after three seconds.
   await page.waitForTimeout(3200);
   expect(await messages(page, "turn_committed")).toEqual([]);
@@ -85,7 +85,7 @@ test("over plain HTTP from elsewhere the page says why there is no microphone, a
   await expect.poll(() => page.getByRole("status").allTextContents()).toContainEqual(expect.stringMatching(/https/));
   expect(await page.getByRole("button", { name: "Talk", exact: true }).isDisabled()).toBe(true);
   await write(page, "How long does the ferry take?");
-  await expect.poll(() => page.locator(".said-anchor .words").textContent(), { timeout: 10_000 }).toMatch(/ferry/i);
+  await expect.poll(() => page.locator(".said-anchor .words").textContent()).toMatch(/ferry/i);
 });
 
 test("a second tab may take the conversation over, and the first is told", async () => {
@@ -94,12 +94,10 @@ test("a second tab may take the conversation over, and the first is told", async
   await until(first.page, "reply_audio");
   const second = await openTab(first.context, first.line);
   await second.page.getByRole("button", { name: "Take it over here" }).click();
-  await expect.poll(() => first.page.getByRole("alert").textContent(), { timeout: 10_000 }).toMatch(/another tab/);
+  await expect.poll(() => first.page.getByRole("alert").textContent()).toMatch(/another tab/);
   await until(second.page, "session_started");
   await write(second.page, "Is the library open this evening?");
-  await expect
-    .poll(() => second.page.locator(".said-anchor .words").last().textContent(), { timeout: 10_000 })
-    .toMatch(/library/i);
+  await expect.poll(() => second.page.locator(".said-anchor .words").last().textContent()).toMatch(/library/i);
 });
 
 test("a reply goes on where it was when the line comes back", async () => {

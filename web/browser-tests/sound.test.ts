@@ -7,7 +7,7 @@ import { PROJECT } from "./mesh";
 import { microphone, question, silence } from "./recordings";
 import { report } from "./report";
 
-const FADE_AND_RENDERING_MS = 60;
+const FADE_AND_RENDERING_MS = 250;
 const port = inject("examplePort");
 
 test.for([48_000, 44_100])("a spoken turn is heard as it was sent, on a device of %d Hz", async (deviceHz) => {

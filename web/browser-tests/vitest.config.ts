@@ -7,8 +7,8 @@ export default defineConfig({
     globalSetup: ["mesh.ts"],
     // One browser and one mesh at a time: what is measured here is not how busy the machine is.
     fileParallelism: false,
-    testTimeout: 60_000,
-    expect: { poll: { timeout: 15_000 } },
+    testTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
     hookTimeout: 120_000,
   },
 });
