@@ -14,7 +14,8 @@ from orchestrator.conversation.barge_in import BargeInRules
 from orchestrator.conversation.ports import Spoken
 from orchestrator.conversation.server_messages import BargeInVerdict as Verdict
 from orchestrator.conversation.turn import TurnRules
-from stage import FRAME_MS, Speech, SpeechStream, Stage
+from scripted_peers import Speech, SpeechStream
+from stage import FRAME_MS, Stage
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "orchestrator/tests"))
 

@@ -9,7 +9,7 @@ from orchestrator.conversation import client_messages as said
 from orchestrator.conversation import server_messages as told
 from orchestrator.conversation.attendance import Attendance
 from orchestrator.conversation.line import Line
-from stage import speech_at
+from scripted_peers import speech_at
 
 STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2
 WORDS = len(STORY.split())

@@ -15,8 +15,8 @@ from orchestrator.pressure.relief import Relief
 from orchestrator.pressure.rest import Rest, State
 from orchestrator.pressure.waking import WakingEars, WakingModel, WakingVoice
 from resting import Engine
+from scripted_peers import Speech
 from service_kit.errors import PeerFailed
-from stage import Speech
 
 
 class House:
