@@ -10,6 +10,7 @@ import pytest
 # The stage stands beside the tests, which are not a package.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from sentence_voice import TALE, SentenceVoice
 from service_kit.virtual_clock import VirtualLoop
 from stage import Stage
 
@@ -22,3 +23,17 @@ def pytest_asyncio_loop_factories(config, item):
 async def stage():
     """An open session with scripted peers; configure it, then `async with stage:`."""
     return Stage()
+
+
+@pytest.fixture
+def voice() -> SentenceVoice:
+    return SentenceVoice()
+
+
+@pytest.fixture
+def tale(stage, voice):
+    """The stage, with a model that writes the whole tale at once and a voice that speaks it by the sentence."""
+    stage.speech = voice
+    stage.model.first_token_ms = stage.model.token_ms = 0
+    stage.anchor_will_say(TALE)
+    return stage

@@ -1,0 +1,84 @@
+"""What a conversation does while a peer fails it."""
+
+from __future__ import annotations
+
+from orchestrator.conversation import server_messages as told
+from service_kit.errors import EngineFailed, PeerFailed, Unsupported
+
+
+async def test_a_model_that_breaks_off_is_apologised_for(stage):
+    stage.anchor_will_say("Once upon a time there was")
+    stage.model.failure = EngineFailed("llm.broke", "it broke")
+    stage.model.fails_after_words = 3
+    async with stage:
+        await stage.user("tell me a story")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Once upon a Sorry, something broke."
+    assert stage.ear.of(told.TurnFailed)[0].code == "llm.broke"
+
+
+async def test_a_model_that_says_nothing_is_given_up(stage):
+    stage.anchor_will_say("never")
+    stage.model.first_token_ms = 60_000
+    async with stage:
+        await stage.user("tell me a story")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Sorry, something broke."
+    assert stage.ear.of(told.TurnFailed)[0].code == "llm.silent"
+
+
+async def test_a_voice_that_fails_leaves_captions(stage):
+    stage.anchor_will_say("It is sunny in Leipzig today.")
+    stage.speech.failure = EngineFailed("tts.broke", "it broke")
+    stage.speech.fails_at_word = 2
+    async with stage:
+        await stage.user("how is the weather")
+        finished = await stage.until(told.ReplyFinished)
+    assert "".join(message.text for message in stage.ear.of(told.ReplyText)) == "It is sunny in Leipzig today."
+    assert finished.heard_text == "It is sunny in Leipzig today."
+    assert stage.ear.of(told.Error)[0].code == "tts.broke"
+
+
+async def test_without_turn_detection_loudness_tells_the_turns(stage):
+    stage.anchor_will_say("Fine.")
+    stage.voice.failure = PeerFailed("vad.unavailable", "gone")
+    async with stage:
+        await stage.silence(1500)
+        await stage.user("can you still hear me")
+        await stage.until(told.ReplyFinished)
+        assert stage.ear.of(told.Error)[0].code == "vad.unavailable"
+        stage.voice.failure = None
+        await stage.silence(2000)
+        assert stage.ear.of(told.Error)[-1].code == "vad.back"
+    assert stage.history == [("user", "can you still hear me"), ("anchor", "Fine.")]
+
+
+async def test_speech_said_while_the_recogniser_was_away_is_not_lost(stage):
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        await stage.silence(200)
+        stage.words.stream.fail(PeerFailed("stt.unavailable", "gone"))
+        stage.words.failure = PeerFailed("stt.unavailable", "gone")
+        await stage.user("did you hear that")
+        await stage.silence(1200)
+        assert not stage.model.prompts
+        stage.words.failure = None
+        await stage.until(told.ReplyFinished)
+    assert stage.history == [("user", "did you hear that"), ("anchor", "Fine.")]
+
+
+async def test_a_recogniser_that_stays_away_is_apologised_for(stage):
+    async with stage:
+        await stage.silence(200)
+        stage.words.stream.fail(PeerFailed("stt.unavailable", "gone"))
+        stage.words.failure = PeerFailed("stt.unavailable", "gone")
+        await stage.user("did you hear that")
+        finished = await stage.until(told.ReplyFinished)
+    assert finished.heard_text == "Sorry, something broke."
+
+
+async def test_a_language_the_recogniser_has_not_is_said_once(stage):
+    stage.words.failure = Unsupported("stt.language_unsupported", "English only")
+    async with stage:
+        await stage.silence(5000)
+    assert [message.code for message in stage.ear.of(told.Error)] == ["stt.language_unsupported"]
