@@ -116,6 +116,10 @@ def test_the_gpu_profile_speaks_from_an_image_with_torch(project: Path, plan: Pa
     assert speech["read_only"] is True
     mounted = {volume["target"]: volume for volume in speech["volumes"]}
     assert mounted["/app/models"]["read_only"] is True
+    # What was pulled into that folder is held to the lock.
+    assert speech["environment"]["ANCHOR_MODELS_DIR"] == "/app/models"
+    assert speech["environment"]["ANCHOR_MODELS_LOCK"] == "/app/models.lock"
+    assert "COPY models.lock /app/" in stage_of(DOCKERFILE, "base")
     assert mounted["/app/voices"]["type"] == "volume"
     assert speech["environment"]["TTS_HIGGS_VOICES"].startswith("/app/voices/")
 
