@@ -100,8 +100,22 @@ def test_offline_names_what_is_not_listed(store: Store, hub: Hub) -> None:
         json.dumps({"sha": COMMIT, "siblings": [{"rfilename": "..\\config.json"}]}).encode(),
         json.dumps({"sha": COMMIT, "siblings": [{"rfilename": f"{n}.json"} for n in range(65)]}).encode(),
         b" " * (1 << 20) + b"{}",
+        b"[" * 100_000,
     ],
-    ids=["html", "list", "branch", "no commit", "empty", "strings", "number", "toml", "backslash", "many", "long"],
+    ids=[
+        "html",
+        "list",
+        "branch",
+        "no commit",
+        "empty",
+        "strings",
+        "number",
+        "toml",
+        "backslash",
+        "many",
+        "long",
+        "deep",
+    ],
 )
 def test_a_list_that_makes_no_sense_is_refused_and_not_remembered(store: Store, hub: Hub, listing: bytes) -> None:
     hub.listing = listing

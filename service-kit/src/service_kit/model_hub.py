@@ -77,9 +77,11 @@ class HubModel:
             raise ValueError(f"{self.name} has no files")
 
     @property
-    def is_known(self) -> bool:
-        """Whether all its files and their hashes are."""
-        return bool(self.files) and all(file.sha256 for file in self.files)
+    def unknown(self) -> list[str]:
+        """What nobody knows the hash of: its files, or the model by name where not even those are known."""
+        if not self.files:
+            return [self.name]
+        return [f"{self.name}/{file.path}" for file in self.files if not file.sha256]
 
     @property
     def cure(self) -> str:
@@ -106,12 +108,7 @@ def hub_folder(name: str, lock: Path, folder: Path) -> Path:
     models = read_hub_models(lock, folder)
     if name not in models:
         raise EngineFailed("models.unknown", f"{lock} has no model {name!r}; it has {', '.join(sorted(models))}")
-    model = models[name]
-    if not model.is_known:
-        unknown = ", ".join(file.path for file in model.files if not file.sha256) or "its files"
-        raise EngineFailed("models.unknown_hash", f"no hash of {unknown} of {name} is known; run `{model.cure}`")
-    for file in model.files:
-        verify(model.path_of(file, folder), file.sha256, model.cure)
+    _verify_all(models[name], folder)
     return folder / name
 
 
@@ -126,8 +123,16 @@ def is_held_to_lock(given: Path, lock: Path, folder: Path) -> bool:
     model = read_hub_models(lock, folder).get(given.name)
     if model is None or not any(file.sha256 for file in model.files):
         return False
-    hub_folder(given.name, lock, folder)
+    _verify_all(model, folder)
     return True
+
+
+def _verify_all(model: HubModel, folder: Path) -> None:
+    if model.unknown:
+        names = ", ".join(model.unknown)
+        raise EngineFailed("models.unknown_hash", f"no hash of {names} is known; run `{model.cure}`")
+    for file in model.files:
+        verify(model.path_of(file, folder), file.sha256, model.cure)
 
 
 def read_trusted(folder: Path) -> dict[str, TrustedFile]:

@@ -99,7 +99,7 @@ def check_models(settings: MeshSettings) -> Iterator[Finding]:
 
 
 def _hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
-    if not model.is_known:
+    if model.unknown:
         fix = f"to have it here, {model.cure} --trust-on-first-use; needless where vLLM serves it and fetches its own"
         yield Finding("models", Verdict.HINT, f"{model.name} is not here, and its hashes are not known yet", fix)
         return

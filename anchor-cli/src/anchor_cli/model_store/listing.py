@@ -42,7 +42,7 @@ def listed(client: httpx.Client, hub_url: str, model: HubModel) -> HubModel:
         paths = sorted(path for entry in told["siblings"] if _is_wanted(path := entry["rfilename"]))
         files = tuple(HubFile(path, "", 0) for path in paths[: _MOST_FILES + 1])
         found = replace(model, revision=told["sha"], files=files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _senseless(url, repr(error)) from error
     if not 0 < len(files) <= _MOST_FILES or found.revision == MOVING:
         raise _senseless(url, f"{len(paths)} files of a model at {found.revision}")

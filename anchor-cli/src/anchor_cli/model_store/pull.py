@@ -156,12 +156,7 @@ class Store:
 
 
 def _refuse_unknown(models: Iterable[HubModel]) -> None:
-    unknown = [
-        name
-        for model in models
-        if not model.is_known
-        for name in [f"{model.name}/{file.path}" for file in model.files if not file.sha256] or [model.name]
-    ]
+    unknown = [name for model in models for name in model.unknown]
     if unknown:
         raise EngineFailed(
             "models.unknown_hash",
