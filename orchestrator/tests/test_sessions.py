@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 import pytest
+from callers import Quiet, status
 from orchestrator.conversation.client_messages import SessionStart
 from orchestrator.conversation.latest import Latest
 from orchestrator.conversation.peers import Peers
 from orchestrator.conversation.ports import Persona
 from orchestrator.conversation.server_messages import VoiceChoice
 from orchestrator.conversation.sessions import Sessions
-from orchestrator.conversation.system_status import SystemStatus
 from orchestrator.conversation.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
-
-
-class Quiet:
-    """A peer that hears nothing."""
-
-    @asynccontextmanager
-    async def open(self, language: str) -> AsyncGenerator[Quiet]:
-        yield self
-
-    async def hear(self, chunk: object) -> None:
-        pass
-
-    async def events(self) -> AsyncGenerator[object]:
-        await asyncio.Event().wait()
-        yield
-
-    transcripts = events
 
 
 class Nobody:
@@ -46,10 +25,6 @@ class Nobody:
 
     async def send_audio(self, pcm: bytes) -> None:
         pass
-
-
-async def status() -> SystemStatus:
-    return SystemStatus(())
 
 
 def sessions(**rules) -> Sessions:

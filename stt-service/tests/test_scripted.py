@@ -6,35 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from service_kit.audio import AudioChunk
+from scripted_stream import FIRST, SILENCE, VOICE, WANTED, say, scripted_engine
 from service_kit.errors import EngineFailed, InvalidRequest
 from stt_service.engine import Partial, Segment, TranscriptionConfig
 from stt_service.engines.scripted import DIE_STATUS, GARBAGE, ScriptedEngine
-from stt_service.settings import SttSettings
-
-VOICE = (np.sin(np.arange(512) / 3) * 8000).astype("<i2").tobytes()
-SILENCE = bytes(1024)
-WANTED = TranscriptionConfig("en", partial_transcripts=True)
-FIRST = Segment(1, 0, 32)
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Callable[[str], ScriptedEngine]:
-    def scripted(section: str) -> ScriptedEngine:
-        path = tmp_path / "script.toml"
-        path.write_text(f"[stt]\n{section}\n")
-        return ScriptedEngine(SttSettings(engine="scripted", script=path))
-
-    return scripted
-
-
-async def say(stream: Any, pcm: bytes = VOICE, segment: Segment = FIRST) -> None:
-    await stream.feed(AudioChunk(segment.start_ms, pcm), segment)
+    return partial(scripted_engine, tmp_path)
 
 
 async def test_a_flush_is_answered_by_the_final_that_is_on_its_way(engine: Any) -> None:

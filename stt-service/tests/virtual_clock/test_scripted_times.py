@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from service_kit.audio import AudioChunk
-from stt_service.engine import Final, Partial, Segment, TranscriptionConfig
+from scripted_stream import FIRST, SILENCE, VOICE, WANTED, say, scripted_engine
+from stt_service.engine import Final, Partial, TranscriptionConfig
 from stt_service.engines.scripted import ScriptedEngine
-from stt_service.settings import SttSettings
-
-VOICE = (np.sin(np.arange(512) / 3) * 8000).astype("<i2").tobytes()
-SILENCE = bytes(1024)
-WANTED = TranscriptionConfig("en", partial_transcripts=True)
-FIRST = Segment(1, 0, 32)
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Callable[[str], ScriptedEngine]:
-    def scripted(section: str) -> ScriptedEngine:
-        path = tmp_path / "script.toml"
-        path.write_text(f"[stt]\n{section}\n")
-        return ScriptedEngine(SttSettings(engine="scripted", script=path))
-
-    return scripted
-
-
-async def say(stream: Any, pcm: bytes = VOICE) -> None:
-    await stream.feed(AudioChunk(FIRST.start_ms, pcm), FIRST)
+    return partial(scripted_engine, tmp_path)
 
 
 async def test_a_final_comes_unprompted_after_the_last_voiced_chunk(engine: Any) -> None:
