@@ -65,19 +65,19 @@ test-engines: .venv-engines/stamp .venv-vllm/stamp ## Real engines on tiny rando
 	@.venv-engines/bin/python -m pytest tests/engines --durations=5
 
 bench: .venv/run.stamp ## Latency, processor time, sessions, around models of known cost: make bench BENCH=--quick
-	@$(BIN)/python tests/bench/bench.py $(BENCH)
+	@$(BIN)/python tools/bench/bench.py $(BENCH)
 
 # A Python that has torch and stands outside .venv-engines needs no installation of ours.
 GPU_PYTHON ?= .venv-engines/bin/python
-BENCH_GPU_PATH := $(subst $(eval ) ,:,tests/bench $(SOURCES) proto/gen/python)
+BENCH_GPU_PATH := $(subst $(eval ) ,:,tools/bench $(SOURCES) proto/gen/python)
 bench-gpu: $(if $(filter .venv-engines/%,$(GPU_PYTHON)),.venv-engines/stamp) ## The GPU's engines at full size with random weights: make bench-gpu BENCH_GPU=--tiny
 	@PYTHONPATH=$(BENCH_GPU_PATH) $(GPU_PYTHON) -m gpu $(BENCH_GPU)
 
 eval-ears: .venv/dev.stamp ## Whether hearing aids help to hear people, on recordings of them: make eval-ears EARS="--only office"
-	@$(BIN)/python tests/speech/eval_ears.py $(EARS)
+	@$(BIN)/python tools/eval/eval_ears.py $(EARS)
 
 eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins, on recordings of people: make eval-turns TURNS="--predictors pause"
-	@$(BIN)/python tests/speech/turns/eval_turns.py $(TURNS)
+	@$(BIN)/python tools/eval/turns/eval_turns.py $(TURNS)
 
 check: lint type proto-check test test-hostile ## What CI runs
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["service_kit.testing"]
+pytest_plugins = ["service_kit.testing.plugin"]
 
 REQUIRE_ALL = "ANCHOR_REQUIRE_ALL"
 

@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 import yaml
-from orchestrator.conversation.waterfall import Stage
+from orchestrator.conversation.observability.waterfall import Stage
 from prometheus_client import REGISTRY
 
 DEPLOY = Path(__file__).parents[1] / "deploy"

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -19,8 +18,7 @@ import pytest
 from service_kit.audio import MICROPHONE, SPEECH, to_pcm
 from websockets.asyncio.server import ServerConnection, serve
 
-pytest_plugins = ["service_kit.testing"]
-sys.path.insert(0, str(Path(__file__).parent))
+pytest_plugins = ["service_kit.testing.plugin"]
 
 QUIET_FRAMES = 3
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from gpu_monitor.engine import Device, DriverUnavailable
 from gpu_monitor.engines.scripted import ScriptedReader
-from gpu_monitor.plan import Plan, PlannedMemory, read_plan
+from gpu_monitor.memory.plan import Plan, PlannedMemory, read_plan
 from gpu_monitor.settings import GpuSettings
 from pydantic import ValidationError
 

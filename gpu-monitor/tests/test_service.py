@@ -14,16 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
+from fake_machine import GIB, Machine, gpu
 from gpu_monitor.app import build
-from gpu_monitor.processes import VisibleProcesses
+from gpu_monitor.memory.processes import VisibleProcesses
 from gpu_monitor.settings import GpuSettings
-from service_kit.channel import open_channel, read
-from service_kit.engine import EngineInfo
-from service_kit.engine_memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
-from service_kit.grpc_server import GrpcServer
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
 from service_kit.health import Health, Status
-
-from .conftest import GIB, Machine, gpu
+from service_kit.rpc.channel import open_channel, read
+from service_kit.rpc.server import GrpcServer
 
 
 class Running:

@@ -11,17 +11,17 @@ import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from anchor.memory.v1 import memory_pb2
 from gpu_monitor.engine import Device, DriverUnavailable, Process
-from gpu_monitor.plan import Plan, PlannedMemory
+from gpu_monitor.memory.plan import Plan, PlannedMemory
+from gpu_monitor.memory.self_report import SelfReport, Told
 from gpu_monitor.sampler import Sampler
-from gpu_monitor.self_report import SelfReport, Told
 from gpu_monitor.servicer import NAME, GpuMonitorServicer
 from gpu_monitor.settings import GpuSettings
-from service_kit.channel import Readable, answer, read
-from service_kit.engine import EngineInfo
-from service_kit.engine_memory import MemoryKind
-from service_kit.engine_worker import EngineWorker
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.memory import MemoryKind
+from service_kit.engines.worker import EngineWorker
 from service_kit.errors import InvalidRequest, PeerFailed
-from service_kit.testing import serving
+from service_kit.rpc.channel import Readable, answer, read
+from service_kit.testing.plugin import serving
 
 HIGH, NONE = gpu_pb2.PRESSURE_LEVEL_HIGH, gpu_pb2.PRESSURE_LEVEL_NONE
 

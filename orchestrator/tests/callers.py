@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from orchestrator.conversation.client_messages import (
+from orchestrator.conversation.messages.client import (
     Command,
     SessionStart,
 )
-from orchestrator.conversation.peers import Peers
-from orchestrator.conversation.ports import Persona
-from orchestrator.conversation.server_messages import (
+from orchestrator.conversation.messages.server import (
     Choices,
     SessionEnded,
     SessionStarted,
 )
-from orchestrator.conversation.sessions import Sessions
-from orchestrator.conversation.system_status import SystemStatus
-from orchestrator.conversation.turn import TurnRules
+from orchestrator.conversation.messages.system_status import SystemStatus
+from orchestrator.conversation.model.ports import Persona
+from orchestrator.conversation.model.services import Peers
+from orchestrator.conversation.session.registry import Sessions
+from orchestrator.conversation.turns.turn import TurnRules
 
 FRAME = bytes(640)
 

@@ -11,7 +11,10 @@ from io import BytesIO
 import av
 import numpy as np
 from fastapi import FastAPI
-from orchestrator.conversation.client_messages import (
+from orchestrator.api.access import Access, AccessPolicy
+from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.routes import add_doors
+from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
     Interrupt,
@@ -21,8 +24,7 @@ from orchestrator.conversation.client_messages import (
     TextInput,
     TurnDetection,
 )
-from orchestrator.conversation.ports import Client, Message
-from orchestrator.conversation.server_messages import (
+from orchestrator.conversation.messages.server import (
     Error,
     FinalTranscript,
     LatencyWaterfall,
@@ -37,12 +39,10 @@ from orchestrator.conversation.server_messages import (
     TurnCommitted,
     TurnFailed,
 )
-from orchestrator.edges.access import Access, AccessPolicy
-from orchestrator.edges.doors import add_doors
-from orchestrator.edges.limits import EdgeLimits
+from orchestrator.conversation.model.ports import Client, Message
 from service_kit.audio import MICROPHONE, SPEECH
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed
-from service_kit.http import http_server
+from service_kit.http.routes import http_server
 
 TONE_MS = 300
 TONE = (np.sin(np.arange(24 * TONE_MS) / 5) * 9000).astype("<i2").tobytes()

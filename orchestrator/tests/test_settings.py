@@ -7,13 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 from edges_support import FakeSessions, doors
+from orchestrator.api.access import access_policy
+from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.wire import codec
 from orchestrator.app import build
-from orchestrator.conversation.client_messages import SessionStart
-from orchestrator.conversation.server_messages import SessionStarted
-from orchestrator.edges import codec
-from orchestrator.edges.access import access_policy
-from orchestrator.edges.limits import EdgeLimits
-from orchestrator.llm.ollama import OllamaSettings
+from orchestrator.conversation.messages.client import SessionStart
+from orchestrator.conversation.messages.server import SessionStarted
+from orchestrator.llm.ollama.engine import OllamaSettings
 from orchestrator.settings import OrchestratorSettings
 from service_kit.errors import InvalidRequest
 from websockets.asyncio.client import connect

@@ -1,6 +1,6 @@
 """What `/health` tells."""
 
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.health import Health
 
 

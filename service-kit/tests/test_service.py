@@ -12,13 +12,13 @@ import pytest
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from service_kit.channel import open_channel, read, write
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
 from service_kit.health import Health, Status
+from service_kit.rpc.channel import open_channel, read, write
 from service_kit.service import Service
 from service_kit.settings import ServiceSettings
-from service_kit.testing import serving
+from service_kit.testing.plugin import serving
 
 NAME = "anchor.vad.v1.TurnDetectionService"
 WITHIN_S = 20.0

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import socket
-import sys
 import wave
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,8 +16,8 @@ from typing import Any
 import pytest
 import uvicorn
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
-from service_kit.channel import read, write
-from service_kit.engine import engine_class
+from service_kit.engines.info import engine_class
+from service_kit.rpc.channel import read, write
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -27,10 +26,7 @@ from stt_service.app import ENGINES
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 
-# What these tests share stands beside them: `from realtime_server import …`.
-sys.path.insert(0, str(Path(__file__).parent))
-
-pytest_plugins = ["service_kit.testing"]
+pytest_plugins = ["service_kit.testing.plugin"]
 
 FERRY = """---
 title: the ferry
@@ -277,7 +273,7 @@ def settings(folder: Path) -> SttSettings:
 def serve() -> Callable[[SttSettings], AbstractAsyncContextManager[tuple[Any, Open]]]:
     """Serve an engine: yields it, and what opens a microphone at it."""
     # A plugin module must not be imported before pytest has registered it.
-    from service_kit.testing import carrying
+    from service_kit.testing.plugin import carrying
 
     @asynccontextmanager
     async def served(settings: SttSettings) -> AsyncGenerator[tuple[Any, Open]]:

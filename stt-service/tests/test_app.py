@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from service_kit.channel import open_channel
 from service_kit.errors import InvalidRequest
+from service_kit.rpc.channel import open_channel
 from stt_service.app import build
 from stt_service.settings import SttSettings
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from service_kit import tracing
+from service_kit.observability import tracing
 from stt_service.settings import SttSettings
 from stt_service.transcript_trace import TranscriptTrace
 

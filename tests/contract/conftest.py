@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
-from service_kit.carrier_client import CarrierChannel
-from service_kit.channel import open_channel
+from service_kit.rpc.channel import open_channel
+from service_kit.rpc.multiplex.client import CarrierChannel
 from service_kit.service import Service
 
 

@@ -12,7 +12,8 @@ from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
-from orchestrator.conversation.ports import (
+from orchestrator.conversation.messages.server import Style
+from orchestrator.conversation.model.ports import (
     FinalHeard,
     Mark,
     PartialHeard,
@@ -22,10 +23,9 @@ from orchestrator.conversation.ports import (
     VoiceStarted,
     VoiceStopped,
 )
-from orchestrator.conversation.server_messages import Style
 from service_kit.audio import AudioChunk, to_pcm
-from service_kit.channel import open_channel
 from service_kit.errors import AtCapacity, InvalidRequest, PeerFailed
+from service_kit.rpc.channel import open_channel
 from stt_service.app import build as build_stt
 from stt_service.settings import SttSettings
 from tts_service.app import build as build_tts

@@ -16,9 +16,9 @@ import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from grpc import aio
 from orchestrator.app import build as build_orchestrator
-from orchestrator.conversation.hearing import DROPPED
+from orchestrator.conversation.input.speech_input import DROPPED
 from orchestrator.settings import OrchestratorSettings
-from service_kit.channel import open_channel
+from service_kit.rpc.channel import open_channel
 from service_kit.service import Service
 from stt_service.app import build as build_stt
 from stt_service.settings import SttSettings

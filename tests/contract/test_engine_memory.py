@@ -10,18 +10,18 @@ import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from orchestrator.clients.engine_memory import ServiceMemory
 from orchestrator.clients.status import StatusWatch
-from orchestrator.conversation.bulletin import Bulletin
-from orchestrator.pressure.ladder import Ladder, LadderRules, Level
-from orchestrator.pressure.parking import Parking
-from orchestrator.pressure.relief import Relief
-from orchestrator.pressure.rest import Rest, State
-from service_kit.channel import open_channel
-from service_kit.engine import EngineInfo
-from service_kit.engine_memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
+from orchestrator.conversation.model.bulletin import Bulletin
+from orchestrator.memory_pressure.controller import Relief
+from orchestrator.memory_pressure.degradation_ladder import Ladder, LadderRules, Level
+from orchestrator.memory_pressure.engine_parking import Parking
+from orchestrator.memory_pressure.parked_engine import Rest, State
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
 from service_kit.errors import AtCapacity, EngineFailed, PeerFailed
-from service_kit.grpc_server import GrpcServer
 from service_kit.health import Health, Status
-from service_kit.testing import serving
+from service_kit.rpc.channel import open_channel
+from service_kit.rpc.server import GrpcServer
+from service_kit.testing.plugin import serving
 from tts_service.app import build as build_tts
 from tts_service.settings import TtsSettings
 

@@ -8,9 +8,9 @@ import pytest
 from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
 from orchestrator.clients.tts import TtsClient
-from orchestrator.conversation.server_messages import Style
+from orchestrator.conversation.messages.server import Style
 from service_kit.errors import PeerFailed
-from service_kit.testing import serving
+from service_kit.testing.plugin import serving
 
 
 class Garbling(tts_pb2_grpc.TextToSpeechServiceServicer):

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import numpy as np
 from orchestrator.clients.stt import SttClient
-from orchestrator.conversation.ports import FinalHeard
+from orchestrator.conversation.model.ports import FinalHeard
 from service_kit.audio import AudioChunk, to_pcm
 from stt_service.app import build
 from stt_service.settings import SttSettings

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-# The stage stands beside the tests, which are not a package.
-sys.path.insert(0, str(Path(__file__).parent))
-
 from sentence_voice import TALE, SentenceVoice
-from service_kit.virtual_clock import VirtualLoop
+from service_kit.testing.virtual_clock import VirtualLoop
 from stage import Stage
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from orchestrator.conversation.ports import (
+from orchestrator.conversation.model.ports import (
     FinalHeard,
     Mark,
     PartialHeard,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from orchestrator.conversation.ports import Mark, PhraseBegun, Spoken
+from orchestrator.conversation.model.ports import Mark, PhraseBegun, Spoken
 from prometheus_client import REGISTRY
 from service_kit.errors import AnchorError, EngineFailed, PeerFailed
 

@@ -11,24 +11,24 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
-from orchestrator.conversation.attendance import Attendance, Living
-from orchestrator.conversation.bulletin import Bulletin
-from orchestrator.conversation.conversation import Conversation, Preferences
-from orchestrator.conversation.endpointing import Endpointing
-from orchestrator.conversation.latest import Latest
-from orchestrator.conversation.line import Line
-from orchestrator.conversation.peers import Peers
-from orchestrator.conversation.ports import (
+from orchestrator.conversation.connection.connection import Line
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.model.bulletin import Bulletin
+from orchestrator.conversation.model.conversation import Conversation, Preferences
+from orchestrator.conversation.model.observable import Latest
+from orchestrator.conversation.model.ports import (
     LanguageModel,
     LineDropped,
     Persona,
     TextToSpeech,
 )
-from orchestrator.conversation.savings import Savings
-from orchestrator.conversation.session import Session
-from orchestrator.conversation.turn import TurnRules
+from orchestrator.conversation.model.savings import Savings
+from orchestrator.conversation.model.services import Peers
+from orchestrator.conversation.session.client_connection import Attendance, Living
+from orchestrator.conversation.session.session import Session
+from orchestrator.conversation.turns.endpointing import Endpointing
+from orchestrator.conversation.turns.turn import TurnRules
 from scripted_peers import WORD_MS, Model, Mouth, Speech, Voice, Words
 from service_kit.errors import AnchorError
 

@@ -6,10 +6,10 @@ import logging
 from dataclasses import replace
 
 import pytest
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
-from orchestrator.conversation.barge_in import BargeInRules
-from orchestrator.conversation.server_messages import BargeInVerdict as Verdict
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
+from orchestrator.conversation.turns.barge_in import BargeInRules
 from prometheus_client import REGISTRY
 from service_kit.errors import PeerFailed
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
 
 TONE = told.VoiceChoice("tone", "Tone", ("en",), "scripted")
 NORA = told.VoiceChoice("nora", "Nora", ("en", "de"), "piper", cloned=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
 
 STORY = "Once upon a time there was a king who could not sleep at night."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation import server_messages as told
+from orchestrator.conversation.messages import server as told
 from service_kit.errors import EngineFailed, PeerFailed, Unsupported
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation import server_messages as told
-from orchestrator.hearing_aids.fitting import fitted
+from orchestrator.audio_filters.build import fitted
+from orchestrator.conversation.messages import server as told
 
 
 async def edges_of_a_question(stage) -> list[int]:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, replace
 
 import pytest
-from orchestrator.conversation.server_messages import LatencyWaterfall
+from orchestrator.conversation.messages.server import LatencyWaterfall
 from prometheus_client import REGISTRY
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
-from orchestrator.conversation.barge_in import BargeInRules
-from orchestrator.conversation.ports import Spoken
-from orchestrator.conversation.server_messages import BargeInVerdict as Verdict
-from orchestrator.conversation.turn import TurnRules
+from made_talk import talk
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
+from orchestrator.conversation.model.ports import Spoken
+from orchestrator.conversation.turns.barge_in import BargeInRules
+from orchestrator.conversation.turns.turn import TurnRules
 from scripted_peers import Speech, SpeechStream
 from stage import FRAME_MS, Stage
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "orchestrator/tests"))
-
-from made_talk import talk
 
 SECONDS = 20
 ANCHOR = talk(1, SECONDS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
 from sentence_voice import (
     TALE,
     WORD_MS,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
-from orchestrator.conversation.attendance import Attendance
-from orchestrator.conversation.line import Line
+from orchestrator.conversation.connection.connection import Line
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.session.client_connection import Attendance
 from scripted_peers import speech_at
 
 STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2

@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
-from orchestrator.pressure.ladder import Ladder, Level
-from orchestrator.pressure.parking import Parking
-from orchestrator.pressure.relief import Relief
-from orchestrator.pressure.rest import Rest, State
-from orchestrator.pressure.waking import WakingEars, WakingModel, WakingVoice
-from resting import Engine
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
+from orchestrator.memory_pressure.controller import Relief
+from orchestrator.memory_pressure.degradation_ladder import Ladder, Level
+from orchestrator.memory_pressure.engine_parking import Parking
+from orchestrator.memory_pressure.on_demand import WakingEars, WakingModel, WakingVoice
+from orchestrator.memory_pressure.parked_engine import Rest, State
+from parked_engine_double import Engine
 from scripted_peers import Speech
 from service_kit.errors import PeerFailed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry.trace import StatusCode
-from orchestrator.conversation import server_messages as told
+from orchestrator.conversation.messages import server as told
 from service_kit.errors import EngineFailed, PeerFailed
 
 STORY = "Once upon a time there was a king who could not sleep at night."

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
-from orchestrator.conversation import client_messages as said
-from orchestrator.conversation import server_messages as told
-from orchestrator.conversation.server_messages import WaitDecision as By
+from orchestrator.conversation.messages import client as said
+from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages.server import WaitDecision as By
 from orchestrator.llm.context import chat_messages
 from orchestrator.llm.scripted import LlmSection, ScriptedModel
 

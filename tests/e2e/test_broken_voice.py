@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from anchor_cli.conversation_client import open_talk
-from anchor_cli.sound import load_clip
+from anchor_cli.talk.conversation_client import open_talk
+from anchor_cli.talk.sound import load_clip
 
 pytestmark = pytest.mark.e2e
 

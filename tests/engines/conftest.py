@@ -6,16 +6,9 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 # Read by the libraries when they are imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 # Tiny matrices are slower on many threads: 60 s instead of 4 on two shared cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# Weights stand beside the tests, which are not a package.
-sys.path.insert(0, str(Path(__file__).parent))
-# So does the benchmark of the GPU, as a package.
-sys.path.insert(1, str(Path(__file__).parents[1] / "bench"))

@@ -14,14 +14,14 @@ from anchor.memory.v1 import memory_pb2_grpc
 from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
-from service_kit.engine import engine_class
-from service_kit.engine_memory import EngineMemoryServicer
-from service_kit.testing import carrying
+from service_kit.engines.info import engine_class
+from service_kit.engines.memory import EngineMemoryServicer
+from service_kit.testing.plugin import carrying
 from spoken_service import spoken as spoken_as
 from tts_service.engines import ENGINES
-from tts_service.reference_audio import MAX_RECORDING_BYTES
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
+from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
 
 def write_folders(made: Path) -> Path:

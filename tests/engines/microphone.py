@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
-from service_kit.channel import read, write
-from service_kit.engine import engine_class
-from service_kit.testing import carrying
+from service_kit.engines.info import engine_class
+from service_kit.rpc.channel import read, write
+from service_kit.testing.plugin import carrying
 from stt_service.app import ENGINES
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings

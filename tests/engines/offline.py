@@ -19,7 +19,7 @@ sys.addaudithook(watch)
 _PROGRAM = """
 import asyncio
 from pathlib import Path
-from service_kit.engine import engine_class
+from service_kit.engines.info import engine_class
 from tts_service.engine import SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
 from tts_service.settings import TtsSettings

@@ -17,14 +17,14 @@ from gpu.higgs_speech import steps_to_first_audio
 from gpu.higgs_steps import speech_shape, weights_touched
 from gpu.memory import server_share
 from gpu.random_weights import TINY, language_model, quantised_model
-from tts_service.engines.higgs.delay import Codebooks
+from tts_service.engines.higgs.model.delay import Codebooks
 
 PROJECT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 
 def bench(*options: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "tests/bench"), "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "tools/bench"), "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
         [sys.executable, "-m", "gpu", *options],
         env=environment,

@@ -20,8 +20,8 @@ from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.weights import weights_bytes
 from higgs_weights import codec_weights
 from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration, HiggsAudioV2TokenizerConfig
-from tts_service.engines.higgs.codec import CodecDecoder
-from tts_service.engines.higgs.loading import CodecFiles
+from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.loading import CodecFiles
 from vllm_server import ENVIRONMENT, PYTHON, needs_vllm
 from voxtral_checkpoint import contents, parameters
 

@@ -17,7 +17,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
 from offline import WATCHED, spoken_offline
 from service_kit.audio import to_float
-from service_kit.engine import engine_class
+from service_kit.engines.info import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import in_voice, pcm_of, recording, service, spoken
 from tts_service.engine import Samples, SpokenPhrase, Voice

@@ -16,9 +16,9 @@ import soxr
 import torch
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed
-from tts_service.engines.higgs.codec import CodecDecoder
 from tts_service.engines.higgs.emission import CONTEXT_FRAMES, Emission, Window
-from tts_service.engines.higgs.loading import CodecFiles, load_codec
+from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.loading import CodecFiles, load_codec
 from tts_service.engines.higgs.reference import ReferenceEncoder
 
 CPU = torch.device("cpu")

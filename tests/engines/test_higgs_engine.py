@@ -18,12 +18,12 @@ import pytest
 from anchor.tts.v1 import tts_pb2 as pb
 from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.audio import to_float
-from service_kit.engine import engine_class
+from service_kit.engines.info import engine_class
 from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import begun, pcm_of, recording
 from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
-from tts_service.engines.higgs.choice import HiggsChoice
+from tts_service.engines.higgs.config import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.engines.higgs.guards import frame_cap
 from tts_service.settings import TtsSettings

@@ -16,13 +16,13 @@ from anchor.memory.v1 import memory_pb2 as memory
 from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
 from higgs_service import Stubs, service, settings_for, spoken, write_folders
-from service_kit.engine_memory import MemoryKind, ParkableEngine
+from service_kit.engines.memory import MemoryKind, ParkableEngine
 from service_kit.errors import ERROR_CODE_KEY
 from spoken_service import begun, pcm_of, recording, rest_of
 from tts_service.engine import SpokenPhrase, SynthesisConfig
-from tts_service.engines.higgs.choice import HiggsChoice
+from tts_service.engines.higgs.config import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine
-from tts_service.engines.higgs.loaded import LoadedHiggs
+from tts_service.engines.higgs.model.loaded import LoadedHiggs
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"

@@ -13,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed, InvalidRequest
-from tts_service.engines.higgs.codec import CodecDecoder
-from tts_service.engines.higgs.delay import FrameAssembler
 from tts_service.engines.higgs.emission import Emission
-from tts_service.engines.higgs.loading import load_codec, load_encode, load_language_model
-from tts_service.engines.higgs.prompt import Utterance
-from tts_service.engines.higgs.quantised import (
+from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.delay import FrameAssembler
+from tts_service.engines.higgs.model.loading import load_codec, load_encode, load_language_model
+from tts_service.engines.higgs.model.quantised import (
     QuantLinear,
     _compiled,
     _fused,
@@ -28,10 +27,11 @@ from tts_service.engines.higgs.quantised import (
     quantised,
     unpacked_product,
 )
-from tts_service.engines.higgs.quantised_loading import load_quantised
-from tts_service.engines.higgs.sampling import SamplingRule
-from tts_service.engines.higgs.slots import Slots
-from tts_service.engines.higgs.step import SpeechModel
+from tts_service.engines.higgs.model.quantised_loading import load_quantised
+from tts_service.engines.higgs.model.sampling import SamplingRule
+from tts_service.engines.higgs.model.slots import Slots
+from tts_service.engines.higgs.model.step import SpeechModel
+from tts_service.engines.higgs.prompt import Utterance
 
 CPU = torch.device("cpu")
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -15,7 +15,7 @@ from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
 from spoken_service import pcm_of, recording
 from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig
-from tts_service.engines.higgs.choice import HiggsChoice
+from tts_service.engines.higgs.config import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.settings import TtsSettings
 

@@ -15,7 +15,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
 from piper_voice import TONE_HZ, write_voice
 from service_kit.audio import to_float
-from service_kit.channel import open_channel
+from service_kit.rpc.channel import open_channel
 from tts_service.app import build
 from tts_service.settings import TtsSettings
 

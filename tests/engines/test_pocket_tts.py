@@ -20,7 +20,7 @@ from grpc import StatusCode, aio
 from offline import spoken_offline
 from safetensors.torch import load_file, save_file
 from service_kit.audio import to_float
-from service_kit.engine import engine_class
+from service_kit.engines.info import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import begun, folder_beside, in_voice, pcm_of, recording, service, spoken
 from torch.nn import functional

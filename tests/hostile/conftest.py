@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-# What the tests of this folder share stands beside them; they are no package.
-sys.path.insert(0, str(Path(__file__).parent))
-
 from witness import HostileGround
 
 # Replies that are longer than anybody here listens to, from engines that cost next to nothing.

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from anchor.session.v1 import session_pb2_grpc
 from grpc import StatusCode, aio
-from listening import ending, error_code, grpc_ending, told
 from raw_client import is_put_out
+from responses import ending, error_code, grpc_ending, told
 from websockets.asyncio.client import connect
 
 pytestmark = pytest.mark.e2e

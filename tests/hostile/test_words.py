@@ -10,7 +10,7 @@ import pytest
 from anchor.session.v1 import session_pb2 as pb
 from anchor.session.v1 import session_pb2_grpc
 from grpc import Compression, StatusCode, aio
-from listening import ending, error_code, grpc_ending, told
+from responses import ending, error_code, grpc_ending, told
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anchor_cli.conversation_client import Talk, open_talk
+from anchor_cli.talk.conversation_client import Talk, open_talk
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class HostileGround:
 def _decodes(process: int) -> bool:
     """Whether it has its own program already: until then it counts the orchestrator's memory a second time."""
     try:
-        return b"orchestrator.edges.decode" in Path(f"/proc/{process}/cmdline").read_bytes()
+        return b"orchestrator.api.audio.decode" in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return False  # It ended while we looked.
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 from service_kit.audio import AudioChunk
-from service_kit.engine_worker import EngineWorker
-from service_kit.testing import chunks
-from vad_service.batching import SharedModel
-from vad_service.detection import DetectionConfig, TurnDetector
+from service_kit.engines.worker import EngineWorker
+from service_kit.testing.plugin import chunks
 from vad_service.engines.silero import Silero
-from vad_service.events import Event, SpeechStarted, SpeechStopped
 from vad_service.settings import VadSettings
-from vad_service.turn_end import PauseRule
+from vad_service.speech.batching import SharedModel
+from vad_service.speech.detection import DetectionConfig, TurnDetector
+from vad_service.speech.events import Event, SpeechStarted, SpeechStopped
+from vad_service.turn_end.predictor import PauseRule
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared" / "speech"

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from orchestrator.conversation.ports import Prompt
+from orchestrator.conversation.model.ports import Prompt
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import split_sentences
 from orchestrator.knowledge.personas import DEFAULT_PERSONA, load_personas
-from orchestrator.llm.briefing import Briefing
+from orchestrator.llm.briefing.engine import Briefing
 from service_kit.audio import MICROPHONE, AudioChunk
-from service_kit.testing import chunks
+from service_kit.testing.plugin import chunks
 from stt_service.engine import Final, Segment, TranscriptionConfig
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.settings import SttSettings

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
-from service_kit.channel import read, write
+from service_kit.rpc.channel import read, write
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.engines.pocketsphinx.knowledge import read_passages, sentences, words
 from stt_service.servicer import NAME, SpeechToTextServicer
@@ -70,7 +70,7 @@ def clips() -> list[Clip]:
 async def recogniser(models: Path) -> AsyncGenerator[Any]:
     """The embedded recogniser behind real gRPC."""
     # A plugin module must not be imported before pytest has registered it.
-    from service_kit.testing import serving
+    from service_kit.testing.plugin import serving
 
     # Clips come faster than they were spoken, so the second opinion may be later than in life.
     settings = SttSettings(knowledge_dir=KNOWLEDGE, models_dir=models, second_opinion_ms=60_000)

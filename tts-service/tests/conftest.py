@@ -1,1 +1,1 @@
-pytest_plugins = ["service_kit.testing"]
+pytest_plugins = ["service_kit.testing.plugin"]

@@ -15,9 +15,9 @@ from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
 from service_kit.audio import to_float
-from service_kit.engine import engine_class
+from service_kit.engines.info import engine_class
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed, from_rpc_error
-from service_kit.testing import carrying
+from service_kit.testing.plugin import carrying
 from tts_service.engines import ENGINES
 from tts_service.metrics import AUDIO_SECONDS
 from tts_service.servicer import SERVICE_NAME, TtsServicer

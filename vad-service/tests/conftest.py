@@ -9,11 +9,11 @@ import pytest
 from service_kit.audio import to_pcm
 from vad_service.engines.energy import Energy
 from vad_service.engines.silero import Silero
-from vad_service.predictors.combined import SmartTurnAndText
-from vad_service.predictors.smart_turn import SmartTurn
 from vad_service.settings import VadSettings
+from vad_service.turn_end.predictors.combined import SmartTurnAndText
+from vad_service.turn_end.predictors.smart_turn import SmartTurn
 
-pytest_plugins = ["service_kit.testing"]
+pytest_plugins = ["service_kit.testing.plugin"]
 
 ROOT = Path(__file__).parents[2]
 RATE_HZ = 16_000

@@ -10,8 +10,8 @@ import sys
 import httpx
 import pytest
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
-from service_kit.channel import open_channel, read, write
 from service_kit.errors import EngineFailed, InvalidRequest
+from service_kit.rpc.channel import open_channel, read, write
 from vad_service.app import build
 
 DOORS = {"grpc_port": 0, "http_port": 0, "drain_s": 0}

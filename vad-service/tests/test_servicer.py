@@ -12,17 +12,17 @@ from contextlib import asynccontextmanager
 import pytest
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from prometheus_client import REGISTRY
-from service_kit.channel import read, write
-from service_kit.engine_worker import EngineWorker
+from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest
-from service_kit.testing import carrying, chunks
-from vad_service.batching import SharedModel
-from vad_service.detection import TurnDetector
+from service_kit.rpc.channel import read, write
+from service_kit.testing.plugin import carrying, chunks
 from vad_service.engine import SpeechModel
-from vad_service.events import Opinion
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
-from vad_service.turn_end import Judgement, Pause, PauseRule, TurnEndPredictor
+from vad_service.speech.batching import SharedModel
+from vad_service.speech.detection import TurnDetector
+from vad_service.speech.events import Opinion
+from vad_service.turn_end.predictor import Judgement, Pause, PauseRule, TurnEndPredictor
 
 WITHIN_S = 20.0
 

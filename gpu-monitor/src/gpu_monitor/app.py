@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anchor.gpu.v1 import gpu_pb2_grpc
-from service_kit.engine import engine_class
-from service_kit.engine_worker import EngineWorker
+from service_kit.engines.info import engine_class
+from service_kit.engines.worker import EngineWorker
 from service_kit.service import Service, new_health
 
 from gpu_monitor.engine import DeviceReader
 from gpu_monitor.engines import READERS
-from gpu_monitor.plan import read_plan
+from gpu_monitor.memory.plan import read_plan
+from gpu_monitor.memory.self_reports import SelfReports
 from gpu_monitor.reporters import reporters
 from gpu_monitor.sampler import Sampler
-from gpu_monitor.self_reports import SelfReports
 from gpu_monitor.servicer import NAME, GpuMonitorServicer
 from gpu_monitor.settings import GpuSettings
 

@@ -6,15 +6,15 @@ from anchor.gpu.v1 import gpu_pb2
 from anchor.memory.v1 import memory_pb2
 
 from gpu_monitor.engine import Device, Process
-from gpu_monitor.exhaustion import Exhaustion
-from gpu_monitor.judgement import Findings
-from gpu_monitor.leak import Trend
-from gpu_monitor.news import Change, LeakChanged, VerdictChanged
-from gpu_monitor.plan import PlannedMemory
-from gpu_monitor.pressure import Pressure
-from gpu_monitor.self_report import Told
-from gpu_monitor.service_memory import ServiceMemory
-from gpu_monitor.snapshot import Snapshot
+from gpu_monitor.findings.exhaustion import Exhaustion
+from gpu_monitor.findings.findings import Findings
+from gpu_monitor.findings.leak import Trend
+from gpu_monitor.findings.notifications import Change, LeakChanged, VerdictChanged
+from gpu_monitor.findings.pressure import Pressure
+from gpu_monitor.memory.plan import PlannedMemory
+from gpu_monitor.memory.self_report import Told
+from gpu_monitor.memory.service_memory import ServiceMemory
+from gpu_monitor.memory.snapshot import Snapshot
 
 
 def report(snapshot: Snapshot) -> gpu_pb2.GpuReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.errors import EngineFailed
 
 

@@ -10,9 +10,9 @@ from collections import Counter as Tally
 from prometheus_client import Counter, Gauge, Histogram
 
 from gpu_monitor.engine import Device
-from gpu_monitor.judgement import Findings
-from gpu_monitor.service_memory import ServiceMemory
-from gpu_monitor.snapshot import Availability, Snapshot
+from gpu_monitor.findings.findings import Findings
+from gpu_monitor.memory.service_memory import ServiceMemory
+from gpu_monitor.memory.snapshot import Availability, Snapshot
 
 # Series per device; what is smaller goes together under the name `other`.
 MAX_PROCESSES = 16

@@ -11,8 +11,8 @@ from grpc import aio
 from service_kit.errors import InvalidRequest, NotReady
 
 from gpu_monitor.codec import changed, planned_memory, report
-from gpu_monitor.news import News
-from gpu_monitor.plan import Plan
+from gpu_monitor.findings.notifications import News
+from gpu_monitor.memory.plan import Plan
 from gpu_monitor.sampler import Sampler
 
 NAME = "anchor.gpu.v1.GpuMonitorService"

@@ -12,42 +12,44 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from service_kit.carrier_client import CarrierChannel
-from service_kit.channel import open_channel
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.errors import InvalidRequest
-from service_kit.http import health_routes
+from service_kit.http.routes import health_routes
+from service_kit.rpc.channel import open_channel
+from service_kit.rpc.multiplex.client import CarrierChannel
 from service_kit.service import Service, new_health
 
+from orchestrator.api.access import Access, access_policy
+from orchestrator.api.http import console as page
+from orchestrator.api.http import engines as memory
+from orchestrator.api.http import openai_transcriptions as transcriptions
+from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.routes import add_doors
+from orchestrator.api.streaming import grpc as grpc_edge
+from orchestrator.audio_filters.build import fitted
 from orchestrator.clients.engine_memory import ServiceMemory
 from orchestrator.clients.status import StatusWatch
 from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
-from orchestrator.conversation.barge_in import BargeInRules
-from orchestrator.conversation.bulletin import Bulletin
-from orchestrator.conversation.endpointing import Endpointing
-from orchestrator.conversation.peers import LANGUAGES, Peers
-from orchestrator.conversation.sessions import Sessions
-from orchestrator.conversation.system_status import SystemStatus
-from orchestrator.conversation.turn import TurnRules
-from orchestrator.edges import grpc as grpc_edge
-from orchestrator.edges import memory, page, transcriptions
-from orchestrator.edges.access import Access, access_policy
-from orchestrator.edges.doors import add_doors
-from orchestrator.edges.limits import EdgeLimits
-from orchestrator.hearing_aids.fitting import fitted
+from orchestrator.conversation.messages.system_status import SystemStatus
+from orchestrator.conversation.model.bulletin import Bulletin
+from orchestrator.conversation.model.services import LANGUAGES, Peers
+from orchestrator.conversation.session.registry import Sessions
+from orchestrator.conversation.turns.barge_in import BargeInRules
+from orchestrator.conversation.turns.endpointing import Endpointing
+from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
-from orchestrator.llm.briefing import Briefing
+from orchestrator.llm.briefing.engine import Briefing
 from orchestrator.llm.main_model import MainModel
-from orchestrator.llm.resting import ModelMemory
-from orchestrator.pressure.ladder import Ladder
-from orchestrator.pressure.parking import Parking
-from orchestrator.pressure.relief import Relief
-from orchestrator.pressure.rest import Rest
-from orchestrator.pressure.waking import WakingEars, WakingModel, WakingVoice
+from orchestrator.llm.model_memory import ModelMemory
+from orchestrator.memory_pressure.controller import Relief
+from orchestrator.memory_pressure.degradation_ladder import Ladder
+from orchestrator.memory_pressure.engine_parking import Parking
+from orchestrator.memory_pressure.on_demand import WakingEars, WakingModel, WakingVoice
+from orchestrator.memory_pressure.parked_engine import Rest
 from orchestrator.settings import OrchestratorSettings
 
 NAME = "orchestrator"

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from service_kit.engine import EngineInfo
-from service_kit.metrics import READY
+from service_kit.engines.info import EngineInfo
+from service_kit.observability.metrics import READY
 
 
 class Status(StrEnum):

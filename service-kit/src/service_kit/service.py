@@ -13,13 +13,13 @@ from contextlib import AbstractAsyncContextManager
 import uvloop
 from fastapi import FastAPI
 
-from service_kit import tracing
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError
-from service_kit.grpc_server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.health import Health, Status
-from service_kit.http import Details, http_app, http_server
-from service_kit.logging import configure_logging
+from service_kit.http.routes import Details, http_app, http_server
+from service_kit.observability import tracing
+from service_kit.observability.logging import configure_logging
+from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.settings import ServiceSettings
 from service_kit.tasks import end
 
@@ -31,8 +31,8 @@ class Service:
 
     `lifespan` is entered after the doors are open (so that health can be asked while a model loads) and left after
     they are closed; inside it, the service is ready. `app` replaces the plain HTTP app, which then must include
-    `service_kit.http.health_routes` for the same `health`. With `carries`, clients may call on a carrier. While the
-    latest of `lacks` is not empty, the service is not ready.
+    `service_kit.http.routes.health_routes` for the same `health`. With `carries`, clients may call on a carrier. While
+    the latest of `lacks` is not empty, the service is not ready.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service_kit.logging import LogFormat
+from service_kit.observability.logging import LogFormat
 
 Profile = Literal["embedded", "cpu", "gpu"]
 TracesSampler = Literal[

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
-from service_kit import engine_memory
-from service_kit.engine import LeaningEngine, engine_class
+from service_kit.engines import memory as engine_memory
+from service_kit.engines.info import LeaningEngine, engine_class
 from service_kit.health import Health
 from service_kit.service import Service, new_health
 
 from stt_service.engine import SttEngine
+from stt_service.fallback_engine import PROFILES, STAND_IN, EngineWithStandIn
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
-from stt_service.stand_in import PROFILES, STAND_IN, EngineWithStandIn
 
 ENGINES: Mapping[str, str] = {
     "faster-whisper": "stt_service.engines.faster_whisper:FasterWhisperEngine",

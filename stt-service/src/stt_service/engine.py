@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from service_kit.audio import AudioChunk
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opentelemetry.trace import Span, SpanKind
-from service_kit import tracing
+from service_kit.observability import tracing
 
 
 class TranscriptTrace:

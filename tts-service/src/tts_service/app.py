@@ -7,20 +7,20 @@ from dataclasses import asdict
 
 from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
-from service_kit import engine_memory
-from service_kit.engine import engine_class
+from service_kit.engines import memory as engine_memory
+from service_kit.engines.info import engine_class
 from service_kit.health import Health, Status
 from service_kit.service import Service, new_health
 
 from tts_service.engine import ServedEngine, TtsEngine
 from tts_service.engines import ENGINES
-from tts_service.reference_audio import MAX_RECORDING_BYTES
-from tts_service.routed import RoutedPhrases
-from tts_service.routed_speech import RoutedSpeech
-from tts_service.routing import plan_of
+from tts_service.routing.routed_engine import RoutedPhrases
+from tts_service.routing.routed_speech import RoutedSpeech
+from tts_service.routing.routes import plan_of
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
-from tts_service.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
 
 def build(settings: TtsSettings | None = None) -> Service:

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tts_service.engine import (
     TtsEngine,
     Voice,
 )
-from tts_service.voices import choose, voices_of
+from tts_service.voices.catalogue import choose, voices_of
 
 SERVICE_NAME = tts_pb2.DESCRIPTOR.services_by_name["TextToSpeechService"].full_name
 

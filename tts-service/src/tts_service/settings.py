@@ -40,7 +40,7 @@ class TtsSettings(ServiceSettings):
     text_stall_ms: int = Field(default=400, ge=10, le=60_000)
     # An engine that gives nothing for so long has failed.
     engine_silent_s: float = Field(default=5.0, gt=0, le=300)
-    # Script of the `scripted` engine; see service_kit.script.
+    # Script of the `scripted` engine; see service_kit.engines.script.
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
 
     # Where model files are, and the list that names them.

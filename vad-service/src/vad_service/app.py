@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
-from service_kit.engine import engine_class
-from service_kit.engine_worker import EngineWorker
+from service_kit.engines.info import engine_class
+from service_kit.engines.worker import EngineWorker
 from service_kit.service import Service, new_health
 
-from vad_service.batching import SharedModel
-from vad_service.detection import TurnDetector
 from vad_service.engine import SpeechModel
 from vad_service.engines import ENGINES
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
-from vad_service.turn_end import PREDICTORS, TurnEndPredictor
+from vad_service.speech.batching import SharedModel
+from vad_service.speech.detection import TurnDetector
+from vad_service.turn_end.predictor import PREDICTORS, TurnEndPredictor
 
 
 def build(settings: VadSettings | None = None) -> Service:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from service_kit.audio import MICROPHONE
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 
 # One frame, the length Silero was trained on.
 FRAME_SAMPLES = 512

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
-from vad_service.edges import EdgeRules
+from vad_service.speech.speech_edges import EdgeRules
 
 
 class VadSettings(ServiceSettings):

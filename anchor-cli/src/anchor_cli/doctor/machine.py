@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from anchor_cli.ports import TakenPort, taken_ports
+from anchor_cli.mesh.ports import TakenPort, taken_ports
 
 _COMMAND_WITHIN_S = 10.0
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
+from service_kit.engines.hub import HubModel, read_hub_models
+from service_kit.engines.models import read_lock, verify
 from service_kit.errors import AnchorError
-from service_kit.model_hub import HubModel, read_hub_models
-from service_kit.models import read_lock, verify
 from service_kit.settings import ServiceSettings
 
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.doctor.machine import Machine
-from anchor_cli.programs import programs
+from anchor_cli.mesh.programs import programs
 from anchor_cli.settings import MeshSettings
 
 

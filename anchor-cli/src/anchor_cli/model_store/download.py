@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+from service_kit.engines.hub import HubFile
 from service_kit.errors import EngineFailed, PeerFailed
-from service_kit.model_hub import HubFile
 
 from anchor_cli.model_store.weights_format import HEAD_BYTES, check_format
 

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import httpx
+from service_kit.engines.hub import MOVING, SUFFIXES, HubFile, HubModel
 from service_kit.errors import EngineFailed, PeerFailed
-from service_kit.model_hub import MOVING, SUFFIXES, HubFile, HubModel
 
 from anchor_cli.model_store.download import advice
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+from service_kit.engines.hub import MOVING, HubFile, HubModel, read_hub_models, trust
+from service_kit.engines.models import fetch_models, model_path, read_lock, verify
 from service_kit.errors import EngineFailed, InvalidRequest
-from service_kit.model_hub import MOVING, HubFile, HubModel, read_hub_models, trust
-from service_kit.models import fetch_models, model_path, read_lock, verify
 
 from anchor_cli.model_store.download import Advance, Download
 from anchor_cli.model_store.listing import listed

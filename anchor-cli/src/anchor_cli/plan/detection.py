@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
-from service_kit.channel import open_channel, read
 from service_kit.errors import AnchorError, NotFound, PeerFailed
+from service_kit.rpc.channel import open_channel, read
 
 from anchor_cli.plan.budget import Basis, Card
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 
 from gpu_monitor.engine import Device, DriverUnavailable, Process
-from gpu_monitor.processes import VisibleProcesses
+from gpu_monitor.memory.processes import VisibleProcesses
 from gpu_monitor.settings import GpuSettings
 
 log = logging.getLogger(__name__)

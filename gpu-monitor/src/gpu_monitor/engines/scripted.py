@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import NonNegativeInt, PositiveInt, TypeAdapter
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 
 from gpu_monitor.engine import Device, DriverUnavailable
 from gpu_monitor.settings import GpuSettings

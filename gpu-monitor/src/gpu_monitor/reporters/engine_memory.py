@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 from anchor.memory.v1 import memory_pb2, memory_pb2_grpc
 from grpc import aio
-from service_kit.channel import open_channel
-from service_kit.engine_memory import MemoryKind
+from service_kit.engines.memory import MemoryKind
 from service_kit.errors import from_rpc_error
+from service_kit.rpc.channel import open_channel
 
-from gpu_monitor.self_report import Ask, EngineState, SelfReport
+from gpu_monitor.memory.self_report import Ask, EngineState, SelfReport
 
 
 class EngineMemoryReporter:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 from service_kit.errors import PeerFailed
 
-from gpu_monitor.self_report import Ask, SelfReport
+from gpu_monitor.memory.self_report import Ask, SelfReport
 
 
 @asynccontextmanager

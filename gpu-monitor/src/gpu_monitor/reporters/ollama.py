@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager
 
 from pydantic import BaseModel, NonNegativeInt, TypeAdapter
 
+from gpu_monitor.memory.self_report import Ask, EngineState, SelfReport
 from gpu_monitor.reporters.http import opened
-from gpu_monitor.self_report import Ask, EngineState, SelfReport
 
 # The server, and what it starts for each model.
 COMMANDS = frozenset({"ollama", "llama-server"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from prometheus_client.parser import text_string_to_metric_families
-from service_kit.engine_memory import MemoryKind
+from service_kit.engines.memory import MemoryKind
 
+from gpu_monitor.memory.self_report import Ask, EngineState, SelfReport
 from gpu_monitor.reporters.http import opened
-from gpu_monitor.self_report import Ask, EngineState, SelfReport
 
 # The package it is started from, and its processes; the kernel keeps 15 characters of a name.
 COMMANDS = frozenset({"vllm", "VLLM::EngineCor", "VLLM::Worker"})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from service_kit.channel import answer
 from service_kit.errors import NotReady
+from service_kit.rpc.channel import answer
 
 # A service that does not say within this time whether it is ready counts as gone.
 _CHECK_DEADLINE_S = 1.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from anchor.memory.v1 import memory_pb2, memory_pb2_grpc
 from grpc import aio
-from service_kit.channel import answer
 from service_kit.errors import AnchorError
+from service_kit.rpc.channel import answer
 
-from orchestrator.pressure.rest import State
+from orchestrator.memory_pressure.parked_engine import State
 
 _LOOK_WITHIN_S = 2.0
 # Longer than the rest that asks for it gives it: who is late is told by that one.

@@ -11,11 +11,11 @@ from typing import Any, Self, cast
 
 import httpx
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
-from service_kit.channel import open_channel, read
 from service_kit.errors import AnchorError
+from service_kit.rpc.channel import open_channel, read
 from service_kit.tasks import begin, end, run_together
 
-from orchestrator.conversation.system_status import (
+from orchestrator.conversation.messages.system_status import (
     GpuPressure,
     GpuServiceMemory,
     GpuStatus,
@@ -23,7 +23,7 @@ from orchestrator.conversation.system_status import (
     ServiceStatus,
     SystemStatus,
 )
-from orchestrator.pressure.ladder import Level
+from orchestrator.memory_pressure.degradation_ladder import Level
 
 log = logging.getLogger(__name__)
 

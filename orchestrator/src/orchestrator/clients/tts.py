@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
 from service_kit.audio import SAMPLE_BYTES, SPEECH
-from service_kit.channel import answer, read, write
-from service_kit.context import to_metadata
 from service_kit.errors import PeerFailed
+from service_kit.observability.context import to_metadata
+from service_kit.rpc.channel import answer, read, write
 
-from orchestrator.conversation.ports import Mark, PhraseBegun, Speech, Spoken
-from orchestrator.conversation.server_messages import Style, VoiceChoice
+from orchestrator.conversation.messages.server import Style, VoiceChoice
+from orchestrator.conversation.model.ports import Mark, PhraseBegun, Speech, Spoken
 
 _PEER = "tts"
 _LIST_DEADLINE_S = 2.0

@@ -9,13 +9,13 @@ from anchor.audio.v1 import audio_pb2
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from grpc import aio
 from service_kit.audio import MICROPHONE, AudioChunk
-from service_kit.channel import read, write
-from service_kit.context import to_metadata
+from service_kit.observability.context import to_metadata
+from service_kit.rpc.channel import read, write
 
 from orchestrator.clients.calls import require_ready
-from orchestrator.conversation.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
-from orchestrator.conversation.server_messages import PredictorOpinion
-from orchestrator.conversation.turn_trace import LISTENED_TURN
+from orchestrator.conversation.messages.server import PredictorOpinion
+from orchestrator.conversation.model.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+from orchestrator.conversation.observability.turn_trace import LISTENED_TURN
 
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"

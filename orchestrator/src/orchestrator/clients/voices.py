@@ -11,8 +11,8 @@ from service_kit.errors import AnchorError
 from service_kit.tasks import begin, end
 
 from orchestrator.clients.tts import TtsClient
-from orchestrator.conversation.latest import Latest
-from orchestrator.conversation.server_messages import VoiceChoice
+from orchestrator.conversation.messages.server import VoiceChoice
+from orchestrator.conversation.model.observable import Latest
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service_kit.errors import InvalidRequest
 
-from orchestrator.conversation.ports import Persona
+from orchestrator.conversation.model.ports import Persona
 
 DEFAULT_PERSONA = "anchor"
 

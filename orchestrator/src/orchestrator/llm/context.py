@@ -12,8 +12,8 @@ from typing import Literal, TypedDict
 
 from service_kit.errors import InvalidRequest
 
-from orchestrator.conversation.ports import Message, Prompt
-from orchestrator.conversation.server_messages import Style
+from orchestrator.conversation.messages.server import Style
+from orchestrator.conversation.model.ports import Message, Prompt
 
 # Share of the context that the conversation may fill before its older half is dropped; the rest is for the reply.
 FULL_SHARE = 0.75

@@ -12,8 +12,8 @@ from typing import cast
 from prometheus_client import Counter, Histogram
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
-from orchestrator.conversation.ports import LanguageModel, Prompt
-from orchestrator.llm.breaker import Breaker
+from orchestrator.conversation.model.ports import LanguageModel, Prompt
+from orchestrator.llm.circuit_breaker import Breaker
 
 log = logging.getLogger(__name__)
 

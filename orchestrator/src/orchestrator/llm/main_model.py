@@ -10,12 +10,12 @@ from typing import Self
 
 from service_kit.errors import Unsupported
 
-from orchestrator.conversation.ports import LanguageModel
-from orchestrator.conversation.system_status import ServiceHealth, ServiceStatus
-from orchestrator.llm.breaker import PROBE_EVERY_S, Breaker, BreakerWatch
+from orchestrator.conversation.messages.system_status import ServiceHealth, ServiceStatus
+from orchestrator.conversation.model.ports import LanguageModel
+from orchestrator.llm.circuit_breaker import PROBE_EVERY_S, Breaker, BreakerWatch
 from orchestrator.llm.fallback import FallbackModel
+from orchestrator.llm.ollama.residency import Stage
 from orchestrator.llm.registry import BRIEFING, ParkableModel, ServedModel, served_model
-from orchestrator.llm.residency import Stage
 
 _ON_ITS_WAY = {Stage.PULLING, Stage.LOADING}
 

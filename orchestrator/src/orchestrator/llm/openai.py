@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import PeerFailed
 
-from orchestrator.conversation.ports import Prompt
+from orchestrator.conversation.model.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
 from orchestrator.llm.streaming import (
     AnswerLines,

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
-from service_kit.engine import engine_class
+from service_kit.engines.info import engine_class
 
-from orchestrator.conversation.ports import LanguageModel
+from orchestrator.conversation.model.ports import LanguageModel
 
 # Each reads its own settings from the environment. The briefing is not among them: it is built from the knowledge
 # folder and always there, because it stands in for the others.
 LANGUAGE_MODELS = {
-    "ollama": "orchestrator.llm.ollama:OllamaModel",
+    "ollama": "orchestrator.llm.ollama.engine:OllamaModel",
     "openai": "orchestrator.llm.openai:OpenAiModel",
     "scripted": "orchestrator.llm.scripted:ScriptedModel",
 }

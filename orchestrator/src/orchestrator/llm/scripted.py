@@ -13,11 +13,11 @@ from typing import Self
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from service_kit.engines.script import Fault, ScriptSection, load_section
 from service_kit.errors import EngineFailed
-from service_kit.script import Fault, ScriptSection, load_section
 from service_kit.settings import shared
 
-from orchestrator.conversation.ports import Prompt
+from orchestrator.conversation.model.ports import Prompt
 
 # A word with the space before it, or one mark of punctuation.
 _TOKEN = re.compile(r"\s*(?:\w+(?:['’-]\w+)*|[^\w\s])|\s+")

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
-from service_kit import tracing
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
+from service_kit.observability import tracing
 
 # A line holds one token and a little JSON; the last one of Ollama a few hundred bytes.
 MAX_LINE_BYTES = 65_536

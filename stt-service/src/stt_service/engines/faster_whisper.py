@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from service_kit.audio import MICROPHONE, to_float
-from service_kit.engine import EngineInfo
-from service_kit.engine_worker import EngineWorker
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest, Unsupported
 
 from stt_service.engine import TranscriptionConfig, Word

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 from service_kit.audio import AudioChunk
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.script import Fault, ScriptSection, load_section
 from service_kit.errors import EngineFailed
-from service_kit.script import Fault, ScriptSection, load_section
 
 from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig, Word
 from stt_service.settings import SttSettings

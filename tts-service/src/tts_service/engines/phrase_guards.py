@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts_service.engine import Word
-from tts_service.spoken import WordMarks, to_spoken
-from tts_service.watchdog import expected_ms
+from tts_service.synthesis.watchdog import expected_ms
+from tts_service.text.normalisation import WordMarks, to_spoken
 
 log = logging.getLogger(__name__)
 

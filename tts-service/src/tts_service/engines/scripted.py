@@ -11,14 +11,14 @@ from contextlib import aclosing, asynccontextmanager
 import numpy as np
 from pydantic import Field
 from service_kit.audio import SPEECH
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.script import Fault, ScriptSection, load_section
 from service_kit.errors import EngineFailed
-from service_kit.script import Fault, ScriptSection, load_section
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice, Word
 from tts_service.settings import TtsSettings
-from tts_service.speaking import PhraseSpeech, SpeakingLimits
-from tts_service.spoken import WordMarks, to_spoken
+from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.text.normalisation import WordMarks, to_spoken
 
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 # More than the output's first chunk and fade need, so the first piece sounds as soon as it is made.

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 from service_kit.audio import MICROPHONE
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 
 from vad_service.engine import Frame, Hearing
 from vad_service.settings import VadSettings

@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from service_kit.audio import MICROPHONE
-from service_kit.engine import EngineInfo
-from service_kit.models import model_path
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.models import model_path
 
 from vad_service.engine import FRAME_SAMPLES, Hearing
-from vad_service.network import open_network
+from vad_service.onnx_model import open_network
 from vad_service.settings import VadSettings
 
 # The model wants the end of the previous frame before each frame; without it, scores collapse.

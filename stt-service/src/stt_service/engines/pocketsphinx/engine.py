@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from service_kit.audio import MICROPHONE, AudioChunk
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.errors import Unsupported
 
 from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig

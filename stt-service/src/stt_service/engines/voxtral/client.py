@@ -12,9 +12,9 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
-from service_kit import tracing
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
+from service_kit.observability import tracing
 
 # A line holds a few words and a little JSON.
 MAX_LINE_BYTES = 65_536

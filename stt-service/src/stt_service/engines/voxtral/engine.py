@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 from service_kit.audio import MICROPHONE
-from service_kit.engine import EngineInfo
-from service_kit.engine_memory import MemoryKind
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.memory import MemoryKind
 from service_kit.errors import AtCapacity, NotReady, PeerFailed, Unsupported
 
 from stt_service.engine import TranscriptionConfig
+from stt_service.engines.voxtral.availability import lacks, until_there
 from stt_service.engines.voxtral.client import TranscriptionClient
-from stt_service.engines.voxtral.sleeping import MayHaveMoved, ServerSleep
-from stt_service.engines.voxtral.waiting import lacks, until_there
+from stt_service.engines.voxtral.parking import MayHaveMoved, ServerSleep
 from stt_service.retranscribing.finals_first import FinalsFirst
 from stt_service.retranscribing.guards import looping
 from stt_service.retranscribing.recogniser import Reading

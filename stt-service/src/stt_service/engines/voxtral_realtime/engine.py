@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 from service_kit.audio import MICROPHONE
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.errors import Unsupported
 from service_kit.tasks import run_together
 
 from stt_service.engine import TranscriptionConfig
+from stt_service.engines.voxtral.availability import lacks, until_there
 from stt_service.engines.voxtral.client import TranscriptionClient
-from stt_service.engines.voxtral.waiting import lacks, until_there
 from stt_service.engines.voxtral_realtime.generation import Generation, RealtimeServer
 from stt_service.engines.voxtral_realtime.stream import RealtimeStream, hearing_along
 from stt_service.settings import SttSettings

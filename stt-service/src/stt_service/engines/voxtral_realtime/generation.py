@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from service_kit import tracing
 from service_kit.audio import MICROPHONE
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
+from service_kit.observability import tracing
 from service_kit.tasks import run_together
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus

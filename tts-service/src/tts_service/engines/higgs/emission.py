@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tts_service.engines.higgs.delay import Codes
+from tts_service.engines.higgs.model.delay import Codes
 
 # The codec's decoder hears 9.85 frames to either side of what it says.
 CONTEXT_FRAMES = 10

@@ -11,31 +11,31 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from service_kit.engine import EngineInfo
-from service_kit.engine_memory import MemoryKind
-from service_kit.engine_worker import EngineWorker
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.memory import MemoryKind
+from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
 from service_kit.tasks import end
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
-from tts_service.engines.higgs.casts import cast_voices, speakers_of
-from tts_service.engines.higgs.choice import HiggsChoice
-from tts_service.engines.higgs.delay import Codes
+from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engines.higgs.decode_loop import DecodeLoop
 from tts_service.engines.higgs.emission import Emission, Window
 from tts_service.engines.higgs.guards import frame_cap
-from tts_service.engines.higgs.loop import DecodeLoop
-from tts_service.engines.higgs.manner import manner_of
+from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.multi_speaker import cast_voices, speakers_of
 from tts_service.engines.higgs.prompt import Utterance, tagged
 from tts_service.engines.higgs.speech import HiggsSpeech
+from tts_service.engines.higgs.style import manner_of
 from tts_service.engines.higgs.voices import VoiceFolder
 from tts_service.engines.phrase_guards import SilenceGuard, WordClock
-from tts_service.reference_audio import check_name, check_transcript, reference_samples
 from tts_service.settings import TtsSettings
-from tts_service.speaking import SpeakingLimits
-from tts_service.voices import primary_language
+from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.voices.catalogue import primary_language
+from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
 
 if TYPE_CHECKING:
-    from tts_service.engines.higgs.loaded import LoadedHiggs
+    from tts_service.engines.higgs.model.loaded import LoadedHiggs
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class HiggsEngine:
         self._voices.writable()
 
         def learn() -> Voice:
-            from tts_service.engines.higgs.loaded import encoded_reference
+            from tts_service.engines.higgs.model.loaded import encoded_reference
 
             check_transcript(reference_transcript)
             frames = encoded_reference(self._choice.codec, reference_samples(reference_wav, RATE_HZ))
@@ -195,7 +195,7 @@ class HiggsEngine:
         self._parked = False
 
     async def _load(self) -> None:
-        from tts_service.engines.higgs.loaded import LoadedHiggs
+        from tts_service.engines.higgs.model.loaded import LoadedHiggs
 
         self._loaded = await self._worker.run(partial(LoadedHiggs, self._choice))
         if self._loaded.codec.rate_hz != RATE_HZ:
@@ -212,7 +212,7 @@ class HiggsEngine:
                 pass
 
     async def _stop(self) -> None:
-        from tts_service.engines.higgs.loaded import give_memory_back
+        from tts_service.engines.higgs.model.loaded import give_memory_back
 
         stepping, self._stepping = self._stepping, None
         self._loaded = self._loop = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from tts_service.engines import phrase_guards
-from tts_service.engines.higgs.delay import Codes
-from tts_service.watchdog import MAX_TIMES_EXPECTED, expected_ms
+from tts_service.engines.higgs.model.delay import Codes
+from tts_service.synthesis.watchdog import MAX_TIMES_EXPECTED, expected_ms
 
 FRAME_MS = 40
 # A second of one and the same frame.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tts_service.engine import Turn
-from tts_service.engines.higgs.delay import Codebooks, Codes, delayed
+from tts_service.engines.higgs.model.delay import Codebooks, Codes, delayed
 
 Encode = Callable[[str], list[int]]
 

@@ -12,9 +12,9 @@ from service_kit.errors import EngineFailed
 from torch import Tensor
 from transformers import DacModel, HubertModel
 
-from tts_service.engines.higgs.codec import part_of
-from tts_service.engines.higgs.delay import Codes
-from tts_service.engines.higgs.loading import CodecFiles
+from tts_service.engines.higgs.model.codec import part_of
+from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.model.loading import CodecFiles
 
 # What the semantic model wants around a recording, in samples.
 _SEMANTIC_PADDING = 160

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from service_kit.engine_memory import MemoryKind
+from service_kit.engines.memory import MemoryKind
 
 from tts_service.engine import Emit, SynthesisConfig
-from tts_service.engines.cloning import CloningSpeech
-from tts_service.speaking import PhraseReply, SpeakingLimits
+from tts_service.synthesis.speaking import PhraseReply, SpeakingLimits
+from tts_service.voices.cloning import CloningSpeech
 
 if TYPE_CHECKING:
     from tts_service.engines.higgs.engine import HiggsEngine

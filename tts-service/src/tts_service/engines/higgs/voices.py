@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from tts_service.engine import Voice
-from tts_service.engines import voice_folder
-from tts_service.engines.higgs.delay import Codes
+from tts_service.engines.higgs.model.delay import Codes
 from tts_service.engines.higgs.prompt import Reference
+from tts_service.voices import voice_folder
 
 _BOOKS, _CODES = 8, 1024
 

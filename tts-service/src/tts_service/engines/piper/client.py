@@ -19,9 +19,9 @@ from typing import Any, cast
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from service_kit import tracing
 from service_kit.audio import SAMPLE_BYTES, to_float
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
+from service_kit.observability import tracing
 
 Floats = NDArray[np.float32]
 

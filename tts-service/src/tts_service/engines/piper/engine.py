@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from service_kit.audio import SPEECH
-from service_kit.engine import EngineInfo
+from service_kit.engines.info import EngineInfo
 from service_kit.errors import EngineFailed, PeerFailed
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
 from tts_service.engines.piper.client import Floats, PiperClient, PiperVoice
-from tts_service.resampling import at_rate
 from tts_service.settings import TtsSettings
-from tts_service.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.resampling import at_rate
+from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
 
 # How long the server may take to say what voices it has.
 ANSWERS_WITHIN_S = 5.0

@@ -10,19 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service_kit.engine import EngineInfo
-from service_kit.engine_worker import EngineWorker
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
-from tts_service.engines.cloning import CloningSpeech
 from tts_service.engines.phrase_guards import PhraseEnd, WordClock
 from tts_service.engines.places import Places
 from tts_service.engines.pocket_tts.voices import PocketVoices
-from tts_service.reference_audio import check_name, check_transcript, reference_samples
 from tts_service.settings import TtsSettings
-from tts_service.speaking import SpeakingLimits
-from tts_service.voices import primary_language
+from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.voices.catalogue import primary_language
+from tts_service.voices.cloning import CloningSpeech
+from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
 
 if TYPE_CHECKING:
     from tts_service.engines.pocket_tts.speaker import LoadedPocket, Pieces

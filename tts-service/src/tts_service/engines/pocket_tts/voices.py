@@ -8,7 +8,7 @@ from pathlib import Path
 from service_kit.errors import EngineFailed, NotFound
 
 from tts_service.engine import Voice
-from tts_service.engines.voice_folder import VoiceFolder
+from tts_service.voices.voice_folder import VoiceFolder
 
 SETTING = "TTS_POCKET_VOICES"
 _BUILT_IN = "voices"

@@ -1,0 +1,54 @@
+"""What the supervisor knows of its programs, asked over its socket."""
+
+from __future__ import annotations
+
+import xmlrpc.client
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+
+from anchor_cli.mesh.supervisor_config import SupervisorFiles
+
+TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramState:
+    """A program as the supervisor sees it: `state` is its word (RUNNING, BACKOFF, FATAL …), `started_at_s` the
+    wall-clock second of the last start, `pid` 0 when there is no process."""
+
+    name: str
+    state: str
+    pid: int
+    started_at_s: int
+    reason: str
+
+
+class SupervisorClient:
+    """Asks one supervisor. Raises `httpx.HTTPError` when it does not answer."""
+
+    def __init__(self, files: SupervisorFiles) -> None:
+        self._http = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(files.socket)),
+            base_url="http://supervisor",
+            auth=("anchor", files.secret),
+            timeout=TIMEOUT_S,
+        )
+
+    async def states(self) -> list[ProgramState]:
+        """All programs, in no particular order."""
+        body = xmlrpc.client.dumps((), "supervisor.getAllProcessInfo")
+        response = await self._http.post("/RPC2", content=body, headers={"content-type": "text/xml"})
+        response.raise_for_status()
+        (answer,), _ = xmlrpc.client.loads(response.content)
+        return [
+            ProgramState(
+                str(info["name"]), str(info["statename"]), int(info["pid"]), int(info["start"]), str(info["spawnerr"])
+            )
+            for info in cast("list[dict[str, Any]]", answer)
+        ]
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._http.aclose()

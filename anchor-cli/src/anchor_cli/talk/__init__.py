@@ -1,0 +1,1 @@
+"""A client in the terminal: `anchor demo` and the self-test turn."""

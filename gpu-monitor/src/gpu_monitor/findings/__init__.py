@@ -1,0 +1,1 @@
+"""What the samples show: pressure, leaks, coming exhaustion."""

@@ -1,0 +1,1 @@
+"""GPU memory by service, from the driver, self-reports and the plan."""

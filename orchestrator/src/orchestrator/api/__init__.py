@@ -1,0 +1,1 @@
+"""Client APIs: HTTP, WebSocket and gRPC, and the checks in front of them."""

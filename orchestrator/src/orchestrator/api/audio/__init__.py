@@ -1,0 +1,1 @@
+"""Client audio to PCM: decoding uploads, resampling microphones."""

@@ -1,0 +1,168 @@
+"""Recordings on their way in: a bounded number at a time, of bounded size, brought to PCM16 mono 16 kHz."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import wave
+from collections.abc import Generator
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+import soxr
+from service_kit.audio import MICROPHONE, SAMPLE_BYTES
+from service_kit.errors import AtCapacity, InvalidRequest
+
+from orchestrator.api.audio.decode import Verdict
+from orchestrator.api.audio.resampler import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, Microphone
+from orchestrator.api.limits import EdgeLimits
+
+_MAGIC = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM")
+
+
+class Uploads:
+    """The places for recordings that are being sent, decoded and answered."""
+
+    def __init__(self, limits: EdgeLimits) -> None:
+        self._limits = limits
+        self._taken = 0
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """Hold one place. Raises `AtCapacity` at once when all are taken: nobody waits with a recording in hand."""
+        if self._taken >= self._limits.uploads:
+            raise AtCapacity("session.too_many_uploads", f"{self._taken} recordings are being answered; try again")
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+    def check_size(self, byte_count: int) -> None:
+        """Raise `InvalidRequest` when a recording is too large."""
+        if byte_count > self._limits.upload_bytes:
+            reason = f"the recording is larger than {self._limits.upload_bytes} bytes"
+            raise InvalidRequest("session.upload_too_large", reason)
+
+    async def hear(self, recording: bytes, raw_rate_hz: int | None = None) -> bytes:
+        """The samples of `recording`, which without a container is PCM16 mono at `raw_rate_hz`.
+
+        Raises `InvalidRequest`.
+        """
+        self.check_size(len(recording))
+        if not recording:
+            raise InvalidRequest("session.no_audio", "the recording is empty")
+        longest_s = self._limits.upload_audio_s
+        if raw_rate_hz is not None and not _is_container(recording):
+            return await asyncio.to_thread(_from_raw, recording, raw_rate_hz, longest_s)
+        # Nearly all recordings are plain WAV, and a process takes some 150 ms to start.
+        plain = await asyncio.to_thread(_from_plain_wav, recording, longest_s)
+        return plain if plain is not None else await decode_apart(recording, longest_s, self._limits.decode_s)
+
+
+def _is_container(recording: bytes) -> bool:
+    return recording.startswith(_MAGIC) or recording[4:8] == b"ftyp"
+
+
+def _too_long(longest_s: float) -> InvalidRequest:
+    return InvalidRequest("session.audio_too_long", f"the recording lasts longer than {longest_s:g} s")
+
+
+def _from_raw(recording: bytes, rate_hz: int, longest_s: float) -> bytes:
+    microphone = Microphone(rate_hz)
+    if len(recording) > longest_s * (rate_hz or MICROPHONE.rate_hz) * SAMPLE_BYTES:
+        raise _too_long(longest_s)
+    return microphone.take(recording) + microphone.rest()
+
+
+def _from_plain_wav(recording: bytes, longest_s: float) -> bytes | None:
+    """The samples of a whole 16-bit WAV in one or two channels; None when it is anything else."""
+    if not recording.startswith(b"RIFF"):
+        return None
+    try:
+        with wave.open(BytesIO(recording)) as file:
+            rate_hz, channels, count = file.getframerate(), file.getnchannels(), file.getnframes()
+            plain = file.getsampwidth() == SAMPLE_BYTES and channels in (1, 2) and count > 0
+            if not plain or not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+                return None
+            if count > longest_s * rate_hz and count * channels * SAMPLE_BYTES <= len(recording):
+                raise _too_long(longest_s)
+            frames = file.readframes(count)
+    except (wave.Error, EOFError):
+        return None
+    if len(frames) != count * channels * SAMPLE_BYTES:
+        return None
+    samples = np.frombuffer(frames, dtype="<i2")
+    if channels > 1:
+        samples = samples.reshape(-1, channels).astype(np.int32).mean(axis=1).astype(np.int16)
+    if rate_hz != MICROPHONE.rate_hz:
+        samples = soxr.resample(samples, rate_hz, MICROPHONE.rate_hz)
+    return np.asarray(samples).astype("<i2").tobytes()
+
+
+async def decode_apart(recording: bytes, longest_s: float, within_s: float) -> bytes:
+    """The samples of `recording`, decoded in a process that can harm nobody. Raises `InvalidRequest`."""
+    limits = (str(longest_s), str(math.ceil(within_s)))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-m", "orchestrator.api.audio.decode", *limits),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},
+        cwd="/",
+    )
+    try:
+        async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
+            tasks.create_task(_feed(process, recording))
+            pcm = await _collect(process, int(longest_s * MICROPHONE.rate_hz) * SAMPLE_BYTES)
+            status = await process.wait()
+    except TimeoutError as error:
+        raise InvalidRequest(
+            "session.undecodable", f"the recording took longer than {within_s:g} s to decode"
+        ) from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    _judge(status, longest_s)
+    return pcm
+
+
+async def _feed(process: asyncio.subprocess.Process, recording: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101 (a pipe was asked for)
+    try:
+        process.stdin.write(recording)
+        await process.stdin.drain()
+        process.stdin.close()
+        await process.stdin.wait_closed()
+    except (BrokenPipeError, ConnectionResetError):
+        # The process ended before it had read everything; its exit status says why.
+        return
+
+
+async def _collect(process: asyncio.subprocess.Process, most_bytes: int) -> bytes:
+    assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
+    pcm = bytearray()
+    while piece := await process.stdout.read(65_536):
+        pcm += piece
+        if len(pcm) > most_bytes:
+            process.kill()
+            break
+    return bytes(pcm)
+
+
+def _judge(status: int, longest_s: float) -> None:
+    match status:
+        case Verdict.DECODED:
+            return
+        case Verdict.UNKNOWN_CONTAINER:
+            reason = "not a recording in a known container (WAV, MP3, Ogg, WebM, FLAC, M4A)"
+            raise InvalidRequest("session.unknown_container", reason)
+        case Verdict.NO_AUDIO:
+            raise InvalidRequest("session.no_audio", "there is no audio in the recording")
+        case Verdict.TOO_LONG:
+            raise _too_long(longest_s)
+        case _:
+            raise InvalidRequest("session.undecodable", "the recording cannot be decoded within bounds")

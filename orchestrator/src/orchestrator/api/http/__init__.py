@@ -1,0 +1,1 @@
+"""APIs of one request and one response, and the console's files."""

@@ -1,0 +1,38 @@
+"""How fast a client may speak: what comes faster is not read yet, so that it waits and nobody else does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from service_kit.audio import SAMPLE_BYTES
+from service_kit.token_bucket import Allowance
+
+from orchestrator.api.limits import EdgeLimits
+from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, TextInput
+
+# What begins a reply costs every service something.
+_WEIGHTS: dict[type, int] = {TextInput: 10, EndTurn: 10}
+
+
+class Pace:
+    """The pace of one client, whose microphone has `rate_hz`."""
+
+    def __init__(self, limits: EdgeLimits, rate_hz: int) -> None:
+        self._commands = Allowance(limits.commands_per_s, limits.commands_at_once)
+        self._audio_messages = Allowance(limits.audio_messages_per_s, limits.audio_messages_at_once)
+        self._audio = Allowance(limits.audio_pace, limits.audio_at_once_s)
+        self._bytes_per_s = rate_hz * SAMPLE_BYTES
+        self._now = asyncio.get_running_loop().time
+
+    async def keep(self, message: ClientMessage | None) -> None:
+        """Wait as long as `message` came too early; None stands for one that could not be read."""
+        now_s = self._now()
+        if isinstance(message, MicrophoneAudio):
+            wait_s = max(
+                self._audio_messages.spend(1, now_s),
+                self._audio.spend(len(message.pcm) / self._bytes_per_s, now_s),
+            )
+        else:
+            wait_s = self._commands.spend(_WEIGHTS.get(type(message), 1), now_s)
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)

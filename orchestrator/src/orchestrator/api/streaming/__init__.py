@@ -1,0 +1,1 @@
+"""APIs that hold a connection open: WebSocket and gRPC sessions."""

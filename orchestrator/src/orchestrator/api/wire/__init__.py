@@ -1,0 +1,1 @@
+"""Conversion between `anchor.session.v1` on the wire and `conversation.messages`."""

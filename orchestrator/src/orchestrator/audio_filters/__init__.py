@@ -1,0 +1,1 @@
+"""Optional filters between the microphone and speech recognition: noise suppression and gain."""

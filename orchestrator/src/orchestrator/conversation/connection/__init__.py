@@ -1,0 +1,1 @@
+"""The client's connection: outgoing messages, and replay after a reconnect."""

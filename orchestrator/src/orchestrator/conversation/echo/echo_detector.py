@@ -1,0 +1,47 @@
+"""The anchor's ear for its own voice: what its client played, held against what the microphone hears."""
+
+from __future__ import annotations
+
+import numpy as np
+from service_kit.audio import MICROPHONE
+
+from orchestrator.conversation.echo.acoustic_echo import EARLIEST_MS, LATEST_MS, AcousticEcho, Likeness
+from orchestrator.conversation.echo.playback_reference import Sounded
+from orchestrator.conversation.echo.recent_audio import Recent
+from orchestrator.conversation.model.audio_clock import AudioClock
+from orchestrator.conversation.model.events import Event, Woken
+from orchestrator.conversation.model.ports import FinalHeard, PartialHeard, VoiceStarted
+
+
+class OwnVoice:
+    """Compares when it is asked to, unless it is switched off, and costs nothing until then."""
+
+    def __init__(self, clock: AudioClock, microphone: Recent, is_on: bool = True) -> None:
+        self._is_on = is_on
+        self._clock = clock
+        self._microphone = microphone
+        self._echo = AcousticEcho()
+        self.sounded = Sounded()
+
+    def compare(self, since_ms: int, until_ms: int) -> Likeness | None:
+        """What the microphone holds of the anchor's voice between two moments of the audio clock; None for nothing."""
+        chunks = self._microphone.until(until_ms) if self._is_on else []
+        if not chunks:
+            return None
+        heard = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
+        start_ms = chunks[-1].end_ms - round(MICROPHONE.ms_of(heard.nbytes))
+        from_s = self._clock.loop_s(start_ms - LATEST_MS)
+        to_s = self._clock.loop_s(chunks[-1].end_ms - EARLIEST_MS)
+        sounded = self.sounded.between(from_s, to_s)
+        if not sounded.any():
+            return None
+        return self._echo.compare(heard, sounded, max(0, chunks[-1].end_ms - since_ms))
+
+
+def span_of(event: Event, listening_since_ms: int | None, now_ms: int) -> tuple[int, int] | None:
+    """From when to when on the audio clock an event makes one listen for the anchor's voice; None for not at all."""
+    if isinstance(event, VoiceStarted) and listening_since_ms is None:
+        return event.at_ms, now_ms
+    if listening_since_ms is None or not isinstance(event, VoiceStarted | PartialHeard | FinalHeard | Woken):
+        return None
+    return listening_since_ms, event.end_ms if isinstance(event, FinalHeard) else now_ms

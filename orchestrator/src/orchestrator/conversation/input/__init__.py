@@ -1,0 +1,1 @@
+"""From microphone audio to voice activity and transcripts."""

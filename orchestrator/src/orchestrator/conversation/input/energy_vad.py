@@ -1,0 +1,48 @@
+"""Speech edges by loudness alone: what hears the user while vad-service is away."""
+
+from __future__ import annotations
+
+import numpy as np
+from service_kit.audio import AudioChunk, to_float
+
+from orchestrator.conversation.model.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+
+# Loudness is in dBFS. Speech stands this far above the quietest of the recent past, and never below the least.
+_ABOVE_FLOOR_DB = 12.0
+_LEAST_SPEECH_DB = -45.0
+_FLOOR_RISE_DB_PER_CHUNK = 0.1
+_START_CHUNKS = 3
+_STOP_MS = 250
+_PRE_ROLL_MS = 300
+
+
+class EnergyGate:
+    """Pure: audio in, events out."""
+
+    def __init__(self) -> None:
+        self._floor_db = -60.0
+        self._loud_chunks = 0
+        self._speech_end_ms: int | None = None
+
+    def hear(self, chunk: AudioChunk) -> list[VoiceEvent]:
+        """The events that this chunk brings about."""
+        loud = self._is_loud(chunk)
+        self._loud_chunks = self._loud_chunks + 1 if loud else 0
+        if self._speech_end_ms is None:
+            if self._loud_chunks < _START_CHUNKS:
+                return []
+            self._speech_end_ms = chunk.end_ms
+            at_ms = chunk.end_ms - _START_CHUNKS * (chunk.end_ms - chunk.start_ms)
+            return [VoiceStarted(max(0, at_ms), max(0, at_ms - _PRE_ROLL_MS))]
+        if loud:
+            self._speech_end_ms = chunk.end_ms
+        elif chunk.end_ms - self._speech_end_ms >= _STOP_MS:
+            at_ms, self._speech_end_ms = self._speech_end_ms, None
+            return [VoiceStopped(at_ms), TurnEndJudged(at_ms, 0.5, "energy")]
+        return []
+
+    def _is_loud(self, chunk: AudioChunk) -> bool:
+        samples = to_float(chunk.pcm)
+        loudness_db = 10 * float(np.log10(np.mean(samples * samples) + 1e-10))
+        self._floor_db = min(loudness_db, self._floor_db + _FLOOR_RISE_DB_PER_CHUNK)
+        return loudness_db > max(_LEAST_SPEECH_DB, self._floor_db + _ABOVE_FLOOR_DB)

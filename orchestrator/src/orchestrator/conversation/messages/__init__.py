@@ -1,0 +1,1 @@
+"""Messages of `anchor.session.v1` as dataclasses."""

@@ -1,0 +1,1 @@
+"""What all stages share: ports, events, the conversation and its history, services, clocks."""

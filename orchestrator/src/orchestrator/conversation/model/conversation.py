@@ -1,0 +1,62 @@
+"""A conversation: what outlives a connection."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+
+from orchestrator.conversation.messages.client import (
+    Preference,
+    SetLanguage,
+    SetPatience,
+    SetPersona,
+    SetStyle,
+    SetVoice,
+)
+from orchestrator.conversation.messages.server import Style
+from orchestrator.conversation.model.history import History
+from orchestrator.conversation.model.ports import Message
+
+
+@dataclass(slots=True)
+class Preferences:
+    """What the user chose. `voice` is empty for the persona's or the language's own."""
+
+    language: str
+    voice: str
+    persona: str
+    style: Style = field(default_factory=Style)
+    # How far the waits for the user to go on are stretched: 0.5 (brisk) to 2 (patient).
+    patience: float = 1.0
+
+    def prefer(self, choice: Preference) -> None:
+        """Take a choice that has been checked."""
+        match choice:
+            case SetLanguage():
+                self.language = choice.language
+            case SetVoice():
+                self.voice = choice.voice
+            case SetPersona():
+                self.persona = choice.persona
+            case SetStyle():
+                wanted = {name: getattr(choice, name) for name in ("pace", "warmth", "humour", "energy")}
+                self.style = replace(self.style, **{name: value for name, value in wanted.items() if value is not None})
+            case SetPatience():
+                self.patience = choice.patience
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One conversation, named by its ticket; at most one session has it open."""
+
+    ticket: str
+    preferences: Preferences
+    history: History = field(default_factory=History)
+    created_unix_s: float = field(default_factory=time.time)
+    last_used_s: float = field(default_factory=time.monotonic)
+    open: bool = False
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was said and heard, oldest first."""
+        return self.history.messages

@@ -1,0 +1,105 @@
+"""What was said and what was heard: the only past that the language model is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from orchestrator.conversation.model.ports import Mark, Message
+
+# Speech without marks: a slow reader's time for one character, so that an estimate claims too little, not too much.
+_MS_PER_CHARACTER = 75
+
+
+class History:
+    """The messages of one conversation, oldest first; the oldest give way beyond `max_messages`."""
+
+    def __init__(self, max_messages: int = 400) -> None:
+        self._max_messages = max_messages
+        self._messages: list[tuple[int, Message]] = []
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All messages, oldest first."""
+        return tuple(message for _, message in self._messages)
+
+    def before(self, turn_id: int) -> tuple[Message, ...]:
+        """The messages of all turns but this one."""
+        return tuple(message for at, message in self._messages if at != turn_id)
+
+    def add_user(self, turn_id: int, text: str) -> None:
+        """The user's turn is over."""
+        self._append(turn_id, Message("user", text))
+
+    def add_anchor(self, turn_id: int, heard: str, interrupted: bool) -> None:
+        """The anchor's reply is over; `heard` is what reached the user. Nothing heard leaves no message."""
+        if heard:
+            self._append(turn_id, Message("anchor", heard, interrupted))
+
+    def withdraw(self, turn_id: int) -> None:
+        """Forget a turn that the user goes on with."""
+        self._messages = [(at, message) for at, message in self._messages if at != turn_id]
+
+    def last_turn_id(self) -> int:
+        """The newest turn in the history; 0 for none."""
+        return max((at for at, _ in self._messages), default=0)
+
+    def _append(self, turn_id: int, message: Message) -> None:
+        self._messages.append((turn_id, message))
+        del self._messages[: -self._max_messages]
+
+
+def heard_text(text: str, marks: Sequence[Mark], heard_ms: int, duration_ms: int | None) -> str:
+    """The part of `text` that sounded in the first `heard_ms` of its speech.
+
+    A marked span counts when all of it sounded, which is when the next one begins: a word half spoken was not heard.
+    Of a span of several words, those count that lie in the part that sounded, by their share of its letters.
+    `duration_ms` is the length of the whole speech, None while it is not known; without marks, the words are reckoned
+    by the pace of a slow reader.
+    """
+    if duration_ms is not None and heard_ms >= duration_ms:
+        return text.strip()
+    if heard_ms <= 0:
+        return ""
+    if not marks:
+        return _leading_words(text, min(1.0, heard_ms / max(1, len(text) * _MS_PER_CHARACTER)))
+    end = 0
+    for index, mark in enumerate(marks):
+        if mark.offset_ms >= heard_ms:
+            break
+        following = marks[index + 1].offset_ms if index + 1 < len(marks) else duration_ms
+        if following is None:
+            following = mark.offset_ms + (mark.text_end - mark.text_start) * _MS_PER_CHARACTER
+        share = (heard_ms - mark.offset_ms) / max(1, following - mark.offset_ms)
+        if share >= 1:
+            end = mark.text_end
+            continue
+        span = text[mark.text_start : mark.text_end]
+        if len(span.split()) > 1:
+            end = mark.text_start + len(_leading_words(span, share))
+        break
+    return text[:end].strip()
+
+
+def _leading_words(text: str, share: float) -> str:
+    """The words that lie wholly in the first `share` of `text`."""
+    limit = share * len(text)
+    end = 0
+    position = 0
+    for word in text.split():
+        position = text.index(word, position) + len(word)
+        if position > limit:
+            break
+        end = position
+    return text[:end]
+
+
+def merge_consecutive(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Messages with neighbours of one role joined: most chat templates insist that roles alternate."""
+    merged: list[Message] = []
+    for message in messages:
+        if merged and merged[-1].role == message.role:
+            merged[-1] = replace(message, text=f"{merged[-1].text} {message.text}")
+        else:
+            merged.append(message)
+    return tuple(merged)

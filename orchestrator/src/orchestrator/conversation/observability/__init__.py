@@ -1,0 +1,1 @@
+"""Latency waterfall and trace of each turn."""

@@ -1,0 +1,1 @@
+"""From a prompt to speech at the client: generation, synthesis, playout."""

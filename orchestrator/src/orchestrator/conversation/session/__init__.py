@@ -1,0 +1,1 @@
+"""One session: its task, its client, and the registry of all sessions."""

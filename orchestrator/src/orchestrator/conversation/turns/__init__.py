@@ -1,0 +1,1 @@
+"""Turn-taking policy: endpointing, speculation, barge-in. Pure: no I/O, no clock."""

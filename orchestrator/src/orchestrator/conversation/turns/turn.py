@@ -1,0 +1,121 @@
+"""The user's turn while it is open, and the numbers that it is judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.conversation.messages.server import Word
+from orchestrator.conversation.model.events import AnnounceFinal
+from orchestrator.conversation.model.ports import FinalHeard
+from orchestrator.conversation.turns.barge_in import BargeInRules, has_words
+from orchestrator.conversation.turns.endpointing import Endpointing
+from orchestrator.conversation.turns.speculation import Speculation
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRules:
+    """The numbers of turn-taking."""
+
+    endpointing: Endpointing = field(default_factory=Endpointing)
+    # How far this server stretches the waits for users who do not say: 0.5 (brisk) to 2 (patient).
+    patience: float = 1.0
+    # Replies begun on a provisional transcript of one turn, and how much of it may have been voiced by then; after
+    # that, only on the committed one.
+    max_speculations: int = 3
+    speculation_speech_ms: int = 10_000
+    # Speech this long goes on with a turn, words or no words: 300 ms, and what passes until its end is noticed.
+    goes_on_after_ms: int = 400
+    # A turn without words is answered with "I did not catch that" when at least this much of it was voiced.
+    did_not_catch_ms: int = 700
+    barge_in: BargeInRules = field(default_factory=BargeInRules)
+    # What a turn may take from the end of speech to the first frame sent.
+    latency_budget_ms: int = 2_000
+    # A segment this long is closed at the next silence, so that a recogniser's work stays bounded.
+    segment_ms: int = 25_000
+
+
+@dataclass(slots=True)
+class Turn:
+    """The user's turn while it is open. Times are on the audio clock."""
+
+    turn_id: int
+    segment_id: int
+    segment_start_ms: int
+    speech_start_ms: int
+    speculation: Speculation
+    opened_ms: int
+    speech_end_ms: int = 0
+    voiced_ms: int = 0
+    texts: dict[int, str] = field(default_factory=dict[int, str])
+    alternatives: dict[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
+    words: dict[int, tuple[Word, ...]] = field(default_factory=dict[int, tuple[Word, ...]])
+    due_ms: int | None = None
+    # Somebody judged this silence, or it has been told that nobody did.
+    judged: bool = False
+    # A transcript has been asked for and is not here yet.
+    flushed: bool = False
+    # The silence has lasted; only the transcript is waited for.
+    awaited: bool = False
+    # A transcript that was asked for before speech resumed is still to come.
+    outdated: bool = False
+    finals: int = 0
+
+    @property
+    def text(self) -> str:
+        """What was said in this turn, as far as it is known."""
+        return " ".join(text for _, text in sorted(self.texts.items()) if text)
+
+    def voiced_until(self, end_ms: int) -> int:
+        """How much of the turn was voiced, in milliseconds, if the user has spoken on to `end_ms`."""
+        speaking = self.speech_start_ms > self.speech_end_ms
+        return self.voiced_ms + max(0, end_ms - self.speech_start_ms) * speaking
+
+    def resume(self, at_ms: int) -> None:
+        """The user speaks, from `at_ms` on."""
+        self.speech_start_ms = at_ms
+        self.due_ms = None
+        self.outdated = self.flushed
+        self.flushed = self.awaited = False
+
+    def pause(self, at_ms: int) -> None:
+        """The user is silent since `at_ms`; the transcript is asked for."""
+        self.voiced_ms = self.voiced_until(at_ms)
+        self.speech_end_ms = at_ms
+        self.flushed = True
+        self.speculation.settle()
+
+    def end(self, voiced_ms: int) -> None:
+        """The user says that the turn is over, and has spoken since the last pause, for `voiced_ms` or so."""
+        self.voiced_ms += voiced_ms
+        self.flushed = True
+        self.speculation.settle()
+
+    def hear(self, final: FinalHeard) -> AnnounceFinal:
+        """Take in the transcript of the open segment, and tell it."""
+        self.texts[final.segment_id] = final.text if has_words(final.text) else ""
+        self.alternatives[final.segment_id] = final.alternatives
+        self.words[final.segment_id] = final.words
+        self.finals += 1
+        return AnnounceFinal(self.turn_id, self.finals, self.text, final.language, final.confidence, self._all_words())
+
+    def _all_words(self) -> tuple[Word, ...]:
+        """The words of the turn's text; none where a part of it has none."""
+        told = [segment_id for segment_id, text in sorted(self.texts.items()) if text]
+        if any(not self.words[segment_id] for segment_id in told):
+            return ()
+        return tuple(word for segment_id in told for word in self.words[segment_id])
+
+    def goes_on_after(self, final: FinalHeard) -> bool:
+        """Whether a transcript was asked for before the user went on, so that there will be more."""
+        outdated = self.outdated and final.end_ms < self.speech_start_ms
+        self.outdated = self.outdated and not outdated
+        return outdated
+
+    def text_with(self, segment_id: int, text: str) -> str:
+        """The turn's text, were `text` all that is known of a segment."""
+        return " ".join(known for _, known in sorted({**self.texts, segment_id: text}.items()) if known)
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Other readings of it."""
+        return tuple(reading for _, readings in sorted(self.alternatives.items()) for reading in readings)

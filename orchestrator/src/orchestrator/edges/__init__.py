@@ -1,1 +1,0 @@
-"""The doors: one file each, a thin adapter on a session."""

@@ -1,0 +1,1 @@
+"""The briefing: a responder that reads out the best passage of the knowledge folder."""

@@ -1,0 +1,202 @@
+"""A model on an Ollama server, over its own `/api/chat`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from service_kit.errors import NotReady, PeerFailed
+from service_kit.settings import Profile, shared
+from service_kit.tasks import begin, end
+
+from orchestrator.conversation.model.ports import Prompt
+from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
+from orchestrator.llm.ollama.residency import Residency
+from orchestrator.llm.ollama.server import OllamaServer, model_missing
+from orchestrator.llm.streaming import (
+    AnswerLines,
+    ModelMissing,
+    ServedModel,
+    error_message,
+    http_client,
+    parsed,
+    streamed_answer,
+)
+
+
+class OllamaSettings(BaseSettings):
+    """Where the server is, which model it runs and how."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, env_prefix="LLM_OLLAMA_", env_ignore_empty=True
+    )
+
+    # On a processor, a model outside of the GPU is as it should be.
+    profile: Profile = Field(default="embedded", validation_alias=shared("ANCHOR_PROFILE"))
+    url: str = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
+    model: str = Field(
+        default="hf.co/bartowski/huihui-ai_Mistral-Small-24B-Instruct-2501-abliterated-GGUF:Q4_K_M",
+        validation_alias=shared("OLLAMA_MODEL_NAME"),
+    )
+    # Context in tokens. A change makes the server load the model anew.
+    context_tokens: int = Field(default=8192, ge=1024, le=131_072)
+    # Longest reply in tokens; never 0, which a server may take for "without limit".
+    max_reply_tokens: int = Field(default=400, ge=1, le=4096)
+    temperature: float = Field(default=0.2, ge=0, le=2)
+    # Whether the model is loaded at the start and kept loaded, rather than at the first reply.
+    preload: bool = True
+    # Whether a model that is missing is pulled.
+    pull: bool = False
+    # When the orchestrator is ready: at once, with the briefing in the model's place, or when the model is loaded.
+    ready: Literal["at_once", "when_loaded"] = "at_once"
+    # How long loading the model may take.
+    load_s: float = Field(default=300.0, gt=0)
+    # How long parking it may take: its runner ends within a second or two, after the replies that others wait for.
+    unload_s: float = Field(default=10.0, gt=0, le=30)
+    connect_s: float = Field(default=1.0, gt=0)
+    # From the request to the first token; long enough for a server that must load the model first.
+    first_token_s: float = Field(default=30.0, gt=0)
+    between_tokens_s: float = Field(default=3.0, gt=0)
+
+
+class OllamaModel(ServedModel):
+    """A language model behind Ollama, kept in its memory while the context lasts. Shared by all sessions."""
+
+    def __init__(self, settings: OllamaSettings) -> None:
+        super().__init__(http_client(settings.url, settings.connect_s))
+        self._settings = settings
+        self._server = OllamaServer(
+            self._client, settings.model, settings.context_tokens, settings.load_s, settings.unload_s
+        )
+        self._residency = Residency(self._server, may_pull=settings.pull, gpu_expected=settings.profile != "cpu")
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The model that the environment names."""
+        return cls(OllamaSettings())
+
+    async def __aenter__(self) -> Self:
+        """Begin to load the model, and by setting wait for it. Raises `ModelMissing` when it was waited for in vain."""
+        if self._settings.ready == "when_loaded":
+            try:
+                await self._residency.wait_until_loaded()
+            except BaseException:
+                await self._client.aclose()
+                raise
+        if self._settings.preload:
+            self._task = begin(self._residency.run(), "language model residency")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await end(self._task)
+        finally:
+            await super().__aexit__(kind, error, traceback)
+
+    @property
+    def name(self) -> str:
+        return "ollama"
+
+    @property
+    def model(self) -> str:
+        """The weights, as Ollama names them."""
+        return self._settings.model
+
+    def describe(self) -> Mapping[str, object]:
+        """How the model is, for people."""
+        known = self._settings.preload or self.parked
+        return self._residency.state.describe(self.model) if known else {"model": self.model}
+
+    async def probe(self) -> None:
+        """Raise `AnchorError` unless the model is loaded, just now; where a reply is to load it, unless one could."""
+        if self._settings.preload or self.parked:
+            self._residency.require()
+        if await self._server.placement() is None and self._settings.preload:
+            raise NotReady("llm.not_loaded", f"Ollama has not loaded {self.model}")
+
+    @property
+    def parked(self) -> bool:
+        """Whether the model is unloaded on purpose."""
+        return self._residency.parked
+
+    async def park(self) -> None:
+        """Unload the model, until `wake`. Raises `AnchorError`; nobody may be waiting for a reply."""
+        await self._residency.park()
+
+    async def wake(self) -> None:
+        """Load the model again. Raises `AnchorError`."""
+        await self._residency.wake()
+
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+        """The reply, token by token. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""
+        messages = chat_messages(prompt, self._settings.context_tokens)
+        async with self._chat(messages, self._settings.max_reply_tokens) as lines:
+            done = False
+            while not done:
+                text, done = await _next_piece(lines)
+                if text:
+                    lines.answering()
+                    yield text
+
+    async def warm(self, prompt: Prompt) -> None:
+        """Make the server read all but the text of `prompt`, so that a reply to any text starts sooner."""
+        async with self._chat(past_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
+            done = False
+            while not done:
+                _, done = await _next_piece(lines)
+
+    @asynccontextmanager
+    async def _chat(self, messages: Sequence[ChatMessage], max_tokens: int) -> AsyncGenerator[AnswerLines]:
+        settings = self._settings
+        body = self._request(messages, max_tokens)
+        try:
+            async with streamed_answer(
+                self._client, "/api/chat", body, settings.first_token_s, settings.between_tokens_s
+            ) as lines:
+                yield lines
+        except ModelMissing as error:
+            raise model_missing(self.model, error) from error
+
+    def _request(self, messages: Sequence[ChatMessage], max_tokens: int) -> Mapping[str, object]:
+        """The request. All but the messages and `num_predict` is constant: other options would reload the model."""
+        settings = self._settings
+        return {
+            "model": settings.model,
+            "messages": messages,
+            "stream": True,
+            "think": False,
+            "keep_alive": -1,
+            "options": {
+                "num_ctx": settings.context_tokens,
+                "num_predict": max_tokens,
+                "temperature": settings.temperature,
+            },
+        }
+
+
+async def _next_piece(lines: AnswerLines) -> tuple[str, bool]:
+    """The next piece of text, perhaps empty, and whether it was the last one."""
+    while (raw := await lines.read()) is not None:
+        if not raw.strip():
+            continue
+        line = parsed(raw)
+        if "error" in line:
+            raise PeerFailed("llm.failed", f"Ollama: {error_message(line['error'])}")
+        return _text(line), bool(line.get("done"))
+    raise PeerFailed("llm.truncated", "Ollama ended the reply without saying that it is done")
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    message = line.get("message")
+    content = message.get("content", "") if isinstance(message, dict) else ""
+    if not isinstance(content, str):
+        raise PeerFailed("llm.garbled", f"Ollama sent {content!r:.80} where text belongs")
+    return content

@@ -1,0 +1,1 @@
+"""Reactions to scarce GPU memory: the degradation ladder, and parking of engines."""

@@ -1,1 +1,0 @@
-"""What is done when the GPU's memory runs short, and when nobody needs it."""

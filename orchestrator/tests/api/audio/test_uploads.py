@@ -1,0 +1,193 @@
+"""Recordings, decoded; and the microphone's rate conversion."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import wave
+from io import BytesIO
+
+import numpy as np
+import pytest
+import soundfile
+from edges_support import recording, tone
+from orchestrator.api.audio import decode
+from orchestrator.api.audio.resampler import Microphone
+from orchestrator.api.audio.uploads import Uploads, decode_apart
+from orchestrator.api.limits import EdgeLimits
+from service_kit.errors import AtCapacity, InvalidRequest
+
+CONTAINERS = [
+    ("wav", "pcm_f32le"),
+    ("mp3", "libmp3lame"),
+    ("ogg", "libopus"),
+    ("webm", "libopus"),
+    ("flac", "flac"),
+    ("ipod", "aac"),
+    ("aiff", "pcm_s16be"),
+]
+
+
+@pytest.fixture
+def uploads():
+    return Uploads(EdgeLimits(upload_audio_s=5, upload_bytes=2_000_000, uploads=2, decode_s=60))
+
+
+def wav(samples: np.ndarray, rate_hz: int, channels: int = 1, width: int = 2) -> bytes:
+    file = BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(channels)
+        writer.setsampwidth(width)
+        writer.setframerate(rate_hz)
+        writer.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+def pitch_hz(pcm: bytes) -> float:
+    """The strongest frequency of PCM16 at 16 kHz."""
+    samples = np.frombuffer(pcm, dtype="<i2")
+    spectrum = np.abs(np.fft.rfft(samples))
+    return float(np.argmax(spectrum) * 16_000 / len(samples))
+
+
+async def refusal(uploads: Uploads, data: bytes, raw_rate_hz: int | None = None) -> str:
+    with pytest.raises(InvalidRequest) as raised:
+        await uploads.hear(data, raw_rate_hz)
+    return raised.value.code
+
+
+@pytest.mark.parametrize(("container", "codec"), CONTAINERS)
+def test_common_containers_are_decoded(container, codec):
+    pcm = decode.decode(recording(container, codec, 1.0), longest_s=5)
+    assert len(pcm) / 32_000 == pytest.approx(1.0, abs=0.05)
+    assert pitch_hz(pcm) == pytest.approx(440, abs=2)
+
+
+async def test_decoding_apart_gives_the_same_samples():
+    data = recording("ogg", "libopus", 0.5)
+    assert await decode_apart(data, 5, 60) == decode.decode(data, 5)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
+async def test_a_plain_wav_is_heard_at_its_pitch(uploads, channels, rate_hz):
+    samples = np.repeat(tone(1, rate_hz), channels)
+    pcm = await uploads.hear(wav(samples, rate_hz, channels))
+    assert len(pcm) == pytest.approx(32_000, abs=4)
+    assert pitch_hz(pcm) == pytest.approx(440, abs=2)
+
+
+async def test_raw_samples_need_their_rate(uploads):
+    samples = tone(1, 8_000)
+    assert len(await uploads.hear(samples.tobytes(), 8_000)) == pytest.approx(32_000, abs=4)
+    assert await refusal(uploads, samples.tobytes()) == "session.unknown_container"
+    assert await refusal(uploads, samples.tobytes()[:-1], 8_000) == "session.bad_audio"
+    assert await refusal(uploads, bytes(6 * 16_000), 8_000 - 1) == "session.bad_sample_rate"
+    assert await refusal(uploads, bytes(6 * 16_000), 8_000) == "session.audio_too_long"
+
+
+async def test_a_container_is_believed_over_a_promise_of_raw_samples(uploads):
+    assert await uploads.hear(wav(tone(1, 16_000), 16_000), 16_000) == tone(1, 16_000).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "session.no_audio"),
+        (b"no recording at all" * 1000, "session.unknown_container"),
+        (b"RIFF....WAVEfmt ", "session.unknown_container"),
+        (b"#EXTM3U\nhttp://127.0.0.1:1/x.ts\n" * 5, "session.unknown_container"),
+        (b"ffconcat version 1.0\nfile /etc/hostname\n", "session.unknown_container"),
+        (bytes(2_000_001), "session.upload_too_large"),
+        (wav(np.zeros(0, "<i2"), 16_000), "session.no_audio"),
+        (wav(tone(6, 8_000), 8_000), "session.audio_too_long"),
+        (wav(np.zeros(6 * 8_000 * 3, "u1"), 8_000, width=3), "session.audio_too_long"),
+    ],
+)
+async def test_what_is_no_recording_is_refused(uploads, data, code):
+    assert await refusal(uploads, data) == code
+
+
+async def test_a_small_file_that_unpacks_to_much_is_stopped_early(uploads):
+    file = BytesIO()
+    soundfile.write(file, np.zeros((48_000 * 120, 8), dtype=np.int16), 48_000, format="FLAC")
+    assert len(file.getvalue()) < 100_000
+    assert await refusal(uploads, file.getvalue()) == "session.audio_too_long"
+
+
+async def test_a_recording_that_is_cut_off_is_heard_as_far_as_it_goes(uploads):
+    whole = recording("flac", "flac", 2.0)
+    pcm = await uploads.hear(whole[: len(whole) // 2])
+    assert 0.5 < len(pcm) / 32_000 < 1.5
+    plain = wav(tone(1, 16_000), 16_000)
+    assert 0.4 < len(await uploads.hear(plain[: len(plain) // 2])) / 32_000 < 0.6
+
+
+def test_damage_in_the_middle_costs_only_that_stretch():
+    whole = bytearray(recording("mp3", "libmp3lame", 2.0))
+    whole[len(whole) // 2 : len(whole) // 2 + 600] = bytes(600)
+    assert len(decode.decode(bytes(whole), 5)) / 32_000 > 1.5
+
+
+def test_a_recording_that_stays_silent_about_its_audio_has_none():
+    with pytest.raises(decode.Refused) as raised:
+        decode.decode(wav(np.zeros(0, "<i2"), 16_000), 5)
+    assert raised.value.verdict is decode.Verdict.NO_AUDIO
+
+
+async def test_decoding_that_takes_too_long_is_ended():
+    with pytest.raises(InvalidRequest) as raised:
+        await decode_apart(recording("ogg", "libopus", 1.0), 5, 0.01)
+    assert raised.value.code == "session.undecodable"
+
+
+async def test_the_process_can_open_nothing_and_takes_little():
+    # What a hostile recording would have to break out of, asked of the limits themselves.
+    code = (
+        "import resource, sys; from orchestrator.api.audio import decode; decode._renounce(5)\n"
+        "for attempt in (lambda: open('/etc/hostname'), lambda: bytearray(decode.MEMORY_BYTES)):\n"
+        "    try:\n        attempt()\n"
+        "    except (OSError, MemoryError) as error:\n        print(type(error).__name__)\n"
+        "print(resource.getrlimit(resource.RLIMIT_CPU))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert output.decode().split("\n")[:3] == ["OSError", "MemoryError", "(5, 5)"]
+
+
+async def test_a_cancelled_upload_leaves_no_process(uploads):
+    hearing = asyncio.create_task(uploads.hear(recording("ogg", "libopus", 1.0)))
+    await asyncio.sleep(0.02)
+    hearing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hearing
+
+
+def test_places_are_bounded_and_given_back(uploads):
+    with uploads.place(), uploads.place(), pytest.raises(AtCapacity) as raised, uploads.place():
+        pass
+    assert raised.value.code == "session.too_many_uploads"
+    with uploads.place():
+        pass
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
+def test_a_microphone_of_any_rate_is_heard_without_seams(rate_hz):
+    microphone = Microphone(rate_hz)
+    pcm = tone(1, rate_hz).tobytes()
+    step = rate_hz // 50 * 2
+    heard = b"".join(microphone.take(pcm[start : start + step]) for start in range(0, len(pcm), step))
+    heard += microphone.rest()
+    assert len(heard) == pytest.approx(32_000, abs=2)
+    steady = np.frombuffer(heard, "<i2")[1600:-1600].astype(float)
+    assert pitch_hz(heard) == pytest.approx(440, abs=2)
+    assert np.abs(np.diff(steady)).max() < 8000 * 2 * np.pi * 440 / 16_000 * 1.05
+    # The next turn begins anew.
+    assert len(microphone.take(pcm) + microphone.rest()) == pytest.approx(32_000, abs=2)
+
+
+def test_at_16_khz_nothing_is_changed_and_nothing_waits():
+    for rate_hz in (0, 16_000):
+        microphone = Microphone(rate_hz)
+        assert microphone.take(b"\1\2") == b"\1\2"
+        assert microphone.rest() == b""

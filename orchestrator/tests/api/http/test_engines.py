@@ -1,0 +1,74 @@
+"""The door for parking and waking by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from orchestrator.api.access import Access, AccessPolicy
+from orchestrator.api.http import engines as memory
+from orchestrator.api.http.errors import add_failure_handlers
+from pydantic import SecretStr
+from service_kit.errors import AtCapacity, NotFound
+
+
+class Engines:
+    """Two engines; the voice is at work."""
+
+    def __init__(self) -> None:
+        self.states = {"llm": "awake", "tts": "awake"}
+
+    async def park(self, name: str) -> None:
+        if name == "tts":
+            raise AtCapacity("tts.in_use", "it is at work for somebody")
+        self._move(name, "parked")
+
+    async def wake(self, name: str) -> None:
+        self._move(name, "awake")
+
+    def _move(self, name: str, state: str) -> None:
+        if name not in self.states:
+            raise NotFound("memory.unknown_engine", f"no engine {name!r}")
+        self.states[name] = state
+
+
+@pytest.fixture
+async def http() -> AsyncGenerator[httpx.AsyncClient]:
+    engines = Engines()
+    app = FastAPI()
+    app.include_router(memory.routes(engines, lambda: {"steps": [], "engines": engines.states}))
+    add_failure_handlers(app)
+    app.add_middleware(Access, policy=AccessPolicy(secret=SecretStr("s3cret"), hosts=None))
+    headers = {"Authorization": "Bearer s3cret"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://anchor", headers=headers
+    ) as client:
+        yield client
+
+
+async def test_an_engine_is_parked_and_woken_by_its_name(http):
+    assert (await http.post("/memory/llm/park")).json()["engines"]["llm"] == "parked"
+    assert (await http.get("/memory")).json()["engines"] == {"llm": "parked", "tts": "awake"}
+    assert (await http.post("/memory/llm/wake")).json()["engines"]["llm"] == "awake"
+
+
+async def test_one_that_is_at_work_is_refused_with_the_reason(http):
+    answer = await http.post("/memory/tts/park")
+    assert answer.status_code == 503
+    assert answer.json()["error"] == {
+        "code": "tts.in_use",
+        "message": "it is at work for somebody",
+        "retryable": True,
+    }
+
+
+async def test_one_that_there_is_not_is_not_found(http):
+    assert (await http.post("/memory/vad/park")).status_code == 404
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/memory"), ("POST", "/memory/llm/park")])
+async def test_nobody_comes_in_without_the_secret(http, method, path):
+    answer = await http.request(method, path, headers={"Authorization": "Bearer wrong"})
+    assert answer.status_code == 401

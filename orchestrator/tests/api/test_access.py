@@ -1,0 +1,175 @@
+"""Who is let in, and who is not; over a real server."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx
+import pytest
+from edges_support import FakeSessions, doors
+from orchestrator.api.access import Access, AccessPolicy, access_policy, is_loopback, refuse_open_bind
+from orchestrator.api.wire import codec
+from orchestrator.conversation.messages.client import SessionStart
+from orchestrator.conversation.messages.server import SessionStarted
+from pydantic import SecretStr
+from service_kit.errors import InvalidRequest
+from websockets import InvalidStatus
+from websockets.asyncio.client import connect
+
+SECRET = SecretStr("s3cr+t/é")
+BEARER = {"Authorization": "Bearer s3cr+t/é".encode()}
+
+
+@pytest.fixture
+def sessions():
+    return FakeSessions()
+
+
+@pytest.fixture
+async def guarded(sessions):
+    policy = access_policy("127.0.0.1", SECRET, origins=["https://studio.example/"], hosts=["anchor.local"])
+    async with doors(sessions, policy=policy) as host:
+        yield host
+
+
+@pytest.fixture
+async def unguarded(sessions):
+    async with doors(sessions, policy=access_policy("localhost", None)) as host:
+        yield host
+
+
+async def handshake(host: str, query: str = "", path: str = "/ws/audio", **headers: str) -> int:
+    """The status that a WebSocket handshake is answered with."""
+    try:
+        async with connect(f"ws://{host}{path}{query}", additional_headers=headers) as client:
+            if path == "/ws/audio":
+                await client.send(codec.client_to_json(SessionStart()))
+                assert isinstance(codec.server_from_json(str(await client.recv())), SessionStarted)
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+async def test_a_websocket_without_the_secret_is_refused_before_it_is_accepted(guarded, sessions):
+    assert await handshake(guarded) == 401
+    assert await handshake(guarded, "?token=wrong") == 401
+    assert await handshake(guarded, "?token=") == 401
+    assert await handshake(guarded, path="/ws") == 401
+    assert await handshake(guarded, Authorization="Basic s3cr+t") == 401
+    assert sessions.starts == []
+
+
+async def test_the_secret_may_come_by_header_or_query(sessions, guarded):
+    assert await handshake(guarded, "?token=s3cr%2Bt%2F%C3%A9&x=1") == 101
+    async with doors(sessions, policy=AccessPolicy(secret=SecretStr("plain"))) as host:
+        assert await handshake(host, Authorization="bearer plain") == 101
+        assert await handshake(host, Authorization="Bearer plainer") == 401
+
+
+async def test_the_secret_does_not_reach_the_log(guarded, caplog):
+    with caplog.at_level(logging.INFO, logger="uvicorn.error"):
+        assert await handshake(guarded, "?token=s3cr%2Bt%2F%C3%A9&x=1") == 101
+        assert await handshake(guarded, "?token=guessed") == 401
+    assert "/ws/audio?x=1" in caplog.text
+    assert "s3cr" not in caplog.text
+    assert "guessed" not in caplog.text
+
+
+async def test_http_needs_the_secret_but_health_does_not(guarded):
+    async with httpx.AsyncClient(base_url=f"http://{guarded}") as http:
+        refused = await http.post("/conversation/start", json={})
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert refused.json() == {
+            "error": {
+                "code": "orchestrator.denied",
+                "message": "the shared secret is missing or wrong",
+                "retryable": False,
+            }
+        }
+        # The query is for WebSockets alone: addresses of pages and files get about.
+        assert (await http.get("/conversation/x?token=s3cr%2Bt%2F%C3%A9")).status_code == 401
+        assert (await http.get("/conversation/x", headers=BEARER)).status_code == 404
+        assert (await http.get("/health")).status_code == 200
+        assert (await http.get("/health/../conversation/x")).status_code == 401
+
+
+async def test_pages_of_other_sites_are_not_welcome(guarded, unguarded):
+    query = "?token=s3cr%2Bt%2F%C3%A9"
+    assert await handshake(guarded, query, Origin="https://evil.example") == 403
+    assert await handshake(guarded, query, Origin="null") == 403
+    assert await handshake(guarded, query, Origin="https://STUDIO.example") == 101
+    assert await handshake(unguarded, Origin=f"http://{unguarded}") == 101
+    assert await handshake(unguarded, Origin="http://127.0.0.1:1") == 403
+    assert await handshake(unguarded) == 101
+
+
+async def test_a_foreign_page_cannot_change_anything_by_http(unguarded):
+    async with httpx.AsyncClient(base_url=f"http://{unguarded}", headers={"Origin": "https://evil.example"}) as http:
+        for method, path in (("POST", "/conversation/start"), ("POST", "/interact"), ("DELETE", "/conversation/x")):
+            answer = await http.request(method, path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "orchestrator.foreign_origin")
+        assert (await http.get("/conversation/x")).status_code == 404
+
+
+async def test_a_name_that_is_not_ours_leads_nowhere(guarded, unguarded):
+    async with httpx.AsyncClient(base_url=f"http://{unguarded}") as http:
+        for name in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example"):
+            answer = await http.get("/conversation/x", headers={"Host": name})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "orchestrator.foreign_host")
+        for name in ("localhost", "LOCALHOST:8080", "[::1]:8080", "127.0.0.1"):
+            assert (await http.get("/conversation/x", headers={"Host": name})).status_code == 404
+    async with httpx.AsyncClient(base_url=f"http://{guarded}", headers=BEARER) as http:
+        assert (await http.get("/conversation/x", headers={"Host": "anchor.local:8443"})).status_code == 404
+    async with httpx.AsyncClient(base_url=f"http://{unguarded}") as http:
+        rebound = {"Host": "evil.example", "Origin": "http://evil.example"}
+        assert (await http.post("/conversation/start", json={}, headers=rebound)).status_code == 403
+
+
+def test_an_open_bind_needs_a_secret():
+    for host in ("0.0.0.0", "::", "192.168.1.5", "anchor.example"):
+        for missing in (None, SecretStr("")):
+            with pytest.raises(InvalidRequest) as raised:
+                refuse_open_bind(host, missing)
+            assert raised.value.code == "orchestrator.secret_required"
+        refuse_open_bind(host, SECRET)
+    for host in ("127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost"):
+        assert is_loopback(host)
+        refuse_open_bind(host, None)
+
+
+def test_names_are_checked_on_loopback_or_where_they_are_given():
+    assert access_policy("0.0.0.0", SECRET).hosts is None
+    assert "anchor.example" in (access_policy("0.0.0.0", SECRET, hosts=["Anchor.example"]).hosts or ())
+    assert access_policy("127.0.0.1", SecretStr("")).secret is None
+
+
+async def status_of(policy: AccessPolicy, scope: dict) -> list[dict]:
+    """What the middleware, or the app behind it, sends."""
+    sent: list[dict] = []
+
+    async def app(scope, receive, send):
+        sent.append({"type": "let in"})
+
+    async def send(message):
+        sent.append(message)
+
+    base = {"path": "/", "headers": [(b"host", b"localhost")], "query_string": b"", "method": "GET"}
+    await Access(app, policy)({**base, **scope}, None, send)
+    return sent
+
+
+async def test_open_paths_may_stand_for_all_below_them():
+    policy = access_policy("127.0.0.1", SECRET, open_paths=["/", "/assets/*"])
+    for path, let_in in (("/", True), ("/assets/a.js", True), ("/assets", False), ("/assetsx", False), ("/ws", False)):
+        sent = await status_of(policy, {"type": "http", "path": path})
+        assert (sent[0]["type"] == "let in") == let_in
+
+
+async def test_a_server_that_cannot_answer_a_handshake_refuses_it_plainly():
+    sent = await status_of(AccessPolicy(secret=SECRET), {"type": "websocket"})
+    assert sent == [{"type": "websocket.close", "code": 1008, "reason": "orchestrator.denied"}]
+
+
+async def test_the_life_of_the_server_is_none_of_our_business():
+    assert await status_of(AccessPolicy(secret=SECRET), {"type": "lifespan"}) == [{"type": "let in"}]

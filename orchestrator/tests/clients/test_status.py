@@ -1,0 +1,253 @@
+"""What the orchestrator knows of the other services' health."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, Response
+from grpc import aio
+from orchestrator.clients.status import StatusWatch
+from orchestrator.conversation.messages.system_status import (
+    GpuPressure,
+    GpuServiceMemory,
+    GpuStatus,
+    ServiceHealth,
+    SystemStatus,
+)
+from orchestrator.memory_pressure.degradation_ladder import Level
+from service_kit.engines.info import EngineInfo
+from service_kit.errors import EngineFailed
+from service_kit.health import Health, Status
+from service_kit.http.routes import http_app, http_server
+from service_kit.rpc.server import GrpcServer
+
+READY = ServiceHealth.SERVICE_HEALTH_READY
+LOADING = ServiceHealth.SERVICE_HEALTH_LOADING
+DOWN = ServiceHealth.SERVICE_HEALTH_DOWN
+
+
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncGenerator[str]:
+    """The address of a running HTTP door."""
+    server = http_server(app, "127.0.0.1", 0)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def until(watch: StatusWatch, holds: Callable[[SystemStatus], bool]) -> SystemStatus:
+    async with asyncio.timeout(20):
+        while not holds(status := await watch.system_status()):
+            await asyncio.sleep(0.01)
+    return status
+
+
+def health_of(status: SystemStatus) -> ServiceHealth:
+    return status.services[0].health
+
+
+async def test_a_service_is_what_it_says_of_itself():
+    health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
+    async with (
+        listening(http_app(health, dict)) as address,
+        StatusWatch({"stt": address}, None, interval_s=0.02) as watch,
+    ):
+        assert health_of(await watch.system_status()) is ServiceHealth.SERVICE_HEALTH_UNSPECIFIED
+        await until(watch, lambda status: health_of(status) is LOADING)
+        health.move_to(Status.READY)
+        status = await until(watch, lambda status: health_of(status) is READY)
+        told = status.services[0]
+        assert (told.engine, told.model, told.version) == ("pocketsphinx", "en-us", "5")
+        assert status.gpu is None
+        health.move_to(Status.FAILED)
+        await until(watch, lambda status: health_of(status) is DOWN)
+
+
+async def test_a_service_that_vanishes_is_down_and_keeps_its_engines_name():
+    health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
+    health.move_to(Status.READY)
+    async with listening(http_app(health, dict)) as address:
+        watch = StatusWatch({"stt": address, "gone": "http://127.0.0.1:9"}, None, interval_s=0.02)
+        await watch.__aenter__()
+        await until(watch, lambda status: [each.health for each in status.services] == [READY, DOWN])
+    status = await until(watch, lambda status: health_of(status) is DOWN)
+    await watch.__aexit__(None, None, None)
+    assert status.services[0].engine == "pocketsphinx"
+
+
+async def hangs() -> Response:
+    await asyncio.sleep(1)
+    return Response()
+
+
+async def not_json() -> Response:
+    return PlainTextResponse("It works!")
+
+
+async def not_an_object() -> Response:
+    return PlainTextResponse("[]", media_type="application/json")
+
+
+@pytest.mark.parametrize("answer", [hangs, not_json, not_an_object])
+async def test_a_service_that_makes_no_sense_is_down(answer: Callable[[], Awaitable[Response]]):
+    app = FastAPI()
+    app.get("/ready")(answer)
+    async with (
+        listening(app) as address,
+        StatusWatch({"odd": address}, None, interval_s=0.02, deadline_s=0.1) as watch,
+    ):
+        await until(watch, lambda status: health_of(status) is DOWN)
+
+
+class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
+    """Sends one report and fails when it is to; at the next call says, once it may, that there is no GPU."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.fails = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def Watch(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: gpu_pb2.WatchRequest, context: aio.ServicerContext[gpu_pb2.WatchRequest, gpu_pb2.WatchResponse]
+    ) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            cool = gpu_pb2.Device(memory_total_bytes=24 << 30, memory_used_bytes=4 << 30)
+            warm = gpu_pb2.Device(memory_total_bytes=24 << 30, memory_used_bytes=8 << 30, temperature_celsius=61)
+            report = gpu_pb2.GpuReport(
+                availability=gpu_pb2.GPU_AVAILABILITY_PRESENT,
+                devices=[cool, warm],
+                services=[
+                    gpu_pb2.ServiceMemory(service="tts", used_bytes=9 << 30, planned_bytes=10 << 30),
+                    gpu_pb2.ServiceMemory(service="llm"),
+                ],
+            )
+            pressure = gpu_pb2.PressureChanged(level=gpu_pb2.PRESSURE_LEVEL_HIGH)
+            await context.write(gpu_pb2.WatchResponse(pressure_changed=pressure))
+            await context.write(gpu_pb2.WatchResponse(report=report))
+            await self.fails.wait()
+            raise EngineFailed("gpu.engine_failed", "the driver broke")
+        await self.goes_on.wait()
+        report = gpu_pb2.GpuReport(
+            availability=gpu_pb2.GPU_AVAILABILITY_ABSENT, unavailable_reason="no NVIDIA driver here"
+        )
+        await context.write(gpu_pb2.WatchResponse(report=report))
+        await asyncio.Event().wait()
+
+
+async def test_the_gpu_is_followed_through_failures_of_its_monitor():
+    monitor = GpuMonitor()
+    async with served(monitor) as target, StatusWatch({}, target, interval_s=0.05, deadline_s=60) as watch:
+        status = await until(watch, lambda status: status.gpu is not None)
+        assert status.gpu == GpuStatus(
+            present=True,
+            memory_total_mib=48 * 1024,
+            memory_used_mib=12 * 1024,
+            services=(GpuServiceMemory("tts", 9 * 1024, 10 * 1024), GpuServiceMemory("llm")),
+            pressure=GpuPressure.GPU_PRESSURE_HIGH,
+            temperature_celsius=61,
+        )
+        monitor.fails.set()
+        await until(watch, lambda status: status.gpu is None)
+        monitor.goes_on.set()
+        status = await until(watch, lambda status: status.gpu is not None)
+        assert status.gpu == GpuStatus(present=False, unavailable_reason="no NVIDIA driver here")
+    assert monitor.calls == 2
+
+
+@asynccontextmanager
+async def served(monitor: gpu_pb2_grpc.GpuMonitorServiceServicer) -> AsyncGenerator[str]:
+    """The address of a monitor."""
+    health = Health("gpu-monitor", EngineInfo("test", "none", "0"))
+    server = GrpcServer(
+        health,
+        [("gpu", lambda server: gpu_pb2_grpc.add_GpuMonitorServiceServicer_to_server(monitor, server))],
+        reflect=False,
+    )
+    port = await server.start("127.0.0.1", 0)
+    health.move_to(Status.READY)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
+class TellingMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
+    """Sends what its test puts in."""
+
+    def __init__(self) -> None:
+        self.script: asyncio.Queue[gpu_pb2.WatchResponse] = asyncio.Queue()
+
+    def reports(self, *devices: int) -> None:
+        report = gpu_pb2.GpuReport(devices=[gpu_pb2.Device(index=index) for index in devices])
+        self.script.put_nowait(gpu_pb2.WatchResponse(report=report))
+
+    def says(self, level: gpu_pb2.PressureLevel, device: int = 0) -> None:
+        changed = gpu_pb2.PressureChanged(device_index=device, level=level)
+        self.script.put_nowait(gpu_pb2.WatchResponse(pressure_changed=changed))
+
+    async def Watch(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: gpu_pb2.WatchRequest, context: aio.ServicerContext[gpu_pb2.WatchRequest, gpu_pb2.WatchResponse]
+    ) -> None:
+        while True:
+            await context.write(await self.script.get())
+
+
+@asynccontextmanager
+async def told_by(monitor: TellingMonitor) -> AsyncGenerator[tuple[StatusWatch, list[Level | None]]]:
+    """A watch of `monitor`, and what it says of the pressure, without repetitions."""
+    told: list[Level | None] = []
+
+    def tell(level: Level | None) -> None:
+        if told[-1:] != [level]:
+            told.append(level)
+
+    async with served(monitor) as target, StatusWatch({}, target, on_pressure=tell, deadline_s=60) as watch:
+        yield watch, told
+
+
+async def test_a_device_that_has_room_is_said_to_have_it():
+    monitor = TellingMonitor()
+    async with told_by(monitor) as (watch, told):
+        monitor.reports(0)
+        monitor.reports(0)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
+    assert told == [None, Level.NONE]
+
+
+async def test_a_full_device_is_full_from_the_beginning_and_the_fullest_counts():
+    monitor = TellingMonitor()
+    async with told_by(monitor) as (watch, told):
+        monitor.reports(0, 1)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_CRITICAL, device=1)
+        monitor.reports(0, 1)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_CRITICAL)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_NONE, device=1)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
+    assert told == [None, Level.CRITICAL, Level.NONE]
+
+
+async def test_a_device_whose_driver_is_lost_is_not_said_to_have_room():
+    monitor = TellingMonitor()
+    async with told_by(monitor) as (watch, told):
+        monitor.reports(0)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_HIGH)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_HIGH)
+        monitor.says(gpu_pb2.PRESSURE_LEVEL_UNSPECIFIED)
+        unknown = GpuPressure.GPU_PRESSURE_UNSPECIFIED
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is unknown)
+    assert told == [None, Level.HIGH, None]
+
+
+async def test_without_a_monitor_there_is_no_gpu_line():
+    async with StatusWatch({}, "127.0.0.1:9", interval_s=0.02) as watch:
+        await asyncio.sleep(0.1)
+        assert await watch.system_status() == SystemStatus((), None)

@@ -1,0 +1,46 @@
+"""A deadline that can be put off, suspended and excused."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from orchestrator.conversation.model.idle_timeout import Deadline
+
+pytestmark = pytest.mark.virtual_clock
+
+
+async def test_a_deadline_passes_when_nobody_puts_it_off() -> None:
+    with pytest.raises(TimeoutError):
+        async with Deadline(0.02):
+            await asyncio.sleep(5)
+
+
+async def test_a_deadline_that_is_put_off_or_suspended_does_not_pass() -> None:
+    async with Deadline(0.05) as deadline:
+        for _ in range(6):
+            await asyncio.sleep(0.02)
+            deadline.put_off()
+        deadline.suspend()
+        await asyncio.sleep(0.1)
+        deadline.put_off()
+
+
+async def test_a_deadline_put_off_after_a_rest_passes() -> None:
+    async def rest_and_hang() -> None:
+        async with Deadline(0.03) as deadline:
+            deadline.suspend()
+            await asyncio.sleep(0.05)
+            deadline.put_off()
+            await asyncio.sleep(5)
+
+    with pytest.raises(TimeoutError):
+        await rest_and_hang()
+
+
+async def test_who_is_excused_is_waited_for() -> None:
+    excused = [True, True, False]
+    with pytest.raises(TimeoutError):
+        async with Deadline(0.01, lambda: excused.pop(0)):
+            await asyncio.sleep(5)
+    assert excused == []

@@ -1,0 +1,107 @@
+"""Reading the past ahead while the user speaks, against a server that speaks Ollama's wire format."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from ollama_stub import OllamaStub, StubSection
+from ollama_support import PATIENT
+from orchestrator.conversation.model.ports import Message, Persona, Prompt
+from orchestrator.conversation.output.prompt_prefill import Warming
+from orchestrator.llm.ollama.engine import OllamaModel, OllamaSettings
+from prometheus_client import REGISTRY
+from service_kit.engines.script import Fault
+from service_kit.http.routes import http_server
+
+AHEAD = Prompt(
+    text="",
+    language="en",
+    persona=Persona(id="nadia", name="Nadia", instructions="You are Nadia."),
+    history=(Message("user", "Hello"), Message("anchor", "Good even", interrupted=True)),
+)
+FAST = {"first_token_delay_ms": 0, "tokens_per_second": 5000}
+
+
+@asynccontextmanager
+async def warming(section: StubSection) -> AsyncGenerator[tuple[Warming, OllamaModel, OllamaStub]]:
+    """Warming of a model whose server is the stand-in, listening on a free port."""
+    stub = OllamaStub(section)
+    server = http_server(stub.app(), "127.0.0.1", 0)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        async with (
+            OllamaModel(
+                OllamaSettings.model_validate({**PATIENT, "url": f"http://127.0.0.1:{port}", "model": "m"})
+            ) as model,
+            asyncio.TaskGroup() as group,
+        ):
+            yield Warming(model, group), model, stub
+    finally:
+        server.should_exit = True
+        await task
+
+
+def counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("anchor_llm_warmings_total", {"outcome": outcome}) or 0.0
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_what_is_read_ahead_is_how_the_real_request_begins():
+    before = counted("finished")
+    async with warming(StubSection(**FAST)) as (ahead, model, stub):
+        ahead.begin(AHEAD)
+        await until(lambda: counted("finished") == before + 1)
+        await ahead.end()
+        assert [piece async for piece in model.reply(replace(AHEAD, text="What is new?"))]
+    read, real = stub.requests
+    assert read["messages"] == real["messages"][:-1]
+    assert [message["role"] for message in read["messages"]] == ["system", "user", "assistant"]
+    assert (read["options"]["num_predict"], real["options"]["num_predict"]) == (1, 400)
+
+
+async def test_it_has_let_go_of_the_server_before_the_real_request_is_sent():
+    before = counted("cut_off")
+    hanging = StubSection(fault=Fault.HANG, fault_at=1, **FAST)
+    async with warming(hanging) as (ahead, model, stub):
+        ahead.begin(AHEAD)
+        await until(lambda: stub.open == 1)
+        await ahead.end()
+        assert counted("cut_off") == before + 1
+        await until(lambda: stub.open == 0)
+        assert len(stub.requests) == 1
+        assert [piece async for piece in model.reply(replace(AHEAD, text="What is new?"))]
+
+
+async def test_there_is_never_more_than_one():
+    async with warming(StubSection(fault=Fault.HANG, fault_at=1, **FAST)) as (ahead, _, stub):
+        ahead.begin(AHEAD)
+        ahead.begin(AHEAD)
+        await until(lambda: stub.open == 1)
+        ahead.begin(AHEAD)
+        await ahead.end()
+        assert len(stub.requests) == 1
+
+
+async def test_its_failure_is_counted_and_nothing_else():
+    before = counted("failed")
+    async with warming(StubSection(fault=Fault.ERROR, fault_at=1, **FAST)) as (ahead, _, _stub):
+        ahead.begin(AHEAD)
+        await until(lambda: counted("failed") == before + 1)
+        await ahead.end()
+
+
+async def test_what_was_never_begun_ends_at_once():
+    async with warming(StubSection(**FAST)) as (ahead, _, stub):
+        await ahead.end()
+    assert not stub.requests

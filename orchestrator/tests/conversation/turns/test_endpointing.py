@@ -1,0 +1,87 @@
+"""How long a silence is waited for: the formula, and what a user's own pauses add to it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from orchestrator.conversation.messages.server import WaitDecision
+from orchestrator.conversation.turns.dynamic_endpointing import PauseHabit
+from orchestrator.conversation.turns.endpointing import LONGEST_MS, SHORTEST_MS, Endpointing, Wait
+
+probabilities = st.floats(min_value=0, max_value=1)
+patiences = st.floats(min_value=0.5, max_value=2)
+
+
+@pytest.mark.parametrize(
+    ("probability", "wait_ms"), [(1.0, 300), (0.9, 327), (0.5, 975), (0.2, 2028), (0.0, 3000), (7.0, 300), (-1.0, 3000)]
+)
+def test_the_wait_falls_with_doubt(probability, wait_ms):
+    assert Endpointing().wait_ms(probability) == wait_ms
+
+
+@pytest.mark.parametrize(
+    ("probability", "patience", "habit_ms", "wait_ms", "decided_by"),
+    [
+        (0.5, 1.0, 0, 975, "PREDICTION"),
+        (0.5, 0.5, 0, 488, "PREDICTION"),
+        (0.5, 2.0, 0, 1950, "PREDICTION"),
+        (1.0, 1.0, 0, 300, "FLOOR"),
+        (1.0, 0.5, 0, 300, "FLOOR"),
+        (1.0, 2.0, 0, 600, "PREDICTION"),
+        (0.0, 1.0, 0, 3000, "CEILING"),
+        (0.1, 2.0, 0, 3000, "CEILING"),
+        (0.0, 0.5, 0, 1500, "PREDICTION"),
+        (None, 1.0, 0, 700, "NO_JUDGEMENT"),
+        (None, 2.0, 0, 1400, "NO_JUDGEMENT"),
+        (None, 0.5, 0, 700, "NO_JUDGEMENT"),
+        (0.9, 1.0, 600, 600, "HABIT"),
+        (0.5, 1.0, 400, 975, "PREDICTION"),
+        (None, 1.0, 800, 800, "HABIT"),
+    ],
+)
+def test_the_wait_says_what_it_rests_on(probability, patience, habit_ms, wait_ms, decided_by):
+    assert Endpointing().wait(probability, patience, habit_ms) == Wait(
+        wait_ms, WaitDecision[f"WAIT_DECISION_{decided_by}"]
+    )
+
+
+@given(probabilities, patiences, st.integers(0, 800), st.integers(0, 9000), st.integers(0, 9000), st.floats(0.5, 10))
+def test_no_wait_leaves_the_bounds_whatever_is_set(probability, patience, habit_ms, floor_ms, ceiling_ms, steepness):
+    endpointing = Endpointing(floor_ms, ceiling_ms, steepness=steepness)
+    wait = endpointing.wait(probability, patience, habit_ms)
+    assert SHORTEST_MS <= wait.ms <= LONGEST_MS
+
+
+@given(probabilities, probabilities, patiences)
+def test_surer_never_waits_longer(one, other, patience):
+    surer, doubtful = max(one, other), min(one, other)
+    assert Endpointing().wait(surer, patience).ms <= Endpointing().wait(doubtful, patience).ms
+
+
+def test_a_habit_is_learnt_in_three_slips_and_spares_the_next_one():
+    habit = PauseHabit()
+    learnt_ms = []
+    for _ in range(3):
+        habit.cut_off_after(600)
+        learnt_ms.append(habit.least_wait_ms)
+    assert learnt_ms == [400, 600, 700]
+
+
+def test_a_habit_is_bounded_and_forgotten():
+    habit = PauseHabit()
+    for _ in range(20):
+        habit.cut_off_after(60_000)
+    assert habit.least_wait_ms == PauseHabit.MOST_MS
+    turns = 0
+    while habit.least_wait_ms:
+        habit.turn_stood()
+        turns += 1
+    assert 10 <= turns <= 25
+
+
+def test_a_slip_shorter_than_what_was_learnt_takes_nothing_back():
+    habit = PauseHabit()
+    habit.cut_off_after(600)
+    habit.cut_off_after(0)
+    assert habit.least_wait_ms == 400

@@ -1,0 +1,213 @@
+"""A model that is fetched, loaded and kept, against a server that speaks Ollama's wire format."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from ollama_stub import PullFault, StubSection
+from ollama_support import FAST, PATIENT, PROMPT, answering, bound, listening
+from orchestrator.conversation.messages.system_status import ServiceHealth
+from orchestrator.llm.briefing.engine import Briefing
+from orchestrator.llm.main_model import MainModel
+from orchestrator.llm.ollama.engine import OllamaModel, OllamaSettings
+from orchestrator.llm.ollama.residency import Residency
+from orchestrator.llm.scripted import LlmSection, ScriptedModel
+from orchestrator.llm.streaming import ModelMissing
+from prometheus_client import REGISTRY
+from service_kit.errors import NotReady, PeerFailed
+
+FETCHED = {"pullable": "mistral", **FAST}
+
+
+async def until(holds: Callable[[], bool], within_s: float = 20) -> None:
+    async with asyncio.timeout(within_s):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+def stage(model: OllamaModel) -> object:
+    return model.describe()["stage"]
+
+
+async def test_the_model_is_loaded_before_anybody_asks_pinned_and_with_the_options_of_replies():
+    async with answering(StubSection(model="mistral", **FAST), preload=True, context_tokens=4096) as (model, stub):
+        await until(lambda: stage(model) == "loaded")
+        await model.probe()
+        assert [piece async for piece in model.reply(PROMPT)]
+    (load,) = stub.loads
+    assert load["keep_alive"] == stub.requests[0]["keep_alive"] == -1
+    assert load["options"] == {"num_ctx": 4096}
+    assert REGISTRY.get_sample_value("anchor_llm_loaded") == 1
+    assert REGISTRY.get_sample_value("anchor_llm_cpu_bytes") == 0
+
+
+async def test_by_setting_it_is_waited_for():
+    async with answering(StubSection(model="mistral", load_ms=50), ready="when_loaded", preload=True) as (model, _):
+        assert stage(model) == "loaded"
+
+
+async def test_a_server_that_is_not_up_yet_is_waited_for_too():
+    with bound() as reserved:
+        port = reserved.getsockname()[1]
+        settings = OllamaSettings.model_validate(
+            {"url": f"http://127.0.0.1:{port}", "model": "mistral", "ready": "when_loaded"}
+        )
+        model = OllamaModel(settings)
+        entering = asyncio.create_task(model.__aenter__())
+        await until(lambda: stage(model) == "away")
+        async with listening(StubSection(model="mistral"), port):
+            await entering
+            assert stage(model) == "loaded"
+            await model.__aexit__(None, None, None)
+
+
+async def test_until_it_is_loaded_a_probe_says_so():
+    async with answering(StubSection(model="mistral", load_ms=300), preload=True) as (model, stub):
+        await until(lambda: bool(stub.loads))
+        with pytest.raises(NotReady, match="loading"):
+            await model.probe()
+
+
+async def test_a_missing_model_is_pulled_where_that_is_allowed(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    async with answering(StubSection(pull_step_ms=5, **FETCHED), preload=True, pull=True) as (model, stub):
+        await until(lambda: stage(model) == "pulling" and "progress" in model.describe())
+        told = model.describe()
+        await until(lambda: stage(model) == "loaded")
+        assert (stub.pulls, stub.loaded) == (1, {"mistral"})
+    assert told["progress"]["total_bytes"] == 1_000_000  # type: ignore[index]
+    assert "% pulled at" in str(told["so_far"])
+    (line, *_) = [record for record in caplog.records if record.message == "pulling the language model"]
+    assert {"completed_bytes", "total_bytes", "bytes_per_s", "eta_s"} <= line.__dict__.keys()
+
+
+async def test_otherwise_it_is_named_with_the_cure_and_found_once_somebody_pulled_it():
+    async with answering(StubSection(**FETCHED), preload=True) as (model, stub):
+        await until(lambda: stage(model) == "missing")
+        assert "run `ollama pull mistral`, or set LLM_OLLAMA_PULL=true" in str(model.describe()["reason"])
+        stub.there.add("mistral")
+        await until(lambda: stage(model) == "loaded")
+    assert stub.pulls == 0
+
+
+async def test_waiting_for_a_model_that_will_not_come_fails_with_the_cure():
+    with pytest.raises(ModelMissing, match="ollama pull mistral"):
+        async with answering(StubSection(**FETCHED), ready="when_loaded"):
+            pytest.fail("it opened")
+
+
+@pytest.mark.parametrize("fault", [PullFault.ERROR, PullFault.BROKEN])
+async def test_a_pull_that_breaks_is_begun_again(fault: PullFault):
+    async with answering(StubSection(pull_fault=fault, **FETCHED), preload=True, pull=True) as (model, stub):
+        await until(lambda: stage(model) == "away")
+        assert model.describe()["reason"]
+        await until(lambda: stage(model) == "loaded")
+    assert stub.pulls == 2
+
+
+async def test_a_model_that_spills_out_of_the_gpu_is_warned_of_once(caplog: pytest.LogCaptureFixture):
+    section = StubSection(model="mistral", gpu_share=0.75, **FAST)
+    async with answering(section, preload=True, profile="gpu") as (model, _):
+        await until(lambda: stage(model) == "loaded")
+        assert "25 % of the language model" in str(model.describe()["reason"])
+        assert REGISTRY.get_sample_value("anchor_llm_cpu_bytes") == model.describe()["cpu_bytes"] > 10**9  # type: ignore[operator]
+    warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert warnings == ["language model spilled out of the GPU"]
+
+
+async def test_on_a_processor_that_is_as_it_should_be():
+    async with answering(StubSection(model="mistral", gpu_share=0), preload=True, profile="cpu") as (model, _):
+        await until(lambda: stage(model) == "loaded")
+        assert model.describe()["reason"] == ""
+
+
+async def test_a_model_that_was_unloaded_is_loaded_again():
+    async with listening(StubSection(model="mistral")) as (url, stub):
+        settings = OllamaSettings.model_validate({**PATIENT, "url": url, "model": "mistral", "preload": True})
+        async with OllamaModel(settings) as model:
+            await until(lambda: stage(model) == "loaded")
+            await model._residency.settle()
+            assert len(stub.loads) == 1
+            stub.loaded.clear()
+            with pytest.raises(NotReady, match="has not loaded"):
+                await model.probe()
+            await model._residency.settle()
+            assert (len(stub.loads), stage(model)) == (2, "loaded")
+
+
+class Forgetful:
+    """Loads, and then knows nothing of it."""
+
+    async def load(self) -> None: ...
+
+    async def pull(self) -> AsyncGenerator[None]:
+        yield None
+
+    async def placement(self) -> None: ...
+
+
+async def test_a_server_that_does_not_list_what_it_loaded_is_not_believed():
+    residency = Residency(Forgetful(), may_pull=False, gpu_expected=True)  # type: ignore[arg-type]
+    with pytest.raises(NotReady, match="does not list"):
+        await residency.settle()
+
+
+# The whole: with the briefing behind it ----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def main_model(url: str, monkeypatch: pytest.MonkeyPatch, **env: str) -> AsyncGenerator[MainModel]:
+    for name, value in {"OLLAMA_URL": url, "OLLAMA_MODEL_NAME": "mistral", "LLM_OLLAMA_CONNECT_S": "30", **env}.items():
+        monkeypatch.setenv(name, value)
+    fast = {"first_token_delay_ms": 0, "tokens_per_second": 9999}
+    briefing = ScriptedModel(LlmSection(replies=("From the file.",), **fast))
+    async with MainModel("ollama", briefing, first_token_s=60, max_reply_chars=300, probe_every_s=0.05) as main:
+        yield main
+
+
+async def text_of(main: MainModel) -> str:
+    return "".join([piece async for piece in main.for_session().reply(PROMPT)])
+
+
+async def test_while_the_model_is_pulled_the_briefing_answers_marked_and_then_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    section = StubSection(pull_step_ms=40, **FETCHED)
+    async with (
+        listening(section) as (url, stub),
+        main_model(url, monkeypatch, LLM_OLLAMA_PULL="true") as main,
+    ):
+        await until(lambda: "%" in main.status()[0].model)
+        (status,) = main.status()
+        assert (status.service, status.engine) == ("language-model", "ollama")
+        assert status.health is ServiceHealth.SERVICE_HEALTH_LOADING
+        assert main.describe()["language_model"]["answered_by"] == "briefing"  # type: ignore[index]
+        assert await text_of(main) == "On my own: From the file."
+        assert stub.requests == []
+        await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY)
+        assert await text_of(main) == FAST["replies"][0]
+        assert main.model == "mistral"
+
+
+async def test_a_server_that_is_away_costs_no_turn_its_waiting(monkeypatch: pytest.MonkeyPatch):
+    async with main_model("http://127.0.0.1:9", monkeypatch) as main:
+        assert main.status()[0].health is not ServiceHealth.SERVICE_HEALTH_READY
+        await until(lambda: main.describe()["language_model"]["stage"] == "away")  # type: ignore[index]
+        assert main.status()[0].health is ServiceHealth.SERVICE_HEALTH_DOWN
+        assert await text_of(main) == "On my own: From the file."
+
+
+async def test_a_model_that_will_not_come_keeps_the_whole_from_opening(monkeypatch: pytest.MonkeyPatch):
+    async with listening(StubSection(**FETCHED)) as (url, _):
+        with pytest.raises(PeerFailed, match="ollama pull mistral"):
+            async with main_model(url, monkeypatch, LLM_OLLAMA_READY="when_loaded"):
+                pytest.fail("it opened")
+
+
+async def test_the_briefing_needs_nothing_and_tells_nothing():
+    briefing = Briefing(None)  # type: ignore[arg-type]
+    async with MainModel("briefing", briefing, first_token_s=1, max_reply_chars=300) as main:
+        assert main.for_session() is briefing
+        assert (main.describe(), main.status(), main.model) == ({}, (), "")

@@ -1,0 +1,109 @@
+"""When the main model is given up, and when it is asked again."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from orchestrator.llm.circuit_breaker import Breaker, BreakerWatch
+from service_kit.errors import PeerFailed
+
+pytestmark = pytest.mark.virtual_clock
+
+
+def test_one_failure_is_an_accident_and_two_in_a_row_are_not():
+    breaker = Breaker()
+    breaker.failed(0)
+    assert not breaker.open
+    breaker.succeeded()
+    breaker.failed(1)
+    assert not breaker.open
+    breaker.failed(2)
+    assert breaker.open
+
+
+def test_a_failure_that_asking_again_cannot_mend_is_enough():
+    breaker = Breaker()
+    breaker.failed(0, for_good=True)
+    assert breaker.open
+
+
+def test_after_a_good_probe_one_failure_gives_up_again_and_for_twice_as_long():
+    breaker = Breaker(hold_s=2)
+    breaker.failed(0, for_good=True)
+    holds = []
+    now_s = 0
+    for _ in range(8):
+        while not breaker.may_close(now_s):
+            now_s += 1
+        breaker.close_on_trial()
+        assert not breaker.open
+        breaker.failed(now_s)
+        began_s = now_s
+        while not breaker.may_close(now_s):
+            now_s += 1
+        holds.append(now_s - began_s)
+    assert holds == [4, 8, 16, 32, 60, 60, 60, 60]
+    breaker.succeeded()
+    breaker.failed(now_s, for_good=True)
+    assert breaker.may_close(now_s + 2)
+
+
+def test_failures_of_replies_that_were_under_way_do_not_prolong_it():
+    breaker = Breaker(hold_s=2)
+    breaker.failed(0, for_good=True)
+    breaker.failed(1)
+    assert breaker.may_close(2)
+
+
+class Server:
+    """Well or not, as its test says."""
+
+    def __init__(self, *, well: bool) -> None:
+        self.well = well
+        self.probes = 0
+
+    async def probe(self) -> None:
+        self.probes += 1
+        if not self.well:
+            raise PeerFailed("llm.unreachable", "no server")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+async def test_a_server_that_is_away_at_the_start_is_given_up_until_it_is_back():
+    breaker, server = Breaker(hold_s=0), Server(well=False)
+    async with BreakerWatch(breaker, server, every_s=0.005):
+        assert breaker.open
+        await until(lambda: server.probes > 3)
+        assert breaker.open
+        server.well = True
+        await until(lambda: not breaker.open)
+
+
+async def test_a_server_that_is_asked_is_not_probed_besides():
+    breaker, server = Breaker(), Server(well=True)
+    async with BreakerWatch(breaker, server, every_s=0.002):
+        await asyncio.sleep(0.05)
+    assert server.probes == 1
+
+
+async def test_a_probe_that_breaks_is_not_hidden():
+    class Broken(Server):
+        async def probe(self) -> None:
+            await super().probe()
+            if self.probes > 1:
+                raise ZeroDivisionError
+
+    breaker, server = Breaker(hold_s=0), Broken(well=True)
+
+    async def watch() -> None:
+        async with BreakerWatch(breaker, server, every_s=0.002):
+            breaker.failed(0, for_good=True)
+            await until(lambda: server.probes == 2)
+
+    with pytest.raises(ZeroDivisionError):
+        await watch()

@@ -1,0 +1,231 @@
+"""A reply in any case: one retry, then another model, and no word twice."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+import pytest
+from orchestrator.conversation.model.ports import Message, Persona, Prompt
+from orchestrator.llm.circuit_breaker import Breaker
+from orchestrator.llm.fallback import FallbackModel
+from prometheus_client import REGISTRY
+from service_kit.errors import InvalidRequest, PeerFailed
+
+pytestmark = pytest.mark.virtual_clock
+
+PERSONA = Persona(
+    id="nadia",
+    name="Nadia",
+    instructions="",
+    phrases={
+        "en": {"fallback": "My main model is not answering; here is what I have on file."},
+        "de": {"fallback": ""},
+    },
+)
+PROMPT = Prompt(text="What is new?", language="en", persona=PERSONA)
+NO_PHRASE = Prompt(text="What is new?", language="en", persona=Persona(id="x", name="X", instructions=""))
+
+
+class Model:
+    """Answers each request with the next of its scripts; a script is pieces, exceptions to raise, and None to hang."""
+
+    def __init__(self, name: str, *scripts: list[str | Exception | None]) -> None:
+        self.name = name
+        self.asked = 0
+        self.open = 0
+        self.warmed: list[Prompt] = []
+        self._scripts = scripts
+
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+        script = self._scripts[min(self.asked, len(self._scripts) - 1)]
+        self.asked += 1
+        self.open += 1
+        try:
+            for step in script:
+                if isinstance(step, Exception):
+                    raise step
+                if step is None:
+                    await asyncio.Event().wait()
+                else:
+                    yield step
+        finally:
+            self.open -= 1
+
+    async def warm(self, prompt: Prompt) -> None:
+        self.warmed.append(prompt)
+
+
+BROKEN = PeerFailed("llm.unreachable", "no server")
+
+
+@pytest.fixture
+def briefing() -> Model:
+    return Model("briefing", ["On file: ", "nothing."])
+
+
+@pytest.fixture
+def model(briefing: Model) -> Callable[[Model], FallbackModel]:
+    return lambda primary: FallbackModel(primary, briefing, Breaker(), first_token_s=0.05, max_reply_chars=300)
+
+
+async def text_of(pieces: AsyncIterator[str]) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+async def hear(pieces: AsyncIterator[str], heard: list[str]) -> None:
+    async for piece in pieces:
+        heard.append(piece)  # noqa: PERF401 - what came before a failure counts
+
+
+def failures(code: str) -> float:
+    labels = {"engine": "main", "code": code}
+    return REGISTRY.get_sample_value("anchor_llm_failures_total", labels) or 0.0
+
+
+async def test_a_healthy_model_answers_itself(model, briefing: Model):
+    anchor = model(Model("main", ["\n", "Good ", "evening."]))
+    assert await text_of(anchor.reply(PROMPT)) == "\nGood evening."
+    assert (anchor.name, briefing.asked) == ("main", 0)
+
+
+@pytest.mark.parametrize(
+    ("first_try", "code"),
+    [([BROKEN], "llm.unreachable"), ([None], "llm.silent"), ([], "llm.empty"), ([" ", "\n"], "llm.empty")],
+)
+async def test_a_first_failure_is_tried_again_without_a_word(model, first_try: list[str | Exception | None], code: str):
+    before = failures(code)
+    primary = Model("main", first_try, ["Good evening."])
+    anchor = model(primary)
+    assert await text_of(anchor.reply(PROMPT)) == "Good evening."
+    assert (anchor.name, primary.asked, primary.open) == ("main", 2, 0)
+    assert failures(code) == before + 1
+
+
+async def test_after_the_second_failure_the_fallback_answers_and_says_so(model, briefing: Model):
+    primary = Model("main", [BROKEN], [None])
+    anchor = model(primary)
+    said = await text_of(anchor.reply(PROMPT))
+    assert said == "My main model is not answering; here is what I have on file. On file: nothing."
+    assert (anchor.name, primary.asked, primary.open, briefing.asked) == ("briefing", 2, 0, 1)
+
+
+async def test_the_main_model_is_asked_again_at_the_next_turn(model):
+    anchor = model(Model("main", [BROKEN], [BROKEN], ["Back."]))
+    await text_of(anchor.reply(PROMPT))
+    assert await text_of(anchor.reply(PROMPT)) == "Back."
+    assert anchor.name == "main"
+
+
+async def test_a_persona_without_the_phrase_lets_the_fallback_speak_alone(model):
+    assert await text_of(model(Model("main", [BROKEN])).reply(NO_PHRASE)) == "On file: nothing."
+
+
+async def test_a_failure_that_a_retry_cannot_mend_is_not_retried(model):
+    class ForGood(PeerFailed):
+        retryable = False
+
+    primary = Model("main", [ForGood("llm.model_missing", "pull it")])
+    assert (await text_of(model(primary).reply(PROMPT))).endswith("On file: nothing.")
+    assert primary.asked == 1
+
+
+async def test_a_failure_after_the_first_token_is_the_callers(model, briefing: Model):
+    before = failures("llm.unreachable")
+    primary = Model("main", ["Good ", BROKEN])
+    heard: list[str] = []
+    with pytest.raises(PeerFailed):
+        await hear(model(primary).reply(PROMPT), heard)
+    assert (heard, primary.asked, briefing.asked) == (["Good "], 1, 0)
+    assert failures("llm.unreachable") == before + 1
+
+
+async def test_a_request_that_cannot_be_answered_is_refused_by_both(model, briefing: Model):
+    primary = Model("main", [InvalidRequest("llm.text_too_long", "too long")])
+    with pytest.raises(InvalidRequest):
+        await text_of(model(primary).reply(PROMPT))
+    assert (primary.asked, briefing.asked) == (1, 0)
+
+
+async def test_closing_the_reply_ends_the_work(model):
+    primary = Model("main", ["Good ", None])
+    async with aclosing(model(primary).reply(PROMPT)) as pieces:
+        assert await anext(pieces) == "Good "
+        assert primary.open == 1
+    assert primary.open == 0
+
+
+async def test_cancelling_while_the_model_thinks_ends_the_work_and_stays_a_cancellation(model, briefing: Model):
+    primary = Model("main", [None])
+    anchor = FallbackModel(primary, briefing, Breaker(), first_token_s=60, max_reply_chars=300)
+    task = asyncio.create_task(text_of(anchor.reply(PROMPT)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (primary.open, briefing.asked) == (0, 0)
+
+
+async def test_a_reply_too_long_to_listen_to_ends_with_a_sentence(model):
+    primary = Model("main", ["This is one sentence of forty characters. "] * 100)
+    said = await text_of(model(primary).reply(PROMPT))
+    assert 300 <= len(said) < 342
+    assert said.endswith("characters. ")
+    assert primary.open == 0
+
+
+async def test_a_reply_without_sentences_ends_all_the_same(model):
+    said = await text_of(model(Model("main", ["on and "] * 1000)).reply(PROMPT))
+    assert 500 <= len(said) <= 510
+
+
+async def test_only_the_main_model_reads_ahead(model: Callable[[Model], FallbackModel], briefing: Model):
+    primary = Model("ollama", ["Good evening."])
+    await model(primary).warm(PROMPT)
+    assert primary.warmed == [PROMPT]
+    assert not briefing.warmed
+
+
+async def test_a_model_that_failed_twice_in_a_row_is_not_waited_for_a_third_time(model, briefing: Model):
+    primary = Model("main", [BROKEN])
+    anchor = model(primary)
+    for _ in range(4):
+        await text_of(anchor.reply(PROMPT))
+    assert (primary.asked, briefing.asked) == (4, 4)
+    await anchor.warm(PROMPT)
+    assert not primary.warmed
+
+
+async def test_a_reply_that_begins_forgives_the_failure_before_it(model):
+    primary = Model("main", [BROKEN], [BROKEN], ["Back."], [BROKEN], [BROKEN], ["Back."])
+    anchor = model(primary)
+    said = [await text_of(anchor.reply(PROMPT)) for _ in range(4)]
+    assert [each.endswith("Back.") for each in said] == [False, True, False, True]
+
+
+def after(*heard: str) -> Prompt:
+    """The prompt when these replies were heard before."""
+    history = tuple(Message("anchor", text) for text in heard)
+    return Prompt(text="What is new?", language="en", persona=PERSONA, history=history)
+
+
+async def test_that_the_main_model_is_away_is_said_once_and_not_at_every_turn(model):
+    anchor = model(Model("main", [BROKEN]))
+    first = await text_of(anchor.reply(after()))
+    assert first.startswith("My main model is not answering")
+    assert await text_of(anchor.reply(after(first))) == "On file: nothing."
+    assert await text_of(anchor.reply(after(first, "On file: nothing."))) == "On file: nothing."
+
+
+async def test_what_was_cut_off_before_it_was_heard_is_said_again(model):
+    anchor = model(Model("main", [BROKEN]))
+    await text_of(anchor.reply(after()))
+    assert (await text_of(anchor.reply(after("My main")))).startswith("My main model is not answering")
+
+
+async def test_after_a_minute_it_is_said_again(model, monkeypatch: pytest.MonkeyPatch):
+    anchor = model(Model("main", [BROKEN]))
+    first = await text_of(anchor.reply(after()))
+    loop = asyncio.get_running_loop()
+    true_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: true_time() + 61)
+    assert await text_of(anchor.reply(after(first))) == first

@@ -1,0 +1,115 @@
+"""The client for servers that speak OpenAI's chat completions."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from orchestrator.conversation.model.ports import Persona, Prompt
+from orchestrator.llm.openai import OpenAiModel, OpenAiSettings
+from service_kit.errors import AnchorError
+from service_kit.http.routes import http_server
+
+PROMPT = Prompt(text="What is new?", language="de", persona=Persona(id="n", name="N", instructions="You are Nadia."))
+
+
+def event(**delta: object) -> str:
+    return "data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}) + "\n\n"
+
+
+@asynccontextmanager
+async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[OpenAiModel, list[Request]]]:
+    """A model whose server gives this answer, and the requests it got."""
+    requests: list[Request] = []
+    app = FastAPI()
+
+    @app.post("/v1/chat/completions", response_model=None)
+    async def chat(request: Request) -> Response:
+        await request.body()
+        requests.append(request)
+        if isinstance(answer, Response):
+            return answer
+        return StreamingResponse(iter(answer), media_type="text/event-stream")
+
+    @app.get("/v1/models", response_model=None)
+    async def models() -> Response:
+        return answer if isinstance(answer, Response) else JSONResponse({"data": [{"id": "m"}]})
+
+    server = http_server(app, "127.0.0.1", 0)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    patient = {"connect_s": 30, "first_token_s": 60, "between_tokens_s": 60}
+    own = {"url": f"http://127.0.0.1:{port}/v1", "api_key": "secret", "model": "m"}
+    settings = OpenAiSettings.model_validate(own | patient)
+    try:
+        async with OpenAiModel(settings) as model:
+            yield model, requests
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def text_of(pieces: AsyncIterator[str]) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+async def test_a_reply_streams_from_server_sent_events():
+    usage = 'data: {"choices": [], "usage": {"total_tokens": 9}}\n\n'
+    answer = [": ping\n\n", event(role="assistant"), event(content="Guten "), event(content="Abend."), usage]
+    async with serving([*answer, "data: [DONE]\n\n"]) as (model, requests):
+        assert [piece async for piece in model.reply(PROMPT)] == ["Guten ", "Abend."]
+    body = await requests[0].json()
+    assert requests[0].headers["authorization"] == "Bearer secret"
+    assert body["model"] == "m"
+    assert body["stream"] is True
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert model.model == "m"
+
+
+async def test_reading_ahead_asks_for_one_token_and_says_all_but_the_text():
+    answer = [event(content="Guten "), "data: [DONE]\n\n"]
+    async with serving(answer) as (model, requests):
+        await model.warm(PROMPT)
+        await text_of(model.reply(PROMPT))
+    ahead, real = [await request.json() for request in requests]
+    assert ahead.pop("max_tokens") == 1
+    assert real.pop("max_tokens") == 400
+    assert ahead.pop("messages") == real.pop("messages")[:-1]
+    assert ahead == real
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ([event(content="Guten ")], "llm.truncated"),
+        (['data: {"error": {"message": "out of memory"}}\n\n'], "llm.failed"),
+        (["data: {half\n\n"], "llm.garbled"),
+        (['data: {"choices": ["odd"]}\n\n'], "llm.garbled"),
+        (JSONResponse({"error": {"message": "no such model"}}, 404), "llm.model_missing"),
+        (JSONResponse({"error": {"message": "slow down"}}, 429), "llm.busy"),
+    ],
+)
+async def test_an_answer_that_fails_says_how(answer: Response | list[str], code: str):
+    async with serving(answer) as (model, _):
+        with pytest.raises(AnchorError) as caught:
+            await text_of(model.reply(PROMPT))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("answer", [[], JSONResponse({"detail": "Not Found"}, 404)])
+async def test_a_server_is_well_whether_it_lists_its_models_or_not(answer: Response | list[str]):
+    async with serving(answer) as (model, _):
+        await model.probe()
+        assert model.describe() == {"model": "m"}
+
+
+@pytest.mark.parametrize("answer", [JSONResponse({"error": "loading"}, 503), Response(status_code=500)])
+async def test_a_server_in_trouble_is_not_well(answer: Response):
+    async with serving(answer) as (model, _):
+        with pytest.raises(AnchorError):
+            await model.probe()

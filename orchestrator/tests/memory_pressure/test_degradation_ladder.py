@@ -1,0 +1,172 @@
+"""The ladder: steps up under pressure, back in reverse order, and no flapping."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from orchestrator.memory_pressure.degradation_ladder import (
+    Action,
+    Event,
+    Ladder,
+    LadderRules,
+    Level,
+    LevelTold,
+    MonitorLost,
+    Step,
+    StepImpossible,
+    Take,
+    Tick,
+    Undo,
+)
+
+HIGH, CRITICAL, NONE = LevelTold(Level.HIGH), LevelTold(Level.CRITICAL), LevelTold(Level.NONE)
+ORDER = [Step.SHORT_CONTEXTS, Step.PARKED_MODEL, Step.SMALL_VOICE, Step.TEXT_ONLY]
+
+
+class Clock:
+    """A ladder with a clock that goes where it is told to."""
+
+    def __init__(self, rules: LadderRules | None = None) -> None:
+        self.ladder = Ladder(rules)
+        self.now_s = 1000.0
+
+    def on(self, event: Event) -> list[Action]:
+        return self.ladder.on(event, self.now_s)
+
+    def until(self, after_s: float) -> list[tuple[float, Action]]:
+        """What is done on ticks within the next `after_s` seconds, and when from now."""
+        began_s = self.now_s
+        done = []
+        while (due_s := self.ladder.due_s) <= began_s + after_s:
+            self.now_s = max(self.now_s, due_s)
+            done += [(self.now_s - began_s, action) for action in self.on(Tick())]
+        self.now_s = began_s + after_s
+        return done
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_without_pressure_nothing_is_ever_due(clock):
+    assert clock.on(NONE) == []
+    assert clock.ladder.due_s == math.inf
+    assert clock.on(Tick()) == []
+
+
+def test_high_pressure_takes_a_step_at_once_and_then_one_every_ten_seconds(clock):
+    assert clock.on(HIGH) == [Take(Step.SHORT_CONTEXTS)]
+    assert clock.until(60) == [(10, Take(ORDER[1])), (20, Take(ORDER[2])), (30, Take(ORDER[3]))]
+    assert clock.ladder.taken == tuple(ORDER)
+
+
+def test_critical_pressure_goes_faster(clock):
+    assert clock.on(CRITICAL) == [Take(ORDER[0])]
+    assert clock.until(60) == [(3, Take(ORDER[1])), (6, Take(ORDER[2])), (9, Take(ORDER[3]))]
+
+
+def test_pressure_that_becomes_critical_does_not_wait_for_the_slower_beat(clock):
+    clock.on(HIGH)
+    clock.until(4)
+    assert clock.on(CRITICAL) == [Take(Step.PARKED_MODEL)]
+
+
+def test_the_same_level_told_again_changes_nothing(clock):
+    clock.on(HIGH)
+    for _ in range(9):
+        clock.now_s += 1
+        assert clock.on(HIGH) == []
+    clock.now_s += 1
+    assert clock.on(HIGH) == [Take(Step.PARKED_MODEL)]
+
+
+def test_when_pressure_ends_steps_are_undone_in_reverse_order_thirty_seconds_apart(clock):
+    clock.on(HIGH)
+    clock.until(10)
+    assert clock.on(NONE) == []
+    assert clock.until(100) == [(30, Undo(ORDER[1])), (60, Undo(ORDER[0]))]
+    assert clock.ladder.taken == ()
+
+
+def test_a_short_relief_undoes_nothing(clock):
+    clock.on(HIGH)
+    for _ in range(20):
+        clock.on(NONE)
+        assert clock.until(29) == []
+        # The dwell of ten seconds is over: pressure that is back takes the next step.
+        clock.on(HIGH)
+    assert clock.ladder.taken == tuple(ORDER)
+
+
+def test_pressure_that_comes_back_after_a_step_back_makes_the_next_one_wait_twice_as_long(clock):
+    clock.on(HIGH)
+    waits = []
+    for _ in range(6):
+        clock.on(NONE)
+        [(after_s, _)] = clock.until(1000)
+        waits.append(after_s)
+        # Just after the step back, not after the thousand seconds.
+        clock.now_s += after_s - 999
+        clock.on(HIGH)
+        clock.until(10)
+    assert waits == [30, 60, 120, 240, 480, 480]
+
+
+def test_after_a_calm_time_it_waits_no_longer_than_at_first(clock):
+    clock.on(HIGH)
+    clock.on(NONE)
+    clock.until(31)
+    clock.on(HIGH)
+    clock.until(10)
+    clock.on(NONE)
+    assert clock.until(1000) == [(60, Undo(Step.SHORT_CONTEXTS))]
+    clock.on(HIGH)
+    clock.on(NONE)
+    assert clock.until(100) == [(30, Undo(Step.SHORT_CONTEXTS))]
+
+
+def test_a_step_that_is_impossible_here_makes_way_for_the_next_at_once(clock):
+    clock.on(HIGH)
+    clock.now_s += 10
+    assert clock.on(Tick()) == [Take(Step.PARKED_MODEL)]
+    assert clock.on(StepImpossible(Step.PARKED_MODEL)) == [Take(Step.SMALL_VOICE)]
+    assert clock.on(StepImpossible(Step.SMALL_VOICE)) == [Take(Step.TEXT_ONLY)]
+    assert clock.on(StepImpossible(Step.TEXT_ONLY)) == []
+    assert clock.ladder.taken == (Step.SHORT_CONTEXTS,)
+    assert clock.ladder.due_s == math.inf
+
+
+def test_what_was_impossible_is_tried_again_at_the_next_pressure(clock):
+    clock.on(HIGH)
+    clock.until(10)
+    clock.on(StepImpossible(Step.PARKED_MODEL))
+    clock.on(NONE)
+    clock.until(200)
+    assert clock.ladder.taken == ()
+    clock.on(HIGH)
+    assert clock.until(10) == [(10, Take(Step.PARKED_MODEL))]
+
+
+def test_without_its_monitor_it_holds_for_a_minute_and_then_goes_back_step_by_step(clock):
+    clock.on(HIGH)
+    clock.until(10)
+    assert clock.on(MonitorLost()) == []
+    clock.now_s += 5
+    assert clock.on(MonitorLost()) == []
+    clock.now_s -= 5
+    assert clock.until(200) == [(60, Undo(ORDER[1])), (90, Undo(ORDER[0]))]
+
+
+def test_a_monitor_that_comes_back_with_pressure_finds_the_steps_still_taken(clock):
+    clock.on(HIGH)
+    clock.on(MonitorLost())
+    clock.until(20)
+    assert clock.on(HIGH) == [Take(Step.PARKED_MODEL)]
+    assert clock.ladder.taken == (Step.SHORT_CONTEXTS, Step.PARKED_MODEL)
+
+
+def test_a_monitor_that_was_never_there_does_nothing(clock):
+    assert clock.on(MonitorLost()) == []
+    assert clock.ladder.due_s == math.inf

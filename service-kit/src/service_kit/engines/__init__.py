@@ -1,0 +1,1 @@
+"""What every engine needs: its identity, a worker thread, its memory, its model files."""

@@ -1,0 +1,184 @@
+"""Models that are files of a hub's repository, at one revision: which they are, and whether they are still those.
+
+An entry of `models.lock` with `kind = "hub"` names the repository, its revision and each file with size and SHA-256.
+Where nobody knows a hash yet, it is empty, and the file counts for nothing until a person trusts what came first: then
+its hash stands in the local list of trust, beside the files. Where nobody knows the files either, there are none in the
+entry, and those that the hub lists stand there too, each without a hash until it has come.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from service_kit.engines.models import entries_of, malformed, verify
+from service_kit.errors import EngineFailed
+
+# Weights that hold numbers and nothing to run, and the configuration beside them.
+SUFFIXES = frozenset({".safetensors", ".gguf", ".onnx", ".json"})
+# In the models folder; never part of the project.
+TRUSTED = "trusted.lock"
+# A revision that is meant to move; only what is trusted on first use may come from it.
+MOVING = "main"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_PATH = re.compile(r"[\w./-]+")
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a repository; `sha256` is empty and `size_bytes` 0 where nobody knows them yet."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts or str(path) != self.path or not _PATH.fullmatch(self.path):
+            raise ValueError(f"path {self.path!r} must lie inside of its repository")
+        if path.suffix not in SUFFIXES:
+            raise ValueError(f"{self.path!r} is none of {', '.join(sorted(SUFFIXES))}: other files may hold code")
+        if self.sha256 and not (_SHA256.fullmatch(self.sha256) and self.size_bytes > 0):
+            raise ValueError(f"{self.path!r} must have a SHA-256 and a size, or neither")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedFile:
+    """A file whose hash is known from its first use; `commit` is where it came from, empty when nobody said."""
+
+    file: HubFile
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """One entry of kind `hub`: a folder of files, none until they are known. `profiles` are those it belongs to."""
+
+    name: str
+    repository: str
+    revision: str
+    licence: str
+    files: tuple[HubFile, ...]
+    profiles: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or not _REPOSITORY.fullmatch(self.repository):
+            raise ValueError(f"{self.name!r} of {self.repository!r} is no model of a repository")
+        if self.revision != MOVING and not _COMMIT.fullmatch(self.revision):
+            raise ValueError(f"revision {self.revision!r} of {self.name} must be a commit's 40 digits")
+        if not self.files and self.revision != MOVING:
+            raise ValueError(f"{self.name} has no files")
+
+    @property
+    def unknown(self) -> list[str]:
+        """What nobody knows the hash of: its files, or the model by name where not even those are known."""
+        if not self.files:
+            return [self.name]
+        return [f"{self.name}/{file.path}" for file in self.files if not file.sha256]
+
+    @property
+    def cure(self) -> str:
+        """The command that fetches it."""
+        return f"anchor pull {self.name}"
+
+    def path_of(self, file: HubFile, folder: Path) -> Path:
+        """Where `file` lies in the models folder."""
+        return folder / self.name / file.path
+
+
+def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
+    """The entries of kind `hub` by name, with what the models folder's list of trust knows of them."""
+    trusted = read_trusted(folder)
+    try:
+        models = [_hub_model(entry) for entry in entries_of(lock, "hub")]
+    except (KeyError, TypeError, ValueError) as error:
+        raise malformed(lock, error) from error
+    return {model.name: _with_trust(model, trusted) for model in models}
+
+
+def hub_folder(name: str, lock: Path, folder: Path) -> Path:
+    """Where the files of the model `name` lie, all verified just now; for a loader's next line."""
+    models = read_hub_models(lock, folder)
+    if name not in models:
+        raise EngineFailed("models.unknown", f"{lock} has no model {name!r}; it has {', '.join(sorted(models))}")
+    _verify_all(models[name], folder)
+    return folder / name
+
+
+def is_held_to_lock(given: Path, lock: Path, folder: Path) -> bool:
+    """Whether the folder `given` is a model's in the models folder, of known hashes, all verified just now.
+
+    What somebody brought from elsewhere is that person's to know. Raises `EngineFailed` for files that are not what
+    the lock names, and for a model that has come only in part.
+    """
+    if given.resolve().parent != folder.resolve():
+        return False
+    model = read_hub_models(lock, folder).get(given.name)
+    if model is None or not any(file.sha256 for file in model.files):
+        return False
+    _verify_all(model, folder)
+    return True
+
+
+def _verify_all(model: HubModel, folder: Path) -> None:
+    if model.unknown:
+        names = ", ".join(model.unknown)
+        raise EngineFailed("models.unknown_hash", f"no hash of {names} is known; run `{model.cure}`")
+    for file in model.files:
+        verify(model.path_of(file, folder), file.sha256, model.cure)
+
+
+def read_trusted(folder: Path) -> dict[str, TrustedFile]:
+    """What was trusted on first use, by `name/path`; empty when nothing was."""
+    path = folder / TRUSTED
+    try:
+        told: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8")).get("file", [])
+        return {f"{f['model']}/{f['path']}": _trusted_file(f) for f in told}
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise malformed(path, error) from error
+
+
+def trust(model: HubModel, file: HubFile, folder: Path) -> None:
+    """Add a file to the list of trust: its hash, if it has come, and the revision that it is of."""
+    entry = {
+        "model": model.name,
+        "path": file.path,
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
+        "commit": model.revision if model.revision != MOVING else "",
+    }
+    # Names, digits and paths that were checked: nothing in them needs escaping.
+    lines = [f"{name} = {value}" if isinstance(value, int) else f"{name} = '{value}'" for name, value in entry.items()]
+    with (folder / TRUSTED).open("a", encoding="utf-8") as list_of_trust:
+        list_of_trust.write("\n".join(["[[file]]", *lines]) + "\n\n")
+
+
+def _trusted_file(entry: dict[str, Any]) -> TrustedFile:
+    return TrustedFile(HubFile(entry["path"], entry["sha256"], entry["size_bytes"]), str(entry["commit"]))
+
+
+def _hub_model(entry: dict[str, Any]) -> HubModel:
+    files = tuple(HubFile(**file) for file in entry.pop("files"))
+    model = HubModel(files=files, profiles=tuple(entry.pop("profiles", ())), **entry)
+    if model.revision == MOVING and any(file.sha256 for file in files):
+        raise ValueError(f"{model.name} has hashes, so its revision must be a commit")
+    return model
+
+
+def _with_trust(model: HubModel, trusted: Mapping[str, TrustedFile]) -> HubModel:
+    """`model` with the trusted files where it knows none, and their hashes where its own are empty, at their commit."""
+    own = {found.file.path: found for name, found in trusted.items() if name.startswith(f"{model.name}/")}
+    files = model.files or tuple(found.file for found in own.values())
+    files = tuple(own[file.path].file if not file.sha256 and file.path in own else file for file in files)
+    commits = [found.commit for found in own.values() if found.commit]
+    revision = commits[0] if commits and model.revision == MOVING else model.revision
+    return replace(model, files=files, revision=revision)

@@ -1,0 +1,1 @@
+"""The HTTP side of a service: health, metrics, and the limits of its server."""

@@ -1,0 +1,1 @@
+"""Logs, traces and metrics, alike in every service."""

@@ -1,0 +1,1 @@
+"""gRPC: channels, servers, and one stream shared by all calls to a service (`multiplex`)."""

@@ -1,0 +1,1 @@
+"""The multiplexed channel: many calls between two services on one gRPC stream."""

@@ -1,0 +1,1 @@
+"""Test support shared by all services: fixtures, a virtual clock, a stub of Ollama."""

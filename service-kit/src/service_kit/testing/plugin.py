@@ -1,0 +1,196 @@
+"""What tests of every service share. A pytest plugin: `pytest_plugins = ["service_kit.testing.plugin"]`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from grpc import aio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from service_kit.engines.info import EngineInfo
+from service_kit.health import Health, Status
+from service_kit.observability import tracing
+from service_kit.rpc.channel import open_channel
+from service_kit.rpc.multiplex.client import CarrierChannel
+from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
+from service_kit.testing.virtual_clock import VirtualLoop
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Tests marked `virtual_clock` run on a loop whose clock jumps to the next timer; all others on a real one."""
+    if item.get_closest_marker("virtual_clock"):
+        return {"virtual": VirtualLoop}
+    return {"real": asyncio.new_event_loop}
+
+
+@asynccontextmanager
+async def serving(
+    name: str, add: Callable[[aio.Server], None], carries: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES
+) -> AsyncGenerator[aio.Channel]:
+    """A ready gRPC server on a free port with one servicer, as production runs it; yields a channel to it."""
+    servicers: list[Servicer] = [(name, add)]
+    health = Health("test", EngineInfo("test", "none", "0"))
+    server = GrpcServer(health, servicers, reflect=False, carries=carries, max_message_bytes=max_message_bytes)
+    port = await server.start("127.0.0.1", 0)
+    health.move_to(Status.READY)
+    await server.set_ready(True)
+    channel = open_channel(f"127.0.0.1:{port}")
+    try:
+        yield channel
+    finally:
+        await channel.close()
+        await server.stop(0)
+
+
+@asynccontextmanager
+async def carrying(
+    name: str, add: Callable[[aio.Server], None], max_message_bytes: int = MAX_MESSAGE_BYTES
+) -> AsyncGenerator[aio.Channel]:
+    """As `serving`, but streams travel on a carrier, as our services call each other.
+
+    There a refusal is a message like any other. A write of grpc.aio's own call that meets the refusal loses it: the
+    call then says INTERNAL, for good.
+    """
+    async with (
+        serving(name, add, carries=True, max_message_bytes=max_message_bytes) as channel,
+        CarrierChannel(channel) as carrier,
+    ):
+        yield carrier.for_stubs
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Undo what a service that is built within a test does to the logging of this process."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for added in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(added)
+
+
+@pytest.fixture(autouse=True)
+async def no_leaked_tasks() -> AsyncGenerator[None]:
+    """Fail a test that leaves tasks of its own behind."""
+    before = asyncio.all_tasks()
+    yield
+    leaked: set[asyncio.Task[Any]] = set()
+    for _ in range(20):
+        # grpc.aio ends its own tasks a few loop turns after a call has ended.
+        leaked = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
+        if not leaked:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"leaked tasks: {sorted(task.get_name() + ' ' + repr(task.get_coro()) for task in leaked)}")
+
+
+def chunks(pcm: bytes, size: int) -> Iterator[bytes]:
+    """`pcm` in pieces of `size` bytes; the last may be shorter."""
+    return (pcm[start : start + size] for start in range(0, len(pcm), size))
+
+
+@pytest.fixture
+def spans() -> Iterator[Callable[[], Sequence[ReadableSpan]]]:
+    """Spans are kept in memory; call it for those that are over."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    with tracing.recording(provider):
+        yield lambda: list(kept.get_finished_spans())
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedSpan:
+    """A span as the collector got it; ids in hexadecimal, `parent_id` empty for a root."""
+
+    service: str
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    attributes: dict[str, object]
+
+
+class Collector:
+    """Takes spans over OTLP/HTTP, in threads of its own. With `answers` off, it takes requests and says nothing."""
+
+    def __init__(self) -> None:
+        self.answers = True
+        self._released = threading.Event()
+        self._batches: list[ExportTraceServiceRequest] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def spans(self) -> list[CollectedSpan]:
+        """All spans so far."""
+        return [
+            CollectedSpan(
+                service=next(
+                    item.value.string_value for item in batch.resource.attributes if item.key == "service.name"
+                ),
+                name=span.name,
+                trace_id=span.trace_id.hex(),
+                span_id=span.span_id.hex(),
+                parent_id=span.parent_span_id.hex(),
+                attributes=_attributes(span),
+            )
+            for request in list(self._batches)
+            for batch in request.resource_spans
+            for scope in batch.scope_spans
+            for span in scope.spans
+        ]
+
+    def close(self) -> None:
+        """Let go of everybody and listen no more; twice does no harm."""
+        if not self._released.is_set():
+            self._released.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if not collector.answers:
+                    collector._released.wait()
+                    return
+                collector._batches.append(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Say nothing."""
+
+        return Handler
+
+
+def _attributes(owner: Any) -> dict[str, object]:
+    return {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in owner.attributes}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector of traces on a free port."""
+    collector = Collector()
+    yield collector
+    collector.close()

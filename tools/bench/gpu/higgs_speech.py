@@ -1,0 +1,90 @@
+"""Phrases spoken at once through the engine's own decode loop and codec: time to first audio, and for all of it."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+from statistics import mean, median
+
+import numpy as np
+from service_kit.engines.worker import EngineWorker
+from tts_service.engines.higgs.decode_loop import DecodeLoop
+from tts_service.engines.higgs.emission import Emission
+from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler
+from tts_service.engines.higgs.prompt import Utterance
+
+from gpu.figures import SpeechTimes
+from gpu.floors import FRAMES_PER_S
+from gpu.higgs_steps import TEXT, Speaker
+
+# The same room as in the engine.
+_WAITING_PER_SLOT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One phrase: from asking for it, in ms."""
+
+    first_audio_ms: float
+    total_ms: float
+    frames: int
+
+
+def steps_to_first_audio(books: Codebooks) -> int:
+    """Steps until the first window of a phrase can be decoded, by the engine's own rules."""
+    assembler, emission = FrameAssembler(books), Emission()
+    row = np.zeros(books.count, np.int64)
+    steps = 0
+    while True:
+        steps += 1
+        frame = assembler.add(row)
+        if frame is not None and emission.add(frame) is not None:
+            return steps
+
+
+async def measure_speech(speaker: Speaker, codec: CodecDecoder, weights: str, frames: int, rounds: int) -> SpeechTimes:
+    """Fill all slots with phrases of `frames` frames, `rounds` times; one before is not counted."""
+    worker = EngineWorker("bench", _WAITING_PER_SLOT * speaker.slots.count)
+    loop = DecodeLoop(speaker.slots, speaker.model.books, worker)
+    spoken: list[Spoken] = []
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            stepping = tasks.create_task(loop.run())
+            await _round(loop, codec, worker, speaker.slots.count, frames)
+            for _ in range(rounds):
+                spoken += await _round(loop, codec, worker, speaker.slots.count, frames)
+            stepping.cancel()
+    finally:
+        worker.close()
+    first = [one.first_audio_ms for one in spoken]
+    factors = [one.total_ms / 1000 / (one.frames / FRAMES_PER_S) for one in spoken]
+    return SpeechTimes(weights, speaker.slots.count, len(spoken), median(first), max(first), mean(factors))
+
+
+async def _round(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, count: int, frames: int) -> list[Spoken]:
+    async with asyncio.TaskGroup() as tasks:
+        speaking = [tasks.create_task(_speak(loop, codec, worker, seed, frames)) for seed in range(count)]
+    return [task.result() for task in speaking]
+
+
+async def _speak(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, seed: int, max_frames: int) -> Spoken:
+    """One phrase, decoded as the engine does it, window by window."""
+    begin = time.perf_counter()
+    emission, first_ms, count = Emission(), 0.0, 0
+    async with loop.speaking(Utterance(TEXT, "own", (None,), seed), max_frames) as frames:
+        async for frame in frames:
+            count += 1
+            if (window := emission.add(frame)) is not None:
+                await worker.run(partial(codec.decode, window))
+                first_ms = first_ms or _since_ms(begin)
+        if (window := emission.finish()) is not None:
+            await worker.run(partial(codec.decode, window))
+    return Spoken(first_ms, _since_ms(begin), count)
+
+
+def _since_ms(begin: float) -> float:
+    return (time.perf_counter() - begin) * 1000

@@ -1,0 +1,106 @@
+"""How long a step of higgs-audio takes: what the decode loop waits for, the graph alone, and without a graph."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from anchor_cli.plan.shapes import Stack
+from torch.profiler import ProfilerActivity, profile
+from tts_service.engines.higgs.model.sampling import SamplingRule
+from tts_service.engines.higgs.model.slots import Slots
+from tts_service.engines.higgs.model.step import SpeechModel, runner
+from tts_service.engines.higgs.prompt import Encode, Utterance
+
+from gpu.bandwidth import each_ms, median_ms, settle
+from gpu.figures import StepProfile, StepTimes
+from gpu.floors import SpeechShape, cache_read
+
+TEXT = "The harbour was quiet in the morning, and only two boats had gone out before the rain began."
+_PROFILED_STEPS = 20
+_TOP_KERNELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """The engine's own slots and step, over the bench's weights."""
+
+    model: SpeechModel
+    slots: Slots
+
+    @classmethod
+    def of(cls, lm: Any, slots: int, context_tokens: int, encode: Encode) -> Speaker:
+        """A speaker as the engine puts it together."""
+        model = SpeechModel(lm, slots, context_tokens, SamplingRule())
+        return cls(model, Slots(model, runner(model.step, model.device), encode))
+
+    def begin_all(self) -> None:
+        """Let every slot speak."""
+        for slot in range(self.slots.count):
+            self.slots.begin(slot, Utterance(TEXT, "own", (None,), slot))
+
+    def step_all(self) -> None:
+        """A step of all slots."""
+        self.slots.step(frozenset(range(self.slots.count)))
+
+
+def speech_shape(lm: Any) -> SpeechShape:
+    """What a step of the model reads, by its configuration."""
+    config = lm.config
+    stack = Stack(
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.head_dim,
+        config.intermediate_size,
+    )
+    return SpeechShape.speaking(stack, config.num_codebooks, config.codebook_size)
+
+
+def weights_touched(lm: Any) -> int:
+    """Bytes of the weights that a step reads, counted in the model as it stands, whatever they are made of."""
+    parts = [lm.model.norm, lm.audio_lm_head]
+    for layer in lm.model.layers:
+        parts += [layer.self_attn, layer.audio_mlp, layer.audio_input_layernorm, layer.audio_post_attention_layernorm]
+    held = (tensor for part in parts for tensor in (*part.parameters(), *part.buffers()))
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def measure_steps(lm: Any, weights: str, slots: int, context_tokens: int, encode: Encode, steps: int) -> StepTimes:
+    """Step `slots` slots that all speak."""
+    speaker = Speaker.of(lm, slots, context_tokens, encode)
+    speaker.begin_all()
+    device = speaker.model.device
+    whole_ms = median_ms(speaker.step_all, device, steps)
+    eager_ms = median_ms(speaker.model.step, device, steps)
+    graph_ms = median_ms(runner(speaker.model.step, device), device, steps) if device.type == "cuda" else None
+    value_bytes = lm.audio_lm_head.weight.element_size()
+    cache = cache_read(speech_shape(lm), slots, context_tokens) * value_bytes // 2
+    return StepTimes(weights, slots, whole_ms, graph_ms, eager_ms, weights_touched(lm) + cache)
+
+
+def profile_steps(lm: Any, slots: int, context_tokens: int, encode: Encode) -> StepProfile:
+    """What a step is made of on the device, by torch's profiler."""
+    speaker = Speaker.of(lm, slots, context_tokens, encode)
+    speaker.begin_all()
+    device = speaker.model.device
+    on_gpu = device.type == "cuda"
+    # Not under the profiler, which slows the host down.
+    step_ms = each_ms(speaker.step_all, device, _PROFILED_STEPS)
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as profiler:
+        for _ in range(_PROFILED_STEPS):
+            speaker.step_all()
+        settle(device)
+    kernels = [
+        (event.key, (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1000, event.count)
+        for event in profiler.key_averages()
+        # An operation's time on the device is that of its kernels, which stand in the list themselves.
+        if not on_gpu or event.device_type == torch.autograd.DeviceType.CUDA
+    ]
+    kernels.sort(key=lambda kernel: kernel[1], reverse=True)
+    busy_ms = sum(ms for _, ms, _ in kernels) / _PROFILED_STEPS
+    top = ((name, ms / _PROFILED_STEPS, count / _PROFILED_STEPS) for name, ms, count in kernels[:_TOP_KERNELS])
+    return StepProfile(slots, step_ms, busy_ms, tuple(top))

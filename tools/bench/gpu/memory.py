@@ -1,0 +1,128 @@
+"""What higgs-audio takes on the card, part by part, beside what `anchor plan` says it would."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from anchor_cli.plan.budget import Choice, Model, ServiceMemory, memory_of
+from anchor_cli.plan.catalogue import read_catalogue
+from anchor_cli.plan.shapes import Shape
+from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.prompt import Encode, Reference, Utterance
+
+from gpu.devices import memory_used_mib
+from gpu.figures import Part
+from gpu.higgs_steps import TEXT, Speaker, speech_shape
+from gpu.random_weights import FULL, Size, codec_files, encode_for, language_model
+
+# As many voices as the engine keeps the prefix of, each with 15 s of reference: what the plan counts with.
+_VOICES, _REFERENCE_FRAMES = 16, 375
+_CONTEXT_ROOM = 200
+# The longest window that the codec is given: 25 frames, and 10 to either side.
+_DECODED_FRAMES = 45
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The model and its codec."""
+
+    # None once it is given back.
+    lm: Any
+    codec: CodecDecoder
+    encode: Encode
+    # What all programs had on the card before this one; None where nobody tells.
+    used_before_mib: int | None
+
+
+def load(size: Size, device: torch.device, used_before_mib: int | None) -> Loaded:
+    """Make both on the device. `used_before_mib` is to be read before anything asks for CUDA."""
+    codec = CodecDecoder(codec_files(size), device)
+    return Loaded(language_model(size, device), codec, encode_for(size), used_before_mib)
+
+
+def measure_memory(loaded: Loaded, size: Size, slots: int, context_tokens: int) -> list[Part]:
+    """Load the slots, let every place of the voices' cache be taken, speak, and compare."""
+    speaker = Speaker.of(loaded.lm, slots, context_tokens, loaded.encode)
+    _learn_voices(speaker, context_tokens)
+    speaker.begin_all()
+    for _ in range(3):
+        speaker.step_all()
+    loaded.codec.samples(np.zeros((_DECODED_FRAMES, speaker.model.books.count), np.int64))
+    weights = speaker.model.weights_bytes + loaded.codec.weights_bytes
+    cache = speaker.model.cache_bytes + speaker.slots.prefix_bytes
+    # On a processor nobody counts what an allocator keeps.
+    workspace = max(speaker.model.state_bytes, _reserved_bytes() - weights - cache)
+    planned = plan_of(size, loaded.lm, slots, context_tokens)
+    parts = [
+        Part("weights and codec", weights, planned.weights.bytes),
+        Part("cache of slots and voices", cache, planned.kv_cache.bytes),
+        Part("graphs and scratch", workspace, planned.activations.bytes),
+    ]
+    context = _context_bytes(loaded)
+    if context is not None:
+        parts.append(Part("CUDA", context, planned.context.bytes))
+    return [*parts, together("higgs-audio together", parts)]
+
+
+def server_memory(before_mib: int | None, after_mib: int | None) -> list[Part]:
+    """What a vLLM with Voxtral has taken from the card; nothing where the driver does not tell."""
+    if before_mib is None or after_mib is None:
+        return []
+    return [Part("Voxtral together", (after_mib - before_mib) * 2**20, _planned_voxtral().total_bytes)]
+
+
+def server_share(card_bytes: int) -> float:
+    """The share of the card that the plan gives Voxtral, rounded up to whole hundredths, of which 0.9 is the most."""
+    return min(0.9, ceil(100 * _planned_voxtral().total_bytes / card_bytes) / 100)
+
+
+def _planned_voxtral() -> ServiceMemory:
+    catalogue = read_catalogue()
+    choice = catalogue.wishes["stt"]
+    return memory_of("stt", choice, catalogue.model(choice.model), catalogue.runtimes)
+
+
+def together(name: str, parts: list[Part]) -> Part:
+    """All parts as one."""
+    return Part(name, sum(part.found for part in parts), sum(part.planned for part in parts))
+
+
+def plan_of(size: Size, lm: Any, slots: int, context_tokens: int) -> ServiceMemory:
+    """What `anchor plan` says of so many slots."""
+    catalogue = read_catalogue()
+    model = catalogue.model("higgs-v2")
+    if size is not FULL:
+        model = replace(model, shape=_shape_of(lm, model))
+    choice = Choice("higgs-v2", "bf16", slots, context_tokens)
+    return memory_of("tts", choice, model, catalogue.runtimes)
+
+
+def _shape_of(lm: Any, model: Model) -> Shape:
+    assert model.shape is not None
+    decoder = replace(speech_shape(lm).stack, feed_forwards=2)
+    return replace(model.shape, decoder=decoder, vocabulary=lm.config.vocab_size)
+
+
+def _learn_voices(speaker: Speaker, context_tokens: int) -> None:
+    frames = min(_REFERENCE_FRAMES, context_tokens - _CONTEXT_ROOM)
+    reference = Reference(TEXT * 2, np.ones((frames, speaker.model.books.count), np.int64))
+    for voice in range(_VOICES):
+        speaker.slots.begin(0, Utterance(TEXT, f"voice-{voice}", (reference,), voice))
+
+
+def _context_bytes(loaded: Loaded) -> int | None:
+    """What the card has given this process beside what torch counts."""
+    used = memory_used_mib()
+    if used is None or loaded.used_before_mib is None:
+        return None
+    return max(0, (used - loaded.used_before_mib) * 2**20 - _reserved_bytes())
+
+
+def _reserved_bytes() -> int:
+    """What torch has taken from the card, with what it keeps for later."""
+    return torch.cuda.memory_reserved() if torch.cuda.is_available() else 0

@@ -1,0 +1,83 @@
+"""A mesh of real processes on free ports, whose models play a script."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import AsyncGenerator, Generator, Set
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anchor_cli.mesh.log import LogLine
+from anchor_cli.mesh.mesh import running_mesh
+from anchor_cli.mesh.programs import programs
+from anchor_cli.settings import MeshSettings
+from report import LAUNCHER
+from vad_service.settings import VadSettings
+
+PROJECT = Path(__file__).parents[2]
+# What judges the ends of turns where nobody says otherwise: the product's own default.
+PREDICTOR: str = VadSettings.model_fields["turn_end_predictor"].default
+# The log of the last mesh stays there.
+RUN_DIR = Path("run/bench")
+SERVICES = ("vad", "stt", "tts", "gpu", "orchestrator")
+ENVIRONMENT = {
+    "STT_ENGINE": "scripted",
+    "TTS_ENGINE": "scripted",
+    "ORCHESTRATOR_LLM": "scripted",
+    "STT_MAX_STREAMS": "1024",
+    "TTS_MAX_STREAMS": "1024",
+    "VAD_MAX_STREAMS": "1024",
+    "MAX_CONCURRENT_SESSIONS": "1024",
+    "ANCHOR_LOG_LEVEL": "WARNING",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServingMesh:
+    """A mesh that is ready: where people talk with it, and the process of each service and of the launcher."""
+
+    url: str
+    roots: dict[str, int]
+
+
+@contextmanager
+def on_cores(cores: Set[int]) -> Generator[None]:
+    """What is started inside runs on `cores`, and so does what it starts."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
+
+
+@asynccontextmanager
+async def serving_mesh(script: Path, cores: Set[int], predictor: str = PREDICTOR) -> AsyncGenerator[ServingMesh]:
+    """A mesh on `cores` that plays `script`; `predictor` judges the ends of turns."""
+    # The launcher hands its own environment on.
+    os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor)
+    settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
+    with ExitStack() as started:
+        started.enter_context(on_cores(cores))
+        async with running_mesh(settings, programs(settings), _show) as (mesh, supervisor):
+            await mesh.until_ready(supervisor, lambda states: None)
+            started.close()
+            roots = {state.name: state.pid for state in await supervisor.states()}
+            yield ServingMesh(settings.audio_url, {**roots, LAUNCHER: os.getpid()})
+
+
+def _free_ports() -> dict[str, Any]:
+    names = [f"{service}_{door}_port" for service in SERVICES for door in ("grpc", "http")]
+    with ExitStack() as probes:
+        servers = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        return {name: server.getsockname()[1] for name, server in zip(names, servers, strict=True)}
+
+
+def _show(line: LogLine) -> None:
+    """Let people see what broke. Warnings, of which an overloaded mesh has many, stay in the log."""
+    if line.level in {"error", "critical"}:
+        sys.stderr.write(f"{line.text}\n")

@@ -1,0 +1,137 @@
+"""What is played: pauses put in where they belong, room around them, and an anchor's voice that comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from barge_ins import Trials, barge_ins_table, lasting
+from noises import noises
+from numpy.typing import NDArray
+from orchestrator.conversation.messages.server import BargeInVerdict
+from orchestrator.conversation.model.ports import Mark
+from overspeech import Outcome, added
+from people import Recording
+from recogniser import TrueWords
+from replies import Reply
+from service_kit.audio import MICROPHONE
+from trials import (
+    LEAD_MS,
+    TAIL_MS,
+    Label,
+    Speech,
+    dips,
+    joined_trial,
+    made_trials,
+    natural_trial,
+    room_tone,
+)
+
+SPEECH = Speech((100,), (2900,))
+
+
+def samples(*parts: tuple[int, float]) -> NDArray[np.int16]:
+    """Noise of so many milliseconds each, at these levels of full scale."""
+    draw = np.random.default_rng(1)
+    loud = [level * draw.standard_normal(ms * 16) for ms, level in parts]
+    return np.clip(np.concatenate(loud) * 32767, -32768, 32767).astype(np.int16)
+
+
+@pytest.fixture
+def recording() -> Recording:
+    """Three seconds of one sentence, quiet at both ends and for 80 ms in the middle."""
+    pcm = samples((100, 0.001), (1400, 0.1), (80, 0.001), (1320, 0.1), (100, 0.001))
+    return Recording("en-reader-1", "en", "one two three four.", "clean", "", pcm.tobytes())
+
+
+def rms(pcm: NDArray[np.int16]) -> float:
+    return float(np.sqrt(np.mean(np.square(pcm.astype(np.float64)))))
+
+
+def test_a_room_sounds_like_the_quietest_moment_and_does_not_repeat_itself(recording: Recording):
+    tone = room_tone(np.frombuffer(recording.pcm, "<i2"), 1000)
+    assert len(tone) == 16_000
+    assert rms(tone) == pytest.approx(0.001 * 32767, rel=0.25)
+    assert not np.array_equal(tone[:4800], tone[4800:9600])
+
+
+def test_a_pause_is_put_in_at_the_dip_and_the_words_behind_it_come_later(recording: Recording):
+    assert dips(recording, SPEECH) == [1540]
+    (trial,) = made_trials(recording, SPEECH, [600])
+    whole = natural_trial(recording, SPEECH)
+    assert len(trial.pcm) - len(whole.pcm) == MICROPHONE.bytes_for(600)
+    assert (trial.inner, trial.last, trial.made_at_ms) == (Label.HOLD, Label.UNKNOWN, LEAD_MS + 1540)
+    moved = [after.end_ms - before.end_ms for after, before in zip(trial.words, whole.words, strict=True)]
+    assert moved == [0, 0, 600, 600]
+    at = (LEAD_MS + 1540) * 16
+    inside = np.frombuffer(trial.pcm, "<i2")[at : at + 9600]
+    assert rms(inside) < 100
+
+
+def test_a_recording_is_heard_in_its_own_room_until_an_end_can_be_missed(recording: Recording):
+    trial = natural_trial(recording, SPEECH)
+    assert MICROPHONE.ms_of(len(trial.pcm)) == LEAD_MS + 3000 + TAIL_MS
+    assert (trial.inner, trial.last) == (Label.HOLD, Label.END)
+    assert trial.words[-1].end_ms == LEAD_MS + 2900
+
+
+def test_no_pause_is_put_into_talk_of_many_sentences_or_of_two_people(recording: Recording):
+    assert made_trials(replace(recording, transcript="One. Two three."), SPEECH, [600]) == []
+    assert made_trials(replace(recording, table_kind="multi-speaker"), SPEECH, [600]) == []
+    assert natural_trial(replace(recording, table_kind="multi-speaker"), SPEECH).inner is Label.UNKNOWN
+
+
+def test_the_end_of_a_recording_that_was_cut_is_no_end(recording: Recording):
+    assert natural_trial(replace(recording, notes="cut in a pause"), SPEECH).last is Label.UNKNOWN
+    assert natural_trial(replace(recording, transcript="well, one two"), SPEECH).last is Label.UNKNOWN
+
+
+def test_two_halves_of_a_sentence_are_one_hold(recording: Recording):
+    trial = joined_trial(recording, SPEECH, recording, SPEECH, 600)
+    assert MICROPHONE.ms_of(len(trial.pcm)) == LEAD_MS + 2900 + 600 + 2900 + TAIL_MS
+    assert [word.text for word in trial.words] == ["one", "two", "three", "four"] * 2
+    assert trial.words[4].end_ms - trial.words[0].end_ms == 2900 + 600 - 100
+    assert trial.made_at_ms == LEAD_MS + 2900
+
+
+def test_made_sounds_keep_their_levels():
+    made = {noise.name: np.frombuffer(noise.pcm, "<i2") for noise in noises([])}
+    assert rms(made["white noise, -20 dB"]) == pytest.approx(3277, rel=0.01)
+    assert rms(made["pink noise, -40 dB"]) == pytest.approx(328, rel=0.02)
+    assert np.max(np.abs(made["cough, -26 dB"].astype(int))) == pytest.approx(32768 * 10 ** (-26 / 20), rel=0.01)
+
+
+def test_an_echo_is_added_at_its_gain_and_never_wraps_around():
+    sound, echo = np.array([100, 32000], "<i2").tobytes(), np.array([1000, 32000], "<i2").tobytes()
+    assert np.frombuffer(added(sound, echo, 0.1), "<i2").tolist() == [200, 32767]
+    assert np.frombuffer(lasting(sound, 1), "<i2").tolist() == [100, 32000] * 8
+
+
+def test_a_recogniser_without_fault_tells_the_anchors_words_as_the_next_one_begins():
+    text = "good evening everybody"
+    marks = (Mark(0, 4, 0), Mark(5, 12, 300), Mark(13, 22, 700))
+    recogniser = TrueWords(Reply(text, marks, b""))
+    piece = bytes(MICROPHONE.bytes_for(100))
+    told = [recogniser.hear(piece, place_ms)[0] for place_ms in range(0, 800, 100)]
+    assert told == ["", "", "", "good", "", "", "", "good evening"]
+    assert recogniser.flush()[0] == text
+    recogniser.commit()
+    assert recogniser.hear(piece, None) == ("", 0)
+    assert recogniser.flush()[0] == ""
+
+
+def test_the_table_tells_how_often_a_reply_was_held_and_stopped():
+    held = Outcome(
+        length_ms=4000,
+        held_ms=1000,
+        pauses_ms=[500, 900],
+        verdicts=[
+            (BargeInVerdict.BARGE_IN_VERDICT_COUGH, 300),
+            (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, 500),
+        ],
+        stopped_ms=900,
+    )
+    quiet = Outcome(length_ms=6000)
+    line = barge_ins_table([Trials("laughter", [held, quiet])]).splitlines()[-1]
+    assert line == "| laughter | 2 | 10 | 2 | 10% | 1 | 400 / 490 | 1 cough, 1 stop words |"

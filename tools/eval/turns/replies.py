@@ -1,0 +1,82 @@
+"""What the anchor says while somebody or something sounds over it, in the voice of the embedded engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from orchestrator.conversation.model.ports import Mark
+from people import PROJECT
+from service_kit.audio import MICROPHONE, SPEECH
+from tts_service.engine import SpokenAudio, SpokenEvent, SpokenMark, SynthesisConfig
+from tts_service.engines.espeak.engine import VOICES, espeak_engine
+from tts_service.settings import TtsSettings
+from tts_service.synthesis.speaking import PhraseSpeech
+
+# Two the recogniser's language model knows, since it is made of them, and two it does not.
+_KNOWN = ("about-the-anchor", "weekend-weather")
+_FREE = (
+    "The committee met for almost five hours yesterday evening, and nobody expected an easy answer. Three members "
+    "asked for more time, two wanted a vote at once, and the chair reminded everyone that the money had been promised "
+    "to the new school long before. In the end they agreed to meet again on Thursday, with the figures in writing.",
+    "When the old cinema closed, a group of neighbours bought the projector and carried it home in pieces. Now they "
+    "show a film in the yard every other Friday, and whoever comes brings a chair and something to eat. Last week it "
+    "rained, so forty people watched a silent comedy from under two umbrellas and a tent.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the anchor says: text, marks, and speech as 16 kHz mono PCM16; `sent` is the same at 24 kHz."""
+
+    text: str
+    marks: tuple[Mark, ...]
+    pcm: bytes
+    sent: bytes = b""
+
+    @property
+    def length_ms(self) -> int:
+        return round(MICROPHONE.ms_of(len(self.pcm)))
+
+
+@asynccontextmanager
+async def speaking_engine() -> AsyncGenerator[PhraseSpeech]:
+    """The voice, which waits for no listener."""
+    engine = espeak_engine(TtsSettings(max_ahead_s=3600))
+    async with engine.lifespan():
+        yield engine
+
+
+async def replies(engine: PhraseSpeech) -> list[Reply]:
+    """All of them."""
+    known = [_passage(name) for name in _KNOWN]
+    return [await _spoken(engine, text) for text in (*known, *_FREE)]
+
+
+def _passage(name: str) -> str:
+    _, _, body = (PROJECT / f"content/knowledge/{name}.md").read_text("utf-8").split("---", 2)
+    return " ".join(body.split())
+
+
+async def _spoken(engine: PhraseSpeech, text: str) -> Reply:
+    voice = next(voice for voice in VOICES if "en" in voice.languages)
+    reply = engine.open(SynthesisConfig(voice, "en"))
+    await reply.write(text)
+    await reply.end()
+    pcm, marks = bytearray(), list[Mark]()
+
+    async def take(event: SpokenEvent) -> None:
+        match event:
+            case SpokenAudio():
+                pcm.extend(event.pcm)
+            case SpokenMark():
+                marks.append(Mark(event.text_start, event.text_end, event.offset_ms))
+            case _:
+                pass
+
+    await reply.speak(take)
+    samples = soxr.resample(np.frombuffer(bytes(pcm), "<i2"), SPEECH.rate_hz, MICROPHONE.rate_hz)
+    return Reply(text, tuple(marks), samples.astype("<i2").tobytes(), bytes(pcm))

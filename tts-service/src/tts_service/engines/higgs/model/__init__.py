@@ -1,0 +1,1 @@
+"""The higgs-audio v2 network: loading, quantisation, decode step, sampling, codec."""

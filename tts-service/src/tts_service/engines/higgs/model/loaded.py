@@ -1,0 +1,68 @@
+"""Everything of higgs that needs torch, put together. Blocking; built on the engine's thread."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from service_kit.engines.memory import MemoryKind
+
+from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.model.loading import load_codec, load_encode, load_language_model
+from tts_service.engines.higgs.model.sampling import SamplingRule
+from tts_service.engines.higgs.model.slots import Slots
+from tts_service.engines.higgs.model.step import SpeechModel, runner
+from tts_service.engines.higgs.reference import ReferenceEncoder
+
+
+class LoadedHiggs:
+    """The model in its slots, and the codec."""
+
+    def __init__(self, choice: HiggsChoice) -> None:
+        device = self._device = torch.device(choice.device)
+        # The codec first: its files are small, so a wrong folder is told at once.
+        self.codec = CodecDecoder(load_codec(choice.codec), device)
+        encode = load_encode(choice.model)
+        lm = load_language_model(choice.model, device, choice.weights, choice.slots)
+        rule = SamplingRule(temperature=choice.temperature)
+        model = self._model = SpeechModel(lm, choice.slots, choice.context_tokens, rule)
+        self.books = model.books
+        self.slots = Slots(model, runner(model.step, device), encode)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it takes memory of a GPU."""
+        return self._device.type == "cuda"
+
+    def memory_on_gpu(self) -> Mapping[MemoryKind, int]:
+        """Bytes by kind; nothing without a GPU."""
+        return self.memory() if self.on_gpu else {}
+
+    def memory(self) -> Mapping[MemoryKind, int]:
+        """Bytes by kind, on whatever device it is."""
+        weights = self._model.weights_bytes + self.codec.weights_bytes
+        cache = self._model.cache_bytes + self.slots.prefix_bytes
+        workspace = self._model.state_bytes
+        if self.on_gpu:
+            # Graphs, activations, and what the allocator keeps for the next ones.
+            workspace = max(torch.cuda.memory_reserved(self._device) - weights - cache, workspace)
+        return {MemoryKind.WEIGHTS: weights, MemoryKind.KV_CACHE: cache, MemoryKind.WORKSPACE: workspace}
+
+
+def encoded_reference(codec: Path, samples: NDArray[np.float32]) -> Codes:
+    """Frames, shape [n, books], of a recording at the rate of the codec in that folder."""
+    return ReferenceEncoder(load_codec(codec)).encode(samples)
+
+
+def give_memory_back() -> None:
+    """Let the GPU have what nobody holds any more."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -1,0 +1,62 @@
+"""Chooses the next codes of all slots at once, on the device, without asking the host."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tts_service.engines.higgs.model.delay import Codebooks
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingRule:
+    """How freely codes are chosen."""
+
+    # Of a phrase that has none of its own.
+    temperature: float = 0.3
+    top_k: int = 50
+    top_p: float = 0.95
+    # A code that the last `ras_window` rows of its book hold `ras_repeats` times is drawn again, without the above.
+    ras_window: int = 7
+    ras_repeats: int = 2
+
+
+def delay_forced(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) -> Tensor:
+    """`logits`, shape [slots, books, codes], with all but BOS or EOS forbidden where the delay pattern wants those.
+
+    `age` is the number of the row that is chosen, `ending` counts the rows from a slot's first EOS on; shape [slots].
+    """
+    book = torch.arange(books.count, device=logits.device)
+    code = torch.arange(logits.shape[-1], device=logits.device)
+    begins = (book >= age[:, None])[..., None]
+    ends = (book < ending[:, None])[..., None]
+    logits = logits.masked_fill(begins & (code != books.bos), -torch.inf)
+    return logits.masked_fill(ends & (code != books.eos), -torch.inf)
+
+
+def warped(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
+    """Probabilities after temperature, top-k and top-p."""
+    scaled = logits / temperature
+    best = scaled.topk(min(rule.top_k, scaled.shape[-1]), dim=-1).values
+    shares = best.softmax(dim=-1)
+    kept = shares.cumsum(dim=-1) - shares < rule.top_p
+    least = best.masked_fill(~kept, torch.inf).amin(dim=-1, keepdim=True)
+    return scaled.masked_fill(scaled < least, -torch.inf).softmax(dim=-1)
+
+
+def choose(
+    logits: Tensor, temperature: Tensor, draws: Tensor, recent: Tensor, rule: SamplingRule, books: Codebooks
+) -> Tensor:
+    """Codes, shape [slots, books], of `logits`, shape [slots, books, codes]; `temperature` is of shape [slots, 1, 1].
+
+    `draws` are exponentially distributed, shape [slots, 2, books, codes]: dividing by them and taking the greatest
+    draws from a distribution. `recent` holds each slot's last rows, shape [slots, window, books].
+    """
+    codes = (warped(logits, rule, temperature) / draws[:, 0]).argmax(dim=-1)
+    again = (logits.softmax(dim=-1) / draws[:, 1]).argmax(dim=-1)
+    sounding = (recent != books.bos) & (recent != books.eos)
+    repeats = ((recent == codes[:, None]) & sounding).sum(dim=1)
+    return torch.where(repeats >= rule.ras_repeats, again, codes)

@@ -1,0 +1,1 @@
+"""Which engine speaks which language, and which takes over when one fails."""

@@ -1,0 +1,105 @@
+"""Which engine speaks which language. Pure: names in, names out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from service_kit.errors import InvalidRequest
+from service_kit.settings import Profile
+
+from tts_service.engine import Voice
+from tts_service.settings import TtsSettings
+from tts_service.voices.catalogue import qualified
+
+# ISO 639-1, without the languages that nobody speaks any more.
+_CODES = """
+    aa ab af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cs cv cy da de dv dz ee el en eo es et
+    eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ig ii ik io is it iu ja jv ka kg ki
+    kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl
+    nn no nr nv ny oc oj om or os pa pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv
+    sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"""
+_LANGUAGES = frozenset(_CODES.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One service's engines: `main` speaks whatever `routes` gives to no other; `fallbacks` step in, in their order."""
+
+    main: str
+    routes: Mapping[str, str] = field(default_factory=dict[str, str])
+    fallbacks: tuple[str, ...] = ()
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys((self.main, *self.routes.values(), *self.fallbacks)))
+
+    def order(self, language: str, chosen: str = "") -> tuple[str, ...]:
+        """Who is to speak `language`, and who in the place of each; an engine whose voice was `chosen` comes first."""
+        wanted = (chosen, self.routes.get(language, ""), self.main, *self.fallbacks)
+        return tuple(name for name in dict.fromkeys(wanted) if name in self.engines)
+
+
+# What each profile speaks with. Fallbacks come with every installation; what leads may have to be set up first.
+PROFILES: Mapping[Profile, Plan] = {
+    "embedded": Plan("espeak"),
+    "cpu": Plan("pocket-tts", {"hi": "piper"}, ("espeak",)),
+    # The authors of higgs list en, de, zh and ko; of its Spanish nothing is proved.
+    "gpu": Plan("higgs", {"hi": "piper", "es": "pocket-tts"}, ("pocket-tts", "espeak")),
+}
+
+
+def plan_of(settings: TtsSettings, registered: Collection[str]) -> Plan:
+    """What the settings say, or the profile where they name no main engine. Raises `InvalidRequest` for unknown names.
+
+    Routes and fallbacks that are set stand in the place of the profile's.
+    """
+    plan = Plan(settings.engine) if settings.engine else PROFILES[settings.profile]
+    plan = replace(
+        plan,
+        routes=settings.routes or plan.routes,
+        fallbacks=settings.fallback_engines or plan.fallbacks,
+    )
+    for language in plan.routes:
+        if language not in _LANGUAGES:
+            raise InvalidRequest("tts.unknown_language", f"TTS_ROUTES: {language!r} is no ISO 639-1 code of a language")
+    for name in plan.engines:
+        if name not in registered:
+            known = ", ".join(sorted(registered))
+            raise InvalidRequest("engine.unknown", f"no engine {name!r} speaks here; there are {known}")
+    return plan
+
+
+def default_first(plan: Plan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:
+    """The voices of all engines, their ids qualified; the first voice of a language is of the engine that leads it.
+
+    A voice that would come before a language's leader, for the sake of another of its languages, is not listed for it.
+    """
+    spoken = dict.fromkeys(language for known in voices.values() for language in _languages(known))
+    leaders = {language: _leader(plan, voices, language) for language in (*plan.routes, *spoken)}
+    routed = [
+        (leaders[language], voice)
+        for language in plan.routes
+        for voice in voices.get(leaders[language], ())
+        if language in voice.languages
+    ]
+    everyone = [(engine, voice) for engine in plan.engines for voice in voices.get(engine, ())]
+    listed: list[Voice] = []
+    led: set[str] = set()
+    for engine, voice in dict.fromkeys((*routed, *everyone)):
+        languages = tuple(name for name in voice.languages if name in led or leaders[name] == engine)
+        led.update(languages)
+        if languages:
+            listed.append(replace(qualified(voice, engine), languages=languages))
+    return listed
+
+
+def _languages(voices: Sequence[Voice]) -> Iterator[str]:
+    return (language for voice in voices for language in voice.languages)
+
+
+def _leader(plan: Plan, voices: Mapping[str, Sequence[Voice]], language: str) -> str:
+    """The first engine in the order of `language` that has a voice for it, else any that has."""
+    everyone = (*plan.order(language), *plan.engines)
+    return next((engine for engine in everyone if language in _languages(voices.get(engine, ()))), "")

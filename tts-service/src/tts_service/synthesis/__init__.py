@@ -1,0 +1,1 @@
+"""One synthesis stream: phrases in, speech and marks out, supervised."""

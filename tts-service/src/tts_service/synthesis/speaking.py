@@ -1,0 +1,256 @@
+"""Makes an engine for streamed text of one that speaks phrases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from opentelemetry.trace import Span, get_current_span
+from service_kit.audio import SPEECH
+from service_kit.engines.info import EngineInfo
+from service_kit.errors import EngineFailed, InvalidRequest
+from service_kit.observability import tracing
+
+from tts_service.engine import (
+    Emit,
+    PhraseEngine,
+    PhraseStarted,
+    Samples,
+    Speech,
+    SpokenAudio,
+    SpokenMark,
+    SpokenPhrase,
+    SynthesisConfig,
+    Voice,
+    Word,
+)
+from tts_service.metrics import AUDIO_SECONDS, CHARACTERS, FIRST_AUDIO_SECONDS, PHRASES, WATCHDOG
+from tts_service.settings import TtsSettings
+from tts_service.synthesis.speech_output import SpeechOutput
+from tts_service.synthesis.watchdog import PhraseWatchdog
+from tts_service.text.normalisation import SpokenText, WordMarks, to_spoken
+from tts_service.text.phrases import Phrase, PhraseCutter
+
+# Text deltas that wait while a phrase is spoken; when full, reading from the client waits.
+_MAX_WAITING_DELTAS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakingLimits:
+    """The bounds of a reply; see `TtsSettings` for their meaning."""
+
+    max_reply_chars: int
+    max_phrase_chars: int
+    max_ahead_s: float
+    low_speech_ms: int
+    text_stall_ms: int
+    engine_silent_s: float
+
+    @classmethod
+    def from_settings(cls, settings: TtsSettings) -> SpeakingLimits:
+        """The bounds that the settings name."""
+        return cls(
+            settings.max_reply_chars,
+            settings.max_phrase_chars,
+            settings.max_ahead_s,
+            settings.low_speech_ms,
+            settings.text_stall_ms,
+            settings.engine_silent_s,
+        )
+
+
+class _Patience(IntEnum):
+    """What waiting for the rest of a sentence rests upon, in the order in which it fails."""
+
+    # Until little is left, then whole clauses are spoken.
+    LISTENER_HAS_SPEECH = 0
+    # Until it stalls, then whole words are spoken.
+    TEXT_FLOWS = 1
+    # What stands there is too little to be spoken.
+    ENDLESS = 2
+
+
+class PhraseSpeech:
+    """A `TtsEngine` that cuts streamed text into phrases for a `PhraseEngine`."""
+
+    def __init__(self, engine: PhraseEngine, limits: SpeakingLimits) -> None:
+        self._engine = engine
+        self._limits = limits
+
+    @property
+    def phrases(self) -> PhraseEngine:
+        """The engine behind it."""
+        return self._engine
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._engine.info
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        return self._engine.lifespan()
+
+    def voices(self) -> Sequence[Voice]:
+        return self._engine.voices()
+
+    def open(self, config: SynthesisConfig) -> PhraseReply:
+        return PhraseReply(self._engine, config, self._limits)
+
+
+class PhraseReply:
+    """One reply, spoken phrase by phrase, each when the one before has gone to the listener."""
+
+    def __init__(self, engine: PhraseEngine, config: SynthesisConfig, limits: SpeakingLimits) -> None:
+        self._engine = engine
+        self._config = config
+        self._limits = limits
+        self._rate_hz = engine.info.sample_rate_hz or 0
+        self._deltas: asyncio.Queue[str | None] = asyncio.Queue(_MAX_WAITING_DELTAS)
+        self._chars = 0
+        self._ended = False
+        self._cutter = PhraseCutter(config.language, limits.max_phrase_chars)
+        self._phrases: deque[Phrase] = deque()
+        self._all_cut = False
+        self._output = SpeechOutput(self._rate_hz)
+        self._spoken_phrases = 0
+        # Whose turn it is, None while nobody was named.
+        self._speaker: int | None = None
+        # When the listener has heard all that was sent, if played at once; on the loop's clock.
+        self._plays_until_s = 0.0
+        self._first_phrase_s = 0.0
+
+    async def write(self, text: str) -> None:
+        """Add text. Raises `InvalidRequest` for text after the end, and for too much of it."""
+        if self._ended:
+            raise InvalidRequest("tts.text_after_end", "text came after the end of the text")
+        self._chars += len(text)
+        if self._chars > self._limits.max_reply_chars:
+            raise InvalidRequest("tts.text_too_long", f"a reply has at most {self._limits.max_reply_chars} characters")
+        if text:
+            await self._deltas.put(text)
+
+    async def end(self) -> None:
+        """Say that all text was written; saying it twice does no harm."""
+        if not self._ended:
+            self._ended = True
+            await self._deltas.put(None)
+
+    async def speak(self, emit: Emit) -> None:
+        """Speak the text into `emit` as it comes. Raises `EngineFailed` when the engine does not do its part."""
+        while (phrase := await self._next_phrase()) is not None:
+            spoken = self._spoken(phrase)
+            if spoken.is_speakable:
+                await asyncio.sleep(max(self._ahead_s - self._limits.max_ahead_s, 0))
+                with self._traced(spoken):
+                    await self._say(phrase, spoken, emit)
+
+    def _spoken(self, phrase: Phrase) -> SpokenText:
+        """The phrase as it is spoken: a speaker's turn lasts over phrases, until another one is named."""
+        spoken = to_spoken(phrase.text)
+        if self._speaker is not None:
+            spoken = replace(spoken, turns=((0, self._speaker), *spoken.turns))
+        if spoken.turns:
+            self._speaker = spoken.turns[-1][1]
+        return spoken
+
+    def _traced(self, spoken: SpokenText) -> AbstractContextManager[Span]:
+        attributes = {"phrase": self._spoken_phrases, "characters": len(spoken.text)}
+        return tracing.current(tracing.tracer().start_span("phrase", attributes=attributes))
+
+    async def _next_phrase(self) -> Phrase | None:
+        """The next phrase, None after the last. Waits for whole sentences while the listener has something to hear."""
+        loop = asyncio.get_running_loop()
+        waiting_since_s, patience = loop.time(), _Patience.LISTENER_HAS_SPEECH
+        while not self._phrases and not self._all_cut:
+            if patience is _Patience.LISTENER_HAS_SPEECH and not self._spoken_phrases:
+                patience = _Patience.TEXT_FLOWS
+            try:
+                async with asyncio.timeout_at(self._impatient_at_s(patience, waiting_since_s)):
+                    self._cut(await self._deltas.get())
+                waiting_since_s, patience = loop.time(), _Patience.LISTENER_HAS_SPEECH
+            except TimeoutError:
+                self._phrases += self._cutter.release(stalled=patience is _Patience.TEXT_FLOWS)
+                patience = _Patience(patience + 1)
+        return self._phrases.popleft() if self._phrases else None
+
+    def _cut(self, delta: str | None) -> None:
+        if delta is None:
+            self._all_cut = True
+            self._phrases += self._cutter.end()
+        else:
+            self._phrases += self._cutter.push(delta)
+
+    def _impatient_at_s(self, patience: _Patience, waiting_since_s: float) -> float | None:
+        if patience is _Patience.ENDLESS or not self._cutter.has_speech:
+            return None
+        low_s = self._plays_until_s - self._limits.low_speech_ms / 1000
+        if patience is _Patience.LISTENER_HAS_SPEECH:
+            return max(low_s, waiting_since_s)
+        return max(low_s, waiting_since_s + self._limits.text_stall_ms / 1000)
+
+    async def _say(self, phrase: Phrase, spoken: SpokenText, emit: Emit) -> None:
+        if self._spoken_phrases == 0:
+            self._first_phrase_s = asyncio.get_running_loop().time()
+        await emit(PhraseStarted(phrase.start, phrase.start + len(phrase.text)))
+        PHRASES.inc()
+        CHARACTERS.inc(len(spoken.text))
+        starts_ms = self._output.sent_ms
+        watchdog = PhraseWatchdog(spoken.text, self._config.style.pace, self._rate_hz)
+        words = WordMarks(spoken)
+        # Marks leave with the speech they are about: messages that go together cost less.
+        marks: list[SpokenMark] = []
+
+        def mark(places: list[tuple[int, int]], offset_ms: int) -> None:
+            marks.extend(SpokenMark(phrase.start + start, phrase.start + end, offset_ms) for start, end in places)
+
+        try:
+            asked = SpokenPhrase(self._spoken_phrases, spoken.text, spoken.turns)
+            async with self._engine.speak(asked, self._config) as speech:
+                self._spoken_phrases += 1
+                while (piece := await self._next_piece(speech)) is not None:
+                    if isinstance(piece, Word):
+                        sample = max(piece.first_sample - watchdog.dropped_samples, 0)
+                        place_ms = starts_ms + sample * 1000 // self._rate_hz
+                        mark(words.reached(piece.first_char, piece.chars), place_ms)
+                    else:
+                        samples = watchdog.check(piece.samples)
+                        await self._send(self._output.add(samples, self._ahead_s * 1000), marks, emit)
+            watchdog.finish()
+            await self._send(self._output.finish_phrase(), marks, emit)
+            mark(words.rest(), self._output.sent_ms)
+            for left in marks:
+                # A place beyond the speech is no place.
+                await emit(replace(left, offset_ms=min(left.offset_ms, self._output.sent_ms)))
+        finally:
+            AUDIO_SECONDS.inc((self._output.sent_ms - starts_ms) / 1000)
+            for check, count in watchdog.mended.items():
+                WATCHDOG.labels(check).inc(count)
+
+    @property
+    def _ahead_s(self) -> float:
+        """How long the listener has something to hear, if played at once."""
+        return self._plays_until_s - asyncio.get_running_loop().time()
+
+    async def _send(self, chunks: list[SpokenAudio], marks: list[SpokenMark], emit: Emit) -> None:
+        for chunk in chunks:
+            end_ms = chunk.offset_ms + SPEECH.ms_of(len(chunk.pcm))
+            while marks and marks[0].offset_ms < end_ms:
+                await emit(marks.pop(0))
+            now_s = asyncio.get_running_loop().time()
+            if chunk.offset_ms == 0:
+                get_current_span().add_event("first audio")
+                FIRST_AUDIO_SECONDS.observe(now_s - self._first_phrase_s)
+            self._plays_until_s = max(self._plays_until_s, now_s) + SPEECH.ms_of(len(chunk.pcm)) / 1000
+            await emit(chunk)
+
+    async def _next_piece(self, speech: AsyncIterator[Speech]) -> Samples | Word | None:
+        try:
+            async with asyncio.timeout(self._limits.engine_silent_s):
+                return await anext(speech, None)
+        except TimeoutError as error:
+            raise EngineFailed(
+                "tts.engine_silent", f"the engine gave nothing for {self._limits.engine_silent_s} s"
+            ) from error

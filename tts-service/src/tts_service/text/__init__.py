@@ -1,0 +1,1 @@
+"""Text before synthesis: normalisation and phrases."""

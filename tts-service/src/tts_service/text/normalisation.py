@@ -1,0 +1,105 @@
+"""What of a written phrase is spoken, and where each spoken character stands in the writing. Pure."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tts_service.engine import Turn
+from tts_service.text.phrases import has_speech
+
+# Pictographs and their joiners; signs with a spoken name (°, €, ©) are not among them.
+_PICTOGRAPH = "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\U000e0020-\U000e007f"
+_UNSPOKEN = re.compile(
+    rf"""
+      !?\[(?P<label>[^\]\n]*)\]\([^()\s]*\)
+    | \[SPEAKER(?P<speaker>\d)\][ \t]*
+    | (?P<url>(?:https?://|www\.)[^\s<>"]*[^\s<>".,;:!?)\]'])
+    | (?P<line>^[ \t]*(?:\#{{1,6}}[ \t]+|>[ \t]?|[-*+•][ \t]+))
+    | (?P<mark>(?<!\s)\*+|\*+(?!\s)|`+|~~+|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w))
+    | (?P<sign>[{_PICTOGRAPH}][{_PICTOGRAPH}\u200d\ufe0f\u20e3]*
+      | [\u200b\ufeff\ufe0f\ud800-\udfff|]
+      | (?![\t\n])[\x00-\x1f\x7f-\x9f])
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+_URL = re.compile(r"(?:https?://)?(?:www\.)?(?P<host>[^/?#:]*)")
+_SPEAKER = re.compile(r"\[SPEAKER(\d)\]")
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenText:
+    """Text as it is spoken; `origins[i]` is the place in the writing of its `i`-th character."""
+
+    text: str
+    origins: tuple[int, ...]
+    # The speakers that the writing names, `[SPEAKER1]`, each where its part of `text` begins.
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def is_speakable(self) -> bool:
+        """Whether there is anything to say."""
+        return has_speech(self.text)
+
+
+def to_spoken(written: str) -> SpokenText:
+    """Leave out markup, speakers' tags, pictographs and control characters.
+
+    Of a link its label is spoken, of an address its host.
+    """
+    characters: list[str] = []
+    origins: list[int] = []
+    for start, end in _spoken_spans(written):
+        characters.append(written[start:end] if end > start else " ")
+        origins.extend(range(start, end) if end > start else (start,))
+    turns = ((bisect_left(origins, tag.end()), int(tag[1])) for tag in _SPEAKER.finditer(written))
+    return SpokenText("".join(characters), tuple(origins), tuple(turns))
+
+
+def _spoken_spans(written: str) -> Iterator[tuple[int, int]]:
+    """Spans of `written` that are spoken; an empty one stands for a space."""
+    start = 0
+    for match in _UNSPOKEN.finditer(written):
+        yield from _nonempty(start, match.start())
+        start = match.end()
+        match match.lastgroup:
+            case "label":
+                yield from _nonempty(*match.span("label"))
+            case "url":
+                host = _URL.match(match["url"])
+                if host is not None:
+                    yield from _nonempty(match.start() + host.start("host"), match.start() + host.end("host"))
+            case "sign":
+                yield match.start(), match.start()
+            case _:
+                pass
+    yield from _nonempty(start, len(written))
+
+
+def _nonempty(start: int, end: int) -> Iterator[tuple[int, int]]:
+    if end > start:
+        yield start, end
+
+
+class WordMarks:
+    """Which words of a spoken phrase have begun: each is told once, in order, though engines skip and repeat some."""
+
+    def __init__(self, spoken: SpokenText) -> None:
+        self._origins = spoken.origins
+        self._words = [match.span() for match in _WORD.finditer(spoken.text) if has_speech(match[0])]
+
+    def reached(self, first_char: int, chars: int) -> list[tuple[int, int]]:
+        """Places in the writing of the words that have begun when `chars` characters from `first_char` do."""
+        count = next((i for i, (start, _) in enumerate(self._words) if start >= first_char + max(chars, 1)), None)
+        return self._tell(len(self._words) if count is None else count)
+
+    def rest(self) -> list[tuple[int, int]]:
+        """Places in the writing of the words that were not told yet."""
+        return self._tell(len(self._words))
+
+    def _tell(self, count: int) -> list[tuple[int, int]]:
+        told, self._words = self._words[:count], self._words[count:]
+        return [(self._origins[start], self._origins[end - 1] + 1) for start, end in told]

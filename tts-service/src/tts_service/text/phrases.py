@@ -1,0 +1,193 @@
+"""Cuts streamed text into phrases to speak: the first one early, whole sentences after it. Pure.
+
+Every character of the text is in exactly one phrase, and phrases follow each other without gaps.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sentencex import get_sentence_boundaries  # pyright: ignore[reportAttributeAccessIssue]
+
+from tts_service.text.abbreviations import ADDRESS_WORDS, ORDINAL_LANGUAGES, is_abbreviation
+
+_SENTENCE_MARKS = ".!?।॥。！？؟\n"
+_PAUSE = re.compile(r"(?:[.!?…,;:।॥。！？؟、，；：]+|(?<=\s)[—–](?=\s)|—|\n)[\"'”’»)\]]*")
+_MAY_END_SENTENCE = re.compile(f"[{_SENTENCE_MARKS}…]")
+_AFTER_NEWLINE = re.compile(r"(?<=\n)(?=[^\n])")
+_CLAUSE_END = re.compile(r"[,;:.!?…।—–]\s")
+_SPACE = re.compile(r"\s")
+
+# A first clause shorter than both is not worth a breath.
+_MIN_CLAUSE_ALNUMS = 10
+_MIN_CLAUSE_WORDS = 3
+# Text is looked at in slices of this size: sentencex takes quadratic time for a run of new lines (100000 took 230 s).
+_SLICE_CHARS = 128
+# "Yes." is a sentence, "1." is not.
+_MIN_SENTENCE_ALNUMS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A piece of the reply's text: its code points `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+    @property
+    def is_speakable(self) -> bool:
+        """Whether there is anything in it to say."""
+        return has_speech(self.text)
+
+
+def has_speech(text: str) -> bool:
+    """Whether `text` holds a letter or a digit."""
+    return any(map(str.isalnum, text))
+
+
+def pauses(text: str, language: str, complete: bool) -> Iterator[int]:
+    """Places in `text` after which a speaker may pause, without looking further than the next character.
+
+    Ends early at a place that the next character decides ("3." may become "3.5"), unless the text is `complete`.
+    """
+    for match in _PAUSE.finditer(text):
+        mark, before = match[0][0], text[: match.start()]
+        following = text[match.end() : match.end() + 1]
+        if mark in ".,:" and before[-1:].isdigit() and not following and not complete:
+            return
+        if mark in ".,:" and (following.isalnum() or following == "/"):
+            continue
+        if _belongs_to_word(mark, match[0], before, language):
+            continue
+        if _is_enough(mark, match[0], before):
+            yield match.end()
+
+
+def _belongs_to_word(mark: str, marks: str, before: str, language: str) -> bool:
+    words = before.rsplit(None, 1)
+    word = words[-1] if words and not before[-1:].isspace() else ""
+    if mark == ":":
+        return word.lower() in ADDRESS_WORDS
+    if mark != "." or marks.startswith(".."):
+        return False
+    return is_abbreviation(word, language) or (word[-1:].isdigit() and language in ORDINAL_LANGUAGES)
+
+
+def _is_enough(mark: str, marks: str, before: str) -> bool:
+    if mark in _SENTENCE_MARKS and not marks.startswith(".."):
+        return sum(map(str.isalnum, before)) >= _MIN_SENTENCE_ALNUMS
+    return _is_clause(before)
+
+
+def _is_clause(text: str) -> bool:
+    alnums = sum(map(str.isalnum, text))
+    return alnums >= _MIN_CLAUSE_ALNUMS or (alnums > 0 and len(text.split()) >= _MIN_CLAUSE_WORDS)
+
+
+def sentence_ends(text: str, language: str) -> list[int]:
+    """Ends of the sentences in `text` that something follows; a new line ends one by itself."""
+    if not _MAY_END_SENTENCE.search(text):
+        return []
+    ends = {boundary["end_index"] for boundary in get_sentence_boundaries(language, text)}
+    ends.update(match.start() for match in _AFTER_NEWLINE.finditer(text))
+    ends.discard(len(text))
+    if text.endswith("\n"):
+        ends.add(len(text))
+    return sorted(ends)
+
+
+def split_point(text: str, start: int, max_chars: int) -> int:
+    """Where to break `text[start:]`, which is too long: after a clause, else a word, else within the word."""
+    limit = start + max_chars
+    for pattern, earliest in ((_CLAUSE_END, start + max_chars // 3), (_SPACE, start)):
+        ends = [match.end() for match in pattern.finditer(text, earliest, limit)]
+        if ends:
+            return ends[-1]
+    end = limit
+    # A letter keeps its accents, an emoji its joiners.
+    while end > start + max_chars // 2 and _continues_letter(text, end):
+        end -= 1
+    return end
+
+
+def _continues_letter(text: str, place: int) -> bool:
+    return unicodedata.category(text[place])[0] == "M" or "\u200d" in text[place - 1 : place + 1]
+
+
+class PhraseCutter:
+    """Takes the text of one reply in pieces, gives it back in phrases."""
+
+    def __init__(self, language: str, max_chars: int) -> None:
+        self._language = language
+        self._max_chars = max_chars
+        self._buffer = ""
+        # Place of the buffer in the reply's text.
+        self._start = 0
+        self._spoke = False
+
+    @property
+    def has_speech(self) -> bool:
+        """Whether text that can be spoken waits for more."""
+        return has_speech(self._buffer)
+
+    def push(self, text: str) -> list[Phrase]:
+        """Add text; return the phrases that are complete now."""
+        slices = (text[start : start + _SLICE_CHARS] for start in range(0, len(text), _SLICE_CHARS))
+        return [phrase for piece in slices for phrase in self._push(piece)]
+
+    def _push(self, text: str) -> list[Phrase]:
+        self._buffer += text
+        phrases: list[Phrase] = []
+        if not self._spoke and (end := next(pauses(self._buffer, self._language, complete=False), 0)):
+            phrases += self._take([end])
+        if self._spoke:
+            phrases += self._take(sentence_ends(self._buffer, self._language))
+        if len(self._buffer) > self._max_chars:
+            phrases += self._take_long()
+        return phrases
+
+    def release(self, stalled: bool) -> list[Phrase]:
+        """What can be spoken already although its sentence may go on: whole clauses, or if `stalled`, whole words."""
+        ends = list(pauses(self._buffer, self._language, complete=stalled))
+        if not ends and stalled:
+            spaces = (match.end() for match in _SPACE.finditer(self._buffer))
+            ends = [end for end in spaces if _is_clause(self._buffer[:end])]
+        return self._take(ends[-1:])
+
+    def end(self) -> list[Phrase]:
+        """All that is left."""
+        phrases = self._take(sentence_ends(self._buffer, self._language)) if self._spoke else []
+        return phrases + self._take([len(self._buffer)] if self._buffer else [])
+
+    def _take(self, ends: list[int]) -> list[Phrase]:
+        """Cut the buffer at `ends`, and further where a piece is longer than a phrase may be."""
+        phrases: list[Phrase] = []
+        start = 0
+        for end in ends:
+            while end - start > self._max_chars:
+                start = self._cut(phrases, start, split_point(self._buffer, start, self._max_chars))
+            start = self._cut(phrases, start, end)
+        self._drop(start)
+        return phrases
+
+    def _take_long(self) -> list[Phrase]:
+        phrases: list[Phrase] = []
+        start = 0
+        while len(self._buffer) - start > self._max_chars:
+            start = self._cut(phrases, start, split_point(self._buffer, start, self._max_chars))
+        self._drop(start)
+        return phrases
+
+    def _cut(self, phrases: list[Phrase], start: int, end: int) -> int:
+        phrase = Phrase(self._start + start, self._start + end, self._buffer[start:end])
+        self._spoke = self._spoke or phrase.is_speakable
+        phrases.append(phrase)
+        return end
+
+    def _drop(self, chars: int) -> None:
+        self._buffer = self._buffer[chars:]
+        self._start += chars

@@ -1,0 +1,1 @@
+"""Voices: the catalogue, reference recordings, cloned voices on disk."""

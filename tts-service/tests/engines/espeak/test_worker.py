@@ -1,0 +1,118 @@
+"""The worker's own side of the pipe, inside this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from espeak_worker.espeak import Espeak, EspeakError, Manner
+from espeak_worker.frames import BrokenPipeProtocol, Frame, Kind, read_frame
+from espeak_worker.worker import Worker
+from tts_service.engines.espeak import frames as espeak_frames
+
+REQUEST = {"text": "Hello there.", "voice": "en-us", "rate_wpm": 170, "pitch": 50, "range": 50}
+
+
+@pytest.fixture(scope="module")
+def espeak() -> Espeak:
+    return Espeak()
+
+
+@pytest.fixture
+def pipes() -> Iterator[tuple[io.BufferedWriter, io.BufferedReader, io.BufferedReader, io.BufferedWriter]]:
+    (source, to_worker), (from_worker, sink) = os.pipe(), os.pipe()
+    files = (os.fdopen(to_worker, "wb"), os.fdopen(from_worker, "rb"), os.fdopen(source, "rb"), os.fdopen(sink, "wb"))
+    yield files
+    for file in files:
+        file.close()
+
+
+class Source:
+    """What the worker reads; `all_taken` is set when it asks for more than so many frames."""
+
+    def __init__(self, source: io.BufferedReader, frames: int) -> None:
+        self._source = source
+        self._frames = frames
+        self.all_taken = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        # A frame begins with its head of nine bytes.
+        if size == 9:
+            self._frames -= 1
+        if self._frames < 0:
+            self.all_taken.set()
+        return self._source.read(size)
+
+
+def spoken(job: int, **changes: object) -> bytes:
+    return Frame(Kind.SPEAK, job, json.dumps(REQUEST | changes).encode()).encode()
+
+
+def test_both_sides_mean_the_same_frames() -> None:
+    assert {kind.name: kind.value for kind in Kind} == {kind.name: kind.value for kind in espeak_frames.Kind}
+    assert Frame(Kind.AUDIO, 7, b"abc").encode() == espeak_frames.encode(espeak_frames.Kind.AUDIO, 7, b"abc")
+
+
+def test_every_job_ends_once_and_a_cancelled_one_says_nothing(
+    espeak: Espeak, pipes: tuple[io.BufferedWriter, io.BufferedReader, io.BufferedReader, io.BufferedWriter]
+) -> None:
+    to_worker, from_worker, pipe, sink = pipes
+    source = Source(pipe, 7)
+    worker = threading.Thread(target=Worker(espeak, cast(io.BufferedReader, source), sink).run)
+    worker.start()
+    # The long job fills its own pipe, which nobody reads until the others are taken.
+    to_worker.write(spoken(1, text="on and on " * 30) + spoken(2) + Frame(Kind.CANCEL, 2).encode())
+    to_worker.write(spoken(3, voice="zz") + spoken(4, rate_wpm="x") + spoken(5) + Frame(Kind.CANCEL, 99).encode())
+    to_worker.flush()
+    assert source.all_taken.wait(20)
+    hello = read_frame(from_worker)
+    assert hello is not None
+    assert json.loads(hello.payload)["rate_hz"] == espeak.rate_hz
+    frames: list[Frame] = []
+    while len([frame for frame in frames if frame.kind in (Kind.END, Kind.FAILED)]) < 5:
+        frame = read_frame(from_worker)
+        assert frame is not None
+        frames.append(frame)
+    kinds = {job: [frame.kind for frame in frames if frame.job == job] for job in range(1, 6)}
+    assert kinds[2] == [Kind.END]
+    assert kinds[3] == kinds[4] == [Kind.FAILED]
+    assert kinds[5].count(Kind.WORD) == 2
+    assert kinds[5][0] is Kind.WORD
+    assert kinds[5][-1] is Kind.END
+    assert kinds[1].count(Kind.AUDIO) > 50
+    to_worker.close()
+    worker.join(20)
+    assert not worker.is_alive()
+
+
+def test_a_listener_that_says_no_stops_the_synthesis_at_its_chunk(espeak: Espeak) -> None:
+    heard: list[int] = []
+
+    def consume(_words: object, pcm: bytes) -> bool:
+        heard.append(len(pcm))
+        return len(heard) < 3
+
+    espeak.speak("on and on " * 30, Manner("en-us", 170, 50, 50), consume)
+    assert len(heard) == 3
+
+
+def test_what_a_listener_raises_comes_out_of_speak(espeak: Espeak) -> None:
+    def consume(_words: object, _pcm: bytes) -> bool:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        espeak.speak("Hello", Manner("en-us", 170, 50, 50), consume)
+    with pytest.raises(EspeakError, match="zz"):
+        espeak.speak("Hello", Manner("zz", 170, 50, 50), consume)
+
+
+def test_bytes_that_are_no_frames_are_refused() -> None:
+    with pytest.raises(BrokenPipeProtocol):
+        read_frame(io.BytesIO(b"\xff" * 9))
+    assert read_frame(io.BytesIO(b"\x01")) is None
+    assert read_frame(io.BytesIO(Frame(Kind.AUDIO, 1, b"abcd").encode()[:-1])) is None

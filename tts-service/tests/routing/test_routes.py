@@ -1,0 +1,119 @@
+"""Who speaks which language, by the settings alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from service_kit.errors import InvalidRequest
+from tts_service.engine import Voice
+from tts_service.engines import ENGINES
+from tts_service.routing.routes import PROFILES, Plan, default_first, plan_of
+from tts_service.settings import TtsSettings
+
+NAMES = ("espeak", "pocket-tts", "piper", "higgs", "csm", "scripted")
+
+
+def plan(**settings: Any) -> Plan:
+    return plan_of(TtsSettings(**settings), NAMES)
+
+
+def test_the_embedded_profile_has_one_engine() -> None:
+    assert plan().engines == ("espeak",)
+
+
+@pytest.mark.parametrize(
+    ("profile", "language", "order"),
+    [
+        ("embedded", "hi", ("espeak",)),
+        ("cpu", "en", ("pocket-tts", "espeak")),
+        ("cpu", "hi", ("piper", "pocket-tts", "espeak")),
+        ("gpu", "en", ("higgs", "pocket-tts", "espeak")),
+        ("gpu", "es", ("pocket-tts", "higgs", "espeak")),
+        ("gpu", "hi", ("piper", "higgs", "pocket-tts", "espeak")),
+    ],
+)
+def test_each_profile_has_its_order_for_a_language(profile: str, language: str, order: tuple[str, ...]) -> None:
+    assert plan(profile=profile).order(language) == order
+
+
+def test_every_engine_of_a_profile_is_registered() -> None:
+    assert {name for profile in PROFILES.values() for name in profile.engines} <= set(ENGINES)
+
+
+def test_a_main_engine_that_is_set_stands_alone() -> None:
+    assert plan(profile="gpu", engine="espeak").engines == ("espeak",)
+
+
+def test_routes_and_fallbacks_that_are_set_replace_those_of_the_profile() -> None:
+    chosen = plan(profile="cpu", routes={"fr": "piper"}, fallback_engines=("csm",))
+    assert chosen == Plan("pocket-tts", {"fr": "piper"}, ("csm",))
+    assert plan(engine="higgs", routes={"hi": "piper"}).order("hi") == ("piper", "higgs")
+
+
+def test_the_engine_of_a_chosen_voice_is_asked_first() -> None:
+    assert plan(profile="cpu").order("en", "piper") == ("piper", "pocket-tts", "espeak")
+    assert plan(profile="cpu").order("en", "gone") == ("pocket-tts", "espeak")
+
+
+def test_the_environment_spells_routes_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_ENGINE", "espeak")
+    monkeypatch.setenv("TTS_ROUTES", '{"hi": "piper"}')
+    monkeypatch.setenv("TTS_FALLBACK_ENGINES", '["scripted"]')
+    assert plan().engines == ("espeak", "piper", "scripted")
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "named"),
+    [
+        ({"engine": "flite"}, "engine.unknown", "flite"),
+        ({"engine": "espeak", "routes": {"hi": "piperr"}}, "engine.unknown", "piperr"),
+        ({"engine": "espeak", "fallback_engines": ("higs",)}, "engine.unknown", "higs"),
+        ({"engine": "espeak", "routes": {"hindi": "piper"}}, "tts.unknown_language", "hindi"),
+        ({"engine": "espeak", "routes": {"HI": "piper"}}, "tts.unknown_language", "HI"),
+    ],
+)
+def test_what_nobody_knows_is_refused_by_its_name(settings: dict[str, Any], code: str, named: str) -> None:
+    with pytest.raises(InvalidRequest, match=named) as refused:
+        plan(**settings)
+    assert refused.value.code == code
+
+
+def listed(plan: Plan, **voices: list[Voice]) -> list[tuple[str, tuple[str, ...]]]:
+    return [(voice.id, voice.languages) for voice in default_first(plan, voices)]
+
+
+def voice(name: str, *languages: str) -> Voice:
+    return Voice(name, name, languages)
+
+
+def test_a_voice_names_its_engine() -> None:
+    (only,) = default_first(Plan("higgs"), {"higgs": [voice("anna", "en")]})
+    assert (only.id, only.engine, only.name) == ("higgs:anna", "higgs", "anna")
+
+
+def test_the_first_voice_of_a_language_is_its_engines() -> None:
+    plan = Plan("higgs", {"es": "pocket"}, ("espeak",))
+    voices = listed(
+        plan,
+        higgs=[voice("own", "en", "de", "es")],
+        pocket=[voice("alba", "es")],
+        espeak=[voice("en", "en"), voice("es", "es"), voice("nl", "nl")],
+    )
+    assert voices == [
+        ("pocket:alba", ("es",)),
+        ("higgs:own", ("en", "de", "es")),
+        ("espeak:en", ("en",)),
+        ("espeak:es", ("es",)),
+        ("espeak:nl", ("nl",)),
+    ]
+
+
+def test_a_voice_is_not_listed_before_the_engine_that_leads_its_language() -> None:
+    plan = Plan("higgs", {"es": "piper"})
+    voices = listed(plan, higgs=[voice("own", "en", "es")], piper=[voice("davefx", "es", "en")])
+    assert voices == [("piper:davefx", ("es",)), ("higgs:own", ("en", "es"))]
+
+
+def test_an_engine_that_has_no_voice_for_its_language_leads_nothing() -> None:
+    assert listed(Plan("espeak", {"hi": "piper"}), espeak=[voice("hi", "hi")], piper=[]) == [("espeak:hi", ("hi",))]

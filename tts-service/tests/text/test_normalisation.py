@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tts_service.text.normalisation import WordMarks, to_spoken
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("plain text, 3.5 °C & 10 €", "plain text, 3.5 °C & 10 €"),
+        ("**bold** and *soft* and `code`", "bold and soft and code"),
+        ("2 * 3 is snake_case", "2 * 3 is snake_case"),
+        ("# Title\n- one\n* two\n> three", "Title\none\ntwo\nthree"),
+        ("read [the news](https://a.org/x?y=1) now", "read the news now"),
+        ("see https://www.example.com/a/b.html?x=1.", "see example.com."),
+        ("sun ☀️ and 👩‍🚀!", "sun   and  !"),
+        ("क्‍ष", "क्‍ष"),
+        ("a\x00b\x07c", "a b c"),
+        ("🎉", " "),
+        ("", ""),
+    ],
+)
+def test_markup_and_pictographs_are_not_spoken(written: str, spoken: str) -> None:
+    assert to_spoken(written).text == spoken
+
+
+@given(st.text(st.one_of(st.sampled_from("ab *_`#[]()😀\n"), st.characters()), max_size=80))
+def test_every_spoken_character_stands_at_its_origin(written: str) -> None:
+    spoken = to_spoken(written)
+    assert len(spoken.text) == len(spoken.origins)
+    assert list(spoken.origins) == sorted(spoken.origins)
+    assert all(said in (" ", written[origin]) for said, origin in zip(spoken.text, spoken.origins, strict=True))
+
+
+def test_each_word_is_told_once_and_skipped_words_with_the_next() -> None:
+    written = "*In* the 😀 U.S. today"
+    marks = WordMarks(to_spoken(written))
+    told = [marks.reached(0, 2), marks.reached(0, 2), marks.reached(9, 1), marks.rest(), marks.rest()]
+    assert [[written[start:end] for start, end in places] for places in told] == [
+        ["In"],
+        [],
+        ["the", "U.S."],
+        ["today"],
+        [],
+    ]
+
+
+def test_a_text_without_letters_is_not_speakable() -> None:
+    assert not to_spoken(" ** 😀 ... ").is_speakable
+    assert to_spoken("- 1").is_speakable
+
+
+def test_a_speakers_tag_is_not_spoken_but_says_whose_turn_it_is() -> None:
+    written = "[SPEAKER0] Hi there. [SPEAKER1] And you?"
+    spoken = to_spoken(written)
+    assert spoken.text == "Hi there. And you?"
+    assert spoken.turns == ((0, 0), (10, 1))
+    assert [written[start:end] for start, end in WordMarks(spoken).rest()] == ["Hi", "there.", "And", "you?"]
+    assert to_spoken("nobody is named").turns == ()
+    assert to_spoken("Well. [SPEAKER2]").turns == ((6, 2),)
+    assert not to_spoken("[SPEAKER2] ").is_speakable

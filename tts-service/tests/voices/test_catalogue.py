@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from service_kit.errors import InvalidRequest
+from tts_service.engine import Style, Voice
+from tts_service.engines.espeak.engine import VOICES
+from tts_service.voices.catalogue import choose, voice_by_id, voices_of
+
+SPOKEN = (Voice("a", "A", ("en",)), Voice("b", "B", ("en", "de")), Voice("c", "C", ("fr",)))
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "chosen"),
+    [("", "en", "a"), ("", "de-AT", "b"), ("b", "de", "b"), ("c", "", "c"), ("", "FR_ca", "c")],
+)
+def test_a_voice_is_found_by_id_or_as_its_languages_default(voice: str, language: str, chosen: str) -> None:
+    assert choose(SPOKEN, voice, language, Style()).voice.id == chosen
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "style", "code"),
+    [
+        ("nobody", "en", Style(), "tts.unknown_voice"),
+        ("a", "de", Style(), "tts.unknown_language"),
+        ("", "xx", Style(), "tts.unknown_language"),
+        ("", "", Style(), "tts.unknown_language"),
+        ("", "en", Style(pace=3), "tts.style_out_of_range"),
+        ("", "en", Style(pace=math.nan), "tts.style_out_of_range"),
+        ("", "en", Style(energy=-0.1), "tts.style_out_of_range"),
+    ],
+)
+def test_what_cannot_be_spoken_is_refused_by_name(voice: str, language: str, style: Style, code: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        choose(SPOKEN, voice, language, style)
+    assert refusal.value.code == code
+
+
+def test_voices_are_listed_by_language_with_the_default_first() -> None:
+    assert [voice.id for voice in voices_of(SPOKEN, "en")] == ["a", "b"]
+    assert len(voices_of(SPOKEN, "")) == 3
+    assert voices_of(VOICES, "pt")[0].id == "pt-br"
+    assert len({voice.id for voice in VOICES}) == len(VOICES)
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked", "found"),
+    [
+        (("en-us", "de"), "en-us", "en-us"),
+        # Chosen while several engines spoke, asked for while one does; and the other way round.
+        (("en-us", "de"), "espeak:en-us", "en-us"),
+        (("higgs:anna", "espeak:en-us"), "en-us", "espeak:en-us"),
+        (("higgs:anna", "espeak:anna"), "anna", "higgs:anna"),
+        (("higgs:anna", "espeak:anna"), "espeak:anna", "espeak:anna"),
+        (("higgs:anna",), "espeak:anna", None),
+        (("higgs:anna",), "ann", None),
+    ],
+)
+def test_a_voice_is_found_with_its_engine_and_without(listed: tuple[str, ...], asked: str, found: str | None) -> None:
+    voices = [Voice(voice, voice, ("en",), engine=voice.rpartition(":")[0]) for voice in listed]
+    voice = voice_by_id(voices, asked)
+    assert (voice.id if voice else None) == found

@@ -1,0 +1,1 @@
+"""Voice activity: from frames to speech edges."""

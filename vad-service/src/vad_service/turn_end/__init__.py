@@ -1,0 +1,1 @@
+"""Whether a pause ends the turn: predictors, and when they are asked."""

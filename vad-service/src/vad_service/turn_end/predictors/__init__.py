@@ -1,0 +1,1 @@
+"""Turn-end predictors."""
