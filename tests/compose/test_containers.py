@@ -158,7 +158,7 @@ async def test_a_session_outlives_a_partition_and_is_told_of_it(containers, ques
             since = len(talk.events)
             await talk.play(clip)
             told = await talk.find(
-                lambda events: next((e for e in events[since:] if e.name in {"error", "turn_failed"}), None),
+                lambda events: next((e for e in events[since:] if e.name in {"service_notice", "turn_failed"}), None),
                 within_s=60,
                 wanted="word of what is wrong",
             )

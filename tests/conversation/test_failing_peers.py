@@ -46,10 +46,11 @@ async def test_without_turn_detection_loudness_tells_the_turns(stage):
         await stage.silence(1500)
         await stage.user("can you still hear me")
         await stage.until(told.ReplyFinished)
-        assert stage.ear.of(told.Error)[0].code == "vad.unavailable"
+        assert stage.ear.of(told.ServiceNotice)[0] == told.ServiceNotice("vad.unavailable", True, "gone")
         stage.voice.failure = None
         await stage.silence(2000)
-        assert stage.ear.of(told.Error)[-1].code == "vad.back"
+        notice = stage.ear.of(told.ServiceNotice)[-1]
+        assert (notice.code, notice.active) == ("vad.unavailable", False)
     assert stage.history == [("user", "can you still hear me"), ("anchor", "Fine.")]
 
 

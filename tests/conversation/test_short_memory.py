@@ -44,8 +44,12 @@ class House:
             yield
 
     def codes(self) -> list[str]:
-        """What the client was told went wrong and right again, in order."""
-        return [error.code for error in self._stage.ear.of(told.Error)]
+        """The codes of all impairments that began, in order."""
+        return [notice.code for notice in self._stage.ear.of(told.ServiceNotice) if notice.active]
+
+    def ended(self) -> list[str]:
+        """The codes of all impairments that ended, in order."""
+        return [notice.code for notice in self._stage.ear.of(told.ServiceNotice) if not notice.active]
 
 
 @pytest.fixture
@@ -73,11 +77,11 @@ async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(hou
         assert [entry.code for entry in status.degraded] == house.codes()
         house.relief.told(Level.NONE)
         await asyncio.sleep(125)
-        assert [code for code in house.codes()[4:] if code.endswith(".back") and "waking" not in code] == [
-            "memory.text_only.back",
-            "memory.small_voice.back",
-            "memory.parked_model.back",
-            "memory.short_contexts.back",
+        assert [code for code in house.ended() if "waking" not in code] == [
+            "memory.text_only",
+            "memory.small_voice",
+            "memory.parked_model",
+            "memory.short_contexts",
         ]
         assert stage.ear.of(told.SystemStatus)[-1].degraded == ()
         assert {engine.now for engine in house.engines.values()} == {State.AWAKE}

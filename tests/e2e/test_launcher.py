@@ -28,7 +28,15 @@ async def ready(port: int) -> bool:
 
 
 def found_again(events: Sequence[Event], door: str) -> Event | None:
-    return next((event for event in events if event.name == "error" and event.message.code == f"{door}.back"), None)
+    """The notice that the service works again."""
+    return next(
+        (
+            event
+            for event in events
+            if event.name == "service_notice" and not event.message.active and event.message.code.startswith(f"{door}.")
+        ),
+        None,
+    )
 
 
 @pytest.mark.parametrize(("module", "door"), [("tts_service", "tts"), ("stt_service", "stt"), ("vad_service", "vad")])
@@ -43,7 +51,7 @@ async def test_a_session_outlives_a_service_that_was_killed(mesh, questions, top
                 await asyncio.sleep(0.1)
         # The orchestrator comes back to it by itself, and says so of those that it always listens to.
         if door in {"vad", "stt"}:
-            await talk.find(lambda events: found_again(events, door), 30, f"{door}.back")
+            await talk.find(lambda events: found_again(events, door), 30, f"{door} works again")
         turn = await hold_turn(talk, clip, listen_s=0.2)
     assert mesh.process_of(module) != killed
     assert topic_of(turn.reply.text) == questions[0].topic

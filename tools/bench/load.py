@@ -215,7 +215,9 @@ class Person:
                 answer.hushed_s = None
             case "reply_finished" if answer is not None and answer.turn_id == message["turn_id"]:
                 answer.finished.set()
-            case "error" | "turn_failed" | "session_ended":
+            case "service_notice" if not message["active"]:
+                pass
+            case "error" | "service_notice" | "turn_failed" | "session_ended":
                 self._findings.failures.append(f"{message['type']}: {message['code']}")
             case _:
                 pass

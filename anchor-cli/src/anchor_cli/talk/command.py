@@ -40,7 +40,7 @@ async def tell(talk: Talk, console: Console) -> None:
                 console.print(Text(f"anchor  [{event.message.engine}] ", "magenta"), end="")
             case "reply_text":
                 console.print(Text(event.message.text), end="", soft_wrap=True)
-            case "error":
+            case "error" | "service_notice":
                 console.print(Text(f"{event.message.code}: {event.message.message}", "yellow"))
             case _:
                 pass

@@ -32,6 +32,7 @@ from orchestrator.conversation.messages.server import (
     ReplyStarted,
     ReplyText,
     ServerMessage,
+    ServiceNotice,
     SessionStarted,
     TurnCommitted,
     TurnFailed,
@@ -151,6 +152,8 @@ class _Exchange:
                 self._language = self._language or message.language
             case Error():
                 self._error = message
+            case ServiceNotice() if message.active:
+                self._error = Error(message.code, message.message, retryable=True)
             case ReplyStarted() if self._turn_id is None and self._asked:
                 # What the anchor says by itself ("I did not catch that") has no committed turn.
                 self._turn_id = message.turn_id

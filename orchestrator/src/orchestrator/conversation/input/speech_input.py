@@ -81,7 +81,7 @@ class Hearing:
         self._voiced = False
         self._position_ms = 0
         self._stand_in = StandIn(self.hear, lambda: self._position_ms, lambda: self._voiced)
-        self._lost: set[str] = set()
+        self._lost: dict[str, AnchorError] = {}
         self._energy_gate = EnergyGate()
         self._language_changed = asyncio.Event()
         self._turn_settled = asyncio.Event()
@@ -291,10 +291,9 @@ class Hearing:
 
     async def _miss(self, peer: str, error: AnchorError) -> None:
         if peer not in self._lost:
-            self._lost.add(peer)
+            self._lost[peer] = error
             await self._inbox.tell(PeerLost(peer, error))
 
     async def _found(self, peer: str) -> None:
-        if peer in self._lost:
-            self._lost.discard(peer)
-            await self._inbox.tell(PeerBack(peer))
+        if (error := self._lost.pop(peer, None)) is not None:
+            await self._inbox.tell(PeerBack(peer, error))

@@ -232,6 +232,13 @@ class SessionUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceNotice:
+    code: str
+    active: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     code: str
     message: str
@@ -268,6 +275,7 @@ ServerMessage = (
     | LatencyWaterfall
     | SystemStatus
     | SessionUpdated
+    | ServiceNotice
     | Error
     | SessionEnded
 )

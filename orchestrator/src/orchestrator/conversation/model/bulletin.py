@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from orchestrator.conversation.messages.server import Error, ServerMessage
+from orchestrator.conversation.messages.server import ServerMessage, ServiceNotice
 from orchestrator.conversation.messages.system_status import Degradation, SystemStatus
 from orchestrator.conversation.model.observable import Latest
-
-# Ends a degradation's code when it is over, as with services that are back.
-OVER = "back"
 
 
 class Bulletin:
@@ -44,9 +41,9 @@ async def tell_changes(
         codes = {entry.code for entry in now}
         for entry in known:
             if entry.code not in codes:
-                send(Error(f"{entry.code}.{OVER}", f"over: {entry.message}", retryable=False))
+                send(ServiceNotice(entry.code, active=False, message=f"over: {entry.message}"))
         for entry in now:
             if entry not in known:
-                send(Error(entry.code, entry.message, retryable=True))
+                send(ServiceNotice(entry.code, active=True, message=entry.message))
         known = now
         send(await system_status())

@@ -57,9 +57,10 @@ class PeerLost:
 
 @dataclass(frozen=True, slots=True)
 class PeerBack:
-    """A lost peer has returned."""
+    """A lost peer has returned; `error` is what it had been lost with."""
 
     peer: str
+    error: AnchorError
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class TurnTrace:
         self._started_s = started_s
         # Where the loop's clock began, on the world's: one for the whole turn, so that its times fit together.
         self._epoch_ns = epoch_ns
-        self._below = tracing.within(span)
+        self._below = tracing.span_context(span)
         self._open: dict[str, Span] = {}
         self._over = False
 
@@ -85,8 +85,8 @@ class TurnTrace:
 
     def fail(self, code: str, stage: str = "") -> None:
         """Something of the turn broke, in a stage that is open if one is named. The turn may go on."""
-        tracing.fail(self._span, code)
-        tracing.fail(self._open.get(stage, INVALID_SPAN), code)
+        tracing.record_failure(self._span, code)
+        tracing.record_failure(self._open.get(stage, INVALID_SPAN), code)
 
     def end(self, outcome: Outcome, moments: Moments, now_s: float) -> None:
         """The turn is over; only the first end counts."""

@@ -34,6 +34,7 @@ from orchestrator.conversation.messages.client import (
 )
 from orchestrator.conversation.messages.server import (
     Error,
+    ServiceNotice,
     SessionEnded,
     SpeechStarted,
     SpeechStopped,
@@ -204,10 +205,14 @@ class Session:
                     self._speaking.line_lost()
             case PeerLost():
                 log.warning("peer lost", extra={"peer": event.peer, "code": event.error.code})
-                self._outbox.send(Error(event.error.code, event.error.message, event.error.retryable))
+                if isinstance(event.error, InvalidRequest):
+                    self._outbox.send(Error(event.error.code, event.error.message, event.error.retryable))
+                else:
+                    self._outbox.send(ServiceNotice(event.error.code, active=True, message=event.error.message))
             case PeerBack():
                 log.info("peer back", extra={"peer": event.peer})
-                self._outbox.send(Error(f"{event.peer}.back", f"{event.peer} works again", retryable=False))
+                if not isinstance(event.error, InvalidRequest):
+                    self._outbox.send(ServiceNotice(event.error.code, False, f"{event.peer} works again"))
             case ReplyFailed():
                 self._outbox.send(TurnFailed(event.turn_id, event.error.code, event.error.message))
             case _:
