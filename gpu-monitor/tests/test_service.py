@@ -21,7 +21,7 @@ from gpu_monitor.settings import GpuSettings
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
 from service_kit.health import Health, Status
-from service_kit.rpc.channel import open_channel, read
+from service_kit.rpc.channel import open_channel, read_message
 from service_kit.rpc.server import GrpcServer
 
 
@@ -44,7 +44,7 @@ class Running:
             call = gpu_pb2_grpc.GpuMonitorServiceStub(channel).Watch(gpu_pb2.WatchRequest(interval_ms=100))
 
             async def collect() -> None:
-                while (event := await read(call, "gpu", within_s=20)) is not None:
+                while (event := await read_message(call, "gpu", within_s=20)) is not None:
                     if event.WhichOneof("event") == "report":
                         reports.put_nowait(event.report)
 

@@ -20,8 +20,8 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import MemoryKind
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import InvalidRequest, PeerFailed
-from service_kit.rpc.channel import Readable, answer, read
-from service_kit.testing.plugin import serving
+from service_kit.rpc.channel import Readable, await_response, read_message
+from service_kit.testing.plugin import serve_grpc
 
 HIGH, NONE = gpu_pb2.PRESSURE_LEVEL_HIGH, gpu_pb2.PRESSURE_LEVEL_NONE
 
@@ -85,7 +85,7 @@ class Watcher:
         self._call = call
 
     async def next(self) -> gpu_pb2.WatchResponse:
-        message = await read(self._call, "gpu", within_s=20)
+        message = await read_message(self._call, "gpu", within_s=20)
         assert message is not None
         return message
 
@@ -115,7 +115,7 @@ async def monitoring(reader: HeldReader, plan: Plan | None = None, **settings: o
     servicer = GpuMonitorServicer(sampler, plan or Plan(), chosen.interval_ms, lambda: monitor.is_open)
     try:
         async with (
-            serving(
+            serve_grpc(
                 NAME, lambda server: gpu_pb2_grpc.add_GpuMonitorServiceServicer_to_server(servicer, server)
             ) as channel,
             asyncio.TaskGroup() as tasks,
@@ -275,13 +275,13 @@ async def test_watches_end_when_the_service_stops(monitor: Monitor):
 async def test_the_plan_is_what_was_planned():
     planned = PlannedMemory("stt-service", "m", weights_bytes=5, kv_cache_bytes=3, activations_bytes=2, context_bytes=1)
     async with monitoring(HeldReader(), Plan((planned, planned))) as monitor:
-        plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
+        plan = await await_response(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
     assert plan.total_bytes == 22
     assert (plan.services[1].service, plan.services[1].kv_cache_bytes) == ("stt-service", 3)
 
 
 async def test_the_plan_is_empty_when_nothing_was_planned(monitor: Monitor):
-    plan = await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
+    plan = await await_response(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
     assert plan == gpu_pb2.GetPlanResponse()
 
 
@@ -355,7 +355,7 @@ async def test_services_are_reported_where_there_is_no_driver():
 async def test_the_plan_comes_with_what_is_used_of_it():
     plan = Plan((PlannedMemory("stt-service", "m", weights_bytes=5), PlannedMemory("ollama", "n", weights_bytes=3)))
     async with monitoring(HeldReader(), plan) as monitor:
-        hears, thinks = (await answer(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)).services
+        hears, thinks = (await await_response(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)).services
     assert (hears.used_bytes, hears.verdict) == (5, gpu_pb2.PLAN_VERDICT_WITHIN)
     assert not thinks.HasField("used_bytes")
     assert thinks.verdict == gpu_pb2.PLAN_VERDICT_UNSPECIFIED

@@ -15,10 +15,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
 from service_kit.health import Health, Status
-from service_kit.rpc.channel import open_channel, read, write
+from service_kit.rpc.channel import open_channel, read_message, write_message
 from service_kit.service import Service
 from service_kit.settings import ServiceSettings
-from service_kit.testing.plugin import serving
+from service_kit.testing.plugin import serve_grpc
 
 NAME = "anchor.vad.v1.TurnDetectionService"
 WITHIN_S = 20.0
@@ -50,39 +50,39 @@ async def ask(channel: aio.Channel, start_ms: int, within_s: float = WITHIN_S):
     request = vad_pb2.DetectRequest()
     request.audio.start_ms = start_ms
     try:
-        await write(call, request, "vad")
-        return await read(call, "vad", within_s)
+        await write_message(call, request, "vad")
+        return await read_message(call, "vad", within_s)
     finally:
         call.cancel()
 
 
 async def test_a_call_answers():
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         assert (await ask(channel, 7)).speech_started.at_ms == 7
 
 
 async def test_an_error_keeps_its_code_and_kind_across_the_wire():
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         with pytest.raises(InvalidRequest) as raised:
             await ask(channel, 13)
     assert raised.value.code == "vad.unlucky"
 
 
 async def test_a_bug_is_answered_without_its_details():
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         with pytest.raises(AnchorError) as raised:
             await ask(channel, 42)
     assert raised.value.message == "internal error"
 
 
 async def test_a_silent_peer_fails_at_the_deadline():
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         with pytest.raises(PeerFailed, match="silent"):
             await ask(channel, 666, within_s=0.05)
 
 
 async def test_a_vanished_peer_fails():
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         pass
     channel = open_channel("127.0.0.1:1")
     with pytest.raises(PeerFailed):
@@ -117,7 +117,7 @@ async def test_liveness_comes_before_readiness_and_outlives_it():
         assert await serving_status(NAME) == health_pb2.HealthCheckResponse.NOT_SERVING
         with pytest.raises(PeerFailed) as refused:
             # Without a write, which could meet the refusal.
-            await read(vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(), "vad", WITHIN_S)
+            await read_message(vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(), "vad", WITHIN_S)
         assert refused.value.code == "test.not_ready"
         gate.set()
         while (await http.get("/ready")).status_code != 200:
@@ -142,7 +142,9 @@ async def leaning(lacks: Callable[[], AsyncIterator[str]]) -> AsyncGenerator[tup
 
     settings = ServiceSettings(grpc_port=0, http_port=0, drain_s=0)
     health = Health("test", EngineInfo("test", "tiny", "1"))
-    service = Service(settings=settings, health=health, servicers=[(NAME, add)], lifespan=lifespan, lacks=lacks)
+    service = Service(
+        settings=settings, health=health, servicers=[(NAME, add)], lifespan=lifespan, unavailability=lacks
+    )
     running = asyncio.create_task(service.run(stop))
     try:
         yield health, running

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from service_kit.tasks import begin, end
+from service_kit.tasks import start_task, stop_task
 
 
 async def breaks() -> None:
@@ -17,7 +17,7 @@ async def goes_on() -> None:
 
 
 async def test_work_that_breaks_is_in_the_log_at_once_and_raised_where_it_is_ended(caplog: pytest.LogCaptureFixture):
-    task = begin(breaks(), "watch")
+    task = start_task(breaks(), "watch")
     await asyncio.wait((task,))
     await asyncio.sleep(0)
     (line,) = caplog.records
@@ -25,12 +25,12 @@ async def test_work_that_breaks_is_in_the_log_at_once_and_raised_where_it_is_end
     assert line.exc_info
     assert line.exc_info[0] is ZeroDivisionError
     with pytest.raises(ZeroDivisionError):
-        await end(task)
+        await stop_task(task)
 
 
 async def test_work_that_is_ended_is_no_news(caplog: pytest.LogCaptureFixture):
-    task = begin(goes_on(), "watch")
+    task = start_task(goes_on(), "watch")
     await asyncio.sleep(0)
-    await end(task)
-    await end(None)
+    await stop_task(task)
+    await stop_task(None)
     assert (task.cancelled(), caplog.records) == (True, [])

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from service_kit.engines.info import engine_class
-from service_kit.rpc.channel import read, write
+from service_kit.rpc.channel import read_message, write_message
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -57,7 +57,7 @@ class Microphone:
         self._clock_ms = 0
 
     async def send(self, **request: Any) -> None:
-        await write(self.call, stt_pb2.TranscribeRequest(**request), "stt")
+        await write_message(self.call, stt_pb2.TranscribeRequest(**request), "stt")
 
     async def configure(self, language: str = "en", sample_rate_hz: int = 16000, partials: bool = False) -> None:
         config = {"language": language, "sample_rate_hz": sample_rate_hz, "partial_transcripts": partials}
@@ -75,7 +75,7 @@ class Microphone:
         await self.send(commit={"segment_id": segment_id})
 
     async def event(self, within_s: float = 20) -> stt_pb2.TranscribeResponse | None:
-        return await read(self.call, "stt", within_s)
+        return await read_message(self.call, "stt", within_s)
 
     async def final(self, within_s: float = 20) -> stt_pb2.FinalTranscript:
         while event := await self.event(within_s):
@@ -273,7 +273,7 @@ def settings(folder: Path) -> SttSettings:
 def serve() -> Callable[[SttSettings], AbstractAsyncContextManager[tuple[Any, Open]]]:
     """Serve an engine: yields it, and what opens a microphone at it."""
     # A plugin module must not be imported before pytest has registered it.
-    from service_kit.testing.plugin import carrying
+    from service_kit.testing.plugin import serve_multiplexed
 
     @asynccontextmanager
     async def served(settings: SttSettings) -> AsyncGenerator[tuple[Any, Open]]:
@@ -288,7 +288,7 @@ def serve() -> Callable[[SttSettings], AbstractAsyncContextManager[tuple[Any, Op
             finally:
                 call.cancel()
 
-        async with engine.lifespan(), carrying(NAME, servicer.add_to) as channel:
+        async with engine.lifespan(), serve_multiplexed(NAME, servicer.add_to) as channel:
             yield engine, microphone
 
     return served

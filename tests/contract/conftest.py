@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from service_kit.rpc.channel import open_channel
-from service_kit.rpc.multiplex.client import CarrierChannel
+from service_kit.rpc.multiplex.client import MultiplexedChannel
 from service_kit.service import Service
 
 
@@ -24,7 +24,7 @@ async def own_streams(target: str):
 
 def one_carrier(target: str):
     """A channel whose calls share one stream, as the orchestrator uses it."""
-    return CarrierChannel(open_channel(target))
+    return MultiplexedChannel(open_channel(target))
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from service_kit.errors import AtCapacity, EngineFailed, PeerFailed
 from service_kit.health import Health, Status
 from service_kit.rpc.channel import open_channel
 from service_kit.rpc.server import GrpcServer
-from service_kit.testing.plugin import serving
+from service_kit.testing.plugin import serve_grpc
 from tts_service.app import build as build_tts
 from tts_service.settings import TtsSettings
 
@@ -51,7 +51,7 @@ class Voice:
 
 
 def served(engine: object):
-    return serving(SERVICE_NAME, EngineMemoryServicer(engine, INFO).add_to)
+    return serve_grpc(SERVICE_NAME, EngineMemoryServicer(engine, INFO).add_to)
 
 
 async def until(holds, within_s: float = 20) -> None:
@@ -93,7 +93,7 @@ async def test_an_engine_without_memory_of_its_own_is_left_alone():
 
 
 async def test_so_is_a_service_that_does_not_know_the_contract():
-    async with serving("anchor.gpu.v1.GpuMonitorService", Monitor().add_to) as channel:
+    async with serve_grpc("anchor.gpu.v1.GpuMonitorService", Monitor().add_to) as channel:
         assert await ServiceMemory(channel, "tts").state() is State.FIXED
 
 

@@ -10,7 +10,7 @@ from anchor.tts.v1 import tts_pb2_grpc
 from orchestrator.clients.tts import TtsClient
 from orchestrator.conversation.messages.server import Style
 from service_kit.errors import PeerFailed
-from service_kit.testing.plugin import serving
+from service_kit.testing.plugin import serve_grpc
 
 
 class Garbling(tts_pb2_grpc.TextToSpeechServiceServicer):
@@ -37,7 +37,7 @@ async def test_half_a_sample_and_a_gap_fail_the_voice(then: pb.SpeechAudio) -> N
 
     heard = []
     async with (
-        serving("anchor.tts.v1.TextToSpeechService", add) as channel,
+        serve_grpc("anchor.tts.v1.TextToSpeechService", add) as channel,
         asyncio.timeout(20),
         TtsClient(channel).open("", "en", Style()) as stream,
     ):

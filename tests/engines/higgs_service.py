@@ -16,7 +16,7 @@ from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
 from service_kit.engines.info import engine_class
 from service_kit.engines.memory import EngineMemoryServicer
-from service_kit.testing.plugin import carrying
+from service_kit.testing.plugin import serve_multiplexed
 from spoken_service import spoken as spoken_as
 from tts_service.engines import ENGINES
 from tts_service.servicer import SERVICE_NAME, TtsServicer
@@ -63,7 +63,10 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Stubs]:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
         EngineMemoryServicer(engine, engine.info).add_to(server)
 
-    async with engine.lifespan(), carrying(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
+    async with (
+        engine.lifespan(),
+        serve_multiplexed(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel,
+    ):
         yield Stubs(tts_pb2_grpc.TextToSpeechServiceStub(channel), memory_pb2_grpc.EngineMemoryServiceStub(channel))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from service_kit.engines.info import engine_class
-from service_kit.rpc.channel import read, write
-from service_kit.testing.plugin import carrying
+from service_kit.rpc.channel import read_message, write_message
+from service_kit.testing.plugin import serve_multiplexed
 from stt_service.app import ENGINES
 from stt_service.servicer import NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
@@ -28,7 +28,7 @@ class Microphone:
         self._clock_ms = 0
 
     async def send(self, **request: Any) -> None:
-        await write(self.call, stt_pb2.TranscribeRequest(**request), "stt")
+        await write_message(self.call, stt_pb2.TranscribeRequest(**request), "stt")
 
     async def configure(self, language: str = "", partials: bool = False) -> None:
         config = {"language": language, "sample_rate_hz": 16_000, "partial_transcripts": partials}
@@ -41,7 +41,7 @@ class Microphone:
             await asyncio.sleep(pause_s)
 
     async def event(self) -> stt_pb2.TranscribeResponse:
-        event = await read(self.call, "stt", WITHIN_S)
+        event = await read_message(self.call, "stt", WITHIN_S)
         assert event is not None
         return event
 
@@ -60,7 +60,7 @@ async def hearing(settings: SttSettings) -> AsyncGenerator[OpenMicrophone]:
     """The service with the engine of `settings`, ready; yields what opens a microphone."""
     engine = engine_class(ENGINES, settings.engine)(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
-    async with engine.lifespan(), carrying(NAME, servicer.add_to) as channel:
+    async with engine.lifespan(), serve_multiplexed(NAME, servicer.add_to) as channel:
 
         @asynccontextmanager
         async def microphone() -> AsyncGenerator[Microphone]:

@@ -16,7 +16,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
 from service_kit.engines.info import engine_class
-from service_kit.testing.plugin import carrying
+from service_kit.testing.plugin import serve_multiplexed
 from tts_service.engine import SynthesisConfig, Voice
 from tts_service.engines import ENGINES
 from tts_service.servicer import SERVICE_NAME, TtsServicer
@@ -32,7 +32,10 @@ async def service(settings: TtsSettings) -> AsyncGenerator[Any]:
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
-    async with engine.lifespan(), carrying(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
+    async with (
+        engine.lifespan(),
+        serve_multiplexed(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel,
+    ):
         yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
-from service_kit.rpc.channel import read, write
+from service_kit.rpc.channel import read_message, write_message
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.engines.pocketsphinx.knowledge import read_passages, sentences, words
 from stt_service.servicer import NAME, SpeechToTextServicer
@@ -70,13 +70,13 @@ def clips() -> list[Clip]:
 async def recogniser(models: Path) -> AsyncGenerator[Any]:
     """The embedded recogniser behind real gRPC."""
     # A plugin module must not be imported before pytest has registered it.
-    from service_kit.testing.plugin import serving
+    from service_kit.testing.plugin import serve_grpc
 
     # Clips come faster than they were spoken, so the second opinion may be later than in life.
     settings = SttSettings(knowledge_dir=KNOWLEDGE, models_dir=models, second_opinion_ms=60_000)
     engine = PocketsphinxEngine(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, 600_000)
-    async with engine.lifespan(), serving(NAME, servicer.add_to) as channel:
+    async with engine.lifespan(), serve_grpc(NAME, servicer.add_to) as channel:
         yield stt_pb2_grpc.SpeechToTextServiceStub(channel)
 
 
@@ -88,10 +88,10 @@ async def transcribed(stub: Any, clip: Clip) -> Row:
         audio = {"start_ms": number * FRAME_MS, "pcm": clip.pcm[start : start + FRAME_BYTES]}
         requests.append(stt_pb2.TranscribeRequest(audio=audio))
     for request in requests:
-        await write(call, request, "stt")
+        await write_message(call, request, "stt")
     flushed_s = asyncio.get_running_loop().time()
-    await write(call, stt_pb2.TranscribeRequest(flush={"segment_id": 1}), "stt")
-    event = await read(call, "stt", 30)
+    await write_message(call, stt_pb2.TranscribeRequest(flush={"segment_id": 1}), "stt")
+    event = await read_message(call, "stt", 30)
     final_ms = (asyncio.get_running_loop().time() - flushed_s) * 1000
     call.cancel()
     assert event is not None

@@ -17,7 +17,7 @@ from grpc import aio
 from service_kit.audio import to_float
 from service_kit.engines.info import engine_class
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed, from_rpc_error
-from service_kit.testing.plugin import carrying
+from service_kit.testing.plugin import serve_multiplexed
 from tts_service.engines import ENGINES
 from tts_service.metrics import AUDIO_SECONDS
 from tts_service.servicer import SERVICE_NAME, TtsServicer
@@ -36,7 +36,7 @@ async def speaking(**settings: object) -> AsyncGenerator[tts_pb2_grpc.TextToSpee
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
-    async with engine.lifespan(), carrying(SERVICE_NAME, add) as channel:
+    async with engine.lifespan(), serve_multiplexed(SERVICE_NAME, add) as channel:
         yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from service_kit.errors import EngineFailed, InvalidRequest
-from service_kit.rpc.channel import open_channel, read, write
+from service_kit.rpc.channel import open_channel, read_message, write_message
 from vad_service.app import build
 
 DOORS = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
@@ -26,11 +26,11 @@ async def test_it_loads_serves_describes_itself_and_stops(settings, utterance):
             await asyncio.sleep(0.01)
     channel = open_channel(f"127.0.0.1:{service.grpc_port}")
     call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect()
-    await write(call, vad_pb2.DetectRequest(config=vad_pb2.DetectionConfig(sample_rate_hz=16_000)), "vad")
+    await write_message(call, vad_pb2.DetectRequest(config=vad_pb2.DetectionConfig(sample_rate_hz=16_000)), "vad")
     request = vad_pb2.DetectRequest()
     request.audio.pcm = utterance
-    await write(call, request, "vad")
-    assert (await read(call, "vad", 20)).speech_started.at_ms > 900
+    await write_message(call, request, "vad")
+    assert (await read_message(call, "vad", 20)).speech_started.at_ms > 900
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as http:
         info = (await http.get("/info")).json()
         assert info["engine"]["name"] == "silero"

@@ -14,8 +14,8 @@ from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from prometheus_client import REGISTRY
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest
-from service_kit.rpc.channel import read, write
-from service_kit.testing.plugin import carrying, chunks
+from service_kit.rpc.channel import read_message, write_message
+from service_kit.testing.plugin import chunks, serve_multiplexed
 from vad_service.engine import SpeechModel
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
@@ -40,7 +40,7 @@ def serve(settings: VadSettings):
         judge = predictor or PauseRule(settings)
         detector = TurnDetector(model, shared, judge, worker, settings.edge_rules, max_streams)
         try:
-            async with carrying(SERVICE_NAME, TurnDetectionServicer(detector).add_to) as channel:
+            async with serve_multiplexed(SERVICE_NAME, TurnDetectionServicer(detector).add_to) as channel:
                 yield vad_pb2_grpc.TurnDetectionServiceStub(channel)
         finally:
             worker.close()
@@ -64,7 +64,7 @@ def audio(start_ms: int, pcm: bytes) -> vad_pb2.DetectRequest:
 async def detecting(stub, **fields):
     call = stub.Detect()
     try:
-        await write(call, config(**fields), "vad")
+        await write_message(call, config(**fields), "vad")
         yield call
     finally:
         call.cancel()
@@ -72,7 +72,7 @@ async def detecting(stub, **fields):
 
 async def say(call, pcm: bytes, start_ms: int = 0, chunk_ms: int = 32) -> None:
     for index, piece in enumerate(chunks(pcm, chunk_ms * 32)):
-        await write(call, audio(start_ms + index * chunk_ms, piece), "vad")
+        await write_message(call, audio(start_ms + index * chunk_ms, piece), "vad")
 
 
 def microphones_open() -> float | None:
@@ -86,7 +86,7 @@ async def rest(call) -> list[vad_pb2.DetectResponse]:
 
 async def rest_of(call) -> list[vad_pb2.DetectResponse]:
     events = []
-    while (event := await read(call, "vad", WITHIN_S)) is not None:
+    while (event := await read_message(call, "vad", WITHIN_S)) is not None:
         events.append(event)
     return events
 
@@ -127,7 +127,7 @@ async def test_the_start_is_told_within_100_ms_of_audio(serve, silero, utterance
     async with serve(silero) as stub, detecting(stub) as call:
         # 1 s of silence, then speech: 1.1 s must do.
         await say(call, utterance[: 1100 * 32], chunk_ms=20)
-        assert (await read(call, "vad", WITHIN_S)).WhichOneof("event") == "speech_started"
+        assert (await read_message(call, "vad", WITHIN_S)).WhichOneof("event") == "speech_started"
 
 
 async def test_activity_comes_only_when_asked_for(serve, silero, utterance):
@@ -192,7 +192,7 @@ async def test_one_microphone_too_many_is_refused_until_another_leaves(serve, en
     async with serve(energy, max_streams=1) as stub:
         async with detecting(stub) as call:
             await say(call, utterance[: 1100 * 32])
-            assert await read(call, "vad", WITHIN_S)
+            assert await read_message(call, "vad", WITHIN_S)
             refused = await refusal(stub, config())
             assert (type(refused), refused.code) == (AtCapacity, "vad.full")
         async with asyncio.timeout(WITHIN_S):
@@ -207,7 +207,7 @@ async def test_cancelling_frees_the_stream_at_once(serve, energy, utterance):
     async with serve(energy) as stub:
         async with detecting(stub) as call:
             await say(call, utterance[: 1100 * 32])
-            assert await read(call, "vad", WITHIN_S)
+            assert await read_message(call, "vad", WITHIN_S)
             assert microphones_open() == 1
         async with asyncio.timeout(WITHIN_S):
             while microphones_open():
@@ -254,7 +254,7 @@ async def test_a_predictor_gets_audio_transcript_and_language(serve, energy, utt
     listening.may_answer.set()
     async with serve(energy, listening) as stub, detecting(stub, language="fr") as call:
         transcript = vad_pb2.PartialTranscript(text="a i u e o", end_ms=1900)
-        await write(call, vad_pb2.DetectRequest(partial_transcript=transcript), "vad")
+        await write_message(call, vad_pb2.DetectRequest(partial_transcript=transcript), "vad")
         await say(call, utterance)
         event = (await rest(call))[-1].turn_end_predicted
     assert (event.probability, event.predictor) == (0.875, "listening")
@@ -270,14 +270,17 @@ async def test_a_predictor_gets_audio_transcript_and_language(serve, energy, utt
 async def test_voice_and_words_are_judged_together_soon_after_the_silence(serve, silero, combined, utterance):
     async with serve(silero, combined) as stub, detecting(stub, language="en") as call:
         await say(call, utterance[: 2200 * 32])
-        assert kinds([await read(call, "vad", WITHIN_S) for _ in range(2)]) == ["speech_started", "speech_stopped"]
+        assert kinds([await read_message(call, "vad", WITHIN_S) for _ in range(2)]) == [
+            "speech_started",
+            "speech_stopped",
+        ]
         asked_s = time.perf_counter()
-        glance = (await read(call, "vad", WITHIN_S)).turn_end_predicted
-        event = (await read(call, "vad", WITHIN_S)).turn_end_predicted
+        glance = (await read_message(call, "vad", WITHIN_S)).turn_end_predicted
+        event = (await read_message(call, "vad", WITHIN_S)).turn_end_predicted
         told_within_s = time.perf_counter() - asked_s
         transcript = vad_pb2.PartialTranscript(text="what is the", end_ms=event.at_ms)
-        await write(call, vad_pb2.DetectRequest(partial_transcript=transcript), "vad")
-        again = (await read(call, "vad", WITHIN_S)).turn_end_predicted
+        await write_message(call, vad_pb2.DetectRequest(partial_transcript=transcript), "vad")
+        again = (await read_message(call, "vad", WITHIN_S)).turn_end_predicted
     assert event.predictor == again.predictor == "smart-turn+text"
     assert not glance.opinions, "nobody has said anything yet"
     # A hundred times what it takes on a core of its own.
@@ -297,7 +300,7 @@ async def test_a_slow_predictor_holds_up_no_edge_and_is_not_told_when_speech_res
             while not listening.asked:
                 await asyncio.sleep(0.005)
         await say(call, utterance[1000 * 32 : 1500 * 32], start_ms=len(utterance) // 32)
-        told = kinds([await read(call, "vad", WITHIN_S) for _ in range(3)])
+        told = kinds([await read_message(call, "vad", WITHIN_S) for _ in range(3)])
         assert told == ["speech_started", "speech_stopped", "speech_started"]
         assert len(listening.asked) == 1
         listening.may_answer.set()

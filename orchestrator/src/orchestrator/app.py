@@ -16,7 +16,7 @@ from service_kit.engines.info import EngineInfo
 from service_kit.errors import InvalidRequest
 from service_kit.http.routes import health_routes
 from service_kit.rpc.channel import open_channel
-from service_kit.rpc.multiplex.client import CarrierChannel
+from service_kit.rpc.multiplex.client import MultiplexedChannel
 from service_kit.service import Service, new_health
 
 from orchestrator.api.access import Access, access_policy
@@ -80,12 +80,12 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     health.details = main_model.describe
 
     carriers = {
-        name: CarrierChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
+        name: MultiplexedChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
     }
     tts = TtsClient(carriers["tts"].for_stubs)
     other_voices: tuple[TtsClient, ...] = ()
     if settings.tts_fallback_target:
-        carriers["tts-fallback"] = CarrierChannel(open_channel(settings.tts_fallback_target))
+        carriers["tts-fallback"] = MultiplexedChannel(open_channel(settings.tts_fallback_target))
         other_voices = (TtsClient(carriers["tts-fallback"].for_stubs),)
     voices = VoiceWatch(tts)
     bulletin = Bulletin()

@@ -12,7 +12,7 @@ from orchestrator.memory_pressure.engine_parking import Parking
 from orchestrator.memory_pressure.parked_engine import Rest, State
 from parked_engine_double import Engine
 from service_kit.errors import AtCapacity, NotFound, PeerFailed, Unsupported
-from service_kit.tasks import end
+from service_kit.tasks import stop_task
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -28,7 +28,7 @@ async def rest(engine) -> AsyncGenerator[Rest]:
     running = asyncio.create_task(rest.run())
     await asyncio.sleep(0.01)
     yield rest
-    await end(running)
+    await stop_task(running)
 
 
 async def until(holds: Callable[[], bool], within_s: float = 4) -> None:
@@ -173,7 +173,7 @@ async def test_a_new_orchestrator_finds_what_an_old_one_parked():
     running = asyncio.create_task(rest.run())
     await until(lambda: rest.state is State.PARKED)
     assert engine.moves == []
-    await end(running)
+    await stop_task(running)
 
 
 # All engines ---------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ async def running(parking: Parking) -> AsyncGenerator[None]:
     task = asyncio.create_task(parking.run())
     await asyncio.sleep(0.01)
     yield
-    await end(task)
+    await stop_task(task)
 
 
 @pytest.fixture

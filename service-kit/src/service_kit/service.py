@@ -21,7 +21,7 @@ from service_kit.observability import tracing
 from service_kit.observability.logging import configure_logging
 from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.settings import ServiceSettings
-from service_kit.tasks import end
+from service_kit.tasks import stop_task
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +46,14 @@ class Service:
         app: FastAPI | None = None,
         carries: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
-        lacks: Callable[[], AsyncIterator[str]] | None = None,
+        unavailability: Callable[[], AsyncIterator[str]] | None = None,
     ) -> None:
         self.health = health
         self.grpc_port = settings.grpc_port
         self.http_port = settings.http_port
         self._settings = settings
         self._lifespan = lifespan
-        self._lacks = lacks
+        self._unavailability = unavailability
         self._grpc = GrpcServer(health, servicers, settings.reflection, carries, max_message_bytes)
         self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
 
@@ -76,7 +76,7 @@ class Service:
                 try:
                     await self._until_stopped(stop, http, following)
                 finally:
-                    await end(following)
+                    await stop_task(following)
                 self.health.move_to(Status.DRAINING)
                 await self._grpc.stop(self._settings.drain_s)
         finally:
@@ -87,8 +87,8 @@ class Service:
 
     async def _follow(self) -> None:
         """Be ready or not as the engine says, until cancelled; an engine that says no more stays as it is."""
-        if self._lacks is not None:
-            async for lack in self._lacks():
+        if self._unavailability is not None:
+            async for lack in self._unavailability():
                 self.health.move_to(Status.LOADING if lack else Status.READY, lack)
                 await self._grpc.set_ready(not lack)
                 log.warning("readiness changed", extra={"ready": not lack, "reason": lack})

@@ -22,14 +22,14 @@ async def run_together(*work: Coroutine[Any, Any, None]) -> None:
         raise root_cause(failures) from failures
 
 
-def begin(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def start_task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     """Start work that goes on until `end`. If it breaks before, the log says so at once: `end` may be days away."""
     task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_tell_if_broken)
+    task.add_done_callback(_log_failure)
     return task
 
 
-async def end(task: asyncio.Task[None] | None) -> None:
+async def stop_task(task: asyncio.Task[None] | None) -> None:
     """Cancel a task that works until then, and wait for it. One that broke by itself is a bug: its error is raised."""
     if task is None:
         return
@@ -39,6 +39,6 @@ async def end(task: asyncio.Task[None] | None) -> None:
         task.result()
 
 
-def _tell_if_broken(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("background work broke", extra={"task": task.get_name()}, exc_info=error)

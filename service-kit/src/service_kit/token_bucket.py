@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Allowance:
+class TokenBucket:
     """`rate` a second on average, `burst` at once; any clock in seconds will do, as long as it is always the same."""
 
     def __init__(self, rate: float, burst: float) -> None:

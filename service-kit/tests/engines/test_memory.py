@@ -14,7 +14,7 @@ from anchor.memory.v1 import memory_pb2, memory_pb2_grpc
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind, own_container_id
 from service_kit.errors import AtCapacity, EngineFailed
-from service_kit.testing.plugin import serving
+from service_kit.testing.plugin import serve_grpc
 
 INFO = EngineInfo("shelf", "shelf-3b", "1")
 CONTAINER = "4f" * 32
@@ -55,7 +55,7 @@ class ShelfEngine:
 
 @asynccontextmanager
 async def memory_of(engine: object) -> AsyncGenerator[memory_pb2_grpc.EngineMemoryServiceAsyncStub]:
-    async with serving(SERVICE_NAME, EngineMemoryServicer(engine, INFO, CONTAINER).add_to) as channel:
+    async with serve_grpc(SERVICE_NAME, EngineMemoryServicer(engine, INFO, CONTAINER).add_to) as channel:
         yield memory_pb2_grpc.EngineMemoryServiceStub(channel)
 
 

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import uvicorn
 from service_kit.http.routes import http_server
-from service_kit.http.websocket_limits import Doorstep, Patience
-from service_kit.token_bucket import Allowance
+from service_kit.http.websocket_limits import HttpTimeouts, PendingConnections
+from service_kit.token_bucket import TokenBucket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 WITHIN_S = 20.0
-PATIENCE = Patience(head_s=0.3, leftovers_s=0.3, stalled_s=0.2)
+PATIENCE = HttpTimeouts(head_s=0.3, leftovers_s=0.3, stalled_s=0.2)
 LARGE = bytes(20_000_000)
 
 
@@ -33,7 +33,7 @@ async def app(scope, receive, send) -> None:
 
 
 @asynccontextmanager
-async def serving(patience: Patience):
+async def serving(patience: HttpTimeouts):
     server = http_server(app, "127.0.0.1", 0, patience)
     running = asyncio.create_task(server.serve())
     while not server.started:
@@ -46,7 +46,7 @@ async def serving(patience: Patience):
 
 
 @asynccontextmanager
-async def served(patience: Patience = PATIENCE):
+async def served(patience: HttpTimeouts = PATIENCE):
     async with serving(patience) as server:
         yield port_of(server)
 
@@ -122,7 +122,7 @@ def _taken_until_closed(client: socket.socket) -> int:
 
 
 async def test_an_answer_that_is_taken_slowly_is_delivered() -> None:
-    patience = Patience(stalled_s=0.8)
+    patience = HttpTimeouts(stalled_s=0.8)
     async with served(patience) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -136,7 +136,7 @@ async def test_an_answer_that_is_taken_slowly_is_delivered() -> None:
 
 
 async def test_a_message_may_come_in_many_fragments_but_not_in_endless_ones() -> None:
-    async with served(Patience()) as port, connect(f"ws://127.0.0.1:{port}/") as client:
+    async with served(HttpTimeouts()) as port, connect(f"ws://127.0.0.1:{port}/") as client:
         await client.send([b"x"] * 500)
         assert await client.recv() == b"x" * 500
         with suppress(ConnectionClosed):
@@ -147,7 +147,7 @@ async def test_a_message_may_come_in_many_fragments_but_not_in_endless_ones() ->
 
 async def test_a_flood_is_slowed_and_nothing_of_it_is_lost() -> None:
     frames = 2000
-    async with served(Patience()) as port, connect(f"ws://127.0.0.1:{port}/", max_queue=None) as client:
+    async with served(HttpTimeouts()) as port, connect(f"ws://127.0.0.1:{port}/", max_queue=None) as client:
         began_s = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(_send_all(client, frames))
@@ -166,7 +166,7 @@ async def _send_all(client, frames: int) -> None:
 
 def test_the_one_who_waits_longest_makes_room() -> None:
     out: list[str] = []
-    doorstep = Doorstep(places=2)
+    doorstep = PendingConnections(places=2)
     for name in ("first", "second", "third", "fourth"):
         doorstep.enter(name, lambda name=name: out.append(name))
         if name == "second":
@@ -175,7 +175,7 @@ def test_the_one_who_waits_longest_makes_room() -> None:
 
 
 def test_an_allowance_has_a_burst_and_then_a_rate() -> None:
-    allowance = Allowance(rate=10, burst=5)
+    allowance = TokenBucket(rate=10, burst=5)
     assert [allowance.spend(1, 100.0) for _ in range(5)] == [0, 0, 0, 0, 0]
     assert allowance.spend(1, 100.0) == pytest.approx(0.1)
     assert allowance.spend(1, 100.05) == pytest.approx(0.15)

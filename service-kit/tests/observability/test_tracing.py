@@ -22,10 +22,10 @@ from service_kit.observability import tracing
 from service_kit.observability.context import SESSION_ID, TURN_ID, to_metadata
 from service_kit.observability.logging import JsonFormatter
 from service_kit.observability.trace_export import WatchedExporter, open_provider
-from service_kit.rpc.channel import read, write
+from service_kit.rpc.channel import read_message, write_message
 from service_kit.service import Service
 from service_kit.settings import ServiceSettings
-from service_kit.testing.plugin import serving
+from service_kit.testing.plugin import serve_grpc
 
 NAME = "anchor.vad.v1.TurnDetectionService"
 WITHIN_S = 20.0
@@ -54,8 +54,8 @@ async def ask(channel: aio.Channel, start_ms: int):
     request = vad_pb2.DetectRequest()
     request.audio.start_ms = start_ms
     try:
-        await write(call, request, "vad")
-        return await read(call, "vad", WITHIN_S)
+        await write_message(call, request, "vad")
+        return await read_message(call, "vad", WITHIN_S)
     finally:
         call.cancel()
 
@@ -71,7 +71,7 @@ async def served(spans, count: int):
 async def test_a_call_is_a_child_of_the_span_that_made_it(spans):
     SESSION_ID.set("s1")
     TURN_ID.set("7")
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         with tracing.current(tracing.tracer().start_span("turn")) as turn:
             await ask(channel, 7)
         call, told = sorted(await served(spans, 2), key=lambda span: span.kind is not SpanKind.SERVER)
@@ -83,13 +83,13 @@ async def test_a_call_is_a_child_of_the_span_that_made_it(spans):
 
 
 async def test_a_call_that_nobody_traces_has_no_span(spans):
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         await ask(channel, 7)
     assert spans() == []
 
 
 async def test_a_call_that_fails_tells_its_code_and_none_of_its_words(spans):
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         with tracing.current(tracing.tracer().start_span("turn")), pytest.raises(InvalidRequest):
             await ask(channel, 13)
         call = next(span for span in await served(spans, 2) if span.kind is SpanKind.SERVER)
@@ -100,7 +100,7 @@ async def test_a_call_that_fails_tells_its_code_and_none_of_its_words(spans):
 
 
 async def test_a_call_that_is_cancelled_ends_and_says_so(spans):
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         with tracing.current(tracing.tracer().start_span("turn")):
             await ask(channel, 666)
         call = next(span for span in await served(spans, 2) if span.kind is SpanKind.SERVER)
@@ -109,23 +109,23 @@ async def test_a_call_that_is_cancelled_ends_and_says_so(spans):
 
 
 async def test_garbage_in_place_of_a_trace_does_no_harm(spans):
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         for garbage in ("", "00-00-00-00", "x" * 5000, "00-" + "0" * 32 + "-" + "0" * 16 + "-01"):
             call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(metadata=(("traceparent", garbage),))
             request = vad_pb2.DetectRequest()
             request.audio.start_ms = 7
-            await write(call, request, "vad")
-            assert (await read(call, "vad", WITHIN_S)).speech_started.at_ms == 7
+            await write_message(call, request, "vad")
+            assert (await read_message(call, "vad", WITHIN_S)).speech_started.at_ms == 7
             call.cancel()
 
 
 async def test_a_trace_that_is_not_sampled_is_not_kept_by_the_next_service(spans):
-    async with serving(NAME, add) as channel:
+    async with serve_grpc(NAME, add) as channel:
         unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
         call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(metadata=(("traceparent", unsampled),))
         request = vad_pb2.DetectRequest()
-        await write(call, request, "vad")
-        await read(call, "vad", WITHIN_S)
+        await write_message(call, request, "vad")
+        await read_message(call, "vad", WITHIN_S)
         call.cancel()
     assert spans() == []
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from service_kit.engines import memory as engine_memory
-from service_kit.engines.info import LeaningEngine, engine_class
+from service_kit.engines.info import DependentEngine, engine_class
 from service_kit.health import Health
 from service_kit.service import Service, new_health
 
@@ -37,7 +37,7 @@ def build(settings: SttSettings | None = None) -> Service:
         servicers=[(NAME, servicer.add_to), (engine_memory.SERVICE_NAME, memory.add_to)],
         lifespan=lambda: _told(engine, health),
         carries=True,
-        lacks=engine.lacks if isinstance(engine, LeaningEngine) else None,
+        unavailability=engine.unavailability if isinstance(engine, DependentEngine) else None,
         details=lambda: {"max_streams": settings.max_streams},
     )
 

@@ -18,7 +18,7 @@ class TranscriptTrace:
         if traceparent and tracing.is_recording():
             self._open[segment_id] = tracing.tracer().start_span(
                 "final transcript",
-                context=tracing.on_behalf_of(traceparent),
+                context=tracing.remote_context(traceparent),
                 kind=SpanKind.SERVER,
                 attributes={"segment_id": segment_id},
             )

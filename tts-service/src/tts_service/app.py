@@ -48,7 +48,7 @@ def build(settings: TtsSettings | None = None) -> Service:
         carries=True,
         max_message_bytes=MAX_RECORDING_BYTES,
         details=details,
-        lacks=engine.routed.lacking if isinstance(engine, RoutedSpeech) else None,
+        unavailability=engine.routed.unavailability if isinstance(engine, RoutedSpeech) else None,
     )
 
 

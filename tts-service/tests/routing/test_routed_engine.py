@@ -13,7 +13,7 @@ import pytest
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import MemoryKind, ParkableEngine
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotFound, NotReady, PeerFailed, Unsupported
-from service_kit.tasks import end
+from service_kit.tasks import stop_task
 from tts_service.engine import (
     CloningEngine,
     Samples,
@@ -305,7 +305,7 @@ async def test_nothing_of_a_lost_model_is_there_when_it_is_loaded_again() -> Non
     keeping = asyncio.create_task(kept.keep())
     async with asyncio.timeout(20):
         await loaded.wait()
-    await end(keeping)
+    await stop_task(keeping)
     assert left == [0, 0]
 
 

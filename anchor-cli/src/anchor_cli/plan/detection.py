@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from service_kit.errors import AnchorError, NotFound, PeerFailed
-from service_kit.rpc.channel import open_channel, read
+from service_kit.rpc.channel import open_channel, read_message
 
 from anchor_cli.plan.budget import Basis, Card
 
@@ -71,7 +71,7 @@ def gpu_monitor(target: str) -> Witness:
         async with open_channel(target) as channel:
             call = gpu_pb2_grpc.GpuMonitorServiceStub(channel).Watch(gpu_pb2.WatchRequest(), timeout=WITHIN_S)
             try:
-                response = await read(call, "gpu")
+                response = await read_message(call, "gpu")
             except AnchorError as error:
                 raise PeerFailed(error.code, f"no GPU monitor answers at {target}") from error
             finally:

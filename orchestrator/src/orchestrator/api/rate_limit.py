@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from service_kit.audio import SAMPLE_BYTES
-from service_kit.token_bucket import Allowance
+from service_kit.token_bucket import TokenBucket
 
 from orchestrator.api.limits import EdgeLimits
 from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, TextInput
@@ -18,9 +18,9 @@ class Pace:
     """The pace of one client, whose microphone has `rate_hz`."""
 
     def __init__(self, limits: EdgeLimits, rate_hz: int) -> None:
-        self._commands = Allowance(limits.commands_per_s, limits.commands_at_once)
-        self._audio_messages = Allowance(limits.audio_messages_per_s, limits.audio_messages_at_once)
-        self._audio = Allowance(limits.audio_pace, limits.audio_at_once_s)
+        self._commands = TokenBucket(limits.commands_per_s, limits.commands_at_once)
+        self._audio_messages = TokenBucket(limits.audio_messages_per_s, limits.audio_messages_at_once)
+        self._audio = TokenBucket(limits.audio_pace, limits.audio_at_once_s)
         self._bytes_per_s = rate_hz * SAMPLE_BYTES
         self._now = asyncio.get_running_loop().time
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from service_kit.errors import NotReady
-from service_kit.rpc.channel import answer
+from service_kit.rpc.channel import await_response
 
 # A service that does not say within this time whether it is ready counts as gone.
 _CHECK_DEADLINE_S = 1.0
@@ -18,6 +18,6 @@ async def require_ready(channel: aio.Channel, service: str, peer: str) -> None:
     """
     stub = health_pb2_grpc.HealthStub(channel)
     check = stub.Check(health_pb2.HealthCheckRequest(service=service))  # pyright: ignore[reportAttributeAccessIssue]
-    response = await answer(check, peer, _CHECK_DEADLINE_S)
+    response = await await_response(check, peer, _CHECK_DEADLINE_S)
     if response.status != health_pb2.HealthCheckResponse.SERVING:
         raise NotReady(f"{peer}.not_ready", f"{peer} is not ready")

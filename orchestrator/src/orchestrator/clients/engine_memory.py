@@ -5,7 +5,7 @@ from __future__ import annotations
 from anchor.memory.v1 import memory_pb2, memory_pb2_grpc
 from grpc import aio
 from service_kit.errors import AnchorError
-from service_kit.rpc.channel import answer
+from service_kit.rpc.channel import await_response
 
 from orchestrator.memory_pressure.parked_engine import State
 
@@ -30,7 +30,7 @@ class ServiceMemory:
     async def state(self) -> State:
         """How the engine is. A service that does not know the contract holds nothing that it could give back."""
         try:
-            told = await answer(self._stub.GetMemory(memory_pb2.GetMemoryRequest()), self._peer, _LOOK_WITHIN_S)
+            told = await await_response(self._stub.GetMemory(memory_pb2.GetMemoryRequest()), self._peer, _LOOK_WITHIN_S)
         except AnchorError as error:
             if error.code == f"{self._peer}.unimplemented":
                 return State.FIXED
@@ -39,8 +39,8 @@ class ServiceMemory:
 
     async def park(self) -> None:
         """Have the engine parked."""
-        await answer(self._stub.Park(memory_pb2.ParkRequest()), self._peer, _MOVE_WITHIN_S)
+        await await_response(self._stub.Park(memory_pb2.ParkRequest()), self._peer, _MOVE_WITHIN_S)
 
     async def wake(self) -> None:
         """Have the engine woken."""
-        await answer(self._stub.Wake(memory_pb2.WakeRequest()), self._peer, _MOVE_WITHIN_S)
+        await await_response(self._stub.Wake(memory_pb2.WakeRequest()), self._peer, _MOVE_WITHIN_S)

@@ -12,8 +12,8 @@ from typing import Any, Self, cast
 import httpx
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from service_kit.errors import AnchorError
-from service_kit.rpc.channel import open_channel, read
-from service_kit.tasks import begin, end, run_together
+from service_kit.rpc.channel import open_channel, read_message
+from service_kit.tasks import run_together, start_task, stop_task
 
 from orchestrator.conversation.messages.system_status import (
     GpuPressure,
@@ -74,13 +74,13 @@ class StatusWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = begin(run_together(self._poll(), self._watch_gpu()), "status watch")
+        self._task = start_task(run_together(self._poll(), self._watch_gpu()), "status watch")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await end(self._task)
+        await stop_task(self._task)
 
     async def system_status(self) -> SystemStatus:
         """The latest that is known."""
@@ -147,7 +147,9 @@ class StatusWatch:
         levels: dict[int, Level | None] = {}
         call = stub.Watch(gpu_pb2.WatchRequest(interval_ms=round(self._interval_s * 1000)))
         try:
-            while (response := await read(call, "gpu", within_s=3 * self._interval_s + self._deadline_s)) is not None:
+            while (
+                response := await read_message(call, "gpu", within_s=3 * self._interval_s + self._deadline_s)
+            ) is not None:
                 match response.WhichOneof("event"):
                     case "report":
                         self._gpu = _gpu_status(response.report)

@@ -10,7 +10,7 @@ from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from grpc import aio
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.observability.context import to_metadata
-from service_kit.rpc.channel import read, write
+from service_kit.rpc.channel import read_message, write_message
 
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.messages.server import Word
@@ -49,17 +49,17 @@ class SttStream:
 
     async def hear(self, chunk: AudioChunk) -> None:
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
-        await write(self._call, stt_pb2.TranscribeRequest(audio=audio), _PEER)
+        await write_message(self._call, stt_pb2.TranscribeRequest(audio=audio), _PEER)
 
     async def flush(self, segment_id: int) -> None:
         flush = stt_pb2.Flush(segment_id=segment_id, traceparent=self._turn.traceparent if self._turn else "")
-        await write(self._call, stt_pb2.TranscribeRequest(flush=flush), _PEER)
+        await write_message(self._call, stt_pb2.TranscribeRequest(flush=flush), _PEER)
 
     async def commit(self, segment_id: int) -> None:
-        await write(self._call, stt_pb2.TranscribeRequest(commit=stt_pb2.Commit(segment_id=segment_id)), _PEER)
+        await write_message(self._call, stt_pb2.TranscribeRequest(commit=stt_pb2.Commit(segment_id=segment_id)), _PEER)
 
     async def transcripts(self) -> AsyncIterator[Transcript]:
-        while (response := await read(self._call, _PEER)) is not None:
+        while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "partial_transcript":
                     partial = response.partial_transcript
@@ -86,7 +86,7 @@ class SttClient:
             config = stt_pb2.TranscriptionConfig(
                 language=language, sample_rate_hz=MICROPHONE.rate_hz, partial_transcripts=True
             )
-            await write(call, stt_pb2.TranscribeRequest(config=config), _PEER)
+            await write_message(call, stt_pb2.TranscribeRequest(config=config), _PEER)
             yield SttStream(call)
         finally:
             call.cancel()

@@ -10,7 +10,7 @@ from grpc import aio
 from service_kit.audio import SAMPLE_BYTES, SPEECH
 from service_kit.errors import PeerFailed
 from service_kit.observability.context import to_metadata
-from service_kit.rpc.channel import answer, read, write
+from service_kit.rpc.channel import await_response, read_message, write_message
 
 from orchestrator.conversation.messages.server import Style, VoiceChoice
 from orchestrator.conversation.model.ports import Mark, PhraseBegun, Speech, Spoken
@@ -28,15 +28,15 @@ class TtsStream:
         self._call = call
 
     async def say(self, text: str) -> None:
-        await write(self._call, tts_pb2.SynthesizeRequest(text=tts_pb2.TextDelta(text=text)), _PEER)
+        await write_message(self._call, tts_pb2.SynthesizeRequest(text=tts_pb2.TextDelta(text=text)), _PEER)
 
     async def finish(self) -> None:
-        await write(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
+        await write_message(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
 
     async def speech(self) -> AsyncIterator[Speech]:
         """Speech as it comes. Raises `PeerFailed` for what would be noise: half a sample, or a run at a wrong place."""
         sent_ms = 0.0
-        while (response := await read(self._call, _PEER)) is not None:
+        while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "audio":
                     if len(response.audio.pcm) % SAMPLE_BYTES or abs(response.audio.offset_ms - sent_ms) > 1:
@@ -69,14 +69,14 @@ class TtsClient:
         call: Call = self._stub.Synthesize(metadata=to_metadata())
         try:
             config = tts_pb2.SynthesisConfig(voice=voice, language=language, style=_style(style))
-            await write(call, tts_pb2.SynthesizeRequest(config=config), _PEER)
+            await write_message(call, tts_pb2.SynthesizeRequest(config=config), _PEER)
             yield TtsStream(call)
         finally:
             call.cancel()
 
     async def voices(self) -> tuple[VoiceChoice, ...]:
         """All voices, each language's default first."""
-        listed = await answer(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_DEADLINE_S)
+        listed = await await_response(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_DEADLINE_S)
         return tuple(
             VoiceChoice(voice.id, voice.name, tuple(voice.languages), voice.engine, voice.cloned)
             for voice in listed.voices

@@ -10,7 +10,7 @@ from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from grpc import aio
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.observability.context import to_metadata
-from service_kit.rpc.channel import read, write
+from service_kit.rpc.channel import read_message, write_message
 
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.messages.server import PredictorOpinion
@@ -35,19 +35,19 @@ class VadStream:
         if self._turn and self._turn.traceparent != self._named:
             await self._name_turn(self._turn.traceparent)
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
-        await write(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
+        await write_message(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
 
     async def _name_turn(self, traceparent: str) -> None:
         self._named = traceparent
         turn = vad_pb2.TracedTurn(traceparent=traceparent)
-        await write(self._call, vad_pb2.DetectRequest(traced_turn=turn), _PEER)
+        await write_message(self._call, vad_pb2.DetectRequest(traced_turn=turn), _PEER)
 
     async def read_along(self, text: str, end_ms: int) -> None:
         partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms)
-        await write(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
+        await write_message(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
 
     async def events(self) -> AsyncIterator[VoiceEvent]:
-        while (response := await read(self._call, _PEER)) is not None:
+        while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "speech_started":
                     started = response.speech_started
@@ -82,7 +82,7 @@ class VadClient:
         call: Call = self._stub.Detect(metadata=to_metadata())
         try:
             config = vad_pb2.DetectionConfig(sample_rate_hz=MICROPHONE.rate_hz, language=language)
-            await write(call, vad_pb2.DetectRequest(config=config), _PEER)
+            await write_message(call, vad_pb2.DetectRequest(config=config), _PEER)
             yield VadStream(call)
         finally:
             call.cancel()

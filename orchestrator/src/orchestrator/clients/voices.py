@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from service_kit.errors import AnchorError
-from service_kit.tasks import begin, end
+from service_kit.tasks import start_task, stop_task
 
 from orchestrator.clients.tts import TtsClient
 from orchestrator.conversation.messages.server import VoiceChoice
@@ -35,13 +35,13 @@ class VoiceWatch:
         return tuple(voice.id for voice in self.latest.value)
 
     async def __aenter__(self) -> Self:
-        self._task = begin(self._watch(), "voice watch")
+        self._task = start_task(self._watch(), "voice watch")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await end(self._task)
+        await stop_task(self._task)
 
     async def _watch(self) -> None:
         while True:

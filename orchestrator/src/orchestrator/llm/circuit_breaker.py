@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 from prometheus_client import Gauge
 from service_kit.errors import AnchorError
-from service_kit.tasks import begin, end
+from service_kit.tasks import start_task, stop_task
 
 log = logging.getLogger(__name__)
 
@@ -94,13 +94,13 @@ class BreakerWatch:
     async def __aenter__(self) -> Self:
         if not await self._is_well():
             self._breaker.failed(asyncio.get_running_loop().time(), for_good=True)
-        self._task = begin(self._watch(), "language model probe")
+        self._task = start_task(self._watch(), "language model probe")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await end(self._task)
+        await stop_task(self._task)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

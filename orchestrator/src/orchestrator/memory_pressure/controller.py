@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from prometheus_client import Counter, Gauge
-from service_kit.tasks import begin, end, run_together
+from service_kit.tasks import run_together, start_task, stop_task
 
 from orchestrator.conversation.messages.system_status import Degradation
 from orchestrator.conversation.model.bulletin import Bulletin
@@ -67,13 +67,13 @@ class Relief:
 
     async def __aenter__(self) -> Self:
         STEPS_TAKEN.set(0)
-        self._task = begin(run_together(self._climb(), self._parking.run()), "memory relief")
+        self._task = start_task(run_together(self._climb(), self._parking.run()), "memory relief")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await end(self._task)
+        await stop_task(self._task)
 
     def savings(self) -> Savings:
         """What a reply that begins now does without."""

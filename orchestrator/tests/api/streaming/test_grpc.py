@@ -23,8 +23,8 @@ from orchestrator.conversation.messages.server import (
 )
 from pydantic import SecretStr
 from service_kit.errors import AnchorError, Denied, InvalidRequest, PeerFailed
-from service_kit.rpc.channel import read, write
-from service_kit.testing.plugin import serving
+from service_kit.rpc.channel import read_message, write_message
+from service_kit.testing.plugin import serve_grpc
 
 LIMITS = EdgeLimits(first_message_s=60, bad_messages=3)
 
@@ -36,7 +36,7 @@ def sessions():
 
 def served(sessions: FakeSessions, secret: str | None = None, limits: EdgeLimits = LIMITS):
     servicer = SessionServicer(sessions, limits, SecretStr(secret) if secret else None)
-    return serving(NAME, lambda server: add_to(server, servicer))
+    return serve_grpc(NAME, lambda server: add_to(server, servicer))
 
 
 def call(channel: aio.Channel, token: str = "") -> aio.StreamStreamCall:
@@ -45,11 +45,11 @@ def call(channel: aio.Channel, token: str = "") -> aio.StreamStreamCall:
 
 
 async def say(stream: aio.StreamStreamCall, message: ClientMessage) -> None:
-    await write(stream, session_pb2.ConverseRequest(message=codec.client_to_proto(message)), "anchor")
+    await write_message(stream, session_pb2.ConverseRequest(message=codec.client_to_proto(message)), "anchor")
 
 
 async def told(stream: aio.StreamStreamCall) -> ServerMessage | None:
-    response = await read(stream, "anchor", 20)
+    response = await read_message(stream, "anchor", 20)
     return None if response is None else codec.server_from_proto(response.message)
 
 

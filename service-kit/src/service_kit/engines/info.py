@@ -25,10 +25,10 @@ class EngineInfo:
 
 
 @runtime_checkable
-class LeaningEngine(Protocol):
+class DependentEngine(Protocol):
     """An engine that leans on a server, which may go away and come back."""
 
-    def lacks(self) -> AsyncIterator[str]:
+    def unavailability(self) -> AsyncIterator[str]:
         """What it lacks to do its work, whenever that changes; empty for nothing. Begins inside its lifespan."""
         ...
 

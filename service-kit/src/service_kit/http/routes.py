@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
 from service_kit.health import Health
-from service_kit.http.websocket_limits import Doorstep, PacedWebSocket, Patience, PunctualHttp
+from service_kit.http.websocket_limits import HttpTimeouts, PendingConnections, RateLimitedWebSocket, TimedHttp
 
 # What `/info` says beside the engine; asked at every request, since voices come and go.
 Details = Callable[[], Mapping[str, object]]
@@ -59,7 +59,7 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def http_server(app: ASGIApp, host: str, port: int, patience: Patience | None = None) -> HttpServer:
+def http_server(app: ASGIApp, host: str, port: int, patience: HttpTimeouts | None = None) -> HttpServer:
     """A server for `app`, with limits in place of uvicorn's defaults (16 MiB messages, deflate on)."""
     config = uvicorn.Config(
         app,
@@ -68,8 +68,10 @@ def http_server(app: ASGIApp, host: str, port: int, patience: Patience | None = 
         log_config=None,
         access_log=False,
         lifespan="off",
-        http=cast(type[PunctualHttp], partial(PunctualHttp, doorstep=Doorstep(), patience=patience or Patience())),
-        ws=PacedWebSocket,
+        http=cast(
+            type[TimedHttp], partial(TimedHttp, doorstep=PendingConnections(), patience=patience or HttpTimeouts())
+        ),
+        ws=RateLimitedWebSocket,
         ws_max_size=65_536,
         ws_max_queue=8,
         ws_per_message_deflate=False,

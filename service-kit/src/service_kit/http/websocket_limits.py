@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
-from service_kit.token_bucket import Allowance
+from service_kit.token_bucket import TokenBucket
 
 # How long a WebSocket's closing may take; uvicorn waits 10 s for the client's part, and has no end to its own.
 CLOSED_WITHIN_S = 12.0
@@ -31,7 +31,7 @@ _MOST_FRAGMENTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class HttpTimeouts:
     """How long an HTTP client is waited for, in seconds."""
 
     # For the head of a request: on a new connection, or from its first byte on.
@@ -42,7 +42,7 @@ class Patience:
     stalled_s: float = 15.0
 
 
-class Doorstep:
+class PendingConnections:
     """Connections that have not said yet what they want. Beyond `places`, the one that waits longest is put out."""
 
     def __init__(self, places: int = MOST_UNDECIDED) -> None:
@@ -59,10 +59,10 @@ class Doorstep:
         self._waiting.pop(connection, None)
 
 
-class PunctualHttp(H11Protocol):
+class TimedHttp(H11Protocol):
     """HTTP/1.1 whose requests have to come in time, and whose answers have to be taken."""
 
-    def __init__(self, *args: Any, doorstep: Doorstep, patience: Patience, **named: Any) -> None:
+    def __init__(self, *args: Any, doorstep: PendingConnections, patience: HttpTimeouts, **named: Any) -> None:
         super().__init__(*args, **named)
         self._patience = patience
         self._doorstep = doorstep
@@ -142,12 +142,12 @@ class _Tap:
         return getattr(self._transport, name)
 
 
-class PacedWebSocket(WebSocketsSansIOProtocol):
+class RateLimitedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket that is read at a bounded pace, no further ahead than the app is, and that ends when it should."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._allowance = Allowance(FRAMES_PER_S, FRAMES_AT_ONCE)
+        self._allowance = TokenBucket(FRAMES_PER_S, FRAMES_AT_ONCE)
         # What has been read and not parsed: one read of the loop, 256 KiB at most.
         self._unparsed = bytearray()
         self._parsing: asyncio.Handle | None = None

@@ -62,7 +62,7 @@ def headers(span: Span | None = None) -> dict[str, str]:
     """The same as headers of a request."""
     carrier: dict[str, str] = {}
     if (span or get_current_span()).get_span_context().is_valid:
-        _PROPAGATOR.inject(carrier, None if span is None else within(span))
+        _PROPAGATOR.inject(carrier, None if span is None else span_context(span))
     return carrier
 
 
@@ -72,12 +72,12 @@ def trace_id(span: Span | None = None) -> str:
     return format_trace_id(context.trace_id) if context.is_valid else ""
 
 
-def within(span: Span) -> Context:
+def span_context(span: Span) -> Context:
     """The context in which new spans are children of `span`."""
     return set_span_in_context(span, Context())
 
 
-def on_behalf_of(remote: str) -> Context:
+def remote_context(remote: str) -> Context:
     """The context in which new spans are children of the one whose `traceparent` this is; roots if it is none."""
     return _PROPAGATOR.extract({TRACEPARENT: remote}, Context())
 
@@ -96,7 +96,7 @@ def current(span: Span) -> Generator[Span]:
             raise
 
 
-def fail(span: Span, code: str) -> None:
+def record_failure(span: Span, code: str) -> None:
     """Say that what `span` is about failed with this dotted code."""
     span.set_attribute("error.type", code)
     span.set_status(Status(StatusCode.ERROR, code))
@@ -112,7 +112,7 @@ def serving(method: str, metadata: Iterable[tuple[str, str | bytes]], ids: Mappi
     service, _, name = method.lstrip("/").rpartition("/")
     attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name, **ids}
     span = tracer().start_span(
-        f"{service}/{name}", context=on_behalf_of(remote), kind=SpanKind.SERVER, attributes=attributes
+        f"{service}/{name}", context=remote_context(remote), kind=SpanKind.SERVER, attributes=attributes
     )
     with current(span):
         yield span

@@ -56,7 +56,7 @@ class Writable(Protocol[Message_contra]):
     def initial_metadata(self) -> Awaitable[aio.Metadata]: ...
 
 
-async def read(call: Readable[Message], peer: str, within_s: float | None = None) -> Message | None:
+async def read_message(call: Readable[Message], peer: str, within_s: float | None = None) -> Message | None:
     """The next message of a streaming call, or None at its end.
 
     Raises `PeerFailed` when nothing comes `within_s` seconds (None: wait for ever), and the call's own failure
@@ -75,7 +75,7 @@ async def read(call: Readable[Message], peer: str, within_s: float | None = None
     return None if message is aio.EOF else message  # type: ignore[return-value]
 
 
-async def write(call: Writable[Message_contra], message: Message_contra, peer: str) -> None:
+async def write_message(call: Writable[Message_contra], message: Message_contra, peer: str) -> None:
     """Send one message of a streaming call; waits while the peer is slower than we are (that is backpressure)."""
     try:
         await call.write(message)
@@ -93,7 +93,7 @@ async def _end_of(call: Writable[Message_contra]) -> aio.AioRpcError:
     )
 
 
-async def answer(call: Awaitable[Message], peer: str, within_s: float) -> Message:
+async def await_response(call: Awaitable[Message], peer: str, within_s: float) -> Message:
     """The answer of a unary call, its failure or lateness as an `AnchorError`."""
     try:
         async with asyncio.timeout(within_s):

@@ -20,7 +20,7 @@ from service_kit.health import Health, Status
 from service_kit.observability import tracing
 from service_kit.observability.context import adopt_metadata, current_ids
 from service_kit.observability.metrics import ERRORS, RPC_SECONDS, RPCS_OPEN
-from service_kit.rpc.multiplex.server import CarrierServicer, MethodTable
+from service_kit.rpc.multiplex.server import MethodTable, MultiplexServicer
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class CallInterceptor(aio.ServerInterceptor):
                         raise
                     failure = _failure(method, cause, self._health.status)
                     code = failure.code
-                    tracing.fail(span, code)
+                    tracing.record_failure(span, code)
                     ERRORS.labels(code).inc()
                     await context.abort(failure.status, failure.message, trailing_metadata=((ERROR_CODE_KEY, code),))
                 finally:
@@ -144,7 +144,7 @@ class GrpcServer:
             table = MethodTable()
             for _, add in servicers:
                 add(cast(aio.Server, table))
-            CarrierServicer(table.methods, interceptor.guard).add_to(self._server)
+            MultiplexServicer(table.methods, interceptor.guard).add_to(self._server)
         if reflect:
             names = (*self._names, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)

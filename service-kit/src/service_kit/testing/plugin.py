@@ -22,7 +22,7 @@ from service_kit.engines.info import EngineInfo
 from service_kit.health import Health, Status
 from service_kit.observability import tracing
 from service_kit.rpc.channel import open_channel
-from service_kit.rpc.multiplex.client import CarrierChannel
+from service_kit.rpc.multiplex.client import MultiplexedChannel
 from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.testing.virtual_clock import VirtualLoop
 
@@ -37,7 +37,7 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 
 
 @asynccontextmanager
-async def serving(
+async def serve_grpc(
     name: str, add: Callable[[aio.Server], None], carries: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES
 ) -> AsyncGenerator[aio.Channel]:
     """A ready gRPC server on a free port with one servicer, as production runs it; yields a channel to it."""
@@ -56,7 +56,7 @@ async def serving(
 
 
 @asynccontextmanager
-async def carrying(
+async def serve_multiplexed(
     name: str, add: Callable[[aio.Server], None], max_message_bytes: int = MAX_MESSAGE_BYTES
 ) -> AsyncGenerator[aio.Channel]:
     """As `serving`, but streams travel on a carrier, as our services call each other.
@@ -65,8 +65,8 @@ async def carrying(
     call then says INTERNAL, for good.
     """
     async with (
-        serving(name, add, carries=True, max_message_bytes=max_message_bytes) as channel,
-        CarrierChannel(channel) as carrier,
+        serve_grpc(name, add, carries=True, max_message_bytes=max_message_bytes) as channel,
+        MultiplexedChannel(channel) as carrier,
     ):
         yield carrier.for_stubs
 

@@ -16,11 +16,11 @@ from service_kit.engines.info import EngineInfo
 from service_kit.errors import AtCapacity, InvalidRequest, PeerFailed, Unsupported
 from service_kit.health import Health, Status
 from service_kit.observability.context import SESSION_ID
-from service_kit.rpc.channel import open_channel, read, write
-from service_kit.rpc.multiplex.client import CarrierChannel
+from service_kit.rpc.channel import open_channel, read_message, write_message
+from service_kit.rpc.multiplex.client import MultiplexedChannel
 from service_kit.rpc.multiplex.frames import MAX_CARRIED_BYTES, WINDOW_BYTES, Outgoing, beat_s
 from service_kit.rpc.server import GrpcServer
-from service_kit.testing.plugin import serving
+from service_kit.testing.plugin import serve_grpc
 
 NAME = "anchor.vad.v1.TurnDetectionService"
 WITHIN_S = 20.0
@@ -73,7 +73,7 @@ def saying(text):
 
 
 async def heard(call):
-    response = await read(call, "vad", WITHIN_S)
+    response = await read_message(call, "vad", WITHIN_S)
     return response and response.turn_end_predicted.predictor
 
 
@@ -89,7 +89,7 @@ def add(echo):
 
 @pytest.fixture
 async def carrier(add):
-    async with serving(NAME, add, carries=True) as channel, CarrierChannel(channel) as carrier:
+    async with serve_grpc(NAME, add, carries=True) as channel, MultiplexedChannel(channel) as carrier:
         yield carrier
 
 
@@ -103,14 +103,14 @@ async def test_calls_on_one_stream_are_kept_apart(begin):
     calls = {name: begin(name) for name in "abcdefghij"}
     for count in range(5):
         for call in calls.values():
-            await write(call, saying(str(count)), "vad")
+            await write_message(call, saying(str(count)), "vad")
     for name, call in calls.items():
         assert [await heard(call) for _ in range(5)] == [f"{name}:{count}" for count in range(5)]
 
 
 async def test_a_client_that_has_said_all_hears_the_rest(begin):
     call = begin("s")
-    await write(call, saying("hello"), "vad")
+    await write_message(call, saying("hello"), "vad")
     await call.done_writing()
     assert [await heard(call) for _ in range(4)] == ["s:hello", "goodbye", None, None]
     assert await call.code() is grpc.StatusCode.OK
@@ -118,19 +118,19 @@ async def test_a_client_that_has_said_all_hears_the_rest(begin):
 
 async def test_a_call_fails_alone_and_as_its_own_error(begin):
     failing, living = begin(), begin("b")
-    await write(failing, saying("fail"), "vad")
+    await write_message(failing, saying("fail"), "vad")
     with pytest.raises(AtCapacity) as failure:
         await heard(failing)
     assert (failure.value.code, failure.value.message) == ("vad.full", "no place")
     with pytest.raises(AtCapacity):
-        await write(failing, saying("more"), "vad")
-    await write(living, saying("still here"), "vad")
+        await write_message(failing, saying("more"), "vad")
+    await write_message(living, saying("still here"), "vad")
     assert await heard(living) == "b:still here"
 
 
 async def test_a_bug_is_told_as_one_and_says_nothing_more(begin, caplog):
     call = begin()
-    await write(call, saying("break"), "vad")
+    await write_message(call, saying("break"), "vad")
     with pytest.raises(Exception, match="internal error"):
         await heard(call)
     assert "call broke" in caplog.text
@@ -138,20 +138,20 @@ async def test_a_bug_is_told_as_one_and_says_nothing_more(begin, caplog):
 
 async def test_cancelling_a_call_ends_its_work_and_no_other(begin, echo):
     call, other = begin(), begin("o")
-    await write(call, saying("flood"), "vad")
+    await write_message(call, saying("flood"), "vad")
     await heard(call)
     assert call.cancel()
     assert not call.cancel()
     async with asyncio.timeout(WITHIN_S):
         await echo.let_go.wait()
-    await write(other, saying("alive"), "vad")
+    await write_message(other, saying("alive"), "vad")
     assert await heard(other) == "o:alive"
 
 
 async def test_who_does_not_read_holds_up_only_themselves(begin, echo):
     flooded, other = begin(), begin("o")
-    await write(flooded, saying("flood"), "vad")
-    await write(other, saying("one"), "vad")
+    await write_message(flooded, saying("flood"), "vad")
+    await write_message(other, saying("one"), "vad")
     assert await heard(other) == "o:one"
     before = -1
     while before != echo.written:
@@ -165,14 +165,14 @@ async def test_who_does_not_read_holds_up_only_themselves(begin, echo):
 
 async def test_a_server_that_does_not_read_holds_up_its_client(begin, echo):
     call = begin("s")
-    await write(call, saying("stop reading"), "vad")
+    await write_message(call, saying("stop reading"), "vad")
     audio = vad_pb2.DetectRequest(audio=audio_pb2.AudioChunk(pcm=bytes(50_000)))
     sent = 0
 
     async def send_without_end():
         nonlocal sent
         while True:
-            await write(call, audio, "vad")
+            await write_message(call, audio, "vad")
             sent += 1
 
     with pytest.raises(TimeoutError):
@@ -180,16 +180,16 @@ async def test_a_server_that_does_not_read_holds_up_its_client(begin, echo):
     assert sent <= WINDOW_BYTES // 50_000 + 1
     echo.resume.set()
     for _ in range(20):
-        await write(call, audio, "vad")
-    await write(call, saying("done"), "vad")
+        await write_message(call, audio, "vad")
+    await write_message(call, saying("done"), "vad")
     assert await heard(call) == "s:done"
 
 
 async def test_a_message_too_large_is_refused_on_either_side(begin):
     call = begin()
     with pytest.raises(InvalidRequest, match="message_too_large"):
-        await write(call, saying("x" * (MAX_CARRIED_BYTES + 1)), "vad")
-    await write(call, saying("huge"), "vad")
+        await write_message(call, saying("x" * (MAX_CARRIED_BYTES + 1)), "vad")
+    await write_message(call, saying("huge"), "vad")
     with pytest.raises(Exception, match="message_too_large"):
         await heard(call)
 
@@ -197,7 +197,7 @@ async def test_a_message_too_large_is_refused_on_either_side(begin):
 async def test_a_method_nobody_serves_is_unsupported(carrier):
     method = carrier.stream_stream("/anchor.vad.v1.Nothing/Detect", bytes, bytes)
     with pytest.raises(Unsupported):
-        await read(method(), "vad", WITHIN_S)
+        await read_message(method(), "vad", WITHIN_S)
 
 
 async def test_a_lost_server_ends_all_calls_and_is_called_again(add):
@@ -211,11 +211,11 @@ async def test_a_lost_server_ends_all_calls_and_is_called_again(add):
         await server.stop(0)
 
     async with server(0) as port:
-        carrier = await CarrierChannel(open_channel(f"127.0.0.1:{port}")).__aenter__()
+        carrier = await MultiplexedChannel(open_channel(f"127.0.0.1:{port}")).__aenter__()
         stub = vad_pb2_grpc.TurnDetectionServiceStub(carrier)
         calls = [stub.Detect(metadata=()) for _ in range(3)]
         for call in calls:
-            await write(call, saying("hello"), "vad")
+            await write_message(call, saying("hello"), "vad")
             assert await heard(call) == ":hello"
     for call in calls:
         with pytest.raises(PeerFailed):
@@ -226,7 +226,7 @@ async def test_a_lost_server_ends_all_calls_and_is_called_again(add):
         for _ in range(50):
             call = stub.Detect(metadata=())
             try:
-                await write(call, saying("again"), "vad")
+                await write_message(call, saying("again"), "vad")
                 assert await heard(call) == ":again"
                 break
             except PeerFailed:
@@ -237,10 +237,10 @@ async def test_a_lost_server_ends_all_calls_and_is_called_again(add):
 
 
 async def test_a_call_after_the_end_fails_at_once(add):
-    async with serving(NAME, add, carries=True) as channel:
-        async with CarrierChannel(channel) as carrier:
+    async with serve_grpc(NAME, add, carries=True) as channel:
+        async with MultiplexedChannel(channel) as carrier:
             call = vad_pb2_grpc.TurnDetectionServiceStub(carrier).Detect(metadata=())
-            await write(call, saying("hello"), "vad")
+            await write_message(call, saying("hello"), "vad")
             await heard(call)
         with pytest.raises(PeerFailed):
             await heard(call)
@@ -267,23 +267,23 @@ AUDIO = vad_pb2.DetectRequest(audio=audio_pb2.AudioChunk(pcm=bytes(100_000))).Se
     ids=["an id twice", "an id that falls", "more than the window"],
 )
 async def test_a_client_that_breaks_the_rules_loses_its_carrier(add, frames, code):
-    async with serving(NAME, add, carries=True) as channel:
+    async with serve_grpc(NAME, add, carries=True) as channel:
         stream = carrier_pb2_grpc.CarrierServiceStub(channel).Carry()
         for frame in frames:
-            await write(stream, carrier_pb2.CarryRequest(frames=[frame]), "vad")
+            await write_message(stream, carrier_pb2.CarryRequest(frames=[frame]), "vad")
         with pytest.raises(InvalidRequest, match=code):
-            await read(stream, "vad", WITHIN_S)
+            await read_message(stream, "vad", WITHIN_S)
 
 
 async def test_what_is_no_message_of_the_method_ends_the_call_only(add):
-    async with serving(NAME, add, carries=True) as channel:
+    async with serve_grpc(NAME, add, carries=True) as channel:
         stream = carrier_pb2_grpc.CarrierServiceStub(channel).Carry()
         late = [message(9, b"of no call"), carrier_pb2.ClientFrame(call_id=9), opening(1), message(1, b"\xff\xff\xff")]
-        await write(stream, carrier_pb2.CarryRequest(frames=late), "vad")
+        await write_message(stream, carrier_pb2.CarryRequest(frames=late), "vad")
         end = (await stream.read()).frames[0].end
         assert (end.status, end.error_code) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], "carrier.undecodable")
         again = [opening(2), message(2, saying("well").SerializeToString())]
-        await write(stream, carrier_pb2.CarryRequest(frames=again), "vad")
+        await write_message(stream, carrier_pb2.CarryRequest(frames=again), "vad")
         assert (await stream.read()).frames[0].message == said(":well").SerializeToString()
         stream.cancel()
 
@@ -336,7 +336,7 @@ async def test_a_few_calls_are_not_held_up():
 
 
 async def test_without_the_carrier_the_server_has_no_such_service(add):
-    async with serving(NAME, add) as channel, CarrierChannel(channel) as carrier:
+    async with serve_grpc(NAME, add) as channel, MultiplexedChannel(channel) as carrier:
         with pytest.raises(PeerFailed):
             await heard(vad_pb2_grpc.TurnDetectionServiceStub(carrier).Detect(metadata=()))
 

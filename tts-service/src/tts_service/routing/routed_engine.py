@@ -11,7 +11,7 @@ from dataclasses import replace
 from service_kit.audio import SPEECH
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, AtCapacity, EngineFailed, NotReady
-from service_kit.tasks import begin, end
+from service_kit.tasks import start_task, stop_task
 
 from tts_service.engine import Speech, SpokenPhrase, SynthesisConfig, Voice, Word
 from tts_service.metrics import STAND_INS
@@ -90,7 +90,7 @@ class RoutedPhrases:
         """The engines that speak now, by name."""
         return {name: kept.speech for name, kept in self._kept.items() if kept.speech}
 
-    async def lacking(self) -> AsyncGenerator[str]:
+    async def unavailability(self) -> AsyncGenerator[str]:
         """Why nobody speaks, whenever that changes; empty while anybody does."""
         said = ""
         while True:
@@ -107,7 +107,7 @@ class RoutedPhrases:
         """Wait until every engine came or failed, and every language has one. Raises when none ever will."""
         async with AsyncExitStack() as stack:
             for kept in self._kept.values():
-                stack.push_async_callback(end, begin(kept.keep(), f"engine-{kept.name}"))
+                stack.push_async_callback(stop_task, start_task(kept.keep(), f"engine-{kept.name}"))
             while self.lacks or any(kept.state is State.LOADING for kept in self._kept.values()) or not self.speaks:
                 if self._hopeless:
                     raise EngineFailed("tts.no_engine", self.why())

@@ -45,7 +45,7 @@ class UtteranceTrace:
             return
         span = tracing.tracer().start_span(
             "utterance",
-            context=tracing.on_behalf_of(self._traceparent),
+            context=tracing.remote_context(self._traceparent),
             start_time=started_ns,
             attributes={"probability": judged.probability, "predictor": judged.predictor},
         )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from service_kit.token_bucket import Allowance
+from service_kit.token_bucket import TokenBucket
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Thrift:
         clock_s: Callable[[], float] = time.monotonic,
         worked_s: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._allowance = Allowance(share * len(os.sched_getaffinity(0)), _AHEAD_S)
+        self._allowance = TokenBucket(share * len(os.sched_getaffinity(0)), _AHEAD_S)
         self._clock_s = clock_s
         self._worked_s = worked_s
 

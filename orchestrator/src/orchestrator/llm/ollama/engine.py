@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import NotReady, PeerFailed
 from service_kit.settings import Profile, shared
-from service_kit.tasks import begin, end
+from service_kit.tasks import start_task, stop_task
 
 from orchestrator.conversation.model.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
@@ -90,14 +90,14 @@ class OllamaModel(ServedModel):
                 await self._client.aclose()
                 raise
         if self._settings.preload:
-            self._task = begin(self._residency.run(), "language model residency")
+            self._task = start_task(self._residency.run(), "language model residency")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await end(self._task)
+            await stop_task(self._task)
         finally:
             await super().__aexit__(kind, error, traceback)
 

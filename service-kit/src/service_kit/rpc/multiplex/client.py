@@ -14,7 +14,7 @@ from grpc import aio
 
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
 from service_kit.rpc.multiplex.frames import MAX_CARRIED_BYTES, Inbound, Outbound, Outgoing
-from service_kit.tasks import begin, end
+from service_kit.tasks import start_task, stop_task
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -23,7 +23,7 @@ _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 Frame = carrier_pb2.ClientFrame
 
 
-class CarriedCall(Generic[RequestT, ResponseT]):
+class MultiplexedCall(Generic[RequestT, ResponseT]):
     """One call on a carrier, with the part of grpc.aio's `StreamStreamCall` that our clients use."""
 
     def __init__(
@@ -126,7 +126,7 @@ def _failure(status: grpc.StatusCode, message: str, error_code: str = "") -> aio
     return aio.AioRpcError(status, aio.Metadata(), trailing, details=message)
 
 
-class CarrierChannel:
+class MultiplexedChannel:
     """A channel in which all bidirectional calls travel on one stream; other calls go their own way.
 
     Use it as a context manager and give it to generated stubs like any channel. The stream is opened with the first
@@ -137,7 +137,7 @@ class CarrierChannel:
         self._channel = channel
         self._stub = carrier_pb2_grpc.CarrierServiceStub(channel)
         self._outgoing: Outgoing[Frame] = Outgoing()
-        self._calls: dict[int, CarriedCall[Any, Any]] = {}
+        self._calls: dict[int, MultiplexedCall[Any, Any]] = {}
         self._ids = count(1)
         self._carrying: asyncio.Task[None] | None = None
         # What only one call at a time needs the channel itself for.
@@ -151,12 +151,12 @@ class CarrierChannel:
         request_serializer: Callable[[Any], bytes],
         response_deserializer: Callable[[bytes], Any],
         _registered_method: bool = False,
-    ) -> Callable[..., CarriedCall[Any, Any]]:
+    ) -> Callable[..., MultiplexedCall[Any, Any]]:
         """What generated stubs ask a channel for."""
 
-        def begin(*, metadata: Iterable[tuple[str, str]] = ()) -> CarriedCall[Any, Any]:
+        def begin(*, metadata: Iterable[tuple[str, str]] = ()) -> MultiplexedCall[Any, Any]:
             call_id = next(self._ids)
-            call = CarriedCall[Any, Any](
+            call = MultiplexedCall[Any, Any](
                 call_id, self._outgoing, request_serializer, response_deserializer, self._forget
             )
             self._calls[call_id] = call
@@ -172,14 +172,14 @@ class CarrierChannel:
         return cast(aio.Channel, self)
 
     async def __aenter__(self) -> Self:
-        self._carrying = begin(self._carry(), "carrier")
+        self._carrying = start_task(self._carry(), "carrier")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await end(self._carrying)
+            await stop_task(self._carrying)
         finally:
             await self._channel.close()
 

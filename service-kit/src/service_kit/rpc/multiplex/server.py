@@ -47,7 +47,7 @@ class _Aborted(aio.AbortError):
         self.end = end
 
 
-class _CarriedCall:
+class _ServedCall:
     """One call: to a servicer it is both the iterator over requests and the context."""
 
     def __init__(self, call_id: int, opening: carrier_pb2.Open, handler: Any, outgoing: Outgoing[Frame]) -> None:
@@ -92,7 +92,7 @@ class _CarriedCall:
         raise _Aborted(carrier_pb2.End(status=status.value[0], message=details, error_code=code))
 
 
-class CarrierServicer(carrier_pb2_grpc.CarrierServiceServicer):
+class MultiplexServicer(carrier_pb2_grpc.CarrierServiceServicer):
     """Carries calls of `methods`, each behind `guard`."""
 
     def __init__(self, methods: Mapping[str, Any], guard: Guard) -> None:
@@ -107,7 +107,7 @@ class CarrierServicer(carrier_pb2_grpc.CarrierServiceServicer):
 
         outgoing: Outgoing[Frame] = Outgoing()
         async with asyncio.TaskGroup() as tasks:
-            carried = _Carried(self._methods, self._handles, outgoing, tasks)
+            carried = _MultiplexedCalls(self._methods, self._handles, outgoing, tasks)
             writing = tasks.create_task(outgoing.write_to(write, carried.calls), name="carrier-write")
             # What grpc.aio raises here when the server stops under a client that stays.
             with suppress(aio.BaseError):
@@ -123,7 +123,7 @@ class CarrierServicer(carrier_pb2_grpc.CarrierServiceServicer):
         carrier_pb2_grpc.add_CarrierServiceServicer_to_server(self, server)
 
 
-class _Carried:
+class _MultiplexedCalls:
     """The calls on one carrier."""
 
     def __init__(
@@ -137,7 +137,7 @@ class _Carried:
         self._handles = handles
         self._outgoing = outgoing
         self._tasks = tasks
-        self._calls: dict[int, tuple[_CarriedCall, asyncio.Task[None]]] = {}
+        self._calls: dict[int, tuple[_ServedCall, asyncio.Task[None]]] = {}
         self._last_id = 0
 
     def hear(self, frame: carrier_pb2.ClientFrame) -> None:
@@ -176,7 +176,7 @@ class _Carried:
         elif len(self._calls) >= _MAX_CALLS:
             self._refuse(call_id, grpc.StatusCode.RESOURCE_EXHAUSTED, "carrier.full", "too many calls on one carrier")
         else:
-            call = _CarriedCall(call_id, opening, handler, self._outgoing)
+            call = _ServedCall(call_id, opening, handler, self._outgoing)
             task = self._tasks.create_task(self._serve(call_id, call, self._handles[opening.method]))
             self._calls[call_id] = (call, task)
             task.add_done_callback(lambda _: self._calls.pop(call_id, None))
@@ -185,7 +185,7 @@ class _Carried:
         end = carrier_pb2.End(status=status.value[0], message=message, error_code=code)
         self._outgoing.put(Frame(call_id=call_id, end=end))
 
-    async def _serve(self, call_id: int, call: _CarriedCall, handle: Handle) -> None:
+    async def _serve(self, call_id: int, call: _ServedCall, handle: Handle) -> None:
         try:
             await handle(call, call)
             end = carrier_pb2.End()

@@ -19,7 +19,7 @@ ANSWERS_WITHIN_S = 5.0
 WATCHED_EVERY_S = 2.0
 
 
-async def until_there(client: TranscriptionClient, model: str, until_s: float) -> None:
+async def wait_until_available(client: TranscriptionClient, model: str, until_s: float) -> None:
     """Return once the server lists `model`; `until_s` is loop time.
 
     Raises `PeerFailed` or `AtCapacity` when the server does not come in time, `ModelMissing` when it has other models.
@@ -41,7 +41,7 @@ async def until_there(client: TranscriptionClient, model: str, until_s: float) -
         await asyncio.sleep(ASKED_EVERY_S)
 
 
-async def lacks(client: TranscriptionClient, model: str) -> AsyncGenerator[str]:
+async def watch_availability(client: TranscriptionClient, model: str) -> AsyncGenerator[str]:
     """Why the server cannot be asked, whenever that changes, beginning with one that can; empty when it can again."""
     known = ""
     while True:

@@ -12,7 +12,7 @@ from service_kit.engines.memory import MemoryKind
 from service_kit.errors import AtCapacity, NotReady, PeerFailed, Unsupported
 
 from stt_service.engine import TranscriptionConfig
-from stt_service.engines.voxtral.availability import lacks, until_there
+from stt_service.engines.voxtral.availability import wait_until_available, watch_availability
 from stt_service.engines.voxtral.client import TranscriptionClient
 from stt_service.engines.voxtral.parking import MayHaveMoved, ServerSleep
 from stt_service.retranscribing.finals_first import FinalsFirst
@@ -61,7 +61,7 @@ class VoxtralEngine:
         )
         async with self._sleep, aclosing(self._client):
             until_s = asyncio.get_running_loop().time() + settings.voxtral_start_s
-            await until_there(self._client, settings.voxtral_model, until_s)
+            await wait_until_available(self._client, settings.voxtral_model, until_s)
             if await self._sleep.is_asleep():
                 # An earlier run of this service parked it.
                 await self._sleep.wake()
@@ -69,10 +69,10 @@ class VoxtralEngine:
             await self._client.transcribe(bytes(MICROPHONE.bytes_for(WARM_UP_MS)), "", left_s, looping)
             yield
 
-    async def lacks(self) -> AsyncGenerator[str]:
+    async def unavailability(self) -> AsyncGenerator[str]:
         """The server, when it has gone."""
         assert self._client is not None, "used outside its lifespan"  # noqa: S101
-        async with aclosing(lacks(self._client, self._settings.voxtral_model)) as reasons:
+        async with aclosing(watch_availability(self._client, self._settings.voxtral_model)) as reasons:
             async for reason in reasons:
                 yield reason
 

@@ -12,7 +12,7 @@ from service_kit.errors import Unsupported
 from service_kit.tasks import run_together
 
 from stt_service.engine import TranscriptionConfig
-from stt_service.engines.voxtral.availability import lacks, until_there
+from stt_service.engines.voxtral.availability import wait_until_available, watch_availability
 from stt_service.engines.voxtral.client import TranscriptionClient
 from stt_service.engines.voxtral_realtime.generation import Generation, RealtimeServer
 from stt_service.engines.voxtral_realtime.stream import RealtimeStream, hearing_along
@@ -51,13 +51,16 @@ class VoxtralRealtimeEngine:
         now_s = asyncio.get_running_loop().time
         until_s = now_s() + self._settings.voxtral_realtime_start_s
         async with aclosing(self._client()) as client:
-            await until_there(client, self._server.model, until_s)
+            await wait_until_available(client, self._server.model, until_s)
         await self._transcribe(bytes(MICROPHONE.bytes_for(WARM_UP_MS)), until_s - now_s())
         yield
 
-    async def lacks(self) -> AsyncGenerator[str]:
+    async def unavailability(self) -> AsyncGenerator[str]:
         """Why the server cannot be asked, whenever that changes; empty when it can again."""
-        async with aclosing(self._client()) as client, aclosing(lacks(client, self._server.model)) as reasons:
+        async with (
+            aclosing(self._client()) as client,
+            aclosing(watch_availability(client, self._server.model)) as reasons,
+        ):
             async for reason in reasons:
                 yield reason
 

@@ -15,7 +15,7 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import MemoryKind
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
-from service_kit.tasks import end
+from service_kit.tasks import stop_task
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
 from tts_service.engines.higgs.config import HiggsChoice
@@ -216,7 +216,7 @@ class HiggsEngine:
 
         stepping, self._stepping = self._stepping, None
         self._loaded = self._loop = None
-        await end(stepping)
+        await stop_task(stepping)
         # Not before everybody has let go of the model.
         async with self._errand:
             await self._worker.run(give_memory_back)
