@@ -19,37 +19,36 @@ from service_kit.rpc.channel import open_channel
 from service_kit.rpc.multiplex.client import MultiplexedChannel
 from service_kit.service import Service, new_health
 
-from orchestrator.api.access import Access, access_policy
+from orchestrator.api.access import AccessMiddleware, access_policy
 from orchestrator.api.http import console as page
 from orchestrator.api.http import engines as memory
 from orchestrator.api.http import openai_transcriptions as transcriptions
-from orchestrator.api.limits import EdgeLimits
-from orchestrator.api.routes import add_doors
+from orchestrator.api.limits import ApiLimits
+from orchestrator.api.routes import add_routes
 from orchestrator.api.streaming import grpc as grpc_edge
-from orchestrator.audio_filters.build import fitted
-from orchestrator.clients.engine_memory import ServiceMemory
+from orchestrator.audio_filters.build import build_filter
+from orchestrator.clients.engine_memory import ServiceParking
 from orchestrator.clients.status import StatusWatch
 from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
 from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.messages.system_status import SystemStatus
-from orchestrator.conversation.model.bulletin import Bulletin
-from orchestrator.conversation.model.services import LANGUAGES, Peers
-from orchestrator.conversation.session.registry import Sessions
+from orchestrator.conversation.model.degradation import DegradationBoard
+from orchestrator.conversation.model.services import LANGUAGES, Services
+from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.barge_in import BargeInRules
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.llm.briefing.engine import Briefing
-from orchestrator.llm.main_model import MainModel
-from orchestrator.llm.model_memory import ModelMemory
-from orchestrator.memory_pressure.controller import Relief
-from orchestrator.memory_pressure.degradation_ladder import Ladder
-from orchestrator.memory_pressure.engine_parking import Parking
-from orchestrator.memory_pressure.on_demand import WakingEars, WakingModel, WakingVoice
-from orchestrator.memory_pressure.parked_engine import Rest
+from orchestrator.llm.main_model import MainModel, MainModelParking
+from orchestrator.memory_pressure.controller import MemoryPressureController
+from orchestrator.memory_pressure.degradation_ladder import DegradationLadder
+from orchestrator.memory_pressure.engine_parking import EngineParking
+from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts
+from orchestrator.memory_pressure.parked_engine import ParkedEngine
 from orchestrator.settings import OrchestratorSettings
 
 NAME = "orchestrator"
@@ -60,7 +59,7 @@ VOICE_WAIT_S = 1.5
 def build(settings: OrchestratorSettings | None = None) -> Service:
     """The service, ready to run. Raises `AnchorError` for settings and content that do not fit."""
     settings = settings or OrchestratorSettings()
-    the_page = page.page_routes(settings.web_dir)
+    the_page = page.console_routes(settings.web_dir)
     policy = access_policy(
         settings.reached_at,
         settings.shared_secret,
@@ -83,59 +82,61 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         name: MultiplexedChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
     }
     tts = TtsClient(carriers["tts"].for_stubs)
-    other_voices: tuple[TtsClient, ...] = ()
+    fallback_tts: tuple[TtsClient, ...] = ()
     if settings.tts_fallback_target:
         carriers["tts-fallback"] = MultiplexedChannel(open_channel(settings.tts_fallback_target))
-        other_voices = (TtsClient(carriers["tts-fallback"].for_stubs),)
+        fallback_tts = (TtsClient(carriers["tts-fallback"].for_stubs),)
     voices = VoiceWatch(tts)
-    bulletin = Bulletin()
-    parking = Parking(
+    degradation_board = DegradationBoard()
+    parking = EngineParking(
         {
-            "llm": Rest("llm", ModelMemory(main_model), park_within_s=30),
-            "tts": Rest("tts", ServiceMemory(carriers["tts"].for_stubs, "tts")),
-            "stt": Rest("stt", ServiceMemory(carriers["stt"].for_stubs, "stt")),
+            "llm": ParkedEngine("llm", MainModelParking(main_model), park_within_s=30),
+            "tts": ParkedEngine("tts", ServiceParking(carriers["tts"].for_stubs, "tts")),
+            "stt": ParkedEngine("stt", ServiceParking(carriers["stt"].for_stubs, "stt")),
         },
-        bulletin,
+        degradation_board,
         after_idle_s=60 * settings.park_after_min,
     )
-    relief = Relief(Ladder(), parking, bulletin, has_small_voice=bool(other_voices))
+    memory_controller = MemoryPressureController(
+        DegradationLadder(), parking, degradation_board, has_small_voice=bool(fallback_tts)
+    )
     status = StatusWatch(
         {f"{name}-service": getattr(settings, f"{name}_health_url") for name in ("vad", "stt", "tts")}
         | {"gpu-monitor": settings.gpu_health_url},
         settings.gpu_target,
-        on_pressure=relief.told,
+        on_pressure=memory_controller.on_pressure,
     )
 
     async def system_status() -> SystemStatus:
         known = await status.system_status()
-        return replace(known, services=(*known.services, *main_model.status()), degraded=bulletin.degraded)
+        return replace(known, services=(*known.services, *main_model.status()), degraded=degradation_board.degraded)
 
-    ears = WakingEars(SttClient(carriers["stt"].for_stubs), parking.rests["stt"])
-    sessions = Sessions(
-        peers=Peers(
+    stt = OnDemandStt(SttClient(carriers["stt"].for_stubs), parking.engines["stt"])
+    sessions = SessionRegistry(
+        services=Services(
             voice_activity=VadClient(carriers["vad"].for_stubs),
-            speech_to_text=ears,
-            language_model=lambda: WakingModel(
-                main_model.for_session(), parking.rests["llm"], wait_s=settings.first_token_s
+            speech_to_text=stt,
+            language_model=lambda: OnDemandLlm(
+                main_model.session_model(), parking.engines["llm"], wait_s=settings.first_token_s
             ),
-            text_to_speech=WakingVoice(tts, parking.rests["tts"], VOICE_WAIT_S if other_voices else None),
-            other_voices=other_voices,
+            text_to_speech=OnDemandTts(tts, parking.engines["tts"], VOICE_WAIT_S if fallback_tts else None),
+            fallback_tts=fallback_tts,
             personas=load_personas(settings.personas_dir),
             system_status=system_status,
             voices=voices.latest,
-            hearing_aid=fitted(settings.noise_suppression, settings.auto_gain),
-            savings=relief.savings,
-            bulletin=bulletin,
+            audio_filter=build_filter(settings.noise_suppression, settings.auto_gain),
+            degraded_mode=memory_controller.degraded_mode,
+            degradation_board=degradation_board,
         ),
         rules=_turn_rules(settings),
         language=settings.language,
         persona=settings.persona,
         capacity=settings.max_sessions,
         ready=lambda: health.ready,
-        attended=parking.attend,
+        attended=parking.on_sessions_changed,
         resume_s=settings.resume_s,
     )
-    limits = EdgeLimits(microphone_rate_hz=settings.microphone_rate_hz)
+    limits = ApiLimits(microphone_rate_hz=settings.microphone_rate_hz)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
@@ -144,7 +145,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
                 await stack.enter_async_context(channel)
             knowledge.load()
             await stack.enter_async_context(main_model)
-            await stack.enter_async_context(relief)
+            await stack.enter_async_context(memory_controller)
             await stack.enter_async_context(voices)
             await stack.enter_async_context(status)
             await stack.enter_async_context(sessions)
@@ -155,10 +156,10 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids, **main_model.describe()})
     )
     app.include_router(the_page)
-    app.include_router(memory.routes(parking, relief.describe))
-    uploads = add_doors(app, sessions, limits)
-    app.include_router(transcriptions.routes(ears, uploads, limits))
-    app.add_middleware(Access, policy=policy)
+    app.include_router(memory.routes(parking, memory_controller.describe))
+    uploads = add_routes(app, sessions, limits)
+    app.include_router(transcriptions.routes(stt, uploads, limits))
+    app.add_middleware(AccessMiddleware, policy=policy)
     servicer = grpc_edge.SessionServicer(sessions, limits, settings.shared_secret)
     return Service(
         settings=settings,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import soxr
-from orchestrator.conversation.model.ports import Mark
+from orchestrator.conversation.model.ports import SpeechMark
 from people import PROJECT
 from service_kit.audio import MICROPHONE, SPEECH
 from tts_service.engine import SpokenAudio, SpokenEvent, SpokenMark, SynthesisConfig
@@ -33,7 +33,7 @@ class Reply:
     """What the anchor says: text, marks, and speech as 16 kHz mono PCM16; `sent` is the same at 24 kHz."""
 
     text: str
-    marks: tuple[Mark, ...]
+    marks: tuple[SpeechMark, ...]
     pcm: bytes
     sent: bytes = b""
 
@@ -66,14 +66,14 @@ async def _spoken(engine: PhraseSpeech, text: str) -> Reply:
     reply = engine.open(SynthesisConfig(voice, "en"))
     await reply.write(text)
     await reply.end()
-    pcm, marks = bytearray(), list[Mark]()
+    pcm, marks = bytearray(), list[SpeechMark]()
 
     async def take(event: SpokenEvent) -> None:
         match event:
             case SpokenAudio():
                 pcm.extend(event.pcm)
             case SpokenMark():
-                marks.append(Mark(event.text_start, event.text_end, event.offset_ms))
+                marks.append(SpeechMark(event.text_start, event.text_end, event.offset_ms))
             case _:
                 pass
 

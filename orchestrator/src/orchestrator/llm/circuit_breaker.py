@@ -26,7 +26,7 @@ PROBE_EVERY_S = 2.0
 _LONGEST_HOLD_S = 60.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts; reads no clock. Open means: do not ask. Shared by all sessions."""
 
     def __init__(self, hold_s: float = PROBE_EVERY_S) -> None:
@@ -44,13 +44,13 @@ class Breaker:
         """Whether the main model is given up for now."""
         return self.resting or self._failures >= _FAILURES
 
-    def succeeded(self) -> None:
+    def on_success(self) -> None:
         """A reply began."""
         self._failures = 0
         self._hold_s = self._first_hold_s
         OPEN.set(0)
 
-    def failed(self, now_s: float, *, for_good: bool = False) -> None:
+    def on_failure(self, now_s: float, *, for_good: bool = False) -> None:
         """A reply did not begin; `for_good` when asking again would be of no use."""
         if self.open:
             # Asked for before it opened: no news.
@@ -79,13 +79,13 @@ class Probed(Protocol):
         ...
 
 
-class BreakerWatch:
+class CircuitBreakerProbe:
     """Probes `model` while `breaker` is open, from entering the context to leaving it.
 
     A model that is not well when the context is entered is given up at once, so that nobody waits for it in vain.
     """
 
-    def __init__(self, breaker: Breaker, model: Probed, every_s: float = PROBE_EVERY_S) -> None:
+    def __init__(self, breaker: CircuitBreaker, model: Probed, every_s: float = PROBE_EVERY_S) -> None:
         self._breaker = breaker
         self._model = model
         self._every_s = every_s
@@ -93,7 +93,7 @@ class BreakerWatch:
 
     async def __aenter__(self) -> Self:
         if not await self._is_well():
-            self._breaker.failed(asyncio.get_running_loop().time(), for_good=True)
+            self._breaker.on_failure(asyncio.get_running_loop().time(), for_good=True)
         self._task = start_task(self._watch(), "language model probe")
         return self
 

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
 from orchestrator.conversation.model.ports import LanguageModel, Prompt
-from orchestrator.llm.circuit_breaker import Breaker
+from orchestrator.llm.circuit_breaker import CircuitBreaker
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class FallbackModel:
         self,
         primary: LanguageModel,
         fallback: LanguageModel,
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         *,
         first_token_s: float,
         max_reply_chars: int,
@@ -71,14 +71,14 @@ class FallbackModel:
             async with aclosing(_closable(self._primary.reply(prompt))) as pieces:
                 beginning = await self._beginning(pieces)
                 if isinstance(beginning, str):
-                    self._breaker.succeeded()
+                    self._breaker.on_success()
                     async with aclosing(self._rest(pieces, beginning)) as rest:
                         async for piece in rest:
                             yield piece
                     return
             if not beginning.retryable or not left:
                 now_s = asyncio.get_running_loop().time()
-                self._breaker.failed(now_s, for_good=not beginning.retryable)
+                self._breaker.on_failure(now_s, for_good=not beginning.retryable)
                 break
         self._answered_by = self._fallback
         FALLBACKS.labels(self._fallback.name).inc()
@@ -88,10 +88,10 @@ class FallbackModel:
             async for piece in pieces:
                 yield piece
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Let the main model read ahead; the other one is only asked when it must be. Raises `AnchorError`."""
         if not self._breaker.open:
-            await self._primary.warm(prompt)
+            await self._primary.prefill(prompt)
 
     def _announcement(self, prompt: Prompt) -> str:
         """The words that the fallback answers with first; empty when they were heard within the last minute."""

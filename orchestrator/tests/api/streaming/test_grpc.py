@@ -7,7 +7,7 @@ from anchor.session.v1 import session_pb2, session_pb2_grpc
 from edges_support import TONE, FakeSessions, manual_start
 from grpc import aio
 from grpc._cython.cygrpc import ExecuteBatchError
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.grpc import NAME, GrpcWire, SessionServicer, add_to
 from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, SessionStart, TextInput
@@ -26,7 +26,7 @@ from service_kit.errors import AnchorError, Denied, InvalidRequest, PeerFailed
 from service_kit.rpc.channel import read_message, write_message
 from service_kit.testing.plugin import serve_grpc
 
-LIMITS = EdgeLimits(first_message_s=60, bad_messages=3)
+LIMITS = ApiLimits(first_message_s=60, bad_messages=3)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def sessions():
     return FakeSessions()
 
 
-def served(sessions: FakeSessions, secret: str | None = None, limits: EdgeLimits = LIMITS):
+def served(sessions: FakeSessions, secret: str | None = None, limits: ApiLimits = LIMITS):
     servicer = SessionServicer(sessions, limits, SecretStr(secret) if secret else None)
     return serve_grpc(NAME, lambda server: add_to(server, servicer))
 
@@ -126,7 +126,7 @@ async def test_a_call_must_begin_with_its_start(sessions):
 
 
 async def test_a_silent_call_is_ended(sessions):
-    async with served(sessions, limits=EdgeLimits(first_message_s=0.2)) as channel:
+    async with served(sessions, limits=ApiLimits(first_message_s=0.2)) as channel:
         _, error = await failure(call(channel))
         assert error.code == "session.start_timeout"
 

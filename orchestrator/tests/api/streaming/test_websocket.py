@@ -7,7 +7,7 @@ import json
 
 import pytest
 from edges_support import TONE, FakeSessions, doors, manual_start, tone
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.full_duplex import converse
 from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import (
@@ -31,8 +31,8 @@ from service_kit.errors import PeerFailed
 from websockets import ConnectionClosed
 from websockets.asyncio.client import ClientConnection, connect
 
-LIMITS = EdgeLimits(first_message_s=60, bad_messages=3, goodbye_s=20)
-IMPATIENT = EdgeLimits(first_message_s=0.2, goodbye_s=0.2)
+LIMITS = ApiLimits(first_message_s=60, bad_messages=3, goodbye_s=20)
+IMPATIENT = ApiLimits(first_message_s=0.2, goodbye_s=0.2)
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ async def test_text_that_is_too_long_is_refused(host):
 
 
 async def test_audio_runs_above_the_doors_own_bound_are_refused(sessions):
-    async with doors(sessions, EdgeLimits(audio_message_bytes=640)) as host, opened(host) as client:
+    async with doors(sessions, ApiLimits(audio_message_bytes=640)) as host, opened(host) as client:
         await say(client, SessionStart())
         await told(client)
         await client.send(bytes(642))

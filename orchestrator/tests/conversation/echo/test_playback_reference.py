@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from orchestrator.conversation.echo.playback_reference import Sounded
+from orchestrator.conversation.echo.playback_reference import PlaybackReference
 
 RATE = 24_000
 
@@ -20,9 +20,9 @@ def tenths(sound) -> list[int]:
 
 
 @pytest.fixture
-def sounded() -> Sounded:
+def sounded() -> PlaybackReference:
     """A reply of nine tenths of a second that began to sound at 10 s."""
-    sounded = Sounded()
+    sounded = PlaybackReference()
     sounded.begin(10.0)
     sounded.send(speech(1, 2, 3, 4))
     sounded.send(speech(5, 6, 7, 8, 9))
@@ -62,7 +62,7 @@ def test_the_next_reply_begins_behind_the_last(sounded):
 
 
 def test_before_any_reply_there_is_silence():
-    sounded = Sounded()
+    sounded = PlaybackReference()
     sounded.hold(1.0)
     sounded.play(100, 1.0)
     assert not sounded.between(0.0, 2.0).any()

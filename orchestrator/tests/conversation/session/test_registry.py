@@ -6,10 +6,10 @@ import pytest
 from callers import Quiet, status
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import VoiceChoice
-from orchestrator.conversation.model.observable import Latest
+from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import Persona
-from orchestrator.conversation.model.services import Peers
-from orchestrator.conversation.session.registry import Sessions
+from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
@@ -27,18 +27,18 @@ class Nobody:
         pass
 
 
-def sessions(**rules) -> Sessions:
-    peers = Peers(
+def sessions(**rules) -> SessionRegistry:
+    services = Services(
         voice_activity=Quiet(),
         speech_to_text=Quiet(),
         language_model=lambda: None,
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},
         system_status=status,
-        voices=Latest((VoiceChoice("nora", "Nora"),)),
+        voices=Observable((VoiceChoice("nora", "Nora"),)),
     )
-    return Sessions(
-        **{"peers": peers, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}
+    return SessionRegistry(
+        **{"services": services, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}
     )
 
 

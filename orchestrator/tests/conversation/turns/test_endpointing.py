@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.conversation.messages.server import WaitDecision
-from orchestrator.conversation.turns.dynamic_endpointing import PauseHabit
+from orchestrator.conversation.turns.dynamic_endpointing import LearnedFloor
 from orchestrator.conversation.turns.endpointing import LONGEST_MS, SHORTEST_MS, Endpointing, Wait
 
 probabilities = st.floats(min_value=0, max_value=1)
@@ -60,7 +60,7 @@ def test_surer_never_waits_longer(one, other, patience):
 
 
 def test_a_habit_is_learnt_in_three_slips_and_spares_the_next_one():
-    habit = PauseHabit()
+    habit = LearnedFloor()
     learnt_ms = []
     for _ in range(3):
         habit.cut_off_after(600)
@@ -69,10 +69,10 @@ def test_a_habit_is_learnt_in_three_slips_and_spares_the_next_one():
 
 
 def test_a_habit_is_bounded_and_forgotten():
-    habit = PauseHabit()
+    habit = LearnedFloor()
     for _ in range(20):
         habit.cut_off_after(60_000)
-    assert habit.least_wait_ms == PauseHabit.MOST_MS
+    assert habit.least_wait_ms == LearnedFloor.MOST_MS
     turns = 0
     while habit.least_wait_ms:
         habit.turn_stood()
@@ -81,7 +81,7 @@ def test_a_habit_is_bounded_and_forgotten():
 
 
 def test_a_slip_shorter_than_what_was_learnt_takes_nothing_back():
-    habit = PauseHabit()
+    habit = LearnedFloor()
     habit.cut_off_after(600)
     habit.cut_off_after(0)
     assert habit.least_wait_ms == 400

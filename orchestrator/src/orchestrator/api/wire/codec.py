@@ -17,7 +17,7 @@ from anchor.session.v1 import session_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from service_kit.errors import InvalidRequest
 
-from orchestrator.api.wire.message_schema import CLIENT, CLIENT_NAMES, SERVER, SERVER_NAMES, Field, Shape
+from orchestrator.api.wire.message_schema import CLIENT, CLIENT_NAMES, SERVER, SERVER_NAMES, Field, MessageShape
 from orchestrator.conversation.messages.client import ClientMessage
 from orchestrator.conversation.messages.server import ServerMessage
 
@@ -68,11 +68,11 @@ def as_fields(message: ServerMessage) -> dict[str, Any]:
     return _values(SERVER[SERVER_NAMES[type(message)]], message)
 
 
-def _to_json(members: Mapping[str, Shape], name: str, message: object) -> str:
+def _to_json(members: Mapping[str, MessageShape], name: str, message: object) -> str:
     return _ENCODER.encode({"type": name, **_values(members[name], message)})
 
 
-def _values(shape: Shape, message: object) -> dict[str, Any]:
+def _values(shape: MessageShape, message: object) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in shape.fields:
         value = getattr(message, field.name)
@@ -100,7 +100,7 @@ def _well_formed(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _from_json(members: Mapping[str, Shape], text: str, max_text_chars: int) -> Any:
+def _from_json(members: Mapping[str, MessageShape], text: str, max_text_chars: int) -> Any:
     try:
         frame = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
@@ -115,7 +115,7 @@ def _from_json(members: Mapping[str, Shape], text: str, max_text_chars: int) -> 
     return _parse(shape, values, f"{name}.", max_text_chars)
 
 
-def _parse(shape: Shape, values: dict[str, Any], place: str, max_text_chars: int) -> Any:
+def _parse(shape: MessageShape, values: dict[str, Any], place: str, max_text_chars: int) -> Any:
     if not values.keys() <= shape.names:
         unknown = min(values.keys() - shape.names)
         _refuse(f"{place}{unknown[:40]}: no such field")
@@ -219,7 +219,7 @@ def client_to_proto(message: ClientMessage) -> session_pb2.ClientMessage:
     return session_pb2.ClientMessage(**{name: _proto_values(CLIENT[name], message)})
 
 
-def _proto_values(shape: Shape, message: object) -> dict[str, Any]:
+def _proto_values(shape: MessageShape, message: object) -> dict[str, Any]:
     """Constructor arguments of a generated class, which takes a dict wherever it takes a message."""
     values: dict[str, Any] = {}
     for field in shape.fields:
@@ -235,7 +235,7 @@ def _proto_values(shape: Shape, message: object) -> dict[str, Any]:
     return values
 
 
-def _from_proto(shape: Shape, message: Any, place: str, max_text_chars: int | None) -> Any:
+def _from_proto(shape: MessageShape, message: Any, place: str, max_text_chars: int | None) -> Any:
     parsed: dict[str, Any] = {}
     for field in shape.fields:
         value = getattr(message, field.name)

@@ -29,11 +29,11 @@ class Field:
     # Must be in a JSON frame, since the dataclass has no default for it.
     required: bool
     choices: type[IntEnum] | None
-    shape: Shape | None
+    shape: MessageShape | None
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class MessageShape:
     """A dataclass beside the proto message of the same name."""
 
     make: Callable[..., Any]
@@ -41,14 +41,14 @@ class Shape:
     names: frozenset[str]
 
 
-def _shape(descriptor: Descriptor, home: ModuleType) -> Shape:
+def _shape(descriptor: Descriptor, home: ModuleType) -> MessageShape:
     """The shape of a message; raises `AttributeError` or `KeyError` when its dataclass does not match."""
     make = getattr(home, descriptor.name)
     # What it is made of stands beside it.
     home = modules[make.__module__]
     defaults = {field.name: field.default is not MISSING for field in fields(make)}
     shaped = tuple(_field(field, defaults[field.name], home) for field in descriptor.fields)
-    return Shape(make, shaped, frozenset(defaults) | {"type"})
+    return MessageShape(make, shaped, frozenset(defaults) | {"type"})
 
 
 def _field(field: FieldDescriptor, has_default: bool, home: ModuleType) -> Field:
@@ -63,7 +63,7 @@ def _field(field: FieldDescriptor, has_default: bool, home: ModuleType) -> Field
     )
 
 
-def _members(container: type[Message], home: ModuleType) -> dict[str, Shape]:
+def _members(container: type[Message], home: ModuleType) -> dict[str, MessageShape]:
     union = container.DESCRIPTOR.oneofs_by_name["message"]
     return {member.name: _shape(cast(Descriptor, member.message_type), home) for member in union.fields}
 

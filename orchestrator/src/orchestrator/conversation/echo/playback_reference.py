@@ -31,7 +31,7 @@ class _Place:
         return self.position_s + (now_s - self.at_s if self.moving else 0.0)
 
 
-class Sounded:
+class PlaybackReference:
     """One session's speech, reply after reply. Keeps the last seconds; the oldest is forgotten."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Sounded:
         while self._sent[0][0] < self._sent_s - _KEPT_S:
             self._sent.popleft()
 
-    def take_back(self, length_ms: float) -> list[bytes]:
+    def unacknowledged(self, length_ms: float) -> list[bytes]:
         """Give up the last of what was sent, oldest first, as far as it is kept: it did not arrive."""
         taken: list[bytes] = []
         missing = min(SPEECH.bytes_for(length_ms), sum(len(pcm) for _, pcm in self._sent))

@@ -44,18 +44,18 @@ class SegmentLog:
         # What to add to a stream's numbers to get the session's.
         self.offset = 0
 
-    def hear(self, chunk: AudioChunk) -> None:
+    def append_audio(self, chunk: AudioChunk) -> None:
         """Speech of the open segment."""
         if len(self._entries) >= _MAX_ENTRIES:
             REFUSED.inc()
             return
         self._append(chunk)
 
-    def flush(self, segment_id: int) -> None:
+    def flush_segment(self, segment_id: int) -> None:
         """The transcript is wanted."""
         self._append(_Flush(segment_id))
 
-    def commit(self, segment_id: int) -> None:
+    def commit_segment(self, segment_id: int) -> None:
         """The segment is closed."""
         self._append(_Commit(segment_id))
 
@@ -76,11 +76,11 @@ class SegmentLog:
             case AudioChunk():
                 chunks = self._run_from(entry)
                 for chunk in joined(chunks):
-                    await stream.hear(chunk)
+                    await stream.push_audio(chunk)
             case _Flush():
-                await stream.flush(entry.segment_id - self.offset)
+                await stream.flush_segment(entry.segment_id - self.offset)
             case _Commit():
-                await stream.commit(entry.segment_id - self.offset)
+                await stream.commit_segment(entry.segment_id - self.offset)
                 # Told and closed: nobody needs it again.
                 del self._entries[: self._written]
                 self._written = 0

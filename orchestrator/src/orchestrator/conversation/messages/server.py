@@ -79,7 +79,7 @@ class FinalTranscript:
 
 
 class WaitDecision(IntEnum):
-    """What a wait rests on."""
+    """What a wait engines on."""
 
     WAIT_DECISION_UNSPECIFIED = 0
     WAIT_DECISION_PREDICTION = 1

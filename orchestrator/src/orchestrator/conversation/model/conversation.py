@@ -29,7 +29,7 @@ class Preferences:
     # How far the waits for the user to go on are stretched: 0.5 (brisk) to 2 (patient).
     patience: float = 1.0
 
-    def prefer(self, choice: Preference) -> None:
+    def set(self, choice: Preference) -> None:
         """Take a choice that has been checked."""
         match choice:
             case SetLanguage():

@@ -1,7 +1,7 @@
 """What happens in a conversation, and what the turn-taking policy wants done about it.
 
-Events from the peers (`ports.VoiceEvent`, `ports.Transcript`) and from the client (`messages.Command`) enter the
-inbox as they are; the rest stand here. All times are on the audio clock.
+Events from the services (`ports.VadEvent`, `ports.Transcript`) and from the client (`messages.Command`) enter the
+event_queue as they are; the rest stand here. All times are on the audio clock.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from service_kit.errors import AnchorError
 
-from orchestrator.conversation.connection.connection import Line
+from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import Command
 from orchestrator.conversation.messages.server import BargeInVerdict, Word
-from orchestrator.conversation.model.ports import Transcript, TurnEndJudged, VoiceEvent
+from orchestrator.conversation.model.ports import Transcript, TurnEndPredicted, VadEvent
 from orchestrator.conversation.turns.endpointing import Wait
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
+class TimerFired:
     """The moment asked for with `WakeAt` has come."""
 
     at_ms: int
@@ -48,18 +48,18 @@ class ReplyFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerLost:
+class ServiceLost:
     """A peer of the microphone is gone; what it did is done some other way, or not at all, until it returns."""
 
-    peer: str
+    service: str
     error: AnchorError
 
 
 @dataclass(frozen=True, slots=True)
-class PeerBack:
+class ServiceRecovered:
     """A lost peer has returned; `error` is what it had been lost with."""
 
-    peer: str
+    service: str
     error: AnchorError
 
 
@@ -71,29 +71,29 @@ class TranscriptOverdue:
 
 
 @dataclass(frozen=True, slots=True)
-class LineConnected:
+class Connected:
     """A client has come in, or come back."""
 
-    line: Line
+    connection: Connection
 
 
 @dataclass(frozen=True, slots=True)
-class LineLost:
-    """The line to the client has dropped."""
+class Disconnected:
+    """The connection to the client has dropped."""
 
 
 Event = (
-    VoiceEvent
+    VadEvent
     | Transcript
     | Command
-    | Woken
+    | TimerFired
     | ReplyAudible
     | ReplyDone
     | ReplyFailed
-    | PeerLost
-    | PeerBack
-    | LineConnected
-    | LineLost
+    | ServiceLost
+    | ServiceRecovered
+    | Connected
+    | Disconnected
     | TranscriptOverdue
 )
 
@@ -110,21 +110,21 @@ class OpenTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class WarmModel:
+class PrefillPrompt:
     """Let the language model read what is known of the next prompt, while the user speaks."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class StartListening:
     """Send audio to speech-to-text, from `from_ms` on."""
 
     from_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Flush:
+class FlushSegment:
     """Ask for the transcript of the open segment and stop sending audio."""
 
     segment_id: int
@@ -148,7 +148,7 @@ class StartReply:
 
 
 @dataclass(frozen=True, slots=True)
-class SayPhrase:
+class SpeakPhrase:
     """Speak one of the persona's own phrases; released from the start."""
 
     turn_id: int
@@ -233,7 +233,7 @@ class AnnounceWait:
     at_ms: int
     wait: Wait
     patience: float
-    judgement: TurnEndJudged | None
+    judgement: TurnEndPredicted | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class AnnounceBargeIn:
 
 
 @dataclass(frozen=True, slots=True)
-class WakeAt:
+class SetTimer:
     """Send `Woken` at this moment."""
 
     at_ms: int
@@ -254,12 +254,12 @@ class WakeAt:
 
 Action = (
     OpenTurn
-    | WarmModel
-    | Listen
-    | Flush
+    | PrefillPrompt
+    | StartListening
+    | FlushSegment
     | CommitSegment
     | StartReply
-    | SayPhrase
+    | SpeakPhrase
     | DropReply
     | CommitTurn
     | ReopenTurn
@@ -271,5 +271,5 @@ Action = (
     | AnnounceFinal
     | AnnounceWait
     | AnnounceBargeIn
-    | WakeAt
+    | SetTimer
 )

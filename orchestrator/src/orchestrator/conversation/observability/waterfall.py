@@ -74,7 +74,7 @@ class Waterfall:
             self._reached_s[stage] = at_s
             self.trace.reached(stage, at_s)
 
-    def heard(self, at_s: float) -> None:
+    def sample_heard(self, at_s: float) -> None:
         """The first sample was heard, by a client's reckoning; not before it was sent."""
         self.reached("first_sample_heard", max(at_s, self._reached_s.get("first_frame_sent", at_s)))
 

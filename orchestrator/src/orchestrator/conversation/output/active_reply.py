@@ -12,26 +12,26 @@ from service_kit.errors import AnchorError, EngineFailed, root_cause
 from service_kit.observability.context import TURN_ID, TURN_REVISION
 
 from orchestrator.conversation.connection.outbox import Outbox
-from orchestrator.conversation.echo.echo_detector import OwnVoice
-from orchestrator.conversation.echo.transcript_echo import TAIL_MS, Sounding
+from orchestrator.conversation.echo.echo_detector import EchoDetector
+from orchestrator.conversation.echo.transcript_echo import TAIL_MS, PlaybackContext
 from orchestrator.conversation.messages.client import PlaybackProgress, ReplyReceived
 from orchestrator.conversation.messages.server import BargeInSettled, PlaybackPause, PlaybackResume, PlaybackStop
 from orchestrator.conversation.model.audio_clock import AudioClock
 from orchestrator.conversation.model.conversation import Conversation
-from orchestrator.conversation.model.event_queue import Inbox
+from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import (
     AnnounceBargeIn,
     ReplyAudible,
     ReplyDone,
     ReplyFailed,
-    SayPhrase,
+    SpeakPhrase,
     StartReply,
 )
 from orchestrator.conversation.model.history import merge_consecutive
 from orchestrator.conversation.model.ports import Persona, Prompt
-from orchestrator.conversation.model.services import Peers
+from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.observability.waterfall import BARGE_INS, OVER_BUDGET, Waterfall
-from orchestrator.conversation.output.prompt_prefill import Warming
+from orchestrator.conversation.output.prompt_prefill import PromptPrefill
 from orchestrator.conversation.output.reply import Reply
 from orchestrator.conversation.output.synthesis import Delivery
 
@@ -41,33 +41,33 @@ log = logging.getLogger(__name__)
 _LET_GO_S = 2.0
 
 
-class Speaking:
+class ActiveReply:
     """Owner of the reply. Its methods are called by the session's one task; replies run in its own group."""
 
     def __init__(
         self,
         *,
-        peers: Peers,
+        services: Services,
         conversation: Conversation,
         outbox: Outbox,
-        inbox: Inbox,
+        event_queue: EventQueue,
         clock: AudioClock,
-        own_voice: OwnVoice,
+        echo_detector: EchoDetector,
         reports_playback: bool,
         latency_budget_ms: int,
     ) -> None:
-        self._peers = peers
+        self._services = services
         self._conversation = conversation
         self._outbox = outbox
-        self._inbox = inbox
+        self._event_queue = event_queue
         self._clock = clock
-        self._own_voice = own_voice
+        self._echo_detector = echo_detector
         self._reports_playback = reports_playback
         self._latency_budget_ms = latency_budget_ms
-        self._model = peers.language_model()
+        self._model = services.language_model()
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
-        self._warming = Warming(self._model, self._group)
+        self._prefill = PromptPrefill(self._model, self._group)
         self._reply: Reply | None = None
         self._task: asyncio.Task[None] | None = None
         # The reply that ended last, and when on the audio clock.
@@ -84,19 +84,19 @@ class Speaking:
         async with self._group:
             await asyncio.Event().wait()
 
-    def warm(self, turn_id: int) -> None:
+    def prefill(self, turn_id: int) -> None:
         """Let the model read the past ahead, while the user says what is to be answered."""
         if self._task is None:
-            self._warming.begin(self._prompt(turn_id, ""))
+            self._prefill.start(self._prompt(turn_id, ""))
 
     async def start(self, action: StartReply, waterfall: Waterfall) -> None:
         """Begin to answer into a held buffer."""
-        await self._warming.end()
+        await self._prefill.stop()
         prompt = self._prompt(action.turn_id, action.text, action.alternatives)
         model = self._model
         await self._begin(action.turn_id, action.revision, lambda: model.name, lambda: model.reply(prompt), waterfall)
 
-    async def say(self, action: SayPhrase, waterfall: Waterfall) -> None:
+    async def speak_phrase(self, action: SpeakPhrase, waterfall: Waterfall) -> None:
         """Speak one of the persona's phrases at once."""
         phrase = self._persona.phrase(action.phrase, self._conversation.preferences.language)
 
@@ -111,7 +111,7 @@ class Speaking:
         if self._reply and self._reply.turn_id == turn_id:
             self._reply.release()
 
-    async def drop(self, turn_id: int) -> None:
+    async def discard(self, turn_id: int) -> None:
         """End a reply of which nothing was heard, without a trace."""
         if self._reply and self._reply.turn_id == turn_id:
             self._reply.waterfall.drop_reply()
@@ -141,43 +141,43 @@ class Speaking:
         if self._reply and self._reply.turn_id == turn_id and self._reply.playout.resume():
             self._outbox.send(PlaybackResume(turn_id))
 
-    def line_lost(self) -> None:
+    def on_disconnect(self) -> None:
         """Nobody hears it for now."""
         if self._reply:
-            self._reply.playout.line_lost()
+            self._reply.playout.on_disconnect()
 
-    def line_back(self, received: ReplyReceived | None) -> None:
+    def on_reconnect(self, received: ReplyReceived | None) -> None:
         """Somebody hears it again, and has what they say of it already."""
         if self._reply:
-            self._reply.playout.line_back(received)
+            self._reply.playout.on_reconnect(received)
 
-    def report(self, progress: PlaybackProgress) -> None:
+    def on_playback_progress(self, progress: PlaybackProgress) -> None:
         """The client says how much it has played."""
         reply = self._reply
         if reply and reply.turn_id == progress.turn_id and self._reports_playback:
             if progress.played_ms:
                 # Reports come late by what they report; a file is "played" faster than sound.
-                reply.waterfall.heard(self._loop.time() - progress.played_ms / 1000)
-            reply.playout.report(progress.played_ms)
+                reply.waterfall.sample_heard(self._loop.time() - progress.played_ms / 1000)
+            reply.playout.on_playback_progress(progress.played_ms)
 
-    def finish(self, turn_id: int) -> None:
+    def on_reply_done(self, turn_id: int) -> None:
         """The reply has been heard to its end, or has failed."""
         if self._reply and self._reply.turn_id == turn_id:
             self._close(self._reply, interrupted=False)
             self._task = None
 
-    def sounding(self, since_ms: int, until_ms: int) -> Sounding:
+    def playback_context(self, since_ms: int, until_ms: int) -> PlaybackContext:
         """What may echo, and does, in what is heard from `since_ms` to `until_ms` on the audio clock."""
         if self._reply and self._reply.playout.sent_ms:
-            said = self._reply.sounding(self._clock.now_ms - since_ms)
-            return replace(said, likeness=self._own_voice.compare(since_ms, until_ms))
+            said = self._reply.playback_context(self._clock.now_ms - since_ms)
+            return replace(said, echo_estimate=self._echo_detector.estimate_echo(since_ms, until_ms))
         if self._ended and since_ms - self._ended[1] <= TAIL_MS:
             reply, ended_ms = self._ended
-            likeness = self._own_voice.compare(since_ms, until_ms)
-            return replace(reply.sounding(ended_ms - since_ms), likeness=likeness)
-        return Sounding(language=self._conversation.preferences.language)
+            echo_estimate = self._echo_detector.estimate_echo(since_ms, until_ms)
+            return replace(reply.playback_context(ended_ms - since_ms), echo_estimate=echo_estimate)
+        return PlaybackContext(language=self._conversation.preferences.language)
 
-    def settled(self, action: AnnounceBargeIn) -> None:
+    def on_barge_in_settled(self, action: AnnounceBargeIn) -> None:
         """It is known what the user's sound over a reply was."""
         verdict = action.verdict.name.removeprefix("BARGE_IN_VERDICT_").lower()
         BARGE_INS.labels(verdict).inc()
@@ -187,7 +187,7 @@ class Speaking:
 
     @property
     def _persona(self) -> Persona:
-        return self._peers.personas[self._conversation.preferences.persona]
+        return self._services.personas[self._conversation.preferences.persona]
 
     def _prompt(self, turn_id: int, text: str, alternatives: tuple[str, ...] = ()) -> Prompt:
         preferences = self._conversation.preferences
@@ -198,7 +198,7 @@ class Speaking:
             history=merge_consecutive(self._conversation.history.before(turn_id)),
             alternatives=alternatives,
             style=preferences.style,
-            history_share=self._peers.savings().history_share,
+            history_share=self._services.degraded_mode().history_share,
         )
 
     async def _begin(
@@ -212,9 +212,11 @@ class Speaking:
         if self._reply:
             if self._reply.turn_id != turn_id:
                 self._reply.waterfall.end("interrupted", self._loop.time())
-            await self.drop(self._reply.turn_id)
+            await self.discard(self._reply.turn_id)
         preferences = self._conversation.preferences
-        voices, voice = self._peers.speakers(preferences.voice or self._persona.voices.get(preferences.language, ""))
+        voices, voice = self._services.tts_chain(
+            preferences.voice or self._persona.voices.get(preferences.language, "")
+        )
         delivery = Delivery(
             voice=voice,
             language=preferences.language,
@@ -230,8 +232,8 @@ class Speaking:
             outbox=self._outbox,
             reports_playback=self._reports_playback,
             waterfall=waterfall,
-            on_audible=lambda: self._inbox.tell_now(ReplyAudible(turn_id, self._clock.now_ms)),
-            sounded=self._own_voice.sounded,
+            on_audible=lambda: self._event_queue.put_nowait(ReplyAudible(turn_id, self._clock.now_ms)),
+            sounded=self._echo_detector.sounded,
         )
         self._reply = reply
         self._task = self._group.create_task(self._run(reply, revision), name=f"reply-{turn_id}.{revision}")
@@ -248,14 +250,14 @@ class Speaking:
                 log.exception("reply broke")
                 error = EngineFailed("session.reply_broke", "the reply broke off")
             reply.waterfall.trace.fail(error.code)
-            self._inbox.tell_now(ReplyFailed(reply.turn_id, error))
+            self._event_queue.put_nowait(ReplyFailed(reply.turn_id, error))
         else:
-            self._inbox.tell_now(ReplyDone(reply.turn_id))
+            self._event_queue.put_nowait(ReplyDone(reply.turn_id))
 
     def _close(self, reply: Reply, interrupted: bool) -> None:
         self._reply = None
         self._ended = (reply, self._clock.now_ms)
-        self._own_voice.sounded.hold(self._loop.time())
+        self._echo_detector.sounded.hold(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished(interrupted)
         self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)

@@ -11,15 +11,15 @@ from service_kit.errors import AnchorError, PeerFailed
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.connection.outbox import Outbox
-from orchestrator.conversation.echo.playback_reference import Sounded
-from orchestrator.conversation.echo.transcript_echo import Sounding, sounding
+from orchestrator.conversation.echo.playback_reference import PlaybackReference
+from orchestrator.conversation.echo.transcript_echo import PlaybackContext, playback_context
 from orchestrator.conversation.messages.server import ReplyFinished, ReplyStarted, ReplyText, ServerMessage, TurnFailed
 from orchestrator.conversation.model.history import heard_text
-from orchestrator.conversation.model.idle_timeout import Deadline
+from orchestrator.conversation.model.idle_timeout import IdleTimeout
 from orchestrator.conversation.model.ports import TextToSpeech
 from orchestrator.conversation.observability.waterfall import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS, Waterfall
 from orchestrator.conversation.output.playout import Playout
-from orchestrator.conversation.output.synthesis import Delivery, Voicing
+from orchestrator.conversation.output.synthesis import Delivery, ReplySynthesis
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +42,12 @@ class Reply:
         reports_playback: bool,
         waterfall: Waterfall,
         on_audible: Callable[[], None],
-        sounded: Sounded,
+        sounded: PlaybackReference,
     ) -> None:
         self.turn_id = turn_id
         self.waterfall = waterfall
         self.playout = Playout(turn_id, outbox, reports_playback, self._audible, self._progressed, sounded)
-        self._voicing = Voicing(
+        self._synthesis = ReplySynthesis(
             turn_id=turn_id,
             voices=voices,
             delivery=delivery,
@@ -78,12 +78,12 @@ class Reply:
     async def run(self) -> None:
         """Think, speak, and wait until all of it has been heard."""
         await run_together(
-            self._traced("think", self._think), self._traced("speak", self._voicing.run), self.playout.run()
+            self._traced("think", self._think), self._traced("speak", self._synthesis.run), self.playout.run()
         )
 
     def finished(self, interrupted: bool) -> ReplyFinished:
         """What became of it, for the client and for history."""
-        voicing = self._voicing
+        voicing = self._synthesis
         heard_ms = self.playout.heard_ms
         heard = heard_text(voicing.text, voicing.marks, heard_ms, None if interrupted else voicing.duration_ms)
         if voicing.is_lost and not interrupted:
@@ -92,12 +92,12 @@ class Reply:
         reckoned = interrupted and not voicing.marks
         return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=reckoned or not self._reports)
 
-    def sounding(self, for_ms: int) -> Sounding:
+    def playback_context(self, for_ms: int) -> PlaybackContext:
         """What of it may echo in an utterance that began `for_ms` ago."""
-        voicing = self._voicing
+        voicing = self._synthesis
         if not self.playout.sent_ms:
-            return Sounding(language=self._language)
-        return sounding(
+            return PlaybackContext(language=self._language)
+        return playback_context(
             voicing.text,
             voicing.marks,
             at_ms=self.playout.heard_ms,
@@ -121,22 +121,22 @@ class Reply:
 
     async def _think(self) -> None:
         try:
-            async with Deadline(_THINK_DEADLINE_S) as deadline, aclosing(self._words()) as words:  # type: ignore[type-var]
+            async with IdleTimeout(_THINK_DEADLINE_S) as deadline, aclosing(self._words()) as words:  # type: ignore[type-var]
                 async for delta in words:
-                    deadline.put_off()
+                    deadline.reset()
                     self._say(delta)
         except TimeoutError:
             self._break_off(PeerFailed("llm.silent", f"the model wrote nothing for {_THINK_DEADLINE_S:.0f} s"))
         except AnchorError as error:
             self._break_off(error)
-        self._voicing.end()
+        self._synthesis.end_text()
 
     def _break_off(self, error: AnchorError) -> None:
         """What was begun is finished with an apology, in the same breath."""
         log.warning("reply broke off", extra={"code": error.code, "reason": error.message})
         self.waterfall.trace.fail(error.code, "think")
         self._tell(TurnFailed(self.turn_id, error.code, error.message))
-        text = self._voicing.text
+        text = self._synthesis.text
         gap = " " if text and not text.endswith((" ", "\n")) else ""
         self._say(gap + self._apology)
 
@@ -144,7 +144,7 @@ class Reply:
         if not delta:
             return
         self.waterfall.reached("first_token", self._now_s())
-        self._voicing.write(delta)
+        self._synthesis.add_text(delta)
         self._tell(ReplyText(self.turn_id, delta))
 
     def _tell(self, message: ServerMessage) -> None:
@@ -154,7 +154,7 @@ class Reply:
             self._untold.append(message)
 
     def _progressed(self) -> None:
-        self._voicing.look()
+        self._synthesis.on_playback_progress()
 
     def _audible(self) -> None:
         self.waterfall.reached("first_frame_sent", self._now_s())

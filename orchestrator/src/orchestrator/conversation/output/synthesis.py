@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
 from service_kit.tasks import run_together
 
-from orchestrator.conversation.messages.server import Error, ServerMessage, SpeechMark, Style
-from orchestrator.conversation.model.idle_timeout import Deadline
-from orchestrator.conversation.model.ports import Mark, PhraseBegun, Speech, SpeechStream, TextToSpeech
+from orchestrator.conversation.messages import server as messages
+from orchestrator.conversation.messages.server import Error, ServerMessage, Style
+from orchestrator.conversation.model.idle_timeout import IdleTimeout
+from orchestrator.conversation.model.ports import PhraseStarted, Speech, SpeechMark, SpeechStream, TextToSpeech
 from orchestrator.conversation.observability.waterfall import VOICE_FAILURES, Waterfall
 from orchestrator.conversation.output.playout import Playout
-from orchestrator.conversation.output.text_pacing import LOW_MS, Pacer
+from orchestrator.conversation.output.text_pacing import LOW_MS, TextPacer
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Delivery:
     apology: str
 
 
-class Voicing:
+class ReplySynthesis:
     """Speaks one reply. `voices` are asked in turn; the first is the one that `delivery` names a voice of.
 
     Without any, the reply is shown.
@@ -67,7 +68,7 @@ class Voicing:
         self._tell = tell
         self._now_s = asyncio.get_running_loop().time
         self._complete = False
-        self._pacer = Pacer()
+        self._pacer = TextPacer()
         # Set when there may be text for the voice to get.
         self._wanted = asyncio.Event()
         # Character of the text, and place in the speech, at which the present stream and its last phrase began.
@@ -76,31 +77,31 @@ class Voicing:
         self._last_said_s = 0.0
         self._spoke = False
         self.text = ""
-        self.marks: list[Mark] = []
+        self.marks: list[SpeechMark] = []
         self.duration_ms: int | None = None
         # Captions only: no voice is left.
         self.is_lost = False
 
-    def write(self, delta: str) -> None:
+    def add_text(self, delta: str) -> None:
         """More text."""
         self.text += delta
         self._wanted.set()
 
-    def end(self) -> None:
+    def end_text(self) -> None:
         """All text was written."""
         self._complete = True
         self._wanted.set()
 
-    def look(self) -> None:
+    def on_playback_progress(self) -> None:
         """The ear has moved on."""
-        if self._pacer.wants(self.text, self._playout.unheard_ms, self._now_s() - self._last_said_s):
+        if self._pacer.has_due_text(self.text, self._playout.unheard_ms, self._now_s() - self._last_said_s):
             self._wanted.set()
 
     async def run(self) -> None:
         """Speak until all of the text is spoken, or no voice is left."""
         if not self._voices:
             self.is_lost = True
-            self._playout.end()
+            self._playout.end_audio()
             return
         failure = await self._speak(self._voices[0], self._delivery.voice, _SPEAK_DEADLINE_S)
         if failure is not None and not isinstance(failure, InvalidRequest):
@@ -118,7 +119,7 @@ class Voicing:
             self._waterfall.trace.fail(failure.code, "speak")
             VOICE_FAILURES.labels("captions").inc()
             self._tell(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
-        self._playout.end()
+        self._playout.end_audio()
 
     async def _speak_again(self, failure: AnchorError) -> AnchorError | None:
         """Ask the first voice again, once; one that is not there, for as long as the listener may be kept waiting."""
@@ -139,7 +140,7 @@ class Voicing:
         delivery = self._delivery
         try:
             async with (
-                Deadline(first_within_s, self._is_excused) as deadline,
+                IdleTimeout(first_within_s, self._is_excused) as deadline,
                 voice.open(name, delivery.language, delivery.style) as speech,
             ):
                 await run_together(self._hand_on(speech, deadline), self._take(speech, deadline))
@@ -163,60 +164,60 @@ class Voicing:
             begun = [mark for mark in self.marks if offset_ms <= mark.offset_ms <= self._playout.made_ms]
             if begun:
                 char, offset_ms = begun[-1].text_start, begun[-1].offset_ms
-        end_ms = self._playout.cut(offset_ms)
+        end_ms = self._playout.truncate(offset_ms)
         self.marks = [mark for mark in self.marks if mark.text_start < char]
         self._stream_at = self._phrase_at = (char, end_ms)
-        self._pacer = Pacer(char)
+        self._pacer = TextPacer(char)
         self._spoke = False
         self._wanted.set()
 
     # Text to the voice ----------------------------------------------------------------------------------------------
 
-    async def _hand_on(self, speech: SpeechStream, deadline: Deadline) -> None:
+    async def _hand_on(self, speech: SpeechStream, deadline: IdleTimeout) -> None:
         while True:
             quiet_s = self._now_s() - self._last_said_s
-            if text := self._pacer.take(self.text, self._playout.unheard_ms, quiet_s):
-                deadline.put_off()
-                await speech.say(text)
-            elif self._complete and self._pacer.handed == len(self.text):
+            if text := self._pacer.next_chunk(self.text, self._playout.unheard_ms, quiet_s):
+                deadline.reset()
+                await speech.send_text(text)
+            elif self._complete and self._pacer.sent_chars == len(self.text):
                 break
             else:
                 self._wanted.clear()
                 await self._wanted.wait()
-        await speech.finish()
+        await speech.end_text()
 
     def _is_excused(self) -> bool:
         """Whether silence of the voice does no harm yet, or is not its fault: the model writes nothing."""
-        waits_for_text = not self._complete and self._pacer.handed == len(self.text)
+        waits_for_text = not self._complete and self._pacer.sent_chars == len(self.text)
         return waits_for_text or self._playout.is_paused or self._playout.unheard_ms > LOW_MS
 
     # Speech from it -------------------------------------------------------------------------------------------------
 
-    async def _take(self, speech: SpeechStream, deadline: Deadline) -> None:
+    async def _take(self, speech: SpeechStream, deadline: IdleTimeout) -> None:
         async with aclosing(speech.speech()) as items:  # type: ignore[type-var]
             async for item in items:
                 self._last_said_s = self._now_s()
-                deadline.put_off()
+                deadline.reset()
                 self._place(item, deadline)
                 if self._playout.is_full:
-                    await self._playout.until_room()
-        if not (self._complete and self._pacer.handed == len(self.text)):
+                    await self._playout.wait_capacity()
+        if not (self._complete and self._pacer.sent_chars == len(self.text)):
             raise PeerFailed("tts.ended", "the voice ended before the text did")
 
-    def _place(self, item: Speech, deadline: Deadline) -> None:
+    def _place(self, item: Speech, deadline: IdleTimeout) -> None:
         char, base_ms = self._stream_at
-        if isinstance(item, PhraseBegun):
+        if isinstance(item, PhraseStarted):
             self._waterfall.reached("first_phrase", self._last_said_s)
             self._phrase_at = (char + item.text_start, self._playout.made_ms)
-            self._pacer.spoken(char + item.text_start)
-        elif isinstance(item, Mark):
-            mark = Mark(char + item.text_start, char + item.text_end, round(base_ms + item.offset_ms))
+            self._pacer.on_synthesised(char + item.text_start)
+        elif isinstance(item, SpeechMark):
+            mark = SpeechMark(char + item.text_start, char + item.text_end, round(base_ms + item.offset_ms))
             self.marks.append(mark)
-            self._pacer.spoken(mark.text_start)
-            self._playout.mark(SpeechMark(self._turn_id, mark.text_start, mark.text_end, mark.offset_ms))
+            self._pacer.on_synthesised(mark.text_start)
+            self._playout.add_mark(messages.SpeechMark(self._turn_id, mark.text_start, mark.text_end, mark.offset_ms))
         else:
             self._waterfall.reached("first_audio", self._last_said_s)
             self._spoke = True
             deadline.within_s = _SPEAK_DEADLINE_S
-            self._pacer.answered()
-            self._playout.put(item.pcm)
+            self._pacer.on_tts_event()
+            self._playout.append_audio(item.pcm)

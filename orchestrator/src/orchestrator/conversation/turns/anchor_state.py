@@ -7,7 +7,7 @@ from enum import Enum, auto
 from orchestrator.conversation.turns.turn import Turn
 
 
-class Anchor(Enum):
+class AnchorPhase(Enum):
     """What the anchor does."""
 
     IDLE = auto()
@@ -16,24 +16,24 @@ class Anchor(Enum):
     SPEAKING = auto()
 
 
-class Answering:
+class AnchorState:
     """Whose turn is being answered, and how far that has come."""
 
     def __init__(self) -> None:
-        self.anchor = Anchor.IDLE
+        self.anchor = AnchorPhase.IDLE
         self.turn_id = 0
         # The turn itself while it may still be reopened.
         self.reopenable: Turn | None = None
 
     def begin(self, turn_id: int, reopenable: Turn | None = None) -> None:
         """An answer to this turn is due."""
-        self.anchor, self.turn_id, self.reopenable = Anchor.THINKING, turn_id, reopenable
+        self.anchor, self.turn_id, self.reopenable = AnchorPhase.THINKING, turn_id, reopenable
 
     def became_audible(self, turn_id: int) -> bool:
         """The first frame of this turn's answer was sent; return whether that is news."""
-        if turn_id != self.turn_id or self.anchor is not Anchor.THINKING:
+        if turn_id != self.turn_id or self.anchor is not AnchorPhase.THINKING:
             return False
-        self.anchor, self.reopenable = Anchor.SPEAKING, None
+        self.anchor, self.reopenable = AnchorPhase.SPEAKING, None
         return True
 
     def is_over(self, turn_id: int) -> bool:
@@ -45,4 +45,4 @@ class Answering:
 
     def end(self) -> None:
         """Nothing is answered any more."""
-        self.anchor, self.reopenable = Anchor.IDLE, None
+        self.anchor, self.reopenable = AnchorPhase.IDLE, None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from orchestrator.conversation.echo.words import shortened, words_of
+from orchestrator.conversation.echo.transcript_echo import shortened, words_of
 
 Phrases = frozenset[tuple[str, ...]]
 

@@ -1,4 +1,4 @@
-"""Barge-in: the user speaks over the reply. Pause on suspicion, stop on evidence, go on after a false alarm.
+"""Barge-in: the user speaks over the reply. Pause on candidate, stop on evidence, go on after a false alarm.
 
 Evidence is words that are the user's own and more than a listener's "mhm", or speech that lasts. What is neither (a
 cough, a backchannel, the echo of the anchor's own words) lets the reply go on where it was held. Where the anchor's own
@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from orchestrator.conversation.echo.acoustic_echo import Likeness
-from orchestrator.conversation.echo.transcript_echo import Sounding, is_echo
-from orchestrator.conversation.echo.words import words_of
+from orchestrator.conversation.echo.acoustic_echo import EchoEstimate
+from orchestrator.conversation.echo.transcript_echo import PlaybackContext, is_echo, words_of
 from orchestrator.conversation.messages.server import BargeInVerdict
 from orchestrator.conversation.turns.backchannels import listener_words
 
@@ -52,15 +51,15 @@ class BargeInRules:
     # Whether the anchor's own voice is looked for in the microphone.
     echo_defence: bool = True
     # Where the anchor's own voice is heard, so much sound that is not that voice pauses the reply, and stops it.
-    pause_own_ms: int = 140
-    stop_own_ms: int = 300
+    pause_near_end_ms: int = 140
+    stop_near_end_ms: int = 300
 
-    def explains(self, likeness: Likeness | None) -> bool:
+    def is_only_echo(self, echo_estimate: EchoEstimate | None) -> bool:
         """Whether the anchor's own voice is all that is heard, or all but a moment that nobody says a word in."""
-        return likeness is not None and likeness.own_ms < self.min_speech_ms
+        return echo_estimate is not None and echo_estimate.near_end_ms < self.min_speech_ms
 
 
-class Reading(Enum):
+class TranscriptClass(Enum):
     """What a transcript makes of the user's sound."""
 
     NOTHING = auto()
@@ -71,56 +70,56 @@ class Reading(Enum):
 
 
 _FALSE_ALARMS = {
-    Reading.NOTHING: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
-    Reading.WEAK: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
-    Reading.BACKCHANNEL: BargeInVerdict.BARGE_IN_VERDICT_BACKCHANNEL,
-    Reading.ECHO: BargeInVerdict.BARGE_IN_VERDICT_ECHO,
+    TranscriptClass.NOTHING: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
+    TranscriptClass.WEAK: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
+    TranscriptClass.BACKCHANNEL: BargeInVerdict.BARGE_IN_VERDICT_BACKCHANNEL,
+    TranscriptClass.ECHO: BargeInVerdict.BARGE_IN_VERDICT_ECHO,
 }
 
 
-def echoes(text: str, sounding: Sounding) -> bool:
+def is_transcript_echo(text: str, playback: PlaybackContext) -> bool:
     """Whether a transcript is the anchor's own voice, heard again."""
-    if sounding.asking and len(words_of(text)) < _ECHO_OF_A_QUESTION:
+    if playback.asking and len(words_of(text)) < _ECHO_OF_A_QUESTION:
         return False
-    return is_echo(text, sounding.text)
+    return is_echo(text, playback.text)
 
 
-def read(
+def classify_transcript(
     text: str,
     voiced_ms: int,
-    sounding: Sounding,
+    playback: PlaybackContext,
     rules: BargeInRules,
     *,
     confidence: float | None = None,
     more: bool = False,
-) -> Reading:
+) -> TranscriptClass:
     """What `text`, understood in a sound of `voiced_ms`, says about who spoke and why; `more` may be said."""
     words = words_of(text)
-    likeness = sounding.likeness
-    if rules.explains(likeness) or echoes(text, sounding):
-        return Reading.ECHO
+    echo_estimate = playback.echo_estimate
+    if rules.is_only_echo(echo_estimate) or is_transcript_echo(text, playback):
+        return TranscriptClass.ECHO
     if not words:
-        return Reading.NOTHING
-    listener = listener_words(sounding.language)
-    if listener.is_backchannel(words, asked=sounding.asking, unfinished=more):
-        return Reading.BACKCHANNEL
+        return TranscriptClass.NOTHING
+    listener = listener_words(playback.language)
+    if listener.is_backchannel(words, asked=playback.asking, unfinished=more):
+        return TranscriptClass.BACKCHANNEL
     asks_for_silence = listener.has_stop(words)
-    if likeness is not None:
-        voiced_ms = min(voiced_ms, likeness.own_ms)
-        if voiced_ms < rules.stop_own_ms and not asks_for_silence:
+    if echo_estimate is not None:
+        voiced_ms = min(voiced_ms, echo_estimate.near_end_ms)
+        if voiced_ms < rules.stop_near_end_ms and not asks_for_silence:
             # The words may be the echo's, misheard: the sound itself must show that somebody speaks.
-            return Reading.WEAK if more else Reading.ECHO
+            return TranscriptClass.WEAK if more else TranscriptClass.ECHO
     least_ms = rules.one_word_ms if more and not asks_for_silence else rules.min_speech_ms
     if len(words) == 1 and voiced_ms < least_ms and (confidence is None or confidence < _SURE):
-        return Reading.WEAK
+        return TranscriptClass.WEAK
     if len(words) >= rules.min_words or asks_for_silence:
-        return Reading.WORDS
-    return Reading.WEAK
+        return TranscriptClass.WORDS
+    return TranscriptClass.WEAK
 
 
 @dataclass(slots=True)
-class Suspicion:
-    """One suspicion, from the speech edge that raised it until it is settled.
+class BargeInCandidate:
+    """One candidate, from the speech edge that raised it until it is settled.
 
     Fed with what happens, it answers with a verdict once there is one. `alarms_ms` are the moments at which it wants
     to be asked again, with `at`.
@@ -134,11 +133,11 @@ class Suspicion:
     paused: bool = False
     speaking: bool = True
     # What of the anchor's own voice was found in it when that was last looked for.
-    likeness: Likeness | None = None
+    echo_estimate: EchoEstimate | None = None
     # How long earlier stretches were: voiced, and all in all.
     _voiced_ms: int = 0
-    _reading: Reading = Reading.NOTHING
-    _partial: tuple[str, Sounding] = ("", Sounding())
+    _reading: TranscriptClass = TranscriptClass.NOTHING
+    _partial: tuple[str, PlaybackContext] = ("", PlaybackContext())
     # When it looks for another voice in an echo again.
     _listen_ms: int = 0
     _alarms_ms: list[int] = field(default_factory=list[int])
@@ -151,66 +150,68 @@ class Suspicion:
         alarms_ms, self._alarms_ms = self._alarms_ms, []
         return alarms_ms
 
-    def speech_started(self, at_ms: int) -> None:
+    def on_speech_started(self, at_ms: int) -> None:
         """The user, who had fallen silent, speaks again before the verdict."""
         self.since_ms, self.speaking = at_ms, True
         self._expect_speech()
 
-    def speech_stopped(self, at_ms: int) -> None:
+    def on_speech_stopped(self, at_ms: int) -> None:
         """The user is silent; the transcript will tell."""
         self._voiced_ms = self._voiced_until(at_ms)
         self.speaking = False
         self._alarms_ms.append(max(at_ms, self.since_ms + self.rules.hold_ms))
 
-    def partial(self, text: str, end_ms: int, sounding: Sounding) -> BargeInVerdict | None:
+    def on_partial(self, text: str, end_ms: int, playback: PlaybackContext) -> BargeInVerdict | None:
         """What has been understood so far."""
-        self._partial = (text, sounding)
+        self._partial = (text, playback)
         return self._read_partial(end_ms)
 
-    def final(
-        self, text: str, confidence: float | None, sounding: Sounding, *, more: bool = False
+    def on_final(
+        self, text: str, confidence: float | None, playback: PlaybackContext, *, more: bool = False
     ) -> BargeInVerdict | None:
         """What was understood; where there is `more` to come, it is no more than a partial."""
-        self._reading = read(text, self._voiced_ms, sounding, self.rules, confidence=confidence, more=more)
-        if self._reading is Reading.WORDS:
+        self._reading = classify_transcript(
+            text, self._voiced_ms, playback, self.rules, confidence=confidence, more=more
+        )
+        if self._reading is TranscriptClass.WORDS:
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS
         return None if more else _FALSE_ALARMS[self._reading]
 
-    def at(self, now_ms: int) -> BargeInVerdict | None:
+    def on_timer(self, now_ms: int) -> BargeInVerdict | None:
         """Whether time alone has brought a verdict."""
         if not self.speaking:
             return None
-        if self.likeness is not None:
+        if self.echo_estimate is not None:
             if now_ms >= self._listen_ms:
                 self._listen_ms = now_ms + _LISTEN_AGAIN_MS
                 self._alarms_ms.append(self._listen_ms)
-            loud = self.likeness.own_ms >= self.rules.stop_own_ms
+            loud = self.echo_estimate.near_end_ms >= self.rules.stop_near_end_ms
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION if loud else None
         voiced_ms = self._voiced_until(now_ms)
-        listening = self._reading in (Reading.BACKCHANNEL, Reading.ECHO)
+        listening = self._reading in (TranscriptClass.BACKCHANNEL, TranscriptClass.ECHO)
         if voiced_ms >= (self.rules.hold_ms if listening else self.rules.stop_ms):
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION
-        if self._reading is Reading.WEAK and voiced_ms >= self.rules.min_speech_ms + _EDGE_MS:
+        if self._reading is TranscriptClass.WEAK and voiced_ms >= self.rules.min_speech_ms + _EDGE_MS:
             return self._read_partial(now_ms)
         return None
 
     @property
-    def is_own_voice(self) -> bool:
+    def is_only_echo(self) -> bool:
         """Whether all that is heard is the anchor itself."""
-        return self.likeness is not None and self.likeness.own_ms < self.rules.pause_own_ms
+        return self.echo_estimate is not None and self.echo_estimate.near_end_ms < self.rules.pause_near_end_ms
 
     def waits_too_long(self, now_ms: int) -> bool:
         """Whether the user is silent, and the transcript has had its time: the reply goes on without a verdict."""
         return not self.speaking and now_ms >= self.since_ms + self.rules.hold_ms
 
     def _read_partial(self, until_ms: int) -> BargeInVerdict | None:
-        text, sounding = self._partial
-        self._reading = read(text, self._voiced_until(until_ms), sounding, self.rules, more=True)
-        if self._reading is Reading.WORDS:
+        text, playback = self._partial
+        self._reading = classify_transcript(text, self._voiced_until(until_ms), playback, self.rules, more=True)
+        if self._reading is TranscriptClass.WORDS:
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS
-        if self.speaking and self._reading is Reading.WEAK:
+        if self.speaking and self._reading is TranscriptClass.WEAK:
             self._expect_word(until_ms)
-        elif self.speaking and self._reading is not Reading.NOTHING:
+        elif self.speaking and self._reading is not TranscriptClass.NOTHING:
             self._expect(self.rules.hold_ms)
         return None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation.model.events import Action, AnnounceWait, WakeAt
-from orchestrator.conversation.model.ports import TurnEndJudged
+from orchestrator.conversation.model.events import Action, AnnounceWait, SetTimer
+from orchestrator.conversation.model.ports import TurnEndPredicted
 from orchestrator.conversation.turns.endpointing import SHORTEST_MS, Endpointing
 from orchestrator.conversation.turns.turn import Turn
 
@@ -11,7 +11,7 @@ from orchestrator.conversation.turns.turn import Turn
 _NOTICE_MS = 200
 
 
-class PauseHabit:
+class LearnedFloor:
     """What a user's own pauses teach: the least wait that would have spared them from being cut off.
 
     Only errors teach. A turn that was held to be over and then went on, after a pause of so many milliseconds,
@@ -41,12 +41,12 @@ class PauseHabit:
         self._least_wait_ms *= self._DECAY
 
 
-class Patience:
+class DynamicEndpointing:
     """Sets how long the silences of one session are waited for, and tells why. `stretch` is the user's wish."""
 
     def __init__(self, endpointing: Endpointing, stretch: float = 1.0) -> None:
         self.stretch = stretch
-        self.habit = PauseHabit()
+        self.habit = LearnedFloor()
         self._endpointing = endpointing
 
     def silence(self, turn: Turn) -> list[Action]:
@@ -54,7 +54,7 @@ class Patience:
         turn.judged = False
         return [self._set(turn, None)[1]]
 
-    def judged(self, turn: Turn, judgement: TurnEndJudged) -> list[Action]:
+    def judged(self, turn: Turn, judgement: TurnEndPredicted) -> list[Action]:
         """The silence was judged, perhaps not for the first time: the latest judgement counts."""
         turn.judged = True
         turn.awaited = False
@@ -67,9 +67,9 @@ class Patience:
         turn.judged = True
         return [self._set(turn, None)[0]]
 
-    def _set(self, turn: Turn, judgement: TurnEndJudged | None) -> list[Action]:
+    def _set(self, turn: Turn, judgement: TurnEndPredicted | None) -> list[Action]:
         wait = self._endpointing.wait(
             judgement.probability if judgement else None, self.stretch, self.habit.least_wait_ms
         )
         turn.due_ms = turn.speech_end_ms + wait.ms
-        return [AnnounceWait(turn.speech_end_ms, wait, self.stretch, judgement), WakeAt(turn.due_ms)]
+        return [AnnounceWait(turn.speech_end_ms, wait, self.stretch, judgement), SetTimer(turn.due_ms)]

@@ -16,7 +16,7 @@ MOST_PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A wait, counted from the end of speech, and what it rests on."""
+    """A wait, counted from the end of speech, and what it engines on."""
 
     ms: int
     decided_by: WaitDecision
@@ -47,7 +47,7 @@ class Endpointing:
         return self.wait(probability).ms
 
     def wait(self, probability: float | None, patience: float = 1.0, habit_ms: int = 0) -> Wait:
-        """The wait, and what it rests on.
+        """The wait, and what it engines on.
 
         No `probability`: nobody judged, and the wait is no shorter for the brisk, since a judgement may still come.
         `patience` stretches the wait; `habit_ms` is the least wait that this user's own pauses have taught

@@ -1,6 +1,6 @@
 """Speculation: answering what may not be all yet, into a held buffer, so that the wait for the end costs nothing.
 
-It is bounded: so many tries a turn, and none on a turn that has gone on for long. Speech that resumes is a suspicion
+It is bounded: so many tries a turn, and none on a turn that has gone on for long. Speech that resumes is a candidate
 that the held reply answers too little, and words that it does not answer, or speech that lasts, are the evidence: a
 cough costs nothing, and the same words are never paid for twice.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from orchestrator.conversation.model.events import Action, DropReply, StartReply, WakeAt
+from orchestrator.conversation.model.events import Action, DropReply, SetTimer, StartReply
 
 
 @dataclass(slots=True)
@@ -64,20 +64,20 @@ class Speculation:
         if self.answered is None:
             return []
         self.verdict_ms = at_ms + self.goes_on_after_ms
-        return [WakeAt(self.verdict_ms)]
+        return [SetTimer(self.verdict_ms)]
 
     def settle(self) -> None:
         """Speech has stopped: what it was, the transcript will tell."""
         self.verdict_ms = None
 
-    def hear(self, text: str) -> list[Action]:
+    def on_transcript(self, text: str) -> list[Action]:
         """Drop what is suspected when `text`, all of the turn so far, has words that it does not answer."""
         if self.verdict_ms is None or self.answered is None:
             return []
         heard, answered = _words(text), _words(self.answered)
         return [] if answered[: len(heard)] == heard else self.drop()
 
-    def woken(self, at_ms: int) -> list[Action]:
+    def on_timer(self, at_ms: int) -> list[Action]:
         """Drop what is suspected when the speech has lasted."""
         return self.drop() if self.verdict_ms is not None and at_ms >= self.verdict_ms else []
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orchestrator.conversation.messages.server import Word
-from orchestrator.conversation.model.events import AnnounceFinal
-from orchestrator.conversation.model.ports import FinalHeard
+from orchestrator.conversation.model.events import AnnounceFinal, CommitSegment
+from orchestrator.conversation.model.ports import FinalTranscript
 from orchestrator.conversation.turns.barge_in import BargeInRules, has_words
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.speculation import Speculation
@@ -90,7 +90,7 @@ class Turn:
         self.flushed = True
         self.speculation.settle()
 
-    def hear(self, final: FinalHeard) -> AnnounceFinal:
+    def add_final(self, final: FinalTranscript) -> AnnounceFinal:
         """Take in the transcript of the open segment, and tell it."""
         self.texts[final.segment_id] = final.text if has_words(final.text) else ""
         self.alternatives[final.segment_id] = final.alternatives
@@ -105,7 +105,7 @@ class Turn:
             return ()
         return tuple(word for segment_id in told for word in self.words[segment_id])
 
-    def goes_on_after(self, final: FinalHeard) -> bool:
+    def continues_after(self, final: FinalTranscript) -> bool:
         """Whether a transcript was asked for before the user went on, so that there will be more."""
         outdated = self.outdated and final.end_ms < self.speech_start_ms
         self.outdated = self.outdated and not outdated
@@ -119,3 +119,34 @@ class Turn:
     def readings(self) -> tuple[str, ...]:
         """Other readings of it."""
         return tuple(reading for _, readings in sorted(self.alternatives.items()) for reading in readings)
+
+
+class TurnIds:
+    """Gives out the numbers. One segment is open at any time: that of the open turn, or of the next one."""
+
+    def __init__(self, rules: TurnRules, last_turn_id: int) -> None:
+        self._rules = rules
+        self._last_turn_id = last_turn_id
+        self._segment_id = 1
+
+    def turn_id(self) -> int:
+        """The number of a new turn."""
+        self._last_turn_id += 1
+        return self._last_turn_id
+
+    def turn(self, at_ms: int) -> Turn:
+        """A new turn that begins `at_ms`, in the open segment."""
+        turn_id, rules = self.turn_id(), self._rules
+        speculation = Speculation(turn_id, rules.max_speculations, rules.speculation_speech_ms, rules.goes_on_after_ms)
+        return Turn(turn_id, self._segment_id, at_ms, at_ms, speculation, at_ms)
+
+    def go_on_with(self, turn: Turn) -> None:
+        """A turn whose segments were all closed goes on in the open one."""
+        turn.segment_id, turn.segment_start_ms = self._segment_id, 0
+
+    def next_segment(self, turn: Turn, start_ms: int) -> CommitSegment:
+        """Close the turn's segment; what is said from `start_ms` on belongs to the next one."""
+        closed = turn.segment_id
+        self._segment_id = closed + 1
+        turn.segment_id, turn.segment_start_ms = self._segment_id, start_ms
+        return CommitSegment(closed)
