@@ -16,7 +16,7 @@ import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from grpc import aio
 from orchestrator.app import build as build_orchestrator
-from orchestrator.conversation.input.speech_input import DROPPED_CHUNKS
+from orchestrator.metrics import MICROPHONE_CHUNKS_DROPPED
 from orchestrator.settings import OrchestratorSettings
 from service_kit.rpc.channel import open_channel
 from service_kit.service import Service
@@ -256,7 +256,7 @@ async def test_what_was_said_while_the_line_was_down_is_heard(anchor):
     await page.until("system_status")
     page.tear()
     await committed(anchor, known["ticket"])
-    dropped = DROPPED_CHUNKS._value.get()
+    dropped = MICROPHONE_CHUNKS_DROPPED._value.get()
     await page.open(ticket=known["ticket"], session_id=known["session_id"])
     for frame in [tone] * 60 + [bytes(640)] * 40:
         await page.socket.send(frame)
@@ -266,7 +266,7 @@ async def test_what_was_said_while_the_line_was_down_is_heard(anchor):
     assert (await page.until("speech_started"))["at_ms"] >= 500
     await page.until("turn_committed")
     silent.cancel()
-    assert DROPPED_CHUNKS._value.get() == dropped
+    assert MICROPHONE_CHUNKS_DROPPED._value.get() == dropped
     page.tear()
 
 

@@ -12,13 +12,13 @@ import logging
 from types import TracebackType
 from typing import Protocol, Self
 
-from prometheus_client import Gauge
 from service_kit.errors import AnchorError
 from service_kit.tasks import start_task, stop_task
 
+from orchestrator.metrics import LLM_CIRCUIT_OPEN
+
 log = logging.getLogger(__name__)
 
-OPEN = Gauge("anchor_llm_given_up", "Whether the main language model is given up for now (1) or asked (0).")
 
 _FAILURES = 2
 PROBE_EVERY_S = 2.0
@@ -37,7 +37,7 @@ class CircuitBreaker:
         self._held_until_s = 0.0
         # Set while the model is parked: then it is not asked either, and that is nobody's failure.
         self.resting = False
-        OPEN.set(0)
+        LLM_CIRCUIT_OPEN.set(0)
 
     @property
     def open(self) -> bool:
@@ -48,7 +48,7 @@ class CircuitBreaker:
         """A reply began."""
         self._failures = 0
         self._hold_s = self._first_hold_s
-        OPEN.set(0)
+        LLM_CIRCUIT_OPEN.set(0)
 
     def on_failure(self, now_s: float, *, for_good: bool = False) -> None:
         """A reply did not begin; `for_good` when asking again would be of no use."""
@@ -57,7 +57,7 @@ class CircuitBreaker:
             return
         self._failures = _FAILURES if for_good else self._failures + 1
         if self.open:
-            OPEN.set(1)
+            LLM_CIRCUIT_OPEN.set(1)
             self._held_until_s = now_s + self._hold_s
             self._hold_s = min(2 * self._hold_s, _LONGEST_HOLD_S)
 
@@ -68,7 +68,7 @@ class CircuitBreaker:
     def close_on_trial(self) -> None:
         """A probe went well: ask again, and give up at the first failure."""
         self._failures = _FAILURES - 1
-        OPEN.set(0)
+        LLM_CIRCUIT_OPEN.set(0)
 
 
 class Probed(Protocol):

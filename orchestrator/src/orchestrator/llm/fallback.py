@@ -9,23 +9,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import cast
 
-from prometheus_client import Counter, Histogram
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
 from orchestrator.conversation.model.ports import LanguageModel, Prompt
 from orchestrator.llm.circuit_breaker import CircuitBreaker
+from orchestrator.metrics import LLM_FAILURES, LLM_FALLBACKS, LLM_FIRST_TOKEN_SECONDS, LLM_REPLIES_CUT_SHORT
 
 log = logging.getLogger(__name__)
 
-FAILURES = Counter("anchor_llm_failures_total", "Replies that a language model failed at.", ["engine", "code"])
-FALLBACKS = Counter("anchor_llm_fallbacks_total", "Replies given by another model in the main one's place.", ["engine"])
-FIRST_TOKEN = Histogram(
-    "anchor_llm_first_token_seconds",
-    "From the request to the first token.",
-    ["engine"],
-    buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30),
-)
-CUT_SHORT = Counter("anchor_llm_replies_cut_short_total", "Replies ended for being too long to listen to.", ["engine"])
 
 _ATTEMPTS = 2
 _ANNOUNCED_EVERY_S = 60.0
@@ -81,7 +72,7 @@ class FallbackModel:
                 self._breaker.on_failure(now_s, for_good=not beginning.retryable)
                 break
         self._answered_by = self._fallback
-        FALLBACKS.labels(self._fallback.name).inc()
+        LLM_FALLBACKS.labels(self._fallback.name).inc()
         if announcement := self._announcement(prompt):
             yield f"{announcement} "
         async with aclosing(_closable(self._fallback.reply(prompt))) as pieces:
@@ -122,7 +113,7 @@ class FallbackModel:
         except AnchorError as broken:
             error = broken
         else:
-            FIRST_TOKEN.labels(self._primary.name).observe(loop.time() - started_s)
+            LLM_FIRST_TOKEN_SECONDS.labels(self._primary.name).observe(loop.time() - started_s)
             return text
         self._count(error)
         return error
@@ -137,7 +128,7 @@ class FallbackModel:
                 length += len(piece)
                 over = length - self._max_reply_chars
                 if over >= _SENTENCE_ALLOWANCE or (over >= 0 and _SENTENCE_END.search(piece)):
-                    CUT_SHORT.labels(self._primary.name).inc()
+                    LLM_REPLIES_CUT_SHORT.labels(self._primary.name).inc()
                     log.warning("reply cut short", extra={"engine": self._primary.name, "length": length})
                     return
         except AnchorError as error:
@@ -145,7 +136,7 @@ class FallbackModel:
             raise
 
     def _count(self, error: AnchorError) -> None:
-        FAILURES.labels(self._primary.name, error.code).inc()
+        LLM_FAILURES.labels(self._primary.name, error.code).inc()
         log.warning(
             "language model failed",
             extra={"engine": self._primary.name, "code": error.code, "reason": error.message},

@@ -13,7 +13,6 @@ import math
 from types import TracebackType
 from typing import Self
 
-from prometheus_client import Counter, Gauge
 from service_kit.tasks import run_together, start_task, stop_task
 
 from orchestrator.conversation.messages.system_status import Degradation
@@ -32,11 +31,10 @@ from orchestrator.memory_pressure.degradation_ladder import (
 )
 from orchestrator.memory_pressure.engine_parking import EngineParking
 from orchestrator.memory_pressure.parked_engine import ParkingState
+from orchestrator.metrics import MEMORY_STEPS, MEMORY_STEPS_TAKEN
 
 log = logging.getLogger(__name__)
 
-STEPS_TAKEN = Gauge("anchor_memory_steps_taken", "Steps that are taken for want of the GPU's memory.")
-STEPS = Counter("anchor_memory_steps_total", "Steps for want of the GPU's memory.", ["step", "outcome"])
 
 _TOLD = {
     LadderStep.SHORT_CONTEXTS: "the GPU's memory is short: the anchor looks back less far",
@@ -72,7 +70,7 @@ class MemoryPressureController:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        STEPS_TAKEN.set(0)
+        MEMORY_STEPS_TAKEN.set(0)
         self._task = start_task(run_together(self._climb(), self._parking.run()), "memory memory_controller")
         return self
 
@@ -137,7 +135,7 @@ class MemoryPressureController:
         )
         if not taken:
             self._skipped.clear()
-        STEPS_TAKEN.set(len(taken))
+        MEMORY_STEPS_TAKEN.set(len(taken))
         self._parking.request_parking({_PARKS[step] for step in taken if step in _PARKS})
         self._degradation_board.publish(
             "steps", tuple(Degradation(f"memory.{step.value}", _TOLD[step]) for step in taken)
@@ -154,7 +152,7 @@ class MemoryPressureController:
         return ""
 
     def _said(self, step: LadderStep, outcome: str, why: str = "") -> None:
-        STEPS.labels(step.value, outcome).inc()
+        MEMORY_STEPS.labels(step.value, outcome).inc()
         log.log(
             logging.INFO if outcome == "undone" else logging.WARNING,
             "memory step",

@@ -13,15 +13,12 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Protocol
 
-from prometheus_client import Counter, Gauge
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed, Unsupported
+
+from orchestrator.metrics import ENGINE_MOVES, ENGINE_PARKED
 
 log = logging.getLogger(__name__)
 
-PARKED = Gauge("anchor_engine_parked", "Whether an engine has given its memory back (1) or not (0).", ["engine"])
-MOVES = Counter(
-    "anchor_engine_moves_total", "Engines parked and woken, by what came of it.", ["engine", "move", "code"]
-)
 
 _LOOK_EVERY_S = 5.0
 _RETRY_S = 2.0
@@ -170,7 +167,7 @@ class ParkedEngine:
         try:
             await self._within(move, work, within_s)
         except AnchorError as error:
-            MOVES.labels(self.name, move, error.code).inc()
+            ENGINE_MOVES.labels(self.name, move, error.code).inc()
             log.warning(
                 "engine not moved",
                 extra={"engine": self.name, "move": move, "code": error.code, "reason": error.message},
@@ -186,7 +183,7 @@ class ParkedEngine:
         except BaseException:
             self._move_to(before)
             raise
-        MOVES.labels(self.name, move, "").inc()
+        ENGINE_MOVES.labels(self.name, move, "").inc()
         log.info("engine moved", extra={"engine": self.name, "move": move})
         self._move_to(ParkingState.PARKED if during is ParkingState.PARKING else ParkingState.AWAKE)
 
@@ -219,5 +216,5 @@ class ParkedEngine:
             self._wake_wanted = False
         else:
             self._able.clear()
-        PARKED.labels(self.name).set(0 if self._able.is_set() else 1)
+        ENGINE_PARKED.labels(self.name).set(0 if self._able.is_set() else 1)
         self.changed()

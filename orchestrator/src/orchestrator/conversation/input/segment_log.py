@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from prometheus_client import Counter
 from service_kit.audio import AudioChunk, joined
 
 from orchestrator.conversation.model.ports import SpeechToTextStream
+from orchestrator.metrics import SEGMENT_CHUNKS_REFUSED
 
 # About two minutes of 20 ms frames: what is said beyond that in one breath is not transcribed.
 _MAX_ENTRIES = 6_000
 # Chunks that may travel in one message: below a second of them.
 _RUN = 25
-
-REFUSED = Counter("anchor_segment_audio_refused_total", "Chunks of speech refused because a segment was too long.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class SegmentLog:
     def append_audio(self, chunk: AudioChunk) -> None:
         """Speech of the open segment."""
         if len(self._entries) >= _MAX_ENTRIES:
-            REFUSED.inc()
+            SEGMENT_CHUNKS_REFUSED.inc()
             return
         self._append(chunk)
 

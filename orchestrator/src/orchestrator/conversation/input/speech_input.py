@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from prometheus_client import Counter
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
@@ -28,6 +27,7 @@ from orchestrator.conversation.model.ports import (
     VoiceActivity,
     VoiceActivityStream,
 )
+from orchestrator.metrics import MICROPHONE_CHUNKS_DROPPED
 
 # What turn detection takes at once: one frame of its model.
 _VOICE_BYTES = MICROPHONE.bytes_for(32)
@@ -35,11 +35,6 @@ _VOICE_BYTES = MICROPHONE.bytes_for(32)
 _VOICE_ITEMS = 100
 _RETRY_S = 1.0
 _TRANSCRIPT_DEADLINE_S = 6.0
-
-
-DROPPED_CHUNKS = Counter(
-    "anchor_microphone_dropped_chunks_total", "Audio that turn detection was too far behind to hear."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +171,7 @@ class SpeechInput:
     def _queue_for_vad(self, item: AudioChunk | _TranscriptSoFar) -> None:
         if self._vad_queue.full():
             self._vad_queue.get_nowait()
-            DROPPED_CHUNKS.inc()
+            MICROPHONE_CHUNKS_DROPPED.inc()
         self._vad_queue.put_nowait(item)
 
     def _send_to_stt(self, chunk: AudioChunk) -> None:

@@ -30,10 +30,11 @@ from orchestrator.conversation.model.events import (
 from orchestrator.conversation.model.history import merge_consecutive
 from orchestrator.conversation.model.ports import Persona, Prompt
 from orchestrator.conversation.model.services import Services
-from orchestrator.conversation.observability.waterfall import BARGE_INS, OVER_BUDGET, Waterfall
+from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.prompt_prefill import PromptPrefill
 from orchestrator.conversation.output.reply import Reply
 from orchestrator.conversation.output.synthesis import Delivery
+from orchestrator.metrics import BARGE_INS, OVER_BUDGET
 
 log = logging.getLogger(__name__)
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from prometheus_client import Counter
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.model.ports import LanguageModel, Prompt
+from orchestrator.metrics import LLM_PREFILLS
 
 log = logging.getLogger(__name__)
 
-PREFILLS = Counter(
-    "anchor_llm_warmings_total",
-    "Prompts read ahead while the user spoke: finished, cut off by the real request, or failed.",
-    ["outcome"],
-)
 # How long a request that is cut off may take to let go before the real one is sent without it.
 _LET_GO_S = 0.2
 
@@ -57,4 +52,4 @@ class PromptPrefill:
         except Exception:
             log.exception("warming broke")
         finally:
-            PREFILLS.labels(outcome).inc()
+            LLM_PREFILLS.labels(outcome).inc()

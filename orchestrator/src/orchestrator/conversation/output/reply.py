@@ -17,9 +17,10 @@ from orchestrator.conversation.messages.server import ReplyFinished, ReplyStarte
 from orchestrator.conversation.model.history import heard_text
 from orchestrator.conversation.model.idle_timeout import IdleTimeout
 from orchestrator.conversation.model.ports import TextToSpeech
-from orchestrator.conversation.observability.waterfall import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS, Waterfall
+from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.playout import Playout
 from orchestrator.conversation.output.synthesis import Delivery, ReplySynthesis
+from orchestrator.metrics import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS
 
 log = logging.getLogger(__name__)
 

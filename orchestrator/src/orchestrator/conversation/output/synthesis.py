@@ -19,9 +19,10 @@ from orchestrator.conversation.messages import server as messages
 from orchestrator.conversation.messages.server import Error, ServerMessage, Style
 from orchestrator.conversation.model.idle_timeout import IdleTimeout
 from orchestrator.conversation.model.ports import PhraseStarted, Speech, SpeechMark, SpeechStream, TextToSpeech
-from orchestrator.conversation.observability.waterfall import VOICE_FAILURES, Waterfall
+from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.playout import Playout
 from orchestrator.conversation.output.text_pacing import LOW_MS, TextPacer
+from orchestrator.metrics import TTS_FAILURES
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class ReplySynthesis:
         for voice in self._voices[1:]:
             if failure is None:
                 break
-            VOICE_FAILURES.labels("another").inc()
+            TTS_FAILURES.labels("another").inc()
             self._tell(Error(failure.code, f"another voice speaks on: {failure.message}", failure.retryable))
             failure = await self._speak(voice, "", _SPEAK_DEADLINE_S)
         if failure is None:
@@ -117,13 +118,13 @@ class ReplySynthesis:
         else:
             self.is_lost = True
             self._waterfall.trace.fail(failure.code, "speak")
-            VOICE_FAILURES.labels("captions").inc()
+            TTS_FAILURES.labels("captions").inc()
             self._tell(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
         self._playout.end_audio()
 
     async def _speak_again(self, failure: AnchorError) -> AnchorError | None:
         """Ask the first voice again, once; one that is not there, for as long as the listener may be kept waiting."""
-        VOICE_FAILURES.labels("again").inc()
+        TTS_FAILURES.labels("again").inc()
         patience_s = min(self._playout.unheard_ms / 1000 + _SILENCE_BORNE_S, _AGAIN_AT_MOST_S)
         until_s = self._now_s() + patience_s
         again: AnchorError | None = failure

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from prometheus_client import Gauge
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.connection.connection import Connection
@@ -22,13 +21,12 @@ from orchestrator.conversation.model.services import Services, check_patience
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
 from orchestrator.conversation.session.session import Session
 from orchestrator.conversation.turns.turn import TurnRules
+from orchestrator.metrics import SESSIONS_OPEN
 
 # How often conversations that were kept long enough are looked for.
 _SWEEP_S = 60.0
 
 log = logging.getLogger(__name__)
-
-SESSIONS_OPEN = Gauge("anchor_sessions_open", "Sessions under way.")
 
 
 class SessionRegistry:

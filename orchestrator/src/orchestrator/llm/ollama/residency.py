@@ -13,16 +13,14 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from prometheus_client import Gauge
 from service_kit.errors import AnchorError, AtCapacity, NotReady
 
 from orchestrator.llm.ollama.pull_progress import PullProgress
 from orchestrator.llm.streaming import ModelMissing
+from orchestrator.metrics import LLM_CPU_BYTES, LLM_LOADED
 
 log = logging.getLogger(__name__)
 
-LOADED = Gauge("anchor_llm_loaded", "Whether the model server holds the language model in memory (1) or not (0).")
-ON_CPU = Gauge("anchor_llm_cpu_bytes", "How much of the language model lies in the processor's memory, not the GPU's.")
 
 _CHECK_EVERY_S = 15.0
 _RETRY_S = 2.0
@@ -107,7 +105,7 @@ class Residency:
         # What the log was last told to be wrong.
         self._told = ""
         self.state = ModelState(LoadStage.LOADING)
-        LOADED.set(0)
+        LLM_LOADED.set(0)
 
     async def run(self) -> None:
         """Keep the model loaded until cancelled, but for the time that it is parked."""
@@ -225,7 +223,7 @@ class Residency:
             return
         self._told = ""
         self._move(state)
-        ON_CPU.set(placement.cpu_bytes)
+        LLM_CPU_BYTES.set(placement.cpu_bytes)
         level = logging.WARNING if reason else logging.INFO
         message = "language model spilled out of the GPU" if reason else "language model loaded"
         log.log(level, message, extra={"size_bytes": placement.size_bytes, "cpu_bytes": placement.cpu_bytes})
@@ -240,4 +238,4 @@ class Residency:
 
     def _move(self, state: ModelState) -> None:
         self.state = state
-        LOADED.set(1 if state.stage is LoadStage.LOADED else 0)
+        LLM_LOADED.set(1 if state.stage is LoadStage.LOADED else 0)
