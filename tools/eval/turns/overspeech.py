@@ -109,7 +109,7 @@ class OverSpeech:
         self._recogniser.open()
         self._do(TextInput("go on"))
         self._do(ReplyAudible(1, 0))
-        self._own_voice.sounded.begin(0)
+        self._own_voice.playback_reference.begin_reply(0)
         await self._ears.hear(self._microphone(), self._told)
         self.outcome.length_ms = self._now_ms
         return self.outcome
@@ -148,17 +148,17 @@ class OverSpeech:
     def _send_and_report(self) -> None:
         """The client has played one chunk more."""
         played_ms = round(MICROPHONE.ms_of(self._position))
-        sounded, now_s = self._own_voice.sounded, self._now_ms / 1000
+        reference, now_s = self._own_voice.playback_reference, self._now_ms / 1000
         if played_ms < self._sent_ms - 2 * _AHEAD_MS:
             # It plays the reply once more.
             self._sent_ms = 0
-            sounded.begin(now_s)
+            reference.begin_reply(now_s)
         while self._sent_ms < min(played_ms + _AHEAD_MS, self._reply.length_ms):
             sent = slice(SPEECH.bytes_for(self._sent_ms), SPEECH.bytes_for(self._sent_ms + CHUNK_MS))
-            sounded.send(self._reply.sent[sent])
+            reference.append(self._reply.sent[sent])
             self._sent_ms += CHUNK_MS
         if played_ms % _REPORT_MS == 0:
-            sounded.play(played_ms, now_s, moving=self._playing)
+            reference.update_position(played_ms, now_s, moving=self._playing)
 
     def _told(self, event: Event, judging_ms: int) -> None:
         if isinstance(event, SpeechStarted):
@@ -215,11 +215,13 @@ class OverSpeech:
                 self._segment_id = action.segment_id + 1
             case PausePlayback():
                 self._playing = False
-                self._own_voice.sounded.hold(self._now_ms / 1000)
+                self._own_voice.playback_reference.pause(self._now_ms / 1000)
                 self.outcome.pauses_ms.append(self._now_ms)
             case ResumePlayback():
                 self._playing = True
-                self._own_voice.sounded.play(MICROPHONE.ms_of(self._position), self._now_ms / 1000)
+                self._own_voice.playback_reference.update_position(
+                    MICROPHONE.ms_of(self._position), self._now_ms / 1000
+                )
             case StopReply():
                 self._playing = False
                 self.outcome.stopped_ms = self._now_ms

@@ -21,21 +21,21 @@ class EchoDetector:
         self._clock = clock
         self._microphone = microphone
         self._echo = AcousticEcho()
-        self.sounded = PlaybackReference()
+        self.playback_reference = PlaybackReference()
 
     def estimate_echo(self, since_ms: int, until_ms: int) -> EchoEstimate | None:
         """What the microphone holds of the anchor's voice between two moments of the audio clock; None for nothing."""
         chunks = self._microphone.until(until_ms) if self._is_on else []
         if not chunks:
             return None
-        heard = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
-        start_ms = chunks[-1].end_ms - round(MICROPHONE.ms_of(heard.nbytes))
+        near_end = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
+        start_ms = chunks[-1].end_ms - round(MICROPHONE.ms_of(near_end.nbytes))
         from_s = self._clock.loop_s(start_ms - LATEST_MS)
         to_s = self._clock.loop_s(chunks[-1].end_ms - EARLIEST_MS)
-        sounded = self.sounded.between(from_s, to_s)
-        if not sounded.any():
+        far_end = self.playback_reference.between(from_s, to_s)
+        if not far_end.any():
             return None
-        return self._echo.estimate(heard, sounded, max(0, chunks[-1].end_ms - since_ms))
+        return self._echo.estimate(near_end, far_end, max(0, chunks[-1].end_ms - since_ms))
 
 
 def echo_span(event: Event, listening_since_ms: int | None, now_ms: int) -> tuple[int, int] | None:

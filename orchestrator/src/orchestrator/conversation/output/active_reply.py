@@ -234,7 +234,7 @@ class ActiveReply:
             reports_playback=self._reports_playback,
             waterfall=waterfall,
             on_audible=lambda: self._event_queue.put_nowait(ReplyAudible(turn_id, self._clock.now_ms)),
-            sounded=self._echo_detector.sounded,
+            playback_reference=self._echo_detector.playback_reference,
         )
         self._reply = reply
         self._task = self._group.create_task(self._run(reply, revision), name=f"reply-{turn_id}.{revision}")
@@ -258,7 +258,7 @@ class ActiveReply:
     def _close(self, reply: Reply, interrupted: bool) -> None:
         self._reply = None
         self._ended = (reply, self._clock.now_ms)
-        self._echo_detector.sounded.hold(self._loop.time())
+        self._echo_detector.playback_reference.pause(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished(interrupted)
         self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)

@@ -20,6 +20,7 @@ from orchestrator.conversation.messages.client import ReplyReceived
 from orchestrator.conversation.messages.server import PlaybackPause, ReplyAudio, ReplyAudioEnded, SpeechMark
 from orchestrator.conversation.output.playhead import Playhead
 from orchestrator.conversation.output.playout_buffer import PlayoutBuffer
+from orchestrator.conversation.output.resend_buffer import ResendBuffer
 
 # How far ahead of the ear audio is sent: to a client that can flush its playback, and to one that cannot.
 _AHEAD_REPORTING_MS, _AHEAD_BLIND_MS = 2_000, 250
@@ -50,14 +51,15 @@ class Playout:
         reports: bool,
         on_audible: Callable[[], None],
         on_progress: Callable[[], None],
-        sounded: PlaybackReference,
+        playback_reference: PlaybackReference,
     ) -> None:
         self._turn_id = turn_id
         self._outbox = outbox
         self._reports = reports
         self._on_audible = on_audible
         self._on_progress = on_progress
-        self._playback_reference = sounded
+        self._playback_reference = playback_reference
+        self._resend_buffer = ResendBuffer()
         self._loop = asyncio.get_running_loop()
         self._ahead_ms = _AHEAD_REPORTING_MS if reports else _AHEAD_BLIND_MS
         self._buffer = PlayoutBuffer()
@@ -86,7 +88,7 @@ class Playout:
         news, self._paused = not self._paused, True
         self._playhead.pause(self._loop.time())
         if self._reports:
-            self._playback_reference.hold(self._loop.time())
+            self._playback_reference.pause(self._loop.time())
         return news
 
     def resume(self) -> bool:
@@ -101,7 +103,7 @@ class Playout:
         now_s = self._loop.time()
         self._stop_timer()
         self._playhead.pause(now_s)
-        self._playback_reference.hold(now_s)
+        self._playback_reference.pause(now_s)
         self._changed.set()
 
     def on_reconnect(self, received: ReplyReceived | None) -> None:
@@ -110,9 +112,11 @@ class Playout:
             known_ms = float(self.heard_ms)
             if received is not None and received.turn_id == self._turn_id:
                 known_ms = max(self._reported_ms, received.offset_ms)
-            again = self._playback_reference.unacknowledged(max(0.0, self._playhead.sent_ms - known_ms))
-            self._playhead.remove_sent(sum(SPEECH.ms_of(len(pcm)) for pcm in again), self._loop.time())
-            self._buffer.prepend(again)
+            frames = self._resend_buffer.pop_unacknowledged(max(0.0, self._playhead.sent_ms - known_ms))
+            length_ms = sum(SPEECH.ms_of(len(pcm)) for pcm in frames)
+            self._playback_reference.retract(length_ms)
+            self._playhead.remove_sent(length_ms, self._loop.time())
+            self._buffer.prepend(frames)
             self._end_sent = False
             self._announce_offset()
             if self._paused:
@@ -243,12 +247,13 @@ class Playout:
             self._announce_offset()
         first, self._started = not self._started, True
         if first:
-            self._playback_reference.begin(self._loop.time())
+            self._playback_reference.begin_reply(self._loop.time())
             self._reported_at_s = self._loop.time()
         length_ms = SPEECH.ms_of(len(pcm))
         self._send_marks(self._playhead.sent_ms + length_ms)
         self._outbox.send_audio(pcm)
-        self._playback_reference.send(pcm)
+        self._playback_reference.append(pcm)
+        self._resend_buffer.append(pcm)
         self._playhead.add_sent(length_ms, self._loop.time())
         self._changed.set()
         if first:
@@ -260,7 +265,8 @@ class Playout:
 
     def _update_playback_reference(self) -> None:
         if self._playhead.sent_ms:
-            self._playback_reference.play(self.heard_ms, self._loop.time(), moving=not (self._reports and self._paused))
+            moving = not (self._reports and self._paused)
+            self._playback_reference.update_position(self.heard_ms, self._loop.time(), moving=moving)
 
     def _send_marks(self, before_ms: float) -> None:
         for mark in self._buffer.pop_marks(before_ms):

@@ -43,11 +43,11 @@ class Reply:
         reports_playback: bool,
         waterfall: Waterfall,
         on_audible: Callable[[], None],
-        sounded: PlaybackReference,
+        playback_reference: PlaybackReference,
     ) -> None:
         self.turn_id = turn_id
         self.waterfall = waterfall
-        self.playout = Playout(turn_id, outbox, reports_playback, self._audible, self._progressed, sounded)
+        self.playout = Playout(turn_id, outbox, reports_playback, self._audible, self._progressed, playback_reference)
         self._synthesis = ReplySynthesis(
             turn_id=turn_id,
             voices=voices,
