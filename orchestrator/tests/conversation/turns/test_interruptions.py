@@ -297,7 +297,7 @@ def test_every_alarm_is_asked_for_in_time():
 
 def test_a_false_alarm_leaves_the_anchor_speaking_and_the_user_without_a_turn():
     policy, _ = after([*OVER_IT, SpeechStopped(3300), final("mhm")])
-    assert policy.anchor is AnchorPhase.SPEAKING
+    assert policy.anchor_phase is AnchorPhase.SPEAKING
     assert policy.listening_since_ms is None
 
 

@@ -31,6 +31,7 @@ from orchestrator.conversation.model.events import (
     StopReply,
     TimerFired,
     TranscriptOverdue,
+    Wait,
 )
 from orchestrator.conversation.model.ports import (
     FinalTranscript,
@@ -40,9 +41,9 @@ from orchestrator.conversation.model.ports import (
     TurnEndPredicted,
 )
 from orchestrator.conversation.turns.anchor_state import AnchorPhase
-from orchestrator.conversation.turns.endpointing import Endpointing, Wait
+from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.turn import TurnRules
-from orchestrator.conversation.turns.turn_taking import TurnTaking, User
+from orchestrator.conversation.turns.turn_taking import TurnTaking, UserState
 from service_kit.errors import EngineFailed
 
 RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600, steepness=3))
@@ -337,11 +338,11 @@ def test_the_policy_says(events, actions):
 
 def test_the_axes_follow_the_conversation():
     policy, _ = after(ANSWERING)
-    assert (policy.user, policy.anchor) == (User.SILENT, AnchorPhase.SPEAKING)
+    assert (policy.user_state, policy.anchor_phase) == (UserState.SILENT, AnchorPhase.SPEAKING)
     policy, _ = after([*OVER_IT, TimerFired(3500)])
-    assert (policy.user, policy.anchor) == (User.SPEAKING, AnchorPhase.IDLE)
+    assert (policy.user_state, policy.anchor_phase) == (UserState.SPEAKING, AnchorPhase.IDLE)
     policy, _ = after([*ANSWERING, ReplyDone(1)])
-    assert policy.anchor is AnchorPhase.IDLE
+    assert policy.anchor_phase is AnchorPhase.IDLE
 
 
 def test_a_long_segment_is_closed_at_the_next_speech_edge():
@@ -358,7 +359,7 @@ def test_turn_numbers_go_on_in_a_resumed_conversation():
 
 def test_patience_holds_from_the_next_silence_on():
     policy, _ = after([SpeechStarted(1000, 700), SpeechStopped(2000), judged(0.5)])
-    policy.patience.stretch = 2.0
+    policy.endpointing.patience = 2.0
     policy.handle(SpeechStarted(2200, 2000))
     policy.handle(SpeechStopped(3000))
     assert policy.handle(judged(0.5, 3000))[0] == announced(judged(0.5, 3000), 600, "PREDICTION", 2.0, 3000)
@@ -372,4 +373,4 @@ def test_a_turn_that_was_cut_off_teaches_the_least_wait_and_says_so():
 
 def test_a_turn_that_the_user_ended_by_command_teaches_nothing():
     policy, _ = after([*RESUMED[:3], EndTurn(), SpeechStarted(2600, 2300)])
-    assert policy.patience.habit.least_wait_ms == 0
+    assert policy.endpointing.learned_floor.least_wait_ms == 0

@@ -139,7 +139,7 @@ class Connection:
         """Something came from the client just now."""
         self._heard_s = self._now_s()
 
-    async def probe_is_dead(self) -> bool:
+    async def has_gone_silent(self) -> bool:
         """Whether something came all along until lately, and nothing does any more; takes a moment.
 
         Of a client that says nothing anyway, muted say, it cannot be told.

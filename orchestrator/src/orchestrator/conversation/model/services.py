@@ -17,6 +17,7 @@ from orchestrator.conversation.messages.client import (
 )
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.messages.system_status import SystemStatus
+from orchestrator.conversation.model.conversation import LEAST_PATIENCE, MOST_PATIENCE
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
 from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (
@@ -27,7 +28,6 @@ from orchestrator.conversation.model.ports import (
     TextToSpeech,
     VoiceActivity,
 )
-from orchestrator.conversation.turns.endpointing import LEAST_PATIENCE, MOST_PATIENCE
 
 # The languages of the conversation: what Voxtral hears.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")

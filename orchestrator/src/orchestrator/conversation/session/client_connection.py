@@ -41,7 +41,7 @@ class ClientConnection:
         self._resumable = resumable
         # Whether the client hung up, or was told that it is over: nobody will come back.
         self._ended = False
-        self._page_left = False
+        self._page_closed = False
         self._session.presence.attach(connection)
 
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:
@@ -58,7 +58,7 @@ class ClientConnection:
                     task.cancel()
         except* ConnectionDropped as drops:
             dropped = True
-            self._page_left = isinstance(root_cause(drops), PageClosed)
+            self._page_closed = isinstance(root_cause(drops), PageClosed)
         except* AnchorError as failures:
             # The client does not read: what the session ends with, it cannot be told.
             self._end(root_cause(failures))
@@ -72,7 +72,7 @@ class ClientConnection:
         """The client is gone, for now or for good."""
         self._connection.drop()
         if self._resumable and not self._ended:
-            self._session.presence.on_connection_lost(self._connection, page_left=self._page_left)
+            self._session.presence.on_connection_lost(self._connection, page_closed=self._page_closed)
         elif self._session.presence.connection is self._connection:
             self._session.presence.end()
             await asyncio.wait((self._running,))

@@ -83,7 +83,7 @@ def transcript_message(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *
                 action.words if word_times else (),
             )
         case AnnounceWait():
-            judgement = action.judgement
+            judgement = action.prediction
             return TurnEndPredicted(
                 at_ms=action.at_ms,
                 probability=judgement.probability if judgement else None,

@@ -132,7 +132,7 @@ class SessionRegistry:
                 continue
             connection = running.session.presence.connection
             known = start.take_over or start.session_id == running.session.session_id
-            if connection is not None and not known and not await connection.probe_is_dead():
+            if connection is not None and not known and not await connection.has_gone_silent():
                 raise InvalidRequest("session.already_open", "another client has this conversation open")
             if running.is_over or running.session.presence.connection is not connection:
                 # Much may have happened meanwhile.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from typing import assert_never
 
 from service_kit.errors import AnchorError, InvalidRequest
 from service_kit.observability.context import SESSION_ID
@@ -48,11 +49,12 @@ from orchestrator.conversation.model.events import (
     Action,
     Connected,
     Disconnected,
-    Event,
+    PolicyEvent,
     ReplyDone,
     ReplyFailed,
     ServiceLost,
     ServiceRecovered,
+    SessionEvent,
     TimerFired,
 )
 from orchestrator.conversation.model.ports import FinalTranscript, SpeechStarted, SpeechStopped
@@ -63,13 +65,13 @@ from orchestrator.conversation.output.active_reply import ActiveReply
 from orchestrator.conversation.session.notifications import session_updated, transcript_message
 from orchestrator.conversation.session.presence import Presence, SessionClosed
 from orchestrator.conversation.turns.turn import TurnRules
-from orchestrator.conversation.turns.turn_taking import TurnTaking, User
+from orchestrator.conversation.turns.turn_taking import TurnTaking, UserState
 
 log = logging.getLogger(__name__)
 
 
 class Session:
-    """One session. `run` is the whole of its life; the connections to its client come and go meanwhile."""
+    """One session. `run` is its lifetime; the client may reconnect several times meanwhile."""
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class Session:
         start: SessionStart,
         resume_s: float = 0,
     ) -> None:
-        """`resume_s` is how long a client whose connection dropped is waited for."""
+        """`resume_s` is how long the session waits for a client that disconnected."""
         self.session_id = uuid.uuid4().hex[:12]
         self._services = services
         self._conversation = conversation
@@ -100,9 +102,9 @@ class Session:
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
         self._word_times = start.word_times
         self._waterfall = Waterfall(0)
-        # When what is being dealt with happened, on the loop's clock.
+        # Time of the event that is being handled, on the loop's clock.
         self._event_s = 0.0
-        # When the latest final transcript came.
+        # Arrival of the latest final transcript.
         self._final_s = 0.0
         self._speech_input = SpeechInput(
             voice_activity=services.voice_activity,
@@ -124,13 +126,13 @@ class Session:
         )
 
     async def run(self) -> None:
-        """Converse until the end. Raises the error that brought it about, if one did; the client has been told."""
+        """Run until the session ends. Raises the error that ended it, if any, after the client was notified."""
         SESSION_ID.set(self.session_id)
         with traced_session():
             await self._run()
 
     async def handle_input(self, item: bytes | Command) -> None:
-        """Take what comes from the client: microphone audio (PCM16 mono 16 kHz), or a command."""
+        """Accept input from the client: microphone audio (PCM16 mono 16 kHz), or a command."""
         if isinstance(item, bytes):
             self._speech_input.push_audio(item)
         elif isinstance(item, EndTurn):
@@ -139,13 +141,13 @@ class Session:
             await self._event_queue.put(item)
 
     def matches(self, start: SessionStart) -> bool:
-        """Whether a client that opens like this can go on with this session: it ends turns and reports alike."""
+        """Whether a client with this `start` can resume: turn detection and playback reports must match."""
         mine = self._start
         return (start.ends_turns, start.reports_playback) == (mine.ends_turns, mine.reports_playback)
 
     @property
-    def _has_begun(self) -> bool:
-        """Whether anything was said: without that, a new session is as good as this one."""
+    def _has_content(self) -> bool:
+        """Whether anything was said; otherwise a new session replaces this one without loss."""
         listening = self._turn_taking.listening_since_ms is not None
         return listening or self._active_reply.waterfall is not None or bool(self._conversation.messages)
 
@@ -165,78 +167,85 @@ class Session:
             ending = SessionEnded(error.code, error.message)
             raise
         finally:
-            self._end_turns()
+            self._close_waterfalls()
             log.info("session ended", extra={"code": ending.code if ending else "session.broken_off"})
             self.presence.close(ending)
 
     async def _converse(self) -> None:
         while True:
             event = await self._event_queue.get()
-            self._apply_event(event)
-            for action in self._turn_taking.handle(event, self._sounding(event)):
-                await self._perform(action)
-            await self._follow_up(event)
+            self._event_s = self._clock.loop_s(event.at_ms) if isinstance(event, SpeechStarted) else self._loop.time()
+            if isinstance(event, SessionEvent):
+                await self._handle_session_event(event)
+            else:
+                await self._handle_policy_event(event)
 
-    def _sounding(self, event: Event) -> PlaybackContext:
-        """What of the anchor's own voice and words may be in what is heard of the user."""
+    def _playback_context(self, event: PolicyEvent) -> PlaybackContext:
+        """What the anchor was saying when the event's speech was heard, and how much of it the microphone holds."""
         span = echo_span(event, self._turn_taking.listening_since_ms, self._clock.now_ms)
         return NO_PLAYBACK if span is None else self._active_reply.playback_context(*span)
 
     # Events ---------------------------------------------------------------------------------------------------------
 
-    def _apply_event(self, event: Event) -> None:
-        """What an event means before the policy speaks: what the client is told, and when the turn's clock starts."""
-        now_s = self._loop.time()
-        self._event_s = self._clock.loop_s(event.at_ms) if isinstance(event, SpeechStarted) else now_s
+    async def _handle_policy_event(self, event: PolicyEvent) -> None:
+        """Report what the event means to the client and the waterfall, then perform the policy's actions."""
+        self._report_policy_event(event)
+        for action in self._turn_taking.handle(event, self._playback_context(event)):
+            await self._perform_action(action)
+        match event:
+            case EndTurn():
+                self._speech_input.confirm_turn_end()
+            case ReplyDone() | ReplyFailed():
+                self._active_reply.on_reply_done(event.turn_id)
+            case _:
+                pass
+
+    def _report_policy_event(self, event: PolicyEvent) -> None:
         match event:
             case SpeechStarted():
                 self._outbox.send(messages.SpeechStarted(event.at_ms))
             case FinalTranscript():
-                self._final_s = now_s
+                self._final_s = self._event_s
             case SpeechStopped():
                 self._waterfall.speech_ended(event.at_ms, self._clock.loop_s(event.at_ms))
-                self._waterfall.reached("speech_stopped", now_s, again=True)
+                self._waterfall.reached("speech_stopped", self._event_s, again=True)
                 self._outbox.send(messages.SpeechStopped(event.at_ms))
             case EndTurn():
-                self._waterfall.speech_ended(self._clock.now_ms, now_s)
-            case Connected():
-                if self.presence.on_connected(event.connection):
-                    self._speech_input.on_reconnect()
-                    self._active_reply.on_reconnect(event.connection.received)
-            case Disconnected():
-                if self.presence.on_disconnected(begun=self._has_begun):
-                    self._speech_input.on_disconnect()
-                    self._active_reply.on_disconnect()
-            case ServiceLost():
-                log.warning("peer lost", extra={"peer": event.service, "code": event.error.code})
-                if isinstance(event.error, InvalidRequest):
-                    self._outbox.send(Error(event.error.code, event.error.message, event.error.retryable))
-                else:
-                    self._outbox.send(ServiceNotice(event.error.code, active=True, message=event.error.message))
-            case ServiceRecovered():
-                log.info("peer back", extra={"peer": event.service})
-                if not isinstance(event.error, InvalidRequest):
-                    self._outbox.send(ServiceNotice(event.error.code, False, f"{event.service} works again"))
+                self._waterfall.speech_ended(self._clock.now_ms, self._event_s)
             case ReplyFailed():
                 self._outbox.send(TurnFailed(event.turn_id, event.error.code, event.error.message))
             case _:
                 pass
 
-    async def _follow_up(self, event: Event) -> None:
-        """What an event brings about after the policy has spoken, or without its interest."""
+    async def _handle_session_event(self, event: SessionEvent) -> None:
         match event:
-            case EndTurn():
-                self._speech_input.confirm_turn_end()
+            case Connected():
+                if connection := self.presence.on_connected(event.number):
+                    self._speech_input.on_reconnect()
+                    self._active_reply.on_reconnect(connection.received)
+            case Disconnected():
+                if self.presence.on_disconnected(begun=self._has_content):
+                    self._speech_input.on_disconnect()
+                    self._active_reply.on_disconnect()
+            case ServiceLost():
+                log.warning("service lost", extra={"peer": event.service, "code": event.error.code})
+                if isinstance(event.error, InvalidRequest):
+                    self._outbox.send(Error(event.error.code, event.error.message, event.error.retryable))
+                else:
+                    self._outbox.send(ServiceNotice(event.error.code, active=True, message=event.error.message))
+            case ServiceRecovered():
+                log.info("service recovered", extra={"peer": event.service})
+                if not isinstance(event.error, InvalidRequest):
+                    message = f"{event.service} works again"
+                    self._outbox.send(ServiceNotice(event.error.code, active=False, message=message))
             case PlaybackProgress():
                 self._active_reply.on_playback_progress(event)
-            case ReplyDone() | ReplyFailed():
-                self._active_reply.on_reply_done(event.turn_id)
             case SetLanguage() | SetVoice() | SetPersona() | SetStyle() | SetPatience():
                 self._set_preference(event)
             case RequestStatus():
                 self._outbox.send(await self._services.system_status())
             case _:
-                pass
+                assert_never(event)
 
     def _set_preference(self, event: Preference) -> None:
         try:
@@ -250,7 +259,7 @@ class Session:
             if not self._services.speaks(self._conversation.preferences.voice, event.language):
                 self._conversation.preferences.set(SetVoice(""))
         if isinstance(event, SetPatience):
-            self._turn_taking.patience.stretch = event.patience
+            self._turn_taking.endpointing.patience = event.patience
         self._outbox.send(session_updated(self._conversation))
 
     # Actions --------------------------------------------------------------------------------------------------------
@@ -260,13 +269,13 @@ class Session:
             self._waterfall.end("unanswered", self._loop.time())
         self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s))
 
-    def _end_turns(self) -> None:
+    def _close_waterfalls(self) -> None:
         if answered := self._active_reply.waterfall:
             answered.end("session_ended", self._loop.time())
-        speaking = self._turn_taking.user is User.SPEAKING
+        speaking = self._turn_taking.user_state is UserState.SPEAKING
         self._waterfall.end("session_ended" if speaking else "unanswered", self._loop.time())
 
-    async def _perform(self, action: Action) -> None:
+    async def _perform_action(self, action: Action) -> None:
         match action:
             case do.OpenTurn():
                 self._open_turn(action.turn_id)
@@ -306,3 +315,5 @@ class Session:
                 self._active_reply.on_barge_in_settled(action)
             case do.AnnouncePartial() | do.AnnounceFinal() | do.AnnounceWait():
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
+            case _:
+                assert_never(action)

@@ -20,23 +20,23 @@ class AnchorState:
     """Whose turn is being answered, and how far that has come."""
 
     def __init__(self) -> None:
-        self.anchor = AnchorPhase.IDLE
+        self.phase = AnchorPhase.IDLE
         self.turn_id = 0
         # The turn itself while it may still be reopened.
         self.reopenable: Turn | None = None
 
     def begin(self, turn_id: int, reopenable: Turn | None = None) -> None:
         """An answer to this turn is due."""
-        self.anchor, self.turn_id, self.reopenable = AnchorPhase.THINKING, turn_id, reopenable
+        self.phase, self.turn_id, self.reopenable = AnchorPhase.THINKING, turn_id, reopenable
 
-    def became_audible(self, turn_id: int) -> bool:
+    def on_audible(self, turn_id: int) -> bool:
         """The first frame of this turn's answer was sent; return whether that is news."""
-        if turn_id != self.turn_id or self.anchor is not AnchorPhase.THINKING:
+        if turn_id != self.turn_id or self.phase is not AnchorPhase.THINKING:
             return False
-        self.anchor, self.reopenable = AnchorPhase.SPEAKING, None
+        self.phase, self.reopenable = AnchorPhase.SPEAKING, None
         return True
 
-    def is_over(self, turn_id: int) -> bool:
+    def on_reply_over(self, turn_id: int) -> bool:
         """The reply to this turn is over; return whether it was the one that was waited for."""
         if turn_id != self.turn_id:
             return False
@@ -45,4 +45,4 @@ class AnchorState:
 
     def end(self) -> None:
         """Nothing is answered any more."""
-        self.anchor, self.reopenable = AnchorPhase.IDLE, None
+        self.phase, self.reopenable = AnchorPhase.IDLE, None

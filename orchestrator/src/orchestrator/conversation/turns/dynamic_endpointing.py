@@ -31,12 +31,12 @@ class LearnedFloor:
         """The least wait, in milliseconds; 0 while nothing worth a wait was learnt."""
         return round(self._least_wait_ms) if self._least_wait_ms > SHORTEST_MS else 0
 
-    def cut_off_after(self, pause_ms: int) -> None:
+    def on_cut_off(self, pause_ms: int) -> None:
         """A turn was held to be over, and went on after a pause of `pause_ms`."""
         lesson_ms = min(pause_ms + _NOTICE_MS, self.MOST_MS)
         self._least_wait_ms += max(0.0, lesson_ms - self._least_wait_ms) * self._RISE
 
-    def turn_stood(self) -> None:
+    def on_turn_confirmed(self) -> None:
         """A turn was held to be over, and was."""
         self._least_wait_ms *= self._DECAY
 
@@ -44,32 +44,32 @@ class LearnedFloor:
 class DynamicEndpointing:
     """Sets how long the silences of one session are waited for, and tells why. `stretch` is the user's wish."""
 
-    def __init__(self, endpointing: Endpointing, stretch: float = 1.0) -> None:
-        self.stretch = stretch
-        self.habit = LearnedFloor()
+    def __init__(self, endpointing: Endpointing, patience: float = 1.0) -> None:
+        self.patience = patience
+        self.learned_floor = LearnedFloor()
         self._endpointing = endpointing
 
-    def silence(self, turn: Turn) -> list[Action]:
+    def on_silence(self, turn: Turn) -> list[Action]:
         """Speech has just stopped: wait as long as befits a silence that nobody judges."""
-        turn.judged = False
-        return [self._set(turn, None)[1]]
+        turn.wait_explained = False
+        return [self._set_wait(turn, None)[1]]
 
-    def judged(self, turn: Turn, judgement: TurnEndPredicted) -> list[Action]:
+    def on_prediction(self, turn: Turn, judgement: TurnEndPredicted) -> list[Action]:
         """The silence was judged, perhaps not for the first time: the latest judgement counts."""
-        turn.judged = True
-        turn.awaited = False
-        return self._set(turn, judgement)
+        turn.wait_explained = True
+        turn.commit_on_transcript = False
+        return self._set_wait(turn, judgement)
 
-    def over(self, turn: Turn) -> list[Action]:
+    def on_wait_over(self, turn: Turn) -> list[Action]:
         """The wait is over: what nobody judged is explained now, since a judgement might have come before."""
-        if turn.judged:
+        if turn.wait_explained:
             return []
-        turn.judged = True
-        return [self._set(turn, None)[0]]
+        turn.wait_explained = True
+        return [self._set_wait(turn, None)[0]]
 
-    def _set(self, turn: Turn, judgement: TurnEndPredicted | None) -> list[Action]:
+    def _set_wait(self, turn: Turn, judgement: TurnEndPredicted | None) -> list[Action]:
         wait = self._endpointing.wait(
-            judgement.probability if judgement else None, self.stretch, self.habit.least_wait_ms
+            judgement.probability if judgement else None, self.patience, self.learned_floor.least_wait_ms
         )
         turn.due_ms = turn.speech_end_ms + wait.ms
-        return [AnnounceWait(turn.speech_end_ms, wait, self.stretch, judgement), SetTimer(turn.due_ms)]
+        return [AnnounceWait(turn.speech_end_ms, wait, self.patience, judgement), SetTimer(turn.due_ms)]

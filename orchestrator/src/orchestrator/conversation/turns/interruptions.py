@@ -13,7 +13,7 @@ from orchestrator.conversation.turns.turn import Turn
 _STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
 
 
-def stops(verdict: BargeInVerdict) -> bool:
+def is_stop(verdict: BargeInVerdict) -> bool:
     """Whether the user meant to be heard."""
     return verdict in _STOPS
 
@@ -30,7 +30,7 @@ class Interruptions:
         self._turn_id = 0
         self._reply_turn_id = 0
         # When the client's echo canceller still learns; None until something was heard.
-        self._settling: range | None = None
+        self._echo_canceller_settling: range | None = None
         # The turn that was found to be meant, whatever it sounds like from there on.
         self._confirmed_turn_id = 0
         self._echo_estimate: EchoEstimate | None = None
@@ -52,14 +52,16 @@ class Interruptions:
     def on_reply_audible(self, at_ms: int) -> None:
         """A reply begins to sound."""
         self.held = False
-        if self._settling is None:
-            self._settling = range(at_ms, at_ms + self._rules.settling_ms)
+        if self._echo_canceller_settling is None:
+            self._echo_canceller_settling = range(at_ms, at_ms + self._rules.settling_ms)
 
     def open_candidate(self, turn_id: int, reply_turn_id: int, at_ms: int) -> list[Action]:
         """The user began to speak `at_ms`, over the reply to `reply_turn_id`."""
         self._turn_id, self._reply_turn_id = turn_id, reply_turn_id
-        learning = self._settling is not None and at_ms in self._settling
-        pause_ms = self._settling.stop if learning and self._settling is not None else at_ms
+        learning = self._echo_canceller_settling is not None and at_ms in self._echo_canceller_settling
+        pause_ms = (
+            self._echo_canceller_settling.stop if learning and self._echo_canceller_settling is not None else at_ms
+        )
         self._candidate = BargeInCandidate(self._rules, at_ms, pause_ms, echo_estimate=self._echo_estimate)
         return self.pending_actions(at_ms)
 
@@ -107,7 +109,7 @@ class Interruptions:
     def settle(self, verdict: BargeInVerdict) -> list[Action]:
         """Tell the verdict; after a false alarm the reply goes on."""
         actions: list[Action] = [AnnounceBargeIn(self._turn_id, self._reply_turn_id, verdict)]
-        if stops(verdict):
+        if is_stop(verdict):
             self._confirmed_turn_id = self._turn_id
         else:
             actions += self._resume_playback()

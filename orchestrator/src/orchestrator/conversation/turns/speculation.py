@@ -22,16 +22,16 @@ class Speculation:
     # A turn of which more was voiced is answered when it is over.
     most_voiced_ms: int
     # Resumed speech that lasts this long is meant, whatever the recogniser makes of it.
-    goes_on_after_ms: int
+    resumed_speech_ms: int
     revision: int = 0
     # What the held reply answers; None while none is held.
-    answered: str | None = None
+    answered_text: str | None = None
     # When speech that still goes on counts as evidence; None while nothing is suspected.
     verdict_ms: int | None = None
 
     def answers(self, text: str) -> bool:
         """Whether the held reply answers `text`: the same words, whatever their case and punctuation."""
-        return self.answered is not None and _words(self.answered) == _words(text)
+        return self.answered_text is not None and _words(self.answered_text) == _words(text)
 
     def begin(self, text: str, readings: tuple[str, ...]) -> list[Action]:
         """Answer `text`, unless the held reply does."""
@@ -39,10 +39,10 @@ class Speculation:
             return []
         actions = self.drop()
         self.revision += 1
-        self.answered = text
+        self.answered_text = text
         return [*actions, StartReply(self.turn_id, self.revision, text, readings)]
 
-    def attempt(self, text: str, readings: tuple[str, ...], voiced_ms: int) -> list[Action]:
+    def speculate(self, text: str, readings: tuple[str, ...], voiced_ms: int) -> list[Action]:
         """Answer `text` provisionally, if the bounds allow it; a reply to anything else is dropped."""
         if not text or self.answers(text):
             return []
@@ -54,27 +54,27 @@ class Speculation:
     def drop(self) -> list[Action]:
         """Give up the held reply."""
         self.verdict_ms = None
-        if self.answered is None:
+        if self.answered_text is None:
             return []
-        self.answered = None
+        self.answered_text = None
         return [DropReply(self.turn_id)]
 
-    def suspect(self, at_ms: int) -> list[Action]:
+    def on_speech_resumed(self, at_ms: int) -> list[Action]:
         """Speech resumed `at_ms`: the held reply may answer too little."""
-        if self.answered is None:
+        if self.answered_text is None:
             return []
-        self.verdict_ms = at_ms + self.goes_on_after_ms
+        self.verdict_ms = at_ms + self.resumed_speech_ms
         return [SetTimer(self.verdict_ms)]
 
-    def settle(self) -> None:
+    def on_speech_stopped(self) -> None:
         """Speech has stopped: what it was, the transcript will tell."""
         self.verdict_ms = None
 
     def on_transcript(self, text: str) -> list[Action]:
         """Drop what is suspected when `text`, all of the turn so far, has words that it does not answer."""
-        if self.verdict_ms is None or self.answered is None:
+        if self.verdict_ms is None or self.answered_text is None:
             return []
-        heard, answered = _words(text), _words(self.answered)
+        heard, answered = _words(text), _words(self.answered_text)
         return [] if answered[: len(heard)] == heard else self.drop()
 
     def on_timer(self, at_ms: int) -> list[Action]:

@@ -24,7 +24,7 @@ class TurnRules:
     max_speculations: int = 3
     speculation_speech_ms: int = 10_000
     # Speech this long goes on with a turn, words or no words: 300 ms, and what passes until its end is noticed.
-    goes_on_after_ms: int = 400
+    resumed_speech_ms: int = 400
     # A turn without words is answered with "I did not catch that" when at least this much of it was voiced.
     did_not_catch_ms: int = 700
     barge_in: BargeInRules = field(default_factory=BargeInRules)
@@ -51,13 +51,13 @@ class Turn:
     words: dict[int, tuple[Word, ...]] = field(default_factory=dict[int, tuple[Word, ...]])
     due_ms: int | None = None
     # Somebody judged this silence, or it has been told that nobody did.
-    judged: bool = False
+    wait_explained: bool = False
     # A transcript has been asked for and is not here yet.
-    flushed: bool = False
+    transcript_pending: bool = False
     # The silence has lasted; only the transcript is waited for.
-    awaited: bool = False
+    commit_on_transcript: bool = False
     # A transcript that was asked for before speech resumed is still to come.
-    outdated: bool = False
+    stale_transcript_pending: bool = False
     finals: int = 0
 
     @property
@@ -70,25 +70,25 @@ class Turn:
         speaking = self.speech_start_ms > self.speech_end_ms
         return self.voiced_ms + max(0, end_ms - self.speech_start_ms) * speaking
 
-    def resume(self, at_ms: int) -> None:
+    def on_speech_started(self, at_ms: int) -> None:
         """The user speaks, from `at_ms` on."""
         self.speech_start_ms = at_ms
         self.due_ms = None
-        self.outdated = self.flushed
-        self.flushed = self.awaited = False
+        self.stale_transcript_pending = self.transcript_pending
+        self.transcript_pending = self.commit_on_transcript = False
 
-    def pause(self, at_ms: int) -> None:
+    def on_speech_stopped(self, at_ms: int) -> None:
         """The user is silent since `at_ms`; the transcript is asked for."""
         self.voiced_ms = self.voiced_until(at_ms)
         self.speech_end_ms = at_ms
-        self.flushed = True
-        self.speculation.settle()
+        self.transcript_pending = True
+        self.speculation.on_speech_stopped()
 
-    def end(self, voiced_ms: int) -> None:
+    def on_end_turn(self, voiced_ms: int) -> None:
         """The user says that the turn is over, and has spoken since the last pause, for `voiced_ms` or so."""
         self.voiced_ms += voiced_ms
-        self.flushed = True
-        self.speculation.settle()
+        self.transcript_pending = True
+        self.speculation.on_speech_stopped()
 
     def add_final(self, final: FinalTranscript) -> AnnounceFinal:
         """Take in the transcript of the open segment, and tell it."""
@@ -107,8 +107,8 @@ class Turn:
 
     def continues_after(self, final: FinalTranscript) -> bool:
         """Whether a transcript was asked for before the user went on, so that there will be more."""
-        outdated = self.outdated and final.end_ms < self.speech_start_ms
-        self.outdated = self.outdated and not outdated
+        outdated = self.stale_transcript_pending and final.end_ms < self.speech_start_ms
+        self.stale_transcript_pending = self.stale_transcript_pending and not outdated
         return outdated
 
     def text_with(self, segment_id: int, text: str) -> str:
@@ -129,18 +129,18 @@ class TurnIds:
         self._last_turn_id = last_turn_id
         self._segment_id = 1
 
-    def turn_id(self) -> int:
+    def next_turn_id(self) -> int:
         """The number of a new turn."""
         self._last_turn_id += 1
         return self._last_turn_id
 
-    def turn(self, at_ms: int) -> Turn:
+    def new_turn(self, at_ms: int) -> Turn:
         """A new turn that begins `at_ms`, in the open segment."""
-        turn_id, rules = self.turn_id(), self._rules
-        speculation = Speculation(turn_id, rules.max_speculations, rules.speculation_speech_ms, rules.goes_on_after_ms)
+        turn_id, rules = self.next_turn_id(), self._rules
+        speculation = Speculation(turn_id, rules.max_speculations, rules.speculation_speech_ms, rules.resumed_speech_ms)
         return Turn(turn_id, self._segment_id, at_ms, at_ms, speculation, at_ms)
 
-    def go_on_with(self, turn: Turn) -> None:
+    def reassign_segment(self, turn: Turn) -> None:
         """A turn whose segments were all closed goes on in the open one."""
         turn.segment_id, turn.segment_start_ms = self._segment_id, 0
 
