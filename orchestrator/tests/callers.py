@@ -90,7 +90,7 @@ class Caller:
         if self.started is None:
             self._task.result()
         elif says:
-            self._lobby.conversation(self.started.ticket).history.add_user(1, says)
+            self._lobby.conversation(self.started.ticket).history.add_user_turn(1, says)
         return self
 
     def say(self, command: Command) -> None:

@@ -51,8 +51,8 @@ def test_spans_count_code_points_not_bytes():
 def test_history_forgets_the_oldest_and_what_is_withdrawn():
     history = History(max_messages=3)
     for turn_id in (1, 2):
-        history.add_user(turn_id, f"question {turn_id}")
-        history.add_anchor(turn_id, f"answer {turn_id}", interrupted=False)
+        history.add_user_turn(turn_id, f"question {turn_id}")
+        history.add_heard_reply(turn_id, f"answer {turn_id}", interrupted=False)
     assert [message.text for message in history.messages] == ["answer 1", "question 2", "answer 2"]
     history.remove_turn(2)
     assert [message.text for message in history.messages] == ["answer 1"]
@@ -61,7 +61,7 @@ def test_history_forgets_the_oldest_and_what_is_withdrawn():
 
 def test_an_unheard_reply_leaves_no_message():
     history = History()
-    history.add_anchor(1, "", interrupted=True)
+    history.add_heard_reply(1, "", interrupted=True)
     assert history.messages == ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from orchestrator.conversation.output.playhead import Playhead
-from orchestrator.conversation.output.text_pacing import AIM_MS, LOW_MS, TextPacer
+from orchestrator.conversation.output.text_pacing import MIN_AHEAD_MS, TARGET_AHEAD_MS, TextPacer
 
 SHORT = "One is here. Two is here. Three is here. Four is here. "
 
@@ -23,7 +23,7 @@ def test_sentences_are_handed_on_until_enough_is_in_hand() -> None:
     # 60 ms a character: 50 characters are 3 s.
     assert taken == "One is here. Two is here. Three is here. Four is here. One "
     assert pacer.next_chunk(text, 0, 0) == ""
-    assert pacer.next_chunk(text, AIM_MS, 0) == ""
+    assert pacer.next_chunk(text, TARGET_AHEAD_MS, 0) == ""
 
 
 def test_what_was_spoken_and_heard_makes_room_for_the_next_sentence() -> None:
@@ -31,21 +31,21 @@ def test_what_was_spoken_and_heard_makes_room_for_the_next_sentence() -> None:
     text = SHORT * 10
     handed = len(pacer.next_chunk(text, 0, 0))
     pacer.on_synthesised(handed)
-    assert not pacer.has_due_text(text, AIM_MS, 0)
-    assert pacer.next_chunk(text, AIM_MS - 1, 0) == "is here. Two "
+    assert not pacer.has_due_text(text, TARGET_AHEAD_MS, 0)
+    assert pacer.next_chunk(text, TARGET_AHEAD_MS - 1, 0) == "is here. Two "
 
 
 def test_a_voice_that_has_gone_quiet_gets_more_once_it_has_answered() -> None:
     pacer = TextPacer()
     text = SHORT * 10
     pacer.next_chunk(text, 0, 0)
-    assert not pacer.has_due_text(text, LOW_MS - 1, 1)
+    assert not pacer.has_due_text(text, MIN_AHEAD_MS - 1, 1)
     pacer.on_tts_event()
-    assert not pacer.has_due_text(text, LOW_MS - 1, 0.2)
-    assert not pacer.has_due_text(text, LOW_MS, 1)
-    assert pacer.next_chunk(text, LOW_MS - 1, 1) == "is here. Two "
+    assert not pacer.has_due_text(text, MIN_AHEAD_MS - 1, 0.2)
+    assert not pacer.has_due_text(text, MIN_AHEAD_MS, 1)
+    assert pacer.next_chunk(text, MIN_AHEAD_MS - 1, 1) == "is here. Two "
     # Once only, until it answers again.
-    assert not pacer.has_due_text(text, LOW_MS - 1, 1)
+    assert not pacer.has_due_text(text, MIN_AHEAD_MS - 1, 1)
 
 
 def test_text_without_an_end_of_sentence_is_handed_on_in_parts() -> None:
@@ -81,7 +81,7 @@ def test_all_text_is_handed_on_once() -> None:
     text, taken = "", ""
     for delta in [SHORT[start : start + 7] for start in range(0, len(SHORT), 7)]:
         text += delta
-        taken += pacer.next_chunk(text, AIM_MS, 0)
+        taken += pacer.next_chunk(text, TARGET_AHEAD_MS, 0)
         taken += pacer.next_chunk(text, 0, 0)
         pacer.on_synthesised(pacer.sent_chars)
     assert taken + pacer.next_chunk(text, 0, 0) == SHORT

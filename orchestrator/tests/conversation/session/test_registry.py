@@ -89,12 +89,12 @@ def test_a_conversation_is_kept_for_a_while_after_its_last_use():
 def test_idle_tickets_lock_nobody_out():
     lobby = sessions(max_conversations=2)
     first, second = (lobby.start_conversation(SessionStart()) for _ in range(2))
-    first.history.add_user(1, "hello")
+    first.history.add_user_turn(1, "hello")
     third = lobby.start_conversation(SessionStart())
     assert lobby.conversation(first.ticket)
     with pytest.raises(NotFound):
         lobby.conversation(second.ticket)
-    third.history.add_user(1, "hello")
+    third.history.add_user_turn(1, "hello")
     with pytest.raises(AtCapacity):
         lobby.start_conversation(SessionStart())
 

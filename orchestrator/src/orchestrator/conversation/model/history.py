@@ -27,11 +27,11 @@ class History:
         """The messages of all turns but this one."""
         return tuple(message for at, message in self._messages if at != turn_id)
 
-    def add_user(self, turn_id: int, text: str) -> None:
+    def add_user_turn(self, turn_id: int, text: str) -> None:
         """The user's turn is over."""
         self._append(turn_id, Message("user", text))
 
-    def add_anchor(self, turn_id: int, heard: str, interrupted: bool) -> None:
+    def add_heard_reply(self, turn_id: int, heard: str, interrupted: bool) -> None:
         """The anchor's reply is over; `heard` is what reached the user. Nothing heard leaves no message."""
         if heard:
             self._append(turn_id, Message("anchor", heard, interrupted))

@@ -33,13 +33,13 @@ from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.prompt_prefill import PromptPrefill
 from orchestrator.conversation.output.reply import Reply
-from orchestrator.conversation.output.synthesis import Delivery
+from orchestrator.conversation.output.synthesis import VoiceSettings
 from orchestrator.metrics import BARGE_INS, OVER_BUDGET
 
 log = logging.getLogger(__name__)
 
 # How long a cancelled reply may take to let go of its streams before the session goes on without it.
-_LET_GO_S = 2.0
+_CANCEL_TIMEOUT_S = 2.0
 
 
 class ActiveReply:
@@ -95,7 +95,9 @@ class ActiveReply:
         await self._prefill.stop()
         prompt = self._prompt(action.turn_id, action.text, action.alternatives)
         model = self._model
-        await self._begin(action.turn_id, action.revision, lambda: model.name, lambda: model.reply(prompt), waterfall)
+        await self._start_reply(
+            action.turn_id, action.revision, lambda: model.name, lambda: model.reply(prompt), waterfall
+        )
 
     async def speak_phrase(self, action: SpeakPhrase, waterfall: Waterfall) -> None:
         """Speak one of the persona's phrases at once."""
@@ -104,7 +106,7 @@ class ActiveReply:
         async def words() -> AsyncGenerator[str]:
             yield phrase
 
-        await self._begin(action.turn_id, 1, lambda: "phrase", words, waterfall)
+        await self._start_reply(action.turn_id, 1, lambda: "phrase", words, waterfall)
         self.release(action.turn_id)
 
     def release(self, turn_id: int) -> None:
@@ -116,10 +118,10 @@ class ActiveReply:
         """End a reply of which nothing was heard, without a trace."""
         if self._reply and self._reply.turn_id == turn_id:
             self._reply.waterfall.drop_reply()
-            self._reply.account()
+            self._reply.record_metrics()
             self._reply = None
             self._outbox.drop_audio()
-            await self._let_go()
+            await self._await_cancelled()
 
     async def stop(self, turn_id: int) -> None:
         """Barge-in: silence first, then the rest."""
@@ -129,8 +131,8 @@ class ActiveReply:
         reply.playout.pause()
         self._outbox.drop_audio()
         self._outbox.send(PlaybackStop(turn_id))
-        self._close(reply, interrupted=True)
-        await self._let_go()
+        self._finish_reply(reply, interrupted=True)
+        await self._await_cancelled()
 
     def pause(self, turn_id: int) -> None:
         """Hold the reply where it is."""
@@ -164,7 +166,7 @@ class ActiveReply:
     def on_reply_done(self, turn_id: int) -> None:
         """The reply has been heard to its end, or has failed."""
         if self._reply and self._reply.turn_id == turn_id:
-            self._close(self._reply, interrupted=False)
+            self._finish_reply(self._reply, interrupted=False)
             self._task = None
 
     def playback_context(self, since_ms: int, until_ms: int) -> PlaybackContext:
@@ -202,7 +204,7 @@ class ActiveReply:
             history_share=self._services.degraded_mode().history_share,
         )
 
-    async def _begin(
+    async def _start_reply(
         self,
         turn_id: int,
         revision: int,
@@ -218,7 +220,7 @@ class ActiveReply:
         voices, voice = self._services.tts_chain(
             preferences.voice or self._persona.voices.get(preferences.language, "")
         )
-        delivery = Delivery(
+        delivery = VoiceSettings(
             voice=voice,
             language=preferences.language,
             style=preferences.style,
@@ -227,8 +229,8 @@ class ActiveReply:
         reply = Reply(
             turn_id=turn_id,
             engine=engine,
-            words=words,
-            voices=voices,
+            generate_text=words,
+            tts_chain=voices,
             delivery=delivery,
             outbox=self._outbox,
             reports_playback=self._reports_playback,
@@ -237,9 +239,9 @@ class ActiveReply:
             playback_reference=self._echo_detector.playback_reference,
         )
         self._reply = reply
-        self._task = self._group.create_task(self._run(reply, revision), name=f"reply-{turn_id}.{revision}")
+        self._task = self._group.create_task(self._run_reply(reply, revision), name=f"reply-{turn_id}.{revision}")
 
-    async def _run(self, reply: Reply, revision: int) -> None:
+    async def _run_reply(self, reply: Reply, revision: int) -> None:
         """Run a reply so that its failure is an event, not the end of the session."""
         TURN_ID.set(str(reply.turn_id))
         TURN_REVISION.set(str(revision))
@@ -255,17 +257,17 @@ class ActiveReply:
         else:
             self._event_queue.put_nowait(ReplyDone(reply.turn_id))
 
-    def _close(self, reply: Reply, interrupted: bool) -> None:
+    def _finish_reply(self, reply: Reply, interrupted: bool) -> None:
         self._reply = None
         self._ended = (reply, self._clock.now_ms)
         self._echo_detector.playback_reference.pause(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
-        finished = reply.finished(interrupted)
-        self._conversation.history.add_anchor(reply.turn_id, finished.heard_text, interrupted)
+        finished = reply.finished_message(interrupted)
+        self._conversation.history.add_heard_reply(reply.turn_id, finished.heard_text, interrupted)
         waterfall = reply.waterfall.message(self._latency_budget_ms)
         reply.waterfall.observe()
         reply.waterfall.end("interrupted" if interrupted else "finished", self._loop.time())
-        account = reply.account()
+        account = reply.record_metrics()
         self._outbox.send(finished)
         self._outbox.send(waterfall)
         if slow := (waterfall.first_frame_sent_ms or 0) > self._latency_budget_ms:
@@ -287,11 +289,11 @@ class ActiveReply:
             },
         )
 
-    async def _let_go(self) -> None:
+    async def _await_cancelled(self) -> None:
         task, self._task = self._task, None
         if task is None:
             return
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=_LET_GO_S)
+        done, _ = await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT_S)
         if not done:
-            log.warning("cancelled reply did not let go", extra={"waited_s": _LET_GO_S})
+            log.warning("cancelled reply did not let go", extra={"waited_s": _CANCEL_TIMEOUT_S})

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 # Speech in hand below which the voice is given the next sentence. The slowest voice begins within a second.
-AIM_MS = 3_000
+TARGET_AHEAD_MS = 3_000
 # With so little made, a voice that has gone quiet is given more, whatever the text at it was held to become.
-LOW_MS = 1_500
+MIN_AHEAD_MS = 1_500
 _QUIET_S = 0.3
 # A fast speaker's time for one character, so that text at the voice counts for too little, not too much.
 _MS_PER_CHARACTER = 60
@@ -71,7 +71,7 @@ class TextPacer:
         if not self._at_break:
             return True
         in_hand_ms = unheard_ms + (self._sent_chars - self._synthesised_chars) * _MS_PER_CHARACTER
-        return in_hand_ms < AIM_MS or (self._answered and unheard_ms < LOW_MS and quiet_s >= _QUIET_S)
+        return in_hand_ms < TARGET_AHEAD_MS or (self._answered and unheard_ms < MIN_AHEAD_MS and quiet_s >= _QUIET_S)
 
 
 def _next_break(text: str, since: int, after: int) -> int | None:

@@ -296,7 +296,7 @@ class Session:
                 await self._active_reply.discard(action.turn_id)
             case do.CommitTurn():
                 self._waterfall.reached("turn_committed", self._loop.time(), again=True)
-                self._conversation.history.add_user(action.turn_id, action.text)
+                self._conversation.history.add_user_turn(action.turn_id, action.text)
                 self._outbox.send(TurnCommitted(action.turn_id, action.text))
             case do.ReopenTurn():
                 self._conversation.history.remove_turn(action.turn_id)

@@ -1,4 +1,4 @@
-"""Interruptions: what one session makes of speech over its replies, from one candidate to the next."""
+"""Handles speech over the replies of one session: opens a barge-in candidate, pauses, and applies its verdict."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VE
 
 
 def is_stop(verdict: BargeInVerdict) -> bool:
-    """Whether the user meant to be heard."""
+    """Whether a verdict stops the reply."""
     return verdict in _STOPS
 
 
 class Interruptions:
-    """Holds the reply and lets it go on; who reads a verdict from it does the rest, and says so with `settle`.
+    """Pauses and resumes the reply while a candidate is open; the caller acts on its verdict and calls `settle`.
 
-    `held`: the client has asked for a pause, so that nothing but the client lets the reply go on.
+    `held`: the client asked for a pause, so only the client resumes the reply.
     """
 
     def __init__(self, rules: BargeInRules) -> None:
@@ -29,16 +29,16 @@ class Interruptions:
         self._candidate: BargeInCandidate | None = None
         self._turn_id = 0
         self._reply_turn_id = 0
-        # When the client's echo canceller still learns; None until something was heard.
+        # When the client's echo canceller is still adapting; None until the first reply is audible.
         self._echo_canceller_settling: range | None = None
-        # The turn that was found to be meant, whatever it sounds like from there on.
+        # The turn that was confirmed as intended speech, whatever follows in it.
         self._confirmed_turn_id = 0
         self._echo_estimate: EchoEstimate | None = None
         self.held = False
 
     @property
     def is_pending(self) -> bool:
-        """Whether a verdict is due."""
+        """Whether a candidate is open."""
         return self._candidate is not None
 
     def update_echo(self, playback: PlaybackContext) -> None:
@@ -50,13 +50,13 @@ class Interruptions:
             self._candidate.echo_estimate = playback.echo_estimate
 
     def on_reply_audible(self, at_ms: int) -> None:
-        """A reply begins to sound."""
+        """A reply becomes audible."""
         self.held = False
         if self._echo_canceller_settling is None:
             self._echo_canceller_settling = range(at_ms, at_ms + self._rules.settling_ms)
 
     def open_candidate(self, turn_id: int, reply_turn_id: int, at_ms: int) -> list[Action]:
-        """The user began to speak `at_ms`, over the reply to `reply_turn_id`."""
+        """Open a candidate: the user began to speak at `at_ms`, over the reply to `reply_turn_id`."""
         self._turn_id, self._reply_turn_id = turn_id, reply_turn_id
         learning = self._echo_canceller_settling is not None and at_ms in self._echo_canceller_settling
         pause_ms = (
@@ -66,35 +66,35 @@ class Interruptions:
         return self.pending_actions(at_ms)
 
     def on_speech_started(self, at_ms: int) -> list[Action]:
-        """The user goes on before there was a verdict."""
+        """The user speaks again before the verdict."""
         if self._candidate is None:
             return []
         self._candidate.on_speech_started(at_ms)
         return self.pending_actions(at_ms)
 
     def on_speech_stopped(self, at_ms: int) -> list[Action]:
-        """The user is silent; the transcript will tell."""
+        """The user is silent; the transcript decides."""
         if self._candidate is None:
             return []
         self._candidate.on_speech_stopped(at_ms)
         return self.pending_actions(at_ms)
 
     def on_partial(self, event: PartialTranscript, playback: PlaybackContext) -> BargeInVerdict | None:
-        """What has been understood so far."""
+        """Return the verdict on a partial transcript, if it brings one."""
         return self._candidate.on_partial(event.text, event.end_ms, playback) if self._candidate else None
 
     def on_final(self, event: FinalTranscript, playback: PlaybackContext, *, more: bool) -> BargeInVerdict | None:
-        """What was understood; `more`: the user goes on."""
+        """Return the verdict on a final transcript, if it brings one; `more`: the user is still speaking."""
         if self._candidate is None:
             return None
         return self._candidate.on_final(event.text, event.confidence, playback, more=more)
 
     def on_timer(self, at_ms: int) -> BargeInVerdict | None:
-        """Whether time alone has brought a verdict."""
+        """Return the verdict that elapsed time brings, if any."""
         return self._candidate.on_timer(at_ms) if self._candidate else None
 
     def pending_actions(self, now_ms: int) -> list[Action]:
-        """What is to be done while there is no verdict."""
+        """The actions while there is no verdict: pause, resume, timers."""
         candidate = self._candidate
         if candidate is None:
             return []
@@ -107,7 +107,7 @@ class Interruptions:
         return [*actions, *(SetTimer(alarm_ms) for alarm_ms in candidate.alarms_ms())]
 
     def settle(self, verdict: BargeInVerdict) -> list[Action]:
-        """Tell the verdict; after a false alarm the reply goes on."""
+        """Close the candidate with a verdict; a false alarm resumes the reply."""
         actions: list[Action] = [AnnounceBargeIn(self._turn_id, self._reply_turn_id, verdict)]
         if is_stop(verdict):
             self._confirmed_turn_id = self._turn_id
@@ -117,20 +117,20 @@ class Interruptions:
         return actions
 
     def is_doubtful(self, turn_id: int, voiced_ms: int) -> bool:
-        """Whether the turn began as a sound over a reply, and nothing has shown that it was meant."""
+        """Whether the turn began over a reply and was not confirmed as intended speech."""
         return self._turn_id == turn_id != self._confirmed_turn_id and voiced_ms < self._rules.stop_ms
 
     def confirm_turn(self, turn_id: int) -> None:
-        """The client vouches for the turn."""
+        """Confirm a turn as intended speech: the client ended it."""
         self._confirmed_turn_id = turn_id
 
     def reset(self) -> None:
-        """There is no reply any more that could be interrupted."""
+        """Close the candidate without a verdict: there is no reply to interrupt."""
         self._candidate = None
         self.held = False
 
     def is_echo(self, turn: Turn, playback: PlaybackContext) -> bool:
-        """Whether a turn that nothing suspects is but the last of the reply, heard again for a moment."""
+        """Whether a turn outside any candidate is only the echo of the reply's end."""
         if turn.turn_id == self._confirmed_turn_id:
             return False
         if self._rules.is_only_echo(playback.echo_estimate):

@@ -1,8 +1,8 @@
-"""Speculation: answering what may not be all yet, into a held buffer, so that the wait for the end costs nothing.
+"""Speculation: starting a reply before the turn is over, unreleased, so that the end-of-turn wait costs no latency.
 
-It is bounded: so many tries a turn, and none on a turn that has gone on for long. Speech that resumes is a candidate
-that the held reply answers too little, and words that it does not answer, or speech that lasts, are the evidence: a
-cough costs nothing, and the same words are never paid for twice.
+Speculation is bounded: a number of tries per turn, and none on a turn that is already long. Resumed speech only makes
+the unreleased reply doubtful; it is discarded when new words arrive that it does not answer, or when the speech lasts.
+A cough therefore costs nothing, and the same words are never answered twice.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from orchestrator.conversation.model.events import Action, DropReply, SetTimer, 
 
 @dataclass(slots=True)
 class Speculation:
-    """The replies begun on one turn, and the one that is held."""
+    """The replies started on one turn, and the unreleased one."""
 
     turn_id: int
     tries_left: int
-    # A turn of which more was voiced is answered when it is over.
+    # A turn with more voiced speech than this is answered only when it is over.
     most_voiced_ms: int
-    # Resumed speech that lasts this long is meant, whatever the recogniser makes of it.
+    # Resumed speech of this length continues the turn, whatever its transcript.
     resumed_speech_ms: int
     revision: int = 0
-    # What the held reply answers; None while none is held.
+    # The text that the unreleased reply answers; None while there is none.
     answered_text: str | None = None
-    # When speech that still goes on counts as evidence; None while nothing is suspected.
+    # When resumed speech counts as a continuation; None while no speech has resumed.
     verdict_ms: int | None = None
 
     def answers(self, text: str) -> bool:
-        """Whether the held reply answers `text`: the same words, whatever their case and punctuation."""
+        """Whether the unreleased reply answers `text`, ignoring case and punctuation."""
         return self.answered_text is not None and _words(self.answered_text) == _words(text)
 
     def begin(self, text: str, readings: tuple[str, ...]) -> list[Action]:
-        """Answer `text`, unless the held reply does."""
+        """Start a reply to `text`, unless the unreleased one answers it."""
         if self.answers(text):
             return []
         actions = self.drop()
@@ -43,7 +43,7 @@ class Speculation:
         return [*actions, StartReply(self.turn_id, self.revision, text, readings)]
 
     def speculate(self, text: str, readings: tuple[str, ...], voiced_ms: int) -> list[Action]:
-        """Answer `text` provisionally, if the bounds allow it; a reply to anything else is dropped."""
+        """Start a reply to `text` within the bounds; discard an unreleased reply to another text."""
         if not text or self.answers(text):
             return []
         if not self.tries_left or voiced_ms > self.most_voiced_ms:
@@ -52,7 +52,7 @@ class Speculation:
         return self.begin(text, readings)
 
     def drop(self) -> list[Action]:
-        """Give up the held reply."""
+        """Discard the unreleased reply."""
         self.verdict_ms = None
         if self.answered_text is None:
             return []
@@ -60,25 +60,25 @@ class Speculation:
         return [DropReply(self.turn_id)]
 
     def on_speech_resumed(self, at_ms: int) -> list[Action]:
-        """Speech resumed `at_ms`: the held reply may answer too little."""
+        """Set a timer: speech resumed at `at_ms`, so the unreleased reply may be incomplete."""
         if self.answered_text is None:
             return []
         self.verdict_ms = at_ms + self.resumed_speech_ms
         return [SetTimer(self.verdict_ms)]
 
     def on_speech_stopped(self) -> None:
-        """Speech has stopped: what it was, the transcript will tell."""
+        """Clear the timer: speech stopped, and its transcript decides."""
         self.verdict_ms = None
 
     def on_transcript(self, text: str) -> list[Action]:
-        """Drop what is suspected when `text`, all of the turn so far, has words that it does not answer."""
+        """Discard the doubtful reply when `text`, the turn so far, has words that it does not answer."""
         if self.verdict_ms is None or self.answered_text is None:
             return []
         heard, answered = _words(text), _words(self.answered_text)
         return [] if answered[: len(heard)] == heard else self.drop()
 
     def on_timer(self, at_ms: int) -> list[Action]:
-        """Drop what is suspected when the speech has lasted."""
+        """Discard the doubtful reply when the resumed speech has lasted."""
         return self.drop() if self.verdict_ms is not None and at_ms >= self.verdict_ms else []
 
 
