@@ -5,17 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
-from orchestrator.conversation.messages.client import (
-    Preference,
-    SetLanguage,
-    SetPatience,
-    SetPersona,
-    SetStyle,
-    SetVoice,
-)
+from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.history import History
 from orchestrator.conversation.model.ports import Message
+
+# The commands that change a user's preferences.
+Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 
 
 @dataclass(slots=True)
