@@ -78,7 +78,7 @@ class EchoSession:
         chosen = self.conversation.preferences
         names = (self.conversation.ticket, chosen.language, chosen.voice, chosen.persona)
         resumed = bool(self.conversation.messages)
-        await self.client.send(SessionStarted("s1", *names, MICROPHONE.rate_hz, SPEECH.rate_hz, resumed))
+        await self.client.send(SessionStarted("s1", *names, MICROPHONE.rate_hz, SPEECH.rate_hz, resumed, 1.0))
         async for item in source:
             if isinstance(item, bytes):
                 self.heard += item
@@ -107,7 +107,7 @@ class EchoSession:
             case SetVoice("nobody"):
                 await self.client.send(Error("session.unknown_voice", "nobody is no voice", False))
             case SetVoice(voice):
-                await self.client.send(SessionUpdated("en", voice, "anchor"))
+                await self.client.send(SessionUpdated("en", voice, "anchor", 1.0))
             case _:
                 return
 

@@ -6,9 +6,9 @@ import logging
 
 import httpx
 import pytest
+from client_codec import client_to_json, server_from_json
 from edges_support import FakeSessions, doors
 from orchestrator.api.access import AccessMiddleware, AccessPolicy, access_policy, check_bind_address, is_loopback
-from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import SessionStarted
 from pydantic import SecretStr
@@ -43,8 +43,8 @@ async def handshake(host: str, query: str = "", path: str = "/ws/audio", **heade
     try:
         async with connect(f"ws://{host}{path}{query}", additional_headers=headers) as client:
             if path == "/ws/audio":
-                await client.send(codec.client_to_json(SessionStart()))
-                assert isinstance(codec.server_from_json(str(await client.recv())), SessionStarted)
+                await client.send(client_to_json(SessionStart()))
+                assert isinstance(server_from_json(str(await client.recv())), SessionStarted)
             return 101
     except InvalidStatus as refused:
         return refused.response.status_code

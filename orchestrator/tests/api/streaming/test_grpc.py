@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
+from client_codec import client_to_proto, server_from_proto
 from edges_support import TONE, FakeSessions, manual_start
 from grpc import aio
 from grpc._cython.cygrpc import ExecuteBatchError
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.grpc import NAME, GrpcWire, SessionServicer, add_to
-from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, SessionStart, TextInput
 from orchestrator.conversation.messages.server import (
     AnchorAudio,
@@ -45,12 +45,12 @@ def call(channel: aio.Channel, token: str = "") -> aio.StreamStreamCall:
 
 
 async def say(stream: aio.StreamStreamCall, message: ClientMessage) -> None:
-    await write_message(stream, session_pb2.ConverseRequest(message=codec.client_to_proto(message)), "anchor")
+    await write_message(stream, session_pb2.ConverseRequest(message=client_to_proto(message)), "anchor")
 
 
 async def told(stream: aio.StreamStreamCall) -> ServerMessage | None:
     response = await read_message(stream, "anchor", 20)
-    return None if response is None else codec.server_from_proto(response.message)
+    return None if response is None else server_from_proto(response.message)
 
 
 async def told_until(stream: aio.StreamStreamCall, last: type) -> list[ServerMessage]:

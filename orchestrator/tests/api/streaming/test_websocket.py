@@ -6,10 +6,10 @@ import asyncio
 import json
 
 import pytest
+from client_codec import client_to_json, server_from_json
 from edges_support import TONE, FakeSessions, doors, manual_start, tone
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.full_duplex import converse
-from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import (
     ClientMessage,
     EndTurn,
@@ -51,12 +51,12 @@ def opened(host: str) -> connect:
 
 
 async def say(client: ClientConnection, message: ClientMessage) -> None:
-    await client.send(codec.client_to_json(message))
+    await client.send(client_to_json(message))
 
 
 async def told(client: ClientConnection) -> ServerMessage | bytes:
     frame = await asyncio.wait_for(client.recv(), 20)
-    return frame if isinstance(frame, bytes) else codec.server_from_json(frame)
+    return frame if isinstance(frame, bytes) else server_from_json(frame)
 
 
 async def told_until(client: ClientConnection, last: type) -> list[ServerMessage | bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from client_codec import server_from_json, server_from_proto
 from orchestrator.api.wire import codec
 from orchestrator.conversation.messages import server as messages
 from orchestrator.conversation.messages.server import Word
@@ -45,6 +46,6 @@ def test_words_are_told_to_those_who_asked() -> None:
     final = turn().add_final(ONE)
     told = transcript_message(final, word_times=True)
     assert told == messages.FinalTranscript(1, 1, "what is", "en", None, ONE.words)
-    assert codec.server_from_json(codec.server_to_json(told)) == told
-    assert codec.server_from_proto(codec.server_to_proto(told)) == told
+    assert server_from_json(codec.server_to_json(told)) == told
+    assert server_from_proto(codec.server_to_proto(told)) == told
     assert transcript_message(final, word_times=False) == messages.FinalTranscript(1, 1, "what is", "en")

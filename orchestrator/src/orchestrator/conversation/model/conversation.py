@@ -5,14 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
-from orchestrator.conversation.messages.client import (
-    Preference,
-    SetLanguage,
-    SetPatience,
-    SetPersona,
-    SetStyle,
-    SetVoice,
-)
+from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.history import History
 from orchestrator.conversation.model.ports import Message
@@ -20,6 +13,8 @@ from orchestrator.conversation.model.ports import Message
 # The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
 LEAST_PATIENCE = 0.5
 MOST_PATIENCE = 2.0
+# The commands that change a user's preferences.
+Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 
 
 @dataclass(slots=True)

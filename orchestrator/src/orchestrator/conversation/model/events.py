@@ -18,12 +18,12 @@ from orchestrator.conversation.messages.client import (
     Interrupt,
     Pause,
     PlaybackProgress,
-    Preference,
     RequestStatus,
     Resume,
     TextInput,
 )
 from orchestrator.conversation.messages.server import BargeInVerdict, WaitDecision, Word
+from orchestrator.conversation.model.conversation import Preference
 from orchestrator.conversation.model.ports import Transcript, TurnEndPredicted, VadEvent
 
 

@@ -7,17 +7,10 @@ from dataclasses import dataclass, field
 
 from service_kit.errors import InvalidRequest
 
-from orchestrator.conversation.messages.client import (
-    Preference,
-    SetLanguage,
-    SetPatience,
-    SetPersona,
-    SetStyle,
-    SetVoice,
-)
+from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.messages.system_status import SystemStatus
-from orchestrator.conversation.model.conversation import LEAST_PATIENCE, MOST_PATIENCE
+from orchestrator.conversation.model.conversation import LEAST_PATIENCE, MOST_PATIENCE, Preference
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
 from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (

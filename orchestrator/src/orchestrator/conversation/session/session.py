@@ -25,7 +25,6 @@ from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
     PlaybackProgress,
-    Preference,
     RequestStatus,
     SessionStart,
     SetLanguage,
@@ -33,6 +32,7 @@ from orchestrator.conversation.messages.client import (
     SetPersona,
     SetStyle,
     SetVoice,
+    TurnDetection,
 )
 from orchestrator.conversation.messages.server import (
     Error,
@@ -43,7 +43,7 @@ from orchestrator.conversation.messages.server import (
 )
 from orchestrator.conversation.model import events as do
 from orchestrator.conversation.model.audio_clock import AudioClock
-from orchestrator.conversation.model.conversation import Conversation
+from orchestrator.conversation.model.conversation import Conversation, Preference
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import (
     Action,
@@ -111,7 +111,7 @@ class Session:
             speech_to_text=services.speech_to_text,
             microphone=Microphone(self._clock, services.audio_filter()),
             language=conversation.preferences.language,
-            manual=start.ends_turns,
+            manual=_is_manual(start),
             event_queue=self._event_queue,
         )
         self._active_reply = ActiveReply(
@@ -143,7 +143,7 @@ class Session:
     def matches(self, start: SessionStart) -> bool:
         """Whether a client with this `start` can resume: turn detection and playback reports must match."""
         mine = self._start
-        return (start.ends_turns, start.reports_playback) == (mine.ends_turns, mine.reports_playback)
+        return (_is_manual(start), start.reports_playback) == (_is_manual(mine), mine.reports_playback)
 
     @property
     def _has_content(self) -> bool:
@@ -317,3 +317,8 @@ class Session:
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case _:
                 assert_never(action)
+
+
+def _is_manual(start: SessionStart) -> bool:
+    """Whether the client ends the user's turns; unspecified counts as automatic."""
+    return start.turn_detection is TurnDetection.TURN_DETECTION_MANUAL
