@@ -15,8 +15,7 @@ from fastapi.routing import APIRoute
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import InvalidRequest
 from service_kit.http.routes import health_routes
-from service_kit.rpc.channel import open_channel
-from service_kit.rpc.multiplex.client import MultiplexedChannel
+from service_kit.rpc.channel import open_service_channel
 from service_kit.service import Service, new_health
 
 from orchestrator.api.access import Access, access_policy
@@ -79,21 +78,22 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     health = new_health(NAME, info, settings)
     health.details = main_model.describe
 
-    carriers = {
-        name: MultiplexedChannel(open_channel(getattr(settings, f"{name}_target"))) for name in ("vad", "stt", "tts")
+    channels = {
+        name: open_service_channel(getattr(settings, f"{name}_target"), multiplex=settings.multiplex)
+        for name in ("vad", "stt", "tts")
     }
-    tts = TtsClient(carriers["tts"].for_stubs)
+    tts = TtsClient(channels["tts"])
     other_voices: tuple[TtsClient, ...] = ()
     if settings.tts_fallback_target:
-        carriers["tts-fallback"] = MultiplexedChannel(open_channel(settings.tts_fallback_target))
-        other_voices = (TtsClient(carriers["tts-fallback"].for_stubs),)
+        channels["tts-fallback"] = open_service_channel(settings.tts_fallback_target, multiplex=settings.multiplex)
+        other_voices = (TtsClient(channels["tts-fallback"]),)
     voices = VoiceWatch(tts)
     bulletin = Bulletin()
     parking = Parking(
         {
             "llm": Rest("llm", ModelMemory(main_model), park_within_s=30),
-            "tts": Rest("tts", ServiceMemory(carriers["tts"].for_stubs, "tts")),
-            "stt": Rest("stt", ServiceMemory(carriers["stt"].for_stubs, "stt")),
+            "tts": Rest("tts", ServiceMemory(channels["tts"], "tts")),
+            "stt": Rest("stt", ServiceMemory(channels["stt"], "stt")),
         },
         bulletin,
         after_idle_s=60 * settings.park_after_min,
@@ -110,10 +110,10 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         known = await status.system_status()
         return replace(known, services=(*known.services, *main_model.status()), degraded=bulletin.degraded)
 
-    ears = WakingEars(SttClient(carriers["stt"].for_stubs), parking.rests["stt"])
+    ears = WakingEars(SttClient(channels["stt"]), parking.rests["stt"])
     sessions = Sessions(
         peers=Peers(
-            voice_activity=VadClient(carriers["vad"].for_stubs),
+            voice_activity=VadClient(channels["vad"]),
             speech_to_text=ears,
             language_model=lambda: WakingModel(
                 main_model.for_session(), parking.rests["llm"], wait_s=settings.first_token_s
@@ -140,7 +140,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
-            for channel in carriers.values():
+            for channel in channels.values():
                 await stack.enter_async_context(channel)
             knowledge.load()
             await stack.enter_async_context(main_model)
