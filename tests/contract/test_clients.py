@@ -142,9 +142,9 @@ async def test_a_refusal_keeps_its_kind_and_code(run_service, script):
     assert refused.value.code == "tts.unknown_voice"
 
 
-async def test_a_full_service_says_so(run_on_carrier, script):
+async def test_a_full_service_says_so(run_multiplexed, script):
     settings = SttSettings(engine="scripted", script=script, max_streams=1, **PORTS)
-    async with run_on_carrier(build_stt(settings)) as channel:
+    async with run_multiplexed(build_stt(settings)) as channel:
         client = SttClient(channel)
         async with client.open("en") as first:
             for chunk in sound(0, 640, True):

@@ -97,7 +97,7 @@ async def test_so_is_a_service_that_does_not_know_the_contract():
         assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED
 
 
-async def test_the_scripted_voice_holds_nothing_also_on_a_carrier(run_service):
+async def test_the_scripted_engine_has_no_memory_on_either_channel(run_service):
     settings = TtsSettings(engine="scripted", grpc_port=0, http_port=0, drain_s=0)
     async with run_service(build_tts(settings)) as channel:
         assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED

@@ -56,10 +56,15 @@ def on_cores(cores: Set[int]) -> Generator[None]:
 
 
 @asynccontextmanager
-async def serving_mesh(script: Path, cores: Set[int], predictor: str = PREDICTOR) -> AsyncGenerator[ServingMesh]:
-    """A mesh on `cores` that plays `script`; `predictor` judges the ends of turns."""
-    # The launcher hands its own environment on.
-    os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor)
+async def serving_mesh(
+    script: Path, cores: Set[int], predictor: str = PREDICTOR, multiplex: bool = True
+) -> AsyncGenerator[ServingMesh]:
+    """Run a mesh on `cores` that plays `script`; `predictor` judges the ends of turns.
+
+    Without `multiplex`, each call between the services has a gRPC stream of its own.
+    """
+    # The services inherit the launcher's environment.
+    os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor, ANCHOR_MULTIPLEX=str(multiplex).lower())
     settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
     with ExitStack() as started:
         started.enter_context(on_cores(cores))

@@ -9,6 +9,11 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
+from orchestrator.conversation.turns.turn import TurnRules
+
+# Turn-taking takes its defaults from the rules that use them.
+_TURNS = TurnRules()
+
 LlmName = Literal["briefing", "ollama", "openai", "scripted"]
 NoiseSuppression = Literal["off", "low", "medium", "high"]
 # Loudness in dBFS.
@@ -42,7 +47,7 @@ class OrchestratorSettings(ServiceSettings):
     noise_suppression: NoiseSuppression = "off"
     auto_gain: AutoGain = "off"
     # What a turn may take from the end of speech to the first frame sent; a slower one is counted and logged.
-    latency_budget_ms: int = Field(default=2_000, ge=1, validation_alias=shared("MAX_LATENCY_MS"))
+    latency_budget_ms: int = Field(default=_TURNS.latency_budget_ms, ge=1, validation_alias=shared("MAX_LATENCY_MS"))
 
     # Where the other services are.
     vad_target: str = Field(default="127.0.0.1:9082", validation_alias=shared("VAD_TARGET"))
@@ -80,25 +85,25 @@ class OrchestratorSettings(ServiceSettings):
     language: str = "en"
 
     # Endpointing: shortest and longest silence that ends a turn, and the one without any prediction.
-    endpointing_floor_ms: int = Field(default=300, ge=100, le=3_000)
-    endpointing_ceiling_ms: int = Field(default=3_000, ge=100, le=3_000)
-    endpointing_unjudged_ms: int = Field(default=700, ge=100, le=3_000)
+    endpointing_floor_ms: int = Field(default=_TURNS.endpointing.floor_ms, ge=100, le=3_000)
+    endpointing_ceiling_ms: int = Field(default=_TURNS.endpointing.ceiling_ms, ge=100, le=3_000)
+    endpointing_unjudged_ms: int = Field(default=_TURNS.endpointing.unjudged_ms, ge=100, le=3_000)
     # How fast the wait falls as the prediction grows sure: the power of the doubt.
-    endpointing_steepness: float = Field(default=2.0, ge=0.5, le=10)
+    endpointing_steepness: float = Field(default=_TURNS.endpointing.steepness, ge=0.5, le=10)
     # How far all these waits are stretched for users who do not say: 0.5 (brisk) to 2 (patient).
-    patience: float = Field(default=1.0, ge=0.5, le=2)
+    patience: float = Field(default=_TURNS.patience, ge=0.5, le=2)
     # Replies begun before a turn is over: how many for one turn, and how much of it may have been voiced by then.
-    speculation_tries: int = Field(default=3, ge=0, le=10)
-    speculation_speech_ms: int = Field(default=10_000, ge=0, le=60_000)
+    speculation_tries: int = Field(default=_TURNS.max_speculations, ge=0, le=10)
+    speculation_speech_ms: int = Field(default=_TURNS.speculation_speech_ms, ge=0, le=60_000)
 
     # Speech over a reply: how long it stops it, words or no words; how long it is waited on when all that it says is a
     # listener's "mhm" or the anchor's own words; what is too short for a single word; and the fewest words that stop.
-    barge_in_stop_ms: int = Field(default=500, ge=100, le=3_000)
-    barge_in_hold_ms: int = Field(default=1_000, ge=200, le=5_000)
-    barge_in_min_speech_ms: int = Field(default=180, ge=0, le=1_000)
-    barge_in_min_words: int = Field(default=1, ge=1, le=10)
+    barge_in_stop_ms: int = Field(default=_TURNS.barge_in.stop_ms, ge=100, le=3_000)
+    barge_in_hold_ms: int = Field(default=_TURNS.barge_in.hold_ms, ge=200, le=5_000)
+    barge_in_min_speech_ms: int = Field(default=_TURNS.barge_in.min_speech_ms, ge=0, le=1_000)
+    barge_in_min_words: int = Field(default=_TURNS.barge_in.min_words, ge=1, le=10)
     # How long into a session's first reply no sound pauses it: its client's echo canceller still learns.
-    barge_in_settling_ms: int = Field(default=300, ge=0, le=500)
+    barge_in_settling_ms: int = Field(default=_TURNS.barge_in.settling_ms, ge=0, le=500)
     # Whether the anchor's own voice is looked for in the microphone, by its sound.
     echo_defence: Literal["on", "off"] = "on"
 

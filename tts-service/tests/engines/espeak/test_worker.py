@@ -13,6 +13,7 @@ import pytest
 from espeak_worker.espeak import Espeak, EspeakError, Manner
 from espeak_worker.frames import BrokenPipeProtocol, Frame, Kind, read_frame
 from espeak_worker.worker import Worker
+from service_kit.engines.worker_process import WorkerFrame
 from tts_service.engines.espeak import frames as espeak_frames
 
 REQUEST = {"text": "Hello there.", "voice": "en-us", "rate_wpm": 170, "pitch": 50, "range": 50}
@@ -55,7 +56,7 @@ def spoken(job: int, **changes: object) -> bytes:
 
 def test_both_sides_mean_the_same_frames() -> None:
     assert {kind.name: kind.value for kind in Kind} == {kind.name: kind.value for kind in espeak_frames.Kind}
-    assert Frame(Kind.AUDIO, 7, b"abc").encode() == espeak_frames.encode(espeak_frames.Kind.AUDIO, 7, b"abc")
+    assert Frame(Kind.AUDIO, 7, b"abc").encode() == WorkerFrame(espeak_frames.Kind.AUDIO, 7, b"abc").encode()
 
 
 def test_every_job_ends_once_and_a_cancelled_one_says_nothing(

@@ -1,21 +1,17 @@
-"""The frames that espeak-worker speaks. Its README.md is their reference; nothing is shared with it but that."""
+"""The kinds of frames that espeak-worker exchanges. Its README.md is the reference; the two share no code."""
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from enum import IntEnum
 
-from service_kit.errors import EngineFailed
-
 PROTOCOL = 1
-HEADER = struct.Struct("<BII")
+# First character, length in characters, first sample.
 WORD = struct.Struct("<III")
-MAX_PAYLOAD_BYTES = 1 << 20
 
 
 class Kind(IntEnum):
-    """What a frame says."""
+    """What a frame is for."""
 
     HELLO = 1
     SPEAK = 2
@@ -24,19 +20,3 @@ class Kind(IntEnum):
     AUDIO = 5
     END = 6
     FAILED = 7
-
-
-def encode(kind: Kind, job: int, payload: bytes = b"") -> bytes:
-    """A frame as it travels."""
-    return HEADER.pack(kind, job, len(payload)) + payload
-
-
-async def read_frame(pipe: asyncio.StreamReader) -> tuple[Kind, int, bytes]:
-    """The next frame's kind, job and payload.
-
-    Raises `asyncio.IncompleteReadError` at the end of the pipe, `EngineFailed` for what is no frame.
-    """
-    kind, job, length = HEADER.unpack(await pipe.readexactly(HEADER.size))
-    if kind not in set(Kind) or length > MAX_PAYLOAD_BYTES:
-        raise EngineFailed("tts.worker_garbled", f"the worker sent kind {kind} with {length} bytes")
-    return Kind(kind), job, await pipe.readexactly(length)
