@@ -24,7 +24,7 @@ const anchor = new Anchor({
     if (message.case === "turnCommitted") line("you", message.value.turnId).textContent = message.value.text;
     if (message.case === "replyStarted") line("anchor", message.value.turnId).textContent = "";
     if (message.case === "replyText") line("anchor", message.value.turnId).append(message.value.text);
-    if (message.case === "error") state.textContent = message.value.message;
+    if (message.case === "error" || message.case === "serviceNotice") state.textContent = message.value.message;
   },
 });
 anchor.connect();

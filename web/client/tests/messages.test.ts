@@ -42,6 +42,16 @@ describe("what the server says", () => {
     expect(decode('{"type":"weather","wind":3}')).toBeNull();
   });
 
+  test("has a notice with its code, whether an impairment begins or ends", () => {
+    const began = decode('{"type":"service_notice","code":"stt.unreachable","active":true,"message":"no connection"}');
+    expect(began?.case).toBe("serviceNotice");
+    expect(began?.value).toMatchObject({ code: "stt.unreachable", active: true, message: "no connection" });
+    const ended = decode(
+      '{"type":"service_notice","code":"stt.unreachable","active":false,"message":"stt works again"}',
+    );
+    expect(ended?.value).toMatchObject({ code: "stt.unreachable", active: false, message: "stt works again" });
+  });
+
   test("may have fields of a newer server", () => {
     expect(decode('{"type":"speech_started","at_ms":5,"loud":true}')?.value).toMatchObject({ atMs: 5 });
   });

@@ -65,6 +65,7 @@ function obey(state: Conversation, message: ServerMessage, atMs: number): Conver
     case "sessionUpdated":
     case "choices":
     case "systemStatus":
+    case "serviceNotice":
     case "error":
     case "sessionEnded":
       return ofSession(state, message);

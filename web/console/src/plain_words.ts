@@ -24,9 +24,8 @@ const ENDINGS: Readonly<Record<string, string>> = {
   "session.unknown_ticket": "The server no longer knows this conversation.",
 };
 
-/** An error of the server's in plain words; empty when it tells that something is well again. */
+/** The text to show for an error or a service notice of the server. */
 export function plainly(code: string, message: string): string {
-  if (code.endsWith(".back")) return "";
   if (OWN_WORDS.test(code)) return message;
   return ENDINGS[code] ?? CODES[code] ?? SERVICES[code.split(".")[0] ?? ""] ?? message;
 }

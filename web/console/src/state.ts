@@ -1,5 +1,13 @@
 /** What the page shows of a conversation, as one value. */
-import type { Choices, Connection, Degradation, GpuStatus, ServiceStatus, SessionUpdated } from "@ai-anchor/client";
+import type {
+  Choices,
+  Connection,
+  Degradation,
+  GpuStatus,
+  ServiceNotice,
+  ServiceStatus,
+  SessionUpdated,
+} from "@ai-anchor/client";
 import { newTurn, type Turn } from "./turn";
 
 // Older turns are let go: a page may stay open for days.
@@ -23,6 +31,8 @@ export interface Conversation {
   resumed: boolean;
   /** Something to tell the user, in plain words; empty when there is nothing. */
   notice: string;
+  /** The impairments that have begun and not ended, in the order in which they began; one per code. */
+  serviceNotices: readonly ServiceNotice[];
   turns: readonly Turn[];
   settings: Settings | null;
   choices: Choices | null;
@@ -41,6 +51,7 @@ export const INITIAL: Conversation = {
   anchor: "idle",
   resumed: false,
   notice: "",
+  serviceNotices: [],
   turns: [],
   settings: null,
   choices: null,

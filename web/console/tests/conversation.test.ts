@@ -115,10 +115,9 @@ describe("the line", () => {
 });
 
 describe("notices", () => {
-  test("tell failures in plain words, and go when the service is back", () => {
-    const away = after(say.failed("tts.unavailable", "peer failed: tts"));
-    expect(away.notice).toBe("The voice is away at the moment. Answers come in text.");
-    expect(following(away, say.failed("tts.back", "tts is back")).notice).toBe("");
+  test("explain an error in plain words", () => {
+    const state = after(say.failed("tts.unavailable", "peer failed: tts"));
+    expect(state.notice).toBe("The voice is away at the moment. Answers come in text.");
   });
 
   test("say what they were given where there are no plainer words", () => {
@@ -139,6 +138,43 @@ describe("notices", () => {
     const state = after(say.status({ degraded }), say.committed(1, "hello"));
     expect(state.degraded).toMatchObject(degraded);
     expect(following(state, say.status({})).degraded).toEqual([]);
+  });
+});
+
+describe("service notices", () => {
+  const codes = ({ serviceNotices }: Conversation) => serviceNotices.map(({ code }) => code);
+
+  test("last from active to no longer active, whatever turns go by", () => {
+    const state = after(say.serviceNotice("stt.unavailable", true, "gone"), say.committed(1, "hello"));
+    expect(state.serviceNotices).toMatchObject([{ code: "stt.unavailable", message: "gone" }]);
+    expect(codes(following(state, say.serviceNotice("stt.unavailable", false, "stt works again")))).toEqual([]);
+  });
+
+  test("end one by one: the others stay", () => {
+    const state = after(say.serviceNotice("stt.unavailable", true), say.serviceNotice("vad.unavailable", true));
+    expect(codes(state)).toEqual(["stt.unavailable", "vad.unavailable"]);
+    expect(codes(following(state, say.serviceNotice("vad.unavailable", false)))).toEqual(["stt.unavailable"]);
+    expect(codes(following(state, say.serviceNotice("stt.unavailable", false)))).toEqual(["vad.unavailable"]);
+  });
+
+  test("keep one entry per code, with the newest message", () => {
+    const state = after(say.serviceNotice("x.y", true, "first"), say.serviceNotice("x.y", true, "second"));
+    expect(state.serviceNotices).toMatchObject([{ code: "x.y", message: "second" }]);
+  });
+
+  test("leave the rest unchanged when an unknown code ends", () => {
+    const state = after(say.serviceNotice("stt.unavailable", true), say.serviceNotice("x.y", false));
+    expect(codes(state)).toEqual(["stt.unavailable"]);
+  });
+
+  test("leave errors standing, and errors leave them standing", () => {
+    const state = after(say.failed("x.y", "something"), say.serviceNotice("stt.unavailable", true));
+    expect(following(state, say.serviceNotice("stt.unavailable", false)).notice).toBe("something");
+    expect(codes(following(state, say.failed("x.z", "other")))).toEqual(["stt.unavailable"]);
+  });
+
+  test("are cleared when a session starts: the server repeats what still holds", () => {
+    expect(codes(after(say.serviceNotice("stt.unavailable", true), say.started(true)))).toEqual([]);
   });
 });
 

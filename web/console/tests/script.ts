@@ -71,6 +71,10 @@ export const failed = (code: string, text: string): Said => ({
   case: "error",
   value: create(ErrorSchema, { code, message: text }),
 });
+export const serviceNotice = (code: string, active: boolean, text = ""): Said => ({
+  case: "serviceNotice",
+  value: { code, active, message: text },
+});
 export const status = (fields: MessageInitShape<typeof SystemStatusSchema>): Said => ({
   case: "systemStatus",
   value: create(SystemStatusSchema, fields),

@@ -2,16 +2,18 @@
 import { GpuPressure, GpuStatusSchema, ServiceHealth, ServiceStatusSchema } from "@ai-anchor/client";
 import { create } from "@bufbuild/protobuf";
 import { type ComponentChild, render } from "preact";
-import { afterEach, expect, test } from "vitest";
-import { INITIAL } from "../src/state";
+import { afterEach, describe, expect, test } from "vitest";
+import { AnchorDesk } from "../src/desk";
+import { type Conversation, INITIAL } from "../src/state";
 import { Announcer } from "../src/view/Announcer";
 import { Captions } from "../src/view/Captions";
 import { EnginesPanel } from "../src/view/EnginesPanel";
 import { GpuPanel } from "../src/view/GpuPanel";
+import { Notices } from "../src/view/Notices";
 import { SidePanel } from "../src/view/SidePanel";
 import { Waterfall } from "../src/view/Waterfall";
 import * as say from "./script";
-import { after } from "./script";
+import { after, following } from "./script";
 
 function drawn(what: ComponentChild): HTMLElement {
   render(what, document.body);
@@ -105,4 +107,35 @@ test("a screen reader is told settled words only", () => {
   expect(drawn(<Announcer conversation={after(...script)} />).textContent).toBe("");
   const whole = [...script, say.committed(1, "hello"), say.finished(1, { heardText: "Good evening.", heardMs: 900 })];
   expect(drawn(<Announcer conversation={after(...whole)} />).textContent).toBe("You: helloAnchor: Good evening.");
+});
+
+describe("active service notices", () => {
+  const desk = new AnchorDesk("ws://anchor/ws/audio", { getItem: () => null, setItem: () => undefined }, {});
+  const notices = (conversation: Conversation) =>
+    [
+      ...drawn(<Notices desk={desk} conversation={conversation} />).querySelectorAll("[role=status].notice-service"),
+    ].map(({ textContent }) => textContent);
+  const both = after(
+    say.serviceNotice("stt.unavailable", true, "stt: connection refused"),
+    say.serviceNotice("memory.small_voice", true, "a smaller voice speaks"),
+  );
+
+  test("show in plain words, or in the server's where there are none plainer", () => {
+    expect(notices(both)).toEqual([
+      "The anchor cannot hear you at the moment. Writing works.",
+      "a smaller voice speaks",
+    ]);
+  });
+
+  test("stay on the page when another one ends", () => {
+    expect(notices(following(both, say.serviceNotice("stt.unavailable", false)))).toEqual(["a smaller voice speaks"]);
+  });
+
+  test("show once when the system status lists them too", () => {
+    const degraded = [{ code: "memory.small_voice", message: "a smaller voice speaks" }];
+    expect(notices(following(both, say.status({ degraded })))).toEqual([
+      "a smaller voice speaks",
+      "The anchor cannot hear you at the moment. Writing works.",
+    ]);
+  });
 });

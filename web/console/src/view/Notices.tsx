@@ -1,5 +1,5 @@
 import type { AnchorDesk } from "../desk";
-import { isElsewhere, whyClosed } from "../plain_words";
+import { isElsewhere, plainly, whyClosed } from "../plain_words";
 import type { Conversation } from "../state";
 
 export function Notices({ desk, conversation }: { desk: AnchorDesk; conversation: Conversation }) {
@@ -12,9 +12,9 @@ export function Notices({ desk, conversation }: { desk: AnchorDesk; conversation
           The line to the server dropped. It is being tried again; the conversation goes on where it was.
         </p>
       )}
-      {conversation.degraded.map(({ code, message }) => (
-        <p class="notice notice-warning" role="status" key={code}>
-          {message}
+      {impairments(conversation).map(({ code, text }) => (
+        <p class="notice notice-warning notice-service" role="status" key={code}>
+          {text}
         </p>
       ))}
       {conversation.notice && (
@@ -24,6 +24,17 @@ export function Notices({ desk, conversation }: { desk: AnchorDesk; conversation
       )}
     </div>
   );
+}
+
+// A degradation comes twice, in the system status and as a notice of the same code: it is shown once.
+function impairments({ degraded, serviceNotices }: Conversation): { code: string; text: string }[] {
+  const codes = new Set(degraded.map(({ code }) => code));
+  return [
+    ...degraded.map(({ code, message }) => ({ code, text: message })),
+    ...serviceNotices
+      .filter(({ code }) => !codes.has(code))
+      .map(({ code, message }) => ({ code, text: plainly(code, message) })),
+  ];
 }
 
 function Ending({ desk, conversation: { connection } }: { desk: AnchorDesk; conversation: Conversation }) {
