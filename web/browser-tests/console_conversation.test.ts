@@ -1,9 +1,9 @@
 /** Conversations on the console: by voice, with push-to-talk, in writing, in two tabs, over a lost connection. */
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
-import { openTab, openPage } from "./browser";
-import { comparePlayback, receivedMessages, waitForPlayback, waitForMessage } from "./tap_queries";
-import { writeMicrophone, question, silence } from "./recordings";
+import { openPage, openTab } from "./browser";
+import { question, silence, writeMicrophone } from "./recordings";
+import { comparePlayback, receivedMessages, waitForMessage, waitForPlayback } from "./tap_queries";
 
 const port = inject("meshPort");
 const CONNECTION_ERRORS = /WebSocket connection to .* failed|net::ERR_/;

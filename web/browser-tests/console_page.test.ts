@@ -6,9 +6,9 @@ import type { AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
 import { openPage } from "./browser";
-import { waitForPlayback, waitForMessage } from "./tap_queries";
 import { PROJECT, RUN } from "./mesh";
-import { writeMicrophone, question, silence } from "./recordings";
+import { question, silence, writeMicrophone } from "./recordings";
+import { waitForMessage, waitForPlayback } from "./tap_queries";
 
 const port = inject("meshPort");
 const SCHEMES = ["light", "dark"] as const;

@@ -2,17 +2,17 @@
 import { readFileSync } from "node:fs";
 import { expect, inject, test } from "vitest";
 import { openPage } from "./browser";
+import { report } from "./measurements";
+import { PROJECT } from "./mesh";
+import { question, silence, writeMicrophone } from "./recordings";
 import {
+  audibleQuanta,
   comparePlayback,
   receivedMessages,
-  audibleQuanta,
-  waitForPlayback,
-  waitForMessage,
   voiceOnset,
+  waitForMessage,
+  waitForPlayback,
 } from "./tap_queries";
-import { PROJECT } from "./mesh";
-import { writeMicrophone, question, silence } from "./recordings";
-import { report } from "./measurements";
 
 const FADE_AND_RENDERING_MS = 250;
 const port = inject("examplePort");

@@ -1,16 +1,16 @@
 /** Measures and prints the delays within the page; the bounds are wide and catch mistakes only. */
 import { expect, inject, test } from "vitest";
 import { openPage } from "./browser";
+import { percentile, report } from "./measurements";
+import { silence, writeMicrophone } from "./recordings";
 import {
   captureToSocketMs,
   receivedMessages,
   sendMessage,
-  waitForPlayback,
   socketToSpeakerMs,
   waitForMessage,
+  waitForPlayback,
 } from "./tap_queries";
-import { writeMicrophone, silence } from "./recordings";
-import { percentile, report } from "./measurements";
 
 const REPLIES = 12;
 

@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { afterEach, expect, inject, test } from "vitest";
 import { openPageThrough } from "./browser";
-import { comparePlayback, waitForPlayback, waitForMessage } from "./tap_queries";
-import { NetworkLink } from "./network_link";
 import { freePorts, PROJECT, RUN } from "./mesh";
-import { writeMicrophone, question, silence } from "./recordings";
+import { NetworkLink } from "./network_link";
+import { question, silence, writeMicrophone } from "./recordings";
+import { comparePlayback, waitForMessage, waitForPlayback } from "./tap_queries";
 
 const CERTIFICATE_LOG = "certificate obtained successfully";
 const caddyIsMissing = spawnSync("caddy", ["version"]).status !== 0;

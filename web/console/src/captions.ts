@@ -7,11 +7,11 @@ export interface CaptionSpan {
   text: string;
 }
 
-/** The spans of a turn's reply in order, without empty ones. Without `sound` all text counts as heard. */
-export function captionSpans(turn: Turn, sound: boolean): CaptionSpan[] {
+/** The spans of a turn's reply in order, without empty ones. Until audio has started, all text counts as heard. */
+export function captionSpans(turn: Turn, audioStarted: boolean): CaptionSpan[] {
   // Marks index code points, JavaScript strings index UTF-16 units.
   const points = Array.from(turn.replyText);
-  const { from, to } = currentRange(turn, points.length, sound);
+  const { from, to } = currentRange(turn, points.length, audioStarted);
   const span = (kind: CaptionSpan["kind"], start: number, end?: number): CaptionSpan => ({
     kind,
     text: points.slice(start, end).join(""),
@@ -28,12 +28,12 @@ export function markAt(marks: readonly Mark[], playedMs: number): Mark | undefin
   );
 }
 
-function currentRange(turn: Turn, all: number, sound: boolean): { from: number; to: number } {
+function currentRange(turn: Turn, all: number, audioStarted: boolean): { from: number; to: number } {
   const emptyAt = (at: number) => ({ from: at, to: at });
   if (turn.interrupted) return emptyAt(Array.from(turn.heardText ?? "").length);
   if (turn.heardText !== null || turn.failure) return emptyAt(all);
   // A voice without marks: the whole reply counts as heard once it plays.
-  if (!sound || turn.marks.length === 0) return emptyAt(sound && turn.playedMs === null ? 0 : all);
+  if (!audioStarted || turn.marks.length === 0) return emptyAt(audioStarted && turn.playedMs === null ? 0 : all);
   const mark = turn.playedMs === null ? undefined : markAt(turn.marks, turn.playedMs);
-  return mark ? { from: mark.start, to: mark.end } : emptyAt(0);
+  return mark ? { from: mark.textStart, to: mark.textEnd } : emptyAt(0);
 }

@@ -1,6 +1,6 @@
 /** The root reducer: state and event → state. Pure: no socket, audio or DOM. */
 import type { Connection, ServerMessage } from "@ai-anchor/client";
-import { type Conversation, INITIAL_CONVERSATION, updateTurn, type MicrophoneState } from "./conversation_state";
+import { type Conversation, INITIAL_CONVERSATION, type MicrophoneState, updateTurn } from "./conversation_state";
 import { replyReducer } from "./reply_reducer";
 import { sessionReducer } from "./session_reducer";
 import { userReducer } from "./user_reducer";

@@ -38,7 +38,7 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
     case "speechMark": {
       const { textStart, textEnd, offsetMs } = message.value;
       return updateTurn(state, turnId, (turn) => ({
-        marks: [...turn.marks, { start: textStart, end: textEnd, offsetMs }],
+        marks: [...turn.marks, { textStart, textEnd, offsetMs }],
       }));
     }
     case "playbackPause":

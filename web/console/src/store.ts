@@ -12,7 +12,7 @@ import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
 import { microphoneErrorMessage } from "./error_messages";
 import { LevelFeed } from "./level";
 import type { TalkMode } from "./phase";
-import { type Preferences, savePreferences, loadPreferences, type Storage } from "./preferences";
+import { loadPreferences, type Preferences, savePreferences, type Storage } from "./preferences";
 
 const STATUS_INTERVAL_MS = 10_000;
 // Users release the button while their last sound is still in the microphone's pipeline.
@@ -102,7 +102,7 @@ export class ConsoleStore {
     this.#dispatch({ kind: "microphone", microphone: "on" });
   }
 
-  /** Closes the microphone; `notice` says why. */
+  /** Closes the microphone. `notice`, if given, replaces the shown notice. */
   async closeMicrophone(notice?: string): Promise<void> {
     await this.#anchor.closeMicrophone();
     const { conversation, preferences } = this.#state;
@@ -114,7 +114,7 @@ export class ConsoleStore {
     this.#dispatch({ kind: "microphone", microphone: "off", ...(notice === undefined ? {} : { notice }) });
   }
 
-  /** The talk button went down: sends microphone audio until `releaseTalk`. */
+  /** Handles the press of the talk button: sends microphone audio until `releaseTalk`. */
   async pressTalk(): Promise<void> {
     if (this.#talkPressedAtMs !== null) return;
     this.#talkPressedAtMs = performance.now();
@@ -125,7 +125,7 @@ export class ConsoleStore {
     this.#dispatch({ kind: "talkButton", held: true });
   }
 
-  /** The talk button went up: ends the turn. */
+  /** Handles the release of the talk button: ends the turn. */
   async releaseTalk(): Promise<void> {
     if (this.#talkPressedAtMs === null) return;
     const heldMs = performance.now() - this.#talkPressedAtMs;

@@ -75,7 +75,11 @@ function toJson(turns: readonly Turn[], anchorName: string): string {
     interrupted: turn.interrupted,
     engine: turn.engine,
     ...(turn.failure ? { failure: turn.failure } : {}),
-    marks: turn.marks.map(({ start, end, offsetMs }) => ({ text_start: start, text_end: end, offset_ms: offsetMs })),
+    marks: turn.marks.map(({ textStart, textEnd, offsetMs }) => ({
+      text_start: textStart,
+      text_end: textEnd,
+      offset_ms: offsetMs,
+    })),
   }));
   return `${JSON.stringify({ anchor: anchorName, turns: exported }, null, 2)}\n`;
 }
@@ -114,8 +118,8 @@ function cueTexts(turn: Turn): { offsetMs: number; text: string }[] {
   const heard = turn.interrupted ? Array.from(turn.heardText ?? "").length : points.length;
   const joined: { offsetMs: number; text: string }[] = [];
   let open = false;
-  for (const mark of turn.marks.filter(({ start }) => start < heard)) {
-    const word = points.slice(mark.start, Math.min(mark.end, heard)).join("").trim();
+  for (const mark of turn.marks.filter(({ textStart }) => textStart < heard)) {
+    const word = points.slice(mark.textStart, Math.min(mark.textEnd, heard)).join("").trim();
     const last = joined.at(-1);
     if (open && last && last.text.length + word.length < CUE_CHARS) last.text = `${last.text} ${word}`.trim();
     else joined.push({ offsetMs: mark.offsetMs, text: word });

@@ -1,10 +1,10 @@
 /** One turn: the user's words, the reply, and how much of it was heard. */
 import type { LatencyWaterfall } from "@ai-anchor/client";
 
-/** A span of the reply's text, `start` to before `end` in code points, plays from `offsetMs` of its audio on. */
+/** A `speech_mark`: the text from `textStart` to before `textEnd`, in code points, plays from `offsetMs` on. */
 export interface Mark {
-  start: number;
-  end: number;
+  textStart: number;
+  textEnd: number;
   offsetMs: number;
 }
 

@@ -1,6 +1,6 @@
 /** Connects components to the store. */
 import { useEffect, useState } from "preact/hooks";
-import type { ConsoleStore, ConsoleState } from "./store";
+import type { ConsoleState, ConsoleStore } from "./store";
 
 /** The store's state; renders the component after each change. */
 export function useStore(store: ConsoleStore): ConsoleState {

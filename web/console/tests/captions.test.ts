@@ -3,8 +3,8 @@ import { captionSpans } from "../src/captions";
 import { newTurn, type Turn } from "../src/turn";
 
 const MARKS = [
-  { start: 0, end: 4, offsetMs: 0 },
-  { start: 5, end: 12, offsetMs: 400 },
+  { textStart: 0, textEnd: 4, offsetMs: 0 },
+  { textStart: 5, textEnd: 12, offsetMs: 400 },
 ];
 
 function turn(fields: Partial<Turn>): Turn {
@@ -44,6 +44,6 @@ test("a reply without marks counts as heard once it plays", () => {
 });
 
 test("characters outside the basic plane count as one character", () => {
-  const flags = turn({ replyText: "🎙🎙 on", marks: [{ start: 0, end: 2, offsetMs: 0 }], playedMs: 1 });
+  const flags = turn({ replyText: "🎙🎙 on", marks: [{ textStart: 0, textEnd: 2, offsetMs: 0 }], playedMs: 1 });
   expect(read(flags)).toBe("now:🎙🎙|ahead: on");
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { percentile, responseMs, latencyStages } from "../src/latency";
+import { latencyStages, percentile, responseMs } from "../src/latency";
 import { latencyWaterfall } from "./script";
 
 test("stages are ordered by their end, and each starts where the one before ends", () => {

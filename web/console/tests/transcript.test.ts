@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { vttTimestamp, formatTranscript } from "../src/transcript";
+import { formatTranscript, vttTimestamp } from "../src/transcript";
 import { newTurn, type Turn } from "../src/turn";
 
 const TURN: Turn = {
@@ -13,9 +13,9 @@ const TURN: Turn = {
   heardText: "Grey. Then sun.",
   engine: "briefing",
   marks: [
-    { start: 0, end: 5, offsetMs: 0 },
-    { start: 6, end: 10, offsetMs: 1000 },
-    { start: 11, end: 15, offsetMs: 1600 },
+    { textStart: 0, textEnd: 5, offsetMs: 0 },
+    { textStart: 6, textEnd: 10, offsetMs: 1000 },
+    { textStart: 11, textEnd: 15, offsetMs: 1600 },
   ],
 };
 const INTERRUPTED: Turn = { ...TURN, interrupted: true, heardText: "Grey. Then", playedMs: 1500 };
@@ -44,8 +44,8 @@ test("subtitles end where the reply was interrupted", () => {
 test("subtitles split a sentence that exceeds two lines", () => {
   const replyText = Array.from({ length: 30 }, () => "abcde").join(" ");
   const marks = Array.from({ length: 30 }, (_, index) => ({
-    start: index * 6,
-    end: index * 6 + 5,
+    textStart: index * 6,
+    textEnd: index * 6 + 5,
     offsetMs: index * 300,
   }));
   const lines =

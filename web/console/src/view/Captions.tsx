@@ -33,7 +33,7 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
       ) : (
         <ol class="turns">
           {conversation.turns.map((turn) => (
-            <TurnItem key={turn.key} turn={turn} sound={conversation.audioStarted} />
+            <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />
           ))}
         </ol>
       )}
@@ -58,7 +58,7 @@ const INSTRUCTIONS: Readonly<Record<TalkMode, string>> = {
   push: "Hold the button while you speak. Or write, where it is quiet.",
 };
 
-function TurnItem({ turn, sound }: { turn: Turn; sound: boolean }) {
+function TurnItem({ turn, audioStarted }: { turn: Turn; audioStarted: boolean }) {
   // Only turns that changed render again, which keeps long conversations fast.
   return useMemo(
     () => (
@@ -73,7 +73,7 @@ function TurnItem({ turn, sound }: { turn: Turn; sound: boolean }) {
           <div class="said said-anchor">
             <span class="who">Anchor</span>
             <p class="words">
-              {captionSpans(turn, sound).map(({ kind, text }) =>
+              {captionSpans(turn, audioStarted).map(({ kind, text }) =>
                 kind === "cut" ? <s class="cut">{text}</s> : <span class={kind}>{text}</span>,
               )}
               {turn.interrupted && <span class="cut-mark">cut off</span>}
@@ -84,7 +84,7 @@ function TurnItem({ turn, sound }: { turn: Turn; sound: boolean }) {
         <TurnTimes turn={turn} />
       </li>
     ),
-    [turn, sound],
+    [turn, audioStarted],
   );
 }
 

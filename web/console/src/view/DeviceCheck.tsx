@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { type Finding, checkDevice, measureLevels } from "../device_check";
+import { checkDevice, type Finding, measureLevels } from "../device_check";
 import { playRecording, recordMicrophone } from "../device_recording";
 import { microphoneErrorMessage } from "../error_messages";
 import { LevelFeed } from "../level";

@@ -1,6 +1,6 @@
 import { useRef } from "preact/hooks";
 import type { Conversation } from "../conversation_state";
-import { phaseHint, type Phase, PHASE_LABELS, type TalkMode } from "../phase";
+import { type Phase, PHASE_LABELS, phaseHint, type TalkMode } from "../phase";
 import type { ConsoleStore } from "../store";
 import { PauseIcon, PlayIcon, SendIcon, StopIcon } from "./icons";
 import { LevelMeter } from "./LevelMeter";

@@ -1,5 +1,5 @@
 import type { Conversation } from "../conversation_state";
-import { MEDIA_TYPES, formatTranscript, type TranscriptFormat } from "../transcript";
+import { formatTranscript, MEDIA_TYPES, type TranscriptFormat } from "../transcript";
 
 const FORMATS: readonly { format: TranscriptFormat; name: string }[] = [
   { format: "txt", name: "Text" },

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { CLIPPED_PEAK, type LevelFeed, LEVEL_HINT_TEXTS, type LevelHint, levelHint, meterFraction } from "../level";
+import { CLIPPED_PEAK, LEVEL_HINT_TEXTS, type LevelFeed, type LevelHint, levelHint, meterFraction } from "../level";
 
 const HINT_INTERVAL_MS = 500;
 

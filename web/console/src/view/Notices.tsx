@@ -1,5 +1,5 @@
 import type { Conversation } from "../conversation_state";
-import { isOpenElsewhere, errorMessage, closeMessage } from "../error_messages";
+import { closeMessage, errorMessage, isOpenElsewhere } from "../error_messages";
 import type { ConsoleStore } from "../store";
 
 export function Notices({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
@@ -66,17 +66,17 @@ function NoSoundNotice({ store: { soundSupport } }: { store: ConsoleStore }) {
   if (soundSupport === "unsupported") {
     return (
       <p class="notice notice-warning" role="status">
-        This browser has no way to use a microphone here. Writing works, with the answers in text; a current Chrome,
-        Edge, Firefox or Safari can talk.
+        This browser cannot use a microphone here. Writing works, and answers come as text. A current Chrome, Edge,
+        Firefox or Safari can talk.
       </p>
     );
   }
   const { host } = window.location;
   return (
     <p class="notice notice-warning" role="status">
-      No microphone and no sound at this address: browsers give them only to pages opened over https, or on the machine
-      itself. Open <b>the https address of the server’s proxy</b> instead of <b>http://{host}</b>, or{" "}
-      <b>http://localhost</b> on the server. Writing works here, with the answers in text.
+      No microphone and no sound at this address: browsers allow them only over https, or on the machine itself. Open{" "}
+      <b>the https address of the server’s proxy</b> instead of <b>http://{host}</b>, or <b>http://localhost</b> on the
+      server. Writing works here, and answers come as text.
     </p>
   );
 }
