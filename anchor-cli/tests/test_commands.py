@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import soundfile
 from anchor_cli.app import app
+from anchor_cli.client.demo import demo
 from anchor_cli.console import turn_report
 from anchor_cli.mesh.command import hold_self_test, until_set, up
 from anchor_cli.mesh.readiness import ServiceState
-from anchor_cli.mesh.start_view import start_view
+from anchor_cli.mesh.start_progress import start_view
 from anchor_cli.settings import MeshSettings
-from anchor_cli.talk.command import demo
 from rich.console import Console
 from service_kit.audio import MICROPHONE
 from service_kit.errors import EngineFailed, PeerFailed, root_cause

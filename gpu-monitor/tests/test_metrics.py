@@ -7,12 +7,12 @@ from gpu_monitor.engine import Device, Process
 from gpu_monitor.findings.exhaustion import Cause, Exhaustion
 from gpu_monitor.findings.findings import Findings
 from gpu_monitor.findings.leak import Trend
+from gpu_monitor.findings.plan_verdict import Verdict
 from gpu_monitor.findings.pressure import Level, Pressure
-from gpu_monitor.memory.against_plan import Verdict
 from gpu_monitor.memory.self_report import SelfReport, Told
 from gpu_monitor.memory.service_memory import ServiceMemory
-from gpu_monitor.memory.snapshot import Availability, Snapshot
 from gpu_monitor.metrics import MAX_PROCESSES, largest, show
+from gpu_monitor.snapshot import Availability, Snapshot
 from prometheus_client import REGISTRY
 from service_kit.engines.memory import MemoryKind
 

@@ -7,9 +7,9 @@ from datetime import datetime
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import Talk, open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import Talk, open_talk
+from anchor_cli.client.turn import hold_turn
 from compose_support import NAME, PROJECT, SERVICES, Containers, Question, docker
 from service_kit.errors import PeerFailed
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_talk
+from anchor_cli.client.turn import hold_turn
 from compose_support import PROJECT, SERVICES, free_ports, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

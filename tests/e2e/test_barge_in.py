@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from anchor_cli.talk.conversation_client import Event, Talk, open_talk
-from anchor_cli.talk.sound import load_clip
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import Event, Talk, open_talk
 from service_kit.audio import MICROPHONE, to_pcm
 
 pytestmark = pytest.mark.e2e

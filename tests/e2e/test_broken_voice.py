@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_talk
 
 pytestmark = pytest.mark.e2e
 

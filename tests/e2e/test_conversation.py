@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from anchor_cli.talk.conversation_client import Talk, open_talk
-from anchor_cli.talk.playback import SpokenReply
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.playback import SpokenReply
+from anchor_cli.client.session_client import Talk, open_talk
+from anchor_cli.client.turn import hold_turn
 from service_kit.audio import to_float
 
 pytestmark = pytest.mark.e2e

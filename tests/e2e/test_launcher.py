@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import Event, open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import Event, open_talk
+from anchor_cli.client.turn import hold_turn
 
 pytestmark = pytest.mark.e2e
 

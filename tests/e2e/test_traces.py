@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_talk
+from anchor_cli.client.turn import hold_turn
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anchor_cli.talk.conversation_client import Talk, open_talk
+from anchor_cli.client.session_client import Talk, open_talk
 
 log = logging.getLogger(__name__)
 

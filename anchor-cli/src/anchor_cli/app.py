@@ -13,13 +13,13 @@ from service_kit.engines.models import fetch_models
 from service_kit.errors import AnchorError, root_cause
 from service_kit.settings import Profile
 
+from anchor_cli.client.demo import demo
 from anchor_cli.console import settings_or_exit, show_failure
 from anchor_cli.doctor.command import doctor_command
 from anchor_cli.mesh.command import up
 from anchor_cli.model_store.command import pull_command
 from anchor_cli.parking import park_command, wake_command
 from anchor_cli.plan.command import plan_command
-from anchor_cli.talk.command import demo
 
 app = typer.Typer(
     help="A self-hosted voice anchor: start it, talk to it, look after its models.",

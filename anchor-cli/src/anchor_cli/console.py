@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from anchor_cli.client.turn import Turn
+from anchor_cli.client.waterfall import budget_ms, draw
 from anchor_cli.mesh.log import LogLine
 from anchor_cli.settings import MeshSettings
-from anchor_cli.talk.turn import Turn
-from anchor_cli.talk.waterfall import budget_ms, draw
 
 
 def log_line(line: LogLine) -> Text:

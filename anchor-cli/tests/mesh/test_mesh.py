@@ -181,7 +181,7 @@ async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: 
     )
     parent = (
         "import os, subprocess, sys, time\n"
-        "command = [sys.executable, '-m', 'anchor_cli.mesh.supervised', str(os.getpid()), '-c', sys.argv[1]]\n"
+        "command = [sys.executable, '-m', 'anchor_cli.mesh.supervisor_process', str(os.getpid()), '-c', sys.argv[1]]\n"
         "child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
         "time.sleep(60)\n"
     )
@@ -205,7 +205,7 @@ async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: 
 
 async def test_a_supervisor_whose_starter_is_already_gone_does_not_begin(short_root: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "anchor_cli.mesh.supervised", "1", "-c", str(short_root / "none.conf")),
+        *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", "1", "-c", str(short_root / "none.conf")),
         stderr=asyncio.subprocess.PIPE,
     )
     _, stderr = await process.communicate()

@@ -8,7 +8,7 @@ import pytest
 from anchor_cli.plan.budget import GIB, Basis, Card, Choice, Figure, cache_bytes, memory_of
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.ladder import Planner
-from anchor_cli.plan.wishes import planner_for
+from anchor_cli.plan.overrides import planner_for
 from service_kit.errors import InvalidRequest, NotFound
 
 CATALOGUE = read_catalogue()

@@ -12,8 +12,8 @@ import pytest
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.gguf_header import read_gguf_header
 from anchor_cli.plan.model_file import read_model
+from anchor_cli.plan.overrides import planner_for
 from anchor_cli.plan.weights import block_bytes
-from anchor_cli.plan.wishes import planner_for
 from service_kit.errors import InvalidRequest
 
 CATALOGUE = read_catalogue()

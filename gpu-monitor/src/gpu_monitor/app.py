@@ -14,7 +14,7 @@ from service_kit.service import Service, new_health
 from gpu_monitor.engine import DeviceReader
 from gpu_monitor.engines import READERS
 from gpu_monitor.memory.plan import read_plan
-from gpu_monitor.memory.self_reports import SelfReports
+from gpu_monitor.memory.self_report_poller import SelfReports
 from gpu_monitor.reporters import reporters
 from gpu_monitor.sampler import Sampler
 from gpu_monitor.servicer import NAME, GpuMonitorServicer

@@ -14,7 +14,7 @@ from gpu_monitor.findings.pressure import Pressure
 from gpu_monitor.memory.plan import PlannedMemory
 from gpu_monitor.memory.self_report import Told
 from gpu_monitor.memory.service_memory import ServiceMemory
-from gpu_monitor.memory.snapshot import Snapshot
+from gpu_monitor.snapshot import Snapshot
 
 
 def report(snapshot: Snapshot) -> gpu_pb2.GpuReport:

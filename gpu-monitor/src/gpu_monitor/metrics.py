@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from gpu_monitor.engine import Device
 from gpu_monitor.findings.findings import Findings
 from gpu_monitor.memory.service_memory import ServiceMemory
-from gpu_monitor.memory.snapshot import Availability, Snapshot
+from gpu_monitor.snapshot import Availability, Snapshot
 
 # Series per device; what is smaller goes together under the name `other`.
 MAX_PROCESSES = 16

@@ -13,9 +13,9 @@ from gpu_monitor.engine import Device, DeviceReader, DriverUnavailable
 from gpu_monitor.findings.findings import Findings, Judgement
 from gpu_monitor.memory.plan import Plan
 from gpu_monitor.memory.self_report import Told
-from gpu_monitor.memory.snapshot import Availability, Snapshot
 from gpu_monitor.metrics import READ_FAILURES, READ_SECONDS, show
 from gpu_monitor.settings import GpuSettings
+from gpu_monitor.snapshot import Availability, Snapshot
 
 log = logging.getLogger(__name__)
 

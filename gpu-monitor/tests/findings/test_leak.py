@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from gpu_monitor.findings.leak import STRETCHES, LeakLimits, LeakPolicy, Trend
-from gpu_monitor.findings.linear_fit import straight_line
+from gpu_monitor.findings.time_series import straight_line
 from gpu_monitor.memory.self_report import EngineState, SelfReport, Told
 from gpu_monitor.memory.service_memory import ServiceMemory
 

@@ -9,8 +9,8 @@ from gpu_monitor.findings.exhaustion import Cause, Exhaustion
 from gpu_monitor.findings.findings import NOTHING_FOUND, Findings
 from gpu_monitor.findings.leak import Trend
 from gpu_monitor.findings.notifications import LeakChanged, News, VerdictChanged
+from gpu_monitor.findings.plan_verdict import Verdict
 from gpu_monitor.findings.pressure import Level, Pressure
-from gpu_monitor.memory.against_plan import Verdict
 from gpu_monitor.memory.service_memory import ServiceMemory
 
 OVER, UNDER, WITHIN, UNKNOWN = Verdict.OVER, Verdict.UNDER, Verdict.WITHIN, Verdict.UNKNOWN

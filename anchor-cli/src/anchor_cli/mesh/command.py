@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.text import Text
 from service_kit.errors import AnchorError, PeerFailed, root_cause
 
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_talk
+from anchor_cli.client.turn import Turn, hold_turn
 from anchor_cli.console import log_line, turn_report
 from anchor_cli.mesh.log import LogLine
 from anchor_cli.mesh.mesh import Mesh, running_mesh
 from anchor_cli.mesh.programs import programs
-from anchor_cli.mesh.start_view import start_view
+from anchor_cli.mesh.start_progress import start_view
 from anchor_cli.mesh.supervisor_client import SupervisorClient
 from anchor_cli.settings import MeshSettings
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import Turn, hold_turn
 
 LAST_LINES = 12
 # How much of the reply the self-test listens to.

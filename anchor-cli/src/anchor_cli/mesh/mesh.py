@@ -125,7 +125,7 @@ async def running_mesh(
         _write_config(settings, members, files)
         mark = secrets.token_hex(8)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "anchor_cli.mesh.supervised", str(os.getpid()), "-c", str(files.config)),
+            *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", str(os.getpid()), "-c", str(files.config)),
             cwd=settings.root,
             env={**environment(settings, os.environ), MARK: mark},
             stdin=asyncio.subprocess.DEVNULL,

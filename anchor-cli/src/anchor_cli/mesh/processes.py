@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
-PR_SET_PDEATHSIG = 1
 # Environment variable that all processes of one mesh carry, and nobody else.
 MARK = "ANCHOR_MESH_ID"
-
-
-def stop_with_parent(parent: int) -> None:
-    """Behave as on SIGTERM when the process `parent`, which started this one, dies; leave at once if it already has.
-
-    Standard output and error, which that process read, then lead nowhere, so that writing to them goes on to work.
-    """
-
-    def orphaned(number: int, frame: FrameType | None) -> None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    signal.signal(signal.SIGUSR1, orphaned)
-    if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGUSR1, 0, 0, 0) != 0:
-        raise OSError("this system does not tell a process that its parent died")
-    if os.getppid() != parent:
-        sys.exit("the process that started the supervisor is gone")
 
 
 def marked(mark: str) -> set[int]:

@@ -17,7 +17,7 @@ from anchor_cli.console import show_failure
 from anchor_cli.plan.budget import Card
 from anchor_cli.plan.catalogue import Catalogue, read_catalogue
 from anchor_cli.plan.detection import Witness, card_of, detect, gpu_monitor, nvidia_smi
-from anchor_cli.plan.environment import (
+from anchor_cli.plan.env_file import (
     PLAN_PATH,
     VOXTRAL_PROFILE,
     merged,
@@ -27,8 +27,8 @@ from anchor_cli.plan.environment import (
     write_env,
 )
 from anchor_cli.plan.ladder import Plan, Planner
+from anchor_cli.plan.overrides import planner_for
 from anchor_cli.plan.report import as_json, report
-from anchor_cli.plan.wishes import planner_for
 from anchor_cli.settings import MeshSettings
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gpu_monitor.engine import Device
-from gpu_monitor.findings.linear_fit import straight_line
-from gpu_monitor.findings.sustained import Sustained
+from gpu_monitor.findings.time_series import Sustained, straight_line
 from gpu_monitor.memory.service_memory import ServiceMemory, unattributed_bytes
 
 WINDOW_S = 60.0

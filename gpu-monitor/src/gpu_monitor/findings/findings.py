@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from gpu_monitor.engine import Device
 from gpu_monitor.findings.exhaustion import Exhaustion, ExhaustionPolicy
 from gpu_monitor.findings.leak import LeakLimits, LeakPolicy, Trend
+from gpu_monitor.findings.plan_verdict import PlanPolicy, Verdict
 from gpu_monitor.findings.pressure import Pressure, PressurePolicy
-from gpu_monitor.memory.against_plan import PlanPolicy, Verdict
 from gpu_monitor.memory.plan import Plan
 from gpu_monitor.memory.self_report import Told
 from gpu_monitor.memory.service_memory import ServiceMemory, service_memory, unattributed_bytes

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from statistics import median
 
-from gpu_monitor.findings.linear_fit import straight_line
-from gpu_monitor.findings.sustained import Sustained
+from gpu_monitor.findings.time_series import Sustained, straight_line
 from gpu_monitor.memory.self_report import EngineState
 from gpu_monitor.memory.service_memory import ServiceMemory
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from gpu_monitor.findings.exhaustion import Cause, Exhaustion
 from gpu_monitor.findings.findings import Findings
 from gpu_monitor.findings.leak import Trend
+from gpu_monitor.findings.plan_verdict import Verdict
 from gpu_monitor.findings.pressure import Level, Pressure, changes
-from gpu_monitor.memory.against_plan import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gpu_monitor.memory.self_report import Reporter
 from gpu_monitor.reporters.engine_memory import EngineMemoryReporter
-from gpu_monitor.reporters.ollama import OllamaReporter
-from gpu_monitor.reporters.vllm import VllmReporter
+from gpu_monitor.reporters.model_servers import OllamaReporter, VllmReporter
 from gpu_monitor.settings import GpuSettings
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from anchor.session.v1 import session_pb2
 from service_kit.errors import PeerFailed
 
-from anchor_cli.talk.conversation_client import Event, Talk
-from anchor_cli.talk.playback import SpokenReply
+from anchor_cli.client.playback import SpokenReply
+from anchor_cli.client.session_client import Event, Talk
 
 # How long after a clip the turn may take until it is noticed to be over.
 COMMIT_WITHIN_S = 15.0

@@ -18,8 +18,8 @@ from service_kit.errors import InvalidRequest, PeerFailed
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from anchor_cli.talk.playback import Speaker
-from anchor_cli.talk.sound import voiced_end_bytes
+from anchor_cli.client.audio_files import voiced_end_bytes
+from anchor_cli.client.playback import Speaker
 
 FRAME_MS = 20
 REPORT_EVERY_S = 0.1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anchor_cli.talk.playback import Speaker
+from anchor_cli.client.playback import Speaker
 from service_kit.audio import SPEECH
 
 SECOND = bytes(SPEECH.bytes_for(1000))

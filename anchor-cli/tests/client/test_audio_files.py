@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from anchor_cli.talk.sound import load_clip, save_speech, voiced_end_bytes
+from anchor_cli.client.audio_files import load_clip, save_speech, voiced_end_bytes
 from service_kit.audio import MICROPHONE, to_float, to_pcm
 from service_kit.errors import InvalidRequest
 

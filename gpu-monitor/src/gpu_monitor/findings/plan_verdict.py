@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
-from gpu_monitor.findings.sustained import Sustained
+from gpu_monitor.findings.time_series import Sustained
 from gpu_monitor.memory.self_report import EngineState
 from gpu_monitor.memory.service_memory import ServiceMemory
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.session_client import open_talk
+from anchor_cli.client.turn import hold_turn
 from service_kit.errors import InvalidRequest, PeerFailed, root_cause
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from gpu_monitor.findings.sustained import Sustained
-from gpu_monitor.memory.against_plan import PlanPolicy, Verdict
+from gpu_monitor.findings.plan_verdict import PlanPolicy, Verdict
+from gpu_monitor.findings.time_series import Sustained
 from gpu_monitor.memory.self_report import EngineState, SelfReport, Told
 from gpu_monitor.memory.service_memory import ServiceMemory
 

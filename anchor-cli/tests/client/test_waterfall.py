@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anchor.session.v1.session_pb2 import LatencyWaterfall
-from anchor_cli.talk.waterfall import BAR_CELLS, bar, budget_ms, draw, stages
+from anchor_cli.client.waterfall import BAR_CELLS, bar, budget_ms, draw, stages
 from rich.console import Console
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from anchor_cli.client.audio_files import load_clip, save_speech
+from anchor_cli.client.session_client import Talk, open_talk
+from anchor_cli.client.turn import hold_turn
 from anchor_cli.console import turn_report
 from anchor_cli.settings import MeshSettings
-from anchor_cli.talk.conversation_client import Talk, open_talk
-from anchor_cli.talk.sound import load_clip, save_speech
-from anchor_cli.talk.turn import hold_turn
 
 
 async def demo(settings: MeshSettings, console: Console, wav: Path, reply_wav: Path, language: str) -> None:

@@ -12,11 +12,10 @@ from anchor.memory.v1 import memory_pb2
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from gpu_monitor.memory.self_report import Ask, EngineState, Reporter, SelfReport
-from gpu_monitor.memory.self_reports import FORGOTTEN_AFTER_S, SelfReports
+from gpu_monitor.memory.self_report_poller import FORGOTTEN_AFTER_S, SelfReports
 from gpu_monitor.reporters import reporters
 from gpu_monitor.reporters.engine_memory import EngineMemoryReporter, self_report
-from gpu_monitor.reporters.ollama import OllamaReporter
-from gpu_monitor.reporters.vllm import VllmReporter
+from gpu_monitor.reporters.model_servers import OllamaReporter, VllmReporter
 from gpu_monitor.settings import GpuSettings
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind

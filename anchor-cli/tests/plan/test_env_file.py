@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.command import write_plan
-from anchor_cli.plan.environment import (
+from anchor_cli.plan.env_file import (
     gpu_share,
     merged,
     profile_text,
@@ -19,8 +19,8 @@ from anchor_cli.plan.environment import (
     write_env,
 )
 from anchor_cli.plan.ladder import Planner
+from anchor_cli.plan.overrides import planner_for
 from anchor_cli.plan.report import as_json
-from anchor_cli.plan.wishes import planner_for
 from dotenv import dotenv_values
 from gpu_monitor.memory.plan import read_plan
 from stt_service.app import build_engine
