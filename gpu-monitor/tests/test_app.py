@@ -1,4 +1,4 @@
-"""The whole service as a process, asked through both doors."""
+"""The service as a process, over gRPC and HTTP."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from fake_machine import GIB, Machine, gpu
 from gpu_monitor.app import build
-from gpu_monitor.memory.processes import VisibleProcesses
+from gpu_monitor.memory.processes import ProcessLookup
 from gpu_monitor.settings import GpuSettings
-from service_kit.engines.info import EngineInfo
-from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
-from service_kit.health import Health, Status
+from self_reporting import MeasuredEngine, serve_engine_memory
+from service_kit.engines.memory import MemoryKind
 from service_kit.rpc.channel import open_channel, read_message
-from service_kit.rpc.server import GrpcServer
 
 
 class Running:
-    """A service that runs."""
+    """Clients of a running service."""
 
     def __init__(self, grpc_port: int, http_port: int) -> None:
         self.grpc_port = grpc_port
@@ -38,7 +36,7 @@ class Running:
 
     @asynccontextmanager
     async def reports(self) -> AsyncGenerator[asyncio.Queue[gpu_pb2.GpuReport]]:
-        """The newest reports of one watch."""
+        """Queue of the reports of one watch."""
         reports: asyncio.Queue[gpu_pb2.GpuReport] = asyncio.Queue()
         async with open_channel(f"127.0.0.1:{self.grpc_port}") as channel:
             call = gpu_pb2_grpc.GpuMonitorServiceStub(channel).Watch(gpu_pb2.WatchRequest(interval_ms=100))
@@ -61,37 +59,14 @@ class Running:
             return report
 
 
-class Engine:
-    """Holds weights on the GPU."""
-
-    def __init__(self, held_bytes: int) -> None:
-        self._held_bytes = held_bytes
-
-    async def memory(self) -> dict[MemoryKind, int]:
-        return {MemoryKind.WEIGHTS: self._held_bytes}
-
-
-@asynccontextmanager
-async def engine_that_holds(held_bytes: int, container_id: str) -> AsyncGenerator[str]:
-    """A service of ours that says so; its address."""
-    servicer = EngineMemoryServicer(Engine(held_bytes), EngineInfo("test", "a-model", "0"), container_id)
-    health = Health("test", EngineInfo("test", "none", "0"))
-    server = GrpcServer(health, [(SERVICE_NAME, servicer.add_to)], reflect=False)
-    port = await server.start("127.0.0.1", 0)
-    health.move_to(Status.READY)
-    await server.set_ready(True)
-    yield f"127.0.0.1:{port}"
-    await server.stop(0)
-
-
 def own_container() -> str:
-    """The container of this process as the monitor sees it."""
-    return VisibleProcesses(host_pids=True).container_id(os.getpid())
+    """This process's container id as the monitor sees it."""
+    return ProcessLookup(host_pids=True).container_id(os.getpid())
 
 
 @asynccontextmanager
 async def process(environment: dict[str, str]) -> AsyncGenerator[Running]:
-    """`python -m gpu_monitor` from the line in which it says that it is ready; must end well when asked to."""
+    """`python -m gpu_monitor`, once it has logged that it is ready; SIGTERM must end it with status 0."""
     quick = {"GPU_INTERVAL_MS": "100", "GPU_RETRY_INTERVAL_S": "0.1", "GPU_GRPC_PORT": "0", "GPU_HTTP_PORT": "0"}
     quick["GPU_SERVICES"] = "{}"
     child = await asyncio.create_subprocess_exec(
@@ -112,8 +87,8 @@ async def process(environment: dict[str, str]) -> AsyncGenerator[Running]:
             await child.wait()
 
 
-async def test_a_machine_with_gpus_is_told_through_both_doors(machine: Machine):
-    machine.has(gpu(0, used_gib=12), gpu(1, used_gib=40), f"process 0 compute {os.getpid()} {9 * GIB}")
+async def test_gpus_are_served_over_grpc_and_http(machine: Machine):
+    machine.set_devices(gpu(0, used_gib=12), gpu(1, used_gib=40), f"process 0 compute {os.getpid()} {9 * GIB}")
     async with process({**machine.environment, "GPU_MEMORY_LIMIT_GB": "46", "GPU_HOST_PIDS": "true"}) as running:
         report = await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
         metrics = (await running.get("/metrics")).text
@@ -128,11 +103,12 @@ async def test_a_machine_with_gpus_is_told_through_both_doors(machine: Machine):
     assert (info["availability"], info["driver_version"], info["engine"]["name"]) == ("present", "999.01", "nvml")
 
 
-async def test_a_service_is_asked_and_found_among_the_drivers_processes(machine: Machine, tmp_path: Path):
-    machine.has(gpu(0, used_gib=12), f"process 0 compute {os.getpid()} {9 * GIB}")
+async def test_service_is_polled_and_matched_to_its_process(machine: Machine, tmp_path: Path):
+    machine.set_devices(gpu(0, used_gib=12), f"process 0 compute {os.getpid()} {9 * GIB}")
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps({"services": [{"service": "tts-service", "model": "m", "weights_bytes": 8 * GIB}]}))
-    async with engine_that_holds(8 * GIB, own_container()) as target:
+    engine = MeasuredEngine({MemoryKind.WEIGHTS: 8 * GIB})
+    async with serve_engine_memory(engine, own_container()) as target:
         environment = {"GPU_HOST_PIDS": "true", "GPU_SERVICES": json.dumps({"tts-service": target})}
         async with process({**machine.environment, **environment, "GPU_PLAN_PATH": str(plan)}) as running:
             async with asyncio.timeout(20), running.reports() as reports:
@@ -142,39 +118,39 @@ async def test_a_service_is_asked_and_found_among_the_drivers_processes(machine:
     (service,) = report.services
     assert (service.self_report.models, service.planned_bytes) == (["a-model"], 8 * GIB)
     assert 'anchor_gpu_service_planned_bytes{holder="tts-service"} 8.589934592e+09' in metrics
-    # Where tests run in a container, this process is found by it; elsewhere the service is believed.
+    # In a container the process is matched by the container id; elsewhere the self-report counts.
     seen = 9 if own_container() else 8
     assert service.used_bytes == seen * GIB
     assert report.unattributed_bytes == (12 - seen) * GIB
 
 
-async def test_a_gpu_that_is_lost_and_found_is_followed(machine: Machine):
-    machine.has(gpu())
+async def test_lost_gpu_is_reported_and_recovers(machine: Machine):
+    machine.set_devices(gpu())
     async with process(machine.environment) as running:
         await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
-        machine.has(gpu(), "fail nvmlDeviceGetHandleByIndex_v2 15")
+        machine.set_devices(gpu(), "fail nvmlDeviceGetHandleByIndex_v2 15")
         report = await running.until(gpu_pb2.GPU_AVAILABILITY_LOST)
         assert "fell off the bus" in report.unavailable_reason
         assert (await running.get("/ready")).status_code == 200
         assert "anchor_gpu_available 0.0" in (await running.get("/metrics")).text
-        machine.has(gpu())
+        machine.set_devices(gpu())
         await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
 
 
-async def test_a_driver_that_hangs_stops_nobody_but_itself(machine: Machine):
-    machine.has(gpu())
+async def test_hanging_driver_leaves_the_service_ready(machine: Machine):
+    machine.set_devices(gpu())
     async with process({**machine.environment, "GPU_READ_DEADLINE_S": "0.1"}) as running:
         await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
-        machine.has(gpu(), "hang nvmlDeviceGetMemoryInfo 700")
+        machine.set_devices(gpu(), "hang nvmlDeviceGetMemoryInfo 700")
         report = await running.until(gpu_pb2.GPU_AVAILABILITY_LOST)
         assert "has not answered for 0.1 s" in report.unavailable_reason
         assert (await running.get("/ready")).status_code == 200
-        machine.has(gpu())
+        machine.set_devices(gpu())
         await running.until(gpu_pb2.GPU_AVAILABILITY_PRESENT)
 
 
-async def test_without_a_driver_the_service_is_ready_and_says_why_it_sees_nothing(tmp_path: Path):
-    # Hides an installed driver, too: the loader stops at the first file of that name.
+async def test_service_without_driver_is_ready_and_states_the_reason(tmp_path: Path):
+    # Hides an installed driver too: the loader stops at the first file of that name.
     (tmp_path / "libnvidia-ml.so.1").write_bytes(b"")
     async with process({"LD_LIBRARY_PATH": str(tmp_path)}) as running:
         report = await running.until(gpu_pb2.GPU_AVAILABILITY_ABSENT)
@@ -183,7 +159,7 @@ async def test_without_a_driver_the_service_is_ready_and_says_why_it_sees_nothin
     assert (list(report.devices), info["availability"]) == ([], "absent")
 
 
-async def test_the_composed_service_runs_with_the_scripted_reader():
+async def test_service_runs_with_the_scripted_reader():
     service = build(GpuSettings(engine="scripted", grpc_port=0, http_port=0))
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

@@ -1,4 +1,4 @@
-"""The gRPC contract, over a real server, with a reader the test holds in its hand."""
+"""The gRPC contract, over a real server with a controllable reader."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from anchor.memory.v1 import memory_pb2
-from gpu_monitor.engine import Device, DriverUnavailable, Process
-from gpu_monitor.memory.plan import Plan, PlannedMemory
-from gpu_monitor.memory.self_report import SelfReport, Told
+from gpu_monitor.engine import Device, DriverUnavailable, GpuProcess
+from gpu_monitor.memory.plan import MemoryPlan, PlannedMemory
+from gpu_monitor.memory.self_report import ReceivedReport, SelfReport
 from gpu_monitor.sampler import Sampler
 from gpu_monitor.servicer import NAME, GpuMonitorServicer
 from gpu_monitor.settings import GpuSettings
@@ -27,7 +27,7 @@ HIGH, NONE = gpu_pb2.PRESSURE_LEVEL_HIGH, gpu_pb2.PRESSURE_LEVEL_NONE
 
 
 class HeldReader:
-    """Reads whatever it holds; `answers` is cleared to make it hang."""
+    """Returns the values set on it; hangs while `answers` is cleared."""
 
     info = EngineInfo("held", "none", "0")
 
@@ -36,8 +36,8 @@ class HeldReader:
         self.failure = ""
         self.reads = 0
         self.held: int | None = 5
-        # What services say of themselves.
-        self.told: dict[str, Told] = {}
+        # Self-report by service.
+        self.reports: dict[str, ReceivedReport] = {}
         self.answers = threading.Event()
         self.answers.set()
 
@@ -46,7 +46,7 @@ class HeldReader:
         self.answers.wait()
         if self.failure:
             raise DriverUnavailable(self.failure)
-        processes = (Process(7, "python3", "stt-service", self.held), Process(8))
+        processes = (GpuProcess(7, "python3", "stt-service", self.held), GpuProcess(8))
         return (Device(0, "GPU-0", "GPU", 100, self.used, utilisation=0.0, processes=processes),)
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class HeldReader:
 
 
 class Monitor:
-    """A served monitor, and what a test may do to it."""
+    """A served monitor and the controls for a test."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Watcher:
         return event.report
 
     async def drain(self) -> None:
-        """Read until the call ends, however that may be."""
+        """Read until the call ends."""
         while await self.next():
             pass
 
@@ -106,13 +106,13 @@ class Watcher:
 
 
 @asynccontextmanager
-async def monitoring(reader: HeldReader, plan: Plan | None = None, **settings: object) -> AsyncGenerator[Monitor]:
+async def monitoring(reader: HeldReader, plan: MemoryPlan | None = None, **settings: object) -> AsyncGenerator[Monitor]:
     chosen = GpuSettings.model_validate({"interval_ms": 100, "retry_interval_s": 0.05, **settings})
     worker = EngineWorker("gpu-reader", 2)
-    sampler = Sampler(reader, worker, chosen, plan or Plan(), reader.told.copy)
+    sampler = Sampler(reader, worker, chosen, plan or MemoryPlan(), reader.reports.copy)
     await sampler.sample()
     monitor: Monitor
-    servicer = GpuMonitorServicer(sampler, plan or Plan(), chosen.interval_ms, lambda: monitor.is_open)
+    servicer = GpuMonitorServicer(sampler, plan or MemoryPlan(), chosen.interval_ms, lambda: monitor.is_open)
     try:
         async with (
             serve_grpc(
@@ -135,7 +135,7 @@ async def monitor() -> AsyncGenerator[Monitor]:
         yield monitor
 
 
-async def test_a_report_comes_at_once_with_all_that_is_known(monitor: Monitor):
+async def test_first_report_arrives_immediately_with_all_values(monitor: Monitor):
     async with monitor.watch(60_000) as watcher:
         report = await watcher.report()
     (device,) = report.devices
@@ -150,7 +150,7 @@ async def test_a_report_comes_at_once_with_all_that_is_known(monitor: Monitor):
     ]
 
 
-async def test_reports_follow_at_the_interval_and_are_fresh(monitor: Monitor):
+async def test_reports_arrive_at_the_interval_with_new_readings(monitor: Monitor):
     async with monitor.watch() as watcher:
         first = await watcher.report()
         monitor.reader.used = 20
@@ -159,7 +159,7 @@ async def test_reports_follow_at_the_interval_and_are_fresh(monitor: Monitor):
     assert reports[-1].read_at_unix_ms > first.read_at_unix_ms
 
 
-async def test_a_client_that_names_no_interval_gets_the_services_own():
+async def test_default_interval_applies_without_a_requested_one():
     loop = asyncio.get_running_loop()
     async with monitoring(HeldReader(), interval_ms=1000) as monitor, monitor.watch(None) as watcher:
         await watcher.report()
@@ -168,7 +168,7 @@ async def test_a_client_that_names_no_interval_gets_the_services_own():
     assert 0.1 < loop.time() - started_s < 20
 
 
-async def test_many_watchers_cost_one_reading(monitor: Monitor):
+async def test_watchers_share_one_reading(monitor: Monitor):
     async with monitor.watch() as one, monitor.watch() as two, monitor.watch() as three:
         for watcher in (one, two, three):
             await watcher.report()
@@ -180,14 +180,14 @@ async def test_many_watchers_cost_one_reading(monitor: Monitor):
 
 
 @pytest.mark.parametrize("interval_ms", [0, 99, 60_001])
-async def test_an_interval_out_of_range_is_refused(monitor: Monitor, interval_ms: int):
+async def test_interval_out_of_range_is_rejected(monitor: Monitor, interval_ms: int):
     async with monitor.watch(interval_ms) as watcher:
         with pytest.raises(InvalidRequest) as refused:
             await watcher.next()
     assert refused.value.code == "gpu.bad_interval"
 
 
-async def test_pressure_is_told_between_reports(monitor: Monitor):
+async def test_pressure_change_is_sent_between_reports(monitor: Monitor):
     async with monitor.watch(60_000) as watcher:
         await watcher.report()
         monitor.reader.used = 93
@@ -199,7 +199,7 @@ async def test_pressure_is_told_between_reports(monitor: Monitor):
     assert ended.level == NONE
 
 
-async def test_who_joins_under_pressure_is_told_after_the_first_report(monitor: Monitor):
+async def test_new_watcher_receives_pressure_after_the_first_report(monitor: Monitor):
     monitor.reader.used = 93
     async with monitor.watch() as early:
         await early.pressure()
@@ -208,7 +208,7 @@ async def test_who_joins_under_pressure_is_told_after_the_first_report(monitor: 
             assert (await late.next()).pressure_changed.level == HIGH
 
 
-async def test_the_budget_is_shown_and_counts():
+async def test_budget_is_reported_and_used_for_pressure():
     reader = HeldReader()
     reader.used = 48
     async with monitoring(reader, memory_limit_gb=50 / 1024**3) as monitor, monitor.watch() as watcher:
@@ -216,7 +216,7 @@ async def test_the_budget_is_shown_and_counts():
         assert (await watcher.pressure()).used_share == pytest.approx(0.96)
 
 
-async def test_a_machine_without_gpus_says_so_until_one_comes():
+async def test_absent_gpus_are_reported_until_one_appears():
     reader = HeldReader()
     reader.failure = "no driver"
     async with monitoring(reader) as monitor, monitor.watch() as watcher:
@@ -228,7 +228,7 @@ async def test_a_machine_without_gpus_says_so_until_one_comes():
         assert report.unavailable_reason == ""
 
 
-async def test_a_driver_that_fails_later_is_lost_and_found(monitor: Monitor):
+async def test_driver_failure_is_reported_as_lost_and_recovers(monitor: Monitor):
     monitor.reader.used = 99
     async with monitor.watch() as watcher:
         assert (await watcher.pressure()).level == gpu_pb2.PRESSURE_LEVEL_CRITICAL
@@ -241,7 +241,7 @@ async def test_a_driver_that_fails_later_is_lost_and_found(monitor: Monitor):
         assert (await watcher.report()).availability == gpu_pb2.GPU_AVAILABILITY_PRESENT
 
 
-async def test_a_driver_that_hangs_is_told_and_not_asked_twice():
+async def test_hanging_driver_is_reported_and_not_called_twice():
     reader = HeldReader()
     async with monitoring(reader, read_deadline_s=0.2) as monitor, monitor.watch() as watcher:
         while (await watcher.report()).availability != gpu_pb2.GPU_AVAILABILITY_PRESENT:
@@ -272,40 +272,40 @@ async def test_watches_end_when_the_service_stops(monitor: Monitor):
     assert ended.value.code == "gpu.stopping"
 
 
-async def test_the_plan_is_what_was_planned():
+async def test_get_plan_returns_every_entry_and_the_total():
     planned = PlannedMemory("stt-service", "m", weights_bytes=5, kv_cache_bytes=3, activations_bytes=2, context_bytes=1)
-    async with monitoring(HeldReader(), Plan((planned, planned))) as monitor:
+    async with monitoring(HeldReader(), MemoryPlan((planned, planned))) as monitor:
         plan = await await_response(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
     assert plan.total_bytes == 22
     assert (plan.services[1].service, plan.services[1].kv_cache_bytes) == ("stt-service", 3)
 
 
-async def test_the_plan_is_empty_when_nothing_was_planned(monitor: Monitor):
+async def test_get_plan_is_empty_without_a_plan(monitor: Monitor):
     plan = await await_response(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)
     assert plan == gpu_pb2.GetPlanResponse()
 
 
 class HeldContext:
-    """A call whose watcher takes nothing until `takes` is set, as a full connection does."""
+    """A call whose writes block until `unblocked` is set, as on a full connection."""
 
     def __init__(self) -> None:
-        self.takes = asyncio.Event()
+        self.unblocked = asyncio.Event()
         self.writes = 0
-        self.taken: list[gpu_pb2.WatchResponse] = []
+        self.written: list[gpu_pb2.WatchResponse] = []
 
     async def write(self, message: gpu_pb2.WatchResponse) -> None:
         self.writes += 1
-        await self.takes.wait()
-        self.taken.append(message)
+        await self.unblocked.wait()
+        self.written.append(message)
 
     def used(self) -> list[int]:
-        """What the reports that were taken say is in use."""
+        """Used bytes in the reports written so far."""
         return [
-            event.report.devices[0].memory_used_bytes for event in self.taken if event.WhichOneof("event") == "report"
+            event.report.devices[0].memory_used_bytes for event in self.written if event.WhichOneof("event") == "report"
         ]
 
 
-async def test_who_reads_slowly_gets_the_newest_and_misses_what_lay_between(monitor):
+async def test_slow_watcher_receives_only_the_latest_report(monitor):
     context = HeldContext()
     watching = asyncio.create_task(monitor.servicer.Watch(gpu_pb2.WatchRequest(interval_ms=100), context))
     while not context.writes:
@@ -316,18 +316,18 @@ async def test_who_reads_slowly_gets_the_newest_and_misses_what_lay_between(moni
         while monitor.reader.reads < asked + 2:
             await asyncio.sleep(0.01)
     assert context.writes == 1
-    context.takes.set()
+    context.unblocked.set()
     while len(context.used()) < 2:
         await asyncio.sleep(0.01)
     watching.cancel()
     await asyncio.wait((watching,))
     assert context.used() == [10, 77]
-    assert not any(event.HasField("pressure_changed") for event in context.taken)
+    assert not any(event.HasField("pressure_changed") for event in context.written)
 
 
-async def test_a_service_is_reported_with_the_drivers_figure_and_its_own(monitor: Monitor):
+async def test_service_report_has_driver_and_self_reported_bytes(monitor: Monitor):
     report = SelfReport(models=("m",), parts={MemoryKind.WEIGHTS: 3}, kv_cache_used_share=0.5)
-    monitor.reader.told["stt-service"] = Told(report, age_s=1.5)
+    monitor.reader.reports["stt-service"] = ReceivedReport(report, age_s=1.5)
     async with monitor.watch() as watcher:
         while not (report := await watcher.report()).services:
             pass
@@ -342,30 +342,32 @@ async def test_a_service_is_reported_with_the_drivers_figure_and_its_own(monitor
     assert report.unattributed_bytes == 5
 
 
-async def test_services_are_reported_where_there_is_no_driver():
+async def test_services_are_reported_without_a_driver():
     reader = HeldReader()
     reader.failure = "no driver"
-    reader.told["ollama"] = Told(SelfReport(other_bytes=9))
+    reader.reports["ollama"] = ReceivedReport(SelfReport(other_bytes=9))
     async with monitoring(reader) as monitor, monitor.watch() as watcher:
         (service,) = (await watcher.report()).services
     assert (service.service, service.used_bytes, service.self_report.other_bytes) == ("ollama", 9, 9)
     assert not service.HasField("driver_bytes")
 
 
-async def test_the_plan_comes_with_what_is_used_of_it():
-    plan = Plan((PlannedMemory("stt-service", "m", weights_bytes=5), PlannedMemory("ollama", "n", weights_bytes=3)))
+async def test_get_plan_includes_current_use_and_verdict():
+    plan = MemoryPlan(
+        (PlannedMemory("stt-service", "m", weights_bytes=5), PlannedMemory("ollama", "n", weights_bytes=3))
+    )
     async with monitoring(HeldReader(), plan) as monitor:
-        hears, thinks = (await await_response(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)).services
-    assert (hears.used_bytes, hears.verdict) == (5, gpu_pb2.PLAN_VERDICT_WITHIN)
-    assert not thinks.HasField("used_bytes")
-    assert thinks.verdict == gpu_pb2.PLAN_VERDICT_UNSPECIFIED
+        stt, ollama = (await await_response(monitor.stub.GetPlan(gpu_pb2.GetPlanRequest()), "gpu", 20)).services
+    assert (stt.used_bytes, stt.verdict) == (5, gpu_pb2.PLAN_VERDICT_WITHIN)
+    assert not ollama.HasField("used_bytes")
+    assert ollama.verdict == gpu_pb2.PLAN_VERDICT_UNSPECIFIED
 
 
-async def test_a_leak_is_told_between_reports_and_shown_in_them():
+async def test_leak_is_sent_between_reports_and_included_in_them():
     reader = HeldReader()
     async with (
         monitoring(
-            reader, Plan((PlannedMemory("stt-service", "m"),)), leak_window_s=1.5, leak_growth_mib=1e-6
+            reader, MemoryPlan((PlannedMemory("stt-service", "m"),)), leak_window_s=1.5, leak_growth_mib=1e-6
         ) as monitor,
         asyncio.TaskGroup() as growing,
     ):
@@ -382,7 +384,7 @@ async def test_a_leak_is_told_between_reports_and_shown_in_them():
 
 
 async def leak(reader: HeldReader) -> None:
-    """Let the service grow steadily until cancelled."""
+    """Grow the service's memory steadily until cancelled."""
     while True:
         reader.held = (reader.held or 0) + 10_000
         await asyncio.sleep(0.02)

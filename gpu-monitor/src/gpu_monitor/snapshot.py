@@ -1,4 +1,4 @@
-"""What is known of all GPUs at one moment."""
+"""One reading of all GPUs with its findings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from gpu_monitor.engine import Device
-from gpu_monitor.findings.findings import NOTHING_FOUND, Findings
+from gpu_monitor.findings.findings import NO_FINDINGS, Findings
 
 
-class Availability(IntEnum):
-    """Whether GPUs can be watched."""
+class GpuAvailability(IntEnum):
+    """Whether GPUs can be read; numbers of `anchor.gpu.v1`."""
 
     PRESENT = 1
     # This machine has no GPU, or no driver for it.
@@ -21,12 +21,12 @@ class Availability(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One reading and what follows from it; never changed, so it may be shared by all who watch."""
+    """One reading and its findings. Immutable, so all watchers share it."""
 
-    availability: Availability
-    # Why there are no devices, in plain words; empty when there are.
+    availability: GpuAvailability
+    # Why there are no devices; empty when there are.
     reason: str
     read_at_unix_ms: int
     devices: tuple[Device, ...] = ()
     memory_budget_bytes: int | None = None
-    findings: Findings = NOTHING_FOUND
+    findings: Findings = NO_FINDINGS

@@ -1,4 +1,4 @@
-"""A straight line through points, by least squares."""
+"""Shared parts of the detectors: a least-squares line, and a condition that must last."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class StraightLine:
-    """Its slope, and the standard error of that; both 0 without enough points to tell."""
+class LinearFit:
+    """Slope of a fitted line and the slope's standard error; both 0 with fewer than three distinct x."""
 
     slope: float
     slope_error: float
 
 
-def straight_line(points: Sequence[tuple[float, float]]) -> StraightLine:
-    """The line through `points` (x, y) with the least sum of squared distances in y."""
+def linear_fit(points: Sequence[tuple[float, float]]) -> LinearFit:
+    """Fit a line through `points` (x, y) by ordinary least squares."""
     count = len(points)
     if count < 3:
-        return StraightLine(0.0, 0.0)
+        return LinearFit(0.0, 0.0)
     mean_x = sum(x for x, _ in points) / count
     mean_y = sum(y for _, y in points) / count
     spread = sum((x - mean_x) ** 2 for x, _ in points)
     if not spread:
-        return StraightLine(0.0, 0.0)
+        return LinearFit(0.0, 0.0)
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
     residue = sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
-    return StraightLine(slope, math.sqrt(residue / (count - 2) / spread))
+    return LinearFit(slope, math.sqrt(residue / (count - 2) / spread))
 
 
-class Sustained:
-    """Begins when a condition has held for `begin_s`, and ends when it has been gone for `end_s`."""
+class SustainedCondition:
+    """Becomes active after a condition has held for `begin_s`, inactive after it has been false for `end_s`."""
 
     def __init__(self, begin_s: float, end_s: float) -> None:
         self.active = False
         self._begin_s = begin_s
         self._end_s = end_s
-        # Since when the condition differs from `active`.
+        # Time since which the condition differs from `active`.
         self._differs_since_s: float | None = None
 
-    def on_reading(self, now_s: float, holds: bool) -> bool:
-        """Whether it is on, now that the condition `holds` or not."""
+    def update(self, now_s: float, holds: bool) -> bool:
+        """Record whether the condition `holds` at `now_s`; return `active`."""
         if holds is self.active:
             self._differs_since_s = None
             return self.active

@@ -11,40 +11,40 @@ from pydantic import BaseModel, NonNegativeInt, TypeAdapter
 from service_kit.engines.memory import MemoryKind
 from service_kit.errors import PeerFailed
 
-from gpu_monitor.memory.self_report import Ask, EngineState, SelfReport
+from gpu_monitor.memory.self_report import EngineState, FetchReport, SelfReport
 
-# The server, and what it starts for each model.
+# Ollama's server, and the process that it starts for each model.
 OLLAMA_COMMANDS = frozenset({"ollama", "llama-server"})
-# The package it is started from, and its processes; the kernel keeps 15 characters of a name.
+# vLLM's package and its processes; the kernel truncates names to 15 characters.
 VLLM_COMMANDS = frozenset({"vllm", "VLLM::EngineCor", "VLLM::Worker"})
 
 
 @asynccontextmanager
-async def opened(url: str, path: str, read: Callable[[bytes], SelfReport]) -> AsyncGenerator[Ask]:
-    """Asks for `path` below `url`; what `read` refuses with `ValueError` counts as no answer."""
-    # No time limit of its own: who asks has one.
+async def http_connection(url: str, path: str, parse: Callable[[bytes], SelfReport]) -> AsyncGenerator[FetchReport]:
+    """Yield a function that fetches `url` + `path` and parses it. A `ValueError` of `parse` becomes `PeerFailed`."""
+    # No timeout: the poller sets the deadline.
     async with httpx.AsyncClient(timeout=None, trust_env=False) as client:  # noqa: S113
 
-        async def ask() -> SelfReport:
+        async def fetch() -> SelfReport:
             try:
                 answer = await client.get(url.rstrip("/") + path)
-                return read(answer.raise_for_status().content)
+                return parse(answer.raise_for_status().content)
             except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
                 raise PeerFailed("gpu.self_report_failed", f"{url}{path}: {error!r}") from error
 
-        yield ask
+        yield fetch
 
 
 class RunningModel(BaseModel):
-    """One model of `/api/ps`."""
+    """One model in Ollama's `/api/ps`."""
 
     name: str
-    # Weights, cache and scratch memory together, without the CUDA context.
+    # Weights, cache and scratch memory, without the CUDA context.
     size_vram: NonNegativeInt = 0
 
 
 class RunningModels(BaseModel):
-    """The answer of `/api/ps`."""
+    """Response body of Ollama's `/api/ps`."""
 
     models: list[RunningModel] | None = None
 
@@ -53,22 +53,22 @@ _ANSWER = TypeAdapter(RunningModels)
 
 
 class OllamaReporter:
-    """The server at `url`. It does not tell weights from cache."""
+    """Reporter for the Ollama server at `url`, which reports one figure per model."""
 
     service = "ollama"
 
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def open(self) -> AbstractAsyncContextManager[Ask]:
-        return opened(self._url, "/api/ps", parse_ollama)
+    def connect(self) -> AbstractAsyncContextManager[FetchReport]:
+        return http_connection(self._url, "/api/ps", parse_ollama)
 
 
 def parse_ollama(body: bytes) -> SelfReport:
-    """What `/api/ps` says."""
+    """Parse the body of `/api/ps`."""
     models = _ANSWER.validate_json(body).models or []
     return SelfReport(
-        # Unloaded models take their memory again with the next question, as what is parked does when it is woken.
+        # An unloaded model takes its memory again with the next request, as a parked engine does when woken.
         state=EngineState.AWAKE if models else EngineState.PARKED,
         models=tuple(model.name for model in models),
         other_bytes=sum(model.size_vram for model in models),
@@ -77,24 +77,24 @@ def parse_ollama(body: bytes) -> SelfReport:
 
 
 class VllmReporter:
-    """The server at `url`, which hears in place of speech-to-text.
+    """Reporter for the vLLM server at `url`, which runs the speech-to-text model.
 
-    It does not tell its weights and activations, so no figure is made of what it says. The size of the cache is told
-    only where it was given in bytes.
+    vLLM does not report weights and activations, so its report is incomplete. It reports the cache size only when
+    that was configured in bytes.
     """
 
     service = "stt-service"
 
     def __init__(self, url: str) -> None:
-        # The setting may be the address of the API.
+        # The setting may be the URL of the OpenAI API.
         self._url = url.rstrip("/").removesuffix("/v1")
 
-    def open(self) -> AbstractAsyncContextManager[Ask]:
-        return opened(self._url, "/metrics", parse_vllm)
+    def connect(self) -> AbstractAsyncContextManager[FetchReport]:
+        return http_connection(self._url, "/metrics", parse_vllm)
 
 
 def parse_vllm(body: bytes) -> SelfReport:
-    """What `/metrics` says; of several engines, their caches together and the fullest of them."""
+    """Parse the body of `/metrics`. With several engines, cache sizes are summed and the highest share counts."""
     cache_bytes = 0
     shares: list[float] = []
     models: set[str] = set()
@@ -107,9 +107,9 @@ def parse_vllm(body: bytes) -> SelfReport:
                 size = sample.labels.get("kv_cache_memory_bytes", "")
                 cache_bytes += int(size) if size.isdecimal() else 0
     if not shares:
-        raise ValueError("no metric of vLLM is among its answer")
+        raise ValueError("the response contains no vLLM metrics")
     return SelfReport(
-        # A server that sleeps tells the same.
+        # A sleeping server reports the same.
         state=EngineState.UNKNOWN,
         models=tuple(sorted(models - {""})),
         parts={MemoryKind.KV_CACHE: cache_bytes} if cache_bytes else {},

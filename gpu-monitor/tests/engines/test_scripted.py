@@ -1,4 +1,4 @@
-"""The files and settings a person writes: budget, plan, script."""
+"""The scripted reader and its script files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from gpu_monitor.engine import Device, DriverUnavailable
 from gpu_monitor.engines.scripted import ScriptedReader
-from gpu_monitor.memory.plan import Plan, PlannedMemory, read_plan
 from gpu_monitor.settings import GpuSettings
 from pydantic import ValidationError
 
@@ -21,43 +20,7 @@ SCRIPT = """[
 ]"""
 
 
-def test_the_memory_limit_is_read_in_gibibytes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("GPU_MEMORY_LIMIT_GB", "46")
-    assert GpuSettings().memory_budget_bytes == 46 * 1024**3
-
-
-def test_without_a_memory_limit_there_is_no_budget():
-    assert GpuSettings().memory_budget_bytes is None
-
-
-@pytest.mark.parametrize("limit", ["0", "-4", "much"])
-def test_a_memory_limit_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, limit: str):
-    monkeypatch.setenv("GPU_MEMORY_LIMIT_GB", limit)
-    with pytest.raises(ValidationError, match="memory_limit_gb"):
-        GpuSettings()
-
-
-def test_a_plan_is_read_and_adds_up(tmp_path: Path):
-    path = tmp_path / "plan.json"
-    path.write_text('{"services": [{"service": "stt-service", "model": "m", "weights_bytes": 9, "context_bytes": 1}]}')
-    plan = read_plan(path)
-    assert plan == Plan((PlannedMemory("stt-service", "m", weights_bytes=9, context_bytes=1),))
-    assert plan.services[0].total_bytes == 10
-
-
-def test_nothing_is_planned_without_a_file(tmp_path: Path):
-    assert read_plan(None) == read_plan(tmp_path / "none.json") == Plan()
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"services": [{"service": "x", "model": "m", "weights_bytes": -1}]}'])
-def test_a_plan_that_does_not_fit_is_refused(tmp_path: Path, text: str):
-    path = tmp_path / "plan.json"
-    path.write_text(text)
-    with pytest.raises(ValidationError):
-        read_plan(path)
-
-
-def test_a_script_is_read_in_order_and_its_last_reading_stays(tmp_path: Path):
+def test_script_plays_in_order_and_repeats_the_last_reading(tmp_path: Path):
     path = tmp_path / "script.json"
     path.write_text(SCRIPT)
     reader = ScriptedReader(GpuSettings(script_path=path))
@@ -70,7 +33,7 @@ def test_a_script_is_read_in_order_and_its_last_reading_stays(tmp_path: Path):
 
 
 def played(tmp_path: Path, script: object) -> list[str]:
-    """What a script plays until it stays: memory used and the first process's, or why there is none."""
+    """Readings until the last one repeats: device bytes and process bytes, or the reason for having none."""
     path = tmp_path / "script.json"
     path.write_text(json.dumps(script))
     reader, readings = ScriptedReader(GpuSettings(script_path=path)), list[str]()
@@ -87,23 +50,23 @@ DEVICE = {"index": 0, "uuid": "GPU-a", "name": "A", "memory_total_bytes": 100, "
 TTS = {"pid": 7, "service": "tts-service", "memory_used_bytes": 10}
 
 
-def test_growth_is_played_on_whom_it_is_of(tmp_path: Path):
+def test_growth_is_added_to_the_growing_service(tmp_path: Path):
     device = {**DEVICE, "processes": [{"pid": 6}, TTS]}
     script = [{"reading": [device], "times": 3, "growth_bytes": 5, "grower": "tts-service"}]
     assert played(tmp_path, script) == ["40, [None, 10]", "45, [None, 15]", "50, [None, 20]"]
 
 
-def test_growth_of_nobody_known_fills_the_device_and_no_more(tmp_path: Path):
+def test_unattributed_growth_stops_at_total_memory(tmp_path: Path):
     script = [{"reading": [DEVICE], "times": 4, "growth_bytes": 25}]
     assert played(tmp_path, script) == ["40, []", "65, []", "90, []", "100, []"]
 
 
-def test_the_teeth_of_an_allocator_are_played(tmp_path: Path):
+def test_tooth_resets_the_growth(tmp_path: Path):
     script = [{"reading": [DEVICE], "times": 5, "growth_bytes": 25, "tooth": 2}, "over"]
     assert played(tmp_path, script) == ["40, []", "65, []", "40, []", "65, []", "40, []", "over"]
 
 
-def test_a_loss_is_played_for_a_while(tmp_path: Path):
+def test_failure_step_is_repeated(tmp_path: Path):
     path = tmp_path / "script.json"
     path.write_text(json.dumps([{"reading": "fell off the bus", "times": 2}, [DEVICE]]))
     reader = ScriptedReader(GpuSettings(script_path=path))
@@ -113,32 +76,27 @@ def test_a_loss_is_played_for_a_while(tmp_path: Path):
     assert len(reader.read()) == 1
 
 
-def test_the_handbooks_script_can_be_played(tmp_path: Path):
-    handbook = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
-    (script,) = re.findall(r"```json\n(\[.*?)```", handbook, re.DOTALL)
+def test_script_in_the_operations_guide_is_valid(tmp_path: Path):
+    guide = (Path(__file__).parents[3] / "docs/operations.md").read_text("utf-8")
+    (script,) = re.findall(r"```json\n(\[.*?)```", guide, re.DOTALL)
     readings = played(tmp_path, json.loads(script))
     assert readings[1] == "22011707392, [13421772800]"
     assert readings[-1] == "21474836480, []"
 
 
 @pytest.mark.parametrize("times", [0, -1])
-def test_a_stretch_of_no_times_is_refused(tmp_path: Path, times: int):
+def test_step_without_repetitions_is_rejected(tmp_path: Path, times: int):
     with pytest.raises(ValidationError):
         played(tmp_path, [{"reading": "gone", "times": times}])
 
 
-def test_a_plan_with_two_entries_of_one_service_counts_them_together():
-    entries = PlannedMemory("ollama", "m", weights_bytes=9), PlannedMemory("ollama", "n", context_bytes=1)
-    assert Plan(entries).by_service == {"ollama": 10}
-
-
-def test_without_a_script_one_calm_device_is_seen():
+def test_default_script_has_one_device():
     reader = ScriptedReader(GpuSettings())
     assert len(reader.read()) == 1
     assert reader.info.name == "scripted"
 
 
-def test_a_script_without_readings_is_refused(tmp_path: Path):
+def test_script_without_readings_is_rejected(tmp_path: Path):
     path = tmp_path / "script.json"
     path.write_text("[]")
     with pytest.raises(ValueError, match="no reading"):
