@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
-from anchor_cli.model_store.download import Advance
-from anchor_cli.model_store.pull import Store
+from anchor_cli.model_store.download import OnProgress
+from anchor_cli.model_store.pull import ModelStore
 
 COMMIT = "c0ffee" * 6 + "cafe"
 WEIGHTS = struct.pack("<Q", 60) + b'{"__metadata__":{}}' + bytes(range(256)) * 4000
@@ -123,11 +123,11 @@ class Lines:
         self.lines: list[str] = []
         self.steps: list[tuple[int, int]] = []
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self.lines.append(line)
 
     @contextmanager
-    def file(self, name: str) -> Generator[Advance]:
+    def track_file(self, name: str) -> Generator[OnProgress]:
         yield lambda here, total: self.steps.append((here, total))
 
 
@@ -154,19 +154,19 @@ UNLISTED = lock_text(revision="main")
 UNKNOWN = lock_text(entry("model.safetensors", None), entry("config.json", None), revision="main")
 
 
-def store_of(hub: Hub, tmp_path: Path) -> Store:
+def store_of(hub: Hub, tmp_path: Path) -> ModelStore:
     """Pulls the model `tiny`, all of which is known."""
     (tmp_path / "models.lock").write_text(PINNED)
-    return Store(
+    return ModelStore(
         lock=tmp_path / "models.lock",
         folder=tmp_path / "models",
         hub_url=hub.url,
         client=lambda: httpx.Client(trust_env=False, follow_redirects=True, timeout=5),
-        view=Lines(),
+        progress=Lines(),
         free_bytes=lambda folder: 100 << 30,
         sleep=lambda seconds: None,
     )
 
 
-def placed(store: Store) -> dict[str, bytes]:
+def placed(store: ModelStore) -> dict[str, bytes]:
     return {str(p.relative_to(store.folder)): p.read_bytes() for p in store.folder.rglob("*") if p.is_file()}

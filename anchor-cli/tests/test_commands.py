@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import soundfile
 from anchor_cli.app import app
-from anchor_cli.client.demo import demo
-from anchor_cli.console import turn_report
-from anchor_cli.mesh.command import hold_self_test, until_set, up
+from anchor_cli.client.demo import run_demo
+from anchor_cli.console import render_turn
+from anchor_cli.mesh.command import run_mesh, run_self_test, run_until_stopped
 from anchor_cli.mesh.readiness import ServiceState
-from anchor_cli.mesh.start_progress import start_view
+from anchor_cli.mesh.start_progress import show_start_progress
 from anchor_cli.settings import MeshSettings
 from rich.console import Console
 from service_kit.audio import MICROPHONE
@@ -58,7 +58,7 @@ def wav(tmp_path: Path, question: bytes) -> Path:
 async def test_a_demo_prints_the_conversation_and_writes_the_reply(anchor, console, wav, tmp_path) -> None:
     async with anchor() as double:
         settings = MeshSettings(orchestrator_http_port=double.port)
-        await demo(settings, console, wav, tmp_path / "reply.wav", "en")
+        await run_demo(settings, console, wav, tmp_path / "reply.wav", "en")
     text = console.export_text()
     for words in ("… how", "you     how is the weather", "[double] Sunny all weekend.", "gpu.tight", "silence noticed"):
         assert words in text
@@ -68,9 +68,9 @@ async def test_a_demo_prints_the_conversation_and_writes_the_reply(anchor, conso
 
 async def test_a_turn_without_a_waterfall_says_so(anchor, console, wav, tmp_path) -> None:
     async with anchor(waterfall=False) as double:
-        turn = await hold_self_test(MeshSettings(orchestrator_http_port=double.port, self_test_wav=wav))
-    console.print(turn_report(turn))
-    assert "told no waterfall" in console.export_text()
+        turn = await run_self_test(MeshSettings(orchestrator_http_port=double.port, self_test_wav=wav))
+    console.print(render_turn(turn))
+    assert "sent no waterfall" in console.export_text()
 
 
 @pytest.mark.parametrize(
@@ -80,20 +80,20 @@ async def test_a_self_test_that_fails_says_why(anchor, wav, manners, words: str)
     async with anchor(**manners) as double:
         settings = MeshSettings(orchestrator_http_port=double.port, self_test_wav=wav)
         with pytest.raises(PeerFailed, match=words) as raised:
-            await hold_self_test(settings)
+            await run_self_test(settings)
     assert raised.value.code == "mesh.self_test_failed"
 
 
 async def test_a_self_test_without_its_recording_names_the_file(tmp_path) -> None:
     with pytest.raises(Exception, match=r"missing\.wav") as raised:
-        await hold_self_test(MeshSettings(self_test_wav=tmp_path / "missing.wav"))
+        await run_self_test(MeshSettings(self_test_wav=tmp_path / "missing.wav"))
     assert "sound.unreadable" in str(root_cause(raised.value))
 
 
 async def test_work_ends_when_stop_is_set() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.01, stop.set)
-    await until_set(stop, asyncio.sleep(60))
+    await run_until_stopped(stop, asyncio.sleep(60))
 
 
 async def test_work_that_fails_is_not_hidden_by_waiting_for_a_stop() -> None:
@@ -101,17 +101,17 @@ async def test_work_that_fails_is_not_hidden_by_waiting_for_a_stop() -> None:
         raise EngineFailed("x.y", "broke")
 
     with pytest.raises(EngineFailed, match="broke"):
-        await until_set(asyncio.Event(), work())
+        await run_until_stopped(asyncio.Event(), work())
 
 
 async def test_a_mesh_without_its_services_says_which_one_and_why(stand_ins, ports, console) -> None:
     root = stand_ins("raise SystemExit('no such model')")
     with pytest.raises(ExceptionGroup) as raised:
-        await up(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
+        await run_mesh(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
     cause = root_cause(raised.value)
     assert isinstance(cause, PeerFailed)
     text = console.export_text()
-    assert "does not come up" in cause.message
+    assert "does not start" in cause.message
     assert "no such model" in text
 
 
@@ -126,14 +126,14 @@ async def test_a_signal_stops_what_is_still_starting(stand_ins, ports, console, 
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(stop_once_begun())
-        await up(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
+        await run_mesh(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
     assert "no process is left" in console.export_text()
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_services_are_shown_as_they_get_ready(terminal: bool) -> None:
     console = Console(width=100, force_terminal=terminal, record=True)
-    with start_view(console) as show:
+    with show_start_progress(console) as show:
         show({"stt": ServiceState()})
         show({"stt": ServiceState("ready", "pocketsphinx", "en-us", "", 2.5)})
         show({"stt": ServiceState("ready", "pocketsphinx", "en-us", "", 2.5)})
@@ -157,7 +157,7 @@ def test_an_unknown_profile_is_named_and_exits_2() -> None:
 def test_a_demo_without_a_mesh_exits_1_and_says_so(wav, free_port) -> None:
     result = CliRunner().invoke(app, ["demo", str(wav)], env={"ORCHESTRATOR_HTTP_PORT": str(free_port())})
     assert result.exit_code == 1
-    assert "no anchor answers" in result.output
+    assert "no anchor responds" in result.output
 
 
 def test_a_lock_of_models_that_is_not_there_exits_1(tmp_path) -> None:

@@ -81,7 +81,7 @@ def test_all_that_hold_memory_are_parked_and_woken(door) -> None:
     assert parked.exit_code == 0, parked.output
     assert door.moves == ["park llm", "park tts"]
     assert parked.output.count("parked") == 2
-    assert "holds none to give back" in parked.output
+    assert "has none to release" in parked.output
     assert run("wake", "all").exit_code == 0
     assert door.states == {"llm": "awake", "tts": "awake", "stt": "fixed"}
 
@@ -102,7 +102,7 @@ def test_one_that_is_at_work_is_told_of_and_the_others_are_parked_all_the_same(d
 
 def test_what_is_given_up_for_want_of_memory_is_shown(door) -> None:
     door.steps = ["short_contexts"]
-    assert "given up for want of memory: short_contexts" in run("wake").output
+    assert "degraded because of low memory: short_contexts" in run("wake").output
 
 
 def test_the_shared_secret_is_shown_where_there_is_one(door, monkeypatch) -> None:

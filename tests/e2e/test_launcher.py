@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import httpx
 import pytest
 from anchor_cli.client.audio_files import load_clip
-from anchor_cli.client.session_client import Event, open_talk
-from anchor_cli.client.turn import hold_turn
+from anchor_cli.client.session_client import ServerEvent, open_session
+from anchor_cli.client.turn import run_turn
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ async def ready(port: int) -> bool:
             return False
 
 
-def found_again(events: Sequence[Event], door: str) -> Event | None:
+def found_again(events: Sequence[ServerEvent], door: str) -> ServerEvent | None:
     """The notice that the service works again."""
     return next(
         (
@@ -42,8 +42,8 @@ def found_again(events: Sequence[Event], door: str) -> Event | None:
 @pytest.mark.parametrize(("module", "door"), [("tts_service", "tts"), ("stt_service", "stt"), ("vad_service", "vad")])
 async def test_a_session_outlives_a_service_that_was_killed(mesh, questions, topic_of, module: str, door: str) -> None:
     clip = load_clip(questions[0].path)
-    async with open_talk(mesh.url) as talk:
-        await hold_turn(talk, clip, listen_s=0.2)
+    async with open_session(mesh.url) as talk:
+        await run_turn(talk, clip, listen_s=0.2)
         killed = mesh.process_of(module)
         os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(90):
@@ -51,8 +51,8 @@ async def test_a_session_outlives_a_service_that_was_killed(mesh, questions, top
                 await asyncio.sleep(0.1)
         # The orchestrator comes back to it by itself, and says so of those that it always listens to.
         if door in {"vad", "stt"}:
-            await talk.find(lambda events: found_again(events, door), 30, f"{door} works again")
-        turn = await hold_turn(talk, clip, listen_s=0.2)
+            await talk.wait_until(lambda events: found_again(events, door), 30, f"{door} works again")
+        turn = await run_turn(talk, clip, listen_s=0.2)
     assert mesh.process_of(module) != killed
     assert topic_of(turn.reply.text) == questions[0].topic
 

@@ -39,7 +39,7 @@ def test_what_is_no_sound_is_refused_by_name(tmp_path: Path, content: bytes | No
 
 def test_an_empty_sound_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), 16_000)
-    with pytest.raises(InvalidRequest, match="no sound"):
+    with pytest.raises(InvalidRequest, match="no audio"):
         load_clip(tmp_path / "empty.wav")
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from anchor_cli.client.session_client import open_talk
-from anchor_cli.client.turn import hold_turn
+from anchor_cli.client.session_client import open_session
+from anchor_cli.client.turn import run_turn
 from service_kit.errors import InvalidRequest, PeerFailed, root_cause
 
 
 async def test_a_turn_is_told_whole(anchor, question) -> None:
-    async with anchor() as double, open_talk(double.url, language="en") as talk:
-        turn = await hold_turn(talk, question)
-    assert turn.heard == "how is the weather"
+    async with anchor() as double, open_session(double.url, language="en") as talk:
+        turn = await run_turn(talk, question)
+    assert turn.transcript == "how is the weather"
     assert turn.engine == "double"
     assert turn.reply.text == "Sunny all weekend."
     assert turn.reply.received_ms == 200
@@ -30,9 +30,9 @@ async def test_a_turn_is_told_whole(anchor, question) -> None:
 
 async def test_the_microphone_sends_frames_of_20_ms_at_the_pace_of_time_and_never_stops(anchor, question) -> None:
     loop = asyncio.get_running_loop()
-    async with anchor() as double, open_talk(double.url) as talk:
+    async with anchor() as double, open_session(double.url) as talk:
         began_s = loop.time()
-        await talk.play(question)
+        await talk.play_clip(question)
         async with asyncio.timeout(20):
             # So many are 460 ms; what the clock is ahead is made good.
             while len(double.frames) < max(23, (loop.time() - began_s) / 0.02 - 5):
@@ -48,8 +48,8 @@ async def test_playback_is_reported_until_all_of_it_was_heard(anchor, question) 
     def reports(double) -> list[int]:
         return [message["played_ms"] for message in double.told if message["type"] == "playback_progress"]
 
-    async with anchor(reply_ms=1000) as double, open_talk(double.url) as talk:
-        await hold_turn(talk, question)
+    async with anchor(reply_ms=1000) as double, open_session(double.url) as talk:
+        await run_turn(talk, question)
         async with asyncio.timeout(20):
             while 1000 not in reports(double):
                 await asyncio.sleep(0.01)
@@ -59,29 +59,29 @@ async def test_playback_is_reported_until_all_of_it_was_heard(anchor, question) 
 
 
 async def test_a_reply_of_which_a_part_is_enough_is_interrupted(anchor, question) -> None:
-    async with anchor(manner="hang", reply_ms=5000, waterfall=False) as double, open_talk(double.url) as talk:
-        turn = await hold_turn(talk, question, listen_s=0.3)
+    async with anchor(manner="hang", reply_ms=5000, waterfall=False) as double, open_session(double.url) as talk:
+        turn = await run_turn(talk, question, listen_s=0.3)
     assert turn.finished.interrupted
     assert turn.reply.stopped
     assert 200 <= turn.reply.played_ms < 5000
 
 
 async def test_two_clips_make_two_turns(anchor, question) -> None:
-    async with anchor() as double, open_talk(double.url) as talk:
-        await hold_turn(talk, question)
-        second = await hold_turn(talk, question)
+    async with anchor() as double, open_session(double.url) as talk:
+        await run_turn(talk, question)
+        second = await run_turn(talk, question)
     assert second.reply.turn_id == 2
 
 
 @pytest.mark.parametrize(
     ("manner", "code", "words"),
-    [("fail", "llm.gone", "nobody thinks"), ("mute", "turn.no_sound", "without sound")],
+    [("fail", "llm.gone", "nobody thinks"), ("mute", "turn.no_sound", "no audio")],
 )
 async def test_a_reply_that_fails_says_why(anchor, question, manner: str, code: str, words: str) -> None:
     async with anchor(manner=manner) as double:
         with pytest.raises(ExceptionGroup) as raised:
-            async with open_talk(double.url) as talk:
-                await hold_turn(talk, question)
+            async with open_session(double.url) as talk:
+                await run_turn(talk, question)
     cause = root_cause(raised.value)
     assert isinstance(cause, PeerFailed)
     assert cause.code == code
@@ -91,47 +91,47 @@ async def test_a_reply_that_fails_says_why(anchor, question, manner: str, code: 
 async def test_a_session_that_the_server_leaves_says_why(anchor, question) -> None:
     async with anchor(manner="leave") as double:
         with pytest.raises(ExceptionGroup) as raised:
-            async with open_talk(double.url) as talk:
-                await hold_turn(talk, question)
+            async with open_session(double.url) as talk:
+                await run_turn(talk, question)
     assert "stt.gone" in str(root_cause(raised.value))
 
 
 async def test_what_is_not_the_protocol_ends_the_talk(anchor, question) -> None:
     async with anchor(manner="babble") as double:
         with pytest.raises(ExceptionGroup) as raised:
-            async with open_talk(double.url) as talk:
-                await hold_turn(talk, question)
+            async with open_session(double.url) as talk:
+                await run_turn(talk, question)
     cause = root_cause(raised.value)
     assert isinstance(cause, PeerFailed)
     assert cause.code == "talk.not_understood"
 
 
 async def test_waiting_ends_at_its_deadline_and_tells_what_came_instead(anchor) -> None:
-    async with anchor(manner="deaf") as double, open_talk(double.url) as talk:
-        with pytest.raises(PeerFailed, match=r"no reply_started within 0\.1 s; last came session_started"):
-            await talk.until("reply_started", within_s=0.1)
+    async with anchor(manner="deaf") as double, open_session(double.url) as talk:
+        with pytest.raises(PeerFailed, match=r"no reply_started within 0\.1 s; last events: session_started"):
+            await talk.wait_for("reply_started", within_s=0.1)
 
 
 async def test_one_clip_at_a_time(anchor, question) -> None:
-    async with anchor() as double, open_talk(double.url) as talk, asyncio.TaskGroup() as tasks:
-        tasks.create_task(talk.play(question))
+    async with anchor() as double, open_session(double.url) as talk, asyncio.TaskGroup() as tasks:
+        tasks.create_task(talk.play_clip(question))
         await asyncio.sleep(0.05)
-        with pytest.raises(InvalidRequest, match="one clip"):
-            await talk.play(question)
+        with pytest.raises(InvalidRequest, match="another clip is playing"):
+            await talk.play_clip(question)
 
 
 async def test_nobody_there_is_said_plainly(free_port) -> None:
     url = f"ws://127.0.0.1:{free_port()}/ws/audio"
-    with pytest.raises(PeerFailed, match="no anchor answers at"):
-        async with open_talk(url):
+    with pytest.raises(PeerFailed, match="no anchor responds at"):
+        async with open_session(url):
             pytest.fail("somebody answered")
 
 
 async def test_events_are_told_from_the_first_on_to_whoever_asks_late(anchor, question) -> None:
-    async with anchor() as double, open_talk(double.url, microphone=True) as talk:
-        await hold_turn(talk, question)
+    async with anchor() as double, open_session(double.url, microphone=True) as talk:
+        await run_turn(talk, question)
         names = []
-        async for event in talk.told():
+        async for event in talk.stream_events():
             names.append(event.name)
             if event.name == "reply_finished":
                 break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anchor.session.v1.session_pb2 import LatencyWaterfall
-from anchor_cli.client.waterfall import BAR_CELLS, bar, budget_ms, draw, stages
+from anchor_cli.client.waterfall import BAR_CELLS, budget_ms, reached_stages, render_bar, render_waterfall
 from rich.console import Console
 
 
@@ -11,14 +11,14 @@ def drawn(waterfall: LatencyWaterfall) -> str:
     console = Console(width=120, record=True, force_terminal=False, quiet=True)
     console.quiet = False
     with console.capture() as captured:
-        console.print(draw(waterfall))
+        console.print(render_waterfall(waterfall))
     return captured.get()
 
 
 def test_stages_come_in_the_order_they_happened_and_absent_ones_not_at_all() -> None:
     # Thinking begins before the turn commits, so the first token may precede the commit.
     waterfall = LatencyWaterfall(turn_id=1, speech_stopped_ms=90, first_token_ms=150, turn_committed_ms=400)
-    assert [(stage.name, stage.at_ms) for stage in stages(waterfall)] == [
+    assert [(stage.name, stage.at_ms) for stage in reached_stages(waterfall)] == [
         ("silence noticed", 90),
         ("first token", 150),
         ("turn committed", 400),
@@ -34,19 +34,19 @@ def test_every_stage_has_a_bar_that_begins_where_the_one_before_ended() -> None:
 
 
 def test_the_budget_line_stands_in_every_bar_that_does_not_cross_it() -> None:
-    within = bar(0, 1000, 4000)
+    within = render_bar(0, 1000, 4000)
     assert within.plain[BAR_CELLS // 2] == "┊"
-    beyond = bar(1000, 3000, 4000)
+    beyond = render_bar(1000, 3000, 4000)
     assert "┊" not in beyond.plain
     assert [str(span.style) for span in beyond.spans] == ["red"]
 
 
 def test_a_stage_at_the_end_of_the_scale_still_shows() -> None:
-    assert bar(4000, 4000, 4000).plain.count("█") == 1
+    assert render_bar(4000, 4000, 4000).plain.count("█") == 1
 
 
 def test_a_stage_before_the_end_of_speech_still_shows() -> None:
-    assert bar(0, -30, 2000).plain.startswith("█")
+    assert render_bar(0, -30, 2000).plain.startswith("█")
 
 
 def test_the_budget_is_the_servers_own() -> None:
@@ -56,6 +56,6 @@ def test_the_budget_is_the_servers_own() -> None:
 
 
 def test_a_stage_beyond_the_servers_budget_is_red() -> None:
-    styles = [span.style for at_ms in (600, 601) for span in bar(0, at_ms, 1000, 600).spans]
+    styles = [span.style for at_ms in (600, 601) for span in render_bar(0, at_ms, 1000, 600).spans]
     assert styles[0] == "green"
     assert "red" in styles

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from anchor_cli.app import app
-from anchor_cli.doctor.command import examine, show
+from anchor_cli.doctor.command import print_findings, run_checks
 from anchor_cli.doctor.finding import Finding, Verdict, exit_code
-from anchor_cli.doctor.machine import Answer, ThisMachine
+from anchor_cli.doctor.machine import CommandResult, LocalMachine
 from anchor_cli.doctor.machine_checks import check_containers, check_disk, check_gpu, check_python
 from anchor_cli.doctor.project_checks import (
     check_env_file,
@@ -27,8 +27,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]
-GOOD_GPU = Answer("NVIDIA RTX 6000 Ada Generation, 570.86.15, 49140, 500", succeeded=True)
-ABSENT = Answer(found=False)
+GOOD_GPU = CommandResult("NVIDIA RTX 6000 Ada Generation, 570.86.15, 49140, 500", succeeded=True)
+ABSENT = CommandResult(found=False)
 
 
 @dataclass
@@ -38,27 +38,27 @@ class FakeMachine:
     python: tuple[int, int] = (3, 12)
     free: int = 500 * 10**9
     taken: list[TakenPort] = field(default_factory=list)
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, CommandResult] = field(default_factory=dict)
     env: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def ask(self, *command: str) -> Answer:
+    def run_command(self, *command: str) -> CommandResult:
         line = " ".join(command)
         return next((answer for start, answer in self.answers.items() if line.startswith(start)), ABSENT)
 
     def free_bytes(self, folder: Path) -> int:
         return self.free
 
-    def taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]:
+    def find_taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]:
         return [port for port in self.taken if port.port in ports]
 
-    def names_in(self, env_file: Path) -> Mapping[str, str]:
+    def read_env_names(self, env_file: Path) -> Mapping[str, str]:
         return self.env.get(env_file.name, {})
 
 
 DOCKER = {
-    "docker version": Answer("27.1.1", succeeded=True),
-    "docker compose": Answer("v2.29.0", succeeded=True),
-    "docker info": Answer('{"nvidia": {}, "runc": {}}', succeeded=True),
+    "docker version": CommandResult("27.1.1", succeeded=True),
+    "docker compose": CommandResult("v2.29.0", succeeded=True),
+    "docker info": CommandResult('{"nvidia": {}, "runc": {}}', succeeded=True),
 }
 GPU = MeshSettings(profile="gpu")
 EMBEDDED = MeshSettings(profile="embedded")
@@ -99,7 +99,9 @@ def test_a_gpu_as_it_should_be() -> None:
 
 
 def test_an_old_driver_and_a_full_card_are_told_with_their_cures() -> None:
-    machine = FakeMachine(answers={"nvidia-smi": Answer("NVIDIA RTX A6000, 535.54, 49140, 30000", succeeded=True)})
+    machine = FakeMachine(
+        answers={"nvidia-smi": CommandResult("NVIDIA RTX A6000, 535.54, 49140, 30000", succeeded=True)}
+    )
     driver, memory = check_gpu(machine, GPU)
     assert (driver.verdict, memory.verdict) == (Verdict.PROBLEM, Verdict.WARNING)
     assert "550" in driver.fix
@@ -107,7 +109,7 @@ def test_an_old_driver_and_a_full_card_are_told_with_their_cures() -> None:
 
 
 def test_a_small_card_is_sent_to_the_plan() -> None:
-    machine = FakeMachine(answers={"nvidia-smi": Answer("Tesla T4, 560.1, 15360, 0", succeeded=True)})
+    machine = FakeMachine(answers={"nvidia-smi": CommandResult("Tesla T4, 560.1, 15360, 0", succeeded=True)})
     _, memory = check_gpu(machine, GPU)
     assert (memory.verdict, memory.fix) == (Verdict.WARNING, "choose models that fit: `anchor plan`")
     _, memory = check_gpu(machine, EMBEDDED)
@@ -117,12 +119,12 @@ def test_a_small_card_is_sent_to_the_plan() -> None:
 def test_no_gpu_is_a_problem_only_where_one_is_needed() -> None:
     assert the(check_gpu(FakeMachine(), EMBEDDED)).verdict is Verdict.OK
     assert the(check_gpu(FakeMachine(), GPU)).verdict is Verdict.PROBLEM
-    broken = FakeMachine(answers={"nvidia-smi": Answer("NVIDIA-SMI has failed\nbecause", succeeded=False)})
+    broken = FakeMachine(answers={"nvidia-smi": CommandResult("NVIDIA-SMI has failed\nbecause", succeeded=False)})
     assert "NVIDIA-SMI has failed" in the(check_gpu(broken, GPU)).message
 
 
 def test_what_nvidia_smi_says_unheard_of_is_passed_on() -> None:
-    machine = FakeMachine(answers={"nvidia-smi": Answer("NVIDIA GB10, 580.1, [N/A], [N/A]", succeeded=True)})
+    machine = FakeMachine(answers={"nvidia-smi": CommandResult("NVIDIA GB10, 580.1, [N/A], [N/A]", succeeded=True)})
     assert "[N/A]" in the(check_gpu(machine, GPU)).message
 
 
@@ -134,13 +136,13 @@ def test_containers_as_they_should_be() -> None:
 @pytest.mark.parametrize(
     ("changed", "check"),
     [
-        ({"docker version": Answer("24.0.7", succeeded=True)}, "docker"),
-        ({"docker compose": Answer("docker: 'compose' is not a docker command.")}, "compose"),
-        ({"docker info": Answer('{"runc": {}}', succeeded=True)}, "container toolkit"),
-        ({"docker info": Answer("permission denied")}, "container toolkit"),
+        ({"docker version": CommandResult("24.0.7", succeeded=True)}, "docker"),
+        ({"docker compose": CommandResult("docker: 'compose' is not a docker command.")}, "compose"),
+        ({"docker info": CommandResult('{"runc": {}}', succeeded=True)}, "container toolkit"),
+        ({"docker info": CommandResult("permission denied")}, "container toolkit"),
     ],
 )
-def test_what_containers_lack_is_a_problem(changed: dict[str, Answer], check: str) -> None:
+def test_what_containers_lack_is_a_problem(changed: dict[str, CommandResult], check: str) -> None:
     findings = check_containers(FakeMachine(answers={**DOCKER, **changed}), GPU)
     problems = [finding for finding in findings if finding.verdict is Verdict.PROBLEM]
     assert [finding.check for finding in problems] == [check]
@@ -149,7 +151,7 @@ def test_what_containers_lack_is_a_problem(changed: dict[str, Answer], check: st
 
 def test_docker_may_be_missing_where_it_is_not_needed() -> None:
     assert the(check_containers(FakeMachine(), EMBEDDED)).verdict is Verdict.HINT
-    down = FakeMachine(answers={"docker version": Answer("Cannot connect to the Docker daemon")})
+    down = FakeMachine(answers={"docker version": CommandResult("Cannot connect to the Docker daemon")})
     finding = the(check_containers(down, GPU))
     assert finding.verdict is Verdict.WARNING
     assert "Cannot connect" in finding.message
@@ -261,10 +263,10 @@ def test_only_a_problem_fails() -> None:
 
 
 def test_every_finding_that_is_not_well_has_a_cure_and_is_shown_with_it(project: MeshSettings) -> None:
-    findings = examine(FakeMachine(free=0, python=(3, 10), taken=[TakenPort(9081, None, "")]), project)
+    findings = run_checks(FakeMachine(free=0, python=(3, 10), taken=[TakenPort(9081, None, "")]), project)
     console = Console(width=200, record=True, quiet=False)
     with console.capture() as capture:
-        show(console, findings)
+        print_findings(console, findings)
     text = capture.get()
     for finding in findings:
         assert finding.message in text
@@ -274,17 +276,17 @@ def test_every_finding_that_is_not_well_has_a_cure_and_is_shown_with_it(project:
 
 
 def test_this_machine_answers(tmp_path: Path) -> None:
-    machine = ThisMachine()
+    machine = LocalMachine()
     assert machine.python >= (3, 11)
-    assert machine.ask("echo", "hello") == Answer("hello", succeeded=True)
-    assert machine.ask("sh", "-c", "echo; echo why >&2; exit 1") == Answer("why")
-    assert machine.ask("no-such-command-of-ai-anchor") == ABSENT
-    assert not machine.ask(str(tmp_path)).succeeded
+    assert machine.run_command("echo", "hello") == CommandResult("hello", succeeded=True)
+    assert machine.run_command("sh", "-c", "echo; echo why >&2; exit 1") == CommandResult("why")
+    assert machine.run_command("no-such-command-of-ai-anchor") == ABSENT
+    assert not machine.run_command(str(tmp_path)).succeeded
     assert machine.free_bytes(tmp_path / "not/yet/there") > 0
-    assert machine.taken_ports("127.0.0.1", []) == []
-    assert machine.names_in(tmp_path / ".env") == {}
+    assert machine.find_taken_ports("127.0.0.1", []) == []
+    assert machine.read_env_names(tmp_path / ".env") == {}
     (tmp_path / ".env").write_text("# Said in words.\n#SAMPLE_RATE=16000\nANCHOR_HOST=::1\n")
-    assert machine.names_in(tmp_path / ".env") == {"SAMPLE_RATE": "16000", "ANCHOR_HOST": "::1"}
+    assert machine.read_env_names(tmp_path / ".env") == {"SAMPLE_RATE": "16000", "ANCHOR_HOST": "::1"}
 
 
 def test_the_command_prints_json_and_reads_the_env_file(

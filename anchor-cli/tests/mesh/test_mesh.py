@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 from anchor_cli.mesh.log import LogLine
-from anchor_cli.mesh.mesh import Mesh, only_mesh, running_mesh
-from anchor_cli.mesh.processes import MARK, command_of, kill, marked
+from anchor_cli.mesh.mesh import Mesh, mesh_lock, running_mesh
+from anchor_cli.mesh.processes import MESH_ID_VARIABLE, find_mesh_processes, kill_processes, read_command_line
 from anchor_cli.mesh.programs import Program
-from anchor_cli.mesh.readiness import ServiceState, StartCount
+from anchor_cli.mesh.readiness import ServiceState, StartCounter
 from anchor_cli.mesh.supervisor_client import ProgramState
 from anchor_cli.settings import MeshSettings
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, PeerFailed, root_cause
@@ -67,7 +67,7 @@ def pid_of(mesh: Mesh) -> int:
 
 async def until_gone(mark: str) -> None:
     async with asyncio.timeout(30):
-        while marked(mark):
+        while find_mesh_processes(mark):
             await asyncio.sleep(0.02)
 
 
@@ -91,19 +91,19 @@ async def test_a_mesh_becomes_ready_and_leaves_no_process(
         def show(states) -> None:
             seen.append(states["stt"].stage)
 
-        states = await mesh.until_ready(supervisor, show)
-        mark = mesh.mark
-        assert len(marked(mark)) == 2
-        (state,) = await supervisor.states()
+        states = await mesh.wait_until_ready(supervisor, show)
+        mark = mesh.mesh_id
+        assert len(find_mesh_processes(mark)) == 2
+        (state,) = await supervisor.fetch_states()
         assert (state.name, state.state in {"STARTING", "RUNNING"}) == ("stt", True)
-        with pytest.raises(AtCapacity, match=f"process {os.getpid()}"), only_mesh(mesh.settings.run_folder):
+        with pytest.raises(AtCapacity, match=f"process {os.getpid()}"), mesh_lock(mesh.settings.run_folder):
             pytest.fail("two meshes held one folder")
-    assert marked(mark) == set()
+    assert find_mesh_processes(mark) == set()
     assert seen[0] == "starting"
     assert states["stt"].engine == "toy"
     assert "began" in (short_root / "run/mesh.log").read_text()
     # Its folder is free again.
-    with only_mesh(short_root / "run"):
+    with mesh_lock(short_root / "run"):
         pass
 
 
@@ -112,13 +112,13 @@ async def test_a_killed_program_is_started_again(
 ) -> None:
     program = toy()
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
-        await mesh.until_ready(supervisor, lambda states: None)
-        (before,) = await supervisor.states()
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        (before,) = await supervisor.fetch_states()
         os.kill(before.pid, signal.SIGKILL)
         async with asyncio.timeout(30):
-            while (after := (await supervisor.states())[0]).pid in {0, before.pid}:
+            while (after := (await supervisor.fetch_states())[0]).pid in {0, before.pid}:
                 await asyncio.sleep(0.05)
-        await mesh.until_ready(supervisor, lambda states: None)
+        await mesh.wait_until_ready(supervisor, lambda states: None)
     assert after.pid != before.pid
     assert any("terminated by SIGKILL" in line.message for line in lines)
 
@@ -129,7 +129,7 @@ async def test_a_program_that_does_not_start_is_named_with_its_last_words(
     program = toy(BROKEN)
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
         with pytest.raises(ExceptionGroup) as raised:
-            await mesh.until_ready(supervisor, lambda states: None)
+            await mesh.wait_until_ready(supervisor, lambda states: None)
         assert any("no such model" in line for line in mesh.log.last_lines("stt", 20))
     cause = root_cause(raised.value)
     assert isinstance(cause, PeerFailed)
@@ -146,7 +146,7 @@ async def test_a_program_that_never_gets_ready_runs_into_the_deadline(
         # The deadline is for what answers and is not ready; how fast it begins is another matter.
         await until_answering(program.http_port)
         with pytest.raises(ExceptionGroup) as raised:
-            await mesh.until_ready(supervisor, lambda states: None)
+            await mesh.wait_until_ready(supervisor, lambda states: None)
     assert "stt is loading warming" in str(root_cause(raised.value))
 
 
@@ -155,9 +155,9 @@ async def test_a_program_deaf_to_signals_is_gone_all_the_same(
 ) -> None:
     program = toy(STUBBORN)
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
-        await mesh.until_ready(supervisor, lambda states: None)
-        mark = mesh.mark
-    assert marked(mark) == set()
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        mark = mesh.mesh_id
+    assert find_mesh_processes(mark) == set()
 
 
 async def test_programs_that_lost_their_supervisor_do_not_stay(
@@ -165,13 +165,13 @@ async def test_programs_that_lost_their_supervisor_do_not_stay(
 ) -> None:
     program = toy()
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
-        await mesh.until_ready(supervisor, lambda states: None)
-        mark = mesh.mark
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        mark = mesh.mesh_id
         os.kill(pid_of(mesh), signal.SIGKILL)
         with pytest.raises(EngineFailed, match="ended by itself"):
-            await mesh.until_ended()
-        assert len(marked(mark)) == 1
-    assert marked(mark) == set()
+            await mesh.wait_until_ended()
+        assert len(find_mesh_processes(mark)) == 1
+    assert find_mesh_processes(mark) == set()
 
 
 async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: Path) -> None:
@@ -188,19 +188,21 @@ async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: 
     mark = f"orphan-{os.getpid()}"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", parent, str(short_root / "supervisord.conf")),
-        env={**os.environ, MARK: mark},
+        env={**os.environ, MESH_ID_VARIABLE: mark},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         async with asyncio.timeout(30):
-            while not any("time.sleep(60)" in command_of(pid) for pid in marked(mark) - {process.pid}):
+            while not any(
+                "time.sleep(60)" in read_command_line(pid) for pid in find_mesh_processes(mark) - {process.pid}
+            ):
                 await asyncio.sleep(0.02)
         process.kill()
         await process.wait()
         await until_gone(mark)
     finally:
-        kill(marked(mark))
+        kill_processes(find_mesh_processes(mark))
 
 
 async def test_a_supervisor_whose_starter_is_already_gone_does_not_begin(short_root: Path) -> None:
@@ -224,19 +226,19 @@ async def test_a_mesh_on_a_taken_port_starts_nothing(
 
 
 def test_starts_are_counted_over_what_the_supervisor_says() -> None:
-    count = StartCount()
+    count = StartCounter()
 
     def at(started_at_s: int, state: str = "BACKOFF") -> list[ProgramState]:
         return [ProgramState("stt", state, 0, started_at_s, "Exited too quickly")]
 
-    assert [count.given_up(at(second)) for second in (0, 1, 1, 1, 2)] == [None] * 5
-    given_up = count.given_up(at(4))
+    assert [count.find_failed(at(second)) for second in (0, 1, 1, 1, 2)] == [None] * 5
+    given_up = count.find_failed(at(4))
     assert given_up is not None
     assert given_up.name == "stt"
-    assert StartCount().given_up(at(1, "FATAL")) is not None
+    assert StartCounter().find_failed(at(1, "FATAL")) is not None
 
 
 def test_a_killed_process_is_no_error_when_it_is_already_gone() -> None:
-    kill({2**22 + 1})
-    assert command_of(2**22 + 1) == ""
+    kill_processes({2**22 + 1})
+    assert read_command_line(2**22 + 1) == ""
     assert ServiceState().stage == "starting"

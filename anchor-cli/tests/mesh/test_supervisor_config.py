@@ -6,8 +6,8 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
-from anchor_cli.mesh.programs import environment, programs
-from anchor_cli.mesh.supervisor_config import SupervisorFiles, render
+from anchor_cli.mesh.programs import mesh_programs, program_environment
+from anchor_cli.mesh.supervisor_config import SupervisorFiles, render_config
 from anchor_cli.settings import MeshSettings
 from supervisor.options import ServerOptions
 
@@ -18,8 +18,8 @@ def settings(tmp_path: Path) -> MeshSettings:
 
 
 def rendered(settings: MeshSettings, folder: Path) -> str:
-    return render(
-        programs(settings),
+    return render_config(
+        mesh_programs(settings),
         SupervisorFiles(folder, "secret"),
         python="/opt/my python/bin/python",
         root=settings.root,
@@ -55,7 +55,7 @@ def test_the_one_that_leans_on_all_others_starts_last(settings: MeshSettings) ->
 
 
 def test_programs_learn_their_ports_and_where_their_peers_are(settings: MeshSettings) -> None:
-    found = environment(settings, {"PATH": "/bin", "STT_GRPC_PORT": "1"})
+    found = program_environment(settings, {"PATH": "/bin", "STT_GRPC_PORT": "1"})
     assert found["PATH"] == "/bin"
     assert found["STT_GRPC_PORT"] == "7001"
     assert found["STT_TARGET"] == "127.0.0.1:7001"
@@ -66,12 +66,12 @@ def test_programs_learn_their_ports_and_where_their_peers_are(settings: MeshSett
 
 
 def test_a_peer_that_lives_elsewhere_keeps_its_address(settings: MeshSettings) -> None:
-    assert environment(settings, {"TTS_TARGET": "gpu-box:9083"})["TTS_TARGET"] == "gpu-box:9083"
+    assert program_environment(settings, {"TTS_TARGET": "gpu-box:9083"})["TTS_TARGET"] == "gpu-box:9083"
 
 
 def test_a_script_reaches_the_programs_by_its_full_path(tmp_path: Path) -> None:
     settings = MeshSettings(root=tmp_path, script=Path("script.toml"))
-    assert environment(settings, {})["ANCHOR_SCRIPT"] == str(Path.cwd() / "script.toml")
+    assert program_environment(settings, {})["ANCHOR_SCRIPT"] == str(Path.cwd() / "script.toml")
 
 
 def test_a_mesh_open_to_all_is_reached_by_loopback() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from anchor_cli.plan.budget import GIB, Basis, Card, Choice, Figure, cache_bytes, memory_of
+from anchor_cli.plan.budget import GIB, Basis, Card, Figure, ModelChoice, cache_bytes, estimate_memory
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.ladder import Planner
-from anchor_cli.plan.overrides import planner_for
+from anchor_cli.plan.overrides import build_planner
 from service_kit.errors import InvalidRequest, NotFound
 
 CATALOGUE = read_catalogue()
@@ -17,7 +17,7 @@ KIB = 1024
 
 @pytest.fixture
 def planner() -> Planner:
-    return planner_for(CATALOGUE, [], None)
+    return build_planner(CATALOGUE, [], None)
 
 
 def card(gib: float, compute: float = 8.9) -> Card:
@@ -39,31 +39,31 @@ def card(gib: float, compute: float = 8.9) -> Card:
 def test_a_token_takes_in_the_cache_what_the_formula_says(name: str, cache: str, bytes_per_token: int) -> None:
     shape = CATALOGUE.model(name).shape
     assert shape is not None
-    one, two = (cache_bytes(shape, Choice(name, "", 1, tokens, cache)) for tokens in (1000, 2000))
+    one, two = (cache_bytes(shape, ModelChoice(name, "", 1, tokens, cache)) for tokens in (1000, 2000))
     assert two - one == 1000 * bytes_per_token
 
 
 def test_each_slot_has_a_context_of_its_own() -> None:
     shape = CATALOGUE.model("mistral-small-24b").shape
     assert shape is not None
-    assert cache_bytes(shape, Choice("", "", 2, 16384)) == 5 * GIB
+    assert cache_bytes(shape, ModelChoice("", "", 2, 16384)) == 5 * GIB
 
 
 def test_voices_that_were_spoken_in_stay_cached_beside_the_slots() -> None:
     shape = CATALOGUE.model("higgs-v2").shape
     assert shape is not None
-    assert cache_bytes(shape, Choice("", "", 0, 1536)) == 16 * 450 * 112 * KIB
+    assert cache_bytes(shape, ModelChoice("", "", 0, 1536)) == 16 * 450 * 112 * KIB
 
 
 def test_an_encoder_that_streams_keeps_its_window_for_every_stream() -> None:
     shape = CATALOGUE.model("voxtral-4b-realtime").shape
     assert shape is not None
-    assert cache_bytes(shape, Choice("", "", 1, 0)) == 750 * 256 * KIB
+    assert cache_bytes(shape, ModelChoice("", "", 1, 0)) == 750 * 256 * KIB
 
 
 def test_what_runs_on_the_processor_takes_nothing_of_the_card() -> None:
-    choice = Choice("pocket-tts", "f32", 2, 0)
-    memory = memory_of("tts", choice, CATALOGUE.model("pocket-tts"), CATALOGUE.runtimes)
+    choice = ModelChoice("pocket-tts", "f32", 2, 0)
+    memory = estimate_memory("tts", choice, CATALOGUE.model("pocket-tts"), CATALOGUE.runtimes)
     assert memory.total_bytes == 0
 
 
@@ -74,7 +74,7 @@ def test_figures_say_where_they_come_from(planner: Planner) -> None:
 
 def test_a_file_that_is_there_counts_before_its_shape() -> None:
     model = replace(CATALOGUE.model("llama-3b"), file_weights_bytes=123)
-    memory = memory_of("llm", Choice("llama-3b", "as the file", 1, 512), model, CATALOGUE.runtimes)
+    memory = estimate_memory("llm", ModelChoice("llama-3b", "as the file", 1, 512), model, CATALOGUE.runtimes)
     assert memory.weights == Figure(123, Basis.READ)
 
 
@@ -152,17 +152,17 @@ def test_a_plan_that_fits_could_not_do_with_one_step_less(planner: Planner, gib:
     plan = planner.plan(card(gib))
     assert plan.fits
     assert plan.total_bytes <= plan.card.budget_bytes
-    taken = [step for step in planner.steps if step.tells in plan.given_up]
+    taken = [step for step in planner.steps if step.description in plan.given_up]
     for needless in taken:
         rest = [step for step in taken if step is not needless]
-        choices = dict(planner.wishes)
+        choices = dict(planner.preferred)
         for step in rest:
-            choices = step.applied(choices)
-        assert not replace(planner, wishes=choices, steps=()).plan(card(gib)).fits
+            choices = step.apply_to(choices)
+        assert not replace(planner, preferred=choices, steps=()).plan(card(gib)).fits
 
 
 def test_what_is_given_up_first_is_what_is_missed_least(planner: Planner) -> None:
-    assert planner.plan(card(43)).given_up == ("the language model remembers 8192 tokens",)
+    assert planner.plan(card(43)).given_up == ("the language model's context is 8192 tokens",)
 
 
 def test_a_card_too_small_for_anything_gets_the_smallest_plan_and_a_no(planner: Planner) -> None:
@@ -196,11 +196,11 @@ def test_an_old_card_is_not_given_what_it_cannot_compute(planner: Planner) -> No
 def test_what_a_card_computes_depends_on_who_asks_for_it(
     runtime: str, weights: str, compute: float, works: bool
 ) -> None:
-    assert card(48, compute).computes(weights, CATALOGUE.runtimes[runtime]) is works
+    assert card(48, compute).supports(weights, CATALOGUE.runtimes[runtime]) is works
 
 
 def test_a_voice_in_fp8_is_refused_where_only_its_layers_could_be_kept_so() -> None:
-    asked = planner_for(CATALOGUE, ["tts=higgs-v2@fp8"], None)
+    asked = build_planner(CATALOGUE, ["tts=higgs-v2@fp8"], None)
     assert asked.plan(CATALOGUE.card("rtx6000-ada")).fits
     assert asked.plan(CATALOGUE.card("a6000")).impossible == ("tts",)
 
@@ -212,7 +212,7 @@ def test_the_voice_loses_bits_before_it_leaves_the_card(planner: Planner) -> Non
 
 
 def test_a_model_asked_for_is_not_given_up() -> None:
-    asked = planner_for(CATALOGUE, ["llm=mistral-nemo-12b@Q8_0", "tts=espeak"], None)
+    asked = build_planner(CATALOGUE, ["llm=mistral-nemo-12b@Q8_0", "tts=espeak"], None)
     plan = asked.plan(card(32))
     assert (plan.service("llm").choice.model, plan.service("llm").choice.weights) == ("mistral-nemo-12b", "Q8_0")
     assert plan.service("tts").choice.model == "espeak"
@@ -220,36 +220,36 @@ def test_a_model_asked_for_is_not_given_up() -> None:
 
 
 def test_a_model_asked_for_without_a_precision_may_lose_bits_but_keeps_its_name() -> None:
-    choice = planner_for(CATALOGUE, ["llm=mistral-small-24b"], None).plan(card(14, 7.5)).service("llm").choice
+    choice = build_planner(CATALOGUE, ["llm=mistral-small-24b"], None).plan(card(14, 7.5)).service("llm").choice
     assert (choice.model, choice.weights) == ("mistral-small-24b", "Q3_K_M")
 
 
 def test_a_longer_context_is_tried_first_and_given_up_first() -> None:
-    asked = planner_for(CATALOGUE, [], 32768)
+    asked = build_planner(CATALOGUE, [], 32768)
     assert asked.plan(card(80)).service("llm").choice.context_tokens == 32768
     assert asked.plan(CATALOGUE.card("rtx6000-ada")).service("llm").choice.context_tokens == 16384
 
 
 def test_a_short_context_asked_for_is_not_made_longer() -> None:
-    assert planner_for(CATALOGUE, [], 4096).plan(card(24)).service("llm").choice.context_tokens == 4096
+    assert build_planner(CATALOGUE, [], 4096).plan(card(24)).service("llm").choice.context_tokens == 4096
 
 
 @pytest.mark.parametrize(
     ("wish", "words"),
-    [("llm", "service=model"), ("cook=llama-3b", "stt, tts, llm"), ("llm=llama-3b@fp8", "not to be had")],
+    [("llm", "service=model"), ("cook=llama-3b", "stt, tts, llm"), ("llm=llama-3b@fp8", "not available")],
 )
 def test_a_wish_that_cannot_be_is_refused(wish: str, words: str) -> None:
     with pytest.raises(InvalidRequest, match=words):
-        planner_for(CATALOGUE, [wish], None)
+        build_planner(CATALOGUE, [wish], None)
 
 
 def test_a_context_beyond_the_training_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="32768"):
-        planner_for(CATALOGUE, [], 65536)
+        build_planner(CATALOGUE, [], 65536)
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(NotFound, match="rtx4090"):
         CATALOGUE.card("voodoo2")
     with pytest.raises(NotFound, match="llama-8b"):
-        planner_for(CATALOGUE, ["llm=hal"], None)
+        build_planner(CATALOGUE, ["llm=hal"], None)

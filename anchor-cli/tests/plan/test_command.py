@@ -30,7 +30,7 @@ def test_the_table_tells_figures_verdict_losses_and_settings() -> None:
         "fits",
         "given up",
         "note: pocket-tts is not in the image",
-        "made on the processor",
+        "synthesised on the CPU",
         "OLLAMA_MODEL_NAME=",
     ):
         assert words in result.output
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_not_written_and_exits_1(tmp_path: Path) -> None:
 def test_a_model_that_the_card_cannot_compute_with_is_told() -> None:
     result = CliRunner().invoke(app, ["plan", "--gpu", "t4", "--model", "tts=higgs-v2"], env=WIDE)
     assert result.exit_code == 1
-    assert "cannot compute with what tts needs" in result.output
+    assert "does not support the precision of tts" in result.output
 
 
 def test_a_larger_reserve_leaves_less_to_share_out() -> None:
@@ -106,13 +106,13 @@ def test_a_larger_reserve_leaves_less_to_share_out() -> None:
 def test_without_a_gpu_one_line_says_so_and_the_exit_is_1(nobody: dict[str, str]) -> None:
     result = CliRunner().invoke(app, ["plan"], env=nobody)
     assert result.exit_code == 1
-    assert "no GPU is seen here" in result.output
+    assert "no GPU found" in result.output
     assert "--gpu" in result.output
 
 
 def test_settings_that_do_not_fit_do_not_keep_a_gpu_from_being_looked_for(nobody: dict[str, str]) -> None:
     result = CliRunner().invoke(app, ["plan"], env={**nobody, "GPU_GRPC_PORT": "none"})
-    assert "no GPU is seen here" in result.output
+    assert "no GPU found" in result.output
 
 
 def test_a_gpu_in_use_is_told_apart_from_the_plan(tmp_path: Path, nobody: dict[str, str]) -> None:
@@ -120,7 +120,7 @@ def test_a_gpu_in_use_is_told_apart_from_the_plan(tmp_path: Path, nobody: dict[s
     program.write_text("#!/bin/sh\necho 'NVIDIA L40S, 46068, 2048, 8.9'\n")
     program.chmod(0o755)
     result = CliRunner().invoke(app, ["plan", "--json"], env={**nobody, "PATH": str(tmp_path)})
-    assert "2.0 GiB are in use right now" in result.stderr
+    assert "2.0 GiB are in use now" in result.stderr
     assert json.loads(result.stdout)["memory_basis"] == "measured"
 
 

@@ -12,15 +12,15 @@ from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.command import write_plan
 from anchor_cli.plan.env_file import (
     gpu_share,
-    merged,
-    profile_text,
+    merge_env,
+    plan_settings,
+    render_profile,
     runs_voxtral,
-    settings_of,
     write_env,
 )
 from anchor_cli.plan.ladder import Planner
-from anchor_cli.plan.overrides import planner_for
-from anchor_cli.plan.report import as_json
+from anchor_cli.plan.overrides import build_planner
+from anchor_cli.plan.report import plan_as_json
 from dotenv import dotenv_values
 from gpu_monitor.memory.plan import read_plan
 from stt_service.app import build_engine
@@ -35,13 +35,13 @@ CATALOGUE = read_catalogue()
 
 @pytest.fixture
 def planner() -> Planner:
-    return planner_for(CATALOGUE, [], None)
+    return build_planner(CATALOGUE, [], None)
 
 
 def test_every_name_that_is_written_is_one_that_env_example_knows(planner: Planner) -> None:
     known = dotenv_names((ROOT / ".env.example").read_text("utf-8"))
     for card in CATALOGUE.cards.values():
-        assert settings_of(planner.plan(card), planner.models).keys() <= known
+        assert plan_settings(planner.plan(card), planner.models).keys() <= known
 
 
 def dotenv_names(text: str) -> set[str]:
@@ -50,7 +50,7 @@ def dotenv_names(text: str) -> set[str]:
 
 def test_the_settings_say_what_the_plan_says(planner: Planner) -> None:
     plan = planner.plan(CATALOGUE.card("rtx4090"))
-    settings = settings_of(plan, planner.models)
+    settings = plan_settings(plan, planner.models)
     assert settings["OLLAMA_MODEL_NAME"].endswith(":IQ4_XS")
     assert settings["LLM_OLLAMA_CONTEXT_TOKENS"] == "8192"
     assert settings["OLLAMA_NUM_PARALLEL"] == "1"
@@ -62,7 +62,7 @@ def test_the_settings_say_what_the_plan_says(planner: Planner) -> None:
 
 
 def test_the_slots_of_the_voice_are_those_that_were_planned(planner: Planner) -> None:
-    settings = settings_of(planner.plan(CATALOGUE.card("l40s")), planner.models)
+    settings = plan_settings(planner.plan(CATALOGUE.card("l40s")), planner.models)
     assert (settings["TTS_HIGGS_SLOTS"], settings["TTS_HIGGS_CONTEXT_TOKENS"]) == ("4", "1536")
 
 
@@ -97,17 +97,17 @@ def test_the_slots_of_the_voice_are_those_that_were_planned(planner: Planner) ->
     ],
 )
 def test_the_engine_that_was_asked_for_is_the_one_that_is_set(wish: str, expected: dict[str, str]) -> None:
-    planner = planner_for(CATALOGUE, [wish], None)
-    settings = settings_of(planner.plan(CATALOGUE.card("rtx6000-ada")), planner.models)
+    planner = build_planner(CATALOGUE, [wish], None)
+    settings = plan_settings(planner.plan(CATALOGUE.card("rtx6000-ada")), planner.models)
     assert expected.items() <= settings.items()
 
 
 def test_the_services_understand_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for wish in ("stt=voxtral-4b-realtime", "stt=whisper-turbo", "tts=pocket-tts", "tts=higgs-v2@fp8", "tts=espeak"):
-        planner = planner_for(CATALOGUE, [wish], None)
+        planner = build_planner(CATALOGUE, [wish], None)
         plan = planner.plan(CATALOGUE.card("rtx6000-ada"))
         with monkeypatch.context() as environment:
-            for name, value in settings_of(plan, planner.models).items():
+            for name, value in plan_settings(plan, planner.models).items():
                 environment.setenv(name, value)
             hearing = build_engine(SttSettings()).info.name
             speaking = plan_of(TtsSettings(), ENGINES)
@@ -129,22 +129,22 @@ def test_the_share_of_the_card_covers_all_that_vllm_takes_and_leaves_the_others_
 @pytest.mark.parametrize("name", CATALOGUE.cards)
 def test_the_profiles_that_ship_are_those_that_are_computed(planner: Planner, name: str) -> None:
     shipped = (ROOT / "deploy" / "profiles" / f"{name}.env").read_text("utf-8")
-    assert shipped == profile_text(planner.plan(CATALOGUE.card(name)), planner.models), (
+    assert shipped == render_profile(planner.plan(CATALOGUE.card(name)), planner.models), (
         f"anchor plan --gpu {name} --env"
     )
 
 
 def test_lines_of_others_stay_and_ours_are_replaced_where_they_stand() -> None:
     before = "SHARED_SECRET=abc\n# a comment\nexport OLLAMA_NUM_PARALLEL=9\n\nOLLAMA_NUM_PARALLEL=8\nX=1\n"
-    after = merged(before, {"OLLAMA_NUM_PARALLEL": "2", "OLLAMA_KV_CACHE_TYPE": "f16"}, "voxtral", wanted=True)
+    after = merge_env(before, {"OLLAMA_NUM_PARALLEL": "2", "OLLAMA_KV_CACHE_TYPE": "f16"}, "voxtral", enabled=True)
     assert after.startswith("SHARED_SECRET=abc\n# a comment\nOLLAMA_NUM_PARALLEL=2\n\nX=1\n")
     assert "OLLAMA_KV_CACHE_TYPE=f16\n" in after
     assert after.count("OLLAMA_NUM_PARALLEL") == 1
 
 
 def test_writing_twice_changes_nothing_more() -> None:
-    once = merged("", {"A": "1"}, "voxtral", wanted=True)
-    assert merged(once, {"A": "1"}, "voxtral", wanted=True) == once
+    once = merge_env("", {"A": "1"}, "voxtral", enabled=True)
+    assert merge_env(once, {"A": "1"}, "voxtral", enabled=True) == once
 
 
 @pytest.mark.parametrize(
@@ -158,14 +158,14 @@ def test_writing_twice_changes_nothing_more() -> None:
     ],
 )
 def test_containers_chosen_before_stay_chosen(before: str, wanted: bool, after: str) -> None:
-    lines = merged(before, {}, "voxtral", wanted=wanted).splitlines()
+    lines = merge_env(before, {}, "voxtral", enabled=wanted).splitlines()
     assert [line for line in lines if line.startswith("COMPOSE_PROFILES")] == [f"COMPOSE_PROFILES={after}"]
 
 
 def test_a_plan_for_a_smaller_card_takes_the_place_of_one_with_voxtral(planner: Planner) -> None:
     def written(text: str, card: str) -> str:
         plan = planner.plan(CATALOGUE.card(card))
-        return merged(text, settings_of(plan, planner.models), "voxtral", runs_voxtral(plan, planner.models))
+        return merge_env(text, plan_settings(plan, planner.models), "voxtral", runs_voxtral(plan, planner.models))
 
     after = written(written("", "l40s"), "t4").splitlines()
     assert {"STT_ENGINE=", "GPU_VLLM_URL=", "COMPOSE_PROFILES=${ANCHOR_PROFILE}"} <= set(after)
@@ -193,7 +193,7 @@ def test_the_gpu_monitor_reads_the_plan_that_is_written(planner: Planner, tmp_pa
 
 def test_json_holds_every_figure_and_its_basis(planner: Planner) -> None:
     plan = planner.plan(CATALOGUE.card("t4"))
-    found = json.loads(json.dumps(as_json(plan, settings_of(plan, planner.models))))
+    found = json.loads(json.dumps(plan_as_json(plan, plan_settings(plan, planner.models))))
     assert sum(service["weights_bytes"] for service in found["services"]) > 0
     assert {basis for service in found["services"] for basis in service["basis"]} == {"computed", "assumed"}
     assert found["given_up"]

@@ -12,7 +12,7 @@ import pytest
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.gguf_header import read_gguf_header
 from anchor_cli.plan.model_file import read_model
-from anchor_cli.plan.overrides import planner_for
+from anchor_cli.plan.overrides import build_planner
 from anchor_cli.plan.weights import block_bytes
 from service_kit.errors import InvalidRequest
 
@@ -152,19 +152,19 @@ def test_an_output_matrix_of_its_own_is_seen(gguf: Callable[..., Path]) -> None:
 
 
 def test_a_gguf_file_asked_for_is_planned_with(gguf: Callable[..., Path]) -> None:
-    planner = planner_for(CATALOGUE, [f"llm={gguf()}"], None)
+    planner = build_planner(CATALOGUE, [f"llm={gguf()}"], None)
     llm = planner.plan(CATALOGUE.card("t4")).service("llm")
     assert (llm.choice.model, llm.choice.weights, llm.choice.context_tokens) == ("tiny", "as the file", 4096)
 
 
 # From where to where the file's bytes are replaced, by what, and what is then said of it.
 DAMAGE = [
-    (0, 4, b"GGML", "does not begin"),
-    (40, None, b"", "cut off"),
-    (-3, None, b"", "cut off"),
+    (0, 4, b"GGML", "not a GGUF file"),
+    (40, None, b"", "truncated"),
+    (-3, None, b"", "truncated"),
     (4, 8, struct.pack("<I", 1), "version is 1"),
     (16, 24, struct.pack("<Q", 2**40), "entries"),
-    (24, 32, struct.pack("<Q", 2**60), "text of"),
+    (24, 32, struct.pack("<Q", 2**60), "string of"),
 ]
 
 
@@ -194,5 +194,5 @@ def test_a_gguf_file_without_its_layers_is_refused(gguf: Callable[..., Path]) ->
 def test_text_cut_off_at_its_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 9) + b"gener")
-    with pytest.raises(InvalidRequest, match="cut off"):
+    with pytest.raises(InvalidRequest, match="truncated"):
         read_gguf_header(path)

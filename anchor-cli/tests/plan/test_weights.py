@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from anchor_cli.plan.budget import GIB
 from anchor_cli.plan.catalogue import read_catalogue
-from anchor_cli.plan.shapes import Stack
-from anchor_cli.plan.weights import block_bytes, favoured_layers, weights_bytes
+from anchor_cli.plan.shapes import TransformerStack
+from anchor_cli.plan.weights import block_bytes, count_favoured_layers, weights_bytes
 from service_kit.errors import InvalidRequest
 
 MODELS = read_catalogue().models
@@ -52,15 +52,15 @@ def test_eight_bits_halve_the_decoder_and_leave_what_stands_around_it() -> None:
 
 
 def test_a_second_feed_forward_doubles_what_the_first_takes() -> None:
-    one = Stack(layers=1, hidden=8, heads=2, kv_heads=1, head_dim=4, feed_forward=16)
-    two = Stack(layers=1, hidden=8, heads=2, kv_heads=1, head_dim=4, feed_forward=16, feed_forwards=2)
+    one = TransformerStack(layers=1, hidden=8, heads=2, kv_heads=1, head_dim=4, feed_forward=16)
+    two = TransformerStack(layers=1, hidden=8, heads=2, kv_heads=1, head_dim=4, feed_forward=16, feed_forwards=2)
     assert one.parameters == 2 * (8 * 8 + 8 * 4) + 3 * 8 * 16
     assert two.parameters - one.parameters == 3 * 8 * 16
 
 
 @pytest.mark.parametrize(("layers", "favoured"), [(40, 20), (32, 16), (28, 14), (1, 1)])
 def test_about_half_of_the_layers_get_more_bits(layers: int, favoured: int) -> None:
-    assert favoured_layers(layers) == favoured
+    assert count_favoured_layers(layers) == favoured
 
 
 def test_a_part_of_a_block_takes_a_whole_one() -> None:

@@ -1,1 +1,1 @@
-"""A client in the terminal: `anchor demo` and the self-test turn."""
+"""A voice client for the native WebSocket: `anchor demo`, the self-test turn, and end-to-end tests."""

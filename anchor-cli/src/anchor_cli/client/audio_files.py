@@ -1,4 +1,4 @@
-"""Sound files in and out, and where in a clip somebody speaks."""
+"""Reads and writes audio files, and finds the end of speech in a clip."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from numpy.typing import NDArray
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH, to_float, to_pcm
 from service_kit.errors import InvalidRequest
 
-# Longest clip taken, in seconds.
-LONGEST_S = 600
+# Maximum length of a clip, in seconds.
+MAX_CLIP_S = 600
 WINDOW_MS = 10
-# A window this far below the loudest one is no longer voice, in decibels.
+# Windows this many decibels below the loudest one count as silence.
 VOICED_RANGE_DB = 35.0
 
 
 def load_clip(path: Path) -> bytes:
-    """The sound in `path` (WAV, FLAC, OGG and what else libsndfile reads) as microphone PCM: 16 kHz mono.
+    """Read `path` (any format of libsndfile: WAV, FLAC, OGG …) as microphone audio: PCM16 mono 16 kHz.
 
-    Raises `InvalidRequest` when there is no such file, it is no sound, it is empty, or it is too long.
+    Raises `InvalidRequest` when the file is missing, not audio, empty or too long.
     """
     if not path.is_file():
         raise InvalidRequest("sound.unreadable", f"there is no file {path}")
     try:
         with soundfile.SoundFile(path) as file:
             rate_hz = int(file.samplerate)
-            if file.frames > LONGEST_S * rate_hz:
-                raise InvalidRequest("sound.too_long", f"{path} is longer than {LONGEST_S} s")
+            if file.frames > MAX_CLIP_S * rate_hz:
+                raise InvalidRequest("sound.too_long", f"{path} is longer than {MAX_CLIP_S} s")
             samples = cast("NDArray[np.float32]", file.read(dtype="float32", always_2d=True))
     except (soundfile.LibsndfileError, OSError) as error:
-        raise InvalidRequest("sound.unreadable", f"cannot read {path} as sound: {error}") from error
+        raise InvalidRequest("sound.unreadable", f"cannot read {path} as audio: {error}") from error
     if not len(samples):
-        raise InvalidRequest("sound.empty", f"{path} holds no sound")
+        raise InvalidRequest("sound.empty", f"{path} contains no audio")
     mono = samples.mean(axis=1, dtype=np.float32)
     return to_pcm(soxr.resample(mono, rate_hz, MICROPHONE.rate_hz))
 
@@ -46,7 +46,7 @@ def save_speech(path: Path, pcm: bytes) -> None:
 
 
 def voiced_end_bytes(pcm: bytes) -> int:
-    """Where in microphone PCM the voice ends: bytes up to the end of the last voiced window; 0 for silence."""
+    """Byte offset of the end of speech in microphone audio (end of the last voiced window); 0 for silence."""
     size = MICROPHONE.bytes_for(WINDOW_MS) // SAMPLE_BYTES
     samples = to_float(pcm)
     windows = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)

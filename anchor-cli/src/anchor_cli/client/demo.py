@@ -1,4 +1,4 @@
-"""`anchor demo`: play a recording into the running mesh as a microphone would, and show what comes back."""
+"""`anchor demo`: streams a recording into the running mesh and prints the conversation."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from rich.console import Console
 from rich.text import Text
 
 from anchor_cli.client.audio_files import load_clip, save_speech
-from anchor_cli.client.session_client import Talk, open_talk
-from anchor_cli.client.turn import hold_turn
-from anchor_cli.console import turn_report
+from anchor_cli.client.session_client import SessionClient, open_session
+from anchor_cli.client.turn import run_turn
+from anchor_cli.console import render_turn
 from anchor_cli.settings import MeshSettings
 
 
-async def demo(settings: MeshSettings, console: Console, wav: Path, reply_wav: Path, language: str) -> None:
-    """Hold one turn with `wav` and write the reply's speech to `reply_wav`. Raises `AnchorError`."""
+async def run_demo(settings: MeshSettings, console: Console, wav: Path, reply_wav: Path, language: str) -> None:
+    """Run one turn with `wav` and write the reply's speech to `reply_wav`. Raises `AnchorError`."""
     clip = load_clip(wav)
-    async with open_talk(settings.audio_url, language=language) as talk, asyncio.TaskGroup() as tasks:
-        telling = tasks.create_task(tell(talk, console))
-        turn = await hold_turn(talk, clip)
-        telling.cancel()
+    async with open_session(settings.audio_url, language=language) as session, asyncio.TaskGroup() as tasks:
+        printing = tasks.create_task(print_events(session, console))
+        turn = await run_turn(session, clip)
+        printing.cancel()
     console.print()
-    console.print(turn_report(turn))
+    console.print(render_turn(turn))
     save_speech(reply_wav, bytes(turn.reply.pcm))
     console.print(Text.assemble(("written   ", "dim"), str(reply_wav)))
 
 
-async def tell(talk: Talk, console: Console) -> None:
-    """Print what happens in `talk`, as it happens."""
-    async for event in talk.told():
+async def print_events(session: SessionClient, console: Console) -> None:
+    """Print the session's events as they arrive."""
+    async for event in session.stream_events():
         match event.name:
             case "partial_transcript":
                 console.print(Text.assemble(("… ", "dim"), (event.message.text, "dim")))

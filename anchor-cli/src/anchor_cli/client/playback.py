@@ -1,4 +1,4 @@
-"""A speaker that plays replies at the pace of real time. Pure: the time comes in as a parameter."""
+"""A speaker that plays replies in real time. Pure: the time is a parameter."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from service_kit.audio import SPEECH
 
 
 @dataclass(slots=True)
-class SpokenReply:
-    """What came of one reply. Times are seconds of the loop's clock; None until it happened."""
+class ReceivedReply:
+    """The received part of one reply. Times are in seconds of the loop's clock, None until set."""
 
     turn_id: int
     text: str = ""
@@ -21,35 +21,35 @@ class SpokenReply:
 
     @property
     def received_ms(self) -> float:
-        """How much sound has come."""
+        """Duration of the received audio."""
         return SPEECH.ms_of(len(self.pcm))
 
 
 class Speaker:
-    """Plays one reply at a time: sound as it comes, on hold while paused, nothing more once stopped."""
+    """Plays one reply at a time as its audio arrives; holds while paused, drops audio after a stop."""
 
     def __init__(self) -> None:
-        self.replies: dict[int, SpokenReply] = {}
-        self._playing: SpokenReply | None = None
+        self.replies: dict[int, ReceivedReply] = {}
+        self._playing: ReceivedReply | None = None
         self._offset_bytes = 0
         self._paused = False
         self._now_s = 0.0
 
-    def reply(self, turn_id: int) -> SpokenReply:
-        """The record of turn `turn_id`'s reply."""
-        return self.replies.setdefault(turn_id, SpokenReply(turn_id))
+    def reply(self, turn_id: int) -> ReceivedReply:
+        """The reply of turn `turn_id`; created when missing."""
+        return self.replies.setdefault(turn_id, ReceivedReply(turn_id))
 
-    def place(self, turn_id: int, offset_ms: int, now_s: float) -> None:
-        """The next frames belong to this turn, from `offset_ms` on."""
-        self.advance(now_s)
+    def start_audio(self, turn_id: int, offset_ms: int, now_s: float) -> None:
+        """Assign the next frames to this turn's reply, from `offset_ms` on."""
+        self.advance_to(now_s)
         if self._playing is None or self._playing.turn_id != turn_id:
             self._playing = self.reply(turn_id)
             self._paused = False
         self._offset_bytes = SPEECH.bytes_for(offset_ms)
 
-    def hear(self, pcm: bytes, now_s: float) -> None:
-        """Take a frame; one that belongs to no reply, or to a stopped one, is dropped."""
-        self.advance(now_s)
+    def receive_frame(self, pcm: bytes, now_s: float) -> None:
+        """Append a frame (PCM16 mono 24 kHz) to the current reply; dropped without one, or when it is stopped."""
+        self.advance_to(now_s)
         reply = self._playing
         if reply is None or reply.stopped:
             return
@@ -62,22 +62,22 @@ class Speaker:
         self._offset_bytes += len(pcm)
 
     def pause(self, now_s: float) -> None:
-        """Hold."""
-        self.advance(now_s)
+        """Pause playback."""
+        self.advance_to(now_s)
         self._paused = True
 
     def resume(self, now_s: float) -> None:
-        """Go on."""
-        self.advance(now_s)
+        """Resume playback."""
+        self.advance_to(now_s)
         self._paused = False
 
     def stop(self, turn_id: int, now_s: float) -> None:
-        """Drop what of this reply has not been played."""
-        self.advance(now_s)
+        """Stop this turn's reply and drop its unplayed audio."""
+        self.advance_to(now_s)
         self.reply(turn_id).stopped = True
 
-    def advance(self, now_s: float) -> None:
-        """Play up to `now_s`."""
+    def advance_to(self, now_s: float) -> None:
+        """Advance playback to `now_s`."""
         elapsed_ms = (now_s - self._now_s) * 1000
         self._now_s = now_s
         reply = self._playing
@@ -85,8 +85,8 @@ class Speaker:
             reply.played_ms = min(reply.played_ms + elapsed_ms, reply.received_ms)
 
     def progress(self, now_s: float) -> tuple[int, int] | None:
-        """Turn and milliseconds of the reply last played; None before the first sound."""
-        self.advance(now_s)
+        """(turn id, played milliseconds) of the current reply; None before its first frame."""
+        self.advance_to(now_s)
         reply = self._playing
         if reply is None or reply.first_frame_at_s is None:
             return None

@@ -1,4 +1,4 @@
-"""A person at `/ws/audio`: a microphone that never stops, a speaker that plays in real time, and a record of all."""
+"""Client of `/ws/audio`: a continuous microphone, a speaker that plays in real time, and a record of all events."""
 
 from __future__ import annotations
 
@@ -24,49 +24,49 @@ from anchor_cli.client.playback import Speaker
 FRAME_MS = 20
 REPORT_EVERY_S = 0.1
 CONNECT_WITHIN_S = 5.0
-# A session that tells more than this is out of its mind: the record ends it instead of growing on.
-MOST_EVENTS = 50_000
+# The client ends a session with more events, so that the record stays bounded.
+MAX_EVENTS = 50_000
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """A `ServerMessage`: the name of its member, the member, and when it came, in seconds of the loop's clock."""
+class ServerEvent:
+    """A `ServerMessage`: its member's name, the member, and the arrival time in seconds of the loop's clock."""
 
     name: str
     message: Any
     at_s: float
 
 
-class Talk:
-    """One session; made by `open_talk`, which owns its tasks.
+class SessionClient:
+    """One session; created by `open_session`, which owns its tasks.
 
-    `events` is the record; `speaker` holds the replies. `spoken_until_s` is when the last voiced sample of the last
-    clip was sent, in seconds of the loop's clock.
+    `events` records all events; `speaker` holds the replies. `speech_end_s` is the time at which the last voiced
+    sample of the last clip was sent, in seconds of the loop's clock.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
-        self.events: list[Event] = []
+        self.events: list[ServerEvent] = []
         self.speaker = Speaker()
-        self.spoken_until_s: float | None = None
+        self.speech_end_s: float | None = None
         self._socket = socket
         self._clock = asyncio.get_running_loop().time
         self._clip: deque[bytes] = deque()
         self._voiced_frames_left = 0
         self._clip_ended = asyncio.Event()
         self._clip_ended.set()
-        self._told = asyncio.Condition()
+        self._changed = asyncio.Condition()
         self._ended: str | None = None
-        self._seen = 0
+        self._position = 0
 
-    async def play(self, pcm: bytes) -> None:
-        """Speak: 16 kHz PCM16, at the pace of real time; returns when all of it has been sent.
+    async def play_clip(self, pcm: bytes) -> None:
+        """Send a clip (PCM16 mono 16 kHz) through the microphone in real time; returns when all of it has been sent.
 
-        Raises `InvalidRequest` while another clip is being played, `PeerFailed` when the session ends meanwhile.
+        Raises `InvalidRequest` while another clip is playing, `PeerFailed` when the session ends.
         """
         if self._clip:
-            raise InvalidRequest("talk.busy", "one clip at a time")
+            raise InvalidRequest("talk.busy", "another clip is playing")
         size = MICROPHONE.bytes_for(FRAME_MS)
         self._voiced_frames_left = -(-voiced_end_bytes(pcm) // size)
         self._clip_ended.clear()
@@ -75,55 +75,58 @@ class Talk:
         if self._ended is not None:
             raise PeerFailed("talk.session_ended", self._ended)
 
-    async def say(self, name: str, **fields: Any) -> None:
-        """Send a `ClientMessage` by its member's name."""
+    async def send_message(self, name: str, **fields: Any) -> None:
+        """Send the `ClientMessage` member `name`."""
         await self._socket.send(json.dumps({"type": name, **fields}))
 
-    async def until(self, *names: str, within_s: float) -> Event:
-        """The next event with one of these names, after the one this method returned last.
+    async def wait_for(self, *names: str, within_s: float) -> ServerEvent:
+        """Wait for the next event with one of these names, after the last event that this method returned.
 
-        Raises `PeerFailed` when it does not come in time (`talk.silent`) or cannot come any more.
+        Raises `PeerFailed` on timeout (`talk.silent`) or when the session has ended.
         """
 
-        def following(events: Sequence[Event]) -> Event | None:
-            while self._seen < len(events):
-                self._seen += 1
-                if events[self._seen - 1].name in names:
-                    return events[self._seen - 1]
+        def following(events: Sequence[ServerEvent]) -> ServerEvent | None:
+            while self._position < len(events):
+                self._position += 1
+                if events[self._position - 1].name in names:
+                    return events[self._position - 1]
             return None
 
-        return await self.find(following, within_s, " or ".join(names))
+        return await self.wait_until(following, within_s, " or ".join(names))
 
-    async def find(self, search: Callable[[Sequence[Event]], Found | None], within_s: float, wanted: str) -> Found:
-        """What `search` finds in the record, asked again whenever that grows; `wanted` names it for people.
+    async def wait_until(
+        self, search: Callable[[Sequence[ServerEvent]], Found | None], within_s: float, description: str
+    ) -> Found:
+        """Wait until `search` of the recorded events returns a value; it is called again after each new event.
 
-        Raises `PeerFailed` when there is nothing in time (`talk.silent`) or nothing can come any more.
+        `description` names the value in the error. Raises `PeerFailed` on timeout (`talk.silent`) or when the session
+        has ended.
         """
         try:
-            async with asyncio.timeout(within_s), self._told:
+            async with asyncio.timeout(within_s), self._changed:
                 while (found := search(self.events)) is None:
                     if self._ended is not None:
                         raise PeerFailed("talk.session_ended", self._ended)
-                    await self._told.wait()
+                    await self._changed.wait()
                 return found
         except TimeoutError:
-            last = ", ".join(event.name for event in self.events[-8:]) or "nothing at all"
-            raise PeerFailed("talk.silent", f"no {wanted} within {within_s:g} s; last came {last}") from None
+            last = ", ".join(event.name for event in self.events[-8:]) or "nothing"
+            raise PeerFailed("talk.silent", f"no {description} within {within_s:g} s; last events: {last}") from None
 
-    async def told(self) -> AsyncIterator[Event]:
-        """All events from the first on, until the session ends."""
+    async def stream_events(self) -> AsyncIterator[ServerEvent]:
+        """Yield all events from the first one until the session ends."""
         position = 0
         while True:
-            async with self._told:
+            async with self._changed:
                 while position == len(self.events):
                     if self._ended is not None:
                         return
-                    await self._told.wait()
+                    await self._changed.wait()
             yield self.events[position]
             position += 1
 
     async def run_microphone(self) -> None:
-        """Send a frame every 20 ms: of the clip while there is one, of silence otherwise."""
+        """Send a 20 ms frame every 20 ms: the clip while one plays, silence otherwise."""
         silence = bytes(MICROPHONE.bytes_for(FRAME_MS))
         due_s = self._clock()
         while True:
@@ -135,47 +138,47 @@ class Talk:
             await self._socket.send(self._clip.popleft())
             self._voiced_frames_left -= 1
             if self._voiced_frames_left == 0:
-                self.spoken_until_s = self._clock()
+                self.speech_end_s = self._clock()
             if not self._clip:
                 self._clip_ended.set()
 
     async def run_speaker(self) -> None:
-        """Report what has been played, every 100 ms while something is."""
+        """Report the playback progress every 100 ms while it changes."""
         reported: tuple[int, int] | None = None
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
             progress = self.speaker.progress(self._clock())
             if progress is not None and progress != reported:
                 reported = progress
-                await self.say("playback_progress", turn_id=progress[0], played_ms=progress[1])
+                await self.send_message("playback_progress", turn_id=progress[0], played_ms=progress[1])
 
-    async def run_ears(self) -> None:
-        """Take what the server sends until it ends the session."""
+    async def run_receiver(self) -> None:
+        """Receive audio and events until the server ends the session."""
         async for frame in self._socket:
             now_s = self._clock()
             if isinstance(frame, bytes):
-                self.speaker.hear(frame, now_s)
+                self.speaker.receive_frame(frame, now_s)
                 continue
-            event = _event(frame, now_s)
-            await self._take(event)
+            event = _parse_event(frame, now_s)
+            await self._record(event)
 
-    async def end(self, reason: str) -> None:
-        """Note that nothing more will come."""
+    async def mark_ended(self, reason: str) -> None:
+        """Mark the session as ended and wake all waiters."""
         self._clip.clear()
         self._clip_ended.set()
-        async with self._told:
+        async with self._changed:
             self._ended = self._ended or reason
-            self._told.notify_all()
+            self._changed.notify_all()
 
-    async def _take(self, event: Event) -> None:
-        if len(self.events) >= MOST_EVENTS:
-            raise PeerFailed("talk.flooded", f"more than {MOST_EVENTS} events in one session")
+    async def _record(self, event: ServerEvent) -> None:
+        if len(self.events) >= MAX_EVENTS:
+            raise PeerFailed("talk.flooded", f"more than {MAX_EVENTS} events in one session")
         speaker, message = self.speaker, event.message
         match event.name:
             case "reply_text":
                 speaker.reply(message.turn_id).text += message.text
             case "reply_audio":
-                speaker.place(message.turn_id, message.offset_ms, event.at_s)
+                speaker.start_audio(message.turn_id, message.offset_ms, event.at_s)
             case "playback_pause":
                 speaker.pause(event.at_s)
             case "playback_resume":
@@ -184,61 +187,62 @@ class Talk:
                 speaker.stop(message.turn_id, event.at_s)
             case _:
                 pass
-        async with self._told:
+        async with self._changed:
             self.events.append(event)
-            self._told.notify_all()
+            self._changed.notify_all()
 
 
 @asynccontextmanager
-async def open_talk(
+async def open_session(
     url: str, *, language: str = "", reports_playback: bool = True, microphone: bool = True
-) -> AsyncGenerator[Talk]:
-    """Open a session at `url` (`ws://…/ws/audio`) with its microphone on; leaving the context ends it.
+) -> AsyncGenerator[SessionClient]:
+    """Open a session at `url` (`ws://…/ws/audio`); leaving the context ends it.
 
-    Raises `PeerFailed` when nobody answers there, or the server's own error when it declines.
+    Raises `PeerFailed` when no server responds, or the server's error when it refuses the session.
     """
     try:
         socket = await connect(url, compression=None, max_size=1_048_576, open_timeout=CONNECT_WITHIN_S)
     except (OSError, InvalidHandshake, InvalidMessage) as error:
-        raise PeerFailed("talk.unreachable", f"no anchor answers at {url}: {error}") from error
+        raise PeerFailed("talk.unreachable", f"no anchor responds at {url}: {error}") from error
     async with socket:
-        talk = Talk(socket)
-        await talk.say(
+        session = SessionClient(socket)
+        await session.send_message(
             "session_start",
             language=language,
             sample_rate_hz=MICROPHONE.rate_hz,
             reports_playback=reports_playback,
         )
         async with asyncio.TaskGroup() as tasks:
-            ears = tasks.create_task(_live(talk, talk.run_ears()), name="talk ears")
+            receiver = tasks.create_task(_run_task(session, session.run_receiver()), name="session receiver")
             try:
-                await talk.until("session_started", within_s=CONNECT_WITHIN_S)
-                limbs = [tasks.create_task(_live(talk, talk.run_speaker()), name="talk speaker")]
+                await session.wait_for("session_started", within_s=CONNECT_WITHIN_S)
+                devices = [tasks.create_task(_run_task(session, session.run_speaker()), name="session speaker")]
                 if microphone:
-                    limbs.append(tasks.create_task(_live(talk, talk.run_microphone()), name="talk microphone"))
-                yield talk
-                for limb in limbs:
-                    limb.cancel()
+                    run_microphone = _run_task(session, session.run_microphone())
+                    devices.append(tasks.create_task(run_microphone, name="session microphone"))
+                yield session
+                for device in devices:
+                    device.cancel()
             finally:
-                ears.cancel()
+                receiver.cancel()
 
 
-async def _live(talk: Talk, life: Coroutine[Any, Any, None]) -> None:
-    """Run a part of the talk; when the server closes the session, it ends, and the others learn why."""
+async def _run_task(session: SessionClient, work: Coroutine[Any, Any, None]) -> None:
+    """Run one task of the session; when the server closes the connection, mark the session as ended."""
     try:
-        await life
-        await talk.end("the server closed the session")
+        await work
+        await session.mark_ended("the server closed the session")
     except ConnectionClosed as closed:
         reason = closed.rcvd.reason if closed.rcvd is not None else "the connection broke"
-        await talk.end(f"the session ended: {reason or 'no reason given'}")
+        await session.mark_ended(f"the session ended: {reason or 'no reason given'}")
 
 
-def _event(frame: str, now_s: float) -> Event:
+def _parse_event(frame: str, now_s: float) -> ServerEvent:
     try:
         fields = json.loads(frame)
         name = fields.pop("type")
         server_message = json_format.ParseDict({name: fields}, session_pb2.ServerMessage(), ignore_unknown_fields=True)
         member: Message = getattr(server_message, name)
     except (ValueError, KeyError, AttributeError, json_format.ParseError) as error:
-        raise PeerFailed("talk.not_understood", f"not a message of this protocol: {frame[:200]!r}") from error
-    return Event(name, member, now_s)
+        raise PeerFailed("talk.not_understood", f"invalid server message: {frame[:200]!r}") from error
+    return ServerEvent(name, member, now_s)

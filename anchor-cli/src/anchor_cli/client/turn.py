@@ -1,4 +1,4 @@
-"""One turn with the anchor, as the self-test and the demo hold it: a clip in, a reply out, the time it took."""
+"""Runs one turn: sends a clip, waits for the whole reply, and measures the response latency."""
 
 from __future__ import annotations
 
@@ -9,69 +9,71 @@ from dataclasses import dataclass
 from anchor.session.v1 import session_pb2
 from service_kit.errors import PeerFailed
 
-from anchor_cli.client.playback import SpokenReply
-from anchor_cli.client.session_client import Event, Talk
+from anchor_cli.client.playback import ReceivedReply
+from anchor_cli.client.session_client import ServerEvent, SessionClient
 
-# How long after a clip the turn may take until it is noticed to be over.
+# Time from the end of the clip to the turn's commit.
 COMMIT_WITHIN_S = 15.0
-# How long the whole reply may take, in real time.
+# Time for the whole reply, in real time.
 REPLY_WITHIN_S = 180.0
-# The waterfall may come a moment after the reply is over.
+# The waterfall may arrive shortly after the end of the reply.
 WATERFALL_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A turn that was answered. `response_ms` is from the last voiced sample sent to the first frame received."""
+class TurnResult:
+    """An answered turn. `response_ms` is the time from the last voiced sample sent to the first frame received."""
 
-    heard: str
+    transcript: str
     engine: str
-    reply: SpokenReply
+    reply: ReceivedReply
     finished: session_pb2.ReplyFinished
     waterfall: session_pb2.LatencyWaterfall | None
     response_ms: float
 
 
-async def hold_turn(talk: Talk, clip: bytes, listen_s: float | None = None) -> Turn:
-    """Play `clip`, go on listening as a microphone does, and wait until the anchor has answered all of it.
+async def run_turn(session: SessionClient, clip: bytes, listen_s: float | None = None) -> TurnResult:
+    """Send `clip` and wait until the anchor has answered all of it.
 
-    With `listen_s`, interrupt the reply after so much of it. A clip with pauses may make several turns; the last one
-    is told. Raises `PeerFailed` when nothing is heard (`turn.nothing_heard`), the reply does not come to an end, it
-    fails (with its own code), or it is silent.
+    With `listen_s`, interrupts the reply after that many seconds of sound. A clip with pauses may cause several turns;
+    the result is of the last one. Raises `PeerFailed` when no speech is detected (`turn.nothing_heard`), or when the
+    reply does not end, fails (with its own code) or has no audio (`turn.no_sound`).
     """
-    since = len(talk.events)
-    await talk.play(clip)
+    since = len(session.events)
+    await session.play_clip(clip)
     try:
-        await talk.find(lambda events: _last_turn(events[since:]), COMMIT_WITHIN_S, "turn")
+        await session.wait_until(lambda events: _last_commit(events[since:]), COMMIT_WITHIN_S, "turn")
     except PeerFailed as error:
-        raise PeerFailed("turn.nothing_heard", f"the anchor heard nothing to answer: {error.message}") from error
+        raise PeerFailed("turn.nothing_heard", f"the anchor detected no turn: {error.message}") from error
     if listen_s is not None:
-        await talk.find(lambda events: _sounding(events[since:]), REPLY_WITHIN_S, "sound of the reply")
+        await session.wait_until(lambda events: _reply_begun(events[since:]), REPLY_WITHIN_S, "sound of the reply")
         await asyncio.sleep(listen_s)
-        await talk.say("interrupt")
-    committed, ended = await talk.find(lambda events: _answered(events[since:]), REPLY_WITHIN_S, "end of the reply")
+        await session.send_message("interrupt")
+    committed, ended = await session.wait_until(
+        lambda events: _committed_and_ended(events[since:]), REPLY_WITHIN_S, "end of the reply"
+    )
     turn_id = committed.message.turn_id
     if ended.name == "turn_failed":
         raise PeerFailed(ended.message.code, ended.message.message)
-    reply = talk.speaker.reply(turn_id)
-    if reply.first_frame_at_s is None or talk.spoken_until_s is None:
-        raise PeerFailed("turn.no_sound", "the reply came without sound")
-    return Turn(
-        heard=committed.message.text,
-        engine=next((e.message.engine for e in talk.events if _is(e, "reply_started", turn_id)), ""),
+    reply = session.speaker.reply(turn_id)
+    if reply.first_frame_at_s is None or session.speech_end_s is None:
+        raise PeerFailed("turn.no_sound", "the reply had no audio")
+    return TurnResult(
+        transcript=committed.message.text,
+        engine=next((e.message.engine for e in session.events if _is_of_turn(e, "reply_started", turn_id)), ""),
         reply=reply,
         finished=ended.message,
-        waterfall=await _waterfall(talk, turn_id),
-        response_ms=(reply.first_frame_at_s - talk.spoken_until_s) * 1000,
+        waterfall=await _wait_for_waterfall(session, turn_id),
+        response_ms=(reply.first_frame_at_s - session.speech_end_s) * 1000,
     )
 
 
-def _is(event: Event, name: str, turn_id: int) -> bool:
+def _is_of_turn(event: ServerEvent, name: str, turn_id: int) -> bool:
     return event.name == name and event.message.turn_id == turn_id
 
 
-def _last_turn(events: Sequence[Event]) -> Event | None:
-    """The commit of the last turn; None while somebody speaks whose turn is not over."""
+def _last_commit(events: Sequence[ServerEvent]) -> ServerEvent | None:
+    """The commit of the last turn; None while newer speech is uncommitted."""
     for event in reversed(events):
         if event.name == "turn_committed":
             return event
@@ -80,9 +82,9 @@ def _last_turn(events: Sequence[Event]) -> Event | None:
     return None
 
 
-def _answered(events: Sequence[Event]) -> tuple[Event, Event] | None:
+def _committed_and_ended(events: Sequence[ServerEvent]) -> tuple[ServerEvent, ServerEvent] | None:
     """The commit of the last turn and the end of its reply."""
-    committed = _last_turn(events)
+    committed = _last_commit(events)
     if committed is None:
         return None
     for event in events:
@@ -91,21 +93,21 @@ def _answered(events: Sequence[Event]) -> tuple[Event, Event] | None:
     return None
 
 
-def _sounding(events: Sequence[Event]) -> Event | None:
-    """The first sign that the reply to the last turn sounds, or that it is over."""
-    committed = _last_turn(events)
+def _reply_begun(events: Sequence[ServerEvent]) -> ServerEvent | None:
+    """The first audio of the reply to the last turn, or the end of that reply."""
+    committed = _last_commit(events)
     if committed is None:
         return None
-    signs = {"reply_audio", "reply_finished", "turn_failed"}
-    return next((e for e in events if e.name in signs and e.message.turn_id == committed.message.turn_id), None)
+    names = {"reply_audio", "reply_finished", "turn_failed"}
+    return next((e for e in events if e.name in names and e.message.turn_id == committed.message.turn_id), None)
 
 
-async def _waterfall(talk: Talk, turn_id: int) -> session_pb2.LatencyWaterfall | None:
-    def find(events: Sequence[Event]) -> session_pb2.LatencyWaterfall | None:
-        return next((event.message for event in events if _is(event, "latency_waterfall", turn_id)), None)
+async def _wait_for_waterfall(session: SessionClient, turn_id: int) -> session_pb2.LatencyWaterfall | None:
+    def find(events: Sequence[ServerEvent]) -> session_pb2.LatencyWaterfall | None:
+        return next((event.message for event in events if _is_of_turn(event, "latency_waterfall", turn_id)), None)
 
     try:
-        return await talk.find(find, WATERFALL_WITHIN_S, "latency waterfall")
+        return await session.wait_until(find, WATERFALL_WITHIN_S, "latency waterfall")
     except PeerFailed:
-        # A turn without one is still a turn; who prints it says so.
+        # The turn is valid without one; the caller reports that it is missing.
         return None

@@ -1,4 +1,4 @@
-"""The latency waterfall of one turn, drawn for a terminal."""
+"""Renders the latency waterfall of a turn for the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from anchor.session.v1 import session_pb2
 from rich.table import Table
 from rich.text import Text
 
-# What a turn may take from the end of speech to the first frame sent, where the server does not say.
+# Budget from the end of speech to the first frame sent, for servers that report none.
 BUDGET_MS = 2000
 BAR_CELLS = 48
 
@@ -26,26 +26,26 @@ _STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its name, and when it was reached, in milliseconds after the end of speech."""
+    """One stage and the time at which it was reached, in milliseconds after the end of speech."""
 
     name: str
     at_ms: int
 
 
-def stages(waterfall: session_pb2.LatencyWaterfall) -> list[Stage]:
-    """The stages that happened, in the order of time."""
+def reached_stages(waterfall: session_pb2.LatencyWaterfall) -> list[Stage]:
+    """The stages that were reached, in chronological order."""
     reached = [Stage(name, getattr(waterfall, field)) for field, name in _STAGES if waterfall.HasField(field)]
     return sorted(reached, key=lambda stage: stage.at_ms)
 
 
 def budget_ms(waterfall: session_pb2.LatencyWaterfall | None) -> int:
-    """What the turn might have taken, by the server's own setting."""
+    """The turn's latency budget as the server reports it, else `BUDGET_MS`."""
     return (waterfall.budget_ms if waterfall else 0) or BUDGET_MS
 
 
-def draw(waterfall: session_pb2.LatencyWaterfall) -> Table:
-    """A bar for each stage, from the one before to its own moment, against the budget's line."""
-    reached, budget = stages(waterfall), budget_ms(waterfall)
+def render_waterfall(waterfall: session_pb2.LatencyWaterfall) -> Table:
+    """A table with one bar per stage, from the previous stage to its own time, and a line at the budget."""
+    reached, budget = reached_stages(waterfall), budget_ms(waterfall)
     scale_ms = max([budget, *(stage.at_ms for stage in reached)])
     table = Table(box=None, pad_edge=False, title_justify="left", title="Where the time went, from the end of speech")
     table.add_column("stage")
@@ -53,13 +53,13 @@ def draw(waterfall: session_pb2.LatencyWaterfall) -> Table:
     table.add_column(f"0 … {scale_ms} ms, ┊ = the budget of {budget} ms", no_wrap=True)
     before_ms = 0
     for stage in reached:
-        table.add_row(stage.name, str(stage.at_ms), bar(before_ms, stage.at_ms, scale_ms, budget))
+        table.add_row(stage.name, str(stage.at_ms), render_bar(before_ms, stage.at_ms, scale_ms, budget))
         before_ms = stage.at_ms
     return table
 
 
-def bar(from_ms: int, to_ms: int, scale_ms: int, budget_ms: int = BUDGET_MS) -> Text:
-    """The run from `from_ms` to `to_ms` on a line of `scale_ms`; never empty, red beyond the budget."""
+def render_bar(from_ms: int, to_ms: int, scale_ms: int, budget_ms: int = BUDGET_MS) -> Text:
+    """A bar from `from_ms` to `to_ms` on a scale of `scale_ms`; at least one cell, red beyond the budget."""
 
     def cell(at_ms: int) -> int:
         return min(BAR_CELLS, max(0, round(at_ms * BAR_CELLS / scale_ms)))

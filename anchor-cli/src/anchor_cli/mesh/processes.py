@@ -1,4 +1,4 @@
-"""Processes and their descent: nothing that the command started may outlive it."""
+"""Finds and kills the processes of a mesh, so that none outlives the command."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-# Environment variable that all processes of one mesh carry, and nobody else.
-MARK = "ANCHOR_MESH_ID"
+# Environment variable that identifies all processes of one mesh.
+MESH_ID_VARIABLE = "ANCHOR_MESH_ID"
 
 
-def marked(mark: str) -> set[int]:
-    """Living processes whose environment holds the mark of one mesh: all that it started, whoever their parent is."""
-    wanted = f"{MARK}={mark}".encode()
+def find_mesh_processes(mesh_id: str) -> set[int]:
+    """Pids of all processes whose environment has this mesh id, whatever their parent is."""
+    entry = f"{MESH_ID_VARIABLE}={mesh_id}".encode()
     found: set[int] = set()
     for environ in Path("/proc").glob("[0-9]*/environ"):
-        # Gone meanwhile, or another user's. A zombie's environment is empty.
+        # The process has ended or belongs to another user. A zombie's environment is empty.
         with suppress(OSError):
-            if wanted in environ.read_bytes().split(b"\0"):
+            if entry in environ.read_bytes().split(b"\0"):
                 found.add(int(environ.parent.name))
     return found
 
 
-def kill(pids: set[int]) -> None:
-    """Kill `pids`; those already gone are no error."""
+def kill_processes(pids: set[int]) -> None:
+    """Send SIGKILL to `pids`; ended processes are ignored."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def command_of(pid: int) -> str:
-    """The command line of `pid`, shortened; empty when it is gone or not ours to see."""
+def read_command_line(pid: int) -> str:
+    """The first 120 characters of the command line of `pid`; empty when it has ended or is not visible."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()[:120]
     return ""

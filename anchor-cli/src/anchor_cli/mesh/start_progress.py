@@ -1,4 +1,4 @@
-"""The services on their way up: a table that lives, or, where nobody watches, a line for each that is ready."""
+"""Progress of the start: a live table on a terminal, else one line per ready service."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from anchor_cli.mesh.readiness import ServiceState, Show
+from anchor_cli.mesh.readiness import ServiceState, ShowStates
 
 _STAGE_STYLES = {"ready": "green", "starting": "dim", "loading": "yellow", "failed": "red"}
 
 
 @contextmanager
-def start_view(console: Console) -> Generator[Show]:
-    """What shows the states of the services as they change."""
+def show_start_progress(console: Console) -> Generator[ShowStates]:
+    """Yield a function that displays the services' states."""
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _PlainProgress(console)
         return
     with Live(console=console, auto_refresh=False) as live:
         yield lambda states: live.update(service_table(states), refresh=True)
 
 
 def service_table(states: Mapping[str, ServiceState]) -> Table:
-    """A row for each service."""
+    """A table with one row per service."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, state in states.items():
         after = f"{state.ready_after_s:.1f} s" if state.ready_after_s is not None else ""
@@ -35,13 +35,13 @@ def service_table(states: Mapping[str, ServiceState]) -> Table:
     return table
 
 
-class _Lines:
+class _PlainProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def __call__(self, states: Mapping[str, ServiceState]) -> None:
         for name, state in states.items():
-            if state.ready_after_s is not None and name not in self._told:
-                self._told.add(name)
+            if state.ready_after_s is not None and name not in self._printed:
+                self._printed.add(name)
                 self._console.print(Text(f"  {name} ready after {state.ready_after_s:.1f} s ({state.engine})"))

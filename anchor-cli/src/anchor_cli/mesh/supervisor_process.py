@@ -1,4 +1,4 @@
-"""supervisord, tied to the life of its starter: `python -m anchor_cli.mesh.supervisor_process PARENT_PID -c FILE`."""
+"""supervisord that stops when its parent dies: `python -m anchor_cli.mesh.supervisor_process PARENT_PID -c FILE`."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ PR_SET_PDEATHSIG = 1
 
 
 def stop_with_parent(parent: int) -> None:
-    """Behave as on SIGTERM when the process `parent`, which started this one, dies; leave at once if it already has.
+    """Act as on SIGTERM when the process `parent`, which started this one, dies; exit immediately if it already has.
 
-    Standard output and error, which that process read, then lead nowhere, so that writing to them goes on to work.
+    Standard output and error, which the parent read, are redirected to /dev/null then, so that writes still succeed.
     """
 
     def orphaned(number: int, frame: FrameType | None) -> None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
         os.kill(os.getpid(), signal.SIGTERM)
 
     signal.signal(signal.SIGUSR1, orphaned)
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGUSR1, 0, 0, 0) != 0:
-        raise OSError("this system does not tell a process that its parent died")
+        raise OSError("prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
         sys.exit("the process that started the supervisor is gone")
 
 
 def main() -> None:
-    """Run supervisord; when the parent dies, however it dies, stop as on SIGTERM."""
-    # The supervisor uses what Python deprecates; where warnings are errors, its socket would answer nobody.
+    """Run supervisord until SIGTERM or the parent's death."""
+    # supervisord uses deprecated APIs; with warnings as errors, its socket would not respond.
     warnings.simplefilter("ignore")
     stop_with_parent(int(sys.argv[1]))
     supervisord.main(sys.argv[2:])

@@ -1,4 +1,4 @@
-"""A plan as settings: names that .env.example knows, and how they get into a .env that holds others already."""
+"""Converts a plan to settings of .env.example, and merges them into an existing .env file."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from anchor_cli.plan.budget import GIB, Choice, Model, ServiceMemory
-from anchor_cli.plan.ladder import Plan
+from anchor_cli.plan.budget import GIB, Model, ModelChoice, ServiceMemory
+from anchor_cli.plan.ladder import MemoryPlan
 
-# Beside the .env: there containers see it too.
+# Relative to the .env file; mounted into the gpu-monitor container.
 PLAN_PATH = Path("deploy/profiles/planned.json")
 VOXTRAL_PROFILE = "voxtral"
-# The server's address inside the mesh of containers.
+# The server's URL in the container network.
 VOXTRAL_URL = "http://voxtral:8000/v1"
-# What it calls its model, whichever that is.
-VOXTRAL_SERVED = "voxtral"
-# Is in every image, and needs nothing.
-LAST_VOICE = "espeak"
+# Name under which the server offers any model.
+VOXTRAL_SERVED_NAME = "voxtral"
+# Included in every image, without model files.
+FALLBACK_ENGINE = "espeak"
 HEADING = "# --- GPU profile: written by `anchor plan`, which replaces these lines when it is run again ---"
 LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 
 
-def settings_of(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
-    """What Compose and the services are to be started with."""
+def plan_settings(plan: MemoryPlan, models: Mapping[str, Model]) -> dict[str, str]:
+    """Settings for Compose and the services."""
     settings = {
         "ANCHOR_PROFILE": "gpu",
         "CONTAINER_RUNTIME": "nvidia",
@@ -39,25 +39,25 @@ def settings_of(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
     settings["LLM_OLLAMA_CONTEXT_TOKENS"] = str(llm.choice.context_tokens)
     settings["OLLAMA_NUM_PARALLEL"] = str(llm.choice.slots)
     settings["OLLAMA_KV_CACHE_TYPE"] = llm.choice.cache
-    settings |= _speaking(plan.service("tts").choice, models)
-    settings |= _hearing(plan.service("stt").choice, models)
+    settings |= _tts_settings(plan.service("tts").choice, models)
+    settings |= _stt_settings(plan.service("stt").choice, models)
     if runs_voxtral(plan, models):
-        settings |= _voxtral(plan, models)
+        settings |= _voxtral_settings(plan, models)
     return settings
 
 
-def runs_voxtral(plan: Plan, models: Mapping[str, Model]) -> bool:
-    """Whether speech-to-text leans on vLLM."""
+def runs_voxtral(plan: MemoryPlan, models: Mapping[str, Model]) -> bool:
+    """Whether speech-to-text uses vLLM."""
     return models[plan.service("stt").choice.model].runtime == "vllm"
 
 
-def gpu_share(service: ServiceMemory, plan: Plan) -> float:
-    """The service's share of all the card's memory, rounded up to hundredths as vLLM is told it."""
+def gpu_share(service: ServiceMemory, plan: MemoryPlan) -> float:
+    """The service's share of the card's total memory, rounded up to hundredths for vLLM."""
     return math.ceil(100 * service.total_bytes / plan.card.total_bytes) / 100
 
 
-def _speaking(tts: Choice, models: Mapping[str, Model]) -> dict[str, str]:
-    """Who speaks: the profile's engines, led by higgs-audio, or another one, and espeak where it fails."""
+def _tts_settings(tts: ModelChoice, models: Mapping[str, Model]) -> dict[str, str]:
+    """Engine settings: the profile's own with higgs-audio, else the chosen engine with espeak as fallback."""
     engine = models[tts.model].engine
     if engine == "higgs":
         return {
@@ -67,21 +67,21 @@ def _speaking(tts: Choice, models: Mapping[str, Model]) -> dict[str, str]:
             "TTS_HIGGS_SLOTS": str(tts.slots),
             "TTS_HIGGS_CONTEXT_TOKENS": str(tts.context_tokens),
         }
-    return {"TTS_ENGINE": engine, "TTS_FALLBACK_ENGINES": "" if engine == LAST_VOICE else f'["{LAST_VOICE}"]'}
+    return {"TTS_ENGINE": engine, "TTS_FALLBACK_ENGINES": "" if engine == FALLBACK_ENGINE else f'["{FALLBACK_ENGINE}"]'}
 
 
-def _hearing(stt: Choice, models: Mapping[str, Model]) -> dict[str, str]:
-    """Who hears, and how."""
+def _stt_settings(stt: ModelChoice, models: Mapping[str, Model]) -> dict[str, str]:
+    """Engine settings of speech-to-text."""
     model, slots = models[stt.model], str(stt.slots)
-    # Empty, faster-whisper hears, and PocketSphinx as long as that cannot be loaded.
+    # Empty selects the profile's default: faster-whisper, with PocketSphinx until that is loaded.
     engine = "" if model.engine == "faster-whisper" else model.engine
     settings = {"STT_ENGINE": engine, "GPU_VLLM_URL": VOXTRAL_URL if model.runtime == "vllm" else ""}
     match model.engine:
         case "voxtral":
             settings |= {"STT_VOXTRAL_URL": VOXTRAL_URL, "STT_VOXTRAL_PLACES": slots}
         case "voxtral-realtime":
-            # Each microphone has a place at the server while it speaks: there is no waiting for one.
-            settings |= {"STT_VOXTRAL_REALTIME_URL": VOXTRAL_URL, "STT_VOXTRAL_REALTIME_MODEL": VOXTRAL_SERVED}
+            # Each speaking microphone occupies a slot at the server; there is no queue.
+            settings |= {"STT_VOXTRAL_REALTIME_URL": VOXTRAL_URL, "STT_VOXTRAL_REALTIME_MODEL": VOXTRAL_SERVED_NAME}
             settings |= {"STT_MAX_STREAMS": slots}
         case "faster-whisper":
             compute_type = {"f16": "float16"}.get(stt.weights, stt.weights)
@@ -91,11 +91,11 @@ def _hearing(stt: Choice, models: Mapping[str, Model]) -> dict[str, str]:
     return settings
 
 
-def _voxtral(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
-    """How vLLM is started."""
+def _voxtral_settings(plan: MemoryPlan, models: Mapping[str, Model]) -> dict[str, str]:
+    """Launch options of vLLM."""
     stt = plan.service("stt")
     model = models[stt.choice.model]
-    # The realtime model does not work in whole graphs.
+    # The realtime model does not support full CUDA graphs.
     graphs = "PIECEWISE" if model.engine == "voxtral-realtime" else "FULL_AND_PIECEWISE"
     return {
         "VOXTRAL_MODEL_PATH": model.server_name or model.name,
@@ -108,12 +108,12 @@ def _voxtral(plan: Plan, models: Mapping[str, Model]) -> dict[str, str]:
     }
 
 
-def merged(text: str, settings: Mapping[str, str], profile: str, wanted: bool) -> str:
-    """A .env's `text` with `settings` in it; other lines stay as they are, and so does their order.
+def merge_env(text: str, settings: Mapping[str, str], profile: str, enabled: bool) -> str:
+    """Merge `settings` into the .env `text`; other lines and their order do not change.
 
-    `profile` is put into its COMPOSE_PROFILES, or taken out where it is not `wanted`.
+    Adds `profile` to COMPOSE_PROFILES when `enabled`, else removes it.
     """
-    settings = {**settings, "COMPOSE_PROFILES": _profiles(_value(text, "COMPOSE_PROFILES"), profile, wanted)}
+    settings = {**settings, "COMPOSE_PROFILES": _profiles(_value(text, "COMPOSE_PROFILES"), profile, enabled)}
     lines: list[str] = []
     written: set[str] = set()
     for line in text.splitlines():
@@ -130,16 +130,16 @@ def merged(text: str, settings: Mapping[str, str], profile: str, wanted: bool) -
     return "\n".join([*lines, *missing]) + "\n"
 
 
-def profile_text(plan: Plan, models: Mapping[str, Model]) -> str:
-    """The settings alone, for whoever has no .env yet; deploy/profiles holds one for each card of the catalogue."""
-    settings = {name: value for name, value in settings_of(plan, models).items() if name != "GPU_PLAN_PATH"}
+def render_profile(plan: MemoryPlan, models: Mapping[str, Model]) -> str:
+    """The settings as a new .env file; deploy/profiles has one for each card of the catalogue."""
+    settings = {name: value for name, value in plan_settings(plan, models).items() if name != "GPU_PLAN_PATH"}
     lines = [f"# {plan.card.title}: what `anchor plan --gpu {plan.card.name} --env` prints. Add it to .env."]
-    lines += [f"# Given up: {words}." for words in plan.given_up]
-    return "\n".join(lines) + "\n" + merged("", settings, VOXTRAL_PROFILE, runs_voxtral(plan, models))
+    lines += [f"# Given up: {description}." for description in plan.given_up]
+    return "\n".join(lines) + "\n" + merge_env("", settings, VOXTRAL_PROFILE, runs_voxtral(plan, models))
 
 
 def write_env(path: Path, text: str) -> None:
-    """Put `text` in the place of the file at once; readable for its owner only, unless it was for others before."""
+    """Replace the file atomically. A new file gets mode 0600, an existing one keeps its mode."""
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     draft = path.with_name(f"{path.name}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -156,7 +156,7 @@ def _value(text: str, name: str) -> str | None:
     return None
 
 
-def _profiles(profiles: str | None, profile: str, wanted: bool) -> str:
+def _profiles(profiles: str | None, profile: str, enabled: bool) -> str:
     entries = ["${ANCHOR_PROFILE}"] if profiles is None else [entry for entry in profiles.split(",") if entry]
-    kept = [entry for entry in entries if entry != profile]
-    return ",".join([*kept, profile] if wanted else kept)
+    others = [entry for entry in entries if entry != profile]
+    return ",".join([*others, profile] if enabled else others)
