@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,8 @@ import httpx
 import pytest
 from anchor_cli.mesh.log import LogLine
 from anchor_cli.mesh.mesh import Mesh, mesh_lock, running_mesh
-from anchor_cli.mesh.processes import MESH_ID_VARIABLE, find_mesh_processes, kill_processes, read_command_line
+from anchor_cli.mesh.processes import find_mesh_processes
 from anchor_cli.mesh.programs import Program
-from anchor_cli.mesh.readiness import ServiceState, StartCounter
-from anchor_cli.mesh.supervisor_client import ProgramState
 from anchor_cli.settings import MeshSettings
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, PeerFailed, root_cause
 
@@ -63,12 +60,6 @@ def configured(root: Path, program: Program, **options: float) -> MeshSettings:
 
 def pid_of(mesh: Mesh) -> int:
     return mesh._process.pid
-
-
-async def until_gone(mark: str) -> None:
-    async with asyncio.timeout(30):
-        while find_mesh_processes(mark):
-            await asyncio.sleep(0.02)
 
 
 async def until_answering(port: int) -> None:
@@ -174,47 +165,6 @@ async def test_programs_that_lost_their_supervisor_do_not_stay(
     assert find_mesh_processes(mark) == set()
 
 
-async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: Path) -> None:
-    (short_root / "supervisord.conf").write_text(
-        "[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%(here)s/pid\n"
-        f'[program:sleeper]\ncommand={sys.executable} -c "import time; time.sleep(60)"\n'
-    )
-    parent = (
-        "import os, subprocess, sys, time\n"
-        "command = [sys.executable, '-m', 'anchor_cli.mesh.supervisor_process', str(os.getpid()), '-c', sys.argv[1]]\n"
-        "child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
-        "time.sleep(60)\n"
-    )
-    mark = f"orphan-{os.getpid()}"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", parent, str(short_root / "supervisord.conf")),
-        env={**os.environ, MESH_ID_VARIABLE: mark},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(30):
-            while not any(
-                "time.sleep(60)" in read_command_line(pid) for pid in find_mesh_processes(mark) - {process.pid}
-            ):
-                await asyncio.sleep(0.02)
-        process.kill()
-        await process.wait()
-        await until_gone(mark)
-    finally:
-        kill_processes(find_mesh_processes(mark))
-
-
-async def test_a_supervisor_whose_starter_is_already_gone_does_not_begin(short_root: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", "1", "-c", str(short_root / "none.conf")),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, stderr = await process.communicate()
-    assert process.returncode == 1
-    assert b"is gone" in stderr
-
-
 async def test_a_mesh_on_a_taken_port_starts_nothing(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
@@ -223,22 +173,3 @@ async def test_a_mesh_on_a_taken_port_starts_nothing(
         async with running_mesh(configured(short_root, program), [program], lines.append):
             pytest.fail("it started")
     assert not (short_root / "run/supervisord.conf").exists()
-
-
-def test_starts_are_counted_over_what_the_supervisor_says() -> None:
-    count = StartCounter()
-
-    def at(started_at_s: int, state: str = "BACKOFF") -> list[ProgramState]:
-        return [ProgramState("stt", state, 0, started_at_s, "Exited too quickly")]
-
-    assert [count.find_failed(at(second)) for second in (0, 1, 1, 1, 2)] == [None] * 5
-    given_up = count.find_failed(at(4))
-    assert given_up is not None
-    assert given_up.name == "stt"
-    assert StartCounter().find_failed(at(1, "FATAL")) is not None
-
-
-def test_a_killed_process_is_no_error_when_it_is_already_gone() -> None:
-    kill_processes({2**22 + 1})
-    assert read_command_line(2**22 + 1) == ""
-    assert ServiceState().stage == "starting"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
-from anchor_cli.app import app
 from anchor_cli.model_store.pull import ModelStore
-from anchor_cli.model_store.weights_format import check_format
 from hub_double import COMMIT, CONFIG, PINNED, UNKNOWN, WEIGHTS, Hub, placed
 from service_kit.engines.hub import hub_folder
 from service_kit.errors import EngineFailed, InvalidRequest, PeerFailed
-from typer.testing import CliRunner
 
 
 def test_a_profile_is_fetched_at_its_revision_and_verified(store: ModelStore, hub: Hub) -> None:
@@ -119,36 +115,6 @@ def test_a_pickle_by_another_name_is_refused_at_its_first_bytes(store: ModelStor
     assert placed(store) == {}
 
 
-@pytest.mark.parametrize(
-    ("path", "head"),
-    [
-        ("a.safetensors", struct.pack("<Q", 0x010280) + b"{"),
-        ("a.gguf", b"GGUF\3\0\0\0"),
-        ("a.onnx", b"\x08\x08\x12\x07pytorch"),
-        ("a.json", b"\n  {}"),
-    ],
-)
-def test_each_format_is_known_by_its_beginning(path: str, head: bytes) -> None:
-    check_format(path, head)
-
-
-@pytest.mark.parametrize(
-    ("path", "head"),
-    [
-        ("a.safetensors", b"\xff" * 8 + b"{"),
-        ("a.safetensors", b"PK\x03\x04" + bytes(12)),
-        ("a.gguf", b"GGML"),
-        ("a.onnx", b"\x80\x02}"),
-        ("a.json", b"import os"),
-        ("a.bin", b"GGUF"),
-        ("a.json", b""),
-    ],
-)
-def test_what_begins_otherwise_is_refused(path: str, head: bytes) -> None:
-    with pytest.raises(EngineFailed, match="does not have the format of its name"):
-        check_format(path, head)
-
-
 def test_a_full_disk_is_told_before_anything_is_fetched(store: ModelStore, hub: Hub, tmp_path: Path) -> None:
     full = ModelStore(store.lock, store.folder, store.hub_url, store.client, store.progress, lambda folder: 1 << 30)
     with pytest.raises(EngineFailed, match=r"are free at") as refused:
@@ -249,38 +215,3 @@ def test_a_list_of_trust_that_is_broken_is_refused(store: ModelStore) -> None:
     (store.folder / "trusted.lock").write_text("[[file]]\npath = 3")
     with pytest.raises(EngineFailed, match=r"trusted\.lock"):
         store.pull(["tiny"])
-
-
-def environment(store: ModelStore, hub: Hub) -> dict[str, str]:
-    return {
-        "ANCHOR_MODELS_LOCK": str(store.lock),
-        "ANCHOR_MODELS_DIR": str(store.folder),
-        "ANCHOR_MODELS_HUB_URL": hub.url,
-        "ANCHOR_MODELS_HUB_TOKEN": "secret",
-        "NO_PROXY": "127.0.0.1",
-        "COLUMNS": "200",
-    }
-
-
-def test_the_command_pulls_from_the_mirror_that_is_set(store: ModelStore, hub: Hub) -> None:
-    result = CliRunner().invoke(app, ["pull", "tiny"], env=environment(store, hub))
-    assert (result.exit_code, hub.tokens[0]) == (0, "Bearer secret"), result.output
-    assert "tiny/model.safetensors: verified, 1.0 MB (MIT)" in result.output
-
-
-def test_the_command_says_why_it_could_not(store: ModelStore, hub: Hub) -> None:
-    hub.statuses = [404]
-    result = CliRunner().invoke(app, ["pull", "tiny"], env=environment(store, hub))
-    assert result.exit_code == 1
-    assert "models.not_fetched" in result.output
-
-
-def test_the_projects_own_lock_names_what_it_does_not_know(tmp_path: Path) -> None:
-    lock = Path(__file__).parents[3] / "models.lock"
-    result = CliRunner().invoke(
-        app,
-        ["pull", "voxtral-mini-3b"],
-        env={"ANCHOR_MODELS_LOCK": str(lock), "ANCHOR_MODELS_DIR": str(tmp_path), "COLUMNS": "200"},
-    )
-    assert result.exit_code == 1
-    assert "models.unknown_hash" in result.output

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anchor_cli.plan.catalogue import read_catalogue
-from anchor_cli.plan.gguf_header import read_gguf_header
 from anchor_cli.plan.model_file import read_model
 from anchor_cli.plan.overrides import build_planner
 from anchor_cli.plan.weights import block_bytes
+from gguf_files import PAIRS, Q4_K, TENSORS
 from service_kit.errors import InvalidRequest
 
 CATALOGUE = read_catalogue()
@@ -35,57 +34,6 @@ WHISPER_ENCODER = {
     "intermediate_size": 5120,
     "max_source_positions": 1500,
 }
-U32, TEXT, ARRAY = 4, 8, 9
-F32, Q4_K = 0, 12
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def pair(key: str, value: int | str | list[str]) -> bytes:
-    match value:
-        case int():
-            return text(key) + struct.pack("<II", U32, value)
-        case str():
-            return text(key) + struct.pack("<I", TEXT) + text(value)
-        case list():
-            entries = b"".join(text(entry) for entry in value)
-            return text(key) + struct.pack("<IIQ", ARRAY, TEXT, len(value)) + entries
-
-
-def tensor(name: str, shape: tuple[int, ...], kind: int) -> bytes:
-    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
-
-
-PAIRS: Mapping[str, int | str | list[str]] = {
-    "general.architecture": "llama",
-    "general.name": "Tiny",
-    "llama.block_count": 2,
-    "llama.embedding_length": 512,
-    "llama.feed_forward_length": 1024,
-    "llama.attention.head_count": 8,
-    "llama.attention.head_count_kv": 2,
-    "llama.context_length": 4096,
-    "tokenizer.ggml.tokens": ["a", "b", "c"],
-}
-TENSORS = [("token_embd.weight", (512, 3), Q4_K), ("output_norm.weight", (512,), F32)]
-
-
-@pytest.fixture
-def gguf(tmp_path: Path) -> Callable[..., Path]:
-    def write(
-        pairs: Mapping[str, int | str | list[str]] = PAIRS,
-        tensors: list[tuple[str, tuple[int, ...], int]] = TENSORS,
-        version: int = 3,
-    ) -> Path:
-        path = tmp_path / "tiny.gguf"
-        head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs))
-        body = [pair(key, value) for key, value in pairs.items()] + [tensor(*entry) for entry in tensors]
-        path.write_bytes(head + b"".join(body))
-        return path
-
-    return write
 
 
 @pytest.fixture
@@ -157,42 +105,7 @@ def test_a_gguf_file_asked_for_is_planned_with(gguf: Callable[..., Path]) -> Non
     assert (llm.choice.model, llm.choice.weights, llm.choice.context_tokens) == ("tiny", "as the file", 4096)
 
 
-# From where to where the file's bytes are replaced, by what, and what is then said of it.
-DAMAGE = [
-    (0, 4, b"GGML", "not a GGUF file"),
-    (40, None, b"", "truncated"),
-    (-3, None, b"", "truncated"),
-    (4, 8, struct.pack("<I", 1), "version is 1"),
-    (16, 24, struct.pack("<Q", 2**40), "entries"),
-    (24, 32, struct.pack("<Q", 2**60), "string of"),
-]
-
-
-@pytest.mark.parametrize(("start", "end", "damage", "words"), DAMAGE)
-def test_a_damaged_gguf_file_is_refused_and_told(
-    gguf: Callable[..., Path], start: int, end: int | None, damage: bytes, words: str
-) -> None:
-    path = gguf()
-    raw = bytearray(path.read_bytes())
-    raw[start:end] = damage
-    path.write_bytes(raw)
-    with pytest.raises(InvalidRequest, match=words):
-        read_gguf_header(path)
-
-
-def test_a_gguf_file_of_an_unknown_block_type_is_refused(gguf: Callable[..., Path]) -> None:
-    with pytest.raises(InvalidRequest, match="number 39"):
-        read_gguf_header(gguf(tensors=[("x", (256,), 39)]))
-
-
 def test_a_gguf_file_without_its_layers_is_refused(gguf: Callable[..., Path]) -> None:
     pairs = {key: value for key, value in PAIRS.items() if key != "llama.block_count"}
     with pytest.raises(InvalidRequest, match="block_count"):
         read_model("llm", gguf(pairs))
-
-
-def test_text_cut_off_at_its_end_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "cut.gguf"
-    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 9) + b"gener")
-    with pytest.raises(InvalidRequest, match="truncated"):
-        read_gguf_header(path)

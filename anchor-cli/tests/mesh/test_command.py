@@ -1,4 +1,4 @@
-"""The commands as a person meets them: what is printed, how they exit."""
+"""The up command: self-test, signals, failures."""
 
 from __future__ import annotations
 
@@ -9,29 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import soundfile
-from anchor_cli.app import app
-from anchor_cli.client.demo import run_demo
 from anchor_cli.console import render_turn
 from anchor_cli.mesh.command import run_mesh, run_self_test, run_until_stopped
-from anchor_cli.mesh.readiness import ServiceState
-from anchor_cli.mesh.start_progress import show_start_progress
 from anchor_cli.settings import MeshSettings
-from rich.console import Console
-from service_kit.audio import MICROPHONE
 from service_kit.errors import EngineFailed, PeerFailed, root_cause
-from typer.testing import CliRunner
-
-
-@pytest.fixture
-def console() -> Console:
-    return Console(width=120, record=True, file=Path(os.devnull).open("w"))
-
-
-@pytest.fixture(autouse=True)
-def closed(console: Console):
-    yield
-    console.file.close()
 
 
 @pytest.fixture
@@ -48,27 +29,9 @@ def stand_ins(short_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
     return write
 
 
-@pytest.fixture
-def wav(tmp_path: Path, question: bytes) -> Path:
-    path = tmp_path / "question.wav"
-    soundfile.write(path, memoryview(question).cast("h"), MICROPHONE.rate_hz)
-    return path
-
-
-async def test_a_demo_prints_the_conversation_and_writes_the_reply(anchor, console, wav, tmp_path) -> None:
-    async with anchor() as double:
-        settings = MeshSettings(orchestrator_http_port=double.port)
-        await run_demo(settings, console, wav, tmp_path / "reply.wav", "en")
-    text = console.export_text()
-    for words in ("… how", "you     how is the weather", "[double] Sunny all weekend.", "gpu.tight", "silence noticed"):
-        assert words in text
-    samples, rate_hz = soundfile.read(tmp_path / "reply.wav", dtype="int16")
-    assert (len(samples), rate_hz) == (4800, 24_000)
-
-
-async def test_a_turn_without_a_waterfall_says_so(anchor, console, wav, tmp_path) -> None:
+async def test_a_turn_without_a_waterfall_says_so(anchor, console, question_wav, tmp_path) -> None:
     async with anchor(waterfall=False) as double:
-        turn = await run_self_test(MeshSettings(orchestrator_http_port=double.port, self_test_wav=wav))
+        turn = await run_self_test(MeshSettings(orchestrator_http_port=double.port, self_test_wav=question_wav))
     console.print(render_turn(turn))
     assert "sent no waterfall" in console.export_text()
 
@@ -76,9 +39,9 @@ async def test_a_turn_without_a_waterfall_says_so(anchor, console, wav, tmp_path
 @pytest.mark.parametrize(
     ("manners", "words"), [({"manner": "fail"}, "llm.gone: nobody thinks"), ({"heard": ""}, "no words")]
 )
-async def test_a_self_test_that_fails_says_why(anchor, wav, manners, words: str) -> None:
+async def test_a_self_test_that_fails_says_why(anchor, question_wav, manners, words: str) -> None:
     async with anchor(**manners) as double:
-        settings = MeshSettings(orchestrator_http_port=double.port, self_test_wav=wav)
+        settings = MeshSettings(orchestrator_http_port=double.port, self_test_wav=question_wav)
         with pytest.raises(PeerFailed, match=words) as raised:
             await run_self_test(settings)
     assert raised.value.code == "mesh.self_test_failed"
@@ -128,40 +91,3 @@ async def test_a_signal_stops_what_is_still_starting(stand_ins, ports, console, 
         tasks.create_task(stop_once_begun())
         await run_mesh(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
     assert "no process is left" in console.export_text()
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_services_are_shown_as_they_get_ready(terminal: bool) -> None:
-    console = Console(width=100, force_terminal=terminal, record=True)
-    with show_start_progress(console) as show:
-        show({"stt": ServiceState()})
-        show({"stt": ServiceState("ready", "pocketsphinx", "en-us", "", 2.5)})
-        show({"stt": ServiceState("ready", "pocketsphinx", "en-us", "", 2.5)})
-    text = console.export_text()
-    assert "2.5 s" in text
-    assert "pocketsphinx" in text
-
-
-def test_settings_that_do_not_fit_are_named_and_exit_2() -> None:
-    result = CliRunner().invoke(app, ["up"], env={"STT_GRPC_PORT": "99999", "COLUMNS": "200"})
-    assert result.exit_code == 2
-    assert "stt_grpc_port" in result.output
-
-
-def test_an_unknown_profile_is_named_and_exits_2() -> None:
-    result = CliRunner().invoke(app, ["up", "--profile", "quantum"], env={"COLUMNS": "200"})
-    assert result.exit_code == 2
-    assert "embedded" in result.output
-
-
-def test_a_demo_without_a_mesh_exits_1_and_says_so(wav, free_port) -> None:
-    result = CliRunner().invoke(app, ["demo", str(wav)], env={"ORCHESTRATOR_HTTP_PORT": str(free_port())})
-    assert result.exit_code == 1
-    assert "no anchor responds" in result.output
-
-
-def test_a_lock_of_models_that_is_not_there_exits_1(tmp_path) -> None:
-    environment = {"ANCHOR_MODELS_LOCK": str(tmp_path / "none.lock"), "ANCHOR_MODELS_DIR": str(tmp_path)}
-    result = CliRunner().invoke(app, ["models"], env=environment)
-    assert result.exit_code == 1
-    assert "models.no_lock" in result.output
