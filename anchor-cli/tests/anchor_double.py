@@ -20,19 +20,19 @@ async def send(client: ServerConnection, name: str, **fields: Any) -> None:
 
 @dataclass
 class AnchorDouble:
-    """One turn for each stretch of sound, answered by `manner`.
+    """Answers each stretch of sound as one turn, with the given `behaviour`.
 
-    That is answer, fail, mute (text without sound), deaf (hears nothing), hang (a reply without end), leave (closes
-    the session) or babble (says what is in no protocol). `told` and `frames` are what came from the client.
+    answer; fail; mute (text without audio); deaf (detects no speech); hang (a reply without end); leave (closes the
+    session); or babble (sends invalid messages). `messages` and `frames` are what the client sent.
     """
 
-    manner: str = "answer"
+    behaviour: str = "answer"
     heard: str = "how is the weather"
     reply: str = "Sunny all weekend."
     reply_ms: int = 200
     waterfall: bool = True
     port: int = 0
-    told: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
     frames: list[bytes] = field(default_factory=list)
 
     @property
@@ -43,16 +43,16 @@ class AnchorDouble:
         speaking, quiet, turn_id = False, 0, 0
         async for frame in client:
             if isinstance(frame, str):
-                self.told.append(json.loads(frame))
-                if self.told[-1]["type"] == "session_start":
+                self.messages.append(json.loads(frame))
+                if self.messages[-1]["type"] == "session_start":
                     await send(client, "session_started", session_id="s1", anchor_sample_rate_hz=24_000)
-                elif self.told[-1]["type"] == "interrupt" and self.manner == "hang":
+                elif self.messages[-1]["type"] == "interrupt" and self.behaviour == "hang":
                     await send(client, "playback_stop", turn_id=turn_id)
                     await send(client, "reply_finished", turn_id=turn_id, interrupted=True)
                 continue
             self.frames.append(frame)
             quiet = 0 if any(frame) else quiet + 1
-            if quiet == 0 and not speaking and self.manner != "deaf":
+            if quiet == 0 and not speaking and self.behaviour != "deaf":
                 speaking = True
                 await send(client, "speech_started", at_ms=0)
             elif speaking and quiet == QUIET_FRAMES:
@@ -61,24 +61,24 @@ class AnchorDouble:
                 await self._answer(client, turn_id)
 
     async def _answer(self, client: ServerConnection, turn_id: int) -> None:
-        if self.manner == "leave":
+        if self.behaviour == "leave":
             await client.close(1011, "stt.gone")
             return
-        if self.manner == "babble":
+        if self.behaviour == "babble":
             await send(client, "weather_report", sunny=True)
             return
         await send(client, "partial_transcript", turn_id=turn_id, text=self.heard[:3])
         await send(client, "final_transcript", turn_id=turn_id, revision=1, text=self.heard)
         await send(client, "turn_committed", turn_id=turn_id, text=self.heard)
-        if self.manner == "fail":
-            await send(client, "turn_failed", turn_id=turn_id, code="llm.gone", message="nobody thinks")
+        if self.behaviour == "fail":
+            await send(client, "turn_failed", turn_id=turn_id, code="llm.gone", message="no language model")
             return
         await send(client, "reply_started", turn_id=turn_id, engine="double")
         await send(client, "reply_text", turn_id=turn_id, text=self.reply)
-        if self.manner != "mute":
+        if self.behaviour != "mute":
             await send(client, "reply_audio", turn_id=turn_id, offset_ms=0)
             await client.send(b"\1\0" * (SPEECH.bytes_for(self.reply_ms) // 2))
-        if self.manner == "hang":
+        if self.behaviour == "hang":
             return
         await send(client, "error", code="gpu.tight", message="memory is tight", retryable=True)
         if self.waterfall:
@@ -87,8 +87,8 @@ class AnchorDouble:
 
 
 @asynccontextmanager
-async def serve_anchor(**manners: Any) -> AsyncGenerator[AnchorDouble]:
-    double = AnchorDouble(**manners)
+async def serve_anchor(**options: Any) -> AsyncGenerator[AnchorDouble]:
+    double = AnchorDouble(**options)
     async with serve(double.converse, "127.0.0.1", 0) as server:
         double.port = next(iter(server.sockets)).getsockname()[1]
         yield double

@@ -19,7 +19,7 @@ ABSENT = CommandResult(found=False)
 
 @dataclass
 class FakeMachine:
-    """Says what it is told to say; a command is known by its first words."""
+    """Returns the configured answers; a command is matched by its first words."""
 
     python: tuple[int, int] = (3, 12)
     free: int = 500 * 10**9

@@ -7,7 +7,7 @@ import random
 import socket
 from contextlib import suppress
 
-# Below those that the kernel gives to who asks for any or calls out; each process of a test run has its own.
+# Below the kernel's ephemeral ports; each process of a test run has its own range.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
 
 

@@ -1,4 +1,4 @@
-"""A hub of models that answers over HTTP, in its manner; and a store that pulls from it."""
+"""A fake model hub over HTTP with configurable faults, and a store that pulls from it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ CONFIG = b'{"dim": 64}'
 
 @dataclass
 class Hub:
-    """Serves files by path under one repository, lists them, and notes what it was asked."""
+    """Serves and lists the files of one repository, and records the requests."""
 
     files: dict[str, bytes]
-    # breaks (sends at most so many bytes of each answer), ignores_ranges, lies (about length), no_length, redirects,
-    # then statuses that are answered first.
+    # Maximum bytes of each response body; 0 for all.
     breaks: int = 0
     ignores_ranges: bool = False
     no_length: bool = False
     redirects: bool = False
-    # In place of the list of its files.
+    # Replaces the file listing.
     listing: bytes = b""
-    # Files that are listed, and not there.
+    # Files that are listed but missing.
     gone: list[str] = field(default_factory=list)
+    # Statuses of the first responses.
     statuses: list[int] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ def answer(hub: Hub, request: BaseHTTPRequestHandler) -> None:
         request.send_header("Content-Length", str(len(content) - start))
     request.send_header("Connection", "close")
     request.end_headers()
-    # Who refuses a file at its first bytes hangs up.
+    # A client that rejects the first bytes closes the connection.
     with suppress(ConnectionError):
         request.wfile.write(content[start : start + (hub.breaks or len(content))])
     request.close_connection = True
@@ -116,8 +116,8 @@ def serving(hub: Hub) -> Generator[Hub]:
         server.server_close()
 
 
-class Lines:
-    """What people are told."""
+class RecordedProgress:
+    """Records the printed lines and the progress."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -155,14 +155,14 @@ UNKNOWN = lock_text(entry("model.safetensors", None), entry("config.json", None)
 
 
 def store_of(hub: Hub, tmp_path: Path) -> ModelStore:
-    """Pulls the model `tiny`, all of which is known."""
+    """A store whose lock has the model `tiny` with all hashes."""
     (tmp_path / "models.lock").write_text(PINNED)
     return ModelStore(
         lock=tmp_path / "models.lock",
         folder=tmp_path / "models",
         hub_url=hub.url,
         client=lambda: httpx.Client(trust_env=False, follow_redirects=True, timeout=5),
-        progress=Lines(),
+        progress=RecordedProgress(),
         free_bytes=lambda folder: 100 << 30,
         sleep=lambda seconds: None,
     )

@@ -1,4 +1,4 @@
-"""Sound files become microphone audio, whatever they were."""
+"""Reading and writing of audio files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def tone(rate_hz: int, seconds: float, level: float = 0.5) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "rate_hz"), [("a.wav", 44_100), ("a.flac", 8_000), ("a.ogg", 48_000)])
-def test_any_format_and_rate_comes_out_as_the_same_sound(tmp_path: Path, name: str, rate_hz: int) -> None:
+def test_any_format_and_rate_is_resampled_to_16_khz(tmp_path: Path, name: str, rate_hz: int) -> None:
     path = tmp_path / name
     soundfile.write(path, np.column_stack([tone(rate_hz, 1), tone(rate_hz, 1)]), rate_hz)
     samples = to_float(load_clip(path))
@@ -28,7 +28,7 @@ def test_any_format_and_rate_comes_out_as_the_same_sound(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("content", [None, b"not a sound at all"])
-def test_what_is_no_sound_is_refused_by_name(tmp_path: Path, content: bytes | None) -> None:
+def test_invalid_audio_file_is_rejected_by_name(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "question.wav"
     if content is not None:
         path.write_bytes(content)
@@ -37,19 +37,19 @@ def test_what_is_no_sound_is_refused_by_name(tmp_path: Path, content: bytes | No
     assert raised.value.code == "sound.unreadable"
 
 
-def test_an_empty_sound_is_refused(tmp_path: Path) -> None:
+def test_empty_audio_file_is_rejected(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), 16_000)
     with pytest.raises(InvalidRequest, match="no audio"):
         load_clip(tmp_path / "empty.wav")
 
 
-def test_a_sound_of_hours_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_too_long_audio_file_is_rejected_before_reading(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", np.zeros(601 * 100, np.int16), 100, subtype="PCM_U8")
     with pytest.raises(InvalidRequest, match="longer than 600 s"):
         load_clip(tmp_path / "long.wav")
 
 
-def test_speech_is_written_at_its_own_rate(tmp_path: Path) -> None:
+def test_speech_is_written_at_24_khz(tmp_path: Path) -> None:
     pcm = to_pcm(tone(24_000, 0.5))
     save_speech(tmp_path / "reply.wav", pcm)
     samples, rate_hz = soundfile.read(tmp_path / "reply.wav", dtype="int16")
@@ -57,12 +57,12 @@ def test_speech_is_written_at_its_own_rate(tmp_path: Path) -> None:
     assert samples.tobytes() == pcm
 
 
-def test_the_voice_ends_before_the_silence_does() -> None:
+def test_voiced_end_excludes_trailing_silence() -> None:
     noise = np.random.default_rng(1).normal(0, 0.001, 8_000).astype(np.float32)
     clip = to_pcm(np.concatenate([tone(16_000, 1), noise]))
     assert MICROPHONE.ms_of(voiced_end_bytes(clip)) == pytest.approx(1000, abs=10)
 
 
-def test_silence_has_no_voice() -> None:
+def test_silence_has_no_voiced_part() -> None:
     assert voiced_end_bytes(bytes(3200)) == 0
     assert voiced_end_bytes(b"") == 0

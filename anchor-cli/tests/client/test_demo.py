@@ -9,7 +9,7 @@ from anchor_cli.settings import MeshSettings
 from typer.testing import CliRunner
 
 
-async def test_a_demo_prints_the_conversation_and_writes_the_reply(anchor, console, question_wav, tmp_path) -> None:
+async def test_demo_prints_the_conversation_and_writes_the_reply(anchor, console, question_wav, tmp_path) -> None:
     async with anchor() as double:
         settings = MeshSettings(orchestrator_http_port=double.port)
         await run_demo(settings, console, question_wav, tmp_path / "reply.wav", "en")
@@ -20,7 +20,7 @@ async def test_a_demo_prints_the_conversation_and_writes_the_reply(anchor, conso
     assert (len(samples), rate_hz) == (4800, 24_000)
 
 
-def test_a_demo_without_a_mesh_exits_1_and_says_so(question_wav, free_port) -> None:
+def test_demo_without_mesh_exits_1(question_wav, free_port) -> None:
     result = CliRunner().invoke(app, ["demo", str(question_wav)], env={"ORCHESTRATOR_HTTP_PORT": str(free_port())})
     assert result.exit_code == 1
     assert "no anchor responds" in result.output

@@ -1,4 +1,4 @@
-"""The speaker of the client, on a clock of the test's own."""
+"""The client's speaker, with simulated time."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from service_kit.audio import SPEECH
 SECOND = bytes(SPEECH.bytes_for(1000))
 
 
-def test_sound_is_played_at_the_pace_of_time_and_no_further_than_it_came() -> None:
+def test_playback_is_real_time_and_bounded_by_received_audio() -> None:
     speaker = Speaker()
     assert speaker.progress(9.0) is None
     speaker.start_audio(1, 0, 10.0)
     speaker.receive_frame(SECOND, 10.0)
     assert speaker.progress(10.4) == (1, 400)
     assert speaker.progress(12.0) == (1, 1000)
-    # What came late is played from when it came.
+    # Late audio plays from its arrival.
     speaker.receive_frame(SECOND, 12.0)
     assert speaker.progress(12.5) == (1, 1500)
 
 
-def test_a_pause_holds_and_a_resume_goes_on() -> None:
+def test_pause_holds_and_resume_continues() -> None:
     speaker = Speaker()
     speaker.start_audio(1, 0, 0.0)
     speaker.receive_frame(SECOND, 0.0)
@@ -30,7 +30,7 @@ def test_a_pause_holds_and_a_resume_goes_on() -> None:
     assert speaker.progress(5.3) == (1, 500)
 
 
-def test_after_a_stop_nothing_more_of_that_reply_sounds() -> None:
+def test_stopped_reply_plays_no_more_audio() -> None:
     speaker = Speaker()
     speaker.start_audio(1, 0, 0.0)
     speaker.receive_frame(SECOND, 0.0)
@@ -41,7 +41,7 @@ def test_after_a_stop_nothing_more_of_that_reply_sounds() -> None:
     assert speaker.reply(1).stopped
 
 
-def test_the_next_reply_begins_at_its_own_start() -> None:
+def test_next_reply_starts_at_zero() -> None:
     speaker = Speaker()
     speaker.start_audio(1, 0, 0.0)
     speaker.receive_frame(SECOND, 0.0)
@@ -52,7 +52,7 @@ def test_the_next_reply_begins_at_its_own_start() -> None:
     assert int(speaker.reply(1).played_ms) == 500
 
 
-def test_a_jump_leaves_silence_between() -> None:
+def test_gap_in_offsets_is_filled_with_silence() -> None:
     speaker = Speaker()
     speaker.start_audio(1, 0, 0.0)
     speaker.receive_frame(b"\1\0", 0.0)
@@ -61,7 +61,7 @@ def test_a_jump_leaves_silence_between() -> None:
     assert bytes(speaker.reply(1).pcm) == b"\1\0" + bytes(SPEECH.bytes_for(500) - 2) + b"\2\0"
 
 
-def test_a_frame_that_belongs_to_no_reply_is_dropped() -> None:
+def test_frame_without_reply_is_dropped() -> None:
     speaker = Speaker()
     speaker.receive_frame(SECOND, 0.0)
     assert speaker.replies == {}

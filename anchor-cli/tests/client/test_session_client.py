@@ -1,4 +1,4 @@
-"""The client as a person: it speaks, listens, reports, and knows when nobody is there."""
+"""The session client: microphone, playback reports, waiting for events, failures."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from anchor_cli.client.turn import run_turn
 from service_kit.errors import InvalidRequest, PeerFailed
 
 
-async def test_the_microphone_sends_frames_of_20_ms_at_the_pace_of_time_and_never_stops(anchor, question) -> None:
+async def test_microphone_sends_20_ms_frames_in_real_time(anchor, question) -> None:
     loop = asyncio.get_running_loop()
-    async with anchor() as double, open_session(double.url) as talk:
+    async with anchor() as double, open_session(double.url) as session:
         began_s = loop.time()
-        await talk.play_clip(question)
+        await session.play_clip(question)
         async with asyncio.timeout(20):
-            # So many are 460 ms; what the clock is ahead is made good.
+            # 23 frames are 460 ms; delayed frames are sent at once.
             while len(double.frames) < max(23, (loop.time() - began_s) / 0.02 - 5):
                 await asyncio.sleep(0.01)
         assert len(double.frames) <= (loop.time() - began_s) / 0.02 + 5
@@ -26,12 +26,12 @@ async def test_the_microphone_sends_frames_of_20_ms_at_the_pace_of_time_and_neve
     assert not any(double.frames[-1])
 
 
-async def test_playback_is_reported_until_all_of_it_was_heard(anchor, question) -> None:
+async def test_playback_is_reported_to_the_end(anchor, question) -> None:
     def reports(double) -> list[int]:
-        return [message["played_ms"] for message in double.told if message["type"] == "playback_progress"]
+        return [message["played_ms"] for message in double.messages if message["type"] == "playback_progress"]
 
-    async with anchor(reply_ms=1000) as double, open_session(double.url) as talk:
-        await run_turn(talk, question)
+    async with anchor(reply_ms=1000) as double, open_session(double.url) as session:
+        await run_turn(session, question)
         async with asyncio.timeout(20):
             while 1000 not in reports(double):
                 await asyncio.sleep(0.01)
@@ -40,32 +40,32 @@ async def test_playback_is_reported_until_all_of_it_was_heard(anchor, question) 
     assert len(reports(double)) >= 2
 
 
-async def test_waiting_ends_at_its_deadline_and_tells_what_came_instead(anchor) -> None:
-    async with anchor(manner="deaf") as double, open_session(double.url) as talk:
+async def test_timeout_error_lists_the_last_events(anchor) -> None:
+    async with anchor(behaviour="deaf") as double, open_session(double.url) as session:
         with pytest.raises(PeerFailed, match=r"no reply_started within 0\.1 s; last events: session_started"):
-            await talk.wait_for("reply_started", within_s=0.1)
+            await session.wait_for("reply_started", within_s=0.1)
 
 
-async def test_one_clip_at_a_time(anchor, question) -> None:
-    async with anchor() as double, open_session(double.url) as talk, asyncio.TaskGroup() as tasks:
-        tasks.create_task(talk.play_clip(question))
+async def test_second_clip_is_rejected_while_one_plays(anchor, question) -> None:
+    async with anchor() as double, open_session(double.url) as session, asyncio.TaskGroup() as tasks:
+        tasks.create_task(session.play_clip(question))
         await asyncio.sleep(0.05)
         with pytest.raises(InvalidRequest, match="another clip is playing"):
-            await talk.play_clip(question)
+            await session.play_clip(question)
 
 
-async def test_nobody_there_is_said_plainly(free_port) -> None:
+async def test_unreachable_server_raises_peer_failed(free_port) -> None:
     url = f"ws://127.0.0.1:{free_port()}/ws/audio"
     with pytest.raises(PeerFailed, match="no anchor responds at"):
         async with open_session(url):
-            pytest.fail("somebody answered")
+            pytest.fail("the session opened")
 
 
-async def test_events_are_told_from_the_first_on_to_whoever_asks_late(anchor, question) -> None:
-    async with anchor() as double, open_session(double.url, microphone=True) as talk:
-        await run_turn(talk, question)
+async def test_stream_events_starts_at_the_first_event(anchor, question) -> None:
+    async with anchor() as double, open_session(double.url, microphone=True) as session:
+        await run_turn(session, question)
         names = []
-        async for event in talk.stream_events():
+        async for event in session.stream_events():
             names.append(event.name)
             if event.name == "reply_finished":
                 break

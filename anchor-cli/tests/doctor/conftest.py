@@ -11,7 +11,7 @@ from anchor_cli.settings import MeshSettings
 
 @pytest.fixture
 def project(tmp_path: Path) -> MeshSettings:
-    """A project with one model of each kind, neither of them here."""
+    """A project with one model of each kind, none of them fetched."""
     digest = hashlib.sha256(b"weights").hexdigest()
     (tmp_path / "models.lock").write_text(f"""
 [[model]]

@@ -1,4 +1,4 @@
-"""What the doctor finds, on machines that have this or that."""
+"""The doctor command: output and exit codes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).parents[3]
 
 
-def test_only_a_problem_fails() -> None:
+def test_exit_code_is_1_only_for_problems() -> None:
     findings = [Finding("x", verdict, "y") for verdict in (Verdict.OK, Verdict.HINT, Verdict.WARNING)]
     assert exit_code(findings) == 0
     assert exit_code([*findings, Finding("x", Verdict.PROBLEM, "y")]) == 1
 
 
-def test_every_finding_that_is_not_well_has_a_cure_and_is_shown_with_it(project: MeshSettings) -> None:
+def test_every_finding_that_is_not_ok_prints_a_fix(project: MeshSettings) -> None:
     findings = run_checks(FakeMachine(free=0, python=(3, 10), taken=[TakenPort(9081, None, "")]), project)
     console = Console(width=200, record=True, quiet=False)
     with console.capture() as capture:
@@ -37,10 +37,10 @@ def test_every_finding_that_is_not_well_has_a_cure_and_is_shown_with_it(project:
             assert finding.fix in text
 
 
-def test_the_command_prints_json_and_reads_the_env_file(
+def test_command_prints_json_and_reads_the_env_file(
     project: MeshSettings, monkeypatch: pytest.MonkeyPatch, ports: dict[str, int]
 ) -> None:
-    # Set and removed, so that what the command takes out of .env is gone after the test.
+    # Set and deleted, so that monkeypatch removes the variable that the command loads from .env.
     monkeypatch.setenv("ORCHESTRATOR_PATIENCE", "1")
     monkeypatch.delenv("ORCHESTRATOR_PATIENCE")
     (project.root / ".env").write_text("ORCHESTRATOR_PATIENCE=9\n")
@@ -52,7 +52,7 @@ def test_the_command_prints_json_and_reads_the_env_file(
     assert any(each["message"].startswith("ORCHESTRATOR_PATIENCE") for each in findings)
 
 
-def test_settings_of_the_command_itself_that_do_not_fit_are_a_finding(project: MeshSettings) -> None:
+def test_invalid_settings_of_the_command_are_a_finding(project: MeshSettings) -> None:
     env = {"ANCHOR_ROOT": str(project.root), "STT_GRPC_PORT": "99999", "COLUMNS": "200"}
     result = CliRunner().invoke(app, ["doctor"], env=env)
     assert result.exit_code == 1

@@ -8,7 +8,7 @@ from anchor_cli.doctor.machine import CommandResult, LocalMachine
 from doctor_machine import ABSENT
 
 
-def test_this_machine_answers(tmp_path: Path) -> None:
+def test_local_machine_answers_every_query(tmp_path: Path) -> None:
     machine = LocalMachine()
     assert machine.python >= (3, 11)
     assert machine.run_command("echo", "hello") == CommandResult("hello", succeeded=True)

@@ -14,7 +14,7 @@ from doctor_machine import DOCKER, EMBEDDED, GOOD_GPU, GPU, FakeMachine, the
     ("python", "verdict"),
     [((3, 10), Verdict.PROBLEM), ((3, 11), Verdict.OK), ((3, 12), Verdict.OK), ((3, 14), Verdict.WARNING)],
 )
-def test_a_python_that_was_not_tried_is_told(python: tuple[int, int], verdict: Verdict) -> None:
+def test_untested_python_versions_are_reported(python: tuple[int, int], verdict: Verdict) -> None:
     assert the(check_python(FakeMachine(python=python))).verdict is verdict
 
 
@@ -28,18 +28,18 @@ def test_a_python_that_was_not_tried_is_told(python: tuple[int, int], verdict: V
         (40, "gpu", Verdict.WARNING),
     ],
 )
-def test_the_disk_must_hold_what_the_profile_brings(free_gb: int, profile: str, verdict: Verdict) -> None:
+def test_free_disk_space_is_compared_with_the_profiles_need(free_gb: int, profile: str, verdict: Verdict) -> None:
     settings = MeshSettings.model_validate({"profile": profile})
     assert the(check_disk(FakeMachine(free=free_gb * 10**9), settings)).verdict is verdict
 
 
-def test_a_gpu_as_it_should_be() -> None:
+def test_suitable_gpu_is_ok() -> None:
     driver, memory = check_gpu(FakeMachine(answers={"nvidia-smi": GOOD_GPU}), GPU)
     assert (driver.verdict, memory.verdict) == (Verdict.OK, Verdict.OK)
     assert "47.5 of 48.0 GiB free" in memory.message
 
 
-def test_an_old_driver_and_a_full_card_are_told_with_their_cures() -> None:
+def test_old_driver_and_full_card_have_fixes() -> None:
     machine = FakeMachine(
         answers={"nvidia-smi": CommandResult("NVIDIA RTX A6000, 535.54, 49140, 30000", succeeded=True)}
     )
@@ -49,7 +49,7 @@ def test_an_old_driver_and_a_full_card_are_told_with_their_cures() -> None:
     assert "nvidia-smi" in memory.fix
 
 
-def test_a_small_card_is_sent_to_the_plan() -> None:
+def test_small_card_refers_to_anchor_plan() -> None:
     machine = FakeMachine(answers={"nvidia-smi": CommandResult("Tesla T4, 560.1, 15360, 0", succeeded=True)})
     _, memory = check_gpu(machine, GPU)
     assert (memory.verdict, memory.fix) == (Verdict.WARNING, "choose models that fit: `anchor plan`")
@@ -57,19 +57,19 @@ def test_a_small_card_is_sent_to_the_plan() -> None:
     assert memory.verdict is Verdict.OK
 
 
-def test_no_gpu_is_a_problem_only_where_one_is_needed() -> None:
+def test_missing_gpu_is_a_problem_only_for_the_gpu_profile() -> None:
     assert the(check_gpu(FakeMachine(), EMBEDDED)).verdict is Verdict.OK
     assert the(check_gpu(FakeMachine(), GPU)).verdict is Verdict.PROBLEM
     broken = FakeMachine(answers={"nvidia-smi": CommandResult("NVIDIA-SMI has failed\nbecause", succeeded=False)})
     assert "NVIDIA-SMI has failed" in the(check_gpu(broken, GPU)).message
 
 
-def test_what_nvidia_smi_says_unheard_of_is_passed_on() -> None:
+def test_unexpected_nvidia_smi_output_is_shown() -> None:
     machine = FakeMachine(answers={"nvidia-smi": CommandResult("NVIDIA GB10, 580.1, [N/A], [N/A]", succeeded=True)})
     assert "[N/A]" in the(check_gpu(machine, GPU)).message
 
 
-def test_containers_as_they_should_be() -> None:
+def test_suitable_container_tools_are_ok() -> None:
     findings = list(check_containers(FakeMachine(answers=DOCKER), GPU))
     assert [finding.verdict for finding in findings] == [Verdict.OK] * 3
 
@@ -83,14 +83,14 @@ def test_containers_as_they_should_be() -> None:
         ({"docker info": CommandResult("permission denied")}, "container toolkit"),
     ],
 )
-def test_what_containers_lack_is_a_problem(changed: dict[str, CommandResult], check: str) -> None:
+def test_outdated_or_missing_container_tools_are_problems(changed: dict[str, CommandResult], check: str) -> None:
     findings = check_containers(FakeMachine(answers={**DOCKER, **changed}), GPU)
     problems = [finding for finding in findings if finding.verdict is Verdict.PROBLEM]
     assert [finding.check for finding in problems] == [check]
     assert problems[0].fix
 
 
-def test_docker_may_be_missing_where_it_is_not_needed() -> None:
+def test_missing_docker_is_not_a_problem() -> None:
     assert the(check_containers(FakeMachine(), EMBEDDED)).verdict is Verdict.HINT
     down = FakeMachine(answers={"docker version": CommandResult("Cannot connect to the Docker daemon")})
     finding = the(check_containers(down, GPU))

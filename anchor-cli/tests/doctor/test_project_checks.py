@@ -18,7 +18,7 @@ from anchor_cli.settings import MeshSettings
 from doctor_machine import EMBEDDED, FakeMachine, the
 
 
-def test_a_port_is_told_with_whose_it_is_and_what_moves_it() -> None:
+def test_taken_port_names_owner_and_setting() -> None:
     machine = FakeMachine(taken=[TakenPort(8080, 77, "nginx: master")])
     finding = the(check_ports(machine, EMBEDDED))
     assert finding.verdict is Verdict.PROBLEM
@@ -26,7 +26,7 @@ def test_a_port_is_told_with_whose_it_is_and_what_moves_it() -> None:
     assert "ORCHESTRATOR_HTTP_PORT" in finding.fix
 
 
-def test_a_mesh_that_runs_is_no_problem() -> None:
+def test_running_mesh_is_a_hint() -> None:
     machine = FakeMachine(taken=[TakenPort(port, 77, "python -m orchestrator") for port in (9080, 8080)])
     finding = the(check_ports(machine, EMBEDDED))
     assert finding.verdict is Verdict.HINT
@@ -34,7 +34,7 @@ def test_a_mesh_that_runs_is_no_problem() -> None:
     assert the(check_ports(FakeMachine(), EMBEDDED)).verdict is Verdict.OK
 
 
-def test_settings_that_do_not_fit_are_told_by_the_name_to_correct(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_named_by_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert the(check_settings()).verdict is Verdict.OK
     monkeypatch.setenv("ORCHESTRATOR_PATIENCE", "9")
     monkeypatch.setenv("ANCHOR_PROFILE", "quantum")
@@ -42,7 +42,7 @@ def test_settings_that_do_not_fit_are_told_by_the_name_to_correct(monkeypatch: p
     assert found == {"ORCHESTRATOR_PATIENCE": Verdict.PROBLEM, "ANCHOR_PROFILE": Verdict.PROBLEM}
 
 
-def test_a_name_that_nobody_reads_is_told_with_the_one_it_is_like() -> None:
+def test_unknown_env_name_suggests_the_closest_one() -> None:
     env = {".env.example": {"SHARED_SECRET": ""}, ".env": {"SHARED_SECERT": "x", "MINE": "1", "SHARED_SECRET": "y"}}
     findings = {finding.message.split()[2]: finding.fix for finding in check_env_file(FakeMachine(env=env), EMBEDDED)}
     assert findings["SHARED_SECERT,"] == "did you mean SHARED_SECRET?"
@@ -50,7 +50,7 @@ def test_a_name_that_nobody_reads_is_told_with_the_one_it_is_like() -> None:
     assert list(check_env_file(FakeMachine(), EMBEDDED)) == []
 
 
-def test_model_files_are_held_to_their_hashes(project: MeshSettings) -> None:
+def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     models = project.root / "models"
     assert [each.verdict for each in check_models(project)] == [Verdict.PROBLEM, Verdict.WARNING, Verdict.HINT]
     (models / "large").mkdir(parents=True)
@@ -61,7 +61,7 @@ def test_model_files_are_held_to_their_hashes(project: MeshSettings) -> None:
     assert (large.fix, "trust-on-first-use" in unknown.fix) == ("anchor pull large", True)
 
 
-def test_a_lock_that_is_gone_is_a_problem(tmp_path: Path) -> None:
+def test_missing_lock_is_a_problem(tmp_path: Path) -> None:
     assert the(check_models(MeshSettings(root=tmp_path))).verdict is Verdict.PROBLEM
 
 
@@ -74,7 +74,7 @@ def test_a_lock_that_is_gone_is_a_problem(tmp_path: Path) -> None:
         ("anchor.lan", Verdict.WARNING),
     ],
 )
-def test_who_listens_for_others_is_told_of_https(host: str, verdict: Verdict) -> None:
+def test_microphone_check_recommends_https(host: str, verdict: Verdict) -> None:
     finding = the(check_microphone(MeshSettings(host=host)))
     assert finding.verdict is verdict
     assert "HTTPS" in finding.fix

@@ -16,9 +16,9 @@ from service_kit.errors import EngineFailed, PeerFailed, root_cause
 
 
 @pytest.fixture
-def stand_ins(short_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Puts a module of this source in the place of every service, and returns the folder to start them in."""
-    # Coverage would take the stand-ins for the services whose names they bear.
+def toy_services(short_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Writes a module with this source for every service; returns their folder."""
+    # Coverage would confuse the toy modules with the services of the same names.
     monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
 
     def write(source: str) -> Path:
@@ -29,7 +29,7 @@ def stand_ins(short_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
     return write
 
 
-async def test_a_turn_without_a_waterfall_says_so(anchor, console, question_wav, tmp_path) -> None:
+async def test_missing_waterfall_is_reported(anchor, console, question_wav, tmp_path) -> None:
     async with anchor(waterfall=False) as double:
         turn = await run_self_test(MeshSettings(orchestrator_http_port=double.port, self_test_wav=question_wav))
     console.print(render_turn(turn))
@@ -37,17 +37,17 @@ async def test_a_turn_without_a_waterfall_says_so(anchor, console, question_wav,
 
 
 @pytest.mark.parametrize(
-    ("manners", "words"), [({"manner": "fail"}, "llm.gone: nobody thinks"), ({"heard": ""}, "no words")]
+    ("options", "words"), [({"behaviour": "fail"}, "llm.gone: no language model"), ({"heard": ""}, "no words")]
 )
-async def test_a_self_test_that_fails_says_why(anchor, question_wav, manners, words: str) -> None:
-    async with anchor(**manners) as double:
+async def test_failed_self_test_states_the_reason(anchor, question_wav, options, words: str) -> None:
+    async with anchor(**options) as double:
         settings = MeshSettings(orchestrator_http_port=double.port, self_test_wav=question_wav)
         with pytest.raises(PeerFailed, match=words) as raised:
             await run_self_test(settings)
     assert raised.value.code == "mesh.self_test_failed"
 
 
-async def test_a_self_test_without_its_recording_names_the_file(tmp_path) -> None:
+async def test_self_test_without_recording_names_the_file(tmp_path) -> None:
     with pytest.raises(Exception, match=r"missing\.wav") as raised:
         await run_self_test(MeshSettings(self_test_wav=tmp_path / "missing.wav"))
     assert "sound.unreadable" in str(root_cause(raised.value))
@@ -59,7 +59,7 @@ async def test_work_ends_when_stop_is_set() -> None:
     await run_until_stopped(stop, asyncio.sleep(60))
 
 
-async def test_work_that_fails_is_not_hidden_by_waiting_for_a_stop() -> None:
+async def test_exception_of_work_propagates() -> None:
     async def work() -> None:
         raise EngineFailed("x.y", "broke")
 
@@ -67,8 +67,8 @@ async def test_work_that_fails_is_not_hidden_by_waiting_for_a_stop() -> None:
         await run_until_stopped(asyncio.Event(), work())
 
 
-async def test_a_mesh_without_its_services_says_which_one_and_why(stand_ins, ports, console) -> None:
-    root = stand_ins("raise SystemExit('no such model')")
+async def test_failed_start_names_service_and_reason(toy_services, ports, console) -> None:
+    root = toy_services("raise SystemExit('no such model')")
     with pytest.raises(ExceptionGroup) as raised:
         await run_mesh(MeshSettings(root=root, drain_s=0, **ports), console, self_test=True)
     cause = root_cause(raised.value)
@@ -78,9 +78,9 @@ async def test_a_mesh_without_its_services_says_which_one_and_why(stand_ins, por
     assert "no such model" in text
 
 
-async def test_a_signal_stops_what_is_still_starting(stand_ins, ports, console, tmp_path) -> None:
+async def test_signal_stops_a_starting_mesh(toy_services, ports, console, tmp_path) -> None:
     begun = tmp_path / "begun"
-    root = stand_ins(f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)")
+    root = toy_services(f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)")
 
     async def stop_once_begun() -> None:
         while not begun.exists():

@@ -1,4 +1,4 @@
-"""The combined log: what is kept, what is shown."""
+"""The combined log: parsing, file and display."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def log(tmp_path: Path, shown: list[LogLine]) -> Iterator[MeshLog]:
     log.close()
 
 
-def test_everything_reaches_the_file_whatever_the_pieces_it_came_in(log: MeshLog) -> None:
+def test_output_in_any_chunks_reaches_the_file(log: MeshLog) -> None:
     text = f"{written('info')}\nTraceback (most recent call last):\n{written('error')}\nénd"
     raw = text.encode()
     for start in range(0, len(raw), 7):
@@ -36,7 +36,7 @@ def test_everything_reaches_the_file_whatever_the_pieces_it_came_in(log: MeshLog
     assert log.path.read_text("utf-8") == text + "\n"
 
 
-def test_only_what_is_urgent_is_shown(log: MeshLog, shown: list[LogLine]) -> None:
+def test_only_warnings_and_errors_are_shown(log: MeshLog, shown: list[LogLine]) -> None:
     log.write_output(f"{written('info')}\n{written('warning', code='stt.slow')}\nplain\n".encode())
     log.write_output(b"2026-11-21 00:53:12,051 WARN exited: tts (exit status 1; not expected)\n")
     log.write_output(b"2026-11-21 00:53:12,052 WARN received SIGTERM indicating exit request\n")
@@ -44,20 +44,20 @@ def test_only_what_is_urgent_is_shown(log: MeshLog, shown: list[LogLine]) -> Non
     assert render_log_line(shown[0]).plain == "warning stt-service did it code=stt.slow"
 
 
-def test_the_last_lines_of_a_service_hold_no_lines_of_others(log: MeshLog) -> None:
+def test_last_lines_are_of_one_service(log: MeshLog) -> None:
     for number in range(5):
         log.write_output(f"{written('info', n=number)}\n{written('info', 'tts-service')}\n".encode())
     log.write_output(b"ModuleNotFoundError: No module named 'x'\n")
     assert log.last_lines("stt", 2) == [written("info", n=4), "ModuleNotFoundError: No module named 'x'"]
 
 
-def test_a_line_without_end_is_cut(log: MeshLog) -> None:
+def test_endless_line_is_split(log: MeshLog) -> None:
     log.write_output(b"x" * (MAX_LINE_BYTES + 1))
     log.write_output(b"y\n")
     log.close()
     assert [len(line) for line in log.path.read_text().splitlines()] == [MAX_LINE_BYTES + 1, 1]
 
 
-@pytest.mark.parametrize("text", ["{not json", "", "WARN nobody's format"])
-def test_a_line_in_no_known_format_is_kept_as_it_is(text: str) -> None:
+@pytest.mark.parametrize("text", ["{not json", "", "WARN unknown format"])
+def test_line_of_unknown_format_keeps_its_text(text: str) -> None:
     assert parse_line(text) == LogLine(text)

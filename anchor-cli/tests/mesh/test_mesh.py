@@ -1,4 +1,4 @@
-"""A mesh under the real supervisor, with programs that do nothing but be ready, or not."""
+"""A mesh under the real supervisord, with toy programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anchor_cli.mesh.programs import Program
 from anchor_cli.settings import MeshSettings
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, PeerFailed, root_cause
 
-# A service in miniature: `/ready` answers with what the environment says.
+# A toy service; the environment sets the status of `/ready`.
 SERVICE = """
 import http.server, json, os, sys
 port = int(os.environ[sys.argv[0].rpartition("/")[2].removesuffix(".py").upper() + "_HTTP_PORT"])
@@ -72,7 +72,7 @@ async def until_answering(port: int) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_a_mesh_becomes_ready_and_leaves_no_process(
+async def test_mesh_becomes_ready_and_leaves_no_process(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy()
@@ -93,14 +93,12 @@ async def test_a_mesh_becomes_ready_and_leaves_no_process(
     assert seen[0] == "starting"
     assert states["stt"].engine == "toy"
     assert "began" in (short_root / "run/mesh.log").read_text()
-    # Its folder is free again.
+    # The lock is released.
     with mesh_lock(short_root / "run"):
         pass
 
 
-async def test_a_killed_program_is_started_again(
-    short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
-) -> None:
+async def test_killed_program_is_restarted(short_root: Path, toy: Callable[..., Program], lines: list[LogLine]) -> None:
     program = toy()
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
         await mesh.wait_until_ready(supervisor, lambda states: None)
@@ -114,7 +112,7 @@ async def test_a_killed_program_is_started_again(
     assert any("terminated by SIGKILL" in line.message for line in lines)
 
 
-async def test_a_program_that_does_not_start_is_named_with_its_last_words(
+async def test_failing_program_is_named_with_its_last_output(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy(BROKEN)
@@ -128,20 +126,20 @@ async def test_a_program_that_does_not_start_is_named_with_its_last_words(
     assert cause.message.startswith("stt ")
 
 
-async def test_a_program_that_never_gets_ready_runs_into_the_deadline(
+async def test_program_that_is_never_ready_times_out(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy(SERVICE.replace('"200"', '"503"'))
     settings = configured(short_root, program, start_timeout_s=1.5)
     async with running_mesh(settings, [program], lines.append) as (mesh, supervisor):
-        # The deadline is for what answers and is not ready; how fast it begins is another matter.
+        # The time until the program responds does not count towards the deadline.
         await until_answering(program.http_port)
         with pytest.raises(ExceptionGroup) as raised:
             await mesh.wait_until_ready(supervisor, lambda states: None)
     assert "stt is loading warming" in str(root_cause(raised.value))
 
 
-async def test_a_program_deaf_to_signals_is_gone_all_the_same(
+async def test_program_that_ignores_sigterm_is_killed(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy(STUBBORN)
@@ -151,7 +149,7 @@ async def test_a_program_deaf_to_signals_is_gone_all_the_same(
     assert find_mesh_processes(mark) == set()
 
 
-async def test_programs_that_lost_their_supervisor_do_not_stay(
+async def test_programs_without_supervisor_are_killed(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy()
@@ -165,7 +163,7 @@ async def test_programs_that_lost_their_supervisor_do_not_stay(
     assert find_mesh_processes(mark) == set()
 
 
-async def test_a_mesh_on_a_taken_port_starts_nothing(
+async def test_mesh_on_a_taken_port_starts_nothing(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy()

@@ -8,7 +8,7 @@ from anchor_cli.mesh.programs import program_environment
 from anchor_cli.settings import MeshSettings
 
 
-def test_programs_learn_their_ports_and_where_their_peers_are(settings: MeshSettings) -> None:
+def test_environment_has_ports_and_service_addresses(settings: MeshSettings) -> None:
     found = program_environment(settings, {"PATH": "/bin", "STT_GRPC_PORT": "1"})
     assert found["PATH"] == "/bin"
     assert found["STT_GRPC_PORT"] == "7001"
@@ -19,10 +19,10 @@ def test_programs_learn_their_ports_and_where_their_peers_are(settings: MeshSett
     assert "ANCHOR_SCRIPT" not in found
 
 
-def test_a_peer_that_lives_elsewhere_keeps_its_address(settings: MeshSettings) -> None:
+def test_inherited_service_address_takes_precedence(settings: MeshSettings) -> None:
     assert program_environment(settings, {"TTS_TARGET": "gpu-box:9083"})["TTS_TARGET"] == "gpu-box:9083"
 
 
-def test_a_script_reaches_the_programs_by_its_full_path(tmp_path: Path) -> None:
+def test_script_path_is_absolute(tmp_path: Path) -> None:
     settings = MeshSettings(root=tmp_path, script=Path("script.toml"))
     assert program_environment(settings, {})["ANCHOR_SCRIPT"] == str(Path.cwd() / "script.toml")

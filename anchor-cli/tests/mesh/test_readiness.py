@@ -6,7 +6,7 @@ from anchor_cli.mesh.readiness import StartCounter
 from anchor_cli.mesh.supervisor_client import ProgramState
 
 
-def test_starts_are_counted_over_what_the_supervisor_says() -> None:
+def test_program_fails_after_too_many_starts_or_fatal() -> None:
     count = StartCounter()
 
     def at(started_at_s: int, state: str = "BACKOFF") -> list[ProgramState]:

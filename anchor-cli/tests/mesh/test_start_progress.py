@@ -9,7 +9,7 @@ from rich.console import Console
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_services_are_shown_as_they_get_ready(terminal: bool) -> None:
+def test_ready_services_are_shown(terminal: bool) -> None:
     console = Console(width=100, force_terminal=terminal, record=True)
     with show_start_progress(console) as show:
         show({"stt": ServiceState()})

@@ -1,4 +1,4 @@
-"""What the supervisor is told, read back as it reads it."""
+"""supervisord's configuration, parsed by supervisord itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rendered(settings: MeshSettings, folder: Path) -> str:
     )
 
 
-def test_the_supervisor_itself_accepts_the_configuration(settings: MeshSettings, tmp_path: Path) -> None:
+def test_supervisord_accepts_the_configuration(settings: MeshSettings, tmp_path: Path) -> None:
     folder = tmp_path / "100% odd"
     folder.mkdir()
     path = folder / "supervisord.conf"
@@ -41,7 +41,7 @@ def test_the_supervisor_itself_accepts_the_configuration(settings: MeshSettings,
     assert server["file"] == str(folder / "supervisor.sock")
 
 
-def test_the_one_that_leans_on_all_others_starts_last(settings: MeshSettings) -> None:
+def test_orchestrator_starts_last(settings: MeshSettings) -> None:
     config = RawConfigParser()
     config.read_string(rendered(settings, settings.root))
     order = {name: config.getint(name, "priority") for name in config.sections() if name.startswith("program:")}

@@ -1,4 +1,4 @@
-"""supervisord, tied to its parent's life."""
+"""supervisord stops when its parent dies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def until_gone(mark: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: Path) -> None:
+async def test_supervisor_stops_when_its_parent_dies(short_root: Path) -> None:
     (short_root / "supervisord.conf").write_text(
         "[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%(here)s/pid\n"
         f'[program:sleeper]\ncommand={sys.executable} -c "import time; time.sleep(60)"\n'
@@ -47,7 +47,7 @@ async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: 
         kill_processes(find_mesh_processes(mark))
 
 
-async def test_a_supervisor_whose_starter_is_already_gone_does_not_begin(short_root: Path) -> None:
+async def test_supervisor_without_parent_exits_immediately(short_root: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", "1", "-c", str(short_root / "none.conf")),
         stderr=asyncio.subprocess.PIPE,

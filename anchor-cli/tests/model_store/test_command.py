@@ -21,20 +21,20 @@ def environment(store: ModelStore, hub: Hub) -> dict[str, str]:
     }
 
 
-def test_the_command_pulls_from_the_mirror_that_is_set(store: ModelStore, hub: Hub) -> None:
+def test_command_pulls_from_the_configured_mirror(store: ModelStore, hub: Hub) -> None:
     result = CliRunner().invoke(app, ["pull", "tiny"], env=environment(store, hub))
     assert (result.exit_code, hub.tokens[0]) == (0, "Bearer secret"), result.output
     assert "tiny/model.safetensors: verified, 1.0 MB (MIT)" in result.output
 
 
-def test_the_command_says_why_it_could_not(store: ModelStore, hub: Hub) -> None:
+def test_command_prints_the_reason_for_a_failure(store: ModelStore, hub: Hub) -> None:
     hub.statuses = [404]
     result = CliRunner().invoke(app, ["pull", "tiny"], env=environment(store, hub))
     assert result.exit_code == 1
     assert "models.not_fetched" in result.output
 
 
-def test_the_projects_own_lock_names_what_it_does_not_know(tmp_path: Path) -> None:
+def test_project_lock_rejects_models_of_unknown_hash(tmp_path: Path) -> None:
     lock = Path(__file__).parents[3] / "models.lock"
     result = CliRunner().invoke(
         app,

@@ -18,7 +18,7 @@ from service_kit.errors import EngineFailed
         ("a.json", b"\n  {}"),
     ],
 )
-def test_each_format_is_known_by_its_beginning(path: str, head: bytes) -> None:
+def test_each_format_is_recognised(path: str, head: bytes) -> None:
     check_format(path, head)
 
 
@@ -34,6 +34,6 @@ def test_each_format_is_known_by_its_beginning(path: str, head: bytes) -> None:
         ("a.json", b""),
     ],
 )
-def test_what_begins_otherwise_is_refused(path: str, head: bytes) -> None:
+def test_other_content_is_rejected(path: str, head: bytes) -> None:
     with pytest.raises(EngineFailed, match="does not have the format of its name"):
         check_format(path, head)

@@ -10,7 +10,7 @@ from service_kit.errors import NotFound
 CATALOGUE = read_catalogue()
 
 
-def test_unknown_names_are_refused_with_the_known_ones() -> None:
+def test_unknown_names_are_rejected_with_known_ones() -> None:
     with pytest.raises(NotFound, match="rtx4090"):
         CATALOGUE.card("voodoo2")
     with pytest.raises(NotFound, match="llama-8b"):

@@ -1,4 +1,4 @@
-"""What a plan writes: settings, into a .env that may hold others; and whether Compose then starts what was planned."""
+"""Settings of a plan, merged into .env files and read by Compose and the services."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 CATALOGUE = read_catalogue()
 
 
-def test_every_name_that_is_written_is_one_that_env_example_knows(planner: Planner) -> None:
+def test_every_written_setting_is_in_env_example(planner: Planner) -> None:
     known = dotenv_names((ROOT / ".env.example").read_text("utf-8"))
     for card in CATALOGUE.cards.values():
         assert plan_settings(planner.plan(card), planner.models).keys() <= known
@@ -42,7 +42,7 @@ def dotenv_names(text: str) -> set[str]:
     return {line.lstrip("#").partition("=")[0] for line in text.splitlines() if "=" in line}
 
 
-def test_the_settings_say_what_the_plan_says(planner: Planner) -> None:
+def test_settings_match_the_plan(planner: Planner) -> None:
     plan = planner.plan(CATALOGUE.card("rtx4090"))
     settings = plan_settings(plan, planner.models)
     assert settings["OLLAMA_MODEL_NAME"].endswith(":IQ4_XS")
@@ -55,13 +55,13 @@ def test_the_settings_say_what_the_plan_says(planner: Planner) -> None:
     assert (settings["STT_ENGINE"], settings["STT_VOXTRAL_PLACES"]) == ("voxtral", "2")
 
 
-def test_the_slots_of_the_voice_are_those_that_were_planned(planner: Planner) -> None:
+def test_higgs_slots_and_context_match_the_plan(planner: Planner) -> None:
     settings = plan_settings(planner.plan(CATALOGUE.card("l40s")), planner.models)
     assert (settings["TTS_HIGGS_SLOTS"], settings["TTS_HIGGS_CONTEXT_TOKENS"]) == ("4", "1536")
 
 
 @pytest.mark.parametrize(
-    ("wish", "expected"),
+    ("override", "expected"),
     [
         (
             "stt=voxtral-4b-realtime",
@@ -90,15 +90,21 @@ def test_the_slots_of_the_voice_are_those_that_were_planned(planner: Planner) ->
         ("tts=espeak", {"TTS_ENGINE": "espeak", "TTS_FALLBACK_ENGINES": ""}),
     ],
 )
-def test_the_engine_that_was_asked_for_is_the_one_that_is_set(wish: str, expected: dict[str, str]) -> None:
-    planner = build_planner(CATALOGUE, [wish], None)
+def test_overridden_engine_is_set(override: str, expected: dict[str, str]) -> None:
+    planner = build_planner(CATALOGUE, [override], None)
     settings = plan_settings(planner.plan(CATALOGUE.card("rtx6000-ada")), planner.models)
     assert expected.items() <= settings.items()
 
 
-def test_the_services_understand_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wish in ("stt=voxtral-4b-realtime", "stt=whisper-turbo", "tts=pocket-tts", "tts=higgs-v2@fp8", "tts=espeak"):
-        planner = build_planner(CATALOGUE, [wish], None)
+def test_services_accept_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for override in (
+        "stt=voxtral-4b-realtime",
+        "stt=whisper-turbo",
+        "tts=pocket-tts",
+        "tts=higgs-v2@fp8",
+        "tts=espeak",
+    ):
+        planner = build_planner(CATALOGUE, [override], None)
         plan = planner.plan(CATALOGUE.card("rtx6000-ada"))
         with monkeypatch.context() as environment:
             for name, value in plan_settings(plan, planner.models).items():
@@ -110,7 +116,7 @@ def test_the_services_understand_what_is_set(monkeypatch: pytest.MonkeyPatch) ->
         assert speaking.engines[-1] == "espeak"
 
 
-def test_the_share_of_the_card_covers_all_that_vllm_takes_and_leaves_the_others_theirs(planner: Planner) -> None:
+def test_gpu_share_covers_vllm_and_leaves_room_for_others(planner: Planner) -> None:
     for card in CATALOGUE.cards.values():
         plan = planner.plan(card)
         stt = plan.service("stt")
@@ -121,14 +127,14 @@ def test_the_share_of_the_card_covers_all_that_vllm_takes_and_leaves_the_others_
 
 
 @pytest.mark.parametrize("name", CATALOGUE.cards)
-def test_the_profiles_that_ship_are_those_that_are_computed(planner: Planner, name: str) -> None:
+def test_shipped_profiles_match_the_planner(planner: Planner, name: str) -> None:
     shipped = (ROOT / "deploy" / "profiles" / f"{name}.env").read_text("utf-8")
     assert shipped == render_profile(planner.plan(CATALOGUE.card(name)), planner.models), (
         f"anchor plan --gpu {name} --env"
     )
 
 
-def test_lines_of_others_stay_and_ours_are_replaced_where_they_stand() -> None:
+def test_merge_replaces_own_lines_in_place() -> None:
     before = "SHARED_SECRET=abc\n# a comment\nexport OLLAMA_NUM_PARALLEL=9\n\nOLLAMA_NUM_PARALLEL=8\nX=1\n"
     after = merge_env(before, {"OLLAMA_NUM_PARALLEL": "2", "OLLAMA_KV_CACHE_TYPE": "f16"}, "voxtral", enabled=True)
     assert after.startswith("SHARED_SECRET=abc\n# a comment\nOLLAMA_NUM_PARALLEL=2\n\nX=1\n")
@@ -136,7 +142,7 @@ def test_lines_of_others_stay_and_ours_are_replaced_where_they_stand() -> None:
     assert after.count("OLLAMA_NUM_PARALLEL") == 1
 
 
-def test_writing_twice_changes_nothing_more() -> None:
+def test_merge_is_idempotent() -> None:
     once = merge_env("", {"A": "1"}, "voxtral", enabled=True)
     assert merge_env(once, {"A": "1"}, "voxtral", enabled=True) == once
 
@@ -151,12 +157,12 @@ def test_writing_twice_changes_nothing_more() -> None:
         ("COMPOSE_PROFILES=\n", False, ""),
     ],
 )
-def test_containers_chosen_before_stay_chosen(before: str, wanted: bool, after: str) -> None:
+def test_other_compose_profiles_are_preserved(before: str, wanted: bool, after: str) -> None:
     lines = merge_env(before, {}, "voxtral", enabled=wanted).splitlines()
     assert [line for line in lines if line.startswith("COMPOSE_PROFILES")] == [f"COMPOSE_PROFILES={after}"]
 
 
-def test_a_plan_for_a_smaller_card_takes_the_place_of_one_with_voxtral(planner: Planner) -> None:
+def test_smaller_plan_removes_voxtral_settings(planner: Planner) -> None:
     def written(text: str, card: str) -> str:
         plan = planner.plan(CATALOGUE.card(card))
         return merge_env(text, plan_settings(plan, planner.models), "voxtral", runs_voxtral(plan, planner.models))
@@ -166,7 +172,7 @@ def test_a_plan_for_a_smaller_card_takes_the_place_of_one_with_voxtral(planner: 
     assert {"TTS_ENGINE=pocket-tts", 'TTS_FALLBACK_ENGINES=["espeak"]'} <= set(after)
 
 
-def test_a_new_env_is_for_its_owner_only_and_an_old_one_keeps_its_mode(tmp_path: Path) -> None:
+def test_new_env_has_mode_0600_and_existing_one_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     write_env(path, "A=1\n")
     assert path.stat().st_mode & 0o777 == 0o600
@@ -176,7 +182,7 @@ def test_a_new_env_is_for_its_owner_only_and_an_old_one_keeps_its_mode(tmp_path:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_gpu_monitor_reads_the_plan_that_is_written(planner: Planner, tmp_path: Path) -> None:
+def test_gpu_monitor_reads_the_written_plan(planner: Planner, tmp_path: Path) -> None:
     plan = planner.plan(CATALOGUE.card("l40s"))
     write_plan(tmp_path / ".env", plan, planner)
     written = dotenv_values(tmp_path / ".env", interpolate=False)
@@ -187,7 +193,7 @@ def test_the_gpu_monitor_reads_the_plan_that_is_written(planner: Planner, tmp_pa
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with what Compose reads; skips the test where there is no docker command with Compose."""
+    """A folder with Compose's files; skips without a docker command with Compose."""
     docker = shutil.which("docker")
     version = subprocess.run([docker, "compose", "version"], capture_output=True, check=False) if docker else None
     if version is None or version.returncode:
@@ -198,7 +204,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", CATALOGUE.cards)
-def test_compose_starts_what_was_planned(planner: Planner, project: Path, name: str) -> None:
+def test_compose_configuration_matches_the_plan(planner: Planner, project: Path, name: str) -> None:
     plan = planner.plan(CATALOGUE.card(name))
     write_plan(project / ".env", plan, planner)
     command = ["docker", "compose", "--project-directory", str(project), "config", "--format", "json"]
@@ -224,7 +230,7 @@ def test_compose_starts_what_was_planned(planner: Planner, project: Path, name: 
     assert flags["--kv-cache-memory-bytes"] == f"{plan.service('stt').kv_cache.bytes // 2**20}M"
     assert flags["--quantization"] == ("fp8" if stt.weights == "fp8" else "None")
     assert flags["--compilation-config"] == '{"cudagraph_mode":"FULL_AND_PIECEWISE"}'
-    # What parking needs; its routes are for the network of the mesh alone.
+    # Needed for parking; these routes must stay inside the container network.
     assert "--enable-sleep-mode" in flags
     assert services["voxtral"]["environment"]["VLLM_SERVER_DEV_MODE"] == "1"
     assert "ports" not in services["voxtral"]

@@ -10,7 +10,7 @@ import pytest
 from anchor_cli.plan.gguf_header import read_gguf_header
 from service_kit.errors import InvalidRequest
 
-# From where to where the file's bytes are replaced, by what, and what is then said of it.
+# (start, end, replacement bytes, words of the error)
 DAMAGE = [
     (0, 4, b"GGML", "not a GGUF file"),
     (40, None, b"", "truncated"),
@@ -22,7 +22,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize(("start", "end", "damage", "words"), DAMAGE)
-def test_a_damaged_gguf_file_is_refused_and_told(
+def test_damaged_gguf_file_is_rejected(
     gguf: Callable[..., Path], start: int, end: int | None, damage: bytes, words: str
 ) -> None:
     path = gguf()
@@ -33,12 +33,12 @@ def test_a_damaged_gguf_file_is_refused_and_told(
         read_gguf_header(path)
 
 
-def test_a_gguf_file_of_an_unknown_block_type_is_refused(gguf: Callable[..., Path]) -> None:
+def test_unknown_block_type_is_rejected(gguf: Callable[..., Path]) -> None:
     with pytest.raises(InvalidRequest, match="number 39"):
         read_gguf_header(gguf(tensors=[("x", (256,), 39)]))
 
 
-def test_text_cut_off_at_its_end_is_refused(tmp_path: Path) -> None:
+def test_truncated_string_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "cut.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 9) + b"gener")
     with pytest.raises(InvalidRequest, match="truncated"):

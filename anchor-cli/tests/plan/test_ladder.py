@@ -17,7 +17,7 @@ def card(gib: float, compute: float = 8.9) -> Card:
 CATALOGUE = read_catalogue()
 
 VERDICTS = {
-    # card: GiB in use at most, then model, weights, slots, context, cache of stt, tts and llm
+    # card: maximum GiB in use, then (model, weights, slots, context, cache) of stt, tts and llm
     "rtx6000-ada": (
         46.0,
         ("voxtral-3b", "bf16", 4, 2048, "f16"),
@@ -58,7 +58,7 @@ VERDICTS = {
 
 
 @pytest.mark.parametrize("name", VERDICTS)
-def test_every_card_of_the_catalogue_has_its_verdict(planner: Planner, name: str) -> None:
+def test_every_card_gets_the_expected_plan(planner: Planner, name: str) -> None:
     at_most_gib, *expected = VERDICTS[name]
     plan = planner.plan(CATALOGUE.card(name))
     found = [
@@ -70,23 +70,23 @@ def test_every_card_of_the_catalogue_has_its_verdict(planner: Planner, name: str
     assert plan.total_bytes / GIB <= at_most_gib
 
 
-def test_no_card_of_the_catalogue_is_without_a_verdict() -> None:
+def test_every_card_has_an_expected_plan() -> None:
     assert VERDICTS.keys() == CATALOGUE.cards.keys()
 
 
-def test_a_card_of_48_gib_gives_up_nothing(planner: Planner) -> None:
+def test_48_gib_card_needs_no_reductions(planner: Planner) -> None:
     assert planner.plan(CATALOGUE.card("rtx6000-ada")).given_up == ()
 
 
 @pytest.mark.parametrize("gib", range(10, 60, 2))
-def test_a_larger_card_never_has_to_give_up_the_models_of_a_smaller_one(planner: Planner, gib: int) -> None:
+def test_larger_card_never_gets_a_smaller_model(planner: Planner, gib: int) -> None:
     order = ("llama-3b", "llama-8b", "mistral-nemo-12b", "mistral-small-24b")
     smaller, larger = (planner.plan(card(size)).service("llm").choice.model for size in (gib, gib + 2))
     assert order.index(smaller) <= order.index(larger)
 
 
 @pytest.mark.parametrize("gib", range(10, 60, 2))
-def test_a_plan_that_fits_could_not_do_with_one_step_less(planner: Planner, gib: int) -> None:
+def test_fitting_plan_has_no_unnecessary_step(planner: Planner, gib: int) -> None:
     plan = planner.plan(card(gib))
     assert plan.fits
     assert plan.total_bytes <= plan.card.budget_bytes
@@ -99,25 +99,25 @@ def test_a_plan_that_fits_could_not_do_with_one_step_less(planner: Planner, gib:
         assert not replace(planner, preferred=choices, steps=()).plan(card(gib)).fits
 
 
-def test_what_is_given_up_first_is_what_is_missed_least(planner: Planner) -> None:
+def test_first_reduction_is_the_context(planner: Planner) -> None:
     assert planner.plan(card(43)).given_up == ("the language model's context is 8192 tokens",)
 
 
-def test_a_card_too_small_for_anything_gets_the_smallest_plan_and_a_no(planner: Planner) -> None:
+def test_too_small_card_gets_the_smallest_plan_that_does_not_fit(planner: Planner) -> None:
     plan = planner.plan(card(4))
     assert not plan.fits
     assert plan.spare_bytes < 0
     assert plan.service("llm").choice.model == "llama-3b"
 
 
-def test_an_old_card_is_not_given_what_it_cannot_compute(planner: Planner) -> None:
+def test_old_card_gets_only_supported_precisions(planner: Planner) -> None:
     plan = planner.plan(card(48, compute=7.5))
     assert plan.fits
     assert {service.choice.weights for service in plan.services}.isdisjoint({"bf16", "int8", "fp8"})
     assert plan.service("llm").choice.context_tokens == 16384
 
 
-def test_the_voice_loses_bits_before_it_leaves_the_card(planner: Planner) -> None:
+def test_voice_is_quantised_before_it_moves_to_the_cpu(planner: Planner) -> None:
     larger, smaller = (planner.plan(card(gib)).service("tts").choice for gib in (36, 24))
     assert (larger.model, larger.weights) == ("higgs-v2", "int8")
     assert smaller.model == "pocket-tts"

@@ -1,4 +1,4 @@
-"""Models that are known by their own files only."""
+"""Models read from a config.json or a GGUF file."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def config(tmp_path: Path) -> Callable[[Any], Path]:
     return write
 
 
-def test_a_config_json_gives_the_shape_that_the_catalogue_has(config: Callable[[Any], Path]) -> None:
+def test_config_json_gives_the_catalogues_shape(config: Callable[[Any], Path]) -> None:
     model = read_model("llm", config(LLAMA_8B))
     assert model.shape == CATALOGUE.model("llama-8b").shape
     assert (model.name, model.runtime, model.trained_context_tokens) == ("llama", "llama_cpp", 131072)
 
 
-def test_a_config_json_may_nest_a_language_model_and_an_encoder(config: Callable[[Any], Path]) -> None:
+def test_config_json_may_nest_text_and_audio_configs(config: Callable[[Any], Path]) -> None:
     known = CATALOGUE.model("voxtral-3b").shape
     assert known is not None
     language = {**LLAMA_8B, "num_hidden_layers": 30, "hidden_size": 3072, "intermediate_size": 8192}
@@ -64,7 +64,7 @@ def test_a_config_json_may_nest_a_language_model_and_an_encoder(config: Callable
     assert model.precisions == ("bf16", "fp8")
 
 
-def test_experts_are_counted_all(config: Callable[[Any], Path]) -> None:
+def test_all_experts_are_counted(config: Callable[[Any], Path]) -> None:
     dense = read_model("llm", config(LLAMA_8B)).shape
     mixed = read_model("llm", config({**LLAMA_8B, "num_local_experts": 8})).shape
     assert dense is not None
@@ -73,18 +73,18 @@ def test_experts_are_counted_all(config: Callable[[Any], Path]) -> None:
 
 
 @pytest.mark.parametrize("content", [[], {"hidden_size": 12}, {**LLAMA_8B, "vocab_size": "many"}])
-def test_a_config_json_that_does_not_tell_is_refused(config: Callable[[Any], Path], content: Any) -> None:
+def test_incomplete_config_json_is_rejected(config: Callable[[Any], Path], content: Any) -> None:
     with pytest.raises(InvalidRequest) as raised:
         read_model("llm", config(content))
     assert raised.value.code == "plan.unreadable_model"
 
 
-def test_a_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_missing_file_is_rejected_by_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"none\.gguf"):
         read_model("llm", tmp_path / "none.gguf")
 
 
-def test_a_gguf_file_tells_its_shape_and_its_exact_size(gguf: Callable[..., Path]) -> None:
+def test_gguf_file_gives_shape_and_exact_size(gguf: Callable[..., Path]) -> None:
     model = read_model("llm", gguf())
     assert model.shape is not None
     stack = model.shape.decoder
@@ -93,19 +93,19 @@ def test_a_gguf_file_tells_its_shape_and_its_exact_size(gguf: Callable[..., Path
     assert model.file_weights_bytes == block_bytes("Q4_K", 512 * 3) + 512 * 4
 
 
-def test_an_output_matrix_of_its_own_is_seen(gguf: Callable[..., Path]) -> None:
+def test_separate_output_matrix_is_detected(gguf: Callable[..., Path]) -> None:
     model = read_model("llm", gguf(tensors=[*TENSORS, ("output.weight", (512, 3), Q4_K)]))
     assert model.shape is not None
     assert not model.shape.tied
 
 
-def test_a_gguf_file_asked_for_is_planned_with(gguf: Callable[..., Path]) -> None:
+def test_gguf_file_can_be_planned(gguf: Callable[..., Path]) -> None:
     planner = build_planner(CATALOGUE, [f"llm={gguf()}"], None)
     llm = planner.plan(CATALOGUE.card("t4")).service("llm")
     assert (llm.choice.model, llm.choice.weights, llm.choice.context_tokens) == ("tiny", "as the file", 4096)
 
 
-def test_a_gguf_file_without_its_layers_is_refused(gguf: Callable[..., Path]) -> None:
+def test_gguf_file_without_block_count_is_rejected(gguf: Callable[..., Path]) -> None:
     pairs = {key: value for key, value in PAIRS.items() if key != "llama.block_count"}
     with pytest.raises(InvalidRequest, match="block_count"):
         read_model("llm", gguf(pairs))

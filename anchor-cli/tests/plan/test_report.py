@@ -14,7 +14,7 @@ from anchor_cli.plan.report import plan_as_json
 CATALOGUE = read_catalogue()
 
 
-def test_json_holds_every_figure_and_its_basis(planner: Planner) -> None:
+def test_json_has_every_figure_and_its_basis(planner: Planner) -> None:
     plan = planner.plan(CATALOGUE.card("t4"))
     found = json.loads(json.dumps(plan_as_json(plan, plan_settings(plan, planner.models))))
     assert sum(service["weights_bytes"] for service in found["services"]) > 0
