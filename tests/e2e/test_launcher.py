@@ -62,7 +62,7 @@ def test_a_second_mesh_in_the_same_place_says_that_one_runs(mesh) -> None:
     command = [sys.executable, "-m", "anchor_cli", "up"]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
     assert second.returncode == 1
-    assert f"already runs here (process {mesh.launcher.pid})" in second.stdout
+    assert f"already running here (process {mesh.launcher.pid})" in second.stdout
 
 
 def test_the_combined_log_holds_every_service(mesh) -> None:
