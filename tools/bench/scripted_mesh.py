@@ -13,7 +13,7 @@ from typing import Any
 
 from anchor_cli.mesh.log import LogLine
 from anchor_cli.mesh.mesh import running_mesh
-from anchor_cli.mesh.programs import programs
+from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
 from report import LAUNCHER
 from vad_service.settings import VadSettings
@@ -68,10 +68,10 @@ async def serving_mesh(
     settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
     with ExitStack() as started:
         started.enter_context(on_cores(cores))
-        async with running_mesh(settings, programs(settings), _show) as (mesh, supervisor):
-            await mesh.until_ready(supervisor, lambda states: None)
+        async with running_mesh(settings, mesh_programs(settings), _show) as (mesh, supervisor):
+            await mesh.wait_until_ready(supervisor, lambda states: None)
             started.close()
-            roots = {state.name: state.pid for state in await supervisor.states()}
+            roots = {state.name: state.pid for state in await supervisor.fetch_states()}
             yield ServingMesh(settings.audio_url, {**roots, LAUNCHER: os.getpid()})
 
 
