@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from anchor_cli.console import render_turn
+from anchor_cli.client.waterfall import render_turn
 from anchor_cli.mesh.command import run_mesh, run_self_test, run_until_stopped
 from anchor_cli.settings import MeshSettings
 from service_kit.errors import EngineFailed, PeerFailed, root_cause

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anchor_cli.console import render_log_line
-from anchor_cli.mesh.log import MAX_LINE_BYTES, LogLine, MeshLog, parse_line
+from anchor_cli.mesh.log import MAX_LINE_BYTES, LogLine, MeshLog, parse_line, render_log_line
 
 
 def written(level: str, service: str = "stt-service", **fields: object) -> str:

@@ -15,6 +15,7 @@ from gpu_monitor.engine import DeviceReader
 from gpu_monitor.engines import READERS
 from gpu_monitor.memory.plan import read_plan
 from gpu_monitor.memory.self_report_poller import SelfReportPoller
+from gpu_monitor.metrics import SELF_REPORT_FAILURES
 from gpu_monitor.reporters import build_reporters
 from gpu_monitor.sampler import Sampler
 from gpu_monitor.servicer import NAME, GpuMonitorServicer
@@ -31,7 +32,12 @@ def build(settings: GpuSettings | None = None) -> Service:
     health = new_health("gpu-monitor", reader.info, settings)
     worker = EngineWorker("gpu-reader", MAX_QUEUED)
     plan = read_plan(settings.plan_path)
-    poller = SelfReportPoller(build_reporters(settings), settings.self_report_deadline_s, lambda: sampler.interval_s)
+    poller = SelfReportPoller(
+        build_reporters(settings),
+        settings.self_report_deadline_s,
+        lambda: sampler.interval_s,
+        on_failure=lambda service: SELF_REPORT_FAILURES.labels(service).inc(),
+    )
     sampler = Sampler(reader, worker, settings, plan, poller.latest)
     servicer = GpuMonitorServicer(sampler, plan, settings.interval_ms, lambda: health.ready)
 

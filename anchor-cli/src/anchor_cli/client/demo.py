@@ -11,7 +11,7 @@ from rich.text import Text
 from anchor_cli.client.audio_files import load_clip, save_speech
 from anchor_cli.client.session_client import SessionClient, open_session
 from anchor_cli.client.turn import run_turn
-from anchor_cli.console import render_turn
+from anchor_cli.client.waterfall import render_turn
 from anchor_cli.settings import MeshSettings
 
 

@@ -1,12 +1,15 @@
-"""Renders the latency waterfall of a turn for the terminal."""
+"""Renders a turn and its latency waterfall for the terminal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from anchor.session.v1 import session_pb2
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from anchor_cli.client.turn import TurnResult
 
 # Budget from the end of speech to the first frame sent, for servers that report none.
 BUDGET_MS = 2000
@@ -74,3 +77,26 @@ def render_bar(from_ms: int, to_ms: int, scale_ms: int, budget_ms: int = BUDGET_
     if line.plain[budget] == " ":
         line = Text.assemble(line[:budget], ("┊", "yellow"), line[budget + 1 :])
     return line
+
+
+def render_turn(turn: TurnResult) -> RenderableType:
+    """Transcript, reply, response latency and latency waterfall of a turn."""
+    parts: list[RenderableType] = [
+        Text.assemble(("you       ", "dim"), turn.transcript or "(no words)"),
+        Text.assemble(("anchor    ", "dim"), turn.reply.text.strip(), (f"  [{turn.engine}]", "dim")),
+    ]
+    style = "green" if turn.response_ms <= budget_ms(turn.waterfall) else "red"
+    sound = f"{turn.reply.received_ms / 1000:.1f} s of speech"
+    parts.append(
+        Text.assemble(
+            ("latency   ", "dim"),
+            (f"{turn.response_ms:.0f} ms", style),
+            f" from the last voiced sample sent to the first frame received; {sound}",
+        )
+    )
+    parts.append(
+        render_waterfall(turn.waterfall)
+        if turn.waterfall is not None
+        else Text("the server sent no waterfall", "yellow")
+    )
+    return Group(*parts)

@@ -15,8 +15,8 @@ from service_kit.errors import AnchorError, PeerFailed, root_cause
 from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import open_session
 from anchor_cli.client.turn import TurnResult, run_turn
-from anchor_cli.console import render_log_line, render_turn
-from anchor_cli.mesh.log import LogLine
+from anchor_cli.client.waterfall import render_turn
+from anchor_cli.mesh.log import LogLine, render_log_line
 from anchor_cli.mesh.mesh import Mesh, running_mesh
 from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.mesh.start_progress import show_start_progress

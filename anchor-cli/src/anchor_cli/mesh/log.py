@@ -12,6 +12,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import cast
 
+from rich.text import Text
+
 MAX_FILE_BYTES = 10_000_000
 ROTATED_FILES = 3
 RECENT_LINES = 200
@@ -92,3 +94,10 @@ class MeshLog:
         if self._partial_line:
             self.write_output(b"\n")
         self._file.close()
+
+
+def render_log_line(line: LogLine) -> Text:
+    """One line for a warning or an error of the mesh."""
+    style = "yellow" if line.level == "warning" else "red"
+    fields = " ".join(f"{name}={value}" for name, value in line.fields.items() if name != "exception")
+    return Text.assemble((f"{line.level} ", style), (f"{line.service} ", "bold"), f"{line.message} {fields}".rstrip())

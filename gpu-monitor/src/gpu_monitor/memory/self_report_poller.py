@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from service_kit.errors import AnchorError, PeerFailed
 
 from gpu_monitor.memory.self_report import FetchReport, ReceivedReport, Reporter, SelfReport, merge_reports
-from gpu_monitor.metrics import SELF_REPORT_FAILURES
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +29,13 @@ class SelfReportPoller:
         deadline_s: float,
         interval_s: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[str], None] = lambda service: None,
     ) -> None:
-        """`interval_s` returns the time to the next poll; it is called after each one."""
+        """`interval_s` returns the time to the next poll; it is called after each one.
+
+        `on_failure` is called with the service whose poll failed.
+        """
+        self._on_failure = on_failure
         self._reporters = reporters
         self._deadline_s = deadline_s
         self._interval_s = interval_s
@@ -65,7 +69,7 @@ class SelfReportPoller:
                 try:
                     report = await self._fetch_within_deadline(fetch)
                 except AnchorError as error:
-                    SELF_REPORT_FAILURES.labels(reporter.service).inc()
+                    self._on_failure(reporter.service)
                     if error.code != reason:
                         log.info("self-report failed", extra={"peer": reporter.service} | error_fields(error))
                     reason = error.code
