@@ -194,7 +194,7 @@ def union_source(contract: Contract, name: str) -> Iterator[str]:
     doc = contract.comments[name]
     if name == "ClientMessage":
         commands = [(member, text) for member, text in members if member not in NO_COMMANDS]
-        yield from alternatives("Command", commands, "What a client may send once its session is open, besides audio.")
+        yield from alternatives("Command", commands, "Any client message after `session_start`, except audio.")
         yield ""
         members = [each for each in members if each not in commands]
         yield from alternatives(name, members, doc, "Command")

@@ -1,14 +1,18 @@
 # Generated from proto/anchor/session/v1/session.proto by `make proto`. Do not edit.
-"""A conversation with the anchor: the only contract for clients.
+"""A conversation with the anchor: the client API.
 
-Over gRPC these messages travel as they are. On the WebSocket each is one JSON text frame: the fields of the `oneof`
-member, with the member's name as `type` (`{"type":"speech_started","at_ms":1200}`), and audio travels in binary
-frames of its own, without a header: PCM up at the rate the client declared, PCM down at 24 kHz.
+Over gRPC these messages travel unchanged. On the WebSocket each message is one JSON text frame with the fields of
+the `oneof` member and the member's name as `type` (`{"type":"speech_started","at_ms":1200}`). Audio travels in
+separate binary frames without a header: PCM up at the rate that the client declares, PCM down at 24 kHz.
 
-A client that comes back in mid-turn is told again what it may lack: `reply_started` for a turn replaces all that was
-known of its reply, every other message what was known of its kind and turn; a `speech_mark` is known by
-`text_start`.
+In JSON a client may omit every field of `session_start` and every `optional` field; all other fields are required,
+and unknown fields are rejected. The server omits only absent `optional` fields. Enum values are sent by name.
 
-`_ms` fields named `at_ms`, `start_ms` and `end_ms` are on the audio clock, which counts from the session's first
-microphone sample; `offset_ms`, `played_ms` and `heard_ms` count from the first sample of a reply.
+When a client reconnects during a turn, the server replays the messages that the client may have missed.
+`reply_started` replaces everything that the client knows about that turn's reply. Every other message replaces the
+earlier message of the same kind and turn. `text_start` identifies a `speech_mark`.
+
+`turn_id` numbers the turns of a conversation, from 1. Fields named `at_ms`, `start_ms` and `end_ms` are in
+milliseconds on the audio clock, which counts from the session's first microphone sample. `offset_ms`, `played_ms`
+and `heard_ms` are in milliseconds from the first sample of a reply.
 """

@@ -1,5 +1,5 @@
 # Generated from proto/anchor/session/v1/session.proto by `make proto`. Do not edit.
-"""Anything a client may say."""
+"""Any message from a client."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from enum import IntEnum
 
 
 class TurnDetection(IntEnum):
-    """Who decides that the user's turn is over."""
+    """How the end of the user's turn is detected."""
 
     TURN_DETECTION_UNSPECIFIED = 0
-    """As automatic."""
+    """Same as automatic."""
     TURN_DETECTION_AUTOMATIC = 1
-    """The anchor listens for the end of the turn."""
+    """The server detects the end of the turn (endpointing)."""
     TURN_DETECTION_MANUAL = 2
-    """The client says so with `end_turn`: push-to-talk, uploads."""
+    """The client sends `end_turn`: push-to-talk, uploads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,51 +23,54 @@ class SessionStart:
     """Opens or resumes a session."""
 
     language: str = ""
-    """ISO 639-1 language of the conversation; empty for the server's own."""
+    """Language of the conversation, ISO 639-1; empty for the server's default."""
     voice: str = ""
-    """Voice id; empty for the language's own."""
+    """Voice id; empty for the language's default voice."""
     persona: str = ""
-    """Persona id; empty for the server's own."""
+    """Persona id; empty for the server's default."""
     sample_rate_hz: int = 0
-    """Rate of the microphone audio; 0 for 16000. From 8000 to 48000."""
+    """Sample rate of the microphone audio, 8000 to 48000 Hz; 0 for 16000."""
     reports_playback: bool = False
-    """Whether the client sends `playback_progress` and can flush its playback. History then holds what was heard by its
-    word; otherwise an estimate.
+    """Whether the client sends `playback_progress` and can flush its playback. History then keeps what the client
+    reports as played; otherwise an estimate.
     """
     turn_detection: TurnDetection = TurnDetection.TURN_DETECTION_UNSPECIFIED
-    """Who ends the user's turns."""
+    """How the end of the user's turns is detected."""
     ticket: str = ""
-    """Ticket of a conversation to go on with; empty for a new one."""
+    """Ticket of the conversation to continue; empty for a new one."""
     patience: float | None = None
-    """How long the anchor waits for the user to go on, as in `set_patience`; absent for the server's own."""
+    """Factor of the end-of-turn wait, as in `set_patience`; absent for the server's default."""
     take_over: bool = False
-    """Whether to take this conversation from the client that has it open now, if any, instead of being refused."""
+    """Whether to take the conversation over from the client that has it open. Otherwise the server rejects this client
+    with `session.already_open` while another one has the conversation open.
+    """
     received: ReplyReceived | None = None
-    """Up to where the client has received the reply that it was hearing when the line dropped: the reply goes on from
-    there. Absent for a client that has nothing of it any more: then it goes on from where it was last heard by its
-    reports.
+    """How much of the interrupted reply the client received before its connection dropped: the reply continues from
+    there. Absent when the client no longer has any of it: the reply then continues from the last playback position
+    that the client reported.
     """
     word_times: bool = False
-    """Whether `final_transcript` shall say when each word was said, where the speech engine can tell."""
+    """Whether `final_transcript` includes word timestamps, where the STT engine provides them."""
     session_id: str = ""
-    """Id of the session that this client had when its line dropped, as `session_started` told; else empty. With the
-    ticket it shows that this is the same client, which is let in also while its old line is not known to be dead.
+    """Id of the session whose connection dropped, as `session_started` returned it; else empty. Together with the
+    ticket it identifies the same client, which is accepted even while the server still considers its old connection
+    alive.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyReceived:
-    """How far a reply has reached a client, heard or not."""
+    """How much of a reply a client has received, whether played or not."""
 
     turn_id: int
-    """The reply's turn."""
+    """Id of the reply's turn."""
     offset_ms: int
-    """Milliseconds of it that the client has received."""
+    """Length of the received audio in milliseconds from the start of the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class MicrophoneAudio:
-    """A run of microphone audio, without gaps."""
+    """A run of microphone audio without gaps."""
 
     pcm: bytes
     """Samples: signed 16-bit little endian, mono, at the declared rate."""
@@ -75,15 +78,15 @@ class MicrophoneAudio:
 
 @dataclass(frozen=True, slots=True)
 class EndTurn:
-    """The user's turn is over."""
+    """Ends the user's turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextInput:
-    """A turn in writing."""
+    """A user turn as text."""
 
     text: str
-    """What the user wrote."""
+    """The user's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +96,17 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Holds the reply."""
+    """Pauses the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Goes on with a held reply."""
+    """Resumes a paused reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetPersona:
-    """Changes who the anchor is."""
+    """Changes the persona."""
 
     persona: str
     """Persona id."""
@@ -114,87 +117,87 @@ class SetVoice:
     """Changes the voice."""
 
     voice: str
-    """Voice id; empty for the language's own."""
+    """Voice id; empty for the language's default voice."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetLanguage:
-    """Changes the language. A chosen voice that does not speak it makes way for the language's own."""
+    """Changes the language. The language's default voice replaces a selected voice that does not speak it."""
 
     language: str
-    """ISO 639-1 language."""
+    """Language, ISO 639-1."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetStyle:
-    """Changes the manner of speaking; an absent field stays as it is."""
+    """Changes the speaking style; an absent field stays unchanged."""
 
     pace: float | None = None
-    """Speed of speech: 1 is the voice's own, 0.5 to 2."""
+    """Speech rate, 0.5 to 2; 1 is the voice's own rate."""
     warmth: float | None = None
-    """0 (cool) to 1 (warm)."""
+    """Warmth, 0 (cool) to 1 (warm)."""
     humour: float | None = None
-    """0 (earnest) to 1 (playful)."""
+    """Humour, 0 (earnest) to 1 (playful)."""
     energy: float | None = None
-    """0 (calm) to 1 (lively)."""
+    """Energy, 0 (calm) to 1 (lively)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetPatience:
-    """Changes how long a silence is waited for before the user's turn is held to be over."""
+    """Scales the end-of-turn wait: how long a silence lasts before the user's turn counts as over."""
 
     patience: float
-    """1 is the usual wait, 0.5 half of it (brisk), 2 twice as long (patient); from 0.5 to 2."""
+    """Factor of the wait, 0.5 to 2: 1 is the usual wait, 0.5 half of it (brisk), 2 twice as long (patient)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackProgress:
-    """How much of a reply came out of the user's speaker."""
+    """Reports the playback position of a reply: how much of it the client has played to the user."""
 
     turn_id: int
-    """The reply's turn."""
+    """Id of the reply's turn."""
     played_ms: int
-    """Milliseconds of it heard so far."""
+    """Milliseconds of the reply played so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestStatus:
-    """Asks for `system_status`."""
+    """Requests a `system_status`."""
 
 
 Command = (
-    # The user's turn is over now. Needed with manual turn detection, allowed with automatic.
+    # Ends the user's turn. Required with manual turn detection, allowed with automatic.
     EndTurn
-    # A turn in writing.
+    # Sends a user turn as text.
     | TextInput
-    # Stop the reply.
+    # Stops the reply.
     | Interrupt
-    # Hold the reply where it is.
+    # Pauses the reply at its playback position.
     | Pause
-    # Go on with a held reply.
+    # Resumes a paused reply.
     | Resume
-    # Change who the anchor is.
+    # Changes the persona.
     | SetPersona
-    # Change the voice from the next reply on.
+    # Changes the voice, from the next reply on.
     | SetVoice
-    # Change the language from the next turn on.
+    # Changes the language, from the next turn on.
     | SetLanguage
-    # Change the manner of speaking from the next reply on.
+    # Changes the speaking style, from the next reply on.
     | SetStyle
-    # How much of the reply the user has heard.
+    # Reports the playback position of the reply.
     | PlaybackProgress
-    # Asks for a `system_status` now.
+    # Requests an immediate `system_status`.
     | RequestStatus
-    # Change how long the anchor waits for the user to go on, from the next silence on.
+    # Scales the end-of-turn wait, from the next silence on.
     | SetPatience
 )
-"""What a client may send once its session is open, besides audio."""
+"""Any client message after `session_start`, except audio."""
 
 ClientMessage = (
-    # Opens the session; must come first, and only once.
+    # Opens or resumes a session. Must be the first message, and be sent only once.
     SessionStart
-    # Microphone audio. Over gRPC only: a WebSocket sends binary frames.
+    # Carries microphone audio. gRPC only: a WebSocket client sends binary frames.
     | MicrophoneAudio
     | Command
 )
-"""Anything a client may say."""
+"""Any message from a client."""

@@ -1,5 +1,5 @@
 # Generated from proto/anchor/session/v1/session.proto by `make proto`. Do not edit.
-"""Anything the server may say."""
+"""Any message from the server."""
 
 from __future__ import annotations
 
@@ -10,193 +10,195 @@ from orchestrator.conversation.messages.system_status import SystemStatus
 
 
 class WaitDecision(IntEnum):
-    """What a wait rests on."""
+    """What determined the length of an end-of-turn wait."""
 
     WAIT_DECISION_UNSPECIFIED = 0
-    """Not told."""
+    """Unspecified."""
     WAIT_DECISION_PREDICTION = 1
-    """On how sure the predictor was."""
+    """The predictor's probability."""
     WAIT_DECISION_NO_JUDGEMENT = 2
-    """Nobody judged this silence in time: the wait for that case."""
+    """No prediction arrived in time: the default wait applies."""
     WAIT_DECISION_FLOOR = 3
-    """The predictor was so sure that the shortest wait holds."""
+    """The predictor is so certain that the minimum wait applies."""
     WAIT_DECISION_CEILING = 4
-    """The sentence hangs so much that the longest wait holds."""
+    """The sentence is so clearly unfinished that the maximum wait applies."""
     WAIT_DECISION_HABIT = 5
-    """On this user's own pauses: they went on after silences that were held to be ends."""
+    """The user's own pauses: the user continued after silences that had been taken for the end of a turn."""
 
 
 class BargeInVerdict(IntEnum):
-    """What the user's sound over a reply may turn out to be."""
+    """Verdict on the user's sound over a reply."""
 
     BARGE_IN_VERDICT_UNSPECIFIED = 0
-    """Not told."""
+    """Unspecified."""
     BARGE_IN_VERDICT_STOP_WORDS = 1
-    """Words that were meant: the reply stops."""
+    """Intended words: the reply stops."""
     BARGE_IN_VERDICT_STOP_DURATION = 2
-    """Speech that lasted: the reply stops."""
+    """Sustained speech: the reply stops."""
     BARGE_IN_VERDICT_BACKCHANNEL = 3
-    """ "Mhm": the user listens, and the reply goes on."""
+    """Backchannel ("mhm"): the user is listening, and the reply continues."""
     BARGE_IN_VERDICT_ECHO = 4
-    """The anchor's own words, heard through the microphone: the reply goes on."""
+    """Echo of the anchor's own words in the microphone: the reply continues."""
     BARGE_IN_VERDICT_COUGH = 5
-    """A short sound without words: the reply goes on."""
+    """Short sound without words, such as a cough: the reply continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The session is open."""
+    """The session is open. No impairment is active until a `service_notice` with `active` set reports one; after a
+    reconnect the active ones are sent again.
+    """
 
     session_id: str
-    """Names this session in logs, and to the `session_start` of a client that comes back to it."""
+    """Id of this session, for logs and for the `session_start` of a reconnect."""
     ticket: str
-    """Names the conversation to a later `session_start`. Keep it secret."""
+    """Ticket that identifies the conversation in a later `session_start`. Keep it secret."""
     language: str
     """Language of the conversation, ISO 639-1."""
     voice: str
-    """Voice id; empty for the language's own."""
+    """Voice id; empty for the language's default voice."""
     persona: str
     """Persona id."""
     microphone_sample_rate_hz: int
-    """Rate the server expects of microphone audio."""
+    """Sample rate that the server expects of microphone audio, in Hz."""
     anchor_sample_rate_hz: int
-    """Rate of the anchor's audio."""
+    """Sample rate of the reply audio, in Hz."""
     resumed: bool
-    """Whether the conversation has a past. With the `session_id` that the client had, the session itself goes on, and
-    what is under way is told again.
+    """Whether the conversation has a history. If `session_id` is the id that the client had before, the session itself
+    continues, and the server replays its current state.
     """
     patience: float
-    """How long the anchor waits for the user to go on, as in `set_patience`."""
+    """Factor of the end-of-turn wait, as in `set_patience`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What there is to choose from."""
+    """Available languages, voices and personas."""
 
     languages: tuple[str, ...] = ()
-    """ISO 639-1 languages."""
+    """Languages, ISO 639-1."""
     voices: tuple[VoiceChoice, ...] = ()
-    """The voices, each language's default first; empty until the voice service has answered once."""
+    """Voices, each language's default first; empty until the TTS service has answered once."""
     personas: tuple[PersonaChoice, ...] = ()
-    """The personas."""
+    """Personas."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceChoice:
-    """A voice."""
+    """A voice that the client may select."""
 
     id: str
-    """What `set_voice` takes."""
+    """Id for `set_voice`."""
     name: str
-    """Name for people."""
+    """Display name."""
     languages: tuple[str, ...] = ()
-    """ISO 639-1 languages that it speaks."""
+    """Languages that the voice speaks, ISO 639-1."""
     engine: str = ""
-    """Engine that speaks it."""
+    """TTS engine of the voice."""
     cloned: bool = False
-    """Whether it was learned from a recording."""
+    """Whether the voice was cloned from a recording."""
 
 
 @dataclass(frozen=True, slots=True)
 class PersonaChoice:
-    """A persona."""
+    """A persona that the client may select."""
 
     id: str
-    """What `set_persona` takes."""
+    """Id for `set_persona`."""
     name: str
-    """Name for people."""
+    """Display name."""
     description: str = ""
-    """Who it is, in a sentence; may be empty."""
+    """Description in one sentence; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The start edge of the user's speech."""
+    """Start of the user's speech."""
 
     at_ms: int
-    """Where speech began, on the audio clock."""
+    """Start of speech, in milliseconds on the audio clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """The end edge of the user's speech."""
+    """End of the user's speech."""
 
     at_ms: int
-    """Where speech ended, on the audio clock."""
+    """End of speech, in milliseconds on the audio clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscript:
-    """What the user has said so far in this turn."""
+    """Partial transcript of the user's current turn."""
 
     turn_id: int
-    """The turn being spoken."""
+    """Id of the turn in progress."""
     text: str
-    """All of the turn's text so far."""
+    """Text of the turn so far, from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinalTranscript:
-    """What the user said in this turn."""
+    """Final transcript of a user turn."""
 
     turn_id: int
-    """The turn."""
+    """Id of the turn."""
     revision: int
-    """Counts the finals of this turn from 1."""
+    """Number of this final transcript within the turn, from 1."""
     text: str
-    """All of the turn's text; empty when no words were found."""
+    """Full text of the turn; empty when STT found no words."""
     language: str = ""
-    """ISO 639-1 language of the text; empty when not known."""
+    """Language of the text, ISO 639-1; empty when unknown."""
     confidence: float | None = None
-    """Confidence, 0 to 1; absent where the engine has none."""
+    """Confidence, 0 to 1; absent where the engine provides none."""
     words: tuple[Word, ...] = ()
-    """The words of the text and when they were said, as `session_start` asked; empty where the engine cannot tell."""
+    """Words of the text with timestamps, when `session_start` requested them; empty where the engine provides none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as it was said."""
+    """A transcribed word with its timestamps."""
 
     text: str
-    """The word as it stands in the text, with its punctuation."""
+    """The word as it appears in the text, with its punctuation."""
     start_ms: int
-    """Where it begins, in milliseconds on the audio clock."""
+    """Start of the word, in milliseconds on the audio clock."""
     end_ms: int
-    """Where it ends, in milliseconds on the audio clock."""
+    """End of the word, in milliseconds on the audio clock."""
     confidence: float | None = None
-    """Confidence, 0 to 1; absent where the engine has none."""
+    """Confidence, 0 to 1; absent where the engine provides none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictorOpinion:
-    """What one part of a predictor thought."""
+    """Probability from one part of a composite predictor."""
 
     name: str
     """Name of the part, such as `text`."""
     probability: float
-    """Probability that the turn is over, 0 to 1, by this part alone."""
+    """Probability that the turn is over, 0 to 1, according to this part alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnEndPredicted:
-    """How long a silence is waited for, and why. A later one for the same `at_ms` replaces it."""
+    """End-of-turn wait of a silence, and its reason. A later message for the same `at_ms` replaces it."""
 
     at_ms: int
-    """Where the silence began, on the audio clock."""
+    """Start of the silence, in milliseconds on the audio clock."""
     probability: float | None = None
-    """Probability that the turn is over, 0 to 1; absent when nobody judged the silence in time."""
+    """Probability that the turn is over, 0 to 1; absent when no prediction arrived in time."""
     predictor: str = ""
-    """Name of the predictor; empty when nobody judged."""
+    """Name of the predictor; empty when no prediction arrived."""
     wait_ms: int = 0
-    """How long a silence will be waited for before the turn commits, in milliseconds, from `at_ms` on."""
+    """Length of silence before the turn commits, in milliseconds from `at_ms`."""
     patience: float = 0.0
-    """The user's patience that it was reckoned with, as in `set_patience`."""
+    """User's patience factor that the wait includes, as in `set_patience`."""
     decided_by: WaitDecision = WaitDecision.WAIT_DECISION_UNSPECIFIED
-    """What the wait rests on."""
+    """What determined the wait."""
     opinions: tuple[PredictorOpinion, ...] = ()
-    """Parts of the prediction; empty when the predictor has none."""
+    """Probabilities of the predictor's parts; empty when the predictor has none."""
     silence_ms: int = 0
-    """Length of the silence when it was judged, in milliseconds; 0 when not known."""
+    """Length of the silence at the time of the prediction, in milliseconds; 0 when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,44 +206,44 @@ class TurnCommitted:
     """The user's turn is over."""
 
     turn_id: int
-    """The turn."""
+    """Id of the turn."""
     text: str
-    """What the user said."""
+    """Text of the user's turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
-    """The anchor begins to answer."""
+    """The anchor starts to answer."""
 
     turn_id: int
-    """The turn answered."""
+    """Id of the answered turn."""
     engine: str
-    """Engine that answers."""
+    """Name of the engine that generates the reply; `phrase` for one of the persona's fixed phrases."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyText:
-    """More text of the reply."""
+    """Next part of the reply's text."""
 
     turn_id: int
-    """The turn answered."""
+    """Id of the answered turn."""
     text: str
     """Characters to append."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyAudio:
-    """Places the audio frames that follow."""
+    """Position of the audio frames that follow."""
 
     turn_id: int
-    """The turn answered."""
+    """Id of the answered turn."""
     offset_ms: int
-    """Place of the next frame's first sample in the reply, in milliseconds."""
+    """Offset of the next frame's first sample in the reply, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorAudio:
-    """A run of the anchor's speech."""
+    """A run of the reply's audio."""
 
     pcm: bytes
     """Samples: signed 16-bit little endian, mono, 24000 Hz."""
@@ -249,54 +251,54 @@ class AnchorAudio:
 
 @dataclass(frozen=True, slots=True)
 class SpeechMark:
-    """The moment a span of the reply's text begins to sound."""
+    """Position of a span of the reply's text in the reply's audio."""
 
     turn_id: int
-    """The turn answered."""
+    """Id of the answered turn."""
     text_start: int
-    """First character of the span in the reply's text, in Unicode code points."""
+    """Index of the span's first character in the reply's text, in Unicode code points."""
     text_end: int
-    """Character after the span."""
+    """Index after the span's last character, in Unicode code points."""
     offset_ms: int
-    """Where it begins in the reply's audio, in milliseconds."""
+    """Offset at which the span begins in the reply's audio, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackPause:
-    """Hold playback."""
+    """Pauses playback of a reply."""
 
     turn_id: int
-    """The reply's turn."""
+    """Id of the reply's turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackResume:
-    """Go on with playback."""
+    """Resumes playback of a reply."""
 
     turn_id: int
-    """The reply's turn."""
+    """Id of the reply's turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackStop:
-    """Drop playback."""
+    """Stops playback of a reply and discards its audio."""
 
     turn_id: int
-    """The reply's turn."""
+    """Id of the reply's turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class BargeInSettled:
-    """What the user's sound over a reply turned out to be. After anything but a stop, nothing more comes of the turn
-    that the sound had opened: no `turn_committed` and no reply.
+    """Verdict on the user's sound over a reply. Unless the reply stops, the turn that the sound opened ends here:
+    neither `turn_committed` nor a reply follows for it.
     """
 
     turn_id: int
-    """The turn that the sound had opened, the one that its transcripts belong to."""
+    """Id of the turn that the sound opened, which its transcripts belong to."""
     reply_turn_id: int
-    """The turn whose reply was spoken over."""
+    """Id of the turn whose reply was playing."""
     verdict: BargeInVerdict
-    """What it was."""
+    """The verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +306,7 @@ class ReplyAudioEnded:
     """All audio of a reply has been sent."""
 
     turn_id: int
-    """The reply's turn."""
+    """Id of the reply's turn."""
     duration_ms: int
     """Length of the reply in milliseconds."""
 
@@ -314,16 +316,15 @@ class ReplyFinished:
     """A reply is over."""
 
     turn_id: int
-    """The reply's turn."""
+    """Id of the reply's turn."""
     heard_text: str
-    """What was heard of it: this is what history keeps."""
+    """Text that the user heard, which history keeps."""
     heard_ms: int
-    """How much was heard, in milliseconds."""
+    """Length of the audio that the user heard, in milliseconds."""
     interrupted: bool
-    """Whether it was cut off."""
+    """Whether the reply was cut off."""
     estimated: bool
-    """Whether `heard_text` rests on an estimate: the client does not report, or the voice says not where words sound.
-    """
+    """Whether `heard_text` is an estimate: the client does not report playback, or the TTS engine provides no marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,161 +332,165 @@ class TurnFailed:
     """A reply failed."""
 
     turn_id: int
-    """The turn."""
+    """Id of the turn."""
     code: str
     """Stable dotted code, as in `error`."""
     message: str
-    """What happened, for people."""
+    """Human-readable description."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyWaterfall:
-    """The time of one turn. Stages are milliseconds after the end of the user's speech, in the order they happened;
-    absent where a stage did not happen.
+    """Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in
+    which they occur; a stage that did not occur is absent.
     """
 
     turn_id: int
-    """The turn."""
+    """Id of the turn."""
     speech_end_ms: int
-    """End of the user's speech on the audio clock."""
+    """End of the user's speech, in milliseconds on the audio clock."""
     speech_stopped_ms: int | None = None
-    """The turn detector noticed the silence."""
+    """Turn detection reported the silence."""
     final_transcript_ms: int | None = None
-    """The transcript that was answered was there."""
+    """The transcript that was answered arrived."""
     turn_committed_ms: int | None = None
-    """The turn was held to be over."""
+    """The turn was committed."""
     first_token_ms: int | None = None
-    """The language model's first token."""
+    """The language model produced its first token."""
     first_phrase_ms: int | None = None
-    """The speech service had enough text for the first phrase."""
+    """The TTS service had enough text for the first phrase."""
     first_audio_ms: int | None = None
-    """The speech service's first audio."""
+    """The TTS service produced its first audio."""
     first_frame_sent_ms: int | None = None
-    """The first frame was sent."""
+    """The first audio frame was sent."""
     first_sample_heard_ms: int | None = None
-    """The first sample was heard, by the client's report."""
+    """The client played the first sample, according to its reports."""
     budget_ms: int = 0
-    """What a turn may take from the end of speech to the first frame sent, as the server is set; 0 when it does not
-    say.
-    """
+    """Configured latency budget from the end of speech to the first frame sent, in milliseconds; 0 when none is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdated:
-    """The session's settings now."""
+    """Current settings of the session."""
 
     language: str
-    """ISO 639-1 language."""
+    """Language, ISO 639-1."""
     voice: str
-    """Voice id; empty for the language's own."""
+    """Voice id; empty for the language's default voice."""
     persona: str
     """Persona id."""
     patience: float
-    """How long the anchor waits for the user to go on, as in `set_patience`."""
+    """Factor of the end-of-turn wait, as in `set_patience`."""
     style: Style | None = None
-    """The manner of speaking."""
+    """Speaking style."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A manner of speaking, as in `set_style`; an absent field is the voice's and the persona's own."""
+    """Speaking style, as in `set_style`; for an absent field the voice's and the persona's own style applies."""
 
     pace: float | None = None
-    """Speed of speech: 1 is the voice's own, 0.5 to 2."""
+    """Speech rate, 0.5 to 2; 1 is the voice's own rate."""
     warmth: float | None = None
-    """0 (cool) to 1 (warm)."""
+    """Warmth, 0 (cool) to 1 (warm)."""
     humour: float | None = None
-    """0 (earnest) to 1 (playful)."""
+    """Humour, 0 (earnest) to 1 (playful)."""
     energy: float | None = None
-    """0 (calm) to 1 (lively)."""
+    """Energy, 0 (calm) to 1 (lively)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceNotice:
-    """A service or a capability of the mesh is impaired, or no longer so. The session goes on either way."""
+    """A service or a capability is impaired, or has recovered. The session continues in both cases. After
+    `session_started` no impairment is active until a notice with `active` set reports it; after a reconnect the
+    active ones are sent again.
+    """
 
     code: str
-    """Stable dotted code, such as `stt.unreachable` or `memory.text_only`; the same when it begins and when it ends."""
+    """Stable dotted code, such as `stt.unavailable` or `memory.text_only`; the same for the start and the end."""
     active: bool
-    """Whether the impairment begins (true) or has ended (false)."""
+    """Whether the impairment is active (true) or has ended (false)."""
     message: str
-    """What happened, for people."""
+    """Human-readable description."""
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """A message could not be accepted."""
+    """A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
+    Codes `tts.*` report a TTS failover: another TTS service continues the reply, or captions replace its audio. A
+    service's code may also report that the service rejected the session's settings (`stt.language_unsupported`).
+    """
 
     code: str
     """Stable dotted code, such as `session.unknown_language`."""
     message: str
-    """What happened, for people."""
+    """Human-readable description."""
     retryable: bool
-    """Whether the same thing may work later."""
+    """Whether a retry may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """Why a session ended."""
+    """The session is over; reports the reason."""
 
     code: str
     """Stable dotted code, such as `session.closed_by_client`."""
     message: str
-    """What happened, for people."""
+    """Human-readable description."""
 
 
 ServerMessage = (
-    # The session is open. Comes first.
+    # The session is open. Always the first message.
     SessionStarted
-    # The user began to speak.
+    # The user started to speak.
     | SpeechStarted
-    # The user fell silent, perhaps for a moment.
+    # The user stopped speaking, perhaps only for a pause.
     | SpeechStopped
-    # What the user has said so far; replaces the previous one.
+    # Partial transcript of the user's turn; replaces the previous one.
     | PartialTranscript
-    # What the user said; a higher revision for the same turn replaces it until `turn_committed`.
+    # Final transcript of the user's turn; a higher revision for the same turn replaces it until `turn_committed`.
     | FinalTranscript
-    # How likely the user's turn is over.
+    # End-of-turn prediction and the wait derived from it.
     | TurnEndPredicted
-    # The user's turn is over: this is what will be answered.
+    # The user's turn is over; its text is what the anchor answers.
     | TurnCommitted
-    # The anchor begins to answer.
+    # The anchor starts to answer.
     | ReplyStarted
-    # More text of the reply.
+    # Next part of the reply's text.
     | ReplyText
-    # The audio frames from here on belong to this reply, at this offset. Precedes a reply's first frame and any jump.
+    # Position of the audio frames that follow: their reply and offset. Precedes a reply's first frame and every jump.
     | ReplyAudio
-    # Speech. Over gRPC only: a WebSocket gets binary frames.
+    # Audio of the reply. gRPC only: a WebSocket client receives binary frames.
     | AnchorAudio
-    # Where words of the reply sound.
+    # Position of a span of the reply's text in its audio.
     | SpeechMark
-    # Hold playback where it is.
+    # Pause playback at its current position.
     | PlaybackPause
-    # Go on with held playback.
+    # Resume paused playback.
     | PlaybackResume
-    # Drop all audio of this reply, now.
+    # Stop playback and discard all audio of this reply immediately.
     | PlaybackStop
-    # All audio of this reply has been sent; it may still be playing.
+    # All audio of this reply has been sent; the client may still be playing it.
     | ReplyAudioEnded
-    # The reply is over, and this much of it was heard.
+    # The reply is over. Reports how much of it the user heard.
     | ReplyFinished
     # The reply failed.
     | TurnFailed
-    # Where the time of this turn went.
+    # Latency of each stage of this turn.
     | LatencyWaterfall
-    # How the services are.
+    # Health of the services.
     | SystemStatus
-    # The settings of the session: when they change, and after the `session_started` of a conversation with a past.
+    # Settings of the session. Sent when they change, and after the `session_started` of a conversation with a history.
     | SessionUpdated
-    # A message could not be accepted. The session goes on unless it also ends.
+    # A client message was rejected, or part of a reply failed. The session continues unless `session_ended` follows.
     | Error
-    # The session is over; nothing follows.
+    # The session is over. Always the last message.
     | SessionEnded
-    # What the user's sound over a reply turned out to be.
+    # Verdict on the user's sound over a reply (possible barge-in).
     | BargeInSettled
-    # What there is to choose from. Follows `session_started`, and comes again when it changes.
+    # Available languages, voices and personas. Follows `session_started`; sent again when they change.
     | Choices
-    # A service of the mesh failed, or works again; a degradation began, or ended.
+    # A service failed or recovered, or a degradation began or ended.
     | ServiceNotice
 )
-"""Anything the server may say."""
+"""Any message from the server."""

@@ -8,29 +8,29 @@ from enum import IntEnum
 
 
 class ServiceHealth(IntEnum):
-    """How well a service is."""
+    """Health of a service."""
 
     SERVICE_HEALTH_UNSPECIFIED = 0
     """Not known yet."""
     SERVICE_HEALTH_READY = 1
-    """Ready to work."""
+    """Ready for work."""
     SERVICE_HEALTH_LOADING = 2
-    """Up, not ready: a model is loading."""
+    """Running but not ready: a model is loading."""
     SERVICE_HEALTH_DOWN = 3
-    """Not reachable or not alive."""
+    """Unreachable or not running."""
 
 
 class GpuPressure(IntEnum):
-    """How short of memory a GPU is."""
+    """Memory pressure on a GPU."""
 
     GPU_PRESSURE_UNSPECIFIED = 0
-    """Not known."""
+    """Unknown."""
     GPU_PRESSURE_NONE = 1
-    """Enough memory."""
+    """Enough memory is free."""
     GPU_PRESSURE_HIGH = 2
-    """Above the pressure threshold."""
+    """Use is above the pressure threshold."""
     GPU_PRESSURE_CRITICAL = 3
-    """So full that the next allocation may fail."""
+    """The device is so full that the next allocation may fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,68 +38,68 @@ class SystemStatus:
     """Health of the system."""
 
     services: tuple[ServiceStatus, ...] = ()
-    """Every service the orchestrator leans on."""
+    """Every service that the orchestrator depends on."""
     gpu: GpuStatus | None = None
-    """The GPU in one line; absent when there is no monitor."""
+    """Summary of the GPUs; absent without a GPU monitor."""
     degraded: tuple[Degradation, ...] = ()
-    """What is done without for now; empty when nothing is. Sent unasked whenever it changes, each change beside an
-    `error` with the code.
+    """Active degradations; empty when there are none. The server sends a `system_status` unasked on every change, after
+    a `service_notice` for each degradation that began or ended.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """Something that is done without for now."""
+    """A capability that is reduced or switched off at present."""
 
     code: str
     """Stable dotted code, such as `memory.small_voice`."""
     message: str
-    """What it is and why, for people."""
+    """Human-readable description and reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service."""
+    """Status of one service."""
 
     service: str
     """Name of the service."""
     health: ServiceHealth
-    """How it is."""
+    """Health of the service."""
     engine: str = ""
-    """Engine it runs; empty when not known."""
+    """Engine that the service runs; empty when unknown."""
     model: str = ""
-    """Model it runs; empty when not known."""
+    """Model that the service runs; empty when unknown."""
     version: str = ""
-    """Version of the engine; empty when not known."""
+    """Version of the engine; empty when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuStatus:
-    """The GPU at a glance."""
+    """Summary of the GPUs."""
 
     present: bool
-    """Whether there is one."""
+    """Whether a GPU is present."""
     unavailable_reason: str = ""
-    """Why not, in plain words; empty when there is."""
+    """Human-readable reason when no GPU is present; otherwise empty."""
     memory_total_mib: int = 0
-    """Memory of all devices, in mebibytes."""
+    """Total memory of all devices, in mebibytes."""
     memory_used_mib: int = 0
-    """Memory in use, in mebibytes."""
+    """Memory in use on all devices, in mebibytes."""
     services: tuple[GpuServiceMemory, ...] = ()
-    """What each service holds of it."""
+    """Memory held by each service."""
     pressure: GpuPressure = GpuPressure.GPU_PRESSURE_UNSPECIFIED
-    """How short of memory the fullest device is."""
+    """Memory pressure on the fullest device."""
     temperature_celsius: int | None = None
-    """Temperature of the hottest device in degrees Celsius; absent where the driver does not say."""
+    """Temperature of the hottest device in degrees Celsius; absent where the driver does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuServiceMemory:
-    """What one service holds of the GPU's memory."""
+    """GPU memory held by one service."""
 
     service: str
-    """The service."""
+    """Name of the service."""
     used_mib: int | None = None
-    """Memory held, in mebibytes; absent where it is not known."""
+    """Memory in use, in mebibytes; absent when unknown."""
     planned_mib: int | None = None
-    """What it was given, in mebibytes; absent where nothing was planned for it."""
+    """Memory that the plan assigns, in mebibytes; absent when the plan does not include the service."""

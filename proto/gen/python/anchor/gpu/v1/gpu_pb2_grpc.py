@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class GpuMonitorServiceStub:
-    """Watches the GPUs of this machine.
+    """Monitors the GPUs of this machine.
     """
 
     def __init__(self, channel):
@@ -48,19 +48,19 @@ class GpuMonitorServiceStub:
 
 
 class GpuMonitorServiceServicer:
-    """Watches the GPUs of this machine.
+    """Monitors the GPUs of this machine.
     """
 
     def Watch(self, request, context):
-        """Sends a report at once and then at every interval, until the client ends the call; changes are told between
-        reports. Nothing is kept for a client that reads slowly: it gets the newest, and what lay between is left out.
+        """Sends a report immediately and then at every interval, until the client ends the call; changes are sent between
+        reports. The server does not queue for a slow client: it receives the newest state and misses those between.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPlan(self, request, context):
-        """Returns the memory plan the services were started with, and what they use of it now.
+        """Returns the memory plan that the services were started with, and their current use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +88,7 @@ def add_GpuMonitorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GpuMonitorService:
-    """Watches the GPUs of this machine.
+    """Monitors the GPUs of this machine.
     """
 
     @staticmethod

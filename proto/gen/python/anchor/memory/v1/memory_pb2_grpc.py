@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EngineMemoryServiceStub:
-    """The engine of the service that serves this.
+    """Reports and controls the GPU memory of the engine in this service.
     """
 
     def __init__(self, channel):
@@ -53,26 +53,26 @@ class EngineMemoryServiceStub:
 
 
 class EngineMemoryServiceServicer:
-    """The engine of the service that serves this.
+    """Reports and controls the GPU memory of the engine in this service.
     """
 
     def GetMemory(self, request, context):
-        """Tells what the engine holds now.
+        """Returns the GPU memory that the engine holds now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Park(self, request, context):
-        """Gives memory back and returns when it is given back. RESOURCE_EXHAUSTED while the engine works for somebody;
-        UNIMPLEMENTED where the engine cannot. A parked engine stays parked.
+        """Parks the engine: releases its memory, and returns once it is released. Fails with RESOURCE_EXHAUSTED while the
+        engine is in use, and with UNIMPLEMENTED where the engine cannot park. A parked engine stays parked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Wake(self, request, context):
-        """Takes the memory again and returns when the engine can work. An engine that is awake stays awake.
+        """Wakes the engine: reacquires its memory, and returns once it is ready. An awake engine stays awake.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +105,7 @@ def add_EngineMemoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EngineMemoryService:
-    """The engine of the service that serves this.
+    """Reports and controls the GPU memory of the engine in this service.
     """
 
     @staticmethod

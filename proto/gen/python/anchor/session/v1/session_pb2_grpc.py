@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SessionServiceStub:
-    """The public streaming door.
+    """The streaming API for gRPC clients.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class SessionServiceStub:
 
 
 class SessionServiceServicer:
-    """The public streaming door.
+    """The streaming API for gRPC clients.
     """
 
     def Converse(self, request_iterator, context):
-        """One session. The first message must be `session_start`. The client ends the session by ending its side.
+        """Runs one session. The first message must be `session_start`. The client ends the session by half-closing the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_SessionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SessionService:
-    """The public streaming door.
+    """The streaming API for gRPC clients.
     """
 
     @staticmethod

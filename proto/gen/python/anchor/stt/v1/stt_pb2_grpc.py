@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SpeechToTextServiceStub:
-    """Speech recognition over one microphone.
+    """Speech recognition of one microphone.
     """
 
     def __init__(self, channel):
@@ -43,17 +43,16 @@ class SpeechToTextServiceStub:
 
 
 class SpeechToTextServiceServicer:
-    """Speech recognition over one microphone.
+    """Speech recognition of one microphone.
     """
 
     def Transcribe(self, request_iterator, context):
-        """Lives as long as the session's microphone; the client may send only the parts with speech in them.
+        """Transcribes the session's microphone, for as long as it is open. The client may send only the parts with speech.
 
-        Speech is divided into segments, numbered from 1. Audio belongs to the open segment. `flush` asks for the
-        open segment's transcript now; the person may go on speaking, and a later flush of the same segment yields
-        a higher revision that replaces the lower one and covers the segment from its beginning. `commit` closes
-        the segment and opens the next. An engine that finds the end of speech itself may send a final transcript
-        before it is asked.
+        Speech is divided into segments, numbered from 1. Audio belongs to the open segment. `flush` requests the open
+        segment's transcript immediately. If the speaker continues, a later flush of the same segment yields a higher
+        revision, which replaces the lower one and covers the segment from its beginning. `commit` closes the segment and
+        opens the next. An engine that detects the end of speech itself may send a final transcript before a flush.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,7 +75,7 @@ def add_SpeechToTextServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SpeechToTextService:
-    """Speech recognition over one microphone.
+    """Speech recognition of one microphone.
     """
 
     @staticmethod

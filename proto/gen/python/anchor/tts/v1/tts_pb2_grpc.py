@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TextToSpeechServiceStub:
-    """Streaming speech synthesis and the voices it speaks in.
+    """Streaming speech synthesis and voice management.
     """
 
     def __init__(self, channel):
@@ -58,14 +58,14 @@ class TextToSpeechServiceStub:
 
 
 class TextToSpeechServiceServicer:
-    """Streaming speech synthesis and the voices it speaks in.
+    """Streaming speech synthesis and voice management.
     """
 
     def Synthesize(self, request_iterator, context):
-        """Speaks one reply. Text streams in as the language model writes it; the service decides how much text it
-        wants before it speaks. Ending the call stops the synthesis: there is no other cancel.
+        """Synthesises one reply. Text streams in as the language model generates it; the service decides how much text it
+        collects before it starts to speak. Ending the call cancels the synthesis; there is no separate cancel message.
 
-        `session-id`, `turn-id` and `turn-revision` travel as metadata.
+        The call's metadata contains `session-id`, `turn-id` and `turn-revision`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,14 +79,14 @@ class TextToSpeechServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddVoice(self, request, context):
-        """Adds a voice made from a recording; UNIMPLEMENTED where the engine cannot clone.
+        """Clones a voice from a recording. Fails with UNIMPLEMENTED where the engine cannot clone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVoice(self, request, context):
-        """Deletes an added voice; UNIMPLEMENTED where the engine cannot clone.
+        """Deletes a cloned voice. Fails with UNIMPLEMENTED where the engine cannot clone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +124,7 @@ def add_TextToSpeechServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TextToSpeechService:
-    """Streaming speech synthesis and the voices it speaks in.
+    """Streaming speech synthesis and voice management.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TurnDetectionServiceStub:
-    """Turn detection over one microphone.
+    """Turn detection for one microphone.
     """
 
     def __init__(self, channel):
@@ -43,12 +43,12 @@ class TurnDetectionServiceStub:
 
 
 class TurnDetectionServiceServicer:
-    """Turn detection over one microphone.
+    """Turn detection for one microphone.
     """
 
     def Detect(self, request_iterator, context):
-        """Lives as long as the session's microphone. The first request carries `config`, every later one audio or a
-        transcript. Times in events are on the audio clock of the chunks sent.
+        """Runs turn detection on the session's microphone, for as long as it is open. The first request carries `config`,
+        every later one audio, a transcript or a traced turn. Event times are on the audio clock of the chunks sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +71,7 @@ def add_TurnDetectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TurnDetectionService:
-    """Turn detection over one microphone.
+    """Turn detection for one microphone.
     """
 
     @staticmethod

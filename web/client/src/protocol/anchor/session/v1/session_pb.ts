@@ -2,17 +2,22 @@
 // @generated from file anchor/session/v1/session.proto (package anchor.session.v1, syntax proto3)
 /* eslint-disable */
 
-// A conversation with the anchor: the only contract for clients.
+// A conversation with the anchor: the client API.
 //
-// Over gRPC these messages travel as they are. On the WebSocket each is one JSON text frame: the fields of the
-// `oneof` member, with the member's name as `type` (`{"type":"speech_started","at_ms":1200}`), and audio travels
-// in binary frames of its own, without a header: PCM up at the rate the client declared, PCM down at 24 kHz.
+// Over gRPC these messages travel unchanged. On the WebSocket each message is one JSON text frame with the fields of
+// the `oneof` member and the member's name as `type` (`{"type":"speech_started","at_ms":1200}`). Audio travels in
+// separate binary frames without a header: PCM up at the rate that the client declares, PCM down at 24 kHz.
 //
-// A client that comes back in mid-turn is told again what it may lack: `reply_started` for a turn replaces all that was
-// known of its reply, every other message what was known of its kind and turn; a `speech_mark` is known by `text_start`.
+// In JSON a client may omit every field of `session_start` and every `optional` field; all other fields are required,
+// and unknown fields are rejected. The server omits only absent `optional` fields. Enum values are sent by name.
 //
-// `_ms` fields named `at_ms`, `start_ms` and `end_ms` are on the audio clock, which counts from the session's
-// first microphone sample; `offset_ms`, `played_ms` and `heard_ms` count from the first sample of a reply.
+// When a client reconnects during a turn, the server replays the messages that the client may have missed.
+// `reply_started` replaces everything that the client knows about that turn's reply. Every other message replaces the
+// earlier message of the same kind and turn. `text_start` identifies a `speech_mark`.
+//
+// `turn_id` numbers the turns of a conversation, from 1. Fields named `at_ms`, `start_ms` and `end_ms` are in
+// milliseconds on the audio clock, which counts from the session's first microphone sample. `offset_ms`, `played_ms`
+// and `heard_ms` are in milliseconds from the first sample of a reply.
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -67,7 +72,7 @@ export const ConverseResponseSchema: GenMessage<ConverseResponse> = /*@__PURE__*
   messageDesc(file_anchor_session_v1_session, 1);
 
 /**
- * Anything a client may say.
+ * Any message from a client.
  *
  * @generated from message anchor.session.v1.ClientMessage
  */
@@ -77,7 +82,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
    */
   message: {
     /**
-     * Opens the session; must come first, and only once.
+     * Opens or resumes a session. Must be the first message, and be sent only once.
      *
      * @generated from field: anchor.session.v1.SessionStart session_start = 1;
      */
@@ -85,7 +90,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "sessionStart";
   } | {
     /**
-     * Microphone audio. Over gRPC only: a WebSocket sends binary frames.
+     * Carries microphone audio. gRPC only: a WebSocket client sends binary frames.
      *
      * @generated from field: anchor.session.v1.MicrophoneAudio microphone_audio = 2;
      */
@@ -93,7 +98,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "microphoneAudio";
   } | {
     /**
-     * The user's turn is over now. Needed with manual turn detection, allowed with automatic.
+     * Ends the user's turn. Required with manual turn detection, allowed with automatic.
      *
      * @generated from field: anchor.session.v1.EndTurn end_turn = 3;
      */
@@ -101,7 +106,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "endTurn";
   } | {
     /**
-     * A turn in writing.
+     * Sends a user turn as text.
      *
      * @generated from field: anchor.session.v1.TextInput text_input = 4;
      */
@@ -109,7 +114,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "textInput";
   } | {
     /**
-     * Stop the reply.
+     * Stops the reply.
      *
      * @generated from field: anchor.session.v1.Interrupt interrupt = 5;
      */
@@ -117,7 +122,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "interrupt";
   } | {
     /**
-     * Hold the reply where it is.
+     * Pauses the reply at its playback position.
      *
      * @generated from field: anchor.session.v1.Pause pause = 6;
      */
@@ -125,7 +130,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "pause";
   } | {
     /**
-     * Go on with a held reply.
+     * Resumes a paused reply.
      *
      * @generated from field: anchor.session.v1.Resume resume = 7;
      */
@@ -133,7 +138,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "resume";
   } | {
     /**
-     * Change who the anchor is.
+     * Changes the persona.
      *
      * @generated from field: anchor.session.v1.SetPersona set_persona = 8;
      */
@@ -141,7 +146,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "setPersona";
   } | {
     /**
-     * Change the voice from the next reply on.
+     * Changes the voice, from the next reply on.
      *
      * @generated from field: anchor.session.v1.SetVoice set_voice = 9;
      */
@@ -149,7 +154,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "setVoice";
   } | {
     /**
-     * Change the language from the next turn on.
+     * Changes the language, from the next turn on.
      *
      * @generated from field: anchor.session.v1.SetLanguage set_language = 10;
      */
@@ -157,7 +162,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "setLanguage";
   } | {
     /**
-     * Change the manner of speaking from the next reply on.
+     * Changes the speaking style, from the next reply on.
      *
      * @generated from field: anchor.session.v1.SetStyle set_style = 11;
      */
@@ -165,7 +170,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "setStyle";
   } | {
     /**
-     * How much of the reply the user has heard.
+     * Reports the playback position of the reply.
      *
      * @generated from field: anchor.session.v1.PlaybackProgress playback_progress = 12;
      */
@@ -173,7 +178,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "playbackProgress";
   } | {
     /**
-     * Asks for a `system_status` now.
+     * Requests an immediate `system_status`.
      *
      * @generated from field: anchor.session.v1.RequestStatus request_status = 13;
      */
@@ -181,7 +186,7 @@ export type ClientMessage = Message<"anchor.session.v1.ClientMessage"> & {
     case: "requestStatus";
   } | {
     /**
-     * Change how long the anchor waits for the user to go on, from the next silence on.
+     * Scales the end-of-turn wait, from the next silence on.
      *
      * @generated from field: anchor.session.v1.SetPatience set_patience = 14;
      */
@@ -204,88 +209,89 @@ export const ClientMessageSchema: GenMessage<ClientMessage> = /*@__PURE__*/
  */
 export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
   /**
-   * ISO 639-1 language of the conversation; empty for the server's own.
+   * Language of the conversation, ISO 639-1; empty for the server's default.
    *
    * @generated from field: string language = 1;
    */
   language: string;
 
   /**
-   * Voice id; empty for the language's own.
+   * Voice id; empty for the language's default voice.
    *
    * @generated from field: string voice = 2;
    */
   voice: string;
 
   /**
-   * Persona id; empty for the server's own.
+   * Persona id; empty for the server's default.
    *
    * @generated from field: string persona = 3;
    */
   persona: string;
 
   /**
-   * Rate of the microphone audio; 0 for 16000. From 8000 to 48000.
+   * Sample rate of the microphone audio, 8000 to 48000 Hz; 0 for 16000.
    *
    * @generated from field: uint32 sample_rate_hz = 4;
    */
   sampleRateHz: number;
 
   /**
-   * Whether the client sends `playback_progress` and can flush its playback. History then holds what was heard
-   * by its word; otherwise an estimate.
+   * Whether the client sends `playback_progress` and can flush its playback. History then keeps what the client
+   * reports as played; otherwise an estimate.
    *
    * @generated from field: bool reports_playback = 5;
    */
   reportsPlayback: boolean;
 
   /**
-   * Who ends the user's turns.
+   * How the end of the user's turns is detected.
    *
    * @generated from field: anchor.session.v1.TurnDetection turn_detection = 6;
    */
   turnDetection: TurnDetection;
 
   /**
-   * Ticket of a conversation to go on with; empty for a new one.
+   * Ticket of the conversation to continue; empty for a new one.
    *
    * @generated from field: string ticket = 7;
    */
   ticket: string;
 
   /**
-   * How long the anchor waits for the user to go on, as in `set_patience`; absent for the server's own.
+   * Factor of the end-of-turn wait, as in `set_patience`; absent for the server's default.
    *
    * @generated from field: optional float patience = 8;
    */
   patience?: number | undefined;
 
   /**
-   * Whether to take this conversation from the client that has it open now, if any, instead of being refused.
+   * Whether to take the conversation over from the client that has it open. Otherwise the server rejects this client
+   * with `session.already_open` while another one has the conversation open.
    *
    * @generated from field: bool take_over = 9;
    */
   takeOver: boolean;
 
   /**
-   * Up to where the client has received the reply that it was hearing when the line dropped: the reply goes on from
-   * there. Absent for a client that has nothing of it any more: then it goes on from where it was last heard by its
-   * reports.
+   * How much of the interrupted reply the client received before its connection dropped: the reply continues from
+   * there. Absent when the client no longer has any of it: the reply then continues from the last playback position
+   * that the client reported.
    *
    * @generated from field: optional anchor.session.v1.ReplyReceived received = 10;
    */
   received?: ReplyReceived | undefined;
 
   /**
-   * Whether `final_transcript` shall say when each word was said, where the speech engine can tell.
+   * Whether `final_transcript` includes word timestamps, where the STT engine provides them.
    *
    * @generated from field: bool word_times = 11;
    */
   wordTimes: boolean;
 
   /**
-   * Id of the session that this client had when its line dropped, as `session_started` told; else empty. With the
-   * ticket it shows that this is the same client, which is let in also while its old line is not known to be dead.
+   * Id of the session whose connection dropped, as `session_started` returned it; else empty. Together with the ticket
+   * it identifies the same client, which is accepted even while the server still considers its old connection alive.
    *
    * @generated from field: string session_id = 12;
    */
@@ -300,20 +306,20 @@ export const SessionStartSchema: GenMessage<SessionStart> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 3);
 
 /**
- * How far a reply has reached a client, heard or not.
+ * How much of a reply a client has received, whether played or not.
  *
  * @generated from message anchor.session.v1.ReplyReceived
  */
 export type ReplyReceived = Message<"anchor.session.v1.ReplyReceived"> & {
   /**
-   * The reply's turn.
+   * Id of the reply's turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * Milliseconds of it that the client has received.
+   * Length of the received audio in milliseconds from the start of the reply.
    *
    * @generated from field: uint32 offset_ms = 2;
    */
@@ -328,7 +334,7 @@ export const ReplyReceivedSchema: GenMessage<ReplyReceived> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 4);
 
 /**
- * A run of microphone audio, without gaps.
+ * A run of microphone audio without gaps.
  *
  * @generated from message anchor.session.v1.MicrophoneAudio
  */
@@ -349,7 +355,7 @@ export const MicrophoneAudioSchema: GenMessage<MicrophoneAudio> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 5);
 
 /**
- * The user's turn is over.
+ * Ends the user's turn.
  *
  * @generated from message anchor.session.v1.EndTurn
  */
@@ -364,13 +370,13 @@ export const EndTurnSchema: GenMessage<EndTurn> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 6);
 
 /**
- * A turn in writing.
+ * A user turn as text.
  *
  * @generated from message anchor.session.v1.TextInput
  */
 export type TextInput = Message<"anchor.session.v1.TextInput"> & {
   /**
-   * What the user wrote.
+   * The user's text.
    *
    * @generated from field: string text = 1;
    */
@@ -400,7 +406,7 @@ export const InterruptSchema: GenMessage<Interrupt> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 8);
 
 /**
- * Holds the reply.
+ * Pauses the reply.
  *
  * @generated from message anchor.session.v1.Pause
  */
@@ -415,7 +421,7 @@ export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 9);
 
 /**
- * Goes on with a held reply.
+ * Resumes a paused reply.
  *
  * @generated from message anchor.session.v1.Resume
  */
@@ -430,7 +436,7 @@ export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 10);
 
 /**
- * Changes who the anchor is.
+ * Changes the persona.
  *
  * @generated from message anchor.session.v1.SetPersona
  */
@@ -457,7 +463,7 @@ export const SetPersonaSchema: GenMessage<SetPersona> = /*@__PURE__*/
  */
 export type SetVoice = Message<"anchor.session.v1.SetVoice"> & {
   /**
-   * Voice id; empty for the language's own.
+   * Voice id; empty for the language's default voice.
    *
    * @generated from field: string voice = 1;
    */
@@ -472,13 +478,13 @@ export const SetVoiceSchema: GenMessage<SetVoice> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 12);
 
 /**
- * Changes the language. A chosen voice that does not speak it makes way for the language's own.
+ * Changes the language. The language's default voice replaces a selected voice that does not speak it.
  *
  * @generated from message anchor.session.v1.SetLanguage
  */
 export type SetLanguage = Message<"anchor.session.v1.SetLanguage"> & {
   /**
-   * ISO 639-1 language.
+   * Language, ISO 639-1.
    *
    * @generated from field: string language = 1;
    */
@@ -493,34 +499,34 @@ export const SetLanguageSchema: GenMessage<SetLanguage> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 13);
 
 /**
- * Changes the manner of speaking; an absent field stays as it is.
+ * Changes the speaking style; an absent field stays unchanged.
  *
  * @generated from message anchor.session.v1.SetStyle
  */
 export type SetStyle = Message<"anchor.session.v1.SetStyle"> & {
   /**
-   * Speed of speech: 1 is the voice's own, 0.5 to 2.
+   * Speech rate, 0.5 to 2; 1 is the voice's own rate.
    *
    * @generated from field: optional float pace = 1;
    */
   pace?: number | undefined;
 
   /**
-   * 0 (cool) to 1 (warm).
+   * Warmth, 0 (cool) to 1 (warm).
    *
    * @generated from field: optional float warmth = 2;
    */
   warmth?: number | undefined;
 
   /**
-   * 0 (earnest) to 1 (playful).
+   * Humour, 0 (earnest) to 1 (playful).
    *
    * @generated from field: optional float humour = 3;
    */
   humour?: number | undefined;
 
   /**
-   * 0 (calm) to 1 (lively).
+   * Energy, 0 (calm) to 1 (lively).
    *
    * @generated from field: optional float energy = 4;
    */
@@ -535,13 +541,13 @@ export const SetStyleSchema: GenMessage<SetStyle> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 14);
 
 /**
- * Changes how long a silence is waited for before the user's turn is held to be over.
+ * Scales the end-of-turn wait: how long a silence lasts before the user's turn counts as over.
  *
  * @generated from message anchor.session.v1.SetPatience
  */
 export type SetPatience = Message<"anchor.session.v1.SetPatience"> & {
   /**
-   * 1 is the usual wait, 0.5 half of it (brisk), 2 twice as long (patient); from 0.5 to 2.
+   * Factor of the wait, 0.5 to 2: 1 is the usual wait, 0.5 half of it (brisk), 2 twice as long (patient).
    *
    * @generated from field: float patience = 1;
    */
@@ -556,20 +562,20 @@ export const SetPatienceSchema: GenMessage<SetPatience> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 15);
 
 /**
- * How much of a reply came out of the user's speaker.
+ * Reports the playback position of a reply: how much of it the client has played to the user.
  *
  * @generated from message anchor.session.v1.PlaybackProgress
  */
 export type PlaybackProgress = Message<"anchor.session.v1.PlaybackProgress"> & {
   /**
-   * The reply's turn.
+   * Id of the reply's turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * Milliseconds of it heard so far.
+   * Milliseconds of the reply played so far.
    *
    * @generated from field: uint32 played_ms = 2;
    */
@@ -584,7 +590,7 @@ export const PlaybackProgressSchema: GenMessage<PlaybackProgress> = /*@__PURE__*
   messageDesc(file_anchor_session_v1_session, 16);
 
 /**
- * Asks for `system_status`.
+ * Requests a `system_status`.
  *
  * @generated from message anchor.session.v1.RequestStatus
  */
@@ -599,7 +605,7 @@ export const RequestStatusSchema: GenMessage<RequestStatus> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 17);
 
 /**
- * Anything the server may say.
+ * Any message from the server.
  *
  * @generated from message anchor.session.v1.ServerMessage
  */
@@ -609,7 +615,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
    */
   message: {
     /**
-     * The session is open. Comes first.
+     * The session is open. Always the first message.
      *
      * @generated from field: anchor.session.v1.SessionStarted session_started = 1;
      */
@@ -617,7 +623,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "sessionStarted";
   } | {
     /**
-     * The user began to speak.
+     * The user started to speak.
      *
      * @generated from field: anchor.session.v1.SpeechStarted speech_started = 2;
      */
@@ -625,7 +631,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "speechStarted";
   } | {
     /**
-     * The user fell silent, perhaps for a moment.
+     * The user stopped speaking, perhaps only for a pause.
      *
      * @generated from field: anchor.session.v1.SpeechStopped speech_stopped = 3;
      */
@@ -633,7 +639,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "speechStopped";
   } | {
     /**
-     * What the user has said so far; replaces the previous one.
+     * Partial transcript of the user's turn; replaces the previous one.
      *
      * @generated from field: anchor.session.v1.PartialTranscript partial_transcript = 4;
      */
@@ -641,7 +647,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "partialTranscript";
   } | {
     /**
-     * What the user said; a higher revision for the same turn replaces it until `turn_committed`.
+     * Final transcript of the user's turn; a higher revision for the same turn replaces it until `turn_committed`.
      *
      * @generated from field: anchor.session.v1.FinalTranscript final_transcript = 5;
      */
@@ -649,7 +655,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "finalTranscript";
   } | {
     /**
-     * How likely the user's turn is over.
+     * End-of-turn prediction and the wait derived from it.
      *
      * @generated from field: anchor.session.v1.TurnEndPredicted turn_end_predicted = 6;
      */
@@ -657,7 +663,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "turnEndPredicted";
   } | {
     /**
-     * The user's turn is over: this is what will be answered.
+     * The user's turn is over; its text is what the anchor answers.
      *
      * @generated from field: anchor.session.v1.TurnCommitted turn_committed = 7;
      */
@@ -665,7 +671,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "turnCommitted";
   } | {
     /**
-     * The anchor begins to answer.
+     * The anchor starts to answer.
      *
      * @generated from field: anchor.session.v1.ReplyStarted reply_started = 8;
      */
@@ -673,7 +679,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "replyStarted";
   } | {
     /**
-     * More text of the reply.
+     * Next part of the reply's text.
      *
      * @generated from field: anchor.session.v1.ReplyText reply_text = 9;
      */
@@ -681,7 +687,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "replyText";
   } | {
     /**
-     * The audio frames from here on belong to this reply, at this offset. Precedes a reply's first frame and any jump.
+     * Position of the audio frames that follow: their reply and offset. Precedes a reply's first frame and every jump.
      *
      * @generated from field: anchor.session.v1.ReplyAudio reply_audio = 10;
      */
@@ -689,7 +695,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "replyAudio";
   } | {
     /**
-     * Speech. Over gRPC only: a WebSocket gets binary frames.
+     * Audio of the reply. gRPC only: a WebSocket client receives binary frames.
      *
      * @generated from field: anchor.session.v1.AnchorAudio anchor_audio = 11;
      */
@@ -697,7 +703,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "anchorAudio";
   } | {
     /**
-     * Where words of the reply sound.
+     * Position of a span of the reply's text in its audio.
      *
      * @generated from field: anchor.session.v1.SpeechMark speech_mark = 12;
      */
@@ -705,7 +711,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "speechMark";
   } | {
     /**
-     * Hold playback where it is.
+     * Pause playback at its current position.
      *
      * @generated from field: anchor.session.v1.PlaybackPause playback_pause = 13;
      */
@@ -713,7 +719,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "playbackPause";
   } | {
     /**
-     * Go on with held playback.
+     * Resume paused playback.
      *
      * @generated from field: anchor.session.v1.PlaybackResume playback_resume = 14;
      */
@@ -721,7 +727,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "playbackResume";
   } | {
     /**
-     * Drop all audio of this reply, now.
+     * Stop playback and discard all audio of this reply immediately.
      *
      * @generated from field: anchor.session.v1.PlaybackStop playback_stop = 15;
      */
@@ -729,7 +735,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "playbackStop";
   } | {
     /**
-     * All audio of this reply has been sent; it may still be playing.
+     * All audio of this reply has been sent; the client may still be playing it.
      *
      * @generated from field: anchor.session.v1.ReplyAudioEnded reply_audio_ended = 16;
      */
@@ -737,7 +743,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "replyAudioEnded";
   } | {
     /**
-     * The reply is over, and this much of it was heard.
+     * The reply is over. Reports how much of it the user heard.
      *
      * @generated from field: anchor.session.v1.ReplyFinished reply_finished = 17;
      */
@@ -753,7 +759,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "turnFailed";
   } | {
     /**
-     * Where the time of this turn went.
+     * Latency of each stage of this turn.
      *
      * @generated from field: anchor.session.v1.LatencyWaterfall latency_waterfall = 19;
      */
@@ -761,7 +767,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "latencyWaterfall";
   } | {
     /**
-     * How the services are.
+     * Health of the services.
      *
      * @generated from field: anchor.session.v1.SystemStatus system_status = 20;
      */
@@ -769,7 +775,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "systemStatus";
   } | {
     /**
-     * The settings of the session: when they change, and after the `session_started` of a conversation with a past.
+     * Settings of the session. Sent when they change, and after the `session_started` of a conversation with a history.
      *
      * @generated from field: anchor.session.v1.SessionUpdated session_updated = 21;
      */
@@ -777,7 +783,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "sessionUpdated";
   } | {
     /**
-     * A message could not be accepted. The session goes on unless it also ends.
+     * A client message was rejected, or part of a reply failed. The session continues unless `session_ended` follows.
      *
      * @generated from field: anchor.session.v1.Error error = 22;
      */
@@ -785,7 +791,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "error";
   } | {
     /**
-     * The session is over; nothing follows.
+     * The session is over. Always the last message.
      *
      * @generated from field: anchor.session.v1.SessionEnded session_ended = 23;
      */
@@ -793,7 +799,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "sessionEnded";
   } | {
     /**
-     * What the user's sound over a reply turned out to be.
+     * Verdict on the user's sound over a reply (possible barge-in).
      *
      * @generated from field: anchor.session.v1.BargeInSettled barge_in_settled = 24;
      */
@@ -801,7 +807,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "bargeInSettled";
   } | {
     /**
-     * What there is to choose from. Follows `session_started`, and comes again when it changes.
+     * Available languages, voices and personas. Follows `session_started`; sent again when they change.
      *
      * @generated from field: anchor.session.v1.Choices choices = 25;
      */
@@ -809,7 +815,7 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
     case: "choices";
   } | {
     /**
-     * A service of the mesh failed, or works again; a degradation began, or ended.
+     * A service failed or recovered, or a degradation began or ended.
      *
      * @generated from field: anchor.session.v1.ServiceNotice service_notice = 26;
      */
@@ -826,20 +832,21 @@ export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 18);
 
 /**
- * The session is open.
+ * The session is open. No impairment is active until a `service_notice` with `active` set reports one; after a
+ * reconnect the active ones are sent again.
  *
  * @generated from message anchor.session.v1.SessionStarted
  */
 export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
   /**
-   * Names this session in logs, and to the `session_start` of a client that comes back to it.
+   * Id of this session, for logs and for the `session_start` of a reconnect.
    *
    * @generated from field: string session_id = 1;
    */
   sessionId: string;
 
   /**
-   * Names the conversation to a later `session_start`. Keep it secret.
+   * Ticket that identifies the conversation in a later `session_start`. Keep it secret.
    *
    * @generated from field: string ticket = 2;
    */
@@ -853,7 +860,7 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
   language: string;
 
   /**
-   * Voice id; empty for the language's own.
+   * Voice id; empty for the language's default voice.
    *
    * @generated from field: string voice = 4;
    */
@@ -867,29 +874,29 @@ export type SessionStarted = Message<"anchor.session.v1.SessionStarted"> & {
   persona: string;
 
   /**
-   * Rate the server expects of microphone audio.
+   * Sample rate that the server expects of microphone audio, in Hz.
    *
    * @generated from field: uint32 microphone_sample_rate_hz = 6;
    */
   microphoneSampleRateHz: number;
 
   /**
-   * Rate of the anchor's audio.
+   * Sample rate of the reply audio, in Hz.
    *
    * @generated from field: uint32 anchor_sample_rate_hz = 7;
    */
   anchorSampleRateHz: number;
 
   /**
-   * Whether the conversation has a past. With the `session_id` that the client had, the session itself goes on, and
-   * what is under way is told again.
+   * Whether the conversation has a history. If `session_id` is the id that the client had before, the session itself
+   * continues, and the server replays its current state.
    *
    * @generated from field: bool resumed = 8;
    */
   resumed: boolean;
 
   /**
-   * How long the anchor waits for the user to go on, as in `set_patience`.
+   * Factor of the end-of-turn wait, as in `set_patience`.
    *
    * @generated from field: float patience = 9;
    */
@@ -904,27 +911,27 @@ export const SessionStartedSchema: GenMessage<SessionStarted> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 19);
 
 /**
- * What there is to choose from.
+ * Available languages, voices and personas.
  *
  * @generated from message anchor.session.v1.Choices
  */
 export type Choices = Message<"anchor.session.v1.Choices"> & {
   /**
-   * ISO 639-1 languages.
+   * Languages, ISO 639-1.
    *
    * @generated from field: repeated string languages = 1;
    */
   languages: string[];
 
   /**
-   * The voices, each language's default first; empty until the voice service has answered once.
+   * Voices, each language's default first; empty until the TTS service has answered once.
    *
    * @generated from field: repeated anchor.session.v1.VoiceChoice voices = 2;
    */
   voices: VoiceChoice[];
 
   /**
-   * The personas.
+   * Personas.
    *
    * @generated from field: repeated anchor.session.v1.PersonaChoice personas = 3;
    */
@@ -939,41 +946,41 @@ export const ChoicesSchema: GenMessage<Choices> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 20);
 
 /**
- * A voice.
+ * A voice that the client may select.
  *
  * @generated from message anchor.session.v1.VoiceChoice
  */
 export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
   /**
-   * What `set_voice` takes.
+   * Id for `set_voice`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Name for people.
+   * Display name.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * ISO 639-1 languages that it speaks.
+   * Languages that the voice speaks, ISO 639-1.
    *
    * @generated from field: repeated string languages = 3;
    */
   languages: string[];
 
   /**
-   * Engine that speaks it.
+   * TTS engine of the voice.
    *
    * @generated from field: string engine = 4;
    */
   engine: string;
 
   /**
-   * Whether it was learned from a recording.
+   * Whether the voice was cloned from a recording.
    *
    * @generated from field: bool cloned = 5;
    */
@@ -988,27 +995,27 @@ export const VoiceChoiceSchema: GenMessage<VoiceChoice> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 21);
 
 /**
- * A persona.
+ * A persona that the client may select.
  *
  * @generated from message anchor.session.v1.PersonaChoice
  */
 export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
   /**
-   * What `set_persona` takes.
+   * Id for `set_persona`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Name for people.
+   * Display name.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Who it is, in a sentence; may be empty.
+   * Description in one sentence; may be empty.
    *
    * @generated from field: string description = 3;
    */
@@ -1023,13 +1030,13 @@ export const PersonaChoiceSchema: GenMessage<PersonaChoice> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 22);
 
 /**
- * The start edge of the user's speech.
+ * Start of the user's speech.
  *
  * @generated from message anchor.session.v1.SpeechStarted
  */
 export type SpeechStarted = Message<"anchor.session.v1.SpeechStarted"> & {
   /**
-   * Where speech began, on the audio clock.
+   * Start of speech, in milliseconds on the audio clock.
    *
    * @generated from field: uint32 at_ms = 1;
    */
@@ -1044,13 +1051,13 @@ export const SpeechStartedSchema: GenMessage<SpeechStarted> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 23);
 
 /**
- * The end edge of the user's speech.
+ * End of the user's speech.
  *
  * @generated from message anchor.session.v1.SpeechStopped
  */
 export type SpeechStopped = Message<"anchor.session.v1.SpeechStopped"> & {
   /**
-   * Where speech ended, on the audio clock.
+   * End of speech, in milliseconds on the audio clock.
    *
    * @generated from field: uint32 at_ms = 1;
    */
@@ -1065,20 +1072,20 @@ export const SpeechStoppedSchema: GenMessage<SpeechStopped> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 24);
 
 /**
- * What the user has said so far in this turn.
+ * Partial transcript of the user's current turn.
  *
  * @generated from message anchor.session.v1.PartialTranscript
  */
 export type PartialTranscript = Message<"anchor.session.v1.PartialTranscript"> & {
   /**
-   * The turn being spoken.
+   * Id of the turn in progress.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * All of the turn's text so far.
+   * Text of the turn so far, from its beginning.
    *
    * @generated from field: string text = 2;
    */
@@ -1093,48 +1100,48 @@ export const PartialTranscriptSchema: GenMessage<PartialTranscript> = /*@__PURE_
   messageDesc(file_anchor_session_v1_session, 25);
 
 /**
- * What the user said in this turn.
+ * Final transcript of a user turn.
  *
  * @generated from message anchor.session.v1.FinalTranscript
  */
 export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
   /**
-   * The turn.
+   * Id of the turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * Counts the finals of this turn from 1.
+   * Number of this final transcript within the turn, from 1.
    *
    * @generated from field: uint32 revision = 2;
    */
   revision: number;
 
   /**
-   * All of the turn's text; empty when no words were found.
+   * Full text of the turn; empty when STT found no words.
    *
    * @generated from field: string text = 3;
    */
   text: string;
 
   /**
-   * ISO 639-1 language of the text; empty when not known.
+   * Language of the text, ISO 639-1; empty when unknown.
    *
    * @generated from field: string language = 4;
    */
   language: string;
 
   /**
-   * Confidence, 0 to 1; absent where the engine has none.
+   * Confidence, 0 to 1; absent where the engine provides none.
    *
    * @generated from field: optional float confidence = 5;
    */
   confidence?: number | undefined;
 
   /**
-   * The words of the text and when they were said, as `session_start` asked; empty where the engine cannot tell.
+   * Words of the text with timestamps, when `session_start` requested them; empty where the engine provides none.
    *
    * @generated from field: repeated anchor.session.v1.Word words = 6;
    */
@@ -1149,34 +1156,34 @@ export const FinalTranscriptSchema: GenMessage<FinalTranscript> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 26);
 
 /**
- * A word as it was said.
+ * A transcribed word with its timestamps.
  *
  * @generated from message anchor.session.v1.Word
  */
 export type Word = Message<"anchor.session.v1.Word"> & {
   /**
-   * The word as it stands in the text, with its punctuation.
+   * The word as it appears in the text, with its punctuation.
    *
    * @generated from field: string text = 1;
    */
   text: string;
 
   /**
-   * Where it begins, in milliseconds on the audio clock.
+   * Start of the word, in milliseconds on the audio clock.
    *
    * @generated from field: uint32 start_ms = 2;
    */
   startMs: number;
 
   /**
-   * Where it ends, in milliseconds on the audio clock.
+   * End of the word, in milliseconds on the audio clock.
    *
    * @generated from field: uint32 end_ms = 3;
    */
   endMs: number;
 
   /**
-   * Confidence, 0 to 1; absent where the engine has none.
+   * Confidence, 0 to 1; absent where the engine provides none.
    *
    * @generated from field: optional float confidence = 4;
    */
@@ -1191,7 +1198,7 @@ export const WordSchema: GenMessage<Word> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 27);
 
 /**
- * What one part of a predictor thought.
+ * Probability from one part of a composite predictor.
  *
  * @generated from message anchor.session.v1.PredictorOpinion
  */
@@ -1204,7 +1211,7 @@ export type PredictorOpinion = Message<"anchor.session.v1.PredictorOpinion"> & {
   name: string;
 
   /**
-   * Probability that the turn is over, 0 to 1, by this part alone.
+   * Probability that the turn is over, 0 to 1, according to this part alone.
    *
    * @generated from field: float probability = 2;
    */
@@ -1219,62 +1226,62 @@ export const PredictorOpinionSchema: GenMessage<PredictorOpinion> = /*@__PURE__*
   messageDesc(file_anchor_session_v1_session, 28);
 
 /**
- * How long a silence is waited for, and why. A later one for the same `at_ms` replaces it.
+ * End-of-turn wait of a silence, and its reason. A later message for the same `at_ms` replaces it.
  *
  * @generated from message anchor.session.v1.TurnEndPredicted
  */
 export type TurnEndPredicted = Message<"anchor.session.v1.TurnEndPredicted"> & {
   /**
-   * Where the silence began, on the audio clock.
+   * Start of the silence, in milliseconds on the audio clock.
    *
    * @generated from field: uint32 at_ms = 1;
    */
   atMs: number;
 
   /**
-   * Probability that the turn is over, 0 to 1; absent when nobody judged the silence in time.
+   * Probability that the turn is over, 0 to 1; absent when no prediction arrived in time.
    *
    * @generated from field: optional float probability = 2;
    */
   probability?: number | undefined;
 
   /**
-   * Name of the predictor; empty when nobody judged.
+   * Name of the predictor; empty when no prediction arrived.
    *
    * @generated from field: string predictor = 3;
    */
   predictor: string;
 
   /**
-   * How long a silence will be waited for before the turn commits, in milliseconds, from `at_ms` on.
+   * Length of silence before the turn commits, in milliseconds from `at_ms`.
    *
    * @generated from field: uint32 wait_ms = 4;
    */
   waitMs: number;
 
   /**
-   * The user's patience that it was reckoned with, as in `set_patience`.
+   * User's patience factor that the wait includes, as in `set_patience`.
    *
    * @generated from field: float patience = 5;
    */
   patience: number;
 
   /**
-   * What the wait rests on.
+   * What determined the wait.
    *
    * @generated from field: anchor.session.v1.WaitDecision decided_by = 6;
    */
   decidedBy: WaitDecision;
 
   /**
-   * Parts of the prediction; empty when the predictor has none.
+   * Probabilities of the predictor's parts; empty when the predictor has none.
    *
    * @generated from field: repeated anchor.session.v1.PredictorOpinion opinions = 7;
    */
   opinions: PredictorOpinion[];
 
   /**
-   * Length of the silence when it was judged, in milliseconds; 0 when not known.
+   * Length of the silence at the time of the prediction, in milliseconds; 0 when unknown.
    *
    * @generated from field: uint32 silence_ms = 8;
    */
@@ -1295,14 +1302,14 @@ export const TurnEndPredictedSchema: GenMessage<TurnEndPredicted> = /*@__PURE__*
  */
 export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
   /**
-   * The turn.
+   * Id of the turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * What the user said.
+   * Text of the user's turn.
    *
    * @generated from field: string text = 2;
    */
@@ -1317,20 +1324,20 @@ export const TurnCommittedSchema: GenMessage<TurnCommitted> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 30);
 
 /**
- * The anchor begins to answer.
+ * The anchor starts to answer.
  *
  * @generated from message anchor.session.v1.ReplyStarted
  */
 export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
   /**
-   * The turn answered.
+   * Id of the answered turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * Engine that answers.
+   * Name of the engine that generates the reply; `phrase` for one of the persona's fixed phrases.
    *
    * @generated from field: string engine = 2;
    */
@@ -1345,13 +1352,13 @@ export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 31);
 
 /**
- * More text of the reply.
+ * Next part of the reply's text.
  *
  * @generated from message anchor.session.v1.ReplyText
  */
 export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
   /**
-   * The turn answered.
+   * Id of the answered turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
@@ -1373,20 +1380,20 @@ export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 32);
 
 /**
- * Places the audio frames that follow.
+ * Position of the audio frames that follow.
  *
  * @generated from message anchor.session.v1.ReplyAudio
  */
 export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
   /**
-   * The turn answered.
+   * Id of the answered turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * Place of the next frame's first sample in the reply, in milliseconds.
+   * Offset of the next frame's first sample in the reply, in milliseconds.
    *
    * @generated from field: uint32 offset_ms = 2;
    */
@@ -1401,7 +1408,7 @@ export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 33);
 
 /**
- * A run of the anchor's speech.
+ * A run of the reply's audio.
  *
  * @generated from message anchor.session.v1.AnchorAudio
  */
@@ -1422,34 +1429,34 @@ export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 34);
 
 /**
- * The moment a span of the reply's text begins to sound.
+ * Position of a span of the reply's text in the reply's audio.
  *
  * @generated from message anchor.session.v1.SpeechMark
  */
 export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
   /**
-   * The turn answered.
+   * Id of the answered turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * First character of the span in the reply's text, in Unicode code points.
+   * Index of the span's first character in the reply's text, in Unicode code points.
    *
    * @generated from field: uint32 text_start = 2;
    */
   textStart: number;
 
   /**
-   * Character after the span.
+   * Index after the span's last character, in Unicode code points.
    *
    * @generated from field: uint32 text_end = 3;
    */
   textEnd: number;
 
   /**
-   * Where it begins in the reply's audio, in milliseconds.
+   * Offset at which the span begins in the reply's audio, in milliseconds.
    *
    * @generated from field: uint32 offset_ms = 4;
    */
@@ -1464,13 +1471,13 @@ export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 35);
 
 /**
- * Hold playback.
+ * Pauses playback of a reply.
  *
  * @generated from message anchor.session.v1.PlaybackPause
  */
 export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
   /**
-   * The reply's turn.
+   * Id of the reply's turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
@@ -1485,13 +1492,13 @@ export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 36);
 
 /**
- * Go on with playback.
+ * Resumes playback of a reply.
  *
  * @generated from message anchor.session.v1.PlaybackResume
  */
 export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
   /**
-   * The reply's turn.
+   * Id of the reply's turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
@@ -1506,13 +1513,13 @@ export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 37);
 
 /**
- * Drop playback.
+ * Stops playback of a reply and discards its audio.
  *
  * @generated from message anchor.session.v1.PlaybackStop
  */
 export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
   /**
-   * The reply's turn.
+   * Id of the reply's turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
@@ -1527,28 +1534,28 @@ export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 38);
 
 /**
- * What the user's sound over a reply turned out to be. After anything but a stop, nothing more comes of the turn that
- * the sound had opened: no `turn_committed` and no reply.
+ * Verdict on the user's sound over a reply. Unless the reply stops, the turn that the sound opened ends here: neither
+ * `turn_committed` nor a reply follows for it.
  *
  * @generated from message anchor.session.v1.BargeInSettled
  */
 export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
   /**
-   * The turn that the sound had opened, the one that its transcripts belong to.
+   * Id of the turn that the sound opened, which its transcripts belong to.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * The turn whose reply was spoken over.
+   * Id of the turn whose reply was playing.
    *
    * @generated from field: uint32 reply_turn_id = 2;
    */
   replyTurnId: number;
 
   /**
-   * What it was.
+   * The verdict.
    *
    * @generated from field: anchor.session.v1.BargeInVerdict verdict = 3;
    */
@@ -1569,7 +1576,7 @@ export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
  */
 export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
   /**
-   * The reply's turn.
+   * Id of the reply's turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
@@ -1597,35 +1604,35 @@ export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
  */
 export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
   /**
-   * The reply's turn.
+   * Id of the reply's turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * What was heard of it: this is what history keeps.
+   * Text that the user heard, which history keeps.
    *
    * @generated from field: string heard_text = 2;
    */
   heardText: string;
 
   /**
-   * How much was heard, in milliseconds.
+   * Length of the audio that the user heard, in milliseconds.
    *
    * @generated from field: uint32 heard_ms = 3;
    */
   heardMs: number;
 
   /**
-   * Whether it was cut off.
+   * Whether the reply was cut off.
    *
    * @generated from field: bool interrupted = 4;
    */
   interrupted: boolean;
 
   /**
-   * Whether `heard_text` rests on an estimate: the client does not report, or the voice says not where words sound.
+   * Whether `heard_text` is an estimate: the client does not report playback, or the TTS engine provides no marks.
    *
    * @generated from field: bool estimated = 5;
    */
@@ -1646,7 +1653,7 @@ export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
  */
 export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
   /**
-   * The turn.
+   * Id of the turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
@@ -1660,7 +1667,7 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
   code: string;
 
   /**
-   * What happened, for people.
+   * Human-readable description.
    *
    * @generated from field: string message = 3;
    */
@@ -1675,84 +1682,84 @@ export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 42);
 
 /**
- * The time of one turn. Stages are milliseconds after the end of the user's speech, in the order they happened;
- * absent where a stage did not happen.
+ * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in which
+ * they occur; a stage that did not occur is absent.
  *
  * @generated from message anchor.session.v1.LatencyWaterfall
  */
 export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
   /**
-   * The turn.
+   * Id of the turn.
    *
    * @generated from field: uint32 turn_id = 1;
    */
   turnId: number;
 
   /**
-   * End of the user's speech on the audio clock.
+   * End of the user's speech, in milliseconds on the audio clock.
    *
    * @generated from field: uint32 speech_end_ms = 2;
    */
   speechEndMs: number;
 
   /**
-   * The turn detector noticed the silence.
+   * Turn detection reported the silence.
    *
    * @generated from field: optional int32 speech_stopped_ms = 3;
    */
   speechStoppedMs?: number | undefined;
 
   /**
-   * The transcript that was answered was there.
+   * The transcript that was answered arrived.
    *
    * @generated from field: optional int32 final_transcript_ms = 4;
    */
   finalTranscriptMs?: number | undefined;
 
   /**
-   * The turn was held to be over.
+   * The turn was committed.
    *
    * @generated from field: optional int32 turn_committed_ms = 5;
    */
   turnCommittedMs?: number | undefined;
 
   /**
-   * The language model's first token.
+   * The language model produced its first token.
    *
    * @generated from field: optional int32 first_token_ms = 6;
    */
   firstTokenMs?: number | undefined;
 
   /**
-   * The speech service had enough text for the first phrase.
+   * The TTS service had enough text for the first phrase.
    *
    * @generated from field: optional int32 first_phrase_ms = 7;
    */
   firstPhraseMs?: number | undefined;
 
   /**
-   * The speech service's first audio.
+   * The TTS service produced its first audio.
    *
    * @generated from field: optional int32 first_audio_ms = 8;
    */
   firstAudioMs?: number | undefined;
 
   /**
-   * The first frame was sent.
+   * The first audio frame was sent.
    *
    * @generated from field: optional int32 first_frame_sent_ms = 9;
    */
   firstFrameSentMs?: number | undefined;
 
   /**
-   * The first sample was heard, by the client's report.
+   * The client played the first sample, according to its reports.
    *
    * @generated from field: optional int32 first_sample_heard_ms = 10;
    */
   firstSampleHeardMs?: number | undefined;
 
   /**
-   * What a turn may take from the end of speech to the first frame sent, as the server is set; 0 when it does not say.
+   * Configured latency budget from the end of speech to the first frame sent, in milliseconds; 0 when none is set.
    *
    * @generated from field: uint32 budget_ms = 11;
    */
@@ -1773,22 +1780,22 @@ export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*
  */
 export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
   /**
-   * Every service the orchestrator leans on.
+   * Every service that the orchestrator depends on.
    *
    * @generated from field: repeated anchor.session.v1.ServiceStatus services = 1;
    */
   services: ServiceStatus[];
 
   /**
-   * The GPU in one line; absent when there is no monitor.
+   * Summary of the GPUs; absent without a GPU monitor.
    *
    * @generated from field: optional anchor.session.v1.GpuStatus gpu = 2;
    */
   gpu?: GpuStatus | undefined;
 
   /**
-   * What is done without for now; empty when nothing is. Sent unasked whenever it changes, each change beside an
-   * `error` with the code.
+   * Active degradations; empty when there are none. The server sends a `system_status` unasked on every change, after
+   * a `service_notice` for each degradation that began or ended.
    *
    * @generated from field: repeated anchor.session.v1.Degradation degraded = 3;
    */
@@ -1803,7 +1810,7 @@ export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 44);
 
 /**
- * Something that is done without for now.
+ * A capability that is reduced or switched off at present.
  *
  * @generated from message anchor.session.v1.Degradation
  */
@@ -1816,7 +1823,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
   code: string;
 
   /**
-   * What it is and why, for people.
+   * Human-readable description and reason.
    *
    * @generated from field: string message = 2;
    */
@@ -1831,7 +1838,7 @@ export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 45);
 
 /**
- * One service.
+ * Status of one service.
  *
  * @generated from message anchor.session.v1.ServiceStatus
  */
@@ -1844,28 +1851,28 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
   service: string;
 
   /**
-   * How it is.
+   * Health of the service.
    *
    * @generated from field: anchor.session.v1.ServiceHealth health = 2;
    */
   health: ServiceHealth;
 
   /**
-   * Engine it runs; empty when not known.
+   * Engine that the service runs; empty when unknown.
    *
    * @generated from field: string engine = 3;
    */
   engine: string;
 
   /**
-   * Model it runs; empty when not known.
+   * Model that the service runs; empty when unknown.
    *
    * @generated from field: string model = 4;
    */
   model: string;
 
   /**
-   * Version of the engine; empty when not known.
+   * Version of the engine; empty when unknown.
    *
    * @generated from field: string version = 5;
    */
@@ -1880,55 +1887,55 @@ export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 46);
 
 /**
- * The GPU at a glance.
+ * Summary of the GPUs.
  *
  * @generated from message anchor.session.v1.GpuStatus
  */
 export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
   /**
-   * Whether there is one.
+   * Whether a GPU is present.
    *
    * @generated from field: bool present = 1;
    */
   present: boolean;
 
   /**
-   * Why not, in plain words; empty when there is.
+   * Human-readable reason when no GPU is present; otherwise empty.
    *
    * @generated from field: string unavailable_reason = 2;
    */
   unavailableReason: string;
 
   /**
-   * Memory of all devices, in mebibytes.
+   * Total memory of all devices, in mebibytes.
    *
    * @generated from field: uint32 memory_total_mib = 3;
    */
   memoryTotalMib: number;
 
   /**
-   * Memory in use, in mebibytes.
+   * Memory in use on all devices, in mebibytes.
    *
    * @generated from field: uint32 memory_used_mib = 4;
    */
   memoryUsedMib: number;
 
   /**
-   * What each service holds of it.
+   * Memory held by each service.
    *
    * @generated from field: repeated anchor.session.v1.GpuServiceMemory services = 5;
    */
   services: GpuServiceMemory[];
 
   /**
-   * How short of memory the fullest device is.
+   * Memory pressure on the fullest device.
    *
    * @generated from field: anchor.session.v1.GpuPressure pressure = 6;
    */
   pressure: GpuPressure;
 
   /**
-   * Temperature of the hottest device in degrees Celsius; absent where the driver does not say.
+   * Temperature of the hottest device in degrees Celsius; absent where the driver does not report it.
    *
    * @generated from field: optional uint32 temperature_celsius = 7;
    */
@@ -1943,27 +1950,27 @@ export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 47);
 
 /**
- * What one service holds of the GPU's memory.
+ * GPU memory held by one service.
  *
  * @generated from message anchor.session.v1.GpuServiceMemory
  */
 export type GpuServiceMemory = Message<"anchor.session.v1.GpuServiceMemory"> & {
   /**
-   * The service.
+   * Name of the service.
    *
    * @generated from field: string service = 1;
    */
   service: string;
 
   /**
-   * Memory held, in mebibytes; absent where it is not known.
+   * Memory in use, in mebibytes; absent when unknown.
    *
    * @generated from field: optional uint32 used_mib = 2;
    */
   usedMib?: number | undefined;
 
   /**
-   * What it was given, in mebibytes; absent where nothing was planned for it.
+   * Memory that the plan assigns, in mebibytes; absent when the plan does not include the service.
    *
    * @generated from field: optional uint32 planned_mib = 3;
    */
@@ -1978,20 +1985,20 @@ export const GpuServiceMemorySchema: GenMessage<GpuServiceMemory> = /*@__PURE__*
   messageDesc(file_anchor_session_v1_session, 48);
 
 /**
- * The session's settings now.
+ * Current settings of the session.
  *
  * @generated from message anchor.session.v1.SessionUpdated
  */
 export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
   /**
-   * ISO 639-1 language.
+   * Language, ISO 639-1.
    *
    * @generated from field: string language = 1;
    */
   language: string;
 
   /**
-   * Voice id; empty for the language's own.
+   * Voice id; empty for the language's default voice.
    *
    * @generated from field: string voice = 2;
    */
@@ -2005,14 +2012,14 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
   persona: string;
 
   /**
-   * How long the anchor waits for the user to go on, as in `set_patience`.
+   * Factor of the end-of-turn wait, as in `set_patience`.
    *
    * @generated from field: float patience = 4;
    */
   patience: number;
 
   /**
-   * The manner of speaking.
+   * Speaking style.
    *
    * @generated from field: anchor.session.v1.Style style = 5;
    */
@@ -2027,34 +2034,34 @@ export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 49);
 
 /**
- * A manner of speaking, as in `set_style`; an absent field is the voice's and the persona's own.
+ * Speaking style, as in `set_style`; for an absent field the voice's and the persona's own style applies.
  *
  * @generated from message anchor.session.v1.Style
  */
 export type Style = Message<"anchor.session.v1.Style"> & {
   /**
-   * Speed of speech: 1 is the voice's own, 0.5 to 2.
+   * Speech rate, 0.5 to 2; 1 is the voice's own rate.
    *
    * @generated from field: optional float pace = 1;
    */
   pace?: number | undefined;
 
   /**
-   * 0 (cool) to 1 (warm).
+   * Warmth, 0 (cool) to 1 (warm).
    *
    * @generated from field: optional float warmth = 2;
    */
   warmth?: number | undefined;
 
   /**
-   * 0 (earnest) to 1 (playful).
+   * Humour, 0 (earnest) to 1 (playful).
    *
    * @generated from field: optional float humour = 3;
    */
   humour?: number | undefined;
 
   /**
-   * 0 (calm) to 1 (lively).
+   * Energy, 0 (calm) to 1 (lively).
    *
    * @generated from field: optional float energy = 4;
    */
@@ -2069,27 +2076,29 @@ export const StyleSchema: GenMessage<Style> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 50);
 
 /**
- * A service or a capability of the mesh is impaired, or no longer so. The session goes on either way.
+ * A service or a capability is impaired, or has recovered. The session continues in both cases. After
+ * `session_started` no impairment is active until a notice with `active` set reports it; after a reconnect the active
+ * ones are sent again.
  *
  * @generated from message anchor.session.v1.ServiceNotice
  */
 export type ServiceNotice = Message<"anchor.session.v1.ServiceNotice"> & {
   /**
-   * Stable dotted code, such as `stt.unreachable` or `memory.text_only`; the same when it begins and when it ends.
+   * Stable dotted code, such as `stt.unavailable` or `memory.text_only`; the same for the start and the end.
    *
    * @generated from field: string code = 1;
    */
   code: string;
 
   /**
-   * Whether the impairment begins (true) or has ended (false).
+   * Whether the impairment is active (true) or has ended (false).
    *
    * @generated from field: bool active = 2;
    */
   active: boolean;
 
   /**
-   * What happened, for people.
+   * Human-readable description.
    *
    * @generated from field: string message = 3;
    */
@@ -2104,7 +2113,9 @@ export const ServiceNoticeSchema: GenMessage<ServiceNotice> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 51);
 
 /**
- * A message could not be accepted.
+ * A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
+ * Codes `tts.*` report a TTS failover: another TTS service continues the reply, or captions replace its audio. A
+ * service's code may also report that the service rejected the session's settings (`stt.language_unsupported`).
  *
  * @generated from message anchor.session.v1.Error
  */
@@ -2117,14 +2128,14 @@ export type Error = Message<"anchor.session.v1.Error"> & {
   code: string;
 
   /**
-   * What happened, for people.
+   * Human-readable description.
    *
    * @generated from field: string message = 2;
    */
   message: string;
 
   /**
-   * Whether the same thing may work later.
+   * Whether a retry may succeed.
    *
    * @generated from field: bool retryable = 3;
    */
@@ -2139,7 +2150,7 @@ export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 52);
 
 /**
- * Why a session ended.
+ * The session is over; reports the reason.
  *
  * @generated from message anchor.session.v1.SessionEnded
  */
@@ -2152,7 +2163,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
   code: string;
 
   /**
-   * What happened, for people.
+   * Human-readable description.
    *
    * @generated from field: string message = 2;
    */
@@ -2167,27 +2178,27 @@ export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 53);
 
 /**
- * Who decides that the user's turn is over.
+ * How the end of the user's turn is detected.
  *
  * @generated from enum anchor.session.v1.TurnDetection
  */
 export enum TurnDetection {
   /**
-   * As automatic.
+   * Same as automatic.
    *
    * @generated from enum value: TURN_DETECTION_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The anchor listens for the end of the turn.
+   * The server detects the end of the turn (endpointing).
    *
    * @generated from enum value: TURN_DETECTION_AUTOMATIC = 1;
    */
   AUTOMATIC = 1,
 
   /**
-   * The client says so with `end_turn`: push-to-talk, uploads.
+   * The client sends `end_turn`: push-to-talk, uploads.
    *
    * @generated from enum value: TURN_DETECTION_MANUAL = 2;
    */
@@ -2201,48 +2212,48 @@ export const TurnDetectionSchema: GenEnum<TurnDetection> = /*@__PURE__*/
   enumDesc(file_anchor_session_v1_session, 0);
 
 /**
- * What a wait rests on.
+ * What determined the length of an end-of-turn wait.
  *
  * @generated from enum anchor.session.v1.WaitDecision
  */
 export enum WaitDecision {
   /**
-   * Not told.
+   * Unspecified.
    *
    * @generated from enum value: WAIT_DECISION_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * On how sure the predictor was.
+   * The predictor's probability.
    *
    * @generated from enum value: WAIT_DECISION_PREDICTION = 1;
    */
   PREDICTION = 1,
 
   /**
-   * Nobody judged this silence in time: the wait for that case.
+   * No prediction arrived in time: the default wait applies.
    *
    * @generated from enum value: WAIT_DECISION_NO_JUDGEMENT = 2;
    */
   NO_JUDGEMENT = 2,
 
   /**
-   * The predictor was so sure that the shortest wait holds.
+   * The predictor is so certain that the minimum wait applies.
    *
    * @generated from enum value: WAIT_DECISION_FLOOR = 3;
    */
   FLOOR = 3,
 
   /**
-   * The sentence hangs so much that the longest wait holds.
+   * The sentence is so clearly unfinished that the maximum wait applies.
    *
    * @generated from enum value: WAIT_DECISION_CEILING = 4;
    */
   CEILING = 4,
 
   /**
-   * On this user's own pauses: they went on after silences that were held to be ends.
+   * The user's own pauses: the user continued after silences that had been taken for the end of a turn.
    *
    * @generated from enum value: WAIT_DECISION_HABIT = 5;
    */
@@ -2256,48 +2267,48 @@ export const WaitDecisionSchema: GenEnum<WaitDecision> = /*@__PURE__*/
   enumDesc(file_anchor_session_v1_session, 1);
 
 /**
- * What the user's sound over a reply may turn out to be.
+ * Verdict on the user's sound over a reply.
  *
  * @generated from enum anchor.session.v1.BargeInVerdict
  */
 export enum BargeInVerdict {
   /**
-   * Not told.
+   * Unspecified.
    *
    * @generated from enum value: BARGE_IN_VERDICT_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Words that were meant: the reply stops.
+   * Intended words: the reply stops.
    *
    * @generated from enum value: BARGE_IN_VERDICT_STOP_WORDS = 1;
    */
   STOP_WORDS = 1,
 
   /**
-   * Speech that lasted: the reply stops.
+   * Sustained speech: the reply stops.
    *
    * @generated from enum value: BARGE_IN_VERDICT_STOP_DURATION = 2;
    */
   STOP_DURATION = 2,
 
   /**
-   * "Mhm": the user listens, and the reply goes on.
+   * Backchannel ("mhm"): the user is listening, and the reply continues.
    *
    * @generated from enum value: BARGE_IN_VERDICT_BACKCHANNEL = 3;
    */
   BACKCHANNEL = 3,
 
   /**
-   * The anchor's own words, heard through the microphone: the reply goes on.
+   * Echo of the anchor's own words in the microphone: the reply continues.
    *
    * @generated from enum value: BARGE_IN_VERDICT_ECHO = 4;
    */
   ECHO = 4,
 
   /**
-   * A short sound without words: the reply goes on.
+   * Short sound without words, such as a cough: the reply continues.
    *
    * @generated from enum value: BARGE_IN_VERDICT_COUGH = 5;
    */
@@ -2311,7 +2322,7 @@ export const BargeInVerdictSchema: GenEnum<BargeInVerdict> = /*@__PURE__*/
   enumDesc(file_anchor_session_v1_session, 2);
 
 /**
- * How well a service is.
+ * Health of a service.
  *
  * @generated from enum anchor.session.v1.ServiceHealth
  */
@@ -2324,21 +2335,21 @@ export enum ServiceHealth {
   UNSPECIFIED = 0,
 
   /**
-   * Ready to work.
+   * Ready for work.
    *
    * @generated from enum value: SERVICE_HEALTH_READY = 1;
    */
   READY = 1,
 
   /**
-   * Up, not ready: a model is loading.
+   * Running but not ready: a model is loading.
    *
    * @generated from enum value: SERVICE_HEALTH_LOADING = 2;
    */
   LOADING = 2,
 
   /**
-   * Not reachable or not alive.
+   * Unreachable or not running.
    *
    * @generated from enum value: SERVICE_HEALTH_DOWN = 3;
    */
@@ -2352,34 +2363,34 @@ export const ServiceHealthSchema: GenEnum<ServiceHealth> = /*@__PURE__*/
   enumDesc(file_anchor_session_v1_session, 3);
 
 /**
- * How short of memory a GPU is.
+ * Memory pressure on a GPU.
  *
  * @generated from enum anchor.session.v1.GpuPressure
  */
 export enum GpuPressure {
   /**
-   * Not known.
+   * Unknown.
    *
    * @generated from enum value: GPU_PRESSURE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Enough memory.
+   * Enough memory is free.
    *
    * @generated from enum value: GPU_PRESSURE_NONE = 1;
    */
   NONE = 1,
 
   /**
-   * Above the pressure threshold.
+   * Use is above the pressure threshold.
    *
    * @generated from enum value: GPU_PRESSURE_HIGH = 2;
    */
   HIGH = 2,
 
   /**
-   * So full that the next allocation may fail.
+   * The device is so full that the next allocation may fail.
    *
    * @generated from enum value: GPU_PRESSURE_CRITICAL = 3;
    */
@@ -2393,13 +2404,13 @@ export const GpuPressureSchema: GenEnum<GpuPressure> = /*@__PURE__*/
   enumDesc(file_anchor_session_v1_session, 4);
 
 /**
- * The public streaming door.
+ * The streaming API for gRPC clients.
  *
  * @generated from service anchor.session.v1.SessionService
  */
 export const SessionService: GenService<{
   /**
-   * One session. The first message must be `session_start`. The client ends the session by ending its side.
+   * Runs one session. The first message must be `session_start`. The client ends the session by half-closing the call.
    *
    * @generated from rpc anchor.session.v1.SessionService.Converse
    */
