@@ -21,7 +21,7 @@ from service_kit.observability import tracing
 from service_kit.observability.logging import configure_logging
 from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.settings import ServiceSettings
-from service_kit.tasks import stop_task
+from service_kit.tasks import background
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +72,8 @@ class Service:
                 await self._grpc.set_ready(True)
                 _spare_the_collector()
                 log.info("service ready", extra={"grpc_port": self.grpc_port, "http_port": self.http_port})
-                following = asyncio.create_task(self._follow(), name="readiness")
-                try:
+                async with background(self._follow(), "readiness") as following:
                     await self._until_stopped(stop, http, following)
-                finally:
-                    await stop_task(following)
                 self.health.move_to(Status.DRAINING)
                 await self._grpc.stop(self._settings.drain_s)
         finally:
