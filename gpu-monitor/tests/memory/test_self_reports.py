@@ -22,7 +22,7 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
 from service_kit.errors import AnchorError, PeerFailed
 from service_kit.health import Health, Status
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 from service_kit.rpc.server import GrpcServer
 
 VLLM = """
