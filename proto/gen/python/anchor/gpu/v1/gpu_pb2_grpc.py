@@ -52,8 +52,8 @@ class GpuMonitorServiceServicer:
     """
 
     def Watch(self, request, context):
-        """Sends a report at once and then at every interval, until the client ends the call; changes are told between
-        reports. Nothing is kept for a client that reads slowly: it gets the newest, and what lay between is left out.
+        """Sends a report at once and then at every interval, until the client ends the call; changes are sent between
+        reports. A client that reads slowly gets the newest state and misses those in between.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

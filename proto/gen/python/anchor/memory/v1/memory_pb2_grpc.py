@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EngineMemoryServiceStub:
-    """The engine of the service that serves this.
+    """The memory of the engine in this service.
     """
 
     def __init__(self, channel):
@@ -53,26 +53,26 @@ class EngineMemoryServiceStub:
 
 
 class EngineMemoryServiceServicer:
-    """The engine of the service that serves this.
+    """The memory of the engine in this service.
     """
 
     def GetMemory(self, request, context):
-        """Tells what the engine holds now.
+        """Returns the memory the engine holds now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Park(self, request, context):
-        """Gives memory back and returns when it is given back. RESOURCE_EXHAUSTED while the engine works for somebody;
-        UNIMPLEMENTED where the engine cannot. A parked engine stays parked.
+        """Releases the memory and returns when that is done. RESOURCE_EXHAUSTED while the engine works; UNIMPLEMENTED where
+        it cannot park. A parked engine stays parked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Wake(self, request, context):
-        """Takes the memory again and returns when the engine can work. An engine that is awake stays awake.
+        """Allocates the memory again and returns when the engine can work. An engine that is awake stays awake.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +105,7 @@ def add_EngineMemoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EngineMemoryService:
-    """The engine of the service that serves this.
+    """The memory of the engine in this service.
     """
 
     @staticmethod

@@ -47,13 +47,13 @@ class SpeechToTextServiceServicer:
     """
 
     def Transcribe(self, request_iterator, context):
-        """Lives as long as the session's microphone; the client may send only the parts with speech in them.
+        """Lives as long as the session's microphone; the client may send only the parts that contain speech.
 
         Speech is divided into segments, numbered from 1. Audio belongs to the open segment. `flush` asks for the
-        open segment's transcript now; the person may go on speaking, and a later flush of the same segment yields
+        open segment's transcript now; the user may go on speaking, and a later flush of the same segment yields
         a higher revision that replaces the lower one and covers the segment from its beginning. `commit` closes
-        the segment and opens the next. An engine that finds the end of speech itself may send a final transcript
-        before it is asked.
+        the segment and opens the next. An engine that detects the end of speech itself may send a final
+        transcript without a flush.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,13 +34,13 @@ class SpeechToTextServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SpeechToTextServiceAsyncStub: ...
     Transcribe: _grpc.StreamStreamMultiCallable[_stt_pb2.TranscribeRequest, _stt_pb2.TranscribeResponse]
-    """Lives as long as the session's microphone; the client may send only the parts with speech in them.
+    """Lives as long as the session's microphone; the client may send only the parts that contain speech.
 
     Speech is divided into segments, numbered from 1. Audio belongs to the open segment. `flush` asks for the
-    open segment's transcript now; the person may go on speaking, and a later flush of the same segment yields
+    open segment's transcript now; the user may go on speaking, and a later flush of the same segment yields
     a higher revision that replaces the lower one and covers the segment from its beginning. `commit` closes
-    the segment and opens the next. An engine that finds the end of speech itself may send a final transcript
-    before it is asked.
+    the segment and opens the next. An engine that detects the end of speech itself may send a final
+    transcript without a flush.
     """
 
 @_typing.type_check_only
@@ -49,13 +49,13 @@ class SpeechToTextServiceAsyncStub(SpeechToTextServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Transcribe: _aio.StreamStreamMultiCallable[_stt_pb2.TranscribeRequest, _stt_pb2.TranscribeResponse]  # type: ignore[assignment]
-    """Lives as long as the session's microphone; the client may send only the parts with speech in them.
+    """Lives as long as the session's microphone; the client may send only the parts that contain speech.
 
     Speech is divided into segments, numbered from 1. Audio belongs to the open segment. `flush` asks for the
-    open segment's transcript now; the person may go on speaking, and a later flush of the same segment yields
+    open segment's transcript now; the user may go on speaking, and a later flush of the same segment yields
     a higher revision that replaces the lower one and covers the segment from its beginning. `commit` closes
-    the segment and opens the next. An engine that finds the end of speech itself may send a final transcript
-    before it is asked.
+    the segment and opens the next. An engine that detects the end of speech itself may send a final
+    transcript without a flush.
     """
 
 class SpeechToTextServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -67,13 +67,13 @@ class SpeechToTextServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_stt_pb2.TranscribeRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_stt_pb2.TranscribeResponse], _abc.AsyncIterator[_stt_pb2.TranscribeResponse]]:
-        """Lives as long as the session's microphone; the client may send only the parts with speech in them.
+        """Lives as long as the session's microphone; the client may send only the parts that contain speech.
 
         Speech is divided into segments, numbered from 1. Audio belongs to the open segment. `flush` asks for the
-        open segment's transcript now; the person may go on speaking, and a later flush of the same segment yields
+        open segment's transcript now; the user may go on speaking, and a later flush of the same segment yields
         a higher revision that replaces the lower one and covers the segment from its beginning. `commit` closes
-        the segment and opens the next. An engine that finds the end of speech itself may send a final transcript
-        before it is asked.
+        the segment and opens the next. An engine that detects the end of speech itself may send a final
+        transcript without a flush.
         """
 
 def add_SpeechToTextServiceServicer_to_server(servicer: SpeechToTextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

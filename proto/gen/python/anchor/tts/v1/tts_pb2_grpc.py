@@ -62,10 +62,10 @@ class TextToSpeechServiceServicer:
     """
 
     def Synthesize(self, request_iterator, context):
-        """Speaks one reply. Text streams in as the language model writes it; the service decides how much text it
-        wants before it speaks. Ending the call stops the synthesis: there is no other cancel.
+        """Speaks one reply. The client sends the text as the language model produces it; the service decides how much text
+        it needs before it speaks. Ending the call stops the synthesis: there is no other cancel.
 
-        `session-id`, `turn-id` and `turn-revision` travel as metadata.
+        `session-id`, `turn-id` and `turn-revision` are metadata of the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,10 +34,10 @@ class TextToSpeechServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TextToSpeechServiceAsyncStub: ...
     Synthesize: _grpc.StreamStreamMultiCallable[_tts_pb2.SynthesizeRequest, _tts_pb2.SynthesizeResponse]
-    """Speaks one reply. Text streams in as the language model writes it; the service decides how much text it
-    wants before it speaks. Ending the call stops the synthesis: there is no other cancel.
+    """Speaks one reply. The client sends the text as the language model produces it; the service decides how much text
+    it needs before it speaks. Ending the call stops the synthesis: there is no other cancel.
 
-    `session-id`, `turn-id` and `turn-revision` travel as metadata.
+    `session-id`, `turn-id` and `turn-revision` are metadata of the call.
     """
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]
     """Lists the voices."""
@@ -52,10 +52,10 @@ class TextToSpeechServiceAsyncStub(TextToSpeechServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Synthesize: _aio.StreamStreamMultiCallable[_tts_pb2.SynthesizeRequest, _tts_pb2.SynthesizeResponse]  # type: ignore[assignment]
-    """Speaks one reply. Text streams in as the language model writes it; the service decides how much text it
-    wants before it speaks. Ending the call stops the synthesis: there is no other cancel.
+    """Speaks one reply. The client sends the text as the language model produces it; the service decides how much text
+    it needs before it speaks. Ending the call stops the synthesis: there is no other cancel.
 
-    `session-id`, `turn-id` and `turn-revision` travel as metadata.
+    `session-id`, `turn-id` and `turn-revision` are metadata of the call.
     """
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]  # type: ignore[assignment]
     """Lists the voices."""
@@ -73,10 +73,10 @@ class TextToSpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_tts_pb2.SynthesizeRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tts_pb2.SynthesizeResponse], _abc.AsyncIterator[_tts_pb2.SynthesizeResponse]]:
-        """Speaks one reply. Text streams in as the language model writes it; the service decides how much text it
-        wants before it speaks. Ending the call stops the synthesis: there is no other cancel.
+        """Speaks one reply. The client sends the text as the language model produces it; the service decides how much text
+        it needs before it speaks. Ending the call stops the synthesis: there is no other cancel.
 
-        `session-id`, `turn-id` and `turn-revision` travel as metadata.
+        `session-id`, `turn-id` and `turn-revision` are metadata of the call.
         """
 
     @_abc_1.abstractmethod
