@@ -42,7 +42,7 @@ from orchestrator.conversation.messages.server import (
 from orchestrator.conversation.model.ports import Client, Message
 from service_kit.audio import MICROPHONE, SPEECH
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 
 TONE_MS = 300
 TONE = (np.sin(np.arange(24 * TONE_MS) / 5) * 9000).astype("<i2").tobytes()

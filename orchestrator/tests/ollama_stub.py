@@ -25,7 +25,7 @@ from orchestrator.llm.scripted import LlmSection, break_pieces, raise_fault, sle
 from pydantic import BaseModel, Field
 from service_kit.engines.script import load_section
 from service_kit.errors import EngineFailed
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 
 _MODEL_BYTES = 14_333_910_080
 

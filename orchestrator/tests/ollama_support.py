@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from ollama_stub import OllamaStub, StubSection
 from orchestrator.conversation.model.ports import Persona, Prompt
 from orchestrator.llm.ollama.engine import OllamaModel, OllamaSettings
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 
 PERSONA = Persona(id="nadia", name="Nadia", instructions="You are Nadia.", phrases={"en": {"fallback": "On my own:"}})
 PROMPT = Prompt(text="What is new?", language="en", persona=PERSONA)

@@ -1,10 +1,10 @@
-"""What `/health` tells."""
+"""The body of `/health`."""
 
 from service_kit.engines.info import EngineInfo
 from service_kit.health import Health
 
 
-def test_a_service_may_tell_more_of_itself_and_tells_it_as_it_is_when_asked():
+def test_the_details_of_a_service_are_read_at_every_request():
     health = Health("orchestrator", EngineInfo("ollama", "mistral", "1"))
     stages = iter(["loading", "loaded"])
     plain = health.describe()

@@ -1,4 +1,4 @@
-"""The life cycle of a service, through its two doors."""
+"""The life cycle of a service, through its gRPC and HTTP servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WITHIN_S = 20.0
 
 
 class Detector(vad_pb2_grpc.TurnDetectionServiceServicer):
-    """Refuses what does not begin with a config; then says where each chunk began, or hangs at 666 ms."""
+    """Answers each chunk with its start; refuses 13 ms, breaks at 42 ms, hangs at 666 ms."""
 
     async def Detect(self, request_iterator, context):
         async for request in request_iterator:
@@ -90,7 +90,7 @@ async def test_a_vanished_peer_fails():
     await channel.close()
 
 
-async def test_liveness_comes_before_readiness_and_outlives_it():
+async def test_a_service_is_alive_while_it_loads_and_ready_afterwards():
     gate, stop = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
@@ -132,8 +132,10 @@ async def test_liveness_comes_before_readiness_and_outlives_it():
 
 
 @asynccontextmanager
-async def leaning(lacks: Callable[[], AsyncIterator[str]]) -> AsyncGenerator[tuple[Health, asyncio.Task[None]]]:
-    """The health of a service whose engine leans on something, and its life."""
+async def dependent(
+    unavailability: Callable[[], AsyncIterator[str]],
+) -> AsyncGenerator[tuple[Health, asyncio.Task[None]]]:
+    """Run a service whose engine depends on a server; yields its health and its task."""
     stop = asyncio.Event()
 
     @asynccontextmanager
@@ -143,7 +145,7 @@ async def leaning(lacks: Callable[[], AsyncIterator[str]]) -> AsyncGenerator[tup
     settings = ServiceSettings(grpc_port=0, http_port=0, drain_s=0)
     health = Health("test", EngineInfo("test", "tiny", "1"))
     service = Service(
-        settings=settings, health=health, servicers=[(NAME, add)], lifespan=lifespan, unavailability=lacks
+        settings=settings, health=health, servicers=[(NAME, add)], lifespan=lifespan, unavailability=unavailability
     )
     running = asyncio.create_task(service.run(stop))
     try:
@@ -153,32 +155,32 @@ async def leaning(lacks: Callable[[], AsyncIterator[str]]) -> AsyncGenerator[tup
         await asyncio.wait((running,))
 
 
-async def test_a_service_is_ready_only_while_it_lacks_nothing():
-    news: asyncio.Queue[str] = asyncio.Queue()
+async def test_a_service_is_ready_only_while_its_engine_is_available():
+    reasons: asyncio.Queue[str] = asyncio.Queue()
 
-    async def lacks() -> AsyncGenerator[str]:
+    async def unavailability() -> AsyncGenerator[str]:
         while True:
-            yield await news.get()
+            yield await reasons.get()
 
-    async with leaning(lacks) as (health, running), asyncio.timeout(WITHIN_S):
+    async with dependent(unavailability) as (health, running), asyncio.timeout(WITHIN_S):
         while not health.ready:
             await asyncio.sleep(0.005)
-        news.put_nowait("no server")
+        reasons.put_nowait("no server")
         while health.ready:
             await asyncio.sleep(0.005)
         assert (health.status, health.reason) == (Status.LOADING, "no server")
-        news.put_nowait("")
+        reasons.put_nowait("")
         while not health.ready:
             await asyncio.sleep(0.005)
         assert health.reason == ""
     await running
 
 
-async def test_an_engine_that_can_lack_nothing_any_more_stays_ready():
-    async def lacks() -> AsyncGenerator[str]:
+async def test_a_service_stays_ready_when_its_engine_stops_reporting():
+    async def unavailability() -> AsyncGenerator[str]:
         yield ""
 
-    async with leaning(lacks) as (health, running):
+    async with dependent(unavailability) as (health, running):
         while not health.ready:
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
@@ -186,19 +188,19 @@ async def test_an_engine_that_can_lack_nothing_any_more_stays_ready():
     await running
 
 
-async def test_a_mistake_in_following_what_an_engine_lacks_ends_the_service_at_once():
-    async def lacks() -> AsyncGenerator[str]:
+async def test_a_bug_in_the_availability_reports_ends_the_service():
+    async def unavailability() -> AsyncGenerator[str]:
         yield "no server"
         raise ZeroDivisionError
 
-    async with leaning(lacks) as (_, running):
+    async with dependent(unavailability) as (_, running):
         await asyncio.wait((running,), timeout=WITHIN_S)
         assert running.done()
     with pytest.raises(ZeroDivisionError):
         await running
 
 
-async def test_a_taken_port_is_said_in_one_line():
+async def test_a_taken_port_is_reported_in_one_line():
     stop = asyncio.Event()
     blocker = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = blocker.sockets[0].getsockname()[1]

@@ -155,7 +155,7 @@ async def test_a_full_service_says_so(run_multiplexed, script):
                     await take(second.transcripts(), 1)
 
 
-async def test_nobody_there_is_found_out_at_once():
+async def test_a_missing_service_fails_the_call_at_once():
     channel = open_channel("127.0.0.1:1")
     for client in (VadClient(channel), SttClient(channel)):
         with pytest.raises(PeerFailed):
@@ -164,7 +164,7 @@ async def test_nobody_there_is_found_out_at_once():
     await channel.close()
 
 
-async def test_the_voices_are_known_soon(run_service, script):
+async def test_the_voice_list_is_loaded(run_service, script):
     async with (
         run_service(build_tts(TtsSettings(engine="scripted", script=script, **PORTS))) as channel,
         VoiceWatch(TtsClient(channel)) as voices,

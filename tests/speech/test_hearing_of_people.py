@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from service_kit.audio import AudioChunk
 from service_kit.engines.worker import EngineWorker
-from service_kit.testing.plugin import chunks
+from service_kit.testing.plugin import split_pcm
 from vad_service.engines.silero import Silero
 from vad_service.settings import VadSettings
 from vad_service.speech.batching import SharedModel
@@ -88,7 +88,7 @@ async def hear(detector: TurnDetector, path: Path) -> Heard:
 
     async def microphone() -> AsyncIterator[AudioChunk]:
         nonlocal now_ms
-        for index, piece in enumerate(chunks(pcm, CHUNK_MS * 32)):
+        for index, piece in enumerate(split_pcm(pcm, CHUNK_MS * 32)):
             chunk = AudioChunk(index * CHUNK_MS, piece)
             now_ms = chunk.end_ms
             yield chunk

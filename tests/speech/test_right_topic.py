@@ -17,7 +17,7 @@ from orchestrator.knowledge.passages import split_sentences
 from orchestrator.knowledge.personas import DEFAULT_PERSONA, load_personas
 from orchestrator.llm.briefing.engine import Briefing
 from service_kit.audio import MICROPHONE, AudioChunk
-from service_kit.testing.plugin import chunks
+from service_kit.testing.plugin import split_pcm
 from stt_service.engine import Final, Segment, TranscriptionConfig
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.settings import SttSettings
@@ -47,7 +47,7 @@ async def transcript(engine: PocketsphinxEngine, recording: Path) -> Final:
         pcm = SILENCE + file.readframes(file.getnframes()) + SILENCE
     segment = Segment(1, 0, int(MICROPHONE.ms_of(len(pcm))))
     async with engine.open(TranscriptionConfig("en")) as stream:
-        for number, piece in enumerate(chunks(pcm, MICROPHONE.bytes_for(CHUNK_MS))):
+        for number, piece in enumerate(split_pcm(pcm, MICROPHONE.bytes_for(CHUNK_MS))):
             await stream.feed(AudioChunk(number * CHUNK_MS, piece), segment)
         await stream.flush(segment)
         await stream.finish()

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest
 from service_kit.rpc.channel import read_message, write_message
-from service_kit.testing.plugin import chunks, serve_multiplexed
+from service_kit.testing.plugin import serve_multiplexed, split_pcm
 from vad_service.engine import SpeechModel
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
@@ -71,7 +71,7 @@ async def detecting(stub, **fields):
 
 
 async def say(call, pcm: bytes, start_ms: int = 0, chunk_ms: int = 32) -> None:
-    for index, piece in enumerate(chunks(pcm, chunk_ms * 32)):
+    for index, piece in enumerate(split_pcm(pcm, chunk_ms * 32)):
         await write_message(call, audio(start_ms + index * chunk_ms, piece), "vad")
 
 

@@ -9,7 +9,7 @@ import pytest
 from anchor_cli.app import app
 from anchor_cli.model_store.pull import ModelStore
 from hub_double import COMMIT, CONFIG, UNLISTED, WEIGHTS, Hub, placed
-from service_kit.engines.hub import hub_folder, is_held_to_lock
+from service_kit.engines.hub import is_held_to_lock
 from service_kit.errors import EngineFailed, PeerFailed
 from typer.testing import CliRunner
 
@@ -28,8 +28,7 @@ def test_unlisted_model_is_rejected_without_trust(store: ModelStore, hub: Hub) -
     with pytest.raises(EngineFailed, match=r"no hash of tiny; --trust-on-first-use") as refused:
         store.pull(["gpu"])
     assert (refused.value.code, hub.asked) == ("models.unknown_hash", [])
-    with pytest.raises(EngineFailed, match="anchor pull tiny"):
-        hub_folder("tiny", store.lock, store.folder)
+    assert not is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
 
 
 def test_listed_weights_and_json_are_fetched_at_the_listed_commit(store: ModelStore, hub: Hub) -> None:
@@ -45,7 +44,7 @@ def test_listed_weights_and_json_are_fetched_at_the_listed_commit(store: ModelSt
         f"{COMMIT}/config.json",
         f"{COMMIT}/model.safetensors",
     ]
-    assert hub_folder("tiny", store.lock, store.folder) == store.folder / "tiny"
+    assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
     store.pull(["tiny"])
     store.pull(["tiny"], offline=True)
     assert len(hub.asked) == 3

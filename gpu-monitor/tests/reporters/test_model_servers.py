@@ -15,7 +15,7 @@ from gpu_monitor.reporters.model_servers import OllamaReporter, VllmReporter
 from self_reporting import first_report, wait_until
 from service_kit.engines.memory import MemoryKind
 from service_kit.errors import PeerFailed
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 
 VLLM = """
 # TYPE vllm:kv_cache_usage_perc gauge

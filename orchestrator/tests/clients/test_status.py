@@ -21,7 +21,8 @@ from orchestrator.memory_pressure.degradation_ladder import PressureLevel
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import EngineFailed
 from service_kit.health import Health, Status
-from service_kit.http.routes import http_app, http_server
+from service_kit.http.routes import http_app
+from service_kit.http.server import http_server
 from service_kit.rpc.server import GrpcServer
 
 READY = ServiceHealth.SERVICE_HEALTH_READY

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from orchestrator.conversation.model.ports import Persona, Prompt
 from orchestrator.llm.openai import OpenAiModel, OpenAiSettings
 from service_kit.errors import AnchorError
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 
 PROMPT = Prompt(text="What is new?", language="de", persona=Persona(id="n", name="N", instructions="You are Nadia."))
 

@@ -1,4 +1,4 @@
-"""PCM arithmetic: what a millisecond of audio is in samples and bytes."""
+"""PCM arithmetic: milliseconds, samples and bytes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class AudioFormat:
     rate_hz: int
 
     def bytes_for(self, ms: float) -> int:
-        """Bytes that last `ms` milliseconds, rounded down to whole samples."""
+        """Return the bytes of `ms` milliseconds, rounded down to whole samples."""
         return int(ms * self.rate_hz / 1000) * SAMPLE_BYTES
 
     def ms_of(self, byte_count: int) -> float:
-        """How long `byte_count` bytes last, in milliseconds."""
+        """Return the duration of `byte_count` bytes in milliseconds."""
         return byte_count / SAMPLE_BYTES * 1000 / self.rate_hz
 
 
-# What every service hears.
+# Microphone audio, in every service.
 MICROPHONE = AudioFormat(16_000)
-# What every voice is brought to.
+# Reply audio: every engine's output is resampled to it.
 SPEECH = AudioFormat(24_000)
 
 
@@ -42,12 +42,12 @@ class AudioChunk:
 
     @property
     def end_ms(self) -> int:
-        """Where the chunk ends on the audio clock."""
+        """End of the chunk on the audio clock, in milliseconds."""
         return self.start_ms + round(MICROPHONE.ms_of(len(self.pcm)))
 
 
 def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
-    """The same audio in as few chunks as its gaps allow."""
+    """Merge adjacent chunks; a gap between two chunks stays a gap."""
     if len(chunks) == 1:
         return list(chunks)
     runs: list[list[AudioChunk]] = []
@@ -62,10 +62,10 @@ def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
 
 
 def to_float(pcm: bytes) -> NDArray[np.float32]:
-    """Samples of `pcm` as float32 in [-1, 1), shape [n]."""
+    """Return the samples of `pcm` as float32 in [-1, 1), shape [n]."""
     return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768.0
 
 
 def to_pcm(samples: NDArray[np.float32]) -> bytes:
-    """PCM16 of float samples, shape [n]; what exceeds [-1, 1) is clipped."""
+    """Return float samples, shape [n], as PCM16; values outside [-1, 1) are clipped."""
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()

@@ -1,14 +1,14 @@
-"""Everything that can go wrong between services, divided by who must act.
+"""The errors between services, divided by who must act.
 
     AnchorError(code, message)
       ├ InvalidRequest   the caller must change it      → INVALID_ARGUMENT
       │   ├ Unsupported  no engine here can do that     → UNIMPLEMENTED
-      │   └ NotFound     the thing named is not here    → NOT_FOUND
-      ├ Denied           the caller may not             → UNAUTHENTICATED
+      │   └ NotFound     the named object is missing    → NOT_FOUND
+      ├ Denied           the caller has no permission   → UNAUTHENTICATED
       ├ AtCapacity       try again soon                 → RESOURCE_EXHAUSTED
       ├ NotReady         a model is still loading       → UNAVAILABLE
-      ├ EngineFailed     our own model broke            → INTERNAL
-      └ PeerFailed       another service did            → UNAVAILABLE
+      ├ EngineFailed     our own model failed           → INTERNAL
+      └ PeerFailed       another service failed         → UNAVAILABLE
 
 `code` is a stable dotted string (`stt.engine_failed`) that clients may rely on; `message` is for people.
 """
@@ -54,14 +54,14 @@ class Unsupported(InvalidRequest):
 
 
 class NotFound(InvalidRequest):
-    """The thing named does not exist."""
+    """The named object does not exist."""
 
     status = grpc.StatusCode.NOT_FOUND
     http_status = 404
 
 
 class Denied(AnchorError):
-    """The caller did not show that it may."""
+    """The caller did not prove its permission."""
 
     status = grpc.StatusCode.UNAUTHENTICATED
     websocket_close_code = 1008
@@ -69,7 +69,7 @@ class Denied(AnchorError):
 
 
 class AtCapacity(AnchorError):
-    """All places are taken; try again soon."""
+    """All capacity is in use; try again soon."""
 
     status = grpc.StatusCode.RESOURCE_EXHAUSTED
     retryable = True
@@ -87,21 +87,21 @@ class NotReady(AnchorError):
 
 
 class EngineFailed(AnchorError):
-    """Our own model broke."""
+    """Our own model failed."""
 
     status = grpc.StatusCode.INTERNAL
     retryable = True
 
 
 class PeerFailed(AnchorError):
-    """Another service broke, vanished or fell silent."""
+    """Another service failed, disappeared or stopped answering."""
 
     status = grpc.StatusCode.UNAVAILABLE
     retryable = True
     http_status = 503
 
 
-# Trailing metadata key that carries `code` beside a gRPC status.
+# Trailing metadata key for `code`, beside the gRPC status.
 ERROR_CODE_KEY = "anchor-error-code"
 
 _BY_STATUS: dict[grpc.StatusCode, type[AnchorError]] = {
@@ -110,7 +110,7 @@ _BY_STATUS: dict[grpc.StatusCode, type[AnchorError]] = {
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, peer: str) -> AnchorError:
-    """Turn a failed call into the error it stands for; `peer` names the service that was called."""
+    """Return the `AnchorError` for a failed call; `peer` is the name of the called service."""
     code = next((str(value) for key, value in error.trailing_metadata() or () if key == ERROR_CODE_KEY), None)
     kind = _BY_STATUS.get(error.code(), PeerFailed)
     if code is None:
@@ -119,7 +119,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError, peer: str) -> AnchorError:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return the error that a (nested) exception group is about: its first `AnchorError`, else its first leaf."""
+    """Return the first `AnchorError` in a (nested) exception group, else its first leaf; other errors as they are."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [root_cause(inner) for inner in error.exceptions]

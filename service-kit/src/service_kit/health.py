@@ -1,4 +1,4 @@
-"""How a service is: alive, loading, ready, draining or broken. The one place that both doors tell from."""
+"""The state of a service: loading, ready, draining or failed; the source for both HTTP and gRPC health."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service_kit.observability.metrics import READY
 
 
 class Status(StrEnum):
-    """Stages of a service's life, and the one way it breaks."""
+    """Stages of a service's life cycle."""
 
     LOADING = "loading"
     READY = "ready"
@@ -20,36 +20,36 @@ class Status(StrEnum):
 
 
 class Health:
-    """State of one service; written by its life cycle only."""
+    """State of one service; only its life cycle writes it."""
 
     def __init__(self, service: str, engine: EngineInfo) -> None:
         self.service = service
         self.engine = engine
         self.status = Status.LOADING
         self.reason = ""
-        # What a service adds to `/health`; asked at every request.
+        # Further fields of `/health`; called for every request.
         self.details: Callable[[], Mapping[str, object]] = dict
         self._started_s = time.monotonic()
         READY.set(0)
 
     def move_to(self, status: Status, reason: str = "") -> None:
-        """Enter `status`; `reason` says in plain words why, where that is not obvious."""
+        """Enter `status`; `reason` explains it to people, where it is not obvious."""
         self.status = status
         self.reason = reason
         READY.set(1 if status is Status.READY else 0)
 
     @property
     def alive(self) -> bool:
-        """Whether restarting this process would be of no use."""
+        """Liveness: False when a restart of the process helps."""
         return self.status is not Status.FAILED
 
     @property
     def ready(self) -> bool:
-        """Whether work is welcome."""
+        """Readiness: whether the service accepts work."""
         return self.status is Status.READY
 
     def describe(self) -> dict[str, object]:
-        """The body of `/health`."""
+        """Return the body of `/health`."""
         return {
             "service": self.service,
             "status": self.status.value,

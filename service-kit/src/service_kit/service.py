@@ -1,4 +1,4 @@
-"""The life of a service: listen, load, work, drain, stop."""
+"""The life cycle of a service: listen, load, work, drain, stop."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from fastapi import FastAPI
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError
 from service_kit.health import Health, Status
-from service_kit.http.routes import Details, http_app, http_server
+from service_kit.http.routes import Details, http_app
+from service_kit.http.server import http_server
 from service_kit.observability import tracing
 from service_kit.observability.logging import configure_logging
 from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.settings import ServiceSettings
-from service_kit.tasks import stop_task
+from service_kit.tasks import background
 
 log = logging.getLogger(__name__)
 
 
 class Service:
-    """One service: two doors, and between them something that takes a while to load.
+    """One service: a gRPC server, an HTTP server, and a lifespan that may take a while to load.
 
-    `lifespan` is entered after the doors are open (so that health can be asked while a model loads) and left after
-    they are closed; inside it, the service is ready. `app` replaces the plain HTTP app, which then must include
+    `lifespan` is entered once both servers listen, so that health answers while a model loads, and left after they have
+    stopped; inside it the service is ready. `app` replaces the plain HTTP app and must include
     `service_kit.http.routes.health_routes` for the same `health`. With `multiplex`, clients may call on a
     multiplexed channel. While the latest item of `unavailability` is not empty, the service is not ready.
     """
@@ -58,7 +59,7 @@ class Service:
         self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set. Raises `OSError` for a taken port, and whatever the lifespan raises."""
+        """Serve until `stop` is set. Raises `OSError` for a taken port, and the errors of the lifespan."""
         async with tracing.exporting(self.health.service, self._settings):
             await self._serve(stop)
 
@@ -66,17 +67,14 @@ class Service:
         self.grpc_port = await self._grpc.start(self._settings.host, self._settings.grpc_port)
         http = asyncio.create_task(self._http.serve(), name="http")
         try:
-            await self._until_listening(http)
+            await self._wait_listening(http)
             async with self._lifespan():
                 self.health.move_to(Status.READY)
                 await self._grpc.set_ready(True)
-                _spare_the_collector()
+                _tune_garbage_collector()
                 log.info("service ready", extra={"grpc_port": self.grpc_port, "http_port": self.http_port})
-                following = asyncio.create_task(self._follow(), name="readiness")
-                try:
-                    await self._until_stopped(stop, http, following)
-                finally:
-                    await stop_task(following)
+                async with background(self._follow_readiness(), "readiness") as following:
+                    await self._wait_stopped(stop, http, following)
                 self.health.move_to(Status.DRAINING)
                 await self._grpc.stop(self._settings.drain_s)
         finally:
@@ -85,25 +83,25 @@ class Service:
             await http
             log.info("service stopped")
 
-    async def _follow(self) -> None:
-        """Be ready or not as the engine says, until cancelled; an engine that says no more stays as it is."""
+    async def _follow_readiness(self) -> None:
+        """Apply the engine's readiness until cancelled; when its reports end, the last one stays in force."""
         if self._unavailability is not None:
-            async for lack in self._unavailability():
-                self.health.move_to(Status.LOADING if lack else Status.READY, lack)
-                await self._grpc.set_ready(not lack)
-                log.warning("readiness changed", extra={"ready": not lack, "reason": lack})
+            async for reason in self._unavailability():
+                self.health.move_to(Status.LOADING if reason else Status.READY, reason)
+                await self._grpc.set_ready(not reason)
+                log.warning("readiness changed", extra={"ready": not reason, "reason": reason})
         await asyncio.Event().wait()
 
-    async def _until_listening(self, http: asyncio.Task[None]) -> None:
+    async def _wait_listening(self, http: asyncio.Task[None]) -> None:
         while not self._http.started:
             if http.done():
-                # uvicorn has logged the cause and left with SystemExit or without a word.
+                # uvicorn has logged the cause, and raised SystemExit or returned.
                 raise OSError(f"cannot listen on {self._settings.host}:{self._settings.http_port} for HTTP")
             await asyncio.sleep(0.01)
         self.http_port = self._http.servers[0].sockets[0].getsockname()[1]
 
-    async def _until_stopped(self, stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
-        """Wait for `stop`, or for the end of what should work until then."""
+    async def _wait_stopped(self, stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
+        """Wait for `stop`, or for the end of a task that should run until then."""
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait((stopped, *working), return_when=asyncio.FIRST_COMPLETED)
@@ -111,10 +109,10 @@ class Service:
             stopped.cancel()
 
 
-def _spare_the_collector() -> None:
-    """Leave what was loaded for good out of garbage collection, and collect the rest less often.
+def _tune_garbage_collector() -> None:
+    """Exclude the objects loaded so far from garbage collection, and collect the others less often.
 
-    The audio path makes no cycles; by default the collector walked all modules several times a second for it.
+    The audio path creates no reference cycles; by default the collector walked all modules several times a second.
     """
     gc.collect()
     gc.freeze()
@@ -128,7 +126,7 @@ def new_health(name: str, engine: EngineInfo, settings: ServiceSettings) -> Heal
 
 
 def main(build: Callable[[], Service]) -> None:
-    """Build and run a service as the whole of a process; exit 1 with one readable line when it cannot start."""
+    """Build and run a service as this process; exit with status 1 and one readable line when it cannot start."""
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -141,5 +139,5 @@ def main(build: Callable[[], Service]) -> None:
         uvloop.run(run())
     except (OSError, AnchorError) as error:
         log.error("service could not start", extra={"reason": str(error)})
-        # Again for people: the log may not be set up yet, or be read by a machine.
+        # Also in plain text: the log may be JSON, or not set up yet.
         sys.exit(f"service could not start: {error}")

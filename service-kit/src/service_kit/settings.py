@@ -1,4 +1,4 @@
-"""The settings every service has. The environment is read here and in the subclasses, nowhere else."""
+"""The settings of every service. Only this class and its subclasses read the environment."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ TracesSampler = Literal[
 
 
 def shared(name: str) -> AliasChoices:
-    """Environment name of a setting that all services read alike, without the service's prefix."""
+    """Return the alias of a setting that all services share, whose environment name has no service prefix."""
     return AliasChoices(name)
 
 
 class ServiceSettings(BaseSettings):
     """Settings of one service.
 
-    A subclass sets `env_prefix` (`STT_`), `grpc_port` and `http_port`. Constructing it raises
-    `pydantic.ValidationError` when the environment holds something that does not fit.
+    A subclass sets `env_prefix` (`STT_`), `grpc_port` and `http_port`. The constructor raises
+    `pydantic.ValidationError` when a value in the environment is invalid.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
@@ -41,14 +41,14 @@ class ServiceSettings(BaseSettings):
     )
     log_format: LogFormat = Field(default="json", validation_alias=shared("ANCHOR_LOG_FORMAT"))
     host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
-    # How long a service may take to finish what it is doing after SIGTERM.
+    # How long open calls may run on after SIGTERM, in seconds.
     drain_s: float = Field(default=5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
 
     # Whether the bidirectional calls from one service to another share one gRPC stream.
     multiplex: bool = Field(default=True, validation_alias=shared("ANCHOR_MULTIPLEX"))
 
-    # Traces, by OpenTelemetry's own names: the collector's address (http://...:4318), without which there are none,
-    # and which of them are kept.
+    # Traces, under OpenTelemetry's names: the collector's address (http://...:4318), empty for no traces, and the
+    # sampler.
     otlp_endpoint: str = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))
     traces_sampler: TracesSampler = Field(
         default="parentbased_always_on", validation_alias=shared("OTEL_TRACES_SAMPLER")

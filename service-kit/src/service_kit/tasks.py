@@ -1,10 +1,11 @@
-"""Running things together."""
+"""Starting, stopping and combining asyncio tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from service_kit.errors import root_cause
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 async def run_together(*work: Coroutine[Any, Any, None]) -> None:
-    """Run until all are done. The first failure ends the others and is raised as itself, not as a group."""
+    """Run all of `work` to its end. The first failure cancels the rest and is raised by itself, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in work:
@@ -22,15 +23,29 @@ async def run_together(*work: Coroutine[Any, Any, None]) -> None:
         raise root_cause(failures) from failures
 
 
+@asynccontextmanager
+async def background(work: Coroutine[Any, Any, None], name: str) -> AsyncGenerator[asyncio.Task[None]]:
+    """Run `work` in a task named `name` inside the context and stop it on exit; yields the task.
+
+    `work` should run until it is cancelled. When it fails earlier, the error is logged at once, and leaving the context
+    raises it. Cancelling the body is safe: the task is stopped.
+    """
+    task = start_task(work, name)
+    try:
+        yield task
+    finally:
+        await stop_task(task)
+
+
 def start_task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """Start work that goes on until `end`. If it breaks before, the log says so at once: `end` may be days away."""
+    """Start `work` in a task that runs until `stop_task`. A failure is logged at once: `stop_task` may be days away."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     return task
 
 
 async def stop_task(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task that works until then, and wait for it. One that broke by itself is a bug: its error is raised."""
+    """Cancel `task` and wait for its end; None is ignored. Raises the error of a task that had failed."""
     if task is None:
         return
     task.cancel()

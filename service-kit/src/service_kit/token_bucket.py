@@ -1,18 +1,18 @@
-"""How much of something one client may do: a rate, and a reserve for bursts."""
+"""A token bucket: a rate limit with a burst."""
 
 from __future__ import annotations
 
 
 class TokenBucket:
-    """`rate` a second on average, `burst` at once; any clock in seconds will do, as long as it is always the same."""
+    """Allows `rate` a second on average and `burst` at once; the caller passes times of one clock, in seconds."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst_s = burst / rate
-        # When all that was spent has been earned back; lies in the past by the whole burst at most.
+        # When the amount spent so far is earned back; at most one burst in the past.
         self._even_s = float("-inf")
 
     def spend(self, amount: float, now_s: float) -> float:
-        """Take `amount`; return how many seconds to wait before anything more is taken."""
+        """Spend `amount` and return the seconds to wait before spending more."""
         self._even_s = max(self._even_s, now_s - self._burst_s) + amount / self._rate
         return max(0.0, self._even_s - now_s)

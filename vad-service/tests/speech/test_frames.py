@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from service_kit.audio import AudioChunk, to_float
 from service_kit.errors import InvalidRequest
-from service_kit.testing.plugin import chunks
+from service_kit.testing.plugin import split_pcm
 from vad_service.speech.frames import Framing
 
 PCM = (np.arange(16_000) % 3001 - 1500).astype("<i2").tobytes()
@@ -20,7 +20,7 @@ def heard(framing: Framing, *placed: tuple[int, bytes]):
 def test_any_chunk_size_gives_the_same_frames(samples: int):
     framing, place = Framing(), 0
     frames = []
-    for pcm in chunks(PCM, samples * 2):
+    for pcm in split_pcm(PCM, samples * 2):
         frames += heard(framing, (round(place / 16), pcm))
         place += len(pcm) // 2
     frames += framing.finish()

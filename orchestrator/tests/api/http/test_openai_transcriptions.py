@@ -22,7 +22,7 @@ from orchestrator.conversation.messages.server import Word
 from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, Transcript
 from service_kit.audio import AudioChunk
 from service_kit.errors import PeerFailed
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 
 LIMITS = ApiLimits(upload_bytes=200_000, upload_audio_s=5, uploads=1, decode_s=60)
 WORDS = (Word("Good", 0, 200), Word("evening.", 200, 500), Word("The", 600, 700), Word("ferry.", 700, 1000))

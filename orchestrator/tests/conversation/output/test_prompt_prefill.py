@@ -14,7 +14,7 @@ from orchestrator.conversation.output.prompt_prefill import PromptPrefill
 from orchestrator.llm.ollama.engine import OllamaModel, OllamaSettings
 from prometheus_client import REGISTRY
 from service_kit.engines.script import Fault
-from service_kit.http.routes import http_server
+from service_kit.http.server import http_server
 
 AHEAD = Prompt(
     text="",

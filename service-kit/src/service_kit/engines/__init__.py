@@ -1,1 +1,1 @@
-"""What every engine needs: its identity, a worker thread, its memory, its model files."""
+"""Support for engines: description, worker thread, worker process, GPU memory, model files, script."""

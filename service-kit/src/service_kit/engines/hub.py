@@ -1,9 +1,9 @@
-"""Models that are files of a hub's repository, at one revision: which they are, and whether they are still those.
+"""Models that are files of a hub repository at one revision: their list and their verification.
 
-An entry of `models.lock` with `kind = "hub"` names the repository, its revision and each file with size and SHA-256.
-Where nobody knows a hash yet, it is empty, and the file counts for nothing until a person trusts what came first: then
-its hash stands in the local list of trust, beside the files. Where nobody knows the files either, there are none in the
-entry, and those that the hub lists stand there too, each without a hash until it has come.
+An entry of `models.lock` with `kind = "hub"` names the repository, its revision, and each file with size and SHA-256.
+A hash may be empty while it is unknown. Such a file is not used until a person trusts its first download: then its hash
+is in the local trust list, beside the files. An entry may also have no files. The files that the hub lists are then in
+the trust list too, each without a hash until its download.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from service_kit.engines.models import entries_of, malformed, verify
 from service_kit.errors import EngineFailed
 
-# Weights that hold numbers and nothing to run, and the configuration beside them.
+# Weight formats without executable code, and their configuration.
 SUFFIXES = frozenset({".safetensors", ".gguf", ".onnx", ".json"})
-# In the models folder; never part of the project.
+# The trust list, in the models folder; never part of the project.
 TRUSTED = "trusted.lock"
-# A revision that is meant to move; only what is trusted on first use may come from it.
+# A branch, whose commit changes; only files that are trusted on first use may come from it.
 MOVING = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -33,7 +33,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file of a repository; `sha256` is empty and `size_bytes` 0 where nobody knows them yet."""
+    """One file of a repository; `sha256` is empty and `size_bytes` 0 while they are unknown."""
 
     path: str
     sha256: str
@@ -42,16 +42,18 @@ class HubFile:
     def __post_init__(self) -> None:
         path = PurePosixPath(self.path)
         if path.is_absolute() or ".." in path.parts or str(path) != self.path or not _PATH.fullmatch(self.path):
-            raise ValueError(f"path {self.path!r} must lie inside of its repository")
+            raise ValueError(f"path {self.path!r} must be inside its repository")
         if path.suffix not in SUFFIXES:
-            raise ValueError(f"{self.path!r} is none of {', '.join(sorted(SUFFIXES))}: other files may hold code")
+            raise ValueError(
+                f"{self.path!r} must end in one of {', '.join(sorted(SUFFIXES))}: other files may contain code"
+            )
         if self.sha256 and not (_SHA256.fullmatch(self.sha256) and self.size_bytes > 0):
             raise ValueError(f"{self.path!r} must have a SHA-256 and a size, or neither")
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedFile:
-    """A file whose hash is known from its first use; `commit` is where it came from, empty when nobody said."""
+    """A file that is trusted since its first download; `commit` is its revision, empty when unknown."""
 
     file: HubFile
     commit: str
@@ -59,7 +61,7 @@ class TrustedFile:
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """One entry of kind `hub`: a folder of files, none until they are known. `profiles` are those it belongs to."""
+    """One entry of kind `hub`: a folder of files, empty while they are unknown; `profiles` use it."""
 
     name: str
     repository: str
@@ -70,7 +72,7 @@ class HubModel:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or not _REPOSITORY.fullmatch(self.repository):
-            raise ValueError(f"{self.name!r} of {self.repository!r} is no model of a repository")
+            raise ValueError(f"{self.name!r} of {self.repository!r} is not a model name and a repository")
         if self.revision != MOVING and not _COMMIT.fullmatch(self.revision):
             raise ValueError(f"revision {self.revision!r} of {self.name} must be a commit's 40 digits")
         if not self.files and self.revision != MOVING:
@@ -78,23 +80,23 @@ class HubModel:
 
     @property
     def unknown(self) -> list[str]:
-        """What nobody knows the hash of: its files, or the model by name where not even those are known."""
+        """The files without a known hash; the name of the model when its files are unknown."""
         if not self.files:
             return [self.name]
         return [f"{self.name}/{file.path}" for file in self.files if not file.sha256]
 
     @property
     def cure(self) -> str:
-        """The command that fetches it."""
+        """The command that downloads it."""
         return f"anchor pull {self.name}"
 
     def path_of(self, file: HubFile, folder: Path) -> Path:
-        """Where `file` lies in the models folder."""
+        """Return the path of `file` below the models folder."""
         return folder / self.name / file.path
 
 
 def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
-    """The entries of kind `hub` by name, with what the models folder's list of trust knows of them."""
+    """Return the entries of kind `hub` by name, completed from the trust list of the models folder."""
     trusted = read_trusted(folder)
     try:
         models = [_hub_model(entry) for entry in entries_of(lock, "hub")]
@@ -103,20 +105,11 @@ def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
     return {model.name: _with_trust(model, trusted) for model in models}
 
 
-def hub_folder(name: str, lock: Path, folder: Path) -> Path:
-    """Where the files of the model `name` lie, all verified just now; for a loader's next line."""
-    models = read_hub_models(lock, folder)
-    if name not in models:
-        raise EngineFailed("models.unknown", f"{lock} has no model {name!r}; it has {', '.join(sorted(models))}")
-    _verify_all(models[name], folder)
-    return folder / name
-
-
 def is_held_to_lock(given: Path, lock: Path, folder: Path) -> bool:
-    """Whether the folder `given` is a model's in the models folder, of known hashes, all verified just now.
+    """Return whether `given` is a model of `lock` in the models folder, after verifying the hashes of all its files.
 
-    What somebody brought from elsewhere is that person's to know. Raises `EngineFailed` for files that are not what
-    the lock names, and for a model that has come only in part.
+    False for a folder elsewhere, and for a model without any known hash: those are not verified. Raises `EngineFailed`
+    for files that differ from the lock, and for an incomplete download.
     """
     if given.resolve().parent != folder.resolve():
         return False
@@ -136,11 +129,11 @@ def _verify_all(model: HubModel, folder: Path) -> None:
 
 
 def read_trusted(folder: Path) -> dict[str, TrustedFile]:
-    """What was trusted on first use, by `name/path`; empty when nothing was."""
+    """Return the trusted files by `name/path`; empty without a trust list."""
     path = folder / TRUSTED
     try:
-        told: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8")).get("file", [])
-        return {f"{f['model']}/{f['path']}": _trusted_file(f) for f in told}
+        entries: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8")).get("file", [])
+        return {f"{f['model']}/{f['path']}": _trusted_file(f) for f in entries}
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -148,7 +141,7 @@ def read_trusted(folder: Path) -> dict[str, TrustedFile]:
 
 
 def trust(model: HubModel, file: HubFile, folder: Path) -> None:
-    """Add a file to the list of trust: its hash, if it has come, and the revision that it is of."""
+    """Add a file to the trust list: its hash, if it has been downloaded, and its revision."""
     entry = {
         "model": model.name,
         "path": file.path,
@@ -156,10 +149,10 @@ def trust(model: HubModel, file: HubFile, folder: Path) -> None:
         "size_bytes": file.size_bytes,
         "commit": model.revision if model.revision != MOVING else "",
     }
-    # Names, digits and paths that were checked: nothing in them needs escaping.
+    # Checked names, digits and paths: none of them needs escaping.
     lines = [f"{name} = {value}" if isinstance(value, int) else f"{name} = '{value}'" for name, value in entry.items()]
-    with (folder / TRUSTED).open("a", encoding="utf-8") as list_of_trust:
-        list_of_trust.write("\n".join(["[[file]]", *lines]) + "\n\n")
+    with (folder / TRUSTED).open("a", encoding="utf-8") as trust_list:
+        trust_list.write("\n".join(["[[file]]", *lines]) + "\n\n")
 
 
 def _trusted_file(entry: dict[str, Any]) -> TrustedFile:
@@ -175,7 +168,7 @@ def _hub_model(entry: dict[str, Any]) -> HubModel:
 
 
 def _with_trust(model: HubModel, trusted: Mapping[str, TrustedFile]) -> HubModel:
-    """`model` with the trusted files where it knows none, and their hashes where its own are empty, at their commit."""
+    """Complete `model` from the trust list: files where it has none, hashes where its own are empty, the commit."""
     own = {found.file.path: found for name, found in trusted.items() if name.startswith(f"{model.name}/")}
     files = model.files or tuple(found.file for found in own.values())
     files = tuple(own[file.path].file if not file.sha256 and file.path in own else file for file in files)

@@ -1,4 +1,4 @@
-"""What all engines have in common: a description, and a registry that finds them by name."""
+"""The description of an engine, and the registry that finds engines by name."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from service_kit.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine is and can do; shown on `/info` and `/health`."""
+    """Name, model and abilities of an engine; shown on `/info` and `/health`."""
 
     name: str
     model: str
     version: str
-    # ISO 639-1; empty when the engine does not care.
+    # ISO 639-1; empty when the engine has no list.
     languages: tuple[str, ...] = ()
     sample_rate_hz: int | None = None
-    # Anything else a person should know, such as a licence or a limit.
+    # Further facts for people, such as a licence or a limit.
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @runtime_checkable
 class DependentEngine(Protocol):
-    """An engine that leans on a server, which may go away and come back."""
+    """An engine that depends on an external server, which may stop and return."""
 
     def unavailability(self) -> AsyncIterator[str]:
-        """What it lacks to do its work, whenever that changes; empty for nothing. Begins inside its lifespan."""
+        """Yield the reason why the engine cannot work, on every change; empty when it can. Used inside its lifespan."""
         ...
 
 
 def engine_class(registry: Mapping[str, str], name: str) -> Any:
-    """Import the class that `registry` (`{"name": "module:Class"}`) holds under `name`.
+    """Import the class registered under `name`; `registry` is `{"name": "module:Class"}`.
 
-    Only the chosen engine's module is imported. Raises `InvalidRequest` for a name that is not registered.
+    Only that engine's module is imported. Raises `InvalidRequest` for an unknown name.
     """
     try:
         module, _, attribute = registry[name].partition(":")

@@ -1,4 +1,4 @@
-"""The script that the `scripted` engines play: one TOML file, a section for each service.
+"""The script of the `scripted` engines: one TOML file with a section for each service.
 
     [stt]
     transcripts = ["what is the news", "tell me more"]
@@ -7,8 +7,8 @@
     fault = "hang"
     fault_at = 2
 
-A service names its section's keys in a subclass of `ScriptSection` and reads it with `load_section`. The file's path
-is the setting `ANCHOR_SCRIPT`; without one, every section has its defaults.
+A service declares its keys in a subclass of `ScriptSection` and reads its section with `load_section`. The setting
+`ANCHOR_SCRIPT` is the path of the file; without it every section has its defaults.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ SECTIONS = frozenset({"stt", "llm", "tts"})
 
 
 class Fault(StrEnum):
-    """Ways in which a scripted engine can break."""
+    """Ways in which a scripted engine fails."""
 
-    # Says nothing more and never ends.
+    # Sends nothing more and never ends.
     HANG = "hang"
-    # The process exits at once, without a word.
+    # The process exits at once.
     DIE = "die"
     # Raises `EngineFailed`.
     ERROR = "error"
-    # Answers with nonsense.
+    # Sends malformed results.
     GARBAGE = "garbage"
-    # Answers with nothing, and ends as if all were well.
+    # Sends no result and ends without an error.
     EMPTY = "empty"
-    # Answers without end.
+    # Sends results without end.
     ENDLESS = "endless"
 
 
 class ScriptSection(BaseModel):
-    """What every scripted engine understands; an unknown key is an error."""
+    """Keys of every scripted engine; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fault: Fault | None = None
-    # Which piece of work breaks, counted from 1: an utterance for stt, a reply for llm, a stream for tts.
+    # Which piece of work fails, counted from 1: an utterance for stt, a reply for llm, a stream for tts.
     fault_at: int = Field(default=1, ge=1)
 
     def fault_of(self, number: int) -> Fault | None:
-        """The fault of the `number`-th piece of work, counted from 1; None when it goes well."""
+        """Return the fault of the `number`-th piece of work, counted from 1; None when it succeeds."""
         return self.fault if number == self.fault_at else None
 
 
@@ -62,7 +62,7 @@ Section = TypeVar("Section", bound=ScriptSection)
 def load_section(path: Path | None, name: str, kind: type[Section]) -> Section:
     """Read section `name` of the script at `path`; its defaults where the section or the path is absent.
 
-    Raises `InvalidRequest` when the file cannot be read, has a section that no service knows, or does not fit.
+    Raises `InvalidRequest` when the file is unreadable or invalid, or has an unknown section.
     """
     if path is None:
         return kind()

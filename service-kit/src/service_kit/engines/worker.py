@@ -1,4 +1,4 @@
-"""A thread for blocking engine code, so that no engine knows asyncio and no engine blocks the loop."""
+"""A thread for blocking engine code: engines need no asyncio and do not block the event loop."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ T = TypeVar("T")
 
 
 class EngineWorker:
-    """One thread that does an engine's blocking work, one piece at a time, in the order it was asked for.
+    """One thread for an engine's blocking work, one call at a time, in the order of the requests.
 
-    A thread cannot be cancelled: a caller that goes away leaves its piece of work to finish, so pieces should be
-    short. When `max_waiting` pieces wait already, a further one is refused with `AtCapacity`. Work that may take its
-    time gives way to the loop, and to other services, with a `niceness` (0 to 19, as the scheduler has it).
+    A thread cannot be cancelled: the work of a cancelled caller runs to its end, so each call should be short. With
+    `max_waiting` calls waiting, `run` raises `AtCapacity`. A `niceness` of 1 to 19 lowers the thread's priority below
+    the event loop and other services.
     """
 
     def __init__(self, name: str, max_waiting: int, niceness: int = 0) -> None:
         self._name = name
         self._max_waiting = max_waiting
         self._waiting = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_be_nice, initargs=(niceness,))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_lower_priority, initargs=(niceness,))
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do `work` on the thread and return what it returns."""
+        """Run `work` on the thread and return its result. Raises `AtCapacity` when the queue is full."""
         if self._waiting >= self._max_waiting:
             raise AtCapacity("engine.queue_full", f"{self._name} has {self._waiting} requests waiting")
         self._waiting += 1
@@ -40,12 +40,12 @@ class EngineWorker:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Finish what was asked for and end the thread."""
+        """Wait for the running call, drop the waiting ones, and end the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
-def _be_nice(niceness: int) -> None:
-    # Elsewhere than on Linux, threads have no niceness of their own.
+def _lower_priority(niceness: int) -> None:
+    # Only Linux has a niceness for each thread.
     if niceness and sys.platform == "linux":
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + niceness))

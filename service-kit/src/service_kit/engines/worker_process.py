@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from service_kit.errors import EngineFailed
+from service_kit.tasks import background
 
 log = logging.getLogger(__name__)
 
@@ -200,20 +201,18 @@ class WorkerProcess:
         """Pass frames to the client until the process exits, hangs or sends a malformed frame."""
         process = cast(Process, self._process)
         loop = asyncio.get_running_loop()
-        watchdog = asyncio.create_task(self._kill_when_hung(process), name=f"{self._options.name} watchdog")
         try:
-            while True:
-                frame = await self._read_frame(process)
-                self._quiet_since_s = loop.time()
-                if self._client.on_frame(frame):
-                    self._unanswered = max(0, self._unanswered - 1)
+            async with background(self._kill_when_hung(process), f"{self._options.name} watchdog"):
+                while True:
+                    frame = await self._read_frame(process)
+                    self._quiet_since_s = loop.time()
+                    if self._client.on_frame(frame):
+                        self._unanswered = max(0, self._unanswered - 1)
         except asyncio.IncompleteReadError:
             return
         except EngineFailed as error:
             extra = {"worker": self._options.name, "reason": str(error)}
             log.error("worker process sent a malformed frame", extra=extra)
-        finally:
-            watchdog.cancel()
 
     async def _read_frame(self, process: Process) -> WorkerFrame:
         """Raises `asyncio.IncompleteReadError` at the end of the output, `EngineFailed` for a malformed header."""
@@ -232,7 +231,8 @@ class WorkerProcess:
             if self._unanswered and loop.time() - self._quiet_since_s > hang_s:
                 extra = {"worker": self._options.name, "unanswered": self._unanswered}
                 log.error("worker process hung", extra=extra)
-                process.kill()
+                if process.returncode is None:
+                    process.kill()
                 return
 
     async def _stop(self) -> int | None:

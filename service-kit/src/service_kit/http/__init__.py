@@ -1,1 +1,1 @@
-"""The HTTP side of a service: health, metrics, and the limits of its server."""
+"""The HTTP side of a service: routes, server, and limits of a connection."""

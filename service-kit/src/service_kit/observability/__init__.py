@@ -1,1 +1,1 @@
-"""Logs, traces and metrics, alike in every service."""
+"""Logs, traces and metrics, the same in every service."""

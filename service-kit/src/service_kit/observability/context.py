@@ -1,7 +1,7 @@
-"""Whose work this is: session and turn, for logs and for the next service.
+"""The ids of the current session and turn, for logs and for calls to other services.
 
-The ids live in context variables, travel as gRPC metadata, and end up in every log line; beside them travels the
-trace that the work is part of, if it is part of one.
+The ids are context variables. They are sent as gRPC metadata, together with the trace context, and logged with every
+line.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _KEYS: dict[str, ContextVar[str]] = {
     "turn-id": TURN_ID,
     "turn-revision": TURN_REVISION,
 }
-# Ids come from outside: longer ones are cut, so that a log line stays a log line.
+# Ids come from clients; longer ones are truncated to bound the log line.
 _MAX_ID_CHARS = 64
 
 
 def to_metadata() -> tuple[tuple[str, str], ...]:
-    """The ids of the current context as gRPC metadata, and its trace."""
+    """Return the ids and the trace of the current context as gRPC metadata."""
     return (*current_ids().items(), *tracing.headers().items())
 
 
 def current_ids() -> dict[str, str]:
-    """The ids of the current context by their names in metadata."""
+    """Return the ids of the current context by their metadata keys."""
     return {key: value for key, var in _KEYS.items() if (value := var.get())}
 
 
 def adopt_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> None:
-    """Make the ids of an incoming call those of the current context."""
+    """Set the ids of the current context from the metadata of an incoming call."""
     for key, value in metadata:
         if (var := _KEYS.get(key)) is not None and isinstance(value, str):
             var.set(value[:_MAX_ID_CHARS])

@@ -1,4 +1,4 @@
-"""One way to log: a static message in the past tense, values as fields, ids from the context.
+"""Logging: a static message in the past tense, values as fields, ids from the context.
 
 log.info("turn finished", extra={"response_latency_ms": 612})
 """
@@ -32,7 +32,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON."""
+    """Formats a record as one line of JSON."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record for people at a terminal."""
+    """Formats a record for a terminal."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -69,11 +69,11 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logging(service: str, level: str, log_format: LogFormat) -> None:
-    """Send every logger of this process to standard output, in one format."""
+    """Send all log records of this process to standard output, in one format."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(service) if log_format == "json" else TextFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # A line per request or per probe says nothing that metrics do not.
+    # Lines for each request or probe repeat the metrics.
     for noisy in ("uvicorn", "uvicorn.access", "uvicorn.error", "httpx", "httpcore"):
         logging.getLogger(noisy).handlers.clear()
         logging.getLogger(noisy).setLevel(logging.WARNING)

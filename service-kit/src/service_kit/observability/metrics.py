@@ -10,7 +10,7 @@ RPC_SECONDS = Histogram(
     ["method", "code"],
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600, 3600),
 )
-RPCS_OPEN = Gauge("anchor_rpcs_open", "gRPC calls under way.", ["method"])
-ERRORS = Counter("anchor_errors_total", "Errors answered, by their stable code.", ["code"])
-READY = Gauge("anchor_ready", "Whether the service is ready to work (1) or not (0).")
-SPANS = Counter("anchor_spans_total", "Spans of traces: made, taken by the collector, lost on the way to it.", ["fate"])
+RPCS_OPEN = Gauge("anchor_rpcs_open", "Open gRPC calls.", ["method"])
+ERRORS = Counter("anchor_errors_total", "Errors sent to callers, by their stable code.", ["code"])
+READY = Gauge("anchor_ready", "Whether the service is ready (1) or not (0).")
+SPANS = Counter("anchor_spans_total", "Trace spans: made, taken by the collector, or lost.", ["fate"])

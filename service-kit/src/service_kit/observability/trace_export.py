@@ -1,4 +1,4 @@
-"""Sending spans to a collector over OTLP/HTTP. The one file that imports the OpenTelemetry SDK, when it is wanted."""
+"""Export of spans over OTLP/HTTP. Only this module imports the OpenTelemetry SDK, and only when traces are on."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from service_kit.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
-# Spans that wait for the collector; the oldest is dropped beyond. A turn has about a dozen.
+# Queued spans; above this the oldest is dropped. A turn has about a dozen.
 _MAX_WAITING = 2_048
 _MAX_BATCH = 256
 _BATCH_EVERY_MS = 2_000
-# A batch that is not taken within this time, retries included, is lost.
+# A batch is lost when the collector does not accept it within this time, retries included.
 _EXPORT_DEADLINE_S = 5.0
-# How long a service that ends waits for its last spans to be taken.
-_LAST_WORDS_S = 2.0
+# How long a stopping service waits for the export of its last spans.
+_FLUSH_TIMEOUT_S = 2.0
 
 
 class WatchedExporter(SpanExporter):
-    """Counts what the collector took and what was lost, and says once when it stops taking and when it takes again."""
+    """Counts exported and lost spans; logs once when the collector fails and once when it is back."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -52,7 +52,7 @@ class WatchedExporter(SpanExporter):
 
 
 class CountedBatches(BatchSpanProcessor):
-    """Counts the spans that wait to be sent: those neither taken nor lost were dropped for being too many."""
+    """Counts the queued spans; those that are neither taken nor lost were dropped from a full queue."""
 
     def on_end(self, span: ReadableSpan) -> None:
         SPANS.labels("made").inc()
@@ -60,10 +60,10 @@ class CountedBatches(BatchSpanProcessor):
 
 
 def open_provider(service: str, settings: ServiceSettings) -> TracerProvider:
-    """Makes spans of `service` and sends them from a thread of its own, so that nobody waits for the collector."""
-    # It would say at every batch what `WatchedExporter` says once.
+    """Return a provider that records spans of `service` and exports them from its own thread."""
+    # It logs at every batch what `WatchedExporter` logs once.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
-    # Named by what it is and not by OTEL_SERVICE_NAME: one environment is shared by all services.
+    # Not from OTEL_SERVICE_NAME: all services share one environment.
     resource = Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "ai-anchor"})
     provider = TracerProvider(sampler=_sampler(settings), resource=resource, shutdown_on_exit=False)
     endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
@@ -78,19 +78,19 @@ def open_provider(service: str, settings: ServiceSettings) -> TracerProvider:
 
 
 async def close_provider(provider: TracerProvider) -> None:
-    """Send what waits. A collector that does not take it in time is left behind, with the thread that waits for it."""
+    """Export the queued spans; after the timeout, abandon the collector and the thread that waits for it."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
 
     def shut_down() -> None:
         provider.shutdown()
-        # The loop may be gone by now: it did not wait.
+        # After the timeout the loop may be closed.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(done.set)
 
-    threading.Thread(target=shut_down, name="last spans", daemon=True).start()
+    threading.Thread(target=shut_down, name="trace-flush", daemon=True).start()
     with suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS_S):
+        async with asyncio.timeout(_FLUSH_TIMEOUT_S):
             await done.wait()
 
 

@@ -1,7 +1,7 @@
-"""Traces: what one turn was in every service, as OpenTelemetry spans for a collector.
+"""Traces of a turn across the services, as OpenTelemetry spans.
 
-A span is made for a session, a turn, a stage of it or a call, never for a message. Where no collector is named, every
-span is the API's own that does nothing, and the SDK is not imported.
+Sessions, turns, stages of a turn and calls have spans; messages have none. Without a collector every span is the API's
+no-op span, and the SDK is not imported.
 """
 
 from __future__ import annotations
@@ -38,55 +38,55 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class _Recording:
-    """Who makes spans in this process: nobody, until `exporting` or a test says otherwise."""
+    """The tracer of this process; a no-op outside of `recording`."""
 
     tracer: Tracer = NoOpTracer()
 
 
 def tracer() -> Tracer:
-    """Makes this process's spans."""
+    """Return the tracer of this process."""
     return _Recording.tracer
 
 
 def is_recording() -> bool:
-    """Whether spans are kept at all."""
+    """Whether spans are recorded."""
     return not isinstance(_Recording.tracer, NoOpTracer)
 
 
 def traceparent(span: Span | None = None) -> str:
-    """`span` (by default the current one) as W3C trace context, for whoever works on its behalf; empty for none."""
+    """Return `span` (by default the current one) as W3C trace context for its children; empty without a span."""
     return headers(span).get(TRACEPARENT, "")
 
 
 def headers(span: Span | None = None) -> dict[str, str]:
-    """The same as headers of a request."""
-    carrier: dict[str, str] = {}
+    """Return the trace context as request headers; empty without a span."""
+    fields: dict[str, str] = {}
     if (span or get_current_span()).get_span_context().is_valid:
-        _PROPAGATOR.inject(carrier, None if span is None else span_context(span))
-    return carrier
+        _PROPAGATOR.inject(fields, None if span is None else span_context(span))
+    return fields
 
 
 def trace_id(span: Span | None = None) -> str:
-    """The trace that `span` (by default the current one) is part of; empty for none."""
+    """Return the trace id of `span` (by default the current one); empty without a trace."""
     context = (span or get_current_span()).get_span_context()
     return format_trace_id(context.trace_id) if context.is_valid else ""
 
 
 def span_context(span: Span) -> Context:
-    """The context in which new spans are children of `span`."""
+    """Return the context in which new spans are children of `span`."""
     return set_span_in_context(span, Context())
 
 
 def remote_context(remote: str) -> Context:
-    """The context in which new spans are children of the one whose `traceparent` this is; roots if it is none."""
+    """Return the context in which new spans are children of the `traceparent` given; roots when it is invalid."""
     return _PROPAGATOR.extract({TRACEPARENT: remote}, Context())
 
 
 @contextmanager
 def current(span: Span) -> Generator[Span]:
-    """Make `span` the current one and end it with the block, marked when the block is cancelled.
+    """Make `span` the current one and end it with the block; a cancelled block marks it.
 
-    An exception's words could quote what somebody said; so none is recorded, and who knows its code calls `fail`.
+    Exceptions are not recorded, since their text may quote a user; callers that know the code call `record_failure`.
     """
     with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         try:
@@ -97,14 +97,14 @@ def current(span: Span) -> Generator[Span]:
 
 
 def record_failure(span: Span, code: str) -> None:
-    """Say that what `span` is about failed with this dotted code."""
+    """Mark `span` as failed with a dotted error code."""
     span.set_attribute("error.type", code)
     span.set_status(Status(StatusCode.ERROR, code))
 
 
 @contextmanager
 def serving(method: str, metadata: Iterable[tuple[str, str | bytes]], ids: Mapping[str, str]) -> Generator[Span]:
-    """The span of a gRPC call that somebody traces; of the others (who polls, who probes) none is made."""
+    """Make the span of a gRPC call whose caller sent a trace context; other calls (polls, probes) have none."""
     remote = next((value for key, value in metadata if key == TRACEPARENT), "")
     if not is_recording() or not isinstance(remote, str) or not remote:
         yield INVALID_SPAN
@@ -120,9 +120,9 @@ def serving(method: str, metadata: Iterable[tuple[str, str | bytes]], ids: Mappi
 
 @asynccontextmanager
 async def exporting(service: str, settings: ServiceSettings) -> AsyncGenerator[None]:
-    """Tell the collector that `settings` name of all spans made inside; without one, do nothing.
+    """Export the spans made inside to the collector in `settings`; without one, do nothing.
 
-    Nothing ever waits for the collector: what it does not take in time is lost, and so is the oldest of too many.
+    Work never waits for the collector: spans it does not accept in time are lost, as are the oldest of a full queue.
     """
     if not settings.otlp_endpoint:
         yield
@@ -139,7 +139,7 @@ async def exporting(service: str, settings: ServiceSettings) -> AsyncGenerator[N
 
 @contextmanager
 def recording(provider: TracerProvider) -> Generator[None]:
-    """Have spans made by `provider` inside."""
+    """Record spans with `provider` inside the block."""
     before, _Recording.tracer = _Recording.tracer, provider.get_tracer("anchor")
     try:
         yield

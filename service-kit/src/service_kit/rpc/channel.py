@@ -1,4 +1,4 @@
-"""Calling another service: a channel that notices a silent peer, reads with a deadline, errors as ours."""
+"""Calls to other services: channels with keepalive, reads with a deadline, errors as `AnchorError`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Message_co = TypeVar("Message_co", covariant=True)
 Message_contra = TypeVar("Message_contra", contravariant=True)
 
 CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
-    # A stopped peer's kernel still acknowledges TCP. Measured against SIGSTOP, keepalive alone needed 62 s; with
-    # the explicit ping timeout it was 3 s.
+    # The kernel of a stopped peer still acknowledges TCP. Measured against SIGSTOP, keepalive alone took 62 s to notice
+    # it; with the explicit ping timeout it took 3 s.
     ("grpc.keepalive_time_ms", 2000),
     ("grpc.keepalive_timeout_ms", 1000),
     ("grpc.http2.ping_timeout_ms", 1000),
@@ -68,10 +68,10 @@ class Writable(Protocol[Message_contra]):
 
 
 async def read_message(call: Readable[Message], peer: str, within_s: float | None = None) -> Message | None:
-    """The next message of a streaming call, or None at its end.
+    """Return the next message of a streaming call, or None at its end.
 
-    Raises `PeerFailed` when nothing comes `within_s` seconds (None: wait for ever), and the call's own failure
-    as the `AnchorError` it stands for.
+    Raises `PeerFailed` when no message arrives `within_s` seconds (None: wait for ever), and the failure of the call as
+    its `AnchorError`.
     """
     try:
         if within_s is None:
@@ -87,25 +87,25 @@ async def read_message(call: Readable[Message], peer: str, within_s: float | Non
 
 
 async def write_message(call: Writable[Message_contra], message: Message_contra, peer: str) -> None:
-    """Send one message of a streaming call; waits while the peer is slower than we are (that is backpressure)."""
+    """Send one message of a streaming call; waits while the peer does not read (back-pressure)."""
     try:
         await call.write(message)
     except aio.AioRpcError as error:
-        raise from_rpc_error(await _end_of(call), peer) from error
+        raise from_rpc_error(await _call_status(call), peer) from error
     except asyncio.InvalidStateError as error:
-        # What grpc.aio raises for a write to a call that has ended already.
+        # grpc.aio raises this for a write to a call that has ended.
         raise PeerFailed(f"{peer}.unavailable", f"the call to {peer} has ended") from error
 
 
-async def _end_of(call: Writable[Message_contra]) -> aio.AioRpcError:
-    """How the call ended. A write that meets the end of its call reports INTERNAL, whatever it ended with."""
+async def _call_status(call: Writable[Message_contra]) -> aio.AioRpcError:
+    """Return the status of the call. A write that meets the end of its call reports INTERNAL instead."""
     return aio.AioRpcError(
         await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
     )
 
 
 async def await_response(call: Awaitable[Message], peer: str, within_s: float) -> Message:
-    """The answer of a unary call, its failure or lateness as an `AnchorError`."""
+    """Await a unary call for `within_s` seconds. Raises its failure, or the timeout, as an `AnchorError`."""
     try:
         async with asyncio.timeout(within_s):
             return await call

@@ -1,4 +1,4 @@
-"""The gRPC door of every service: limits, ids, errors, health, reflection."""
+"""The gRPC server of every service: limits, ids, errors, health, reflection."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ from service_kit.rpc.multiplex.server import MethodTable, MultiplexServicer
 
 log = logging.getLogger(__name__)
 
-# Largest message in, in bytes, where a service needs no more: 2.7 s of 48 kHz audio, far above any chunk that a client
-# has reason to send.
+# Default limit of a received message: 2.7 s of 48 kHz audio, far above any chunk that a client needs to send.
 MAX_MESSAGE_BYTES = 262_144
 
 SERVER_OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_concurrent_streams", 1024),
-    # Clients ping every 2 s (channel.py); the default punishes anything under 5 minutes.
+    # Clients ping every 2 s (channel.py); by default the server rejects intervals below 5 minutes.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A client that is gone without a word, or that never says a word, is noticed within 10 s.
+    # A client that vanished, or that never sends a byte, is noticed within 10 s.
     ("grpc.keepalive_time_ms", 5000),
     ("grpc.keepalive_timeout_ms", 5000),
     ("grpc.http2.ping_timeout_ms", 5000),
@@ -47,14 +46,14 @@ Servicer = tuple[str, Callable[[aio.Server], None]]
 
 
 class CallInterceptor(aio.ServerInterceptor):
-    """Gives every call its ids, its metrics, and one way to fail.
+    """Adds ids, metrics, a span and error translation to every call.
 
-    An `AnchorError` becomes its gRPC status with the code in the trailing metadata; anything else that escapes a
-    servicer is a bug: it is logged and answered with INTERNAL. Until the service is ready, calls are refused.
+    An `AnchorError` becomes its gRPC status with the code in the trailing metadata. Any other exception of a servicer
+    is a bug: it is logged, and the caller gets INTERNAL. Until the service is ready, calls are refused.
     """
 
-    def __init__(self, ready: Health) -> None:
-        self._health = ready
+    def __init__(self, health: Health) -> None:
+        self._health = health
 
     async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
         handler: Any = await continuation(handler_call_details)
@@ -108,9 +107,9 @@ class CallInterceptor(aio.ServerInterceptor):
 
 
 def _failure(method: str, cause: BaseException, status: Status) -> AnchorError:
-    """What ended a call, as its caller is told; of a bug, nothing but that it was ours."""
+    """Log the failure of a call and return the error for its caller; a bug is reported without details."""
     if isinstance(cause, AnchorError):
-        # Who asks while the model loads asks again: nothing is amiss.
+        # Callers retry while the model loads, so this is no warning.
         level = logging.INFO if isinstance(cause, NotReady) and status is Status.LOADING else logging.WARNING
         log.log(level, "call failed", extra={"method": method, "code": cause.code, "reason": cause.message})
         return cause
@@ -119,27 +118,27 @@ def _failure(method: str, cause: BaseException, status: Status) -> AnchorError:
 
 
 class GrpcServer:
-    """A gRPC server with `grpc.health.v1`: the empty name is liveness, each service's name is readiness.
+    """A gRPC server with `grpc.health.v1`: the empty name is liveness, a service's name is its readiness.
 
     With `multiplex`, clients may also call its bidirectional methods on a multiplexed channel.
     """
 
     def __init__(
         self,
-        state: Health,
+        health: Health,
         servicers: Sequence[Servicer],
         reflect: bool,
         multiplex: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self._names = [name for name, _ in servicers]
-        interceptor = CallInterceptor(state)
+        interceptor = CallInterceptor(health)
         self._server = aio.server(
             interceptors=[interceptor],
             options=[*SERVER_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)],
         )
-        self._health = health_aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._health_servicer = health_aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health_servicer, self._server)
         for _, add in servicers:
             add(self._server)
         if multiplex:
@@ -152,23 +151,23 @@ class GrpcServer:
             reflection.enable_server_reflection(names, self._server)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, alive but not ready; return the port. Raises `OSError` when the port is taken."""
+        """Listen, alive but not ready, and return the port. Raises `OSError` when the port is taken."""
         try:
             bound = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
             raise OSError(f"cannot listen on {host}:{port} for gRPC: is the port taken?") from error
         await self.set_ready(False)
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        await self._health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         return bound
 
     async def set_ready(self, ready: bool) -> None:
-        """Tell health clients whether work is welcome."""
+        """Set the readiness that health clients see."""
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
-            await self._health.set(name, status)
+            await self._health_servicer.set(name, status)
 
     async def stop(self, grace_s: float) -> None:
-        """Refuse new calls, give open ones `grace_s` to end, then end them."""
-        await self._health.enter_graceful_shutdown()
+        """Refuse new calls and end the open ones after `grace_s` seconds."""
+        await self._health_servicer.enter_graceful_shutdown()
         await self._server.stop(grace_s)

@@ -1,4 +1,4 @@
-"""What tests of every service share. A pytest plugin: `pytest_plugins = ["service_kit.testing.plugin"]`."""
+"""Test support for every service, a pytest plugin: `pytest_plugins = ["service_kit.testing.plugin"]`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """Tests marked `virtual_clock` run on a loop whose clock jumps to the next timer; all others on a real one."""
+    """Run tests marked `virtual_clock` on a loop whose clock jumps to the next timer, all others on a real one."""
     if item.get_closest_marker("virtual_clock"):
         return {"virtual": VirtualLoop}
     return {"real": asyncio.new_event_loop}
@@ -40,7 +40,7 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 async def serve_grpc(
     name: str, add: Callable[[aio.Server], None], multiplex: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES
 ) -> AsyncGenerator[aio.Channel]:
-    """A ready gRPC server on a free port with one servicer, as production runs it; yields a channel to it."""
+    """Serve one servicer on a free port, as production does; yields a channel to the ready server."""
     servicers: list[Servicer] = [(name, add)]
     health = Health("test", EngineInfo("test", "none", "0"))
     server = GrpcServer(health, servicers, reflect=False, multiplex=multiplex, max_message_bytes=max_message_bytes)
@@ -73,7 +73,7 @@ async def serve_multiplexed(
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """Undo what a service that is built within a test does to the logging of this process."""
+    """Restore the logging of this process after a test that builds a service."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     yield
@@ -84,12 +84,12 @@ def logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 async def no_leaked_tasks() -> AsyncGenerator[None]:
-    """Fail a test that leaves tasks of its own behind."""
+    """Fail a test that leaves tasks running."""
     before = asyncio.all_tasks()
     yield
     leaked: set[asyncio.Task[Any]] = set()
     for _ in range(20):
-        # grpc.aio ends its own tasks a few loop turns after a call has ended.
+        # The tasks of grpc.aio end a few loop turns after their call.
         leaked = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
         if not leaked:
             return
@@ -97,24 +97,24 @@ async def no_leaked_tasks() -> AsyncGenerator[None]:
     pytest.fail(f"leaked tasks: {sorted(task.get_name() + ' ' + repr(task.get_coro()) for task in leaked)}")
 
 
-def chunks(pcm: bytes, size: int) -> Iterator[bytes]:
-    """`pcm` in pieces of `size` bytes; the last may be shorter."""
+def split_pcm(pcm: bytes, size: int) -> Iterator[bytes]:
+    """Split `pcm` into pieces of `size` bytes; the last may be shorter."""
     return (pcm[start : start + size] for start in range(0, len(pcm), size))
 
 
 @pytest.fixture
 def spans() -> Iterator[Callable[[], Sequence[ReadableSpan]]]:
-    """Spans are kept in memory; call it for those that are over."""
-    kept = InMemorySpanExporter()
+    """Record spans in memory; call the fixture for the finished ones."""
+    exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(kept))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     with tracing.recording(provider):
-        yield lambda: list(kept.get_finished_spans())
+        yield lambda: list(exporter.get_finished_spans())
 
 
 @dataclass(frozen=True, slots=True)
 class CollectedSpan:
-    """A span as the collector got it; ids in hexadecimal, `parent_id` empty for a root."""
+    """A span as received by the collector; ids in hexadecimal, `parent_id` empty for a root."""
 
     service: str
     name: str
@@ -125,7 +125,7 @@ class CollectedSpan:
 
 
 class Collector:
-    """Takes spans over OTLP/HTTP, in threads of its own. With `answers` off, it takes requests and says nothing."""
+    """Receives spans over OTLP/HTTP in its own threads. With `answers` False it accepts requests and never answers."""
 
     def __init__(self) -> None:
         self.answers = True
@@ -138,7 +138,7 @@ class Collector:
         self._thread.start()
 
     def spans(self) -> list[CollectedSpan]:
-        """All spans so far."""
+        """Return all spans received so far."""
         return [
             CollectedSpan(
                 service=next(
@@ -157,7 +157,7 @@ class Collector:
         ]
 
     def close(self) -> None:
-        """Let go of everybody and listen no more; twice does no harm."""
+        """Release all waiting requests and stop listening; idempotent."""
         if not self._released.is_set():
             self._released.set()
             self._server.shutdown()
@@ -179,7 +179,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 
@@ -190,7 +190,7 @@ def _attributes(owner: Any) -> dict[str, object]:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """A collector of traces on a free port."""
+    """A trace collector on a free port."""
     collector = Collector()
     yield collector
     collector.close()

@@ -1,4 +1,4 @@
-"""A clock for tests of what depends on time alone: hours in milliseconds, and the same on a busy machine."""
+"""A virtual clock for tests: hours pass in milliseconds, with the same result on a busy machine."""
 # pyright: basic, reportAttributeAccessIssue=false
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import heapq
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop whose clock jumps to the next timer as soon as nothing else is left to do.
 
-    It leans on private attributes of asyncio's loop, and so stands in a file of its own. It outruns real sockets and
-    threads: only for peers in memory.
+    It uses private attributes of asyncio's loop, so it has a file of its own. It does not wait for sockets or threads:
+    use it only with peers in memory.
     """
 
     def __init__(self) -> None:
