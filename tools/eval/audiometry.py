@@ -13,12 +13,12 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from stt_service.engine import Final, Segment, TranscriptionConfig
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.settings import SttSettings
-from vad_service.engine import Hearing, Memory
-from vad_service.engines.silero import Silero
+from vad_service.engine import FrameRequest, StreamState
+from vad_service.engines.silero import SileroVad
 from vad_service.settings import VadSettings
 from vad_service.speech.events import SpeechStarted, SpeechStopped
-from vad_service.speech.frames import Framing
-from vad_service.speech.speech_edges import Edge, Edges
+from vad_service.speech.frames import Framer
+from vad_service.speech.speech_edges import SpeechEdge, SpeechEdgeDetector
 
 ROOT = Path(__file__).parents[2]
 Spans = list[tuple[int, int]]
@@ -29,39 +29,41 @@ _SAME_EDGE_MS = 500
 
 
 class VoiceDetector:
-    """Silero and the edge rules with their default settings, without a service around them."""
+    """SileroVad and the edge rules with their default settings, without a service around them."""
 
     def __init__(self) -> None:
         settings = VadSettings(models_dir=ROOT / "models", models_lock=ROOT / "models.lock")
-        self._rules = settings.edge_rules
-        self._model = Silero(settings)
+        self._rules = settings.edge_thresholds
+        self._model = SileroVad(settings)
         self._model.load()
 
     def spans(self, recordings: Sequence[bytes]) -> list[Spans]:
         """Where speech is heard in each, in ms from its beginning. They are listened to together, which costs less."""
-        ears = [_Ear(pcm, self._model.open(), Edges(self._rules)) for pcm in recordings]
+        ears = [_Ear(pcm, self._model.new_state(), SpeechEdgeDetector(self._rules)) for pcm in recordings]
         while hearing := [ear for ear in ears if ear.frames]:
-            probabilities = self._model.judge([Hearing(ear.memory, ear.frames[0].samples) for ear in hearing])
+            probabilities = self._model.predict_batch(
+                [FrameRequest(ear.memory, ear.frames[0].samples) for ear in hearing]
+            )
             for ear, probability in zip(hearing, probabilities, strict=True):
                 frame = ear.frames.popleft()
-                ear.note(ear.edges.hear(frame.start_ms, frame.end_ms, probability))
+                ear.note(ear.edges.push_frame(frame.start_ms, frame.end_ms, probability))
         for ear in ears:
-            ear.note(ear.edges.end())
+            ear.note(ear.edges.end_audio())
         return [ear.spans for ear in ears]
 
 
 class _Ear:
     """One recording that is listened to."""
 
-    def __init__(self, pcm: bytes, memory: Memory, edges: Edges) -> None:
-        framing = Framing()
-        self.frames = deque([*framing.frames(AudioChunk(0, pcm)), *framing.finish()])
+    def __init__(self, pcm: bytes, memory: StreamState, edges: SpeechEdgeDetector) -> None:
+        framing = Framer()
+        self.frames = deque([*framing.push_audio(AudioChunk(0, pcm)), *framing.flush()])
         self.memory = memory
         self.edges = edges
         self.spans: Spans = []
         self._start_ms = 0
 
-    def note(self, edges: Iterable[Edge]) -> None:
+    def note(self, edges: Iterable[SpeechEdge]) -> None:
         for edge in edges:
             match edge:
                 case SpeechStarted(at_ms):
