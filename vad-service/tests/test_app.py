@@ -77,21 +77,21 @@ async def run_process(*, until: bytes = b"", **environment: str) -> tuple[int | 
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout
-    said = b""
+    output = b""
     async with asyncio.timeout(60):
         if until:
-            while until not in said:
-                said += await process.stdout.readline()
+            while until not in output:
+                output += await process.stdout.readline()
             process.send_signal(signal.SIGTERM)
         rest, complaints = await process.communicate()
-    return process.returncode, (said + rest).decode(), complaints.decode()
+    return process.returncode, (output + rest).decode(), complaints.decode()
 
 
 async def test_a_process_exits_cleanly_on_sigterm(settings):
-    code, said, _ = await run_process(
+    code, output, _ = await run_process(
         until=b"service ready", ANCHOR_MODELS_DIR=str(settings.models_dir), ANCHOR_MODELS_LOCK=str(settings.models_lock)
     )
-    assert (code, "service stopped" in said) == (0, True)
+    assert (code, "service stopped" in output) == (0, True)
 
 
 async def test_a_failed_start_prints_its_reason_in_one_line(settings, tmp_path):
