@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service_kit.audio import MICROPHONE, AudioChunk
-from stt_service.engine import Final, Segment, TranscriptionConfig
+from stt_service.engine import FinalTranscript, Segment, TranscriptionConfig
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.settings import SttSettings
 from vad_service.engine import FrameRequest, StreamState
@@ -29,7 +29,7 @@ _SAME_EDGE_MS = 500
 
 
 class VoiceDetector:
-    """SileroVad and the edge rules with their default settings, without a service around them."""
+    """Silero and the edge rules with their default settings, without a service around them."""
 
     def __init__(self) -> None:
         settings = VadSettings(models_dir=ROOT / "models", models_lock=ROOT / "models.lock")
@@ -86,12 +86,12 @@ async def recogniser(models_dir: Path) -> AsyncGenerator[PocketsphinxEngine]:
 async def transcript(engine: PocketsphinxEngine, pcm: bytes) -> str:
     """What was understood of a recording, heard as one segment."""
     segment = Segment(1, 0, int(MICROPHONE.ms_of(len(pcm))))
-    async with engine.open(TranscriptionConfig("en")) as stream:
+    async with engine.open_stream(TranscriptionConfig("en")) as stream:
         async for chunk in _microphone(pcm, _CHUNK_MS):
-            await stream.feed(chunk, segment)
-        await stream.flush(segment)
-        await stream.finish()
-        return [event.text async for event in stream.transcripts() if isinstance(event, Final)][-1]
+            await stream.push_audio(chunk, segment)
+        await stream.flush_segment(segment)
+        await stream.end_audio()
+        return [event.text async for event in stream.transcripts() if isinstance(event, FinalTranscript)][-1]
 
 
 async def _microphone(pcm: bytes, chunk_ms: int) -> AsyncIterator[AudioChunk]:

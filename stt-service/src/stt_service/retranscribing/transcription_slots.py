@@ -1,4 +1,4 @@
-"""Places at a model that all microphones share."""
+"""Limits the clips at a model that all microphones share, with priority for finals."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 
-class FinalsFirst:
-    """`places` clips at one time. A final waits for its turn, and ends a partial that is in its way; a partial never
-    waits: where there is no room at once, there is none, since it would be stale when its turn came.
+class TranscriptionSlots:
+    """Allows `slots` clips at one time.
+
+    A final waits for a slot, and cancels a running partial if there is none. A partial never waits: without a free slot
+    it is skipped, because it would be stale by the time it got one.
     """
 
-    def __init__(self, places: int) -> None:
-        self._places = asyncio.Semaphore(places)
+    def __init__(self, slots: int) -> None:
+        self._slots = asyncio.Semaphore(slots)
         self._partials: list[asyncio.Task[Any]] = []
         self._waiting_finals = 0
 
     @asynccontextmanager
-    async def final(self) -> AsyncGenerator[None]:
-        """A place for a final; waits only for other finals."""
+    async def final_slot(self) -> AsyncGenerator[None]:
+        """Hold a slot for a final; waits only for other finals."""
         self._waiting_finals += 1
         try:
-            self._make_room()
-            await self._places.acquire()
+            self._cancel_partial()
+            await self._slots.acquire()
         finally:
             self._waiting_finals -= 1
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
 
     @asynccontextmanager
-    async def partial(self) -> AsyncGenerator[bool]:
-        """Whether there is a place for a partial; the task that holds it is cancelled when a final needs it."""
+    async def partial_slot(self) -> AsyncGenerator[bool]:
+        """Hold a slot for a partial; yields False without a free slot. A final may cancel the task that holds it."""
         task = asyncio.current_task()
-        if self._places.locked() or task is None:
+        if self._slots.locked() or task is None:
             yield False
             return
-        async with self._places:
+        async with self._slots:
             self._partials.append(task)
             try:
                 yield True
@@ -47,9 +49,9 @@ class FinalsFirst:
                 if task in self._partials:
                     self._partials.remove(task)
 
-    def _make_room(self) -> None:
-        """End as many partials as finals wait; those that are ending already count."""
-        going = [task for task in self._partials if task.cancelling()]
-        staying = [task for task in self._partials if not task.cancelling()]
-        if self._places.locked() and staying and len(going) < self._waiting_finals:
-            staying[-1].cancel()
+    def _cancel_partial(self) -> None:
+        """Cancel the newest partial, unless as many are being cancelled already as finals wait."""
+        cancelling = [task for task in self._partials if task.cancelling()]
+        running = [task for task in self._partials if not task.cancelling()]
+        if self._slots.locked() and running and len(cancelling) < self._waiting_finals:
+            running[-1].cancel()

@@ -16,7 +16,7 @@ from service_kit.errors import AnchorError, EngineFailed, NotReady
 
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec
 from stt_service.engines.pocketsphinx.frames import HEADER, SCORE, Frame, Kind
-from stt_service.engines.pocketsphinx.hypotheses import Reading, clean
+from stt_service.engines.pocketsphinx.hypotheses import Hypothesis, clean
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class RemoteDecoder:
         self._unheard_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._ends: deque[asyncio.Future[Reading]] = deque()
+        self._ends: deque[asyncio.Future[Hypothesis]] = deque()
         self.error: AnchorError | None = None
         # Set when `error` is; for whoever waits for something else.
         self.failed = asyncio.get_running_loop().create_future()
@@ -169,15 +169,15 @@ class RemoteDecoder:
             self._room.clear()
         self._process.send(Frame(Kind.AUDIO, self._number, pcm))
 
-    def end_utterance(self) -> asyncio.Future[Reading]:
+    def end_utterance(self) -> asyncio.Future[Hypothesis]:
         """End the utterance; what was made of it comes as the future's result."""
         self._check()
-        end: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[Hypothesis] = asyncio.get_running_loop().create_future()
         self._ends.append(end)
         self._process.send(Frame(Kind.END, self._number))
         return end
 
-    async def utterance(self) -> Reading:
+    async def utterance(self) -> Hypothesis:
         """End the utterance and return what was made of it. Raises `EngineFailed` when the process dies or stalls."""
         try:
             async with asyncio.timeout(STALLED_S):
@@ -192,7 +192,7 @@ class RemoteDecoder:
             end = self._ends.popleft()
             if not end.done():
                 (score,) = SCORE.unpack_from(frame.payload)
-                end.set_result(Reading(clean(frame.payload[SCORE.size :].decode()), score))
+                end.set_result(Hypothesis(clean(frame.payload[SCORE.size :].decode()), score))
             return
         self._unheard_bytes -= self._unheard.popleft()
         if self._unheard_bytes < MAX_UNHEARD_BYTES:
