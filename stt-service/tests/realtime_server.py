@@ -1,4 +1,4 @@
-"""A server that speaks vLLM's `/v1/realtime`, for tests."""
+"""A fake of vLLM's realtime transcription server, for tests."""
 
 from __future__ import annotations
 
@@ -17,59 +17,59 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 STEP_BYTES = 2560
-# In place of a message: the server closes the connection, or says no more.
+# In place of a message: the server closes the connection, or sends nothing more.
 BREAK_OFF = "break off"
 SILENT = "silent"
 
 
 class RealtimeTranscriptionServer:
-    """Takes one transcript at a time from each connection, a step for each 80 ms, most of them without words.
+    """Makes one transcript per connection, in steps of 80 ms, most of them without new words.
 
-    `heard` says what there is in samples. `says` replaces what comes after the samples' first step; `greets` what comes
-    first of all; `ends` what comes at the end; `refuses` is the status of its answer to a handshake, `step_s` what
-    a step takes.
+    `text_of` returns the words in PCM. `greeting` is the first message; `step_message` replaces all messages after the
+    first step; `end_message` replaces the last one. `refusal_status` other than 0 refuses the handshake; `step_s` is
+    the duration of a step.
     """
 
-    def __init__(self, heard: Callable[[bytes], str]) -> None:
-        self.heard = heard
+    def __init__(self, text_of: Callable[[bytes], str]) -> None:
+        self.text_of = text_of
         self.url = ""
         self.models = ["voxtral-realtime"]
         self.starting = False
-        self.refuses = 0
-        self.greets = json.dumps({"type": "session.created", "id": "sess-1", "created": 1})
-        self.says: str | bytes | None = None
-        self.ends: str | bytes | None = None
+        self.refusal_status = 0
+        self.greeting = json.dumps({"type": "session.created", "id": "sess-1", "created": 1})
+        self.step_message: str | bytes | None = None
+        self.end_message: str | bytes | None = None
         self.step_s = 0.0
-        # What each connection was told, and the samples of its transcript.
+        # The messages that each connection received, and the PCM of its transcript.
         self.messages: list[list[dict[str, Any]]] = []
         self.clips: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.open = 0
-        # Of all connections, for a test that speaks through them itself.
+        # Of all connections, for tests that send messages themselves.
         self.sockets: list[WebSocket] = []
 
     async def list_models(self, request: Request) -> Response:
-        """What is served, as vLLM lists it."""
+        """The models, as vLLM lists them."""
         if self.starting:
             return Response("upstream is not there yet", 503)
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
 
     async def serve(self, socket: WebSocket) -> None:
-        """One connection."""
+        """Serve one connection."""
         self.headers.append(dict(socket.headers))
-        if self.refuses:
-            await socket.send_denial_response(Response("as it was told to", self.refuses))
+        if self.refusal_status:
+            await socket.send_denial_response(Response("refused by the test", self.refusal_status))
             return
         await socket.accept()
         self.open += 1
         self.sockets.append(socket)
-        if self.greets != SILENT:
-            await socket.send_text(self.greets)
-        told: list[dict[str, Any]] = []
-        self.messages.append(told)
+        if self.greeting != SILENT:
+            await socket.send_text(self.greeting)
+        received: list[dict[str, Any]] = []
+        self.messages.append(received)
         self.clips.append(b"")
         try:
-            await Connection(self, socket, told, len(self.clips) - 1).run()
+            await Connection(self, socket, received, len(self.clips) - 1).run()
         except WebSocketDisconnect:
             return
         finally:
@@ -77,39 +77,39 @@ class RealtimeTranscriptionServer:
 
 
 class Connection:
-    """What one connection is in the middle of."""
+    """The state of one connection."""
 
     def __init__(
-        self, server: RealtimeTranscriptionServer, socket: WebSocket, told: list[dict[str, Any]], number: int
+        self, server: RealtimeTranscriptionServer, socket: WebSocket, received: list[dict[str, Any]], number: int
     ) -> None:
         self._server = server
         self._socket = socket
-        self._told = told
+        self._received = received
         self._number = number
-        self._chosen = False
-        self._begun = False
+        self._has_model = False
+        self._started = False
         self._steps = 0
         self._text = ""
 
     async def run(self) -> None:
-        """Answer until the client has gone."""
+        """Answer messages until the client disconnects."""
         while True:
             event = json.loads(await self._socket.receive_text())
-            self._told.append(event)
+            self._received.append(event)
             match event["type"]:
                 case "session.update":
                     if event["model"] not in self._server.models:
                         await self._error(f"The model `{event['model']}` does not exist.", "model_not_found")
                     else:
-                        self._chosen = True
-                case "input_audio_buffer.commit" if not self._chosen:
+                        self._has_model = True
+                case "input_audio_buffer.commit" if not self._has_model:
                     await self._error("Model not validated.", "model_not_validated")
                 case "input_audio_buffer.commit" if event.get("final"):
                     await self._end()
                 case "input_audio_buffer.commit":
-                    self._begun = True
+                    self._started = True
                 case "input_audio_buffer.append":
-                    assert self._begun
+                    assert self._started
                     self._server.clips[self._number] += base64.b64decode(event["audio"])
                     await self._step()
                 case other:
@@ -119,50 +119,50 @@ class Connection:
         clip = self._server.clips[self._number]
         while (self._steps + 1) * STEP_BYTES <= len(clip):
             self._steps += 1
-            if self._server.says is not None:
+            if self._server.step_message is not None:
                 if self._steps == 1:
-                    await self._send(self._server.says)
+                    await self._send(self._server.step_message)
                 continue
             await asyncio.sleep(self._server.step_s)
-            await self._say(self._server.heard(clip[: self._steps * STEP_BYTES]))
+            await self._send_delta(self._server.text_of(clip[: self._steps * STEP_BYTES]))
 
-    async def _say(self, text: str) -> None:
-        """A step: what is new in `text`, which is nothing most of the time."""
+    async def _send_delta(self, text: str) -> None:
+        """Send the new part of `text`, which is empty in most steps."""
         delta = text[len(self._text) :] if text.startswith(self._text) else ""
         self._text += delta
         await self._socket.send_json({"type": "transcription.delta", "delta": delta})
 
     async def _end(self) -> None:
-        if self._server.ends is not None:
-            await self._send(self._server.ends)
+        if self._server.end_message is not None:
+            await self._send(self._server.end_message)
             return
-        if self._server.says is not None:
+        if self._server.step_message is not None:
             return
-        # The rest of the clip, heard behind 17 steps of silence.
+        # The rest of the clip, after 17 steps of silence.
         for _ in range(17):
-            await self._say(self._text)
-        await self._say(self._server.heard(self._server.clips[self._number]))
+            await self._send_delta(self._text)
+        await self._send_delta(self._server.text_of(self._server.clips[self._number]))
         usage = {"prompt_tokens": 39, "completion_tokens": self._steps + 18, "total_tokens": self._steps + 57}
         await self._socket.send_json({"type": "transcription.done", "text": self._text, "usage": usage})
 
-    async def _send(self, what: str | bytes) -> None:
-        if what == BREAK_OFF:
+    async def _send(self, message: str | bytes) -> None:
+        if message == BREAK_OFF:
             await self._socket.close(1011)
             raise WebSocketDisconnect(1011)
-        if what == SILENT:
+        if message == SILENT:
             return
-        if isinstance(what, bytes):
-            await self._socket.send_bytes(what)
+        if isinstance(message, bytes):
+            await self._socket.send_bytes(message)
         else:
-            await self._socket.send_text(what)
+            await self._socket.send_text(message)
 
     async def _error(self, error: str, code: str) -> None:
         await self._socket.send_json({"type": "error", "error": error, "code": code})
 
 
 @asynccontextmanager
-async def realtime_serving(server: RealtimeTranscriptionServer) -> AsyncGenerator[RealtimeTranscriptionServer]:
-    """`server` on a free port."""
+async def serve_realtime(server: RealtimeTranscriptionServer) -> AsyncGenerator[RealtimeTranscriptionServer]:
+    """Serve `server` on a free port and set its `url`."""
     routes = [Route("/v1/models", server.list_models), WebSocketRoute("/v1/realtime", server.serve)]
     config = uvicorn.Config(
         Starlette(routes=routes),

@@ -1,4 +1,4 @@
-"""The service as a whole."""
+"""The whole service, over gRPC, HTTP and as a process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stt_service.app import build
 from stt_service.settings import SttSettings
 
 
-async def test_it_tells_what_it_is_and_stops_when_told(settings: SttSettings) -> None:
+async def test_the_service_describes_itself_and_stops(settings: SttSettings) -> None:
     service = build(settings.model_copy(update={"grpc_port": 0, "http_port": 0}))
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))
@@ -36,11 +36,11 @@ async def test_it_tells_what_it_is_and_stops_when_told(settings: SttSettings) ->
 
 
 @pytest.mark.parametrize("engine", ["voxtral", "voxtral-realtime"])
-async def test_it_is_ready_while_the_server_behind_it_is_there(
+async def test_the_service_is_ready_while_its_server_is_available(
     engine: str, voxtral: SttSettings, voxtral_realtime: SttSettings, server: Any, realtime_server: Any
 ) -> None:
-    leans, server = (voxtral, server) if engine == "voxtral" else (voxtral_realtime, realtime_server)
-    service = build(leans.model_copy(update={"grpc_port": 0, "http_port": 0}))
+    chosen, server = (voxtral, server) if engine == "voxtral" else (voxtral_realtime, realtime_server)
+    service = build(chosen.model_copy(update={"grpc_port": 0, "http_port": 0}))
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))
     async with asyncio.timeout(30), open_channel_when_ready(service) as health:
@@ -64,7 +64,7 @@ def test_an_unknown_engine_is_refused() -> None:
         build(SttSettings(engine="sphynx"))
 
 
-async def test_the_processes_end_when_the_service_is_killed(settings: SttSettings) -> None:
+async def test_decoder_processes_end_when_the_service_is_killed(settings: SttSettings) -> None:
     environment = {
         **os.environ,
         "STT_GRPC_PORT": "0",
@@ -92,7 +92,7 @@ async def test_the_processes_end_when_the_service_is_killed(settings: SttSetting
 
 @asynccontextmanager
 async def open_channel_when_ready(service: Any) -> AsyncGenerator[Callable[[], Awaitable[str]]]:
-    """Wait until the service is ready; yields what asks it by gRPC how it is."""
+    """Wait until the service is ready; yield a function that returns its gRPC health status."""
     while not service.health.ready:
         await asyncio.sleep(0.02)
     async with open_channel(f"127.0.0.1:{service.grpc_port}") as channel:

@@ -1,4 +1,4 @@
-"""Who hears where the settings name nobody."""
+"""The profile's engine and its fallback."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, PeerFailed
 from stt_service.app import build, build_engine
 from stt_service.engine import SttStream, TranscriptionConfig
-from stt_service.fallback_engine import EngineWithStandIn
+from stt_service.fallback_engine import FallbackEngine
 from stt_service.settings import SttSettings
 
 
-class Ear:
+class FakeEngine:
     """An engine that may fail to load."""
 
     def __init__(self, name: str, failure: AnchorError | None = None) -> None:
@@ -37,53 +37,53 @@ class Ear:
         finally:
             self.loaded = False
 
-    def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[SttStream]:
+    def open_stream(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[SttStream]:
         return self._opened()
 
     @asynccontextmanager
     async def _opened(self) -> AsyncGenerator[Any]:
-        yield SimpleNamespace(ear=self)
+        yield SimpleNamespace(engine=self)
 
 
 @pytest.mark.parametrize("failure", [InvalidRequest("stt.no_model", "none there"), EngineFailed("stt.x", "none there")])
-async def test_the_stand_in_hears_where_the_other_cannot_be_loaded(failure: AnchorError) -> None:
-    stand_in = Ear("small")
-    engine = EngineWithStandIn(Ear("large", failure), stand_in)
-    async with engine.lifespan(), engine.open(TranscriptionConfig()) as stream:
-        assert stand_in.loaded
-        assert vars(stream)["ear"] is stand_in
+async def test_the_fallback_replaces_an_engine_that_cannot_be_loaded(failure: AnchorError) -> None:
+    fallback = FakeEngine("small")
+    engine = FallbackEngine(FakeEngine("large", failure), fallback)
+    async with engine.lifespan(), engine.open_stream(TranscriptionConfig()) as stream:
+        assert fallback.loaded
+        assert vars(stream)["engine"] is fallback
         assert engine.info.name == "small"
-        assert engine.degraded == "large: none there; small hears in its place"
-    assert not stand_in.loaded
+        assert engine.degraded == "large: none there; small is used instead"
+    assert not fallback.loaded
 
 
-async def test_the_stand_in_is_not_even_loaded_where_nobody_needs_it() -> None:
-    leading, stand_in = Ear("large"), Ear("small")
-    engine = EngineWithStandIn(leading, stand_in)
-    async with engine.lifespan(), engine.open(TranscriptionConfig()) as stream:
-        assert vars(stream)["ear"] is leading
-        assert (engine.info.name, engine.degraded, stand_in.loaded) == ("large", "", False)
-    assert not leading.loaded
+async def test_the_fallback_is_not_loaded_unless_needed() -> None:
+    preferred, fallback = FakeEngine("large"), FakeEngine("small")
+    engine = FallbackEngine(preferred, fallback)
+    async with engine.lifespan(), engine.open_stream(TranscriptionConfig()) as stream:
+        assert vars(stream)["engine"] is preferred
+        assert (engine.info.name, engine.degraded, fallback.loaded) == ("large", "", False)
+    assert not preferred.loaded
 
 
-async def test_what_fails_while_it_hears_is_not_taken_for_a_failure_to_load() -> None:
-    leading, stand_in = Ear("large"), Ear("small")
-    engine = EngineWithStandIn(leading, stand_in)
+async def test_a_failure_after_loading_does_not_activate_the_fallback() -> None:
+    preferred, fallback = FakeEngine("large"), FakeEngine("small")
+    engine = FallbackEngine(preferred, fallback)
     with pytest.raises(EngineFailed, match="lost"):
         async with engine.lifespan():
             raise EngineFailed("stt.engine_failed", "lost")
-    assert (engine.degraded, leading.loaded, stand_in.loaded) == ("", False, False)
+    assert (engine.degraded, preferred.loaded, fallback.loaded) == ("", False, False)
 
 
-async def test_a_failure_that_might_pass_ends_the_start() -> None:
-    engine = EngineWithStandIn(Ear("large", PeerFailed("stt.server_slow", "late")), Ear("small"))
+async def test_a_retryable_failure_to_load_is_raised() -> None:
+    engine = FallbackEngine(FakeEngine("large", PeerFailed("stt.server_slow", "late")), FakeEngine("small"))
     with pytest.raises(PeerFailed):
         async with engine.lifespan():
             pytest.fail("it was loaded")
 
 
 @pytest.mark.parametrize(
-    ("profile", "engine", "heard"),
+    ("profile", "engine", "expected"),
     [
         ("embedded", "", "pocketsphinx"),
         ("cpu", "", "faster-whisper"),
@@ -92,15 +92,13 @@ async def test_a_failure_that_might_pass_ends_the_start() -> None:
         ("embedded", "faster-whisper", "faster-whisper"),
     ],
 )
-def test_the_profile_decides_where_no_engine_is_named(profile: Any, engine: str, heard: str) -> None:
+def test_the_profile_selects_the_engine_unless_one_is_named(profile: Any, engine: str, expected: str) -> None:
     built = build_engine(SttSettings(profile=profile, engine=engine))
-    assert built.info.name == heard
-    assert isinstance(built, EngineWithStandIn) == (profile != "embedded" and not engine)
+    assert built.info.name == expected
+    assert isinstance(built, FallbackEngine) == (profile != "embedded" and not engine)
 
 
-async def test_without_a_model_the_service_starts_all_the_same_and_says_who_hears(
-    settings: SttSettings, tmp_path: Path
-) -> None:
+async def test_without_a_model_the_service_starts_with_the_fallback(settings: SttSettings, tmp_path: Path) -> None:
     bare = {"profile": "cpu", "engine": "", "whisper_model": tmp_path / "nothing", "grpc_port": 0, "http_port": 0}
     service = build(settings.model_copy(update=bare))
     stop = asyncio.Event()
@@ -111,13 +109,13 @@ async def test_without_a_model_the_service_starts_all_the_same_and_says_who_hear
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as client:
         health = (await client.get("/health")).json()
     assert health["engine"] == "pocketsphinx"
-    assert "nothing is no converted Whisper" in health["degraded"]
+    assert "nothing is not a converted Whisper model" in health["degraded"]
     stop.set()
     await running
 
 
-async def test_an_engine_that_is_named_has_no_stand_in(tmp_path: Path) -> None:
+async def test_a_named_engine_has_no_fallback(tmp_path: Path) -> None:
     engine = build_engine(SttSettings(profile="cpu", engine="faster-whisper", whisper_model=tmp_path / "nothing"))
-    with pytest.raises(InvalidRequest, match="no converted Whisper"):
+    with pytest.raises(InvalidRequest, match="not a converted Whisper model"):
         async with engine.lifespan():
             pytest.fail("it was loaded")

@@ -1,4 +1,4 @@
-"""A microphone outlives many turns: each turn's trace gets the transcripts that it waited for."""
+"""Each turn's trace gets the spans of its transcripts, though one call serves many turns."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ async def microphone(settings: SttSettings, serve: Any):
         yield microphone
 
 
-async def test_a_transcript_is_part_of_the_turn_that_asked_for_it(microphone: Any, ferry: bytes, spans: Any) -> None:
+async def test_a_transcript_belongs_to_the_turn_that_requested_it(microphone: Any, ferry: bytes, spans: Any) -> None:
     await microphone.configure()
     for segment_id, turn in enumerate(TURNS, 1):
-        await microphone.speak(ferry)
+        await microphone.push_audio(ferry)
         await microphone.send(flush={"segment_id": segment_id, "traceparent": turn})
         await microphone.final()
         await microphone.commit(segment_id)
@@ -41,19 +41,19 @@ async def test_a_transcript_is_part_of_the_turn_that_asked_for_it(microphone: An
     ]
 
 
-async def test_a_transcript_that_nobody_traces_has_no_span(microphone: Any, ferry: bytes, spans: Any) -> None:
+async def test_a_transcript_of_an_untraced_turn_has_no_span(microphone: Any, ferry: bytes, spans: Any) -> None:
     await microphone.configure()
-    await microphone.speak(ferry)
+    await microphone.push_audio(ferry)
     await microphone.flush()
     await microphone.final()
     assert spans() == []
 
 
-def test_a_transcript_that_never_came_is_told_as_cancelled(spans: Any) -> None:
+def test_a_transcript_that_is_never_sent_has_a_cancelled_span(spans: Any) -> None:
     trace = TranscriptTrace()
-    trace.asked(1, TURNS[0])
-    trace.asked(1, TURNS[0])
-    trace.asked(2, TURNS[0])
+    trace.on_flush(1, TURNS[0])
+    trace.on_flush(1, TURNS[0])
+    trace.on_flush(2, TURNS[0])
     trace.close()
     assert [(span.attributes["segment_id"], span.attributes["cancelled"]) for span in spans()] == [
         (1, True),
@@ -62,9 +62,9 @@ def test_a_transcript_that_never_came_is_told_as_cancelled(spans: Any) -> None:
     ]
 
 
-def test_without_a_collector_nothing_is_kept() -> None:
+def test_without_a_collector_no_span_is_recorded() -> None:
     trace = TranscriptTrace()
-    trace.asked(1, TURNS[0])
-    trace.answered(1, 1)
+    trace.on_flush(1, TURNS[0])
+    trace.on_final(1, 1)
     trace.close()
     assert not tracing.is_recording()

@@ -13,7 +13,7 @@ from service_kit.engines.info import engine_class
 from service_kit.rpc.channel import read_message, write_message
 from service_kit.testing.plugin import serve_multiplexed
 from stt_service.app import ENGINES
-from stt_service.servicer import NAME, SpeechToTextServicer
+from stt_service.servicer import SERVICE_NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 
 CHUNK_MS = 100
@@ -60,7 +60,7 @@ async def hearing(settings: SttSettings) -> AsyncGenerator[OpenMicrophone]:
     """The service with the engine of `settings`, ready; yields what opens a microphone."""
     engine = engine_class(ENGINES, settings.engine)(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
-    async with engine.lifespan(), serve_multiplexed(NAME, servicer.add_to) as channel:
+    async with engine.lifespan(), serve_multiplexed(SERVICE_NAME, servicer.add_to) as channel:
 
         @asynccontextmanager
         async def microphone() -> AsyncGenerator[Microphone]:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from microphone import speech
 from stt_service.engines.faster_whisper import FasterWhisperEngine
-from stt_service.retranscribing.recogniser import Reading
+from stt_service.retranscribing.recogniser import ClipTranscript
 from stt_service.settings import SttSettings
 from test_faster_whisper import models_dir, settings  # noqa: F401  (fixtures)
 
 
-async def heard(settings: SttSettings, pcm: bytes, *, final: bool = True) -> Reading:  # noqa: F811
+async def heard(settings: SttSettings, pcm: bytes, *, final: bool = True) -> ClipTranscript:  # noqa: F811
     """What the engine makes of a clip."""
     engine = FasterWhisperEngine(settings)
     async with engine.lifespan():
-        return await engine.recognise(pcm, "", final=final)
+        return await engine.transcribe_clip(pcm, "", final=final)
 
 
 async def test_the_words_of_a_final_are_its_text_in_order(settings: SttSettings) -> None:  # noqa: F811

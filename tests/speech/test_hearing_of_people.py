@@ -17,12 +17,12 @@ import pytest
 from service_kit.audio import AudioChunk
 from service_kit.engines.worker import EngineWorker
 from service_kit.testing.plugin import split_pcm
-from vad_service.engines.silero import Silero
+from vad_service.engines.silero import SileroVad
 from vad_service.settings import VadSettings
-from vad_service.speech.batching import SharedModel
+from vad_service.speech.batching import FrameBatcher
 from vad_service.speech.detection import DetectionConfig, TurnDetector
 from vad_service.speech.events import Event, SpeechStarted, SpeechStopped
-from vad_service.turn_end.predictor import PauseRule
+from vad_service.turn_end.predictor import PausePredictor
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared" / "speech"
@@ -59,10 +59,10 @@ class Heard:
 @pytest.fixture(scope="module")
 def detector() -> Iterator[TurnDetector]:
     settings = VadSettings(models_dir=ROOT / "models", models_lock=ROOT / "models.lock")
-    model = Silero(settings)
+    model = SileroVad(settings)
     model.load()
     worker = EngineWorker("turn-end", settings.max_waiting_predictions)
-    yield TurnDetector(model, SharedModel(model, 1, 0), PauseRule(settings), worker, settings.edge_rules, 1)
+    yield TurnDetector(model, FrameBatcher(model, 1, 0), PausePredictor(settings), worker, settings.edge_thresholds, 1)
     worker.close()
 
 
@@ -102,7 +102,7 @@ async def hear(detector: TurnDetector, path: Path) -> Heard:
             case _:
                 pass
 
-    await detector.listen(DetectionConfig("", 0), microphone(), note)
+    await detector.detect(DetectionConfig("", 0), microphone(), note)
     return heard
 
 

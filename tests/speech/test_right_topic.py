@@ -18,7 +18,7 @@ from orchestrator.knowledge.personas import DEFAULT_PERSONA, load_personas
 from orchestrator.llm.briefing.engine import Briefing
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.testing.plugin import split_pcm
-from stt_service.engine import Final, Segment, TranscriptionConfig
+from stt_service.engine import FinalTranscript, Segment, TranscriptionConfig
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.settings import SttSettings
 
@@ -42,16 +42,16 @@ async def recogniser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         yield engine
 
 
-async def transcript(engine: PocketsphinxEngine, recording: Path) -> Final:
+async def transcript(engine: PocketsphinxEngine, recording: Path) -> FinalTranscript:
     with wave.open(str(recording)) as file:
         pcm = SILENCE + file.readframes(file.getnframes()) + SILENCE
     segment = Segment(1, 0, int(MICROPHONE.ms_of(len(pcm))))
-    async with engine.open(TranscriptionConfig("en")) as stream:
+    async with engine.open_stream(TranscriptionConfig("en")) as stream:
         for number, piece in enumerate(split_pcm(pcm, MICROPHONE.bytes_for(CHUNK_MS))):
-            await stream.feed(AudioChunk(number * CHUNK_MS, piece), segment)
-        await stream.flush(segment)
-        await stream.finish()
-        finals = [event async for event in stream.transcripts() if isinstance(event, Final)]
+            await stream.push_audio(AudioChunk(number * CHUNK_MS, piece), segment)
+        await stream.flush_segment(segment)
+        await stream.end_audio()
+        finals = [event async for event in stream.transcripts() if isinstance(event, FinalTranscript)]
     return finals[-1]
 
 

@@ -20,8 +20,8 @@ import pytest
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from service_kit.rpc.channel import read_message, write_message
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
-from stt_service.engines.pocketsphinx.knowledge import read_passages, sentences, words
-from stt_service.servicer import NAME, SpeechToTextServicer
+from stt_service.engines.pocketsphinx.knowledge import dictionary_words, read_passages, training_sentences
+from stt_service.servicer import SERVICE_NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 from transcripts import errors, spoken
 
@@ -76,7 +76,7 @@ async def recogniser(models: Path) -> AsyncGenerator[Any]:
     settings = SttSettings(knowledge_dir=KNOWLEDGE, models_dir=models, second_opinion_ms=60_000)
     engine = PocketsphinxEngine(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, 600_000)
-    async with engine.lifespan(), serve_grpc(NAME, servicer.add_to) as channel:
+    async with engine.lifespan(), serve_grpc(SERVICE_NAME, servicer.add_to) as channel:
         yield stt_pb2_grpc.SpeechToTextServiceStub(channel)
 
 
@@ -138,6 +138,6 @@ async def test_people_are_understood_as_well_as_the_notes_say(clips: list[Clip],
 
 
 def test_no_recording_is_in_the_text_that_the_recogniser_learns_from(clips: list[Clip]) -> None:
-    learnt = {" ".join(words(sentence)) for sentence in sentences(read_passages(KNOWLEDGE, "en"))}
+    learnt = {" ".join(dictionary_words(sentence)) for sentence in training_sentences(read_passages(KNOWLEDGE, "en"))}
     assert "hello" in learnt
     assert not [clip.name for clip in clips if " ".join(clip.words) in learnt]

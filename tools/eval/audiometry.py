@@ -1,4 +1,4 @@
-"""A hearing test: what the mesh's own stt make of recordings, against what they make of the clean ones."""
+"""A hearing test: what the mesh's own ears make of recordings, against what they make of the clean ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service_kit.audio import MICROPHONE, AudioChunk
-from stt_service.engine import Final, Segment, TranscriptionConfig
+from stt_service.engine import FinalTranscript, Segment, TranscriptionConfig
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.settings import SttSettings
-from vad_service.engine import Hearing, Memory
-from vad_service.engines.silero import Silero
+from vad_service.engine import FrameRequest, StreamState
+from vad_service.engines.silero import SileroVad
 from vad_service.settings import VadSettings
 from vad_service.speech.events import SpeechStarted, SpeechStopped
-from vad_service.speech.frames import Framing
-from vad_service.speech.speech_edges import Edge, Edges
+from vad_service.speech.frames import Framer
+from vad_service.speech.speech_edges import SpeechEdge, SpeechEdgeDetector
 
 ROOT = Path(__file__).parents[2]
 Spans = list[tuple[int, int]]
@@ -33,35 +33,37 @@ class VoiceDetector:
 
     def __init__(self) -> None:
         settings = VadSettings(models_dir=ROOT / "models", models_lock=ROOT / "models.lock")
-        self._rules = settings.edge_rules
-        self._model = Silero(settings)
+        self._rules = settings.edge_thresholds
+        self._model = SileroVad(settings)
         self._model.load()
 
     def spans(self, recordings: Sequence[bytes]) -> list[Spans]:
         """Where speech is heard in each, in ms from its beginning. They are listened to together, which costs less."""
-        stt = [_Ear(pcm, self._model.open(), Edges(self._rules)) for pcm in recordings]
-        while hearing := [ear for ear in stt if ear.frames]:
-            probabilities = self._model.judge([Hearing(ear.memory, ear.frames[0].samples) for ear in hearing])
+        ears = [_Ear(pcm, self._model.new_state(), SpeechEdgeDetector(self._rules)) for pcm in recordings]
+        while hearing := [ear for ear in ears if ear.frames]:
+            probabilities = self._model.predict_batch(
+                [FrameRequest(ear.memory, ear.frames[0].samples) for ear in hearing]
+            )
             for ear, probability in zip(hearing, probabilities, strict=True):
                 frame = ear.frames.popleft()
-                ear.note(ear.edges.hear(frame.start_ms, frame.end_ms, probability))
-        for ear in stt:
-            ear.note(ear.edges.end())
-        return [ear.spans for ear in stt]
+                ear.note(ear.edges.push_frame(frame.start_ms, frame.end_ms, probability))
+        for ear in ears:
+            ear.note(ear.edges.end_audio())
+        return [ear.spans for ear in ears]
 
 
 class _Ear:
     """One recording that is listened to."""
 
-    def __init__(self, pcm: bytes, memory: Memory, edges: Edges) -> None:
-        framing = Framing()
-        self.frames = deque([*framing.frames(AudioChunk(0, pcm)), *framing.finish()])
+    def __init__(self, pcm: bytes, memory: StreamState, edges: SpeechEdgeDetector) -> None:
+        framing = Framer()
+        self.frames = deque([*framing.push_audio(AudioChunk(0, pcm)), *framing.flush()])
         self.memory = memory
         self.edges = edges
         self.spans: Spans = []
         self._start_ms = 0
 
-    def note(self, edges: Iterable[Edge]) -> None:
+    def note(self, edges: Iterable[SpeechEdge]) -> None:
         for edge in edges:
             match edge:
                 case SpeechStarted(at_ms):
@@ -84,12 +86,12 @@ async def recogniser(models_dir: Path) -> AsyncGenerator[PocketsphinxEngine]:
 async def transcript(engine: PocketsphinxEngine, pcm: bytes) -> str:
     """What was understood of a recording, heard as one segment."""
     segment = Segment(1, 0, int(MICROPHONE.ms_of(len(pcm))))
-    async with engine.open(TranscriptionConfig("en")) as stream:
+    async with engine.open_stream(TranscriptionConfig("en")) as stream:
         async for chunk in _microphone(pcm, _CHUNK_MS):
-            await stream.feed(chunk, segment)
-        await stream.flush(segment)
-        await stream.finish()
-        return [event.text async for event in stream.transcripts() if isinstance(event, Final)][-1]
+            await stream.push_audio(chunk, segment)
+        await stream.flush_segment(segment)
+        await stream.end_audio()
+        return [event.text async for event in stream.transcripts() if isinstance(event, FinalTranscript)][-1]
 
 
 async def _microphone(pcm: bytes, chunk_ms: int) -> AsyncIterator[AudioChunk]:

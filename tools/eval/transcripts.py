@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from stt_service.engines.pocketsphinx.knowledge import words
+from stt_service.engines.pocketsphinx.knowledge import dictionary_words
 
 
 def spoken(transcript: str) -> list[str]:
     """The words to recognise: without events and broken-off words, titles written out."""
     plain = re.sub(r"<[^>]*>|\[[^\]]*\]|\{[^}]*\}", " ", transcript).replace("-", " ")
-    return [{"mr": "mister"}.get(word, word) for word in words(plain)]
+    return [{"mr": "mister"}.get(word, word) for word in dictionary_words(plain)]
 
 
 def errors(reference: list[str], heard: list[str]) -> int:

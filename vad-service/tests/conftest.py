@@ -1,4 +1,4 @@
-"""Sounds with known edges, and the models."""
+"""Fixtures: synthetic speech with known edges, and loaded models."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from service_kit.audio import to_pcm
-from vad_service.engines.energy import Energy
-from vad_service.engines.silero import Silero
+from vad_service.engines.energy import EnergyVad
+from vad_service.engines.silero import SileroVad
 from vad_service.settings import VadSettings
 from vad_service.turn_end.predictors.combined import SmartTurnAndText
 from vad_service.turn_end.predictors.smart_turn import SmartTurn
@@ -39,7 +39,7 @@ def _resonate(source: np.ndarray, formant_hz: float, width_hz: float) -> np.ndar
 
 
 def vowels(spoken: str, each_ms: int = 180) -> np.ndarray:
-    """A voice at 130 Hz that says vowels: a pulse train through formants; enough of a person for Silero."""
+    """Synthesise vowels at 130 Hz, a pulse train through formants; Silero takes it for speech."""
     times = np.arange(RATE_HZ * each_ms // 1000) / RATE_HZ
     phase, parts = 0.0, []
     for index, vowel in enumerate(spoken):
@@ -54,39 +54,39 @@ def vowels(spoken: str, each_ms: int = 180) -> np.ndarray:
 
 
 def silence(ms: int) -> np.ndarray:
-    """Nothing, shape [16 * ms]."""
+    """Digital silence, shape [16 * ms]."""
     return np.zeros(RATE_HZ * ms // 1000, np.float32)
 
 
 @pytest.fixture(scope="session")
 def utterance() -> bytes:
-    """1 s of silence, 0.9 s of voice, 1 s of silence."""
+    """1 s of silence, 0.9 s of speech, 1 s of silence."""
     return to_pcm(np.concatenate([silence(1000), vowels("aiueo"), silence(1000)]))
 
 
 @pytest.fixture
 def settings() -> VadSettings:
-    """The defaults, with the models of this checkout."""
+    """Default settings, with the models of this checkout."""
     return VadSettings(models_dir=ROOT / "models", models_lock=ROOT / "models.lock")
 
 
 @pytest.fixture
-def energy(settings: VadSettings) -> Energy:
-    """A model without a file."""
-    return Energy(settings)
+def energy(settings: VadSettings) -> EnergyVad:
+    """The energy model, which needs no file."""
+    return EnergyVad(settings)
 
 
 @pytest.fixture
-def silero(settings: VadSettings) -> Silero:
-    """The real model, loaded."""
-    model = Silero(settings)
+def silero(settings: VadSettings) -> SileroVad:
+    """The real Silero model, loaded."""
+    model = SileroVad(settings)
     model.load()
     return model
 
 
 @pytest.fixture
 def smart_turn(settings: VadSettings) -> SmartTurn:
-    """The real model, loaded."""
+    """The real Smart Turn model, loaded."""
     predictor = SmartTurn(settings)
     predictor.load()
     return predictor
@@ -94,7 +94,7 @@ def smart_turn(settings: VadSettings) -> SmartTurn:
 
 @pytest.fixture
 def combined(settings: VadSettings) -> SmartTurnAndText:
-    """The real model and the word lists, loaded."""
+    """The combined predictor with the real model and the word lists, loaded."""
     predictor = SmartTurnAndText(settings)
     predictor.load()
     return predictor

@@ -1,4 +1,4 @@
-"""The whole service, through its doors."""
+"""The whole service, over gRPC, HTTP and as a process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from service_kit.errors import EngineFailed, InvalidRequest
 from service_kit.rpc.channel import open_channel, read_message, write_message
 from vad_service.app import build
 
-DOORS = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
+PORTS = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
 
 
-async def test_it_loads_serves_describes_itself_and_stops(settings, utterance):
+async def test_the_service_loads_serves_describes_itself_and_stops(settings, utterance):
     stop = asyncio.Event()
-    service = build(settings.model_copy(update=DOORS))
+    service = build(settings.model_copy(update=PORTS))
     running = asyncio.create_task(service.run(stop))
     async with asyncio.timeout(60):
         while not service.health.ready:
@@ -42,23 +42,23 @@ async def test_it_loads_serves_describes_itself_and_stops(settings, utterance):
     await running
 
 
-async def test_it_does_not_start_without_its_model(settings, tmp_path):
-    service = build(settings.model_copy(update={**DOORS, "models_dir": tmp_path}))
+async def test_the_service_does_not_start_without_its_speech_model(settings, tmp_path):
+    service = build(settings.model_copy(update={**PORTS, "models_dir": tmp_path}))
     with pytest.raises(EngineFailed, match=r"silero_vad\.onnx"):
         await service.run(asyncio.Event())
 
 
-async def test_it_does_not_start_without_the_model_of_its_predictor(settings, tmp_path):
+async def test_the_service_does_not_start_without_its_turn_end_model(settings, tmp_path):
     (tmp_path / "silero_vad.onnx").symlink_to(settings.models_dir / "silero_vad.onnx")
-    service = build(settings.model_copy(update={**DOORS, "models_dir": tmp_path}))
+    service = build(settings.model_copy(update={**PORTS, "models_dir": tmp_path}))
     with pytest.raises(EngineFailed, match=r"smart-turn-v3\.2\.onnx; run `anchor models`"):
         await service.run(asyncio.Event())
 
 
-async def test_it_starts_without_that_model_when_only_the_pause_counts(settings, tmp_path):
+async def test_the_pause_predictor_needs_no_model_file(settings, tmp_path):
     stop = asyncio.Event()
     stop.set()
-    alone = {**DOORS, "models_dir": tmp_path, "engine": "energy", "turn_end_predictor": "pause"}
+    alone = {**PORTS, "models_dir": tmp_path, "engine": "energy", "turn_end_predictor": "pause"}
     await build(settings.model_copy(update=alone)).run(stop)
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_engine_is_refused_by_name(settings, slot: str):
 
 
 async def run_process(*, until: bytes = b"", **environment: str) -> tuple[int | None, str, str]:
-    """Exit code and what was said by a real process, which is sent SIGTERM once it has said `until`."""
+    """Run the service as a process, send SIGTERM once it has printed `until`; return exit code, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "vad_service"),
         env={**os.environ, "VAD_GRPC_PORT": "0", "VAD_HTTP_PORT": "0", **environment},
@@ -77,24 +77,24 @@ async def run_process(*, until: bytes = b"", **environment: str) -> tuple[int | 
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout
-    said = b""
+    output = b""
     async with asyncio.timeout(60):
         if until:
-            while until not in said:
-                said += await process.stdout.readline()
+            while until not in output:
+                output += await process.stdout.readline()
             process.send_signal(signal.SIGTERM)
         rest, complaints = await process.communicate()
-    return process.returncode, (said + rest).decode(), complaints.decode()
+    return process.returncode, (output + rest).decode(), complaints.decode()
 
 
-async def test_a_process_ends_well_when_it_is_asked_to(settings):
-    code, said, _ = await run_process(
+async def test_a_process_exits_cleanly_on_sigterm(settings):
+    code, output, _ = await run_process(
         until=b"service ready", ANCHOR_MODELS_DIR=str(settings.models_dir), ANCHOR_MODELS_LOCK=str(settings.models_lock)
     )
-    assert (code, "service stopped" in said) == (0, True)
+    assert (code, "service stopped" in output) == (0, True)
 
 
-async def test_a_process_that_cannot_start_says_why_in_one_line(settings, tmp_path):
+async def test_a_failed_start_prints_its_reason_in_one_line(settings, tmp_path):
     code, _, complaints = await run_process(
         ANCHOR_MODELS_DIR=str(tmp_path), ANCHOR_MODELS_LOCK=str(settings.models_lock)
     )
@@ -103,7 +103,7 @@ async def test_a_process_that_cannot_start_says_why_in_one_line(settings, tmp_pa
     assert "Traceback" not in complaints
 
 
-async def test_a_misspelt_engine_is_said_in_one_line():
+async def test_a_misspelt_engine_prints_the_known_ones_in_one_line():
     code, _, complaints = await run_process(VAD_ENGINE="sillero")
     assert code == 1
     assert "'sillero'; there are energy, silero" in complaints.splitlines()[-1]

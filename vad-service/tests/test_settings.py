@@ -1,4 +1,4 @@
-"""What the environment may say."""
+"""Settings from the environment, and their validation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def test_environment_names_have_the_prefix_or_are_shared(monkeypatch):
     monkeypatch.setenv("ANCHOR_MODELS_DIR", "/somewhere")
     monkeypatch.setenv("ANCHOR_MODELS_LOCK", "/somewhere/models.lock")
     settings = VadSettings()
-    assert settings.edge_rules.stop_silence_ms == 64
+    assert settings.edge_thresholds.stop_silence_ms == 64
     assert (settings.models_dir, settings.models_lock) == (Path("/somewhere"), Path("/somewhere/models.lock"))
 
 
-def test_a_pause_may_be_judged_once_only(monkeypatch):
+def test_repeated_predictions_can_be_turned_off(monkeypatch):
     monkeypatch.setenv("VAD_TURN_END_AGAIN_MS", "[]")
-    assert VadSettings().edge_rules.turn_end_silences_ms == (200,)
+    assert VadSettings().edge_thresholds.turn_end_silences_ms == (200,)
 
 
-def test_ports_are_those_of_the_mesh():
+def test_default_ports_are_those_of_the_mesh():
     assert (VadSettings().grpc_port, VadSettings().http_port) == (9082, 8002)
 
 

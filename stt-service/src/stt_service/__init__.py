@@ -1,1 +1,1 @@
-"""Speech to text: partial and final transcripts."""
+"""Speech to text: partial and final transcripts of a microphone stream."""

@@ -1,4 +1,4 @@
-"""Start stt-service."""
+"""Runs the stt-service."""
 
 from service_kit.service import main
 

@@ -1,4 +1,4 @@
-"""The composition root of stt-service."""
+"""Composition root: builds an stt-service from its settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from service_kit.health import Health
 from service_kit.service import Service, new_health
 
 from stt_service.engine import SttEngine
-from stt_service.fallback_engine import PROFILES, STAND_IN, EngineWithStandIn
-from stt_service.servicer import NAME, SpeechToTextServicer
+from stt_service.fallback_engine import FALLBACK_NAME, PROFILE_ENGINES, FallbackEngine
+from stt_service.servicer import SERVICE_NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 
+# Engines by the name used in the `engine` setting.
 ENGINES: Mapping[str, str] = {
     "faster-whisper": "stt_service.engines.faster_whisper:FasterWhisperEngine",
     "pocketsphinx": "stt_service.engines.pocketsphinx.engine:PocketsphinxEngine",
@@ -25,7 +26,10 @@ ENGINES: Mapping[str, str] = {
 
 
 def build(settings: SttSettings | None = None) -> Service:
-    """Put the service together; nothing is loaded yet. Raises `InvalidRequest` for an engine that is not there."""
+    """Build the service; `settings` defaults to the environment. Loads nothing yet.
+
+    Raises `InvalidRequest` for an unknown engine.
+    """
     settings = settings or SttSettings()
     engine = build_engine(settings)
     servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
@@ -34,8 +38,8 @@ def build(settings: SttSettings | None = None) -> Service:
     return Service(
         settings=settings,
         health=health,
-        servicers=[(NAME, servicer.add_to), (engine_memory.SERVICE_NAME, memory.add_to)],
-        lifespan=lambda: _told(engine, health),
+        servicers=[(SERVICE_NAME, servicer.add_to), (engine_memory.SERVICE_NAME, memory.add_to)],
+        lifespan=lambda: _lifespan(engine, health),
         multiplex=True,
         unavailability=engine.unavailability if isinstance(engine, DependentEngine) else None,
         details=lambda: {"max_streams": settings.max_streams},
@@ -43,19 +47,22 @@ def build(settings: SttSettings | None = None) -> Service:
 
 
 def build_engine(settings: SttSettings) -> SttEngine:
-    """What hears: the engine that is named, or the profile's. Raises `InvalidRequest` for one that there is not."""
-    name = settings.engine or PROFILES[settings.profile]
+    """Build the engine that `settings.engine` names, or the profile's engine with its fallback.
+
+    Raises `InvalidRequest` for an unknown engine.
+    """
+    name = settings.engine or PROFILE_ENGINES[settings.profile]
     engine: SttEngine = engine_class(ENGINES, name)(settings)
-    if settings.engine or name == STAND_IN:
+    if settings.engine or name == FALLBACK_NAME:
         return engine
-    return EngineWithStandIn(engine, engine_class(ENGINES, STAND_IN)(settings))
+    return FallbackEngine(engine, engine_class(ENGINES, FALLBACK_NAME)(settings))
 
 
 @asynccontextmanager
-async def _told(engine: SttEngine, health: Health) -> AsyncGenerator[None]:
-    """The engine's lifespan; `health` tells who hears, and why that is not the one that should."""
+async def _lifespan(engine: SttEngine, health: Health) -> AsyncGenerator[None]:
+    """Run the engine's lifespan; report the active engine, and why a fallback is active, in `health`."""
     async with engine.lifespan():
         health.engine = engine.info
-        if isinstance(engine, EngineWithStandIn):
+        if isinstance(engine, FallbackEngine):
             health.details = lambda: {"degraded": engine.degraded}
         yield

@@ -1,4 +1,4 @@
-"""What a speech recogniser is to this service."""
+"""The speech-to-text engine protocol and its value types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service_kit.engines.info import EngineInfo
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionConfig:
-    """How one microphone is transcribed; `language` is ISO 639-1, empty to let the engine find it."""
+    """Configuration of one microphone; `language` is ISO 639-1, empty to let the engine detect it."""
 
     language: str = ""
     partial_transcripts: bool = False
@@ -22,7 +22,7 @@ class TranscriptionConfig:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech that is transcribed as one, and the span of its audio so far, on the audio clock."""
+    """A run of speech that is transcribed as one, and the span of its audio so far, on the audio clock."""
 
     id: int
     start_ms: int = 0
@@ -30,7 +30,7 @@ class Segment:
 
 
 class LanguageSource(Enum):
-    """How the language of a transcript was found."""
+    """How the language of a transcript was determined; the values are those of the proto's enum."""
 
     UNKNOWN = 0
     CONFIG = 1
@@ -40,7 +40,7 @@ class LanguageSource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as it was said, `start_ms` to `end_ms`."""
+    """A word, spoken from `start_ms` to `end_ms`."""
 
     text: str
     start_ms: int
@@ -50,8 +50,8 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
-    """The segment's text so far; replaces the partial before it."""
+class PartialTranscript:
+    """The segment's text so far; replaces the previous partial."""
 
     segment: Segment
     text: str
@@ -59,67 +59,67 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
-    """The segment's text, from its beginning; empty when there were no words."""
+class FinalTranscript:
+    """The segment's text, from its beginning; empty when it has no words."""
 
     segment: Segment
     text: str
-    # Other readings of the same audio, best first.
+    # Other transcripts of the same audio, best first.
     alternatives: tuple[str, ...] = ()
     language: str = ""
     language_source: LanguageSource = LanguageSource.UNKNOWN
     # 0 to 1; None where the engine has none.
     confidence: float | None = None
-    # Of the text, in order, on the audio clock; empty where the engine has no times.
+    # The words of the text, in order, on the audio clock; empty where the engine has no word times.
     words: tuple[Word, ...] = ()
-    # 0 to 1; None where the engine has not told the language, or does not say.
+    # 0 to 1; None where the engine did not detect the language, or gives no probability.
     language_probability: float | None = None
 
 
-Transcript = Partial | Final
+Transcript = PartialTranscript | FinalTranscript
 
 
 class SttStream(Protocol):
-    """One microphone's recognition.
+    """Recognition of one microphone.
 
-    The caller counts the segments (segments.py) and says with each piece to which segment it belongs; the stream
-    stamps its transcripts with the segment as it was when they were made. `feed`, `flush`, `commit` and `finish` are
-    called by one task, one after another; `transcripts` is read by another.
+    The caller numbers the segments (segments.py) and passes the current one with each call; the stream puts the segment
+    of that moment into its transcripts. One task calls `push_audio`, `flush_segment`, `commit_segment` and `end_audio`,
+    one after another; another task reads `transcripts`.
     """
 
-    async def feed(self, chunk: AudioChunk, segment: Segment) -> None:
-        """Take in audio; waits while the engine is behind (that is backpressure)."""
+    async def push_audio(self, chunk: AudioChunk, segment: Segment) -> None:
+        """Add audio to `segment`; waits while the engine is behind (backpressure)."""
         ...
 
-    async def flush(self, segment: Segment) -> None:
-        """Make a final transcript of all audio of `segment`; more audio may follow."""
+    async def flush_segment(self, segment: Segment) -> None:
+        """Request a final transcript of all audio of `segment`; more of its audio may follow."""
         ...
 
-    async def commit(self, segment: Segment) -> None:
-        """Forget `segment`: what is fed next belongs to another."""
+    async def commit_segment(self, segment: Segment) -> None:
+        """Discard the state of `segment`: the next audio belongs to another segment."""
         ...
 
-    async def finish(self) -> None:
-        """No more is to come: `transcripts` ends when what is pending has been given."""
+    async def end_audio(self) -> None:
+        """End the input: `transcripts` ends after the pending ones."""
         ...
 
     def transcripts(self) -> AsyncIterator[Transcript]:
-        """Everything recognised, in order. Raises `EngineFailed` when the engine breaks."""
+        """Yield all transcripts in order. Raises `EngineFailed` when the engine fails."""
         ...
 
 
 class SttEngine(Protocol):
-    """A recogniser, shared by all microphones."""
+    """A speech recogniser, shared by all microphones."""
 
     @property
     def info(self) -> EngineInfo:
-        """What it is."""
+        """Name, model and limits of the engine."""
         ...
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
-        """Load and warm up; leaving frees everything."""
+        """Load and warm up the engine; exiting frees its resources."""
         ...
 
-    def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[SttStream]:
-        """Begin a microphone; leaving ends all work for it. Raises `Unsupported` for a language it has not."""
+    def open_stream(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[SttStream]:
+        """Open a microphone stream; exiting ends all its work. Raises `Unsupported` for an unsupported language."""
         ...

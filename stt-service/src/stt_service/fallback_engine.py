@@ -1,4 +1,4 @@
-"""Who hears where the settings name nobody: the profile's engine, and another one where it cannot be loaded."""
+"""The engine of each profile, and a fallback for an engine that cannot be loaded."""
 
 from __future__ import annotations
 
@@ -14,39 +14,43 @@ from stt_service.engine import SttEngine, SttStream, TranscriptionConfig
 
 log = logging.getLogger(__name__)
 
-# Comes with every installation, and needs nothing.
-STAND_IN = "pocketsphinx"
-# Voxtral is not among them: its server is started where somebody wants it, and named then.
-PROFILES: Mapping[Profile, str] = {"embedded": STAND_IN, "cpu": "faster-whisper", "gpu": "faster-whisper"}
+# Part of every installation; needs no model file and no server.
+FALLBACK_NAME = "pocketsphinx"
+# The engine of each profile when the `engine` setting is empty. Voxtral is never a default: it needs a server that the
+# operator starts and names in the settings.
+PROFILE_ENGINES: Mapping[Profile, str] = {"embedded": FALLBACK_NAME, "cpu": "faster-whisper", "gpu": "faster-whisper"}
 
 
-class EngineWithStandIn:
-    """An engine; the stand-in hears in its place, for good, where it has no model or cannot be loaded."""
+class FallbackEngine:
+    """An engine with a fallback, which replaces it until the service stops if it has no model or cannot be loaded."""
 
-    def __init__(self, leading: SttEngine, stand_in: SttEngine) -> None:
-        self._hearing = leading
-        self._stand_in = stand_in
-        # Why the leading engine does not hear; empty while it does.
+    def __init__(self, preferred: SttEngine, fallback: SttEngine) -> None:
+        self._active = preferred
+        self._fallback = fallback
+        # Why the fallback is active; empty while the preferred engine is.
         self.degraded = ""
 
     @property
     def info(self) -> EngineInfo:
-        """Of the one that hears."""
-        return self._hearing.info
+        """Return the active engine's info."""
+        return self._active.info
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        """Load the leading engine, else the stand-in. Raises what the stand-in raises."""
+        """Load the preferred engine; on `InvalidRequest` or `EngineFailed`, load the fallback instead.
+
+        Raises all other errors of the preferred engine, and the errors of the fallback.
+        """
         async with AsyncExitStack() as loaded:
             try:
-                await loaded.enter_async_context(self._hearing.lifespan())
+                await loaded.enter_async_context(self._active.lifespan())
             except (InvalidRequest, EngineFailed) as error:
-                self.degraded = f"{self.info.name}: {error.message}; {self._stand_in.info.name} hears in its place"
-                log.warning("another engine hears", extra={"reason": self.degraded})
-                self._hearing = self._stand_in
-                await loaded.enter_async_context(self._hearing.lifespan())
+                self.degraded = f"{self.info.name}: {error.message}; {self._fallback.info.name} is used instead"
+                log.warning("fallback engine activated", extra={"reason": self.degraded})
+                self._active = self._fallback
+                await loaded.enter_async_context(self._active.lifespan())
             yield
 
-    def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[SttStream]:
-        """Begin a microphone. Raises `Unsupported` for a language that the one that hears has not."""
-        return self._hearing.open(config)
+    def open_stream(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[SttStream]:
+        """Open a microphone stream. Raises `Unsupported` for a language that the active engine does not support."""
+        return self._active.open_stream(config)

@@ -1,4 +1,4 @@
-"""`anchor.stt.v1.SpeechToTextService`: protobuf to domain and back, nothing else."""
+"""The gRPC service `anchor.stt.v1.SpeechToTextService`: converts between protobuf and domain types."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from grpc import aio
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, AudioChunk
 from service_kit.errors import AtCapacity, InvalidRequest
 
-from stt_service.engine import Final, Partial, SttEngine, SttStream, TranscriptionConfig
-from stt_service.segments import Segments
+from stt_service.engine import FinalTranscript, PartialTranscript, SttEngine, SttStream, TranscriptionConfig
+from stt_service.segments import SegmentCounter
 from stt_service.transcript_trace import TranscriptTrace
 
-NAME = stt_pb2.DESCRIPTOR.services_by_name["SpeechToTextService"].full_name
+SERVICE_NAME = stt_pb2.DESCRIPTOR.services_by_name["SpeechToTextService"].full_name
 Context = aio.ServicerContext[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
 
 
 class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
-    """Transcribes microphones, `max_streams` at one time."""
+    """Transcribes one microphone per call, and at most `max_streams` at one time."""
 
     def __init__(self, engine: SttEngine, max_streams: int, max_segment_ms: float) -> None:
         self._engine = engine
@@ -30,25 +30,25 @@ class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
         self._streams = 0
 
     def add_to(self, server: aio.Server) -> None:
-        """Register with a server."""
+        """Register this servicer with `server`."""
         stt_pb2_grpc.add_SpeechToTextServiceServicer_to_server(self, server)
 
     async def Transcribe(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request_iterator: AsyncIterator[stt_pb2.TranscribeRequest], context: Context
     ) -> None:
-        """Transcribe one microphone: one task feeds the engine, one writes what it says."""
-        with self._place():
+        """Transcribe one microphone: one task pushes its audio to the engine, one writes the transcripts."""
+        with self._stream_slot():
             config = _config(await anext(request_iterator, None))
-            segments = Segments(self._max_segment_ms)
+            segments = SegmentCounter(self._max_segment_ms)
             with closing(TranscriptTrace()) as trace:
-                async with self._engine.open(config) as stream, asyncio.TaskGroup() as tasks:
-                    tasks.create_task(_feed(request_iterator, stream, segments, trace), name="stt feed")
-                    tasks.create_task(_write(stream, segments, trace, context), name="stt write")
+                async with self._engine.open_stream(config) as stream, asyncio.TaskGroup() as tasks:
+                    tasks.create_task(_push_requests(request_iterator, stream, segments, trace), name="stt requests")
+                    tasks.create_task(_write_transcripts(stream, segments, trace, context), name="stt transcripts")
 
     @contextmanager
-    def _place(self) -> Generator[None]:
+    def _stream_slot(self) -> Generator[None]:
         if self._streams >= self._max_streams:
-            raise AtCapacity("stt.at_capacity", f"all {self._max_streams} microphones are in use")
+            raise AtCapacity("stt.at_capacity", f"all {self._max_streams} microphone streams are in use")
         self._streams += 1
         try:
             yield
@@ -56,53 +56,60 @@ class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
             self._streams -= 1
 
 
-async def _feed(
-    requests: AsyncIterator[stt_pb2.TranscribeRequest], stream: SttStream, segments: Segments, trace: TranscriptTrace
+async def _push_requests(
+    requests: AsyncIterator[stt_pb2.TranscribeRequest],
+    stream: SttStream,
+    segments: SegmentCounter,
+    trace: TranscriptTrace,
 ) -> None:
     async for request in requests:
         match request.WhichOneof("request"):
             case "audio":
                 chunk = _chunk(request.audio)
-                await stream.feed(chunk, segments.hear(chunk))
+                await stream.push_audio(chunk, segments.add_audio(chunk))
             case "flush":
-                trace.asked(request.flush.segment_id, request.flush.traceparent)
-                await stream.flush(segments.flush(request.flush.segment_id))
+                trace.on_flush(request.flush.segment_id, request.flush.traceparent)
+                await stream.flush_segment(segments.require_open(request.flush.segment_id))
             case "commit":
-                await stream.commit(segments.commit(request.commit.segment_id))
+                await stream.commit_segment(segments.commit_segment(request.commit.segment_id))
             case "config":
-                raise InvalidRequest("stt.config_repeated", "config comes once, and first")
+                raise InvalidRequest("stt.config_repeated", "the config must come only once")
             case _:
-                raise InvalidRequest("stt.unknown_message", "a request is audio, flush or commit")
-    await stream.finish()
+                raise InvalidRequest("stt.unknown_message", "a request must carry audio, a flush or a commit")
+    await stream.end_audio()
 
 
-async def _write(stream: SttStream, segments: Segments, trace: TranscriptTrace, context: Context) -> None:
+async def _write_transcripts(
+    stream: SttStream, segments: SegmentCounter, trace: TranscriptTrace, context: Context
+) -> None:
     async for transcript in stream.transcripts():
         match transcript:
-            case Partial():
+            case PartialTranscript():
                 await context.write(stt_pb2.TranscribeResponse(partial_transcript=_partial(transcript)))
-            case Final():
-                final = _final(transcript, segments.revision(transcript))
+            case FinalTranscript():
+                final = _final(transcript, segments.next_revision(transcript))
                 await context.write(stt_pb2.TranscribeResponse(final_transcript=final))
-                trace.answered(final.segment_id, final.revision)
+                trace.on_final(final.segment_id, final.revision)
 
 
 def _config(request: stt_pb2.TranscribeRequest | None) -> TranscriptionConfig:
     if request is None or request.WhichOneof("request") != "config":
-        raise InvalidRequest("stt.config_missing", "config must come first")
+        raise InvalidRequest("stt.config_missing", "the first request must carry the config")
     config = request.config
     if config.sample_rate_hz != MICROPHONE.rate_hz:
-        raise InvalidRequest("stt.sample_rate", f"audio must come at {MICROPHONE.rate_hz} Hz")
+        raise InvalidRequest(
+            "stt.sample_rate", f"sample_rate_hz must be {MICROPHONE.rate_hz}, not {config.sample_rate_hz}"
+        )
     return TranscriptionConfig(config.language, config.partial_transcripts)
 
 
 def _chunk(audio: Any) -> AudioChunk:
     if len(audio.pcm) % SAMPLE_BYTES:
-        raise InvalidRequest("stt.odd_bytes", f"{len(audio.pcm)} bytes are no whole number of 16-bit samples")
+        raise InvalidRequest("stt.odd_bytes", f"{len(audio.pcm)} bytes are not whole 16-bit samples")
     return AudioChunk(audio.start_ms, audio.pcm)
 
 
-def _partial(partial: Partial) -> stt_pb2.PartialTranscript:
+def _partial(partial: PartialTranscript) -> stt_pb2.PartialTranscript:
     segment = partial.segment
     return stt_pb2.PartialTranscript(
         segment_id=segment.id,
@@ -113,7 +120,7 @@ def _partial(partial: Partial) -> stt_pb2.PartialTranscript:
     )
 
 
-def _final(final: Final, revision: int) -> stt_pb2.FinalTranscript:
+def _final(final: FinalTranscript, revision: int) -> stt_pb2.FinalTranscript:
     segment = final.segment
     return stt_pb2.FinalTranscript(
         segment_id=segment.id,

@@ -1,4 +1,4 @@
-"""Transcripts on their way from an engine to its reader."""
+"""The queue of transcripts between an engine stream and its reader."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 
-from stt_service.engine import Final, Partial, Transcript
+from stt_service.engine import FinalTranscript, PartialTranscript, Transcript
 
 
 class TranscriptQueue:
-    """Finals in order, and at most one partial: the newest.
+    """Holds finals in order, and at most one partial: the newest.
 
-    A partial that was not read yet is replaced by the next, and dropped when a final comes. A final waits while
-    `max_finals` are unread.
+    A newer partial replaces an unread one, and a final drops it. `put_final` waits while `max_finals` are unread.
     """
 
     def __init__(self, max_finals: int = 8) -> None:
         self._max_finals = max_finals
-        self._finals: deque[Final] = deque()
-        self._partial: Partial | None = None
+        self._finals: deque[FinalTranscript] = deque()
+        self._partial: PartialTranscript | None = None
         self._error: Exception | None = None
         self._closed = False
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
 
-    def put_partial(self, partial: Partial) -> None:
-        """Offer `partial` in place of any before it."""
+    def put_partial(self, partial: PartialTranscript) -> None:
+        """Add `partial` in place of an unread one."""
         self._partial = partial
         self._changed.set()
 
-    async def put_final(self, final: Final) -> None:
-        """Add `final`; waits for room."""
+    async def put_final(self, final: FinalTranscript) -> None:
+        """Add `final`; waits while the queue is full."""
         while len(self._finals) >= self._max_finals:
             self._room.clear()
             await self._room.wait()
@@ -40,17 +39,17 @@ class TranscriptQueue:
         self._changed.set()
 
     def close(self) -> None:
-        """End the reader once it has read what is here."""
+        """End `read` after the transcripts in the queue."""
         self._closed = True
         self._changed.set()
 
     def fail(self, error: Exception) -> None:
-        """Raise `error` at the reader, before anything it has not read."""
+        """Raise `error` in `read`, ahead of unread transcripts."""
         self._error = error
         self._changed.set()
 
     async def read(self) -> AsyncGenerator[Transcript]:
-        """Everything put in, until closed; for one reader."""
+        """Yield the transcripts until `close`; for one reader."""
         while True:
             self._changed.clear()
             if self._error is not None:

@@ -1,4 +1,4 @@
-"""What a transcript took, told to the turn that waits for it."""
+"""Trace spans for final transcripts, as part of the trace of the turn that requested them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from service_kit.observability import tracing
 
 
 class TranscriptTrace:
-    """The spans of one call, one a flush: a microphone stays open for many turns, and each has a trace of its own."""
+    """Records one span per flush of a call: a call serves many turns, each with a trace of its own."""
 
     def __init__(self) -> None:
         self._open: dict[int, Span] = {}
 
-    def asked(self, segment_id: int, traceparent: str) -> None:
-        """A transcript was asked for, by a turn that is traced if `traceparent` says so."""
-        self._end(segment_id)
+    def on_flush(self, segment_id: int, traceparent: str) -> None:
+        """Open a span for a requested transcript; `traceparent` is the turn's W3C trace context, empty if untraced."""
+        self._cancel(segment_id)
         if traceparent and tracing.is_recording():
             self._open[segment_id] = tracing.tracer().start_span(
                 "final transcript",
@@ -23,18 +23,18 @@ class TranscriptTrace:
                 attributes={"segment_id": segment_id},
             )
 
-    def answered(self, segment_id: int, revision: int) -> None:
-        """The transcript went out."""
+    def on_final(self, segment_id: int, revision: int) -> None:
+        """Close the span of a transcript that was sent."""
         if span := self._open.pop(segment_id, None):
             span.set_attribute("revision", revision)
             span.end()
 
     def close(self) -> None:
-        """The call is over; what was asked for will not come."""
+        """Close the remaining spans as cancelled, at the end of the call."""
         for segment_id in list(self._open):
-            self._end(segment_id)
+            self._cancel(segment_id)
 
-    def _end(self, segment_id: int) -> None:
+    def _cancel(self, segment_id: int) -> None:
         if span := self._open.pop(segment_id, None):
             span.set_attribute("cancelled", True)
             span.end()

@@ -20,9 +20,9 @@ from service_kit.engines.info import engine_class
 from service_kit.engines.worker import EngineWorker
 from service_kit.testing.plugin import split_pcm
 from trials import Speech, Trial
-from vad_service.engines.silero import Silero
+from vad_service.engines.silero import SileroVad
 from vad_service.settings import VadSettings
-from vad_service.speech.batching import SharedModel
+from vad_service.speech.batching import FrameBatcher
 from vad_service.speech.detection import DetectionConfig, TurnDetector
 from vad_service.speech.events import Event, SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.turn_end.predictor import PREDICTORS, PartialTranscript, TurnEndPredictor
@@ -73,7 +73,7 @@ class Ears:
     )
 
     def __post_init__(self) -> None:
-        self._model = Silero(self.settings)
+        self._model = SileroVad(self.settings)
         self._model.load()
 
     def predictor(self, name: str) -> TurnEndPredictor:
@@ -135,8 +135,8 @@ class Ears:
         durations_ms: list[float],
     ) -> None:
         worker = WorkerWithoutThread(durations_ms)
-        shared = SharedModel(self._model, 1, 0)
-        detector = TurnDetector(self._model, shared, predictor, worker, self.settings.edge_rules, 1)
+        shared = FrameBatcher(self._model, 1, 0)
+        detector = TurnDetector(self._model, shared, predictor, worker, self.settings.edge_thresholds, 1)
 
         told_of = 0
 
@@ -148,7 +148,7 @@ class Ears:
             if (translated := _translated(event)) is not None:
                 tell(translated, round(durations_ms[-1]) if judged else 0)
 
-        await detector.listen(DetectionConfig(language, 0), inputs, note)
+        await detector.detect(DetectionConfig(language, 0), inputs, note)
 
 
 async def settled() -> None:

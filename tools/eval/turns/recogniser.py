@@ -8,10 +8,10 @@ from typing import Protocol
 from people import PROJECT
 from replies import Reply
 from service_kit.audio import MICROPHONE
-from stt_service.engines.pocketsphinx.decoding import Decoders, DecoderSpec, DecodingStream
+from stt_service.engines.pocketsphinx.decoding import DecoderPool, DecoderSpec, DecodingStream
 from stt_service.engines.pocketsphinx.engine import OPTIONS
-from stt_service.engines.pocketsphinx.hypotheses import Hearing, Reading, clean, read_together
-from stt_service.engines.pocketsphinx.models import DecoderModel, prepare
+from stt_service.engines.pocketsphinx.hypotheses import Hypothesis, HypothesisPair, clean, combine_utterances
+from stt_service.engines.pocketsphinx.models import DecoderModel, build_models
 from stt_service.settings import SttSettings
 
 
@@ -43,10 +43,10 @@ class Recogniser:
 
     def __init__(self) -> None:
         self._settings = SttSettings()
-        models = prepare(PROJECT / "content/knowledge", PROJECT / "models/pocketsphinx")
+        models = build_models(PROJECT / "content/knowledge", PROJECT / "models/pocketsphinx")
         self._decoders = [self._loaded(models.topical), self._loaded(models.general)]
         self._streams: list[DecodingStream] = []
-        self._hearings: list[Hearing] = []
+        self._hearings: list[HypothesisPair] = []
         self._bytes = 0
         self.open()
 
@@ -59,27 +59,27 @@ class Recogniser:
         del place_ms
         started_s = time.perf_counter()
         self._bytes += len(pcm)
-        partial = clean(self._streams[0].hear(pcm, wants_partial=True))
+        partial = clean(self._streams[0].push_audio(pcm, wants_partial=True))
         took_ms = _since_ms(started_s)
-        self._streams[1].hear(pcm, wants_partial=False)
-        before, _ = read_together(self._hearings)
+        self._streams[1].push_audio(pcm, wants_partial=False)
+        before, _ = combine_utterances(self._hearings)
         return (" ".join(filter(None, (before, partial))) if partial else ""), took_ms
 
     def flush(self) -> tuple[str, int]:
         started_s = time.perf_counter()
         if self._bytes:
             topical, general = (
-                Reading(clean(text), score) for text, score in (stream.end() for stream in self._streams)
+                Hypothesis(clean(text), score) for text, score in (stream.end_utterance() for stream in self._streams)
             )
-            self._hearings.append(Hearing(topical, general))
+            self._hearings.append(HypothesisPair(topical, general))
             self._bytes = 0
-        text, _ = read_together(self._hearings)
+        text, _ = combine_utterances(self._hearings)
         return text, _since_ms(started_s)
 
     def commit(self) -> None:
         if self._bytes:
             for stream in self._streams:
-                stream.end()
+                stream.end_utterance()
         self._bytes, self._hearings = 0, []
 
     def _loaded(self, model: DecoderModel) -> object:
@@ -90,7 +90,7 @@ class Recogniser:
             max_decoders=1,
             options=OPTIONS,
         )
-        return Decoders(spec).take()
+        return DecoderPool(spec).acquire()
 
 
 class TrueWords:

@@ -1,1 +1,1 @@
-"""Turn detection: when someone speaks, when they stop, whether they are done."""
+"""Voice activity and turn-end detection."""

@@ -1,3 +1,5 @@
+"""Runs the vad-service."""
+
 from service_kit.service import main
 
 from vad_service.app import build

@@ -1,4 +1,4 @@
-"""Composition root: from settings to a running vad-service."""
+"""Composition root: builds a vad-service from its settings."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.service import Service, new_health
 
 from vad_service.engine import SpeechModel
-from vad_service.engines import ENGINES
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
-from vad_service.speech.batching import SharedModel
+from vad_service.speech.batching import FrameBatcher
 from vad_service.speech.detection import TurnDetector
 from vad_service.turn_end.predictor import PREDICTORS, TurnEndPredictor
 
+# Speech models by the name used in the `engine` setting.
+ENGINES: Mapping[str, str] = {
+    "silero": "vad_service.engines.silero:SileroVad",
+    "energy": "vad_service.engines.energy:EnergyVad",
+}
+
 
 def build(settings: VadSettings | None = None) -> Service:
-    """A vad-service; without `settings`, as the environment says."""
+    """Build the service; `settings` defaults to the environment. Raises `InvalidRequest` for an unknown engine."""
     settings = settings or VadSettings()
     model: SpeechModel = engine_class(ENGINES, settings.engine)(settings)
     predictor: TurnEndPredictor = engine_class(PREDICTORS, settings.turn_end_predictor)(settings)
-    # Everybody's edges come before anybody's judgement.
+    # Niceness 10: speech edges of all microphones take precedence over turn-end predictions.
     worker = EngineWorker("turn-end", settings.max_waiting_predictions, niceness=10)
-    shared = SharedModel(model, settings.max_batch, settings.batch_wait_ms)
-    detector = TurnDetector(model, shared, predictor, worker, settings.edge_rules, settings.max_streams)
+    batcher = FrameBatcher(model, settings.max_batch, settings.batch_wait_ms)
+    detector = TurnDetector(model, batcher, predictor, worker, settings.edge_thresholds, settings.max_streams)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:

@@ -1,4 +1,4 @@
-"""What a speech model is: something that says how speech-like a frame is, given what it heard before."""
+"""The speech model protocol: probability of speech per audio frame, with state per microphone."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SAMPLES_PER_MS = MICROPHONE.rate_hz // 1000
 Frame = NDArray[np.float32]
 
 
-class Memory(Protocol):
-    """What a model keeps of one microphone between frames."""
+class StreamState(Protocol):
+    """A model's state for one microphone between frames."""
 
-    def forget(self) -> None:
-        """Begin anew, as after a silence nobody recorded."""
+    def reset(self) -> None:
+        """Return to the initial state, as after a gap in the audio."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """One frame, and the memory of the microphone it came from."""
+class FrameRequest:
+    """One frame, and the state of the microphone it came from."""
 
-    memory: Memory
+    state: StreamState
     frame: Frame
 
 
@@ -42,13 +42,16 @@ class SpeechModel(Protocol):
     info: EngineInfo
 
     def load(self) -> None:
-        """Get ready to judge, warmed up. Raises `AnchorError` when that cannot be."""
+        """Load and warm up the model. Raises `AnchorError` on failure."""
         ...
 
-    def open(self) -> Memory:
-        """A fresh memory for one microphone."""
+    def new_state(self) -> StreamState:
+        """Return the initial state for one microphone."""
         ...
 
-    def judge(self, batch: Sequence[Hearing]) -> list[float]:
-        """Probability of speech in each frame; its memory moves on. No memory may occur twice in a batch."""
+    def predict_batch(self, batch: Sequence[FrameRequest]) -> list[float]:
+        """Return the probability of speech in each frame and advance its state.
+
+        A state must not occur twice in a batch.
+        """
         ...

@@ -1,4 +1,4 @@
-"""`anchor.vad.v1`: protobuf to turn detection and back."""
+"""The gRPC service `anchor.vad.v1.TurnDetectionService`: converts between protobuf and domain types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Context = aio.ServicerContext[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 
 
 class TurnDetectionServicer(vad_pb2_grpc.TurnDetectionServiceServicer):
-    """Turn detection over one microphone per call."""
+    """Detects turns on one microphone per call."""
 
     def __init__(self, detector: TurnDetector) -> None:
         self._detector = detector
@@ -36,14 +36,14 @@ class TurnDetectionServicer(vad_pb2_grpc.TurnDetectionServiceServicer):
         trace = UtteranceTrace()
 
         async def emit(event: Event) -> None:
-            trace.on(event)
+            trace.record(event)
             await context.write(_response(event))
 
-        async with aclosing(_inputs(requests, trace)) as inputs:
-            await self._detector.listen(config, inputs, emit)
+        async with aclosing(_read_inputs(requests, trace)) as inputs:
+            await self._detector.detect(config, inputs, emit)
 
     def add_to(self, server: aio.Server) -> None:
-        """Register with a gRPC server."""
+        """Register this servicer with `server`."""
         vad_pb2_grpc.add_TurnDetectionServiceServicer_to_server(self, server)
 
 
@@ -58,7 +58,7 @@ def _config(request: vad_pb2.DetectRequest) -> DetectionConfig:
     return DetectionConfig(config.language, config.activity_interval_ms)
 
 
-async def _inputs(requests: Requests, trace: UtteranceTrace):
+async def _read_inputs(requests: Requests, trace: UtteranceTrace):
     async for request in requests:
         match request.WhichOneof("request"):
             case "audio":
@@ -66,7 +66,7 @@ async def _inputs(requests: Requests, trace: UtteranceTrace):
             case "partial_transcript":
                 yield PartialTranscript(request.partial_transcript.text, request.partial_transcript.end_ms)
             case "traced_turn":
-                trace.belongs_to(request.traced_turn.traceparent)
+                trace.set_turn(request.traced_turn.traceparent)
             case "config":
                 raise InvalidRequest("vad.config_repeated", "the config must come only once")
             case _:
@@ -81,13 +81,13 @@ def _response(event: Event) -> vad_pb2.DetectResponse:
         case SpeechStopped(at_ms):
             return vad_pb2.DetectResponse(speech_stopped=vad_pb2.SpeechStopped(at_ms=at_ms))
         case TurnEndPredicted():
-            return vad_pb2.DetectResponse(turn_end_predicted=_predicted(event))
+            return vad_pb2.DetectResponse(turn_end_predicted=_turn_end_predicted(event))
         case Activity(at_ms, probability):
             return vad_pb2.DetectResponse(activity=vad_pb2.Activity(at_ms=at_ms, probability=probability))
 
 
-def _predicted(event: TurnEndPredicted) -> vad_pb2.TurnEndPredicted:
-    opinions = [vad_pb2.PredictorOpinion(name=part.name, probability=part.probability) for part in event.opinions]
+def _turn_end_predicted(event: TurnEndPredicted) -> vad_pb2.TurnEndPredicted:
+    opinions = [vad_pb2.PredictorOpinion(name=each.name, probability=each.probability) for each in event.opinions]
     return vad_pb2.TurnEndPredicted(
         at_ms=event.at_ms,
         silence_ms=event.silence_ms,

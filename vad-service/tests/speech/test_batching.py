@@ -1,4 +1,4 @@
-"""Frames of many microphones share calls, and nobody can tell from the answers."""
+"""Frames of many microphones share model calls without changing their results."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import pytest
 from service_kit.audio import to_float
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import EngineFailed
-from vad_service.engine import FRAME_SAMPLES, Hearing
-from vad_service.speech.batching import SharedModel
+from vad_service.engine import FRAME_SAMPLES, FrameRequest
+from vad_service.speech.batching import FrameBatcher
 
 
-class Counting:
-    """Answers the first sample of each frame; remembers how many came at once. Breaks at a negative one."""
+class BatchRecorder:
+    """Returns the first sample of each frame and records the batch sizes. Raises at a negative sample."""
 
-    info = EngineInfo("counting", "none", "1")
+    info = EngineInfo("batch-recorder", "none", "1")
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
     def load(self) -> None: ...
 
-    def open(self):
+    def new_state(self):
         return None
 
-    def judge(self, batch):
+    def predict_batch(self, batch):
         self.sizes.append(len(batch))
-        if any(hearing.frame[0] < 0 for hearing in batch):
+        if any(request.frame[0] < 0 for request in batch):
             raise RuntimeError("a negative sample")
-        return [float(hearing.frame[0]) for hearing in batch]
+        return [float(request.frame[0]) for request in batch]
 
 
 def frames_of(pcm: bytes) -> list[np.ndarray]:
@@ -42,82 +42,84 @@ def frame(value: float) -> np.ndarray:
     return np.full(FRAME_SAMPLES, value, np.float32)
 
 
-async def judge_all(model, shared: SharedModel, frames: list[np.ndarray]) -> list[float]:
-    memory = model.open()
-    return [await shared.judge(Hearing(memory, each)) for each in frames]
+async def predict_all(model, batcher: FrameBatcher, frames: list[np.ndarray]) -> list[float]:
+    state = model.new_state()
+    return [await batcher.predict(FrameRequest(state, each)) for each in frames]
 
 
-async def test_batched_microphones_hear_what_each_would_alone(silero, utterance):
+async def test_batched_results_equal_those_of_separate_calls(silero, utterance):
     frames = frames_of(utterance)
-    # Every microphone hears the clip from another place on, at another loudness.
-    heard = [[each * (0.2 + 0.1 * nth) for each in frames[nth * 3 : nth * 3 + 40]] for nth in range(12)]
-    alone = [await judge_all(silero, SharedModel(silero, 1, 0), each) for each in heard]
-    shared = SharedModel(silero, 8, 0)
-    together = await asyncio.gather(*(judge_all(silero, shared, each) for each in heard))
+    # Each microphone gets the clip from another position, at another level.
+    clips = [[each * (0.2 + 0.1 * nth) for each in frames[nth * 3 : nth * 3 + 40]] for nth in range(12)]
+    alone = [await predict_all(silero, FrameBatcher(silero, 1, 0), each) for each in clips]
+    batcher = FrameBatcher(silero, 8, 0)
+    together = await asyncio.gather(*(predict_all(silero, batcher, each) for each in clips))
     assert np.allclose(alone, together, atol=1e-5)
     assert np.max(alone) > 0.9 > 0.1 > np.min(alone)
 
 
 async def test_frames_that_wait_together_share_a_call():
-    model = Counting()
-    shared = SharedModel(model, 64, 0)
-    answers = await asyncio.gather(*(shared.judge(Hearing(None, frame(nth))) for nth in range(10)))
+    model = BatchRecorder()
+    batcher = FrameBatcher(model, 64, 0)
+    answers = await asyncio.gather(*(batcher.predict(FrameRequest(None, frame(nth))) for nth in range(10)))
     assert answers == list(range(10))
     assert model.sizes == [10]
 
 
-async def test_more_than_a_batch_waits_for_the_next_call():
-    model = Counting()
-    shared = SharedModel(model, 4, 0)
-    assert await asyncio.gather(*(shared.judge(Hearing(None, frame(nth))) for nth in range(10))) == list(range(10))
+async def test_frames_beyond_the_batch_size_wait_for_the_next_call():
+    model = BatchRecorder()
+    batcher = FrameBatcher(model, 4, 0)
+    assert await asyncio.gather(*(batcher.predict(FrameRequest(None, frame(nth))) for nth in range(10))) == list(
+        range(10)
+    )
     assert model.sizes == [4, 4, 2]
 
 
-async def test_a_frame_may_wait_for_company():
-    model = Counting()
-    shared = SharedModel(model, 64, wait_ms=200)
+async def test_wait_ms_lets_a_later_frame_share_the_call():
+    model = BatchRecorder()
+    batcher = FrameBatcher(model, 64, wait_ms=200)
 
     async def later() -> float:
-        # A few turns of the loop, where a frame that does not wait is judged within one.
+        # A few loop iterations; without `wait_ms` the first frame is predicted within one.
         for _ in range(3):
             await asyncio.sleep(0)
-        return await shared.judge(Hearing(None, frame(2)))
+        return await batcher.predict(FrameRequest(None, frame(2)))
 
-    assert await asyncio.gather(shared.judge(Hearing(None, frame(1))), later()) == [1, 2]
+    assert await asyncio.gather(batcher.predict(FrameRequest(None, frame(1))), later()) == [1, 2]
     assert model.sizes == [2]
 
 
-async def test_a_microphone_that_left_is_not_judged():
-    model = Counting()
-    shared = SharedModel(model, 64, 0)
-    leaving = asyncio.create_task(shared.judge(Hearing(None, frame(1))))
-    staying = asyncio.create_task(shared.judge(Hearing(None, frame(2))))
+async def test_a_cancelled_frame_is_not_predicted():
+    model = BatchRecorder()
+    batcher = FrameBatcher(model, 64, 0)
+    leaving = asyncio.create_task(batcher.predict(FrameRequest(None, frame(1))))
+    staying = asyncio.create_task(batcher.predict(FrameRequest(None, frame(2))))
     await asyncio.sleep(0)
     leaving.cancel()
     assert await staying == 2
     assert model.sizes == [1]
 
 
-async def test_a_broken_model_fails_every_frame_of_the_call_and_no_later_one():
-    model = Counting()
-    shared = SharedModel(model, 64, 0)
+async def test_a_model_error_fails_the_frames_of_that_call_only():
+    model = BatchRecorder()
+    batcher = FrameBatcher(model, 64, 0)
     results = await asyncio.gather(
-        *(shared.judge(Hearing(None, frame(value))) for value in (1, -1)), return_exceptions=True
+        *(batcher.predict(FrameRequest(None, frame(value))) for value in (1, -1)), return_exceptions=True
     )
     assert [type(result) for result in results] == [EngineFailed, EngineFailed]
     assert isinstance(results[0].__cause__, RuntimeError)
-    assert await shared.judge(Hearing(None, frame(3))) == 3
+    assert await batcher.predict(FrameRequest(None, frame(3))) == 3
 
 
 @pytest.mark.parametrize("size", [1, 3])
-async def test_forgetting_makes_a_memory_like_new(silero, utterance, size: int):
+async def test_a_reset_state_equals_a_new_one(silero, utterance, size: int):
     frames = frames_of(utterance)[30:45]
-    memories = [silero.open() for _ in range(size)]
+    states = [silero.new_state() for _ in range(size)]
 
-    def judge() -> list[list[float]]:
-        return [silero.judge([Hearing(memory, each) for memory in memories]) for each in frames]
+    def predict() -> list[list[float]]:
+        return [silero.predict_batch([FrameRequest(state, each) for state in states]) for each in frames]
 
-    first = judge()
-    for memory in memories:
-        memory.forget()
-    assert np.allclose(judge(), first, atol=1e-6)
+    first = predict()
+    for state in states:
+        state.reset()
+    assert np.allclose(predict(), first, atol=1e-6)

@@ -1,4 +1,4 @@
-"""A microphone outlives many turns: each turn's trace gets the utterances that belong to it."""
+"""Each turn's trace gets the spans of its utterances, though one call serves many turns."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from vad_service.speech.utterance_trace import UtteranceTrace
 
 TURN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 STARTED, STOPPED = SpeechStarted(640, 340), SpeechStopped(1280)
-JUDGED = TurnEndPredicted(1280, 200, 0.75, "pause")
+PREDICTED = TurnEndPredicted(1280, 200, 0.75, "pause")
 
 
-def told(*events) -> UtteranceTrace:
+def record(*events) -> UtteranceTrace:
     trace = UtteranceTrace()
     for event in events:
         if isinstance(event, str):
-            trace.belongs_to(event)
+            trace.set_turn(event)
         else:
-            trace.on(event)
+            trace.record(event)
     return trace
 
 
-def test_an_utterance_is_part_of_the_turn_that_was_named_while_it_lasted(spans):
-    told(STARTED, TURN, Activity(700, 0.9), STOPPED, JUDGED)
+def test_an_utterance_belongs_to_the_turn_named_during_it(spans):
+    record(STARTED, TURN, Activity(700, 0.9), STOPPED, PREDICTED)
     (span,) = spans()
     assert span.name == "utterance"
     assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TURN[3:35], TURN[36:52])
@@ -30,22 +30,22 @@ def test_an_utterance_is_part_of_the_turn_that_was_named_while_it_lasted(spans):
     assert span.start_time <= span.events[0].timestamp <= span.events[1].timestamp <= span.end_time
 
 
-def test_a_breath_does_not_divide_an_utterance(spans):
-    told(STARTED, TURN, STOPPED, STARTED, STOPPED, JUDGED)
+def test_a_short_pause_does_not_split_an_utterance(spans):
+    record(STARTED, TURN, STOPPED, STARTED, STOPPED, PREDICTED)
     (span,) = spans()
     assert len(span.events) == 4
 
 
-def test_speech_that_goes_on_after_a_judgement_is_told_as_the_same_turns_next_utterance(spans):
-    told(STARTED, TURN, STOPPED, JUDGED, STARTED, STOPPED, JUDGED)
+def test_speech_after_a_prediction_is_the_turns_next_utterance(spans):
+    record(STARTED, TURN, STOPPED, PREDICTED, STARTED, STOPPED, PREDICTED)
     assert [f"{span.context.trace_id:032x}" for span in spans()] == [TURN[3:35]] * 2
 
 
-def test_a_silence_that_is_judged_again_is_told_once(spans):
-    told(STARTED, TURN, STOPPED, JUDGED, JUDGED)
+def test_a_repeated_prediction_adds_no_span(spans):
+    record(STARTED, TURN, STOPPED, PREDICTED, PREDICTED)
     assert len(spans()) == 1
 
 
-def test_speech_that_nobody_traces_has_no_span(spans):
-    told(STARTED, STOPPED, JUDGED)
+def test_speech_in_an_untraced_turn_has_no_span(spans):
+    record(STARTED, STOPPED, PREDICTED)
     assert spans() == []

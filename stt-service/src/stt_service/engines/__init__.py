@@ -1,1 +1,1 @@
-"""Recognisers: one file or folder each."""
+"""Speech recognition engines: one module or package per engine."""

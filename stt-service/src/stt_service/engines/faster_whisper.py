@@ -1,4 +1,4 @@
-"""Whisper by CTranslate2, in this process: on the processor or a GPU."""
+"""Whisper on CTranslate2, in this process: on the CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest, Unsupported
 
 from stt_service.engine import TranscriptionConfig, Word
-from stt_service.retranscribing.finals_first import FinalsFirst
-from stt_service.retranscribing.recogniser import Reading
-from stt_service.retranscribing.stream import RetranscribingStream, Shared, retranscribing
+from stt_service.retranscribing.recogniser import ClipTranscript
+from stt_service.retranscribing.stream import RetranscribingStream, SharedModel, open_retranscribing_stream
+from stt_service.retranscribing.transcription_slots import TranscriptionSlots
 from stt_service.settings import SttSettings
 
-# Without the tokenizer beside it, the library would look for one on a model hub.
-NEEDED = ("model.bin", "config.json", "tokenizer.json")
-# Of the 448 tokens that the decoder has in all, for at most 30 s.
+# Without a local tokenizer, the library would look for one on a model hub.
+REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
+# Half of the decoder's 448 tokens, for at most 30 s of audio.
 MAX_NEW_TOKENS = 224
-# What the model gives as silent with this probability, and is unsure of in words, is silence (Whisper's own rule).
-NO_SPEECH = 0.6
-UNSURE_LOGPROB = -1.0
-# What the library hears at a time, and how it counts its way through a clip.
+# A window whose no-speech probability is above the first and whose mean log-probability is below the second is silence
+# (Whisper's own rule).
+NO_SPEECH_PROBABILITY = 0.6
+MIN_LOGPROB = -1.0
+# The library transcribes a clip in windows of this length; `segment.seek` counts frames.
 WINDOW_S = 30
 FRAMES_PER_S = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How a clip is transcribed; `language` is ISO 639-1 or empty."""
+class ClipOptions:
+    """Options for one clip; `language` is ISO 639-1 or empty."""
 
     language: str
     beam_size: int = 1
@@ -46,16 +47,16 @@ class Asked:
 
 
 class FasterWhisperEngine:
-    """One model on one thread: clips are transcribed one after another."""
+    """One model on one thread, which transcribes clips one after another."""
 
     def __init__(self, settings: SttSettings, load: Callable[[Path, SttSettings], Any] | None = None) -> None:
         self._settings = settings
         self._load = load or load_model
         self._folder = settings.models_dir / settings.whisper_model
         self._model: Any = None
-        # What is given up leaves its 30 s to finish, so a few may stand behind each other.
+        # A cancelled clip still finishes its current window of 30 s, so several may queue.
         self._worker: EngineWorker | None = None
-        self._shared = Shared(self, FinalsFirst(1), settings)
+        self._shared = SharedModel(self, TranscriptionSlots(1), settings)
         self.info = EngineInfo(
             name="faster-whisper",
             model=self._folder.name,
@@ -66,46 +67,53 @@ class FasterWhisperEngine:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        """Load the model and transcribe a second of silence. Raises `InvalidRequest` for a folder that is no model."""
+        """Load the model and transcribe a second of silence. Raises `InvalidRequest` for a folder without a model."""
         self._worker = EngineWorker("faster-whisper", max_waiting=2 * self._settings.max_streams + 2)
         try:
             self._model = await self._worker.run(partial(self._load, self._folder, self._settings))
-            await self.recognise(bytes(MICROPHONE.bytes_for(1000)), "", final=True)
+            await self.transcribe_clip(bytes(MICROPHONE.bytes_for(1000)), "", final=True)
             yield
         finally:
             await asyncio.to_thread(self._worker.close)
             self._model = None
 
-    def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RetranscribingStream]:
-        """Begin a microphone. Raises `Unsupported` for a language that the model has not."""
+    def open_stream(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RetranscribingStream]:
+        """Open a microphone stream. Raises `Unsupported` for a language that the model does not support."""
         if config.language and config.language not in self._model.supported_languages:
-            raise Unsupported("stt.language_unsupported", f"{self._folder.name} does not know {config.language!r}")
-        return retranscribing(self._shared, config)
+            raise Unsupported("stt.language_unsupported", f"{self._folder.name} does not support {config.language!r}")
+        return open_retranscribing_stream(self._shared, config)
 
-    async def recognise(self, pcm: bytes, language: str, *, final: bool) -> Reading:
-        """Transcribe on the thread; what is cancelled stops before its next 30 s."""
+    async def transcribe_clip(self, pcm: bytes, language: str, *, final: bool) -> ClipTranscript:
+        """Transcribe on the worker thread; a cancelled clip stops before its next window of 30 s."""
         assert self._worker is not None, "used outside its lifespan"  # noqa: S101
-        given_up = threading.Event()
+        cancelled = threading.Event()
         beam_size = self._settings.whisper_beam_size if final else 1
-        asked = Asked(language, beam_size, word_times=final and self._settings.whisper_word_times)
-        work = partial(transcribe, self._model, to_float(pcm), asked, given_up)
+        options = ClipOptions(language, beam_size, word_times=final and self._settings.whisper_word_times)
+        work = partial(transcribe, self._model, to_float(pcm), options, cancelled)
         try:
             return await self._worker.run(work)
         except RuntimeError as error:
-            # CTranslate2 says so for everything: no memory, a lost device, a broken file.
+            # CTranslate2 raises it for every failure: out of memory, a lost device, a corrupt file.
             raise EngineFailed("stt.engine_failed", f"faster-whisper failed: {error}") from error
         finally:
-            given_up.set()
+            cancelled.set()
 
 
 def load_model(folder: Path, settings: SttSettings) -> Any:
-    """The model in `folder`. Raises `InvalidRequest` for what is no model, `EngineFailed` where it cannot be loaded."""
-    if missing := [name for name in NEEDED if not (folder / name).is_file()]:
-        raise InvalidRequest("stt.no_model", f"{folder} is no converted Whisper: it has no {', '.join(missing)}")
+    """Load the model in `folder`.
+
+    Raises `InvalidRequest` when files or the library are missing, `EngineFailed` when the model cannot be loaded.
+    """
+    if missing := [name for name in REQUIRED_FILES if not (folder / name).is_file()]:
+        raise InvalidRequest(
+            "stt.no_model", f"{folder} is not a converted Whisper model: it lacks {', '.join(missing)}"
+        )
     try:
         from faster_whisper import WhisperModel  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise InvalidRequest("stt.not_installed", "install stt-service[faster-whisper] for this engine") from error
+        raise InvalidRequest(
+            "stt.not_installed", "this engine needs `stt-service[faster-whisper]` installed"
+        ) from error
     try:
         return WhisperModel(
             str(folder),
@@ -117,42 +125,44 @@ def load_model(folder: Path, settings: SttSettings) -> Any:
         raise EngineFailed("stt.engine_failed", f"faster-whisper cannot load {folder}: {error}") from error
 
 
-def transcribe(model: Any, samples: np.ndarray[Any, Any], asked: Asked, given_up: threading.Event) -> Reading:
-    """What `model` makes of `samples`, float32 at 16 kHz. Ends early, with what there is, once `given_up`."""
-    if given_up.is_set():
-        return Reading("")
+def transcribe(
+    model: Any, samples: np.ndarray[Any, Any], options: ClipOptions, cancelled: threading.Event
+) -> ClipTranscript:
+    """Transcribe `samples`, float32 at 16 kHz, shape [n]. Returns early, with the text so far, once `cancelled`."""
+    if cancelled.is_set():
+        return ClipTranscript("")
     segments, info = model.transcribe(
         samples,
-        language=asked.language or None,
-        beam_size=asked.beam_size,
+        language=options.language or None,
+        beam_size=options.beam_size,
         temperature=0.0,
         condition_on_previous_text=False,
         without_timestamps=True,
-        word_timestamps=asked.word_times,
+        word_timestamps=options.word_times,
         max_new_tokens=MAX_NEW_TOKENS,
-        no_speech_threshold=NO_SPEECH,
-        log_prob_threshold=UNSURE_LOGPROB,
+        no_speech_threshold=NO_SPEECH_PROBABILITY,
+        log_prob_threshold=MIN_LOGPROB,
         vad_filter=False,
     )
-    kept: list[Any] = []
+    used: list[Any] = []
     for segment in segments:
-        if given_up.is_set():
+        if cancelled.is_set():
             break
-        kept.append(segment)
-        # With word times, the library would hear what comes after the last word once more, and make words of it.
-        if asked.word_times and segment.seek / FRAMES_PER_S + WINDOW_S >= len(samples) / MICROPHONE.rate_hz:
+        used.append(segment)
+        # With word times, the library transcribes the audio after the last word once more and invents words for it.
+        if options.word_times and segment.seek / FRAMES_PER_S + WINDOW_S >= len(samples) / MICROPHONE.rate_hz:
             break
-    return reading(kept, info)
+    return join_segments(used, info)
 
 
-def reading(segments: list[Any], info: Any) -> Reading:
-    """The text of segments, and how sure of it the model is: the mean probability of its tokens, weighed by length."""
+def join_segments(segments: list[Any], info: Any) -> ClipTranscript:
+    """Join Whisper's segments; the confidence is their mean token probability (geometric), weighted by length."""
     text = " ".join(segment.text.strip() for segment in segments if segment.text.strip())
     tokens = sum(len(segment.tokens) for segment in segments)
     if not text or not tokens:
-        return Reading("")
+        return ClipTranscript("")
     logprob = sum(segment.avg_logprob * len(segment.tokens) for segment in segments) / tokens
-    return Reading(
+    return ClipTranscript(
         text,
         info.language,
         min(math.exp(logprob), 1.0),

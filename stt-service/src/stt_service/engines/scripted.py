@@ -1,4 +1,4 @@
-"""A recogniser that says what its script says, when its script says so. For tests; never a default."""
+"""A test engine that sends the transcripts of its script at the times of its script; never a default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.script import Fault, ScriptSection, load_section
 from service_kit.errors import EngineFailed
 
-from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig, Word
+from stt_service.engine import (
+    FinalTranscript,
+    LanguageSource,
+    PartialTranscript,
+    Segment,
+    Transcript,
+    TranscriptionConfig,
+    Word,
+)
 from stt_service.settings import SttSettings
 from stt_service.transcript_queue import TranscriptQueue
 
@@ -27,25 +35,25 @@ DIE_STATUS = 70
 
 
 class SttScript(ScriptSection):
-    """The section `[stt]`."""
+    """The script's section `[stt]`."""
 
-    # What the n-th segment with speech in it says, in each stream; after the last, the first again.
+    # The transcript of the n-th segment with speech, in each stream; repeats from the first.
     transcripts: tuple[str, ...] = Field(default=("what is the latest news",), min_length=1)
     final_delay_ms: float = Field(default=100, ge=0)
-    # `last_voiced`: the final comes unprompted, that long after the chunk with the last voiced sample arrived; a
-    # flush before then is answered by it. `flush`: that long after the flush.
+    # `last_voiced`: the final is sent without a flush, `final_delay_ms` after the chunk with the last voiced sample; it
+    # also answers a flush before then. `flush`: the final is sent `final_delay_ms` after the flush.
     final_after: Literal["last_voiced", "flush"] = "last_voiced"
     partials: bool = True
-    # One more word of the transcript is in the partial for each such stretch of voiced audio.
+    # Voiced audio per word of a partial.
     ms_per_word: float = Field(default=200, gt=0)
-    # Whether finals say when each word was said.
+    # Whether finals have word times.
     word_times: bool = False
-    # A chunk whose loudest sample reaches this, of 32767, is voiced.
+    # A chunk is voiced if its loudest sample reaches this, of 32767.
     voiced_peak: int = Field(default=500, ge=1, le=32767)
 
 
 class ScriptedEngine:
-    """Shares the count of utterances over all streams, so that a fault at the n-th strikes once."""
+    """Counts utterances across all streams, so that a fault at the n-th utterance occurs once."""
 
     def __init__(self, settings: SttSettings) -> None:
         self.info = EngineInfo("scripted", "scripted", "1", notes={"purpose": "tests; it recognises nothing"})
@@ -55,25 +63,25 @@ class ScriptedEngine:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        """Read the script. Raises `InvalidRequest` when it does not fit."""
+        """Read the script. Raises `InvalidRequest` for an invalid script."""
         self._script = load_section(self._path, "stt", SttScript)
         yield
 
     @asynccontextmanager
-    async def open(self, config: TranscriptionConfig) -> AsyncGenerator[ScriptedStream]:
-        """Begin a microphone, whose transcripts begin with the first."""
+    async def open_stream(self, config: TranscriptionConfig) -> AsyncGenerator[ScriptedStream]:
+        """Open a microphone stream; its transcripts begin with the script's first."""
         async with asyncio.TaskGroup() as tasks:
             stream = ScriptedStream(self._script, config, self._utterances)
-            answering = tasks.create_task(stream.answer(), name="scripted stt")
+            sending = tasks.create_task(stream.send_finals(), name="scripted stt")
             try:
                 yield stream
             finally:
-                answering.cancel()
+                sending.cancel()
 
 
 @dataclass(slots=True)
-class Utterance:
-    """A segment with speech in it."""
+class ScriptedUtterance:
+    """The script's utterance for one segment with speech."""
 
     text: str
     fault: Fault | None
@@ -82,7 +90,7 @@ class Utterance:
 
 
 class ScriptedStream:
-    """One microphone. `answer` gives the finals, at their time; the rest only says when that is."""
+    """The transcripts of one microphone. `send_finals` sends the finals; the other methods set their due times."""
 
     def __init__(self, script: SttScript, config: TranscriptionConfig, numbers: Iterator[int]) -> None:
         self._script = script
@@ -93,69 +101,69 @@ class ScriptedStream:
         self._texts = itertools.cycle(script.transcripts)
         self._queue = TranscriptQueue()
         self._segment = Segment(1)
-        self._utterance: Utterance | None = None
-        # Loop time at which the final of `_segment` is due; None when none is owed.
+        self._utterance: ScriptedUtterance | None = None
+        # Loop time at which the final of `_segment` is due; None when none is pending.
         self._due_s: float | None = None
-        self._owed = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._settled.set()
+        self._final_pending = asyncio.Event()
+        self._finals_sent = asyncio.Event()
+        self._finals_sent.set()
 
-    async def feed(self, chunk: AudioChunk, segment: Segment) -> None:
-        """Take in audio; in `last_voiced` mode, voice puts off the final."""
+    async def push_audio(self, chunk: AudioChunk, segment: Segment) -> None:
+        """Add audio; in `last_voiced` mode, voiced audio postpones the final."""
         self._segment = segment
-        if not _voiced(chunk.pcm, self._script.voiced_peak):
+        if not _is_voiced(chunk.pcm, self._script.voiced_peak):
             return
         if self._utterance is None:
-            self._utterance = Utterance(next(self._texts), self._script.fault_of(next(self._numbers)))
+            self._utterance = ScriptedUtterance(next(self._texts), self._script.fault_of(next(self._numbers)))
         self._utterance.voiced_ms += chunk.end_ms - chunk.start_ms
         if self._partials:
-            self._show_words(self._utterance)
+            self._put_partial(self._utterance)
         if self._script.final_after == "last_voiced":
-            self._owe()
+            self._schedule_final()
 
-    async def flush(self, segment: Segment) -> None:
-        """Owe a final, unless the one that is on its way will do."""
+    async def flush_segment(self, segment: Segment) -> None:
+        """Schedule a final, unless one is pending."""
         self._segment = segment
         if self._due_s is None:
-            self._owe()
+            self._schedule_final()
 
-    async def commit(self, segment: Segment) -> None:
-        """Wait for the final that is owed, then forget the utterance."""
-        await self._settled.wait()
+    async def commit_segment(self, segment: Segment) -> None:
+        """Wait for a pending final, then discard the utterance."""
+        await self._finals_sent.wait()
         self._utterance = None
 
-    async def finish(self) -> None:
-        """Wait for the final that is owed, then end."""
-        await self._settled.wait()
+    async def end_audio(self) -> None:
+        """Wait for a pending final, then end the transcripts."""
+        await self._finals_sent.wait()
         self._queue.close()
 
     def transcripts(self) -> AsyncIterator[Transcript]:
-        """What the script says."""
+        """Yield the script's transcripts."""
         return self._queue.read()
 
-    async def answer(self) -> None:
-        """Give every final at its time, until cancelled."""
+    async def send_finals(self) -> None:
+        """Send each final when it is due, until cancelled."""
         while True:
-            await self._owed.wait()
-            await self._until_due()
-            self._owed.clear()
+            await self._final_pending.wait()
+            await self._wait_until_due()
+            self._final_pending.clear()
             self._due_s = None
-            await self._give()
+            await self._send_final()
             if self._due_s is None:
-                self._settled.set()
+                self._finals_sent.set()
 
-    async def _until_due(self) -> None:
+    async def _wait_until_due(self) -> None:
         loop = asyncio.get_running_loop()
-        # What is due may be put off while we sleep.
+        # The final may be postponed during the sleep.
         while self._due_s is not None and (wait_s := self._due_s - loop.time()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait_s)
 
-    def _owe(self) -> None:
+    def _schedule_final(self) -> None:
         self._due_s = asyncio.get_running_loop().time() + self._script.final_delay_ms / 1000
-        self._settled.clear()
-        self._owed.set()
+        self._finals_sent.clear()
+        self._final_pending.set()
 
-    async def _give(self) -> None:
+    async def _send_final(self) -> None:
         utterance = self._utterance
         text = utterance.text if utterance else ""
         match utterance.fault if utterance else None:
@@ -164,11 +172,11 @@ class ScriptedStream:
             case Fault.HANG:
                 await asyncio.get_running_loop().create_future()
             case Fault.ERROR:
-                self._queue.fail(EngineFailed("stt.engine_failed", "the script says so"))
+                self._queue.fail(EngineFailed("stt.engine_failed", "scripted fault"))
                 return
             case Fault.ENDLESS:
                 for number in itertools.count(1):
-                    self._queue.put_partial(Partial(self._segment, f"{text} {number}", self._language))
+                    self._queue.put_partial(PartialTranscript(self._segment, f"{text} {number}", self._language))
                     await asyncio.sleep(ENDLESS_INTERVAL_S)
             case Fault.GARBAGE:
                 text = GARBAGE
@@ -176,7 +184,7 @@ class ScriptedStream:
                 text = ""
             case None:
                 pass
-        final = Final(
+        final = FinalTranscript(
             self._segment,
             text,
             language=self._language,
@@ -186,7 +194,7 @@ class ScriptedStream:
         await self._queue.put_final(final)
 
     def _words(self, text: str) -> tuple[Word, ...]:
-        """The words of `text`, `ms_per_word` each, within the segment."""
+        """Return the words of `text` with times, `ms_per_word` each, within the segment."""
         segment = self._segment
         at_ms = [
             min(round(segment.start_ms + at * self._script.ms_per_word), segment.end_ms)
@@ -194,14 +202,14 @@ class ScriptedStream:
         ]
         return tuple(Word(word, *span) for word, span in zip(text.split(), itertools.pairwise(at_ms), strict=True))
 
-    def _show_words(self, utterance: Utterance) -> None:
+    def _put_partial(self, utterance: ScriptedUtterance) -> None:
         words = utterance.text.split()
         shown = min(int(utterance.voiced_ms / self._script.ms_per_word), len(words))
         if shown > utterance.words_shown:
             utterance.words_shown = shown
-            self._queue.put_partial(Partial(self._segment, " ".join(words[:shown]), self._language))
+            self._queue.put_partial(PartialTranscript(self._segment, " ".join(words[:shown]), self._language))
 
 
-def _voiced(pcm: bytes, peak: int) -> bool:
+def _is_voiced(pcm: bytes, peak: int) -> bool:
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.int32)
     return bool(samples.size) and int(np.abs(samples).max()) >= peak

@@ -1,1 +1,1 @@
-"""Streaming recognition with a model that hears whole clips: the growing utterance is transcribed again and again."""
+"""Streaming recognition with a model for whole clips: transcribes the growing utterance again for each transcript."""

@@ -1,4 +1,4 @@
-"""What a model that transcribes whole clips is to the stream that feeds it."""
+"""The protocol of a model that transcribes whole clips."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from stt_service.engine import Word
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a model made of a clip."""
+class ClipTranscript:
+    """A model's transcript of a clip."""
 
     text: str
-    # ISO 639-1, as the model heard it; empty where it does not say.
+    # ISO 639-1 language that the model detected; empty where it detects none.
     language: str = ""
     # 0 to 1; None where the model has none.
     confidence: float | None = None
-    # Of the text, in order, in milliseconds from the clip's beginning; empty where the model has no times.
+    # The words of the text, in order, in milliseconds from the clip's start; empty where the model has no word times.
     words: tuple[Word, ...] = ()
-    # How sure the model is of `language`, 0 to 1; None where it does not say.
+    # Probability of `language`, 0 to 1; None where the model gives none.
     language_probability: float | None = None
 
 
-class Recogniser(Protocol):
-    """A model that transcribes a clip at a time. Cancelling a call ends its work, as soon as it can be stopped."""
+class ClipRecogniser(Protocol):
+    """A model that transcribes one clip per call. Cancelling a call stops its work as soon as possible."""
 
-    async def recognise(self, pcm: bytes, language: str, *, final: bool) -> Reading:
-        """Transcribe `pcm`; `language` is ISO 639-1 or empty. Raises `AnchorError` when it cannot."""
+    async def transcribe_clip(self, pcm: bytes, language: str, *, final: bool) -> ClipTranscript:
+        """Transcribe `pcm`, 16 kHz mono PCM16; `language` is ISO 639-1 or empty. Raises `AnchorError` on failure."""
         ...

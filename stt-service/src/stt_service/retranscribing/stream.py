@@ -1,4 +1,4 @@
-"""One microphone at a model that hears whole clips."""
+"""A microphone stream on a model that transcribes whole clips."""
 
 from __future__ import annotations
 
@@ -11,204 +11,218 @@ from dataclasses import dataclass, replace
 from service_kit.audio import AudioChunk
 from service_kit.errors import AnchorError
 
-from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig, Word
-from stt_service.retranscribing.finals_first import FinalsFirst
-from stt_service.retranscribing.guards import believed
-from stt_service.retranscribing.recogniser import Reading, Recogniser
+from stt_service.engine import (
+    FinalTranscript,
+    LanguageSource,
+    PartialTranscript,
+    Segment,
+    Transcript,
+    TranscriptionConfig,
+    Word,
+)
+from stt_service.retranscribing.hallucinations import drop_hallucinations
+from stt_service.retranscribing.recogniser import ClipRecogniser, ClipTranscript
+from stt_service.retranscribing.transcription_slots import TranscriptionSlots
 from stt_service.retranscribing.utterance import Utterance
-from stt_service.retranscribing.words import language_of
+from stt_service.retranscribing.words import detect_language
 from stt_service.settings import SttSettings
 from stt_service.transcript_queue import TranscriptQueue
 
 log = logging.getLogger(__name__)
 
-# Between two partials the model rests as long as the last one took, and at least so long.
-LEAST_REST_S = 0.02
+# The pause between two partials is as long as the last one took, and at least this long.
+MIN_PARTIAL_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What all microphones of an engine have in common."""
+class SharedModel:
+    """Shared by all microphones of an engine."""
 
-    recogniser: Recogniser
-    places: FinalsFirst
+    recogniser: ClipRecogniser
+    slots: TranscriptionSlots
     settings: SttSettings
 
 
 @asynccontextmanager
-async def retranscribing(shared: Shared, config: TranscriptionConfig) -> AsyncGenerator[RetranscribingStream]:
-    """Begin a microphone; leaving ends what the model does for it."""
+async def open_retranscribing_stream(
+    shared: SharedModel, config: TranscriptionConfig
+) -> AsyncGenerator[RetranscribingStream]:
+    """Open a microphone stream; exiting cancels its partials."""
     async with asyncio.TaskGroup() as tasks:
         stream = RetranscribingStream(shared, config, tasks)
         try:
             yield stream
         finally:
-            stream.drop_partials()
+            stream.cancel_partials()
 
 
 class RetranscribingStream:
-    """Transcribes the whole utterance for every final, and between them for partials, as often as the load allows.
+    """Transcribes the whole utterance for each final, and for partials in between, as often as the load allows.
 
-    A final drops the partial under way. An utterance that is full is cut at its quietest moment: what comes before is
-    transcribed for good, and the rest begins the next one.
+    A final cancels the partial in progress. A full utterance is split at its quietest moment: its first part gets its
+    definite transcript, and the rest begins the next utterance.
     """
 
-    def __init__(self, shared: Shared, config: TranscriptionConfig, tasks: asyncio.TaskGroup) -> None:
-        self._recogniser, self._places, self._settings = shared.recogniser, shared.places, shared.settings
+    def __init__(self, shared: SharedModel, config: TranscriptionConfig, tasks: asyncio.TaskGroup) -> None:
+        self._recogniser, self._slots, self._settings = shared.recogniser, shared.slots, shared.settings
         self._config = config
         self._tasks = tasks
         self._queue = TranscriptQueue()
         self._partials: asyncio.Task[None] | None = None
         self._utterance = Utterance()
         self._segment = Segment(1)
-        # How much of the utterance the last partial covered.
-        self._shown_ms = 0.0
-        # Of the segment's utterances that are over.
-        self._readings: list[Reading] = []
-        # Of the utterance as it is; None once it has grown.
-        self._newest: Reading | None = None
+        # How much of the utterance the last partial or final covered.
+        self._covered_ms = 0.0
+        # Transcripts of the segment's finished utterances.
+        self._finished: list[ClipTranscript] = []
+        # Transcript of the current utterance as flushed; None after it has grown.
+        self._flushed: ClipTranscript | None = None
 
-    async def feed(self, chunk: AudioChunk, segment: Segment) -> None:
-        """Take in audio. Begins a partial where one is due; waits only when the utterance is full."""
-        self._utterance.hear(chunk)
+    async def push_audio(self, chunk: AudioChunk, segment: Segment) -> None:
+        """Add audio and start a partial if one is due; waits only when the utterance is full."""
+        self._utterance.append(chunk)
         self._segment = segment
-        self._newest = None
-        if self._utterance.ms >= self._settings.max_utterance_s * 1000:
-            await self._close_utterance(segment)
-        elif self._config.partial_transcripts and (self._partials is None or self._partials.done()) and self._grown():
-            self._partials = self._tasks.create_task(self._keep_showing(), name="partials")
+        self._flushed = None
+        if self._utterance.duration_ms >= self._settings.max_utterance_s * 1000:
+            await self._split_utterance(segment)
+        elif (
+            self._config.partial_transcripts
+            and (self._partials is None or self._partials.done())
+            and self._partial_is_due()
+        ):
+            self._partials = self._tasks.create_task(self._transcribe_partials(), name="partials")
 
-    async def flush(self, segment: Segment) -> None:
-        """Transcribe the utterance, and put out all that the segment has."""
-        self.drop_partials()
-        self._shown_ms = self._utterance.ms
-        if self._newest is None:
-            self._newest = await self._read(self._utterance)
-        await self._queue.put_final(self._final(segment, [*self._readings, self._newest]))
+    async def flush_segment(self, segment: Segment) -> None:
+        """Transcribe the utterance, and queue the final of the segment."""
+        self.cancel_partials()
+        self._covered_ms = self._utterance.duration_ms
+        if self._flushed is None:
+            self._flushed = await self._transcribe(self._utterance)
+        await self._queue.put_final(self._final(segment, [*self._finished, self._flushed]))
 
-    async def commit(self, segment: Segment) -> None:
-        """Forget the segment; audio that was not flushed is dropped."""
-        self.drop_partials()
+    async def commit_segment(self, segment: Segment) -> None:
+        """Discard the segment, and audio that was not flushed."""
+        self.cancel_partials()
         self._utterance = Utterance()
-        self._newest = None
-        self._readings = []
-        self._shown_ms = 0.0
+        self._flushed = None
+        self._finished = []
+        self._covered_ms = 0.0
 
-    async def finish(self) -> None:
-        """End the transcripts; every final is out already."""
-        self.drop_partials()
+    async def end_audio(self) -> None:
+        """End the transcripts; all finals are queued already."""
+        self.cancel_partials()
         self._queue.close()
 
     def transcripts(self) -> AsyncIterator[Transcript]:
-        """Partials and finals."""
+        """Yield partials and finals."""
         return self._queue.read()
 
-    def drop_partials(self) -> None:
-        """End the partial under way, if any: what it would say is out of date."""
+    def cancel_partials(self) -> None:
+        """Cancel the partial in progress, if any."""
         if self._partials is not None:
             self._partials.cancel()
             self._partials = None
 
-    async def _close_utterance(self, segment: Segment) -> None:
-        """Make a final of the full utterance, so that neither memory nor the wait for the last final grows."""
-        self.drop_partials()
-        rest = self._utterance.cut()
-        self._readings.append(await self._read(self._utterance))
+    async def _split_utterance(self, segment: Segment) -> None:
+        """Finish the first part of a full utterance, so that neither memory nor the wait for the last final grows."""
+        self.cancel_partials()
+        rest = self._utterance.split_at_quietest()
+        self._finished.append(await self._transcribe(self._utterance))
         self._utterance = rest
-        self._shown_ms = 0.0
-        await self._queue.put_final(self._final(segment, self._readings))
+        self._covered_ms = 0.0
+        await self._queue.put_final(self._final(segment, self._finished))
 
-    def _grown(self) -> bool:
-        return self._utterance.ms - self._shown_ms >= self._settings.partial_interval_ms and _speaks(
+    def _partial_is_due(self) -> bool:
+        return self._utterance.duration_ms - self._covered_ms >= self._settings.partial_interval_ms and _has_speech(
             self._utterance, self._settings
         )
 
-    async def _keep_showing(self) -> None:
-        """One partial after another while the utterance grows; the slower the model, the rarer."""
-        while self._grown():
-            began_s = _now_s()
-            shown_ms = self._utterance.ms
-            await self._show(self._utterance, self._segment)
-            self._shown_ms = shown_ms
-            await asyncio.sleep(max(_now_s() - began_s, LEAST_REST_S))
+    async def _transcribe_partials(self) -> None:
+        """Transcribe one partial after another while the utterance grows; a slower model gives fewer."""
+        while self._partial_is_due():
+            started_s = _now_s()
+            covered_ms = self._utterance.duration_ms
+            await self._transcribe_partial(self._utterance, self._segment)
+            self._covered_ms = covered_ms
+            await asyncio.sleep(max(_now_s() - started_s, MIN_PARTIAL_PAUSE_S))
 
-    async def _show(self, utterance: Utterance, segment: Segment) -> None:
+    async def _transcribe_partial(self, utterance: Utterance, segment: Segment) -> None:
         voiced_ms = utterance.voiced_ms
         try:
-            async with self._places.partial() as granted:
+            async with self._slots.partial_slot() as granted:
                 if granted:
-                    reading = await self._recogniser.recognise(utterance.pcm, self._config.language, final=False)
-                    self._put_partial(self._believed(reading, voiced_ms), segment)
+                    clip = await self._recogniser.transcribe_clip(utterance.pcm, self._config.language, final=False)
+                    self._put_partial(self._without_hallucinations(clip, voiced_ms), segment)
         except AnchorError as error:
-            # A partial may be missed. If there is more to it, the final will fail, and say so.
+            # A missing partial does no harm. If the cause persists, the final fails with its error.
             log.warning("partial transcript failed", extra={"code": error.code, "reason": error.message})
 
-    def _put_partial(self, reading: Reading, segment: Segment) -> None:
-        text = _joined([*self._readings, reading])
+    def _put_partial(self, clip: ClipTranscript, segment: Segment) -> None:
+        text = _joined([*self._finished, clip])
         if text:
-            self._queue.put_partial(Partial(segment, text, self._config.language or reading.language))
+            self._queue.put_partial(PartialTranscript(segment, text, self._config.language or clip.language))
 
-    async def _read(self, utterance: Utterance) -> Reading:
-        if not _speaks(utterance, self._settings):
-            return Reading("")
-        async with self._places.final():
-            reading = await self._recogniser.recognise(utterance.pcm, self._config.language, final=True)
-        return _placed(self._believed(reading, utterance.voiced_ms), utterance)
+    async def _transcribe(self, utterance: Utterance) -> ClipTranscript:
+        if not _has_speech(utterance, self._settings):
+            return ClipTranscript("")
+        async with self._slots.final_slot():
+            clip = await self._recogniser.transcribe_clip(utterance.pcm, self._config.language, final=True)
+        return _on_audio_clock(self._without_hallucinations(clip, utterance.voiced_ms), utterance)
 
-    def _believed(self, reading: Reading, voiced_ms: int) -> Reading:
-        language = self._config.language or reading.language
-        text = believed(reading.text, language, voiced_ms)
+    def _without_hallucinations(self, clip: ClipTranscript, voiced_ms: int) -> ClipTranscript:
+        language = self._config.language or clip.language
+        text = drop_hallucinations(clip.text, language, voiced_ms)
         if not text:
-            return Reading("", reading.language)
-        # Where something was taken out, the words are no longer those of the text.
-        words = reading.words if text == " ".join(reading.text.split()) else ()
-        return replace(reading, text=text, words=words)
+            return ClipTranscript("", clip.language)
+        # After a removal, the words no longer match the text.
+        words = clip.words if text == " ".join(clip.text.split()) else ()
+        return replace(clip, text=text, words=words)
 
-    def _final(self, segment: Segment, readings: list[Reading]) -> Final:
-        text = _joined(readings)
-        language, source, probability = self._language(text, readings)
-        confidences = [reading.confidence for reading in readings if reading.confidence is not None]
-        return Final(
+    def _final(self, segment: Segment, clips: list[ClipTranscript]) -> FinalTranscript:
+        text = _joined(clips)
+        language, source, probability = self._language(text, clips)
+        confidences = [clip.confidence for clip in clips if clip.confidence is not None]
+        return FinalTranscript(
             segment,
             text,
             language=language,
             language_source=source,
-            # A text is no surer than its least sure part.
+            # The confidence of the text is that of its least certain part.
             confidence=min(confidences, default=None),
-            words=_all_words(readings),
+            words=_all_words(clips),
             language_probability=probability,
         )
 
-    def _language(self, text: str, readings: list[Reading]) -> tuple[str, LanguageSource, float | None]:
+    def _language(self, text: str, clips: list[ClipTranscript]) -> tuple[str, LanguageSource, float | None]:
         if self._config.language:
             return self._config.language, LanguageSource.CONFIG, None
-        if heard := next((reading for reading in readings if reading.language and reading.text), None):
-            return heard.language, LanguageSource.ENGINE, heard.language_probability
-        if told := language_of(text):
-            return told, LanguageSource.TEXT, None
+        if detected := next((clip for clip in clips if clip.language and clip.text), None):
+            return detected.language, LanguageSource.ENGINE, detected.language_probability
+        if language := detect_language(text):
+            return language, LanguageSource.TEXT, None
         return "", LanguageSource.UNKNOWN, None
 
 
-def _speaks(utterance: Utterance, settings: SttSettings) -> bool:
+def _has_speech(utterance: Utterance, settings: SttSettings) -> bool:
     return utterance.voiced_ms >= settings.min_speech_ms
 
 
-def _joined(readings: list[Reading]) -> str:
-    return " ".join(reading.text for reading in readings if reading.text)
+def _joined(clips: list[ClipTranscript]) -> str:
+    return " ".join(clip.text for clip in clips if clip.text)
 
 
-def _placed(reading: Reading, utterance: Utterance) -> Reading:
-    """`reading` with its words on the audio clock."""
-    clock_ms = utterance.clock_ms
-    words = (replace(word, start_ms=clock_ms(word.start_ms), end_ms=clock_ms(word.end_ms)) for word in reading.words)
-    return replace(reading, words=tuple(words))
+def _on_audio_clock(clip: ClipTranscript, utterance: Utterance) -> ClipTranscript:
+    """Return `clip` with its word times on the audio clock."""
+    clock_ms = utterance.to_clock_ms
+    words = (replace(word, start_ms=clock_ms(word.start_ms), end_ms=clock_ms(word.end_ms)) for word in clip.words)
+    return replace(clip, words=tuple(words))
 
 
-def _all_words(readings: list[Reading]) -> tuple[Word, ...]:
-    """The words of all readings; none where some of the text has none, since they would not be the text's."""
-    if any(reading.text and not reading.words for reading in readings):
+def _all_words(clips: list[ClipTranscript]) -> tuple[Word, ...]:
+    """Return the words of all clips; none when a clip with text has none, since they would not match the text."""
+    if any(clip.text and not clip.words for clip in clips):
         return ()
-    return tuple(word for reading in readings for word in reading.words)
+    return tuple(word for clip in clips for word in clip.words)
 
 
 def _now_s() -> float:

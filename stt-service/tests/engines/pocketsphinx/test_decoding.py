@@ -8,16 +8,16 @@ import os
 import pytest
 from service_kit.engines.worker_process import WorkerFrame
 from service_kit.errors import EngineFailed
-from stt_service.engines.pocketsphinx.decoding import DecoderSpec, read_frames, serve
+from stt_service.engines.pocketsphinx.decoding import DecoderSpec, read_frames, serve_frames
 from stt_service.engines.pocketsphinx.frames import SCORE, Frame, Kind
-from stt_service.engines.pocketsphinx.models import prepare
+from stt_service.engines.pocketsphinx.models import build_models
 from stt_service.engines.pocketsphinx.process import DecoderProcess
 from stt_service.settings import SttSettings
 
 
 @pytest.fixture
 def spec(settings: SttSettings) -> DecoderSpec:
-    model = prepare(settings.knowledge_dir, settings.models_dir / "pocketsphinx").topical
+    model = build_models(settings.knowledge_dir, settings.models_dir / "pocketsphinx").topical
     options = {"fwdflat": False, "bestpath": False}
     return DecoderSpec(str(model.dictionary), str(model.language_model), 200, 2, options)
 
@@ -29,7 +29,7 @@ def answers(spec: DecoderSpec, *frames: Frame) -> list[Frame]:
     os.close(writer)
     sink = io.BytesIO()
     with io.FileIO(source) as raw:
-        serve(spec, raw, sink)  # type: ignore[arg-type]
+        serve_frames(spec, raw, sink)  # type: ignore[arg-type]
     return list(read_frames(io.BytesIO(sink.getvalue())))
 
 
@@ -42,7 +42,7 @@ def test_two_streams_are_decoded_side_by_side(spec: DecoderSpec, ferry: bytes) -
     said = answers(spec, *frames)
     assert said[0] == Frame(Kind.READY)
     heard = {
-        stream: [frame.payload for frame in said if frame.kind is Kind.HEARD and frame.stream == stream]
+        stream: [frame.payload for frame in said if frame.kind is Kind.DECODED and frame.stream == stream]
         for stream in (1, 2)
     }
     assert len(heard[1]) == len(heard[2]) == 4

@@ -1,4 +1,4 @@
-"""PocketSphinx's own promises: processes that are replaced, a second opinion that is never waited for long."""
+"""The PocketSphinx engine: replaced processes, a bounded wait for the general decoder, choice of hypotheses."""
 
 from __future__ import annotations
 
@@ -9,31 +9,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from service_kit.errors import AnchorError, EngineFailed, NotReady, PeerFailed, Unsupported
-from stt_service.engines.pocketsphinx.hypotheses import Hearing, Reading, believed, clean, read_together
+from service_kit.errors import EngineFailed, NotReady, PeerFailed, Unsupported
+from stt_service.engines.pocketsphinx.hypotheses import (
+    Hypothesis,
+    HypothesisPair,
+    clean,
+    combine_utterances,
+    likelier_text,
+)
 from stt_service.settings import SttSettings
 
 
-async def ending(microphone: Any) -> AnchorError:
-    """How a call fails that must fail."""
-
-    async def until_failed() -> None:
-        while await microphone.event() is not None:
-            pass
-
-    with pytest.raises(AnchorError) as failure:
-        await until_failed()
-    return failure.value
-
-
-async def until(holds: Callable[[], object], within_s: float = 20) -> None:
-    async with asyncio.timeout(within_s):
-        while not holds():
-            await asyncio.sleep(0.02)
-
-
-async def persist(attempt: Callable[[], Awaitable[str]]) -> str:
-    """What `attempt` returns, once it no longer fails in a way that says: try again."""
+async def retry(attempt: Callable[[], Awaitable[str]]) -> str:
+    """Repeat `attempt` while it fails with a retryable error; return its result."""
     while True:
         try:
             return await attempt()
@@ -52,19 +40,19 @@ async def test_a_dead_process_fails_its_streams_and_is_replaced(
             await microphone.final()
             died = topical.pid
             os.kill(died, signal.SIGKILL)
-            failure = await ending(microphone)
+            failure = await microphone.failure()
             assert isinstance(failure, EngineFailed)
             assert failure.code == "stt.engine_failed"
 
-        async def asked_again() -> str:
+        async def transcribe() -> str:
             async with open_microphone() as microphone:
                 await microphone.configure()
-                await microphone.speak(ferry)
+                await microphone.push_audio(ferry)
                 await microphone.flush()
                 return (await microphone.final()).text
 
         async with asyncio.timeout(60):
-            assert await persist(asked_again) == "what is the latest on the ferry"
+            assert await retry(transcribe) == "what is the latest on the ferry"
         assert topical.pid not in (None, died)
 
 
@@ -78,7 +66,9 @@ async def test_processes_end_with_the_engine(settings: SttSettings, serve: Any) 
             os.kill(pid, 0)
 
 
-async def test_a_final_does_not_wait_for_a_late_second_opinion(settings: SttSettings, serve: Any, ferry: bytes) -> None:
+async def test_a_final_does_not_wait_for_a_late_general_decoder(
+    settings: SttSettings, serve: Any, ferry: bytes
+) -> None:
     hasty = settings.model_copy(update={"second_opinion_ms": 100})
     async with serve(hasty) as (engine, open_microphone), open_microphone() as microphone:
         await microphone.configure()
@@ -87,8 +77,8 @@ async def test_a_final_does_not_wait_for_a_late_second_opinion(settings: SttSett
         stopped = engine.pairs[0][1].pid
         os.kill(stopped, signal.SIGSTOP)
         try:
-            # Twice the audio that a stream may have under way: the stopped process must not hold up the other.
-            await microphone.speak(ferry * 2)
+            # Twice the undecoded audio that a stream may have: the stopped process must not delay the other.
+            await microphone.push_audio(ferry * 2)
             await microphone.flush()
             final = await microphone.final(within_s=10)
         finally:
@@ -97,11 +87,13 @@ async def test_a_final_does_not_wait_for_a_late_second_opinion(settings: SttSett
         assert not final.alternatives
 
 
-async def test_an_endless_utterance_is_closed_and_kept(settings: SttSettings, serve: Any, ferry: bytes) -> None:
+async def test_a_full_utterance_gives_a_final_and_stays_in_the_segment(
+    settings: SttSettings, serve: Any, ferry: bytes
+) -> None:
     short = settings.model_copy(update={"max_utterance_s": 1.9})
     async with serve(short) as (_, open_microphone), open_microphone() as microphone:
         await microphone.configure()
-        await microphone.speak(ferry)
+        await microphone.push_audio(ferry)
         assert "ferry" in (await microphone.final()).text
         await microphone.flush()
         final = await microphone.final()
@@ -112,43 +104,43 @@ async def test_an_endless_utterance_is_closed_and_kept(settings: SttSettings, se
 async def test_other_languages_are_refused(settings: SttSettings, serve: Any) -> None:
     async with serve(settings) as (_, open_microphone), open_microphone() as microphone:
         await microphone.configure(language="de")
-        failure = await ending(microphone)
+        failure = await microphone.failure()
         assert isinstance(failure, Unsupported)
         assert failure.code == "stt.language_unsupported"
 
 
-async def test_what_was_not_flushed_is_dropped_at_commit(settings: SttSettings, serve: Any, ferry: bytes) -> None:
+async def test_a_commit_drops_audio_that_was_not_flushed(settings: SttSettings, serve: Any, ferry: bytes) -> None:
     async with serve(settings) as (_, open_microphone), open_microphone() as microphone:
         await microphone.configure(language="")
-        await microphone.speak(ferry)
+        await microphone.push_audio(ferry)
         await microphone.commit(1)
         await microphone.flush(2)
         final = await microphone.final()
         assert (final.segment_id, final.text, final.language) == (2, "", "en")
 
 
-def test_noises_and_fillers_are_no_words() -> None:
+def test_noises_and_fillers_are_removed() -> None:
     assert clean("<s> um [NOISE] the(2) ++cough++ news uh <sil> </s>") == "the news"
 
 
 @pytest.mark.parametrize(
     ("topical", "general", "text"),
     [
-        (Reading("the ferry", 0.5), Reading("the fairy", 0.4), "the ferry"),
-        (Reading("the ferry boat", 0.3), Reading("these days go on", 0.4), "these days go on"),
-        (Reading("the ferry", 0.1), None, "the ferry"),
-        (Reading("", 0.0), Reading("the fairy", 0.4), "the fairy"),
-        (Reading("", 0.0), Reading("", 0.0), ""),
+        (Hypothesis("the ferry", 0.5), Hypothesis("the fairy", 0.4), "the ferry"),
+        (Hypothesis("the ferry boat", 0.3), Hypothesis("these days go on", 0.4), "these days go on"),
+        (Hypothesis("the ferry", 0.1), None, "the ferry"),
+        (Hypothesis("", 0.0), Hypothesis("the fairy", 0.4), "the fairy"),
+        (Hypothesis("", 0.0), Hypothesis("", 0.0), ""),
     ],
 )
-def test_the_likelier_reading_is_believed(topical: Reading, general: Reading | None, text: str) -> None:
-    assert believed(Hearing(topical, general)) == text
+def test_the_likelier_hypothesis_is_used(topical: Hypothesis, general: Hypothesis | None, text: str) -> None:
+    assert likelier_text(HypothesisPair(topical, general)) == text
 
 
-def test_a_segment_is_read_from_all_its_utterances() -> None:
-    hearings = [
-        Hearing(Reading("the ferry", 0.5), Reading("the fairy", 0.4)),
-        Hearing(Reading("", 0.0), Reading("", 0.0)),
-        Hearing(Reading("leaves", 0.3), None),
+def test_a_segment_combines_all_its_utterances() -> None:
+    pairs = [
+        HypothesisPair(Hypothesis("the ferry", 0.5), Hypothesis("the fairy", 0.4)),
+        HypothesisPair(Hypothesis("", 0.0), Hypothesis("", 0.0)),
+        HypothesisPair(Hypothesis("leaves", 0.3), None),
     ]
-    assert read_together(hearings) == ("the ferry leaves", ("the fairy leaves",))
+    assert combine_utterances(pairs) == ("the ferry leaves", ("the fairy leaves",))

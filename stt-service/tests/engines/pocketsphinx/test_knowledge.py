@@ -1,12 +1,18 @@
-"""What is read of the knowledge folder."""
+"""Reading the knowledge folder and building models from it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from stt_service.engines.pocketsphinx.knowledge import parse, read_passages, runs, sentences, words
-from stt_service.engines.pocketsphinx.models import prepare
+from stt_service.engines.pocketsphinx.knowledge import (
+    dictionary_words,
+    parse_passage,
+    pronounceable_runs,
+    read_passages,
+    training_sentences,
+)
+from stt_service.engines.pocketsphinx.models import build_models
 
 FULL = """---
 title: the harbor ferry
@@ -27,22 +33,22 @@ not = speech
 """
 
 
-def test_the_head_and_the_text_are_read() -> None:
-    passage = parse(FULL)
+def test_front_matter_and_text_are_read() -> None:
+    passage = parse_passage(FULL)
     assert passage.title == "the harbor ferry"
     assert passage.keywords == ("boat", "crossing")
     assert passage.questions == ("When does it leave?", "Why is it late?")
-    taught = list(sentences([passage]))
-    assert {"a new one", "leaves at nine.", "See the timetable today!", "- Dogs travel free"} <= set(taught)
+    trained = list(training_sentences([passage]))
+    assert {"a new one", "leaves at nine.", "See the timetable today!", "- Dogs travel free"} <= set(trained)
     assert {"what is the latest on the harbor ferry", "tell me about boat", "When does it leave?", "hello"} <= set(
-        taught
+        trained
     )
-    assert not any("speech" in sentence or "example" in sentence for sentence in taught)
+    assert not any("speech" in sentence or "example" in sentence for sentence in trained)
 
 
 @pytest.mark.parametrize("text", ["Just a line.", "---\ntitle: never closed\nJust a line.", ""])
-def test_what_has_no_head_is_text(text: str) -> None:
-    passage = parse(text)
+def test_a_file_without_front_matter_is_text(text: str) -> None:
+    passage = parse_passage(text)
     assert (passage.title, passage.keywords, passage.language) == ("", (), "en")
     assert passage.text == text
 
@@ -56,34 +62,34 @@ def test_only_passages_in_the_language_are_read(tmp_path: Path) -> None:
     assert read_passages(tmp_path / "absent", "en") == []
 
 
-def test_words_are_written_as_the_dictionary_writes_them() -> None:
-    assert words("The Café’s “well-known” 2nd door…") == ["the", "cafe's", "well-known", "2nd", "door"]
+def test_words_get_the_dictionarys_spelling() -> None:
+    assert dictionary_words("The Café’s “well-known” 2nd door…") == ["the", "cafe's", "well-known", "2nd", "door"]
 
 
-def test_a_word_without_pronunciation_cuts_the_sentence() -> None:
+def test_a_word_without_pronunciation_splits_the_sentence() -> None:
     known = {"the", "ferry", "well", "known", "leaves"}
     unknown: set[str] = set()
-    cut = list(runs("The well-known ferry Xyzzy leaves", known.__contains__, unknown))
+    cut = list(pronounceable_runs("The well-known ferry Xyzzy leaves", known.__contains__, unknown))
     assert cut == [["<s>", "the", "well", "known", "ferry"], ["leaves", "</s>"]]
     assert unknown == {"xyzzy"}
-    assert list(runs("Xyzzy", known.__contains__, unknown)) == []
+    assert list(pronounceable_runs("Xyzzy", known.__contains__, unknown)) == []
 
 
-def test_models_are_built_once_for_the_same_content(tmp_path: Path) -> None:
+def test_models_are_built_once_per_content(tmp_path: Path) -> None:
     knowledge = tmp_path / "knowledge"
     knowledge.mkdir()
     (knowledge / "ferry.md").write_text(FULL)
-    first = prepare(knowledge, tmp_path / "kept")
+    first = build_models(knowledge, tmp_path / "kept")
     assert first.topical.language_model is not None
     built_ns = first.topical.language_model.stat().st_mtime_ns
     assert "ferry F EH R IY" in first.topical.dictionary.read_text().splitlines()
     general = first.general.dictionary.read_text().split()
     assert len(first.general.dictionary.read_text().splitlines()) > 20_000
     assert "shit" not in general
-    assert prepare(knowledge, tmp_path / "kept") == first
+    assert build_models(knowledge, tmp_path / "kept") == first
     assert first.topical.language_model.stat().st_mtime_ns == built_ns
     (knowledge / "ferry.md").write_text(FULL.replace("nine", "ten"))
-    second = prepare(knowledge, tmp_path / "kept")
+    second = build_models(knowledge, tmp_path / "kept")
     assert second.topical != first.topical
     assert second.general == first.general
     assert not list((tmp_path / "kept").glob("*unfinished*"))

@@ -1,4 +1,4 @@
-"""Voxtral's server put to sleep and woken, as vLLM does it in sleep mode."""
+"""Parking the Voxtral engine by vLLM's sleep mode."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from stt_service.engine import TranscriptionConfig
 from stt_service.engines.voxtral.engine import VoxtralEngine
-from stt_service.engines.voxtral.parking import ServerSleep
+from stt_service.engines.voxtral.parking import SleepModeClient
 from stt_service.settings import SttSettings
 
 SECOND = bytes(MICROPHONE.bytes_for(1000))
 
 
-class SleepyServer:
-    """vLLM's routes, as far as sleep goes: while it sleeps, a transcription would hang."""
+class SleepModeServer:
+    """vLLM's routes of sleep mode. A transcription must not arrive while it is asleep: it would hang."""
 
     def __init__(self) -> None:
         self.url = ""
         self.asleep = False
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.status = 200
         self.page: object = None
-        self.let_go = asyncio.Event()
-        self.let_go.set()
-        # Whether it moves, and does not live to tell.
+        self.released = asyncio.Event()
+        self.released.set()
+        # Change the state, but break off the response.
         self.breaks_off = False
 
     async def models(self, request: Request) -> Response:
@@ -42,7 +42,7 @@ class SleepyServer:
 
     async def transcribe(self, request: Request) -> Response:
         assert not self.asleep
-        await self.let_go.wait()
+        await self.released.wait()
         word = 'data: {"choices":[{"delta":{"content":" ferry"}}]}\n\n'
         return StreamingResponse(iter([word, "data: [DONE]\n\n"]), media_type="text/event-stream")
 
@@ -56,16 +56,16 @@ class SleepyServer:
         return self._move(False, "wake")
 
     def _move(self, asleep: bool, name: str) -> Response:
-        self.asked.append(name)
+        self.requests.append(name)
         if self.status == 200:
             self.asleep = asleep
-        # Half an answer is none.
+        # A response shorter than its length breaks off.
         return Response(status_code=self.status, headers={"content-length": "9"} if self.breaks_off else None)
 
 
 @asynccontextmanager
-async def serving(known: SleepyServer, *, sleep_mode: bool = True) -> AsyncGenerator[SttSettings]:
-    """The server on a free port; yields settings for it."""
+async def serving(known: SleepModeServer, *, sleep_mode: bool = True) -> AsyncGenerator[SttSettings]:
+    """Serve `known` on a free port; yields settings for it."""
     routes = [
         Route("/v1/models", known.models),
         Route("/v1/audio/transcriptions", known.transcribe, methods=["POST"]),
@@ -84,66 +84,66 @@ async def serving(known: SleepyServer, *, sleep_mode: bool = True) -> AsyncGener
     try:
         yield SttSettings(engine="voxtral", voxtral_url=known.url, voxtral_start_s=5)
     finally:
-        known.let_go.set()
+        known.released.set()
         server.should_exit = True
         await running
 
 
 @pytest.fixture
-def server() -> SleepyServer:
-    return SleepyServer()
+def server() -> SleepModeServer:
+    return SleepModeServer()
 
 
-async def test_a_parked_engine_sleeps_refuses_work_and_works_again_when_woken(server):
+async def test_a_parked_engine_refuses_work_until_it_is_woken(server):
     async with serving(server) as settings:
         engine = VoxtralEngine(settings)
         assert isinstance(engine, ParkableEngine)
         async with engine.lifespan():
             await engine.park()
-            assert (engine.parked, server.asleep, server.asked) == (True, True, ["sleep 1"])
+            assert (engine.parked, server.asleep, server.requests) == (True, True, ["sleep 1"])
             with pytest.raises(NotReady) as refusal:
-                engine.open(TranscriptionConfig(language="en"))
+                engine.open_stream(TranscriptionConfig(language="en"))
             assert refusal.value.code == "stt.parked"
             with pytest.raises(NotReady):
-                await engine.recognise(SECOND, "en", final=True)
+                await engine.transcribe_clip(SECOND, "en", final=True)
             await engine.wake()
             assert not engine.parked
-            assert (await engine.recognise(SECOND, "en", final=True)).text == "ferry"
+            assert (await engine.transcribe_clip(SECOND, "en", final=True)).text == "ferry"
             assert await engine.memory() == {}
 
 
-async def test_while_it_transcribes_it_is_not_parked(server):
+async def test_an_engine_that_transcribes_cannot_be_parked(server):
     async with serving(server) as settings:
         engine = VoxtralEngine(settings)
         async with engine.lifespan():
-            server.let_go.clear()
-            reading = asyncio.create_task(engine.recognise(SECOND, "en", final=True))
+            server.released.clear()
+            transcribing = asyncio.create_task(engine.transcribe_clip(SECOND, "en", final=True))
             await asyncio.sleep(0.05)
             with pytest.raises(AtCapacity):
                 await engine.park()
-            server.let_go.set()
-            await reading
+            server.released.set()
+            await transcribing
             await engine.park()
 
 
-async def test_a_service_that_starts_wakes_what_an_earlier_run_had_parked(server):
+async def test_a_server_parked_by_an_earlier_run_is_woken_at_the_start(server):
     server.asleep = True
     async with serving(server) as settings, VoxtralEngine(settings).lifespan():
-        assert server.asked == ["wake"]
+        assert server.requests == ["wake"]
         assert not server.asleep
 
 
-async def test_a_server_without_sleep_mode_works_and_says_that_it_cannot_sleep(server):
+async def test_a_server_without_sleep_mode_works_but_cannot_be_parked(server):
     async with serving(server, sleep_mode=False) as settings:
         engine = VoxtralEngine(settings)
         async with engine.lifespan():
             with pytest.raises(Unsupported, match="sleep mode"):
                 await engine.park()
             assert not engine.parked
-            assert (await engine.recognise(SECOND, "en", final=True)).text == "ferry"
+            assert (await engine.transcribe_clip(SECOND, "en", final=True)).text == "ferry"
 
 
-async def test_moves_that_the_server_refuses_leave_it_as_it_was(server):
+async def test_a_refused_transition_leaves_the_state_unchanged(server):
     async with serving(server) as settings:
         engine = VoxtralEngine(settings)
         async with engine.lifespan():
@@ -159,7 +159,7 @@ async def test_moves_that_the_server_refuses_leave_it_as_it_was(server):
             assert engine.parked
 
 
-async def test_a_server_that_may_have_fallen_asleep_counts_as_parked_until_it_is_woken(server):
+async def test_a_server_that_may_be_asleep_counts_as_parked_until_woken(server):
     async with serving(server) as settings:
         engine = VoxtralEngine(settings)
         async with engine.lifespan():
@@ -170,16 +170,16 @@ async def test_a_server_that_may_have_fallen_asleep_counts_as_parked_until_it_is
             assert engine.parked
             server.breaks_off = False
             await engine.wake()
-            assert (await engine.recognise(SECOND, "en", final=True)).text == "ferry"
+            assert (await engine.transcribe_clip(SECOND, "en", final=True)).text == "ferry"
 
 
-async def test_a_server_that_is_gone_or_makes_no_sense_is_told_from_one_that_is_awake(server):
-    async with ServerSleep("http://127.0.0.1:9/v1", "", 20) as nobody:
-        with pytest.raises(PeerFailed) as gone:
-            await nobody.is_asleep()
-    assert gone.value.code == "stt.server_unreachable"
+async def test_an_unreachable_or_malformed_server_is_an_error(server):
+    async with SleepModeClient("http://127.0.0.1:9/v1", "", 20) as client:
+        with pytest.raises(PeerFailed) as unreachable:
+            await client.is_asleep()
+    assert unreachable.value.code == "stt.server_unreachable"
     server.page = ["yes"]
-    async with serving(server), ServerSleep(server.url, "secret", 20) as sleep:
-        with pytest.raises(PeerFailed) as garbled:
-            await sleep.is_asleep()
-    assert garbled.value.code == "stt.server_garbled"
+    async with serving(server), SleepModeClient(server.url, "secret", 20) as client:
+        with pytest.raises(PeerFailed) as malformed:
+            await client.is_asleep()
+    assert malformed.value.code == "stt.server_garbled"

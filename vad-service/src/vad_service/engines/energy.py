@@ -1,4 +1,4 @@
-"""Loudness above the noise floor, for work without a model file: it takes any sound for speech."""
+"""Energy VAD: loudness above the noise floor, for use without a model file. Any sound passes for speech."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from service_kit.audio import MICROPHONE
 from service_kit.engines.info import EngineInfo
 
-from vad_service.engine import Frame, Hearing
+from vad_service.engine import Frame, FrameRequest
 from vad_service.settings import VadSettings
 
-# Levels are RMS in dB of full scale. Quieter than this is silence whatever the floor.
-_QUIETEST_DB = -60.0
-# Above the floor by this much, a frame is as likely speech as not; the slope turns 6 dB into about 0.1 or 0.9.
+# Levels are RMS in dB of full scale. The floor never falls below this level.
+_MIN_FLOOR_DB = -60.0
+# A frame this far above the floor has probability 0.5; the slope turns 6 dB more or less into about 0.9 or 0.1.
 _MARGIN_DB = 12.0
 _SLOPE_DB = 2.7
-# The floor drops at once and rises slowly, in dB a frame, so that speech does not become the floor.
+# The floor drops immediately and rises slowly, in dB per frame, so that speech does not become the floor.
 _FLOOR_RISE_DB = 0.05
 
 
-class EnergyMemory:
+class EnergyState:
     """The noise floor of one microphone, in dB of full scale."""
 
     __slots__ = ("floor_db",)
@@ -30,14 +30,14 @@ class EnergyMemory:
     floor_db: float
 
     def __init__(self) -> None:
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        self.floor_db = _QUIETEST_DB
+    def reset(self) -> None:
+        self.floor_db = _MIN_FLOOR_DB
 
 
-class Energy:
-    """Speech is what stands out from the noise floor."""
+class EnergyVad:
+    """Takes any sound above the noise floor for speech."""
 
     def __init__(self, settings: VadSettings) -> None:
         del settings
@@ -46,14 +46,14 @@ class Energy:
     def load(self) -> None:
         """Nothing to load."""
 
-    def open(self) -> EnergyMemory:
-        return EnergyMemory()
+    def new_state(self) -> EnergyState:
+        return EnergyState()
 
-    def judge(self, batch: Sequence[Hearing]) -> list[float]:
-        return [_judge(cast(EnergyMemory, hearing.memory), hearing.frame) for hearing in batch]
+    def predict_batch(self, batch: Sequence[FrameRequest]) -> list[float]:
+        return [_predict(cast(EnergyState, request.state), request.frame) for request in batch]
 
 
-def _judge(memory: EnergyMemory, frame: Frame) -> float:
+def _predict(state: EnergyState, frame: Frame) -> float:
     level_db = 20 * math.log10(math.sqrt(float(np.mean(np.square(frame)))) + 1e-9)
-    memory.floor_db = max(_QUIETEST_DB, min(level_db, memory.floor_db + _FLOOR_RISE_DB))
-    return 1 / (1 + math.exp(-(level_db - memory.floor_db - _MARGIN_DB) / _SLOPE_DB))
+    state.floor_db = max(_MIN_FLOOR_DB, min(level_db, state.floor_db + _FLOOR_RISE_DB))
+    return 1 / (1 + math.exp(-(level_db - state.floor_db - _MARGIN_DB) / _SLOPE_DB))

@@ -11,16 +11,16 @@ from service_kit.audio import MICROPHONE
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.models import model_path
 
-from vad_service.engine import FRAME_SAMPLES, Hearing
-from vad_service.onnx_model import open_network
+from vad_service.engine import FRAME_SAMPLES, FrameRequest
+from vad_service.onnx_session import open_onnx_session
 from vad_service.settings import VadSettings
 
-# The model wants the end of the previous frame before each frame; without it, scores collapse.
+# The model expects the end of the previous frame before each frame; without it, scores collapse.
 _CONTEXT_SAMPLES = 64
 _STATE_SHAPE = (2, 1, 128)
 
 
-class SileroMemory:
+class SileroState:
     """Recurrent state [2, 1, 128] and the last samples [64] of one microphone."""
 
     __slots__ = ("context", "state")
@@ -29,15 +29,15 @@ class SileroMemory:
     state: NDArray[np.float32]
 
     def __init__(self) -> None:
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         self.context = np.zeros(_CONTEXT_SAMPLES, np.float32)
         self.state = np.zeros(_STATE_SHAPE, np.float32)
 
 
-class Silero:
-    """The Silero network; many microphones share one call."""
+class SileroVad:
+    """The Silero network; frames of many microphones share one call."""
 
     def __init__(self, settings: VadSettings) -> None:
         self.info = EngineInfo("silero", "silero-vad", "6.2.3", (), MICROPHONE.rate_hz, {"licence": "MIT"})
@@ -47,24 +47,24 @@ class Silero:
 
     def load(self) -> None:
         path = model_path("silero", self._settings.models_lock, self._settings.models_dir)
-        self._session = open_network(path)
+        self._session = open_onnx_session(path)
         silence = np.zeros(FRAME_SAMPLES, np.float32)
         for size in (1, 2, 8):
-            self.judge([Hearing(self.open(), silence) for _ in range(size)])
+            self.predict_batch([FrameRequest(self.new_state(), silence) for _ in range(size)])
 
-    def open(self) -> SileroMemory:
-        return SileroMemory()
+    def new_state(self) -> SileroState:
+        return SileroState()
 
-    def judge(self, batch: Sequence[Hearing]) -> list[float]:
-        memories = [cast(SileroMemory, hearing.memory) for hearing in batch]
+    def predict_batch(self, batch: Sequence[FrameRequest]) -> list[float]:
+        streams = [cast(SileroState, request.state) for request in batch]
         samples = np.empty((len(batch), _CONTEXT_SAMPLES + FRAME_SAMPLES), np.float32)
-        for row, (memory, hearing) in enumerate(zip(memories, batch, strict=True)):
-            samples[row, :_CONTEXT_SAMPLES] = memory.context
-            samples[row, _CONTEXT_SAMPLES:] = hearing.frame
-        state = memories[0].state if len(batch) == 1 else np.concatenate([each.state for each in memories], axis=1)
+        for row, (stream, request) in enumerate(zip(streams, batch, strict=True)):
+            samples[row, :_CONTEXT_SAMPLES] = stream.context
+            samples[row, _CONTEXT_SAMPLES:] = request.frame
+        state = streams[0].state if len(batch) == 1 else np.concatenate([each.state for each in streams], axis=1)
         output, state = self._session.run(None, {"input": samples, "state": state, "sr": self._rate_hz})
-        for row, memory in enumerate(memories):
+        for row, stream in enumerate(streams):
             # Copies: a view would keep the whole batch alive.
-            memory.context = samples[row, -_CONTEXT_SAMPLES:].copy()
-            memory.state = state[:, row : row + 1].copy()
+            stream.context = samples[row, -_CONTEXT_SAMPLES:].copy()
+            stream.state = state[:, row : row + 1].copy()
         return output[:, 0].tolist()

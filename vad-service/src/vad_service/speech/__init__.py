@@ -1,1 +1,1 @@
-"""Voice activity: from frames to speech edges."""
+"""Speech detection: audio to frames, frames to probabilities, probabilities to speech edges."""

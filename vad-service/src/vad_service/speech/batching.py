@@ -1,4 +1,4 @@
-"""One model for many microphones: frames that wait at the same time share one call."""
+"""Batches frames of many microphones into shared calls of the speech model."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import time
 
 from service_kit.errors import EngineFailed
 
-from vad_service.engine import Hearing, SpeechModel
+from vad_service.engine import FrameRequest, SpeechModel
 from vad_service.metrics import BATCH_SECONDS, BATCH_SIZE, FRAME_SECONDS
 
 
-class SharedModel:
-    """Gathers frames and judges them together, on the event loop's own thread.
+class FrameBatcher:
+    """Collects frames and predicts them together, on the event loop's thread.
 
-    One call takes 0.15 ms for one frame and 2 ms for 32; handing each to a thread and back costs 0.2 ms more of the
-    processor, and 5 ms at worst.
-    Each microphone waits for its frame before it brings the next, so no more frames wait than there are microphones.
+    One call takes 0.15 ms for one frame and 2 ms for 32. Moving each call to another thread would cost 0.2 ms more CPU
+    time, and 5 ms in the worst case. A microphone sends its next frame only after the result of the last, so the queue
+    is no longer than the number of microphones.
     """
 
     def __init__(self, model: SpeechModel, max_batch: int, wait_ms: float) -> None:
         self._model = model
         self._max_batch = max_batch
         self._wait_s = wait_ms / 1000
-        self._waiting: list[tuple[Hearing, asyncio.Future[float]]] = []
+        self._waiting: list[tuple[FrameRequest, asyncio.Future[float]]] = []
         self._scheduled = False
 
-    async def judge(self, hearing: Hearing) -> float:
-        """Probability of speech in one frame. Raises `EngineFailed` when the model breaks."""
+    async def predict(self, request: FrameRequest) -> float:
+        """Return the probability of speech in one frame. Raises `EngineFailed` when the model fails."""
         started_s = time.perf_counter()
         future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._waiting.append((hearing, future))
+        self._waiting.append((request, future))
         self._schedule(self._wait_s)
         probability = await future
         FRAME_SECONDS.observe(time.perf_counter() - started_s)
@@ -42,29 +42,29 @@ class SharedModel:
         self._scheduled = True
         loop = asyncio.get_running_loop()
         if wait_s > 0:
-            loop.call_later(wait_s, self._judge_waiting)
+            loop.call_later(wait_s, self._predict_waiting)
         else:
-            # After everything the loop has ready now: the frames that arrived together.
-            loop.call_soon(self._judge_waiting)
+            # Runs after the callbacks that are ready now, and so after the frames that arrived together.
+            loop.call_soon(self._predict_waiting)
 
-    def _judge_waiting(self) -> None:
+    def _predict_waiting(self) -> None:
         self._scheduled = False
-        # A microphone that went away has cancelled its future.
-        wanted = [entry for entry in self._waiting if not entry[1].done()]
-        batch, self._waiting = wanted[: self._max_batch], wanted[self._max_batch :]
+        # A stream that ended has cancelled its future.
+        live = [entry for entry in self._waiting if not entry[1].done()]
+        batch, self._waiting = live[: self._max_batch], live[self._max_batch :]
         if self._waiting:
             self._schedule(0)
         if batch:
-            self._judge(batch)
+            self._predict_batch(batch)
 
-    def _judge(self, batch: list[tuple[Hearing, asyncio.Future[float]]]) -> None:
+    def _predict_batch(self, batch: list[tuple[FrameRequest, asyncio.Future[float]]]) -> None:
         started_s = time.perf_counter()
         try:
-            probabilities = self._model.judge([hearing for hearing, _ in batch])
+            probabilities = self._model.predict_batch([request for request, _ in batch])
         except Exception as error:
-            # Whatever the model's library raises; nobody above this callback could see it.
+            # Any exception of the model's library: this is a loop callback, so it must reach the callers' futures.
             for _, future in batch:
-                failure = EngineFailed("vad.engine_failed", f"{self._model.info.name} could not judge a frame")
+                failure = EngineFailed("vad.engine_failed", f"{self._model.info.name} failed on a frame")
                 failure.__cause__ = error
                 future.set_exception(failure)
             return

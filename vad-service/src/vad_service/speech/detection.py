@@ -1,4 +1,4 @@
-"""Turn detection over one microphone: frames, probabilities, edges, predictions, in their order."""
+"""Turn detection on one microphone: frames, probabilities, speech edges, turn-end predictions."""
 
 from __future__ import annotations
 
@@ -10,109 +10,109 @@ from service_kit.audio import AudioChunk
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity
 
-from vad_service.engine import Hearing, SpeechModel
+from vad_service.engine import FrameRequest, SpeechModel
 from vad_service.metrics import EVENTS, MICROPHONES_OPEN
-from vad_service.speech.batching import SharedModel
+from vad_service.speech.batching import FrameBatcher
 from vad_service.speech.events import Activity, Event, SpeechStarted, SpeechStopped
-from vad_service.speech.frames import Framing, PlacedFrame
-from vad_service.speech.speech_edges import Edge, EdgeRules, Edges, PauseReached
+from vad_service.speech.frames import Framer, TimedFrame
+from vad_service.speech.speech_edges import EdgeThresholds, PauseReached, SpeechEdge, SpeechEdgeDetector
 from vad_service.turn_end.predictor import PartialTranscript, TurnEndPredictor
-from vad_service.turn_end.scheduler import Judging
+from vad_service.turn_end.scheduler import TurnEndScheduler
 
 Emit = Callable[[Event], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionConfig:
-    """How one microphone is listened to."""
+    """Configuration of one microphone."""
 
-    # ISO 639-1; empty when not known.
+    # ISO 639-1; empty when unknown.
     language: str
-    # Time between `Activity` events; 0 for none.
+    # Milliseconds between `Activity` events; 0 for none.
     activity_interval_ms: int
 
 
 class TurnDetector:
-    """What all microphones share: the speech model, the predictor and its thread, the rules."""
+    """Shared by all microphones: the speech model, the turn-end predictor with its thread, the thresholds."""
 
     def __init__(
-        self, model: SpeechModel, shared: SharedModel, predictor: TurnEndPredictor, worker: EngineWorker,
-        rules: EdgeRules, max_streams: int,
+        self, model: SpeechModel, batcher: FrameBatcher, predictor: TurnEndPredictor, worker: EngineWorker,
+        thresholds: EdgeThresholds, max_streams: int,
     ) -> None:  # fmt: skip
         self.model = model
-        self.shared = shared
+        self.batcher = batcher
         self.predictor = predictor
         self.worker = worker
-        self.rules = rules
+        self.thresholds = thresholds
         self._max_streams = max_streams
         self._streams = 0
 
-    async def listen(
+    async def detect(
         self, config: DetectionConfig, inputs: AsyncIterator[AudioChunk | PartialTranscript], emit: Emit
     ) -> None:
-        """Detect turns in `inputs` until they end. Raises `AtCapacity` when all places are taken."""
+        """Detect turns in `inputs` until they end. Raises `AtCapacity` when `max_streams` are open."""
         if self._streams >= self._max_streams:
-            raise AtCapacity("vad.full", f"{self._streams} microphones are listened to already")
+            raise AtCapacity("vad.full", f"all {self._streams} microphone streams are in use")
         self._streams += 1
         MICROPHONES_OPEN.inc()
         try:
-            await _Detection(self, config, emit).run(inputs)
+            await _MicrophoneDetection(self, config, emit).run(inputs)
         finally:
             self._streams -= 1
             MICROPHONES_OPEN.dec()
 
 
-class _Detection:
-    """The state of one microphone."""
+class _MicrophoneDetection:
+    """Turn detection on one microphone."""
 
     def __init__(self, detector: TurnDetector, config: DetectionConfig, emit: Emit) -> None:
         self._detector = detector
         self._config = config
-        self._emit_outside = emit
+        self._emit_unlocked = emit
         self._emitting = asyncio.Lock()
-        self._framing = Framing()
-        self._memory = detector.model.open()
-        self._edges = Edges(detector.rules)
+        self._framer = Framer()
+        self._state = detector.model.new_state()
+        self._edges = SpeechEdgeDetector(detector.thresholds)
         self._next_activity_ms = 0
 
     async def run(self, inputs: AsyncIterator[AudioChunk | PartialTranscript]) -> None:
-        """Hear everything; judgements run beside, so that a slow one holds up no edge."""
+        """Process all inputs. Predictions run in tasks of their own, so that a slow one delays no speech edge."""
         detector = self._detector
-        async with asyncio.TaskGroup() as judgements:
-            judging = Judging(detector.predictor, detector.worker, self._config.language, judgements, self._emit)
+        async with asyncio.TaskGroup() as tasks:
+            scheduler = TurnEndScheduler(detector.predictor, detector.worker, self._config.language, tasks, self._emit)
             async for item in inputs:
                 if isinstance(item, PartialTranscript):
-                    judging.read(item)
+                    scheduler.update_transcript(item)
                     continue
-                for frame in self._framing.frames(item):
-                    await self._hear(frame, judging)
-            for frame in self._framing.finish():
-                await self._hear(frame, judging)
-            await self._tell(self._edges.end(), judging)
+                for frame in self._framer.push_audio(item):
+                    await self._push_frame(frame, scheduler)
+            for frame in self._framer.flush():
+                await self._push_frame(frame, scheduler)
+            await self._emit_edges(self._edges.end_audio(), scheduler)
 
-    async def _hear(self, frame: PlacedFrame, judging: Judging) -> None:
+    async def _push_frame(self, frame: TimedFrame, scheduler: TurnEndScheduler) -> None:
         if frame.after_gap:
-            self._memory.forget()
-        judging.hear(frame.samples, frame.start_ms, frame.end_ms)
-        probability = await self._detector.shared.judge(Hearing(self._memory, frame.samples))
+            self._state.reset()
+        scheduler.push_audio(frame.samples, frame.start_ms, frame.end_ms)
+        probability = await self._detector.batcher.predict(FrameRequest(self._state, frame.samples))
         if self._config.activity_interval_ms and frame.end_ms >= self._next_activity_ms:
             self._next_activity_ms = frame.end_ms + self._config.activity_interval_ms
             await self._emit(Activity(frame.end_ms, probability))
-        await self._tell(self._edges.hear(frame.start_ms, frame.end_ms, probability), judging)
+        await self._emit_edges(self._edges.push_frame(frame.start_ms, frame.end_ms, probability), scheduler)
 
-    async def _tell(self, edges: Iterable[Edge], judging: Judging) -> None:
+    async def _emit_edges(self, edges: Iterable[SpeechEdge], scheduler: TurnEndScheduler) -> None:
         for edge in edges:
             match edge:
                 case PauseReached():
-                    judging.due(edge)
+                    scheduler.on_pause_reached(edge)
                     continue
                 case SpeechStarted():
-                    judging.started(edge)
+                    scheduler.on_speech_started(edge)
                 case SpeechStopped():
-                    judging.stopped(edge)
+                    scheduler.on_speech_stopped(edge)
             EVENTS.labels(type(edge).__name__).inc()
             await self._emit(edge)
 
     async def _emit(self, event: Event) -> None:
         async with self._emitting:
-            await self._emit_outside(event)
+            await self._emit_unlocked(event)

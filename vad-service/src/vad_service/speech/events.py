@@ -1,4 +1,4 @@
-"""What turn detection tells; times are milliseconds on the audio clock."""
+"""Events of turn detection; times are milliseconds on the audio clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """Someone began to speak at `at_ms`; audio from `pre_roll_start_ms` on is worth transcribing."""
+    """Speech started at `at_ms`; transcription should begin at `pre_roll_start_ms`."""
 
     at_ms: int
     pre_roll_start_ms: int
@@ -21,8 +21,8 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What one part of a predictor made of a pause: the probability that the turn was over."""
+class PredictorOpinion:
+    """The probability of one part of a combined predictor that the turn is over."""
 
     name: str
     probability: float
@@ -30,14 +30,14 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class TurnEndPredicted:
-    """How likely the turn was over, when the silence that began at `at_ms` had lasted `silence_ms`."""
+    """Probability that the turn is over, after `silence_ms` of the silence that began at `at_ms`."""
 
     at_ms: int
     silence_ms: int
     probability: float
     predictor: str
-    # Of the predictor's parts; empty when it has none.
-    opinions: tuple[Opinion, ...] = ()
+    # One per part of the predictor that has an opinion; empty for a predictor without parts.
+    opinions: tuple[PredictorOpinion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

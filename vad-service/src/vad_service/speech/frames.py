@@ -1,4 +1,4 @@
-"""Chunks of any size, with gaps, made into frames that know their place on the audio clock."""
+"""Cuts audio chunks of any size, with gaps, into frames with their position on the audio clock."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from service_kit.errors import InvalidRequest
 
 from vad_service.engine import FRAME_MS, FRAME_SAMPLES, SAMPLES_PER_MS, Frame
 
-# Clients place chunks in whole milliseconds; what is off by no more is rounding, not a gap or an overlap.
+# Clients stamp chunks in whole milliseconds: a smaller difference is rounding, not a gap or an overlap.
 _ROUNDING_SAMPLES = SAMPLES_PER_MS
 _GAP_SAMPLES = FRAME_MS * SAMPLES_PER_MS
-# The contract counts milliseconds in 32 bits: seven weeks.
-_CLOCK_ENDS_MS = 2**32 - 1 - FRAME_MS
+# The proto carries milliseconds in 32 bits: seven weeks.
+_MAX_CLOCK_MS = 2**32 - 1 - FRAME_MS
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedFrame:
-    """A frame, and where it ends on the audio clock; `after_gap` when what came before it was not recorded."""
+class TimedFrame:
+    """A frame and its span on the audio clock; `after_gap` when it follows a gap in the audio."""
 
     samples: Frame
     start_ms: int
@@ -29,37 +29,39 @@ class PlacedFrame:
     after_gap: bool
 
 
-class Framing:
-    """The place one microphone has reached, and the samples that do not fill a frame yet.
+class Framer:
+    """Frames the audio of one microphone.
 
-    A gap of up to a frame is filled with silence. At a longer one the frame begun is filled up and the next begins
-    where audio goes on.
+    A gap of up to one frame is filled with silence. At a longer gap, silence completes the current frame, and the next
+    frame begins where the audio continues.
     """
 
     def __init__(self) -> None:
-        self._rest: NDArray[np.float32] = np.empty(0, np.float32)
-        # Of the first sample after the rest; None before the first chunk.
+        # The samples of the incomplete frame.
+        self._pending: NDArray[np.float32] = np.empty(0, np.float32)
+        # Position of the sample after `_pending`; None before the first chunk.
         self._next_sample: int | None = None
         self._after_gap = False
 
-    def frames(self, chunk: AudioChunk) -> Iterator[PlacedFrame]:
-        """The frames that `chunk` completes. Raises `InvalidRequest` for half a sample, or audio out of order.
+    def push_audio(self, chunk: AudioChunk) -> Iterator[TimedFrame]:
+        """Yield the frames that `chunk` completes.
 
-        The chunk counts as heard only as the iterator is consumed to its end.
+        Raises `InvalidRequest` for half a sample, for audio that overlaps earlier audio, and for audio beyond the
+        clock's range. The chunk is added only when the iterator is consumed to its end.
         """
         if len(chunk.pcm) % SAMPLE_BYTES:
             raise InvalidRequest("vad.odd_audio", f"{len(chunk.pcm)} bytes are not whole 16-bit samples")
-        if chunk.end_ms > _CLOCK_ENDS_MS:
-            raise InvalidRequest("vad.clock_overflow", f"audio at {chunk.start_ms} ms leaves the audio clock")
+        if chunk.end_ms > _MAX_CLOCK_MS:
+            raise InvalidRequest("vad.clock_overflow", f"audio at {chunk.start_ms} ms exceeds the audio clock's range")
         start = chunk.start_ms * SAMPLES_PER_MS
         missing = 0 if self._next_sample is None else start - self._next_sample
         if missing < -_ROUNDING_SAMPLES:
             raise InvalidRequest(
                 "vad.audio_overlaps",
-                f"audio at {chunk.start_ms} ms was heard already, up to {self._next_sample_ms} ms",
+                f"audio at {chunk.start_ms} ms overlaps earlier audio, which ends at {self._next_sample_ms} ms",
             )
         if missing > _GAP_SAMPLES:
-            yield from self.finish()
+            yield from self.flush()
             self._after_gap = True
             self._next_sample = start
         elif missing > _ROUNDING_SAMPLES:
@@ -68,35 +70,35 @@ class Framing:
             self._next_sample = start
         yield from self._append(to_float(chunk.pcm))
 
-    def finish(self) -> Iterator[PlacedFrame]:
-        """The frame begun, if any, filled up with silence; its end is where its audio ends."""
-        if self._next_sample is not None and len(self._rest):
+    def flush(self) -> Iterator[TimedFrame]:
+        """Yield the incomplete frame, if any, padded with silence; its `end_ms` is where its audio ends."""
+        if self._next_sample is not None and len(self._pending):
             end_ms = self._next_sample_ms
-            filling = np.zeros(FRAME_SAMPLES - len(self._rest), np.float32)
-            samples = np.concatenate([self._rest, filling])
-            start_ms = (self._next_sample - len(self._rest)) // SAMPLES_PER_MS
-            self._rest = np.empty(0, np.float32)
-            yield PlacedFrame(samples, start_ms, end_ms, self._take_after_gap())
+            padding = np.zeros(FRAME_SAMPLES - len(self._pending), np.float32)
+            samples = np.concatenate([self._pending, padding])
+            start_ms = (self._next_sample - len(self._pending)) // SAMPLES_PER_MS
+            self._pending = np.empty(0, np.float32)
+            yield TimedFrame(samples, start_ms, end_ms, self._pop_after_gap())
 
     @property
     def _next_sample_ms(self) -> int:
         return (self._next_sample or 0) // SAMPLES_PER_MS
 
-    def _append(self, samples: NDArray[np.float32]) -> Iterator[PlacedFrame]:
-        first = (self._next_sample or 0) - len(self._rest)
-        joined = np.concatenate([self._rest, samples]) if len(self._rest) else samples
+    def _append(self, samples: NDArray[np.float32]) -> Iterator[TimedFrame]:
+        first = (self._next_sample or 0) - len(self._pending)
+        joined = np.concatenate([self._pending, samples]) if len(self._pending) else samples
         whole = len(joined) // FRAME_SAMPLES * FRAME_SAMPLES
-        self._rest = joined[whole:]
+        self._pending = joined[whole:]
         self._next_sample = first + len(joined)
         for offset in range(0, whole, FRAME_SAMPLES):
             start = first + offset
-            yield PlacedFrame(
+            yield TimedFrame(
                 joined[offset : offset + FRAME_SAMPLES],
                 start // SAMPLES_PER_MS,
                 (start + FRAME_SAMPLES) // SAMPLES_PER_MS,
-                self._take_after_gap(),
+                self._pop_after_gap(),
             )
 
-    def _take_after_gap(self) -> bool:
+    def _pop_after_gap(self) -> bool:
         after_gap, self._after_gap = self._after_gap, False
         return after_gap

@@ -1,4 +1,4 @@
-"""What an utterance was to turn detection, told to the turn it belongs to."""
+"""Trace spans for utterances, as part of the trace of the turn they belong to."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from vad_service.speech.events import Event, SpeechStarted, SpeechStopped, TurnE
 
 
 class UtteranceTrace:
-    """The spans of one call, from the start of speech to the first judgement on the silence after it.
+    """Records one span per utterance, from the start of speech to the first turn-end prediction after it.
 
-    A microphone stays open for many turns, and a turn begins when its speech has been detected already: so a span is
-    made when its utterance is over, for the turn that was named in the meantime.
+    One call serves many turns, and the client names a turn only after its speech was detected. The span is therefore
+    created when the utterance is over, in the trace of the turn named in the meantime.
     """
 
     def __init__(self) -> None:
@@ -21,12 +21,12 @@ class UtteranceTrace:
         self._started_ns: int | None = None
         self._edges: list[tuple[str, int]] = []
 
-    def belongs_to(self, traceparent: str) -> None:
-        """The speech since the last edge, and all that follows, is part of this turn."""
+    def set_turn(self, traceparent: str) -> None:
+        """Assign the current utterance, and those that follow, to the turn with this W3C trace context."""
         self._traceparent = traceparent
 
-    def on(self, event: Event) -> None:
-        """An event went out."""
+    def record(self, event: Event) -> None:
+        """Record an event that was sent to the client."""
         match event:
             case SpeechStarted():
                 self._started_ns = self._started_ns or time.time_ns()
@@ -34,11 +34,11 @@ class UtteranceTrace:
             case SpeechStopped():
                 self._edges.append(("speech stopped", time.time_ns()))
             case TurnEndPredicted():
-                self._tell(event)
+                self._record_span(event)
             case _:
                 pass
 
-    def _tell(self, judged: TurnEndPredicted) -> None:
+    def _record_span(self, predicted: TurnEndPredicted) -> None:
         started_ns, edges = self._started_ns, self._edges
         self._started_ns, self._edges = None, []
         if started_ns is None or not self._traceparent:
@@ -47,7 +47,7 @@ class UtteranceTrace:
             "utterance",
             context=tracing.remote_context(self._traceparent),
             start_time=started_ns,
-            attributes={"probability": judged.probability, "predictor": judged.predictor},
+            attributes={"probability": predicted.probability, "predictor": predicted.predictor},
         )
         for name, at_ns in edges:
             span.add_event(name, timestamp=at_ns)

@@ -1,1 +1,1 @@
-"""Whether a pause ends the turn: predictors, and when they are asked."""
+"""Turn-end prediction: whether a pause ends the speaker's turn."""

@@ -1,4 +1,4 @@
-"""How much of this machine the voice may be listened to for."""
+"""A CPU budget for the audio turn-end model."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from service_kit.token_bucket import TokenBucket
 
 T = TypeVar("T")
 
-# Processor time that may be spent ahead, in seconds: a dozen judgements that fall together.
-_AHEAD_S = 1.0
+# CPU time that may be spent ahead, in seconds: a dozen predictions at once.
+_BURST_S = 1.0
 
 
-class Thrift:
-    """Does work while it has taken no more than `share` of the processors; measures it as it goes.
+class CpuBudget:
+    """Runs work while it has used no more than `share` of this machine's CPU time, and measures what it uses.
 
-    For one thread. `clock_s` is any clock, `worked_s` this thread's processor time.
+    For use by one thread. `clock_s` is any clock in seconds, `cpu_time_s` the calling thread's CPU time.
     """
 
     def __init__(
         self,
         share: float,
         clock_s: Callable[[], float] = time.monotonic,
-        worked_s: Callable[[], float] = time.thread_time,
+        cpu_time_s: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._allowance = TokenBucket(share * len(os.sched_getaffinity(0)), _AHEAD_S)
+        self._bucket = TokenBucket(share * len(os.sched_getaffinity(0)), _BURST_S)
         self._clock_s = clock_s
-        self._worked_s = worked_s
+        self._cpu_time_s = cpu_time_s
 
-    def afford(self, work: Callable[[], T]) -> T | None:
-        """What `work` returns; None, and no work, when too much has been spent."""
-        if self._allowance.spend(0, self._clock_s()) > 0:
+    def run_if_affordable(self, work: Callable[[], T]) -> T | None:
+        """Run `work` and return its result; return None without running it when the budget is exhausted."""
+        if self._bucket.spend(0, self._clock_s()) > 0:
             return None
-        began_s = self._worked_s()
+        started_s = self._cpu_time_s()
         try:
             return work()
         finally:
-            self._allowance.spend(self._worked_s() - began_s, self._clock_s())
+            self._bucket.spend(self._cpu_time_s() - started_s, self._clock_s())

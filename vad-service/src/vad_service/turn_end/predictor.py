@@ -1,7 +1,8 @@
-"""Whether a pause ends the turn: the seam for those who judge, and the simplest of them."""
+"""The turn-end predictor protocol, and the predictor that uses the length of the silence alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -9,86 +10,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vad_service.settings import VadSettings
-from vad_service.speech.events import Opinion
+from vad_service.speech.events import PredictorOpinion
 
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscript:
-    """What has been recognised so far, up to `end_ms` on the audio clock."""
+    """The text recognised so far, up to `end_ms` on the audio clock."""
 
     text: str
     end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """The probability that the turn is over, 0 to 1, and what the parts of the predictor thought, if it has any."""
+class Prediction:
+    """Probability that the turn is over, 0 to 1, and the opinions of the predictor's parts, if it has any."""
 
     probability: float
-    opinions: tuple[Opinion, ...] = ()
+    opinions: tuple[PredictorOpinion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A silence to be judged, and what is known of the speech before it."""
+    """A silence after speech: the input of a turn-end prediction."""
 
     at_ms: int
     silence_ms: int
-    # The latest audio with the silence at its end, 16 kHz float32 in [-1, 1), shape [n]; no longer than the
-    # predictor's `audio_ms`, shorter early in a session.
+    # The latest audio, with the silence at its end: 16 kHz float32 in [-1, 1), shape [n]. No longer than the
+    # predictor's `audio_ms`; shorter early in a session.
     audio: NDArray[np.float32]
     transcript: PartialTranscript | None
-    # ISO 639-1; empty when not known.
+    # ISO 639-1; empty when unknown.
     language: str
-    # How much was said before the pause, shorter pauses left out, in milliseconds; None when not known.
+    # Speech in this turn before the pause, shorter pauses excluded, in milliseconds; None when unknown.
     speech_ms: int | None = None
-    # What was made of this same pause just before, when only the transcript has changed since.
-    earlier: Judgement | None = None
+    # The previous prediction for this pause, if only the transcript has changed since.
+    earlier_prediction: Prediction | None = None
 
 
 class TurnEndPredictor(Protocol):
-    """Judges pauses for all microphones, one at a time. Blocking; runs on a thread of its own."""
+    """Predicts for the pauses of all microphones, one at a time. Blocking; runs on a thread of its own."""
 
     name: str
-    # How much audio it wants to hear, in milliseconds; 0 for none.
+    # How much audio it needs, in milliseconds; 0 for none.
     audio_ms: int
 
     def load(self) -> None:
-        """Get ready to judge, warmed up. Raises `AnchorError` when that cannot be."""
+        """Load and warm up the predictor. Raises `AnchorError` on failure."""
         ...
 
-    def predict(self, pause: Pause) -> Judgement:
-        """How likely the turn is over."""
+    def predict(self, pause: Pause) -> Prediction:
+        """Return the probability that the turn is over."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What can be said of a pause at once, and whether that is enough."""
+class QuickPrediction:
+    """A prediction made without audio; `is_sufficient` when it needs no full prediction."""
 
-    judgement: Judgement
-    is_enough: bool
+    prediction: Prediction
+    is_sufficient: bool
 
 
 @runtime_checkable
-class GlancingPredictor(TurnEndPredictor, Protocol):
-    """One that knows something at once, before it has listened."""
+class QuickPredictor(TurnEndPredictor, Protocol):
+    """A predictor that can also predict without the audio, before the full prediction."""
 
-    def glance(self, pause: Pause) -> Glance:
-        """What can be said on the event loop, in well under a millisecond; `pause` comes without its audio."""
+    def predict_quickly(self, pause: Pause) -> QuickPrediction:
+        """Predict on the event loop, in well under a millisecond; `pause.audio` is empty."""
         ...
 
 
-PREDICTORS = {
-    "pause": "vad_service.turn_end.predictor:PauseRule",
+# Predictors by the name used in the `turn_end_predictor` setting.
+PREDICTORS: Mapping[str, str] = {
+    "pause": "vad_service.turn_end.predictor:PausePredictor",
     "smart-turn": "vad_service.turn_end.predictors.smart_turn:SmartTurn",
-    "text": "vad_service.turn_end.predictors.text:TextRule",
+    "text": "vad_service.turn_end.predictors.text:TextPredictor",
     "smart-turn+text": "vad_service.turn_end.predictors.combined:SmartTurnAndText",
 }
 
 
-class PauseRule:
-    """Knows nothing but the length of the silence, so it always gives the same modest answer."""
+class PausePredictor:
+    """Returns the same probability for every pause, so that the orchestrator's delays alone end the turn."""
 
     name = "pause"
     audio_ms = 0
@@ -99,6 +101,6 @@ class PauseRule:
     def load(self) -> None:
         """Nothing to load."""
 
-    def predict(self, pause: Pause) -> Judgement:
+    def predict(self, pause: Pause) -> Prediction:
         del pause
-        return Judgement(self._probability)
+        return Prediction(self._probability)

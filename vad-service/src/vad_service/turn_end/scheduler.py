@@ -1,9 +1,10 @@
-"""When a microphone's pauses are judged, and what is told of it.
+"""Schedules the turn-end predictions of one microphone.
 
-A pause is judged when its silence is long enough, again when a new transcript came, and again as the silence grows
-while the turn seems not to be over. What a predictor knows at a glance is told at once; for the rest it has a thread.
-There one judgement is under way at a time; of what is asked meanwhile, the latest counts. Once speech has resumed, a
-judgement that still waits for the thread is not made, and none is told.
+A pause is predicted when its silence reaches the first threshold, again for a new transcript, and again at each longer
+silence while the turn seems open. A quick prediction, where the predictor offers one, is reported immediately; the full
+prediction runs on the predictor's thread. A microphone has one full prediction in progress; of the requests that arrive
+meanwhile, only the newest is kept. When speech resumes, a prediction that still waits for the thread is not made, and
+none is reported.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from itertools import count
 
 import numpy as np
@@ -20,193 +22,244 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity
 
 from vad_service.engine import Frame
-from vad_service.metrics import EVENTS, PREDICTION_SECONDS, PREDICTIONS_LEFT_OUT
-from vad_service.recent_audio import RecentAudio, Recorded, samples
+from vad_service.metrics import EVENTS, PREDICTION_SECONDS, PREDICTIONS_DROPPED
+from vad_service.recent_audio import PcmFrames, RecentAudio, join_frames
 from vad_service.speech.events import SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.speech.speech_edges import PauseReached
 from vad_service.turn_end.predictor import (
-    Glance,
-    GlancingPredictor,
-    Judgement,
     PartialTranscript,
     Pause,
+    Prediction,
+    QuickPredictor,
     TurnEndPredictor,
 )
 
-# A pause judged to end the turn with less than this is judged again as its silence grows.
+# A full prediction below this leaves the turn open: it is repeated as the silence grows.
 _OPEN_BELOW = 0.5
 _NO_AUDIO = np.empty(0, np.float32)
-# A judgement that differs by less from the one told before is not told.
-_SAME_WITHIN = 0.01
-# Speech after a longer silence counts as the beginning of another turn: a first word has no melody to be judged by.
-_TURN_ENDS_AFTER_MS = 1200
+# A prediction that differs by less from the last one reported is not reported.
+_MIN_CHANGE = 0.01
+# Speech after a longer silence starts another turn, for `Pause.speech_ms`: a first word has too little intonation for
+# the audio model.
+_TURN_GAP_MS = 1200
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """A pause as it stood when its judgement was asked for."""
+class PredictionRequest:
+    """A pause as it was when its prediction was requested."""
 
-    # Rises with each question.
+    # Increases with each request of a microphone.
     number: int
     at_ms: int
     silence_ms: int
-    recorded: Recorded
+    recorded: PcmFrames
     transcript: PartialTranscript | None
     speech_ms: int
-    # What was heard has been judged already; only the transcript is new.
+    # The audio has been predicted already; only the transcript is new.
     only_text_is_new: bool
 
 
-class Judging:
-    """The pauses of one microphone. `tasks` is where judgements run, `tell` takes each."""
+class PredictionStage(Enum):
+    """Which prediction of the current pause was made last.
+
+    A quick prediction sets QUICK or QUICK_SUFFICIENT, also after FULL when a new transcript comes; a full prediction
+    sets FULL.
+    """
+
+    # No prediction yet.
+    UNPREDICTED = auto()
+    # A quick prediction; the full one is still needed.
+    QUICK = auto()
+    # A quick prediction that needs no full one.
+    QUICK_SUFFICIENT = auto()
+    # A full prediction.
+    FULL = auto()
+
+
+class _PausePredictions:
+    """The predictions of the current pause, from the first request until speech resumes."""
+
+    def __init__(self, reached: PauseReached) -> None:
+        self.reached = reached
+        self.stage = PredictionStage.UNPREDICTED
+        self.prediction: Prediction | None = None
+        self.reported_probability: float | None = None
+
+    def needs_prediction(self, request: PredictionRequest) -> bool:
+        """Return whether the turn is still open, or `request` has a new transcript."""
+        if self.prediction is None or request.only_text_is_new:
+            return True
+        return self.stage is PredictionStage.QUICK or self.prediction.probability < _OPEN_BELOW
+
+    def allows_quick_prediction(self, request: PredictionRequest) -> bool:
+        """Return whether a quick prediction for `request` would replace no full prediction of the same transcript."""
+        if self.prediction is None or request.only_text_is_new:
+            return True
+        return self.stage in (PredictionStage.QUICK, PredictionStage.QUICK_SUFFICIENT)
+
+
+class TurnEndScheduler:
+    """Schedules the predictions of one microphone. They run in `tasks`; `report` sends each to the client."""
 
     def __init__(
         self, predictor: TurnEndPredictor, worker: EngineWorker, language: str,
-        tasks: asyncio.TaskGroup, tell: Callable[[TurnEndPredicted], Awaitable[None]],
+        tasks: asyncio.TaskGroup, report: Callable[[TurnEndPredicted], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._predictor = predictor
-        self._glancing = predictor if isinstance(predictor, GlancingPredictor) else None
+        self._quick_predictor = predictor if isinstance(predictor, QuickPredictor) else None
         self._worker = worker
         self._language = language
         self._tasks = tasks
-        self._tell = tell
+        self._report = report
         self._recent = RecentAudio(predictor.audio_ms)
         self._transcript: PartialTranscript | None = None
-        self._heard_ms: int | None = None
+        self._audio_end_ms: int | None = None
         self._speech_start_ms = 0
         self._speech_stop_ms: int | None = None
         self._speech_ms = 0
-        # The pause that lasts, once a judgement of it was asked for.
-        self._pause: PauseReached | None = None
-        self._judgement: Judgement | None = None
-        self._told: float | None = None
-        # The latest judgement was a glance: that was enough, or it was not.
-        self._glance: Glance | None = None
-        self._numbers = count()
-        # The number of the newest question that was answered.
-        self._answered = 0
-        self._next: _Question | None = None
-        self._task: asyncio.Task[None] | None = None
+        # None during speech, and in a silence too short for a prediction.
+        self._pause: _PausePredictions | None = None
+        self._request_numbers = count()
+        # The number of the newest request whose prediction is in effect.
+        self._newest_predicted = 0
+        self._next_request: PredictionRequest | None = None
+        self._full_predictions: asyncio.Task[None] | None = None
 
-    def hear(self, frame: Frame, start_ms: int, end_ms: int) -> None:
-        """Keep a frame for later."""
-        self._recent.append(frame, start_ms - (self._heard_ms or start_ms))
-        self._heard_ms = end_ms
+    def push_audio(self, frame: Frame, start_ms: int, end_ms: int) -> None:
+        """Keep a frame for later predictions."""
+        self._recent.append(frame, start_ms - (self._audio_end_ms or start_ms))
+        self._audio_end_ms = end_ms
 
-    def read(self, transcript: PartialTranscript) -> None:
-        """Take a newer transcript; a pause that has been judged without it is judged again."""
+    def update_transcript(self, transcript: PartialTranscript) -> None:
+        """Store a newer transcript. If the current pause was predicted without it, request another prediction."""
         before, self._transcript = self._transcript, transcript
-        pause = self._pause
-        if pause is None:
+        if self._pause is None:
             return
-        is_known = before is not None and before.text == transcript.text
-        reaches_pause = before is None or before.end_ms < pause.at_ms <= transcript.end_ms
-        if not is_known or reaches_pause:
-            silence_ms = max(pause.silence_ms, (self._heard_ms or 0) - pause.at_ms)
-            self._ask(pause.at_ms, silence_ms, only_text_is_new=True)
+        reached = self._pause.reached
+        is_same_text = before is not None and before.text == transcript.text
+        reaches_pause = before is None or before.end_ms < reached.at_ms <= transcript.end_ms
+        if not is_same_text or reaches_pause:
+            silence_ms = max(reached.silence_ms, (self._audio_end_ms or 0) - reached.at_ms)
+            self._request(self._pause, silence_ms, only_text_is_new=True)
 
-    def started(self, edge: SpeechStarted) -> None:
-        """Speech goes on: nobody wants to know any more whether it was over."""
-        self._pause = self._judgement = self._told = self._next = None
-        self._glance = None
+    def on_speech_started(self, edge: SpeechStarted) -> None:
+        """Drop the predictions of the pause that speech has ended."""
+        self._pause = None
+        self._next_request = None
         self._speech_start_ms = edge.at_ms
-        if self._speech_stop_ms is not None and edge.at_ms - self._speech_stop_ms > _TURN_ENDS_AFTER_MS:
+        if self._speech_stop_ms is not None and edge.at_ms - self._speech_stop_ms > _TURN_GAP_MS:
             self._speech_ms = 0
 
-    def stopped(self, edge: SpeechStopped) -> None:
-        """A silence begins."""
+    def on_speech_stopped(self, edge: SpeechStopped) -> None:
+        """Count the speech that has ended."""
         self._speech_stop_ms = edge.at_ms
         self._speech_ms += edge.at_ms - self._speech_start_ms
 
-    def due(self, pause: PauseReached) -> None:
-        """The silence has lasted long enough for a judgement, or for another one."""
-        self._pause = pause
-        self._ask(pause.at_ms, pause.silence_ms, only_text_is_new=False)
+    def on_pause_reached(self, reached: PauseReached) -> None:
+        """Request a prediction: the silence has reached the next threshold."""
+        if self._pause is None:
+            self._pause = _PausePredictions(reached)
+        self._pause.reached = reached
+        self._request(self._pause, reached.silence_ms, only_text_is_new=False)
 
-    def _ask(self, at_ms: int, silence_ms: int, *, only_text_is_new: bool) -> None:
-        question = _Question(
-            next(self._numbers),
-            at_ms,
+    def _request(self, pause: _PausePredictions, silence_ms: int, *, only_text_is_new: bool) -> None:
+        request = PredictionRequest(
+            next(self._request_numbers),
+            pause.reached.at_ms,
             silence_ms,
-            self._recent.recorded(),
+            self._recent.snapshot(),
             self._transcript,
             self._speech_ms,
             only_text_is_new,
         )
-        if not self._is_open(question) or self._is_enough_at_a_glance(question):
+        if not pause.needs_prediction(request):
             return
-        # What nobody has heard yet is to be heard, whatever else is new.
-        if only_text_is_new and self._next is not None and not self._next.only_text_is_new:
-            question = replace(question, only_text_is_new=False)
-        self._next = question
-        if self._task is None or self._task.done():
-            self._task = self._tasks.create_task(self._answer(), name="predict turn end")
+        self._predict_quickly(pause, request)
+        if pause.stage is not PredictionStage.QUICK_SUFFICIENT:
+            self._queue_full_prediction(request)
 
-    def _is_enough_at_a_glance(self, question: _Question) -> bool:
-        """Tell what the predictor knows at once, unless more than that has been told; whether nothing is left to do."""
-        if self._glancing is None or not (self._judgement is None or self._glance or question.only_text_is_new):
-            return False
-        earlier = self._judgement if question.only_text_is_new else None
-        self._glance = glance = self._glancing.glance(self._pause_of(question, _NO_AUDIO, earlier))
-        self._tasks.create_task(self._conclude(question, glance.judgement), name="tell glance")
-        return glance.is_enough
+    def _predict_quickly(self, pause: _PausePredictions, request: PredictionRequest) -> None:
+        """Make and report a quick prediction, if the predictor offers one and no full prediction supersedes it."""
+        if self._quick_predictor is None or not pause.allows_quick_prediction(request):
+            return
+        earlier = pause.prediction if request.only_text_is_new else None
+        quick = self._quick_predictor.predict_quickly(self._predictor_input(request, _NO_AUDIO, earlier))
+        pause.stage = PredictionStage.QUICK_SUFFICIENT if quick.is_sufficient else PredictionStage.QUICK
+        self._tasks.create_task(self._apply(request, quick.prediction), name="report quick prediction")
 
-    async def _answer(self) -> None:
-        while (question := self._next) is not None:
-            self._next = None
-            if self._is_open(question):
-                await self._judge(question)
+    def _queue_full_prediction(self, request: PredictionRequest) -> None:
+        """Make `request` the next full prediction, in place of one that has not started."""
+        # Audio that was not predicted yet still is, whatever else is new.
+        if request.only_text_is_new and self._next_request is not None and not self._next_request.only_text_is_new:
+            request = replace(request, only_text_is_new=False)
+        self._next_request = request
+        if self._full_predictions is None or self._full_predictions.done():
+            self._full_predictions = self._tasks.create_task(self._run_full_predictions(), name="predict turn end")
 
-    def _is_open(self, question: _Question) -> bool:
-        if self._judgement is None or question.only_text_is_new or self._judgement.probability < _OPEN_BELOW:
-            return True
-        return self._glance is not None and not self._glance.is_enough
+    async def _run_full_predictions(self) -> None:
+        while (request := self._next_request) is not None:
+            self._next_request = None
+            if self._pause is None or self._pause.needs_prediction(request):
+                await self._predict_fully(request)
 
-    async def _judge(self, question: _Question) -> None:
-        """Judge and tell. With too many waiting, this question goes unanswered."""
-        earlier = self._judgement if question.only_text_is_new else None
+    async def _predict_fully(self, request: PredictionRequest) -> None:
+        """Predict and report. The request is dropped when the worker's queue is full, or when speech has resumed."""
+        earlier = self._pause.prediction if self._pause is not None and request.only_text_is_new else None
         started_s = time.perf_counter()
         try:
-            judgement = await self._worker.run(lambda: self._predict(question, earlier))
+            prediction = await self._worker.run(lambda: self._predict_on_worker(request, earlier))
         except AtCapacity:
-            PREDICTIONS_LEFT_OUT.labels("queue_full").inc()
+            PREDICTIONS_DROPPED.labels("queue_full").inc()
             return
-        if judgement is None or not self._is_wanted(question):
-            PREDICTIONS_LEFT_OUT.labels("speech_resumed").inc()
+        pause = self._pause_of(request)
+        if prediction is None or pause is None:
+            PREDICTIONS_DROPPED.labels("speech_resumed").inc()
             return
         PREDICTION_SECONDS.observe(time.perf_counter() - started_s)
-        self._glance = None
-        await self._conclude(question, judgement)
+        pause.stage = PredictionStage.FULL
+        await self._apply(request, prediction)
 
-    async def _conclude(self, question: _Question, judgement: Judgement) -> None:
-        if not self._is_wanted(question) or question.number < self._answered:
-            # A glance at a newer transcript was enough, while the voice was listened to.
+    async def _apply(self, request: PredictionRequest, prediction: Prediction) -> None:
+        """Put `prediction` into effect and report it, unless speech has resumed or a newer request was predicted.
+
+        The latter happens when a quick prediction from a newer transcript comes during a full prediction.
+        """
+        pause = self._pause_of(request)
+        if pause is None or request.number < self._newest_predicted:
             return
-        self._answered = question.number
-        self._judgement = judgement
-        if self._told is not None and abs(judgement.probability - self._told) < _SAME_WITHIN:
+        self._newest_predicted = request.number
+        pause.prediction = prediction
+        reported = pause.reported_probability
+        if reported is not None and abs(prediction.probability - reported) < _MIN_CHANGE:
             return
-        self._told = judgement.probability
+        pause.reported_probability = prediction.probability
         EVENTS.labels(TurnEndPredicted.__name__).inc()
-        name, opinions = self._predictor.name, judgement.opinions
-        await self._tell(TurnEndPredicted(question.at_ms, question.silence_ms, judgement.probability, name, opinions))
+        await self._report(
+            TurnEndPredicted(
+                request.at_ms, request.silence_ms, prediction.probability, self._predictor.name, prediction.opinions
+            )
+        )
 
-    def _is_wanted(self, question: _Question) -> bool:
-        return self._pause is not None and self._pause.at_ms == question.at_ms
+    def _pause_of(self, request: PredictionRequest) -> _PausePredictions | None:
+        """Return the current pause, if `request` belongs to it; None once speech has resumed."""
+        pause = self._pause
+        return pause if pause is not None and pause.reached.at_ms == request.at_ms else None
 
-    def _predict(self, question: _Question, earlier: Judgement | None) -> Judgement | None:
-        """On the predictor's thread; None when speech resumed while the question waited for it."""
-        if not self._is_wanted(question):
+    def _predict_on_worker(self, request: PredictionRequest, earlier: Prediction | None) -> Prediction | None:
+        """Predict on the predictor's thread; None when speech resumed while the request waited for the thread."""
+        if self._pause_of(request) is None:
             return None
-        return self._predictor.predict(self._pause_of(question, samples(question.recorded), earlier))
+        return self._predictor.predict(self._predictor_input(request, join_frames(request.recorded), earlier))
 
-    def _pause_of(self, question: _Question, audio: NDArray[np.float32], earlier: Judgement | None) -> Pause:
+    def _predictor_input(
+        self, request: PredictionRequest, audio: NDArray[np.float32], earlier: Prediction | None
+    ) -> Pause:
         return Pause(
-            question.at_ms,
-            question.silence_ms,
+            request.at_ms,
+            request.silence_ms,
             audio,
-            question.transcript,
+            request.transcript,
             self._language,
-            question.speech_ms,
+            request.speech_ms,
             earlier,
         )

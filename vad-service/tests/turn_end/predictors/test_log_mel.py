@@ -1,4 +1,4 @@
-"""The picture of sound is the one the model was trained on."""
+"""The log-mel spectrogram is the one the model was trained on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def chirp(seconds: float) -> np.ndarray:
     return (0.3 * times / seconds * np.sin(2 * np.pi * np.cumsum(hz) / RATE_HZ)).astype(np.float32)
 
 
-def by_the_book(audio: np.ndarray) -> np.ndarray:
-    """The same written out: a sum for each line of each window, and each triangle by its corners."""
-    level = (audio.astype(np.float64) - audio.mean()) / np.sqrt(audio.var() + 1e-7)
-    around = np.concatenate([level[200:0:-1], level, level[-2:-202:-1]])
+def reference_log_mel(audio: np.ndarray) -> np.ndarray:
+    """The same by its definition: a Fourier sum for each bin, and each triangle by its corners."""
+    normalised = (audio.astype(np.float64) - audio.mean()) / np.sqrt(audio.var() + 1e-7)
+    padded = np.concatenate([normalised[200:0:-1], normalised, normalised[-2:-202:-1]])
     turns = np.exp(-2j * np.pi * np.outer(np.arange(201), np.arange(400)) / 400)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     count = len(audio) // HOP_SAMPLES
-    power = np.stack([np.abs(turns @ (around[at * 160 : at * 160 + 400] * window)) ** 2 for at in range(count)])
+    power = np.stack([np.abs(turns @ (padded[at * 160 : at * 160 + 400] * window)) ** 2 for at in range(count)])
 
     def mel(hz: float) -> float:
         return hz * 3 / 200 if hz < 1000 else 15 + np.log(hz / 1000) / np.log(6.4) * 27
@@ -41,14 +41,14 @@ def by_the_book(audio: np.ndarray) -> np.ndarray:
     return (np.maximum(bands, bands.max() - 8) + 4) / 4
 
 
-@pytest.mark.parametrize("offset", [0.0, 0.05], ids=["centred", "with a constant in it"])
-def test_it_is_what_the_formulas_say(offset: float):
+@pytest.mark.parametrize("offset", [0.0, 0.05], ids=["without an offset", "with an offset"])
+def test_the_spectrogram_matches_its_definition(offset: float):
     audio = chirp(0.5) + np.float32(offset)
-    assert np.allclose(log_mel(audio), by_the_book(audio), atol=1e-5)
+    assert np.allclose(log_mel(audio), reference_log_mel(audio), atol=1e-5)
 
 
-def test_it_is_what_the_training_saw():
-    # Eight bands of five windows, by the feature extractor that the model was trained with.
+def test_the_spectrogram_matches_the_training_feature_extractor():
+    # Eight bands of five windows, computed by the feature extractor that the model was trained with.
     expected = np.array(
         [
             [-0.05588, -0.05736, -0.05722, -0.05685, -0.09554],
@@ -64,11 +64,11 @@ def test_it_is_what_the_training_saw():
     assert np.allclose(log_mel(chirp(8))[::10, 100::150], expected, atol=1e-5)
 
 
-def test_loudness_does_not_matter():
+def test_the_level_of_the_audio_does_not_matter():
     assert np.allclose(log_mel(chirp(1)), log_mel(chirp(1) * np.float32(0.1)), atol=1e-2)
 
 
-def test_silence_has_a_picture_too():
-    picture = log_mel(np.zeros(RATE_HZ, np.float32))
-    assert picture.shape == (80, 100)
-    assert np.isfinite(picture).all()
+def test_silence_gives_finite_values():
+    spectrogram = log_mel(np.zeros(RATE_HZ, np.float32))
+    assert spectrogram.shape == (80, 100)
+    assert np.isfinite(spectrogram).all()

@@ -1,4 +1,4 @@
-"""The place for a DistilBERT: a model of its shape that the test makes, run for real."""
+"""The optional DistilBERT, as a tiny ONNX model of the same interface that the test builds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 from service_kit.errors import EngineFailed
 from vad_service.turn_end.predictor import PartialTranscript, Pause
 from vad_service.turn_end.predictors.sentence_model import SentenceModel
-from vad_service.turn_end.predictors.text import TextRule
+from vad_service.turn_end.predictors.text import TextPredictor
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "turn", "the", "lamp", "on", "##s", "hand", "##le"]
-# Evidence for unfinished, and for finished, that each piece brings.
+# Logits (unfinished, finished) that each piece adds.
 EVIDENCE = {"the": (4.0, 0.0), "lamp": (0.0, 2.0), "##s": (0.0, 1.0), "[UNK]": (0.5, 0.0)}
 
 
 def message(*fields: tuple[int, bytes | int]) -> bytes:
-    """Fields by number, as Protocol Buffers write them: integers as varints, everything else with its length."""
+    """Encode fields by number as Protocol Buffers do: integers as varints, everything else length-delimited."""
     written = b""
     for number, value in fields:
         is_bytes = isinstance(value, bytes)
@@ -32,7 +32,7 @@ def varint(value: int) -> bytes:
 
 
 def onnx_model(inputs: tuple[str, ...], table: np.ndarray) -> bytes:
-    """`logits`: the sum over the pieces of their rows of `table`; field numbers are those of onnx.proto."""
+    """Build a model whose `logits` sum the rows of `table` of all pieces; field numbers are those of onnx.proto."""
 
     def value(name: str, kind: int, rank: int) -> bytes:
         shape = message(*[(1, message((2, b"d%d" % axis))) for axis in range(rank)])
@@ -56,7 +56,7 @@ def onnx_model(inputs: tuple[str, ...], table: np.ndarray) -> bytes:
     return message((1, 7), (7, graph), (8, message((1, b""), (2, 11))))
 
 
-def put_model(folder: Path, inputs: tuple[str, ...] = ("input_ids", "attention_mask")) -> None:
+def write_model(folder: Path, inputs: tuple[str, ...] = ("input_ids", "attention_mask")) -> None:
     folder.mkdir()
     table = np.array([EVIDENCE.get(piece, (0.0, 0.0)) for piece in VOCABULARY])
     (folder / "model.onnx").write_bytes(onnx_model(inputs, table))
@@ -65,7 +65,7 @@ def put_model(folder: Path, inputs: tuple[str, ...] = ("input_ids", "attention_m
 
 @pytest.fixture
 def model(tmp_path) -> SentenceModel:
-    put_model(tmp_path / "finished")
+    write_model(tmp_path / "finished")
     model = SentenceModel(tmp_path / "finished")
     model.load()
     return model
@@ -81,51 +81,51 @@ def softmax(unfinished: float, finished: float) -> float:
         (["turn", "on", "the", "lamp"], 4, 2),
         (["turn", "on", "lamps"], 0, 3),
         (["handles"], 0, 1),
-        # No piece is known, or not the whole of the word.
+        # No piece is in the vocabulary, or not the whole word.
         (["sesame"], 0.5, 0),
         (["lampx"], 0.5, 0),
-        # Marks and figures are not read.
+        # Punctuation and digits are dropped.
         (["la'mp", "42"], 0, 2),
         ([], 0, 0),
-        # The last 48 pieces count.
+        # Only the last 48 pieces are used.
         (["the"] * 50 + ["turn"] * 48, 0, 0),
     ],
 )
-def test_pieces_of_words_make_the_probability(model, words: list[str], unfinished: float, finished: float):
+def test_word_pieces_give_the_probability(model, words: list[str], unfinished: float, finished: float):
     assert model.probability(words) == pytest.approx(softmax(unfinished, finished), abs=1e-5)
 
 
-def test_a_model_without_an_attention_mask_will_do(tmp_path):
-    put_model(tmp_path / "finished", inputs=("input_ids",))
+def test_a_model_without_an_attention_mask_works(tmp_path):
+    write_model(tmp_path / "finished", inputs=("input_ids",))
     model = SentenceModel(tmp_path / "finished")
     model.load()
     assert model.probability(["lamp"]) == pytest.approx(softmax(0, 2), abs=1e-5)
 
 
 @pytest.mark.parametrize("missing", ["model.onnx", "vocab.txt"])
-def test_half_a_model_is_refused_with_what_is_wanted(tmp_path, missing: str):
-    put_model(tmp_path / "finished")
+def test_an_incomplete_model_is_refused_with_the_files_it_needs(tmp_path, missing: str):
+    write_model(tmp_path / "finished")
     (tmp_path / "finished" / missing).unlink()
     with pytest.raises(EngineFailed, match=r"must hold model\.onnx and vocab\.txt"):
         SentenceModel(tmp_path / "finished").load()
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path):
-    put_model(tmp_path / "finished")
+def test_an_invalid_model_file_is_refused(tmp_path):
+    write_model(tmp_path / "finished")
     (tmp_path / "finished" / "model.onnx").write_bytes(b"nothing of the kind")
     with pytest.raises(EngineFailed):
         SentenceModel(tmp_path / "finished").load()
 
 
-def test_once_in_place_it_reads_english_and_the_word_lists_the_rest(settings, tmp_path):
-    put_model(tmp_path / "finished")
-    rule = TextRule(settings.model_copy(update={"models_dir": tmp_path, "sentence_model": "finished"}))
-    rule.load()
+def test_the_model_serves_english_and_the_word_lists_the_rest(settings, tmp_path):
+    write_model(tmp_path / "finished")
+    predictor = TextPredictor(settings.model_copy(update={"models_dir": tmp_path, "sentence_model": "finished"}))
+    predictor.load()
 
-    def read(text: str, language: str) -> float:
+    def probability(text: str, language: str) -> float:
         pause = Pause(1000, 200, np.empty(0, np.float32), PartialTranscript(text, 1000), language)
-        return rule.predict(pause).probability
+        return predictor.predict(pause).probability
 
-    assert read("turn the LAMPS!", "en") == pytest.approx(softmax(4, 3), abs=1e-5)
-    assert read("ja", "de") > 0.8
-    assert read("...", "en") == settings.pause_probability
+    assert probability("turn the LAMPS!", "en") == pytest.approx(softmax(4, 3), abs=1e-5)
+    assert probability("ja", "de") > 0.8
+    assert probability("...", "en") == settings.pause_probability

@@ -1,14 +1,20 @@
-"""What the words alone tell of a turn's end."""
+"""Turn-end prediction from the transcript alone."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from vad_service.turn_end.predictor import PartialTranscript, Pause
-from vad_service.turn_end.predictors.text import Signs, TextRule, completeness, turn_words, words_of
+from vad_service.turn_end.predictors.text import (
+    CueProbabilities,
+    TextPredictor,
+    completeness,
+    normalised_words,
+    turn_words,
+)
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "hi")
-SIGNS = Signs()
+CUES = CueProbabilities()
 
 
 def pause(text: str | None, language: str = "en", *, at_ms: int = 3000, end_ms: int = 3000) -> Pause:
@@ -17,16 +23,16 @@ def pause(text: str | None, language: str = "en", *, at_ms: int = 3000, end_ms: 
 
 
 @pytest.fixture
-def rule(settings) -> TextRule:
-    rule = TextRule(settings)
-    rule.load()
-    return rule
+def predictor(settings) -> TextPredictor:
+    predictor = TextPredictor(settings)
+    predictor.load()
+    return predictor
 
 
 @pytest.mark.parametrize(
-    ("language", "text", "sign"),
+    ("language", "text", "cue"),
     [
-        # Nothing ends so, whatever a recogniser puts behind it.
+        # No turn ends so, whatever punctuation a recogniser adds.
         ("en", "what is the weather in the", "hanging"),
         ("en", "I would like to book a flight and.", "hanging"),
         ("en", "I'd like", "hanging"),
@@ -41,7 +47,7 @@ def rule(settings) -> TextRule:
         ("nl", "ik wil graag een kamer met uitzicht op de", "hanging"),
         ("hi", "मुझे दिल्ली के मौसम के बारे में", "hanging"),
         ("hi", "मैं घर जाना चाहता हूँ लेकिन", "hanging"),
-        # Little ends so; a full stop says that this does.
+        # Few turns end so, unless there is a full stop.
         ("en", "what is the weather in", "leaning"),
         ("en", "That is the friend I came with.", "sentence"),
         ("de", "das Wetter ist", "leaning"),
@@ -51,7 +57,7 @@ def rule(settings) -> TextRule:
         ("pt", "o trem é", "leaning"),
         ("nl", "de trein is", "leaning"),
         ("hi", "मुझे नहीं", "leaning"),
-        # Looking for words.
+        # Fillers.
         ("en", "I want a flight to um", "filler"),
         ("en", "Um.", "filler"),
         ("en", "it was, you know,", "filler"),
@@ -64,8 +70,8 @@ def rule(settings) -> TextRule:
         ("hi", "मुझे मतलब", "filler"),
         ("es", "necesito este…", "trailing_off"),
         ("en", "so I thought -", "trailing_off"),
-        ("en", "On Monday,", "more_comes"),
-        # Digits, one by one, until there are enough.
+        ("en", "On Monday,", "comma"),
+        # Dictated digits, until the number may be complete.
         ("en", "my number is zero one seven", "dictating"),
         ("de", "meine Nummer ist null eins sieben", "dictating"),
         ("en", "it is 0171 55 3", "dictating"),
@@ -84,7 +90,7 @@ def rule(settings) -> TextRule:
         ("nl", "Doe de lamp aan.", "sentence"),
         ("hi", "वह घर पहुँच।", "sentence"),
         ("zz", "Unknown words.", "sentence"),
-        # The whole of an answer.
+        # Complete answers.
         ("en", "yes", "answer"),
         ("en", "um yes", "answer"),
         ("en", "No, thank you.", "answer"),
@@ -95,11 +101,11 @@ def rule(settings) -> TextRule:
         ("pt", "obrigada", "answer"),
         ("nl", "dank je wel", "answer"),
         ("hi", "जी हाँ", "answer"),
-        # What is said last, though its last word alone would hang.
+        # Closing phrases, though their last word alone would hang.
         ("en", "turn the light on", "closing"),
         ("en", "open the window please", "closing"),
         ("hi", "आज मौसम कैसा है", "closing"),
-        # Nothing tells.
+        # No cue.
         ("en", "turn on the living room lamp", None),
         ("de", "mach das Licht an der Decke heller", None),
         ("zz", "unknown words", None),
@@ -109,45 +115,45 @@ def rule(settings) -> TextRule:
         ("en", "[noise] <cough>", None),
     ],
 )
-def test_a_transcript_tells_by_its_end(language: str, text: str, sign: str | None):
-    assert completeness(text, language, SIGNS) == (None if sign is None else getattr(SIGNS, sign))
+def test_the_end_of_a_transcript_gives_its_cue(language: str, text: str, cue: str | None):
+    assert completeness(text, language, CUES) == (None if cue is None else getattr(CUES, cue))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_knows_every_kind_of_word(language: str):
+def test_every_language_lists_every_kind_of_word(language: str):
     known = turn_words()[language]
     assert all([known.hanging, known.leaning, known.fillers, known.answers, known.closing, known.numbers])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_entry_can_be_met_and_none_contradicts_another(language: str):
+def test_entries_are_normalised_and_do_not_contradict_each_other(language: str):
     known = turn_words()[language]
     entries = known.hanging | known.leaning | known.fillers | known.answers | known.closing | known.numbers
-    assert {entry for entry in entries if " ".join(words_of(entry)) != entry} == set()
+    assert {entry for entry in entries if " ".join(normalised_words(entry)) != entry} == set()
     assert known.hanging & (known.leaning | known.fillers | known.closing) == set()
     assert known.fillers & (known.leaning | known.answers | known.closing) == set()
 
 
 def test_capitals_accents_and_quotes_make_no_difference():
-    assert words_of("«Où ÊTES-vous, d’accord?»") == ["où", "êtes-vous", "d'accord"]
+    assert normalised_words("«Où ÊTES-vous, d’accord?»") == ["où", "êtes-vous", "d'accord"]
     # A letter and its accent apart.
-    assert words_of("Cafe\u0301!") == ["café"]
+    assert normalised_words("Cafe\u0301!") == ["café"]
 
 
-def test_doubt_is_on_one_side_and_certainty_on_the_other():
-    assert max(SIGNS.hanging, SIGNS.filler, SIGNS.trailing_off, SIGNS.more_comes, SIGNS.leaning, SIGNS.dictating) < 0.5
-    assert min(SIGNS.closing, SIGNS.sentence, SIGNS.question, SIGNS.answer) > 0.5
+def test_cues_for_an_open_turn_are_below_one_half_and_others_above():
+    assert max(CUES.hanging, CUES.filler, CUES.trailing_off, CUES.comma, CUES.leaning, CUES.dictating) < 0.5
+    assert min(CUES.closing, CUES.sentence, CUES.question, CUES.answer) > 0.5
 
 
 @pytest.mark.parametrize("end_ms", [2760, 3000, 3400])
-def test_a_transcript_up_to_the_pause_counts(rule, end_ms: int):
-    assert rule.opinion(pause("yes", end_ms=end_ms)).probability == SIGNS.answer
+def test_a_transcript_up_to_the_pause_is_used(predictor, end_ms: int):
+    assert predictor.opinion(pause("yes", end_ms=end_ms)).probability == CUES.answer
 
 
-@pytest.mark.parametrize("unread", [pause(None), pause("yes", end_ms=2759), pause("turn on the lamp")])
-def test_without_a_fresh_and_telling_transcript_only_the_pause_is_known(rule, settings, unread: Pause):
-    assert rule.opinion(unread) is None
-    assert rule.predict(unread).probability == settings.pause_probability
+@pytest.mark.parametrize("undecided", [pause(None), pause("yes", end_ms=2759), pause("turn on the lamp")])
+def test_without_a_recent_transcript_or_cue_the_default_applies(predictor, settings, undecided: Pause):
+    assert predictor.opinion(undecided) is None
+    assert predictor.predict(undecided).probability == settings.pause_probability
 
 
 @pytest.mark.parametrize(
@@ -164,22 +170,22 @@ def test_without_a_fresh_and_telling_transcript_only_the_pause_is_known(rule, se
         ("hi", "क्या आज बारिश होगी"),
     ],
 )
-def test_a_question_is_known_by_its_beginning(language: str, text: str):
-    assert completeness(text, language, Signs()) == Signs().asked
+def test_a_question_is_recognised_by_its_opening_words(language: str, text: str):
+    assert completeness(text, language, CUES) == CUES.question_opener
 
 
 @pytest.mark.parametrize(
     "text", ["what is the", "tell me about", "could you please um", "what time", "when i was young", "is", "whatever"]
 )
-def test_the_beginning_of_a_question_is_not_all_of_it(text: str):
-    assert (completeness(text, "en", Signs()) or 0) < 0.5
+def test_the_opening_words_of_a_question_alone_are_incomplete(text: str):
+    assert (completeness(text, "en", CUES) or 0) < 0.5
 
 
 @pytest.mark.parametrize(
     ("language", "text"), [("es", "sabes qué hora es"), ("it", "sai che ora è"), ("pt", "que horas são")]
 )
-def test_to_ask_for_the_time_is_complete(language: str, text: str):
-    assert (completeness(text, language, Signs()) or 0) > 0.5
+def test_a_question_for_the_time_is_complete(language: str, text: str):
+    assert (completeness(text, language, CUES) or 0) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -187,5 +193,5 @@ def test_to_ask_for_the_time_is_complete(language: str, text: str):
     [("en", "tell me more"), ("de", "erzähl mir mehr"), ("fr", "dis-m'en plus"), ("es", "cuéntame más"),
      ("it", "dimmi di più"), ("pt", "me conta mais"), ("nl", "vertel me meer"), ("hi", "और बताओ")],
 )  # fmt: skip
-def test_to_ask_for_more_is_complete(language: str, text: str):
-    assert completeness(text, language, Signs()) == Signs().answer
+def test_a_request_for_more_is_complete(language: str, text: str):
+    assert completeness(text, language, CUES) == CUES.answer

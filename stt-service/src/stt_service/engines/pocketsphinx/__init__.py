@@ -1,1 +1,1 @@
-"""PocketSphinx with the words of this newsroom: small, on the CPU, English only."""
+"""PocketSphinx with a vocabulary built from the knowledge folder: small, on the CPU, English only."""

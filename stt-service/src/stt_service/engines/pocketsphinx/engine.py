@@ -1,4 +1,4 @@
-"""Two decoders a microphone, in two processes: one that knows our topics, and one that knows English."""
+"""The PocketSphinx engine: per microphone a topical and a general decoder, in two processes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import Unsupported
 
-from stt_service.engine import Final, LanguageSource, Partial, Segment, Transcript, TranscriptionConfig
+from stt_service.engine import (
+    FinalTranscript,
+    LanguageSource,
+    PartialTranscript,
+    Segment,
+    Transcript,
+    TranscriptionConfig,
+)
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec
-from stt_service.engines.pocketsphinx.hypotheses import Hearing, read_together
-from stt_service.engines.pocketsphinx.models import DecoderModel, prepare
+from stt_service.engines.pocketsphinx.hypotheses import HypothesisPair, combine_utterances
+from stt_service.engines.pocketsphinx.models import DecoderModel, build_models
 from stt_service.engines.pocketsphinx.process import DecoderProcess, RemoteDecoder
 from stt_service.settings import SttSettings
 from stt_service.transcript_queue import TranscriptQueue
 
 LANGUAGE = "en"
-# The second passes (`fwdflat`, `bestpath`) would come after the end of speech: the first takes up to seconds, and the
-# other finds nothing at all where no reading ends as sentences do.
+# PocketSphinx's second passes would run after the end of speech: `fwdflat` takes up to seconds, and `bestpath` finds
+# nothing when no hypothesis ends like a sentence.
 OPTIONS: dict[str, object] = {"fwdflat": False, "bestpath": False}
-# Audio goes to the decoders in pieces of at most this, so that no stream keeps another waiting for long.
+# Audio goes to the decoders in pieces of at most 100 ms, so that streams of a process do not delay each other.
 PIECE_BYTES = MICROPHONE.bytes_for(100)
-# A general decoder that needs longer than this for its oldest second of audio is slower than speech.
-PATIENCE_S = 1.0
+# A general decoder that takes longer than this for its oldest second of audio is slower than real time.
+MAX_GENERAL_LAG_S = 1.0
 
 
 class PocketsphinxEngine:
-    """The decoder processes, in pairs."""
+    """Owns the decoder processes, in pairs of a topical and a general one."""
 
     def __init__(self, settings: SttSettings) -> None:
         self._settings = settings
@@ -50,9 +57,9 @@ class PocketsphinxEngine:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        """Build or find the models, start the processes, wait until they can work."""
-        kept = self._settings.models_dir / "pocketsphinx"
-        models = await asyncio.to_thread(prepare, self._settings.knowledge_dir, kept)
+        """Build the models or take them from the cache, start the processes, and wait until they are ready."""
+        cache_dir = self._settings.models_dir / "pocketsphinx"
+        models = await asyncio.to_thread(build_models, self._settings.knowledge_dir, cache_dir)
         topical = self._spec(models.topical)
         general = self._spec(models.general)
         self.pairs = [
@@ -63,7 +70,7 @@ class PocketsphinxEngine:
         async with asyncio.TaskGroup() as tasks:
             supervisors = [tasks.create_task(process.supervise(), name=process.name) for process in processes]
             for process in processes:
-                await process.until_ready()
+                await process.wait_ready()
             try:
                 yield
             finally:
@@ -80,16 +87,22 @@ class PocketsphinxEngine:
         )
 
     @asynccontextmanager
-    async def open(self, config: TranscriptionConfig) -> AsyncGenerator[PocketsphinxStream]:
-        """Begin a microphone on the pair with the fewest. Raises `Unsupported` for a language that is not English."""
+    async def open_stream(self, config: TranscriptionConfig) -> AsyncGenerator[PocketsphinxStream]:
+        """Open a microphone stream on the least used pair. Raises `Unsupported` for a language other than English."""
         if config.language not in ("", LANGUAGE):
-            raise Unsupported("stt.language_unsupported", f"pocketsphinx knows English only, not {config.language!r}")
-        topical, general = min(self.pairs, key=lambda pair: pair[0].stream_count)
+            raise Unsupported(
+                "stt.language_unsupported", f"pocketsphinx supports English only, not {config.language!r}"
+            )
+        topical_process, general_process = min(self.pairs, key=lambda pair: pair[0].stream_count)
         stream = PocketsphinxStream(config, self._settings)
         on_partial = stream.on_partial if config.partial_transcripts else None
-        async with topical.open(on_partial) as first, general.open() as second, asyncio.TaskGroup() as tasks:
-            stream.first, stream.second = first, second
-            watching = tasks.create_task(stream.watch(), name="decoders")
+        async with (
+            topical_process.open(on_partial) as topical,
+            general_process.open() as general,
+            asyncio.TaskGroup() as tasks,
+        ):
+            stream.topical, stream.general = topical, general
+            watching = tasks.create_task(stream.watch_processes(), name="decoders")
             try:
                 yield stream
             finally:
@@ -97,93 +110,95 @@ class PocketsphinxEngine:
 
 
 class PocketsphinxStream:
-    """One microphone.
+    """Recognition of one microphone with two decoders.
 
-    The topical decoder sets the pace: `feed` waits for it, and a final never comes without it. The general decoder is
-    left out of an utterance that it cannot keep up with, and out of a final that it is late for.
+    `push_audio` waits for the topical decoder, and every final includes its hypothesis. The general decoder is left out
+    of an utterance when it cannot keep up, and out of a final when it is late.
     """
 
-    # Given by the engine before the stream is used.
-    first: RemoteDecoder
-    second: RemoteDecoder
+    # Set by the engine before the stream is used.
+    topical: RemoteDecoder
+    general: RemoteDecoder
 
     def __init__(self, config: TranscriptionConfig, settings: SttSettings) -> None:
         self._source = LanguageSource.CONFIG if config.language else LanguageSource.TEXT
-        self._second_opinion_s = settings.second_opinion_ms / 1000
+        self._max_general_wait_s = settings.second_opinion_ms / 1000
         self._max_utterance_ms = settings.max_utterance_s * 1000
         self._queue = TranscriptQueue()
         self._segment = Segment(1)
-        # The segment's utterances that are over.
-        self._hearings: list[Hearing] = []
+        # Of the segment's finished utterances.
+        self._finished: list[HypothesisPair] = []
         self._utterance_bytes = 0
-        self._second_keeps_up = True
+        self._general_keeps_up = True
 
-    async def feed(self, chunk: AudioChunk, segment: Segment) -> None:
-        """Decode audio; a second of it may be under way, then this waits."""
+    async def push_audio(self, chunk: AudioChunk, segment: Segment) -> None:
+        """Decode audio; waits while a second of it is undecoded."""
         self._segment = segment
         for start in range(0, len(chunk.pcm), PIECE_BYTES):
             piece = chunk.pcm[start : start + PIECE_BYTES]
-            await self.first.until_room()
-            self.first.hear(piece)
-            if self._second_keeps_up:
-                await self._feed_second(piece)
+            await self.topical.wait_capacity()
+            self.topical.push_audio(piece)
+            if self._general_keeps_up:
+                await self._push_to_general(piece)
             self._utterance_bytes += len(piece)
         if MICROPHONE.ms_of(self._utterance_bytes) >= self._max_utterance_ms:
-            # Endless speech, or music: close what there is, so that neither memory nor the wait for a final grows.
-            await self.flush(segment)
+            # Speech without a pause, or music: end the utterance, to bound memory and the wait for a final.
+            await self.flush_segment(segment)
 
-    async def _feed_second(self, piece: bytes) -> None:
+    async def _push_to_general(self, piece: bytes) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                await self.second.until_room()
+            async with asyncio.timeout(MAX_GENERAL_LAG_S):
+                await self.general.wait_capacity()
         except TimeoutError:
-            self._second_keeps_up = False
+            self._general_keeps_up = False
         else:
-            self.second.hear(piece)
+            self.general.push_audio(piece)
 
-    async def flush(self, segment: Segment) -> None:
-        """End the utterance, wait for both readings of it, and put out all that the segment has."""
+    async def flush_segment(self, segment: Segment) -> None:
+        """End the utterance, wait for its hypotheses, and queue the final of the segment."""
         self._segment = segment
         if self._utterance_bytes:
-            self._hearings.append(await self._end_utterance())
-        text, others = read_together(self._hearings)
-        final = Final(segment, text, alternatives=others, language=LANGUAGE, language_source=self._source)
+            self._finished.append(await self._end_utterance())
+        text, alternatives = combine_utterances(self._finished)
+        final = FinalTranscript(
+            segment, text, alternatives=alternatives, language=LANGUAGE, language_source=self._source
+        )
         await self._queue.put_final(final)
 
-    async def commit(self, segment: Segment) -> None:
-        """Forget the segment; an utterance that was not flushed is dropped."""
+    async def commit_segment(self, segment: Segment) -> None:
+        """Discard the segment, and an utterance that was not flushed."""
         if self._utterance_bytes:
             await self._end_utterance()
-        self._hearings = []
+        self._finished = []
 
-    async def finish(self) -> None:
-        """End the transcripts; every final is out already."""
+    async def end_audio(self) -> None:
+        """End the transcripts; all finals are queued already."""
         self._queue.close()
 
     def transcripts(self) -> AsyncIterator[Transcript]:
-        """Partials of the topical decoder, and finals."""
+        """Yield partials of the topical decoder, and finals."""
         return self._queue.read()
 
     def on_partial(self, text: str) -> None:
-        """Show what the topical decoder hears of the utterance at hand, after what is known of those before."""
-        before, _ = read_together(self._hearings)
+        """Queue a partial: the segment's finished utterances and the topical decoder's text of the current one."""
+        before, _ = combine_utterances(self._finished)
         so_far = " ".join(filter(None, (before, text)))
         if so_far:
-            self._queue.put_partial(Partial(self._segment, so_far, LANGUAGE))
+            self._queue.put_partial(PartialTranscript(self._segment, so_far, LANGUAGE))
 
-    async def watch(self) -> None:
+    async def watch_processes(self) -> None:
         """Fail the transcripts when either process dies."""
-        await asyncio.wait((self.first.failed, self.second.failed), return_when=asyncio.FIRST_COMPLETED)
-        self._queue.fail(next(error for error in (self.first.error, self.second.error) if error))
+        await asyncio.wait((self.topical.failed, self.general.failed), return_when=asyncio.FIRST_COMPLETED)
+        self._queue.fail(next(error for error in (self.topical.error, self.general.error) if error))
 
-    async def _end_utterance(self) -> Hearing:
-        second = self.second.end_utterance()
-        kept_up, self._second_keeps_up = self._second_keeps_up, True
+    async def _end_utterance(self) -> HypothesisPair:
+        general = self.general.end_utterance()
+        kept_up, self._general_keeps_up = self._general_keeps_up, True
         self._utterance_bytes = 0
         try:
-            first = await self.first.utterance()
+            topical = await self.topical.utterance()
             if kept_up:
-                await asyncio.wait((second,), timeout=self._second_opinion_s)
-            return Hearing(first, second.result() if kept_up and second.done() else None)
+                await asyncio.wait((general,), timeout=self._max_general_wait_s)
+            return HypothesisPair(topical, general.result() if kept_up and general.done() else None)
         finally:
-            second.cancel()
+            general.cancel()

@@ -1,4 +1,4 @@
-"""What the service and a decoder process say to each other over a pipe: frames of one header and a payload."""
+"""The pipe protocol between the service and a decoder process: frames of a header and a payload."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """What a frame is for."""
+    """The kind of a frame."""
 
-    # To the process. A stream begins; its payload is one byte: whether partials are wanted.
+    # To the process: opens a stream; the payload is one byte, 1 if partials are wanted.
     OPEN = 1
-    # PCM of the stream's utterance; answered by HEARD.
+    # To the process: PCM of the stream's utterance; answered by DECODED.
     AUDIO = 2
-    # The utterance is over; answered by UTTERANCE.
+    # To the process: ends the utterance; answered by UTTERANCE.
     END = 3
-    # The stream is over; not answered.
+    # To the process: closes the stream; not answered.
     CLOSE = 4
-    # From the process: it can work.
+    # From the process: it is ready.
     READY = 5
-    # The audio of one AUDIO frame was decoded; the payload is a new partial text, or empty when there is none.
-    HEARD = 6
-    # A whole utterance: its score, then its text.
+    # From the process: one AUDIO frame was decoded; the payload is a new partial text, or empty.
+    DECODED = 6
+    # From the process: the score of a whole utterance, then its text.
     UTTERANCE = 7
 
 
-# Kind, number of the stream, bytes of payload.
+# Kind, stream number, payload size in bytes.
 HEADER = struct.Struct("<BII")
-# The score at the head of an UTTERANCE's payload.
+# The score at the start of an UTTERANCE's payload.
 SCORE = struct.Struct("<d")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message; `stream` is 0 where it concerns none."""
+    """One message; `stream` is 0 for a frame that concerns no stream."""
 
     kind: Kind
     stream: int = 0
     payload: bytes = b""
 
     def packed(self) -> bytes:
-        """The frame as it goes over the pipe."""
+        """Return the frame as bytes for the pipe."""
         return HEADER.pack(self.kind, self.stream, len(self.payload)) + self.payload

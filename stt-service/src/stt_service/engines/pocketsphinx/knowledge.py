@@ -1,7 +1,7 @@
-"""What the knowledge folder's files teach the recogniser: words, and in what order they come.
+"""Reads the knowledge folder's files into training sentences for the language model.
 
-The files are Markdown with a head between `---` lines: `title:`, `keywords: a, b` and `questions:` with a list. What
-does not look like that is read as plain text.
+The files are Markdown with front matter between `---` lines: `title:`, `keywords: a, b` and `questions:` with a list.
+A file without front matter is plain text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WORD = re.compile(r"[^\W_]+(?:['.-][^\W_]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One file of the knowledge folder; `language` is ISO 639-1, English where the file does not say."""
+    """One file of the knowledge folder; `language` is ISO 639-1, English by default."""
 
     language: str
     title: str
@@ -39,13 +39,13 @@ class Passage:
 
 
 def read_passages(folder: Path, language: str) -> list[Passage]:
-    """The passages in `language` under `folder`, in the order of their paths; none when there is no such folder."""
-    passages = (parse(path.read_text("utf-8", errors="replace")) for path in sorted(folder.rglob("*.md")))
+    """Return the passages in `language` under `folder`, sorted by path; none when the folder does not exist."""
+    passages = (parse_passage(path.read_text("utf-8", errors="replace")) for path in sorted(folder.rglob("*.md")))
     return [passage for passage in passages if passage.language.partition("-")[0] == language]
 
 
-def parse(markdown: str) -> Passage:
-    """Split a file into its head's fields and its text."""
+def parse_passage(markdown: str) -> Passage:
+    """Split a file into the fields of its front matter and its text."""
     markdown = markdown.replace("\r\n", "\n")
     head = _HEAD.match(markdown)
     fields: dict[str, list[str]] = {}
@@ -70,9 +70,9 @@ def _values(items: Iterable[str], split: bool) -> list[str]:
     return [value for part in parts if (value := part.strip(" \t\"'[]"))]
 
 
-def sentences(passages: Iterable[Passage]) -> Iterator[str]:
-    """Training text: everything the passages say, and what people ask about them; a sentence may come twice."""
-    templates = phrases()
+def training_sentences(passages: Iterable[Passage]) -> Iterator[str]:
+    """Yield training sentences: the passages' text, and questions about their topics; a sentence may come twice."""
+    templates = phrase_templates()
     yield from (phrase for phrase in templates if TOPIC not in phrase)
     for passage in passages:
         yield from passage.questions
@@ -81,8 +81,8 @@ def sentences(passages: Iterable[Passage]) -> Iterator[str]:
         yield from _plain_sentences(passage.text)
 
 
-def phrases() -> list[str]:
-    """What people say whatever the passages are; with `{topic}` where a topic goes."""
+def phrase_templates() -> list[str]:
+    """Return the general phrases of phrases.txt; `{topic}` marks the place of a topic."""
     lines = (files(__package__ or "") / "phrases.txt").read_text("utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -93,21 +93,21 @@ def _plain_sentences(markdown: str) -> Iterator[str]:
         yield from filter(None, (part.strip() for part in _SENTENCE_END.split(" ".join(block.split()))))
 
 
-def words(sentence: str) -> list[str]:
-    """The sentence's words as a dictionary writes them: lower case, plain letters, no marks around them."""
+def dictionary_words(sentence: str) -> list[str]:
+    """Return the sentence's words in the dictionary's spelling: lower case, no accents, no punctuation."""
     plain = unicodedata.normalize("NFKD", sentence.replace("\u2019", "'"))
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     return _WORD.findall(plain.lower())
 
 
-def runs(sentence: str, is_known: Callable[[str], bool], unknown: set[str]) -> Iterator[list[str]]:
-    """Stretches of `sentence` that can be pronounced, its first from `<s>` and its last to `</s>`.
+def pronounceable_runs(sentence: str, is_known: Callable[[str], bool], unknown: set[str]) -> Iterator[list[str]]:
+    """Yield the runs of `sentence` that the dictionary can pronounce, the first from `<s>` and the last to `</s>`.
 
-    A hyphenated word that the dictionary lacks is taken apart; any other word it lacks is added to `unknown`, and cuts
-    the sentence, so that no word seems to follow another that it never followed.
+    A hyphenated word that the dictionary lacks is split at its hyphens. Any other word that it lacks is added to
+    `unknown` and splits the sentence, so that the model counts no word sequence that did not occur.
     """
     run = [START]
-    for word in words(sentence):
+    for word in dictionary_words(sentence):
         for part in [word] if is_known(word) else word.split("-"):
             if is_known(part):
                 run.append(part)

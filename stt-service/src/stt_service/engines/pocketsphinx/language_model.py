@@ -1,13 +1,13 @@
-"""A trigram model of what people say here, mixed with how often words are said anywhere.
+"""A trigram language model of the training sentences, mixed with general word frequencies.
 
-Each order is interpolated with the one below it, as Witten and Bell (1991) do it for text compression (Chen and
-Goodman 1998, section 2.5, give the form used here for language models):
+Each order is interpolated with the one below it, after Witten and Bell (1991); Chen and Goodman (1998, section 2.5)
+give the form used here for language models:
 
     P(w | h) = l(h) * c(h, w) / c(h) + (1 - l(h)) * P(w | h'),    l(h) = c(h) / (c(h) + K * t(h))
 
-with c a count, t(h) the number of different words seen after h, and h' the history without its first word. K = 1 is
-theirs; a higher K trusts the few sentences of a knowledge folder less. The unigrams at the bottom are a fixed mix of
-the text's own and of `general`, so that every common word can be recognised.
+with c a count, t(h) the number of different words seen after h, and h' the history without its first word. K = 1 is the
+original; a higher K gives the few sentences of a knowledge folder less weight. The unigrams are a fixed mix of the
+text's own and of `general`, so that every common word can be recognised.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 START = "<s>"
 END = "</s>"
-# Of the general unigrams' mass: how often anything ends a sentence.
+# The share of the sentence end in the general unigrams.
 GENERAL_END = 0.1
-# log10 of what is never predicted, by the ARPA format's custom.
-NEVER = -99.0
+# log10 of a probability of zero, by the ARPA format's convention.
+ZERO_LOG10 = -99.0
 
 Gram = tuple[str, ...]
 
 
-class LanguageModel:
-    """Probabilities of words given up to two before them.
+class TrigramModel:
+    """Word probabilities given up to two preceding words.
 
-    `runs` are stretches of training text: a whole sentence runs from `<s>` to `</s>`; a stretch that was cut out of
-    one lacks either. `general` gives the probabilities of common words, summing to 1. `own_weight` is the text's part
-    of the unigrams.
+    `runs` are runs of training words: a whole sentence goes from `<s>` to `</s>`; a part of one lacks either mark.
+    `general` holds the probabilities of common words, with sum 1. `own_weight` is the share of the training text in the
+    unigrams; `strength` is K above.
     """
 
     def __init__(
@@ -39,7 +39,8 @@ class LanguageModel:
     ) -> None:
         self._general = general
         self._strength = strength
-        # Of each order from 1: counts of whole n-grams; of each history: its total, and the words seen after it.
+        # `_counts`: n-gram counts for the orders 1 to 3. `_totals` and `_followers`: by history, the total count and
+        # the words seen after it.
         self._counts: tuple[Counter[Gram], ...] = (Counter(), Counter(), Counter())
         self._totals: Counter[Gram] = Counter()
         self._followers: defaultdict[Gram, set[str]] = defaultdict(set)
@@ -60,7 +61,7 @@ class LanguageModel:
                 self._followers[history].add(word)
 
     def probability(self, word: str, history: Gram = ()) -> float:
-        """P(`word` | `history`), for a history of at most two words."""
+        """Return P(`word` | `history`) for a history of at most two words."""
         if not history:
             general = (1 - GENERAL_END) * self._general.get(word, 0.0) + (GENERAL_END if word == END else 0.0)
             own = self._counts[0][(word,)] / self._totals[()] if self._own_weight else 0.0
@@ -73,15 +74,15 @@ class LanguageModel:
         return trust * self._counts[len(history)][(*history, word)] / total + (1 - trust) * lower
 
     def backoff(self, history: Gram) -> float:
-        """The weight that P(w | shorter history) has for words never seen after `history`."""
+        """Return the weight of P(w | shorter history) for words never seen after `history`."""
         seen = self._followers.get(history, ())
         here = sum(self.probability(word, history) for word in seen)
         below = sum(self.probability(word, history[1:]) for word in seen)
-        # All of a tiny vocabulary may have been seen here; then nothing is left to back off to.
+        # With a tiny vocabulary, every word may have been seen here; then no probability is left to back off to.
         return (1 - here) / (1 - below) if below < 1 - 1e-9 else 1.0
 
-    def arpa(self) -> Iterator[str]:
-        """The model as lines of an ARPA file, which PocketSphinx reads."""
+    def arpa_lines(self) -> Iterator[str]:
+        """Yield the lines of the model's ARPA file, which PocketSphinx reads."""
         orders: list[list[Gram]] = [[(word,) for word in (START, *self.vocabulary)]]
         orders += [sorted(counts) for counts in self._counts[1:]]
         yield "\\data\\"
@@ -94,6 +95,6 @@ class LanguageModel:
         yield "\\end\\"
 
     def _line(self, gram: Gram, highest: bool) -> str:
-        logarithm = NEVER if gram == (START,) else math.log10(self.probability(gram[-1], gram[:-1]))
+        logarithm = ZERO_LOG10 if gram == (START,) else math.log10(self.probability(gram[-1], gram[:-1]))
         line = f"{logarithm:.4f} {' '.join(gram)}"
         return line if highest or gram[-1] == END else f"{line} {math.log10(self.backoff(gram)):.4f}"

@@ -15,7 +15,7 @@ from service_kit.errors import AnchorError, EngineFailed, NotReady
 
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec
 from stt_service.engines.pocketsphinx.frames import SCORE, Kind
-from stt_service.engines.pocketsphinx.hypotheses import Reading, clean
+from stt_service.engines.pocketsphinx.hypotheses import Hypothesis, clean
 
 # Audio of one stream that may be at the process, undecoded; above it, `until_room` waits.
 MAX_UNHEARD_BYTES = MICROPHONE.bytes_for(1000)
@@ -75,7 +75,7 @@ class DecoderProcess:
         """
         await self._process.run()
 
-    async def until_ready(self, within_s: float | None = None) -> None:
+    async def wait_ready(self, within_s: float | None = None) -> None:
         """Wait for a process that can work. Raises `NotReady` after `within_s` seconds."""
         try:
             async with asyncio.timeout(within_s):
@@ -86,7 +86,7 @@ class DecoderProcess:
     @asynccontextmanager
     async def open(self, on_partial: Callable[[str], None] | None = None) -> AsyncGenerator[RemoteDecoder]:
         """Begin a stream; `on_partial` is called with each new text of the current utterance."""
-        await self.until_ready(REPLACED_WITHIN_S)
+        await self.wait_ready(REPLACED_WITHIN_S)
         number = next(self._numbers)
         decoder = self._streams[number] = RemoteDecoder(self._process, number, on_partial)
         try:
@@ -106,11 +106,11 @@ class DecoderProcess:
             raise EngineFailed(_FAILED, f"the {self.name} decoder process sent a frame of kind {frame.kind} first")
 
     def on_frame(self, frame: WorkerFrame) -> bool:
-        if frame.kind not in (Kind.HEARD, Kind.UTTERANCE):
+        if frame.kind not in (Kind.DECODED, Kind.UTTERANCE):
             raise EngineFailed(_FAILED, f"the {self.name} decoder process sent a frame of kind {frame.kind}")
         # A stream that was closed gets the rest of its answers.
         if stream := self._streams.get(frame.number):
-            stream.answered(frame)
+            stream.on_answer(frame)
         return True
 
     def on_exit(self) -> None:
@@ -130,17 +130,17 @@ class RemoteDecoder:
         self._unheard_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._ends: deque[asyncio.Future[Reading]] = deque()
+        self._ends: deque[asyncio.Future[Hypothesis]] = deque()
         self.error: AnchorError | None = None
         # Set together with `error`.
         self.failed = asyncio.get_running_loop().create_future()
 
-    async def until_room(self) -> None:
+    async def wait_capacity(self) -> None:
         """Wait while a second of audio is undecoded. Raises `EngineFailed` when the process dies or stalls."""
         await self._room.wait()
         self._check()
 
-    def hear(self, pcm: bytes) -> None:
+    def push_audio(self, pcm: bytes) -> None:
         """Send audio; the caller has awaited `until_room`."""
         self._check()
         self._unheard.append(len(pcm))
@@ -149,25 +149,25 @@ class RemoteDecoder:
             self._room.clear()
         self._process.send(WorkerFrame(Kind.AUDIO, self._number, pcm), expects_answer=True)
 
-    def end_utterance(self) -> asyncio.Future[Reading]:
+    def end_utterance(self) -> asyncio.Future[Hypothesis]:
         """End the utterance; its reading becomes the future's result."""
         self._check()
-        end: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[Hypothesis] = asyncio.get_running_loop().create_future()
         self._ends.append(end)
         self._process.send(WorkerFrame(Kind.END, self._number), expects_answer=True)
         return end
 
-    async def utterance(self) -> Reading:
+    async def utterance(self) -> Hypothesis:
         """End the utterance and return its reading. Raises `EngineFailed` when the process dies or stalls."""
         return await self.end_utterance()
 
-    def answered(self, frame: WorkerFrame) -> None:
+    def on_answer(self, frame: WorkerFrame) -> None:
         """Handle an answer of the process."""
         if frame.kind == Kind.UTTERANCE:
             end = self._ends.popleft()
             if not end.done():
                 (score,) = SCORE.unpack_from(frame.payload)
-                end.set_result(Reading(clean(frame.payload[SCORE.size :].decode()), score))
+                end.set_result(Hypothesis(clean(frame.payload[SCORE.size :].decode()), score))
             return
         self._unheard_bytes -= self._unheard.popleft()
         if self._unheard_bytes < MAX_UNHEARD_BYTES:

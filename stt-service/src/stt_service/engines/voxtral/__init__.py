@@ -1,1 +1,1 @@
-"""Voxtral behind vLLM's stock server."""
+"""Voxtral on vLLM's stock server, by its transcription API."""

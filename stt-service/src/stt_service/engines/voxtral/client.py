@@ -1,4 +1,4 @@
-"""OpenAI's audio transcriptions over HTTP, as vLLM serves them."""
+"""HTTP client for OpenAI's audio transcriptions API, as served by vLLM."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from service_kit.audio import MICROPHONE, SAMPLE_BYTES
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 from service_kit.observability import tracing
 
-# A line holds a few words and a little JSON.
+# Limits on one event line, which holds a few words and a little JSON, and on an error page.
 MAX_LINE_BYTES = 65_536
 MAX_PAGE_BYTES = 65_536
-# The server closes what is idle for 5 s; a connection just then in use would be lost with its request.
-KEPT_IDLE_S = 2
-# What a transcript may have at most: nobody speaks faster, and only loops are longer.
+# The server closes connections that are idle for 5 s. Ours close earlier, so that no request meets a closing one.
+KEEPALIVE_S = 2
+# Token limit of a transcript: above the fastest speech; only repetition loops are longer.
 TOKENS_PER_S = 16
-TOKENS_AT_LEAST = 16
+MIN_TOKENS = 16
 _DATA = b"data:"
 _DONE = b"[DONE]"
 
 
 class ModelMissing(PeerFailed):
-    """The server is well, but does not have the model."""
+    """The server is available but does not have the model."""
 
     retryable = False
 
 
 class TranscriptionClient:
-    """One server; owns its connections. Every failure is a `PeerFailed` or `AtCapacity` with a code of its own."""
+    """Client of one server; owns its connections. All errors are `PeerFailed` or `AtCapacity`, each with its code."""
 
     def __init__(self, url: str, model: str, api_key: str, connect_s: float) -> None:
         self._model = model
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"Accept-Encoding": "identity", **({"Authorization": f"Bearer {api_key}"} if api_key else {})},
-            # Whole answers have a deadline; see `transcribe`.
+            # `list_models` and `transcribe` limit the time of a whole response.
             timeout=httpx.Timeout(None, connect=connect_s, pool=connect_s),
-            limits=httpx.Limits(keepalive_expiry=KEPT_IDLE_S),
+            limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S),
             trust_env=False,
         )
 
@@ -52,9 +52,9 @@ class TranscriptionClient:
         """Close the connections."""
         await self._client.aclose()
 
-    async def models(self, within_s: float) -> list[str]:
-        """The names of the models that the server has."""
-        async with deadline(within_s):
+    async def list_models(self, within_s: float) -> list[str]:
+        """Return the names of the server's models. Raises `PeerFailed` or `AtCapacity`."""
+        async with response_deadline(within_s):
             try:
                 response = await self._client.get("models")
             except httpx.HTTPError as error:
@@ -64,12 +64,13 @@ class TranscriptionClient:
         try:
             return [str(model["id"]) for model in _parsed(response.content)["data"]]
         except (KeyError, TypeError) as error:
-            raise _garbled(response.content) from error
+            raise _malformed(response.content) from error
 
-    async def transcribe(self, pcm: bytes, language: str, within_s: float, enough: Callable[[str], bool]) -> str:
-        """The text of a clip; `language` is ISO 639-1 or empty. When `enough` of the text so far, no more is asked for.
+    async def transcribe(self, pcm: bytes, language: str, within_s: float, stop_when: Callable[[str], bool]) -> str:
+        """Return the text of a clip; `language` is ISO 639-1 or empty.
 
-        Cancelling closes the connection, which ends the server's work too.
+        Returns early once `stop_when` is true for the text so far. Cancelling closes the connection, which also stops
+        the server's work. Raises `PeerFailed` or `AtCapacity`.
         """
         seconds = MICROPHONE.ms_of(len(pcm)) / 1000
         form = {
@@ -77,29 +78,29 @@ class TranscriptionClient:
             "response_format": "json",
             "temperature": "0.0",
             "stream": "true",
-            "max_completion_tokens": str(TOKENS_AT_LEAST + int(TOKENS_PER_S * seconds)),
+            "max_completion_tokens": str(MIN_TOKENS + int(TOKENS_PER_S * seconds)),
             **({"language": language} if language else {}),
         }
         file = {"file": ("speech.wav", _wav(pcm), "audio/wav")}
-        async with deadline(within_s), self._answer(form, file) as response:
+        async with response_deadline(within_s), self._post(form, file) as response:
             text = ""
             async for line in _lines(response):
                 if line == _DONE:
                     return text
                 text += _delta(line)
-                if enough(text):
+                if stop_when(text):
                     return text
-        raise PeerFailed("stt.connection_lost", "the transcription server ended its answer half-way")
+        raise PeerFailed("stt.connection_lost", "the transcription server's response is incomplete")
 
     @asynccontextmanager
-    async def _answer(self, form: dict[str, str], file: dict[str, Any]) -> AsyncGenerator[httpx.Response]:
+    async def _post(self, form: dict[str, str], file: dict[str, Any]) -> AsyncGenerator[httpx.Response]:
         request = self._client.build_request(
             "POST", "audio/transcriptions", data=form, files=file, headers=tracing.headers()
         )
         try:
             response = await self._client.send(request, stream=True)
         except httpx.PoolTimeout as error:
-            raise AtCapacity("stt.server_busy", "every connection to the transcription server is in use") from error
+            raise AtCapacity("stt.server_busy", "all connections to the transcription server are in use") from error
         except httpx.HTTPError as error:
             raise _unreachable(error) from error
         try:
@@ -111,8 +112,8 @@ class TranscriptionClient:
 
 
 @asynccontextmanager
-async def deadline(within_s: float) -> AsyncGenerator[None]:
-    """Raises `PeerFailed` where what the server is asked for takes longer."""
+async def response_deadline(within_s: float) -> AsyncGenerator[None]:
+    """Limit the block to `within_s` seconds. Raises `PeerFailed` when the server takes longer."""
     try:
         async with asyncio.timeout(within_s):
             yield
@@ -121,17 +122,17 @@ async def deadline(within_s: float) -> AsyncGenerator[None]:
 
 
 async def _lines(response: httpx.Response) -> AsyncGenerator[bytes]:
-    """What stands behind `data:`; lines that say nothing are left out."""
+    """Yield the data of the response's server-sent events; skips empty lines and comments."""
     buffer = b""
     async for chunk in _chunks(response):
         *lines, buffer = (buffer + chunk).split(b"\n")
         if len(buffer) > MAX_LINE_BYTES:
-            raise _garbled(buffer)
+            raise _malformed(buffer)
         for line in lines:
             if line.startswith(_DATA):
                 yield line.removeprefix(_DATA).strip()
             elif line.strip() and not line.startswith(b":"):
-                raise _garbled(line)
+                raise _malformed(line)
 
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
@@ -139,7 +140,9 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
         async for chunk in response.aiter_raw():
             yield chunk
     except httpx.HTTPError as error:
-        raise PeerFailed("stt.connection_lost", f"the transcription server broke off: {reason_of(error)}") from error
+        raise PeerFailed(
+            "stt.connection_lost", f"the transcription server disconnected: {describe_error(error)}"
+        ) from error
 
 
 async def _page(response: httpx.Response) -> bytes:
@@ -152,28 +155,28 @@ async def _page(response: httpx.Response) -> bytes:
 
 
 def _delta(line: bytes) -> str:
-    """The words in one event; the last of them may have none."""
+    """Return the new words of one event; the last event may have none."""
     event = _parsed(line)
     if "error" in event:
         raise PeerFailed("stt.server_failed", f"the transcription server failed: {_error_text(event)}")
     try:
         return "".join(str(choice["delta"].get("content") or "") for choice in event["choices"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise _garbled(line) from error
+        raise _malformed(line) from error
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         value: object = json.loads(line)
     except ValueError as error:
-        raise _garbled(line) from error
+        raise _malformed(line) from error
     if not isinstance(value, dict):
-        raise _garbled(line)
+        raise _malformed(line)
     return cast("dict[str, Any]", value)
 
 
 def _refusal(status: int, page: bytes) -> AnchorError:
-    """What a status other than 200 means."""
+    """Return the error for an HTTP status other than 200."""
     message = f"the transcription server refused with HTTP {status}: {_page_text(page)}"
     match status:
         case HTTPStatus.NOT_FOUND:
@@ -196,16 +199,16 @@ def _error_text(event: dict[str, Any]) -> str:
     return str(cast("dict[str, object]", error).get("message", error) if isinstance(error, dict) else error)
 
 
-def _garbled(line: bytes) -> PeerFailed:
-    return PeerFailed("stt.server_garbled", f"the transcription server sent what is no event: {line[:80]!r}")
+def _malformed(line: bytes) -> PeerFailed:
+    return PeerFailed("stt.server_garbled", f"the transcription server sent a malformed event: {line[:80]!r}")
 
 
 def _unreachable(error: httpx.HTTPError) -> PeerFailed:
-    return PeerFailed("stt.server_unreachable", f"no transcription server: {reason_of(error)}")
+    return PeerFailed("stt.server_unreachable", f"no transcription server: {describe_error(error)}")
 
 
-def reason_of(error: Exception) -> str:
-    """What to say of an error that may say nothing itself."""
+def describe_error(error: Exception) -> str:
+    """Return the error's text, or its type's name if it has none."""
     return str(error) or type(error).__name__
 
 

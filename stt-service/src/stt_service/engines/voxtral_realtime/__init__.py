@@ -1,1 +1,1 @@
-"""Voxtral Realtime behind vLLM's stock server: words while they are spoken."""
+"""Voxtral Realtime on vLLM's stock server: transcribes while the speaker speaks."""

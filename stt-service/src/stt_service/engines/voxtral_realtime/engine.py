@@ -1,4 +1,4 @@
-"""Voxtral Realtime in a server of its own: it hears along, and answers as soon as the audio is over."""
+"""The Voxtral Realtime engine: streams utterances to an external server, which transcribes them as they grow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from service_kit.tasks import run_together
 from stt_service.engine import TranscriptionConfig
 from stt_service.engines.voxtral.availability import wait_until_available, watch_availability
 from stt_service.engines.voxtral.client import TranscriptionClient
-from stt_service.engines.voxtral_realtime.generation import Generation, RealtimeServer
-from stt_service.engines.voxtral_realtime.stream import RealtimeStream, hearing_along
+from stt_service.engines.voxtral_realtime.generation import RealtimeServer, RealtimeTranscription
+from stt_service.engines.voxtral_realtime.stream import RealtimeStream, open_realtime_stream
 from stt_service.settings import SttSettings
 
 LANGUAGES = ("en", "zh", "hi", "es", "ar", "fr", "pt", "ru", "de", "ja", "ko", "it", "nl")
@@ -23,7 +23,7 @@ WARM_UP_MS = 1000
 
 
 class VoxtralRealtimeEngine:
-    """A server that may have other clients too; each utterance has a connection of its own."""
+    """Transcribes at a server that may have other clients too, with one connection per utterance."""
 
     def __init__(self, settings: SttSettings) -> None:
         self._settings = settings
@@ -39,14 +39,18 @@ class VoxtralRealtimeEngine:
             version="vllm-realtime",
             languages=LANGUAGES,
             sample_rate_hz=MICROPHONE.rate_hz,
-            notes={"language": "where none is set, it is told from the text", "confidence": "none", "words": "none"},
+            notes={
+                "language": "where none is set, it is detected from the text",
+                "confidence": "none",
+                "words": "none",
+            },
         )
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        """Wait for the server, and let it transcribe once: a first clip may take a minute.
+        """Wait for the server and transcribe a second of silence: the first clip may take a minute.
 
-        Raises `PeerFailed` when the server does not come in time, or comes without the model.
+        Raises `PeerFailed` or `AtCapacity` when the server is not ready in time, `ModelMissing` without the model.
         """
         now_s = asyncio.get_running_loop().time
         until_s = now_s() + self._settings.voxtral_realtime_start_s
@@ -56,7 +60,7 @@ class VoxtralRealtimeEngine:
         yield
 
     async def unavailability(self) -> AsyncGenerator[str]:
-        """Why the server cannot be asked, whenever that changes; empty when it can again."""
+        """Yield why the server is unavailable, at every change; "" when it is available again."""
         async with (
             aclosing(self._client()) as client,
             aclosing(watch_availability(client, self._server.model)) as reasons,
@@ -64,25 +68,25 @@ class VoxtralRealtimeEngine:
             async for reason in reasons:
                 yield reason
 
-    def open(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RealtimeStream]:
-        """Begin a microphone. Raises `Unsupported` for a language that the model was not made for."""
+    def open_stream(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RealtimeStream]:
+        """Open a microphone stream. Raises `Unsupported` for a language that the model does not support."""
         if config.language and config.language not in LANGUAGES:
-            raise Unsupported("stt.language_unsupported", f"voxtral-realtime does not know {config.language!r}")
-        return hearing_along(self._server, self._settings, config)
+            raise Unsupported("stt.language_unsupported", f"voxtral-realtime does not support {config.language!r}")
+        return open_realtime_stream(self._server, self._settings, config)
 
     def _client(self) -> TranscriptionClient:
         server = self._server
         return TranscriptionClient(server.url, server.model, server.api_key, server.connect_s)
 
     async def _transcribe(self, pcm: bytes, within_s: float) -> None:
-        generation = Generation(self._server, _nobody_reads, within_s)
+        transcription = RealtimeTranscription(self._server, _discard_text, within_s)
 
-        async def speak() -> None:
-            await generation.hear(pcm)
-            await generation.end(within_s)
+        async def send() -> None:
+            await transcription.push_audio(pcm)
+            await transcription.end_audio(within_s)
 
-        await run_together(generation.run(), speak())
+        await run_together(transcription.run(), send())
 
 
-def _nobody_reads(text: str, heard_ms: int) -> None:
-    """What is understood of silence is of no use."""
+def _discard_text(text: str, audio_ms: int) -> None:
+    """Discard the text of the warm-up."""

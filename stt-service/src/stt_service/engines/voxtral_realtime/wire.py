@@ -16,75 +16,78 @@ STEP_MS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
-    """The server is listening."""
+class SessionCreated:
+    """The server has created the session."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """What was understood of the next `STEP_MS`: often nothing."""
+class TranscriptDelta:
+    """The new text of the next `STEP_MS` of audio; often empty."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """All that was understood, once the audio has ended."""
+class TranscriptDone:
+    """The whole transcript, after the end of the audio."""
 
     text: str
 
 
-Event = Created | Delta | Done
+ServerEvent = SessionCreated | TranscriptDelta | TranscriptDone
 
 
-def choose(model: str) -> str:
-    """Name the model; nothing can begin before."""
+def select_model(model: str) -> str:
+    """The message that selects the model; must be sent first."""
     return json.dumps({"type": "session.update", "model": model})
 
 
-def begin() -> str:
-    """Begin a transcript: of what was appended, and of what will be."""
+def start_transcript() -> str:
+    """The message that starts a transcript of the audio appended before and after it."""
     return json.dumps({"type": "input_audio_buffer.commit"})
 
 
-def append(pcm: bytes) -> str:
-    """Samples, 16 kHz mono PCM16."""
+def append_audio(pcm: bytes) -> str:
+    """The message that appends samples, 16 kHz mono PCM16."""
     return json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
 
 
-def end() -> str:
-    """The audio is over: the rest of the transcript is wanted."""
+def end_audio() -> str:
+    """The message that ends the audio and requests the rest of the transcript."""
     return json.dumps({"type": "input_audio_buffer.commit", "final": True})
 
 
-def parse(message: str | bytes) -> Event | None:
-    """What the server says; None for kinds of a later version. Raises `PeerFailed` for errors, and for what is none."""
+def parse_event(message: str | bytes) -> ServerEvent | None:
+    """Parse a server message; None for kinds of a later version.
+
+    Raises `PeerFailed` for the server's errors and for malformed messages, `ModelMissing` for an unknown model.
+    """
     try:
         event = json.loads(message)
         match event["type"]:
             case "session.created":
-                return Created()
+                return SessionCreated()
             case "transcription.delta":
-                return Delta(_text(event, "delta"))
+                return TranscriptDelta(_text(event, "delta"))
             case "transcription.done":
-                return Done(_text(event, "text"))
+                return TranscriptDone(_text(event, "text"))
             case "error":
                 raise _failure(cast("dict[str, Any]", event))
             case _:
                 return None
     except (ValueError, TypeError, KeyError) as error:
-        raise garbled(f"what is no event: {message[:80]!r}") from error
+        raise malformed(f"a malformed event: {message[:80]!r}") from error
 
 
-def garbled(what: str) -> PeerFailed:
-    """The server does not speak as agreed."""
-    return PeerFailed("stt.server_garbled", f"the transcription server sent {what}")
+def malformed(content: str) -> PeerFailed:
+    """Return the error for a server that violates the protocol."""
+    return PeerFailed("stt.server_garbled", f"the transcription server sent {content}")
 
 
 def _text(event: dict[str, Any], name: str) -> str:
     text = event[name]
     if not isinstance(text, str):
-        raise TypeError(f"{name} is no text")
+        raise TypeError(f"{name} is not a string")
     return text
 
 

@@ -1,1 +1,1 @@
-"""Turn-end predictors."""
+"""Turn-end predictors: one module per predictor."""

@@ -1,22 +1,30 @@
-"""What every recogniser promises, over real gRPC."""
+"""The contract of `anchor.stt.v1` for every engine, over plain gRPC and over the multiplexed channel."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from service_kit.errors import AnchorError, AtCapacity, InvalidRequest, PeerFailed
+from service_kit.errors import AtCapacity, InvalidRequest, PeerFailed
+from service_kit.testing.plugin import serve_grpc, serve_multiplexed
 from stt_service.settings import SttSettings
 
-SAID = {
+# Each engine's transcript of the clip "ferry".
+TRANSCRIPTS = {
     "scripted": "what is the latest news",
     "pocketsphinx": "what is the latest on the ferry",
     "voxtral": "what is the latest on the ferry",
     "voxtral-realtime": "what is the latest on the ferry",
 }
+
+
+@pytest.fixture(params=[serve_grpc, serve_multiplexed], ids=["plain", "multiplexed"])
+def transport(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 @pytest.fixture(params=["scripted", "pocketsphinx", "voxtral", "voxtral-realtime"])
@@ -27,16 +35,16 @@ async def served(
     voxtral_realtime: SttSettings,
     serve: Any,
 ) -> AsyncGenerator[Any]:
-    behind_a_server = {"voxtral": voxtral, "voxtral-realtime": voxtral_realtime}
-    chosen = behind_a_server.get(request.param) or settings.model_copy(update={"engine": request.param})
+    with_server = {"voxtral": voxtral, "voxtral-realtime": voxtral_realtime}
+    chosen = with_server.get(request.param) or settings.model_copy(update={"engine": request.param})
     async with serve(chosen) as (engine, open_microphone):
         yield engine, open_microphone
 
 
 @pytest.fixture
-def said(served: Any) -> str:
-    """What the engine makes of the ferry."""
-    return SAID[served[0].info.name]
+def transcript(served: Any) -> str:
+    """The engine's transcript of the clip "ferry"."""
+    return TRANSCRIPTS[served[0].info.name]
 
 
 @pytest.fixture
@@ -45,44 +53,34 @@ async def microphone(served: Any) -> AsyncGenerator[Any]:
         yield microphone
 
 
-async def refusal_of(microphone: Any) -> AnchorError:
-    async def until_refused() -> None:
-        while await microphone.event() is not None:
-            pass
-
-    with pytest.raises(AnchorError) as refusal:
-        await until_refused()
-    return refusal.value
-
-
-async def test_flushes_give_revisions_that_cover_the_segment(
-    microphone: Any, said: str, ferry: bytes, football: bytes
+async def test_each_flush_gives_a_revision_of_the_whole_segment(
+    microphone: Any, transcript: str, ferry: bytes, football: bytes
 ) -> None:
     await microphone.configure()
-    await microphone.speak(ferry)
+    await microphone.push_audio(ferry)
     await microphone.flush()
     first = await microphone.final()
-    assert (first.segment_id, first.revision, first.text) == (1, 1, said)
+    assert (first.segment_id, first.revision, first.text) == (1, 1, transcript)
     assert (first.start_ms, first.language) == (0, "en")
     assert first.end_ms == pytest.approx(len(ferry) / 32, abs=32)
-    await microphone.speak(football)
+    await microphone.push_audio(football)
     await microphone.flush()
     second = await microphone.final()
     while second.revision == 1:
-        # An unprompted final of the first half may come before the flush.
+        # A final of the first half may come before the flush.
         second = await microphone.final()
     assert (second.segment_id, second.revision, second.start_ms) == (1, 2, 0)
-    assert second.text.startswith(said)
+    assert second.text.startswith(transcript)
     assert second.end_ms == pytest.approx((len(ferry) + len(football)) / 32, abs=64)
 
 
-async def test_a_commit_opens_the_next_segment(microphone: Any, ferry: bytes, football: bytes) -> None:
+async def test_a_commit_starts_the_next_segment(microphone: Any, ferry: bytes, football: bytes) -> None:
     await microphone.configure()
-    await microphone.speak(ferry)
+    await microphone.push_audio(ferry)
     await microphone.flush(1)
     assert (await microphone.final()).segment_id == 1
     await microphone.commit(1)
-    await microphone.speak(football)
+    await microphone.push_audio(football)
     await microphone.flush(2)
     final = await microphone.final()
     assert (final.segment_id, final.revision) == (2, 1)
@@ -90,48 +88,50 @@ async def test_a_commit_opens_the_next_segment(microphone: Any, ferry: bytes, fo
     assert "ferry" not in final.text
 
 
-async def test_silence_is_an_empty_final(microphone: Any) -> None:
+async def test_silence_gives_an_empty_final(microphone: Any) -> None:
     await microphone.configure()
     await microphone.flush()
     assert (await microphone.final()).text == ""
-    await microphone.speak(bytes(32_000))
+    await microphone.push_audio(bytes(32_000))
     await microphone.flush()
     final = await microphone.final()
     assert (final.text, final.revision) == ("", 2)
 
 
-async def test_half_close_delivers_what_is_pending_and_ends(microphone: Any, said: str, ferry: bytes) -> None:
+async def test_a_half_close_delivers_pending_finals_and_ends_the_call(
+    microphone: Any, transcript: str, ferry: bytes
+) -> None:
     await microphone.configure()
-    await microphone.speak(ferry)
+    await microphone.push_audio(ferry)
     await microphone.flush()
     await microphone.call.done_writing()
-    assert (await microphone.final()).text == said
+    assert (await microphone.final()).text == transcript
     assert await microphone.event() is None
     assert await microphone.call.code() is grpc.StatusCode.OK
 
 
-async def test_partials_lead_to_the_final(microphone: Any, said: str, ferry: bytes) -> None:
+async def test_partials_grow_towards_the_final(microphone: Any, transcript: str, ferry: bytes) -> None:
     await microphone.configure(partials=True)
-    await microphone.speak(ferry)
+    await microphone.push_audio(ferry)
     partials: list[str] = []
     while not partials or len(partials[-1].split()) < 5:
         event = await microphone.event()
         assert event.partial_transcript.segment_id == 1
         partials.append(event.partial_transcript.text)
-    assert partials[-1].split()[:3] == said.split()[:3]
+    assert partials[-1].split()[:3] == transcript.split()[:3]
 
 
-async def test_a_cancelled_call_frees_its_place(served: Any, ferry: bytes) -> None:
+async def test_a_cancelled_call_frees_its_stream(served: Any, ferry: bytes) -> None:
     _, open_microphone = served
     async with open_microphone() as first, open_microphone() as second:
         for microphone in (first, second):
             await microphone.configure()
-            await microphone.speak(ferry)
+            await microphone.push_audio(ferry)
             await microphone.flush()
             await microphone.final()
         async with open_microphone() as third:
             await third.configure()
-            assert isinstance(refused := await refusal_of(third), AtCapacity)
+            assert isinstance(refused := await third.failure(), AtCapacity)
             assert refused.code == "stt.at_capacity"
         first.call.cancel()
         async with asyncio.timeout(20):
@@ -143,7 +143,7 @@ async def test_a_cancelled_call_frees_its_place(served: Any, ferry: bytes) -> No
                         assert (await fourth.final()).text == ""
                         break
                     except (AtCapacity, PeerFailed):
-                        # The refusal, or that the call was over before the flush.
+                        # The refusal, or the end of the call before the flush.
                         await asyncio.sleep(0.01)
 
 
@@ -160,11 +160,29 @@ async def test_a_cancelled_call_frees_its_place(served: Any, ferry: bytes) -> No
         ([{"config": {"sample_rate_hz": 16_000}}, {"commit": {"segment_id": 0}}], "stt.wrong_segment"),
     ],
 )
-async def test_a_wrong_request_is_refused(settings: SttSettings, serve: Any, requests: list[Any], code: str) -> None:
+async def test_an_invalid_request_is_refused_with_its_code(
+    settings: SttSettings, serve: Any, requests: list[Any], code: str
+) -> None:
+    """The refused request is the last: on a plain gRPC call, a write that meets the refusal loses its status."""
     scripted = settings.model_copy(update={"engine": "scripted"})
     async with serve(scripted) as (_, open_microphone), open_microphone() as microphone:
         for request in requests:
             await microphone.send(**request)
         await microphone.call.done_writing()
-        assert isinstance(refused := await refusal_of(microphone), InvalidRequest)
+        assert isinstance(refused := await microphone.failure(), InvalidRequest)
         assert refused.code == code
+
+
+async def test_a_final_carries_word_times(settings: SttSettings, serve: Any, ferry: bytes, tmp_path: Path) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text('[stt]\ntranscripts = ["when does it leave"]\nfinal_after = "flush"\nword_times = true\n')
+    scripted = settings.model_copy(update={"engine": "scripted", "script": script})
+    async with serve(scripted) as (_, open_microphone), open_microphone() as microphone:
+        await microphone.configure()
+        await microphone.push_audio(ferry)
+        await microphone.flush()
+        final = await microphone.final()
+    assert [word.text for word in final.words] == final.text.split()
+    assert [(word.start_ms, word.end_ms) for word in final.words][:2] == [(0, 200), (200, 400)]
+    assert not final.words[0].HasField("confidence")
+    assert not final.HasField("language_probability")
