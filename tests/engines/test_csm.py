@@ -22,12 +22,11 @@ from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupport
 from spoken_service import in_voice, pcm_of, recording, service, spoken
 from tts_service.engine import Samples, SpokenPhrase, Voice
 from tts_service.engines import ENGINES
-from tts_service.engines.csm.emission import EMISSION_RAMP
 from tts_service.engines.csm.engine import CsmChoice, CsmEngine
-from tts_service.engines.csm.frames import FrameModel
+from tts_service.engines.csm.frames import EMISSION_RAMP, Turn
 from tts_service.engines.csm.loading import halved
-from tts_service.engines.csm.prompt import Turn
-from tts_service.engines.phrase_guards import frame_cap, longest_ms
+from tts_service.engines.csm.model import FrameModel
+from tts_service.engines.phrase_limits import frame_cap, longest_ms
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"

@@ -16,10 +16,10 @@ import soxr
 import torch
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed
-from tts_service.engines.higgs.emission import CONTEXT_FRAMES, Emission, Window
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.model.loading import CodecFiles, load_codec
 from tts_service.engines.higgs.reference import ReferenceEncoder
+from tts_service.engines.higgs.windowing import CONTEXT_FRAMES, Emission, Window
 
 CPU = torch.device("cpu")
 AUTHORS_MODULE = "transformers.models.higgs_audio_v2_tokenizer.modeling_higgs_audio_v2_tokenizer"

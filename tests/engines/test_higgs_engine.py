@@ -25,7 +25,7 @@ from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
 from tts_service.engines import ENGINES
 from tts_service.engines.higgs.config import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine
-from tts_service.engines.higgs.guards import frame_cap
+from tts_service.engines.higgs.phrase_limits import frame_cap
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"

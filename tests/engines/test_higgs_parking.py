@@ -22,7 +22,7 @@ from spoken_service import begun, pcm_of, recording, rest_of
 from tts_service.engine import SpokenPhrase, SynthesisConfig
 from tts_service.engines.higgs.config import HiggsChoice
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine
-from tts_service.engines.higgs.model.loaded import LoadedHiggs
+from tts_service.engines.higgs.model.loaded_model import LoadedHiggs
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"

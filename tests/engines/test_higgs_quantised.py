@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed, InvalidRequest
-from tts_service.engines.higgs.emission import Emission
 from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.decode_slots import Slots
 from tts_service.engines.higgs.model.delay import FrameAssembler
 from tts_service.engines.higgs.model.loading import load_codec, load_encode, load_language_model
 from tts_service.engines.higgs.model.quantised import (
@@ -29,9 +29,9 @@ from tts_service.engines.higgs.model.quantised import (
 )
 from tts_service.engines.higgs.model.quantised_loading import load_quantised
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.slots import Slots
 from tts_service.engines.higgs.model.step import SpeechModel
 from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.windowing import Emission
 
 CPU = torch.device("cpu")
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

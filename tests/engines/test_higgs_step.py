@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from service_kit.errors import EngineFailed
+from tts_service.engines.higgs.model.decode_slots import Slots
 from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler, delayed
 from tts_service.engines.higgs.model.loading import load_encode, load_language_model
 from tts_service.engines.higgs.model.sampling import SamplingRule, choose, delay_forced, warped
-from tts_service.engines.higgs.model.slots import Slots
 from tts_service.engines.higgs.model.step import SpeechModel, runner
 from tts_service.engines.higgs.prompt import Reference, Utterance, phrase_tokens, voice_prefix
 

@@ -26,7 +26,7 @@ from spoken_service import begun, folder_beside, in_voice, pcm_of, recording, se
 from torch.nn import functional
 from tts_service.engine import Samples, SpokenPhrase
 from tts_service.engines import ENGINES
-from tts_service.engines.phrase_guards import frame_cap
+from tts_service.engines.phrase_limits import frame_cap
 from tts_service.engines.pocket_tts.engine import PocketChoice, PocketEngine
 from tts_service.settings import TtsSettings
 

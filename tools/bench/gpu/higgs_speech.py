@@ -12,10 +12,10 @@ from statistics import mean, median
 import numpy as np
 from service_kit.engines.worker import EngineWorker
 from tts_service.engines.higgs.decode_loop import DecodeLoop
-from tts_service.engines.higgs.emission import Emission
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler
 from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.windowing import Emission
 
 from gpu.figures import SpeechTimes
 from gpu.floors import FRAMES_PER_S

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from anchor_cli.plan.shapes import Stack
 from torch.profiler import ProfilerActivity, profile
+from tts_service.engines.higgs.model.decode_slots import Slots
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.slots import Slots
 from tts_service.engines.higgs.model.step import SpeechModel, runner
 from tts_service.engines.higgs.prompt import Encode, Utterance
 

@@ -14,7 +14,7 @@ from service_kit.audio import MICROPHONE, SPEECH
 from tts_service.engine import SpokenAudio, SpokenEvent, SpokenMark, SynthesisConfig
 from tts_service.engines.espeak.engine import VOICES, espeak_engine
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech
+from tts_service.synthesis.stream import PhraseSpeech
 
 # Two the recogniser's language model knows, since it is made of them, and two it does not.
 _KNOWN = ("about-the-anchor", "weekend-weather")

@@ -14,12 +14,12 @@ from service_kit.service import Service, new_health
 
 from tts_service.engine import ServedEngine, TtsEngine
 from tts_service.engines import ENGINES
+from tts_service.routing.routed_adapter import RoutedSpeech
 from tts_service.routing.routed_engine import RoutedPhrases
-from tts_service.routing.routed_speech import RoutedSpeech
 from tts_service.routing.routes import plan_of
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
 from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
 

@@ -168,6 +168,10 @@ class PhraseEngine(Protocol):
         ...
 
 
+class CloningPhraseEngine(PhraseEngine, CloningEngine, Protocol):
+    """An engine that speaks a phrase at a time, in voices that it can learn."""
+
+
 @runtime_checkable
 class ServedEngine(Protocol):
     """A `PhraseEngine` whose model stands in a server of its own."""

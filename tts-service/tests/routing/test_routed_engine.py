@@ -27,12 +27,12 @@ from tts_service.engine import (
     Word,
 )
 from tts_service.metrics import STAND_INS
+from tts_service.routing.routed_adapter import RoutedSpeech
 from tts_service.routing.routed_engine import RoutedPhrases
-from tts_service.routing.routed_speech import RoutedSpeech
 from tts_service.routing.routes import Plan
+from tts_service.routing.supervised_engine import KeptEngine, State
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
-from tts_service.synthesis.supervised_engine import KeptEngine, State
+from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
 from tts_service.voices.catalogue import choose
 
 LIMITS = SpeakingLimits.from_settings(TtsSettings())

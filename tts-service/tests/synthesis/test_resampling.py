@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import numpy as np
 import pytest
 from tts_service.engine import Samples, Speech, Word
-from tts_service.synthesis.resampling import at_rate
+from tts_service.synthesis.speech_output import at_rate
 
 
 async def hum(rate_hz: int) -> AsyncGenerator[Speech]:

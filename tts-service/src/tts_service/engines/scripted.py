@@ -17,7 +17,7 @@ from service_kit.errors import EngineFailed
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice, Word
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
 from tts_service.text.normalisation import WordMarks, to_spoken
 
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")

@@ -16,9 +16,9 @@ from service_kit.tasks import start_task, stop_task
 from tts_service.engine import Speech, SpokenPhrase, SynthesisConfig, Voice, Word
 from tts_service.metrics import STAND_INS
 from tts_service.routing.routes import Plan, default_first
-from tts_service.synthesis.resampling import at_rate
-from tts_service.synthesis.speaking import PhraseSpeech
-from tts_service.synthesis.supervised_engine import KeptEngine, State
+from tts_service.routing.supervised_engine import KeptEngine, State
+from tts_service.synthesis.speech_output import at_rate
+from tts_service.synthesis.stream import PhraseSpeech
 from tts_service.voices.catalogue import bare
 
 log = logging.getLogger(__name__)

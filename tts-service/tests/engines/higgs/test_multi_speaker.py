@@ -7,8 +7,8 @@ import pytest
 from service_kit.errors import InvalidRequest
 from tts_service.engine import Turn, Voice
 from tts_service.engines.higgs.model.delay import Codebooks
-from tts_service.engines.higgs.multi_speaker import cast_voices, check_cast, speakers_of
 from tts_service.engines.higgs.prompt import Piece, Reference, tagged, voice_prefix
+from tts_service.engines.higgs.voices import cast_voices, check_cast, speakers_of
 
 ANA, BOB = Voice("ana-1", "Ana", ("es",), cloned=True), Voice("bob-2", "Bob", ("en",), cloned=True)
 BOOKS = Codebooks(8, 1024, 1025)

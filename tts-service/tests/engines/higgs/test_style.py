@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tts_service.engine import Style
-from tts_service.engines.higgs.guards import FRAME_MS, frame_cap
+from tts_service.engines.higgs.phrase_limits import FRAME_MS, frame_cap
 from tts_service.engines.higgs.prompt import QUIET_ROOM
 from tts_service.engines.higgs.style import manner_of
 from tts_service.synthesis.watchdog import MAX_TIMES_EXPECTED, expected_ms

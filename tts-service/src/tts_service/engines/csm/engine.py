@@ -15,19 +15,17 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
-from tts_service.engines.csm.emission import Emission
-from tts_service.engines.csm.prompt import Codes, Turn
-from tts_service.engines.phrase_guards import PhraseEnd, WordClock, frame_cap
-from tts_service.engines.places import Places
+from tts_service.engines.csm.frames import Codes, Emission, Turn
+from tts_service.engines.engine_pool import Places
+from tts_service.engines.phrase_limits import PhraseEnd, WordClock, frame_cap
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.synthesis.stream import CloningSpeech, SpeakingLimits
 from tts_service.voices.catalogue import primary_language
-from tts_service.voices.cloning import CloningSpeech
 from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
 from tts_service.voices.voice_folder import VoiceFolder, read_codes, write_codes
 
 if TYPE_CHECKING:
-    from tts_service.engines.csm.loaded import LoadedCsm
+    from tts_service.engines.csm.loading import LoadedCsm
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +100,7 @@ class CsmEngine:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        from tts_service.engines.csm.loaded import LoadedCsm
+        from tts_service.engines.csm.loading import LoadedCsm
 
         try:
             loaded = await self._worker.run(partial(LoadedCsm, self._choice))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,9 +13,28 @@ from tokenizers import Tokenizer
 from transformers import CsmForConditionalGeneration
 from transformers.utils.logging import disable_progress_bar
 
+from tts_service.engines.csm.model import FrameModel
 from tts_service.engines.model_folder import broken_file, config_of, file_in
 
+if TYPE_CHECKING:
+    from tts_service.engines.csm.engine import CsmChoice
+
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+
+
+class LoadedCsm:
+    """The model, and the measures of its codec."""
+
+    def __init__(self, choice: CsmChoice) -> None:
+        # The tokenizer first: its file is small, so a wrong folder is told at once.
+        tokenizer = load_tokenizer(choice.model)
+        model = load_model(choice.model, torch.device(choice.device))
+        codec = model.config.codec_config
+        self.rate_hz: int = codec.sampling_rate
+        self.frame_ms: float = 1000 / codec.frame_rate
+        self.books: int = model.config.num_codebooks
+        self.codes: int = codec.codebook_size
+        self.frames = FrameModel(model, tokenizer, choice.temperature)
 
 
 def load_model(folder: Path, device: torch.device) -> Any:

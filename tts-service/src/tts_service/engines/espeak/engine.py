@@ -12,7 +12,7 @@ from service_kit.engines.info import EngineInfo
 from tts_service.engine import Speech, SpokenPhrase, Style, SynthesisConfig, Voice
 from tts_service.engines.espeak.process import WorkerProcess
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
 
 WORKER_COMMAND = (sys.executable, "-m", "espeak_worker")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from service_kit.engines.hub import is_held_to_lock
 from service_kit.errors import InvalidRequest
 
-from tts_service.engines.higgs.multi_speaker import check_cast
+from tts_service.engines.higgs.voices import check_cast
 from tts_service.settings import HiggsWeights, TtsSettings
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import Protocol
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed
 
-from tts_service.engines.higgs.guards import RepeatGuard
 from tts_service.engines.higgs.model.delay import Codebooks, Codes, FrameAssembler
+from tts_service.engines.higgs.phrase_limits import RepeatGuard
 from tts_service.engines.higgs.prompt import Utterance
 
 log = logging.getLogger(__name__)

@@ -20,22 +20,21 @@ from service_kit.tasks import stop_task
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
 from tts_service.engines.higgs.config import HiggsChoice
 from tts_service.engines.higgs.decode_loop import DecodeLoop
-from tts_service.engines.higgs.emission import Emission, Window
-from tts_service.engines.higgs.guards import frame_cap
 from tts_service.engines.higgs.model.delay import Codes
-from tts_service.engines.higgs.multi_speaker import cast_voices, speakers_of
+from tts_service.engines.higgs.phrase_limits import frame_cap
 from tts_service.engines.higgs.prompt import Utterance, tagged
-from tts_service.engines.higgs.speech import HiggsSpeech
+from tts_service.engines.higgs.stream import HiggsSpeech
 from tts_service.engines.higgs.style import manner_of
-from tts_service.engines.higgs.voices import VoiceFolder
-from tts_service.engines.phrase_guards import SilenceGuard, WordClock
+from tts_service.engines.higgs.voices import VoiceFolder, cast_voices, speakers_of
+from tts_service.engines.higgs.windowing import Emission, Window
+from tts_service.engines.phrase_limits import SilenceGuard, WordClock
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.synthesis.stream import SpeakingLimits
 from tts_service.voices.catalogue import primary_language
 from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
 
 if TYPE_CHECKING:
-    from tts_service.engines.higgs.model.loaded import LoadedHiggs
+    from tts_service.engines.higgs.model.loaded_model import LoadedHiggs
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ class HiggsEngine:
         self._voices.writable()
 
         def learn() -> Voice:
-            from tts_service.engines.higgs.model.loaded import encoded_reference
+            from tts_service.engines.higgs.model.loaded_model import encoded_reference
 
             check_transcript(reference_transcript)
             frames = encoded_reference(self._choice.codec, reference_samples(reference_wav, RATE_HZ))
@@ -195,7 +194,7 @@ class HiggsEngine:
         self._parked = False
 
     async def _load(self) -> None:
-        from tts_service.engines.higgs.model.loaded import LoadedHiggs
+        from tts_service.engines.higgs.model.loaded_model import LoadedHiggs
 
         self._loaded = await self._worker.run(partial(LoadedHiggs, self._choice))
         if self._loaded.codec.rate_hz != RATE_HZ:
@@ -212,7 +211,7 @@ class HiggsEngine:
                 pass
 
     async def _stop(self) -> None:
-        from tts_service.engines.higgs.model.loaded import give_memory_back
+        from tts_service.engines.higgs.model.loaded_model import give_memory_back
 
         stepping, self._stepping = self._stepping, None
         self._loaded = self._loop = None

@@ -12,8 +12,8 @@ from service_kit.errors import EngineFailed, PeerFailed
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
 from tts_service.engines.piper.client import Floats, PiperClient, PiperVoice
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.resampling import at_rate
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.speech_output import at_rate
+from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
 
 # How long the server may take to say what voices it has.
 ANSWERS_WITHIN_S = 5.0

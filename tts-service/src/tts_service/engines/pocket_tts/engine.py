@@ -15,17 +15,16 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest
 
 from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
-from tts_service.engines.phrase_guards import PhraseEnd, WordClock
-from tts_service.engines.places import Places
+from tts_service.engines.engine_pool import Places
+from tts_service.engines.phrase_limits import PhraseEnd, WordClock
 from tts_service.engines.pocket_tts.voices import PocketVoices
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.synthesis.stream import CloningSpeech, SpeakingLimits
 from tts_service.voices.catalogue import primary_language
-from tts_service.voices.cloning import CloningSpeech
 from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
 
 if TYPE_CHECKING:
-    from tts_service.engines.pocket_tts.speaker import LoadedPocket, Pieces
+    from tts_service.engines.pocket_tts.model import LoadedPocket, Pieces
 
 RATE_HZ = 24_000
 # Recordings that wait to be learned.
@@ -105,7 +104,7 @@ class PocketEngine:
     async def lifespan(self) -> AsyncGenerator[None]:
         # Every path is made a local file's; should the library ask its hub for one after all, the hub's client refuses.
         os.environ["HF_HUB_OFFLINE"] = "1"
-        from tts_service.engines.pocket_tts.speaker import LoadedPocket
+        from tts_service.engines.pocket_tts.model import LoadedPocket
 
         choice = self._choice
         try:
@@ -177,7 +176,7 @@ class PocketEngine:
             await speaker.worker.run(pieces.finish)
 
     async def _begun(self, speaker: Speaker, text: str, voice_id: str) -> Pieces:
-        from tts_service.engines.pocket_tts.speaker import Pieces
+        from tts_service.engines.pocket_tts.model import Pieces
 
         loaded, voices = self._ready
         path = voices.path(voice_id)

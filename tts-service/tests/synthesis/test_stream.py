@@ -19,7 +19,7 @@ from tts_service.engine import (
     Voice,
     Word,
 )
-from tts_service.synthesis.speaking import PhraseReply, PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import PhraseReply, PhraseSpeech, SpeakingLimits
 
 pytestmark = pytest.mark.virtual_clock
 

@@ -11,8 +11,8 @@ from service_kit.errors import EngineFailed
 
 from tts_service.engines.higgs.model.delay import Codes
 from tts_service.engines.higgs.model.step import Prefix, SpeechModel
-from tts_service.engines.higgs.multi_speaker import speakers_of
 from tts_service.engines.higgs.prompt import Encode, Utterance, phrase_tokens, piece_tokens, voice_prefix
+from tts_service.engines.higgs.voices import speakers_of
 
 # Voices whose prefix is kept on the device; the one not spoken for longest goes. 15 s of reference are about 50 MB.
 _MAX_PREFIXES = 16

@@ -11,7 +11,7 @@ from service_kit.errors import NotFound, NotReady, Unsupported
 
 from tts_service.engine import CloningEngine, Voice
 from tts_service.routing.routed_engine import RoutedPhrases
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
 from tts_service.voices.catalogue import bare, primary_language, qualified, voice_by_id
 
 

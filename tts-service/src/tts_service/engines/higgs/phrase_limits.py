@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tts_service.engines import phrase_guards
+from tts_service.engines import phrase_limits
 from tts_service.engines.higgs.model.delay import Codes
 from tts_service.synthesis.watchdog import MAX_TIMES_EXPECTED, expected_ms
 
@@ -18,7 +18,7 @@ def frame_cap(text: str, pace: float = 1.0) -> int:
 
     A slow pace gives more; a fast one no fewer, since the model need not follow it, while the reply bears them.
     """
-    cap = phrase_guards.frame_cap(text, FRAME_MS) / min(pace, 1.0)
+    cap = phrase_limits.frame_cap(text, FRAME_MS) / min(pace, 1.0)
     bearable = MAX_TIMES_EXPECTED * expected_ms(text, pace) / FRAME_MS
     return min(math.ceil(cap), math.floor(bearable))
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from tts_service.engines.csm.emission import EMISSION_RAMP, Emission
-from tts_service.engines.csm.prompt import Turn
+from tts_service.engines.csm.frames import EMISSION_RAMP, Emission, Turn
 
 
 def frames(count: int) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tts_service.engines.phrase_guards import PhraseEnd, longest_ms
+from tts_service.engines.phrase_limits import PhraseEnd, longest_ms
 from tts_service.synthesis.watchdog import PhraseWatchdog
 
 RATE_HZ = 24_000

@@ -12,7 +12,7 @@ from service_kit.errors import AnchorError, root_cause
 
 from tts_service.engine import ServedEngine, Voice
 from tts_service.metrics import ENGINE_SPEAKS
-from tts_service.synthesis.speaking import PhraseSpeech
+from tts_service.synthesis.stream import PhraseSpeech
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from service_kit.engines.memory import MemoryKind
 
 from tts_service.engines.higgs.config import HiggsChoice
 from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.decode_slots import Slots
 from tts_service.engines.higgs.model.delay import Codes
 from tts_service.engines.higgs.model.loading import load_codec, load_encode, load_language_model
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.slots import Slots
 from tts_service.engines.higgs.model.step import SpeechModel, runner
 from tts_service.engines.higgs.reference import ReferenceEncoder
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from service_kit.engines.memory import MemoryKind
 
 from tts_service.engine import Emit, SynthesisConfig
-from tts_service.synthesis.speaking import PhraseReply, SpeakingLimits
-from tts_service.voices.cloning import CloningSpeech
+from tts_service.synthesis.stream import CloningSpeech, PhraseReply, SpeakingLimits
 
 if TYPE_CHECKING:
     from tts_service.engines.higgs.engine import HiggsEngine

@@ -16,6 +16,7 @@ from service_kit.errors import EngineFailed, InvalidRequest
 from service_kit.observability import tracing
 
 from tts_service.engine import (
+    CloningPhraseEngine,
     Emit,
     PhraseEngine,
     PhraseStarted,
@@ -98,6 +99,20 @@ class PhraseSpeech:
 
     def open(self, config: SynthesisConfig) -> PhraseReply:
         return PhraseReply(self._engine, config, self._limits)
+
+
+class CloningSpeech(PhraseSpeech):
+    """`PhraseSpeech` that can learn voices."""
+
+    def __init__(self, engine: CloningPhraseEngine, limits: SpeakingLimits) -> None:
+        super().__init__(engine, limits)
+        self._cloning = engine
+
+    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+        return await self._cloning.add_voice(name, reference_wav, reference_transcript, language)
+
+    async def delete_voice(self, voice_id: str) -> None:
+        await self._cloning.delete_voice(voice_id)
 
 
 class PhraseReply:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from service_kit.errors import AtCapacity
-from tts_service.engines.places import Places
+from tts_service.engines.engine_pool import Places
 
 
 async def test_each_speaker_is_lent_to_one_phrase() -> None:

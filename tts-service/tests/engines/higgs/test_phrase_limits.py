@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tts_service.engine import Word
-from tts_service.engines.higgs.guards import RepeatGuard, frame_cap
-from tts_service.engines.phrase_guards import SilenceGuard, WordClock
+from tts_service.engines.higgs.phrase_limits import RepeatGuard, frame_cap
+from tts_service.engines.phrase_limits import SilenceGuard, WordClock
 from tts_service.synthesis.watchdog import MAX_TIMES_EXPECTED, expected_ms
 
 RATE_HZ = 24_000
