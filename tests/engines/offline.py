@@ -20,7 +20,7 @@ _PROGRAM = """
 import asyncio
 from pathlib import Path
 from service_kit.engines.info import engine_class
-from tts_service.engine import SpokenPhrase, SynthesisConfig
+from tts_service.engine import PhraseRequest, SynthesisConfig
 from tts_service.engines import ENGINES
 from tts_service.settings import TtsSettings
 
@@ -29,7 +29,7 @@ async def main():
     speech = engine_class(ENGINES, name)(TtsSettings.model_validate_json(settings))
     async with speech.lifespan():
         voice = await speech.add_voice("Ana", wav.read_bytes(), "hello", "en")
-        async with speech.phrases.speak(SpokenPhrase(0, "hello"), SynthesisConfig(voice, "en")) as pieces:
+        async with speech.phrase_engine.synthesize(PhraseRequest(0, "hello"), SynthesisConfig(voice, "en")) as pieces:
             print(len([piece async for piece in pieces]))
 
 asyncio.run(main())

@@ -20,17 +20,17 @@ from service_kit.audio import to_float
 from service_kit.engines.info import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import in_voice, pcm_of, recording, service, spoken
-from tts_service.engine import Samples, SpokenPhrase, Voice
+from tts_service.engine import PhraseRequest, Samples, Voice
 from tts_service.engines import ENGINES
-from tts_service.engines.csm.engine import CsmChoice, CsmEngine
-from tts_service.engines.csm.frames import EMISSION_RAMP, Turn
-from tts_service.engines.csm.loading import halved
+from tts_service.engines.csm.engine import CsmConfig, CsmEngine
+from tts_service.engines.csm.frames import DECODE_RAMP, PromptTurn
+from tts_service.engines.csm.loading import to_half_precision
 from tts_service.engines.csm.model import FrameModel
-from tts_service.engines.phrase_limits import frame_cap, longest_ms
+from tts_service.engines.phrase_limits import max_frames, max_speech_ms
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
-SHORT = SpokenPhrase(0, TEXT)
+SHORT = PhraseRequest(0, TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +47,17 @@ def settings(folder: Path, tmp_path: Path) -> TtsSettings:
 
 @pytest.fixture
 async def engine(settings: TtsSettings) -> AsyncGenerator[CsmEngine]:
-    made = CsmEngine(CsmChoice.from_settings(settings))
+    made = CsmEngine(CsmConfig.from_settings(settings))
     async with made.lifespan():
         yield made
 
 
 def engine_of(settings: TtsSettings, **changed: object) -> CsmEngine:
-    return CsmEngine(CsmChoice.from_settings(settings.model_copy(update=changed)))
+    return CsmEngine(CsmConfig.from_settings(settings.model_copy(update=changed)))
 
 
 async def samples_of(engine: CsmEngine, text: str, voice: int = 0) -> np.ndarray:
-    async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[voice])) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), in_voice(engine.voices()[voice])) as speech:
         pieces = [piece.samples async for piece in speech if isinstance(piece, Samples)]
     return np.concatenate([*pieces, np.zeros(0, np.float32)])
 
@@ -66,7 +66,7 @@ async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) ->
     async with service(settings) as stub:
         events = await spoken(stub, TEXT)
     sound = to_float(pcm_of(events))
-    assert 0.5 < sound.size / 24_000 <= frame_cap(TEXT, 1) / 1000 + 0.1
+    assert 0.5 < sound.size / 24_000 <= max_frames(TEXT, 1) / 1000 + 0.1
     assert sound.std() > 0.01
     marks = [
         (event.speech_mark.text_start, event.speech_mark.text_end) for event in events if event.HasField("speech_mark")
@@ -80,10 +80,10 @@ def test_the_frames_are_those_of_the_librarys_own_loop(folder: Path) -> None:
     # As good as always the likeliest code.
     frames = FrameModel(model, tokenizer, 1e-6)
     sound = np.random.default_rng(2).normal(0, 0.1, 24_000).astype(np.float32)
-    heard = frames.encode(sound)
+    heard = frames.encode_audio(sound)
     assert heard.shape == (13, csm_weights.BOOKS)
-    frames.begin([Turn(0, "so I said", heard), Turn(0, TEXT)], 1)
-    ours = np.stack([frame for frame in (frames.step() for _ in range(12)) if frame is not None])
+    frames.start_phrase([PromptTurn(0, "so I said", heard), PromptTurn(0, TEXT)], 1)
+    ours = np.stack([frame for frame in (frames.next_frame() for _ in range(12)) if frame is not None])
 
     def ids(text: str) -> list[int]:
         return [0, *tokenizer.encode(text, add_special_tokens=False).ids, 1]
@@ -103,18 +103,18 @@ def test_the_frames_are_those_of_the_librarys_own_loop(folder: Path) -> None:
 
 
 async def test_the_sound_is_that_of_one_decoding(engine: CsmEngine) -> None:
-    frames = engine._ready[0].frames
+    frames = engine._ready[0].model
     codes = np.random.default_rng(3).integers(0, csm_weights.CODES, (60, csm_weights.BOOKS))
-    whole = frames.decode(codes)
+    whole = frames.decode_frames(codes)
     assert whole.size == 60 * 1920
     for count in (4, 12, 24, 49):
-        assert np.allclose(whole[: count * 1920], frames.decode(codes[:count]), atol=1e-5)
+        assert np.allclose(whole[: count * 1920], frames.decode_frames(codes[:count]), atol=1e-5)
 
 
 async def test_the_first_sound_comes_before_the_phrase_is_done(engine: CsmEngine) -> None:
-    async with engine.speak(SHORT, in_voice(engine.voices()[0])) as speech:
+    async with engine.synthesize(SHORT, in_voice(engine.voices()[0])) as speech:
         sizes = [piece.samples.size // 1920 async for piece in speech if isinstance(piece, Samples)]
-    assert sizes[:3] == list(EMISSION_RAMP[:3])
+    assert sizes[:3] == list(DECODE_RAMP[:3])
 
 
 async def test_the_same_seed_speaks_the_same_way_and_another_differently(
@@ -136,7 +136,7 @@ async def test_speakers_and_texts_differ(engine: CsmEngine) -> None:
 
 async def test_speech_without_an_end_is_cut_where_its_text_allows_no_more(engine: CsmEngine) -> None:
     for text in (TEXT, "yes"):
-        assert (await samples_of(engine, text)).size == int(longest_ms(text)) * 24
+        assert (await samples_of(engine, text)).size == int(max_speech_ms(text)) * 24
 
 
 async def test_leaving_in_mid_phrase_waits_for_one_step_and_frees_the_place(engine: CsmEngine) -> None:
@@ -145,7 +145,7 @@ async def test_leaving_in_mid_phrase_waits_for_one_step_and_frees_the_place(engi
     began_s = loop.time()
     await samples_of(engine, text)
     whole_s = loop.time() - began_s
-    async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[0])) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), in_voice(engine.voices()[0])) as speech:
         await anext(speech)
         assert engine.free_slots == 0
         left_s = loop.time()
@@ -155,7 +155,7 @@ async def test_leaving_in_mid_phrase_waits_for_one_step_and_frees_the_place(engi
 
 async def test_a_cancelled_step_is_the_last(engine: CsmEngine) -> None:
     async def speak() -> None:
-        async with engine.speak(SpokenPhrase(0, "hello " * 30), in_voice(engine.voices()[0])) as speech:
+        async with engine.synthesize(PhraseRequest(0, "hello " * 30), in_voice(engine.voices()[0])) as speech:
             async for _ in speech:
                 begun.set()
 
@@ -167,7 +167,7 @@ async def test_a_cancelled_step_is_the_last(engine: CsmEngine) -> None:
         await speaking
     assert engine.free_slots == 1
     with pytest.raises(EngineFailed, match="before it had read"):
-        engine._ready[0].frames.step()
+        engine._ready[0].model.next_frame()
 
 
 async def test_a_second_phrase_waits_for_the_first(engine: CsmEngine) -> None:
@@ -219,7 +219,7 @@ async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSe
 
 
 async def test_learning_takes_no_place_from_speech(engine: CsmEngine) -> None:
-    async with engine.speak(SpokenPhrase(0, TEXT), in_voice(engine.voices()[0])) as speech:
+    async with engine.synthesize(PhraseRequest(0, TEXT), in_voice(engine.voices()[0])) as speech:
         await anext(speech)
         adding = [engine.add_voice(f"Ana {number}", recording(3), "hello", "en") for number in range(8)]
         learned = asyncio.gather(*adding, return_exceptions=True)
@@ -253,7 +253,7 @@ async def test_what_cannot_be_learned_is_refused(engine: CsmEngine, settings: Tt
 
 async def test_a_voice_that_was_deleted_meanwhile_is_not_spoken_with(engine: CsmEngine) -> None:
     with pytest.raises(NotFound, match="unknown_voice"):
-        async with engine.speak(SHORT, in_voice(Voice("gone", "Gone", ("en",)))) as speech:
+        async with engine.synthesize(SHORT, in_voice(Voice("gone", "Gone", ("en",)))) as speech:
             await anext(speech)
     assert engine.free_slots == 1
 
@@ -275,14 +275,14 @@ def test_no_network_is_asked(settings: TtsSettings, tmp_path: Path) -> None:
 
 
 def test_in_half_precision_the_codec_stays_in_full() -> None:
-    model = halved(csm_weights.model())
+    model = to_half_precision(csm_weights.model())
     frames = FrameModel(model, csm_weights.tokenizer(), 0.9)
     sound = np.random.default_rng(2).normal(0, 0.1, 48_000).astype(np.float32)
-    frames.begin([Turn(0, "so I said", frames.encode(sound)), Turn(0, TEXT)], 1)
-    said = np.stack([frame for frame in (frames.step() for _ in range(8)) if frame is not None])
+    frames.start_phrase([PromptTurn(0, "so I said", frames.encode_audio(sound)), PromptTurn(0, TEXT)], 1)
+    said = np.stack([frame for frame in (frames.next_frame() for _ in range(8)) if frame is not None])
     assert said.shape == (8, csm_weights.BOOKS)
     assert np.array_equal(
-        frames.decode(said), FrameModel(csm_weights.model(), csm_weights.tokenizer(), 0.9).decode(said)
+        frames.decode_frames(said), FrameModel(csm_weights.model(), csm_weights.tokenizer(), 0.9).decode_frames(said)
     )
     assert {parameter.dtype for parameter in model.backbone_model.parameters()} == {torch.bfloat16}
     assert model.depth_decoder.model.embed_tokens.weight.data_ptr() == (

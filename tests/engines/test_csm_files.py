@@ -10,7 +10,7 @@ import csm_weights
 import pytest
 from service_kit.errors import EngineFailed
 from spoken_service import folder_beside, recording
-from tts_service.engines.csm.engine import CsmChoice, CsmEngine
+from tts_service.engines.csm.engine import CsmConfig, CsmEngine
 from tts_service.settings import TtsSettings
 
 
@@ -27,7 +27,7 @@ def settings(folder: Path, tmp_path: Path) -> TtsSettings:
 
 
 def engine_of(settings: TtsSettings, **changed: object) -> CsmEngine:
-    return CsmEngine(CsmChoice.from_settings(settings.model_copy(update=changed)))
+    return CsmEngine(CsmConfig.from_settings(settings.model_copy(update=changed)))
 
 
 async def loads(settings: TtsSettings, folder: Path) -> None:

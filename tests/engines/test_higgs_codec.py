@@ -19,7 +19,7 @@ from service_kit.errors import EngineFailed
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.model.loading import CodecFiles, load_codec
 from tts_service.engines.higgs.reference import ReferenceEncoder
-from tts_service.engines.higgs.windowing import CONTEXT_FRAMES, Emission, Window
+from tts_service.engines.higgs.windowing import CONTEXT_FRAMES, FrameWindower, Window
 
 CPU = torch.device("cpu")
 AUTHORS_MODULE = "transformers.models.higgs_audio_v2_tokenizer.modeling_higgs_audio_v2_tokenizer"
@@ -97,7 +97,7 @@ def test_frames_sound_as_the_authors_codec_has_them(files: CodecFiles, authors_m
     frames = frames_of(30)
     decode = authors_module.HiggsAudioV2TokenizerModel.decode
     theirs = decode(authors_codec, torch.tensor(frames.T)[None], return_dict=False).flatten()
-    ours = CodecDecoder(files, CPU).samples(frames)
+    ours = CodecDecoder(files, CPU).decode_frames(frames)
     assert ours.shape == theirs.shape == (30 * 960,)
     assert theirs.std() > 1e-3
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -119,17 +119,17 @@ def test_a_recording_is_encoded_as_the_authors_codec_does(
 
 
 def windows_of(count: int) -> list[Window]:
-    emission = Emission()
-    made = [window for frame in frames_of(count) if (window := emission.add(frame)) is not None]
-    last = emission.finish()
+    emission = FrameWindower()
+    made = [window for frame in frames_of(count) if (window := emission.push_frame(frame)) is not None]
+    last = emission.flush()
     return [*made, last] if last else made
 
 
 @pytest.mark.parametrize("count", [1, 3, 13, 14, 15, 40, 97])
 def test_windows_sound_exactly_as_one_piece(files: CodecFiles, count: int) -> None:
     codec = CodecDecoder(files, CPU, torch.float64)
-    whole = codec.samples(frames_of(count)).float().numpy()
-    pieces = np.concatenate([codec.decode(window) for window in windows_of(count)])
+    whole = codec.decode_frames(frames_of(count)).float().numpy()
+    pieces = np.concatenate([codec.decode_window(window) for window in windows_of(count)])
     assert pieces.shape == whole.shape
     assert np.abs(pieces - whole).max() < 1e-7
 
@@ -137,10 +137,10 @@ def test_windows_sound_exactly_as_one_piece(files: CodecFiles, count: int) -> No
 def test_less_context_would_be_heard(files: CodecFiles) -> None:
     codec = CodecDecoder(files, CPU, torch.float64)
     frames = frames_of(40)
-    whole = codec.samples(frames).float().numpy()[20 * 960 : 21 * 960]
+    whole = codec.decode_frames(frames).float().numpy()[20 * 960 : 21 * 960]
     for context, exact in ((CONTEXT_FRAMES, True), (5, False)):
         window = Window(frames[20 - context : 21 + context], context, 1)
-        assert (np.abs(codec.decode(window) - whole).max() < 1e-7) == exact
+        assert (np.abs(codec.decode_window(window) - whole).max() < 1e-7) == exact
 
 
 def test_the_first_window_is_short_and_later_ones_grow() -> None:

@@ -21,11 +21,11 @@ from service_kit.audio import to_float
 from service_kit.engines.info import engine_class
 from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import begun, pcm_of, recording
-from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
+from tts_service.engine import PhraseRequest, Samples, SynthesisConfig
 from tts_service.engines import ENGINES
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine
-from tts_service.engines.higgs.phrase_limits import frame_cap
+from tts_service.engines.higgs.phrase_limits import max_phrase_frames
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
@@ -43,14 +43,14 @@ def settings(folder: Path, tmp_path: Path) -> TtsSettings:
 
 @pytest.fixture
 async def engine(settings: TtsSettings) -> AsyncGenerator[HiggsEngine]:
-    made = HiggsEngine(HiggsChoice.from_settings(settings))
+    made = HiggsEngine(HiggsConfig.from_settings(settings))
     async with made.lifespan():
         yield made
 
 
 async def samples_of(engine: HiggsEngine, text: str, voice: int = 0) -> np.ndarray:
     config = SynthesisConfig(engine.voices()[voice], "en")
-    async with engine.speak(SpokenPhrase(0, text), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), config) as speech:
         pieces = [piece async for piece in speech]
     return np.concatenate([piece.samples for piece in pieces if isinstance(piece, Samples)])
 
@@ -60,7 +60,7 @@ async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) ->
         stub = stubs.tts
         events = await spoken(stub, TEXT)
     sound = to_float(pcm_of(events))
-    assert 0.5 < sound.size / 24_000 < frame_cap(TEXT) * 0.04 + 0.1
+    assert 0.5 < sound.size / 24_000 < max_phrase_frames(TEXT) * 0.04 + 0.1
     assert sound.std() > 0.01
     marks = [
         (event.speech_mark.text_start, event.speech_mark.text_end) for event in events if event.HasField("speech_mark")
@@ -80,7 +80,7 @@ async def test_the_same_seed_speaks_the_same_way_twice_and_beside_another(engine
 
 async def test_the_first_sound_comes_before_the_phrase_is_done(engine: HiggsEngine) -> None:
     config = SynthesisConfig(engine.voices()[0], "en")
-    async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
         sizes = [piece.samples.size // 960 async for piece in speech if isinstance(piece, Samples)]
     assert sizes[:3] == [4, 6, 10]
     assert engine.free_slots == 2
@@ -88,7 +88,7 @@ async def test_the_first_sound_comes_before_the_phrase_is_done(engine: HiggsEngi
 
 async def test_leaving_in_mid_phrase_frees_the_slot(engine: HiggsEngine) -> None:
     config = SynthesisConfig(engine.voices()[0], "en")
-    async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
         await anext(speech)
         assert engine.free_slots == 1
     assert engine.free_slots == 2
@@ -135,7 +135,7 @@ async def test_what_cannot_be_learned_is_refused(engine: HiggsEngine) -> None:
 
 
 async def test_without_a_folder_no_voice_is_learned(settings: TtsSettings) -> None:
-    made = HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_voices": None})))
+    made = HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_voices": None})))
     async with made.lifespan():
         with pytest.raises(Unsupported, match="TTS_HIGGS_VOICES"):
             await made.add_voice("Ana", recording(3), "hola", "en")
@@ -144,7 +144,7 @@ async def test_without_a_folder_no_voice_is_learned(settings: TtsSettings) -> No
 async def test_a_wrong_folder_is_told_at_the_start(settings: TtsSettings, folder: Path) -> None:
     wrong = settings.model_copy(update={"higgs_codec": folder / "model"})
     with pytest.raises(AnchorError, match="model_layout"):
-        async with HiggsEngine(HiggsChoice.from_settings(wrong)).lifespan():
+        async with HiggsEngine(HiggsConfig.from_settings(wrong)).lifespan():
             pass
 
 
@@ -179,7 +179,7 @@ async def test_what_was_pulled_is_found_and_held_to_its_hashes(
     with (found.models_dir / "higgs-audio-v2/model.safetensors").open("r+b") as weights:
         weights.seek(-1, 2)
         weights.write(b"!")
-    engine = HiggsEngine(HiggsChoice.from_settings(found))
+    engine = HiggsEngine(HiggsConfig.from_settings(found))
     with pytest.raises(EngineFailed, match="anchor pull higgs-audio-v2") as refused:
         async with engine.lifespan():
             pass
@@ -197,7 +197,7 @@ async def test_what_comes_to_nothing_is_tried_once_more(
 ) -> None:
     ending = tmp_path / "model"
     higgs_weights.write_model(ending, endings=1e4)
-    async with HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_model": ending}))).lifespan():
+    async with HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_model": ending}))).lifespan():
         pass
     # The warm-up's phrase, which ends before it begins, whatever its seed.
     assert [record.message for record in caplog.records].count("phrase was tried again") == 1

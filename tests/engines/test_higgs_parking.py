@@ -19,8 +19,8 @@ from higgs_service import Stubs, service, settings_for, spoken, write_folders
 from service_kit.engines.memory import MemoryKind, ParkableEngine
 from service_kit.errors import ERROR_CODE_KEY
 from spoken_service import begun, pcm_of, recording, rest_of
-from tts_service.engine import SpokenPhrase, SynthesisConfig
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engine import PhraseRequest, SynthesisConfig
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine
 from tts_service.engines.higgs.model.loaded_model import LoadedHiggs
 from tts_service.settings import TtsSettings
@@ -124,7 +124,7 @@ async def test_a_reply_that_waits_for_its_text_keeps_the_engine_awake(stubs: Stu
 
 
 async def test_nothing_of_the_model_is_left_when_parked(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
     async with engine.lifespan():
         loaded = engine._ready[0]
         held = [weakref.ref(kept) for kept in (loaded, loaded.slots, loaded._model, loaded._model._keys)]
@@ -159,7 +159,7 @@ async def test_a_service_ends_well_while_its_engine_is_parked(settings: TtsSetti
 
 def test_the_engine_is_one_that_can_be_parked(settings: TtsSettings) -> None:
     assert isinstance(higgs_engine(settings), ParkableEngine)
-    assert isinstance(HiggsEngine(HiggsChoice.from_settings(settings)), ParkableEngine)
+    assert isinstance(HiggsEngine(HiggsConfig.from_settings(settings)), ParkableEngine)
 
 
 async def test_without_a_gpu_nothing_is_held_on_one(stubs: Stubs) -> None:
@@ -169,9 +169,9 @@ async def test_without_a_gpu_nothing_is_held_on_one(stubs: Stubs) -> None:
 
 
 async def test_however_many_ask_for_it_nobody_is_cut_off(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
     config = SynthesisConfig(engine.voices()[0], "en")
-    async with engine.lifespan(), engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+    async with engine.lifespan(), engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
         await anext(speech)
         asked = asyncio.gather(*(engine.memory() for _ in range(100)))
         assert [piece async for piece in speech]
@@ -179,7 +179,7 @@ async def test_however_many_ask_for_it_nobody_is_cut_off(settings: TtsSettings) 
 
 
 def test_memory_is_told_by_kind(settings: TtsSettings) -> None:
-    loaded = LoadedHiggs(HiggsChoice.from_settings(settings))
+    loaded = LoadedHiggs(HiggsConfig.from_settings(settings))
     held = loaded.memory()
     config = loaded._model._lm.config
     per_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 4
@@ -187,14 +187,14 @@ def test_memory_is_told_by_kind(settings: TtsSettings) -> None:
     parameters = sum(parameter.numel() for parameter in loaded._model._lm.parameters())
     assert held[MemoryKind.WEIGHTS] >= 4 * parameters
     assert held[MemoryKind.WORKSPACE] >= loaded._model.draws.nbytes
-    eight_bits = LoadedHiggs(HiggsChoice.from_settings(settings.model_copy(update={"higgs_weights": "int8"})))
+    eight_bits = LoadedHiggs(HiggsConfig.from_settings(settings.model_copy(update={"higgs_weights": "int8"})))
     assert eight_bits.memory()[MemoryKind.WEIGHTS] < held[MemoryKind.WEIGHTS]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 async def test_a_gpu_is_empty_when_the_engine_is_parked(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_device": "cuda"})))
+    engine = HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_device": "cuda"})))
     async with engine.lifespan():
         assert sum((await engine.memory()).values()) >= torch.cuda.memory_reserved() > 0
         await engine.park()

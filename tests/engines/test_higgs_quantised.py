@@ -14,24 +14,24 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed, InvalidRequest
 from tts_service.engines.higgs.model.codec import CodecDecoder
-from tts_service.engines.higgs.model.decode_slots import Slots
+from tts_service.engines.higgs.model.decode_slots import DecodeSlots
 from tts_service.engines.higgs.model.delay import FrameAssembler
-from tts_service.engines.higgs.model.loading import load_codec, load_encode, load_language_model
+from tts_service.engines.higgs.model.loading import load_codec, load_language_model, load_tokenizer
 from tts_service.engines.higgs.model.quantised import (
-    QuantLinear,
-    _compiled,
-    _fused,
+    QuantisedLinear,
+    _compile_fused,
+    _fused_matmul,
     check_fp8,
-    fp8_product,
-    int8_product,
-    quantised,
-    unpacked_product,
+    fp8_matmul,
+    int8_matmul,
+    quantise_weight,
+    unpacked_matmul,
 )
 from tts_service.engines.higgs.model.quantised_loading import load_quantised
 from tts_service.engines.higgs.model.sampling import SamplingRule
 from tts_service.engines.higgs.model.step import SpeechModel
-from tts_service.engines.higgs.prompt import Utterance
-from tts_service.engines.higgs.windowing import Emission
+from tts_service.engines.higgs.prompt import PhrasePrompt
+from tts_service.engines.higgs.windowing import FrameWindower
 
 CPU = torch.device("cpu")
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -68,12 +68,12 @@ def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 # of every number, so it is off by 2.6 % however small that is, and the rows by as much again.
 @pytest.mark.parametrize(
     ("kind", "product", "bound"),
-    [("int8", unpacked_product, 0.013), ("fp8", unpacked_product, 0.037), ("fp8", fp8_product, 0.052)],
+    [("int8", unpacked_matmul, 0.013), ("fp8", unpacked_matmul, 0.037), ("fp8", fp8_matmul, 0.052)],
 )
 def test_the_product_stays_near_that_of_whole_weights(
     weight: torch.Tensor, rows: torch.Tensor, kind: Any, product: Any, bound: float
 ) -> None:
-    layer = QuantLinear(weight, kind, product)
+    layer = QuantisedLinear(weight, kind, product)
     whole = F.linear(rows.float(), weight.float())
     assert layer(rows).dtype == torch.bfloat16
     assert relative_error(layer(rows), whole) < bound
@@ -81,7 +81,7 @@ def test_the_product_stays_near_that_of_whole_weights(
 
 
 def test_no_weight_is_further_off_than_half_a_step_of_its_output(weight: torch.Tensor) -> None:
-    eight_bits, scale = quantised(weight, torch.int8)
+    eight_bits, scale = quantise_weight(weight, torch.int8)
     off = (eight_bits * scale[:, None] - weight.float()).abs()
     assert (off <= 0.501 * scale[:, None]).all()
     assert eight_bits.abs().amax(dim=1).eq(127).all()
@@ -89,23 +89,26 @@ def test_no_weight_is_further_off_than_half_a_step_of_its_output(weight: torch.T
 
 def test_an_output_of_zeros_stays_one(rows: torch.Tensor) -> None:
     for kind in ("int8", "fp8"):
-        assert (QuantLinear(torch.zeros(16, 512), kind, unpacked_product)(rows) == 0).all()
+        assert (QuantisedLinear(torch.zeros(16, 512), kind, unpacked_matmul)(rows) == 0).all()
 
 
 # Torch's own, inside its compiler.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_compiled_product_is_the_plain_one(weight: torch.Tensor, rows: torch.Tensor) -> None:
-    eight_bits, scale = quantised(weight, torch.int8)
+    eight_bits, scale = quantise_weight(weight, torch.int8)
     rows = rows[:4]
-    compiled = _compiled(CPU, len(rows))
+    compiled = _compile_fused(CPU, len(rows))
     if compiled is None:
         pytest.skip("torch finds no C++ compiler")
-    assert torch.allclose(compiled(rows, eight_bits, scale), _fused(rows, eight_bits, scale), rtol=0.02)
-    assert relative_error(_fused(rows, eight_bits, scale), F.linear(rows.float(), eight_bits * scale[:, None])) < 0.01
+    assert torch.allclose(compiled(rows, eight_bits, scale), _fused_matmul(rows, eight_bits, scale), rtol=0.02)
+    assert (
+        relative_error(_fused_matmul(rows, eight_bits, scale), F.linear(rows.float(), eight_bits * scale[:, None]))
+        < 0.01
+    )
 
 
 def test_without_a_gpu_int8_is_multiplied_plainly() -> None:
-    assert int8_product(CPU, 4) is unpacked_product
+    assert int8_matmul(CPU, 4) is unpacked_matmul
 
 
 @pytest.mark.gpu
@@ -127,7 +130,7 @@ def test_a_captured_step_speaks_as_the_eager_one_in_eight_bits(kind: Any, tmp_pa
 
 def test_only_the_matrices_of_the_layers_are_in_eight_bits(folder: Path) -> None:
     lm = load_language_model(folder, CPU, "int8")
-    quantised_names = {name for name, module in lm.named_modules() if isinstance(module, QuantLinear)}
+    quantised_names = {name for name, module in lm.named_modules() if isinstance(module, QuantisedLinear)}
     assert {name.rpartition(".")[2] for name in quantised_names} == set(LINEARS)
     # Attention, and the two feed-forwards for text and for speech, in two layers.
     assert len(quantised_names) == 2 * (4 + 3 + 3)
@@ -137,10 +140,10 @@ def test_only_the_matrices_of_the_layers_are_in_eight_bits(folder: Path) -> None
 
 def test_what_is_loaded_piece_by_piece_is_the_whole_model_quantised(folder: Path) -> None:
     whole = load_language_model(folder, CPU)
-    pieces = load_quantised(folder, CPU, torch.float32, "int8", unpacked_product)
+    pieces = load_quantised(folder, CPU, torch.float32, "int8", unpacked_matmul)
     for name, module in pieces.named_modules():
-        if isinstance(module, QuantLinear):
-            weight, scale = quantised(whole.get_submodule(name).weight, torch.int8)
+        if isinstance(module, QuantisedLinear):
+            weight, scale = quantise_weight(whole.get_submodule(name).weight, torch.int8)
             assert torch.equal(module.weight, weight)
             assert torch.equal(module.scale, scale)
     theirs = dict(whole.named_buffers()) | dict(whole.named_parameters())
@@ -152,7 +155,7 @@ def test_what_is_loaded_piece_by_piece_is_the_whole_model_quantised(folder: Path
 
 def test_a_quantised_parameter_takes_a_byte(folder: Path) -> None:
     lm = load_language_model(folder, CPU, "int8")
-    layers = [module for module in lm.modules() if isinstance(module, QuantLinear)]
+    layers = [module for module in lm.modules() if isinstance(module, QuantisedLinear)]
     parameters = sum(layer.weight.numel() for layer in layers)
     outputs = sum(len(layer.weight) for layer in layers)
     held = sum(tensor.nbytes for layer in layers for tensor in layer.state_dict().values())
@@ -168,7 +171,7 @@ def test_speech_from_int8_is_near_that_of_whole_weights(folder: Path) -> None:
     for weights in ("bf16", "int8"):
         model = SpeechModel(load_language_model(folder, CPU, weights), 1, 64, SamplingRule())
         prompt = tuple(range(3, 23))
-        model.read(0, [prompt], 0)
+        model.prefill(0, [prompt], 0)
         rows.append(model._values[:, 0, :, : len(prompt)].clone())
     whole, quantised_rows = rows
     assert 0 < ((whole - quantised_rows).norm() / whole.norm()).item() < 0.05
@@ -179,25 +182,25 @@ def test_streamed_speech_is_that_of_one_piece_under_int8(folder: Path, tmp_path:
     decoder = CodecDecoder(load_codec(tmp_path), CPU)
     lm = load_language_model(folder, CPU, "int8")
     model = SpeechModel(lm, 1, 256, SamplingRule(temperature=0.8))
-    slots = Slots(model, model.step, load_encode(folder))
+    slots = DecodeSlots(model, model.step, load_tokenizer(folder))
 
     def frames_of(steps: int) -> list[np.ndarray]:
-        slots.begin(0, Utterance("hello there", "higgs", (None,), 7))
+        slots.prefill(0, PhrasePrompt("hello there", "higgs", (None,), 7))
         assembler = FrameAssembler(model.books)
         rows = (slots.step(frozenset({0}))[0] for _ in range(steps))
-        return [frame for row in rows if (frame := assembler.add(row)) is not None]
+        return [frame for row in rows if (frame := assembler.push_row(row)) is not None]
 
-    one_piece, streamed, emission = frames_of(67), [], Emission()
+    one_piece, streamed, emission = frames_of(67), [], FrameWindower()
     for frame in frames_of(67):
-        if (window := emission.add(frame)) is not None:
-            streamed.append((window, decoder.decode(window)))  # noqa: PERF401
-    last = emission.finish()
+        if (window := emission.push_frame(frame)) is not None:
+            streamed.append((window, decoder.decode_window(window)))  # noqa: PERF401
+    last = emission.flush()
     assert last is not None
-    streamed.append((last, decoder.decode(last)))
+    streamed.append((last, decoder.decode_window(last)))
     codes = np.concatenate([window.frames[window.skip : window.skip + window.keep] for window, _ in streamed])
     assert np.array_equal(codes, np.stack(one_piece))
     sound = np.concatenate([samples for _, samples in streamed])
-    assert np.allclose(sound, decoder.samples(np.stack(one_piece)).numpy(), atol=1e-4)
+    assert np.allclose(sound, decoder.decode_frames(np.stack(one_piece)).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("capability", [None, (8, 6)])

@@ -14,8 +14,8 @@ from grpc import StatusCode, aio
 from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
 from spoken_service import pcm_of, recording
-from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.settings import TtsSettings
 
@@ -54,17 +54,17 @@ async def cast(settings: TtsSettings) -> str:
 
 
 async def test_a_voice_deleted_while_a_phrase_waits_leaves_nothing_in_the_model(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
-    text = SpokenPhrase(0, TEXT)
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
+    text = PhraseRequest(0, TEXT)
     async with engine.lifespan():
         voice = await engine.add_voice("Ana", recording(2.5), "this is Ana", "en")
         own = SynthesisConfig(engine.voices()[0], "en")
 
         async def say() -> None:
-            async with engine.speak(text, SynthesisConfig(voice, "en")) as speech:
+            async with engine.synthesize(text, SynthesisConfig(voice, "en")) as speech:
                 await anext(speech)
 
-        async with engine.speak(text, own) as first, engine.speak(text, own) as second:
+        async with engine.synthesize(text, own) as first, engine.synthesize(text, own) as second:
             await asyncio.gather(anext(first), anext(second))
             waiting = asyncio.create_task(say())
             await asyncio.sleep(0)
@@ -86,7 +86,7 @@ async def test_a_cast_is_listed_beside_its_voices(settings: TtsSettings, cast: s
 async def test_a_cast_whose_voice_is_not_there_is_told_of(
     settings: TtsSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1+bob-2",)})))
+    engine = HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1+bob-2",)})))
     async with engine.lifespan():
         assert [voice.id for voice in engine.voices()] == ["higgs"]
     assert "cast lacks a voice" in [record.message for record in caplog.records]
@@ -111,7 +111,7 @@ async def test_one_voice_speaks_a_text_for_several_as_if_no_tags_were_in_it(stub
 
 def test_a_cast_that_is_none_is_refused_at_the_start(settings: TtsSettings) -> None:
     with pytest.raises(InvalidRequest, match="cast_size"):
-        HiggsChoice.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1",)}))
+        HiggsConfig.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1",)}))
 
 
 async def test_a_style_changes_how_the_model_speaks_and_the_same_style_does_not(stub: Any) -> None:
@@ -123,12 +123,12 @@ async def test_a_style_changes_how_the_model_speaks_and_the_same_style_does_not(
 
 
 async def test_a_freer_temperature_reaches_the_model_and_leaves_with_the_phrase(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
     async with engine.lifespan():
         loaded, loop = engine._ready
         assert loaded._model.temperature.flatten().tolist() == pytest.approx([0.8, 0.8])
         config = SynthesisConfig(engine.voices()[0], "en", Style(energy=0.0))
-        async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+        async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
             await anext(speech)
             assert pytest.approx(0.7) in loaded._model.temperature.flatten().tolist()
         assert loop.free_slots == 2
@@ -170,10 +170,10 @@ async def test_a_stereo_recording_of_one_voice_is_that_voice(stub: Any) -> None:
 
 
 async def test_a_voice_that_is_deleted_in_mid_reply_leaves_nothing_to_one_learned_again(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
 
     async def heard(config: SynthesisConfig) -> list[bytes]:
-        async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+        async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
             return [piece.samples.tobytes() async for piece in speech if isinstance(piece, Samples)]
 
     async with engine.lifespan():

@@ -24,15 +24,15 @@ from service_kit.engines.info import engine_class
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
 from spoken_service import begun, folder_beside, in_voice, pcm_of, recording, service, spoken
 from torch.nn import functional
-from tts_service.engine import Samples, SpokenPhrase
+from tts_service.engine import PhraseRequest, Samples
 from tts_service.engines import ENGINES
-from tts_service.engines.phrase_limits import frame_cap
-from tts_service.engines.pocket_tts.engine import PocketChoice, PocketEngine
+from tts_service.engines.phrase_limits import max_frames
+from tts_service.engines.pocket_tts.engine import PocketConfig, PocketEngine
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
 LONG_TEXT = "hello " * 30
-SHORT = SpokenPhrase(0, TEXT)
+SHORT = PhraseRequest(0, TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +49,19 @@ def settings(folder: Path, tmp_path: Path) -> TtsSettings:
 
 @pytest.fixture
 async def engine(settings: TtsSettings) -> AsyncGenerator[PocketEngine]:
-    made = PocketEngine(PocketChoice.from_settings(settings))
+    made = PocketEngine(PocketConfig.from_settings(settings))
     async with made.lifespan():
         yield made
 
 
 async def samples_of(engine: PocketEngine, text: str, voice: int = 0) -> np.ndarray:
-    async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[voice])) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), in_voice(engine.voices()[voice])) as speech:
         return np.concatenate([piece.samples async for piece in speech if isinstance(piece, Samples)])
 
 
 async def loads(settings: TtsSettings, folder: Path) -> list[str]:
     """Load and unload the folder's model; the voices it had."""
-    engine = PocketEngine(PocketChoice.from_settings(settings.model_copy(update={"pocket_model": folder})))
+    engine = PocketEngine(PocketConfig.from_settings(settings.model_copy(update={"pocket_model": folder})))
     async with engine.lifespan():
         return [voice.id for voice in engine.voices()]
 
@@ -70,7 +70,7 @@ async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) ->
     async with service(settings) as stub:
         events = await spoken(stub, TEXT)
     sound = to_float(pcm_of(events))
-    assert 0.5 < sound.size / 24_000 <= frame_cap(TEXT, 1) / 1000 + 0.1
+    assert 0.5 < sound.size / 24_000 <= max_frames(TEXT, 1) / 1000 + 0.1
     assert sound.std() > 0.01
     marks = [
         (event.speech_mark.text_start, event.speech_mark.text_end) for event in events if event.HasField("speech_mark")
@@ -79,7 +79,7 @@ async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) ->
 
 
 async def test_the_first_sound_comes_while_the_model_still_speaks(engine: PocketEngine) -> None:
-    async with engine.speak(SpokenPhrase(0, LONG_TEXT), in_voice(engine.voices()[0])) as speech:
+    async with engine.synthesize(PhraseRequest(0, LONG_TEXT), in_voice(engine.voices()[0])) as speech:
         sizes = [piece.samples.size async for piece in speech if isinstance(piece, Samples)]
     # A frame of 80 ms at a time, or those that were ready together.
     assert sizes[0] % 1920 == 0
@@ -93,7 +93,7 @@ async def test_the_same_seed_speaks_the_same_way_and_another_differently(
     # How many frames the codec gets at once depends on time, and the last bits of a number on that.
     assert first.size == second.size
     assert np.allclose(first, second, atol=1e-4)
-    other = PocketEngine(PocketChoice.from_settings(settings.model_copy(update={"pocket_seed": 2})))
+    other = PocketEngine(PocketConfig.from_settings(settings.model_copy(update={"pocket_seed": 2})))
     async with other.lifespan():
         assert not np.allclose(first, await samples_of(other, TEXT), atol=1e-2)
 
@@ -104,7 +104,7 @@ async def test_leaving_in_mid_phrase_ends_the_model_and_frees_its_place(engine: 
     began_s = loop.time()
     await samples_of(engine, LONG_TEXT)
     whole_s = loop.time() - began_s
-    async with engine.speak(SpokenPhrase(0, LONG_TEXT), in_voice(engine.voices()[0])) as speech:
+    async with engine.synthesize(PhraseRequest(0, LONG_TEXT), in_voice(engine.voices()[0])) as speech:
         await anext(speech)
         assert engine.free_slots == 0
         assert threading.active_count() > before
@@ -124,10 +124,10 @@ async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) 
 
 
 async def test_phrases_side_by_side_share_the_weights(settings: TtsSettings) -> None:
-    engine = PocketEngine(PocketChoice.from_settings(settings.model_copy(update={"pocket_slots": 2})))
+    engine = PocketEngine(PocketConfig.from_settings(settings.model_copy(update={"pocket_slots": 2})))
     async with engine.lifespan():
         voice = in_voice(engine.voices()[0])
-        async with engine.speak(SHORT, voice) as first, engine.speak(SHORT, voice) as second:
+        async with engine.synthesize(SHORT, voice) as first, engine.synthesize(SHORT, voice) as second:
             assert await anext(first)
             assert await anext(second)
             assert engine.free_slots == 0
@@ -140,7 +140,7 @@ async def test_a_model_that_ends_by_itself_ends_the_phrase(settings: TtsSettings
     ending = folder_beside(folder, tmp_path)
     config = json.loads((ending / "config.yaml").read_text())
     (ending / "config.yaml").write_text(json.dumps(config | {"default_eos_threshold": -1e9}))
-    made = PocketEngine(PocketChoice.from_settings(settings.model_copy(update={"pocket_model": ending})))
+    made = PocketEngine(PocketConfig.from_settings(settings.model_copy(update={"pocket_model": ending})))
     async with made.lifespan():
         assert 6 * 1920 <= (await samples_of(made, TEXT)).size < 16 * 1920
 
@@ -180,7 +180,7 @@ async def test_what_cannot_be_learned_is_refused(engine: PocketEngine, settings:
             await engine.add_voice("Ana", wav, "hello", "en")
     with pytest.raises(NotFound, match="unknown_voice"):
         await engine.delete_voice("alba")
-    deaf = PocketEngine(PocketChoice.from_settings(settings.model_copy(update={"pocket_voices": None})))
+    deaf = PocketEngine(PocketConfig.from_settings(settings.model_copy(update={"pocket_voices": None})))
     async with deaf.lifespan():
         with pytest.raises(Unsupported, match="TTS_POCKET_VOICES"):
             await deaf.add_voice("Ana", recording(3), "hello", "en")
@@ -211,7 +211,7 @@ async def test_files_of_two_models_are_refused_and_nothing_stays_loaded(
     config = json.loads((spoilt / "config.yaml").read_text())
     config["flow_lm"]["transformer"]["num_layers"] = 3
     (spoilt / "config.yaml").write_text(json.dumps(config))
-    engine = PocketEngine(PocketChoice.from_settings(settings.model_copy(update={"pocket_model": spoilt})))
+    engine = PocketEngine(PocketConfig.from_settings(settings.model_copy(update={"pocket_model": spoilt})))
     with pytest.raises(EngineFailed, match=r"model_layout.*not of one model"):
         async with engine.lifespan():
             pass

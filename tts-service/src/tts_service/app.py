@@ -12,14 +12,14 @@ from service_kit.engines.info import engine_class
 from service_kit.health import Health, Status
 from service_kit.service import Service, new_health
 
-from tts_service.engine import ServedEngine, TtsEngine
+from tts_service.engine import ServerBackedEngine, TtsEngine
 from tts_service.engines import ENGINES
-from tts_service.routing.routed_adapter import RoutedSpeech
-from tts_service.routing.routed_engine import RoutedPhrases
-from tts_service.routing.routes import plan_of
+from tts_service.routing.routed_adapter import RoutedStreamAdapter
+from tts_service.routing.routed_engine import RoutedPhraseEngine
+from tts_service.routing.routes import build_plan
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
 
@@ -35,11 +35,11 @@ def build(settings: TtsSettings | None = None) -> Service:
 
     def details() -> Mapping[str, object]:
         about = {"voices": [asdict(voice) for voice in engine.voices()], "max_streams": settings.max_streams}
-        return {**about, **(engine.routed.describe() if isinstance(engine, RoutedSpeech) else {})}
+        return {**about, **(engine.routed_engine.describe() if isinstance(engine, RoutedStreamAdapter) else {})}
 
     health = new_health("tts-service", engine.info, settings)
-    if isinstance(engine, RoutedSpeech):
-        _follow(health, engine.routed)
+    if isinstance(engine, RoutedStreamAdapter):
+        _report_engines(health, engine.routed_engine)
     return Service(
         settings=settings,
         health=health,
@@ -48,33 +48,33 @@ def build(settings: TtsSettings | None = None) -> Service:
         carries=True,
         max_message_bytes=MAX_RECORDING_BYTES,
         details=details,
-        unavailability=engine.routed.unavailability if isinstance(engine, RoutedSpeech) else None,
+        unavailability=engine.routed_engine.unavailability if isinstance(engine, RoutedStreamAdapter) else None,
     )
 
 
 def build_engine(settings: TtsSettings) -> TtsEngine:
     """What speaks: one engine, or several behind one. Raises `InvalidRequest` for one that there is not."""
-    plan = plan_of(settings, ENGINES)
+    plan = build_plan(settings, ENGINES)
 
-    def make(name: str) -> PhraseSpeech:
+    def make(name: str) -> StreamAdapter:
         return engine_class(ENGINES, name)(settings)
 
-    limits = SpeakingLimits.from_settings(settings)
+    limits = ReplyLimits.from_settings(settings)
     if len(plan.engines) == 1:
         engine = make(plan.main)
         # One that leans on a server is watched, and waited for.
-        if not isinstance(engine.phrases, ServedEngine):
+        if not isinstance(engine.phrase_engine, ServerBackedEngine):
             return engine
-    return RoutedSpeech(RoutedPhrases(plan, make, limits.engine_silent_s), limits, len(plan.engines))
+    return RoutedStreamAdapter(RoutedPhraseEngine(plan, make, limits.engine_silent_s), limits, len(plan.engines))
 
 
-def _follow(health: Health, routed: RoutedPhrases) -> None:
+def _report_engines(health: Health, routed: RoutedPhraseEngine) -> None:
     """Say which engines do not speak: why there is no service yet, and later what is amiss with it."""
 
     def follow() -> None:
         health.engine = routed.info
         if not routed.started:
-            health.move_to(Status.LOADING, routed.why())
+            health.move_to(Status.LOADING, routed.unavailability_reason())
 
     routed.on_change = follow
-    health.details = lambda: {"degraded": routed.why()}
+    health.details = lambda: {"degraded": routed.unavailability_reason()}

@@ -45,7 +45,7 @@ class SynthesisConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenAudio:
+class SpeechAudio:
     """PCM16 mono at 24 kHz, `offset_ms` into the reply; follows on what came before."""
 
     offset_ms: int
@@ -53,7 +53,7 @@ class SpokenAudio:
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenMark:
+class SpeechMark:
     """The code points `text_start` to `text_end` of the reply's text begin to sound at `offset_ms`."""
 
     text_start: int
@@ -69,24 +69,24 @@ class PhraseStarted:
     text_end: int
 
 
-SpokenEvent = SpokenAudio | SpokenMark | PhraseStarted
+SpeechEvent = SpeechAudio | SpeechMark | PhraseStarted
 
 # Takes one event to the listener; waits while the listener is slower than we are.
-Emit = Callable[[SpokenEvent], Awaitable[None]]
+Emit = Callable[[SpeechEvent], Awaitable[None]]
 
 
 class ReplyStream(Protocol):
     """One reply: text goes in while its speech comes out. `write` and `end` run beside `speak`."""
 
-    async def write(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         """Add text; waits while there is enough to speak."""
         ...
 
-    async def end(self) -> None:
+    async def end_text(self) -> None:
         """Say that all text was written."""
         ...
 
-    async def speak(self, emit: Emit) -> None:
+    async def run(self, emit: Emit) -> None:
         """Speak the text into `emit` as it comes; return when all was spoken. Cancelling it stops the engine."""
         ...
 
@@ -105,7 +105,7 @@ class TtsEngine(Protocol):
         """All voices, each language's default before its others."""
         ...
 
-    def open(self, config: SynthesisConfig) -> ReplyStream:
+    def open_stream(self, config: SynthesisConfig) -> ReplyStream:
         """Begin a reply."""
         ...
 
@@ -138,17 +138,17 @@ class Word:
 Speech = Samples | Word
 
 # From which character of a text on which speaker speaks, counted from 0.
-Turn = tuple[int, int]
+SpeakerTurn = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenPhrase:
+class PhraseRequest:
     """What a `PhraseEngine` is to say: the `index`-th phrase of a reply, cleaned of what is not spoken."""
 
     index: int
     text: str
     # Who speaks from where on, for an engine that has several speakers in one voice; empty when nobody is named.
-    turns: tuple[Turn, ...] = ()
+    speaker_turns: tuple[SpeakerTurn, ...] = ()
 
 
 class PhraseEngine(Protocol):
@@ -161,8 +161,8 @@ class PhraseEngine(Protocol):
 
     def voices(self) -> Sequence[Voice]: ...
 
-    def speak(
-        self, phrase: SpokenPhrase, config: SynthesisConfig
+    def synthesize(
+        self, phrase: PhraseRequest, config: SynthesisConfig
     ) -> AbstractAsyncContextManager[AsyncIterator[Speech]]:
         """Speak one phrase. A `Word` comes no later than the samples it points into; leaving the context stops it."""
         ...
@@ -173,9 +173,9 @@ class CloningPhraseEngine(PhraseEngine, CloningEngine, Protocol):
 
 
 @runtime_checkable
-class ServedEngine(Protocol):
+class ServerBackedEngine(Protocol):
     """A `PhraseEngine` whose model stands in a server of its own."""
 
-    async def check(self) -> None:
+    async def check_server(self) -> None:
         """Look whether the server is well; raise what it fails with."""
         ...

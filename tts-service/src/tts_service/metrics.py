@@ -15,4 +15,6 @@ AUDIO_SECONDS = Counter("anchor_tts_audio_seconds_total", "Speech sent, in secon
 WATCHDOG = Counter("anchor_tts_watchdog_total", "What the output watchdog had to mend or stop.", ["check"])
 WORKER_STARTS = Counter("anchor_tts_worker_starts_total", "Starts of the engine's worker process.")
 ENGINE_SPEAKS = Gauge("anchor_tts_engine_speaks", "Whether an engine of several speaks.", ["engine"])
-STAND_INS = Counter("anchor_tts_stand_ins_total", "Phrases that an engine of several left to the next.", ["engine"])
+FALLBACK_PHRASES = Counter(
+    "anchor_tts_stand_ins_total", "Phrases that an engine of several left to the next.", ["engine"]
+)

@@ -16,26 +16,26 @@ from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotFoun
 from service_kit.tasks import stop_task
 from tts_service.engine import (
     CloningEngine,
+    PhraseRequest,
     Samples,
     Speech,
-    SpokenAudio,
-    SpokenEvent,
-    SpokenPhrase,
+    SpeechAudio,
+    SpeechEvent,
     Style,
     SynthesisConfig,
     Voice,
     Word,
 )
-from tts_service.metrics import STAND_INS
-from tts_service.routing.routed_adapter import RoutedSpeech
-from tts_service.routing.routed_engine import RoutedPhrases
-from tts_service.routing.routes import Plan
-from tts_service.routing.supervised_engine import KeptEngine, State
+from tts_service.metrics import FALLBACK_PHRASES
+from tts_service.routing.routed_adapter import RoutedStreamAdapter
+from tts_service.routing.routed_engine import RoutedPhraseEngine
+from tts_service.routing.routes import RoutingPlan
+from tts_service.routing.supervised_engine import EngineState, SupervisedEngine
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
-from tts_service.voices.catalogue import choose
+from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
+from tts_service.voices.catalogue import resolve_config
 
-LIMITS = SpeakingLimits.from_settings(TtsSettings())
+LIMITS = ReplyLimits.from_settings(TtsSettings())
 RATE_HZ = 24_000
 
 
@@ -70,7 +70,7 @@ class Hum:
         yield
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
         self.spoken.append((phrase.text, config.voice.id, config.language))
         yield self._speech()
 
@@ -88,7 +88,7 @@ class Hum:
 class ServedHum(Hum):
     """One whose server can go away."""
 
-    async def check(self) -> None:
+    async def check_server(self) -> None:
         if self.unable:
             raise self.unable
 
@@ -112,7 +112,7 @@ class CloningHum(Hum):
         self.learned.remove(voice_id)
 
 
-class CloningSpeech(PhraseSpeech):
+class CloningSpeech(StreamAdapter):
     """What is made of `CloningHum`: it learns voices, and can be parked."""
 
     def __init__(self, hum: CloningHum) -> None:
@@ -142,31 +142,31 @@ class Newsroom:
         self.main = CloningHum("main", ("en", "fr"), 0.5)
         self.hindi = ServedHum("hindi", ("hi",), 0.25)
         self.small = Hum("small", ("en", "fr", "hi"), 0.125, rate_hz=22_050)
-        self.plan = Plan("main", {"hi": "hindi"}, ("small",))
-        self.phrases = RoutedPhrases(self.plan, self._make, silent_s)
-        self.speech = RoutedSpeech(self.phrases, LIMITS, 3)
+        self.plan = RoutingPlan("main", {"hi": "hindi"}, ("small",))
+        self.phrases = RoutedPhraseEngine(self.plan, self._make, silent_s)
+        self.speech = RoutedStreamAdapter(self.phrases, LIMITS, 3)
 
-    def _make(self, name: str) -> PhraseSpeech:
+    def _make(self, name: str) -> StreamAdapter:
         hum = {"main": self.main, "hindi": self.hindi, "small": self.small}[name]
-        return CloningSpeech(hum) if isinstance(hum, CloningHum) else PhraseSpeech(hum, LIMITS)
+        return CloningSpeech(hum) if isinstance(hum, CloningHum) else StreamAdapter(hum, LIMITS)
 
-    async def say(self, text: str, language: str, voice: str = "") -> list[SpokenEvent]:
+    async def say(self, text: str, language: str, voice: str = "") -> list[SpeechEvent]:
         """Speak a reply; return what came."""
-        reply = self.speech.open(choose(self.speech.voices(), voice, language, Style()))
-        events: list[SpokenEvent] = []
+        reply = self.speech.open_stream(resolve_config(self.speech.voices(), voice, language, Style()))
+        events: list[SpeechEvent] = []
 
-        async def emit(event: SpokenEvent) -> None:
+        async def emit(event: SpeechEvent) -> None:
             events.append(event)
 
-        await reply.write(text)
-        await reply.end()
-        await reply.speak(emit)
+        await reply.send_text(text)
+        await reply.end_text()
+        await reply.run(emit)
         return events
 
     async def loudness(self, text: str, language: str, voice: str = "") -> list[float]:
         """Who was heard: the loudness in the middle of each phrase of half a second."""
         events = await self.say(text, language, voice)
-        pcm = b"".join(event.pcm for event in events if isinstance(event, SpokenAudio))
+        pcm = b"".join(event.pcm for event in events if isinstance(event, SpeechAudio))
         samples = np.frombuffer(pcm, "<i2") / 32768
         return [round(float(samples[at]), 2) for at in range(6000, samples.size, 12_000)]
 
@@ -194,11 +194,11 @@ async def test_a_voice_is_chosen_by_its_full_name_or_by_its_own(newsroom: Newsro
 
 async def test_a_phrase_that_failed_unheard_is_spoken_by_the_next(newsroom: Newsroom) -> None:
     newsroom.main.fails = EngineFailed("tts.out_of_memory", "no memory")
-    before = STAND_INS.labels("main")._value.get()
+    before = FALLBACK_PHRASES.labels("main")._value.get()
     async with newsroom.speech.lifespan():
         assert await newsroom.loudness("Good evening.", "en", "main:en-b") == [0.12]
     assert newsroom.small.spoken == [("Good evening.", "en-a", "en")]
-    assert STAND_INS.labels("main")._value.get() == before + 1
+    assert FALLBACK_PHRASES.labels("main")._value.get() == before + 1
 
 
 @pytest.mark.parametrize("fault", ["hangs", "empty", "bug"])
@@ -250,8 +250,8 @@ async def test_an_engine_that_cannot_load_is_left_out_and_said(newsroom: Newsroo
     async with newsroom.speech.lifespan():
         assert await newsroom.loudness("Good evening.", "en") == [0.12]
         about = newsroom.phrases.describe()
-        assert newsroom.phrases.why() == "main: tts.model_missing: no model"
-    assert about["engines"]["main"]["state"] == State.LEFT_OUT  # type: ignore[index]
+        assert newsroom.phrases.unavailability_reason() == "main: tts.model_missing: no model"
+    assert about["engines"]["main"]["state"] == EngineState.LEFT_OUT  # type: ignore[index]
     assert about["routes"] == {"en": ["small"], "fr": ["small"], "hi": ["hindi", "small"]}
     assert newsroom.main.loads == 1
 
@@ -265,7 +265,7 @@ async def test_a_package_that_is_not_installed_leaves_its_engine_out(newsroom: N
 async def test_a_server_that_goes_is_missed_and_taken_back(newsroom: Newsroom) -> None:
     changes: list[str] = []
     async with newsroom.speech.lifespan():
-        newsroom.phrases.on_change = lambda: changes.append(newsroom.phrases.why())
+        newsroom.phrases.on_change = lambda: changes.append(newsroom.phrases.unavailability_reason())
         newsroom.hindi.unable = newsroom.hindi.fails = PeerFailed("tts.server_unreachable", "gone")
         assert await newsroom.loudness("नमस्ते।", "hi") == [0.12]
         async with asyncio.timeout(20):
@@ -275,7 +275,7 @@ async def test_a_server_that_goes_is_missed_and_taken_back(newsroom: Newsroom) -
         assert next(voice.id for voice in newsroom.speech.voices() if "hi" in voice.languages) == "hindi:hi-a"
         newsroom.hindi.unable = newsroom.hindi.fails = None
         async with asyncio.timeout(20):
-            while newsroom.phrases.why():
+            while newsroom.phrases.unavailability_reason():
                 await asyncio.sleep(0.01)
         assert await newsroom.loudness("नमस्ते।", "hi") == [0.25]
 
@@ -299,10 +299,10 @@ async def test_nothing_of_a_lost_model_is_there_when_it_is_loaded_again() -> Non
             yield
 
     loaded = asyncio.Event()
-    kept = KeptEngine(
-        "main", lambda: PhraseSpeech(BreakingHum("main", ("en",), 0.5), LIMITS), lambda: kept.speech and loaded.set()
+    kept = SupervisedEngine(
+        "main", lambda: StreamAdapter(BreakingHum("main", ("en",), 0.5), LIMITS), lambda: kept.adapter and loaded.set()
     )
-    keeping = asyncio.create_task(kept.keep())
+    keeping = asyncio.create_task(kept.supervise())
     async with asyncio.timeout(20):
         await loaded.wait()
     await stop_task(keeping)
@@ -322,13 +322,13 @@ async def test_it_is_ready_when_every_language_has_an_engine() -> None:
 
     running = asyncio.create_task(run())
     async with asyncio.timeout(20):
-        while newsroom.phrases.why() != "nothing speaks hi; hindi: tts.server_unreachable: gone":
+        while newsroom.phrases.unavailability_reason() != "nothing speaks hi; hindi: tts.server_unreachable: gone":
             await asyncio.sleep(0.01)
     assert not entered.is_set()
     newsroom.hindi.unable = None
     async with asyncio.timeout(20):
         await entered.wait()
-    assert newsroom.phrases.lacks == []
+    assert newsroom.phrases.missing_languages == []
     running.cancel()
     await asyncio.wait((running,))
 
@@ -341,7 +341,7 @@ async def test_a_language_that_is_lost_is_refused_until_it_is_back() -> None:
         with pytest.raises(PeerFailed):
             await newsroom.say("नमस्ते।", "hi")
         async with asyncio.timeout(20):
-            while not newsroom.phrases.lacks:
+            while not newsroom.phrases.missing_languages:
                 await asyncio.sleep(0.01)
         with pytest.raises(NotReady, match="nothing speaks hi"):
             await newsroom.say("नमस्ते।", "hi")

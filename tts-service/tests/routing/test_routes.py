@@ -8,14 +8,14 @@ import pytest
 from service_kit.errors import InvalidRequest
 from tts_service.engine import Voice
 from tts_service.engines import ENGINES
-from tts_service.routing.routes import PROFILES, Plan, default_first, plan_of
+from tts_service.routing.routes import PROFILES, RoutingPlan, build_plan, merge_voices
 from tts_service.settings import TtsSettings
 
 NAMES = ("espeak", "pocket-tts", "piper", "higgs", "csm", "scripted")
 
 
-def plan(**settings: Any) -> Plan:
-    return plan_of(TtsSettings(**settings), NAMES)
+def plan(**settings: Any) -> RoutingPlan:
+    return build_plan(TtsSettings(**settings), NAMES)
 
 
 def test_the_embedded_profile_has_one_engine() -> None:
@@ -34,7 +34,7 @@ def test_the_embedded_profile_has_one_engine() -> None:
     ],
 )
 def test_each_profile_has_its_order_for_a_language(profile: str, language: str, order: tuple[str, ...]) -> None:
-    assert plan(profile=profile).order(language) == order
+    assert plan(profile=profile).engine_order(language) == order
 
 
 def test_every_engine_of_a_profile_is_registered() -> None:
@@ -47,13 +47,13 @@ def test_a_main_engine_that_is_set_stands_alone() -> None:
 
 def test_routes_and_fallbacks_that_are_set_replace_those_of_the_profile() -> None:
     chosen = plan(profile="cpu", routes={"fr": "piper"}, fallback_engines=("csm",))
-    assert chosen == Plan("pocket-tts", {"fr": "piper"}, ("csm",))
-    assert plan(engine="higgs", routes={"hi": "piper"}).order("hi") == ("piper", "higgs")
+    assert chosen == RoutingPlan("pocket-tts", {"fr": "piper"}, ("csm",))
+    assert plan(engine="higgs", routes={"hi": "piper"}).engine_order("hi") == ("piper", "higgs")
 
 
 def test_the_engine_of_a_chosen_voice_is_asked_first() -> None:
-    assert plan(profile="cpu").order("en", "piper") == ("piper", "pocket-tts", "espeak")
-    assert plan(profile="cpu").order("en", "gone") == ("pocket-tts", "espeak")
+    assert plan(profile="cpu").engine_order("en", "piper") == ("piper", "pocket-tts", "espeak")
+    assert plan(profile="cpu").engine_order("en", "gone") == ("pocket-tts", "espeak")
 
 
 def test_the_environment_spells_routes_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +79,8 @@ def test_what_nobody_knows_is_refused_by_its_name(settings: dict[str, Any], code
     assert refused.value.code == code
 
 
-def listed(plan: Plan, **voices: list[Voice]) -> list[tuple[str, tuple[str, ...]]]:
-    return [(voice.id, voice.languages) for voice in default_first(plan, voices)]
+def listed(plan: RoutingPlan, **voices: list[Voice]) -> list[tuple[str, tuple[str, ...]]]:
+    return [(voice.id, voice.languages) for voice in merge_voices(plan, voices)]
 
 
 def voice(name: str, *languages: str) -> Voice:
@@ -88,12 +88,12 @@ def voice(name: str, *languages: str) -> Voice:
 
 
 def test_a_voice_names_its_engine() -> None:
-    (only,) = default_first(Plan("higgs"), {"higgs": [voice("anna", "en")]})
+    (only,) = merge_voices(RoutingPlan("higgs"), {"higgs": [voice("anna", "en")]})
     assert (only.id, only.engine, only.name) == ("higgs:anna", "higgs", "anna")
 
 
 def test_the_first_voice_of_a_language_is_its_engines() -> None:
-    plan = Plan("higgs", {"es": "pocket"}, ("espeak",))
+    plan = RoutingPlan("higgs", {"es": "pocket"}, ("espeak",))
     voices = listed(
         plan,
         higgs=[voice("own", "en", "de", "es")],
@@ -110,10 +110,12 @@ def test_the_first_voice_of_a_language_is_its_engines() -> None:
 
 
 def test_a_voice_is_not_listed_before_the_engine_that_leads_its_language() -> None:
-    plan = Plan("higgs", {"es": "piper"})
+    plan = RoutingPlan("higgs", {"es": "piper"})
     voices = listed(plan, higgs=[voice("own", "en", "es")], piper=[voice("davefx", "es", "en")])
     assert voices == [("piper:davefx", ("es",)), ("higgs:own", ("en", "es"))]
 
 
 def test_an_engine_that_has_no_voice_for_its_language_leads_nothing() -> None:
-    assert listed(Plan("espeak", {"hi": "piper"}), espeak=[voice("hi", "hi")], piper=[]) == [("espeak:hi", ("hi",))]
+    assert listed(RoutingPlan("espeak", {"hi": "piper"}), espeak=[voice("hi", "hi")], piper=[]) == [
+        ("espeak:hi", ("hi",))
+    ]

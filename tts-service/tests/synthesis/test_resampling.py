@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import numpy as np
 import pytest
 from tts_service.engine import Samples, Speech, Word
-from tts_service.synthesis.speech_output import at_rate
+from tts_service.synthesis.speech_output import resample_speech
 
 
 async def hum(rate_hz: int) -> AsyncGenerator[Speech]:
@@ -19,7 +19,7 @@ async def hum(rate_hz: int) -> AsyncGenerator[Speech]:
 
 @pytest.mark.parametrize("rate_hz", [16_000, 22_050, 24_000])
 async def test_speech_keeps_its_length_pitch_and_places(rate_hz: int) -> None:
-    pieces = [piece async for piece in at_rate(hum(rate_hz), rate_hz, 24_000)]
+    pieces = [piece async for piece in resample_speech(hum(rate_hz), rate_hz, 24_000)]
     (word,) = [piece for piece in pieces if isinstance(piece, Word)]
     samples = np.concatenate([piece.samples for piece in pieces if isinstance(piece, Samples)])
     assert word == Word(4, 3, 12_000)

@@ -13,7 +13,7 @@ def test_audio_is_gapless_in_short_chunks_and_keeps_its_length_and_pitch(rate_hz
     for _ in range(2):
         wave = (0.5 * np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz)).astype(np.float32)
         for start in range(0, wave.size, 1323):
-            chunks += output.add(wave[start : start + 1323])
+            chunks += output.add_samples(wave[start : start + 1323])
         chunks += output.finish_phrase()
     place_ms = 0
     for chunk in chunks:
@@ -33,19 +33,19 @@ def test_audio_is_gapless_in_short_chunks_and_keeps_its_length_and_pitch(rate_hz
 
 def test_the_first_chunk_goes_out_as_soon_as_there_are_forty_milliseconds() -> None:
     output = SpeechOutput(24_000)
-    assert output.add(np.full(24 * 44, 0.1, np.float32)) == []
-    assert [chunk.offset_ms for chunk in output.add(np.full(24, 0.1, np.float32))] == [0]
+    assert output.add_samples(np.full(24 * 44, 0.1, np.float32)) == []
+    assert [chunk.offset_ms for chunk in output.add_samples(np.full(24, 0.1, np.float32))] == [0]
 
 
 def test_chunks_are_long_for_a_listener_who_has_something_to_hear() -> None:
     output = SpeechOutput(24_000)
-    output.add(np.full(24 * 45, 0.1, np.float32))
+    output.add_samples(np.full(24 * 45, 0.1, np.float32))
     speech = np.full(24 * 480, 0.1, np.float32)
-    lengths = [[len(chunk.pcm) // 48 for chunk in output.add(speech, ahead_ms)] for ahead_ms in (499, 500)]
+    lengths = [[len(chunk.pcm) // 48 for chunk in output.add_samples(speech, ahead_ms)] for ahead_ms in (499, 500)]
     assert lengths == [[80] * 6, [240] * 2]
 
 
 def test_a_phrase_without_samples_gives_no_chunk() -> None:
     output = SpeechOutput(22_050)
-    assert output.add(np.zeros(0, np.float32)) == []
+    assert output.add_samples(np.zeros(0, np.float32)) == []
     assert output.finish_phrase() == []

@@ -9,17 +9,17 @@ import pytest
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import InvalidRequest
 from tts_service.engine import (
+    PhraseRequest,
     Samples,
+    SpeakerTurn,
     Speech,
-    SpokenAudio,
-    SpokenMark,
-    SpokenPhrase,
+    SpeechAudio,
+    SpeechMark,
     SynthesisConfig,
-    Turn,
     Voice,
     Word,
 )
-from tts_service.synthesis.stream import PhraseReply, PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import PhraseReplyStream, ReplyLimits, StreamAdapter
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -33,7 +33,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.turns: list[tuple[Turn, ...]] = []
+        self.turns: list[tuple[SpeakerTurn, ...]] = []
 
     def voices(self) -> Sequence[Voice]:
         return (VOICE,)
@@ -43,9 +43,9 @@ class Recorder:
         yield
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
         self.said.append(phrase.text)
-        self.turns.append(phrase.turns)
+        self.turns.append(phrase.speaker_turns)
 
         async def speech() -> AsyncIterator[Speech]:
             yield Word(0, 1, 0)
@@ -60,39 +60,39 @@ def engine() -> Recorder:
 
 
 @pytest.fixture
-def reply(engine: Recorder) -> PhraseReply:
-    limits = SpeakingLimits(1000, 160, 10.0, low_speech_ms=50, text_stall_ms=60, engine_silent_s=1)
-    return PhraseSpeech(engine, limits).open(SynthesisConfig(VOICE, "en"))
+def reply(engine: Recorder) -> PhraseReplyStream:
+    limits = ReplyLimits(1000, 160, 10.0, low_speech_ms=50, text_stall_ms=60, engine_silent_s=1)
+    return StreamAdapter(engine, limits).open_stream(SynthesisConfig(VOICE, "en"))
 
 
 @pytest.fixture
-async def heard(reply: PhraseReply) -> AsyncIterator[list[SpokenAudio | SpokenMark]]:
-    events: list[SpokenAudio | SpokenMark] = []
+async def heard(reply: PhraseReplyStream) -> AsyncIterator[list[SpeechAudio | SpeechMark]]:
+    events: list[SpeechAudio | SpeechMark] = []
 
-    async def emit(event: SpokenAudio | SpokenMark) -> None:
+    async def emit(event: SpeechAudio | SpeechMark) -> None:
         events.append(event)
 
     async with asyncio.TaskGroup() as tasks:
-        speaking = tasks.create_task(reply.speak(emit))
+        speaking = tasks.create_task(reply.run(emit))
         yield events
         speaking.cancel()
 
 
 async def test_the_first_phrase_goes_to_the_engine_with_its_last_token(
-    reply: PhraseReply, engine: Recorder, heard: list[object]
+    reply: PhraseReplyStream, engine: Recorder, heard: list[object]
 ) -> None:
-    await reply.write("Good evening")
+    await reply.send_text("Good evening")
     await asyncio.sleep(0)
-    await reply.write(",")
+    await reply.send_text(",")
     for _ in range(3):
         await asyncio.sleep(0)
     assert engine.said == ["Good evening,"]
 
 
 async def test_a_stalled_text_is_spoken_up_to_its_last_whole_word(
-    reply: PhraseReply, engine: Recorder, heard: list[object]
+    reply: PhraseReplyStream, engine: Recorder, heard: list[object]
 ) -> None:
-    await reply.write("Well I never thought th")
+    await reply.send_text("Well I never thought th")
     await asyncio.sleep(0.03)
     assert engine.said == []
     await asyncio.sleep(0.1)
@@ -100,21 +100,21 @@ async def test_a_stalled_text_is_spoken_up_to_its_last_whole_word(
 
 
 async def test_too_little_is_not_spoken_when_the_text_stalls(
-    reply: PhraseReply, engine: Recorder, heard: list[object]
+    reply: PhraseReplyStream, engine: Recorder, heard: list[object]
 ) -> None:
-    await reply.write("So ")
+    await reply.send_text("So ")
     await asyncio.sleep(0.15)
     assert engine.said == []
-    await reply.write("be it!")
+    await reply.send_text("be it!")
     await asyncio.sleep(0.01)
     assert engine.said == ["So be it!"]
 
 
 async def test_a_clause_is_spoken_when_the_listener_runs_out_of_speech(
-    reply: PhraseReply, engine: Recorder, heard: list[object]
+    reply: PhraseReplyStream, engine: Recorder, heard: list[object]
 ) -> None:
-    await reply.write("Good evening, ")
-    await reply.write("we have a long story, that is not")
+    await reply.send_text("Good evening, ")
+    await reply.send_text("we have a long story, that is not")
     await asyncio.sleep(0.02)
     assert engine.said == ["Good evening,"]
     await asyncio.sleep(0.06)
@@ -122,35 +122,35 @@ async def test_a_clause_is_spoken_when_the_listener_runs_out_of_speech(
 
 
 async def test_words_that_the_engine_skipped_are_marked_at_the_phrases_end(
-    reply: PhraseReply, heard: list[SpokenAudio | SpokenMark]
+    reply: PhraseReplyStream, heard: list[SpeechAudio | SpeechMark]
 ) -> None:
-    await reply.write("Hello big world.")
-    await reply.end()
-    await reply.end()
+    await reply.send_text("Hello big world.")
+    await reply.end_text()
+    await reply.end_text()
     await asyncio.sleep(0.02)
-    assert [event for event in heard if isinstance(event, SpokenMark)] == [
-        SpokenMark(0, 5, 0),
-        SpokenMark(6, 9, 100),
-        SpokenMark(10, 16, 100),
+    assert [event for event in heard if isinstance(event, SpeechMark)] == [
+        SpeechMark(0, 5, 0),
+        SpeechMark(6, 9, 100),
+        SpeechMark(10, 16, 100),
     ]
 
 
-async def test_text_after_the_end_is_refused(reply: PhraseReply) -> None:
-    await reply.end()
+async def test_text_after_the_end_is_refused(reply: PhraseReplyStream) -> None:
+    await reply.end_text()
     with pytest.raises(InvalidRequest, match="after the end"):
-        await reply.write("more")
+        await reply.send_text("more")
 
 
 async def test_a_speakers_turn_lasts_until_another_is_named(
-    reply: PhraseReply, engine: Recorder, heard: list[object]
+    reply: PhraseReplyStream, engine: Recorder, heard: list[object]
 ) -> None:
     for delta in (
         "Nobody is named here. [SPEA",
         "KER1] Hello there. How do you do? [SPEAKER0]",
         " Quite well, thanks.",
     ):
-        await reply.write(delta)
-    await reply.end()
+        await reply.send_text(delta)
+    await reply.end_text()
     async with asyncio.timeout(5):
         while len(engine.said) < 4:
             await asyncio.sleep(0.01)

@@ -13,8 +13,8 @@ MAX_CHARS = 160
 def cut(*deltas: str, language: str = "en", max_chars: int = MAX_CHARS) -> list[list[str]]:
     """Texts of the phrases after each delta, and after the end."""
     cutter = PhraseCutter(language, max_chars)
-    cuts = [[phrase.text for phrase in cutter.push(delta)] for delta in deltas]
-    return [*cuts, [phrase.text for phrase in cutter.end()]]
+    cuts = [[phrase.text for phrase in cutter.push_text(delta)] for delta in deltas]
+    return [*cuts, [phrase.text for phrase in cutter.end_text()]]
 
 
 @pytest.mark.parametrize(
@@ -96,21 +96,21 @@ def test_a_hundred_thousand_characters_are_cut_in_reasonable_time(text: str) -> 
 
 def test_clauses_are_released_early_and_words_only_when_the_text_stalls() -> None:
     cutter = PhraseCutter("en", MAX_CHARS)
-    cutter.push("Good evening, we have a story, which is lon")
-    assert [phrase.text for phrase in cutter.release(stalled=False)] == [" we have a story,"]
-    assert cutter.release(stalled=False) == []
-    cutter.push("g and it costs 3.")
-    assert cutter.release(stalled=False) == []
-    assert [phrase.text for phrase in cutter.release(stalled=True)] == [" which is long and it costs 3."]
-    cutter.push(" But nobody here kno")
-    assert [phrase.text for phrase in cutter.release(stalled=True)] == [" But nobody here "]
+    cutter.push_text("Good evening, we have a story, which is lon")
+    assert [phrase.text for phrase in cutter.cut_early(stalled=False)] == [" we have a story,"]
+    assert cutter.cut_early(stalled=False) == []
+    cutter.push_text("g and it costs 3.")
+    assert cutter.cut_early(stalled=False) == []
+    assert [phrase.text for phrase in cutter.cut_early(stalled=True)] == [" which is long and it costs 3."]
+    cutter.push_text(" But nobody here kno")
+    assert [phrase.text for phrase in cutter.cut_early(stalled=True)] == [" But nobody here "]
 
 
 def test_one_word_alone_is_not_released() -> None:
     cutter = PhraseCutter("en", MAX_CHARS)
-    cutter.push("The ")
-    assert cutter.release(stalled=True) == []
-    assert cutter.has_speech
+    cutter.push_text("The ")
+    assert cutter.cut_early(stalled=True) == []
+    assert cutter.has_speakable_text
 
 
 TEXTS = st.text(st.one_of(st.sampled_from("ab 3.,!?:;\n\"'*…—।Dr"), st.characters()), max_size=400)
@@ -132,11 +132,11 @@ def test_phrases_tile_the_text(
     start, turn = 0, 0
     while start < len(text):
         size = sizes[turn % len(sizes)]
-        phrases += cutter.push(text[start : start + size])
+        phrases += cutter.push_text(text[start : start + size])
         if turn < len(releases):
-            phrases += cutter.release(releases[turn])
+            phrases += cutter.cut_early(releases[turn])
         start, turn = start + size, turn + 1
-    phrases += cutter.end()
+    phrases += cutter.end_text()
     place = 0
     for phrase in phrases:
         assert (phrase.start, phrase.text) == (place, text[phrase.start : phrase.end])

@@ -6,7 +6,7 @@ import pytest
 from service_kit.errors import InvalidRequest
 from tts_service.engine import Style, Voice
 from tts_service.engines.espeak.engine import VOICES
-from tts_service.voices.catalogue import choose, voice_by_id, voices_of
+from tts_service.voices.catalogue import find_voice, resolve_config, voices_for_language
 
 SPOKEN = (Voice("a", "A", ("en",)), Voice("b", "B", ("en", "de")), Voice("c", "C", ("fr",)))
 
@@ -16,7 +16,7 @@ SPOKEN = (Voice("a", "A", ("en",)), Voice("b", "B", ("en", "de")), Voice("c", "C
     [("", "en", "a"), ("", "de-AT", "b"), ("b", "de", "b"), ("c", "", "c"), ("", "FR_ca", "c")],
 )
 def test_a_voice_is_found_by_id_or_as_its_languages_default(voice: str, language: str, chosen: str) -> None:
-    assert choose(SPOKEN, voice, language, Style()).voice.id == chosen
+    assert resolve_config(SPOKEN, voice, language, Style()).voice.id == chosen
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_a_voice_is_found_by_id_or_as_its_languages_default(voice: str, language
 )
 def test_what_cannot_be_spoken_is_refused_by_name(voice: str, language: str, style: Style, code: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        choose(SPOKEN, voice, language, style)
+        resolve_config(SPOKEN, voice, language, style)
     assert refusal.value.code == code
 
 
 def test_voices_are_listed_by_language_with_the_default_first() -> None:
-    assert [voice.id for voice in voices_of(SPOKEN, "en")] == ["a", "b"]
-    assert len(voices_of(SPOKEN, "")) == 3
-    assert voices_of(VOICES, "pt")[0].id == "pt-br"
+    assert [voice.id for voice in voices_for_language(SPOKEN, "en")] == ["a", "b"]
+    assert len(voices_for_language(SPOKEN, "")) == 3
+    assert voices_for_language(VOICES, "pt")[0].id == "pt-br"
     assert len({voice.id for voice in VOICES}) == len(VOICES)
 
 
@@ -59,5 +59,5 @@ def test_voices_are_listed_by_language_with_the_default_first() -> None:
 )
 def test_a_voice_is_found_with_its_engine_and_without(listed: tuple[str, ...], asked: str, found: str | None) -> None:
     voices = [Voice(voice, voice, ("en",), engine=voice.rpartition(":")[0]) for voice in listed]
-    voice = voice_by_id(voices, asked)
+    voice = find_voice(voices, asked)
     assert (voice.id if voice else None) == found

@@ -8,7 +8,7 @@ import wave
 import numpy as np
 import pytest
 from service_kit.errors import InvalidRequest
-from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
+from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 
 def recording(seconds: float, rate_hz: int = 16_000, channels: int = 1, width: int = 2, loudness: int = 2000) -> bytes:
@@ -22,7 +22,7 @@ def recording(seconds: float, rate_hz: int = 16_000, channels: int = 1, width: i
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (48_000, 2), (24_000, 1)])
 def test_a_recording_comes_at_the_codecs_rate(rate_hz: int, channels: int) -> None:
-    samples = reference_samples(recording(3, rate_hz, channels), 24_000)
+    samples = decode_reference(recording(3, rate_hz, channels), 24_000)
     assert samples.dtype == np.float32
     assert samples.shape == (72_000,)
 
@@ -46,7 +46,7 @@ def test_a_recording_comes_at_the_codecs_rate(rate_hz: int, channels: int) -> No
 )
 def test_what_no_voice_can_be_learned_from_is_refused_with_advice(wav: bytes, code: str, advice: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{code}.*{advice}"):
-        reference_samples(wav, 24_000)
+        decode_reference(wav, 24_000)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "a" * 61])

@@ -10,31 +10,31 @@ from typing import Generic, TypeVar
 from service_kit.errors import AtCapacity
 
 # A phrase that has waited for a free place for so long is refused.
-PLACE_WAIT_S = 3.0
+ACQUIRE_TIMEOUT_S = 3.0
 
-Speaker = TypeVar("Speaker")
+Engine = TypeVar("Engine")
 
 
-class Places(Generic[Speaker]):
+class EnginePool(Generic[Engine]):
     """Who speaks; whoever comes when all do waits, and is refused when that takes too long."""
 
-    def __init__(self, speakers: Sequence[Speaker], wait_s: float = PLACE_WAIT_S) -> None:
+    def __init__(self, speakers: Sequence[Engine], wait_s: float = ACQUIRE_TIMEOUT_S) -> None:
         self._count = len(speakers)
         self._wait_s = wait_s
         self._free = list(speakers)
-        self._places = asyncio.Semaphore(len(speakers))
+        self._slots = asyncio.Semaphore(len(speakers))
 
     @property
-    def free(self) -> int:
+    def free_count(self) -> int:
         """How many more phrases could be spoken now."""
         return len(self._free)
 
     @asynccontextmanager
-    async def one(self) -> AsyncGenerator[Speaker]:
+    async def acquire(self) -> AsyncGenerator[Engine]:
         """A speaker of one's own while the context lasts. Raises `AtCapacity` when none becomes free in time."""
         try:
             async with asyncio.timeout(self._wait_s):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError as error:
             raise AtCapacity("tts.slots_busy", f"all {self._count} slots are speaking") from error
         speaker = self._free.pop()
@@ -42,4 +42,4 @@ class Places(Generic[Speaker]):
             yield speaker
         finally:
             self._free.append(speaker)
-            self._places.release()
+            self._slots.release()

@@ -15,10 +15,10 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.script import Fault, ScriptSection, load_section
 from service_kit.errors import EngineFailed
 
-from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice, Word
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, Word
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
-from tts_service.text.normalisation import WordMarks, to_spoken
+from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
+from tts_service.text.normalisation import WordMarks, normalise_text
 
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 # More than the output's first chunk and fade need, so the first piece sounds as soon as it is made.
@@ -45,7 +45,7 @@ class ScriptedEngine:
 
     def __init__(self, script: TtsScript) -> None:
         self._script = script
-        self._replies = itertools.count(1)
+        self._reply_numbers = itertools.count(1)
         self._info = EngineInfo("scripted", "tone", "1", LANGUAGES, SPEECH.rate_hz, {"purpose": "tests only"})
 
     @property
@@ -60,16 +60,16 @@ class ScriptedEngine:
         yield
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        fault = self._script.fault_of(next(self._replies)) if phrase.index == 0 else None
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        fault = self._script.fault_of(next(self._reply_numbers)) if phrase.index == 0 else None
         delay_ms = self._script.first_audio_delay_ms if phrase.index == 0 else 0.0
-        async with aclosing(self._speech(phrase.text, delay_ms, fault)) as speech:
+        async with aclosing(self._generate(phrase.text, delay_ms, fault)) as speech:
             yield speech
 
-    async def _speech(self, text: str, delay_ms: float, fault: Fault | None) -> AsyncGenerator[Speech]:
+    async def _generate(self, text: str, delay_ms: float, fault: Fault | None) -> AsyncGenerator[Speech]:
         loop = asyncio.get_running_loop()
         begun_s = loop.time() + delay_ms / 1000
-        await _until(begun_s)
+        await _sleep_until(begun_s)
         match fault:
             case Fault.HANG:
                 await asyncio.Event().wait()
@@ -85,7 +85,7 @@ class ScriptedEngine:
         made_ms = 0.0
         for piece in pieces:
             if isinstance(piece, Samples):
-                await _until(begun_s + made_ms * self._script.real_time_factor / 1000)
+                await _sleep_until(begun_s + made_ms * self._script.real_time_factor / 1000)
                 made_ms += piece.samples.size * 1000 / SPEECH.rate_hz
             yield piece
 
@@ -94,7 +94,10 @@ def _tone(text: str, script: TtsScript, endless: bool) -> Iterator[Speech]:
     """A tone of the text's length, each word's mark before the chunk it begins in."""
     per_character = script.ms_per_character * SPEECH.rate_hz / 1000
     total = max(round(len(text) * per_character), 1)
-    marks = [Word(start, end - start, round(start * per_character)) for start, end in WordMarks(to_spoken(text)).rest()]
+    marks = [
+        Word(start, end - start, round(start * per_character))
+        for start, end in WordMarks(normalise_text(text)).pop_remaining()
+    ]
     chunk = SPEECH.rate_hz * _CHUNK_MS // 1000
     later = SPEECH.rate_hz * _LATER_CHUNK_MS // 1000
     for start in itertools.chain((0,), itertools.count(chunk, later)):
@@ -116,14 +119,14 @@ def _garbage() -> Iterator[Speech]:
         yield Samples(np.where(np.arange(chunk) % 50 < 25, 8.0, -8.0).astype(np.float32))
 
 
-async def _until(due_s: float) -> None:
+async def _sleep_until(due_s: float) -> None:
     """Sleep to `due_s` on the loop's clock; delays do not add up, since each is counted from the start."""
     delay_s = due_s - asyncio.get_running_loop().time()
     if delay_s > 0:
         await asyncio.sleep(delay_s)
 
 
-def scripted_engine(settings: TtsSettings) -> PhraseSpeech:
+def scripted_engine(settings: TtsSettings) -> StreamAdapter:
     """The engine `scripted`, with the script that the settings name."""
     script = load_section(settings.script, "tts", TtsScript)
-    return PhraseSpeech(ScriptedEngine(script), SpeakingLimits.from_settings(settings))
+    return StreamAdapter(ScriptedEngine(script), ReplyLimits.from_settings(settings))

@@ -10,7 +10,7 @@ from service_kit.settings import Profile
 
 from tts_service.engine import Voice
 from tts_service.settings import TtsSettings
-from tts_service.voices.catalogue import qualified
+from tts_service.voices.catalogue import qualify_voice
 
 # ISO 639-1, without the languages that nobody speaks any more.
 _CODES = """
@@ -23,7 +23,7 @@ _LANGUAGES = frozenset(_CODES.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RoutingPlan:
     """One service's engines: `main` speaks whatever `routes` gives to no other; `fallbacks` step in, in their order."""
 
     main: str
@@ -35,27 +35,27 @@ class Plan:
         """All of them, each once."""
         return tuple(dict.fromkeys((self.main, *self.routes.values(), *self.fallbacks)))
 
-    def order(self, language: str, chosen: str = "") -> tuple[str, ...]:
+    def engine_order(self, language: str, chosen: str = "") -> tuple[str, ...]:
         """Who is to speak `language`, and who in the place of each; an engine whose voice was `chosen` comes first."""
         wanted = (chosen, self.routes.get(language, ""), self.main, *self.fallbacks)
         return tuple(name for name in dict.fromkeys(wanted) if name in self.engines)
 
 
 # What each profile speaks with. Fallbacks come with every installation; what leads may have to be set up first.
-PROFILES: Mapping[Profile, Plan] = {
-    "embedded": Plan("espeak"),
-    "cpu": Plan("pocket-tts", {"hi": "piper"}, ("espeak",)),
+PROFILES: Mapping[Profile, RoutingPlan] = {
+    "embedded": RoutingPlan("espeak"),
+    "cpu": RoutingPlan("pocket-tts", {"hi": "piper"}, ("espeak",)),
     # The authors of higgs list en, de, zh and ko; of its Spanish nothing is proved.
-    "gpu": Plan("higgs", {"hi": "piper", "es": "pocket-tts"}, ("pocket-tts", "espeak")),
+    "gpu": RoutingPlan("higgs", {"hi": "piper", "es": "pocket-tts"}, ("pocket-tts", "espeak")),
 }
 
 
-def plan_of(settings: TtsSettings, registered: Collection[str]) -> Plan:
+def build_plan(settings: TtsSettings, registered: Collection[str]) -> RoutingPlan:
     """What the settings say, or the profile where they name no main engine. Raises `InvalidRequest` for unknown names.
 
     Routes and fallbacks that are set stand in the place of the profile's.
     """
-    plan = Plan(settings.engine) if settings.engine else PROFILES[settings.profile]
+    plan = RoutingPlan(settings.engine) if settings.engine else PROFILES[settings.profile]
     plan = replace(
         plan,
         routes=settings.routes or plan.routes,
@@ -71,13 +71,13 @@ def plan_of(settings: TtsSettings, registered: Collection[str]) -> Plan:
     return plan
 
 
-def default_first(plan: Plan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:
+def merge_voices(plan: RoutingPlan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:
     """The voices of all engines, their ids qualified; the first voice of a language is of the engine that leads it.
 
     A voice that would come before a language's leader, for the sake of another of its languages, is not listed for it.
     """
     spoken = dict.fromkeys(language for known in voices.values() for language in _languages(known))
-    leaders = {language: _leader(plan, voices, language) for language in (*plan.routes, *spoken)}
+    leaders = {language: _leading_engine(plan, voices, language) for language in (*plan.routes, *spoken)}
     routed = [
         (leaders[language], voice)
         for language in plan.routes
@@ -91,7 +91,7 @@ def default_first(plan: Plan, voices: Mapping[str, Sequence[Voice]]) -> list[Voi
         languages = tuple(name for name in voice.languages if name in led or leaders[name] == engine)
         led.update(languages)
         if languages:
-            listed.append(replace(qualified(voice, engine), languages=languages))
+            listed.append(replace(qualify_voice(voice, engine), languages=languages))
     return listed
 
 
@@ -99,7 +99,7 @@ def _languages(voices: Sequence[Voice]) -> Iterator[str]:
     return (language for voice in voices for language in voice.languages)
 
 
-def _leader(plan: Plan, voices: Mapping[str, Sequence[Voice]], language: str) -> str:
+def _leading_engine(plan: RoutingPlan, voices: Mapping[str, Sequence[Voice]], language: str) -> str:
     """The first engine in the order of `language` that has a voice for it, else any that has."""
-    everyone = (*plan.order(language), *plan.engines)
+    everyone = (*plan.engine_order(language), *plan.engines)
     return next((engine for engine in everyone if language in _languages(voices.get(engine, ()))), "")

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tts_service.engine import Turn
-from tts_service.text.phrases import has_speech
+from tts_service.engine import SpeakerTurn
+from tts_service.text.phrases import has_letters
 
 # Pictographs and their joiners; signs with a spoken name (°, €, ©) are not among them.
 _PICTOGRAPH = "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\U000e0020-\U000e007f"
@@ -31,21 +31,21 @@ _WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenText:
+class NormalisedText:
     """Text as it is spoken; `origins[i]` is the place in the writing of its `i`-th character."""
 
     text: str
     origins: tuple[int, ...]
     # The speakers that the writing names, `[SPEAKER1]`, each where its part of `text` begins.
-    turns: tuple[Turn, ...] = ()
+    speaker_turns: tuple[SpeakerTurn, ...] = ()
 
     @property
     def is_speakable(self) -> bool:
         """Whether there is anything to say."""
-        return has_speech(self.text)
+        return has_letters(self.text)
 
 
-def to_spoken(written: str) -> SpokenText:
+def normalise_text(written: str) -> NormalisedText:
     """Leave out markup, speakers' tags, pictographs and control characters.
 
     Of a link its label is spoken, of an address its host.
@@ -56,7 +56,7 @@ def to_spoken(written: str) -> SpokenText:
         characters.append(written[start:end] if end > start else " ")
         origins.extend(range(start, end) if end > start else (start,))
     turns = ((bisect_left(origins, tag.end()), int(tag[1])) for tag in _SPEAKER.finditer(written))
-    return SpokenText("".join(characters), tuple(origins), tuple(turns))
+    return NormalisedText("".join(characters), tuple(origins), tuple(turns))
 
 
 def _spoken_spans(written: str) -> Iterator[tuple[int, int]]:
@@ -87,19 +87,19 @@ def _nonempty(start: int, end: int) -> Iterator[tuple[int, int]]:
 class WordMarks:
     """Which words of a spoken phrase have begun: each is told once, in order, though engines skip and repeat some."""
 
-    def __init__(self, spoken: SpokenText) -> None:
+    def __init__(self, spoken: NormalisedText) -> None:
         self._origins = spoken.origins
-        self._words = [match.span() for match in _WORD.finditer(spoken.text) if has_speech(match[0])]
+        self._words = [match.span() for match in _WORD.finditer(spoken.text) if has_letters(match[0])]
 
-    def reached(self, first_char: int, chars: int) -> list[tuple[int, int]]:
+    def pop_until(self, first_char: int, chars: int) -> list[tuple[int, int]]:
         """Places in the writing of the words that have begun when `chars` characters from `first_char` do."""
         count = next((i for i, (start, _) in enumerate(self._words) if start >= first_char + max(chars, 1)), None)
-        return self._tell(len(self._words) if count is None else count)
+        return self._pop(len(self._words) if count is None else count)
 
-    def rest(self) -> list[tuple[int, int]]:
+    def pop_remaining(self) -> list[tuple[int, int]]:
         """Places in the writing of the words that were not told yet."""
-        return self._tell(len(self._words))
+        return self._pop(len(self._words))
 
-    def _tell(self, count: int) -> list[tuple[int, int]]:
+    def _pop(self, count: int) -> list[tuple[int, int]]:
         told, self._words = self._words[:count], self._words[count:]
         return [(self._origins[start], self._origins[end - 1] + 1) for start, end in told]

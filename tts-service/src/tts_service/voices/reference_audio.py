@@ -39,7 +39,7 @@ def check_transcript(transcript: str) -> None:
         )
 
 
-def reference_samples(wav: bytes, rate_hz: int) -> NDArray[np.float32]:
+def decode_reference(wav: bytes, rate_hz: int) -> NDArray[np.float32]:
     """The recording at `rate_hz`, its channels mixed. Raises `InvalidRequest` with what to do about it."""
     samples, recorded_hz = _read_wav(wav)
     seconds = samples.size / recorded_hz

@@ -26,30 +26,30 @@ _VOICE = "voice.json"
 # All of them are kept in memory, and listed to whoever asks; anybody may add some.
 MAX_VOICES = 256
 
-Sound = TypeVar("Sound")
+Conditioning = TypeVar("Conditioning")
 
 
 @dataclass(frozen=True, slots=True)
-class Learned(Generic[Sound]):
+class ClonedVoice(Generic[Conditioning]):
     """An added voice: what was said in its recording, and how it sounds."""
 
     voice: Voice
     transcript: str
-    sound: Sound
+    conditioning: Conditioning
 
 
-class VoiceFolder(Generic[Sound]):
+class VoiceFolder(Generic[Conditioning]):
     """The voices that were added. Blocking.
 
     `setting` is what names the folder; `read` makes a voice's sound of its file `file_name`, or raises `ValueError`.
     """
 
-    def __init__(self, folder: Path | None, setting: str, file_name: str, read: Callable[[Path], Sound]) -> None:
+    def __init__(self, folder: Path | None, setting: str, file_name: str, read: Callable[[Path], Conditioning]) -> None:
         self._folder = folder
         self._setting = setting
         self._file_name = file_name
         self._read = read
-        self._voices: dict[str, Learned[Sound]] = {}
+        self._voices: dict[str, ClonedVoice[Conditioning]] = {}
 
     def load(self) -> None:
         """Read the folder; what is no voice in it is left alone."""
@@ -58,7 +58,7 @@ class VoiceFolder(Generic[Sound]):
         for path in sorted(self._folder.glob(f"[!.]*/{_VOICE}")):
             try:
                 facts = json.loads(path.read_text("utf-8"))
-                self._know(path.parent.name, facts, self._read(path.with_name(self._file_name)))
+                self._register(path.parent.name, facts, self._read(path.with_name(self._file_name)))
             except (OSError, ValueError, KeyError) as error:
                 log.warning("voice could not be read", extra={"voice": path.parent.name, "reason": repr(error)})
 
@@ -66,22 +66,22 @@ class VoiceFolder(Generic[Sound]):
         """All added voices."""
         return [learned.voice for learned in self._voices.values()]
 
-    def learned(self, voice_id: str) -> Learned[Sound] | None:
+    def find_voice(self, voice_id: str) -> ClonedVoice[Conditioning] | None:
         """An added voice, None for one that was not added."""
         return self._voices.get(voice_id)
 
-    def writable(self) -> Path:
+    def require_folder(self) -> Path:
         """Where voices are kept. Raises `Unsupported` when no folder was named."""
         if self._folder is None:
             raise Unsupported("tts.cloning_unsupported", f"no folder for voices is set ({self._setting})")
         return self._folder
 
-    def keep(self, name: str, language: str, transcript: str, write: Callable[[Path], object]) -> Voice:
+    def save_voice(self, name: str, language: str, transcript: str, write: Callable[[Path], object]) -> Voice:
         """Keep a voice whose sound `write` writes; the same sound under the same name is the same voice.
 
         Raises `InvalidRequest` when there are `MAX_VOICES` already.
         """
-        folder = self.writable()
+        folder = self.require_folder()
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"name": name, "languages": [language], "transcript": transcript}
         with tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as scratch:
@@ -99,18 +99,18 @@ class VoiceFolder(Generic[Sound]):
             # At once, so that no half of a voice is ever found here.
             if not kept.exists():
                 made.rename(kept)
-        return self._know(kept.name, facts, self._read(kept / self._file_name))
+        return self._register(kept.name, facts, self._read(kept / self._file_name))
 
-    def delete(self, voice_id: str) -> None:
+    def delete_voice(self, voice_id: str) -> None:
         """Forget an added voice. Raises `NotFound` when it was not added."""
         if voice_id not in self._voices:
             raise NotFound("tts.unknown_voice", f"no voice {voice_id!r} was added")
         del self._voices[voice_id]
-        shutil.rmtree(self.writable() / voice_id)
+        shutil.rmtree(self.require_folder() / voice_id)
 
-    def _know(self, voice_id: str, facts: dict[str, Any], sound: Sound) -> Voice:
+    def _register(self, voice_id: str, facts: dict[str, Any], sound: Conditioning) -> Voice:
         voice = Voice(voice_id, facts["name"], tuple(facts["languages"]), cloned=True)
-        self._voices[voice_id] = Learned(voice, facts["transcript"], sound)
+        self._voices[voice_id] = ClonedVoice(voice, facts["transcript"], sound)
         return voice
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from service_kit.errors import EngineFailed
-from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig, Voice, Word
-from tts_service.engines.espeak.engine import RATE_HZ, VOICES, WORKER_COMMAND, EspeakEngine, prosody
+from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig, Voice, Word
+from tts_service.engines.espeak.engine import RATE_HZ, VOICES, WORKER_COMMAND, EspeakEngine, prosody_parameters
 from tts_service.engines.espeak.process import MAX_WAITING_PIECES, Job, WorkerProcess
-from tts_service.voices.catalogue import choose
+from tts_service.voices.catalogue import resolve_config
 
 SENTENCES = {
     "en": "Good evening, here is the news.",
@@ -46,7 +46,9 @@ async def engine(worker: WorkerProcess) -> AsyncIterator[EspeakEngine]:
 async def say(engine: EspeakEngine, text: str, language: str = "en", **style: float) -> tuple[np.ndarray, list[Word]]:
     words: list[Word] = []
     sound: list[np.ndarray] = [np.zeros(0, np.float32)]
-    async with engine.speak(SpokenPhrase(0, text), choose(VOICES, "", language, Style(**style))) as speech:
+    async with engine.synthesize(
+        PhraseRequest(0, text), resolve_config(VOICES, "", language, Style(**style))
+    ) as speech:
         async for piece in speech:
             if isinstance(piece, Samples):
                 sound.append(piece.samples)
@@ -71,7 +73,7 @@ async def test_every_language_is_spoken_audibly_at_a_plausible_length(engine: Es
 
 async def test_every_listed_voice_speaks(engine: EspeakEngine) -> None:
     for voice in VOICES:
-        async with engine.speak(SpokenPhrase(0, "1 2 3"), SynthesisConfig(voice, voice.languages[0])) as speech:
+        async with engine.synthesize(PhraseRequest(0, "1 2 3"), SynthesisConfig(voice, voice.languages[0])) as speech:
             loudest = [float(np.abs(piece.samples).max()) async for piece in speech if isinstance(piece, Samples)]
         assert max(loudest) > 0.05, voice.id
 
@@ -83,20 +85,20 @@ async def test_pace_changes_the_length(engine: EspeakEngine) -> None:
 
 
 def test_style_becomes_rate_pitch_and_range() -> None:
-    assert prosody(Style()) == {"rate_wpm": 165, "pitch": 50, "range": 50}
-    assert prosody(Style(pace=0.5, warmth=1, energy=1)) == {"rate_wpm": 82, "pitch": 40, "range": 80}
+    assert prosody_parameters(Style()) == {"rate_wpm": 165, "pitch": 50, "range": 50}
+    assert prosody_parameters(Style(pace=0.5, warmth=1, energy=1)) == {"rate_wpm": 82, "pitch": 40, "range": 80}
 
 
 async def test_an_unknown_voice_fails_its_phrase_only(engine: EspeakEngine) -> None:
     with pytest.raises(EngineFailed, match="no voice"):
-        async with engine.speak(SpokenPhrase(0, "x"), SynthesisConfig(Voice("zz", "", ("en",)), "en")) as speech:
+        async with engine.synthesize(PhraseRequest(0, "x"), SynthesisConfig(Voice("zz", "", ("en",)), "en")) as speech:
             await anext(speech)
     assert (await say(engine, "All is well."))[0].size > 0
 
 
 async def test_a_cancelled_phrase_stops_and_leaks_nothing_into_the_next(engine: EspeakEngine) -> None:
     clean, _ = await say(engine, "Short and clean.")
-    async with engine.speak(SpokenPhrase(0, LONG * 40), choose(VOICES, "", "en", Style())) as speech:
+    async with engine.synthesize(PhraseRequest(0, LONG * 40), resolve_config(VOICES, "", "en", Style())) as speech:
         await anext(speech)
     # All of it would take longer.
     async with asyncio.timeout(5):

@@ -12,8 +12,8 @@ import pytest
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed
 from tts_service.engines.higgs.decode_loop import DecodeLoop
-from tts_service.engines.higgs.model.delay import Codebooks, Codes, delayed
-from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.model.delay import Codebooks, Codes, apply_delay
+from tts_service.engines.higgs.prompt import PhrasePrompt
 
 BOOKS = Codebooks(4, 100, 101)
 ROOM = 200
@@ -33,10 +33,10 @@ class RecordedSlots:
     def count(self) -> int:
         return 2
 
-    def begin(self, slot: int, utterance: Utterance) -> int:
+    def prefill(self, slot: int, utterance: PhrasePrompt) -> int:
         count = int(utterance.text or 10_000)
         frames = (np.arange(count)[:, None] + np.arange(4) + utterance.seed) % 100
-        self.rows[slot] = list(delayed(frames, BOOKS)[1:])
+        self.rows[slot] = list(apply_delay(frames, BOOKS)[1:])
         return ROOM
 
     def step(self, active: frozenset[int]) -> Codes:
@@ -69,12 +69,12 @@ async def loop(slots: RecordedSlots, worker: EngineWorker) -> AsyncGenerator[Dec
         await running
 
 
-def saying(text: str, seed: int = 0) -> Utterance:
-    return Utterance(text, "v", (None,), seed)
+def saying(text: str, seed: int = 0) -> PhrasePrompt:
+    return PhrasePrompt(text, "v", (None,), seed)
 
 
 async def spoken(loop: DecodeLoop, text: str, seed: int = 0, cap: int = 1000) -> list[list[int]]:
-    async with loop.speaking(saying(text, seed), cap) as frames:
+    async with loop.decode_phrase(saying(text, seed), cap) as frames:
         return [frame.tolist() async for frame in frames]
 
 
@@ -91,7 +91,7 @@ async def test_phrases_side_by_side_are_as_if_alone(loop: DecodeLoop, slots: Rec
 
 
 async def test_leaving_frees_the_slot_before_the_next_step(loop: DecodeLoop, slots: RecordedSlots) -> None:
-    async with loop.speaking(saying(""), 1000) as frames:
+    async with loop.decode_phrase(saying(""), 1000) as frames:
         await anext(frames)
         slots.gate.acquire()
         assert loop.free_slots == 1
@@ -104,7 +104,7 @@ async def test_leaving_frees_the_slot_before_the_next_step(loop: DecodeLoop, slo
 
 
 async def test_a_slot_given_on_during_a_step_gets_nothing_of_it(loop: DecodeLoop, slots: RecordedSlots) -> None:
-    async with loop.speaking(saying("", 50), 1000) as frames:
+    async with loop.decode_phrase(saying("", 50), 1000) as frames:
         await anext(frames)
         other = asyncio.create_task(spoken(loop, "20", 7))
         await asyncio.sleep(0)
@@ -137,7 +137,7 @@ async def test_no_phrase_outgrows_the_room_in_the_context(loop: DecodeLoop) -> N
 
 
 async def test_a_voice_stuck_on_one_frame_is_cut(loop: DecodeLoop, slots: RecordedSlots) -> None:
-    async with loop.speaking(saying(""), 1000) as frames:
+    async with loop.decode_phrase(saying(""), 1000) as frames:
         slots.rows[0] = [np.full(4, 5)] * ROOM
         # Some rows may have been made before the voice got stuck.
         assert 25 <= len([frame async for frame in frames]) < ROOM - 3
@@ -145,7 +145,7 @@ async def test_a_voice_stuck_on_one_frame_is_cut(loop: DecodeLoop, slots: Record
 
 async def test_a_phrase_that_finds_no_slot_is_refused(slots: RecordedSlots, worker: EngineWorker) -> None:
     short = DecodeLoop(slots, BOOKS, worker, slot_wait_s=0.02)
-    async with short.speaking(saying("5"), 10), short.speaking(saying("5"), 10):
+    async with short.decode_phrase(saying("5"), 10), short.decode_phrase(saying("5"), 10):
         with pytest.raises(AtCapacity, match="slots_busy"):
             await spoken(short, "5")
     assert short.free_slots == 2
@@ -154,7 +154,7 @@ async def test_a_phrase_that_finds_no_slot_is_refused(slots: RecordedSlots, work
 async def test_a_broken_model_fails_every_phrase_and_the_loop(slots: RecordedSlots, worker: EngineWorker) -> None:
     loop = DecodeLoop(slots, BOOKS, worker)
     running = asyncio.create_task(loop.run())
-    async with loop.speaking(saying(""), 1000) as first, loop.speaking(saying(""), 1000) as second:
+    async with loop.decode_phrase(saying(""), 1000) as first, loop.decode_phrase(saying(""), 1000) as second:
         await anext(first)
         slots.breaks = True
         for frames in (first, second):

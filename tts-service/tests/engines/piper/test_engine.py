@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from tts_service.app import build
-from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig, Voice
 from tts_service.engines.piper.engine import PiperEngine, piper_engine
 from tts_service.settings import TtsSettings
 
@@ -122,7 +122,7 @@ async def engine(settings: TtsSettings) -> AsyncGenerator[PiperEngine]:
 
 async def say(engine: PiperEngine, text: str, name: str = HINDI, pace: float = 1.0) -> np.ndarray[Any, Any]:
     config = SynthesisConfig(Voice(name, name, ("hi",)), "hi", Style(pace))
-    async with engine.speak(SpokenPhrase(0, text), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), config) as speech:
         pieces = [piece.samples async for piece in speech if isinstance(piece, Samples)]
     return np.concatenate(pieces)
 
@@ -232,7 +232,7 @@ async def test_half_an_answer_is_none() -> None:
 
 async def test_a_voice_that_is_gone_is_not_spoken_by_another(engine: PiperEngine, server: PiperServer) -> None:
     del server.listed[HINDI]
-    await engine.check()
+    await engine.check_server()
     asked = len(server.asked)
     failed = await failure(engine)
     assert (type(failed), failed.code) == (EngineFailed, "tts.voice_lost")

@@ -19,35 +19,35 @@ Codes = NDArray[np.int64]
 _CONTROL = re.compile(r"<\|.*?\|>|\[\d+\]")
 
 # How many frames each decoding adds; the last figure holds from there on.
-EMISSION_RAMP = (4, 8, 12, 25)
+DECODE_RAMP = (4, 8, 12, 25)
 
 
-class Emission:
+class FrameAccumulator:
     """The frames of one phrase, and how many of them were given out."""
 
     def __init__(self) -> None:
         self._frames: list[Codes] = []
-        self._windows = 0
-        self.emitted = 0
+        self._decodings = 0
+        self.decoded_count = 0
 
-    def add(self, frame: Codes) -> Codes | None:
+    def push_frame(self, frame: Codes) -> Codes | None:
         """Take the next frame; return all frames when it is time to decode them."""
         self._frames.append(frame)
-        size = EMISSION_RAMP[min(self._windows, len(EMISSION_RAMP) - 1)]
-        return self._all() if len(self._frames) - self.emitted >= size else None
+        size = DECODE_RAMP[min(self._decodings, len(DECODE_RAMP) - 1)]
+        return self._stack() if len(self._frames) - self.decoded_count >= size else None
 
-    def finish(self) -> Codes | None:
+    def flush(self) -> Codes | None:
         """All frames, when some were not given out yet."""
-        return self._all() if len(self._frames) > self.emitted else None
+        return self._stack() if len(self._frames) > self.decoded_count else None
 
-    def _all(self) -> Codes:
-        self._windows += 1
-        self.emitted = len(self._frames)
+    def _stack(self) -> Codes:
+        self._decodings += 1
+        self.decoded_count = len(self._frames)
         return np.stack(self._frames)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PromptTurn:
     """What a speaker says, and how that sounds, once it was said."""
 
     speaker: int
@@ -55,6 +55,6 @@ class Turn:
     frames: Codes | None = None
 
     @property
-    def written(self) -> str:
+    def prompt_text(self) -> str:
         """The turn as the model reads it."""
         return f"[{self.speaker}]{_CONTROL.sub(' ', self.text).strip()}"

@@ -14,10 +14,10 @@ from transformers import CsmForConditionalGeneration
 from transformers.utils.logging import disable_progress_bar
 
 from tts_service.engines.csm.model import FrameModel
-from tts_service.engines.model_folder import broken_file, config_of, file_in
+from tts_service.engines.model_folder import broken_file_error, find_file, read_config
 
 if TYPE_CHECKING:
-    from tts_service.engines.csm.engine import CsmChoice
+    from tts_service.engines.csm.engine import CsmConfig
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
@@ -25,22 +25,22 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 class LoadedCsm:
     """The model, and the measures of its codec."""
 
-    def __init__(self, choice: CsmChoice) -> None:
+    def __init__(self, config: CsmConfig) -> None:
         # The tokenizer first: its file is small, so a wrong folder is told at once.
-        tokenizer = load_tokenizer(choice.model)
-        model = load_model(choice.model, torch.device(choice.device))
+        tokenizer = load_tokenizer(config.model)
+        model = load_model(config.model, torch.device(config.device))
         codec = model.config.codec_config
         self.rate_hz: int = codec.sampling_rate
         self.frame_ms: float = 1000 / codec.frame_rate
         self.books: int = model.config.num_codebooks
         self.codes: int = codec.codebook_size
-        self.frames = FrameModel(model, tokenizer, choice.temperature)
+        self.model = FrameModel(model, tokenizer, config.temperature)
 
 
 def load_model(folder: Path, device: torch.device) -> Any:
     """The model, in half precision on a GPU but for its codec. Raises `EngineFailed` when it is not whole."""
-    config_of(folder, "csm")
-    weights = file_in(folder, *_WEIGHTS)
+    read_config(folder, "csm")
+    weights = find_file(folder, *_WEIGHTS)
     # The log is for lines.
     disable_progress_bar()
     try:
@@ -48,17 +48,17 @@ def load_model(folder: Path, device: torch.device) -> Any:
             folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except SafetensorError as error:
-        raise broken_file(weights, error) from error
+        raise broken_file_error(weights, error) from error
     except (RuntimeError, ValueError, OSError) as error:
-        raise _unlike(folder, " ".join(str(error).split())[:300]) from error
+        raise _mismatch_error(folder, " ".join(str(error).split())[:300]) from error
     lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if lacking:
-        raise _unlike(folder, f"{len(lacking)} weights are missing, {lacking[0]} among them")
+        raise _mismatch_error(folder, f"{len(lacking)} weights are missing, {lacking[0]} among them")
     model = model.requires_grad_(False).eval()
-    return (model if device.type == "cpu" else halved(model)).to(device)
+    return (model if device.type == "cpu" else to_half_precision(model)).to(device)
 
 
-def halved(model: Any) -> Any:
+def to_half_precision(model: Any) -> Any:
     """`model` in half precision but for its codec, whose sound would suffer."""
     for part in (model.backbone_model, model.depth_decoder, model.lm_head, model.embed_text_tokens):
         part.to(torch.bfloat16)
@@ -67,15 +67,15 @@ def halved(model: Any) -> Any:
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """What turns text into tokens."""
-    path = file_in(folder, "tokenizer.json")
+    path = find_file(folder, "tokenizer.json")
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:
         # The tokenizers library raises nothing narrower.
-        raise broken_file(path, error) from error
+        raise broken_file_error(path, error) from error
 
 
-def _unlike(folder: Path, reason: str) -> EngineFailed:
+def _mismatch_error(folder: Path, reason: str) -> EngineFailed:
     return EngineFailed(
         "tts.model_layout", f"config and weights in {folder} are not of one model: {reason}; copy both once more"
     )

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import DynamicCache
 
-from tts_service.engines.csm.frames import Codes, Turn
+from tts_service.engines.csm.frames import Codes, PromptTurn
 
 _TOP_K = 50
 # A prompt that leaves less room than this, in frames, cannot be spoken.
@@ -41,47 +41,47 @@ class FrameModel:
         self._hidden: Tensor | None = None
 
     @torch.inference_mode()
-    def begin(self, turns: Sequence[Turn], seed: int) -> int:
+    def start_phrase(self, turns: Sequence[PromptTurn], seed: int) -> int:
         """Read `turns`, the last of which is to be spoken; return how many frames there is room for."""
         self._noise.manual_seed(seed)
-        embedded = torch.cat([part for turn in turns for part in self._embedded(turn)], dim=1)
+        embedded = torch.cat([part for turn in turns for part in self._embed(turn)], dim=1)
         room = self._model.config.max_position_embeddings - embedded.shape[1]
         if room < _MIN_FRAMES:
             raise EngineFailed("tts.context_full", f"voice and phrase take {embedded.shape[1]} places of the context")
         self._cache = DynamicCache(config=self._model.config)
-        self._read(embedded)
+        self._extend_cache(embedded)
         return room
 
     @torch.inference_mode()
-    def step(self) -> Codes | None:
+    def next_frame(self) -> Codes | None:
         """The next frame, shape [books]; None at the end of the speech."""
         if self._hidden is None:
             raise EngineFailed("tts.engine_failed", "the model was asked for a frame before it had read anything")
-        frame = self._frame(self._hidden)
+        frame = self._sample_frame(self._hidden)
         if bool((frame == self._model.config.codebook_eos_token_id).all()):
             return None
-        self._read(self._model.backbone_model.embed_tokens(frame[:, None]))
+        self._extend_cache(self._model.backbone_model.embed_tokens(frame[:, None]))
         return frame[0].clamp(max=self._last_code).cpu().numpy()
 
-    def end(self) -> None:
+    def reset(self) -> None:
         """Let go of the phrase."""
         self._cache = self._hidden = None
 
     @torch.inference_mode()
-    def decode(self, frames: Codes) -> np.ndarray:
+    def decode_frames(self, frames: Codes) -> np.ndarray:
         """The sound of `frames`, shape [n, books], from their beginning on; float32, shape [samples]."""
         codes = torch.as_tensor(frames, device=self._device).T[None]
         return self._model.codec_model.decode(codes).audio_values[0, 0].float().cpu().numpy()
 
     @torch.inference_mode()
-    def encode(self, samples: np.ndarray) -> Codes:
+    def encode_audio(self, samples: np.ndarray) -> Codes:
         """Frames, shape [n, books], of a recording at the codec's rate, shape [samples]."""
         sound = torch.as_tensor(samples, dtype=torch.float32, device=self._device)[None, None]
         codes = self._model.codec_model.encode(sound, num_quantizers=self._books).audio_codes
         return codes[0].T.cpu().numpy().astype(np.int64)
 
-    def _embedded(self, turn: Turn) -> list[Tensor]:
-        words = self._tokenizer.encode(turn.written, add_special_tokens=False).ids
+    def _embed(self, turn: PromptTurn) -> list[Tensor]:
+        words = self._tokenizer.encode(turn.prompt_text, add_special_tokens=False).ids
         tokens = [self._model.config.bos_token_id, *words, self._end_of_text]
         parts = [self._model.embed_text_tokens(torch.tensor([tokens], device=self._device))]
         if turn.frames is not None:
@@ -90,12 +90,12 @@ class FrameModel:
             parts.append(self._model.backbone_model.embed_tokens(frames[None]))
         return parts
 
-    def _read(self, embedded: Tensor) -> None:
+    def _extend_cache(self, embedded: Tensor) -> None:
         heard = self._model.backbone_model(inputs_embeds=embedded, past_key_values=self._cache, use_cache=True)
         self._hidden = heard.last_hidden_state[:, -1]
 
-    def _frame(self, hidden: Tensor) -> Tensor:
-        code = self._chosen(self._model.lm_head(hidden))
+    def _sample_frame(self, hidden: Tensor) -> Tensor:
+        code = self._sample_code(self._model.lm_head(hidden))
         frame = [code]
         cache = DynamicCache(config=self._model.config.depth_decoder_config)
         # The first place is the backbone's; what stands in it is not looked at.
@@ -105,12 +105,12 @@ class FrameModel:
             said = self._model.depth_decoder(
                 input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **first
             )
-            code = self._chosen(said.logits[:, -1])
+            code = self._sample_code(said.logits[:, -1])
             frame.append(code)
             ids = code[:, None]
         return torch.stack(frame, dim=1)
 
-    def _chosen(self, logits: Tensor) -> Tensor:
+    def _sample_code(self, logits: Tensor) -> Tensor:
         """A code for each row of `logits`, drawn from the likeliest."""
         best = (logits.float() / self._temperature).topk(min(_TOP_K, logits.shape[-1]), dim=-1)
         drawn = torch.multinomial(best.values.softmax(dim=-1), 1, generator=self._noise)

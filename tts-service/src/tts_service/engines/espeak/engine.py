@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from service_kit.engines.info import EngineInfo
 
-from tts_service.engine import Speech, SpokenPhrase, Style, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Speech, Style, SynthesisConfig, Voice
 from tts_service.engines.espeak.process import WorkerProcess
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.stream import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 
 WORKER_COMMAND = (sys.executable, "-m", "espeak_worker")
 
@@ -71,20 +71,20 @@ class EspeakEngine:
             yield
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        request = {"text": phrase.text, "voice": config.voice.id, **prosody(config.style)}
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        request = {"text": phrase.text, "voice": config.voice.id, **prosody_parameters(config.style)}
         async with self._worker.speak(request) as job:
             yield job
 
     async def _warm_up(self) -> None:
         for accents in _ACCENTS.values():
             voice = next(voice for voice in VOICES if voice.id == accents[0][0])
-            async with self.speak(SpokenPhrase(0, "1"), SynthesisConfig(voice, voice.languages[0])) as speech:
+            async with self.synthesize(PhraseRequest(0, "1"), SynthesisConfig(voice, voice.languages[0])) as speech:
                 async for _ in speech:
                     pass
 
 
-def prosody(style: Style) -> dict[str, object]:
+def prosody_parameters(style: Style) -> dict[str, object]:
     """What of a style eSpeak can do: pace is its rate, energy its range of pitch, warmth a lower pitch."""
     rate_wpm = min(max(round(_DEFAULT_WPM * style.pace), _MIN_WPM), _MAX_WPM)
     pitch = 50 if style.warmth is None else round(60 - 20 * style.warmth)
@@ -92,6 +92,6 @@ def prosody(style: Style) -> dict[str, object]:
     return {"rate_wpm": rate_wpm, "pitch": pitch, "range": pitch_range}
 
 
-def espeak_engine(settings: TtsSettings) -> PhraseSpeech:
+def espeak_engine(settings: TtsSettings) -> StreamAdapter:
     """The engine `espeak`."""
-    return PhraseSpeech(EspeakEngine(WorkerProcess(WORKER_COMMAND, RATE_HZ)), SpeakingLimits.from_settings(settings))
+    return StreamAdapter(EspeakEngine(WorkerProcess(WORKER_COMMAND, RATE_HZ)), ReplyLimits.from_settings(settings))

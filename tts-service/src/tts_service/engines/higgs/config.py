@@ -9,17 +9,17 @@ from pathlib import Path
 from service_kit.engines.hub import is_held_to_lock
 from service_kit.errors import InvalidRequest
 
-from tts_service.engines.higgs.voices import check_cast
+from tts_service.engines.higgs.voices import check_multi_speaker_id
 from tts_service.settings import HiggsWeights, TtsSettings
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # Their names in models.lock.
 _MODEL, _CODEC = "higgs-audio-v2", "higgs-audio-v2-tokenizer"
 
 
 @dataclass(frozen=True, slots=True)
-class HiggsChoice:
+class HiggsConfig:
     """See `TtsSettings` for the meaning."""
 
     model: Path
@@ -27,7 +27,7 @@ class HiggsChoice:
     models_dir: Path
     models_lock: Path
     voices: Path | None
-    casts: tuple[str, ...]
+    multi_speaker_voices: tuple[str, ...]
     device: str
     weights: HiggsWeights
     slots: int
@@ -37,7 +37,7 @@ class HiggsChoice:
     lazy: bool
 
     @classmethod
-    def from_settings(cls, settings: TtsSettings) -> HiggsChoice:
+    def from_settings(cls, settings: TtsSettings) -> HiggsConfig:
         """What the settings choose. Raises `InvalidRequest` when there is no model, or for a cast that is none."""
         model = settings.higgs_model or settings.models_dir / _MODEL
         codec = settings.higgs_codec or settings.models_dir / _CODEC
@@ -47,7 +47,7 @@ class HiggsChoice:
                 message = f"there is no folder {folder}; {cure}, or TTS_HIGGS_MODEL and TTS_HIGGS_CODEC name others"
                 raise InvalidRequest("tts.model_missing", message)
         for cast in settings.higgs_casts:
-            check_cast(cast)
+            check_multi_speaker_id(cast)
         return cls(
             model,
             codec,
@@ -64,8 +64,8 @@ class HiggsChoice:
             settings.higgs_lazy,
         )
 
-    def verify(self) -> None:
+    def verify_files(self) -> None:
         """Hold files that came here by `models.lock` to it. Raises `EngineFailed` for those that are not as it says."""
         for folder in (self.model, self.codec):
             held = is_held_to_lock(folder, self.models_lock, self.models_dir)
-            logger.info("model files were found", extra={"folder": str(folder), "verified": held})
+            log.info("model files were found", extra={"folder": str(folder), "verified": held})

@@ -14,7 +14,7 @@ from service_kit.errors import AtCapacity, EngineFailed
 
 from tts_service.engines.higgs.model.delay import Codebooks, Codes, FrameAssembler
 from tts_service.engines.higgs.phrase_limits import RepeatGuard
-from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.prompt import PhrasePrompt
 
 log = logging.getLogger(__name__)
 
@@ -22,29 +22,29 @@ log = logging.getLogger(__name__)
 SLOT_WAIT_S = 3.0
 
 
-class SteppedSlots(Protocol):
+class DecodeSlotsProtocol(Protocol):
     """What the loop needs of `Slots`; blocking, used on the worker's thread alone."""
 
     @property
     def count(self) -> int: ...
 
-    def begin(self, slot: int, utterance: Utterance) -> int: ...
+    def prefill(self, slot: int, utterance: PhrasePrompt) -> int: ...
 
     def step(self, active: frozenset[int]) -> Codes: ...
 
 
-class SpokenFrames:
+class PhraseFrames:
     """The frames of one phrase as they come: an iterator. Its queue holds all that the phrase may have."""
 
     def __init__(self, books: Codebooks, max_frames: int, max_rows: int) -> None:
         self._assembler = FrameAssembler(books)
         self._repeats = RepeatGuard()
-        self._left_frames = max_frames
-        self._left_rows = max_rows
+        self._remaining_frames = max_frames
+        self._remaining_rows = max_rows
         self._frames: asyncio.Queue[Codes | EngineFailed | None] = asyncio.Queue(max_frames + 1)
         self.ended = False
 
-    def __aiter__(self) -> SpokenFrames:
+    def __aiter__(self) -> PhraseFrames:
         return self
 
     async def __anext__(self) -> Codes:
@@ -55,19 +55,19 @@ class SpokenFrames:
             raise frame
         return frame
 
-    def add(self, row: Codes) -> None:
+    def push_row(self, row: Codes) -> None:
         """Take the model's next row; the phrase ends where the model, the cap or the guard says so."""
-        frame = self._assembler.add(row)
-        self._left_rows -= 1
+        frame = self._assembler.push_row(row)
+        self._remaining_rows -= 1
         if frame is not None:
-            self._left_frames -= 1
+            self._remaining_frames -= 1
             self._frames.put_nowait(frame)
-            if self._repeats.is_stuck(frame):
-                return self._cut("one frame repeated")
+            if self._repeats.push_frame(frame):
+                return self._truncate("one frame repeated")
         if self._assembler.ended:
             return self.end()
-        if self._left_frames <= 0 or self._left_rows <= 0:
-            return self._cut("it became too long")
+        if self._remaining_frames <= 0 or self._remaining_rows <= 0:
+            return self._truncate("it became too long")
         return None
 
     def end(self, error: EngineFailed | None = None) -> None:
@@ -76,7 +76,7 @@ class SpokenFrames:
             self.ended = True
             self._frames.put_nowait(error)
 
-    def _cut(self, reason: str) -> None:
+    def _truncate(self, reason: str) -> None:
         log.warning("phrase was cut", extra={"reason": reason})
         self.end()
 
@@ -85,16 +85,16 @@ class DecodeLoop:
     """Shares the slots among phrases. `run` is to be running while anybody speaks."""
 
     def __init__(
-        self, slots: SteppedSlots, books: Codebooks, worker: EngineWorker, slot_wait_s: float = SLOT_WAIT_S
+        self, slots: DecodeSlotsProtocol, books: Codebooks, worker: EngineWorker, slot_wait_s: float = SLOT_WAIT_S
     ) -> None:
         self._slots = slots
         self._slot_wait_s = slot_wait_s
         self._books = books
         self._worker = worker
         self._free = list(range(slots.count))
-        self._places = asyncio.Semaphore(slots.count)
-        self._speaking: dict[int, SpokenFrames] = {}
-        self._wanted = asyncio.Event()
+        self._slot_permits = asyncio.Semaphore(slots.count)
+        self._active: dict[int, PhraseFrames] = {}
+        self._has_active = asyncio.Event()
 
     @property
     def free_slots(self) -> int:
@@ -104,48 +104,48 @@ class DecodeLoop:
     async def run(self) -> None:
         """Step for ever. When the model breaks, every phrase fails with it, and so does this."""
         while True:
-            await self._wanted.wait()
+            await self._has_active.wait()
             # Who is here when the step begins; one who leaves meanwhile is not told.
-            speaking = dict(self._speaking)
+            speaking = dict(self._active)
             try:
                 rows = await self._worker.run(partial(self._slots.step, frozenset(speaking)))
             except Exception as error:
-                for frames in self._speaking.values():
+                for frames in self._active.values():
                     failed = EngineFailed("tts.engine_failed", "the speech model broke")
                     failed.__cause__ = error
                     frames.end(failed)
                 raise
             for slot, frames in speaking.items():
-                frames.add(rows[slot])
+                frames.push_row(rows[slot])
                 if frames.ended:
-                    self._silence(slot, frames)
+                    self._deactivate(slot, frames)
 
     @asynccontextmanager
-    async def speaking(self, utterance: Utterance, max_frames: int) -> AsyncGenerator[AsyncIterator[Codes]]:
+    async def decode_phrase(self, utterance: PhrasePrompt, max_frames: int) -> AsyncGenerator[AsyncIterator[Codes]]:
         """Speak a phrase of at most `max_frames`; leaving stops it before the next step and frees its slot."""
-        slot = await self._take_slot()
-        frames: SpokenFrames | None = None
+        slot = await self._acquire_slot()
+        frames: PhraseFrames | None = None
         try:
-            rows = await self._worker.run(partial(self._slots.begin, slot, utterance))
-            frames = self._speaking[slot] = SpokenFrames(self._books, max_frames, rows)
-            self._wanted.set()
+            rows = await self._worker.run(partial(self._slots.prefill, slot, utterance))
+            frames = self._active[slot] = PhraseFrames(self._books, max_frames, rows)
+            self._has_active.set()
             yield frames
         finally:
             if frames is not None:
-                self._silence(slot, frames)
+                self._deactivate(slot, frames)
             self._free.append(slot)
-            self._places.release()
+            self._slot_permits.release()
 
-    def _silence(self, slot: int, frames: SpokenFrames) -> None:
-        if self._speaking.get(slot) is frames:
-            del self._speaking[slot]
-        if not self._speaking:
-            self._wanted.clear()
+    def _deactivate(self, slot: int, frames: PhraseFrames) -> None:
+        if self._active.get(slot) is frames:
+            del self._active[slot]
+        if not self._active:
+            self._has_active.clear()
 
-    async def _take_slot(self) -> int:
+    async def _acquire_slot(self) -> int:
         try:
             async with asyncio.timeout(self._slot_wait_s):
-                await self._places.acquire()
+                await self._slot_permits.acquire()
         except TimeoutError as error:
             raise AtCapacity("tts.slots_busy", f"all {self._slots.count} slots are speaking") from error
         return self._free.pop(0)

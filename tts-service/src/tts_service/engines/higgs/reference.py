@@ -12,7 +12,7 @@ from service_kit.errors import EngineFailed
 from torch import Tensor
 from transformers import DacModel, HubertModel
 
-from tts_service.engines.higgs.model.codec import part_of
+from tts_service.engines.higgs.model.codec import subset_weights
 from tts_service.engines.higgs.model.delay import Codes
 from tts_service.engines.higgs.model.loading import CodecFiles
 
@@ -27,9 +27,9 @@ class ReferenceEncoder:
         self._config = files.config
         self._weights = files.weights
         self._acoustic = DacModel(files.config.acoustic_model_config).encoder.eval()
-        self._acoustic.load_state_dict(part_of(files.weights, "acoustic_encoder."))
+        self._acoustic.load_state_dict(subset_weights(files.weights, "acoustic_encoder."))
         self._semantic = HubertModel(files.config.semantic_model_config).eval()
-        semantic = part_of(files.weights, "semantic_model.")
+        semantic = subset_weights(files.weights, "semantic_model.")
         # Only for training, and not in every copy of the weights.
         semantic.pop("masked_spec_embed", None)
         missing, unexpected = self._semantic.load_state_dict(semantic, strict=False)
@@ -39,7 +39,7 @@ class ReferenceEncoder:
     @torch.inference_mode()
     def encode(self, samples: NDArray[np.float32]) -> Codes:
         """Frames, shape [n, books], of a recording at the codec's rate, shape [samples]."""
-        meaning = self._meaning(samples)
+        meaning = self._encode_semantic(samples)
         sound = torch.as_tensor(samples, dtype=torch.float32)[None, None]
         acoustic = self._acoustic(sound)
         if acoustic.shape[2] != meaning.shape[2]:
@@ -47,19 +47,19 @@ class ReferenceEncoder:
             acoustic = self._acoustic(F.pad(sound, (padding, padding)))
         length = min(acoustic.shape[2], meaning.shape[2])
         both = torch.cat([acoustic[..., :length], meaning[..., :length]], dim=1)[0].T
-        return self._quantized(F.linear(both, self._weights["fc.weight"], self._weights["fc.bias"])).numpy()
+        return self._quantise(F.linear(both, self._weights["fc.weight"], self._weights["fc.bias"])).numpy()
 
-    def _meaning(self, samples: NDArray[np.float32]) -> Tensor:
+    def _encode_semantic(self, samples: NDArray[np.float32]) -> Tensor:
         config = self._config
         if config.sample_rate != config.semantic_sample_rate:
             samples = soxr.resample(samples, config.sample_rate, config.semantic_sample_rate)
         heard = F.pad(torch.as_tensor(samples, dtype=torch.float32)[None], (_SEMANTIC_PADDING, _SEMANTIC_PADDING))
         layers = self._semantic(heard, output_hidden_states=True).hidden_states
         meaning = torch.stack(layers).mean(dim=0)[:, :: max(config.semantic_downsample_factor, 1)]
-        return self._convolved(meaning.transpose(1, 2))
+        return self._downsample_semantic(meaning.transpose(1, 2))
 
-    def _convolved(self, hidden: Tensor) -> Tensor:
-        config, weights = self._config, part_of(self._weights, "encoder_semantic.")
+    def _downsample_semantic(self, hidden: Tensor) -> Tensor:
+        config, weights = self._config, subset_weights(self._weights, "encoder_semantic.")
         hidden = F.conv1d(hidden, weights["conv.weight"], padding=config.kernel_size // 2)
         for block, stride in enumerate(config.strides):
             for unit, dilation in enumerate(config.block_dilations):
@@ -72,11 +72,11 @@ class ReferenceEncoder:
             hidden = F.conv1d(hidden, weights[name + "weight"], weights[name + "bias"], stride, (kernel - 1) // 2)
         return hidden
 
-    def _quantized(self, left: Tensor) -> Tensor:
+    def _quantise(self, left: Tensor) -> Tensor:
         """Codes of embeddings, shape [n, channels]: each book says what the ones before it left over."""
         codes: list[Tensor] = []
         for book in range(self._config.num_quantizers):
-            weights = part_of(self._weights, f"quantizer.quantizers.{book}.")
+            weights = subset_weights(self._weights, f"quantizer.quantizers.{book}.")
             embed = weights["codebook.embed"]
             asked = F.linear(left, weights["project_in.weight"], weights["project_in.bias"])
             nearest = (asked @ embed.T * 2 - embed.pow(2).sum(dim=1)).argmax(dim=1)

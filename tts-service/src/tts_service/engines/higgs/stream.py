@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 from service_kit.engines.memory import MemoryKind
 
 from tts_service.engine import Emit, SynthesisConfig
-from tts_service.synthesis.stream import CloningSpeech, PhraseReply, SpeakingLimits
+from tts_service.synthesis.stream import CloningStreamAdapter, PhraseReplyStream, ReplyLimits
 
 if TYPE_CHECKING:
     from tts_service.engines.higgs.engine import HiggsEngine
 
 
-class HiggsSpeech(CloningSpeech):
+class HiggsStreamAdapter(CloningStreamAdapter):
     """A `TtsEngine`, a `CloningEngine` and a `ParkableEngine`."""
 
-    def __init__(self, engine: HiggsEngine, limits: SpeakingLimits) -> None:
+    def __init__(self, engine: HiggsEngine, limits: ReplyLimits) -> None:
         super().__init__(engine, limits)
         self._higgs = engine
 
-    def open(self, config: SynthesisConfig) -> PhraseReply:
+    def open_stream(self, config: SynthesisConfig) -> PhraseReplyStream:
         self._higgs.check_awake()
-        return HiggsReply(self._higgs, config, self._limits)
+        return HiggsReplyStream(self._higgs, config, self._limits)
 
     @property
     def parked(self) -> bool:
@@ -39,13 +39,13 @@ class HiggsSpeech(CloningSpeech):
         await self._higgs.wake()
 
 
-class HiggsReply(PhraseReply):
+class HiggsReplyStream(PhraseReplyStream):
     """One reply."""
 
-    def __init__(self, engine: HiggsEngine, config: SynthesisConfig, limits: SpeakingLimits) -> None:
+    def __init__(self, engine: HiggsEngine, config: SynthesisConfig, limits: ReplyLimits) -> None:
         super().__init__(engine, config, limits)
         self._higgs = engine
 
-    async def speak(self, emit: Emit) -> None:
-        with self._higgs.replying():
-            await super().speak(emit)
+    async def run(self, emit: Emit) -> None:
+        with self._higgs.block_parking():
+            await super().run(emit)

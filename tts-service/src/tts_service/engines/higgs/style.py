@@ -16,22 +16,22 @@ _COLDEST, _HOTTEST = 0.2, 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class StylePrompt:
     """What the model reads of the scene, and how freely it speaks."""
 
     scene: str
     temperature: float
 
 
-def manner_of(style: Style, temperature: float) -> Manner:
+def build_style_prompt(style: Style, temperature: float) -> StylePrompt:
     """How to ask for `style`, where `temperature` is set for a voice's own."""
-    tone = _joined(
+    tone = _join_words(
         [
             word
             for word in (
-                _word(style.warmth, "cool", "warm"),
-                _word(style.humour, "earnest", "playful"),
-                _word(style.energy, "calm", "lively"),
+                _trait_word(style.warmth, "cool", "warm"),
+                _trait_word(style.humour, "earnest", "playful"),
+                _trait_word(style.energy, "calm", "lively"),
             )
             if word
         ]
@@ -39,29 +39,33 @@ def manner_of(style: Style, temperature: float) -> Manner:
     sentences = [QUIET_ROOM]
     if tone:
         sentences.append(f"The speaker's tone is {tone}.")
-    if speed := _speed(style.pace):
+    if speed := _speed_word(style.pace):
         sentences.append(f"The speaker talks {speed}.")
-    moved = temperature + _swing(style.energy, _ENERGY_SWING) + _swing(style.humour, _HUMOUR_SWING)
+    moved = (
+        temperature
+        + _temperature_offset(style.energy, _ENERGY_SWING)
+        + _temperature_offset(style.humour, _HUMOUR_SWING)
+    )
     coldest, hottest = min(_COLDEST, temperature), max(_HOTTEST, temperature)
-    return Manner(" ".join(sentences), min(max(moved, coldest), hottest))
+    return StylePrompt(" ".join(sentences), min(max(moved, coldest), hottest))
 
 
-def _word(trait: float | None, low: str, high: str) -> str:
+def _trait_word(trait: float | None, low: str, high: str) -> str:
     if trait is None or _LOW < trait < _HIGH:
         return ""
     return low if trait <= _LOW else high
 
 
-def _swing(trait: float | None, whole: float) -> float:
+def _temperature_offset(trait: float | None, whole: float) -> float:
     return 0.0 if trait is None else (trait - 0.5) * whole
 
 
-def _speed(pace: float) -> str:
+def _speed_word(pace: float) -> str:
     for slowest, word in ((1.4, "very fast"), (1.15, "fast"), (0.87, ""), (0.7, "slowly")):
         if pace >= slowest:
             return word
     return "very slowly"
 
 
-def _joined(words: list[str]) -> str:
+def _join_words(words: list[str]) -> str:
     return " and ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else "".join(words)

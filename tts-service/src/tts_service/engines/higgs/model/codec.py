@@ -23,7 +23,7 @@ class CodecDecoder:
         self.rate_hz: int = files.config.sample_rate
         self.samples_per_frame: int = files.config.hop_length
         self._decoder = _acoustic_decoder(files).to(device, dtype)
-        self._tables, self._bias = (part.to(device, dtype) for part in _tables(files))
+        self._tables, self._bias = (part.to(device, dtype) for part in _code_tables(files))
         self._device = device
 
     @property
@@ -33,14 +33,14 @@ class CodecDecoder:
         return sum(tensor.nbytes for tensor in weights)
 
     @torch.inference_mode()
-    def decode(self, window: Window) -> NDArray[np.float32]:
+    def decode_window(self, window: Window) -> NDArray[np.float32]:
         """The samples of the frames that `window` keeps, shape [n], in [-1, 1] or somewhat beyond."""
-        samples = self.samples(window.frames)
+        samples = self.decode_frames(window.frames)
         start = window.skip * self.samples_per_frame
         return samples[start : start + window.keep * self.samples_per_frame].float().cpu().numpy()
 
     @torch.inference_mode()
-    def samples(self, frames: Codes) -> Tensor:
+    def decode_frames(self, frames: Codes) -> Tensor:
         """The sound of `frames`, shape [n, books], as if nothing came before or after."""
         codes = torch.as_tensor(frames, device=self._device)
         book = torch.arange(codes.shape[1], device=self._device)
@@ -55,11 +55,11 @@ def _acoustic_decoder(files: CodecFiles) -> Any:
         if isinstance(module, nn.ConvTranspose1d):
             module.output_padding = (module.stride[0] % 2,)
     decoder.tanh = nn.Identity()
-    decoder.load_state_dict(part_of(files.weights, "acoustic_decoder."))
+    decoder.load_state_dict(subset_weights(files.weights, "acoustic_decoder."))
     return decoder.requires_grad_(False).eval()
 
 
-def _tables(files: CodecFiles) -> tuple[Tensor, Tensor]:
+def _code_tables(files: CodecFiles) -> tuple[Tensor, Tensor]:
     """What each code of each book adds to the decoder's input, shape [books, codes, channels], and what all do."""
     weights = {name: weight.double() for name, weight in files.weights.items() if not name.startswith("acoustic_")}
     last, bias = weights["fc2.weight"], weights["fc2.bias"].clone()
@@ -72,6 +72,6 @@ def _tables(files: CodecFiles) -> tuple[Tensor, Tensor]:
     return torch.stack(tables), bias
 
 
-def part_of(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def subset_weights(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The weights whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}

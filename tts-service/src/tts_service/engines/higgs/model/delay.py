@@ -23,7 +23,7 @@ class Codebooks:
     eos: int
 
 
-def delayed(frames: Codes, books: Codebooks) -> Codes:
+def apply_delay(frames: Codes, books: Codebooks) -> Codes:
     """Rows, shape [n + count + 1, count], of whole `frames`, shape [n, count], as they stand in a prompt."""
     whole = np.concatenate([np.full((1, books.count), books.bos), frames, np.full((1, books.count), books.eos)])
     rows = np.full((len(whole) + books.count - 1, books.count), books.eos, np.int64)
@@ -41,7 +41,7 @@ class FrameAssembler:
         self._rows: deque[Codes] = deque(maxlen=books.count)
         self.ended = False
 
-    def add(self, row: Codes) -> Codes | None:
+    def push_row(self, row: Codes) -> Codes | None:
         """Take the next row; return the frame that it completes, None before the first and from the end on."""
         self._rows.append(row)
         if self.ended or len(self._rows) < self._books.count:

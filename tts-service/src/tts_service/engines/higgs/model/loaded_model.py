@@ -12,36 +12,36 @@ import torch
 from numpy.typing import NDArray
 from service_kit.engines.memory import MemoryKind
 
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.model.codec import CodecDecoder
-from tts_service.engines.higgs.model.decode_slots import Slots
+from tts_service.engines.higgs.model.decode_slots import DecodeSlots
 from tts_service.engines.higgs.model.delay import Codes
-from tts_service.engines.higgs.model.loading import load_codec, load_encode, load_language_model
+from tts_service.engines.higgs.model.loading import load_codec, load_language_model, load_tokenizer
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.step import SpeechModel, runner
+from tts_service.engines.higgs.model.step import SpeechModel, capture_graph
 from tts_service.engines.higgs.reference import ReferenceEncoder
 
 
 class LoadedHiggs:
     """The model in its slots, and the codec."""
 
-    def __init__(self, choice: HiggsChoice) -> None:
-        device = self._device = torch.device(choice.device)
+    def __init__(self, config: HiggsConfig) -> None:
+        device = self._device = torch.device(config.device)
         # The codec first: its files are small, so a wrong folder is told at once.
-        self.codec = CodecDecoder(load_codec(choice.codec), device)
-        encode = load_encode(choice.model)
-        lm = load_language_model(choice.model, device, choice.weights, choice.slots)
-        rule = SamplingRule(temperature=choice.temperature)
-        model = self._model = SpeechModel(lm, choice.slots, choice.context_tokens, rule)
+        self.codec = CodecDecoder(load_codec(config.codec), device)
+        encode = load_tokenizer(config.model)
+        lm = load_language_model(config.model, device, config.weights, config.slots)
+        rule = SamplingRule(temperature=config.temperature)
+        model = self._model = SpeechModel(lm, config.slots, config.context_tokens, rule)
         self.books = model.books
-        self.slots = Slots(model, runner(model.step, device), encode)
+        self.slots = DecodeSlots(model, capture_graph(model.step, device), encode)
 
     @property
     def on_gpu(self) -> bool:
         """Whether it takes memory of a GPU."""
         return self._device.type == "cuda"
 
-    def memory_on_gpu(self) -> Mapping[MemoryKind, int]:
+    def gpu_memory(self) -> Mapping[MemoryKind, int]:
         """Bytes by kind; nothing without a GPU."""
         return self.memory() if self.on_gpu else {}
 
@@ -56,12 +56,12 @@ class LoadedHiggs:
         return {MemoryKind.WEIGHTS: weights, MemoryKind.KV_CACHE: cache, MemoryKind.WORKSPACE: workspace}
 
 
-def encoded_reference(codec: Path, samples: NDArray[np.float32]) -> Codes:
+def encode_reference(codec: Path, samples: NDArray[np.float32]) -> Codes:
     """Frames, shape [n, books], of a recording at the rate of the codec in that folder."""
     return ReferenceEncoder(load_codec(codec)).encode(samples)
 
 
-def give_memory_back() -> None:
+def release_gpu_memory() -> None:
     """Let the GPU have what nobody holds any more."""
     gc.collect()
     if torch.cuda.is_initialized():

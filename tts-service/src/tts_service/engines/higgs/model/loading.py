@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 from transformers import HiggsAudioV2ForConditionalGeneration, HiggsAudioV2TokenizerConfig
 from transformers.utils.logging import disable_progress_bar
 
-from tts_service.engines.higgs.model.quantised import product_of
+from tts_service.engines.higgs.model.quantised import select_matmul
 from tts_service.engines.higgs.model.quantised_loading import load_quantised
-from tts_service.engines.higgs.prompt import Encode
-from tts_service.engines.model_folder import config_of, file_in
+from tts_service.engines.higgs.prompt import Tokenize
+from tts_service.engines.model_folder import find_file, read_config
 from tts_service.settings import HiggsWeights as Weights
 
 _OLDER = "; files of the older layout (before April 2026) must be converted"
@@ -38,32 +38,32 @@ def load_language_model(folder: Path, device: torch.device, weights: Weights = "
 
     Raises `InvalidRequest` for weights that the device cannot compute with.
     """
-    config_of(folder, "higgs_audio_v2", _OLDER)
+    read_config(folder, "higgs_audio_v2", _OLDER)
     # The log is for lines.
     disable_progress_bar()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     if weights != "bf16":
-        return load_quantised(folder, device, dtype, weights, product_of(weights, device, slots))
+        return load_quantised(folder, device, dtype, weights, select_matmul(weights, device, slots))
     lm = HiggsAudioV2ForConditionalGeneration.from_pretrained(folder, dtype=dtype, local_files_only=True)
     return lm.requires_grad_(False).eval().to(device)
 
 
-def load_encode(folder: Path) -> Encode:
+def load_tokenizer(folder: Path) -> Tokenize:
     """What turns text into the language model's tokens."""
-    tokenizer = Tokenizer.from_file(str(file_in(folder, "tokenizer.json")))
+    tokenizer = Tokenizer.from_file(str(find_file(folder, "tokenizer.json")))
     return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
 
 
 def load_codec(folder: Path) -> CodecFiles:
     """The codec's files. Raises `EngineFailed` when they hold something else; such copies have been in circulation."""
-    settings = config_of(folder, "higgs_audio_v2_tokenizer", _OLDER)
+    settings = read_config(folder, "higgs_audio_v2_tokenizer", _OLDER)
     weights = load_file(folder / "model.safetensors")
     if "fc2.weight" not in weights or not any(name.startswith("acoustic_decoder.") for name in weights):
         raise EngineFailed("tts.model_layout", f"the weights in {folder} are not a codec's")
-    return CodecFiles(HiggsAudioV2TokenizerConfig.from_dict(settings), _whole(weights))
+    return CodecFiles(HiggsAudioV2TokenizerConfig.from_dict(settings), _merge_weight_norm(weights))
 
 
-def _whole(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _merge_weight_norm(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """`weights` with lengths and directions of the acoustic parts multiplied out."""
     parted = [name for name in weights if name.startswith("acoustic_") and name.endswith(_LENGTH)]
     whole = {

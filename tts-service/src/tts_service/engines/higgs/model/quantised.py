@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 EightBits = Literal["int8", "fp8"]
 
 # Of rows, shape [n, in], weights, shape [out, in], and the weights' scales, shape [out]; the result has shape [n, out].
-Product = Callable[[Tensor, Tensor, Tensor], Tensor]
+MatMul = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 _TYPES = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
 _GREATEST = {torch.int8: 127.0, torch.float8_e4m3fn: 448.0}
@@ -35,24 +35,24 @@ _MAX_FUSED_ROWS = 16
 _FP8_CAPABILITY = (8, 9)
 
 
-class QuantLinear(nn.Module):
+class QuantisedLinear(nn.Module):
     """A linear layer without bias; each output has its own scale."""
 
     weight: Tensor
     scale: Tensor
 
-    def __init__(self, weight: Tensor, kind: EightBits, product: Product) -> None:
+    def __init__(self, weight: Tensor, kind: EightBits, matmul: MatMul) -> None:
         super().__init__()
-        eight_bits, scale = quantised(weight, _TYPES[kind])
+        eight_bits, scale = quantise_weight(weight, _TYPES[kind])
         self.register_buffer("weight", eight_bits)
         self.register_buffer("scale", scale)
-        self._product = product
+        self._matmul = matmul
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self._product(rows, self.weight, self.scale)
+        return self._matmul(rows, self.weight, self.scale)
 
 
-def quantised(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def quantise_weight(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """`weight`, shape [out, in], in eight bits, and what each row of it is to be multiplied with, shape [out]."""
     whole = weight.float()
     # A row of zeros stays one.
@@ -61,12 +61,12 @@ def quantised(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return (scaled if dtype.is_floating_point else scaled.round()).to(dtype), scale
 
 
-def unpacked_product(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def unpacked_matmul(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     """The product in plain operations, right on every device: eight bits fit into bf16 without loss."""
     return F.linear(rows, weight.to(rows.dtype)) * scale.to(rows.dtype)
 
 
-def fp8_product(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def fp8_matmul(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     """The product as the GPU computes it in fp8, each row scaled to what fp8 can say."""
     if not len(rows):
         return rows.new_empty((0, len(weight)))
@@ -79,28 +79,28 @@ def fp8_product(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     return (product * (row_scale * scale)).to(rows.dtype)
 
 
-def _fused(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def _fused_matmul(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     # Only ever run compiled: as plain operations, it would write a number for every weight and row.
     return ((rows.float()[:, None] * weight).sum(dim=-1) * scale).to(rows.dtype)
 
 
-def int8_product(device: torch.device, step_rows: int) -> Product:
+def int8_matmul(device: torch.device, step_rows: int) -> MatMul:
     """The product for int8 on `device`, where a step has `step_rows` rows."""
-    fused = _compiled(device, step_rows) if device.type == "cuda" and step_rows <= _MAX_FUSED_ROWS else None
+    fused = _compile_fused(device, step_rows) if device.type == "cuda" and step_rows <= _MAX_FUSED_ROWS else None
     if fused is None:
-        return unpacked_product
+        return unpacked_matmul
 
     def product(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
         # Another number of rows would be compiled for itself, in mid-speech.
-        return (fused if len(rows) == step_rows else unpacked_product)(rows, weight, scale)
+        return (fused if len(rows) == step_rows else unpacked_matmul)(rows, weight, scale)
 
     return product
 
 
 @torch.inference_mode()
-def _compiled(device: torch.device, step_rows: int) -> Product | None:
+def _compile_fused(device: torch.device, step_rows: int) -> MatMul | None:
     """`_fused`, compiled; None where the machine cannot, for want of a C compiler for example."""
-    fused = torch.compile(_fused, dynamic=False, fullgraph=True)
+    fused = torch.compile(_fused_matmul, dynamic=False, fullgraph=True)
     rows = torch.zeros((step_rows, 64), device=device)
     try:
         fused(rows, torch.zeros((64, 64), dtype=torch.int8, device=device), torch.ones(64, device=device))
@@ -110,12 +110,12 @@ def _compiled(device: torch.device, step_rows: int) -> Product | None:
     return fused
 
 
-def product_of(kind: EightBits, device: torch.device, step_rows: int) -> Product:
+def select_matmul(kind: EightBits, device: torch.device, step_rows: int) -> MatMul:
     """How weights of this kind are multiplied on `device`. Raises `InvalidRequest` where they cannot be."""
     if kind == "int8":
-        return int8_product(device, step_rows)
+        return int8_matmul(device, step_rows)
     check_fp8(torch.cuda.get_device_capability(device) if device.type == "cuda" else None)
-    return fp8_product
+    return fp8_matmul
 
 
 def check_fp8(capability: tuple[int, int] | None) -> None:

@@ -12,7 +12,7 @@ from service_kit.errors import EngineFailed
 from torch import Tensor, nn
 from transformers import HiggsAudioV2Config, HiggsAudioV2ForConditionalGeneration
 
-from tts_service.engines.higgs.model.quantised import EightBits, Product, QuantLinear
+from tts_service.engines.higgs.model.quantised import EightBits, MatMul, QuantisedLinear
 
 # Embeddings, norms and the head are no part of it: with fewer bits in them the voice drifts.
 _LAYERS = "model.layers."
@@ -20,7 +20,7 @@ _LAYERS = "model.layers."
 _UNUSED = frozenset({"text_lm_head.weight"})
 
 
-def load_quantised(folder: Path, device: torch.device, dtype: torch.dtype, kind: EightBits, product: Product) -> Any:
+def load_quantised(folder: Path, device: torch.device, dtype: torch.dtype, kind: EightBits, matmul: MatMul) -> Any:
     """The language model; what is not in eight bits is of type `dtype`."""
     config = HiggsAudioV2Config.from_pretrained(folder, local_files_only=True)
     with torch.device("meta"):
@@ -30,7 +30,7 @@ def load_quantised(folder: Path, device: torch.device, dtype: torch.dtype, kind:
             # The file is no dictionary, though it has keys.
             for name in file.keys():  # noqa: SIM118
                 if name not in _UNUSED:
-                    _place(lm, name, file.get_tensor(name).to(device), dtype, kind, product)
+                    _set_weight(lm, name, file.get_tensor(name).to(device), dtype, kind, matmul)
     missing = [name for name, weight in lm.named_parameters() if weight.is_meta]
     if missing:
         raise EngineFailed("tts.model_layout", f"the weights in {folder} lack {', '.join(missing[:3])}")
@@ -41,7 +41,7 @@ def load_quantised(folder: Path, device: torch.device, dtype: torch.dtype, kind:
     return lm.requires_grad_(False).eval()
 
 
-def _place(lm: Any, name: str, tensor: Tensor, dtype: torch.dtype, kind: EightBits, product: Product) -> None:
+def _set_weight(lm: Any, name: str, tensor: Tensor, dtype: torch.dtype, kind: EightBits, product: MatMul) -> None:
     owner_name, _, weight_name = name.rpartition(".")
     parent_name, _, own_name = owner_name.rpartition(".")
     try:
@@ -52,6 +52,6 @@ def _place(lm: Any, name: str, tensor: Tensor, dtype: torch.dtype, kind: EightBi
     if expected is None or expected.shape != tensor.shape:
         raise EngineFailed("tts.model_layout", f"the model wants no {name} of shape {tuple(tensor.shape)}")
     if isinstance(owner, nn.Linear) and owner.bias is None and owner_name.startswith(_LAYERS):
-        setattr(lm.get_submodule(parent_name), own_name, QuantLinear(tensor, kind, product))
+        setattr(lm.get_submodule(parent_name), own_name, QuantisedLinear(tensor, kind, product))
     else:
         setattr(owner, weight_name, nn.Parameter(tensor.to(dtype), requires_grad=False))

@@ -24,7 +24,7 @@ class SamplingRule:
     ras_repeats: int = 2
 
 
-def delay_forced(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) -> Tensor:
+def force_delay_pattern(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) -> Tensor:
     """`logits`, shape [slots, books, codes], with all but BOS or EOS forbidden where the delay pattern wants those.
 
     `age` is the number of the row that is chosen, `ending` counts the rows from a slot's first EOS on; shape [slots].
@@ -37,7 +37,7 @@ def delay_forced(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) 
     return logits.masked_fill(ends & (code != books.eos), -torch.inf)
 
 
-def warped(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
+def warped_probabilities(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
     """Probabilities after temperature, top-k and top-p."""
     scaled = logits / temperature
     best = scaled.topk(min(rule.top_k, scaled.shape[-1]), dim=-1).values
@@ -47,7 +47,7 @@ def warped(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
     return scaled.masked_fill(scaled < least, -torch.inf).softmax(dim=-1)
 
 
-def choose(
+def sample_codes(
     logits: Tensor, temperature: Tensor, draws: Tensor, recent: Tensor, rule: SamplingRule, books: Codebooks
 ) -> Tensor:
     """Codes, shape [slots, books], of `logits`, shape [slots, books, codes]; `temperature` is of shape [slots, 1, 1].
@@ -55,7 +55,7 @@ def choose(
     `draws` are exponentially distributed, shape [slots, 2, books, codes]: dividing by them and taking the greatest
     draws from a distribution. `recent` holds each slot's last rows, shape [slots, window, books].
     """
-    codes = (warped(logits, rule, temperature) / draws[:, 0]).argmax(dim=-1)
+    codes = (warped_probabilities(logits, rule, temperature) / draws[:, 0]).argmax(dim=-1)
     again = (logits.softmax(dim=-1) / draws[:, 1]).argmax(dim=-1)
     sounding = (recent != books.bos) & (recent != books.eos)
     repeats = ((recent == codes[:, None]) & sounding).sum(dim=1)

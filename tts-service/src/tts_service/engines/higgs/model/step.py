@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tts_service.engines.higgs.model.delay import Codebooks
-from tts_service.engines.higgs.model.sampling import SamplingRule, choose, delay_forced
-from tts_service.engines.higgs.prompt import Piece
+from tts_service.engines.higgs.model.sampling import SamplingRule, force_delay_pattern, sample_codes
+from tts_service.engines.higgs.prompt import PromptPiece
 
 # Keys and values, each of shape [layers, heads, tokens, head_dim].
-Prefix = tuple[Tensor, Tensor]
+KvPrefix = tuple[Tensor, Tensor]
 
 _WARM_UP_STEPS = 3
 
@@ -37,9 +37,9 @@ class SpeechModel:
         self._keys = torch.zeros(shape, dtype=weight.dtype, device=self.device)
         self._values = torch.zeros_like(self._keys)
         places = torch.arange(context_tokens, device=self.device)
-        self._places = places
+        self._positions = places
         self._cos, self._sin = (table[0] for table in lm.model.rotary_emb(weight, places[None]))
-        self._slot = torch.arange(slots, device=self.device)
+        self._slot_indices = torch.arange(slots, device=self.device)
         books, codes = config.num_codebooks, config.codebook_size
         self.row = torch.full((slots, books), self.books.bos, device=self.device)
         self.position = torch.zeros(slots, dtype=torch.long, device=self.device)
@@ -53,7 +53,7 @@ class SpeechModel:
     @property
     def slots(self) -> int:
         """How many phrases can be spoken at a time."""
-        return self._slot.numel()
+        return self._slot_indices.numel()
 
     @property
     def weights_bytes(self) -> int:
@@ -77,14 +77,14 @@ class SpeechModel:
         position = self.position.clamp(max=self.context_tokens - 1)
         hidden = self._lm.model.embed_audio_tokens(self.row)
         cos, sin = self._cos[position][:, None], self._sin[position][:, None]
-        visible = (self._places <= position[:, None])[:, None, None]
+        visible = (self._positions <= position[:, None])[:, None, None]
         for number, layer in enumerate(self._lm.model.layers):
             attention = layer.self_attn
             query, key, value = _heads(attention, layer.audio_input_layernorm(hidden))
-            query, key = _rotated(query, cos, sin), _rotated(key, cos, sin)
+            query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
             keys, values = self._keys[number], self._values[number]
-            keys[self._slot, :, position] = key
-            values[self._slot, :, position] = value
+            keys[self._slot_indices, :, position] = key
+            values[self._slot_indices, :, position] = value
             # The query heads that share a key head go as rows of one query, so nothing is copied for them.
             grouped = query.unflatten(1, (keys.shape[1], -1))
             attended = F.scaled_dot_product_attention(grouped, keys, values, visible, scale=attention.scaling)
@@ -94,8 +94,8 @@ class SpeechModel:
         self._advance(logits.unflatten(-1, (self.books.count, -1)))
 
     def _advance(self, logits: Tensor) -> None:
-        logits = delay_forced(logits, self.age, self.ending, self.books)
-        codes = choose(logits, self.temperature, self.draws, self.recent, self._rule, self.books)
+        logits = force_delay_pattern(logits, self.age, self.ending, self.books)
+        codes = sample_codes(logits, self.temperature, self.draws, self.recent, self._rule, self.books)
         has_ended = (self.ending > 0) | (codes == self.books.eos).any(dim=-1)
         self.ending.copy_((self.ending + 1) * has_ended * self.active)
         # A slot that does not speak stays as it is: it may have been begun, and wait for its first step.
@@ -107,23 +107,23 @@ class SpeechModel:
         self.age.add_(self.active)
 
     @torch.inference_mode()
-    def read(self, slot: int, pieces: list[Piece], start: int) -> int:
+    def prefill(self, slot: int, pieces: list[PromptPiece], start: int) -> int:
         """Fill the slot's cache with a prompt from place `start` on; return the place after it."""
         sounds = torch.tensor([not isinstance(piece, tuple) for piece in pieces for _ in piece], device=self.device)
-        hidden = torch.cat([self._embedded(piece) for piece in pieces])
+        hidden = torch.cat([self._embed(piece) for piece in pieces])
         stop = start + len(hidden)
         cos, sin = self._cos[start:stop, None], self._sin[start:stop, None]
-        visible = self._places[:stop] <= self._places[start:stop, None]
+        visible = self._positions[:stop] <= self._positions[start:stop, None]
         texts, sounding = (~sounds).nonzero()[:, 0], sounds.nonzero()[:, 0]
         for number, layer in enumerate(self._lm.model.layers):
             attention = layer.self_attn
-            normed = _by_kind(hidden, texts, sounding, layer.input_layernorm, layer.audio_input_layernorm)
+            normed = _apply_by_kind(hidden, texts, sounding, layer.input_layernorm, layer.audio_input_layernorm)
             query, key, value = _heads(attention, normed)
             keys, values = self._keys[number, slot], self._values[number, slot]
-            keys[:, start:stop] = _rotated(key, cos, sin).transpose(0, 1)
+            keys[:, start:stop] = _rotate(key, cos, sin).transpose(0, 1)
             values[:, start:stop] = value.transpose(0, 1)
             attended = F.scaled_dot_product_attention(
-                _rotated(query, cos, sin).transpose(0, 1)[None],
+                _rotate(query, cos, sin).transpose(0, 1)[None],
                 keys[None, :, :stop],
                 values[None, :, :stop],
                 visible,
@@ -131,7 +131,7 @@ class SpeechModel:
                 enable_gqa=True,
             )
             hidden = hidden + attention.o_proj(attended[0].transpose(0, 1).flatten(1))
-            hidden = hidden + _by_kind(
+            hidden = hidden + _apply_by_kind(
                 hidden,
                 texts,
                 sounding,
@@ -140,7 +140,7 @@ class SpeechModel:
             )
         return stop
 
-    def begin(self, slot: int, position: int, temperature: float | None = None) -> None:
+    def start_slot(self, slot: int, position: int, temperature: float | None = None) -> None:
         """Let the slot speak from `position` on, after the prompt that was read there."""
         self.temperature[slot] = self._rule.temperature if temperature is None else temperature
         self.row[slot] = self.books.bos
@@ -149,18 +149,18 @@ class SpeechModel:
         self.age[slot] = 1
         self.ending[slot] = 0
 
-    def saved(self, slot: int, tokens: int) -> Prefix:
+    def save_prefix(self, slot: int, tokens: int) -> KvPrefix:
         """A copy of the slot's first `tokens` places."""
         return self._keys[:, slot, :, :tokens].clone(), self._values[:, slot, :, :tokens].clone()
 
-    def restore(self, slot: int, prefix: Prefix) -> int:
+    def restore_prefix(self, slot: int, prefix: KvPrefix) -> int:
         """Put `prefix` at the head of the slot's cache; return the place after it."""
         keys, values = prefix
         self._keys[:, slot, :, : keys.shape[2]] = keys
         self._values[:, slot, :, : values.shape[2]] = values
         return keys.shape[2]
 
-    def _embedded(self, piece: Piece) -> Tensor:
+    def _embed(self, piece: PromptPiece) -> Tensor:
         ids = torch.as_tensor(piece, dtype=torch.long, device=self.device)
         return self._lm.model.embed_tokens(ids) if isinstance(piece, tuple) else self._lm.model.embed_audio_tokens(ids)
 
@@ -171,12 +171,12 @@ def _heads(attention: Any, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(part.unflatten(-1, (-1, attention.head_dim)) for part in (query, key, value))  # type: ignore[return-value]
 
 
-def _rotated(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = heads.chunk(2, dim=-1)
     return heads * cos + torch.cat((-second, first), dim=-1) * sin
 
 
-def _by_kind(
+def _apply_by_kind(
     rows: Tensor, texts: Tensor, sounding: Tensor, text: Callable[[Tensor], Tensor], sound: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """`text` of the rows that are text, `sound` of the others."""
@@ -186,12 +186,12 @@ def _by_kind(
     return made
 
 
-def runner(step: Callable[[], None], device: Any) -> Callable[[], None]:
+def capture_graph(step: Callable[[], None], device: Any) -> Callable[[], None]:
     """`step` itself, or on a GPU a graph that does the same without the cost of launching it piece by piece."""
-    return step if device.type != "cuda" else _captured(step)
+    return step if device.type != "cuda" else _capture(step)
 
 
-def _captured(step: Callable[[], None]) -> Callable[[], None]:
+def _capture(step: Callable[[], None]) -> Callable[[], None]:
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
