@@ -166,7 +166,7 @@ async def test_a_cancelled_step_is_the_last(engine: CsmEngine) -> None:
     with pytest.raises(asyncio.CancelledError):
         await speaking
     assert engine.free_slots == 1
-    with pytest.raises(EngineFailed, match="before it had read"):
+    with pytest.raises(EngineFailed, match="before the prompt"):
         engine._ready[0].model.next_frame()
 
 
@@ -185,7 +185,7 @@ async def test_what_comes_to_nothing_is_tried_once_more(
     async with ending.lifespan():
         caplog.clear()
         assert (await samples_of(ending, TEXT)).size == 0
-    assert [record.message for record in caplog.records] == ["phrase was tried again"]
+    assert [record.message for record in caplog.records] == ["phrase retried"]
 
 
 async def test_a_context_that_is_full_is_told(settings: TtsSettings, tmp_path: Path) -> None:

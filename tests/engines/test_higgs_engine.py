@@ -200,4 +200,4 @@ async def test_what_comes_to_nothing_is_tried_once_more(
     async with HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_model": ending}))).lifespan():
         pass
     # The warm-up's phrase, which ends before it begins, whatever its seed.
-    assert [record.message for record in caplog.records].count("phrase was tried again") == 1
+    assert [record.message for record in caplog.records].count("phrase retried") == 1

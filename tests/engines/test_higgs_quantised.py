@@ -169,7 +169,7 @@ def test_a_quantised_parameter_takes_a_byte(folder: Path) -> None:
 def test_speech_from_int8_is_near_that_of_whole_weights(folder: Path) -> None:
     rows = []
     for weights in ("bf16", "int8"):
-        model = SpeechModel(load_language_model(folder, CPU, weights), 1, 64, SamplingRule())
+        model = SpeechModel(load_language_model(folder, CPU, weights), 1, 64, SamplingRule(temperature=0.3))
         prompt = tuple(range(3, 23))
         model.prefill(0, [prompt], 0)
         rows.append(model._values[:, 0, :, : len(prompt)].clone())

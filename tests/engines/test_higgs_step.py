@@ -218,7 +218,7 @@ def test_a_code_said_too_often_is_drawn_again() -> None:
     recent[0, :2, 0] = 7
     recent[0, :1, 1] = 7
     assert sample_codes(
-        logits, torch.tensor(0.3), draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)
+        logits, torch.tensor(0.3), draws, recent, SamplingRule(temperature=0.3), Codebooks(2, 1024, 1025)
     ).tolist() == [[9, 7]]
 
 
@@ -229,7 +229,7 @@ def test_signs_are_not_counted_as_repeats() -> None:
     draws[0, 1, :, 9] = 1e-12
     recent = torch.full((1, 7, 2), 1025)
     assert sample_codes(
-        logits, torch.tensor(0.3), draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)
+        logits, torch.tensor(0.3), draws, recent, SamplingRule(temperature=0.3), Codebooks(2, 1024, 1025)
     ).tolist() == [[1025, 1025]]
 
 

@@ -89,7 +89,7 @@ async def test_a_cast_whose_voice_is_not_there_is_told_of(
     engine = HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1+bob-2",)})))
     async with engine.lifespan():
         assert [voice.id for voice in engine.voices()] == ["higgs"]
-    assert "cast lacks a voice" in [record.message for record in caplog.records]
+    assert "multi-speaker voice lacks a speaker" in [record.message for record in caplog.records]
 
 
 async def test_who_speaks_is_heard_and_not_read_out(settings: TtsSettings, cast: str) -> None:

@@ -33,7 +33,7 @@ class Speaker:
     @classmethod
     def of(cls, lm: Any, slots: int, context_tokens: int, encode: Tokenize) -> Speaker:
         """A speaker as the engine puts it together."""
-        model = SpeechModel(lm, slots, context_tokens, SamplingRule())
+        model = SpeechModel(lm, slots, context_tokens, SamplingRule(temperature=0.3))
         return cls(model, DecodeSlots(model, capture_graph(model.step, model.device), encode))
 
     def begin_all(self) -> None:

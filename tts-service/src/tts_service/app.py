@@ -1,4 +1,4 @@
-"""Puts the tts-service together."""
+"""Composition root of the tts-service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
 
 def build(settings: TtsSettings | None = None) -> Service:
-    """The service that the settings describe, by default those of the environment."""
+    """Build the service from `settings`; None reads them from the environment."""
     settings = settings or TtsSettings()
     engine = build_engine(settings)
     servicer = TtsServicer(engine, settings.max_streams)
@@ -39,7 +39,7 @@ def build(settings: TtsSettings | None = None) -> Service:
 
     health = new_health("tts-service", engine.info, settings)
     if isinstance(engine, RoutedStreamAdapter):
-        _report_engines(health, engine.routed_engine)
+        _report_engine_states(health, engine.routed_engine)
     return Service(
         settings=settings,
         health=health,
@@ -53,28 +53,31 @@ def build(settings: TtsSettings | None = None) -> Service:
 
 
 def build_engine(settings: TtsSettings) -> TtsEngine:
-    """What speaks: one engine, or several behind one. Raises `InvalidRequest` for one that there is not."""
+    """Build the engine of the settings: one engine, or several behind one.
+
+    Raises `InvalidRequest` for a name that is not registered.
+    """
     plan = build_plan(settings, ENGINES)
 
-    def make(name: str) -> StreamAdapter:
+    def create(name: str) -> StreamAdapter:
         return engine_class(ENGINES, name)(settings)
 
     limits = ReplyLimits.from_settings(settings)
     if len(plan.engines) == 1:
-        engine = make(plan.main)
-        # One that leans on a server is watched, and waited for.
+        engine = create(plan.main)
+        # A server-backed engine needs the supervision of the routed engine, even alone.
         if not isinstance(engine.phrase_engine, ServerBackedEngine):
             return engine
-    return RoutedStreamAdapter(RoutedPhraseEngine(plan, make, limits.engine_silent_s), limits, len(plan.engines))
+    return RoutedStreamAdapter(RoutedPhraseEngine(plan, create, limits.engine_silent_s), limits, len(plan.engines))
 
 
-def _report_engines(health: Health, routed: RoutedPhraseEngine) -> None:
-    """Say which engines do not speak: why there is no service yet, and later what is amiss with it."""
+def _report_engine_states(health: Health, routed: RoutedPhraseEngine) -> None:
+    """Show unavailable engines on `/health` and `/ready`: as the reason while loading, then as degradation."""
 
-    def follow() -> None:
+    def report() -> None:
         health.engine = routed.info
         if not routed.started:
             health.move_to(Status.LOADING, routed.unavailability_reason())
 
-    routed.on_change = follow
+    routed.on_change = report
     health.details = lambda: {"degraded": routed.unavailability_reason()}

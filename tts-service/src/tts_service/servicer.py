@@ -1,4 +1,4 @@
-"""`TextToSpeechService`: protobuf on one side, the engine on the other."""
+"""gRPC servicer of `TextToSpeechService`: converts protobuf messages to engine calls and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Context = aio.ServicerContext[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeRespo
 
 
 class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
-    """Speaks replies with one engine, `max_streams` at a time."""
+    """Speaks replies with one engine, at most `max_streams` at a time."""
 
     def __init__(self, engine: TtsEngine, max_streams: int) -> None:
         self._engine = engine
@@ -47,11 +47,11 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
             if first is None or first.WhichOneof("request") != "config":
                 raise InvalidRequest("tts.config_missing", "the first message must be the config")
             voice, language, style = _from_config(first.config)
-            reply = self._engine.open_stream(resolve_config(self._engine.voices(), voice, language, style))
+            stream = self._engine.open_stream(resolve_config(self._engine.voices(), voice, language, style))
             async with asyncio.TaskGroup() as tasks:
-                feeding = tasks.create_task(_forward_text(request_iterator, reply))
-                await reply.run(emit)
-                feeding.cancel()
+                forwarding = tasks.create_task(_forward_text(request_iterator, stream))
+                await stream.run(emit)
+                forwarding.cancel()
 
     async def ListVoices(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: tts_pb2.ListVoicesRequest, context: object
@@ -76,7 +76,7 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
     @contextmanager
     def _stream_slot(self) -> Generator[None]:
         if self._streams >= self._max_streams:
-            raise AtCapacity("tts.at_capacity", f"{self._streams} replies are being spoken")
+            raise AtCapacity("tts.at_capacity", f"{self._streams} replies are in progress; retry later")
         self._streams += 1
         try:
             yield
@@ -93,33 +93,24 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
         return tts_pb2.Voice(engine=voice.engine or self._engine.info.name, **fields)
 
 
-async def _forward_text(requests: AsyncIterator[tts_pb2.SynthesizeRequest], reply: ReplyStream) -> None:
-    """Bring text to the reply; a client that closes its side has sent all its text."""
+async def _forward_text(requests: AsyncIterator[tts_pb2.SynthesizeRequest], stream: ReplyStream) -> None:
+    """Pass the client's text to the stream. A half-close ends the text like `end_of_text`."""
     async for request in requests:
         match request.WhichOneof("request"):
             case "text":
-                await reply.send_text(request.text.text)
+                await stream.send_text(request.text.text)
             case "end_of_text":
-                await reply.end_text()
+                await stream.end_text()
             case "config":
-                raise InvalidRequest("tts.config_twice", "the config comes only once")
+                raise InvalidRequest("tts.config_twice", "the config must be sent only once")
             case _:
                 raise InvalidRequest("tts.request_empty", "a message was empty")
-    await reply.end_text()
+    await stream.end_text()
 
 
 def _from_config(config: tts_pb2.SynthesisConfig) -> tuple[str, str, Style]:
-    style = config.style
-    return (
-        config.voice,
-        config.language,
-        Style(
-            pace=style.pace if style.HasField("pace") else 1.0,
-            warmth=style.warmth if style.HasField("warmth") else None,
-            humour=style.humour if style.HasField("humour") else None,
-            energy=style.energy if style.HasField("energy") else None,
-        ),
-    )
+    traits: dict[str, float] = {field.name: value for field, value in config.style.ListFields()}
+    return config.voice, config.language, Style(**traits)
 
 
 def _to_response(event: SpeechEvent) -> tts_pb2.SynthesizeResponse:

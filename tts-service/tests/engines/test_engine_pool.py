@@ -18,7 +18,7 @@ async def test_each_speaker_is_lent_to_one_phrase() -> None:
 
 
 async def test_who_comes_late_gets_the_first_that_is_free() -> None:
-    places = EnginePool(("a",), wait_s=5)
+    places = EnginePool(("a",), timeout_s=5)
     order: list[str] = []
 
     async def speak(name: str) -> None:
@@ -33,7 +33,7 @@ async def test_who_comes_late_gets_the_first_that_is_free() -> None:
 
 
 async def test_who_has_waited_too_long_is_refused() -> None:
-    places = EnginePool(("a",), wait_s=0.01)
+    places = EnginePool(("a",), timeout_s=0.01)
     async with places.acquire():
         with pytest.raises(AtCapacity, match="slots_busy"):
             async with places.acquire():
@@ -43,7 +43,7 @@ async def test_who_has_waited_too_long_is_refused() -> None:
 
 
 async def test_a_phrase_that_fails_or_is_cancelled_gives_its_place_back() -> None:
-    places = EnginePool(("a",), wait_s=0.01)
+    places = EnginePool(("a",), timeout_s=0.01)
     with pytest.raises(ValueError, match="broken"):
         async with places.acquire():
             raise ValueError("broken")

@@ -295,7 +295,7 @@ async def test_nothing_of_a_lost_model_is_there_when_it_is_loaded_again() -> Non
             weights = Weights()
             held.append(weakref.ref(weights))
             if len(held) == 1:
-                raise EngineFailed("tts.engine_failed", "the speech model broke")
+                raise EngineFailed("tts.engine_failed", "the speech model failed")
             yield
 
     loaded = asyncio.Event()
@@ -322,7 +322,7 @@ async def test_it_is_ready_when_every_language_has_an_engine() -> None:
 
     running = asyncio.create_task(run())
     async with asyncio.timeout(20):
-        while newsroom.phrases.unavailability_reason() != "nothing speaks hi; hindi: tts.server_unreachable: gone":
+        while newsroom.phrases.unavailability_reason() != "no engine speaks hi; hindi: tts.server_unreachable: gone":
             await asyncio.sleep(0.01)
     assert not entered.is_set()
     newsroom.hindi.unable = None
@@ -343,7 +343,7 @@ async def test_a_language_that_is_lost_is_refused_until_it_is_back() -> None:
         async with asyncio.timeout(20):
             while not newsroom.phrases.missing_languages:
                 await asyncio.sleep(0.01)
-        with pytest.raises(NotReady, match="nothing speaks hi"):
+        with pytest.raises(NotReady, match="no engine speaks hi"):
             await newsroom.say("नमस्ते।", "hi")
         with pytest.raises(NotReady, match="lost"):
             await newsroom.speech.delete_voice("hindi:hi-a")

@@ -1,4 +1,4 @@
-"""Lends out the few things that can each speak one phrase at a time."""
+"""A pool of engine instances, each of which speaks one phrase at a time."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Generic, TypeVar
 
 from service_kit.errors import AtCapacity
 
-# A phrase that has waited for a free place for so long is refused.
+# A phrase that waits longer than this for a free instance is refused.
 ACQUIRE_TIMEOUT_S = 3.0
 
 Engine = TypeVar("Engine")
 
 
 class EnginePool(Generic[Engine]):
-    """Who speaks; whoever comes when all do waits, and is refused when that takes too long."""
+    """Engine instances that are free or in use. Phrases wait in order for a free instance, at most `timeout_s`."""
 
-    def __init__(self, speakers: Sequence[Engine], wait_s: float = ACQUIRE_TIMEOUT_S) -> None:
-        self._count = len(speakers)
-        self._wait_s = wait_s
-        self._free = list(speakers)
-        self._slots = asyncio.Semaphore(len(speakers))
+    def __init__(self, engines: Sequence[Engine], timeout_s: float = ACQUIRE_TIMEOUT_S) -> None:
+        self._count = len(engines)
+        self._timeout_s = timeout_s
+        self._free = list(engines)
+        self._permits = asyncio.Semaphore(len(engines))
 
     @property
     def free_count(self) -> int:
-        """How many more phrases could be spoken now."""
+        """Number of free instances."""
         return len(self._free)
 
     @asynccontextmanager
     async def acquire(self) -> AsyncGenerator[Engine]:
-        """A speaker of one's own while the context lasts. Raises `AtCapacity` when none becomes free in time."""
+        """Reserve an instance while the context lasts. Raises `AtCapacity` when none becomes free in time."""
         try:
-            async with asyncio.timeout(self._wait_s):
-                await self._slots.acquire()
+            async with asyncio.timeout(self._timeout_s):
+                await self._permits.acquire()
         except TimeoutError as error:
-            raise AtCapacity("tts.slots_busy", f"all {self._count} slots are speaking") from error
-        speaker = self._free.pop()
+            raise AtCapacity("tts.slots_busy", f"all {self._count} slots are in use; retry later") from error
+        engine = self._free.pop()
         try:
-            yield speaker
+            yield engine
         finally:
-            self._free.append(speaker)
-            self._slots.release()
+            self._free.append(engine)
+            self._permits.release()

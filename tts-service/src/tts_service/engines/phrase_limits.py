@@ -1,4 +1,4 @@
-"""Keeps the speech of a phrase within what its text allows, and tells its words. Pure."""
+"""Limits the speech of a phrase to the duration of its text, and estimates the times of its words. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tts_service.text.normalisation import WordMarks, normalise_text
 
 log = logging.getLogger(__name__)
 
-# Over the length that a calm speaker's phrase has; beyond three times of it the reply would fail.
+# Relative to the expected duration; the watchdog fails the reply beyond three times the expected duration.
 _MAX_TIMES_EXPECTED = 1.5
 _MAX_SILENCE_MS = 1500
 # -50 dBFS.
@@ -23,31 +23,31 @@ _SILENT = 10 ** (-50 / 20)
 
 
 def max_speech_ms(text: str) -> float:
-    """How long the speech of `text` may be at most."""
+    """Maximum duration of the speech of `text`, in milliseconds."""
     return _MAX_TIMES_EXPECTED * expected_speech_ms(text, 1.0)
 
 
 def max_frames(text: str, frame_ms: int) -> int:
-    """How many frames of `frame_ms` the speech of `text` may have at most."""
+    """Maximum number of frames of `frame_ms` in the speech of `text`."""
     return math.ceil(max_speech_ms(text) / frame_ms)
 
 
 class SilenceGuard:
-    """Notices that nothing more is being said."""
+    """Detects that a phrase has fallen silent, after 1.5 s of silence."""
 
     def __init__(self, rate_hz: int) -> None:
         self._max_samples = rate_hz * _MAX_SILENCE_MS // 1000
         self._silent_samples = 0
 
     def push_samples(self, samples: NDArray[np.float32]) -> bool:
-        """Take the next samples; whether silence has lasted too long."""
+        """Add the next samples; return whether the silence has become too long."""
         loud = np.flatnonzero(np.abs(samples) > _SILENT)
         self._silent_samples = samples.size - 1 - int(loud[-1]) if loud.size else self._silent_samples + samples.size
         return self._silent_samples >= self._max_samples
 
 
 class EstimatedWordTimes:
-    """About when each word of `text` begins: the model does not say, so it is told from a calm speaker's speed."""
+    """Word times estimated from a calm speaker's speed, for models that return none."""
 
     def __init__(self, text: str, rate_hz: int) -> None:
         samples = expected_speech_ms(text, 1.0) * rate_hz / 1000
@@ -57,33 +57,33 @@ class EstimatedWordTimes:
         ]
 
     def pop_until(self, end_sample: int) -> Iterator[Word]:
-        """The words that begin before `end_sample` of the phrase and were not told yet."""
+        """Yield the remaining words that start before `end_sample` of the phrase."""
         while self._starts and self._starts[0].first_sample < end_sample:
             yield self._starts.pop(0)
 
 
 class PhraseLimiter:
-    """Ends a phrase that becomes longer than its text allows, or has fallen silent."""
+    """Ends a phrase that becomes longer than its text allows, or falls silent."""
 
     def __init__(self, text: str, rate_hz: int) -> None:
-        # At the fastest pace, the reply bears just that and not a sample more.
+        # At the fastest pace, the watchdog accepts exactly this and not a sample more.
         self._remaining_samples = math.floor(max_speech_ms(text)) * rate_hz // 1000
         self._silence = SilenceGuard(rate_hz)
-        # How many samples were spoken so far.
+        # Number of samples returned so far.
         self.emitted_samples = 0
         self.ended = False
 
     def limit_samples(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take the next samples; return what of them is still within the phrase."""
+        """Add the next samples; return those within the limit, and set `ended` when the phrase is over."""
         kept = samples[: self._remaining_samples]
         self._remaining_samples -= kept.size
         self.emitted_samples += kept.size
         if self._remaining_samples <= 0:
-            self._end_phrase("it became too long")
+            self._end_phrase("too long")
         elif self._silence.push_samples(kept):
-            self._end_phrase("it fell silent")
+            self._end_phrase("silent")
         return kept
 
     def _end_phrase(self, reason: str) -> None:
         self.ended = True
-        log.warning("phrase was cut", extra={"reason": reason})
+        log.warning("phrase truncated", extra={"reason": reason})

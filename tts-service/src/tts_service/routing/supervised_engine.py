@@ -1,4 +1,4 @@
-"""One engine among several: loaded, watched, and loaded again when it was lost."""
+"""Supervision of one routed engine: loads it, probes its server, and reloads it after a loss."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tts_service.synthesis.stream import StreamAdapter
 
 log = logging.getLogger(__name__)
 
-# How often an engine that has a server is asked whether it is well.
+# Interval between two probes of a server-backed engine.
 CHECK_INTERVAL_S = 2.0
-# How soon a lost engine is tried again: at first, and at most after some trying.
+# Delay before a lost engine is loaded again; doubles with every attempt.
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
-# An engine that failed in a phrase leaves the next ones to others for so long.
+# After a failed phrase, other engines are preferred for this long.
 COOLDOWN_S = 10.0
 
 
 class EngineState(StrEnum):
-    """Whether an engine speaks, may yet, or never will in this process."""
+    """State of a routed engine. `LEFT_OUT` is final: the engine cannot load in this process."""
 
     LOADING = "loading"
     SPEAKING = "speaking"
@@ -34,16 +34,16 @@ class EngineState(StrEnum):
 
 
 class SupervisedEngine:
-    """An engine by its name. `changed` is called whenever its state changes."""
+    """A routed engine. `create` builds a new instance; `on_change` is called after every change of state."""
 
     def __init__(self, name: str, create: Callable[[], StreamAdapter], on_change: Callable[[], None]) -> None:
         self.name = name
         self.state = EngineState.LOADING
-        # Why it does not speak.
+        # Why the engine is unavailable; empty while it is available.
         self.reason = ""
-        # There while it speaks.
+        # Present while the engine is available.
         self.adapter: StreamAdapter | None = None
-        # As it last told; kept while it is lost, so that a chosen voice stays known.
+        # The last known voices; kept while the engine is lost, so that a chosen voice stays valid.
         self._voices: Sequence[Voice] = ()
         self._create = create
         self._on_change = on_change
@@ -52,75 +52,75 @@ class SupervisedEngine:
 
     @property
     def voices(self) -> Sequence[Voice]:
-        """Its voices, also while it is lost."""
+        """Its voices; the last known ones while it is lost."""
         return self._voices if self.adapter is None else self.adapter.voices()
 
     @property
     def languages(self) -> frozenset[str]:
-        """What it speaks, also while it is lost."""
+        """Languages of its voices; the last known ones while it is lost."""
         return frozenset(language for voice in self.voices for language in voice.languages)
 
     @property
     def in_cooldown(self) -> bool:
-        """Whether it failed just now."""
+        """Whether a phrase failed less than `COOLDOWN_S` ago."""
         return asyncio.get_running_loop().time() < self._cooldown_ends_s
 
     def report_failure(self) -> None:
-        """Say that it failed in a phrase: others go first for a while, and its server is looked at."""
+        """Report a failed phrase: starts the cool-down, and an immediate probe of the server."""
         self._cooldown_ends_s = asyncio.get_running_loop().time() + COOLDOWN_S
         self._failure_reported.set()
 
     async def supervise(self) -> None:
-        """Have it speak as long as this runs. Returns when it never will: no model, no package."""
+        """Keep the engine loaded while this runs. Returns when it cannot load at all: no model, no package."""
         retry_s = FIRST_RETRY_S
         while True:
-            spoke = False
+            was_loaded = False
             try:
-                async with self._loaded() as speech:
-                    spoke = True
-                    await self._watch_server(speech)
+                async with self._loaded() as adapter:
+                    was_loaded = True
+                    await self._watch_server(adapter)
             except Exception as error:
-                # Not kept by a name: its frames hold a model, which would be there beside the one loaded next.
-                self._on_lost(root_cause(error), spoke)
+                # Do not store the error: its traceback holds the model, which would stay beside the next one loaded.
+                self._on_lost(root_cause(error), was_loaded)
             if self.state is EngineState.LEFT_OUT:
                 return
-            retry_s = FIRST_RETRY_S if spoke else retry_s
+            retry_s = FIRST_RETRY_S if was_loaded else retry_s
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
 
     @asynccontextmanager
     async def _loaded(self) -> AsyncGenerator[StreamAdapter]:
-        speech = self._create()
-        async with speech.lifespan():
-            self._on_loaded(speech)
+        adapter = self._create()
+        async with adapter.lifespan():
+            self._on_loaded(adapter)
             try:
-                yield speech
+                yield adapter
             finally:
                 self._voices, self.adapter = self.voices, None
                 ENGINE_SPEAKS.labels(self.name).set(0)
 
-    def _on_loaded(self, speech: StreamAdapter) -> None:
-        log.info("engine speaks", extra={"engine": self.name})
-        self.adapter, self.state, self.reason = speech, EngineState.SPEAKING, ""
+    def _on_loaded(self, adapter: StreamAdapter) -> None:
+        log.info("engine available", extra={"engine": self.name})
+        self.adapter, self.state, self.reason = adapter, EngineState.SPEAKING, ""
         self._cooldown_ends_s = 0.0
         ENGINE_SPEAKS.labels(self.name).set(1)
         self._on_change()
 
-    def _on_lost(self, cause: BaseException, spoke: bool) -> None:
-        # What spoke once may do so again.
-        may_return = spoke or (isinstance(cause, AnchorError) and cause.retryable)
+    def _on_lost(self, cause: BaseException, was_loaded: bool) -> None:
+        # An engine that loaded once can load again.
+        may_return = was_loaded or (isinstance(cause, AnchorError) and cause.retryable)
         state = EngineState.LOST if may_return else EngineState.LEFT_OUT
         reason = str(cause) or type(cause).__name__
         if (state, reason) != (self.state, self.reason):
             known = isinstance(cause, AnchorError | ImportError | OSError)
             fields = {"engine": self.name, "state": state, "reason": reason}
-            log.warning("engine does not speak", extra=fields, exc_info=None if known else cause)
+            log.warning("engine unavailable", extra=fields, exc_info=None if known else cause)
         self.state, self.reason = state, reason
         self._on_change()
 
-    async def _watch_server(self, speech: StreamAdapter) -> None:
-        """Return never; raise what its server fails with."""
-        engine = speech.phrase_engine
+    async def _watch_server(self, adapter: StreamAdapter) -> None:
+        """Probe the server for ever; raise its failure. Without a server, wait for ever."""
+        engine = adapter.phrase_engine
         while True:
             self._failure_reported.clear()
             with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Makes one reply's audio of its phrases: 24 kHz, without clicks, in chunks of a handy size, each at its place."""
+"""Turns the phrases' samples into the reply's audio: resampled to 24 kHz, faded at phrase ends, cut into chunks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tts_service.engine import Samples, Speech, SpeechAudio, Word
 
 Floats = NDArray[np.float32]
 
-# The first chunk is short, because someone waits for it. A message costs the same whatever its length, so they are
-# long for a listener who has something to hear meanwhile.
+# The first chunk is short to keep the time to first audio low. The cost of a message does not depend on its length, so
+# chunks are long while the client has enough left to play.
 FIRST_CHUNK_MS = 40
 CHUNK_MS = 80
 LONG_CHUNK_MS = 240
@@ -29,7 +29,10 @@ _MS_BYTES = SPEECH.bytes_for(1)
 
 
 class Fader:
-    """Fades a phrase in and out, so that phrases join in silence; holds the last 5 ms back until the phrase ends."""
+    """Fades each phrase in and out over 5 ms, so that phrases join without a click.
+
+    Holds back the last 5 ms until the phrase ends.
+    """
 
     def __init__(self, rate_hz: int) -> None:
         self._length = rate_hz * FADE_MS // 1000
@@ -37,7 +40,7 @@ class Fader:
         self._started = False
 
     def add_samples(self, samples: Floats) -> Floats:
-        """Take samples of the phrase; return those that may go out."""
+        """Add samples of the phrase; return the samples that are ready."""
         if samples.size == 0:
             return samples
         if not self._started:
@@ -51,13 +54,13 @@ class Fader:
         return samples[:keep]
 
     def finish_phrase(self) -> Floats:
-        """The phrase's end, faded out; the next sample begins a new phrase."""
-        held, self._tail, self._started = self._tail, np.zeros(0, np.float32), False
-        return held * np.linspace(1, 0, held.size, dtype=np.float32)
+        """Return the faded-out end of the phrase; the next sample starts a new phrase."""
+        tail, self._tail, self._started = self._tail, np.zeros(0, np.float32), False
+        return tail * np.linspace(1, 0, tail.size, dtype=np.float32)
 
 
 class SpeechOutput:
-    """The audio of one reply. After each phrase everything is out and `sent_ms` is where the next one begins."""
+    """The audio of one reply. After `finish_phrase` nothing is buffered, and the next phrase starts at `sent_ms`."""
 
     def __init__(self, engine_rate_hz: int) -> None:
         self._fader = Fader(engine_rate_hz)
@@ -69,13 +72,13 @@ class SpeechOutput:
 
     @property
     def sent_ms(self) -> int:
-        """Length of the audio that has gone out; always whole milliseconds."""
+        """Length of the audio returned so far; always whole milliseconds."""
         return self._sent_bytes // _MS_BYTES
 
     def add_samples(self, samples: Floats, ahead_ms: float = 0.0) -> list[SpeechAudio]:
-        """Take samples at the engine's rate; return the chunks that are full.
+        """Add samples at the engine's rate; return the chunks that are full.
 
-        The listener has `ahead_ms` to hear before them.
+        `ahead_ms` is the audio that the client has left to play.
         """
         samples = self._fader.add_samples(samples)
         self._pcm += to_pcm(samples if self._resampler is None else self._resampler.resample_chunk(samples))
@@ -85,11 +88,11 @@ class SpeechOutput:
         return chunks
 
     def finish_phrase(self) -> list[SpeechAudio]:
-        """The rest of the phrase, filled up with silence to a whole millisecond."""
+        """Return the rest of the phrase, padded with silence to a whole millisecond."""
         samples = self._fader.finish_phrase()
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples, last=True)
-            # A stream that has ended starts anew; phrases begin and end in silence, so nothing is lost between them.
+            # The ended stream is reset; phrases start and end in silence, so no sound is lost between them.
             self._resampler.clear()
         self._pcm += to_pcm(samples)
         self._pcm += bytes(-len(self._pcm) % _MS_BYTES)
@@ -111,7 +114,7 @@ class SpeechOutput:
 
 
 async def resample_speech(speech: AsyncIterator[Speech], from_hz: int, to_hz: int) -> AsyncGenerator[Speech]:
-    """One phrase at `to_hz`: its samples, and the places of its words."""
+    """Resample one phrase to `to_hz`: its samples, and the positions of its words."""
     if from_hz == to_hz:
         async for piece in speech:
             yield piece

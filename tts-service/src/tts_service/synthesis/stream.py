@@ -1,4 +1,4 @@
-"""Makes an engine for streamed text of one that speaks phrases."""
+"""The stream adapter: makes a `TtsEngine` for streamed text from a `PhraseEngine`."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from tts_service.synthesis.watchdog import PhraseWatchdog
 from tts_service.text.normalisation import NormalisedText, WordMarks, normalise_text
 from tts_service.text.phrases import Phrase, PhraseCutter
 
-# Text deltas that wait while a phrase is spoken; when full, reading from the client waits.
+# Text deltas queued while a phrase is spoken; when the queue is full, reading from the client waits.
 _MAX_WAITING_DELTAS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyLimits:
-    """The bounds of a reply; see `TtsSettings` for their meaning."""
+    """The limits of one reply; `TtsSettings` explains each."""
 
     max_reply_chars: int
     max_phrase_chars: int
@@ -53,7 +53,7 @@ class ReplyLimits:
 
     @classmethod
     def from_settings(cls, settings: TtsSettings) -> ReplyLimits:
-        """The bounds that the settings name."""
+        """Take the limits from the settings."""
         return cls(
             settings.max_reply_chars,
             settings.max_phrase_chars,
@@ -65,13 +65,13 @@ class ReplyLimits:
 
 
 class _WaitFor(IntEnum):
-    """What waiting for the rest of a sentence rests upon, in the order in which it fails."""
+    """What ends the wait for the rest of a sentence; tried in this order."""
 
-    # Until little is left, then whole clauses are spoken.
+    # The client has little left to play: speak whole clauses.
     LOW_AUDIO = 0
-    # Until it stalls, then whole words are spoken.
+    # The text has stalled: speak whole words.
     TEXT_STALL = 1
-    # What stands there is too little to be spoken.
+    # There is too little text to speak.
     MORE_TEXT = 2
 
 
@@ -84,7 +84,7 @@ class StreamAdapter:
 
     @property
     def phrase_engine(self) -> PhraseEngine:
-        """The engine behind it."""
+        """The wrapped engine."""
         return self._engine
 
     @property
@@ -102,7 +102,7 @@ class StreamAdapter:
 
 
 class CloningStreamAdapter(StreamAdapter):
-    """`PhraseSpeech` that can learn voices."""
+    """A `StreamAdapter` over an engine that clones voices; a `CloningEngine`."""
 
     def __init__(self, engine: CloningPhraseEngine, limits: ReplyLimits) -> None:
         super().__init__(engine, limits)
@@ -116,7 +116,7 @@ class CloningStreamAdapter(StreamAdapter):
 
 
 class PhraseReplyStream:
-    """One reply, spoken phrase by phrase, each when the one before has gone to the listener."""
+    """The stream of one reply. Phrases are synthesised one after another."""
 
     def __init__(self, engine: PhraseEngine, config: SynthesisConfig, limits: ReplyLimits) -> None:
         self._engine = engine
@@ -131,16 +131,16 @@ class PhraseReplyStream:
         self._text_is_cut = False
         self._output = SpeechOutput(self._rate_hz)
         self._phrases_synthesized = 0
-        # Whose turn it is, None while nobody was named.
+        # The current speaker; None until the text names one.
         self._speaker: int | None = None
-        # When the listener has heard all that was sent, if played at once; on the loop's clock.
+        # When playout of all sent audio ends if the client plays it immediately; on the loop's clock.
         self._playout_ends_s = 0.0
         self._first_phrase_at_s = 0.0
 
     async def send_text(self, text: str) -> None:
-        """Add text. Raises `InvalidRequest` for text after the end, and for too much of it."""
+        """Add text. Raises `InvalidRequest` for text after the end, and for text over the limit."""
         if self._ended:
-            raise InvalidRequest("tts.text_after_end", "text came after the end of the text")
+            raise InvalidRequest("tts.text_after_end", "text was sent after the end of the text")
         self._chars += len(text)
         if self._chars > self._limits.max_reply_chars:
             raise InvalidRequest("tts.text_too_long", f"a reply has at most {self._limits.max_reply_chars} characters")
@@ -148,47 +148,47 @@ class PhraseReplyStream:
             await self._deltas.put(text)
 
     async def end_text(self) -> None:
-        """Say that all text was written; saying it twice does no harm."""
+        """Mark the end of the text. Idempotent."""
         if not self._ended:
             self._ended = True
             await self._deltas.put(None)
 
     async def run(self, emit: Emit) -> None:
-        """Speak the text into `emit` as it comes. Raises `EngineFailed` when the engine does not do its part."""
+        """Synthesise the text as it comes; pass the events to `emit`. Raises `EngineFailed` when the engine fails."""
         while (phrase := await self._next_phrase()) is not None:
-            spoken = self._normalise(phrase)
-            if spoken.is_speakable:
+            text = self._normalise(phrase)
+            if text.is_speakable:
                 await asyncio.sleep(max(self._unplayed_s - self._limits.max_ahead_s, 0))
-                with self._phrase_span(spoken):
-                    await self._synthesize_phrase(phrase, spoken, emit)
+                with self._phrase_span(text):
+                    await self._synthesize_phrase(phrase, text, emit)
 
     def _normalise(self, phrase: Phrase) -> NormalisedText:
-        """The phrase as it is spoken: a speaker's turn lasts over phrases, until another one is named."""
-        spoken = normalise_text(phrase.text)
+        """Normalise the phrase's text. A speaker's turn continues over phrases until the text names another speaker."""
+        text = normalise_text(phrase.text)
         if self._speaker is not None:
-            spoken = replace(spoken, speaker_turns=((0, self._speaker), *spoken.speaker_turns))
-        if spoken.speaker_turns:
-            self._speaker = spoken.speaker_turns[-1][1]
-        return spoken
+            text = replace(text, speaker_turns=((0, self._speaker), *text.speaker_turns))
+        if text.speaker_turns:
+            self._speaker = text.speaker_turns[-1][1]
+        return text
 
-    def _phrase_span(self, spoken: NormalisedText) -> AbstractContextManager[Span]:
-        attributes = {"phrase": self._phrases_synthesized, "characters": len(spoken.text)}
+    def _phrase_span(self, text: NormalisedText) -> AbstractContextManager[Span]:
+        attributes = {"phrase": self._phrases_synthesized, "characters": len(text.text)}
         return tracing.current(tracing.tracer().start_span("phrase", attributes=attributes))
 
     async def _next_phrase(self) -> Phrase | None:
-        """The next phrase, None after the last. Waits for whole sentences while the listener has something to hear."""
+        """The next phrase; None after the last. Waits for whole sentences while the client has speech left to play."""
         loop = asyncio.get_running_loop()
-        waiting_since_s, patience = loop.time(), _WaitFor.LOW_AUDIO
+        waiting_since_s, wait_for = loop.time(), _WaitFor.LOW_AUDIO
         while not self._waiting_phrases and not self._text_is_cut:
-            if patience is _WaitFor.LOW_AUDIO and not self._phrases_synthesized:
-                patience = _WaitFor.TEXT_STALL
+            if wait_for is _WaitFor.LOW_AUDIO and not self._phrases_synthesized:
+                wait_for = _WaitFor.TEXT_STALL
             try:
-                async with asyncio.timeout_at(self._wait_deadline_s(patience, waiting_since_s)):
+                async with asyncio.timeout_at(self._wait_deadline_s(wait_for, waiting_since_s)):
                     self._cut_delta(await self._deltas.get())
-                waiting_since_s, patience = loop.time(), _WaitFor.LOW_AUDIO
+                waiting_since_s, wait_for = loop.time(), _WaitFor.LOW_AUDIO
             except TimeoutError:
-                self._waiting_phrases += self._cutter.cut_early(stalled=patience is _WaitFor.TEXT_STALL)
-                patience = _WaitFor(patience + 1)
+                self._waiting_phrases += self._cutter.cut_early(stalled=wait_for is _WaitFor.TEXT_STALL)
+                wait_for = _WaitFor(wait_for + 1)
         return self._waiting_phrases.popleft() if self._waiting_phrases else None
 
     def _cut_delta(self, delta: str | None) -> None:
@@ -198,47 +198,47 @@ class PhraseReplyStream:
         else:
             self._waiting_phrases += self._cutter.push_text(delta)
 
-    def _wait_deadline_s(self, patience: _WaitFor, waiting_since_s: float) -> float | None:
-        if patience is _WaitFor.MORE_TEXT or not self._cutter.has_speakable_text:
+    def _wait_deadline_s(self, wait_for: _WaitFor, waiting_since_s: float) -> float | None:
+        if wait_for is _WaitFor.MORE_TEXT or not self._cutter.has_speakable_text:
             return None
         low_s = self._playout_ends_s - self._limits.low_speech_ms / 1000
-        if patience is _WaitFor.LOW_AUDIO:
+        if wait_for is _WaitFor.LOW_AUDIO:
             return max(low_s, waiting_since_s)
         return max(low_s, waiting_since_s + self._limits.text_stall_ms / 1000)
 
-    async def _synthesize_phrase(self, phrase: Phrase, spoken: NormalisedText, emit: Emit) -> None:
+    async def _synthesize_phrase(self, phrase: Phrase, text: NormalisedText, emit: Emit) -> None:
         if self._phrases_synthesized == 0:
             self._first_phrase_at_s = asyncio.get_running_loop().time()
         await emit(PhraseStarted(phrase.start, phrase.start + len(phrase.text)))
         PHRASES.inc()
-        CHARACTERS.inc(len(spoken.text))
+        CHARACTERS.inc(len(text.text))
         starts_ms = self._output.sent_ms
-        watchdog = PhraseWatchdog(spoken.text, self._config.style.pace, self._rate_hz)
-        words = WordMarks(spoken)
-        # Marks leave with the speech they are about: messages that go together cost less.
+        watchdog = PhraseWatchdog(text.text, self._config.style.pace, self._rate_hz)
+        words = WordMarks(text)
+        # Marks are sent with the audio of their span: messages sent together cost less.
         marks: list[SpeechMark] = []
 
-        def mark(places: list[tuple[int, int]], offset_ms: int) -> None:
-            marks.extend(SpeechMark(phrase.start + start, phrase.start + end, offset_ms) for start, end in places)
+        def add_marks(spans: list[tuple[int, int]], offset_ms: int) -> None:
+            marks.extend(SpeechMark(phrase.start + start, phrase.start + end, offset_ms) for start, end in spans)
 
         try:
-            asked = PhraseRequest(self._phrases_synthesized, spoken.text, spoken.speaker_turns)
-            async with self._engine.synthesize(asked, self._config) as speech:
+            request = PhraseRequest(self._phrases_synthesized, text.text, text.speaker_turns)
+            async with self._engine.synthesize(request, self._config) as speech:
                 self._phrases_synthesized += 1
                 while (piece := await self._next_piece(speech)) is not None:
                     if isinstance(piece, Word):
                         sample = max(piece.first_sample - watchdog.dropped_samples, 0)
-                        place_ms = starts_ms + sample * 1000 // self._rate_hz
-                        mark(words.pop_until(piece.first_char, piece.chars), place_ms)
+                        offset_ms = starts_ms + sample * 1000 // self._rate_hz
+                        add_marks(words.pop_until(piece.first_char, piece.chars), offset_ms)
                     else:
                         samples = watchdog.check_samples(piece.samples)
                         await self._send(self._output.add_samples(samples, self._unplayed_s * 1000), marks, emit)
             watchdog.finish_phrase()
             await self._send(self._output.finish_phrase(), marks, emit)
-            mark(words.pop_remaining(), self._output.sent_ms)
-            for left in marks:
-                # A place beyond the speech is no place.
-                await emit(replace(left, offset_ms=min(left.offset_ms, self._output.sent_ms)))
+            add_marks(words.pop_remaining(), self._output.sent_ms)
+            for mark in marks:
+                # No mark may point beyond the end of the audio.
+                await emit(replace(mark, offset_ms=min(mark.offset_ms, self._output.sent_ms)))
         finally:
             AUDIO_SECONDS.inc((self._output.sent_ms - starts_ms) / 1000)
             for check, count in watchdog.repairs.items():
@@ -246,7 +246,7 @@ class PhraseReplyStream:
 
     @property
     def _unplayed_s(self) -> float:
-        """How long the listener has something to hear, if played at once."""
+        """How much sent audio is left to play, if the client plays it immediately."""
         return self._playout_ends_s - asyncio.get_running_loop().time()
 
     async def _send(self, chunks: list[SpeechAudio], marks: list[SpeechMark], emit: Emit) -> None:
@@ -267,5 +267,5 @@ class PhraseReplyStream:
                 return await anext(speech, None)
         except TimeoutError as error:
             raise EngineFailed(
-                "tts.engine_silent", f"the engine gave nothing for {self._limits.engine_silent_s} s"
+                "tts.engine_silent", f"the engine returned nothing for {self._limits.engine_silent_s} s"
             ) from error

@@ -1,6 +1,6 @@
-"""Cuts streamed text into phrases to speak: the first one early, whole sentences after it. Pure.
+"""Cuts streamed text into phrases: the first phrase as early as possible, then whole sentences. Pure.
 
-Every character of the text is in exactly one phrase, and phrases follow each other without gaps.
+Every character of the text is in exactly one phrase, and phrases are contiguous.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _AFTER_NEWLINE = re.compile(r"(?<=\n)(?=[^\n])")
 _CLAUSE_END = re.compile(r"[,;:.!?…।—–]\s")
 _SPACE = re.compile(r"\s")
 
-# A first clause shorter than both is not worth a breath.
+# A first clause shorter than both is not spoken alone.
 _MIN_CLAUSE_ALNUMS = 10
 _MIN_CLAUSE_WORDS = 3
-# Text is looked at in slices of this size: sentencex takes quadratic time for a run of new lines (100000 took 230 s).
+# Text is processed in slices of this size: sentencex takes quadratic time for a run of new lines (100000 took 230 s).
 _SLICE_CHARS = 128
 # "Yes." is a sentence, "1." is not.
 _MIN_SENTENCE_ALNUMS = 2
@@ -40,7 +40,7 @@ class Phrase:
 
     @property
     def is_speakable(self) -> bool:
-        """Whether there is anything in it to say."""
+        """Whether the phrase holds a letter or a digit."""
         return has_letters(self.text)
 
 
@@ -50,9 +50,9 @@ def has_letters(text: str) -> bool:
 
 
 def find_pauses(text: str, language: str, complete: bool) -> Iterator[int]:
-    """Places in `text` after which a speaker may pause, without looking further than the next character.
+    """Positions in `text` after which a speaker may pause, with a look-ahead of one character.
 
-    Ends early at a place that the next character decides ("3." may become "3.5"), unless the text is `complete`.
+    Stops at a position that depends on the next character ("3." may become "3.5"), unless the text is `complete`.
     """
     for match in _PAUSE.finditer(text):
         mark, before = match[0][0], text[: match.start()]
@@ -89,7 +89,7 @@ def _is_clause(text: str) -> bool:
 
 
 def find_sentence_ends(text: str, language: str) -> list[int]:
-    """Ends of the sentences in `text` that something follows; a new line ends one by itself."""
+    """Ends of the sentences in `text` that are followed by more text; a new line always ends a sentence."""
     if not _MAY_END_SENTENCE.search(text):
         return []
     ends = {boundary["end_index"] for boundary in get_sentence_boundaries(language, text)}
@@ -101,14 +101,14 @@ def find_sentence_ends(text: str, language: str) -> list[int]:
 
 
 def find_split(text: str, start: int, max_chars: int) -> int:
-    """Where to break `text[start:]`, which is too long: after a clause, else a word, else within the word."""
+    """Where to break `text[start:]`, which is too long: after a clause, else after a word, else within the word."""
     limit = start + max_chars
     for pattern, earliest in ((_CLAUSE_END, start + max_chars // 3), (_SPACE, start)):
         ends = [match.end() for match in pattern.finditer(text, earliest, limit)]
         if ends:
             return ends[-1]
     end = limit
-    # A letter keeps its accents, an emoji its joiners.
+    # Do not separate a letter from its accents, or an emoji from its joiners.
     while end > start + max_chars // 2 and _continues_letter(text, end):
         end -= 1
     return end
@@ -119,19 +119,19 @@ def _continues_letter(text: str, place: int) -> bool:
 
 
 class PhraseCutter:
-    """Takes the text of one reply in pieces, gives it back in phrases."""
+    """Cuts the text of one reply, pushed in deltas, into phrases."""
 
     def __init__(self, language: str, max_chars: int) -> None:
         self._language = language
         self._max_chars = max_chars
         self._buffer = ""
-        # Place of the buffer in the reply's text.
+        # Position of the buffer in the reply's text.
         self._start = 0
         self._first_phrase_is_cut = False
 
     @property
     def has_speakable_text(self) -> bool:
-        """Whether text that can be spoken waits for more."""
+        """Whether the buffered text holds a letter or a digit."""
         return has_letters(self._buffer)
 
     def push_text(self, text: str) -> list[Phrase]:
@@ -153,7 +153,7 @@ class PhraseCutter:
         return phrases
 
     def cut_early(self, stalled: bool) -> list[Phrase]:
-        """What can be spoken already although its sentence may go on: whole clauses, or if `stalled`, whole words."""
+        """Cut before the sentence is complete: at the end of a clause, or of a word if the text has `stalled`."""
         ends = list(find_pauses(self._buffer, self._language, complete=stalled))
         if not ends and stalled:
             spaces = (match.end() for match in _SPACE.finditer(self._buffer))
@@ -161,12 +161,12 @@ class PhraseCutter:
         return self._cut_at(ends[-1:])
 
     def end_text(self) -> list[Phrase]:
-        """All that is left."""
+        """Return the rest of the text as phrases."""
         phrases = self._cut_at(find_sentence_ends(self._buffer, self._language)) if self._first_phrase_is_cut else []
         return phrases + self._cut_at([len(self._buffer)] if self._buffer else [])
 
     def _cut_at(self, ends: list[int]) -> list[Phrase]:
-        """Cut the buffer at `ends`, and further where a piece is longer than a phrase may be."""
+        """Cut the buffer at `ends`, and also wherever a phrase would exceed the maximum length."""
         phrases: list[Phrase] = []
         start = 0
         for end in ends:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-from espeak_worker.espeak import Espeak, EspeakError, Manner
-from espeak_worker.frames import BrokenPipeProtocol, Frame, Kind, read_frame
+from espeak_worker.espeak import Espeak, EspeakError, VoiceParameters
+from espeak_worker.frames import Frame, InvalidFrame, Kind, read_frame
 from espeak_worker.worker import Worker
 from tts_service.engines.espeak import frames as espeak_frames
 
@@ -97,7 +97,7 @@ def test_a_listener_that_says_no_stops_the_synthesis_at_its_chunk(espeak: Espeak
         heard.append(len(pcm))
         return len(heard) < 3
 
-    espeak.speak("on and on " * 30, Manner("en-us", 170, 50, 50), consume)
+    espeak.synthesize("on and on " * 30, VoiceParameters("en-us", 170, 50, 50), consume)
     assert len(heard) == 3
 
 
@@ -106,13 +106,13 @@ def test_what_a_listener_raises_comes_out_of_speak(espeak: Espeak) -> None:
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        espeak.speak("Hello", Manner("en-us", 170, 50, 50), consume)
+        espeak.synthesize("Hello", VoiceParameters("en-us", 170, 50, 50), consume)
     with pytest.raises(EspeakError, match="zz"):
-        espeak.speak("Hello", Manner("zz", 170, 50, 50), consume)
+        espeak.synthesize("Hello", VoiceParameters("zz", 170, 50, 50), consume)
 
 
 def test_bytes_that_are_no_frames_are_refused() -> None:
-    with pytest.raises(BrokenPipeProtocol):
+    with pytest.raises(InvalidFrame):
         read_frame(io.BytesIO(b"\xff" * 9))
     assert read_frame(io.BytesIO(b"\x01")) is None
     assert read_frame(io.BytesIO(Frame(Kind.AUDIO, 1, b"abcd").encode()[:-1])) is None

@@ -33,9 +33,9 @@ class RecordedSlots:
     def count(self) -> int:
         return 2
 
-    def prefill(self, slot: int, utterance: PhrasePrompt) -> int:
-        count = int(utterance.text or 10_000)
-        frames = (np.arange(count)[:, None] + np.arange(4) + utterance.seed) % 100
+    def prefill(self, slot: int, prompt: PhrasePrompt) -> int:
+        count = int(prompt.text or 10_000)
+        frames = (np.arange(count)[:, None] + np.arange(4) + prompt.seed) % 100
         self.rows[slot] = list(apply_delay(frames, BOOKS)[1:])
         return ROOM
 
@@ -144,7 +144,7 @@ async def test_a_voice_stuck_on_one_frame_is_cut(loop: DecodeLoop, slots: Record
 
 
 async def test_a_phrase_that_finds_no_slot_is_refused(slots: RecordedSlots, worker: EngineWorker) -> None:
-    short = DecodeLoop(slots, BOOKS, worker, slot_wait_s=0.02)
+    short = DecodeLoop(slots, BOOKS, worker, slot_timeout_s=0.02)
     async with short.decode_phrase(saying("5"), 10), short.decode_phrase(saying("5"), 10):
         with pytest.raises(AtCapacity, match="slots_busy"):
             await spoken(short, "5")
@@ -158,7 +158,7 @@ async def test_a_broken_model_fails_every_phrase_and_the_loop(slots: RecordedSlo
         await anext(first)
         slots.breaks = True
         for frames in (first, second):
-            with pytest.raises(EngineFailed, match="the speech model broke"):
+            with pytest.raises(EngineFailed, match="the speech model failed"):
                 async for _ in frames:
                     pass
     with pytest.raises(RuntimeError):

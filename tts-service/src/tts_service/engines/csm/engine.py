@@ -1,4 +1,4 @@
-"""CSM behind the service's seam. Nothing here imports torch before the model is loaded."""
+"""The engine `csm`. Imports torch only when the model is loaded."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ log = logging.getLogger(__name__)
 
 RATE_HZ = 24_000
 FRAME_MS = 80
-# What it was trained on.
+# The language of the training data.
 LANGUAGE = "en"
-# Speakers without a recording: the model gives each a voice, which may differ from phrase to phrase.
+# Speakers without a reference: the model chooses a voice for each, which may differ from phrase to phrase.
 _BUILT_IN_VOICES = tuple(Voice(f"csm-{speaker}", f"CSM, speaker {speaker}", (LANGUAGE,)) for speaker in range(2))
 _ATTEMPTS = 2
-# One piece of work for the phrase, and one of a phrase that was given up.
+# One task of the current phrase, and one of a cancelled phrase.
 _MAX_WAITING = 4
-# Recordings that wait to be learned.
+# Recordings that wait for encoding.
 _MAX_WAITING_RECORDINGS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class CsmConfig:
-    """Which model speaks, where; see `TtsSettings` for the meaning."""
+    """The settings of the engine; `TtsSettings` explains each."""
 
     model: Path
     voices: Path | None
@@ -54,7 +54,7 @@ class CsmConfig:
 
     @classmethod
     def from_settings(cls, settings: TtsSettings) -> CsmConfig:
-        """What the settings choose. Raises `InvalidRequest` when they name no model."""
+        """Take the configuration from the settings. Raises `InvalidRequest` when they name no model."""
         if settings.csm_model is None:
             raise InvalidRequest("tts.model_missing", "TTS_CSM_MODEL must name a folder")
         return cls(
@@ -67,12 +67,12 @@ class CsmConfig:
 
 
 class CsmEngine:
-    """A `PhraseEngine` that speaks one phrase at a time, and what voices are added to."""
+    """A `PhraseEngine` and `CloningEngine` that speaks one phrase at a time."""
 
     def __init__(self, config: CsmConfig) -> None:
         self._config = config
         self._worker = EngineWorker("csm", _MAX_WAITING)
-        # A recording may be encoded for seconds, which no step should wait for.
+        # Encoding a recording takes seconds; on a thread of its own it does not delay the generation.
         self._voice_worker = EngineWorker("csm-voices", _MAX_WAITING_RECORDINGS)
         self._pool = EnginePool((self._worker,))
         self._loaded: LoadedCsm | None = None
@@ -83,7 +83,7 @@ class CsmEngine:
             version="1",
             languages=(LANGUAGE,),
             sample_rate_hz=RATE_HZ,
-            notes={"word marks": "estimated", "style": "not followed"},
+            notes={"word marks": "estimated", "style": "not supported"},
         )
 
     @property
@@ -92,7 +92,7 @@ class CsmEngine:
 
     @property
     def free_slots(self) -> int:
-        """How many more phrases could be spoken now."""
+        """Number of phrases that could start now."""
         return self._pool.free_count
 
     def voices(self) -> Sequence[Voice]:
@@ -106,7 +106,7 @@ class CsmEngine:
             loaded = await self._worker.run(partial(LoadedCsm, self._config))
             if loaded.rate_hz != RATE_HZ or loaded.frame_ms != FRAME_MS:
                 raise EngineFailed(
-                    "tts.model_layout", f"the codec speaks at {loaded.rate_hz} Hz in frames of {loaded.frame_ms} ms"
+                    "tts.model_layout", f"the codec has {loaded.rate_hz} Hz and frames of {loaded.frame_ms} ms"
                 )
             read = partial(read_codes, books=loaded.books, codes=loaded.codes)
             voices = VoiceFolder(self._config.voices, "TTS_CSM_VOICES", "frames.npy", read)
@@ -125,13 +125,13 @@ class CsmEngine:
             yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Learn a voice from a recording and what is said in it."""
+        """Clone a voice from a recording and its transcript."""
         loaded, voices = self._ready
         if primary_language(language) != LANGUAGE:
             raise InvalidRequest("tts.unknown_language", f"this model speaks {LANGUAGE!r} only")
         voices.require_folder()
 
-        def learn() -> Voice:
+        def encode_and_save() -> Voice:
             check_name(name)
             check_transcript(reference_transcript)
             frames = loaded.model.encode_audio(decode_reference(reference_wav, RATE_HZ))
@@ -139,10 +139,10 @@ class CsmEngine:
                 name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames)
             )
 
-        return await self._voice_worker.run(learn)
+        return await self._voice_worker.run(encode_and_save)
 
     async def delete_voice(self, voice_id: str) -> None:
-        """Forget a voice that was added."""
+        """Delete a cloned voice."""
         _, voices = self._ready
         await self._voice_worker.run(partial(voices.delete_voice, voice_id))
 
@@ -153,50 +153,49 @@ class CsmEngine:
         return self._loaded, self._voices
 
     def _prompt_turns(self, text: str, voice_id: str) -> list[PromptTurn]:
-        """What the model reads: the voice's recording as a turn of the same speaker, then `text`."""
+        """The model's prompt: the voice's reference as an earlier turn of the same speaker, then `text`."""
         for speaker, voice in enumerate(_BUILT_IN_VOICES):
             if voice.id == voice_id:
                 return [PromptTurn(speaker, text)]
-        learned = self._ready[1].find_voice(voice_id)
-        if learned is None:
+        cloned = self._ready[1].find_voice(voice_id)
+        if cloned is None:
             raise NotFound("tts.unknown_voice", f"no voice {voice_id!r}")
-        return [PromptTurn(0, learned.transcript, learned.conditioning), PromptTurn(0, text)]
+        return [PromptTurn(0, cloned.transcript, cloned.conditioning), PromptTurn(0, text)]
 
     async def _generate_with_retry(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
-        """Speak; what comes to nothing is tried once more with another seed, since nobody has heard anything of it."""
+        """Generate the phrase; retry once with another seed if the model returns no audio at all."""
         for attempt in range(_ATTEMPTS):
             if attempt:
-                log.warning("phrase was tried again")
-            heard = False
+                log.warning("phrase retried")
+            has_output = False
             async with aclosing(self._generate(text, voice_id, self._config.seed + attempt)) as speech:
                 async for piece in speech:
-                    heard = True
+                    has_output = True
                     yield piece
-            if heard:
+            if has_output:
                 return
 
     async def _generate(self, text: str, voice_id: str, seed: int) -> AsyncGenerator[Speech]:
-        """Speak a step at a time, so that who leaves waits for no more than one."""
+        """Generate frame by frame, so that cancelling waits for at most one step."""
         model, run = self._ready[0].model, self._worker.run
         room = await run(partial(model.start_phrase, self._prompt_turns(text, voice_id), seed))
-        emission, end, clock = FrameAccumulator(), PhraseLimiter(text, RATE_HZ), EstimatedWordTimes(text, RATE_HZ)
+        accumulator, limiter = FrameAccumulator(), PhraseLimiter(text, RATE_HZ)
+        words = EstimatedWordTimes(text, RATE_HZ)
         try:
             for _ in range(min(room, max_frames(text, FRAME_MS))):
                 frame = await run(model.next_frame)
-                frames = emission.flush() if frame is None else emission.push_frame(frame)
+                frames = accumulator.flush() if frame is None else accumulator.push_frame(frame)
                 if frames is not None:
-                    samples = end.limit_samples(
-                        (await run(partial(model.decode_frames, frames)))[end.emitted_samples :]
-                    )
-                    for word in clock.pop_until(end.emitted_samples):
+                    decoded = await run(partial(model.decode_frames, frames))
+                    samples = limiter.limit_samples(decoded[limiter.emitted_samples :])
+                    for word in words.pop_until(limiter.emitted_samples):
                         yield word
                     yield Samples(samples)
-                if frame is None or end.ended:
+                if frame is None or limiter.ended:
                     return
-            if (frames := emission.flush()) is not None:
-                yield Samples(
-                    end.limit_samples((await run(partial(model.decode_frames, frames)))[end.emitted_samples :])
-                )
+            if (frames := accumulator.flush()) is not None:
+                decoded = await run(partial(model.decode_frames, frames))
+                yield Samples(limiter.limit_samples(decoded[limiter.emitted_samples :]))
         finally:
             await run(model.reset)
 
@@ -209,5 +208,5 @@ class CsmEngine:
 
 
 def csm_engine(settings: TtsSettings) -> CloningStreamAdapter:
-    """The engine `csm`."""
+    """Create the engine `csm`."""
     return CloningStreamAdapter(CsmEngine(CsmConfig.from_settings(settings)), ReplyLimits.from_settings(settings))

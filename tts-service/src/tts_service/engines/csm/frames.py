@@ -1,8 +1,4 @@
-"""When to decode how many frames. Pure.
-
-The codec hears what came before and nothing of what comes: decoding a phrase from its beginning gives the same sound,
-however far it reaches.
-"""
+"""Codec frames of CSM: in the prompt, and accumulated for decoding. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +11,18 @@ from numpy.typing import NDArray
 # Frames of codes, shape [n, books]; a frame is 80 ms.
 Codes = NDArray[np.int64]
 
-# Text that the tokenizer, or the model, would take for one of its own signs.
+# Text that the tokenizer, or the model, would read as a control token.
 _CONTROL = re.compile(r"<\|.*?\|>|\[\d+\]")
 
-# How many frames each decoding adds; the last figure holds from there on.
+# Frames added by each decoding; the last value repeats.
 DECODE_RAMP = (4, 8, 12, 25)
 
 
 class FrameAccumulator:
-    """The frames of one phrase, and how many of them were given out."""
+    """The frames of one phrase; decides when to decode them.
+
+    The codec is causal: decoding always starts at the phrase's first frame, and samples already decoded do not change.
+    """
 
     def __init__(self) -> None:
         self._frames: list[Codes] = []
@@ -31,13 +30,13 @@ class FrameAccumulator:
         self.decoded_count = 0
 
     def push_frame(self, frame: Codes) -> Codes | None:
-        """Take the next frame; return all frames when it is time to decode them."""
+        """Add the next frame; return all frames, shape [n, books], when it is time to decode them."""
         self._frames.append(frame)
         size = DECODE_RAMP[min(self._decodings, len(DECODE_RAMP) - 1)]
         return self._stack() if len(self._frames) - self.decoded_count >= size else None
 
     def flush(self) -> Codes | None:
-        """All frames, when some were not given out yet."""
+        """Return all frames if some are not decoded yet."""
         return self._stack() if len(self._frames) > self.decoded_count else None
 
     def _stack(self) -> Codes:
@@ -48,7 +47,7 @@ class FrameAccumulator:
 
 @dataclass(frozen=True, slots=True)
 class PromptTurn:
-    """What a speaker says, and how that sounds, once it was said."""
+    """One turn of the conversation that the model reads; the turn to be spoken has no `frames`."""
 
     speaker: int
     text: str
@@ -56,5 +55,5 @@ class PromptTurn:
 
     @property
     def prompt_text(self) -> str:
-        """The turn as the model reads it."""
+        """The turn's text with its speaker tag, without control tokens."""
         return f"[{self.speaker}]{_CONTROL.sub(' ', self.text).strip()}"

@@ -1,4 +1,4 @@
-"""Loads the model, its codec included, from a folder in the layout of transformers, and from nowhere else."""
+"""Loads CSM with its codec and tokenizer from a local folder in the layout of transformers. Never downloads."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 class LoadedCsm:
-    """The model, and the measures of its codec."""
+    """The loaded model, and the parameters of its codec. Blocking; created on the engine's thread."""
 
     def __init__(self, config: CsmConfig) -> None:
-        # The tokenizer first: its file is small, so a wrong folder is told at once.
+        # The tokenizer first: its file is small, so a wrong folder fails fast.
         tokenizer = load_tokenizer(config.model)
         model = load_model(config.model, torch.device(config.device))
         codec = model.config.codec_config
@@ -38,10 +38,10 @@ class LoadedCsm:
 
 
 def load_model(folder: Path, device: torch.device) -> Any:
-    """The model, in half precision on a GPU but for its codec. Raises `EngineFailed` when it is not whole."""
+    """Load the model; on a GPU all parts but the codec are in half precision. Raises `EngineFailed` if incomplete."""
     read_config(folder, "csm")
     weights = find_file(folder, *_WEIGHTS)
-    # The log is for lines.
+    # Progress bars would break the line-based log.
     disable_progress_bar()
     try:
         model, found = CsmForConditionalGeneration.from_pretrained(
@@ -59,23 +59,23 @@ def load_model(folder: Path, device: torch.device) -> Any:
 
 
 def to_half_precision(model: Any) -> Any:
-    """`model` in half precision but for its codec, whose sound would suffer."""
+    """Convert `model` to half precision, except for its codec, whose audio quality would suffer."""
     for part in (model.backbone_model, model.depth_decoder, model.lm_head, model.embed_text_tokens):
         part.to(torch.bfloat16)
     return model
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """What turns text into tokens."""
+    """Load the tokenizer. Raises `EngineFailed` when its file is missing or broken."""
     path = find_file(folder, "tokenizer.json")
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:
-        # The tokenizers library raises nothing narrower.
+        # The tokenizers library raises plain `Exception`.
         raise broken_file_error(path, error) from error
 
 
 def _mismatch_error(folder: Path, reason: str) -> EngineFailed:
     return EngineFailed(
-        "tts.model_layout", f"config and weights in {folder} are not of one model: {reason}; copy both once more"
+        "tts.model_layout", f"config and weights in {folder} are not of one model: {reason}; copy both again"
     )

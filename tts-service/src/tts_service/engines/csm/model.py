@@ -1,4 +1,4 @@
-"""Speaks frame by frame: the backbone chooses a frame's first code, the depth decoder the others. Blocking."""
+"""Generates frame by frame: the backbone samples a frame's first code, the depth decoder the others. Blocking."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from transformers import DynamicCache
 from tts_service.engines.csm.frames import Codes, PromptTurn
 
 _TOP_K = 50
-# A prompt that leaves less room than this, in frames, cannot be spoken.
+# A prompt that leaves room for fewer frames than this is refused.
 _MIN_FRAMES = 25
 _END_OF_TEXT = "<|end_of_text|>"
 
 
 class FrameModel:
-    """Speaks one phrase at a time. Used from one thread."""
+    """Generates one phrase at a time. Used from one thread."""
 
     def __init__(self, model: Any, tokenizer: Tokenizer, temperature: float) -> None:
         self._model = model
@@ -31,7 +31,7 @@ class FrameModel:
         self._device = next(model.parameters()).device
         self._noise = torch.Generator(self._device)
         self._books: int = model.config.num_codebooks
-        # The model knows more codes than the codec; what stands for no sound cannot be decoded.
+        # The model has more codes than the codec; control codes cannot be decoded.
         self._last_code: int = model.config.codec_config.codebook_size - 1
         end = tokenizer.token_to_id(_END_OF_TEXT)
         if end is None:
@@ -42,12 +42,12 @@ class FrameModel:
 
     @torch.inference_mode()
     def start_phrase(self, turns: Sequence[PromptTurn], seed: int) -> int:
-        """Read `turns`, the last of which is to be spoken; return how many frames there is room for."""
+        """Prefill `turns`, the last of which is spoken next; return the number of frames that fit into the context."""
         self._noise.manual_seed(seed)
         embedded = torch.cat([part for turn in turns for part in self._embed(turn)], dim=1)
         room = self._model.config.max_position_embeddings - embedded.shape[1]
         if room < _MIN_FRAMES:
-            raise EngineFailed("tts.context_full", f"voice and phrase take {embedded.shape[1]} places of the context")
+            raise EngineFailed("tts.context_full", f"voice and phrase take {embedded.shape[1]} tokens of the context")
         self._cache = DynamicCache(config=self._model.config)
         self._extend_cache(embedded)
         return room
@@ -56,7 +56,7 @@ class FrameModel:
     def next_frame(self) -> Codes | None:
         """The next frame, shape [books]; None at the end of the speech."""
         if self._hidden is None:
-            raise EngineFailed("tts.engine_failed", "the model was asked for a frame before it had read anything")
+            raise EngineFailed("tts.engine_failed", "a frame was requested before the prompt")
         frame = self._sample_frame(self._hidden)
         if bool((frame == self._model.config.codebook_eos_token_id).all()):
             return None
@@ -64,20 +64,20 @@ class FrameModel:
         return frame[0].clamp(max=self._last_code).cpu().numpy()
 
     def reset(self) -> None:
-        """Let go of the phrase."""
+        """Drop the phrase's state."""
         self._cache = self._hidden = None
 
     @torch.inference_mode()
     def decode_frames(self, frames: Codes) -> np.ndarray:
-        """The sound of `frames`, shape [n, books], from their beginning on; float32, shape [samples]."""
+        """Decode `frames`, shape [n, books], to float32 samples, shape [samples]."""
         codes = torch.as_tensor(frames, device=self._device).T[None]
         return self._model.codec_model.decode(codes).audio_values[0, 0].float().cpu().numpy()
 
     @torch.inference_mode()
     def encode_audio(self, samples: np.ndarray) -> Codes:
-        """Frames, shape [n, books], of a recording at the codec's rate, shape [samples]."""
-        sound = torch.as_tensor(samples, dtype=torch.float32, device=self._device)[None, None]
-        codes = self._model.codec_model.encode(sound, num_quantizers=self._books).audio_codes
+        """Encode a recording at the codec's rate, shape [samples], to frames, shape [n, books]."""
+        audio = torch.as_tensor(samples, dtype=torch.float32, device=self._device)[None, None]
+        codes = self._model.codec_model.encode(audio, num_quantizers=self._books).audio_codes
         return codes[0].T.cpu().numpy().astype(np.int64)
 
     def _embed(self, turn: PromptTurn) -> list[Tensor]:
@@ -91,27 +91,27 @@ class FrameModel:
         return parts
 
     def _extend_cache(self, embedded: Tensor) -> None:
-        heard = self._model.backbone_model(inputs_embeds=embedded, past_key_values=self._cache, use_cache=True)
-        self._hidden = heard.last_hidden_state[:, -1]
+        output = self._model.backbone_model(inputs_embeds=embedded, past_key_values=self._cache, use_cache=True)
+        self._hidden = output.last_hidden_state[:, -1]
 
     def _sample_frame(self, hidden: Tensor) -> Tensor:
         code = self._sample_code(self._model.lm_head(hidden))
         frame = [code]
         cache = DynamicCache(config=self._model.config.depth_decoder_config)
-        # The first place is the backbone's; what stands in it is not looked at.
+        # Position 0 belongs to the backbone; its id is ignored.
         ids = torch.stack([torch.zeros_like(code), code], dim=1)
         for _ in range(self._books - 1):
             first = {"backbone_last_hidden_state": hidden} if len(frame) == 1 else {}
-            said = self._model.depth_decoder(
+            output = self._model.depth_decoder(
                 input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **first
             )
-            code = self._sample_code(said.logits[:, -1])
+            code = self._sample_code(output.logits[:, -1])
             frame.append(code)
             ids = code[:, None]
         return torch.stack(frame, dim=1)
 
     def _sample_code(self, logits: Tensor) -> Tensor:
-        """A code for each row of `logits`, drawn from the likeliest."""
+        """Sample a code for each row of `logits` from the `_TOP_K` most likely ones."""
         best = (logits.float() / self._temperature).topk(min(_TOP_K, logits.shape[-1]), dim=-1)
         drawn = torch.multinomial(best.values.softmax(dim=-1), 1, generator=self._noise)
         return best.indices.gather(1, drawn)[:, 0]

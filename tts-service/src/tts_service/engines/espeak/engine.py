@@ -1,4 +1,4 @@
-"""eSpeak NG, spoken by a worker process of its own (`tts-service/espeak-worker`, GPL-3.0-or-later)."""
+"""The engine `espeak`: eSpeak NG in a worker process (`tts-service/espeak-worker`, GPL-3.0-or-later)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 
 WORKER_COMMAND = (sys.executable, "-m", "espeak_worker")
 
-# eSpeak's rate; the worker says it too, and must agree.
+# eSpeak's sample rate; the worker's hello must name the same.
 RATE_HZ = 22_050
 _DEFAULT_WPM = 165
 _MIN_WPM, _MAX_WPM = 80, 450
 
-# Each language's accents, the default first: eSpeak's name, ours.
+# The accents of each language, the default first: (eSpeak's voice name, display name).
 _ACCENTS: dict[str, tuple[tuple[str, str], ...]] = {
     "en": (("en-us", "American English"), ("en-gb-x-rp", "British English")),
     "es": (("es", "Spanish of Spain"), ("es-419", "Spanish of Latin America")),
@@ -43,7 +43,7 @@ VOICES = tuple(
 
 
 class EspeakEngine:
-    """A `PhraseEngine`: eSpeak NG as it comes, formants and all; 500 times faster than real time."""
+    """A `PhraseEngine` over eSpeak NG's formant synthesis; 500 times faster than real time."""
 
     def __init__(self, worker: WorkerProcess) -> None:
         self._worker = worker
@@ -53,7 +53,7 @@ class EspeakEngine:
             version="",
             languages=tuple(_ACCENTS),
             sample_rate_hz=RATE_HZ,
-            notes={"licence": "GPL-3.0-or-later, in a process of its own", "quality": "formant synthesis"},
+            notes={"licence": "GPL-3.0-or-later, in a separate process", "quality": "formant synthesis"},
         )
 
     @property
@@ -66,7 +66,7 @@ class EspeakEngine:
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         async with self._worker.running():
-            # The first phrase after a start took 50 ms, those after it 0.5 ms.
+            # The first phrase after a start took 50 ms, later ones 0.5 ms.
             await self._warm_up()
             yield
 
@@ -85,7 +85,7 @@ class EspeakEngine:
 
 
 def prosody_parameters(style: Style) -> dict[str, object]:
-    """What of a style eSpeak can do: pace is its rate, energy its range of pitch, warmth a lower pitch."""
+    """Map a style to eSpeak's parameters: pace to the rate, energy to the pitch range, warmth to a lower pitch."""
     rate_wpm = min(max(round(_DEFAULT_WPM * style.pace), _MIN_WPM), _MAX_WPM)
     pitch = 50 if style.warmth is None else round(60 - 20 * style.warmth)
     pitch_range = 50 if style.energy is None else round(20 + 60 * style.energy)
@@ -93,5 +93,5 @@ def prosody_parameters(style: Style) -> dict[str, object]:
 
 
 def espeak_engine(settings: TtsSettings) -> StreamAdapter:
-    """The engine `espeak`."""
+    """Create the engine `espeak`."""
     return StreamAdapter(EspeakEngine(WorkerProcess(WORKER_COMMAND, RATE_HZ)), ReplyLimits.from_settings(settings))

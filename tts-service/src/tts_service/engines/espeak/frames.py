@@ -1,4 +1,4 @@
-"""The frames that espeak-worker speaks. Its README.md is their reference; nothing is shared with it but that."""
+"""The frames of the pipe to espeak-worker, as its README.md specifies them; no code is shared with the worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_PAYLOAD_BYTES = 1 << 20
 
 
 class Kind(IntEnum):
-    """What a frame says."""
+    """Type of a frame."""
 
     HELLO = 1
     SPEAK = 2
@@ -27,14 +27,14 @@ class Kind(IntEnum):
 
 
 def encode(kind: Kind, job: int, payload: bytes = b"") -> bytes:
-    """A frame as it travels."""
+    """Encode a frame: header, then payload."""
     return HEADER.pack(kind, job, len(payload)) + payload
 
 
 async def read_frame(pipe: asyncio.StreamReader) -> tuple[Kind, int, bytes]:
-    """The next frame's kind, job and payload.
+    """Read the next frame: its kind, job and payload.
 
-    Raises `asyncio.IncompleteReadError` at the end of the pipe, `EngineFailed` for what is no frame.
+    Raises `asyncio.IncompleteReadError` at the end of the pipe, `EngineFailed` for an invalid frame.
     """
     kind, job, length = HEADER.unpack(await pipe.readexactly(HEADER.size))
     if kind not in set(Kind) or length > MAX_PAYLOAD_BYTES:

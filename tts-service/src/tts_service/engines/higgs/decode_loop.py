@@ -1,4 +1,4 @@
-"""The decode loop: steps all slots together while any of them speaks, and hands each phrase its frames."""
+"""The decode loop: steps all slots together while any is active, and distributes the frames to the phrases."""
 
 from __future__ import annotations
 
@@ -12,29 +12,27 @@ from typing import Protocol
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed
 
+from tts_service.engines.engine_pool import ACQUIRE_TIMEOUT_S
 from tts_service.engines.higgs.model.delay import Codebooks, Codes, FrameAssembler
 from tts_service.engines.higgs.phrase_limits import RepeatGuard
 from tts_service.engines.higgs.prompt import PhrasePrompt
 
 log = logging.getLogger(__name__)
 
-# A phrase that has waited for a free slot for so long is refused.
-SLOT_WAIT_S = 3.0
 
-
-class DecodeSlotsProtocol(Protocol):
-    """What the loop needs of `Slots`; blocking, used on the worker's thread alone."""
+class SlotDecoder(Protocol):
+    """The part of `DecodeSlots` that the loop uses. Blocking; runs on the worker's thread only."""
 
     @property
     def count(self) -> int: ...
 
-    def prefill(self, slot: int, utterance: PhrasePrompt) -> int: ...
+    def prefill(self, slot: int, prompt: PhrasePrompt) -> int: ...
 
     def step(self, active: frozenset[int]) -> Codes: ...
 
 
 class PhraseFrames:
-    """The frames of one phrase as they come: an iterator. Its queue holds all that the phrase may have."""
+    """The frames of one phrase, as an iterator. Its queue is large enough for all frames of the phrase."""
 
     def __init__(self, books: Codebooks, max_frames: int, max_rows: int) -> None:
         self._assembler = FrameAssembler(books)
@@ -56,39 +54,39 @@ class PhraseFrames:
         return frame
 
     def push_row(self, row: Codes) -> None:
-        """Take the model's next row; the phrase ends where the model, the cap or the guard says so."""
+        """Add the model's next row. The phrase ends at the model's end token, at a limit, or on repeated frames."""
         frame = self._assembler.push_row(row)
         self._remaining_rows -= 1
         if frame is not None:
             self._remaining_frames -= 1
             self._frames.put_nowait(frame)
             if self._repeats.push_frame(frame):
-                return self._truncate("one frame repeated")
+                return self._truncate("repeated frame")
         if self._assembler.ended:
             return self.end()
         if self._remaining_frames <= 0 or self._remaining_rows <= 0:
-            return self._truncate("it became too long")
+            return self._truncate("too long")
         return None
 
     def end(self, error: EngineFailed | None = None) -> None:
-        """Let the iterator end after what waits, with `error` if there is one."""
+        """End the iterator after the queued frames; it then raises `error`, if given."""
         if not self.ended:
             self.ended = True
             self._frames.put_nowait(error)
 
     def _truncate(self, reason: str) -> None:
-        log.warning("phrase was cut", extra={"reason": reason})
+        log.warning("phrase truncated", extra={"reason": reason})
         self.end()
 
 
 class DecodeLoop:
-    """Shares the slots among phrases. `run` is to be running while anybody speaks."""
+    """Shares the slots among phrases. `run` must be running while phrases are decoded."""
 
     def __init__(
-        self, slots: DecodeSlotsProtocol, books: Codebooks, worker: EngineWorker, slot_wait_s: float = SLOT_WAIT_S
+        self, slots: SlotDecoder, books: Codebooks, worker: EngineWorker, slot_timeout_s: float = ACQUIRE_TIMEOUT_S
     ) -> None:
         self._slots = slots
-        self._slot_wait_s = slot_wait_s
+        self._slot_timeout_s = slot_timeout_s
         self._books = books
         self._worker = worker
         self._free = list(range(slots.count))
@@ -98,35 +96,38 @@ class DecodeLoop:
 
     @property
     def free_slots(self) -> int:
-        """How many more phrases could be spoken now."""
+        """Number of phrases that could start now."""
         return len(self._free)
 
     async def run(self) -> None:
-        """Step for ever. When the model breaks, every phrase fails with it, and so does this."""
+        """Step for ever. When the model fails, all phrases fail with `EngineFailed`, and this raises the cause."""
         while True:
             await self._has_active.wait()
-            # Who is here when the step begins; one who leaves meanwhile is not told.
-            speaking = dict(self._active)
+            # The phrases at the start of the step; a phrase that ends meanwhile gets no row.
+            stepped = dict(self._active)
             try:
-                rows = await self._worker.run(partial(self._slots.step, frozenset(speaking)))
+                rows = await self._worker.run(partial(self._slots.step, frozenset(stepped)))
             except Exception as error:
                 for frames in self._active.values():
-                    failed = EngineFailed("tts.engine_failed", "the speech model broke")
+                    failed = EngineFailed("tts.engine_failed", "the speech model failed")
                     failed.__cause__ = error
                     frames.end(failed)
                 raise
-            for slot, frames in speaking.items():
+            for slot, frames in stepped.items():
                 frames.push_row(rows[slot])
                 if frames.ended:
                     self._deactivate(slot, frames)
 
     @asynccontextmanager
-    async def decode_phrase(self, utterance: PhrasePrompt, max_frames: int) -> AsyncGenerator[AsyncIterator[Codes]]:
-        """Speak a phrase of at most `max_frames`; leaving stops it before the next step and frees its slot."""
+    async def decode_phrase(self, prompt: PhrasePrompt, max_frames: int) -> AsyncGenerator[AsyncIterator[Codes]]:
+        """Decode a phrase of at most `max_frames`. Leaving the context stops it before the next step.
+
+        Raises `AtCapacity` when no slot becomes free in time.
+        """
         slot = await self._acquire_slot()
         frames: PhraseFrames | None = None
         try:
-            rows = await self._worker.run(partial(self._slots.prefill, slot, utterance))
+            rows = await self._worker.run(partial(self._slots.prefill, slot, prompt))
             frames = self._active[slot] = PhraseFrames(self._books, max_frames, rows)
             self._has_active.set()
             yield frames
@@ -144,8 +145,8 @@ class DecodeLoop:
 
     async def _acquire_slot(self) -> int:
         try:
-            async with asyncio.timeout(self._slot_wait_s):
+            async with asyncio.timeout(self._slot_timeout_s):
                 await self._slot_permits.acquire()
         except TimeoutError as error:
-            raise AtCapacity("tts.slots_busy", f"all {self._slots.count} slots are speaking") from error
+            raise AtCapacity("tts.slots_busy", f"all {self._slots.count} slots are in use; retry later") from error
         return self._free.pop(0)

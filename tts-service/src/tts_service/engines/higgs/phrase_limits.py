@@ -1,4 +1,4 @@
-"""Ends a phrase whose speech runs away. Pure."""
+"""Limits of a phrase's frames: its duration, and repeated frames. Pure."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from tts_service.engines.higgs.model.delay import Codes
 from tts_service.synthesis.watchdog import MAX_TIMES_EXPECTED, expected_speech_ms
 
 FRAME_MS = 40
-# A second of one and the same frame.
+# One second.
 _MAX_EQUAL_FRAMES = 25
 
 
 def max_phrase_frames(text: str, pace: float = 1.0) -> int:
-    """How many frames the speech of `text` may have at most.
+    """Maximum number of frames in the speech of `text`.
 
-    A slow pace gives more; a fast one no fewer, since the model need not follow it, while the reply bears them.
+    A slow pace allows more. A fast pace allows no fewer, since the model may ignore it, up to the watchdog's limit.
     """
-    cap = phrase_limits.max_frames(text, FRAME_MS) / min(pace, 1.0)
-    bearable = MAX_TIMES_EXPECTED * expected_speech_ms(text, pace) / FRAME_MS
-    return min(math.ceil(cap), math.floor(bearable))
+    limit = phrase_limits.max_frames(text, FRAME_MS) / min(pace, 1.0)
+    watchdog_limit = MAX_TIMES_EXPECTED * expected_speech_ms(text, pace) / FRAME_MS
+    return min(math.ceil(limit), math.floor(watchdog_limit))
 
 
 class RepeatGuard:
-    """Notices a model that is stuck on one frame."""
+    """Detects a model that is stuck on one frame."""
 
     def __init__(self) -> None:
         self._last: bytes = b""
         self._equal = 0
 
     def push_frame(self, frame: Codes) -> bool:
-        """Take the next frame; whether it is one of too many equal ones."""
-        seen = frame.tobytes()
-        self._equal = self._equal + 1 if seen == self._last else 1
-        self._last = seen
+        """Add the next frame; return whether it has repeated for too long."""
+        codes = frame.tobytes()
+        self._equal = self._equal + 1 if codes == self._last else 1
+        self._last = codes
         return self._equal >= _MAX_EQUAL_FRAMES

@@ -1,4 +1,4 @@
-"""Streamed speech of higgs: replies during which it cannot be parked."""
+"""The stream adapter of higgs: adds parking, which waits for open replies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class HiggsStreamAdapter(CloningStreamAdapter):
-    """A `TtsEngine`, a `CloningEngine` and a `ParkableEngine`."""
+    """A `TtsEngine`, `CloningEngine` and `ParkableEngine`. Opening a stream raises `NotReady` while parked."""
 
     def __init__(self, engine: HiggsEngine, limits: ReplyLimits) -> None:
         super().__init__(engine, limits)
@@ -40,7 +40,7 @@ class HiggsStreamAdapter(CloningStreamAdapter):
 
 
 class HiggsReplyStream(PhraseReplyStream):
-    """One reply."""
+    """The stream of one reply; blocks parking while it runs."""
 
     def __init__(self, engine: HiggsEngine, config: SynthesisConfig, limits: ReplyLimits) -> None:
         super().__init__(engine, config, limits)

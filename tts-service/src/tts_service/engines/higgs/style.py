@@ -1,4 +1,4 @@
-"""How a style becomes what higgs can be told: words in the description of the scene, and a temperature. Pure."""
+"""Maps a speaking style to higgs's inputs: words in the scene description, and a temperature. Pure."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from tts_service.engine import Style
 from tts_service.engines.higgs.prompt import QUIET_ROOM
 
-# From these on, downwards and upwards, a trait is worth a word; few words mean few prompts to keep.
+# A trait at or below the first, or at or above the second, adds a word. Few words mean few cached prompts.
 _LOW, _HIGH = 1 / 3, 2 / 3
-# How much each trait moves the temperature from one end to the other: lively and playful speech varies more.
+# The change of the temperature over the range of each trait: lively and playful speech varies more.
 _ENERGY_SWING, _HUMOUR_SWING = 0.2, 0.1
-# Colder, speech becomes monotonous and stuck, hotter, it stumbles; unless it is set so.
+# Below the first, speech is monotonous and gets stuck; above the second, it stumbles. A configured temperature may
+# exceed both.
 _COLDEST, _HOTTEST = 0.2, 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class StylePrompt:
-    """What the model reads of the scene, and how freely it speaks."""
+    """The scene description of the prompt, and the sampling temperature."""
 
     scene: str
     temperature: float
 
 
 def build_style_prompt(style: Style, temperature: float) -> StylePrompt:
-    """How to ask for `style`, where `temperature` is set for a voice's own."""
+    """Build the scene and temperature for `style`; `temperature` is the configured one, for a neutral style."""
     tone = _join_words(
         [
             word
@@ -41,13 +42,13 @@ def build_style_prompt(style: Style, temperature: float) -> StylePrompt:
         sentences.append(f"The speaker's tone is {tone}.")
     if speed := _speed_word(style.pace):
         sentences.append(f"The speaker talks {speed}.")
-    moved = (
+    shifted = (
         temperature
         + _temperature_offset(style.energy, _ENERGY_SWING)
         + _temperature_offset(style.humour, _HUMOUR_SWING)
     )
     coldest, hottest = min(_COLDEST, temperature), max(_HOTTEST, temperature)
-    return StylePrompt(" ".join(sentences), min(max(moved, coldest), hottest))
+    return StylePrompt(" ".join(sentences), min(max(shifted, coldest), hottest))
 
 
 def _trait_word(trait: float | None, low: str, high: str) -> str:

@@ -1,4 +1,4 @@
-"""When to decode which frames, so that speech comes early and every sample is as if decoded in one piece. Pure."""
+"""Divides a phrase's frames into decode windows: early audio, and the same samples as one whole decoding. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from tts_service.engines.higgs.model.delay import Codes
 
-# The codec's decoder hears 9.85 frames to either side of what it says.
+# The receptive field of the codec's decoder is 9.85 frames to either side.
 CONTEXT_FRAMES = 10
-# How many frames each decoding gives; the last figure holds from there on.
+# New frames per window; the last value repeats.
 DECODE_RAMP = (4, 6, 10, 20, 25)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Frames to decode, shape [n, books], and which of them to keep: `keep` from `skip` on."""
+    """Frames to decode, shape [n, books]. The samples of `keep` frames after the first `skip` are used."""
 
     frames: Codes
     skip: int
@@ -24,29 +24,29 @@ class Window:
 
 
 class FrameWindower:
-    """The frames of one phrase, given out in windows."""
+    """Collects the frames of one phrase and returns windows that are ready to decode."""
 
     def __init__(self) -> None:
         self._frames: list[Codes] = []
-        # Place of the first kept frame in the phrase.
+        # Index in the phrase of the first buffered frame.
         self._first = 0
         self._decoded = 0
         self._windows = 0
 
     @property
     def decoded_frames(self) -> int:
-        """How many frames of the phrase the windows have covered."""
+        """Number of frames of the phrase in the windows so far."""
         return self._decoded
 
     def push_frame(self, frame: Codes) -> Window | None:
-        """Take the next frame; return the window that has all its context now."""
+        """Add the next frame; return the next window if its context is complete."""
         self._frames.append(frame)
         size = DECODE_RAMP[min(self._windows, len(DECODE_RAMP) - 1)]
         known = self._first + len(self._frames)
         return self._next_window(size) if known >= self._decoded + size + CONTEXT_FRAMES else None
 
     def flush(self) -> Window | None:
-        """What is left: the end of the phrase is context enough."""
+        """Return the last window of the phrase, if frames are left."""
         left = self._first + len(self._frames) - self._decoded
         return self._next_window(left) if left else None
 

@@ -1,4 +1,4 @@
-"""Piper (GPL-3.0-or-later) in a server of its own; nothing of it is imported here."""
+"""The engine `piper`: uses Piper (GPL-3.0-or-later) through its HTTP server; imports nothing of it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tts_service.settings import TtsSettings
 from tts_service.synthesis.speech_output import resample_speech
 from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 
-# How long the server may take to say what voices it has.
+# Timeout of the voice list.
 LIST_TIMEOUT_S = 5.0
-# ... and to load one.
+# Timeout of a voice's first phrase, which loads the voice.
 LOAD_TIMEOUT_S = 60.0
-# Speech is brought to our rate in pieces of this length, in s; the listener's audio goes out between them.
+# Speech is resampled in pieces of this length, in s; other tasks run between them.
 _PIECE_S = 0.25
 
 
 class PiperEngine:
-    """A `PhraseEngine`; a phrase is spoken whole before it sounds."""
+    """A `ServerBackedEngine`. The server synthesises a whole phrase before its first audio."""
 
     def __init__(self, settings: TtsSettings) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class PiperEngine:
             version="http",
             languages=tuple(dict.fromkeys(voice.language for voice in self._voices.values())),
             sample_rate_hz=SPEECH.rate_hz,
-            notes={"licence": "GPL-3.0-or-later, in a server of its own; each voice has one of its own"},
+            notes={"licence": "GPL-3.0-or-later, in a separate server; each voice has its own licence"},
         )
 
     def voices(self) -> Sequence[Voice]:
@@ -47,7 +47,7 @@ class PiperEngine:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        """Ask what voices there are, and have the preferred ones loaded. Raises `PeerFailed` without a server."""
+        """List the voices, and load the preferred ones. Raises `PeerFailed` without a server."""
         settings = self._settings
         self._client = PiperClient(settings.piper_url, settings.piper_connect_s, settings.piper_places)
         try:
@@ -59,10 +59,10 @@ class PiperEngine:
             await self._client.aclose()
 
     async def check_server(self) -> None:
-        """Learn what voices the server has now. Raises `PeerFailed` when it is not there, or has none."""
+        """Update the list of voices. Raises `PeerFailed` when the server is unreachable or has no voice."""
         voices = {voice.name: voice for voice in await self._open_client.list_voices(LIST_TIMEOUT_S)}
         if not voices:
-            raise PeerFailed("tts.model_missing", "the speech server has no voice that Piper would name so")
+            raise PeerFailed("tts.model_missing", "the speech server has no voice with a Piper voice name")
         preferred = [name for name in self._settings.piper_voices if name in voices]
         self._voices = {name: voices[name] for name in dict.fromkeys((*preferred, *sorted(voices)))}
 
@@ -74,7 +74,7 @@ class PiperEngine:
     async def _generate(self, text: str, config: SynthesisConfig) -> AsyncGenerator[Speech]:
         voice = self._voices.get(config.voice.id)
         if voice is None:
-            raise EngineFailed("tts.voice_lost", f"the speech server has the voice {config.voice.id!r} no more")
+            raise EngineFailed("tts.voice_lost", f"the speech server no longer has the voice {config.voice.id!r}")
         rate_hz, samples = await self._open_client.synthesize(
             voice, text, config.style.pace, self._settings.piper_phrase_s
         )
@@ -101,5 +101,5 @@ def _title(name: str) -> str:
 
 
 def piper_engine(settings: TtsSettings) -> StreamAdapter:
-    """The engine `piper`."""
+    """Create the engine `piper`."""
     return StreamAdapter(PiperEngine(settings), ReplyLimits.from_settings(settings))

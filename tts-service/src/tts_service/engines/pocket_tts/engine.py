@@ -1,4 +1,4 @@
-"""Pocket TTS behind the service's seam. Nothing here imports torch before the model is loaded."""
+"""The engine `pocket-tts`. Imports torch only when the model is loaded."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from tts_service.engines.pocket_tts.model import LoadedPocket, PhraseGeneration
 
 RATE_HZ = 24_000
-# Recordings that wait to be learned.
+# Recordings that wait for encoding.
 _MAX_WAITING_RECORDINGS = 4
-# A phrase has one piece of work at its speaker's thread; one that was given up may still be ending there.
+# A phrase has one task on its slot's thread; a cancelled phrase may still be ending there.
 _WAITING_PER_SLOT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PocketConfig:
-    """Which model speaks; see `TtsSettings` for the meaning."""
+    """The settings of the engine; `TtsSettings` explains each."""
 
     model: Path
     voices: Path | None
@@ -46,7 +46,7 @@ class PocketConfig:
 
     @classmethod
     def from_settings(cls, settings: TtsSettings) -> PocketConfig:
-        """What the settings choose. Raises `InvalidRequest` when they name no model."""
+        """Take the configuration from the settings. Raises `InvalidRequest` when they name no model."""
         if settings.pocket_model is None:
             raise InvalidRequest("tts.model_missing", "TTS_POCKET_MODEL must name a folder")
         return cls(
@@ -61,14 +61,14 @@ class PocketConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelSlot:
-    """One of the models, by its place, and the thread that it speaks on."""
+    """One copy of the model, by its index, and its thread."""
 
     index: int
     worker: EngineWorker
 
 
 class PocketEngine:
-    """A `PhraseEngine`, and what voices are added to."""
+    """A `PhraseEngine` and `CloningEngine` with one copy of the model per slot."""
 
     def __init__(self, config: PocketConfig) -> None:
         self._config = config
@@ -94,7 +94,7 @@ class PocketEngine:
 
     @property
     def free_slots(self) -> int:
-        """How many more phrases could be spoken now."""
+        """Number of phrases that could start now."""
         return self._pool.free_count
 
     def voices(self) -> Sequence[Voice]:
@@ -102,7 +102,7 @@ class PocketEngine:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        # Every path is made a local file's; should the library ask its hub for one after all, the hub's client refuses.
+        # All paths are replaced by local files. If the library still asks its hub for one, the hub's client refuses.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from tts_service.engines.pocket_tts.model import LoadedPocket
 
@@ -119,42 +119,42 @@ class PocketEngine:
             yield
         finally:
             self._loaded = self._voices = None
-            for speaker in self._slots:
-                speaker.worker.close()
+            for slot in self._slots:
+                slot.worker.close()
             self._voice_worker.close()
 
     @asynccontextmanager
     async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
         async with (
-            self._pool.acquire() as speaker,
-            aclosing(self._generate(speaker, phrase.text, config.voice.id)) as said,
+            self._pool.acquire() as slot,
+            aclosing(self._generate(slot, phrase.text, config.voice.id)) as speech,
         ):
-            yield said
+            yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Learn a voice from a recording; the model does not need to know what is said in it."""
+        """Clone a voice from a recording; the model does not need its transcript."""
         loaded, voices = self._ready
         if primary_language(language) != self._config.language:
             raise InvalidRequest("tts.unknown_language", f"this model speaks {self._config.language!r} only")
-        voices.added.require_folder()
+        voices.cloned.require_folder()
 
-        def learn() -> Voice:
+        def encode_and_save() -> Voice:
             check_name(name)
             if reference_transcript.strip():
                 check_transcript(reference_transcript)
             state = loaded.encode_voice(decode_reference(reference_wav, RATE_HZ))
             write = partial(loaded.write_voice, state=state)
-            return voices.added.save_voice(name.strip(), self._config.language, reference_transcript.strip(), write)
+            return voices.cloned.save_voice(name.strip(), self._config.language, reference_transcript.strip(), write)
 
-        return await self._voice_worker.run(learn)
+        return await self._voice_worker.run(encode_and_save)
 
     async def delete_voice(self, voice_id: str) -> None:
-        """Forget a voice that was added."""
+        """Delete a cloned voice."""
         loaded, voices = self._ready
-        learned = voices.added.find_voice(voice_id)
-        await self._voice_worker.run(partial(voices.added.delete_voice, voice_id))
-        if learned is not None:
-            loaded.evict_voice(learned.conditioning)
+        cloned = voices.cloned.find_voice(voice_id)
+        await self._voice_worker.run(partial(voices.cloned.delete_voice, voice_id))
+        if cloned is not None:
+            loaded.evict_voice(cloned.conditioning)
 
     @property
     def _ready(self) -> tuple[LoadedPocket, PocketVoices]:
@@ -162,32 +162,32 @@ class PocketEngine:
             raise EngineFailed("tts.not_loaded", "the speech model is not loaded")
         return self._loaded, self._voices
 
-    async def _generate(self, speaker: ModelSlot, text: str, voice_id: str) -> AsyncGenerator[Speech]:
-        pieces = await self._start_generation(speaker, text, voice_id)
-        end, clock = PhraseLimiter(text, RATE_HZ), EstimatedWordTimes(text, RATE_HZ)
+    async def _generate(self, slot: ModelSlot, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+        generation = await self._start_generation(slot, text, voice_id)
+        limiter, words = PhraseLimiter(text, RATE_HZ), EstimatedWordTimes(text, RATE_HZ)
         try:
-            while (samples := await speaker.worker.run(pieces.next_samples)) is not None:
-                samples = end.limit_samples(samples)
-                for word in clock.pop_until(end.emitted_samples):
+            while (samples := await slot.worker.run(generation.next_samples)) is not None:
+                samples = limiter.limit_samples(samples)
+                for word in words.pop_until(limiter.emitted_samples):
                     yield word
                 yield Samples(samples)
-                if end.ended:
+                if limiter.ended:
                     return
         finally:
-            # At once, wherever the model is; then its place is free when it is.
-            pieces.stop()
-            await speaker.worker.run(pieces.stop_and_wait)
+            # Stop the model in its current step, then wait for it; the slot is free afterwards.
+            generation.stop()
+            await slot.worker.run(generation.stop_and_wait)
 
-    async def _start_generation(self, speaker: ModelSlot, text: str, voice_id: str) -> PhraseGeneration:
+    async def _start_generation(self, slot: ModelSlot, text: str, voice_id: str) -> PhraseGeneration:
         from tts_service.engines.pocket_tts.model import PhraseGeneration
 
         loaded, voices = self._ready
         path = voices.voice_path(voice_id)
 
-        def begin() -> PhraseGeneration:
-            return PhraseGeneration(loaded.models[speaker.index], loaded.voice_state(path), text, self._config.seed)
+        def start() -> PhraseGeneration:
+            return PhraseGeneration(loaded.models[slot.index], loaded.voice_state(path), text, self._config.seed)
 
-        return await speaker.worker.run(begin)
+        return await slot.worker.run(start)
 
     async def _warm_up(self) -> None:
         config = SynthesisConfig(self.voices()[0], self._config.language)
@@ -197,5 +197,5 @@ class PocketEngine:
 
 
 def pocket_tts_engine(settings: TtsSettings) -> CloningStreamAdapter:
-    """The engine `pocket-tts`."""
+    """Create the engine `pocket-tts`."""
     return CloningStreamAdapter(PocketEngine(PocketConfig.from_settings(settings)), ReplyLimits.from_settings(settings))

@@ -1,4 +1,4 @@
-"""What speaks: the model with its voices. Blocking; each speaker has a thread of its own."""
+"""The loaded model, its voices' states, and the generation of a phrase. Blocking; each slot has its own thread."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pocket_tts import export_model_state
 
 from tts_service.engines.pocket_tts.loading import VoiceState, copy_sharing_weights, load_model, read_voice_state
 
-# Voices whose state is kept in memory, about 7 MB each; the one not spoken with for longest goes.
+# Voice states cached in memory, about 7 MB each; the least recently used one is evicted.
 _MAX_STATES = 16
 
 
 class PhraseGeneration:
-    """The speech of one phrase, piece by piece. Used from one thread, but for `stop`."""
+    """The generation of one phrase, chunk by chunk. Used from one thread, except for `stop`."""
 
     def __init__(self, model: Any, state: VoiceState, text: str, seed: int) -> None:
         self._seed: int | None = seed
@@ -33,22 +33,22 @@ class PhraseGeneration:
         if self._seed is not None:
             torch.manual_seed(self._seed)
             self._seed = None
-        piece = next(self._chunks, None)
-        return None if piece is None else piece.float().numpy()
+        chunk = next(self._chunks, None)
+        return None if chunk is None else chunk.float().numpy()
 
     def stop(self) -> None:
-        """Let the model end after the step it is in. May be called from any thread."""
+        """Stop the model after its current step. May be called from any thread."""
         self._stopping.set()
 
     def stop_and_wait(self) -> None:
-        """Stop, and wait until the model has."""
+        """Stop the model and wait for its end."""
         self.stop()
         for _ in self._chunks:
             pass
 
 
 class LoadedPocket:
-    """The model for as many phrases as are spoken at a time, and one to learn voices with; all share the weights."""
+    """One copy of the model per slot, and one for encoding voices; all share the weights."""
 
     def __init__(self, folder: Path, temperature: float | None, slots: int) -> None:
         self._encoder = load_model(folder, temperature)
@@ -58,12 +58,12 @@ class LoadedPocket:
         self._lock = threading.Lock()
 
     def check_voice(self, path: Path) -> Path:
-        """`path`, when it is a voice of this model. Raises `ValueError` when not."""
+        """Return `path` if it holds a voice of this model. Raises `ValueError` if not."""
         read_voice_state(path, self._encoder)
         return path
 
     def voice_state(self, path: Path) -> VoiceState:
-        """The state of the voice in `path`, read once as long as it is in use."""
+        """The state of the voice in `path`; cached."""
         with self._lock:
             if path in self._states:
                 self._states.move_to_end(path)
@@ -76,14 +76,14 @@ class LoadedPocket:
         return state
 
     def evict_voice(self, path: Path) -> None:
-        """Drop what is kept of a voice."""
+        """Drop a voice's cached state."""
         with self._lock:
             self._states.pop(path, None)
 
     def encode_voice(self, samples: NDArray[np.float32]) -> VoiceState:
-        """How the voice in a recording at the model's rate sounds. Takes seconds; used from one thread."""
+        """Encode a recording at the model's rate, shape [n], to a voice's state; takes seconds. Used from one thread."""
         return self._encoder.get_state_for_audio_prompt(torch.from_numpy(samples)[None])
 
     def write_voice(self, path: Path, state: VoiceState) -> None:
-        """Keep a voice's state."""
+        """Write a voice's state to a file."""
         export_model_state(state, path)

@@ -1,4 +1,4 @@
-"""From frames of codes to sound: the codec's decoder alone, without what it needs to listen."""
+"""The codec's decoder: frames of codes to samples. The encoder is in `reference.py`."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tts_service.engines.higgs.windowing import Window
 
 
 class CodecDecoder:
-    """Decodes frames; shared by all slots."""
+    """Decodes frames. Shared by all slots."""
 
     def __init__(self, files: CodecFiles, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         self.rate_hz: int = files.config.sample_rate
@@ -28,20 +28,20 @@ class CodecDecoder:
 
     @property
     def weights_bytes(self) -> int:
-        """What it takes."""
+        """Size of the decoder's weights."""
         weights = (*self._decoder.parameters(), *self._decoder.buffers(), self._tables, self._bias)
         return sum(tensor.nbytes for tensor in weights)
 
     @torch.inference_mode()
     def decode_window(self, window: Window) -> NDArray[np.float32]:
-        """The samples of the frames that `window` keeps, shape [n], in [-1, 1] or somewhat beyond."""
+        """Decode the frames that `window` keeps to samples, shape [n], in [-1, 1] or slightly beyond."""
         samples = self.decode_frames(window.frames)
         start = window.skip * self.samples_per_frame
         return samples[start : start + window.keep * self.samples_per_frame].float().cpu().numpy()
 
     @torch.inference_mode()
     def decode_frames(self, frames: Codes) -> Tensor:
-        """The sound of `frames`, shape [n, books], as if nothing came before or after."""
+        """Decode `frames`, shape [n, books], without context on either side, to samples, shape [n]."""
         codes = torch.as_tensor(frames, device=self._device)
         book = torch.arange(codes.shape[1], device=self._device)
         hidden = self._tables[book, codes].sum(dim=1) + self._bias
@@ -50,7 +50,7 @@ class CodecDecoder:
 
 def _acoustic_decoder(files: CodecFiles) -> Any:
     decoder = DacModel(files.config.acoustic_model_config).decoder
-    # The codec's decoder differs from the DAC it is made of: odd strides keep the length, and nothing bends the end.
+    # Differences from DAC's decoder: odd strides keep the length, and there is no final tanh.
     for module in decoder.modules():
         if isinstance(module, nn.ConvTranspose1d):
             module.output_padding = (module.stride[0] % 2,)
@@ -60,7 +60,7 @@ def _acoustic_decoder(files: CodecFiles) -> Any:
 
 
 def _code_tables(files: CodecFiles) -> tuple[Tensor, Tensor]:
-    """What each code of each book adds to the decoder's input, shape [books, codes, channels], and what all do."""
+    """The contribution of each code to the decoder's input, shape [books, codes, channels], and the common bias."""
     weights = {name: weight.double() for name, weight in files.weights.items() if not name.startswith("acoustic_")}
     last, bias = weights["fc2.weight"], weights["fc2.bias"].clone()
     tables: list[Tensor] = []

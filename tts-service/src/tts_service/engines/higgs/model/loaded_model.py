@@ -1,4 +1,4 @@
-"""Everything of higgs that needs torch, put together. Blocking; built on the engine's thread."""
+"""The loaded model with its slots and codec. Blocking; created on the engine's thread."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tts_service.engines.higgs.reference import ReferenceEncoder
 
 
 class LoadedHiggs:
-    """The model in its slots, and the codec."""
+    """The model's decode slots, and the codec."""
 
     def __init__(self, config: HiggsConfig) -> None:
         device = self._device = torch.device(config.device)
-        # The codec first: its files are small, so a wrong folder is told at once.
+        # The codec first: its files are small, so a wrong folder fails fast.
         self.codec = CodecDecoder(load_codec(config.codec), device)
         encode = load_tokenizer(config.model)
         lm = load_language_model(config.model, device, config.weights, config.slots)
@@ -38,31 +38,31 @@ class LoadedHiggs:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it takes memory of a GPU."""
+        """Whether the model is on a GPU."""
         return self._device.type == "cuda"
 
     def gpu_memory(self) -> Mapping[MemoryKind, int]:
-        """Bytes by kind; nothing without a GPU."""
+        """GPU memory in bytes by kind; empty without a GPU."""
         return self.memory() if self.on_gpu else {}
 
     def memory(self) -> Mapping[MemoryKind, int]:
-        """Bytes by kind, on whatever device it is."""
+        """Memory in bytes by kind, on any device."""
         weights = self._model.weights_bytes + self.codec.weights_bytes
         cache = self._model.cache_bytes + self.slots.prefix_bytes
         workspace = self._model.state_bytes
         if self.on_gpu:
-            # Graphs, activations, and what the allocator keeps for the next ones.
+            # Graphs, activations, and the allocator's reserve.
             workspace = max(torch.cuda.memory_reserved(self._device) - weights - cache, workspace)
         return {MemoryKind.WEIGHTS: weights, MemoryKind.KV_CACHE: cache, MemoryKind.WORKSPACE: workspace}
 
 
 def encode_reference(codec: Path, samples: NDArray[np.float32]) -> Codes:
-    """Frames, shape [n, books], of a recording at the rate of the codec in that folder."""
+    """Encode a recording at the rate of the codec in that folder, shape [samples], to frames, shape [n, books]."""
     return ReferenceEncoder(load_codec(codec)).encode(samples)
 
 
 def release_gpu_memory() -> None:
-    """Let the GPU have what nobody holds any more."""
+    """Return unreferenced memory to the GPU."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
