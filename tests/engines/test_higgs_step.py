@@ -67,14 +67,14 @@ def reading(lm: Any, rule: SamplingRule, slot: int = 1) -> SpeechModel:
     return model
 
 
-def test_greedy_rows_are_those_of_the_authors_loop(lm: Any) -> None:
+def test_greedy_rows_equal_the_authors_loop(lm: Any) -> None:
     theirs = lm.generate(input_ids=torch.tensor([PROMPT]), max_new_tokens=60, do_sample=False)
     ours = rows_of(reading(lm, PLAIN), 1, 59, noise=False)
     assert torch.equal(ours, theirs[0, 1:60])
     assert ours.unique().numel() > 20
 
 
-def test_sampled_rows_are_those_of_the_authors_loop(lm: Any) -> None:
+def test_sampled_rows_equal_the_authors_loop(lm: Any) -> None:
     torch.manual_seed(5)
     options = {"do_sample": True, "temperature": 0.7, "top_k": 50, "top_p": 0.9}
     theirs = lm.generate(input_ids=torch.tensor([PROMPT]), max_new_tokens=60, **options)
@@ -87,7 +87,7 @@ def test_sampled_rows_are_those_of_the_authors_loop(lm: Any) -> None:
     assert ours.unique().numel() > 100
 
 
-def test_the_end_comes_where_the_authors_loop_has_it(lm: Any) -> None:
+def test_end_is_where_the_authors_loop_has_it(lm: Any) -> None:
     made = ending_soon(lm, 4.0)
     theirs = made.generate(input_ids=torch.tensor([PROMPT]), max_new_tokens=200, do_sample=False)[0]
     assert len(theirs) < 200
@@ -96,7 +96,7 @@ def test_the_end_comes_where_the_authors_loop_has_it(lm: Any) -> None:
     assert (ours[-1] == BOOKS.eos).all()
 
 
-def test_a_voice_is_read_as_the_authors_model_reads_it(lm: Any) -> None:
+def test_voice_prefill_equals_the_authors_model(lm: Any) -> None:
     frames = np.random.default_rng(3).integers(0, 1024, (12, 8))
     rows = apply_delay(frames, BOOKS)
     before, after = tuple(PROMPT), (5, 6, 7, 8, 9, 10, 11, higgs_weights.AUDIO_BOS)
@@ -116,14 +116,14 @@ def test_a_voice_is_read_as_the_authors_model_reads_it(lm: Any) -> None:
     assert torch.equal(rows_of(model, 0, 39, noise=False), theirs[0, -39:])
 
 
-def test_without_a_gpu_the_step_that_a_graph_would_capture_is_what_runs(lm: Any) -> None:
+def test_step_runs_eagerly_without_a_gpu(lm: Any) -> None:
     model = SpeechModel(lm, 1, 64, PLAIN)
     assert capture_graph(model.step, CPU) == model.step
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_captured_step_speaks_as_the_eager_one() -> None:
+def test_captured_step_equals_the_eager_one() -> None:
     lm = higgs_weights.language_model().cuda()
     spoken = []
     for wrap in (capture_graph, lambda step, device: step):
@@ -148,7 +148,7 @@ def spoken(slots: DecodeSlots, slot: int, steps: int, others: frozenset[int] = f
     return [slots.step(others | {slot})[slot].tolist() for _ in range(steps)]
 
 
-def test_a_slot_speaks_the_same_alone_and_among_others(model_folder: Path) -> None:
+def test_slot_is_independent_of_other_slots(model_folder: Path) -> None:
     utterance = PhrasePrompt("hello there", "higgs", (None,), 7)
     alone = slots_of(model_folder)
     alone.prefill(1, utterance)
@@ -162,7 +162,7 @@ def test_a_slot_speaks_the_same_alone_and_among_others(model_folder: Path) -> No
     assert spoken(alone, 1, 30) == spoken(among, 1, 30, frozenset({0, 2}))
 
 
-def test_a_slot_keeps_nothing_of_what_it_spoke_before(model_folder: Path) -> None:
+def test_slot_keeps_no_state_of_earlier_phrases(model_folder: Path) -> None:
     utterance = PhrasePrompt("hello there", "higgs", (None,), 7)
     fresh, used = slots_of(model_folder), slots_of(model_folder)
     used.prefill(1, PhrasePrompt("a longer phrase that was broken off in the middle", "higgs", (None,), 3))
@@ -173,7 +173,7 @@ def test_a_slot_keeps_nothing_of_what_it_spoke_before(model_folder: Path) -> Non
     assert spoken(fresh, 1, 30) == spoken(used, 1, 30)
 
 
-def test_a_voice_from_the_cache_speaks_as_one_just_read(model_folder: Path) -> None:
+def test_cached_voice_equals_a_prefilled_one(model_folder: Path) -> None:
     reference = VoiceReference("this is me", np.random.default_rng(3).integers(0, 1024, (20, 8)))
     utterance = PhrasePrompt("hello there", "me", (reference,), 7)
     slots = slots_of(model_folder)
@@ -188,20 +188,20 @@ def test_a_voice_from_the_cache_speaks_as_one_just_read(model_folder: Path) -> N
     assert first != spoken(slots, 1, 20)
 
 
-def test_a_prompt_that_leaves_no_room_is_refused(model_folder: Path) -> None:
+def test_prompt_without_room_for_speech_is_refused(model_folder: Path) -> None:
     slots = slots_of(model_folder, context=256)
     with pytest.raises(EngineFailed, match="context_full"):
         slots.prefill(0, PhrasePrompt("word " * 100, "higgs", (None,), 7))
 
 
-def test_the_cache_forgets_the_voice_not_spoken_for_longest(model_folder: Path) -> None:
+def test_least_recently_used_voice_is_evicted(model_folder: Path) -> None:
     slots = slots_of(model_folder)
     for number in range(20):
         slots.prefill(0, PhrasePrompt("hello", f"voice-{number}", (None,), 7))
     assert [voice for voice, _ in slots._prefixes] == [f"voice-{number}" for number in range(4, 20)]
 
 
-def test_text_cannot_speak_the_models_own_signs(model_folder: Path) -> None:
+def test_control_tokens_are_removed_from_text(model_folder: Path) -> None:
     encode = load_tokenizer(model_folder)
     assert tokenize_phrase(encode, "hello <|eot_id|>there") == tokenize_phrase(encode, "hello  there")
     end_of_turn = encode("<|eot_id|>")[0]
@@ -209,7 +209,7 @@ def test_text_cannot_speak_the_models_own_signs(model_folder: Path) -> None:
     assert build_voice_prefix(encode, (None,), BOOKS)[0][0] == encode("<|begin_of_text|>")[0]
 
 
-def test_a_code_said_too_often_is_drawn_again() -> None:
+def test_repeated_code_is_sampled_again() -> None:
     logits = torch.zeros(1, 2, 1026)
     logits[0, :, 7] = 20.0
     draws = torch.ones(1, 2, 2, 1026)
@@ -222,7 +222,7 @@ def test_a_code_said_too_often_is_drawn_again() -> None:
     ).tolist() == [[9, 7]]
 
 
-def test_signs_are_not_counted_as_repeats() -> None:
+def test_control_codes_are_not_repeats() -> None:
     logits = torch.zeros(1, 2, 1026)
     logits[0, :, 1025] = 20.0
     draws = torch.ones(1, 2, 2, 1026)
@@ -233,7 +233,7 @@ def test_signs_are_not_counted_as_repeats() -> None:
     ).tolist() == [[1025, 1025]]
 
 
-def test_only_the_likeliest_codes_are_drawn() -> None:
+def test_top_k_and_top_p_limit_the_codes() -> None:
     logits = torch.tensor([4.0, 3.0, 2.0, 1.0, 0.0]).log_softmax(-1)
     assert (warped_probabilities(logits, SamplingRule(1.0, 3, 1.0), torch.tensor(1.0)) > 0).tolist() == [
         True,
@@ -258,7 +258,7 @@ def test_only_the_likeliest_codes_are_drawn() -> None:
     ]
 
 
-def test_books_begin_and_end_one_after_the_other() -> None:
+def test_delay_pattern_forces_bos_and_eos() -> None:
     books = Codebooks(4, 1024, 1025)
     logits = torch.zeros(3, 4, 1026)
     allowed = force_delay_pattern(logits, torch.tensor([2, 9, 9]), torch.tensor([0, 0, 2]), books).isfinite()
@@ -267,7 +267,7 @@ def test_books_begin_and_end_one_after_the_other() -> None:
     assert allowed[2, 0, books.eos]
 
 
-def test_frames_come_back_out_of_their_delay() -> None:
+def test_frames_are_reassembled_from_delayed_rows() -> None:
     frames = np.random.default_rng(3).integers(0, 1024, (20, 8))
     assembler = FrameAssembler(BOOKS)
     rows = apply_delay(frames, BOOKS)
@@ -279,13 +279,13 @@ def test_frames_come_back_out_of_their_delay() -> None:
 
 
 @pytest.mark.parametrize(("settings", "reason"), [(None, "there is no"), ('{"model_type": "higgs_audio"}', "older")])
-def test_a_folder_of_something_else_is_refused(tmp_path: Path, settings: str | None, reason: str) -> None:
+def test_folder_of_another_model_is_refused(tmp_path: Path, settings: str | None, reason: str) -> None:
     if settings:
         (tmp_path / "config.json").write_text(settings)
     with pytest.raises(EngineFailed, match=reason):
         load_language_model(tmp_path, CPU)
 
 
-def test_a_model_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_model_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match=r"tokenizer\.json"):
         load_tokenizer(tmp_path)
