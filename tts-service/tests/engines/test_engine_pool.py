@@ -1,4 +1,4 @@
-"""Places to speak: lent one at a time, given back however it ends."""
+"""The pool of engine instances: reservation, waiting, release."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from service_kit.errors import AtCapacity
 from tts_service.engines.engine_pool import EnginePool
 
 
-async def test_each_speaker_is_lent_to_one_phrase() -> None:
-    places = EnginePool(("a", "b"))
-    async with places.acquire() as first, places.acquire() as second:
+async def test_each_instance_is_used_by_one_phrase() -> None:
+    pool = EnginePool(("a", "b"))
+    async with pool.acquire() as first, pool.acquire() as second:
         assert {first, second} == {"a", "b"}
-        assert places.free_count == 0
-    assert places.free_count == 2
+        assert pool.free_count == 0
+    assert pool.free_count == 2
 
 
-async def test_who_comes_late_gets_the_first_that_is_free() -> None:
-    places = EnginePool(("a",), timeout_s=5)
+async def test_waiting_phrases_are_served_in_order() -> None:
+    pool = EnginePool(("a",), timeout_s=5)
     order: list[str] = []
 
     async def speak(name: str) -> None:
-        async with places.acquire():
+        async with pool.acquire():
             order.append(name)
             await asyncio.sleep(0)
 
@@ -32,24 +32,24 @@ async def test_who_comes_late_gets_the_first_that_is_free() -> None:
     assert order == ["first", "second", "third"]
 
 
-async def test_who_has_waited_too_long_is_refused() -> None:
-    places = EnginePool(("a",), timeout_s=0.01)
-    async with places.acquire():
+async def test_phrase_is_refused_after_the_timeout() -> None:
+    pool = EnginePool(("a",), timeout_s=0.01)
+    async with pool.acquire():
         with pytest.raises(AtCapacity, match="slots_busy"):
-            async with places.acquire():
+            async with pool.acquire():
                 pass
-    async with places.acquire() as speaker:
-        assert speaker == "a"
+    async with pool.acquire() as engine:
+        assert engine == "a"
 
 
-async def test_a_phrase_that_fails_or_is_cancelled_gives_its_place_back() -> None:
-    places = EnginePool(("a",), timeout_s=0.01)
+async def test_failed_or_cancelled_phrase_releases_its_instance() -> None:
+    pool = EnginePool(("a",), timeout_s=0.01)
     with pytest.raises(ValueError, match="broken"):
-        async with places.acquire():
+        async with pool.acquire():
             raise ValueError("broken")
 
     async def speak_on() -> None:
-        async with places.acquire():
+        async with pool.acquire():
             await asyncio.Event().wait()
 
     speaking = asyncio.create_task(speak_on())
@@ -57,4 +57,4 @@ async def test_a_phrase_that_fails_or_is_cancelled_gives_its_place_back() -> Non
     speaking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await speaking
-    assert places.free_count == 1
+    assert pool.free_count == 1

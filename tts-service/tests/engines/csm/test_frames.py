@@ -1,4 +1,4 @@
-"""Which frames of CSM are decoded when, and what it reads."""
+"""Accumulation of CSM's frames for decoding, and the text of its prompt."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ def frames(count: int) -> list[np.ndarray]:
     return [np.full(4, place) for place in range(count)]
 
 
-def test_windows_grow_and_reach_back_to_the_beginning() -> None:
-    emission = FrameAccumulator()
-    sizes = [len(window) for frame in frames(80) if (window := emission.push_frame(frame)) is not None]
+def test_decodings_grow_and_start_at_the_first_frame() -> None:
+    accumulator = FrameAccumulator()
+    sizes = [len(decoding) for frame in frames(80) if (decoding := accumulator.push_frame(frame)) is not None]
     assert sizes == list(np.cumsum([*DECODE_RAMP, DECODE_RAMP[-1]]))
-    assert emission.decoded_count == sizes[-1]
+    assert accumulator.decoded_count == sizes[-1]
 
 
-def test_what_is_left_at_the_end_is_given_out_once() -> None:
-    emission = FrameAccumulator()
+def test_flush_returns_all_frames_once() -> None:
+    accumulator = FrameAccumulator()
     for frame in frames(6):
-        emission.push_frame(frame)
-    rest = emission.flush()
+        accumulator.push_frame(frame)
+    rest = accumulator.flush()
     assert rest is not None
     assert [row[0] for row in rest] == list(range(6))
-    assert emission.flush() is None
+    assert accumulator.flush() is None
 
 
-def test_no_frames_are_no_window() -> None:
+def test_flush_without_frames_returns_none() -> None:
     assert FrameAccumulator().flush() is None
 
 
-def test_a_turn_names_its_speaker_and_nothing_in_it_can_name_another() -> None:
+def test_prompt_text_has_one_speaker_tag_and_no_control_tokens() -> None:
     assert PromptTurn(1, " Hello [0] there<|end_of_text|>. ").prompt_text == "[1]Hello   there ."

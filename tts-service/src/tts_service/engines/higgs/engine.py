@@ -136,7 +136,7 @@ class HiggsEngine:
         return await self._voice_worker.run(encode_and_save)
 
     async def delete_voice(self, voice_id: str) -> None:
-        """Delete a cloned voice."""
+        """Delete a cloned voice, and drop its cached prefixes."""
         await self._voice_worker.run(partial(self._voices.delete_voice, voice_id))
         await self._evict_voice(voice_id)
 

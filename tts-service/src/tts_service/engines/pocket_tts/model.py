@@ -81,7 +81,7 @@ class LoadedPocket:
             self._states.pop(path, None)
 
     def encode_voice(self, samples: NDArray[np.float32]) -> VoiceState:
-        """Encode a recording at the model's rate, shape [n], to a voice's state; takes seconds. Used from one thread."""
+        """Encode a recording at the model's rate, shape [n], to a voice's state. Takes seconds. One thread only."""
         return self._encoder.get_state_for_audio_prompt(torch.from_numpy(samples)[None])
 
     def write_voice(self, path: Path, state: VoiceState) -> None:
