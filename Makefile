@@ -96,7 +96,7 @@ type: .venv/dev.stamp web/node_modules/.stamp ## Types, strictly
 	@$(BIN)/basedpyright --level error
 	@$(NPM) run --silent type
 
-proto: .venv/dev.stamp web/node_modules/.stamp ## Generate the stubs from proto/anchor
+proto: .venv/dev.stamp web/node_modules/.stamp ## Generate the stubs and the session's message classes from proto/anchor
 	@rm -rf proto/gen/python/anchor web/client/src/protocol/anchor
 	@$(BIN)/python -m grpc_tools.protoc -Iproto \
 	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
@@ -105,11 +105,12 @@ proto: .venv/dev.stamp web/node_modules/.stamp ## Generate the stubs from proto/
 	  $$(find proto/anchor -name '*.proto' | sort)
 	@$(BIN)/python -m grpc_tools.protoc -Iproto --plugin=web/node_modules/.bin/protoc-gen-es \
 	  --es_out=web/client/src/protocol --es_opt=target=ts proto/anchor/session/v1/session.proto
+	@$(BIN)/python tools/proto/generate_messages.py
 
-STUBS := proto/gen web/client/src/protocol
-proto-check: proto ## Fail when the committed stubs are not what the protos say
+STUBS := proto/gen web/client/src/protocol orchestrator/src/orchestrator/conversation/messages
+proto-check: proto ## Fail when the committed generated code differs from the protos
 	@git diff --exit-code --stat -- $(STUBS) && test -z "$$(git ls-files --others --exclude-standard $(STUBS))" \
-	  || { echo "stubs differ from proto/anchor: run make proto and commit"; exit 1; }
+	  || { echo "generated code differs from proto/anchor: run make proto and commit"; exit 1; }
 
 UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --quiet \

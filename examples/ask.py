@@ -1,6 +1,6 @@
-"""Send the anchor a recording in any common container: python examples/ask.py question.ogg
+"""Send a recording in any common container by POST /interact: python examples/ask.py question.ogg
 
-Prints what it understood and answers, and writes the answer to reply.wav. Needs `httpx`.
+Prints the transcript and the reply, and writes the reply's speech to reply.wav. Needs `httpx`.
 """
 # ruff: noqa: T201
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A conversation over REST, from its beginning to its end: examples/conversation.sh
+# A conversation over REST: start, ask, read the history, end: examples/conversation.sh
 set -eu
 url=${ANCHOR_URL:-http://127.0.0.1:8080}
 auth="Authorization: Bearer ${SHARED_SECRET:-none}"

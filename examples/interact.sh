@@ -1,6 +1,6 @@
 #!/bin/sh
-# Ask by file, or in writing: examples/interact.sh question.wav | examples/interact.sh "what is on tonight"
-# Set SHARED_SECRET where the server asks for one.
+# Ask with a file or with text: examples/interact.sh question.wav | examples/interact.sh "what is on tonight"
+# Set SHARED_SECRET if the server requires one.
 set -eu
 url=${ANCHOR_URL:-http://127.0.0.1:8080}
 auth="Authorization: Bearer ${SHARED_SECRET:-none}"

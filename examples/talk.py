@@ -1,6 +1,6 @@
-"""Ask the anchor a recorded question over the native WebSocket: python examples/talk.py question.wav
+"""Stream a recorded question over the native WebSocket: python examples/talk.py question.wav
 
-Prints what it understood and answers, and writes the answer to reply.wav. Needs `websockets`.
+Prints the transcript and the reply, and writes the reply's speech to reply.wav. Needs `websockets`.
 """
 # ruff: noqa: T201
 
@@ -19,26 +19,26 @@ HEADERS = {"Authorization": f"Bearer {os.environ['SHARED_SECRET']}"} if "SHARED_
 async def main(path: str) -> int:
     with wave.open(path) as question:
         if (question.getnchannels(), question.getsampwidth()) != (1, 2):
-            sys.exit("a 16-bit mono WAV, please")
+            sys.exit("the question must be a 16-bit mono WAV")
         rate_hz, pcm = question.getframerate(), question.readframes(question.getnframes())
     speech, turn_id, done = bytearray(), 0, {"reply_finished", "turn_failed", "session_ended"}
     async with connect(URL, additional_headers=HEADERS, compression=None) as anchor:
 
-        async def say(kind: str, **fields: object) -> None:
+        async def send(kind: str, **fields: object) -> None:
             await anchor.send(json.dumps({"type": kind, **fields}))
 
         manual = "TURN_DETECTION_MANUAL"
-        await say("session_start", sample_rate_hz=rate_hz, turn_detection=manual, reports_playback=True)
+        await send("session_start", sample_rate_hz=rate_hz, turn_detection=manual, reports_playback=True)
         for start in range(0, len(pcm), 3200):
             await anchor.send(pcm[start : start + 3200])
-        await say("end_turn")
+        await send("end_turn")
         event = {"type": ""}
         while event["type"] not in done:
             frame = await anchor.recv()
             if isinstance(frame, bytes):
                 speech += frame
-                # A file hears everything at once; a player would say how far it has come.
-                await say("playback_progress", turn_id=turn_id, played_ms=len(speech) // 48)
+                # Audio written to a file counts as played; a real player reports its position.
+                await send("playback_progress", turn_id=turn_id, played_ms=len(speech) // 48)
                 continue
             event = json.loads(frame)
             match event["type"]:

@@ -1,6 +1,6 @@
-"""Ask the anchor a question in writing over gRPC: python examples/talk_grpc.py "what is on tonight"
+"""Send a question as text over gRPC: python examples/talk_grpc.py "what is on tonight"
 
-Prints the answer, and writes it to reply.wav. Needs `grpcio` and the package in proto/.
+Prints the reply and writes its speech to reply.wav. Needs `grpcio` and the package in proto/.
 """
 # ruff: noqa: T201
 
@@ -23,11 +23,11 @@ async def main(question: str) -> int:
     async with aio.insecure_channel(TARGET) as channel:
         call = session_pb2_grpc.SessionServiceStub(channel).Converse(metadata=METADATA)
 
-        async def say(**message: object) -> None:
+        async def send(**message: object) -> None:
             await call.write(pb.ConverseRequest(message=pb.ClientMessage(**message)))
 
-        await say(session_start=pb.SessionStart(reports_playback=True))
-        await say(text_input=pb.TextInput(text=question))
+        await send(session_start=pb.SessionStart(reports_playback=True))
+        await send(text_input=pb.TextInput(text=question))
         async for response in call:
             event = response.message
             match event.WhichOneof("message"):
@@ -37,13 +37,13 @@ async def main(question: str) -> int:
                     turn_id = event.reply_audio.turn_id
                 case "anchor_audio":
                     speech += event.anchor_audio.pcm
-                    await say(playback_progress=pb.PlaybackProgress(turn_id=turn_id, played_ms=len(speech) // 48))
+                    await send(playback_progress=pb.PlaybackProgress(turn_id=turn_id, played_ms=len(speech) // 48))
                 case "error" | "turn_failed" as kind:
                     print(f"\n{getattr(event, kind).code}: {getattr(event, kind).message}", file=sys.stderr)
                 case "reply_finished":
                     finished = True
             if event.WhichOneof("message") in ("reply_finished", "turn_failed"):
-                # Ends our side; the anchor then says session_ended and ends its own.
+                # Half-close; the server then sends session_ended and closes its side.
                 await call.done_writing()
     print()
     with wave.open("reply.wav", "wb") as reply:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from anchor_cli.mesh.programs import programs
+from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +87,6 @@ def test_compose_itself_finds_every_choice_of_profiles_in_order(profiles: tuple[
 
 @pytest.mark.parametrize(("profile", "first"), [("gpu", "tts"), ("embedded", "stt")])
 def test_without_containers_the_voice_comes_first_on_a_gpu(profile: str, first: str) -> None:
-    members = sorted(programs(MeshSettings(profile=profile)), key=lambda program: program.priority)
+    members = sorted(mesh_programs(MeshSettings(profile=profile)), key=lambda program: program.priority)
     assert members[0].name == first
     assert members[-1].name == "orchestrator"

@@ -1,4 +1,4 @@
-"""A hub of models that answers over HTTP, in its manner; and a store that pulls from it."""
+"""A fake model hub over HTTP with configurable faults, and a store that pulls from it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
-from anchor_cli.model_store.download import Advance
-from anchor_cli.model_store.pull import Store
+from anchor_cli.model_store.download import OnProgress
+from anchor_cli.model_store.pull import ModelStore
 
 COMMIT = "c0ffee" * 6 + "cafe"
 WEIGHTS = struct.pack("<Q", 60) + b'{"__metadata__":{}}' + bytes(range(256)) * 4000
@@ -23,19 +23,19 @@ CONFIG = b'{"dim": 64}'
 
 @dataclass
 class Hub:
-    """Serves files by path under one repository, lists them, and notes what it was asked."""
+    """Serves and lists the files of one repository, and records the requests."""
 
     files: dict[str, bytes]
-    # breaks (sends at most so many bytes of each answer), ignores_ranges, lies (about length), no_length, redirects,
-    # then statuses that are answered first.
+    # Maximum bytes of each response body; 0 for all.
     breaks: int = 0
     ignores_ranges: bool = False
     no_length: bool = False
     redirects: bool = False
-    # In place of the list of its files.
+    # Replaces the file listing.
     listing: bytes = b""
-    # Files that are listed, and not there.
+    # Files that are listed but missing.
     gone: list[str] = field(default_factory=list)
+    # Statuses of the first responses.
     statuses: list[int] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ def answer(hub: Hub, request: BaseHTTPRequestHandler) -> None:
         request.send_header("Content-Length", str(len(content) - start))
     request.send_header("Connection", "close")
     request.end_headers()
-    # Who refuses a file at its first bytes hangs up.
+    # A client that rejects the first bytes closes the connection.
     with suppress(ConnectionError):
         request.wfile.write(content[start : start + (hub.breaks or len(content))])
     request.close_connection = True
@@ -116,18 +116,18 @@ def serving(hub: Hub) -> Generator[Hub]:
         server.server_close()
 
 
-class Lines:
-    """What people are told."""
+class RecordedProgress:
+    """Records the printed lines and the progress."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.steps: list[tuple[int, int]] = []
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self.lines.append(line)
 
     @contextmanager
-    def file(self, name: str) -> Generator[Advance]:
+    def track_file(self, name: str) -> Generator[OnProgress]:
         yield lambda here, total: self.steps.append((here, total))
 
 
@@ -154,19 +154,19 @@ UNLISTED = lock_text(revision="main")
 UNKNOWN = lock_text(entry("model.safetensors", None), entry("config.json", None), revision="main")
 
 
-def store_of(hub: Hub, tmp_path: Path) -> Store:
-    """Pulls the model `tiny`, all of which is known."""
+def store_of(hub: Hub, tmp_path: Path) -> ModelStore:
+    """A store whose lock has the model `tiny` with all hashes."""
     (tmp_path / "models.lock").write_text(PINNED)
-    return Store(
+    return ModelStore(
         lock=tmp_path / "models.lock",
         folder=tmp_path / "models",
         hub_url=hub.url,
         client=lambda: httpx.Client(trust_env=False, follow_redirects=True, timeout=5),
-        view=Lines(),
+        progress=RecordedProgress(),
         free_bytes=lambda folder: 100 << 30,
         sleep=lambda seconds: None,
     )
 
 
-def placed(store: Store) -> dict[str, bytes]:
+def placed(store: ModelStore) -> dict[str, bytes]:
     return {str(p.relative_to(store.folder)): p.read_bytes() for p in store.folder.rglob("*") if p.is_file()}

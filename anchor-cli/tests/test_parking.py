@@ -1,4 +1,4 @@
-"""Parking and waking engines from the command line, against a door like the orchestrator's."""
+"""The park and wake commands, against a fake of the orchestrator's API."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from anchor_cli.app import app
 from typer.testing import CliRunner
 
 
-class Door:
-    """Engines and their states; `busy` ones refuse."""
+class FakeMemoryApi:
+    """Fake `/memory` API: engines and their states; engines in `busy` refuse."""
 
     def __init__(self) -> None:
         self.states = {"llm": "awake", "tts": "awake", "stt": "fixed"}
@@ -22,7 +22,7 @@ class Door:
         self.steps: list[str] = []
         self.tokens: set[str] = set()
         self.moves: list[str] = []
-        # What somebody else's server says in place of ours.
+        # The response of another kind of server.
         self.other: tuple[int, Any] | None = None
 
     def answer(self, path: str, token: str) -> tuple[int, Any]:
@@ -33,7 +33,7 @@ class Door:
         if len(parts) == 3:
             _, name, move = parts
             if name in self.busy:
-                error = {"code": f"{name}.in_use", "message": "it is at work for somebody", "retryable": True}
+                error = {"code": f"{name}.in_use", "message": "the engine is in use", "retryable": True}
                 return 503, {"error": error}
             self.moves.append(f"{move} {name}")
             self.states[name] = "parked" if move == "park" else "awake"
@@ -45,8 +45,8 @@ class Door:
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    known = Door()
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMemoryApi]:
+    known = FakeMemoryApi()
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -76,42 +76,42 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_all_that_hold_memory_are_parked_and_woken(door) -> None:
+def test_all_movable_engines_are_parked_and_woken(api) -> None:
     parked = run("park")
     assert parked.exit_code == 0, parked.output
-    assert door.moves == ["park llm", "park tts"]
+    assert api.moves == ["park llm", "park tts"]
     assert parked.output.count("parked") == 2
-    assert "holds none to give back" in parked.output
+    assert "has none to release" in parked.output
     assert run("wake", "all").exit_code == 0
-    assert door.states == {"llm": "awake", "tts": "awake", "stt": "fixed"}
+    assert api.states == {"llm": "awake", "tts": "awake", "stt": "fixed"}
 
 
-def test_one_is_parked_by_its_name(door) -> None:
+def test_one_engine_is_parked_by_name(api) -> None:
     assert run("park", "tts").exit_code == 0
-    assert door.moves == ["park tts"]
+    assert api.moves == ["park tts"]
 
 
-def test_one_that_is_at_work_is_told_of_and_the_others_are_parked_all_the_same(door) -> None:
-    door.busy = {"llm"}
+def test_engine_in_use_is_reported_and_others_are_parked(api) -> None:
+    api.busy = {"llm"}
     parked = run("park")
     assert parked.exit_code == 1
-    assert door.moves == ["park tts"]
+    assert api.moves == ["park tts"]
     assert "llm.in_use" in parked.output
     assert "in use" in parked.output
 
 
-def test_what_is_given_up_for_want_of_memory_is_shown(door) -> None:
-    door.steps = ["short_contexts"]
-    assert "given up for want of memory: short_contexts" in run("wake").output
+def test_degradation_steps_are_shown(api) -> None:
+    api.steps = ["short_contexts"]
+    assert "degraded because of low memory: short_contexts" in run("wake").output
 
 
-def test_the_shared_secret_is_shown_where_there_is_one(door, monkeypatch) -> None:
+def test_shared_secret_is_sent(api, monkeypatch) -> None:
     monkeypatch.setenv("SHARED_SECRET", "correct horse")
     run("wake", "llm")
-    assert door.tokens == {"Bearer correct horse"}
+    assert api.tokens == {"Bearer correct horse"}
 
 
-def test_without_a_mesh_it_says_where_it_looked(monkeypatch) -> None:
+def test_missing_mesh_error_names_the_address(monkeypatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_HTTP_PORT", "9")
     asked = run("park")
     assert asked.exit_code == 1
@@ -120,13 +120,13 @@ def test_without_a_mesh_it_says_where_it_looked(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("answer", [(200, {}), (200, []), (200, {"engines": 7}), (404, {"error": "no"}), (404, [])])
-def test_a_server_that_is_no_anchor_is_said_to_be_none(door, answer) -> None:
-    door.other = answer
+def test_other_server_is_reported_as_no_anchor(api, answer) -> None:
+    api.other = answer
     asked = run("park")
     assert asked.exit_code == 1
     assert "mesh.not_running" in asked.output
 
 
-def test_there_is_nothing_else_to_park(door) -> None:
+def test_unknown_engine_is_rejected(api) -> None:
     assert run("park", "vad").exit_code == 2
-    assert door.moves == []
+    assert api.moves == []

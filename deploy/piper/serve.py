@@ -1,6 +1,6 @@
-"""Starts Piper's server with the voices that TTS_PIPER_VOICES names (JSON), in the folder it is started in.
+"""Starts Piper's server with the voices of TTS_PIPER_VOICES (a JSON list), stored in the working directory.
 
-Voices that are not there yet are fetched; what was put there by hand is left alone.
+Missing voices are fetched; existing files are not changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SERVER = (sys.executable, "-m", "piper.http_server", "--host", "0.0.0.0", "--por
 
 
 def fetch(names: list[str]) -> None:
-    """Bring voices here, each file in one step: half a voice would pass for one for ever after."""
+    """Download voices; each file is moved into place when complete, because a partial file would count as a voice."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         subprocess.run((sys.executable, "-m", "piper.download_voices", *names), cwd=folder, check=True)  # noqa: S603
         for file in Path(folder).iterdir():
@@ -24,7 +24,7 @@ def fetch(names: list[str]) -> None:
 
 
 def main() -> None:
-    """Fetch what is missing, then become the server."""
+    """Fetch missing voices, then replace this process with the server."""
     voices: list[str] = json.loads(os.environ["TTS_PIPER_VOICES"])
     missing = [name for name in voices if not all(Path(name + end).is_file() for end in (".onnx", ".onnx.json"))]
     if missing:

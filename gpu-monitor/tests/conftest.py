@@ -1,4 +1,4 @@
-"""A machine with GPUs, for machines without: the real binding loads a driver library that answers from a file."""
+"""Fixtures: a machine with GPUs, simulated by a fake NVML library that reads its values from a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytest_plugins = ["service_kit.testing.plugin"]
 
 @pytest.fixture(scope="session")
 def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fake driver library, compiled."""
+    """Path of the compiled fake driver library."""
     if shutil.which("cc") is None:
         pytest.fail("these tests compile a fake driver library: install a C compiler (cc)")
     library = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
@@ -26,9 +26,9 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def machine(nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine with an NVIDIA driver and, at first, no GPU; also for readers inside this process."""
+    """A machine with an NVIDIA driver and no GPU yet; readers inside this process see it too."""
     machine = Machine(tmp_path, nvml_library)
-    # The loader finds a library by name among those that are loaded already.
+    # The loader reuses an already loaded library of the same name.
     ctypes.CDLL(str(nvml_library))
     monkeypatch.setenv("FAKE_NVML_FIGURES", machine.environment["FAKE_NVML_FIGURES"])
     return machine

@@ -34,7 +34,7 @@ static FILE *script(void) {
     return file;
 }
 
-/* What the script wants FUNCTION to return; hangs first where it says so. */
+/* The scripted return code of FUNCTION; a scripted hang happens first. */
 static int outcome(const char *function, int device) {
     char line[256], name[96];
     int code, result = SUCCESS;

@@ -1,4 +1,4 @@
-"""Clients that call, drop and call again; and sessions whose peers hear nothing."""
+"""Clients that call, drop and call again; and sessions whose services hear nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from orchestrator.conversation.messages.server import (
 )
 from orchestrator.conversation.messages.system_status import SystemStatus
 from orchestrator.conversation.model.ports import Persona
-from orchestrator.conversation.model.services import Peers
-from orchestrator.conversation.session.registry import Sessions
+from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.turn import TurnRules
 
 FRAME = bytes(640)
@@ -31,7 +31,7 @@ class Quiet:
     async def open(self, language: str) -> AsyncGenerator[Quiet]:
         yield self
 
-    async def hear(self, chunk: object) -> None:
+    async def push_audio(self, chunk: object) -> None:
         pass
 
     async def events(self) -> AsyncGenerator[object]:
@@ -55,7 +55,7 @@ class Slow(Quiet):
 class Caller:
     """A client of the sessions: comes in, speaks when asked to, and leaves in one way or another."""
 
-    def __init__(self, lobby: Sessions, *, resumable: bool = True) -> None:
+    def __init__(self, lobby: SessionRegistry, *, resumable: bool = True) -> None:
         self._lobby = lobby
         self._resumable = resumable
         self._said: asyncio.Queue[bytes | Command | BaseException | None] = asyncio.Queue()
@@ -90,7 +90,7 @@ class Caller:
         if self.started is None:
             self._task.result()
         elif says:
-            self._lobby.conversation(self.started.ticket).history.add_user(1, says)
+            self._lobby.conversation(self.started.ticket).history.add_user_turn(1, says)
         return self
 
     def say(self, command: Command) -> None:
@@ -132,15 +132,15 @@ async def status() -> SystemStatus:
     return SystemStatus(())
 
 
-def sessions(*, ears: Quiet | None = None, **rules: object) -> Sessions:
-    peers = Peers(
-        voice_activity=ears or Quiet(),
-        speech_to_text=ears or Quiet(),
+def sessions(*, stt: Quiet | None = None, **rules: object) -> SessionRegistry:
+    services = Services(
+        voice_activity=stt or Quiet(),
+        speech_to_text=stt or Quiet(),
         language_model=lambda: None,
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},
         system_status=status,
     )
-    return Sessions(
-        **{"peers": peers, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}
+    return SessionRegistry(
+        **{"services": services, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}
     )

@@ -11,9 +11,9 @@ from io import BytesIO
 import av
 import numpy as np
 from fastapi import FastAPI
-from orchestrator.api.access import Access, AccessPolicy
-from orchestrator.api.limits import EdgeLimits
-from orchestrator.api.routes import add_doors
+from orchestrator.api.access import AccessMiddleware, AccessPolicy
+from orchestrator.api.limits import ApiLimits
+from orchestrator.api.routes import add_routes
 from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
@@ -78,7 +78,7 @@ class EchoSession:
         chosen = self.conversation.preferences
         names = (self.conversation.ticket, chosen.language, chosen.voice, chosen.persona)
         resumed = bool(self.conversation.messages)
-        await self.client.send(SessionStarted("s1", *names, MICROPHONE.rate_hz, SPEECH.rate_hz, resumed))
+        await self.client.send(SessionStarted("s1", *names, MICROPHONE.rate_hz, SPEECH.rate_hz, resumed, 1.0))
         async for item in source:
             if isinstance(item, bytes):
                 self.heard += item
@@ -107,7 +107,7 @@ class EchoSession:
             case SetVoice("nobody"):
                 await self.client.send(Error("session.unknown_voice", "nobody is no voice", False))
             case SetVoice(voice):
-                await self.client.send(SessionUpdated("en", voice, "anchor"))
+                await self.client.send(SessionUpdated("en", voice, "anchor", 1.0))
             case _:
                 return
 
@@ -213,11 +213,11 @@ class FakeSessions:
 
 @asynccontextmanager
 async def doors(
-    sessions: FakeSessions, limits: EdgeLimits | None = None, policy: AccessPolicy | None = None
+    sessions: FakeSessions, limits: ApiLimits | None = None, policy: AccessPolicy | None = None
 ) -> AsyncGenerator[str]:
     """The doors on a real server; yields its `host:port`."""
     app = FastAPI()
-    add_doors(app, sessions, limits or EdgeLimits())
+    add_routes(app, sessions, limits or ApiLimits())
 
     @app.get("/health")
     async def health() -> str:
@@ -227,7 +227,7 @@ async def doors(
     async def bug() -> None:
         raise RuntimeError("a bug")
 
-    app.add_middleware(Access, policy=policy or AccessPolicy())
+    app.add_middleware(AccessMiddleware, policy=policy or AccessPolicy())
     server = http_server(app, "127.0.0.1", 0)
     serving = asyncio.create_task(server.serve())
     while not server.started:

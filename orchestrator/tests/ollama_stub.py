@@ -21,7 +21,7 @@ from pathlib import Path
 import uvloop
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from orchestrator.llm.scripted import LlmSection, broken, fall, token_due_s, tokens, until
+from orchestrator.llm.scripted import LlmSection, break_pieces, raise_fault, sleep_until, token_due_s, tokens
 from pydantic import BaseModel, Field
 from service_kit.engines.script import load_section
 from service_kit.errors import EngineFailed
@@ -188,7 +188,7 @@ class OllamaStub:
         section, started_s, started_ns = self._section, asyncio.get_running_loop().time(), time.monotonic_ns()
         turn = sum(message.role == "user" for message in request.messages) - 1
         limit = request.options.num_predict
-        pieces = broken(tokens(section.reply_to(turn)), section.fault_of(number), section.fault_after_tokens)
+        pieces = break_pieces(tokens(section.reply_to(turn)), section.fault_of(number), section.fault_after_tokens)
         wire_fault = section.wire_fault_of(number)
         count = 0
         self.open += 1
@@ -196,9 +196,9 @@ class OllamaStub:
             for piece in pieces:
                 if count == limit:
                     break
-                await until(token_due_s(section, started_s, count))
+                await sleep_until(token_due_s(section, started_s, count))
                 if piece is None:
-                    await fall(section.fault_of(number))
+                    await raise_fault(section.fault_of(number))
                 line = _line(request.model, {"message": {"role": "assistant", "content": piece}, "done": False})
                 if wire_fault is WireFault.TRUNCATED_LINE and count == section.fault_after_tokens:
                     yield line[: len(line) // 2]

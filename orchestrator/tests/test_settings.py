@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from client_codec import client_to_json, server_from_json
 from edges_support import FakeSessions, doors
 from orchestrator.api.access import access_policy
-from orchestrator.api.limits import EdgeLimits
-from orchestrator.api.wire import codec
+from orchestrator.api.limits import ApiLimits
 from orchestrator.app import build
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import SessionStarted
@@ -42,10 +42,10 @@ async def test_published_on_loopback_it_answers_to_loopbacks_names_and_its_own_o
 
 @pytest.mark.parametrize(("declared_hz", "expected_hz"), [(0, 48_000), (8_000, 8_000)])
 async def test_the_sample_rate_set_is_that_of_clients_who_declare_none(declared_hz: int, expected_hz: int) -> None:
-    limits = EdgeLimits(microphone_rate_hz=OrchestratorSettings(microphone_rate_hz=48_000).microphone_rate_hz)
+    limits = ApiLimits(microphone_rate_hz=OrchestratorSettings(microphone_rate_hz=48_000).microphone_rate_hz)
     async with doors(FakeSessions(), limits) as host, connect(f"ws://{host}/ws/audio") as client:
-        await client.send(codec.client_to_json(SessionStart(sample_rate_hz=declared_hz)))
-        started = codec.server_from_json(str(await client.recv()))
+        await client.send(client_to_json(SessionStart(sample_rate_hz=declared_hz)))
+        started = server_from_json(str(await client.recv()))
     assert isinstance(started, SessionStarted)
     assert started.microphone_sample_rate_hz == expected_hz
 

@@ -7,9 +7,9 @@ from datetime import datetime
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import Talk, open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import SessionClient, open_session
+from anchor_cli.client.turn import run_turn
 from compose_support import NAME, PROJECT, SERVICES, Containers, Question, docker
 from service_kit.errors import PeerFailed
 
@@ -32,13 +32,13 @@ async def ready(containers: Containers, service: str) -> bool:
             return False
 
 
-async def asked_again(talk: Talk, clip: bytes, question: Question, within_s: float) -> str:
+async def asked_again(talk: SessionClient, clip: bytes, question: Question, within_s: float) -> str:
     """The reply to the first asking that is answered well: a mesh that heals needs a moment, but the session stays."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_s
     while True:
         try:
-            reply = (await hold_turn(talk, clip, listen_s=0.3)).reply.text
+            reply = (await run_turn(talk, clip, listen_s=0.3)).reply.text
         except PeerFailed as error:
             if error.code == "talk.session_ended" or loop.time() > deadline_s:
                 raise
@@ -75,8 +75,8 @@ def test_one_setting_chooses_what_else_is_started(
 
 
 async def test_a_spoken_question_is_answered_aloud(containers, question) -> None:
-    async with open_talk(containers.url) as talk:
-        turn = await hold_turn(talk, load_clip(question.path))
+    async with open_session(containers.url) as talk:
+        turn = await run_turn(talk, load_clip(question.path))
     assert question.is_answered_by(turn.reply.text)
     assert turn.reply.received_ms > 1000
     assert turn.finished.heard_text.split() == turn.reply.text.split()
@@ -135,8 +135,8 @@ def test_the_network_of_the_services_leads_nowhere(containers) -> None:
 async def test_a_session_outlives_a_service_that_crashes(containers, question, service: str) -> None:
     clip = load_clip(question.path)
     before = containers.inspect(service)
-    async with open_talk(containers.url) as talk:
-        await hold_turn(talk, clip, listen_s=0.2)
+    async with open_session(containers.url) as talk:
+        await run_turn(talk, clip, listen_s=0.2)
         containers.crash(service)
         async with asyncio.timeout(180):
             while containers.inspect(service)["RestartCount"] == before["RestartCount"]:
@@ -151,13 +151,13 @@ async def test_a_session_outlives_a_service_that_crashes(containers, question, s
 async def test_a_session_outlives_a_partition_and_is_told_of_it(containers, question) -> None:
     clip = load_clip(question.path)
     cut_off = containers.container("stt-service")
-    async with open_talk(containers.url) as talk:
-        await hold_turn(talk, clip, listen_s=0.2)
+    async with open_session(containers.url) as talk:
+        await run_turn(talk, clip, listen_s=0.2)
         docker("network", "disconnect", f"{NAME}_mesh", cut_off)
         try:
             since = len(talk.events)
-            await talk.play(clip)
-            told = await talk.find(
+            await talk.play_clip(clip)
+            told = await talk.wait_until(
                 lambda events: next((e for e in events[since:] if e.name in {"service_notice", "turn_failed"}), None),
                 within_s=60,
                 wanted="word of what is wrong",

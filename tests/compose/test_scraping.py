@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_session
+from anchor_cli.client.turn import run_turn
 from compose_support import PROJECT, SERVICES, free_ports, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -75,8 +75,8 @@ async def test_a_turn_shows_in_the_metrics(containers, prometheus, question) -> 
     async with asyncio.timeout(60):
         while not (before := await value_of(prometheus, spoken)):
             await asyncio.sleep(0.5)
-    async with open_talk(containers.url) as talk:
-        await hold_turn(talk, load_clip(question.path), listen_s=1.0)
+    async with open_session(containers.url) as talk:
+        await run_turn(talk, load_clip(question.path), listen_s=1.0)
     async with asyncio.timeout(60):
         while (await value_of(prometheus, spoken))[""] <= before[""]:
             await asyncio.sleep(0.5)

@@ -14,14 +14,14 @@ from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.ports import (
-    FinalHeard,
-    Mark,
-    PartialHeard,
-    PhraseBegun,
-    Spoken,
-    TurnEndJudged,
-    VoiceStarted,
-    VoiceStopped,
+    FinalTranscript,
+    PartialTranscript,
+    PhraseStarted,
+    SpeechAudio,
+    SpeechMark,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEndPredicted,
 )
 from service_kit.audio import AudioChunk, to_pcm
 from service_kit.errors import AtCapacity, InvalidRequest, PeerFailed
@@ -73,15 +73,15 @@ async def test_speech_edges_come_back_as_events(run_service):
         VadClient(channel).open("en") as stream,
     ):
         for chunk in [*sound(0, 640, False), *sound(640, 640, True), *sound(1280, 640, False)]:
-            await stream.hear(chunk)
-        await stream.read_along("what is", 1280)
+            await stream.push_audio(chunk)
+        await stream.push_transcript("what is", 1280)
         started, stopped, judged = await take(stream.events(), 3)
-    assert isinstance(started, VoiceStarted)
+    assert isinstance(started, SpeechStarted)
     assert started.pre_roll_start_ms < started.at_ms
     assert started.at_ms == pytest.approx(640, abs=64)
-    assert isinstance(stopped, VoiceStopped)
+    assert isinstance(stopped, SpeechStopped)
     assert stopped.at_ms == pytest.approx(1280, abs=64)
-    assert judged == TurnEndJudged(stopped.at_ms, judged.probability, "pause", judged.silence_ms)
+    assert judged == TurnEndPredicted(stopped.at_ms, judged.probability, "pause", judged.silence_ms)
     assert judged.silence_ms == pytest.approx(200, abs=64)
 
 
@@ -91,23 +91,23 @@ async def test_transcripts_come_back_with_their_segments(run_service, script):
         SttClient(channel).open("en") as stream,
     ):
         for chunk in sound(0, 640, True):
-            await stream.hear(chunk)
-        await stream.flush(1)
+            await stream.push_audio(chunk)
+        await stream.flush_segment(1)
         transcripts = []
         async with asyncio.timeout(20), aclosing(stream.transcripts()) as source:
             async for transcript in source:
                 transcripts.append(transcript)
-                if isinstance(transcript, FinalHeard):
+                if isinstance(transcript, FinalTranscript):
                     break
-        await stream.commit(1)
+        await stream.commit_segment(1)
         for chunk in sound(3000, 640, True):
-            await stream.hear(chunk)
-        await stream.flush(2)
+            await stream.push_audio(chunk)
+        await stream.flush_segment(2)
         async with asyncio.timeout(20), aclosing(stream.transcripts()) as source:
             async for transcript in source:
-                if isinstance(transcript, FinalHeard):
+                if isinstance(transcript, FinalTranscript):
                     break
-    assert isinstance(transcripts[0], PartialHeard)
+    assert isinstance(transcripts[0], PartialTranscript)
     first = transcripts[-1]
     assert (first.segment_id, first.revision, first.text, first.language) == (1, 1, "what is the news", "en")
     assert (transcript.segment_id, transcript.text) == (2, "tell me more")
@@ -118,17 +118,17 @@ async def test_a_reply_is_spoken_while_it_is_written(run_service, script):
         run_service(build_tts(TtsSettings(engine="scripted", script=script, **PORTS))) as channel,
         TtsClient(channel).open("", "en", Style(pace=1.0)) as stream,
     ):
-        await stream.say("Good evening, and welcome")
+        await stream.send_text("Good evening, and welcome")
         begun = await take(stream.speech(), 1)
-        await stream.say(" to the news.")
-        await stream.finish()
+        await stream.send_text(" to the news.")
+        await stream.end_text()
         async with asyncio.timeout(20):
             rest = [item async for item in stream.speech()]
     items = [*begun, *rest]
-    phrases = [item for item in items if isinstance(item, PhraseBegun)]
+    phrases = [item for item in items if isinstance(item, PhraseStarted)]
     assert (phrases[0].text_start, phrases[0].text_end) == (0, len("Good evening,"))
-    assert [item for item in items if isinstance(item, Mark)]
-    spoken = [item for item in items if isinstance(item, Spoken)]
+    assert [item for item in items if isinstance(item, SpeechMark)]
+    spoken = [item for item in items if isinstance(item, SpeechAudio)]
     assert spoken[0].offset_ms == 0
     assert all(item.pcm for item in spoken)
 
@@ -142,13 +142,13 @@ async def test_a_refusal_keeps_its_kind_and_code(run_service, script):
     assert refused.value.code == "tts.unknown_voice"
 
 
-async def test_a_full_service_says_so(run_on_carrier, script):
+async def test_a_full_service_says_so(run_multiplexed, script):
     settings = SttSettings(engine="scripted", script=script, max_streams=1, **PORTS)
-    async with run_on_carrier(build_stt(settings)) as channel:
+    async with run_multiplexed(build_stt(settings)) as channel:
         client = SttClient(channel)
         async with client.open("en") as first:
             for chunk in sound(0, 640, True):
-                await first.hear(chunk)
+                await first.push_audio(chunk)
             await take(first.transcripts(), 1)
             with pytest.raises(AtCapacity):
                 async with client.open("en") as second:

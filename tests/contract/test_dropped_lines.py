@@ -16,7 +16,7 @@ import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from grpc import aio
 from orchestrator.app import build as build_orchestrator
-from orchestrator.conversation.input.speech_input import DROPPED
+from orchestrator.metrics import MICROPHONE_CHUNKS_DROPPED
 from orchestrator.settings import OrchestratorSettings
 from service_kit.rpc.channel import open_channel
 from service_kit.service import Service
@@ -32,7 +32,7 @@ from websockets.exceptions import ConnectionClosed
 ROOT = Path(__file__).parents[2]
 PORTS: dict[str, Any] = {"grpc_port": 0, "http_port": 0, "drain_s": 0}
 PATIENCE_S = 30
-REPLY = "This is a long reply that goes on for quite a while, so that a line may drop in the middle of it. " * 2
+REPLY = "This is a long reply that goes on for quite a while, so that a connection may drop in the middle of it. " * 2
 SCRIPT = f"""
 [stt]
 transcripts = ["what is the news"]
@@ -89,7 +89,7 @@ async def anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenera
 
 @dataclass
 class Page:
-    """A client that puts the reply together from whatever lines it had."""
+    """A client that puts the reply together from whatever connections it had."""
 
     service: Service
     reply: bytearray = field(default_factory=bytearray)
@@ -153,7 +153,7 @@ class Page:
 
 
 async def spoken(service: Service) -> bytes:
-    """The reply as it comes over a line that holds."""
+    """The reply as it comes over a connection that holds."""
     page = Page(service)
     await page.open()
     await page.say("text_input", text="hello")
@@ -222,7 +222,7 @@ async def test_whoever_takes_over_hears_on_and_the_first_is_told(anchor):
     await first.say("text_input", text="hello")
     await first.until_ms(1_000)
     ticket = first.first("session_started")["ticket"]
-    # A line over which something comes is in use.
+    # A connection over which something comes is in use.
     silent = asyncio.create_task(silence(first))
     with pytest.raises(ConnectionClosed) as closed:
         await Page(anchor).open(ticket=ticket)
@@ -256,7 +256,7 @@ async def test_what_was_said_while_the_line_was_down_is_heard(anchor):
     await page.until("system_status")
     page.tear()
     await committed(anchor, known["ticket"])
-    dropped = DROPPED._value.get()
+    dropped = MICROPHONE_CHUNKS_DROPPED._value.get()
     await page.open(ticket=known["ticket"], session_id=known["session_id"])
     for frame in [tone] * 60 + [bytes(640)] * 40:
         await page.socket.send(frame)
@@ -266,7 +266,7 @@ async def test_what_was_said_while_the_line_was_down_is_heard(anchor):
     assert (await page.until("speech_started"))["at_ms"] >= 500
     await page.until("turn_committed")
     silent.cancel()
-    assert DROPPED._value.get() == dropped
+    assert MICROPHONE_CHUNKS_DROPPED._value.get() == dropped
     page.tear()
 
 

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
-from orchestrator.clients.engine_memory import ServiceMemory
+from orchestrator.clients.engine_memory import ServiceParking
 from orchestrator.clients.status import StatusWatch
-from orchestrator.conversation.model.bulletin import Bulletin
-from orchestrator.memory_pressure.controller import Relief
-from orchestrator.memory_pressure.degradation_ladder import Ladder, LadderRules, Level
-from orchestrator.memory_pressure.engine_parking import Parking
-from orchestrator.memory_pressure.parked_engine import Rest, State
+from orchestrator.conversation.model.degradation import DegradationBoard
+from orchestrator.memory_pressure.controller import MemoryPressureController
+from orchestrator.memory_pressure.degradation_ladder import DegradationLadder, LadderRules, PressureLevel
+from orchestrator.memory_pressure.engine_parking import EngineParking
+from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
 from service_kit.errors import AtCapacity, EngineFailed, PeerFailed
@@ -63,52 +63,52 @@ async def until(holds, within_s: float = 20) -> None:
 async def test_an_engine_is_parked_and_woken_and_says_so():
     voice = Voice()
     async with served(voice) as channel:
-        memory = ServiceMemory(channel, "tts")
-        assert await memory.state() is State.AWAKE
+        memory = ServiceParking(channel, "tts")
+        assert await memory.state() is ParkingState.AWAKE
         await memory.park()
         assert voice.parked
-        assert await memory.state() is State.PARKED
+        assert await memory.state() is ParkingState.PARKED
         await memory.wake()
-        assert await memory.state() is State.AWAKE
+        assert await memory.state() is ParkingState.AWAKE
 
 
 async def test_an_engine_at_work_refuses_and_one_that_cannot_come_back_says_why():
     voice = Voice()
     async with served(voice) as channel:
-        rest = Rest("tts", ServiceMemory(channel, "tts"))
+        rest = ParkedEngine("tts", ServiceParking(channel, "tts"))
         voice.busy = True
         with pytest.raises(AtCapacity) as refusal:
             await rest.park()
-        assert (refusal.value.code, rest.state) == ("tts.speaking", State.AWAKE)
+        assert (refusal.value.code, rest.state) == ("tts.speaking", ParkingState.AWAKE)
         voice.busy, voice.broken = False, True
         await rest.park()
         with pytest.raises(EngineFailed):
             await rest.wake()
-        assert (rest.state, rest.reason) == (State.PARKED, "out of memory")
+        assert (rest.state, rest.reason) == (ParkingState.PARKED, "out of memory")
 
 
 async def test_an_engine_without_memory_of_its_own_is_left_alone():
     async with served(object()) as channel:
-        assert await ServiceMemory(channel, "tts").state() is State.FIXED
+        assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED
 
 
 async def test_so_is_a_service_that_does_not_know_the_contract():
     async with serve_grpc("anchor.gpu.v1.GpuMonitorService", Monitor().add_to) as channel:
-        assert await ServiceMemory(channel, "tts").state() is State.FIXED
+        assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED
 
 
-async def test_the_scripted_voice_holds_nothing_also_on_a_carrier(run_service):
+async def test_the_scripted_engine_has_no_memory_on_either_channel(run_service):
     settings = TtsSettings(engine="scripted", grpc_port=0, http_port=0, drain_s=0)
     async with run_service(build_tts(settings)) as channel:
-        assert await ServiceMemory(channel, "tts").state() is State.FIXED
+        assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED
 
 
 async def test_a_service_that_is_gone_is_not_taken_for_one_that_gave_its_memory_back():
     channel = open_channel("127.0.0.1:9")
-    rest = Rest("tts", ServiceMemory(channel, "tts"))
+    rest = ParkedEngine("tts", ServiceParking(channel, "tts"))
     with pytest.raises(PeerFailed):
-        await rest.look()
-    assert rest.state is State.AWAKE
+        await rest.refresh()
+    assert rest.state is ParkingState.AWAKE
     await channel.close()
 
 
@@ -160,7 +160,7 @@ async def test_the_fullest_card_counts_and_a_monitor_that_is_gone_is_told_of():
         ]:
             monitor.levels.put_nowait((device, level))
         await until(lambda: len(told) == 4)
-        assert told == [Level.NONE, Level.CRITICAL, Level.CRITICAL, Level.HIGH]
+        assert told == [PressureLevel.NONE, PressureLevel.CRITICAL, PressureLevel.CRITICAL, PressureLevel.HIGH]
         await server.stop(0)
         await until(lambda: told[-1] is None)
 
@@ -170,26 +170,32 @@ async def test_pressure_parks_a_voice_and_its_end_brings_it_back_and_a_restart_s
     rules = LadderRules(up_s=0.05, critical_up_s=0.02, down_s=0.2)
     async with served(voice) as channel, watched(monitor) as (target, _):
 
-        def house() -> tuple[Parking, Relief]:
-            bulletin = Bulletin()
-            parking = Parking({"tts": Rest("tts", ServiceMemory(channel, "tts"))}, bulletin, linger_s=0)
-            return parking, Relief(Ladder(rules), parking, bulletin, has_small_voice=True)
+        def house() -> tuple[EngineParking, MemoryPressureController]:
+            degradation_board = DegradationBoard()
+            parking = EngineParking(
+                {"tts": ParkedEngine("tts", ServiceParking(channel, "tts"))}, degradation_board, linger_s=0
+            )
+            return parking, MemoryPressureController(
+                DegradationLadder(rules), parking, degradation_board, has_small_voice=True
+            )
 
-        parking, relief = house()
-        async with relief, StatusWatch({}, target, on_pressure=relief.told, deadline_s=60):
-            parking.attend(1)
+        parking, memory_controller = house()
+        async with memory_controller, StatusWatch({}, target, on_pressure=memory_controller.on_pressure, deadline_s=60):
+            parking.on_sessions_changed(1)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_CRITICAL))
             await until(lambda: voice.parked)
-            assert relief.describe()["skipped"] == {"parked_model": "llm holds no memory that it could give back"}
+            assert memory_controller.describe()["skipped"] == {
+                "parked_model": "llm holds no memory that it could give back"
+            }
         # The orchestrator went away in the middle of it, and another one takes over.
         await until(lambda: monitor.watchers == 0)
-        parking, relief = house()
-        async with relief, StatusWatch({}, target, on_pressure=relief.told, deadline_s=60):
-            await until(lambda: parking.rests["tts"].state is State.PARKED)
+        parking, memory_controller = house()
+        async with memory_controller, StatusWatch({}, target, on_pressure=memory_controller.on_pressure, deadline_s=60):
+            await until(lambda: parking.engines["tts"].state is ParkingState.PARKED)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_HIGH))
-            await until(lambda: "text_only" in relief.describe()["steps"])
+            await until(lambda: "text_only" in memory_controller.describe()["steps"])
             assert voice.parked
-            parking.attend(1)
+            parking.on_sessions_changed(1)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_NONE))
-            await until(lambda: relief.describe()["steps"] == [])
+            await until(lambda: memory_controller.describe()["steps"] == [])
             await until(lambda: not voice.parked)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import numpy as np
 from orchestrator.clients.stt import SttClient
-from orchestrator.conversation.model.ports import FinalHeard
+from orchestrator.conversation.model.ports import FinalTranscript
 from service_kit.audio import AudioChunk, to_pcm
 from stt_service.app import build
 from stt_service.settings import SttSettings
@@ -20,16 +20,16 @@ final_delay_ms = 10
 """
 
 
-async def heard(run_service, tmp_path, script: str) -> FinalHeard:
+async def heard(run_service, tmp_path, script: str) -> FinalTranscript:
     (tmp_path / "script.toml").write_text(script)
     settings = SttSettings(engine="scripted", script=tmp_path / "script.toml", grpc_port=0, http_port=0, drain_s=0)
     async with run_service(build(settings)) as channel, SttClient(channel).open("en") as stream:
         tone = to_pcm(np.sin(np.arange(16_000) * 0.3).astype(np.float32) * 0.5)
-        await stream.hear(AudioChunk(5000, tone))
-        await stream.flush(1)
+        await stream.push_audio(AudioChunk(5000, tone))
+        await stream.flush_segment(1)
         async with asyncio.timeout(20), aclosing(stream.transcripts()) as transcripts:
             async for transcript in transcripts:
-                if isinstance(transcript, FinalHeard):
+                if isinstance(transcript, FinalTranscript):
                     return transcript
     raise AssertionError("the call ended without a final transcript")
 

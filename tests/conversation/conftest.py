@@ -1,4 +1,4 @@
-"""Conversations on a virtual clock, with peers in memory."""
+"""Conversations on a virtual clock, with services in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pytest_asyncio_loop_factories(config, item):
 
 @pytest.fixture
 async def stage():
-    """An open session with scripted peers; configure it, then `async with stage:`."""
+    """An open session with scripted services; configure it, then `async with stage:`."""
     return Stage()
 
 

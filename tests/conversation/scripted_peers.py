@@ -1,4 +1,4 @@
-"""Scripted peers of a conversation test: what hears, thinks and speaks on the virtual clock, all in memory."""
+"""Scripted services of a conversation test: what hears, thinks and speaks on the virtual clock, all in memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from orchestrator.conversation.model.ports import (
-    FinalHeard,
-    Mark,
-    PartialHeard,
-    Spoken,
-    TurnEndJudged,
-    VoiceStarted,
-    VoiceStopped,
+    FinalTranscript,
+    PartialTranscript,
+    SpeechAudio,
+    SpeechMark,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEndPredicted,
 )
 from service_kit.errors import AnchorError
 
@@ -56,14 +56,14 @@ class VoiceStream:
         self._end_ms: int | None = None
         self._due: list[tuple[int, float]] = []
 
-    async def hear(self, chunk) -> None:
+    async def push_audio(self, chunk) -> None:
         if any(chunk.pcm):
             self._loud += 1
             self._quiet_ms = 0
             self._due = []
             if self._end_ms is None and self._loud == 2:
                 at_ms = chunk.start_ms - 32
-                self._events.put_nowait(VoiceStarted(at_ms, max(0, at_ms - 200)))
+                self._events.put_nowait(SpeechStarted(at_ms, max(0, at_ms - 200)))
                 self._end_ms = chunk.end_ms
             elif self._end_ms is not None:
                 self._end_ms = chunk.end_ms
@@ -72,14 +72,14 @@ class VoiceStream:
         self._quiet_ms += chunk.end_ms - chunk.start_ms
         if self._end_ms is not None and self._quiet_ms >= 64:
             self._stopped_ms, self._end_ms = self._end_ms, None
-            self._events.put_nowait(VoiceStopped(self._stopped_ms))
+            self._events.put_nowait(SpeechStopped(self._stopped_ms))
             first = [] if self._voice.probability is None else [(200, self._voice.probability)]
             self._due = [*first, *self._voice.again]
         if self._due and self._quiet_ms >= self._due[0][0]:
             _, probability = self._due.pop(0)
-            self._events.put_nowait(TurnEndJudged(self._stopped_ms, probability, "scripted", self._quiet_ms))
+            self._events.put_nowait(TurnEndPredicted(self._stopped_ms, probability, "scripted", self._quiet_ms))
 
-    async def read_along(self, text, end_ms) -> None:
+    async def push_transcript(self, text, end_ms) -> None:
         pass
 
     async def events(self):
@@ -122,27 +122,27 @@ class WordsStream:
         self._text: list[str] = []
         self._end_ms = 0
 
-    async def hear(self, chunk) -> None:
+    async def push_audio(self, chunk) -> None:
         self._words.heard_chunks += 1
         self._end_ms = chunk.end_ms
         if new := self._take():
             self._text += new
             if self._words.partials:
-                self._events.put_nowait(PartialHeard(self._segment, " ".join(self._text), self._end_ms))
+                self._events.put_nowait(PartialTranscript(self._segment, " ".join(self._text), self._end_ms))
 
     def _take(self) -> list[str]:
         mouth = self._words.mouth
         new, mouth.words = mouth.words, []
         return [] if self._words.deaf else new
 
-    async def flush(self, segment_id) -> None:
+    async def flush_segment(self, segment_id) -> None:
         assert segment_id == self._segment
         self._text += self._take()
         self._revision += 1
-        final = FinalHeard(segment_id, self._revision, " ".join(self._text), self._end_ms, "en")
+        final = FinalTranscript(segment_id, self._revision, " ".join(self._text), self._end_ms, "en")
         asyncio.get_running_loop().call_later(self._words.delay_ms / 1000, self._events.put_nowait, final)
 
-    async def commit(self, segment_id) -> None:
+    async def commit_segment(self, segment_id) -> None:
         assert segment_id == self._segment
         self._segment += 1
         self._revision = 0
@@ -188,7 +188,7 @@ class Model:
         finally:
             self.closed += 1
 
-    async def warm(self, prompt):
+    async def prefill(self, prompt):
         self.warmed.append(prompt)
         await asyncio.sleep(self.warm_ms / 1000)
 
@@ -227,11 +227,11 @@ class SpeechStream:
         self._done = False
         self._more = asyncio.Event()
 
-    async def say(self, text) -> None:
+    async def send_text(self, text) -> None:
         self._text += text
         self._more.set()
 
-    async def finish(self) -> None:
+    async def end_text(self) -> None:
         self._done = True
         self._more.set()
 
@@ -252,9 +252,9 @@ class SpeechStream:
                 raise self._speech.failure
             start = position + len(rest) - len(rest.lstrip())
             position = start + len(word)
-            yield Mark(start, position, offset_ms)
+            yield SpeechMark(start, position, offset_ms)
             for _ in range(WORD_MS // 40):
-                yield Spoken(offset_ms, self._speech.sound_at(offset_ms, 40))
+                yield SpeechAudio(offset_ms, self._speech.sound_at(offset_ms, 40))
                 offset_ms += 40
             count += 1
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from orchestrator.conversation.model.ports import Mark, PhraseBegun, Spoken
+from orchestrator.conversation.model.ports import PhraseStarted, SpeechAudio, SpeechMark
 from prometheus_client import REGISTRY
 from service_kit.errors import AnchorError, EngineFailed, PeerFailed
 
@@ -72,13 +72,13 @@ class SentenceStream:
         self._done = False
         self._more = asyncio.Event()
 
-    async def say(self, text) -> None:
+    async def send_text(self, text) -> None:
         self._text += text
         self._voice.given += text
         self._voice.given_at_s.append((asyncio.get_running_loop().time(), text))
         self._more.set()
 
-    async def finish(self) -> None:
+    async def end_text(self) -> None:
         self._done = True
         self._more.set()
 
@@ -93,12 +93,12 @@ class SentenceStream:
                 self._more.clear()
                 await self._more.wait()
                 continue
-            yield PhraseBegun(match.start(), match.end())
+            yield PhraseStarted(match.start(), match.end())
             await asyncio.sleep(self._voice.first_ms / 1000)
             for word in re.finditer(r"\S+", match[0]):
                 start = match.start() + word.start()
                 if self._voice.marks:
-                    yield Mark(start, match.start() + word.end(), round(offset_ms))
+                    yield SpeechMark(start, match.start() + word.end(), round(offset_ms))
                 length_ms = WORD_MS
                 if words == self._breaks.at_word:
                     await asyncio.sleep(self._breaks.stall_s)
@@ -107,7 +107,7 @@ class SentenceStream:
                 for _ in range(length_ms // frame_ms):
                     await asyncio.sleep(frame_ms * self._voice.factor / 1000)
                     value = WORDS.index(word[0].strip(".")) + 1
-                    yield Spoken(round(offset_ms), np.full(24 * frame_ms, value, "<i2").tobytes())
+                    yield SpeechAudio(round(offset_ms), np.full(24 * frame_ms, value, "<i2").tobytes())
                     offset_ms += frame_ms
                     self._voice.made_ms += frame_ms
                 if words == self._breaks.at_word and self._breaks.error:

@@ -1,4 +1,4 @@
-"""The stage of a conversation test: a user with a mouth and ears, and scripted peers, all in memory.
+"""The stage of a conversation test: a user with a mouth and stt, and scripted services, all in memory.
 
 async with stage:
     stage.anchor_will_say("Once upon a time there was a king.")
@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestrator.conversation.connection.connection import Line
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
-from orchestrator.conversation.model.bulletin import Bulletin
+from orchestrator.conversation.connection.connection import Connection
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.model.conversation import Conversation, Preferences
-from orchestrator.conversation.model.observable import Latest
+from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
+from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (
+    ConnectionDropped,
     LanguageModel,
-    LineDropped,
     Persona,
     TextToSpeech,
 )
-from orchestrator.conversation.model.savings import Savings
-from orchestrator.conversation.model.services import Peers
-from orchestrator.conversation.session.client_connection import Attendance, Living
+from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
 from orchestrator.conversation.session.session import Session
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.turn import TurnRules
@@ -53,7 +52,7 @@ class Ear:
         self._stage = stage
         self._reports = reports
         self._loop = asyncio.get_running_loop()
-        self.messages: list[tuple[int, told.ServerMessage]] = []
+        self.messages: list[tuple[int, server_messages.ServerMessage]] = []
         self.buffer_ms = 0.0
         # All speech that ever came, one reply after the other.
         self.pcm = bytearray()
@@ -77,13 +76,13 @@ class Ear:
             return
         self.messages.append((round(self._loop.time() * 1000), message))
         match message:
-            case told.ReplyAudio():
+            case server_messages.ReplyAudio():
                 self._place_reply(message.turn_id, message.offset_ms)
-            case told.PlaybackPause():
+            case server_messages.PlaybackPause():
                 self.paused = self._reports
-            case told.PlaybackResume():
+            case server_messages.PlaybackResume():
                 self.paused = False
-            case told.PlaybackStop():
+            case server_messages.PlaybackStop():
                 self.buffer_ms = 0.0 if self._reports else self.buffer_ms
         self.news.set()
 
@@ -94,9 +93,9 @@ class Ear:
         # What is not known of it is silence.
         self.replies.setdefault(turn_id, bytearray(self._place))
 
-    def received(self) -> said.ReplyReceived:
+    def received(self) -> client_messages.ReplyReceived:
         """Up to where this client has the reply."""
-        return said.ReplyReceived(self.turn_id, len(self.replies[self.turn_id]) // 48)
+        return client_messages.ReplyReceived(self.turn_id, len(self.replies[self.turn_id]) // 48)
 
     async def send_audio(self, pcm) -> None:
         if self.deaf:
@@ -120,7 +119,7 @@ class Ear:
             self.buffer_ms -= step
             self.played[self.turn_id] += step
             if self._reports and round(self.played[self.turn_id]) % 100 == 0:
-                self._stage.command(said.PlaybackProgress(self.turn_id, round(self.played[self.turn_id])))
+                self._stage.command(client_messages.PlaybackProgress(self.turn_id, round(self.played[self.turn_id])))
 
     def of(self, kind):
         """All messages of a kind, in order."""
@@ -136,24 +135,24 @@ class Stage:
         self.words = Words(self.mouth)
         self.model = Model()
         self.speech = Speech()
-        self.other_voices: tuple[Speech, ...] = ()
+        self.fallback_tts: tuple[Speech, ...] = ()
         # What stands before the voice and the model, if anything.
         self.main_voice: TextToSpeech | None = None
         self.thinker: LanguageModel | None = None
-        self.hearing_aid = lambda: None
-        self.savings = Savings
-        self.bulletin = Bulletin()
-        self.voices = Latest[tuple[told.VoiceChoice, ...]](())
+        self.audio_filter = lambda: None
+        self.savings = DegradedMode
+        self.degradation_board = DegradationBoard()
+        self.voices = Observable[tuple[server_messages.VoiceChoice, ...]](())
         self.rules = TurnRules(WAITS)
         self.reports_playback = True
         self.manual = False
         self.conversation = Conversation("ticket", Preferences("en", "", "anchor"))
         self._loud = False
         self._muted = False
-        self._commands: list[said.Command] = []
+        self._commands: list[client_messages.Command] = []
         self._over = False
         self._dropped = False
-        # The line is dead: the client keeps its frames.
+        # The connection is dead: the client keeps its frames.
         self._holds = False
         self._kept: list[bytes] = []
         self.resume_s = 30.0
@@ -161,38 +160,40 @@ class Stage:
 
     async def __aenter__(self) -> Stage:
         self.ear = Ear(self, self.reports_playback)
-        detection = said.TurnDetection.TURN_DETECTION_MANUAL if self.manual else said.TurnDetection(1)
-        start = said.SessionStart(reports_playback=self.reports_playback, turn_detection=detection)
-        peers = Peers(
+        detection = (
+            client_messages.TurnDetection.TURN_DETECTION_MANUAL if self.manual else client_messages.TurnDetection(1)
+        )
+        start = client_messages.SessionStart(reports_playback=self.reports_playback, turn_detection=detection)
+        services = Services(
             voice_activity=self.voice,
             speech_to_text=self.words,
             language_model=lambda: self.thinker or self.model,
             text_to_speech=self.main_voice or self.speech,
-            other_voices=self.other_voices,
+            fallback_tts=self.fallback_tts,
             personas={"anchor": PERSONA},
             system_status=self._status,
-            hearing_aid=self.hearing_aid,
-            savings=self.savings,
-            bulletin=self.bulletin,
+            audio_filter=self.audio_filter,
+            degraded_mode=self.savings,
+            degradation_board=self.degradation_board,
             voices=self.voices,
         )
         self.session = Session(
-            peers=peers, rules=self.rules, conversation=self.conversation, start=start, resume_s=self.resume_s
+            services=services, rules=self.rules, conversation=self.conversation, start=start, resume_s=self.resume_s
         )
-        self.living = Living(self.session, asyncio.create_task(self.session.run()))
+        self.running = RunningSession(self.session, asyncio.create_task(self.session.run()))
         self._playing = asyncio.create_task(self.ear.play())
-        self.attending = asyncio.create_task(self._attend(Line(self.ear)))
+        self.attending = asyncio.create_task(self._attend(Connection(self.ear)))
         return self
 
     async def __aexit__(self, *_) -> None:
         self._over = True
         await self.attending
-        await asyncio.wait([self.living.task])
+        await asyncio.wait([self.running.task])
         self._playing.cancel()
         await asyncio.wait([self._playing])
 
-    async def _attend(self, line: Line) -> None:
-        attendance = Attendance(self.living, line, resumable=True)
+    async def _attend(self, connection: Connection) -> None:
+        attendance = ClientConnection(self.running, connection, resumable=True)
         try:
             await attendance.run(self._source())
         except AnchorError as error:
@@ -200,12 +201,12 @@ class Stage:
         await attendance.leave()
 
     async def drop(self) -> None:
-        """The line breaks off; the client keeps what it has."""
+        """The connection breaks off; the client keeps what it has."""
         self._dropped = True
         await self.attending
         self._dropped = False
 
-    def come_back(self, *, reloaded: bool = False, claim: said.ReplyReceived | None = None) -> None:
+    def come_back(self, *, reloaded: bool = False, claim: client_messages.ReplyReceived | None = None) -> None:
         """The client is there again, with what it had, or as a page that was loaded anew."""
         if reloaded:
             self._playing.cancel()
@@ -213,10 +214,10 @@ class Stage:
             self._playing = asyncio.create_task(self.ear.play())
         self.ear.deaf = False
         received = claim or (self.ear.received() if self.ear.turn_id else None)
-        self.attending = asyncio.create_task(self._attend(Line(self.ear, received)))
+        self.attending = asyncio.create_task(self._attend(Connection(self.ear, received)))
 
-    async def _status(self) -> told.SystemStatus:
-        return told.SystemStatus((), degraded=self.bulletin.degraded)
+    async def _status(self) -> server_messages.SystemStatus:
+        return server_messages.SystemStatus((), degraded=self.degradation_board.degraded)
 
     async def _source(self):
         """An open microphone: a frame every 20 ms, sound or silence; and the commands."""
@@ -225,7 +226,7 @@ class Stage:
         while not self._over:
             if self._dropped:
                 self._holds = False
-                raise LineDropped
+                raise ConnectionDropped
             for command in self._commands:
                 yield command
             self._commands.clear()
@@ -243,7 +244,7 @@ class Stage:
     def anchor_will_say(self, *replies: str) -> None:
         self.model.replies = list(replies)
 
-    def command(self, command: said.Command) -> None:
+    def command(self, command: client_messages.Command) -> None:
         self._commands.append(command)
 
     async def user(self, text: str) -> None:
@@ -287,7 +288,7 @@ class Stage:
 
     async def until_played(self, ms: int) -> None:
         """Wait until so much of the present reply has been heard."""
-        await self.until(told.ReplyAudio)
+        await self.until(server_messages.ReplyAudio)
         while self.ear.played.get(self.ear.turn_id, 0) < ms:
             await asyncio.sleep(0.02)
 
@@ -300,14 +301,16 @@ class Stage:
         return [(message.role, message.text) for message in self.conversation.messages]
 
     def log(self) -> str:
-        """The session as lines, for a snapshot: what the client was told, when, without the words of the reply."""
+        """The messages that the client received, with their times, without the words of the reply; for snapshots."""
         quiet = (
-            told.ReplyText,
-            told.SpeechMark,
-            told.PartialTranscript,
-            told.SessionStarted,
-            told.LatencyWaterfall,
-            told.Choices,
+            server_messages.ReplyText,
+            server_messages.SpeechMark,
+            server_messages.PartialTranscript,
+            server_messages.SessionStarted,
+            server_messages.LatencyWaterfall,
+            server_messages.Choices,
         )
-        lines = [f"{at_ms:6d} {message}" for at_ms, message in self.ear.messages if not isinstance(message, quiet)]
-        return "\n".join(lines) + "\n"
+        connections = [
+            f"{at_ms:6d} {message}" for at_ms, message in self.ear.messages if not isinstance(message, quiet)
+        ]
+        return "\n".join(connections) + "\n"

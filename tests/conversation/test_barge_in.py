@@ -6,8 +6,8 @@ import logging
 from dataclasses import replace
 
 import pytest
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
 from orchestrator.conversation.turns.barge_in import BargeInRules
 from prometheus_client import REGISTRY
@@ -19,11 +19,13 @@ ANSWER = "All right."
 
 
 def verdicts(stage) -> list[Verdict]:
-    return [message.verdict for message in stage.ear.of(told.BargeInSettled)]
+    return [message.verdict for message in stage.ear.of(server_messages.BargeInSettled)]
 
 
 def sent_ms(stage, turn_id: int = 1) -> int:
-    return next(message.duration_ms for message in stage.ear.of(told.ReplyAudioEnded) if message.turn_id == turn_id)
+    return next(
+        message.duration_ms for message in stage.ear.of(server_messages.ReplyAudioEnded) if message.turn_id == turn_id
+    )
 
 
 def at_ms(stage, kind) -> list[int]:
@@ -42,8 +44,8 @@ def assert_undisturbed(stage, finished, *expected: Verdict) -> None:
     assert not finished.interrupted
     assert finished.heard_text == STORY
     assert finished.heard_ms == sent_ms(stage) == STORY_MS
-    assert len(stage.ear.of(told.ReplyAudio)) == 1
-    assert not stage.ear.of(told.PlaybackStop)
+    assert len(stage.ear.of(server_messages.ReplyAudio)) == 1
+    assert not stage.ear.of(server_messages.PlaybackStop)
     assert stage.history == [("user", "tell me a story"), ("anchor", STORY)]
     assert len(stage.model.prompts) == 1
 
@@ -55,11 +57,11 @@ async def test_after_a_cough_the_reply_goes_on_exactly_where_it_was_held(stage):
     async with stage:
         await begin_story(stage)
         await stage.noise(180)
-        await stage.until(told.PlaybackPause)
+        await stage.until(server_messages.PlaybackPause)
         held_ms = stage.ear.played[1]
-        await stage.until(told.PlaybackResume)
+        await stage.until(server_messages.PlaybackResume)
         assert stage.ear.played[1] == held_ms
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
     assert stage.ear.played[1] == STORY_MS
 
@@ -82,19 +84,21 @@ async def test_a_listeners_word_is_no_interruption(stage, language, text):
     async with stage:
         await begin_story(stage)
         await stage.user(text)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(2_000)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_BACKCHANNEL)
     # Clients may show what was said all the same.
-    settled = stage.ear.of(told.BargeInSettled)[0]
-    assert [final.text for final in stage.ear.of(told.FinalTranscript) if final.turn_id == settled.turn_id] == [text]
+    settled = stage.ear.of(server_messages.BargeInSettled)[0]
+    assert [
+        final.text for final in stage.ear.of(server_messages.FinalTranscript) if final.turn_id == settled.turn_id
+    ] == [text]
 
 
 async def test_more_than_a_listeners_word_is_one(stage):
     async with stage:
         await begin_story(stage)
         await stage.user("yeah but why")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_WORDS]
     assert stage.history[2:] == [("user", "yeah but why"), ("anchor", ANSWER)]
 
@@ -106,7 +110,7 @@ async def test_assent_to_a_question_is_an_answer(stage):
         await stage.user("what is new")
         await stage.until_played(1_400)
         await stage.user("yes please")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert stage.history[2:] == [("user", "yes please"), ("anchor", ANSWER)]
 
 
@@ -114,7 +118,7 @@ async def test_the_anchors_own_words_do_not_interrupt_it(stage):
     async with stage:
         await begin_story(stage)
         await stage.user("a tine there")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(2_000)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_ECHO)
 
@@ -123,7 +127,7 @@ async def test_who_quotes_the_anchor_interrupts_it(stage):
     async with stage:
         await begin_story(stage, 1_900)
         await stage.user("did you say a king")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_WORDS]
     assert stage.history[2:] == [("user", "did you say a king"), ("anchor", ANSWER)]
 
@@ -132,7 +136,7 @@ async def test_who_quotes_the_anchor_interrupts_it(stage):
 async def test_the_last_words_of_a_reply_echo_for_a_moment_only(stage, pause_ms, answered):
     async with stage:
         await begin_story(stage)
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
         await stage.silence(pause_ms)
         await stage.user("sleep at night")
         await stage.silence(4_000)
@@ -148,12 +152,12 @@ async def test_before_anything_is_heard_the_turn_is_reopened_and_nothing_interru
     stage.speech.delay_ms = 900
     async with stage:
         await stage.user("one")
-        await stage.until(told.TurnCommitted)
+        await stage.until(server_messages.TurnCommitted)
         await stage.user("two")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "one two"), ("anchor", "Fine.")]
-    assert not stage.ear.of(told.BargeInSettled)
-    assert not stage.ear.of(told.PlaybackPause)
+    assert not stage.ear.of(server_messages.BargeInSettled)
+    assert not stage.ear.of(server_messages.PlaybackPause)
 
 
 @pytest.mark.parametrize("left_ms", [300, 200, 100, 40])
@@ -161,7 +165,7 @@ async def test_at_the_last_frames_the_user_is_answered_all_the_same(stage, left_
     async with stage:
         await begin_story(stage, STORY_MS - left_ms)
         await stage.user("and then what")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert stage.history[1][1] in STORY
     assert stage.history[2:] == [("user", "and then what"), ("anchor", ANSWER)]
     assert stage.speech.open_streams == 0
@@ -172,7 +176,7 @@ async def test_at_the_last_frames_a_cough_leaves_the_reply_whole(stage, left_ms)
     async with stage:
         await begin_story(stage, STORY_MS - left_ms)
         await stage.noise(150)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(3_000)
     assert (finished.heard_text, finished.interrupted) == (STORY, False)
     assert len(stage.model.prompts) == 1
@@ -183,9 +187,9 @@ async def test_while_the_echo_canceller_settles_a_short_sound_changes_nothing(st
     async with stage:
         await begin_story(stage, 20)
         await stage.noise(150)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
-    assert not stage.ear.of(told.PlaybackPause)
+    assert not stage.ear.of(server_messages.PlaybackPause)
 
 
 async def test_while_the_echo_canceller_settles_words_stop_the_reply(stage):
@@ -194,9 +198,9 @@ async def test_while_the_echo_canceller_settles_words_stop_the_reply(stage):
         await begin_story(stage, 20)
         began_ms = stage.now_ms
         await stage.user("please stop")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_WORDS]
-    assert at_ms(stage, told.PlaybackStop)[0] - began_ms <= 450
+    assert at_ms(stage, server_messages.PlaybackStop)[0] - began_ms <= 450
     assert stage.history[-2] == ("user", "please stop")
 
 
@@ -208,13 +212,13 @@ async def test_while_the_echo_canceller_settles_speech_that_lasts_stops_the_repl
         stage.words.deaf = True
         began_ms = stage.now_ms
         await stage.noise(900)
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_DURATION]
-    assert at_ms(stage, told.PlaybackPause)[0] - began_ms >= 150
-    assert at_ms(stage, told.PlaybackStop)[0] - began_ms <= 650
+    assert at_ms(stage, server_messages.PlaybackPause)[0] - began_ms >= 150
+    assert at_ms(stage, server_messages.PlaybackStop)[0] - began_ms <= 650
 
 
-# Storms, and peers and clients that do not help -------------------------------------------------------------------
+# Storms, and services and clients that do not help -------------------------------------------------------------------
 
 
 async def test_ten_coughs_in_three_seconds_leave_the_reply_whole(stage):
@@ -223,11 +227,11 @@ async def test_ten_coughs_in_three_seconds_leave_the_reply_whole(stage):
         for _ in range(10):
             await stage.noise(120)
             await stage.silence(180)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == STORY
     assert finished.heard_ms == stage.ear.played[1] == STORY_MS
     assert set(verdicts(stage)) == {Verdict.BARGE_IN_VERDICT_COUGH}
-    assert len(stage.ear.of(told.PlaybackPause)) == len(stage.ear.of(told.PlaybackResume)) >= 5
+    assert len(stage.ear.of(server_messages.PlaybackPause)) == len(stage.ear.of(server_messages.PlaybackResume)) >= 5
     assert len(stage.model.prompts) == 1
 
 
@@ -237,8 +241,8 @@ async def test_ten_interruptions_in_three_seconds_are_one_stop_and_one_turn(stag
         for number in range(10):
             await stage.user(f"no{number}")
             await stage.silence(100)
-        await stage.until(told.ReplyFinished, 2)
-    assert len(stage.ear.of(told.PlaybackStop)) == 1
+        await stage.until(server_messages.ReplyFinished, 2)
+    assert len(stage.ear.of(server_messages.PlaybackStop)) == 1
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_WORDS]
     assert stage.history[2][1].split() == [f"no{number}" for number in range(10)]
     assert stage.model.closed == len(stage.model.prompts)
@@ -254,7 +258,7 @@ async def test_a_client_without_reports_hears_all_of_it_too(stage, text, verdict
     async with stage:
         await begin_story(stage)
         await (stage.user(text) if text else stage.noise(180))
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(300)
     assert verdicts(stage) == [verdict]
     assert finished.heard_text == STORY
@@ -267,12 +271,12 @@ async def test_without_a_recogniser_a_cough_holds_the_reply_for_a_second_at_most
         stage.words.failure = PeerFailed("stt.unavailable", "gone")
         stage.words.stream.fail(stage.words.failure)
         await stage.noise(200)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(8_000)
-    assert at_ms(stage, told.PlaybackResume)[0] - at_ms(stage, told.PlaybackPause)[0] <= 1_000
+    assert at_ms(stage, server_messages.PlaybackResume)[0] - at_ms(stage, server_messages.PlaybackPause)[0] <= 1_000
     assert finished.heard_text == STORY
     # Nobody misses the words of a cough.
-    assert len(stage.ear.of(told.ReplyFinished)) == 1
+    assert len(stage.ear.of(server_messages.ReplyFinished)) == 1
 
 
 async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
@@ -283,8 +287,8 @@ async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
         stage.words.delay_ms = 1_500
         stage.words.partials = False
         await stage.user("hold on")
-        await stage.until(told.ReplyFinished, 2)
-    assert len(stage.ear.of(told.PlaybackResume)) == 1
+        await stage.until(server_messages.ReplyFinished, 2)
+    assert len(stage.ear.of(server_messages.PlaybackResume)) == 1
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_WORDS]
     assert stage.history[-2:] == [("user", "hold on"), ("anchor", ANSWER)]
 
@@ -292,14 +296,14 @@ async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
 async def test_a_reply_that_the_client_holds_stays_held(stage):
     async with stage:
         await begin_story(stage)
-        stage.command(said.Pause())
-        await stage.until(told.PlaybackPause)
+        stage.command(client_messages.Pause())
+        await stage.until(server_messages.PlaybackPause)
         await stage.noise(180)
-        await stage.until(told.BargeInSettled)
+        await stage.until(server_messages.BargeInSettled)
         await stage.silence(1_000)
-        assert not stage.ear.of(told.PlaybackResume)
-        stage.command(said.Resume())
-        finished = await stage.until(told.ReplyFinished)
+        assert not stage.ear.of(server_messages.PlaybackResume)
+        stage.command(client_messages.Resume())
+        finished = await stage.until(server_messages.ReplyFinished)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
 
 
@@ -312,12 +316,12 @@ async def test_what_sounds_over_replies_were_is_counted_and_logged(stage, caplog
     async with stage:
         await begin_story(stage, 600)
         await stage.noise(180)
-        await stage.until(told.PlaybackResume)
+        await stage.until(server_messages.PlaybackResume)
         await stage.user("mhm")
-        await stage.until(told.PlaybackResume, 2)
+        await stage.until(server_messages.PlaybackResume, 2)
         await stage.user("that is enough")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     expected = {"cough": 1, "backchannel": 1, "stop_words": 1}
     assert {verdict: counted(verdict) - before[verdict] for verdict in before} == expected
-    line = next(record for record in caplog.records if record.message == "turn finished")
-    assert line.barge_ins == expected
+    connection = next(record for record in caplog.records if record.message == "turn finished")
+    assert connection.barge_ins == expected

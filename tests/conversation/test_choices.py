@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
 
-TONE = told.VoiceChoice("tone", "Tone", ("en",), "scripted")
-NORA = told.VoiceChoice("nora", "Nora", ("en", "de"), "piper", cloned=True)
+TONE = server_messages.VoiceChoice("tone", "Tone", ("en",), "scripted")
+NORA = server_messages.VoiceChoice("nora", "Nora", ("en", "de"), "piper", cloned=True)
 
 
 async def test_the_choices_follow_the_start(stage):
-    stage.voices.post((TONE,))
+    stage.voices.set((TONE,))
     async with stage:
-        choices = await stage.until(told.Choices)
-    assert [type(message) for _, message in stage.ear.messages[:2]] == [told.SessionStarted, told.Choices]
+        choices = await stage.until(server_messages.Choices)
+    assert [type(message) for _, message in stage.ear.messages[:2]] == [
+        server_messages.SessionStarted,
+        server_messages.Choices,
+    ]
     assert choices.voices == (TONE,)
-    assert choices.personas == (told.PersonaChoice("anchor", "Anna", "Reads the news."),)
+    assert choices.personas == (server_messages.PersonaChoice("anchor", "Anna", "Reads the news."),)
     assert "en" in choices.languages
 
 
 async def test_a_voice_that_comes_is_told_of(stage):
     async with stage:
-        assert (await stage.until(told.Choices)).voices == ()
-        stage.voices.post((TONE, NORA))
-        assert (await stage.until(told.Choices, 2)).voices == (TONE, NORA)
-        stage.voices.post((TONE, NORA))
+        assert (await stage.until(server_messages.Choices)).voices == ()
+        stage.voices.set((TONE, NORA))
+        assert (await stage.until(server_messages.Choices, 2)).voices == (TONE, NORA)
+        stage.voices.set((TONE, NORA))
         await stage.silence(100)
-    assert len(stage.ear.of(told.Choices)) == 2
+    assert len(stage.ear.of(server_messages.Choices)) == 2
 
 
 async def test_a_change_of_manner_is_confirmed_and_reaches_the_model(stage):
     async with stage:
         stage.anchor_will_say("Well.")
-        stage.command(said.SetStyle(warmth=0.9, pace=1.2))
-        await stage.until(told.SessionUpdated)
-        stage.command(said.SetStyle(pace=1.5))
-        updated = await stage.until(told.SessionUpdated, 2)
-        assert updated.style == told.Style(pace=1.5, warmth=0.9)
-        stage.command(said.TextInput("hello"))
-        await stage.until(told.ReplyFinished)
+        stage.command(client_messages.SetStyle(warmth=0.9, pace=1.2))
+        await stage.until(server_messages.SessionUpdated)
+        stage.command(client_messages.SetStyle(pace=1.5))
+        updated = await stage.until(server_messages.SessionUpdated, 2)
+        assert updated.style == server_messages.Style(pace=1.5, warmth=0.9)
+        stage.command(client_messages.TextInput("hello"))
+        await stage.until(server_messages.ReplyFinished)
     assert stage.model.prompts[-1].style == updated.style

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
 
 STORY = "Once upon a time there was a king who could not sleep at night."
 
@@ -13,7 +13,7 @@ async def test_a_question_is_answered_and_both_are_kept(stage):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "It is sunny."
     assert not finished.interrupted
     assert not finished.estimated
@@ -24,13 +24,13 @@ async def test_thinking_begins_before_the_turn_is_over_but_nothing_is_heard_befo
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.ReplyAudio)
+        await stage.until(server_messages.ReplyAudio)
         waterfall_then = {type(message): at_ms for at_ms, message in reversed(stage.ear.messages)}
         assert len(stage.model.prompts) == 1
-        await stage.until(told.ReplyFinished)
-    waterfall = stage.ear.of(told.LatencyWaterfall)[-1]
+        await stage.until(server_messages.ReplyFinished)
+    waterfall = stage.ear.of(server_messages.LatencyWaterfall)[-1]
     assert waterfall.first_token_ms < waterfall.turn_committed_ms <= waterfall.first_frame_sent_ms
-    assert waterfall_then[told.ReplyText] >= waterfall_then[told.TurnCommitted]
+    assert waterfall_then[server_messages.ReplyText] >= waterfall_then[server_messages.TurnCommitted]
     # The endpointing wait hides the models: 450 ms for a predictor that says 0.5.
     assert waterfall.first_frame_sent_ms == pytest.approx(450, abs=35)
 
@@ -42,12 +42,12 @@ async def test_speech_that_goes_on_drops_the_reply_begun_too_early(stage):
         await stage.silence(300)
         assert len(stage.model.prompts) == 1
         await stage.user("in Leipzig")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "In Leipzig it is sunny."
     assert stage.model.closed == 2
     assert [prompt.text for prompt in stage.model.prompts] == ["how is the weather", "how is the weather in Leipzig"]
     assert stage.history[0] == ("user", "how is the weather in Leipzig")
-    assert len(stage.ear.of(told.TurnCommitted)) == 1
+    assert len(stage.ear.of(server_messages.TurnCommitted)) == 1
 
 
 async def test_a_turn_is_reopened_when_the_user_goes_on_before_anything_was_heard(stage):
@@ -55,12 +55,12 @@ async def test_a_turn_is_reopened_when_the_user_goes_on_before_anything_was_hear
     stage.model.first_token_ms = 900
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.TurnCommitted)
+        await stage.until(server_messages.TurnCommitted)
         await stage.user("in Leipzig")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "In Leipzig it is sunny."
     assert stage.history == [("user", "how is the weather in Leipzig"), ("anchor", "In Leipzig it is sunny.")]
-    assert {message.turn_id for message in stage.ear.of(told.TurnCommitted)} == {1}
+    assert {message.turn_id for message in stage.ear.of(server_messages.TurnCommitted)} == {1}
 
 
 async def test_barge_in_keeps_only_what_was_heard(stage):
@@ -69,8 +69,8 @@ async def test_barge_in_keeps_only_what_was_heard(stage):
         await stage.user("tell me a story")
         await stage.until_played(900)
         await stage.user("stop it")
-        stopped = await stage.until(told.ReplyFinished)
-        await stage.until(told.ReplyFinished, 2)
+        stopped = await stage.until(server_messages.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert stopped.interrupted
     assert stopped.heard_text in STORY
     assert stopped.heard_text.split()[:3] == ["Once", "upon", "a"]
@@ -91,10 +91,10 @@ async def test_barge_in_pauses_at_the_speech_edge_and_stops_on_words(stage):
         await stage.until_played(900)
         onset_ms = stage.now_ms
         await stage.user("stop it")
-        await stage.until(told.PlaybackStop)
+        await stage.until(server_messages.PlaybackStop)
         times = {type(message): at_ms for at_ms, message in stage.ear.messages}
-        assert times[told.PlaybackPause] - onset_ms <= 150
-        assert times[told.PlaybackStop] - times[told.PlaybackPause] <= 250
+        assert times[server_messages.PlaybackPause] - onset_ms <= 150
+        assert times[server_messages.PlaybackStop] - times[server_messages.PlaybackPause] <= 250
 
 
 async def test_a_cough_pauses_the_reply_and_lets_it_go_on(stage):
@@ -103,12 +103,12 @@ async def test_a_cough_pauses_the_reply_and_lets_it_go_on(stage):
         await stage.user("tell me a story")
         await stage.until_played(600)
         await stage.noise(200)
-        await stage.until(told.PlaybackResume)
-        finished = await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.PlaybackResume)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "Once upon a time there was a king."
     assert not finished.interrupted
     assert len(stage.model.prompts) == 1
-    assert not stage.ear.of(told.PlaybackStop)
+    assert not stage.ear.of(server_messages.PlaybackStop)
 
 
 async def test_half_a_second_of_speech_stops_the_reply_without_words(stage):
@@ -118,10 +118,10 @@ async def test_half_a_second_of_speech_stops_the_reply_without_words(stage):
         await stage.until_played(600)
         stage.words.deaf = True
         await stage.noise(800)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         assert finished.interrupted
         # It was meant, but not understood: the anchor says so.
-        finished = await stage.until(told.ReplyFinished, 2)
+        finished = await stage.until(server_messages.ReplyFinished, 2)
     assert finished.heard_text == "Sorry, I did not catch that."
 
 
@@ -130,9 +130,9 @@ async def test_barge_in_before_the_first_frame_reopens_instead(stage):
     stage.speech.delay_ms = 800
     async with stage:
         await stage.user("one")
-        await stage.until(told.TurnCommitted)
+        await stage.until(server_messages.TurnCommitted)
         await stage.user("two")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "one two"), ("anchor", "Fine.")]
 
 
@@ -140,10 +140,10 @@ async def test_barge_in_at_the_last_frame_leaves_a_whole_reply(stage):
     stage.anchor_will_say("Yes indeed.", "Fine.")
     async with stage:
         await stage.user("is it so")
-        await stage.until(told.ReplyAudioEnded)
+        await stage.until(server_messages.ReplyAudioEnded)
         await stage.until_played(360)
         await stage.user("and now")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert stage.history[1] in [("anchor", "Yes indeed."), ("anchor", "Yes")]
     assert stage.history[-1] == ("anchor", "Fine.")
 
@@ -154,7 +154,7 @@ async def test_a_storm_of_barge_ins_leaves_no_reply_behind(stage):
         for number in range(8):
             await stage.user(f"question {number}")
             await stage.silence(700)
-        finished = await stage.until(told.ReplyFinished, 8)
+        finished = await stage.until(server_messages.ReplyFinished, 8)
     assert stage.model.closed == len(stage.model.prompts)
     assert stage.speech.open_streams == 0
     assert finished.turn_id == 8
@@ -164,9 +164,9 @@ async def test_two_quick_turns_are_one_after_the_other(stage):
     stage.anchor_will_say("First.", "Second.")
     async with stage:
         await stage.user("one")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
         await stage.user("two")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert stage.history == [("user", "one"), ("anchor", "First."), ("user", "two"), ("anchor", "Second.")]
 
 
@@ -175,9 +175,9 @@ async def test_a_minute_of_silence_brings_nothing_about(stage):
     async with stage:
         await stage.silence(60_000)
     assert [type(message) for _, message in stage.ear.messages] == [
-        told.SessionStarted,
-        told.Choices,
-        told.SessionEnded,
+        server_messages.SessionStarted,
+        server_messages.Choices,
+        server_messages.SessionEnded,
     ]
     assert stage.words.heard_chunks == 0
 
@@ -186,7 +186,7 @@ async def test_a_long_sound_without_words_is_answered_honestly(stage):
     stage.words.deaf = True
     async with stage:
         await stage.user("mumble mumble mumble mumble")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "Sorry, I did not catch that."
     assert not stage.model.prompts
 
@@ -195,7 +195,7 @@ async def test_a_short_sound_without_words_is_ignored(stage):
     async with stage:
         await stage.noise(300)
         await stage.silence(3000)
-    assert not stage.ear.of(told.ReplyStarted)
+    assert not stage.ear.of(server_messages.ReplyStarted)
 
 
 async def test_a_client_without_reports_gets_audio_just_in_time_and_an_estimate(stage):
@@ -206,7 +206,7 @@ async def test_a_client_without_reports_gets_audio_just_in_time_and_an_estimate(
         await stage.until_played(600)
         assert stage.ear.buffer_ms <= 260
         await stage.user("stop")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         assert finished.estimated
         assert finished.interrupted
         assert finished.heard_ms <= stage.ear.played[finished.turn_id] + stage.ear.buffer_ms + 1
@@ -219,7 +219,7 @@ async def test_audio_runs_at_most_two_seconds_ahead_of_a_client_that_reports(sta
         await stage.user("tell me a story")
         await stage.until_played(300)
         assert 1500 <= stage.ear.buffer_ms <= 2100
-        await stage.until(told.ReplyFinished, within_s=60)
+        await stage.until(server_messages.ReplyFinished, within_s=60)
 
 
 async def test_no_more_than_three_replies_are_begun_on_a_turn_that_goes_on(stage):
@@ -228,7 +228,7 @@ async def test_no_more_than_three_replies_are_begun_on_a_turn_that_goes_on(stage
         for word in ("one", "two", "three", "four", "five"):
             await stage.user(word)
             await stage.silence(330)
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     texts = [prompt.text for prompt in stage.model.prompts]
     assert texts == ["one", "one two", "one two three", "one two three four five"]
 
@@ -236,8 +236,8 @@ async def test_no_more_than_three_replies_are_begun_on_a_turn_that_goes_on(stage
 async def test_a_typed_turn_is_answered_aloud(stage):
     stage.anchor_will_say("Aloud.")
     async with stage:
-        stage.command(said.TextInput("hello"))
-        await stage.until(told.ReplyFinished)
+        stage.command(client_messages.TextInput("hello"))
+        await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "hello"), ("anchor", "Aloud.")]
 
 
@@ -246,15 +246,15 @@ async def test_interrupt_pause_and_resume_by_command(stage):
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(500)
-        stage.command(said.Pause())
-        await stage.until(told.PlaybackPause)
+        stage.command(client_messages.Pause())
+        await stage.until(server_messages.PlaybackPause)
         before = stage.ear.played[1]
         await stage.silence(2000)
         assert stage.ear.played[1] == before
-        stage.command(said.Resume())
+        stage.command(client_messages.Resume())
         await stage.until_played(1000)
-        stage.command(said.Interrupt())
-        finished = await stage.until(told.ReplyFinished)
+        stage.command(client_messages.Interrupt())
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.interrupted
     assert 1000 <= finished.heard_ms <= 1300
 
@@ -262,14 +262,14 @@ async def test_interrupt_pause_and_resume_by_command(stage):
 async def test_preferences_hold_from_the_next_reply_on(stage):
     stage.anchor_will_say("Bien.")
     async with stage:
-        stage.command(said.SetLanguage("fr"))
-        stage.command(said.SetVoice("marie"))
-        stage.command(said.SetStyle(pace=1.5))
-        await stage.until(told.SessionUpdated, 3)
-        stage.command(said.TextInput("bonjour"))
-        await stage.until(told.ReplyFinished)
-        stage.command(said.SetLanguage("xx"))
-        error = await stage.until(told.Error)
+        stage.command(client_messages.SetLanguage("fr"))
+        stage.command(client_messages.SetVoice("marie"))
+        stage.command(client_messages.SetStyle(pace=1.5))
+        await stage.until(server_messages.SessionUpdated, 3)
+        stage.command(client_messages.TextInput("bonjour"))
+        await stage.until(server_messages.ReplyFinished)
+        stage.command(client_messages.SetLanguage("xx"))
+        error = await stage.until(server_messages.Error)
     assert error.code == "session.unknown_language"
     assert stage.speech.asked_for == [("marie", "fr")]
     assert stage.words.opened_with == ["en", "fr"]
@@ -277,15 +277,18 @@ async def test_preferences_hold_from_the_next_reply_on(stage):
 
 
 async def test_a_voice_makes_way_for_a_language_that_it_does_not_speak(stage):
-    stage.voices.post(
-        (told.VoiceChoice("espeak:ann", "Ann", ("en", "de")), told.VoiceChoice("pierre", "Pierre", ("fr",)))
+    stage.voices.set(
+        (
+            server_messages.VoiceChoice("espeak:ann", "Ann", ("en", "de")),
+            server_messages.VoiceChoice("pierre", "Pierre", ("fr",)),
+        )
     )
     async with stage:
-        stage.command(said.SetVoice("ann"))
-        stage.command(said.SetLanguage("de"))
-        speaks = await stage.until(told.SessionUpdated, 2)
-        stage.command(said.SetLanguage("fr"))
-        speaks_not = await stage.until(told.SessionUpdated, 3)
+        stage.command(client_messages.SetVoice("ann"))
+        stage.command(client_messages.SetLanguage("de"))
+        speaks = await stage.until(server_messages.SessionUpdated, 2)
+        stage.command(client_messages.SetLanguage("fr"))
+        speaks_not = await stage.until(server_messages.SessionUpdated, 3)
     assert (speaks.language, speaks.voice) == ("de", "ann")
     assert (speaks_not.language, speaks_not.voice) == ("fr", "")
 
@@ -295,7 +298,7 @@ async def test_a_muted_microphone_is_heard_as_silence(stage):
     async with stage:
         await stage.user("how are you")
         await stage.mute()
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "Fine."
 
 
@@ -306,23 +309,23 @@ async def test_push_to_talk_answers_when_the_button_is_released(stage):
         await stage.user("how are you")
         await stage.silence(1000)
         assert not stage.model.prompts
-        stage.command(said.EndTurn())
+        stage.command(client_messages.EndTurn())
         await stage.mute()
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "how are you"), ("anchor", "Fine.")]
 
 
 async def test_a_resumed_conversation_goes_on_with_its_past(stage):
     stage.anchor_will_say("First.")
     async with stage:
-        stage.command(said.TextInput("one"))
-        await stage.until(told.ReplyFinished)
+        stage.command(client_messages.TextInput("one"))
+        await stage.until(server_messages.ReplyFinished)
     stage._over = False
     stage.anchor_will_say("Second.")
     async with stage:
-        assert (await stage.until(told.SessionStarted)).resumed
-        stage.command(said.TextInput("two"))
-        finished = await stage.until(told.ReplyFinished)
+        assert (await stage.until(server_messages.SessionStarted)).resumed
+        stage.command(client_messages.TextInput("two"))
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.turn_id == 2
     assert [message.text for message in stage.model.prompts[-1].history] == ["one", "First."]
 
@@ -330,15 +333,15 @@ async def test_a_resumed_conversation_goes_on_with_its_past(stage):
 async def test_a_reply_held_near_its_end_is_heard_out(stage):
     stage.anchor_will_say(STORY)
     async with stage:
-        stage.command(said.TextInput("tell me a story"))
-        await stage.until(told.ReplyAudioEnded)
-        stage.command(said.Pause())
-        await stage.until(told.PlaybackPause)
+        stage.command(client_messages.TextInput("tell me a story"))
+        await stage.until(server_messages.ReplyAudioEnded)
+        stage.command(client_messages.Pause())
+        await stage.until(server_messages.PlaybackPause)
         left_ms = stage.ear.buffer_ms
         assert left_ms > 1000
         await stage.silence(20_000)
-        stage.command(said.Resume())
-        await stage.until(told.PlaybackResume)
+        stage.command(client_messages.Resume())
+        await stage.until(server_messages.PlaybackResume)
         resumed_ms = stage.now_ms
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert stage.now_ms - resumed_ms >= left_ms - 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages import server as server_messages
 from service_kit.errors import EngineFailed, PeerFailed, Unsupported
 
 
@@ -12,9 +12,9 @@ async def test_a_model_that_breaks_off_is_apologised_for(stage):
     stage.model.fails_after_words = 3
     async with stage:
         await stage.user("tell me a story")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "Once upon a Sorry, something broke."
-    assert stage.ear.of(told.TurnFailed)[0].code == "llm.broke"
+    assert stage.ear.of(server_messages.TurnFailed)[0].code == "llm.broke"
 
 
 async def test_a_model_that_says_nothing_is_given_up(stage):
@@ -22,9 +22,9 @@ async def test_a_model_that_says_nothing_is_given_up(stage):
     stage.model.first_token_ms = 60_000
     async with stage:
         await stage.user("tell me a story")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "Sorry, something broke."
-    assert stage.ear.of(told.TurnFailed)[0].code == "llm.silent"
+    assert stage.ear.of(server_messages.TurnFailed)[0].code == "llm.silent"
 
 
 async def test_a_voice_that_fails_leaves_captions(stage):
@@ -33,10 +33,12 @@ async def test_a_voice_that_fails_leaves_captions(stage):
     stage.speech.fails_at_word = 2
     async with stage:
         await stage.user("how is the weather")
-        finished = await stage.until(told.ReplyFinished)
-    assert "".join(message.text for message in stage.ear.of(told.ReplyText)) == "It is sunny in Leipzig today."
+        finished = await stage.until(server_messages.ReplyFinished)
+    assert (
+        "".join(message.text for message in stage.ear.of(server_messages.ReplyText)) == "It is sunny in Leipzig today."
+    )
     assert finished.heard_text == "It is sunny in Leipzig today."
-    assert stage.ear.of(told.Error)[0].code == "tts.broke"
+    assert stage.ear.of(server_messages.Error)[0].code == "tts.broke"
 
 
 async def test_without_turn_detection_loudness_tells_the_turns(stage):
@@ -45,11 +47,13 @@ async def test_without_turn_detection_loudness_tells_the_turns(stage):
     async with stage:
         await stage.silence(1500)
         await stage.user("can you still hear me")
-        await stage.until(told.ReplyFinished)
-        assert stage.ear.of(told.ServiceNotice)[0] == told.ServiceNotice("vad.unavailable", True, "gone")
+        await stage.until(server_messages.ReplyFinished)
+        assert stage.ear.of(server_messages.ServiceNotice)[0] == server_messages.ServiceNotice(
+            "vad.unavailable", True, "gone"
+        )
         stage.voice.failure = None
         await stage.silence(2000)
-        notice = stage.ear.of(told.ServiceNotice)[-1]
+        notice = stage.ear.of(server_messages.ServiceNotice)[-1]
         assert (notice.code, notice.active) == ("vad.unavailable", False)
     assert stage.history == [("user", "can you still hear me"), ("anchor", "Fine.")]
 
@@ -64,7 +68,7 @@ async def test_speech_said_while_the_recogniser_was_away_is_not_lost(stage):
         await stage.silence(1200)
         assert not stage.model.prompts
         stage.words.failure = None
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "did you hear that"), ("anchor", "Fine.")]
 
 
@@ -74,7 +78,7 @@ async def test_a_recogniser_that_stays_away_is_apologised_for(stage):
         stage.words.stream.fail(PeerFailed("stt.unavailable", "gone"))
         stage.words.failure = PeerFailed("stt.unavailable", "gone")
         await stage.user("did you hear that")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "Sorry, something broke."
 
 
@@ -82,4 +86,4 @@ async def test_a_language_the_recogniser_has_not_is_said_once(stage):
     stage.words.failure = Unsupported("stt.language_unsupported", "English only")
     async with stage:
         await stage.silence(5000)
-    assert [message.code for message in stage.ear.of(told.Error)] == ["stt.language_unsupported"]
+    assert [message.code for message in stage.ear.of(server_messages.Error)] == ["stt.language_unsupported"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.audio_filters.build import fitted
-from orchestrator.conversation.messages import server as told
+from orchestrator.audio_filters.build import build_filter
+from orchestrator.conversation.messages import server as server_messages
 
 
 async def edges_of_a_question(stage) -> list[int]:
@@ -13,15 +13,15 @@ async def edges_of_a_question(stage) -> list[int]:
     async with stage:
         await stage.silence(300)
         await stage.user("tell me a story")
-        await stage.until(told.ReplyFinished)
-        edges = stage.ear.of(told.SpeechStarted) + stage.ear.of(told.SpeechStopped)
+        await stage.until(server_messages.ReplyFinished)
+        edges = stage.ear.of(server_messages.SpeechStarted) + stage.ear.of(server_messages.SpeechStopped)
     return [edge.at_ms for edge in edges]
 
 
 async def test_the_user_is_heard_and_answered_as_without_one(stage):
     plain, plain_edges = stage, await edges_of_a_question(stage)
     aided = type(stage)()
-    aided.hearing_aid = fitted("medium", -20.0)
+    aided.audio_filter = build_filter("medium", -20.0)
     aided_edges = await edges_of_a_question(aided)
     assert aided.history == plain.history == [("user", "tell me a story"), ("anchor", "Once upon a time.")]
     # No sample is moved. A window of the suppression reaches 10 ms into what is before and after it.

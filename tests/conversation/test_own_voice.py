@@ -7,10 +7,10 @@ import asyncio
 import numpy as np
 import pytest
 from made_talk import talk
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
-from orchestrator.conversation.model.ports import Spoken
+from orchestrator.conversation.model.ports import SpeechAudio
 from orchestrator.conversation.turns.barge_in import BargeInRules
 from orchestrator.conversation.turns.turn import TurnRules
 from scripted_peers import Speech, SpeechStream
@@ -43,17 +43,17 @@ class _Talking:
     async def __aexit__(self, *failure):
         return await self._opened.__aexit__(*failure)
 
-    async def say(self, text) -> None:
-        await self._stream.say(text)
+    async def send_text(self, text) -> None:
+        await self._stream.send_text(text)
 
-    async def finish(self) -> None:
-        await self._stream.finish()
+    async def end_text(self) -> None:
+        await self._stream.end_text()
 
     async def speech(self):
         async for event in self._stream.speech():
-            if isinstance(event, Spoken):
+            if isinstance(event, SpeechAudio):
                 start = event.offset_ms * 24
-                yield Spoken(event.offset_ms, ANCHOR[start : start + len(event.pcm) // 2].tobytes())
+                yield SpeechAudio(event.offset_ms, ANCHOR[start : start + len(event.pcm) // 2].tobytes())
             else:
                 yield event
 
@@ -95,7 +95,7 @@ async def stage() -> EchoingStage:
 
 async def begin_story(stage: EchoingStage, played_ms: int) -> None:
     stage.anchor_will_say(STORY, "All right.")
-    stage.command(said.TextInput("tell me a story"))
+    stage.command(client_messages.TextInput("tell me a story"))
     await stage.until_played(played_ms)
 
 
@@ -113,13 +113,13 @@ async def test_the_anchors_own_voice_does_not_interrupt_it_whatever_words_are_ma
     async with stage:
         await begin_story(stage, 1_000)
         await mishear(stage)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(2_000)
     assert not finished.interrupted
     assert finished.heard_text == STORY
     # Before there is enough to compare, a sound is a sound.
-    assert len(stage.ear.of(told.PlaybackPause)) <= 2
-    verdicts = [message.verdict for message in stage.ear.of(told.BargeInSettled)]
+    assert len(stage.ear.of(server_messages.PlaybackPause)) <= 2
+    verdicts = [message.verdict for message in stage.ear.of(server_messages.BargeInSettled)]
     assert set(verdicts[1:]) <= {Verdict.BARGE_IN_VERDICT_ECHO}
     assert [role for role, _ in stage.history] == ["user", "anchor"]
 
@@ -129,7 +129,7 @@ async def test_switched_off_it_is_stopped_by_such_words(stage):
     async with stage:
         await begin_story(stage, 1_000)
         await mishear(stage)
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.interrupted
 
 
@@ -138,9 +138,11 @@ async def test_a_user_who_speaks_over_the_echo_stops_the_reply(stage):
         await begin_story(stage, 2_500)
         began_ms = stage.now_ms
         await stage.user("please tell me something else")
-        await stage.until(told.PlaybackStop)
-        stopped_ms = next(at_ms for at_ms, message in stage.ear.messages if isinstance(message, told.PlaybackStop))
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.PlaybackStop)
+        stopped_ms = next(
+            at_ms for at_ms, message in stage.ear.messages if isinstance(message, server_messages.PlaybackStop)
+        )
+        await stage.until(server_messages.ReplyFinished, 2)
     assert stopped_ms - began_ms <= 700
     assert stage.history[2] == ("user", "please tell me something else")
 
@@ -151,6 +153,8 @@ async def test_a_user_whose_microphone_hears_no_echo_is_heard_as_ever(stage):
         await begin_story(stage, 2_500)
         began_ms = stage.now_ms
         await stage.user("please stop")
-        await stage.until(told.PlaybackStop)
-        stopped_ms = next(at_ms for at_ms, message in stage.ear.messages if isinstance(message, told.PlaybackStop))
+        await stage.until(server_messages.PlaybackStop)
+        stopped_ms = next(
+            at_ms for at_ms, message in stage.ear.messages if isinstance(message, server_messages.PlaybackStop)
+        )
     assert stopped_ms - began_ms <= 450

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from orchestrator.conversation.connection.connection import Line
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
-from orchestrator.conversation.session.client_connection import Attendance
+from orchestrator.conversation.connection.connection import Connection
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
+from orchestrator.conversation.session.client_connection import ClientConnection
 from scripted_peers import speech_at
 
 STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2
@@ -19,7 +19,7 @@ STORY_MS = 200 * WORDS
 async def begin_story(stage) -> None:
     stage.speech.sound_at = speech_at
     stage.anchor_will_say(STORY.strip())
-    stage.command(said.TextInput("tell me a story"))
+    stage.command(client_messages.TextInput("tell me a story"))
 
 
 async def test_a_reply_goes_on_from_where_it_was_received(stage):
@@ -29,12 +29,12 @@ async def test_a_reply_goes_on_from_where_it_was_received(stage):
         await stage.drop()
         await asyncio.sleep(5)
         stage.come_back()
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
     assert stage.ear.repeated_bytes == 0
     assert (finished.heard_ms, finished.interrupted) == (STORY_MS, False)
-    assert [start.resumed for start in stage.ear.of(told.SessionStarted)] == [False, True]
-    assert len({start.session_id for start in stage.ear.of(told.SessionStarted)}) == 1
+    assert [start.resumed for start in stage.ear.of(server_messages.SessionStarted)] == [False, True]
+    assert len({start.session_id for start in stage.ear.of(server_messages.SessionStarted)}) == 1
 
 
 async def test_frames_that_were_lost_with_the_line_come_again(stage):
@@ -45,7 +45,7 @@ async def test_frames_that_were_lost_with_the_line_come_again(stage):
         await asyncio.sleep(0.3)
         await stage.drop()
         stage.come_back()
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
     assert stage.ear.repeated_bytes == 0
 
@@ -56,16 +56,16 @@ async def test_a_page_that_was_loaded_anew_hears_on_from_where_it_heard_last(sta
         await stage.until_played(3_000)
         await stage.drop()
         stage.come_back(reloaded=True)
-        finished = await stage.until(told.ReplyFinished)
-    placed = stage.ear.of(told.ReplyAudio)[0].offset_ms
+        finished = await stage.until(server_messages.ReplyFinished)
+    placed = stage.ear.of(server_messages.ReplyAudio)[0].offset_ms
     assert 2_900 <= placed <= 3_100
     assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
     assert finished.heard_ms == STORY_MS
     kinds = [type(message) for _, message in stage.ear.messages[:6]]
-    assert kinds[:3] == [told.SessionStarted, told.Choices, told.SessionUpdated]
-    assert kinds[3:] == [told.TurnCommitted, told.ReplyStarted, told.ReplyText]
-    assert stage.ear.of(told.ReplyText)[0].text == STORY.strip()
-    marks = stage.ear.of(told.SpeechMark)
+    assert kinds[:3] == [server_messages.SessionStarted, server_messages.Choices, server_messages.SessionUpdated]
+    assert kinds[3:] == [server_messages.TurnCommitted, server_messages.ReplyStarted, server_messages.ReplyText]
+    assert stage.ear.of(server_messages.ReplyText)[0].text == STORY.strip()
+    marks = stage.ear.of(server_messages.SpeechMark)
     assert [mark.offset_ms for mark in marks] == list(range(0, STORY_MS, 200))
 
 
@@ -76,7 +76,7 @@ async def test_who_does_not_come_back_in_time_has_heard_what_they_heard(stage):
         await stage.until_played(2_000)
         await stage.drop()
         before_ms = stage.now_ms
-        await stage.living.task
+        await stage.running.task
         assert 10_000 <= stage.now_ms - before_ms < 10_100
         assert stage.speech.open_streams == 0
     assert stage.history[0] == ("user", "tell me a story")
@@ -85,11 +85,11 @@ async def test_who_does_not_come_back_in_time_has_heard_what_they_heard(stage):
 async def test_nothing_grows_while_nobody_is_there(stage):
     async with stage:
         stage.anchor_will_say("word " * 2_000)
-        stage.command(said.TextInput("talk on and on"))
+        stage.command(client_messages.TextInput("talk on and on"))
         await stage.until_played(1_000)
         await stage.drop()
         await asyncio.sleep(1)
-        reply = stage.session._speaking._reply
+        reply = stage.session._active_reply._reply
         made_ms = reply.playout.made_ms
         await asyncio.sleep(25)
         assert reply.playout.made_ms == made_ms <= reply.playout.sent_ms + 20_040
@@ -100,13 +100,13 @@ async def test_a_line_that_drops_in_mid_thought_hears_the_whole_reply(stage):
     stage.model.first_token_ms = 2_000
     async with stage:
         await begin_story(stage)
-        await stage.until(told.ReplyStarted)
+        await stage.until(server_messages.ReplyStarted)
         await stage.drop()
         await asyncio.sleep(4)
         stage.come_back(reloaded=True)
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
-    assert stage.ear.of(told.ReplyAudio)[0].offset_ms == 0
+    assert stage.ear.of(server_messages.ReplyAudio)[0].offset_ms == 0
 
 
 async def test_a_line_that_drops_in_mid_speech_lets_the_user_finish(stage):
@@ -119,8 +119,8 @@ async def test_a_line_that_drops_in_mid_speech_lets_the_user_finish(stage):
         await stage.drop()
         stage.come_back()
         await stage.silence(2_000)
-        await stage.until(told.ReplyFinished)
-    committed = stage.ear.of(told.TurnCommitted)
+        await stage.until(server_messages.ReplyFinished)
+    committed = stage.ear.of(server_messages.TurnCommitted)
     assert {message.text for message in committed} == {"how is the weather"}
 
 
@@ -129,31 +129,31 @@ async def test_dropping_during_speculation_answers_once(stage):
         stage.anchor_will_say("A fine day.")
         await stage.user("how is the weather today")
         await asyncio.sleep(0.25)
-        assert not stage.ear.of(told.TurnCommitted)
+        assert not stage.ear.of(server_messages.TurnCommitted)
         await stage.drop()
         await asyncio.sleep(1)
         stage.come_back()
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(1_000)
     assert finished.heard_text == "A fine day."
-    assert len(stage.ear.of(told.ReplyFinished)) == 1
+    assert len(stage.ear.of(server_messages.ReplyFinished)) == 1
 
 
 async def test_a_reply_that_is_held_stays_held(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(1_000)
-        stage.command(said.Pause())
-        await stage.until(told.PlaybackPause)
+        stage.command(client_messages.Pause())
+        await stage.until(server_messages.PlaybackPause)
         await stage.drop()
         await asyncio.sleep(2)
         stage.come_back(reloaded=True)
-        await stage.until(told.PlaybackPause)
+        await stage.until(server_messages.PlaybackPause)
         await asyncio.sleep(2)
         assert not stage.ear.pcm
-        stage.command(said.Resume())
-        await stage.until(told.ReplyFinished)
-    placed = stage.ear.of(told.ReplyAudio)[0].offset_ms
+        stage.command(client_messages.Resume())
+        await stage.until(server_messages.ReplyFinished)
+    placed = stage.ear.of(server_messages.ReplyAudio)[0].offset_ms
     assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
 
 
@@ -162,11 +162,11 @@ async def test_a_sound_over_the_reply_that_the_line_took_away_is_no_interruption
         await begin_story(stage)
         await stage.until_played(1_000)
         await stage.noise(200)
-        await stage.until(told.PlaybackPause)
+        await stage.until(server_messages.PlaybackPause)
         await stage.drop()
         await asyncio.sleep(3)
         stage.come_back()
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert not finished.interrupted
     assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
 
@@ -179,7 +179,7 @@ async def test_a_line_may_drop_again_and_again(stage):
             await stage.drop()
             await asyncio.sleep(0.01)
             stage.come_back()
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
     assert stage.ear.repeated_bytes == 0
 
@@ -187,14 +187,14 @@ async def test_a_line_may_drop_again_and_again(stage):
 async def test_who_takes_over_and_is_gone_at_once_has_heard_nothing(stage):
     async with stage:
         stage.anchor_will_say("A fine day with a little wind from the sea.")
-        stage.command(said.TextInput("how is the weather"))
+        stage.command(client_messages.TextInput("how is the weather"))
         await stage.until_played(400)
-        await Attendance(stage.living, Line(stage.ear), resumable=True).leave()
+        await ClientConnection(stage.running, Connection(stage.ear), resumable=True).leave()
         await stage.attending
         await asyncio.sleep(20)
         stage.come_back(reloaded=True)
-        assert (await stage.until(told.ReplyAudio, within_s=1)).offset_ms <= 600
-        finished = await stage.until(told.ReplyFinished)
+        assert (await stage.until(server_messages.ReplyAudio, within_s=1)).offset_ms <= 600
+        finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_ms == 2_000
 
 
@@ -208,34 +208,34 @@ async def test_a_client_that_only_listens_gets_what_it_lacks(stage):
         await stage.drop()
         await asyncio.sleep(1)
         stage.come_back()
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
 
 
 async def test_an_end_that_was_lost_with_the_line_is_told_again(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
-        stage.command(said.TextInput("how is the weather"))
-        await stage.until(told.ReplyAudioEnded)
+        stage.command(client_messages.TextInput("how is the weather"))
+        await stage.until(server_messages.ReplyAudioEnded)
         stage.ear.deaf = True
         await asyncio.sleep(1)
         await stage.drop()
-        assert not stage.ear.of(told.ReplyFinished)
+        assert not stage.ear.of(server_messages.ReplyFinished)
         stage.come_back()
-        assert (await stage.until(told.ReplyFinished)).heard_text == "A fine day."
+        assert (await stage.until(server_messages.ReplyFinished)).heard_text == "A fine day."
 
 
 async def test_what_was_chosen_stays_chosen(stage):
     async with stage:
-        stage.command(said.SetStyle(warmth=1.0))
-        stage.command(said.SetPatience(2.0))
-        await stage.until(told.SessionUpdated, 2)
+        stage.command(client_messages.SetStyle(warmth=1.0))
+        stage.command(client_messages.SetPatience(2.0))
+        await stage.until(server_messages.SessionUpdated, 2)
         await begin_story(stage)
-        await stage.until(told.ReplyAudio)
+        await stage.until(server_messages.ReplyAudio)
         await stage.drop()
         stage.come_back(reloaded=True)
-        updated = await stage.until(told.SessionUpdated)
-    assert (updated.patience, updated.style) == (2.0, told.Style(warmth=1.0))
+        updated = await stage.until(server_messages.SessionUpdated)
+    assert (updated.patience, updated.style) == (2.0, server_messages.Style(warmth=1.0))
 
 
 async def test_who_takes_over_gets_the_reply_and_the_other_one_is_told(stage):
@@ -245,12 +245,12 @@ async def test_who_takes_over_gets_the_reply_and_the_other_one_is_told(stage):
         first, left = stage.ear, stage.attending
         stage.come_back(reloaded=True)
         await left
-        await stage.until(told.ReplyFinished)
-    assert first.of(told.SessionEnded) == [
-        told.SessionEnded("session.taken_over", "the conversation goes on elsewhere")
+        await stage.until(server_messages.ReplyFinished)
+    assert first.of(server_messages.SessionEnded) == [
+        server_messages.SessionEnded("session.taken_over", "the conversation goes on elsewhere")
     ]
-    assert not stage.ear.of(told.SessionEnded)[:-1]
-    placed = stage.ear.of(told.ReplyAudio)[0].offset_ms
+    assert not stage.ear.of(server_messages.SessionEnded)[:-1]
+    placed = stage.ear.of(server_messages.ReplyAudio)[0].offset_ms
     assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
 
 
@@ -260,7 +260,7 @@ async def test_a_client_may_claim_what_it_likes(stage, offset_ms):
         await begin_story(stage)
         await stage.until_played(3_000)
         await stage.drop()
-        stage.come_back(claim=said.ReplyReceived(1, offset_ms))
-        placed = await stage.until(told.ReplyAudio, 2)
+        stage.come_back(claim=client_messages.ReplyReceived(1, offset_ms))
+        placed = await stage.until(server_messages.ReplyAudio, 2)
         await asyncio.sleep(0.1)
     assert 2_900 <= placed.offset_ms <= 5_100

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
-from orchestrator.memory_pressure.controller import Relief
-from orchestrator.memory_pressure.degradation_ladder import Ladder, Level
-from orchestrator.memory_pressure.engine_parking import Parking
-from orchestrator.memory_pressure.on_demand import WakingEars, WakingModel, WakingVoice
-from orchestrator.memory_pressure.parked_engine import Rest, State
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
+from orchestrator.memory_pressure.controller import MemoryPressureController
+from orchestrator.memory_pressure.degradation_ladder import DegradationLadder, PressureLevel
+from orchestrator.memory_pressure.engine_parking import EngineParking
+from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts
+from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
 from parked_engine_double import Engine
 from scripted_peers import Speech
 from service_kit.errors import PeerFailed
@@ -24,32 +24,34 @@ class House:
 
     def __init__(self, stage, *, small_voice: bool = True) -> None:
         self.engines = {"llm": Engine(), "tts": Engine()}
-        rests = {name: Rest(name, engine) for name, engine in self.engines.items()}
-        self.parking = Parking(rests, stage.bulletin)
+        engines = {name: ParkedEngine(name, engine) for name, engine in self.engines.items()}
+        self.parking = EngineParking(engines, stage.degradation_board)
         self.small = Speech()
         if small_voice:
-            stage.other_voices = (self.small,)
-        self.relief = Relief(Ladder(), self.parking, stage.bulletin, has_small_voice=small_voice)
-        stage.savings = self.relief.savings
-        stage.main_voice = WakingVoice(stage.speech, rests["tts"], 1.5 if small_voice else None)
-        stage.thinker = WakingModel(stage.model, rests["llm"], wait_s=1.5)
+            stage.fallback_tts = (self.small,)
+        self.memory_controller = MemoryPressureController(
+            DegradationLadder(), self.parking, stage.degradation_board, has_small_voice=small_voice
+        )
+        stage.savings = self.memory_controller.degraded_mode
+        stage.main_voice = OnDemandTts(stage.speech, engines["tts"], 1.5 if small_voice else None)
+        stage.thinker = OnDemandLlm(stage.model, engines["llm"], wait_s=1.5)
         self._stage = stage
         stage.anchor_will_say("There is much to tell.")
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
-        async with self.relief, self._stage:
-            self.parking.attend(1)
+        async with self.memory_controller, self._stage:
+            self.parking.on_sessions_changed(1)
             await asyncio.sleep(0.1)
             yield
 
     def codes(self) -> list[str]:
         """The codes of all impairments that began, in order."""
-        return [notice.code for notice in self._stage.ear.of(told.ServiceNotice) if notice.active]
+        return [notice.code for notice in self._stage.ear.of(server_messages.ServiceNotice) if notice.active]
 
     def ended(self) -> list[str]:
         """The codes of all impairments that ended, in order."""
-        return [notice.code for notice in self._stage.ear.of(told.ServiceNotice) if not notice.active]
+        return [notice.code for notice in self._stage.ear.of(server_messages.ServiceNotice) if not notice.active]
 
 
 @pytest.fixture
@@ -57,15 +59,15 @@ async def house(stage) -> House:
     return House(stage)
 
 
-async def ask(stage, count: int) -> told.ReplyFinished:
+async def ask(stage, count: int) -> server_messages.ReplyFinished:
     """A turn in writing, and what became of its reply."""
-    stage.command(said.TextInput("tell me more"))
-    return await stage.until(told.ReplyFinished, count)
+    stage.command(client_messages.TextInput("tell me more"))
+    return await stage.until(server_messages.ReplyFinished, count)
 
 
 async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(house, stage):
     async with house.open():
-        house.relief.told(Level.HIGH)
+        house.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(35)
         assert house.codes() == [
             "memory.short_contexts",
@@ -73,9 +75,9 @@ async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(hou
             "memory.small_voice",
             "memory.text_only",
         ]
-        status = stage.ear.of(told.SystemStatus)[-1]
+        status = stage.ear.of(server_messages.SystemStatus)[-1]
         assert [entry.code for entry in status.degraded] == house.codes()
-        house.relief.told(Level.NONE)
+        house.memory_controller.on_pressure(PressureLevel.NONE)
         await asyncio.sleep(125)
         assert [code for code in house.ended() if "waking" not in code] == [
             "memory.text_only",
@@ -83,15 +85,15 @@ async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(hou
             "memory.parked_model",
             "memory.short_contexts",
         ]
-        assert stage.ear.of(told.SystemStatus)[-1].degraded == ()
-        assert {engine.now for engine in house.engines.values()} == {State.AWAKE}
+        assert stage.ear.of(server_messages.SystemStatus)[-1].degraded == ()
+        assert {engine.now for engine in house.engines.values()} == {ParkingState.AWAKE}
 
 
 async def test_with_the_first_step_the_model_is_shown_less_of_the_past(house, stage):
     stage.anchor_will_say("Once upon a time.")
     async with house.open():
         await ask(stage, 1)
-        house.relief.told(Level.HIGH)
+        house.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(1)
         await ask(stage, 2)
     assert [prompt.history_share for prompt in stage.model.prompts] == [1.0, 0.5]
@@ -100,13 +102,13 @@ async def test_with_the_first_step_the_model_is_shown_less_of_the_past(house, st
 async def test_a_reply_that_sounds_is_finished_by_the_voice_that_began_it(house, stage):
     stage.anchor_will_say(" ".join(["word"] * 60))
     async with house.open():
-        stage.command(said.TextInput("tell me more"))
+        stage.command(client_messages.TextInput("tell me more"))
         await stage.until_played(500)
-        house.relief.told(Level.CRITICAL)
+        house.memory_controller.on_pressure(PressureLevel.CRITICAL)
         await asyncio.sleep(6.2)
-        assert house.relief.savings().small_voice
-        assert not stage.ear.of(told.ReplyFinished)
-        finished = await stage.until(told.ReplyFinished)
+        assert house.memory_controller.degraded_mode().small_voice
+        assert not stage.ear.of(server_messages.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert not finished.interrupted
     assert finished.heard_text == " ".join(["word"] * 60)
     assert (len(stage.speech.asked_for), house.small.asked_for) == (1, [])
@@ -115,13 +117,13 @@ async def test_a_reply_that_sounds_is_finished_by_the_voice_that_began_it(house,
 async def test_then_the_small_voice_speaks_in_its_own_voice_while_the_main_one_rests(house, stage):
     stage.conversation.preferences.voice = "ada"
     async with house.open():
-        house.relief.told(Level.HIGH)
+        house.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(25)
         await ask(stage, 1)
         assert house.small.asked_for == [("", "en")]
         assert stage.speech.asked_for == []
         await asyncio.sleep(1)
-        house.relief.told(Level.NONE)
+        house.memory_controller.on_pressure(PressureLevel.NONE)
         await asyncio.sleep(100)
         await ask(stage, 2)
         assert stage.speech.asked_for == [("ada", "en")]
@@ -129,50 +131,52 @@ async def test_then_the_small_voice_speaks_in_its_own_voice_while_the_main_one_r
 
 async def test_at_last_replies_are_shown(house, stage):
     async with house.open():
-        house.relief.told(Level.CRITICAL)
+        house.memory_controller.on_pressure(PressureLevel.CRITICAL)
         await asyncio.sleep(30)
         finished = await ask(stage, 1)
         assert finished.heard_text == "There is much to tell."
         assert stage.ear.pcm == b""
-        assert house.engines["tts"].now is State.PARKED
+        assert house.engines["tts"].now is ParkingState.PARKED
     assert (stage.speech.asked_for, house.small.asked_for) == ([], [])
 
 
 async def test_without_a_small_voice_that_step_is_skipped_and_said(stage):
     house = House(stage, small_voice=False)
     async with house.open():
-        house.relief.told(Level.HIGH)
+        house.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(25)
         assert house.codes() == ["memory.short_contexts", "memory.parked_model", "memory.text_only"]
-        assert house.relief.describe()["skipped"] == {"small_voice": "TTS_FALLBACK_TARGET names no other voice"}
-        house.relief.told(Level.NONE)
+        assert house.memory_controller.describe()["skipped"] == {
+            "small_voice": "TTS_FALLBACK_TARGET names no other voice"
+        }
+        house.memory_controller.on_pressure(PressureLevel.NONE)
         await asyncio.sleep(100)
-        assert house.relief.describe()["skipped"] == {}
+        assert house.memory_controller.describe()["skipped"] == {}
 
 
 async def test_where_no_engine_holds_memory_nobody_loses_his_voice(house, stage):
     for engine in house.engines.values():
-        engine.now = State.FIXED
+        engine.now = ParkingState.FIXED
     async with house.open():
-        house.relief.told(Level.CRITICAL)
+        house.memory_controller.on_pressure(PressureLevel.CRITICAL)
         await asyncio.sleep(60)
         assert house.codes() == ["memory.short_contexts"]
-        assert set(house.relief.describe()["skipped"]) == {"parked_model", "small_voice", "text_only"}
+        assert set(house.memory_controller.describe()["skipped"]) == {"parked_model", "small_voice", "text_only"}
 
 
 async def test_a_resting_model_is_woken_as_soon_as_the_user_speaks(house, stage):
     async with house.open():
-        house.relief.told(Level.HIGH)
+        house.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(12)
-        house.relief.told(Level.NONE)
+        house.memory_controller.on_pressure(PressureLevel.NONE)
         await asyncio.sleep(20)
-        assert house.engines["llm"].now is State.PARKED
+        assert house.engines["llm"].now is ParkingState.PARKED
         house.engines["llm"].move_s = 0.8
         await stage.user("tell me a very long story")
-        assert house.engines["llm"].now is State.AWAKE
+        assert house.engines["llm"].now is ParkingState.AWAKE
         assert "memory.llm_waking" in house.codes()
         await stage.silence(3000)
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert stage.model.warmed
     assert stage.history[-1] == ("anchor", "There is much to tell.")
 
@@ -182,8 +186,8 @@ async def test_a_model_that_takes_long_to_wake_is_not_waited_for_longer_than_for
         await house.parking.park("llm")
         house.engines["llm"].move_s = 20
         before_ms = stage.now_ms
-        stage.command(said.TextInput("hello"))
-        await stage.until(told.ReplyText)
+        stage.command(client_messages.TextInput("hello"))
+        await stage.until(server_messages.ReplyText)
         assert 1500 <= stage.now_ms - before_ms <= 2500
 
 
@@ -201,24 +205,24 @@ async def test_a_voice_that_wakes_is_waited_for(stage):
 async def test_a_voice_that_somebody_else_parked_is_woken_when_it_refuses(stage):
     house = House(stage, small_voice=False)
     async with house.open():
-        house.engines["tts"].now = State.PARKED
+        house.engines["tts"].now = ParkingState.PARKED
         house.engines["tts"].move_s = 0.5
         stage.speech.failure = PeerFailed("tts.parked", "the engine is parked")
-        stage.command(said.TextInput("hello"))
+        stage.command(client_messages.TextInput("hello"))
         await asyncio.sleep(0.6)
         stage.speech.failure = None
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
         assert finished.heard_ms > 0
     assert house.engines["tts"].moves == ["wake"]
 
 
 async def test_ears_are_awake_while_somebody_listens(stage):
-    engine = Engine(State.PARKED)
-    rest = Rest("stt", engine)
-    await rest.look()
+    engine = Engine(ParkingState.PARKED)
+    rest = ParkedEngine("stt", engine)
+    await rest.refresh()
     running = asyncio.create_task(rest.run())
-    ears = WakingEars(stage.words, rest)
-    async with ears.open("en"):
+    stt = OnDemandStt(stage.words, rest)
+    async with stt.open("en"):
         assert engine.moves == ["wake"]
         assert not rest.is_idle
     assert rest.is_idle
@@ -227,20 +231,20 @@ async def test_ears_are_awake_while_somebody_listens(stage):
 
 
 async def test_a_session_that_opens_while_memory_is_short_is_told_at_once(house, stage):
-    async with house.relief:
-        house.relief.told(Level.HIGH)
+    async with house.memory_controller:
+        house.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(1)
         async with stage:
-            await stage.until(told.SystemStatus)
+            await stage.until(server_messages.SystemStatus)
             assert house.codes() == ["memory.short_contexts"]
 
 
 async def test_when_the_monitor_is_gone_what_was_given_up_comes_back_in_time(house, stage):
     async with house.open():
-        house.relief.told(Level.HIGH)
+        house.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(1)
-        house.relief.told(None)
+        house.memory_controller.on_pressure(None)
         await asyncio.sleep(55)
-        assert house.relief.describe()["steps"] == ["short_contexts"]
+        assert house.memory_controller.describe()["steps"] == ["short_contexts"]
         await asyncio.sleep(10)
-        assert house.relief.describe()["steps"] == []
+        assert house.memory_controller.describe()["steps"] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry.trace import StatusCode
-from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages import server as server_messages
 from service_kit.errors import EngineFailed, PeerFailed
 
 STORY = "Once upon a time there was a king who could not sleep at night."
@@ -23,8 +23,8 @@ async def test_a_turn_tells_all_its_stages(stage, spans):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.LatencyWaterfall)
-    waterfall = stage.ear.of(told.LatencyWaterfall)[-1]
+        await stage.until(server_messages.LatencyWaterfall)
+    waterfall = stage.ear.of(server_messages.LatencyWaterfall)[-1]
     (root,) = turns(spans).values()
     assert below(spans, root) == ["endpointing", "listen", "playout", "speak", "think", "transcribe"]
     assert root.attributes["outcome"] == "finished"
@@ -42,7 +42,7 @@ async def test_a_barge_in_ends_its_turn_as_interrupted_and_begins_another(stage,
         await stage.user("tell me a story")
         await stage.until_played(900)
         await stage.user("stop it")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     first, second = (root for _, root in sorted(turns(spans).items()))
     assert first.attributes["outcome"] == "interrupted"
     assert [event.name for event in first.events] == ["barge_in"]
@@ -55,9 +55,9 @@ async def test_speech_that_goes_on_leaves_the_attempt_in_the_trace_as_cancelled(
     stage.model.first_token_ms = 900
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.TurnCommitted)
+        await stage.until(server_messages.TurnCommitted)
         await stage.user("in Leipzig")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     (root,) = turns(spans).values()
     thinking = [span for span in spans() if span.name == "think"]
     assert {span.parent.span_id for span in thinking} == {root.context.span_id}
@@ -83,7 +83,7 @@ async def test_a_turn_without_words_is_told_as_unanswered(stage, spans):
         await stage.noise(300)
         await stage.silence(1500)
         await stage.user("how is the weather")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     outcomes = [root.attributes["outcome"] for _, root in sorted(turns(spans).items())]
     assert outcomes == ["unanswered", "finished"]
 
@@ -93,7 +93,7 @@ async def test_what_broke_marks_its_stage_and_its_turn(stage, spans):
     stage.model.failure, stage.model.fails_after_words = PeerFailed("llm.connection_lost", "it broke off: one two"), 2
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     failed = {span.name: span for span in spans() if span.status.status_code is StatusCode.ERROR}
     assert set(failed) == {"turn", "think"}
     assert {span.attributes["error.type"] for span in failed.values()} == {"llm.connection_lost"}
@@ -105,7 +105,7 @@ async def test_a_voice_that_is_lost_marks_what_was_to_be_spoken(stage, spans):
     stage.speech.failure = EngineFailed("tts.engine_failed", "no voice")
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     failed = {
         span.name: span.attributes["error.type"] for span in spans() if span.status.status_code is StatusCode.ERROR
     }

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
-from orchestrator.conversation.messages import client as said
-from orchestrator.conversation.messages import server as told
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import WaitDecision as By
 from orchestrator.llm.context import chat_messages
 from orchestrator.llm.scripted import LlmSection, ScriptedModel
@@ -36,8 +36,8 @@ class Watched:
         finally:
             self.closed_ms.append(now_ms())
 
-    async def warm(self, prompt):
-        await self._model.warm(prompt)
+    async def prefill(self, prompt):
+        await self._model.prefill(prompt)
 
 
 def now_ms() -> int:
@@ -51,7 +51,7 @@ def times(stage, kind) -> list[int]:
 
 def waited_ms(stage) -> int:
     """From the user's last silence edge to the last commit, on the client's clock; the edge comes 64 to 96 ms late."""
-    return times(stage, told.TurnCommitted)[-1] - times(stage, told.SpeechStopped)[-1] + 64
+    return times(stage, server_messages.TurnCommitted)[-1] - times(stage, server_messages.SpeechStopped)[-1] + 64
 
 
 def asked(stage) -> list[str]:
@@ -67,13 +67,15 @@ async def test_a_hanging_sentence_is_waited_for_and_answered_once(stage):
     async with stage:
         await stage.user("I would like to")
         await stage.silence(2700)
-        assert not stage.ear.of(told.TurnCommitted)
+        assert not stage.ear.of(server_messages.TurnCommitted)
         await stage.user("fly to Denver")
         stage.voice.probability = 1.0
-        await stage.until(told.ReplyFinished)
-    assert [message.text for message in stage.ear.of(told.TurnCommitted)] == ["I would like to fly to Denver"]
+        await stage.until(server_messages.ReplyFinished)
+    assert [message.text for message in stage.ear.of(server_messages.TurnCommitted)] == [
+        "I would like to fly to Denver"
+    ]
     assert stage.history[0] == ("user", "I would like to fly to Denver")
-    assert len(stage.ear.of(told.ReplyFinished)) == 1
+    assert len(stage.ear.of(server_messages.ReplyFinished)) == 1
 
 
 async def test_a_sentence_left_hanging_is_answered_after_three_seconds(stage):
@@ -81,9 +83,9 @@ async def test_a_sentence_left_hanging_is_answered_after_three_seconds(stage):
     stage.voice.probability = 0.0
     async with stage:
         await stage.user("I would like to")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert waited_ms(stage) == pytest.approx(3000, abs=40)
-    (predicted,) = stage.ear.of(told.TurnEndPredicted)
+    (predicted,) = stage.ear.of(server_messages.TurnEndPredicted)
     assert (predicted.wait_ms, predicted.decided_by) == (3000, By.WAIT_DECISION_CEILING)
 
 
@@ -92,9 +94,9 @@ async def test_a_sure_prediction_commits_as_soon_as_it_is_there(stage):
     stage.voice.probability = 1.0
     async with stage:
         await stage.user("is it so")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert waited_ms(stage) <= 270
-    (predicted,) = stage.ear.of(told.TurnEndPredicted)
+    (predicted,) = stage.ear.of(server_messages.TurnEndPredicted)
     assert (predicted.wait_ms, predicted.decided_by) == (100, By.WAIT_DECISION_FLOOR)
 
 
@@ -104,9 +106,9 @@ async def test_a_later_judgement_on_the_same_silence_counts(stage):
     stage.voice.again = ((500, 0.95),)
     async with stage:
         await stage.user("is it so")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert 500 <= waited_ms(stage) <= 580
-    first, second = stage.ear.of(told.TurnEndPredicted)
+    first, second = stage.ear.of(server_messages.TurnEndPredicted)
     assert (first.wait_ms, second.wait_ms) == (3000, 100)
     assert first.at_ms == second.at_ms
     assert first.silence_ms < 500 <= second.silence_ms
@@ -117,9 +119,9 @@ async def test_a_silence_that_nobody_judges_has_a_wait_of_its_own_and_says_so(st
     stage.voice.probability = None
     async with stage:
         await stage.user("is it so")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert waited_ms(stage) == pytest.approx(700, abs=40)
-    (predicted,) = stage.ear.of(told.TurnEndPredicted)
+    (predicted,) = stage.ear.of(server_messages.TurnEndPredicted)
     assert (predicted.probability, predicted.predictor, predicted.wait_ms) == (None, "", 700)
     assert predicted.decided_by is By.WAIT_DECISION_NO_JUDGEMENT
 
@@ -129,14 +131,14 @@ async def test_the_user_sets_the_pace_in_mid_session(stage):
     waits = []
     async with stage:
         for number, patience in enumerate((1.0, 2.0, 0.5), start=1):
-            stage.command(said.SetPatience(patience))
-            assert (await stage.until(told.SessionUpdated, number)).patience == patience
+            stage.command(client_messages.SetPatience(patience))
+            assert (await stage.until(server_messages.SessionUpdated, number)).patience == patience
             await stage.user("is it so")
-            await stage.until(told.ReplyFinished, number)
+            await stage.until(server_messages.ReplyFinished, number)
             waits.append(waited_ms(stage))
-        stage.command(said.SetPatience(3.0))
-        refused = await stage.until(told.Error)
-    predicted = [(message.wait_ms, message.patience) for message in stage.ear.of(told.TurnEndPredicted)]
+        stage.command(client_messages.SetPatience(3.0))
+        refused = await stage.until(server_messages.Error)
+    predicted = [(message.wait_ms, message.patience) for message in stage.ear.of(server_messages.TurnEndPredicted)]
     assert predicted == [(462, 1.0), (925, 2.0), (231, 0.5)]
     assert waits == pytest.approx([462, 925, 231], abs=40)
     assert refused.code == "session.bad_patience"
@@ -144,11 +146,11 @@ async def test_the_user_sets_the_pace_in_mid_session(stage):
 
 async def test_the_pace_outlives_the_connection(stage):
     async with stage:
-        stage.command(said.SetPatience(2.0))
-        await stage.until(told.SessionUpdated)
+        stage.command(client_messages.SetPatience(2.0))
+        await stage.until(server_messages.SessionUpdated)
     stage._over = False
     async with stage:
-        assert (await stage.until(told.SessionStarted)).patience == 2.0
+        assert (await stage.until(server_messages.SessionStarted)).patience == 2.0
 
 
 async def test_a_user_who_was_cut_off_is_waited_for_longer_the_next_time(stage):
@@ -157,11 +159,11 @@ async def test_a_user_who_was_cut_off_is_waited_for_longer_the_next_time(stage):
     stage.model.first_token_ms = 900
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.TurnCommitted)
+        await stage.until(server_messages.TurnCommitted)
         await stage.silence(200)
         await stage.user("in Leipzig")
-        await stage.until(told.ReplyFinished)
-    first, second = stage.ear.of(told.TurnEndPredicted)
+        await stage.until(server_messages.ReplyFinished)
+    first, second = stage.ear.of(server_messages.TurnEndPredicted)
     assert first.decided_by is By.WAIT_DECISION_FLOOR
     assert second.decided_by is By.WAIT_DECISION_HABIT
     assert 250 <= second.wait_ms <= 450
@@ -178,10 +180,10 @@ async def test_who_corrects_themselves_is_answered_once_and_as_a_whole(stage):
         await stage.user("a flight to Boston")
         await stage.silence(700)
         await stage.user("no to Denver")
-        finished = await stage.until(told.ReplyFinished)
+        finished = await stage.until(server_messages.ReplyFinished)
     assert asked(stage) == ["a flight to Boston", "a flight to Boston no to Denver"]
     assert finished.heard_text == "To Denver, then."
-    assert len(stage.ear.of(told.ReplyStarted)) == 1
+    assert len(stage.ear.of(server_messages.ReplyStarted)) == 1
     assert stage.history == [("user", "a flight to Boston no to Denver"), ("anchor", "To Denver, then.")]
 
 
@@ -192,8 +194,8 @@ async def test_a_cough_in_a_pause_costs_no_second_reply(stage):
         await stage.user("how is the weather")
         await stage.silence(600)
         await stage.noise(200)
-        await stage.until(told.ReplyFinished)
-    assert [message.text for message in stage.ear.of(told.FinalTranscript)] == ["how is the weather"] * 2
+        await stage.until(server_messages.ReplyFinished)
+    assert [message.text for message in stage.ear.of(server_messages.FinalTranscript)] == ["how is the weather"] * 2
     assert asked(stage) == ["how is the weather"]
     assert stage.model.closed == 1
     assert stage.history[-1] == ("anchor", "Sunny.")
@@ -207,7 +209,7 @@ async def test_sound_that_lasts_drops_the_held_reply_though_no_word_is_understoo
         await stage.silence(600)
         await stage.noise(600)
         assert stage.model.closed == 1
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert asked(stage) == ["how is the weather"] * 2
 
 
@@ -221,7 +223,7 @@ async def test_stale_work_is_gone_at_once_when_the_user_says_more(stage):
         said_more_ms = next(
             at_ms
             for at_ms, message in stage.ear.messages
-            if isinstance(message, told.PartialTranscript) and message.text == "how is the weather in"
+            if isinstance(message, server_messages.PartialTranscript) and message.text == "how is the weather in"
         )
     assert 0 <= stage.model.closed_ms[0] - said_more_ms <= 50
 
@@ -230,12 +232,12 @@ async def test_stale_work_is_gone_at_once_when_a_turn_is_reopened(stage):
     stage.model = Watched(first_token_delay_ms=2000, replies=(STORY,))
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.TurnCommitted)
+        await stage.until(server_messages.TurnCommitted)
         await stage.user("in Leipzig")
-        await stage.until(told.TurnCommitted, 2)
-        reopened_ms = times(stage, told.SpeechStarted)[1]
+        await stage.until(server_messages.TurnCommitted, 2)
+        reopened_ms = times(stage, server_messages.SpeechStarted)[1]
     assert 0 <= stage.model.closed_ms[0] - reopened_ms <= 50
-    assert not stage.ear.of(told.ReplyAudio)
+    assert not stage.ear.of(server_messages.ReplyAudio)
 
 
 async def test_nothing_is_begun_on_the_fourth_pause_of_a_turn(stage):
@@ -246,7 +248,7 @@ async def test_nothing_is_begun_on_the_fourth_pause_of_a_turn(stage):
             await stage.user(word)
             await stage.silence(600)
         assert asked(stage) == ["one", "one two", "one two three"]
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert asked(stage)[3:] == ["one two three four"]
 
 
@@ -256,7 +258,7 @@ async def test_nothing_is_begun_on_a_turn_of_more_than_ten_seconds(stage):
         await stage.user("word " * 55)
         await stage.silence(350)
         assert asked(stage) == []
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert asked(stage) == [("word " * 55).strip()]
 
 
@@ -267,7 +269,7 @@ async def test_the_bounds_are_settings(stage):
         await stage.user("how is the weather")
         await stage.silence(350)
         assert asked(stage) == []
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert asked(stage) == ["how is the weather"]
 
 
@@ -279,7 +281,7 @@ async def test_a_transcript_that_comes_late_for_a_pause_that_is_over_is_not_answ
         await stage.user("how is the weather")
         await stage.silence(250)
         await stage.user("in Leipzig")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert asked(stage) == ["how is the weather in Leipzig"]
 
 
@@ -290,9 +292,9 @@ async def test_the_past_is_read_ahead_while_the_user_speaks(stage):
     stage.anchor_will_say("Sunny.")
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
         await stage.user("and tomorrow")
-        await stage.until(told.ReplyFinished, 2)
+        await stage.until(server_messages.ReplyFinished, 2)
     assert len(stage.model.warmed) == 2
     for ahead, real in zip(stage.model.warmed, stage.model.prompts, strict=True):
         assert chat_messages(real, 8192)[:-1] == chat_messages(ahead, 8192)[:-1]
@@ -304,7 +306,7 @@ async def test_reading_ahead_makes_way_for_the_real_request(stage):
     order = []
 
     class Slow(Watched):
-        async def warm(self, prompt):
+        async def prefill(self, prompt):
             try:
                 await asyncio.sleep(60)
             finally:
@@ -319,17 +321,17 @@ async def test_reading_ahead_makes_way_for_the_real_request(stage):
     stage.model = Slow(replies=("Sunny.",))
     async with stage:
         await stage.user("how is the weather")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert order == ["made way", "asked"]
 
 
 async def test_nothing_is_read_ahead_of_a_typed_turn_or_over_a_reply(stage):
     stage.anchor_will_say(STORY)
     async with stage:
-        stage.command(said.TextInput("a story please"))
+        stage.command(client_messages.TextInput("a story please"))
         await stage.until_played(600)
         await stage.user("stop it now")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
     assert stage.model.warmed == []
 
 
@@ -342,10 +344,10 @@ async def test_the_model_is_told_once_where_it_was_cut_off(stage):
         await stage.user("tell me a story")
         await stage.until_played(900)
         await stage.user("stop it")
-        stopped = await stage.until(told.ReplyFinished)
-        await stage.until(told.ReplyFinished, 2)
+        stopped = await stage.until(server_messages.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished, 2)
         await stage.user("thank you")
-        await stage.until(told.ReplyFinished, 3)
+        await stage.until(server_messages.ReplyFinished, 3)
     second, third = (chat_messages(prompt, 8192) for prompt in stage.model.prompts[-2:])
     assert stopped.heard_text in STORY
     assert second[-1]["content"].startswith("(You were interrupted")
@@ -360,8 +362,8 @@ async def test_a_word_half_spoken_was_not_heard(stage):
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(700)
-        stage.command(said.Interrupt())
-        finished = await stage.until(told.ReplyFinished)
+        stage.command(client_messages.Interrupt())
+        finished = await stage.until(server_messages.ReplyFinished)
     # A word every 200 ms: what the client reports last lies within the fourth.
     assert finished.heard_text == " ".join(STORY.split()[: finished.heard_ms // 200])
     assert not finished.estimated
@@ -377,7 +379,7 @@ async def test_a_minute_of_silence_leaves_no_timers_and_no_tasks_behind(stage):
         await stage.silence(1000)
         before = (len(asyncio.all_tasks()), len(loop._scheduled))
         await stage.user("how is the weather")
-        await stage.until(told.ReplyFinished)
+        await stage.until(server_messages.ReplyFinished)
         messages = len(stage.ear.messages)
         await stage.silence(60_000)
         assert len(stage.ear.messages) - messages <= 1, "the waterfall follows the reply; nothing else may"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_session
 
 pytestmark = pytest.mark.e2e
 
@@ -82,14 +82,14 @@ def voices(kept_ports, tmp_path: Path) -> Iterator[list[Voice]]:
 async def test_a_reply_goes_on_when_the_voice_was_killed_in_its_midst(scripted_mesh, voices, questions) -> None:
     first, second = voices
     mesh = scripted_mesh(SCRIPT, TTS_TARGET=f"ipv4:{first.address},{second.address}")
-    async with open_talk(mesh.url) as talk:
-        await talk.play(load_clip(questions[0].path))
-        placed = await talk.until("reply_audio", within_s=15)
+    async with open_session(mesh.url) as talk:
+        await talk.play_clip(load_clip(questions[0].path))
+        placed = await talk.wait_for("reply_audio", within_s=15)
         async with asyncio.timeout(30):
             while talk.speaker.reply(placed.message.turn_id).received_ms < 3000:
                 await asyncio.sleep(0.05)
         first.process.kill()
-        finished = await talk.until("reply_finished", within_s=60)
+        finished = await talk.wait_for("reply_finished", within_s=60)
     reply = talk.speaker.reply(placed.message.turn_id)
     assert finished.message.heard_text == reply.text == REPLY
     # Spoken, and not shown: all of it, but for a word said twice or a fade lost at the seam.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from anchor_cli.talk.conversation_client import Talk, open_talk
-from anchor_cli.talk.playback import SpokenReply
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.playback import ReceivedReply
+from anchor_cli.client.session_client import SessionClient, open_session
+from anchor_cli.client.turn import run_turn
 from service_kit.audio import to_float
 
 pytestmark = pytest.mark.e2e
@@ -19,8 +19,8 @@ RIGHT_AT_LEAST = 9
 
 async def test_a_spoken_question_is_answered_aloud_and_in_full(mesh, questions, topic_of) -> None:
     question = questions[0]
-    async with open_talk(mesh.url) as talk:
-        turn = await hold_turn(talk, load_clip(question.path))
+    async with open_session(mesh.url) as talk:
+        turn = await run_turn(talk, load_clip(question.path))
     assert topic_of(turn.reply.text) == question.topic
     # Nobody speaks slower than 25 or faster than 5 words in 5 seconds.
     words = len(turn.reply.text.split())
@@ -33,8 +33,8 @@ async def test_a_spoken_question_is_answered_aloud_and_in_full(mesh, questions, 
 
 
 async def test_the_waterfall_of_a_turn_agrees_with_what_the_client_saw(mesh, questions) -> None:
-    async with open_talk(mesh.url) as talk:
-        turn = await hold_turn(talk, load_clip(questions[0].path), listen_s=0.5)
+    async with open_session(mesh.url) as talk:
+        turn = await run_turn(talk, load_clip(questions[0].path), listen_s=0.5)
     waterfall = turn.waterfall
     assert waterfall is not None
     assert 0 < waterfall.speech_stopped_ms <= waterfall.turn_committed_ms <= waterfall.first_frame_sent_ms
@@ -47,20 +47,20 @@ async def test_nine_of_ten_questions_get_the_right_answer(mesh, questions, topic
     right: list[str] = []
     wrong: list[str] = []
     for question in questions[1 : ASKED + 1]:
-        async with open_talk(mesh.url) as talk:
-            turn = await hold_turn(talk, load_clip(question.path), listen_s=0.2)
+        async with open_session(mesh.url) as talk:
+            turn = await run_turn(talk, load_clip(question.path), listen_s=0.2)
         told = topic_of(turn.reply.text)
-        (right if told == question.topic else wrong).append(f"{question.path.name}: {turn.heard!r} → {told!r}")
+        (right if told == question.topic else wrong).append(f"{question.path.name}: {turn.transcript!r} → {told!r}")
     assert len(right) >= RIGHT_AT_LEAST, wrong
 
 
-async def reply_to(talk: Talk, question: str) -> SpokenReply:
+async def reply_to(talk: SessionClient, question: str) -> ReceivedReply:
     """As much of the reply to a written question as has come with its first sound."""
-    await talk.say("text_input", text=question)
-    started = await talk.until("reply_started", within_s=15)
-    await talk.until("reply_audio", "reply_finished", within_s=15)
-    await talk.say("interrupt")
-    await talk.until("reply_finished", within_s=15)
+    await talk.send_message("text_input", text=question)
+    started = await talk.wait_for("reply_started", within_s=15)
+    await talk.wait_for("reply_audio", "reply_finished", within_s=15)
+    await talk.send_message("interrupt")
+    await talk.wait_for("reply_finished", within_s=15)
     return talk.speaker.reply(started.message.turn_id)
 
 
@@ -72,7 +72,7 @@ async def test_what_is_written_into_the_knowledge_folder_can_be_asked_at_once(me
         "The otter parade sets out on Friday at five from the fish steps. Forty otters are expected.\n"
     )
     try:
-        async with open_talk(mesh.url) as talk:
+        async with open_session(mesh.url) as talk:
             # The folder is looked through once a second.
             async with asyncio.timeout(30):
                 while "fish steps" not in (reply := await reply_to(talk, "When is the otter parade?")).text:
@@ -84,8 +84,8 @@ async def test_what_is_written_into_the_knowledge_folder_can_be_asked_at_once(me
 
 @pytest.mark.parametrize("name", ["en-goforward.wav", "en-cards-001.wav", "en-lamp.wav", "en-lj-0002.wav"])
 async def test_a_person_who_asks_of_other_things_is_answered_all_the_same(mesh, person, name: str) -> None:
-    async with open_talk(mesh.url) as talk:
-        turn = await hold_turn(talk, load_clip(person(name)), listen_s=0.5)
+    async with open_session(mesh.url) as talk:
+        turn = await run_turn(talk, load_clip(person(name)), listen_s=0.5)
     assert turn.reply.text.strip()
     assert turn.reply.received_ms > 0
 
@@ -94,9 +94,9 @@ async def test_a_scripted_turn_is_played_to_the_letter(scripted_mesh, questions)
     mesh = scripted_mesh(
         '[stt]\ntranscripts = ["what is new"]\n[llm]\nreplies = ["Nothing at all."]\n[tts]\nms_per_character = 50\n'
     )
-    async with open_talk(mesh.url) as talk:
-        turn = await hold_turn(talk, load_clip(questions[0].path))
-    assert turn.heard == "what is new"
+    async with open_session(mesh.url) as talk:
+        turn = await run_turn(talk, load_clip(questions[0].path))
+    assert turn.transcript == "what is new"
     assert turn.reply.text == "Nothing at all."
     assert turn.engine == "scripted"
     assert turn.reply.received_ms == pytest.approx(50 * len("Nothing at all."), abs=100)

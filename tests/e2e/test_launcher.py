@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import httpx
 import pytest
-from anchor_cli.talk.conversation_client import Event, open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import ServerEvent, open_session
+from anchor_cli.client.turn import run_turn
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ async def ready(port: int) -> bool:
             return False
 
 
-def found_again(events: Sequence[Event], door: str) -> Event | None:
+def found_again(events: Sequence[ServerEvent], door: str) -> ServerEvent | None:
     """The notice that the service works again."""
     return next(
         (
@@ -42,8 +42,8 @@ def found_again(events: Sequence[Event], door: str) -> Event | None:
 @pytest.mark.parametrize(("module", "door"), [("tts_service", "tts"), ("stt_service", "stt"), ("vad_service", "vad")])
 async def test_a_session_outlives_a_service_that_was_killed(mesh, questions, topic_of, module: str, door: str) -> None:
     clip = load_clip(questions[0].path)
-    async with open_talk(mesh.url) as talk:
-        await hold_turn(talk, clip, listen_s=0.2)
+    async with open_session(mesh.url) as talk:
+        await run_turn(talk, clip, listen_s=0.2)
         killed = mesh.process_of(module)
         os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(90):
@@ -51,8 +51,8 @@ async def test_a_session_outlives_a_service_that_was_killed(mesh, questions, top
                 await asyncio.sleep(0.1)
         # The orchestrator comes back to it by itself, and says so of those that it always listens to.
         if door in {"vad", "stt"}:
-            await talk.find(lambda events: found_again(events, door), 30, f"{door} works again")
-        turn = await hold_turn(talk, clip, listen_s=0.2)
+            await talk.wait_until(lambda events: found_again(events, door), 30, f"{door} works again")
+        turn = await run_turn(talk, clip, listen_s=0.2)
     assert mesh.process_of(module) != killed
     assert topic_of(turn.reply.text) == questions[0].topic
 
@@ -62,7 +62,7 @@ def test_a_second_mesh_in_the_same_place_says_that_one_runs(mesh) -> None:
     command = [sys.executable, "-m", "anchor_cli", "up"]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
     assert second.returncode == 1
-    assert f"already runs here (process {mesh.launcher.pid})" in second.stdout
+    assert f"already running here (process {mesh.launcher.pid})" in second.stdout
 
 
 def test_the_combined_log_holds_every_service(mesh) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import hold_turn
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_session
+from anchor_cli.client.turn import run_turn
 
 pytestmark = pytest.mark.e2e
 
@@ -25,8 +25,8 @@ STAGES = ("listen", "transcribe", "endpointing", "think", "speak", "playout")
 
 async def test_the_spans_of_all_services_share_the_trace_of_their_turn(scripted_mesh, questions, collector) -> None:
     mesh = scripted_mesh(SCRIPT, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
-    async with open_talk(mesh.url) as talk:
-        turns = [await hold_turn(talk, load_clip(question.path), listen_s=0.3) for question in questions[:2]]
+    async with open_session(mesh.url) as talk:
+        turns = [await run_turn(talk, load_clip(question.path), listen_s=0.3) for question in questions[:2]]
     mesh.stop()
 
     spans = collector.spans()
@@ -68,11 +68,11 @@ async def test_a_collector_that_hangs_slows_no_turn(scripted_mesh, questions, co
     collector.answers = False
     # What is measured is not how long somebody who speaks like this is waited for.
     mesh = scripted_mesh(SCRIPT, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, VAD_TURN_END_PREDICTOR="pause")
-    async with open_talk(mesh.url) as talk:
-        turn = await hold_turn(talk, load_clip(questions[0].path), listen_s=0.2)
+    async with open_session(mesh.url) as talk:
+        turn = await run_turn(talk, load_clip(questions[0].path), listen_s=0.2)
         # Long enough for the first batches to be waited for.
         await asyncio.sleep(3)
-        again = await hold_turn(talk, load_clip(questions[0].path), listen_s=0.2)
+        again = await run_turn(talk, load_clip(questions[0].path), listen_s=0.2)
     for held in (turn, again):
         assert held.waterfall is not None
         # Who waited for the collector would wait for the 5 s that it is given.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anchor_cli.talk.conversation_client import Talk, open_talk
+from anchor_cli.client.session_client import SessionClient, open_session
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class HostileGround:
     async def unharmed(self) -> AsyncGenerator[Service]:
         """Inside the context a well-behaved client keeps asking, and must be answered as always."""
         service = Service()
-        async with open_talk(self.audio_url) as talk:
+        async with open_session(self.audio_url) as talk:
             await _ask(talk)
             asking = asyncio.create_task(_keep_asking(talk, service))
             try:
@@ -102,7 +102,7 @@ class HostileGround:
                 asking.cancel()
                 await asyncio.wait((asking,))
                 # A client that leaves in the middle of speech reads it to its end first, for up to 10 s.
-                await talk.say("interrupt")
+                await talk.send_message("interrupt")
                 await asyncio.sleep(0.1)
             if not asking.cancelled():
                 asking.result()
@@ -142,18 +142,18 @@ def _resident_bytes(process: int) -> int:
         return 0  # It ended while we looked.
 
 
-async def _ask(talk: Talk) -> float:
+async def _ask(talk: SessionClient) -> float:
     """Ask, hear the first sound of the answer, interrupt it; how long the sound took, in seconds."""
     asked_s = time.monotonic()
-    await talk.say("text_input", text="what is new")
-    await talk.until("reply_audio", within_s=10)
+    await talk.send_message("text_input", text="what is new")
+    await talk.wait_for("reply_audio", within_s=10)
     waited_s = time.monotonic() - asked_s
-    await talk.say("interrupt")
-    await talk.until("reply_finished", within_s=10)
+    await talk.send_message("interrupt")
+    await talk.wait_for("reply_finished", within_s=10)
     return waited_s
 
 
-async def _keep_asking(talk: Talk, service: Service) -> None:
+async def _keep_asking(talk: SessionClient, service: Service) -> None:
     while True:
         await asyncio.sleep(0.02)
         service.waits_s.append(await _ask(talk))

@@ -25,7 +25,17 @@ from typing import Any
 
 from findings import Findings
 from footprint import Snapshot, between, snapshot
-from report import CLIENT, Row, levels_table, replace_figures, row, services_table, sessions_held, waits_table
+from report import (
+    CLIENT,
+    PLAIN_GRPC,
+    Row,
+    levels_table,
+    replace_figures,
+    row,
+    services_table,
+    sessions_held,
+    waits_table,
+)
 from scripted_mesh import PROJECT, ServingMesh, on_cores, serving_mesh
 from service_kit.errors import AnchorError, root_cause
 
@@ -126,8 +136,11 @@ async def prompted_script() -> AsyncGenerator[Path]:
         yield Path(file.name)
 
 
-async def measure_base(seconds: float) -> list[Row]:
-    """Two sessions on the whole machine, with both kinds of speech-to-text, and with the simplest end of turn."""
+async def measure_base(seconds: float, plain_grpc: bool) -> list[Row]:
+    """Two sessions on the whole machine, with both kinds of speech-to-text, and with the simplest end of turn.
+
+    With `plain_grpc`, the first run once more without multiplexing.
+    """
     cores = Cores.all()
     async with serving_mesh(SCRIPT, cores.services) as mesh:
         unprompted = await run("STT answers unprompted", mesh, BASE_SESSIONS, seconds, cores)
@@ -135,13 +148,19 @@ async def measure_base(seconds: float) -> list[Row]:
         prompted = await run("STT answers when asked", mesh, BASE_SESSIONS, seconds, cores)
     async with serving_mesh(SCRIPT, cores.services, "pause") as mesh:
         pausing = await run("STT answers unprompted, pause rule", mesh, BASE_SESSIONS, seconds, cores)
-    return [unprompted, prompted, pausing]
+    rows = [unprompted, prompted, pausing]
+    if plain_grpc:
+        async with serving_mesh(SCRIPT, cores.services, multiplex=False) as mesh:
+            series = f"STT answers unprompted, {PLAIN_GRPC}"
+            rows.append(await run(series, mesh, BASE_SESSIONS, seconds, cores))
+    return rows
 
 
-async def measure_levels(levels: Sequence[int], seconds: float, cores: Cores) -> list[Row]:
+async def measure_levels(levels: Sequence[int], seconds: float, cores: Cores, multiplex: bool = True) -> list[Row]:
     """More and more sessions with one mesh."""
-    async with serving_mesh(SCRIPT, cores.services) as mesh:
-        return [await run("level", mesh, sessions, seconds, cores) for sessions in levels]
+    series = "level" if multiplex else PLAIN_GRPC
+    async with serving_mesh(SCRIPT, cores.services, multiplex=multiplex) as mesh:
+        return [await run(series, mesh, sessions, seconds, cores) for sessions in levels]
 
 
 async def profile(seconds: float) -> None:
@@ -165,8 +184,8 @@ async def profile(seconds: float) -> None:
     sys.stdout.write(f"{FLAME}\n")
 
 
-def figures(base: Sequence[Row], levels: Sequence[Row], pinned: bool) -> str:
-    """What the page shows."""
+def figures(base: Sequence[Row], levels: Sequence[Row], plain_levels: Sequence[Row], pinned: bool) -> str:
+    """The text of the page between its marks."""
     (level_base,) = (level for level in levels if level.sessions == BASE_SESSIONS)
     where = "all services on one core, the client on another" if pinned else "on all cores"
     options = shlex.join(sys.argv[1:])
@@ -174,11 +193,11 @@ def figures(base: Sequence[Row], levels: Sequence[Row], pinned: bool) -> str:
     now = time.strftime("%Y-%m-%d", time.gmtime())
     return "\n\n".join(
         (
-            f"Measured {now} with `{command}` on {machine()}.{disturbance([*base, *levels])}",
+            f"Measured {now} with `{command}` on {machine()}.{disturbance([*base, *levels, *plain_levels])}",
             waits_table(base),
             services_table(base[0], levels[-1]),
             f"Levels, {where}. **{sessions_held(levels, level_base)} sessions hold.**",
-            levels_table(levels, level_base),
+            levels_table([*levels, *plain_levels], level_base),
         )
     )
 
@@ -200,12 +219,14 @@ async def bench(options: argparse.Namespace) -> None:
     if options.profile:
         await profile(options.seconds)
     elif options.quick:
-        await measure_base(options.seconds)
+        await measure_base(options.seconds, options.plain_grpc)
     else:
         levels = sorted({*options.levels, BASE_SESSIONS})
         cores = Cores.one_each() if options.pinned else Cores.all()
-        base = await measure_base(options.seconds)
-        replace_figures(PAGE, figures(base, await measure_levels(levels, options.seconds, cores), options.pinned))
+        base = await measure_base(options.seconds, options.plain_grpc)
+        rows = await measure_levels(levels, options.seconds, cores)
+        plain = await measure_levels(levels, options.seconds, cores, multiplex=False) if options.plain_grpc else []
+        replace_figures(PAGE, figures(base, rows, plain, options.pinned))
 
 
 def main() -> None:
@@ -213,6 +234,9 @@ def main() -> None:
     parser.add_argument("--levels", type=lambda text: [int(level) for level in text.split(",")], default=LEVELS)
     parser.add_argument("--seconds", type=float, default=60, help="length of one run")
     parser.add_argument("--pinned", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--plain-grpc", action="store_true", help="add rows without multiplexing (ANCHOR_MULTIPLEX=false)"
+    )
     parser.add_argument("--quick", action="store_true", help="two sessions only; leave the page as it is")
     parser.add_argument("--profile", action="store_true", help="draw a flame graph of the orchestrator with py-spy")
     options = parser.parse_args()

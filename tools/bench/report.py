@@ -14,6 +14,8 @@ from footprint import Footprint
 BEGIN, END = "<!-- bench: figures begin -->", "<!-- bench: figures end -->"
 # By so much may load add to the 95th percentile of the overhead for a number of sessions to hold.
 ADDED_LIMIT_MS = 100.0
+# The series of levels measured with `ANCHOR_MULTIPLEX=false`.
+PLAIN_GRPC = "plain gRPC"
 # Beside the services: the load client, and supervisor and measurement together.
 CLIENT, LAUNCHER = "client", "launcher"
 
@@ -153,7 +155,11 @@ def services_table(few: Row, many: Row) -> str:
 
 
 def levels_table(levels: Sequence[Row], base: Row) -> str:
-    """How the mesh takes more and more sessions; times are median and 95th percentile, in milliseconds."""
+    """How the mesh takes more and more sessions; times are median and 95th percentile, in milliseconds.
+
+    Levels of the series `PLAIN_GRPC` follow the others of as many sessions.
+    """
+    ordered = sorted(levels, key=lambda level: (level.sessions, level.series == PLAIN_GRPC))
     lines = [
         "| sessions | overhead | p95 added | barge-in: silence "
         "| CPU s per session-minute | services, % of the core | client, % of its core | late frames "
@@ -161,11 +167,12 @@ def levels_table(levels: Sequence[Row], base: Row) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {level.sessions} | {level.overhead_ms} | {added_ms(level, base):.0f} | {level.silence_ms} "
+        f"| {level.sessions}{f', {PLAIN_GRPC}' if level.series == PLAIN_GRPC else ''} "
+        f"| {level.overhead_ms} | {added_ms(level, base):.0f} | {level.silence_ms} "
         f"| {level.cpu_s:.2f} | {level.cpu_s * level.sessions / 60:.0%} | {level.client_share:.0%} "
         f"| {level.late_share:.1%}{' (too slow)' if level.client_is_late else ''} "
         f"| {level.others_share + level.stolen_share:.0%} | {sum(level.failures.values())} |"
-        for level in levels
+        for level in ordered
     ]
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from anchor_cli.mesh.log import LogLine
 from anchor_cli.mesh.mesh import running_mesh
-from anchor_cli.mesh.programs import programs
+from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
 from report import LAUNCHER
 from vad_service.settings import VadSettings
@@ -56,17 +56,22 @@ def on_cores(cores: Set[int]) -> Generator[None]:
 
 
 @asynccontextmanager
-async def serving_mesh(script: Path, cores: Set[int], predictor: str = PREDICTOR) -> AsyncGenerator[ServingMesh]:
-    """A mesh on `cores` that plays `script`; `predictor` judges the ends of turns."""
-    # The launcher hands its own environment on.
-    os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor)
+async def serving_mesh(
+    script: Path, cores: Set[int], predictor: str = PREDICTOR, multiplex: bool = True
+) -> AsyncGenerator[ServingMesh]:
+    """Run a mesh on `cores` that plays `script`; `predictor` judges the ends of turns.
+
+    Without `multiplex`, each call between the services has a gRPC stream of its own.
+    """
+    # The services inherit the launcher's environment.
+    os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor, ANCHOR_MULTIPLEX=str(multiplex).lower())
     settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
     with ExitStack() as started:
         started.enter_context(on_cores(cores))
-        async with running_mesh(settings, programs(settings), _show) as (mesh, supervisor):
-            await mesh.until_ready(supervisor, lambda states: None)
+        async with running_mesh(settings, mesh_programs(settings), _show) as (mesh, supervisor):
+            await mesh.wait_until_ready(supervisor, lambda states: None)
             started.close()
-            roots = {state.name: state.pid for state in await supervisor.states()}
+            roots = {state.name: state.pid for state in await supervisor.fetch_states()}
             yield ServingMesh(settings.audio_url, {**roots, LAUNCHER: os.getpid()})
 
 

@@ -1,4 +1,4 @@
-"""A hearing test: what the mesh's own ears make of recordings, against what they make of the clean ones."""
+"""A hearing test: what the mesh's own stt make of recordings, against what they make of the clean ones."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class VoiceDetector:
 
     def spans(self, recordings: Sequence[bytes]) -> list[Spans]:
         """Where speech is heard in each, in ms from its beginning. They are listened to together, which costs less."""
-        ears = [_Ear(pcm, self._model.open(), Edges(self._rules)) for pcm in recordings]
-        while hearing := [ear for ear in ears if ear.frames]:
+        stt = [_Ear(pcm, self._model.open(), Edges(self._rules)) for pcm in recordings]
+        while hearing := [ear for ear in stt if ear.frames]:
             probabilities = self._model.judge([Hearing(ear.memory, ear.frames[0].samples) for ear in hearing])
             for ear, probability in zip(hearing, probabilities, strict=True):
                 frame = ear.frames.popleft()
                 ear.note(ear.edges.hear(frame.start_ms, frame.end_ms, probability))
-        for ear in ears:
+        for ear in stt:
             ear.note(ear.edges.end())
-        return [ear.spans for ear in ears]
+        return [ear.spans for ear in stt]
 
 
 class _Ear:

@@ -1,4 +1,4 @@
-"""`make eval-ears`: whether noise suppression and automatic gain help to hear people, measured on recordings of them.
+"""`make eval-stt`: whether noise suppression and automatic gain help to hear people, measured on recordings of them.
 
 The recordings are not part of the project: `--recordings` says where they stand, in the form of `../shared/speech`.
 Prints Markdown tables, those of docs/evaluation.md.
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import rooms
 from audiometry import ROOT, Spans, VoiceDetector, VoiceScore, recogniser, transcript
-from orchestrator.audio_filters.build import fitted
-from orchestrator.conversation.model.ports import HearingAid
+from orchestrator.audio_filters.build import build_filter
+from orchestrator.conversation.model.ports import AudioFilter
 from rooms import Samples
 from service_kit.audio import MICROPHONE
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
@@ -33,13 +33,13 @@ GAIN_TARGET_DBFS = -20
 # Of a clip whose words are counted, at most so many are wrong when it is clean.
 FAIR = 0.4
 
-AIDS: dict[str, Callable[[], HearingAid | None]] = {
-    "off": fitted("off", "off"),
-    "low": fitted("low", "off"),
-    "medium": fitted("medium", "off"),
-    "high": fitted("high", "off"),
-    "gain": fitted("off", GAIN_TARGET_DBFS),
-    "low + gain": fitted("low", GAIN_TARGET_DBFS),
+AIDS: dict[str, Callable[[], AudioFilter | None]] = {
+    "off": build_filter("off", "off"),
+    "low": build_filter("low", "off"),
+    "medium": build_filter("medium", "off"),
+    "high": build_filter("high", "off"),
+    "gain": build_filter("off", GAIN_TARGET_DBFS),
+    "low + gain": build_filter("low", GAIN_TARGET_DBFS),
 }
 DEFAULT_AIDS = ["off", "low", "gain", "low + gain"]
 
@@ -64,12 +64,15 @@ class Room:
     make: Callable[[Clip], Samples]
 
 
-def worn(fit: Callable[[], HearingAid | None], samples: Samples) -> bytes:
-    """The audio as it leaves a new hearing aid, frame by frame as a microphone sends it."""
-    pcm, aid = rooms.pcm16(samples), fit()
-    if aid is None:
+def worn(fit: Callable[[], AudioFilter | None], samples: Samples) -> bytes:
+    """The audio as it leaves a new hearing audio_filter, frame by frame as a microphone sends it."""
+    pcm, audio_filter = rooms.pcm16(samples), fit()
+    if audio_filter is None:
         return pcm
-    return b"".join(aid.clean(pcm[at : at + FRAME_BYTES]) for at in range(0, len(pcm), FRAME_BYTES)) + aid.rest()
+    return (
+        b"".join(audio_filter.process(pcm[at : at + FRAME_BYTES]) for at in range(0, len(pcm), FRAME_BYTES))
+        + audio_filter.flush()
+    )
 
 
 def read_clips(folder: Path) -> list[Clip]:
@@ -117,9 +120,9 @@ def all_rooms(sounds: dict[str, Samples]) -> Iterator[Room]:
 
 
 def heard_in(
-    detector: VoiceDetector, room: Room, clips: list[Clip], fit: Callable[[], HearingAid | None]
+    detector: VoiceDetector, room: Room, clips: list[Clip], fit: Callable[[], AudioFilter | None]
 ) -> VoiceScore:
-    """How speech is found in one condition with one hearing aid."""
+    """How speech is found in one condition with one hearing audio_filter."""
     score = VoiceScore()
     audio = [worn(fit, room.make(clip)) for clip in clips]
     for clip, pcm, spans in zip(clips, audio, detector.spans(audio), strict=True):
@@ -127,7 +130,7 @@ def heard_in(
     return score
 
 
-def false_alarms(detector: VoiceDetector, sounds: list[Samples], fit: Callable[[], HearingAid | None]) -> VoiceScore:
+def false_alarms(detector: VoiceDetector, sounds: list[Samples], fit: Callable[[], AudioFilter | None]) -> VoiceScore:
     """How much of noise alone, loud and quiet, is taken for speech."""
     score = VoiceScore()
     audio = [worn(fit, rooms.at_level(sound, dbfs)) for sound in sounds for dbfs in (-25, QUIET_DBFS)]
@@ -137,14 +140,14 @@ def false_alarms(detector: VoiceDetector, sounds: list[Samples], fit: Callable[[
 
 
 async def misunderstood(
-    engine: PocketsphinxEngine, room: Room, clips: list[Clip], fit: Callable[[], HearingAid | None]
+    engine: PocketsphinxEngine, room: Room, clips: list[Clip], fit: Callable[[], AudioFilter | None]
 ) -> int:
     """Words that were got wrong."""
     heard = [await transcript(engine, worn(fit, room.make(clip))) for clip in clips]
     return sum(errors(clip.words, text.split()) for clip, text in zip(clips, heard, strict=True))
 
 
-def cost_us(fit: Callable[[], HearingAid | None], samples: Samples) -> float:
+def cost_us(fit: Callable[[], AudioFilter | None], samples: Samples) -> float:
     """Processor time for a frame of 20 ms: the best of three, for others use this machine too."""
     costs: list[float] = []
     for _ in range(3):
@@ -182,15 +185,22 @@ async def evaluate(folder: Path, aids: list[str], only: list[str]) -> None:
             fair = await fair_clips(engine, people)
             introduce(people, fair)
             for room in all_rooms(sounds):
-                for aid in aids if any(part in room.name for part in only) else []:
-                    score = heard_in(detector, room, people, AIDS[aid])
-                    wrong = await misunderstood(engine, room, fair, AIDS[aid])
-                    line(room.name, aid, *score.cells, f"{100 * wrong / sum(len(clip.words) for clip in fair):.0f}")
+                for audio_filter in aids if any(part in room.name for part in only) else []:
+                    score = heard_in(detector, room, people, AIDS[audio_filter])
+                    wrong = await misunderstood(engine, room, fair, AIDS[audio_filter])
+                    line(
+                        room.name,
+                        audio_filter,
+                        *score.cells,
+                        f"{100 * wrong / sum(len(clip.words) for clip in fair):.0f}",
+                    )
     silent = [clip.samples for clip in clips if clip.language == "zxx"] + [sounds["white"], sounds["pink"]]
-    heading("aid", "noise alone taken for speech %", "µs per 20 ms")
-    for aid in aids:
-        score = false_alarms(detector, silent, AIDS[aid])
-        line(aid, score.cells[2], f"{cost_us(AIDS[aid], rooms.looped(people[0].samples, 160_000)):.0f}")
+    heading("audio_filter", "noise alone taken for speech %", "µs per 20 ms")
+    for audio_filter in aids:
+        score = false_alarms(detector, silent, AIDS[audio_filter])
+        line(
+            audio_filter, score.cells[2], f"{cost_us(AIDS[audio_filter], rooms.looped(people[0].samples, 160_000)):.0f}"
+        )
 
 
 def introduce(people: list[Clip], fair: list[Clip]) -> None:

@@ -1,33 +1,33 @@
-/** Chromium with a recording as its microphone, and a page in it that may not misbehave. */
+/** Opens pages in Chromium, with a recording as the microphone, and fails the test on any problem in the page. */
 import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterEach, expect } from "vitest";
-import { Line } from "./line";
+import { NetworkLink } from "./network_link";
 import { installTaps, TAP_PATH } from "./taps";
 
-export interface Surroundings {
-  /** WAV that the microphone plays, once; Chromium's beeps when absent. */
+export interface PageOptions {
+  /** WAV file that the microphone plays once; Chromium's beeps when absent. */
   microphone?: string;
-  /** Whether the person lets the page have the microphone. */
-  allows?: boolean;
-  /** Rate of the sound device, in hertz; the machine's own when absent. */
+  /** Whether the user grants the microphone permission; default true. */
+  allowMicrophone?: boolean;
+  /** Sample rate of the audio device, in hertz; the machine's own when absent. */
   deviceHz?: number;
   colorScheme?: "light" | "dark";
   viewport?: { width: number; height: number };
-  /** What the console may say in this test, since the test makes it happen. */
-  forgives?: RegExp;
-  /** Name under which the page is asked for; 127.0.0.1 when absent. */
+  /** Console errors that the test provokes, and that must not fail it. */
+  allowedErrors?: RegExp;
+  /** Host name in the page's URL; 127.0.0.1 when absent. */
   host?: string;
-  /** Where the page is, when it is not at the line's own end. */
+  /** URL of the page, when it is not served through the link directly. */
   url?: string;
 }
 
-/** A page, and all that went wrong in it: errors on its console, refusals by its policy, requests to elsewhere. */
-export interface Visit {
+/** A page and its problems: console errors, violations of its security policy, requests to other origins. */
+export interface OpenedPage {
   page: Page;
   context: BrowserContext;
-  line: Line;
-  forgives: RegExp | null;
-  wrongs: string[];
+  link: NetworkLink;
+  allowedErrors: RegExp | null;
+  problems: string[];
 }
 
 const ARGS = [
@@ -42,78 +42,78 @@ const ARGS = [
 ];
 
 // A spoken question and the pause after it take five seconds.
-const PATIENCE_MS = 15_000;
+const ACTION_TIMEOUT_MS = 15_000;
 
-const opened: { close: () => Promise<void> }[] = [];
-const visits: Visit[] = [];
+const closables: { close: () => Promise<void> }[] = [];
+const openedPages: OpenedPage[] = [];
 
-/** Opens the page that a port of this machine serves, as a person would who comes for the first time. */
-export async function visit(port: number, surroundings: Surroundings = {}): Promise<Visit> {
-  return visitOver(await Line.open(port), surroundings);
+/** Opens the page at a port of this machine in a new browser. */
+export async function openPage(port: number, options: PageOptions = {}): Promise<OpenedPage> {
+  return openPageThrough(await NetworkLink.open(port), options);
 }
 
-/** The same over a line that is there already, and goes when the test is over. */
-export async function visitOver(line: Line, surroundings: Surroundings): Promise<Visit> {
-  opened.push(line);
-  const { microphone, allows = true, host } = surroundings;
+/** The same through an open link, which is closed after the test. */
+export async function openPageThrough(link: NetworkLink, options: PageOptions): Promise<OpenedPage> {
+  closables.push(link);
+  const { microphone, allowMicrophone = true, host } = options;
   const browser = await chromium.launch({
     executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
     args: [
       ...ARGS,
-      allows ? "--use-fake-ui-for-media-stream" : "--deny-permission-prompts",
+      allowMicrophone ? "--use-fake-ui-for-media-stream" : "--deny-permission-prompts",
       ...(microphone ? [`--use-file-for-fake-audio-capture=${microphone}%noloop`] : []),
       ...(host ? [`--host-resolver-rules=MAP ${host} 127.0.0.1`] : []),
     ],
   });
-  opened.push(browser);
+  closables.push(browser);
   const context = await browser.newContext({
-    colorScheme: surroundings.colorScheme ?? "light",
-    // The proxy's authority is its own.
+    colorScheme: options.colorScheme ?? "light",
+    // Caddy signs its certificate with its own authority.
     ignoreHTTPSErrors: true,
-    viewport: surroundings.viewport ?? { width: 1440, height: 900 },
+    viewport: options.viewport ?? { width: 1440, height: 900 },
   });
-  context.setDefaultTimeout(PATIENCE_MS);
-  await context.addInitScript(installTaps, { path: TAP_PATH, deviceHz: surroundings.deviceHz ?? null });
-  return openTab(context, line, surroundings);
+  context.setDefaultTimeout(ACTION_TIMEOUT_MS);
+  await context.addInitScript(installTaps, { path: TAP_PATH, deviceHz: options.deviceHz ?? null });
+  return openTab(context, link, options);
 }
 
-/** Another tab of the same browser. */
+/** Opens another tab in the same browser. */
 export async function openTab(
   context: BrowserContext,
-  line: Line,
-  { host = "127.0.0.1", url = `http://${host}:${line.port}/`, forgives }: Surroundings = {},
-): Promise<Visit> {
+  link: NetworkLink,
+  { host = "127.0.0.1", url = `http://${host}:${link.port}/`, allowedErrors }: PageOptions = {},
+): Promise<OpenedPage> {
   const page = await context.newPage();
-  const visit: Visit = { page, context, line, forgives: forgives ?? null, wrongs: [] };
-  visits.push(visit);
-  watch(visit, new URL(url).host);
+  const opened: OpenedPage = { page, context, link, allowedErrors: allowedErrors ?? null, problems: [] };
+  openedPages.push(opened);
+  recordProblems(opened, new URL(url).host);
   await page.goto(url);
-  return visit;
+  return opened;
 }
 
-function watch({ page, wrongs }: Visit, host: string): void {
-  const elsewhere = (url: string): void => {
+function recordProblems({ page, problems }: OpenedPage, host: string): void {
+  const checkOrigin = (url: string): void => {
     const target = new URL(url);
-    if (target.protocol !== "data:" && target.host !== host) wrongs.push(`a request left the origin: ${url}`);
+    if (target.protocol !== "data:" && target.host !== host) problems.push(`a request left the origin: ${url}`);
   };
   page.on("request", (request) => {
-    elsewhere(request.url());
+    checkOrigin(request.url());
   });
   page.on("websocket", (socket) => {
-    elsewhere(socket.url());
+    checkOrigin(socket.url());
   });
-  page.on("pageerror", (error) => wrongs.push(`uncaught: ${error.message}`));
-  // What the policy refuses stands on the console as an error, too.
+  page.on("pageerror", (error) => problems.push(`uncaught error: ${error.message}`));
+  // Violations of the content security policy are console errors, too.
   page.on("console", (message) => {
-    if (message.type() === "error") wrongs.push(`on the console: ${message.text()}`);
+    if (message.type() === "error") problems.push(`console error: ${message.text()}`);
   });
 }
 
 afterEach(async () => {
-  const wrongs = visits
+  const problems = openedPages
     .splice(0)
-    .flatMap(({ wrongs, forgives }) => wrongs.filter((wrong) => !forgives || !forgives.test(wrong)));
-  // A line goes after the browsers that lead over it.
-  for (const one of opened.splice(0).reverse()) await one.close();
-  expect(wrongs).toEqual([]);
+    .flatMap(({ problems, allowedErrors }) => problems.filter((problem) => !allowedErrors?.test(problem)));
+  // Browsers close before the links they use.
+  for (const closable of closables.splice(0).reverse()) await closable.close();
+  expect(problems).toEqual([]);
 });

@@ -1,14 +1,14 @@
-/** The console as a page: who can use it, what it weighs, how it looks. */
+/** The console as a page: accessibility, layout and size. */
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { gzipSync } from "node:zlib";
 import type { AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
-import { visit } from "./browser";
-import { soundsFor, until } from "./hearing";
+import { openPage } from "./browser";
 import { PROJECT, RUN } from "./mesh";
-import { microphone, question, silence } from "./recordings";
+import { question, silence, writeMicrophone } from "./recordings";
+import { waitForMessage, waitForPlayback } from "./tap_queries";
 
 const port = inject("meshPort");
 const SCHEMES = ["light", "dark"] as const;
@@ -28,16 +28,16 @@ async function violations(page: Page): Promise<string[]> {
   return results.violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(" ")}`));
 }
 
-test.for(SCHEMES)("everybody can use the console in %s colours", async (colorScheme) => {
-  const { page } = await visit(port, { colorScheme });
-  await until(page, "session_started");
+test.for(SCHEMES)("the console is accessible in %s colours", async (colorScheme) => {
+  const { page } = await openPage(port, { colorScheme });
+  await waitForMessage(page, "session_started");
   expect(await violations(page)).toEqual([]);
   await page.getByRole("textbox", { name: "Write to the anchor" }).fill("How long does the ferry take?");
   await page.keyboard.press("Enter");
-  await soundsFor(page, 1);
+  await waitForPlayback(page, 1);
   expect(await violations(page)).toEqual([]);
   await page.getByRole("button", { name: "Stop" }).click();
-  await until(page, "reply_finished");
+  await waitForMessage(page, "reply_finished");
   for (const dialog of ["Settings", "Keyboard shortcuts"]) {
     await page.getByRole("button", { name: dialog, exact: true }).click();
     await page.getByRole("dialog").waitFor();
@@ -50,11 +50,11 @@ test.for(SCHEMES)("everybody can use the console in %s colours", async (colorSch
 test.for(Object.keys(SIZES).flatMap((size) => SCHEMES.map((scheme) => [size as keyof typeof SIZES, scheme] as const)))(
   "the console fits a %s in %s colours after a spoken turn",
   async ([size, colorScheme]) => {
-    const wav = microphone("one-question", silence(0.5), question("demo"), silence(40));
-    const { page } = await visit(port, { microphone: wav, colorScheme, viewport: SIZES[size] });
+    const wav = writeMicrophone("one-question", silence(0.5), question("demo"), silence(40));
+    const { page } = await openPage(port, { microphone: wav, colorScheme, viewport: SIZES[size] });
     await page.getByRole("button", { name: "Talk", exact: true }).click();
-    await until(page, "turn_committed");
-    await soundsFor(page, 4);
+    await waitForMessage(page, "turn_committed");
+    await waitForPlayback(page, 4);
     await page.screenshot({ path: `${RUN}console-${size}-${colorScheme}.png` });
     const { scrolls, hidden } = await page.evaluate(() => {
       const { scrollWidth, clientWidth } = document.documentElement;
@@ -67,7 +67,7 @@ test.for(Object.keys(SIZES).flatMap((size) => SCHEMES.map((scheme) => [size as k
   },
 );
 
-test("the console weighs little", () => {
+test("the console stays within its size budget", () => {
   const dist = `${PROJECT}web/dist/`;
   const files = readdirSync(dist, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const bytes = files.map(({ parentPath, name }) => gzipSync(readFileSync(`${parentPath}/${name}`)).length);

@@ -1,22 +1,22 @@
-/** Microphones: recordings put together, as WAV files that Chromium plays in place of a device. */
+/** Builds WAV files that Chromium plays as the microphone. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { PROJECT, RUN } from "./mesh";
 
 const RATE_HZ = 16_000;
 const HEADER_BYTES = 44;
 
-/** Silence of so many seconds. */
+/** PCM of `seconds` of silence. */
 export function silence(seconds: number): Buffer {
   return Buffer.alloc(Math.round(seconds * RATE_HZ) * 2);
 }
 
-/** A question that is shipped, by its file's name. */
+/** PCM of a recorded question in content/questions, by file name. */
 export function question(name: string): Buffer {
-  return pcmOf(readFileSync(`${PROJECT}content/questions/${name}.wav`));
+  return readPcm(readFileSync(`${PROJECT}content/questions/${name}.wav`));
 }
 
-/** Writes a microphone that plays `parts` once, and then is silent. Returns its path. */
-export function microphone(name: string, ...parts: Buffer[]): string {
+/** Writes a WAV file of `parts`. Returns its path. */
+export function writeMicrophone(name: string, ...parts: Buffer[]): string {
   const pcm = Buffer.concat(parts);
   const header = Buffer.alloc(HEADER_BYTES);
   header.write("RIFF", 0);
@@ -36,7 +36,7 @@ export function microphone(name: string, ...parts: Buffer[]): string {
   return path;
 }
 
-function pcmOf(wav: Buffer): Buffer {
+function readPcm(wav: Buffer): Buffer {
   const channels = wav.readUInt16LE(22);
   const rateHz = wav.readUInt32LE(24);
   if (channels !== 1 || rateHz !== RATE_HZ) throw new Error(`${channels} channels of ${rateHz} Hz`);

@@ -1,10 +1,9 @@
 /**
- * What a test hears of a page: every sample that reaches the speaker or comes from the microphone, taken from the
- * page's own audio graph, and every frame on its socket. All times are `Date.now()`, the one clock that the page and
- * its worklets share.
+ * Taps a page: records every sample at the speaker and the microphone from the page's own audio graph, and every frame
+ * on its socket. All times are `Date.now()`, the clock shared by the page and its worklets.
  */
 
-/** A run of 128 samples: where it began on its context's clock, when it was rendered, its loudest sample. */
+/** A render quantum of 128 samples: start on the context's clock in seconds, time of rendering, peak. */
 export interface Quantum {
   atS: number;
   now: number;
@@ -13,7 +12,7 @@ export interface Quantum {
 
 export interface Track {
   rateHz: number;
-  /** Between the graph and the ear, as the browser tells it. */
+  /** Output latency after the graph, as the browser reports it. */
   latencyMs: number;
   quanta: Quantum[];
   samples: Float32Array[];
@@ -21,10 +20,10 @@ export interface Track {
 
 export interface Frame {
   now: number;
-  /** Kind of a message; empty for audio. */
+  /** Message type; empty for audio. */
   type: string;
   turnId: number;
-  /** What it says to people, where it does. */
+  /** Text or message for the user; empty where there is none. */
   text: string;
   pcm: Int16Array | null;
 }
@@ -34,7 +33,7 @@ export interface Taps {
   microphone: Track;
   sent: Frame[];
   received: Frame[];
-  /** The page's newest socket. */
+  /** The page's most recent socket. */
   socket: WebSocket | null;
 }
 
@@ -44,7 +43,7 @@ declare global {
   }
 }
 
-/** Where the page finds the worklet below: a file of its own origin, as its policy demands. */
+/** Path of the worklet below: the page's security policy requires its own origin. */
 export const TAP_PATH = "/tap.worklet.js";
 
 export const TAP_WORKLET = `
@@ -58,13 +57,13 @@ registerProcessor("tap", class extends AudioWorkletProcessor {
   }
 });`;
 
-/** Runs in the page before its own scripts, so it stands on nothing outside itself. */
+/** Runs in the page before its own scripts; it must not use anything outside its own body. */
 export function installTaps({ path, deviceHz }: { path: string; deviceHz: number | null }): void {
   const track = (): Track => ({ rateHz: 0, latencyMs: 0, quanta: [], samples: [] });
   const taps: Taps = { speaker: track(), microphone: track(), sent: [], received: [], socket: null };
   window.taps = taps;
 
-  function listen(source: AudioNode, to: Track): void {
+  function tapNode(source: AudioNode, to: Track): void {
     const context = source.context as AudioContext;
     const tap = new AudioWorkletNode(context, "tap", {
       numberOfOutputs: 0,
@@ -95,7 +94,7 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
       taps.socket = this;
-      // Before the page's own listener, which gives the buffer away.
+      // Runs before the page's own listener, which transfers the buffer.
       this.addEventListener("message", ({ data }) => taps.received.push(frame(data)));
     }
 
@@ -105,7 +104,7 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
     }
   };
 
-  // A page without a secure context has no sound to tap.
+  // Without a secure context the page has no audio.
   if (!window.isSecureContext) return;
   const tapped = new WeakSet<AudioWorklet>();
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
@@ -121,13 +120,13 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
   const connect: (this: AudioNode, to: AudioNode) => AudioNode = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (this: AudioNode, to: AudioNode) {
-    if (to instanceof AudioDestinationNode) listen(this, taps.speaker);
-    else if (this instanceof MediaStreamAudioSourceNode) listen(this, taps.microphone);
+    if (to instanceof AudioDestinationNode) tapNode(this, taps.speaker);
+    else if (this instanceof MediaStreamAudioSourceNode) tapNode(this, taps.microphone);
     return connect.call(this, to);
   } as AudioNode["connect"];
 
   if (deviceHz === null) return;
-  // A context that asks for no rate gets the device's: here, that of the device which the test wants.
+  // A context without an explicit rate uses the device's: here, the one that the test sets.
   window.AudioContext = class extends AudioContext {
     constructor(options?: AudioContextOptions) {
       super({ sampleRate: Number(deviceHz), ...options });

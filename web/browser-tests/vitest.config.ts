@@ -5,7 +5,7 @@ export default defineConfig({
     root: import.meta.dirname,
     include: ["*.test.ts"],
     globalSetup: ["mesh.ts"],
-    // One browser and one mesh at a time: what is measured here is not how busy the machine is.
+    // One browser and one mesh at a time, so that load does not distort the measurements.
     fileParallelism: false,
     testTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } },

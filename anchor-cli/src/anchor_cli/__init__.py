@@ -1,1 +1,1 @@
-"""The `anchor` command: start the mesh, talk to it, look after its models."""
+"""The `anchor` command: starts the mesh, plays recordings into it, plans GPU memory, manages model files."""

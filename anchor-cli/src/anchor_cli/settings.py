@@ -1,4 +1,4 @@
-"""Settings of the `anchor` command. Ports have the names that the services read, so one environment serves both."""
+"""Settings of the `anchor` command. Ports use the services' variable names, so one environment serves both."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from service_kit.settings import Profile, shared
 
 
 class MeshSettings(BaseSettings):
-    """What a mesh on this machine is made of.
+    """Settings of a mesh on this machine.
 
-    Constructing it raises `pydantic.ValidationError` when the environment holds something that does not fit.
+    The constructor raises `pydantic.ValidationError` for an invalid environment.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
@@ -22,24 +22,24 @@ class MeshSettings(BaseSettings):
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
     # Address the services listen on.
     host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
-    # What the orchestrator asks of its clients, and so of this one.
+    # Secret that the orchestrator requires of its clients.
     shared_secret: SecretStr = Field(default=SecretStr(""), validation_alias=shared("SHARED_SECRET"))
-    # The project: services run there, and find their content there.
+    # The project folder: working directory of the services.
     root: Path = Field(default_factory=Path.cwd, validation_alias=shared("ANCHOR_ROOT"))
-    # Logs, the supervisor's files, the lock against a second mesh.
+    # Folder for the log, the supervisor's files and the mesh lock.
     run_dir: Path = Field(default=Path("run"), validation_alias=shared("ANCHOR_RUN_DIR"))
-    # How long all services together may take to become ready.
+    # Time for all services together to become ready.
     start_timeout_s: float = Field(default=120, gt=0, le=3600, validation_alias=shared("ANCHOR_START_TIMEOUT_S"))
-    # How long a service may take to finish after SIGTERM; the supervisor waits a little longer before it kills.
+    # Time for a service to finish after SIGTERM; supervisord waits a little longer before it kills.
     drain_s: float = Field(default=5, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
-    # What the self-test asks.
+    # Recorded question of the self-test.
     self_test_wav: Path = Field(
         default=Path("content/questions/demo.wav"), validation_alias=shared("ANCHOR_SELF_TEST_WAV")
     )
-    # Where model files are, and the list that names them.
+    # Folder of the model files, and the lock file that lists them.
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
-    # Where models of kind "hub" come from, a hub or a mirror of one, and what it asks for where a licence was accepted.
+    # URL of the hub (or a mirror) for models of kind "hub", and the token for models behind a licence.
     models_hub_url: str = Field(default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL"))
     models_hub_token: SecretStr = Field(default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN"))
 
@@ -55,21 +55,21 @@ class MeshSettings(BaseSettings):
     orchestrator_http_port: int = Field(default=8080, ge=1, le=65535)
 
     @property
-    def peer_host(self) -> str:
-        """Address under which this machine reaches its own services."""
+    def connect_host(self) -> str:
+        """Address at which this machine reaches its own services."""
         return "127.0.0.1" if self.host in {"0.0.0.0", ""} else self.host
 
     @property
     def address(self) -> str:
-        """Where people find the anchor."""
-        return f"http://{self.peer_host}:{self.orchestrator_http_port}"
+        """Base URL of the orchestrator."""
+        return f"http://{self.connect_host}:{self.orchestrator_http_port}"
 
     @property
     def audio_url(self) -> str:
-        """The native WebSocket."""
-        return f"ws://{self.peer_host}:{self.orchestrator_http_port}/ws/audio"
+        """URL of the native WebSocket."""
+        return f"ws://{self.connect_host}:{self.orchestrator_http_port}/ws/audio"
 
     @property
     def run_folder(self) -> Path:
-        """`run_dir`, absolute."""
+        """`run_dir` as an absolute path."""
         return (self.root / self.run_dir).resolve()

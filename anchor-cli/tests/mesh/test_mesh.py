@@ -1,4 +1,4 @@
-"""A mesh under the real supervisor, with programs that do nothing but be ready, or not."""
+"""A mesh under the real supervisord, with toy programs."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from anchor_cli.mesh.log import LogLine
-from anchor_cli.mesh.mesh import Mesh, only_mesh, running_mesh
-from anchor_cli.mesh.processes import MARK, command_of, kill, marked
+from anchor_cli.mesh.mesh import Mesh, mesh_lock, running_mesh
+from anchor_cli.mesh.processes import find_mesh_processes
 from anchor_cli.mesh.programs import Program
-from anchor_cli.mesh.readiness import ServiceState, StartCount
-from anchor_cli.mesh.supervisor_client import ProgramState
 from anchor_cli.settings import MeshSettings
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, PeerFailed, root_cause
 
-# A service in miniature: `/ready` answers with what the environment says.
+# A toy service; the environment sets the status of `/ready`.
 SERVICE = """
 import http.server, json, os, sys
 port = int(os.environ[sys.argv[0].rpartition("/")[2].removesuffix(".py").upper() + "_HTTP_PORT"])
@@ -65,12 +62,6 @@ def pid_of(mesh: Mesh) -> int:
     return mesh._process.pid
 
 
-async def until_gone(mark: str) -> None:
-    async with asyncio.timeout(30):
-        while marked(mark):
-            await asyncio.sleep(0.02)
-
-
 async def until_answering(port: int) -> None:
     async with asyncio.timeout(30), httpx.AsyncClient() as http:
         while True:
@@ -81,7 +72,7 @@ async def until_answering(port: int) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_a_mesh_becomes_ready_and_leaves_no_process(
+async def test_mesh_becomes_ready_and_leaves_no_process(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy()
@@ -91,45 +82,43 @@ async def test_a_mesh_becomes_ready_and_leaves_no_process(
         def show(states) -> None:
             seen.append(states["stt"].stage)
 
-        states = await mesh.until_ready(supervisor, show)
-        mark = mesh.mark
-        assert len(marked(mark)) == 2
-        (state,) = await supervisor.states()
+        states = await mesh.wait_until_ready(supervisor, show)
+        mark = mesh.mesh_id
+        assert len(find_mesh_processes(mark)) == 2
+        (state,) = await supervisor.fetch_states()
         assert (state.name, state.state in {"STARTING", "RUNNING"}) == ("stt", True)
-        with pytest.raises(AtCapacity, match=f"process {os.getpid()}"), only_mesh(mesh.settings.run_folder):
+        with pytest.raises(AtCapacity, match=f"process {os.getpid()}"), mesh_lock(mesh.settings.run_folder):
             pytest.fail("two meshes held one folder")
-    assert marked(mark) == set()
+    assert find_mesh_processes(mark) == set()
     assert seen[0] == "starting"
     assert states["stt"].engine == "toy"
     assert "began" in (short_root / "run/mesh.log").read_text()
-    # Its folder is free again.
-    with only_mesh(short_root / "run"):
+    # The lock is released.
+    with mesh_lock(short_root / "run"):
         pass
 
 
-async def test_a_killed_program_is_started_again(
-    short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
-) -> None:
+async def test_killed_program_is_restarted(short_root: Path, toy: Callable[..., Program], lines: list[LogLine]) -> None:
     program = toy()
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
-        await mesh.until_ready(supervisor, lambda states: None)
-        (before,) = await supervisor.states()
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        (before,) = await supervisor.fetch_states()
         os.kill(before.pid, signal.SIGKILL)
         async with asyncio.timeout(30):
-            while (after := (await supervisor.states())[0]).pid in {0, before.pid}:
+            while (after := (await supervisor.fetch_states())[0]).pid in {0, before.pid}:
                 await asyncio.sleep(0.05)
-        await mesh.until_ready(supervisor, lambda states: None)
+        await mesh.wait_until_ready(supervisor, lambda states: None)
     assert after.pid != before.pid
     assert any("terminated by SIGKILL" in line.message for line in lines)
 
 
-async def test_a_program_that_does_not_start_is_named_with_its_last_words(
+async def test_failing_program_is_named_with_its_last_output(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy(BROKEN)
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
         with pytest.raises(ExceptionGroup) as raised:
-            await mesh.until_ready(supervisor, lambda states: None)
+            await mesh.wait_until_ready(supervisor, lambda states: None)
         assert any("no such model" in line for line in mesh.log.last_lines("stt", 20))
     cause = root_cause(raised.value)
     assert isinstance(cause, PeerFailed)
@@ -137,83 +126,44 @@ async def test_a_program_that_does_not_start_is_named_with_its_last_words(
     assert cause.message.startswith("stt ")
 
 
-async def test_a_program_that_never_gets_ready_runs_into_the_deadline(
+async def test_program_that_is_never_ready_times_out(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy(SERVICE.replace('"200"', '"503"'))
     settings = configured(short_root, program, start_timeout_s=1.5)
     async with running_mesh(settings, [program], lines.append) as (mesh, supervisor):
-        # The deadline is for what answers and is not ready; how fast it begins is another matter.
+        # The time until the program responds does not count towards the deadline.
         await until_answering(program.http_port)
         with pytest.raises(ExceptionGroup) as raised:
-            await mesh.until_ready(supervisor, lambda states: None)
+            await mesh.wait_until_ready(supervisor, lambda states: None)
     assert "stt is loading warming" in str(root_cause(raised.value))
 
 
-async def test_a_program_deaf_to_signals_is_gone_all_the_same(
+async def test_program_that_ignores_sigterm_is_killed(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy(STUBBORN)
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
-        await mesh.until_ready(supervisor, lambda states: None)
-        mark = mesh.mark
-    assert marked(mark) == set()
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        mark = mesh.mesh_id
+    assert find_mesh_processes(mark) == set()
 
 
-async def test_programs_that_lost_their_supervisor_do_not_stay(
+async def test_programs_without_supervisor_are_killed(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy()
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
-        await mesh.until_ready(supervisor, lambda states: None)
-        mark = mesh.mark
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        mark = mesh.mesh_id
         os.kill(pid_of(mesh), signal.SIGKILL)
         with pytest.raises(EngineFailed, match="ended by itself"):
-            await mesh.until_ended()
-        assert len(marked(mark)) == 1
-    assert marked(mark) == set()
+            await mesh.wait_until_ended()
+        assert len(find_mesh_processes(mark)) == 1
+    assert find_mesh_processes(mark) == set()
 
 
-async def test_the_supervisor_dies_with_the_process_that_started_it(short_root: Path) -> None:
-    (short_root / "supervisord.conf").write_text(
-        "[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%(here)s/pid\n"
-        f'[program:sleeper]\ncommand={sys.executable} -c "import time; time.sleep(60)"\n'
-    )
-    parent = (
-        "import os, subprocess, sys, time\n"
-        "command = [sys.executable, '-m', 'anchor_cli.mesh.supervised', str(os.getpid()), '-c', sys.argv[1]]\n"
-        "child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
-        "time.sleep(60)\n"
-    )
-    mark = f"orphan-{os.getpid()}"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", parent, str(short_root / "supervisord.conf")),
-        env={**os.environ, MARK: mark},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(30):
-            while not any("time.sleep(60)" in command_of(pid) for pid in marked(mark) - {process.pid}):
-                await asyncio.sleep(0.02)
-        process.kill()
-        await process.wait()
-        await until_gone(mark)
-    finally:
-        kill(marked(mark))
-
-
-async def test_a_supervisor_whose_starter_is_already_gone_does_not_begin(short_root: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "anchor_cli.mesh.supervised", "1", "-c", str(short_root / "none.conf")),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, stderr = await process.communicate()
-    assert process.returncode == 1
-    assert b"is gone" in stderr
-
-
-async def test_a_mesh_on_a_taken_port_starts_nothing(
+async def test_mesh_on_a_taken_port_starts_nothing(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:
     program = toy()
@@ -221,22 +171,3 @@ async def test_a_mesh_on_a_taken_port_starts_nothing(
         async with running_mesh(configured(short_root, program), [program], lines.append):
             pytest.fail("it started")
     assert not (short_root / "run/supervisord.conf").exists()
-
-
-def test_starts_are_counted_over_what_the_supervisor_says() -> None:
-    count = StartCount()
-
-    def at(started_at_s: int, state: str = "BACKOFF") -> list[ProgramState]:
-        return [ProgramState("stt", state, 0, started_at_s, "Exited too quickly")]
-
-    assert [count.given_up(at(second)) for second in (0, 1, 1, 1, 2)] == [None] * 5
-    given_up = count.given_up(at(4))
-    assert given_up is not None
-    assert given_up.name == "stt"
-    assert StartCount().given_up(at(1, "FATAL")) is not None
-
-
-def test_a_killed_process_is_no_error_when_it_is_already_gone() -> None:
-    kill({2**22 + 1})
-    assert command_of(2**22 + 1) == ""
-    assert ServiceState().stage == "starting"

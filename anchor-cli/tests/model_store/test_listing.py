@@ -1,4 +1,4 @@
-"""Models of which the lock names no files: the hub lists them, once somebody trusts it."""
+"""Models whose files the hub lists, because the lock names none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from anchor_cli.app import app
-from anchor_cli.model_store.pull import Store
+from anchor_cli.model_store.pull import ModelStore
 from hub_double import COMMIT, CONFIG, UNLISTED, WEIGHTS, Hub, placed
 from service_kit.engines.hub import hub_folder, is_held_to_lock
 from service_kit.errors import EngineFailed, PeerFailed
@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 
 @pytest.fixture
-def store(store: Store) -> Store:
+def store(store: ModelStore) -> ModelStore:
     store.lock.write_text(UNLISTED)
     return store
 
@@ -24,15 +24,15 @@ def asked(hub: Hub) -> list[str]:
     return [path.removeprefix("/example/tiny/resolve/") for path, _ in hub.asked]
 
 
-def test_without_trust_it_is_refused_by_name(store: Store, hub: Hub) -> None:
-    with pytest.raises(EngineFailed, match=r"the hash of tiny; with --trust-on-first-use") as refused:
+def test_unlisted_model_is_rejected_without_trust(store: ModelStore, hub: Hub) -> None:
+    with pytest.raises(EngineFailed, match=r"no hash of tiny; --trust-on-first-use") as refused:
         store.pull(["gpu"])
     assert (refused.value.code, hub.asked) == ("models.unknown_hash", [])
     with pytest.raises(EngineFailed, match="anchor pull tiny"):
         hub_folder("tiny", store.lock, store.folder)
 
 
-def test_what_is_listed_is_fetched_at_that_commit_but_code_and_pictures_are_not(store: Store, hub: Hub) -> None:
+def test_listed_weights_and_json_are_fetched_at_the_listed_commit(store: ModelStore, hub: Hub) -> None:
     hub.files |= {"README.md": b"# Tiny", "model.py": b"import os", "pytorch_model.bin": b"\x80\x02}"}
     hub.gone = ["original/model.safetensors"]
     store.pull(["tiny"], trust_on_first_use=True)
@@ -51,16 +51,18 @@ def test_what_is_listed_is_fetched_at_that_commit_but_code_and_pictures_are_not(
     assert len(hub.asked) == 3
 
 
-def test_a_pull_that_broke_off_has_not_all(store: Store, hub: Hub) -> None:
+def test_aborted_pull_is_incomplete_and_resumes(store: ModelStore, hub: Hub) -> None:
     hub.gone = ["model-00002-of-00002.safetensors"]
     with pytest.raises(PeerFailed, match="no such file"):
         store.pull(["tiny"], trust_on_first_use=True)
     with pytest.raises(EngineFailed, match="model-00002-of-00002") as unfinished:
         is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
     assert unfinished.value.code == "models.unknown_hash"
-    with pytest.raises(EngineFailed, match=r"hash of tiny/model-00002-of-00002\.safetensors, tiny/model\.safetensors;"):
+    with pytest.raises(
+        EngineFailed, match=r"no hash of tiny/model-00002-of-00002\.safetensors, tiny/model\.safetensors;"
+    ):
         store.pull(["tiny"])
-    # It goes on with what is lacking, of the list that it was given first.
+    # The next pull fetches the missing files of the stored listing.
     hub.files |= {"model-00002-of-00002.safetensors": WEIGHTS, "later.json": b"{}"}
     hub.asked.clear()
     store.pull(["tiny"], trust_on_first_use=True)
@@ -69,7 +71,7 @@ def test_a_pull_that_broke_off_has_not_all(store: Store, hub: Hub) -> None:
     assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
 
 
-def test_a_file_of_the_listed_commit_is_gone_on_with_where_it_broke(store: Store, hub: Hub) -> None:
+def test_partial_file_of_the_listed_commit_resumes(store: ModelStore, hub: Hub) -> None:
     hub.gone = ["about.json"]
     with pytest.raises(PeerFailed):
         store.pull(["tiny"], trust_on_first_use=True)
@@ -80,8 +82,8 @@ def test_a_file_of_the_listed_commit_is_gone_on_with_where_it_broke(store: Store
     assert placed(store)["tiny/model.safetensors"] == WEIGHTS
 
 
-def test_offline_names_what_is_not_listed(store: Store, hub: Hub) -> None:
-    with pytest.raises(EngineFailed, match=r"not here, or changed: tiny$"):
+def test_offline_names_unlisted_models(store: ModelStore, hub: Hub) -> None:
+    with pytest.raises(EngineFailed, match=r"missing or changed: tiny$"):
         store.pull(["tiny"], offline=True, trust_on_first_use=True)
     assert hub.asked == []
 
@@ -117,7 +119,7 @@ def test_offline_names_what_is_not_listed(store: Store, hub: Hub) -> None:
         "deep",
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused_and_not_remembered(store: Store, hub: Hub, listing: bytes) -> None:
+def test_invalid_listing_is_rejected_and_not_stored(store: ModelStore, hub: Hub, listing: bytes) -> None:
     hub.listing = listing
     with pytest.raises(EngineFailed) as refused:
         store.pull(["tiny"], trust_on_first_use=True)
@@ -126,17 +128,17 @@ def test_a_list_that_makes_no_sense_is_refused_and_not_remembered(store: Store, 
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "no such"), (403, "ANCHOR_MODELS_HUB_TOKEN"), (503, "503")])
-def test_a_hub_that_lists_nothing_says_why(store: Store, hub: Hub, status: int, words: str) -> None:
+def test_failed_listing_states_the_reason(store: ModelStore, hub: Hub, status: int, words: str) -> None:
     hub.statuses = [status]
     with pytest.raises(PeerFailed, match=words):
         store.pull(["tiny"], trust_on_first_use=True)
 
 
-def test_a_folder_is_held_to_the_lock_only_where_the_lock_filled_it(store: Store, hub: Hub, tmp_path: Path) -> None:
+def test_only_pulled_folders_are_verified_against_the_lock(store: ModelStore, hub: Hub, tmp_path: Path) -> None:
     (store.folder / "tiny").mkdir(parents=True)
     (tmp_path / "tiny").mkdir()
     (store.folder / "mine").mkdir()
-    # Brought here by hand, elsewhere, and of no model of the lock.
+    # Copied by hand; in another folder; not a model of the lock.
     for given in (store.folder / "tiny", tmp_path / "tiny", store.folder / "mine"):
         assert not is_held_to_lock(given, store.lock, store.folder)
     store.pull(["tiny"], trust_on_first_use=True)
@@ -146,7 +148,7 @@ def test_a_folder_is_held_to_the_lock_only_where_the_lock_filled_it(store: Store
         is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
 
 
-def test_the_doctor_has_the_cure(store: Store) -> None:
+def test_doctor_suggests_trust_on_first_use(store: ModelStore) -> None:
     environment = {"ANCHOR_MODELS_LOCK": str(store.lock), "ANCHOR_MODELS_DIR": str(store.folder)}
-    told = CliRunner().invoke(app, ["doctor", "--json"], env={**environment, "ANCHOR_PROFILE": "gpu"}).output
-    assert "anchor pull tiny --trust-on-first-use" in told
+    output = CliRunner().invoke(app, ["doctor", "--json"], env={**environment, "ANCHOR_PROFILE": "gpu"}).output
+    assert "anchor pull tiny --trust-on-first-use" in output

@@ -1,19 +1,18 @@
-"""Models that are known by their own files only."""
+"""Models read from a config.json or a GGUF file."""
 
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anchor_cli.plan.catalogue import read_catalogue
-from anchor_cli.plan.gguf_header import read_gguf_header
 from anchor_cli.plan.model_file import read_model
+from anchor_cli.plan.overrides import build_planner
 from anchor_cli.plan.weights import block_bytes
-from anchor_cli.plan.wishes import planner_for
+from gguf_files import PAIRS, Q4_K, TENSORS
 from service_kit.errors import InvalidRequest
 
 CATALOGUE = read_catalogue()
@@ -35,57 +34,6 @@ WHISPER_ENCODER = {
     "intermediate_size": 5120,
     "max_source_positions": 1500,
 }
-U32, TEXT, ARRAY = 4, 8, 9
-F32, Q4_K = 0, 12
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def pair(key: str, value: int | str | list[str]) -> bytes:
-    match value:
-        case int():
-            return text(key) + struct.pack("<II", U32, value)
-        case str():
-            return text(key) + struct.pack("<I", TEXT) + text(value)
-        case list():
-            entries = b"".join(text(entry) for entry in value)
-            return text(key) + struct.pack("<IIQ", ARRAY, TEXT, len(value)) + entries
-
-
-def tensor(name: str, shape: tuple[int, ...], kind: int) -> bytes:
-    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
-
-
-PAIRS: Mapping[str, int | str | list[str]] = {
-    "general.architecture": "llama",
-    "general.name": "Tiny",
-    "llama.block_count": 2,
-    "llama.embedding_length": 512,
-    "llama.feed_forward_length": 1024,
-    "llama.attention.head_count": 8,
-    "llama.attention.head_count_kv": 2,
-    "llama.context_length": 4096,
-    "tokenizer.ggml.tokens": ["a", "b", "c"],
-}
-TENSORS = [("token_embd.weight", (512, 3), Q4_K), ("output_norm.weight", (512,), F32)]
-
-
-@pytest.fixture
-def gguf(tmp_path: Path) -> Callable[..., Path]:
-    def write(
-        pairs: Mapping[str, int | str | list[str]] = PAIRS,
-        tensors: list[tuple[str, tuple[int, ...], int]] = TENSORS,
-        version: int = 3,
-    ) -> Path:
-        path = tmp_path / "tiny.gguf"
-        head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs))
-        body = [pair(key, value) for key, value in pairs.items()] + [tensor(*entry) for entry in tensors]
-        path.write_bytes(head + b"".join(body))
-        return path
-
-    return write
 
 
 @pytest.fixture
@@ -99,13 +47,13 @@ def config(tmp_path: Path) -> Callable[[Any], Path]:
     return write
 
 
-def test_a_config_json_gives_the_shape_that_the_catalogue_has(config: Callable[[Any], Path]) -> None:
+def test_config_json_gives_the_catalogues_shape(config: Callable[[Any], Path]) -> None:
     model = read_model("llm", config(LLAMA_8B))
     assert model.shape == CATALOGUE.model("llama-8b").shape
     assert (model.name, model.runtime, model.trained_context_tokens) == ("llama", "llama_cpp", 131072)
 
 
-def test_a_config_json_may_nest_a_language_model_and_an_encoder(config: Callable[[Any], Path]) -> None:
+def test_config_json_may_nest_text_and_audio_configs(config: Callable[[Any], Path]) -> None:
     known = CATALOGUE.model("voxtral-3b").shape
     assert known is not None
     language = {**LLAMA_8B, "num_hidden_layers": 30, "hidden_size": 3072, "intermediate_size": 8192}
@@ -116,7 +64,7 @@ def test_a_config_json_may_nest_a_language_model_and_an_encoder(config: Callable
     assert model.precisions == ("bf16", "fp8")
 
 
-def test_experts_are_counted_all(config: Callable[[Any], Path]) -> None:
+def test_all_experts_are_counted(config: Callable[[Any], Path]) -> None:
     dense = read_model("llm", config(LLAMA_8B)).shape
     mixed = read_model("llm", config({**LLAMA_8B, "num_local_experts": 8})).shape
     assert dense is not None
@@ -125,18 +73,18 @@ def test_experts_are_counted_all(config: Callable[[Any], Path]) -> None:
 
 
 @pytest.mark.parametrize("content", [[], {"hidden_size": 12}, {**LLAMA_8B, "vocab_size": "many"}])
-def test_a_config_json_that_does_not_tell_is_refused(config: Callable[[Any], Path], content: Any) -> None:
+def test_incomplete_config_json_is_rejected(config: Callable[[Any], Path], content: Any) -> None:
     with pytest.raises(InvalidRequest) as raised:
         read_model("llm", config(content))
     assert raised.value.code == "plan.unreadable_model"
 
 
-def test_a_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_missing_file_is_rejected_by_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"none\.gguf"):
         read_model("llm", tmp_path / "none.gguf")
 
 
-def test_a_gguf_file_tells_its_shape_and_its_exact_size(gguf: Callable[..., Path]) -> None:
+def test_gguf_file_gives_shape_and_exact_size(gguf: Callable[..., Path]) -> None:
     model = read_model("llm", gguf())
     assert model.shape is not None
     stack = model.shape.decoder
@@ -145,54 +93,19 @@ def test_a_gguf_file_tells_its_shape_and_its_exact_size(gguf: Callable[..., Path
     assert model.file_weights_bytes == block_bytes("Q4_K", 512 * 3) + 512 * 4
 
 
-def test_an_output_matrix_of_its_own_is_seen(gguf: Callable[..., Path]) -> None:
+def test_separate_output_matrix_is_detected(gguf: Callable[..., Path]) -> None:
     model = read_model("llm", gguf(tensors=[*TENSORS, ("output.weight", (512, 3), Q4_K)]))
     assert model.shape is not None
     assert not model.shape.tied
 
 
-def test_a_gguf_file_asked_for_is_planned_with(gguf: Callable[..., Path]) -> None:
-    planner = planner_for(CATALOGUE, [f"llm={gguf()}"], None)
+def test_gguf_file_can_be_planned(gguf: Callable[..., Path]) -> None:
+    planner = build_planner(CATALOGUE, [f"llm={gguf()}"], None)
     llm = planner.plan(CATALOGUE.card("t4")).service("llm")
     assert (llm.choice.model, llm.choice.weights, llm.choice.context_tokens) == ("tiny", "as the file", 4096)
 
 
-# From where to where the file's bytes are replaced, by what, and what is then said of it.
-DAMAGE = [
-    (0, 4, b"GGML", "does not begin"),
-    (40, None, b"", "cut off"),
-    (-3, None, b"", "cut off"),
-    (4, 8, struct.pack("<I", 1), "version is 1"),
-    (16, 24, struct.pack("<Q", 2**40), "entries"),
-    (24, 32, struct.pack("<Q", 2**60), "text of"),
-]
-
-
-@pytest.mark.parametrize(("start", "end", "damage", "words"), DAMAGE)
-def test_a_damaged_gguf_file_is_refused_and_told(
-    gguf: Callable[..., Path], start: int, end: int | None, damage: bytes, words: str
-) -> None:
-    path = gguf()
-    raw = bytearray(path.read_bytes())
-    raw[start:end] = damage
-    path.write_bytes(raw)
-    with pytest.raises(InvalidRequest, match=words):
-        read_gguf_header(path)
-
-
-def test_a_gguf_file_of_an_unknown_block_type_is_refused(gguf: Callable[..., Path]) -> None:
-    with pytest.raises(InvalidRequest, match="number 39"):
-        read_gguf_header(gguf(tensors=[("x", (256,), 39)]))
-
-
-def test_a_gguf_file_without_its_layers_is_refused(gguf: Callable[..., Path]) -> None:
+def test_gguf_file_without_block_count_is_rejected(gguf: Callable[..., Path]) -> None:
     pairs = {key: value for key, value in PAIRS.items() if key != "llama.block_count"}
     with pytest.raises(InvalidRequest, match="block_count"):
         read_model("llm", gguf(pairs))
-
-
-def test_text_cut_off_at_its_end_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "cut.gguf"
-    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 9) + b"gener")
-    with pytest.raises(InvalidRequest, match="cut off"):
-        read_gguf_header(path)

@@ -1,1 +1,1 @@
-"""GPU memory: what there is and who uses it."""
+"""Monitors GPU memory: reads devices and processes, attributes memory to services, detects pressure and leaks."""

@@ -1,4 +1,4 @@
-"""The GPU monitor, put together."""
+"""Composition root of the GPU monitor."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from service_kit.service import Service, new_health
 from gpu_monitor.engine import DeviceReader
 from gpu_monitor.engines import READERS
 from gpu_monitor.memory.plan import read_plan
-from gpu_monitor.memory.self_reports import SelfReports
-from gpu_monitor.reporters import reporters
+from gpu_monitor.memory.self_report_poller import SelfReportPoller
+from gpu_monitor.reporters import build_reporters
 from gpu_monitor.sampler import Sampler
 from gpu_monitor.servicer import NAME, GpuMonitorServicer
 from gpu_monitor.settings import GpuSettings
 
-# A reading, and the closing.
-MAX_WAITING = 2
+# Jobs queued for the reader's worker thread: one reading and the closing.
+MAX_QUEUED = 2
 
 
 def build(settings: GpuSettings | None = None) -> Service:
-    """The service as `settings` say (by default, the environment); it is ready with or without a GPU."""
+    """Build the service from `settings` (default: the environment). It becomes ready with or without a GPU."""
     settings = settings or GpuSettings()
     reader: DeviceReader = engine_class(READERS, settings.engine)(settings)
     health = new_health("gpu-monitor", reader.info, settings)
-    worker = EngineWorker("gpu-reader", MAX_WAITING)
+    worker = EngineWorker("gpu-reader", MAX_QUEUED)
     plan = read_plan(settings.plan_path)
-    self_reports = SelfReports(reporters(settings), settings.self_report_deadline_s, lambda: sampler.pace_s)
-    sampler = Sampler(reader, worker, settings, plan, self_reports.told)
+    poller = SelfReportPoller(build_reporters(settings), settings.self_report_deadline_s, lambda: sampler.interval_s)
+    sampler = Sampler(reader, worker, settings, plan, poller.latest)
     servicer = GpuMonitorServicer(sampler, plan, settings.interval_ms, lambda: health.ready)
 
     @asynccontextmanager
@@ -41,16 +41,16 @@ def build(settings: GpuSettings | None = None) -> Service:
             await sampler.sample()
             async with asyncio.TaskGroup() as tasks:
                 sampling = tasks.create_task(sampler.run(), name="sampler")
-                asking = tasks.create_task(self_reports.run(), name="self-reports")
+                polling = tasks.create_task(poller.run(), name="self-reports")
                 yield
                 sampling.cancel()
-                asking.cancel()
+                polling.cancel()
         finally:
             await worker.run(reader.close)
             worker.close()
 
     def details() -> dict[str, object]:
-        """What `/info` says beside the reader; empty until the first reading."""
+        """The GPU part of `/info`; empty before the first reading."""
         if not health.ready:
             return {}
         snapshot = sampler.latest

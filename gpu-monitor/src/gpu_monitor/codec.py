@@ -1,24 +1,24 @@
-"""Snapshots and news as the wire has them."""
+"""Conversion of snapshots and notifications to `anchor.gpu.v1` messages."""
 
 from __future__ import annotations
 
 from anchor.gpu.v1 import gpu_pb2
 from anchor.memory.v1 import memory_pb2
 
-from gpu_monitor.engine import Device, Process
+from gpu_monitor.engine import Device, GpuProcess
 from gpu_monitor.findings.exhaustion import Exhaustion
 from gpu_monitor.findings.findings import Findings
-from gpu_monitor.findings.leak import Trend
-from gpu_monitor.findings.notifications import Change, LeakChanged, VerdictChanged
+from gpu_monitor.findings.leak import MemoryTrend
+from gpu_monitor.findings.notifications import LeakChanged, Notification, PlanVerdictChanged
 from gpu_monitor.findings.pressure import Pressure
 from gpu_monitor.memory.plan import PlannedMemory
-from gpu_monitor.memory.self_report import Told
+from gpu_monitor.memory.self_report import ReceivedReport
 from gpu_monitor.memory.service_memory import ServiceMemory
-from gpu_monitor.memory.snapshot import Snapshot
+from gpu_monitor.snapshot import Snapshot
 
 
-def report(snapshot: Snapshot) -> gpu_pb2.GpuReport:
-    """All that is known."""
+def to_report(snapshot: Snapshot) -> gpu_pb2.GpuReport:
+    """The snapshot as a full report."""
     findings = snapshot.findings
     return gpu_pb2.GpuReport(
         availability=gpu_pb2.GpuAvailability.Name(snapshot.availability),
@@ -30,27 +30,27 @@ def report(snapshot: Snapshot) -> gpu_pb2.GpuReport:
     )
 
 
-def changed(change: Change) -> gpu_pb2.WatchResponse:
-    """One event of the watch."""
-    match change:
+def to_watch_response(notification: Notification) -> gpu_pb2.WatchResponse:
+    """One notification as an event of the watch."""
+    match notification:
         case Pressure():
-            return gpu_pb2.WatchResponse(pressure_changed=pressure_changed(change))
+            return gpu_pb2.WatchResponse(pressure_changed=_pressure_changed(notification))
         case Exhaustion():
-            return gpu_pb2.WatchResponse(exhaustion_changed=_exhaustion_changed(change))
-        case VerdictChanged():
-            return gpu_pb2.WatchResponse(plan_verdict_changed=_plan_verdict_changed(change))
+            return gpu_pb2.WatchResponse(exhaustion_changed=_exhaustion_changed(notification))
+        case PlanVerdictChanged():
+            return gpu_pb2.WatchResponse(plan_verdict_changed=_plan_verdict_changed(notification))
         case LeakChanged():
-            return gpu_pb2.WatchResponse(leak_changed=_leak_changed(change))
+            return gpu_pb2.WatchResponse(leak_changed=_leak_changed(notification))
 
 
-def pressure_changed(pressure: Pressure) -> gpu_pb2.PressureChanged:
-    """A device's pressure."""
+def _pressure_changed(pressure: Pressure) -> gpu_pb2.PressureChanged:
+    """The pressure of one device."""
     level = gpu_pb2.PressureLevel.Name(pressure.level)
     return gpu_pb2.PressureChanged(device_index=pressure.device_index, level=level, used_share=pressure.used_share)
 
 
-def planned_memory(planned: PlannedMemory, findings: Findings) -> gpu_pb2.PlannedMemory:
-    """One entry of the plan, beside what its service uses of it."""
+def to_planned_memory(planned: PlannedMemory, findings: Findings) -> gpu_pb2.PlannedMemory:
+    """One plan entry with its service's current use and verdict."""
     service = findings.services.get(planned.service)
     return gpu_pb2.PlannedMemory(
         service=planned.service,
@@ -82,7 +82,7 @@ def _device(device: Device, snapshot: Snapshot) -> gpu_pb2.Device:
     )
 
 
-def _process(process: Process) -> gpu_pb2.GpuProcess:
+def _process(process: GpuProcess) -> gpu_pb2.GpuProcess:
     return gpu_pb2.GpuProcess(
         pid=process.pid,
         name=process.name,
@@ -97,7 +97,7 @@ def _service(service: ServiceMemory, findings: Findings) -> gpu_pb2.ServiceMemor
         service=service.service,
         used_bytes=service.used_bytes,
         driver_bytes=service.driver_bytes,
-        self_report=_self_report(service.told),
+        self_report=_self_report(service.received),
         unexplained_bytes=service.unexplained_bytes,
         planned_bytes=service.planned_bytes,
         verdict=_verdict(findings, service.service),
@@ -105,26 +105,26 @@ def _service(service: ServiceMemory, findings: Findings) -> gpu_pb2.ServiceMemor
     )
 
 
-def _self_report(told: Told | None) -> gpu_pb2.SelfReport | None:
-    if told is None:
+def _self_report(received: ReceivedReport | None) -> gpu_pb2.SelfReport | None:
+    if received is None:
         return None
-    said = told.report
+    report = received.report
     return gpu_pb2.SelfReport(
-        state=memory_pb2.EngineState.Name(said.state),
-        models=said.models,
+        state=memory_pb2.EngineState.Name(report.state),
+        models=report.models,
         parts=[
             memory_pb2.MemoryPart(kind=memory_pb2.MemoryKind.Name(kind), bytes=held)
-            for kind, held in said.parts.items()
+            for kind, held in report.parts.items()
         ],
-        other_bytes=said.other_bytes,
-        complete=said.complete,
-        kv_cache_used_share=said.kv_cache_used_share,
-        age_ms=round(told.age_s * 1000),
-        stale=told.stale,
+        other_bytes=report.other_bytes,
+        complete=report.complete,
+        kv_cache_used_share=report.kv_cache_used_share,
+        age_ms=round(received.age_s * 1000),
+        stale=received.stale,
     )
 
 
-def _trend(trend: Trend | None) -> gpu_pb2.MemoryTrend | None:
+def _trend(trend: MemoryTrend | None) -> gpu_pb2.MemoryTrend | None:
     if trend is None:
         return None
     return gpu_pb2.MemoryTrend(
@@ -150,7 +150,7 @@ def _exhaustion_changed(exhaustion: Exhaustion) -> gpu_pb2.ExhaustionChanged:
     )
 
 
-def _plan_verdict_changed(change: VerdictChanged) -> gpu_pb2.PlanVerdictChanged:
+def _plan_verdict_changed(change: PlanVerdictChanged) -> gpu_pb2.PlanVerdictChanged:
     return gpu_pb2.PlanVerdictChanged(
         service=change.service,
         verdict=gpu_pb2.PlanVerdict.Name(change.verdict),

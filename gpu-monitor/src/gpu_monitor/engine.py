@@ -1,4 +1,4 @@
-"""What reads the GPUs: the Protocol, and the figures it returns."""
+"""The device reader: its Protocol and the values it returns."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from service_kit.errors import EngineFailed
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """One process that holds memory on a device; `pid` is the driver's (the host's)."""
+class GpuProcess:
+    """One process with memory on a device. `pid` belongs to the driver's pid namespace (the host's)."""
 
     pid: int
-    # Empty when not visible from here.
+    # Command name; empty when /proc does not show the process.
     name: str = ""
-    # Service or container; empty when not known.
+    # Service or short container id; empty when unknown.
     service: str = ""
     memory_used_bytes: int | None = None
-    # 64 hexadecimal digits; empty outside containers, and when not visible from here.
+    # 64 hexadecimal digits; empty outside containers and when /proc does not show the process.
     container_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU at one moment. None: the driver does not say. Memory is 0 where the driver does not say."""
+    """One reading of one GPU. A value that the driver does not report is None; memory is then 0."""
 
     index: int
     uuid: str
@@ -36,28 +36,28 @@ class Device:
     utilisation: float | None = None
     temperature_celsius: int | None = None
     power_watts: float | None = None
-    processes: tuple[Process, ...] = ()
+    processes: tuple[GpuProcess, ...] = ()
 
 
 class DriverUnavailable(EngineFailed):
-    """The driver is missing, fails, or knows no device; the message says which in plain words."""
+    """The driver is missing, fails or lists no device; the message states which."""
 
     def __init__(self, message: str) -> None:
         super().__init__("gpu.driver_unavailable", message)
 
 
 class DeviceReader(Protocol):
-    """A way to read all GPUs. Blocking; used from one thread only."""
+    """Reads all GPUs. Blocking; all calls come from one thread."""
 
     @property
     def info(self) -> EngineInfo:
-        """What reads, and the driver's version once that is known."""
+        """Name and version of the reader, and the driver's version after the first reading."""
         ...
 
     def read(self) -> tuple[Device, ...]:
-        """All devices that answer, at least one. Raises `DriverUnavailable`; the next call begins afresh."""
+        """Read all devices that answer, at least one. Raises `DriverUnavailable`; the next call starts afresh."""
         ...
 
     def close(self) -> None:
-        """Let go of the driver."""
+        """Release the driver."""
         ...

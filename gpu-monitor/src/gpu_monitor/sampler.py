@@ -1,4 +1,4 @@
-"""Reads the driver at an interval, once for all who watch, and keeps the newest reading only."""
+"""Samples the driver at an interval, once for all watchers, and publishes the latest snapshot."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping
 from service_kit.engines.worker import EngineWorker
 
 from gpu_monitor.engine import Device, DeviceReader, DriverUnavailable
-from gpu_monitor.findings.findings import Findings, Judgement
-from gpu_monitor.memory.plan import Plan
-from gpu_monitor.memory.self_report import Told
-from gpu_monitor.memory.snapshot import Availability, Snapshot
-from gpu_monitor.metrics import READ_FAILURES, READ_SECONDS, show
+from gpu_monitor.findings.findings import Findings, MemoryAnalyser
+from gpu_monitor.memory.plan import MemoryPlan
+from gpu_monitor.memory.self_report import ReceivedReport
+from gpu_monitor.metrics import READ_FAILURES, READ_SECONDS, update_gauges
 from gpu_monitor.settings import GpuSettings
+from gpu_monitor.snapshot import GpuAvailability, Snapshot
 
 log = logging.getLogger(__name__)
 
 
 class Sampler:
-    """Owns the readings. `latest` may be read after the first `sample`; `run` never returns."""
+    """Owns the snapshots. `latest` is set by the first `sample`; `run` never returns."""
 
     latest: Snapshot
 
@@ -30,40 +30,40 @@ class Sampler:
         reader: DeviceReader,
         worker: EngineWorker,
         settings: GpuSettings,
-        plan: Plan,
-        told: Callable[[], Mapping[str, Told]],
+        plan: MemoryPlan,
+        self_reports: Callable[[], Mapping[str, ReceivedReport]],
     ) -> None:
-        """`told` returns what services said of themselves last."""
+        """`self_reports` returns the latest self-report by service."""
         self._reader = reader
         self._worker = worker
         self._interval_s = settings.interval_ms / 1000
         self._retry_interval_s = settings.retry_interval_s
         self._deadline_s = settings.read_deadline_s
         self._budget_bytes = settings.memory_budget_bytes
-        self._judgement = Judgement(plan, settings)
-        self._told = told
+        self._analyser = MemoryAnalyser(plan, settings)
+        self._self_reports = self_reports
         self._seen_devices = False
         self._reading: asyncio.Task[tuple[Device, ...]] | None = None
         self._published = asyncio.Event()
 
     @property
-    def pace_s(self) -> float:
-        """Time to the next reading: the interval, and more while the driver is missing or fails."""
-        present = self.latest.availability is Availability.PRESENT
+    def interval_s(self) -> float:
+        """Time to the next reading; longer while the driver is missing or fails."""
+        present = self.latest.availability is GpuAvailability.PRESENT
         return self._interval_s if present else self._retry_interval_s
 
     async def run(self) -> None:
         """Sample until cancelled."""
         try:
             while True:
-                await asyncio.sleep(self.pace_s)
+                await asyncio.sleep(self.interval_s)
                 await self.sample()
         finally:
             if self._reading is not None:
                 self._reading.cancel()
 
     async def sample(self) -> None:
-        """Read once and publish what came of it, at the latest when the deadline has passed."""
+        """Read once and publish the result, at the latest when the read deadline passes."""
         try:
             devices = await self._read()
         except DriverUnavailable as error:
@@ -72,23 +72,23 @@ class Sampler:
             self._seen_devices = True
             self._publish(
                 Snapshot(
-                    Availability.PRESENT,
+                    GpuAvailability.PRESENT,
                     reason="",
                     read_at_unix_ms=unix_ms(),
                     devices=devices,
                     memory_budget_bytes=self._budget_bytes,
-                    findings=self._findings(devices),
+                    findings=self._analyse(devices),
                 )
             )
 
-    async def after(self, seen: Snapshot) -> Snapshot:
-        """The newest snapshot, once that is not `seen` any more; those between are skipped."""
+    async def wait_for_next(self, seen: Snapshot) -> Snapshot:
+        """Wait until `latest` is not `seen`, and return it; snapshots in between are skipped. Cancel-safe."""
         while self.latest is seen:
             await self._published.wait()
         return self.latest
 
     async def _read(self) -> tuple[Device, ...]:
-        """One reading. A driver that hangs cannot be interrupted: its reading is awaited again the next time."""
+        """Read once. A hanging driver call cannot be interrupted: the next call awaits the same reading again."""
         started_s = time.monotonic()
         if self._reading is None:
             self._reading = asyncio.create_task(self._worker.run(self._reader.read), name="reading")
@@ -102,22 +102,25 @@ class Sampler:
     def _unavailable(self, reason: str) -> Snapshot:
         if self._seen_devices:
             READ_FAILURES.inc()
-        availability = Availability.LOST if self._seen_devices else Availability.ABSENT
-        return Snapshot(availability, reason, unix_ms(), findings=self._findings(()))
+        availability = GpuAvailability.LOST if self._seen_devices else GpuAvailability.ABSENT
+        return Snapshot(availability, reason, unix_ms(), findings=self._analyse(()))
 
-    def _findings(self, devices: tuple[Device, ...]) -> Findings:
-        return self._judgement.on_reading(time.monotonic(), devices, self._told())
+    def _analyse(self, devices: tuple[Device, ...]) -> Findings:
+        return self._analyser.on_reading(time.monotonic(), devices, self._self_reports())
 
     def _publish(self, snapshot: Snapshot) -> None:
         before = getattr(self, "latest", None)
         self.latest = snapshot
-        show(snapshot)
+        update_gauges(snapshot)
         published, self._published = self._published, asyncio.Event()
         published.set()
         if before is None or (before.availability, before.reason) != (snapshot.availability, snapshot.reason):
-            log.info("gpus watched", extra={"availability": snapshot.availability.name, "reason": snapshot.reason})
+            log.info(
+                "gpu availability changed",
+                extra={"availability": snapshot.availability.name, "reason": snapshot.reason},
+            )
 
 
 def unix_ms() -> int:
-    """Now, in milliseconds since the Unix epoch."""
+    """Current time in milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000

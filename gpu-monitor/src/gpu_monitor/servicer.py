@@ -1,4 +1,4 @@
-"""`anchor.gpu.v1.GpuMonitorService` on top of the sampler."""
+"""gRPC servicer of `anchor.gpu.v1.GpuMonitorService`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from grpc import aio
 from service_kit.errors import InvalidRequest, NotReady
 
-from gpu_monitor.codec import changed, planned_memory, report
-from gpu_monitor.findings.notifications import News
-from gpu_monitor.memory.plan import Plan
+from gpu_monitor.codec import to_planned_memory, to_report, to_watch_response
+from gpu_monitor.findings.notifications import NotificationTracker
+from gpu_monitor.memory.plan import MemoryPlan
 from gpu_monitor.sampler import Sampler
 
 NAME = "anchor.gpu.v1.GpuMonitorService"
@@ -23,31 +23,31 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class GpuMonitorServicer(gpu_pb2_grpc.GpuMonitorServiceServicer):
-    """Tells the newest report to all who watch; whoever is slow misses what lay between."""
+    """Streams the latest report to every watcher; a slow watcher skips reports in between."""
 
-    def __init__(self, sampler: Sampler, plan: Plan, interval_ms: int, is_open: Callable[[], bool]) -> None:
+    def __init__(self, sampler: Sampler, plan: MemoryPlan, interval_ms: int, is_serving: Callable[[], bool]) -> None:
         self._sampler = sampler
         self._plan = plan
         self._interval_ms = interval_ms
-        self._is_open = is_open
+        self._is_serving = is_serving
 
     async def Watch(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: gpu_pb2.WatchRequest, context: Context
     ) -> None:
         interval_s = self._interval_s(request)
         loop = asyncio.get_running_loop()
-        news = News()
+        notifications = NotificationTracker()
         snapshot = self._sampler.latest
         due_s = loop.time()
-        while self._is_open():
+        while self._is_serving():
             if loop.time() >= due_s:
-                await context.write(gpu_pb2.WatchResponse(report=report(snapshot)))
+                await context.write(gpu_pb2.WatchResponse(report=to_report(snapshot)))
                 due_s = loop.time() + interval_s
-            for change in news.of(snapshot.findings):
-                await context.write(changed(change))
+            for notification in notifications.update(snapshot.findings):
+                await context.write(to_watch_response(notification))
             try:
                 async with asyncio.timeout_at(due_s):
-                    snapshot = await self._sampler.after(snapshot)
+                    snapshot = await self._sampler.wait_for_next(snapshot)
             except TimeoutError:
                 snapshot = self._sampler.latest
         raise NotReady("gpu.stopping", "the service is stopping")
@@ -56,7 +56,7 @@ class GpuMonitorServicer(gpu_pb2_grpc.GpuMonitorServiceServicer):
         self, request: gpu_pb2.GetPlanRequest, context: Context
     ) -> gpu_pb2.GetPlanResponse:
         findings = self._sampler.latest.findings
-        services = [planned_memory(planned, findings) for planned in self._plan.services]
+        services = [to_planned_memory(planned, findings) for planned in self._plan.services]
         total_bytes = sum(planned.total_bytes for planned in self._plan.services)
         return gpu_pb2.GetPlanResponse(services=services, total_bytes=total_bytes)
 

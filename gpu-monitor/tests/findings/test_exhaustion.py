@@ -1,4 +1,4 @@
-"""When a device is about to run out of memory, and who is named for it."""
+"""Prediction of memory exhaustion and of the responsible service."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 import pytest
 from gpu_monitor.engine import Device
-from gpu_monitor.findings.exhaustion import Cause, Exhaustion, ExhaustionPolicy
-from gpu_monitor.memory.self_report import SelfReport, Told
+from gpu_monitor.findings.exhaustion import Exhaustion, ExhaustionCause, ExhaustionDetector
+from gpu_monitor.memory.self_report import ReceivedReport, SelfReport
 from gpu_monitor.memory.service_memory import ServiceMemory
 
 MIB = 1024**2
 TOTAL_MIB = 48_000
-# MiB held by services at a time in seconds.
+# MiB in use at a time in seconds.
 Curve = Callable[[float], float]
 
 
@@ -23,18 +23,18 @@ def constant(mib: float) -> Curve:
 NOTHING = constant(0)
 
 
-class Followed:
-    """A policy fed every `interval_s` with what services hold and others use beside them."""
+class DetectorRun:
+    """A detector that receives a reading every `interval_s`."""
 
     def __init__(self, planned: Mapping[str, float] | None = None, devices: int = 1, interval_s: float = 1) -> None:
         self.interval_s = interval_s
-        self.policy = ExhaustionPolicy(within_s=120)
+        self.policy = ExhaustionDetector(within_s=120)
         self.planned = planned or {}
         self.now_s = 0.0
         self.indices = range(devices)
 
-    def through(self, seconds: float, others: Curve = NOTHING, stale: bool = False, **held: Curve):
-        """What was found of the first device each time."""
+    def feed(self, seconds: float, others: Curve = NOTHING, stale: bool = False, **held: Curve):
+        """Feed readings of the curves for `seconds`; return the first device's state after each one."""
         found: list[Exhaustion] = []
         until_s = self.now_s + seconds
         while self.now_s < until_s:
@@ -48,110 +48,114 @@ class Followed:
     def service(self, name: str, mib: float, stale: bool) -> ServiceMemory:
         planned = int(self.planned[name] * MIB) if name in self.planned else None
         return ServiceMemory(
-            name, told=Told(SelfReport(other_bytes=int(mib * MIB)), stale=stale), planned_bytes=planned
+            name, received=ReceivedReport(SelfReport(other_bytes=int(mib * MIB)), stale=stale), planned_bytes=planned
         )
 
 
-def causes(found: list[Exhaustion]) -> set[Cause]:
+def causes(found: list[Exhaustion]) -> set[ExhaustionCause]:
     return {each.cause for each in found}
 
 
-def test_growth_that_will_soon_fill_the_device_is_told_with_the_time_and_the_grower():
-    found = Followed().through(30, tts=lambda now_s: 30_000 + 200 * now_s, ollama=constant(8_000))[-1]
-    assert (found.cause, found.service) == (Cause.GROWTH, "tts")
+def test_imminent_exhaustion_names_time_and_growing_service():
+    found = DetectorRun().feed(30, tts=lambda now_s: 30_000 + 200 * now_s, ollama=constant(8_000))[-1]
+    assert (found.cause, found.service) == (ExhaustionCause.GROWTH, "tts")
     assert found.free_bytes == pytest.approx((10_000 - 200 * 29) * MIB)
     assert found.seconds_to_full == pytest.approx(found.free_bytes / (200 * MIB), rel=0.01)
 
 
-def test_growth_is_seen_by_a_driver_that_is_read_rarely():
-    found = Followed(interval_s=10).through(60, tts=lambda now_s: 36_000 + 100 * now_s)[-1]
-    assert (found.cause, found.service) == (Cause.GROWTH, "tts")
+def test_growth_is_detected_with_sparse_readings():
+    found = DetectorRun(interval_s=10).feed(60, tts=lambda now_s: 36_000 + 100 * now_s)[-1]
+    assert (found.cause, found.service) == (ExhaustionCause.GROWTH, "tts")
 
 
-def test_growth_of_nobody_known_names_nobody():
-    found = Followed().through(30, others=lambda now_s: 38_000 + 200 * now_s, tts=constant(1_000))[-1]
-    assert (found.cause, found.service) == (Cause.GROWTH, "")
+def test_unattributed_growth_names_no_service():
+    found = DetectorRun().feed(30, others=lambda now_s: 38_000 + 200 * now_s, tts=constant(1_000))[-1]
+    assert (found.cause, found.service) == (ExhaustionCause.GROWTH, "")
 
 
-def test_growth_that_leaves_time_is_not_told_as_a_risk_but_timed():
-    found = Followed().through(60, tts=lambda now_s: 10_000 + 100 * now_s)
-    assert causes(found) == {Cause.NONE}
+def test_slow_growth_has_a_time_to_full_but_no_cause():
+    found = DetectorRun().feed(60, tts=lambda now_s: 10_000 + 100 * now_s)
+    assert causes(found) == {ExhaustionCause.NONE}
     assert found[-1].seconds_to_full == pytest.approx(321, abs=3)
 
 
-def test_what_comes_and_goes_is_no_growth():
-    found = Followed().through(300, tts=lambda now_s: 47_900 + 60 * (now_s % 7) / 7)
-    assert causes(found) == {Cause.NONE}
+def test_fluctuating_use_is_not_growth():
+    found = DetectorRun().feed(300, tts=lambda now_s: 47_900 + 60 * (now_s % 7) / 7)
+    assert causes(found) == {ExhaustionCause.NONE}
 
 
-def test_a_load_that_has_ended_is_no_risk_any_more():
-    found = Followed().through(60, tts=lambda now_s: 30_000 + min(16_000, 400 * now_s) if now_s < 30 else 42_000)
-    assert found[20].cause is Cause.GROWTH
+def test_growth_that_stopped_has_no_time_to_full():
+    found = DetectorRun().feed(60, tts=lambda now_s: 30_000 + min(16_000, 400 * now_s) if now_s < 30 else 42_000)
+    assert found[20].cause is ExhaustionCause.GROWTH
     assert found[-1].seconds_to_full is None
 
 
-def test_a_load_that_the_plan_has_room_for_is_no_risk():
+def test_loading_within_the_plan_has_no_cause():
     planned = {"tts": 20_000, "ollama": 20_000}
-    found = Followed(planned).through(60, tts=lambda now_s: 500 * min(now_s, 39), ollama=constant(20_000))
-    assert causes(found) == {Cause.NONE}
+    found = DetectorRun(planned).feed(60, tts=lambda now_s: 500 * min(now_s, 39), ollama=constant(20_000))
+    assert causes(found) == {ExhaustionCause.NONE}
 
 
-def test_a_service_that_grows_beyond_its_plan_is_a_risk():
+def test_growth_beyond_the_plan_is_reported():
     planned = {"tts": 20_000, "ollama": 20_000}
-    found = Followed(planned).through(60, tts=lambda now_s: 19_000 + 130 * now_s, ollama=constant(20_000))
-    assert (found[-1].cause, found[-1].service) == (Cause.GROWTH, "tts")
+    found = DetectorRun(planned).feed(60, tts=lambda now_s: 19_000 + 130 * now_s, ollama=constant(20_000))
+    assert (found[-1].cause, found[-1].service) == (ExhaustionCause.GROWTH, "tts")
 
 
-def test_less_free_than_the_plan_expects_to_be_taken_is_a_risk_of_whom_is_above_it():
-    followed = Followed({"tts": 13_000, "ollama": 17_000})
-    found = followed.through(20, tts=constant(25_000), ollama=constant(2_000), others=constant(10_000))
-    assert [each.cause for each in found[:10]] == [Cause.NONE] * 10
-    assert (found[-1].cause, found[-1].service, found[-1].outstanding_bytes) == (Cause.PLAN, "tts", 15_000 * MIB)
+def test_shortage_of_planned_memory_names_the_service_over_plan():
+    run = DetectorRun({"tts": 13_000, "ollama": 17_000})
+    found = run.feed(20, tts=constant(25_000), ollama=constant(2_000), others=constant(10_000))
+    assert [each.cause for each in found[:10]] == [ExhaustionCause.NONE] * 10
+    assert (found[-1].cause, found[-1].service, found[-1].outstanding_bytes) == (
+        ExhaustionCause.PLAN,
+        "tts",
+        15_000 * MIB,
+    )
 
 
-def test_a_parked_service_is_expected_to_wake():
-    followed = Followed({"tts": 13_000})
-    assert followed.through(20, tts=constant(0), others=constant(36_000))[-1].cause is Cause.PLAN
+def test_parked_service_still_counts_as_outstanding():
+    run = DetectorRun({"tts": 13_000})
+    assert run.feed(20, tts=constant(0), others=constant(36_000))[-1].cause is ExhaustionCause.PLAN
 
 
-def test_others_that_take_what_was_planned_are_a_risk_of_nobody_known():
-    found = Followed({"ollama": 17_000}).through(20, ollama=constant(0), others=constant(40_000))[-1]
-    assert (found.cause, found.service) == (Cause.PLAN, "")
+def test_shortage_caused_by_others_names_no_service():
+    found = DetectorRun({"ollama": 17_000}).feed(20, ollama=constant(0), others=constant(40_000))[-1]
+    assert (found.cause, found.service) == (ExhaustionCause.PLAN, "")
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_a_plan_is_for_one_card(devices: int):
-    found = Followed({"ollama": 17_000}, devices).through(20, ollama=constant(0), others=constant(40_000))[-1]
-    assert found.cause is (Cause.PLAN if devices == 1 else Cause.NONE)
+def test_plan_applies_to_a_single_device_only(devices: int):
+    found = DetectorRun({"ollama": 17_000}, devices).feed(20, ollama=constant(0), others=constant(40_000))[-1]
+    assert found.cause is (ExhaustionCause.PLAN if devices == 1 else ExhaustionCause.NONE)
 
 
-def test_nothing_is_expected_of_a_service_that_nothing_is_known_of_now():
-    found = Followed({"ollama": 17_000}).through(20, ollama=constant(0), others=constant(40_000), stale=True)
-    assert causes(found) == {Cause.NONE}
+def test_stale_service_has_no_outstanding_memory():
+    found = DetectorRun({"ollama": 17_000}).feed(20, ollama=constant(0), others=constant(40_000), stale=True)
+    assert causes(found) == {ExhaustionCause.NONE}
 
 
-def test_a_risk_ends_half_a_minute_after_its_cause_and_names_it_until_then():
-    followed = Followed()
-    followed.through(30, tts=lambda now_s: 30_000 + 400 * now_s)
-    after = followed.through(60, tts=constant(20_000))
-    assert [(each.cause, each.service) for each in after[:29]] == [(Cause.GROWTH, "tts")] * 29
+def test_cause_persists_for_thirty_seconds_after_growth_ends():
+    run = DetectorRun()
+    run.feed(30, tts=lambda now_s: 30_000 + 400 * now_s)
+    after = run.feed(60, tts=constant(20_000))
+    assert [(each.cause, each.service) for each in after[:29]] == [(ExhaustionCause.GROWTH, "tts")] * 29
     assert after[-1] == Exhaustion(0, free_bytes=28_000 * MIB)
 
 
-def test_a_device_that_was_away_begins_anew():
-    followed = Followed()
-    followed.through(30, tts=lambda now_s: 30_000 + 400 * now_s)
-    assert followed.policy.on_reading(followed.now_s, [], []) == {}
-    assert causes(followed.through(2, tts=constant(47_000))) == {Cause.NONE}
+def test_returning_device_starts_a_new_history():
+    run = DetectorRun()
+    run.feed(30, tts=lambda now_s: 30_000 + 400 * now_s)
+    assert run.policy.on_reading(run.now_s, [], []) == {}
+    assert causes(run.feed(2, tts=constant(47_000))) == {ExhaustionCause.NONE}
 
 
-def test_a_device_that_does_not_tell_its_memory_is_not_judged():
-    policy = ExhaustionPolicy(within_s=120)
+def test_device_without_total_memory_has_no_cause():
+    policy = ExhaustionDetector(within_s=120)
     assert policy.on_reading(0, [Device(0, "GPU", "GPU", 0, 0)], []) == {0: Exhaustion(0)}
 
 
-def test_readings_that_come_fast_are_not_all_kept():
-    policy = ExhaustionPolicy(within_s=120)
+def test_history_is_bounded_for_fast_readings():
+    policy = ExhaustionDetector(within_s=120)
     for number in range(2000):
         policy.on_reading(number * 0.1, [Device(0, "GPU", "GPU", 100, 10)], [])
     assert len(policy._histories[0].samples) <= 61  # pyright: ignore[reportPrivateUsage]

@@ -1,30 +1,30 @@
-"""What a watcher is told between reports."""
+"""Notifications between reports, and their encoding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpu_monitor.codec import changed
-from gpu_monitor.findings.exhaustion import Cause, Exhaustion
-from gpu_monitor.findings.findings import NOTHING_FOUND, Findings
-from gpu_monitor.findings.leak import Trend
-from gpu_monitor.findings.notifications import LeakChanged, News, VerdictChanged
-from gpu_monitor.findings.pressure import Level, Pressure
-from gpu_monitor.memory.against_plan import Verdict
+from gpu_monitor.codec import to_watch_response
+from gpu_monitor.findings.exhaustion import Exhaustion, ExhaustionCause
+from gpu_monitor.findings.findings import NO_FINDINGS, Findings
+from gpu_monitor.findings.leak import MemoryTrend
+from gpu_monitor.findings.notifications import LeakChanged, NotificationTracker, PlanVerdictChanged
+from gpu_monitor.findings.plan_verdict import PlanVerdict
+from gpu_monitor.findings.pressure import Pressure, PressureLevel
 from gpu_monitor.memory.service_memory import ServiceMemory
 
-OVER, UNDER, WITHIN, UNKNOWN = Verdict.OVER, Verdict.UNDER, Verdict.WITHIN, Verdict.UNKNOWN
-LEAK = Trend(100.0, 90.0, 50, leaking=True)
-CALM = Trend(1.0, -1.0, 5, leaking=False)
+OVER, UNDER, WITHIN, UNKNOWN = PlanVerdict.OVER, PlanVerdict.UNDER, PlanVerdict.WITHIN, PlanVerdict.UNKNOWN
+LEAK = MemoryTrend(100.0, 90.0, 50, leaking=True)
+CALM = MemoryTrend(1.0, -1.0, 5, leaking=False)
 
 
-def verdict(verdict: Verdict) -> Findings:
+def verdict(verdict: PlanVerdict) -> Findings:
     return findings(verdicts={"tts-service": verdict})
 
 
 def findings(
-    verdicts: Mapping[str, Verdict] | None = None,
-    trends: Mapping[str, Trend] | None = None,
+    verdicts: Mapping[str, PlanVerdict] | None = None,
+    trends: Mapping[str, MemoryTrend] | None = None,
     exhaustion: Exhaustion | None = None,
 ) -> Findings:
     services = {"tts-service": ServiceMemory("tts-service", driver_bytes=30, planned_bytes=20)}
@@ -32,71 +32,73 @@ def findings(
     return Findings({}, found, services, verdicts or {}, trends or {})
 
 
-def test_a_service_that_keeps_to_its_plan_is_no_news():
-    news = News()
-    assert [news.of(found) for found in (verdict(UNKNOWN), verdict(WITHIN), NOTHING_FOUND)] == [[], [], []]
+def test_service_within_plan_sends_no_notification():
+    tracker = NotificationTracker()
+    assert [tracker.update(found) for found in (verdict(UNKNOWN), verdict(WITHIN), NO_FINDINGS)] == [[], [], []]
 
 
-def test_a_service_over_its_plan_is_told_once_with_its_figures():
-    news = News()
-    assert news.of(verdict(OVER)) == [VerdictChanged("tts-service", OVER, used_bytes=30, planned_bytes=20)]
-    assert news.of(verdict(OVER)) == []
-    assert news.of(verdict(UNDER)) == [VerdictChanged("tts-service", UNDER, 30, 20)]
-    assert news.of(verdict(WITHIN)) == [VerdictChanged("tts-service", WITHIN, 30, 20)]
-    assert news.of(verdict(WITHIN)) == []
+def test_verdict_change_is_sent_once_with_figures():
+    tracker = NotificationTracker()
+    assert tracker.update(verdict(OVER)) == [PlanVerdictChanged("tts-service", OVER, used_bytes=30, planned_bytes=20)]
+    assert tracker.update(verdict(OVER)) == []
+    assert tracker.update(verdict(UNDER)) == [PlanVerdictChanged("tts-service", UNDER, 30, 20)]
+    assert tracker.update(verdict(WITHIN)) == [PlanVerdictChanged("tts-service", WITHIN, 30, 20)]
+    assert tracker.update(verdict(WITHIN)) == []
 
 
-def test_a_service_that_vanished_over_its_plan_is_told_once():
-    news = News()
-    news.of(verdict(OVER))
-    assert news.of(NOTHING_FOUND) == [VerdictChanged("tts-service", UNKNOWN)]
-    assert news.of(NOTHING_FOUND) == []
+def test_vanished_service_over_plan_is_sent_once():
+    tracker = NotificationTracker()
+    tracker.update(verdict(OVER))
+    assert tracker.update(NO_FINDINGS) == [PlanVerdictChanged("tts-service", UNKNOWN)]
+    assert tracker.update(NO_FINDINGS) == []
 
 
-def test_leaks_are_told_when_they_begin_and_end():
-    news = News()
-    assert news.of(findings(trends={"tts-service": CALM})) == []
-    assert news.of(findings(trends={"tts-service": LEAK})) == [LeakChanged("tts-service", True, LEAK)]
-    assert news.of(findings(trends={"tts-service": LEAK})) == []
-    assert news.of(findings(trends={"tts-service": CALM})) == [LeakChanged("tts-service", False, CALM)]
-    news.of(findings(trends={"tts-service": LEAK}))
-    assert news.of(NOTHING_FOUND) == [LeakChanged("tts-service", False)]
+def test_leak_is_sent_when_it_begins_and_ends():
+    tracker = NotificationTracker()
+    assert tracker.update(findings(trends={"tts-service": CALM})) == []
+    assert tracker.update(findings(trends={"tts-service": LEAK})) == [LeakChanged("tts-service", True, LEAK)]
+    assert tracker.update(findings(trends={"tts-service": LEAK})) == []
+    assert tracker.update(findings(trends={"tts-service": CALM})) == [LeakChanged("tts-service", False, CALM)]
+    tracker.update(findings(trends={"tts-service": LEAK}))
+    assert tracker.update(NO_FINDINGS) == [LeakChanged("tts-service", False)]
 
 
-def test_a_risk_is_told_when_its_cause_or_whom_it_is_of_changes_and_not_with_every_figure():
-    news = News()
-    grows = Exhaustion(0, Cause.GROWTH, "tts-service", free_bytes=9)
+def test_exhaustion_is_sent_when_cause_or_service_changes():
+    tracker = NotificationTracker()
+    grows = Exhaustion(0, ExhaustionCause.GROWTH, "tts-service", free_bytes=9)
     ended = Exhaustion(0, free_bytes=40)
-    assert news.of(findings(exhaustion=grows)) == [grows]
-    assert news.of(findings(exhaustion=Exhaustion(0, Cause.GROWTH, "tts-service", free_bytes=8))) == []
-    other = Exhaustion(0, Cause.GROWTH, "ollama", free_bytes=8)
-    assert news.of(findings(exhaustion=other)) == [other]
-    assert news.of(findings(exhaustion=ended)) == [ended]
-    assert news.of(findings(exhaustion=ended)) == []
+    assert tracker.update(findings(exhaustion=grows)) == [grows]
+    assert tracker.update(findings(exhaustion=Exhaustion(0, ExhaustionCause.GROWTH, "tts-service", free_bytes=8))) == []
+    other = Exhaustion(0, ExhaustionCause.GROWTH, "ollama", free_bytes=8)
+    assert tracker.update(findings(exhaustion=other)) == [other]
+    assert tracker.update(findings(exhaustion=ended)) == [ended]
+    assert tracker.update(findings(exhaustion=ended)) == []
 
 
-def test_the_risk_of_a_device_that_is_lost_is_over():
-    news = News()
-    news.of(findings(exhaustion=Exhaustion(0, Cause.PLAN)))
-    assert news.of(NOTHING_FOUND) == [Exhaustion(0)]
+def test_exhaustion_of_a_lost_device_ends():
+    tracker = NotificationTracker()
+    tracker.update(findings(exhaustion=Exhaustion(0, ExhaustionCause.PLAN)))
+    assert tracker.update(NO_FINDINGS) == [Exhaustion(0)]
 
 
-def test_a_watcher_who_was_away_hears_where_it_ended_and_nothing_of_between():
-    news = News()
-    news.of(verdict(OVER))
-    # What lay between was never given to it.
-    assert news.of(verdict(OVER)) == []
-    assert News().of(verdict(OVER)) == [VerdictChanged("tts-service", OVER, 30, 20)]
+def test_new_watcher_receives_the_current_state_only():
+    tracker = NotificationTracker()
+    tracker.update(verdict(OVER))
+    # The readings in between were skipped.
+    assert tracker.update(verdict(OVER)) == []
+    assert NotificationTracker().update(verdict(OVER)) == [PlanVerdictChanged("tts-service", OVER, 30, 20)]
 
 
-def test_all_news_travel():
-    exhaustion = changed(Exhaustion(1, Cause.PLAN, "ollama", free_bytes=5, outstanding_bytes=7)).exhaustion_changed
-    assert (exhaustion.device_index, exhaustion.cause, exhaustion.service) == (1, Cause.PLAN, "ollama")
+def test_every_notification_is_encoded():
+    exhaustion = to_watch_response(
+        Exhaustion(1, ExhaustionCause.PLAN, "ollama", free_bytes=5, outstanding_bytes=7)
+    ).exhaustion_changed
+    assert (exhaustion.device_index, exhaustion.cause, exhaustion.service) == (1, ExhaustionCause.PLAN, "ollama")
     assert (exhaustion.free_bytes, exhaustion.outstanding_bytes) == (5, 7)
     assert not exhaustion.HasField("seconds_to_full")
-    plan = changed(VerdictChanged("ollama", OVER, 30, 20)).plan_verdict_changed
+    plan = to_watch_response(PlanVerdictChanged("ollama", OVER, 30, 20)).plan_verdict_changed
     assert (plan.service, plan.verdict, plan.used_bytes, plan.planned_bytes) == ("ollama", OVER, 30, 20)
-    leak = changed(LeakChanged("ollama", True, LEAK)).leak_changed
+    leak = to_watch_response(LeakChanged("ollama", True, LEAK)).leak_changed
     assert (leak.leaking, leak.trend.growth_bytes, leak.trend.leaking) == (True, 50, True)
-    assert not changed(LeakChanged("ollama", False)).leak_changed.HasField("trend")
-    assert changed(Pressure(1, Level.HIGH, 0.5)).pressure_changed.level == Level.HIGH
+    assert not to_watch_response(LeakChanged("ollama", False)).leak_changed.HasField("trend")
+    assert to_watch_response(Pressure(1, PressureLevel.HIGH, 0.5)).pressure_changed.level == PressureLevel.HIGH

@@ -6,9 +6,9 @@ import logging
 
 import httpx
 import pytest
+from client_codec import client_to_json, server_from_json
 from edges_support import FakeSessions, doors
-from orchestrator.api.access import Access, AccessPolicy, access_policy, is_loopback, refuse_open_bind
-from orchestrator.api.wire import codec
+from orchestrator.api.access import AccessMiddleware, AccessPolicy, access_policy, check_bind_address, is_loopback
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import SessionStarted
 from pydantic import SecretStr
@@ -43,8 +43,8 @@ async def handshake(host: str, query: str = "", path: str = "/ws/audio", **heade
     try:
         async with connect(f"ws://{host}{path}{query}", additional_headers=headers) as client:
             if path == "/ws/audio":
-                await client.send(codec.client_to_json(SessionStart()))
-                assert isinstance(codec.server_from_json(str(await client.recv())), SessionStarted)
+                await client.send(client_to_json(SessionStart()))
+                assert isinstance(server_from_json(str(await client.recv())), SessionStarted)
             return 101
     except InvalidStatus as refused:
         return refused.response.status_code
@@ -130,12 +130,12 @@ def test_an_open_bind_needs_a_secret():
     for host in ("0.0.0.0", "::", "192.168.1.5", "anchor.example"):
         for missing in (None, SecretStr("")):
             with pytest.raises(InvalidRequest) as raised:
-                refuse_open_bind(host, missing)
+                check_bind_address(host, missing)
             assert raised.value.code == "orchestrator.secret_required"
-        refuse_open_bind(host, SECRET)
+        check_bind_address(host, SECRET)
     for host in ("127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost"):
         assert is_loopback(host)
-        refuse_open_bind(host, None)
+        check_bind_address(host, None)
 
 
 def test_names_are_checked_on_loopback_or_where_they_are_given():
@@ -155,7 +155,7 @@ async def status_of(policy: AccessPolicy, scope: dict) -> list[dict]:
         sent.append(message)
 
     base = {"path": "/", "headers": [(b"host", b"localhost")], "query_string": b"", "method": "GET"}
-    await Access(app, policy)({**base, **scope}, None, send)
+    await AccessMiddleware(app, policy)({**base, **scope}, None, send)
     return sent
 
 

@@ -12,7 +12,7 @@ import pytest
 from edges_support import TONE, FakeSessions, doors, tone
 from grpc import aio
 from orchestrator.api.access import AccessPolicy
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.grpc import SessionServicer, add_to
 from pydantic import SecretStr
 
@@ -82,7 +82,7 @@ async def test_the_shell_clients_ask_and_keep_the_answer(tmp_path, question):
 
 async def test_the_grpc_client_prints_and_keeps_the_answer(tmp_path):
     server = aio.server()
-    add_to(server, SessionServicer(FakeSessions(), EdgeLimits(), SecretStr(SECRET)))
+    add_to(server, SessionServicer(FakeSessions(), ApiLimits(), SecretStr(SECRET)))
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     try:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from orchestrator.audio_filters.build import fitted
-from orchestrator.audio_filters.frame_filter import FramedAid, Step
-from orchestrator.audio_filters.gain import LoudnessGain
-from orchestrator.audio_filters.speex import SpeexSuppression
+from orchestrator.audio_filters.build import build_filter
+from orchestrator.audio_filters.frame_filter import FilterChain, FrameFilter
+from orchestrator.audio_filters.gain import AutomaticGain
+from orchestrator.audio_filters.speex import SpeexNoiseSuppressor
 from orchestrator.conversation.input.microphone import Microphone
 from orchestrator.conversation.model.audio_clock import AudioClock
-from orchestrator.conversation.model.ports import HearingAid
+from orchestrator.conversation.model.ports import AudioFilter
 from orchestrator.settings import NoiseSuppression, OrchestratorSettings
 from pydantic import ValidationError
 from service_kit.audio import AudioChunk
@@ -34,7 +34,7 @@ class Late:
         self.delay_bytes = delay_bytes
         self._line = bytes(delay_bytes)
 
-    def treat(self, frame: bytes) -> bytes:
+    def process_frame(self, frame: bytes) -> bytes:
         line = self._line + frame
         self._line = line[len(frame) :]
         return line[: len(frame)]
@@ -59,12 +59,12 @@ def syllables(seconds: float, level: float) -> NDArray[np.float64]:
     return level * buzz * (np.sin(2 * np.pi * 4 * t) > 0) + noise(seconds, level / 300)
 
 
-def through(aid: HearingAid, audio: bytes, sizes: Sequence[int] = (640,)) -> bytes:
+def through(audio_filter: AudioFilter, audio: bytes, sizes: Sequence[int] = (640,)) -> bytes:
     at, heard = 0, b""
     for size in itertools.cycle(sizes):
         if at >= len(audio):
-            return heard + aid.rest()
-        heard += aid.clean(audio[at : at + size])
+            return heard + audio_filter.flush()
+        heard += audio_filter.process(audio[at : at + size])
         at += size
     raise AssertionError
 
@@ -81,41 +81,41 @@ def loudness_dbfs(audio: bytes) -> float:
 @pytest.mark.parametrize("size", ODD_SIZES)
 def test_nothing_is_moved_or_lost_whatever_the_frames(size: int, delay_bytes: int) -> None:
     audio = pcm(noise(0.5, 0.1))[:-14]
-    assert through(FramedAid([Late(delay_bytes)]), audio, [size]) == audio
+    assert through(FilterChain([Late(delay_bytes)]), audio, [size]) == audio
 
 
 @pytest.mark.parametrize("suppression", ["low", "medium", "high"])
 def test_every_real_aid_gives_back_as_much_as_it_takes(suppression: NoiseSuppression) -> None:
     audio = pcm(syllables(1.5, 0.05))[:-2]
     for gain in ("off", -20.0):
-        aid = fitted(suppression, gain)()
-        assert aid is not None
-        assert len(through(aid, audio, ODD_SIZES)) == len(audio)
+        audio_filter = build_filter(suppression, gain)()
+        assert audio_filter is not None
+        assert len(through(audio_filter, audio, ODD_SIZES)) == len(audio)
 
 
 def test_suppressed_speech_stays_where_it_was() -> None:
     audio = syllables(3, 0.1)
-    heard = samples_of(through(FramedAid([SpeexSuppression(15)]), pcm(audio)))
+    heard = samples_of(through(FilterChain([SpeexNoiseSuppressor(15)]), pcm(audio)))
     shifts = range(-400, 401)
     alike = [float(np.dot(audio[8000:40_000], heard[8000 + shift : 40_000 + shift])) for shift in shifts]
     assert shifts[int(np.argmax(alike))] == 0
 
 
 def test_turns_that_are_flushed_keep_their_places_too() -> None:
-    aid, heard = FramedAid([Late(320), Late(192)]), b""
+    audio_filter, heard = FilterChain([Late(320), Late(192)]), b""
     turns = [pcm(noise(0.3, 0.1, seed))[:odd] for seed, odd in enumerate((-2, -100, -320, None))]
     for turn in turns:
-        heard += through(aid, turn, [642])
+        heard += through(audio_filter, turn, [642])
     assert heard == b"".join(turns)
-    assert aid.rest() == b""
+    assert audio_filter.flush() == b""
 
 
 def test_no_more_than_its_lag_and_a_frame_is_held_back() -> None:
-    aid, taken, given = fitted("medium", -20.0)(), 0, 0
-    assert aid is not None
+    audio_filter, taken, given = build_filter("medium", -20.0)(), 0, 0
+    assert audio_filter is not None
     for size in ODD_SIZES * 4:
         taken += size
-        given += len(aid.clean(bytes(size)))
+        given += len(audio_filter.process(bytes(size)))
         assert 0 <= taken - given <= 320 + 318
 
 
@@ -130,9 +130,9 @@ def placed(chunks: Sequence[AudioChunk]) -> int:
 
 
 def test_without_an_aid_a_frame_passes_as_the_very_same_bytes() -> None:
-    assert fitted("off", "off")() is None
+    assert build_filter("off", "off")() is None
     microphone, frame = Microphone(AudioClock(lambda: 0.0)), pcm(noise(0.02, 0.1))
-    (chunk,) = microphone.cut(frame)
+    (chunk,) = microphone.split_chunks(frame)
     assert chunk.pcm is frame
 
 
@@ -140,11 +140,11 @@ def test_without_an_aid_a_frame_passes_as_the_very_same_bytes() -> None:
 @pytest.mark.parametrize("worn", [False, True])
 def test_the_audio_clock_counts_what_was_sent(size: int, worn: bool) -> None:
     clock = AudioClock(lambda: 0.0)
-    aid = fitted("medium", -20.0)() if worn else None
-    microphone, audio = Microphone(clock, aid), pcm(syllables(1, 0.1))
-    chunks = [chunk for at in range(0, len(audio), size) for chunk in microphone.cut(audio[at : at + size])]
+    audio_filter = build_filter("medium", -20.0)() if worn else None
+    microphone, audio = Microphone(clock, audio_filter), pcm(syllables(1, 0.1))
+    chunks = [chunk for at in range(0, len(audio), size) for chunk in microphone.split_chunks(audio[at : at + size])]
     assert abs(clock.now_ms - 1000) <= 10
-    chunks += microphone.fill()
+    chunks += microphone.flush_chunks()
     # What was begun is filled with at most 10 ms of silence.
     assert 1000 <= placed(chunks) <= 1010
     heard = b"".join(chunk.pcm for chunk in chunks)
@@ -158,30 +158,32 @@ def test_the_audio_clock_counts_what_was_sent(size: int, worn: bool) -> None:
 @pytest.mark.parametrize("level", [0.003, 0.01, 0.03])
 def test_quiet_speech_is_brought_near_the_target(level: float) -> None:
     audio = pcm(syllables(6, level))
-    heard = through(FramedAid([LoudnessGain(-20)]), audio)
+    heard = through(FilterChain([AutomaticGain(-20)]), audio)
     # Half of the time nothing sounds.
     assert loudness_dbfs(heard[-64_000:]) == pytest.approx(-23, abs=3)
 
 
 def test_loud_speech_passes_untouched() -> None:
     audio = pcm(syllables(3, 0.3))
-    assert through(FramedAid([LoudnessGain(-20)]), audio) == audio
+    assert through(FilterChain([AutomaticGain(-20)]), audio) == audio
 
 
 def test_a_steady_noise_is_not_lifted() -> None:
     audio = pcm(noise(10, 0.003))
-    assert abs(loudness_dbfs(through(FramedAid([LoudnessGain(-20)]), audio)) - loudness_dbfs(audio)) < 1
+    assert abs(loudness_dbfs(through(FilterChain([AutomaticGain(-20)]), audio)) - loudness_dbfs(audio)) < 1
 
 
 def test_silence_stays_silence() -> None:
-    assert not any(through(FramedAid([LoudnessGain(-6)]), bytes(32_000)))
+    assert not any(through(FilterChain([AutomaticGain(-6)]), bytes(32_000)))
 
 
-@pytest.mark.parametrize("steps", [[LoudnessGain(-6)], [LoudnessGain(-6), SpeexSuppression(15)]], ids=["gain", "both"])
-def test_sudden_loudness_after_quiet_speech_never_clips(steps: list[Step]) -> None:
+@pytest.mark.parametrize(
+    "steps", [[AutomaticGain(-6)], [AutomaticGain(-6), SpeexNoiseSuppressor(15)]], ids=["gain", "both"]
+)
+def test_sudden_loudness_after_quiet_speech_never_clips(steps: list[FrameFilter]) -> None:
     quiet, t = syllables(4, 0.003), np.arange(RATE_HZ // 2) / RATE_HZ
     loud = 0.85 * np.sign(np.sin(2 * np.pi * 110 * t))
-    heard = samples_of(through(FramedAid(steps), pcm(np.concatenate([quiet, loud, quiet, 0.5 * loud]))))
+    heard = samples_of(through(FilterChain(steps), pcm(np.concatenate([quiet, loud, quiet, 0.5 * loud]))))
     # A hundredth more is what overlapping windows may add.
     assert np.abs(heard).max() <= BOUND * 1.01
     # It had something to hold back: the quiet part was lifted by much.
@@ -194,7 +196,8 @@ def test_sudden_loudness_after_quiet_speech_never_clips(steps: list[Step]) -> No
 def test_noise_is_suppressed_by_about_as_much_as_asked() -> None:
     audio = pcm(noise(6, 0.01))
     quieter_db = [
-        loudness_dbfs(audio[-64_000:]) - loudness_dbfs(through(FramedAid([SpeexSuppression(asked)]), audio)[-64_000:])
+        loudness_dbfs(audio[-64_000:])
+        - loudness_dbfs(through(FilterChain([SpeexNoiseSuppressor(asked)]), audio)[-64_000:])
         for asked in (8, 15, 30)
     ]
     assert quieter_db == sorted(quieter_db)
@@ -208,14 +211,14 @@ def test_noise_is_suppressed_by_about_as_much_as_asked() -> None:
 def test_a_missing_package_is_told_at_the_start_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspeex_noise", None)
     with pytest.raises(Unsupported, match=r"orchestrator\[noise-suppression\]") as refusal:
-        fitted("low", "off")
+        build_filter("low", "off")
     assert refusal.value.code == "orchestrator.no_noise_suppression"
     # Gain needs no package.
-    assert fitted("off", -20.0)() is not None
+    assert build_filter("off", -20.0)() is not None
 
 
 def test_each_session_has_an_aid_of_its_own() -> None:
-    fit = fitted("low", -20.0)
+    fit = build_filter("low", -20.0)
     assert fit() is not fit()
 
 

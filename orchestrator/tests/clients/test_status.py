@@ -17,7 +17,7 @@ from orchestrator.conversation.messages.system_status import (
     ServiceHealth,
     SystemStatus,
 )
-from orchestrator.memory_pressure.degradation_ladder import Level
+from orchestrator.memory_pressure.degradation_ladder import PressureLevel
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import EngineFailed
 from service_kit.health import Health, Status
@@ -202,11 +202,11 @@ class TellingMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
 
 
 @asynccontextmanager
-async def told_by(monitor: TellingMonitor) -> AsyncGenerator[tuple[StatusWatch, list[Level | None]]]:
+async def told_by(monitor: TellingMonitor) -> AsyncGenerator[tuple[StatusWatch, list[PressureLevel | None]]]:
     """A watch of `monitor`, and what it says of the pressure, without repetitions."""
-    told: list[Level | None] = []
+    told: list[PressureLevel | None] = []
 
-    def tell(level: Level | None) -> None:
+    def tell(level: PressureLevel | None) -> None:
         if told[-1:] != [level]:
             told.append(level)
 
@@ -220,7 +220,7 @@ async def test_a_device_that_has_room_is_said_to_have_it():
         monitor.reports(0)
         monitor.reports(0)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
-    assert told == [None, Level.NONE]
+    assert told == [None, PressureLevel.NONE]
 
 
 async def test_a_full_device_is_full_from_the_beginning_and_the_fullest_counts():
@@ -232,7 +232,7 @@ async def test_a_full_device_is_full_from_the_beginning_and_the_fullest_counts()
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_CRITICAL)
         monitor.says(gpu_pb2.PRESSURE_LEVEL_NONE, device=1)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
-    assert told == [None, Level.CRITICAL, Level.NONE]
+    assert told == [None, PressureLevel.CRITICAL, PressureLevel.NONE]
 
 
 async def test_a_device_whose_driver_is_lost_is_not_said_to_have_room():
@@ -244,7 +244,7 @@ async def test_a_device_whose_driver_is_lost_is_not_said_to_have_room():
         monitor.says(gpu_pb2.PRESSURE_LEVEL_UNSPECIFIED)
         unknown = GpuPressure.GPU_PRESSURE_UNSPECIFIED
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is unknown)
-    assert told == [None, Level.HIGH, None]
+    assert told == [None, PressureLevel.HIGH, None]
 
 
 async def test_without_a_monitor_there_is_no_gpu_line():

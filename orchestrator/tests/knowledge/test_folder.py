@@ -49,9 +49,9 @@ async def test_a_file_added_while_running_is_known(knowledge: KnowledgeFolder, t
 
 
 async def test_files_that_change_or_go_are_noticed(knowledge: KnowledgeFolder, tmp_path: Path, clock: Clock):
-    write(tmp_path, "ferry", "The ferry rests.", modified_s=2)
+    write(tmp_path, "ferry", "The ferry engines.", modified_s=2)
     clock.now_s += 1
-    assert await told(knowledge) == {"ferry": "The ferry rests."}
+    assert await told(knowledge) == {"ferry": "The ferry engines."}
     (tmp_path / "ferry.md").unlink()
     clock.now_s += 1
     assert await told(knowledge) == {}

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 from orchestrator.conversation.model.ports import Message, Persona, Prompt
-from orchestrator.llm.circuit_breaker import Breaker
+from orchestrator.llm.circuit_breaker import CircuitBreaker
 from orchestrator.llm.fallback import FallbackModel
 from prometheus_client import REGISTRY
 from service_kit.errors import InvalidRequest, PeerFailed
@@ -51,7 +51,7 @@ class Model:
         finally:
             self.open -= 1
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         self.warmed.append(prompt)
 
 
@@ -65,7 +65,7 @@ def briefing() -> Model:
 
 @pytest.fixture
 def model(briefing: Model) -> Callable[[Model], FallbackModel]:
-    return lambda primary: FallbackModel(primary, briefing, Breaker(), first_token_s=0.05, max_reply_chars=300)
+    return lambda primary: FallbackModel(primary, briefing, CircuitBreaker(), first_token_s=0.05, max_reply_chars=300)
 
 
 async def text_of(pieces: AsyncIterator[str]) -> str:
@@ -156,7 +156,7 @@ async def test_closing_the_reply_ends_the_work(model):
 
 async def test_cancelling_while_the_model_thinks_ends_the_work_and_stays_a_cancellation(model, briefing: Model):
     primary = Model("main", [None])
-    anchor = FallbackModel(primary, briefing, Breaker(), first_token_s=60, max_reply_chars=300)
+    anchor = FallbackModel(primary, briefing, CircuitBreaker(), first_token_s=60, max_reply_chars=300)
     task = asyncio.create_task(text_of(anchor.reply(PROMPT)))
     await asyncio.sleep(0.01)
     task.cancel()
@@ -180,7 +180,7 @@ async def test_a_reply_without_sentences_ends_all_the_same(model):
 
 async def test_only_the_main_model_reads_ahead(model: Callable[[Model], FallbackModel], briefing: Model):
     primary = Model("ollama", ["Good evening."])
-    await model(primary).warm(PROMPT)
+    await model(primary).prefill(PROMPT)
     assert primary.warmed == [PROMPT]
     assert not briefing.warmed
 
@@ -191,7 +191,7 @@ async def test_a_model_that_failed_twice_in_a_row_is_not_waited_for_a_third_time
     for _ in range(4):
         await text_of(anchor.reply(PROMPT))
     assert (primary.asked, briefing.asked) == (4, 4)
-    await anchor.warm(PROMPT)
+    await anchor.prefill(PROMPT)
     assert not primary.warmed
 
 

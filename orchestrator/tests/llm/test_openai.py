@@ -74,7 +74,7 @@ async def test_a_reply_streams_from_server_sent_events():
 async def test_reading_ahead_asks_for_one_token_and_says_all_but_the_text():
     answer = [event(content="Guten "), "data: [DONE]\n\n"]
     async with serving(answer) as (model, requests):
-        await model.warm(PROMPT)
+        await model.prefill(PROMPT)
         await text_of(model.reply(PROMPT))
     ahead, real = [await request.json() for request in requests]
     assert ahead.pop("max_tokens") == 1

@@ -10,11 +10,10 @@ import pytest
 from ollama_stub import StubSection
 from ollama_support import FAST, PROMPT, answering, bound, listening
 from orchestrator.conversation.messages.system_status import ServiceHealth
-from orchestrator.llm.main_model import MainModel
-from orchestrator.llm.model_memory import ModelMemory
+from orchestrator.llm.main_model import MainModel, MainModelParking
 from orchestrator.llm.ollama.engine import OllamaModel, OllamaSettings
 from orchestrator.llm.scripted import LlmSection, ScriptedModel
-from orchestrator.memory_pressure.parked_engine import State
+from orchestrator.memory_pressure.parked_engine import ParkingState
 from service_kit.errors import AtCapacity, NotReady, PeerFailed, Unsupported
 
 THERE = {"model": "mistral", **FAST}
@@ -43,7 +42,7 @@ async def main_model(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerato
 
 
 async def text_of(main: MainModel) -> str:
-    return "".join([piece async for piece in main.for_session().reply(PROMPT)])
+    return "".join([piece async for piece in main.session_model().reply(PROMPT)])
 
 
 async def test_a_parked_model_is_gone_from_the_server_when_park_returns_and_stays_away():
@@ -112,10 +111,10 @@ async def test_a_wake_whose_server_is_gone_fails_and_the_model_is_loaded_when_it
 
 async def test_while_the_model_is_parked_the_briefing_answers_at_once_and_afterwards_the_model_does(monkeypatch):
     async with listening(StubSection(**THERE, load_ms=100)) as (url, stub), main_model(url, monkeypatch) as main:
-        memory = ModelMemory(main)
-        assert await memory.state() is State.AWAKE
+        memory = MainModelParking(main)
+        assert await memory.state() is ParkingState.AWAKE
         await memory.park()
-        assert await memory.state() is State.PARKED
+        assert await memory.state() is ParkingState.PARKED
         assert main.status()[0].health is ServiceHealth.SERVICE_HEALTH_LOADING
         assert await text_of(main) == "On my own: From the file."
         # It was not asked, which would have loaded it.
@@ -141,8 +140,8 @@ async def test_a_look_whether_the_model_is_still_there_does_not_keep_it_from_bei
         settings = OllamaSettings.model_validate({"url": url, "model": "mistral", "preload": False})
         async with OllamaModel(settings) as model:
             residency = model._residency
-            await residency.settle()
-            looking = asyncio.create_task(residency.settle())
+            await residency.wait_until_settled()
+            looking = asyncio.create_task(residency.wait_until_settled())
             await asyncio.sleep(0)
             await residency.park()
             assert (residency.parked, stub.loaded, len(stub.loads)) == (True, set(), 1)
@@ -163,6 +162,6 @@ async def test_a_park_that_fails_leaves_the_model_answering(monkeypatch):
 async def test_the_briefing_holds_nothing_that_it_could_give_back():
     briefing = ScriptedModel(LlmSection())
     async with MainModel("briefing", briefing, first_token_s=1, max_reply_chars=300) as main:
-        assert await ModelMemory(main).state() is State.FIXED
+        assert await MainModelParking(main).state() is ParkingState.FIXED
         with pytest.raises(Unsupported, match="briefing"):
             await main.park()

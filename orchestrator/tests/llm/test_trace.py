@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from orchestrator.llm.streaming import streamed_answer
+from orchestrator.llm.streaming import stream_response
 from service_kit.observability import tracing
 
 
@@ -28,7 +28,7 @@ def ask(requests):
     async def ask() -> bytes | None:
         async with (
             httpx.AsyncClient(base_url="http://model", transport=httpx.MockTransport(answer)) as client,
-            streamed_answer(client, "/api/chat", {}, first_token_s=60, between_s=60) as lines,
+            stream_response(client, "/api/chat", {}, first_token_s=60, between_s=60) as lines,
         ):
             return await lines.read()
 

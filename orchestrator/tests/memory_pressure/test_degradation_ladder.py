@@ -7,32 +7,36 @@ import math
 import pytest
 from orchestrator.memory_pressure.degradation_ladder import (
     Action,
+    DegradationLadder,
     Event,
-    Ladder,
     LadderRules,
-    Level,
-    LevelTold,
+    LadderStep,
     MonitorLost,
-    Step,
+    PressureLevel,
+    PressureReported,
     StepImpossible,
-    Take,
+    TakeStep,
     Tick,
-    Undo,
+    UndoStep,
 )
 
-HIGH, CRITICAL, NONE = LevelTold(Level.HIGH), LevelTold(Level.CRITICAL), LevelTold(Level.NONE)
-ORDER = [Step.SHORT_CONTEXTS, Step.PARKED_MODEL, Step.SMALL_VOICE, Step.TEXT_ONLY]
+HIGH, CRITICAL, NONE = (
+    PressureReported(PressureLevel.HIGH),
+    PressureReported(PressureLevel.CRITICAL),
+    PressureReported(PressureLevel.NONE),
+)
+ORDER = [LadderStep.SHORT_CONTEXTS, LadderStep.PARKED_MODEL, LadderStep.SMALL_VOICE, LadderStep.TEXT_ONLY]
 
 
 class Clock:
     """A ladder with a clock that goes where it is told to."""
 
     def __init__(self, rules: LadderRules | None = None) -> None:
-        self.ladder = Ladder(rules)
+        self.ladder = DegradationLadder(rules)
         self.now_s = 1000.0
 
     def on(self, event: Event) -> list[Action]:
-        return self.ladder.on(event, self.now_s)
+        return self.ladder.handle(event, self.now_s)
 
     def until(self, after_s: float) -> list[tuple[float, Action]]:
         """What is done on ticks within the next `after_s` seconds, and when from now."""
@@ -57,20 +61,20 @@ def test_without_pressure_nothing_is_ever_due(clock):
 
 
 def test_high_pressure_takes_a_step_at_once_and_then_one_every_ten_seconds(clock):
-    assert clock.on(HIGH) == [Take(Step.SHORT_CONTEXTS)]
-    assert clock.until(60) == [(10, Take(ORDER[1])), (20, Take(ORDER[2])), (30, Take(ORDER[3]))]
+    assert clock.on(HIGH) == [TakeStep(LadderStep.SHORT_CONTEXTS)]
+    assert clock.until(60) == [(10, TakeStep(ORDER[1])), (20, TakeStep(ORDER[2])), (30, TakeStep(ORDER[3]))]
     assert clock.ladder.taken == tuple(ORDER)
 
 
 def test_critical_pressure_goes_faster(clock):
-    assert clock.on(CRITICAL) == [Take(ORDER[0])]
-    assert clock.until(60) == [(3, Take(ORDER[1])), (6, Take(ORDER[2])), (9, Take(ORDER[3]))]
+    assert clock.on(CRITICAL) == [TakeStep(ORDER[0])]
+    assert clock.until(60) == [(3, TakeStep(ORDER[1])), (6, TakeStep(ORDER[2])), (9, TakeStep(ORDER[3]))]
 
 
 def test_pressure_that_becomes_critical_does_not_wait_for_the_slower_beat(clock):
     clock.on(HIGH)
     clock.until(4)
-    assert clock.on(CRITICAL) == [Take(Step.PARKED_MODEL)]
+    assert clock.on(CRITICAL) == [TakeStep(LadderStep.PARKED_MODEL)]
 
 
 def test_the_same_level_told_again_changes_nothing(clock):
@@ -79,14 +83,14 @@ def test_the_same_level_told_again_changes_nothing(clock):
         clock.now_s += 1
         assert clock.on(HIGH) == []
     clock.now_s += 1
-    assert clock.on(HIGH) == [Take(Step.PARKED_MODEL)]
+    assert clock.on(HIGH) == [TakeStep(LadderStep.PARKED_MODEL)]
 
 
 def test_when_pressure_ends_steps_are_undone_in_reverse_order_thirty_seconds_apart(clock):
     clock.on(HIGH)
     clock.until(10)
     assert clock.on(NONE) == []
-    assert clock.until(100) == [(30, Undo(ORDER[1])), (60, Undo(ORDER[0]))]
+    assert clock.until(100) == [(30, UndoStep(ORDER[1])), (60, UndoStep(ORDER[0]))]
     assert clock.ladder.taken == ()
 
 
@@ -121,32 +125,32 @@ def test_after_a_calm_time_it_waits_no_longer_than_at_first(clock):
     clock.on(HIGH)
     clock.until(10)
     clock.on(NONE)
-    assert clock.until(1000) == [(60, Undo(Step.SHORT_CONTEXTS))]
+    assert clock.until(1000) == [(60, UndoStep(LadderStep.SHORT_CONTEXTS))]
     clock.on(HIGH)
     clock.on(NONE)
-    assert clock.until(100) == [(30, Undo(Step.SHORT_CONTEXTS))]
+    assert clock.until(100) == [(30, UndoStep(LadderStep.SHORT_CONTEXTS))]
 
 
 def test_a_step_that_is_impossible_here_makes_way_for_the_next_at_once(clock):
     clock.on(HIGH)
     clock.now_s += 10
-    assert clock.on(Tick()) == [Take(Step.PARKED_MODEL)]
-    assert clock.on(StepImpossible(Step.PARKED_MODEL)) == [Take(Step.SMALL_VOICE)]
-    assert clock.on(StepImpossible(Step.SMALL_VOICE)) == [Take(Step.TEXT_ONLY)]
-    assert clock.on(StepImpossible(Step.TEXT_ONLY)) == []
-    assert clock.ladder.taken == (Step.SHORT_CONTEXTS,)
+    assert clock.on(Tick()) == [TakeStep(LadderStep.PARKED_MODEL)]
+    assert clock.on(StepImpossible(LadderStep.PARKED_MODEL)) == [TakeStep(LadderStep.SMALL_VOICE)]
+    assert clock.on(StepImpossible(LadderStep.SMALL_VOICE)) == [TakeStep(LadderStep.TEXT_ONLY)]
+    assert clock.on(StepImpossible(LadderStep.TEXT_ONLY)) == []
+    assert clock.ladder.taken == (LadderStep.SHORT_CONTEXTS,)
     assert clock.ladder.due_s == math.inf
 
 
 def test_what_was_impossible_is_tried_again_at_the_next_pressure(clock):
     clock.on(HIGH)
     clock.until(10)
-    clock.on(StepImpossible(Step.PARKED_MODEL))
+    clock.on(StepImpossible(LadderStep.PARKED_MODEL))
     clock.on(NONE)
     clock.until(200)
     assert clock.ladder.taken == ()
     clock.on(HIGH)
-    assert clock.until(10) == [(10, Take(Step.PARKED_MODEL))]
+    assert clock.until(10) == [(10, TakeStep(LadderStep.PARKED_MODEL))]
 
 
 def test_without_its_monitor_it_holds_for_a_minute_and_then_goes_back_step_by_step(clock):
@@ -156,15 +160,15 @@ def test_without_its_monitor_it_holds_for_a_minute_and_then_goes_back_step_by_st
     clock.now_s += 5
     assert clock.on(MonitorLost()) == []
     clock.now_s -= 5
-    assert clock.until(200) == [(60, Undo(ORDER[1])), (90, Undo(ORDER[0]))]
+    assert clock.until(200) == [(60, UndoStep(ORDER[1])), (90, UndoStep(ORDER[0]))]
 
 
 def test_a_monitor_that_comes_back_with_pressure_finds_the_steps_still_taken(clock):
     clock.on(HIGH)
     clock.on(MonitorLost())
     clock.until(20)
-    assert clock.on(HIGH) == [Take(Step.PARKED_MODEL)]
-    assert clock.ladder.taken == (Step.SHORT_CONTEXTS, Step.PARKED_MODEL)
+    assert clock.on(HIGH) == [TakeStep(LadderStep.PARKED_MODEL)]
+    assert clock.ladder.taken == (LadderStep.SHORT_CONTEXTS, LadderStep.PARKED_MODEL)
 
 
 def test_a_monitor_that_was_never_there_does_nothing(clock):

@@ -31,8 +31,8 @@ class Service:
 
     `lifespan` is entered after the doors are open (so that health can be asked while a model loads) and left after
     they are closed; inside it, the service is ready. `app` replaces the plain HTTP app, which then must include
-    `service_kit.http.routes.health_routes` for the same `health`. With `carries`, clients may call on a carrier. While
-    the latest of `lacks` is not empty, the service is not ready.
+    `service_kit.http.routes.health_routes` for the same `health`. With `multiplex`, clients may call on a
+    multiplexed channel. While the latest item of `unavailability` is not empty, the service is not ready.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Service:
         lifespan: Callable[[], AbstractAsyncContextManager[object]],
         details: Details = dict,
         app: FastAPI | None = None,
-        carries: bool = False,
+        multiplex: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         unavailability: Callable[[], AsyncIterator[str]] | None = None,
     ) -> None:
@@ -54,7 +54,7 @@ class Service:
         self._settings = settings
         self._lifespan = lifespan
         self._unavailability = unavailability
-        self._grpc = GrpcServer(health, servicers, settings.reflection, carries, max_message_bytes)
+        self._grpc = GrpcServer(health, servicers, settings.reflection, multiplex, max_message_bytes)
         self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -44,6 +44,9 @@ class ServiceSettings(BaseSettings):
     # How long a service may take to finish what it is doing after SIGTERM.
     drain_s: float = Field(default=5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
 
+    # Whether the bidirectional calls from one service to another share one gRPC stream.
+    multiplex: bool = Field(default=True, validation_alias=shared("ANCHOR_MULTIPLEX"))
+
     # Traces, by OpenTelemetry's own names: the collector's address (http://...:4318), without which there are none,
     # and which of them are kept.
     otlp_endpoint: str = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))

@@ -36,7 +36,7 @@ def build(settings: SttSettings | None = None) -> Service:
         health=health,
         servicers=[(NAME, servicer.add_to), (engine_memory.SERVICE_NAME, memory.add_to)],
         lifespan=lambda: _told(engine, health),
-        carries=True,
+        multiplex=True,
         unavailability=engine.unavailability if isinstance(engine, DependentEngine) else None,
         details=lambda: {"max_streams": settings.max_streams},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from anchor_cli.plan.shapes import Stack
+from anchor_cli.plan.shapes import TransformerStack
 
 FRAMES_PER_S = 25
 HALF, BYTE = 2, 1
@@ -15,12 +15,12 @@ class SpeechShape:
     """The part of a speaking language model that a step reads."""
 
     # With one feed-forward block a layer: that of text is not read while it speaks.
-    stack: Stack
+    stack: TransformerStack
     # Parameters of the matrix that gives the codes.
     head_parameters: int
 
     @classmethod
-    def speaking(cls, decoder: Stack, books: int, codes: int) -> SpeechShape:
+    def speaking(cls, decoder: TransformerStack, books: int, codes: int) -> SpeechShape:
         """What is read of `decoder` to choose a row of `books` codes, each one of `codes`."""
         return cls(replace(decoder, feed_forwards=1), decoder.hidden * books * codes)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from anchor_cli.plan.shapes import Stack
+from anchor_cli.plan.shapes import TransformerStack
 from torch.profiler import ProfilerActivity, profile
 from tts_service.engines.higgs.model.decode_slots import DecodeSlots
 from tts_service.engines.higgs.model.sampling import SamplingRule
@@ -49,7 +49,7 @@ class Speaker:
 def speech_shape(lm: Any) -> SpeechShape:
     """What a step of the model reads, by its configuration."""
     config = lm.config
-    stack = Stack(
+    stack = TransformerStack(
         config.num_hidden_layers,
         config.hidden_size,
         config.num_attention_heads,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from anchor_cli.plan.budget import Choice, Model, ServiceMemory, memory_of
+from anchor_cli.plan.budget import Model, ModelChoice, ServiceMemory, estimate_memory
 from anchor_cli.plan.catalogue import read_catalogue
-from anchor_cli.plan.shapes import Shape
+from anchor_cli.plan.shapes import ModelShape
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize, VoiceReference
 
@@ -83,8 +83,8 @@ def server_share(card_bytes: int) -> float:
 
 def _planned_voxtral() -> ServiceMemory:
     catalogue = read_catalogue()
-    choice = catalogue.wishes["stt"]
-    return memory_of("stt", choice, catalogue.model(choice.model), catalogue.runtimes)
+    choice = catalogue.preferred["stt"]
+    return estimate_memory("stt", choice, catalogue.model(choice.model), catalogue.runtimes)
 
 
 def together(name: str, parts: list[Part]) -> Part:
@@ -98,11 +98,11 @@ def plan_of(size: Size, lm: Any, slots: int, context_tokens: int) -> ServiceMemo
     model = catalogue.model("higgs-v2")
     if size is not FULL:
         model = replace(model, shape=_shape_of(lm, model))
-    choice = Choice("higgs-v2", "bf16", slots, context_tokens)
-    return memory_of("tts", choice, model, catalogue.runtimes)
+    choice = ModelChoice("higgs-v2", "bf16", slots, context_tokens)
+    return estimate_memory("tts", choice, model, catalogue.runtimes)
 
 
-def _shape_of(lm: Any, model: Model) -> Shape:
+def _shape_of(lm: Any, model: Model) -> ModelShape:
     assert model.shape is not None
     decoder = replace(speech_shape(lm).stack, feed_forwards=2)
     return replace(model.shape, decoder=decoder, vocabulary=lm.config.vocab_size)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from findings import Findings
 from footprint import Footprint
-from report import BEGIN, CLIENT, END, LAUNCHER, Row, Spread, levels_table, replace_figures, row, sessions_held
+from report import (
+    BEGIN,
+    CLIENT,
+    END,
+    LAUNCHER,
+    PLAIN_GRPC,
+    Row,
+    Spread,
+    levels_table,
+    replace_figures,
+    row,
+    sessions_held,
+)
 
 
 def level(sessions: int, wait_ms: float, *failures: str) -> Row:
@@ -65,6 +78,13 @@ def test_a_level_in_which_nobody_was_answered_does_not_hold():
 
 def between_nothing() -> Footprint:
     return Footprint(60, {CLIENT: 0.0, LAUNCHER: 0.0}, {CLIENT: 0, LAUNCHER: 0}, 0.0, 0.0, {})
+
+
+def test_a_level_on_plain_grpc_has_a_row_after_the_multiplexed_one():
+    few, many = level(2, 520), level(10, 530)
+    plain = [replace(row, series=PLAIN_GRPC) for row in (few, many)]
+    rows = levels_table([few, many, *plain], few).splitlines()[2:]
+    assert [row.split(" | ")[0] for row in rows] == ["| 2", "| 2, plain gRPC", "| 10", "| 10, plain gRPC"]
 
 
 def test_new_figures_replace_the_old_ones_and_nothing_else(tmp_path: Path):

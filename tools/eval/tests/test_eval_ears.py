@@ -72,7 +72,7 @@ def clips() -> list[Clip]:
 
 @pytest.fixture(scope="module")
 def people(clips: list[Clip], detector: VoiceDetector) -> list[Clip]:
-    """Those who speak English, briefly; their spans are where speech is heard without an aid."""
+    """Those who speak English, briefly; their spans are where speech is heard without an audio_filter."""
     english = [clip for clip in clips if clip.language == "en" and len(clip.samples) < 6 * RATE_HZ]
     for clip, spans in zip(english, detector.spans([rooms.pcm16(clip.samples) for clip in english]), strict=True):
         clip.spans = spans
@@ -85,11 +85,11 @@ def conditions(clips: list[Clip]) -> dict[str, Room]:
 
 
 @with_people
-@pytest.mark.parametrize("aid", ["low", "gain", "low + gain"])
+@pytest.mark.parametrize("audio_filter", ["low", "gain", "low + gain"])
 def test_people_in_a_quiet_room_are_heard_through_an_aid(
-    aid: str, detector: VoiceDetector, people: list[Clip], conditions: dict[str, Room]
+    audio_filter: str, detector: VoiceDetector, people: list[Clip], conditions: dict[str, Room]
 ) -> None:
-    score = heard_in(detector, conditions["clean"], people, AIDS[aid])
+    score = heard_in(detector, conditions["clean"], people, AIDS[audio_filter])
     assert score.missed <= 0.02 * score.utterances
     assert score.heard_ms >= 0.97 * score.speech_ms
 
@@ -99,7 +99,7 @@ def test_gain_finds_people_who_are_too_quiet_without_it(
     detector: VoiceDetector, people: list[Clip], conditions: dict[str, Room]
 ) -> None:
     room = conditions[f"quiet, {QUIET_DBFS} dBFS"]
-    plain, lifted = (heard_in(detector, room, people, AIDS[aid]) for aid in ("off", "gain"))
+    plain, lifted = (heard_in(detector, room, people, AIDS[audio_filter]) for audio_filter in ("off", "gain"))
     assert lifted.heard_ms > plain.heard_ms
     assert lifted.missed <= plain.missed
 
@@ -107,6 +107,6 @@ def test_gain_finds_people_who_are_too_quiet_without_it(
 @with_people
 def test_an_aid_makes_no_people_of_noise(detector: VoiceDetector, clips: list[Clip]) -> None:
     silent = [clip.samples for clip in clips if clip.language == "zxx"]
-    for aid in ("low", "gain", "low + gain"):
-        score = false_alarms(detector, silent, AIDS[aid])
-        assert score.false_ms <= 0.05 * score.silence_ms, aid
+    for audio_filter in ("low", "gain", "low + gain"):
+        score = false_alarms(detector, silent, AIDS[audio_filter])
+        assert score.false_ms <= 0.05 * score.silence_ms, audio_filter

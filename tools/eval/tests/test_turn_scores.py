@@ -11,7 +11,7 @@ import pytest
 from auditions import Heard, Rule, fixed, outcomes
 from curve import drawing
 from listening import Told
-from orchestrator.conversation.model.ports import TurnEndJudged, VoiceStarted, VoiceStopped
+from orchestrator.conversation.model.ports import SpeechStarted, SpeechStopped, TurnEndPredicted
 from orchestrator.conversation.turns.endpointing import Endpointing
 from people import Recording, halves
 from replay import Pause, Replay, pauses
@@ -22,10 +22,10 @@ from turn_report import Row, kinds_table, replace_section, rules_table, verdict,
 RECORDING = Recording("en-reader-1", "en", "ten of clubs", "clean", "", b"")
 # The edges of one sentence with a pause of 700 ms in it, as they are told: 64 ms late, or 96 ms.
 SPOKEN = [
-    Told(564, VoiceStarted(500, 200)),
-    Told(1096, VoiceStopped(1000)),
-    Told(1764, VoiceStarted(1700, 1400)),
-    Told(2496, VoiceStopped(2400)),
+    Told(564, SpeechStarted(500, 200)),
+    Told(1096, SpeechStopped(1000)),
+    Told(1764, SpeechStarted(1700, 1400)),
+    Told(2496, SpeechStopped(2400)),
 ]
 
 Outcomes = Callable[..., list[Pause]]
@@ -44,8 +44,8 @@ def heard(trial: Trial) -> Outcomes:
 
     def judged(rule: Rule, in_pause: float = 0.5, at_end: float = 0.5, late_ms: int = 0) -> list[Pause]:
         judgements = [
-            Told(1200 + late_ms, TurnEndJudged(1000, in_pause, "test")),
-            Told(2600 + late_ms, TurnEndJudged(2400, at_end, "test")),
+            Told(1200 + late_ms, TurnEndPredicted(1000, in_pause, "test")),
+            Told(2600 + late_ms, TurnEndPredicted(2400, at_end, "test")),
         ]
         return outcomes([trial], Heard({trial.name: [*SPOKEN, *judgements]}, ()), rule)
 

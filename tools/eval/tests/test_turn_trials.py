@@ -10,7 +10,7 @@ from barge_ins import Trials, barge_ins_table, lasting
 from noises import noises
 from numpy.typing import NDArray
 from orchestrator.conversation.messages.server import BargeInVerdict
-from orchestrator.conversation.model.ports import Mark
+from orchestrator.conversation.model.ports import SpeechMark
 from overspeech import Outcome, added
 from people import Recording
 from recogniser import TrueWords
@@ -110,7 +110,7 @@ def test_an_echo_is_added_at_its_gain_and_never_wraps_around():
 
 def test_a_recogniser_without_fault_tells_the_anchors_words_as_the_next_one_begins():
     text = "good evening everybody"
-    marks = (Mark(0, 4, 0), Mark(5, 12, 300), Mark(13, 22, 700))
+    marks = (SpeechMark(0, 4, 0), SpeechMark(5, 12, 300), SpeechMark(13, 22, 700))
     recogniser = TrueWords(Reply(text, marks, b""))
     piece = bytes(MICROPHONE.bytes_for(100))
     told = [recogniser.hear(piece, place_ms)[0] for place_ms in range(0, 800, 100)]

@@ -38,10 +38,10 @@ class Heard:
     judging_ms: Sequence[float]
 
 
-async def trials_of(recordings: Sequence[Recording], ears: Ears) -> list[Trial]:
+async def trials_of(recordings: Sequence[Recording], stt: Ears) -> list[Trial]:
     """Everything that is played: recordings as they are, with pauses put in, and put together."""
     people = [recording for recording in recordings if recording.language != NO_SPEECH]
-    speech = {recording.name: await ears.speech(recording.pcm) for recording in people}
+    speech = {recording.name: await stt.speech(recording.pcm) for recording in people}
     natural = [natural_trial(recording, speech[recording.name]) for recording in people]
     pauses_ms = [
         pause_ms
@@ -69,13 +69,13 @@ def _joined(people: Sequence[Recording], speech: Mapping[str, Speech]) -> list[T
     return found
 
 
-async def hear(trials: Sequence[Trial], ears: Ears, predictor_name: str) -> Heard:
+async def hear(trials: Sequence[Trial], stt: Ears, predictor_name: str) -> Heard:
     """All trials through one predictor."""
-    predictor = ears.predictor(predictor_name)
+    predictor = stt.predictor(predictor_name)
     told: dict[str, Sequence[Told]] = {}
     judging_ms: list[float] = []
     for trial in trials:
-        told[trial.name], durations_ms = await ears.listen(trial, predictor)
+        told[trial.name], durations_ms = await stt.listen(trial, predictor)
         judging_ms += durations_ms
     return Heard(told, judging_ms)
 

@@ -63,7 +63,7 @@ def barge_ins_table(trials: Sequence[Trials]) -> str:
     return "\n".join([*head, *(each.line() for each in trials)])
 
 
-async def overspeech_section(recordings: Sequence[Recording], ears: Ears) -> str:
+async def overspeech_section(recordings: Sequence[Recording], stt: Ears) -> str:
     """Noise, the anchor's own voice, and people, over an anchor that speaks; as a table and in a sentence."""
     recogniser = Recogniser()
     async with speaking_engine() as engine:
@@ -72,7 +72,7 @@ async def overspeech_section(recordings: Sequence[Recording], ears: Ears) -> str
     sounds = noises(recordings)
     trials: list[Trials] = []
     for kind in dict.fromkeys(sound.kind for sound in sounds):
-        outcomes = [await over(ears, recogniser, reply, sound.pcm) for sound in sounds if sound.kind == kind]
+        outcomes = [await over(stt, recogniser, reply, sound.pcm) for sound in sounds if sound.kind == kind]
         trials.append(Trials(kind, outcomes))
     room = next(each.pcm for each in recordings if each.name == _ROOM)
     for name, recognisers in (
@@ -81,15 +81,15 @@ async def overspeech_section(recordings: Sequence[Recording], ears: Ears) -> str
     ):
         for echo_db in ECHO_DB:
             outcomes = [
-                await over(ears, listener, each, lasting(room, each.length_ms), float(echo_db))
+                await over(stt, listener, each, lasting(room, each.length_ms), float(echo_db))
                 for listener, each in zip(recognisers, spoken, strict=True)
             ]
             trials.append(Trials(f"the anchor's own voice, {echo_db} dB{name}", outcomes))
     people = [each for each in recordings if each.language == "en" and each.length_ms <= _LONGEST_BARGE_IN_MS]
-    alone = Trials("people (should stop it)", [await over(ears, recogniser, reply, each.pcm) for each in people])
+    alone = Trials("people (should stop it)", [await over(stt, recogniser, reply, each.pcm) for each in people])
     over_echo = Trials(
         f"people, over an echo of {_ECHO_OF_PEOPLE_DB} dB (should stop it)",
-        [await over(ears, recogniser, reply, each.pcm, _ECHO_OF_PEOPLE_DB) for each in people],
+        [await over(stt, recogniser, reply, each.pcm, _ECHO_OF_PEOPLE_DB) for each in people],
     )
     table = barge_ins_table([*trials, over_echo, alone])
     return f"{table}\n\n{_summary([*trials, alone])} {_over_echo(alone, over_echo)} {_held(trials)}"

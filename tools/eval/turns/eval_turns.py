@@ -1,4 +1,4 @@
-"""`make eval-turns`: how well turns are taken with people, by the product's own ears and policy.
+"""`make eval-turns`: how well turns are taken with people, by the product's own stt and policy.
 
 Plays recordings of people (`people.py`, `trials.py`) to turn detection with each predictor, and what that tells to
 turn-taking with many waits. Puts tables and a drawing into `docs/`, and every pause with its label into `run/eval/`.
@@ -140,23 +140,23 @@ def turns_section(evaluation: Evaluation) -> tuple[str, str]:
 
 async def evaluate(recordings: Sequence[Recording], predictors: Sequence[str]) -> None:
     """Everything, and onto the page."""
-    ears = Ears()
-    trials = await trials_of(recordings, ears)
+    stt = Ears()
+    trials = await trials_of(recordings, stt)
     heard: dict[str, Heard] = {}
     for predictor in predictors:
         started_s = time.perf_counter()
-        heard[predictor] = await hear(trials, ears, predictor)
+        heard[predictor] = await hear(trials, stt, predictor)
         print(f"{predictor}: {len(trials)} trials in {time.perf_counter() - started_s:.0f} s", flush=True)  # noqa: T201
     figures, svg = turns_section(Evaluation(trials, heard))
     print(figures, flush=True)  # noqa: T201
     DRAWING.write_text(svg, "utf-8")
     replace_section(PAGE, "turns", figures)
-    await evaluate_barge_ins(recordings, ears)
+    await evaluate_barge_ins(recordings, stt)
 
 
-async def evaluate_barge_ins(recordings: Sequence[Recording], ears: Ears) -> None:
+async def evaluate_barge_ins(recordings: Sequence[Recording], stt: Ears) -> None:
     """What stops an anchor that speaks, and onto the page."""
-    barge_ins = await overspeech_section(recordings, ears)
+    barge_ins = await overspeech_section(recordings, stt)
     print(barge_ins)  # noqa: T201
     replace_section(PAGE, "barge-in", barge_ins)
 

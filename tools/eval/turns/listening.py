@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from orchestrator.conversation.messages.server import PredictorOpinion
-from orchestrator.conversation.model.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+from orchestrator.conversation.model import ports
 from people import NO_SPEECH, PROJECT, UNKNOWN_LANGUAGE
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.engines.info import engine_class
@@ -39,7 +39,7 @@ class Told:
     """An event, and when the conversation hears of it."""
 
     at_ms: int
-    event: VoiceEvent
+    event: ports.VadEvent
 
 
 class WorkerWithoutThread(EngineWorker):
@@ -85,8 +85,8 @@ class Ears:
     async def speech(self, pcm: bytes) -> Speech:
         """Where speech is."""
         told, _ = await self._hear(pcm, "", lambda _: "", self.predictor("pause"))
-        starts = [each.event.at_ms for each in told if isinstance(each.event, VoiceStarted)]
-        stops = [each.event.at_ms for each in told if isinstance(each.event, VoiceStopped)]
+        starts = [each.event.at_ms for each in told if isinstance(each.event, ports.SpeechStarted)]
+        stops = [each.event.at_ms for each in told if isinstance(each.event, ports.SpeechStopped)]
         return Speech(tuple(starts), tuple(stops))
 
     async def listen(self, trial: Trial, predictor: TurnEndPredictor) -> tuple[list[Told], list[float]]:
@@ -95,7 +95,7 @@ class Ears:
         known = "" if language in (NO_SPEECH, UNKNOWN_LANGUAGE) else language
         return await self._hear(trial.pcm, known, trial.text_until, predictor)
 
-    async def hear(self, microphone: AsyncIterator[AudioChunk], tell: Callable[[VoiceEvent, int], None]) -> None:
+    async def hear(self, microphone: AsyncIterator[AudioChunk], tell: Callable[[ports.VadEvent, int], None]) -> None:
         """A live microphone: each event as it is found, and how long its judging took in milliseconds.
 
         Between two chunks the microphone should wait until `settled`.
@@ -120,7 +120,7 @@ class Ears:
                 if heard_ms % PARTIAL_INTERVAL_MS == 0 and (text := text_until(heard_ms)):
                     yield PartialTranscript(text, heard_ms)
 
-        def tell(event: VoiceEvent, judging_ms: int) -> None:
+        def tell(event: ports.VadEvent, judging_ms: int) -> None:
             told.append(Told(heard_ms + judging_ms, event))
 
         await self._detect(microphone(), language, predictor, tell, durations_ms)
@@ -131,7 +131,7 @@ class Ears:
         inputs: AsyncIterator[AudioChunk | PartialTranscript],
         language: str,
         predictor: TurnEndPredictor,
-        tell: Callable[[VoiceEvent, int], None],
+        tell: Callable[[ports.VadEvent, int], None],
         durations_ms: list[float],
     ) -> None:
         worker = WorkerWithoutThread(durations_ms)
@@ -157,15 +157,15 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def _translated(event: Event) -> VoiceEvent | None:
+def _translated(event: Event) -> ports.VadEvent | None:
     """The event as the conversation knows it."""
     match event:
         case SpeechStarted(at_ms, pre_roll_start_ms):
-            return VoiceStarted(at_ms, pre_roll_start_ms)
+            return ports.SpeechStarted(at_ms, pre_roll_start_ms)
         case SpeechStopped(at_ms):
-            return VoiceStopped(at_ms)
+            return ports.SpeechStopped(at_ms)
         case TurnEndPredicted():
             opinions = tuple(PredictorOpinion(part.name, part.probability) for part in event.opinions)
-            return TurnEndJudged(event.at_ms, event.probability, event.predictor, event.silence_ms, opinions)
+            return ports.TurnEndPredicted(event.at_ms, event.probability, event.predictor, event.silence_ms, opinions)
         case _:
             return None

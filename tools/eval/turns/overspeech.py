@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from listening import CHUNK_MS, Ears, settled
-from orchestrator.conversation.echo.echo_detector import OwnVoice, span_of
-from orchestrator.conversation.echo.recent_audio import Recent
-from orchestrator.conversation.echo.transcript_echo import SILENCE as NOTHING_SOUNDS
-from orchestrator.conversation.echo.transcript_echo import Sounding, sounding
+from orchestrator.conversation.echo.echo_detector import EchoDetector, echo_span
+from orchestrator.conversation.echo.recent_audio import RecentAudio
+from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK as NOTHING_SOUNDS
+from orchestrator.conversation.echo.transcript_echo import PlaybackContext, playback_context
 from orchestrator.conversation.messages.client import TextInput
 from orchestrator.conversation.messages.server import BargeInVerdict
 from orchestrator.conversation.model.audio_clock import AudioClock
@@ -28,16 +28,16 @@ from orchestrator.conversation.model.events import (
     AnnounceBargeIn,
     CommitSegment,
     Event,
-    Flush,
-    Listen,
+    FlushSegment,
     PausePlayback,
     ReplyAudible,
     ResumePlayback,
+    SetTimer,
+    StartListening,
     StopReply,
-    WakeAt,
-    Woken,
+    TimerFired,
 )
-from orchestrator.conversation.model.ports import FinalHeard, PartialHeard, VoiceStarted
+from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, SpeechStarted
 from orchestrator.conversation.turns.barge_in import has_words
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.conversation.turns.turn_taking import TurnTaking
@@ -79,8 +79,8 @@ class Outcome:
 class OverSpeech:
     """One sound over one reply, or over its echo of `echo_gain` (0 for none)."""
 
-    def __init__(self, ears: Ears, recogniser: Recognises, reply: Reply, sound: bytes, echo_gain: float = 0.0) -> None:
-        self._ears = ears
+    def __init__(self, stt: Ears, recogniser: Recognises, reply: Reply, sound: bytes, echo_gain: float = 0.0) -> None:
+        self._ears = stt
         self._recogniser = recogniser
         self._reply = reply
         self._sound = sound
@@ -96,8 +96,8 @@ class OverSpeech:
         self._playing = True
         self._position = 0
         self._clock = AudioClock(lambda: self._now_ms / 1000)
-        self._recent = Recent()
-        self._own_voice = OwnVoice(self._clock, self._recent)
+        self._recent = RecentAudio()
+        self._own_voice = EchoDetector(self._clock, self._recent)
         self._sent_ms = 0
         # What the client and the room still have of the reply, and whether the client had been told to hold it.
         self._in_the_air: deque[Echo] = deque([_NO_ECHO] * _ECHO_DELAY_CHUNKS)
@@ -109,7 +109,7 @@ class OverSpeech:
         self._recogniser.open()
         self._do(TextInput("go on"))
         self._do(ReplyAudible(1, 0))
-        self._own_voice.sounded.begin(0)
+        self._own_voice.playback_reference.begin_reply(0)
         await self._ears.hear(self._microphone(), self._told)
         self.outcome.length_ms = self._now_ms
         return self.outcome
@@ -120,7 +120,7 @@ class OverSpeech:
             piece, place_ms = self._mixed(self._sound[start : start + CHUNK_BYTES] or SILENCE)
             self._now_ms += CHUNK_MS
             self._clock.advance(self._now_ms)
-            self._recent.keep(AudioChunk(self._now_ms - CHUNK_MS, piece))
+            self._recent.append(AudioChunk(self._now_ms - CHUNK_MS, piece))
             self._recorded.append((piece, place_ms))
             yield AudioChunk(self._now_ms - CHUNK_MS, piece)
             await settled()
@@ -148,27 +148,27 @@ class OverSpeech:
     def _send_and_report(self) -> None:
         """The client has played one chunk more."""
         played_ms = round(MICROPHONE.ms_of(self._position))
-        sounded, now_s = self._own_voice.sounded, self._now_ms / 1000
+        reference, now_s = self._own_voice.playback_reference, self._now_ms / 1000
         if played_ms < self._sent_ms - 2 * _AHEAD_MS:
             # It plays the reply once more.
             self._sent_ms = 0
-            sounded.begin(now_s)
+            reference.begin_reply(now_s)
         while self._sent_ms < min(played_ms + _AHEAD_MS, self._reply.length_ms):
             sent = slice(SPEECH.bytes_for(self._sent_ms), SPEECH.bytes_for(self._sent_ms + CHUNK_MS))
-            sounded.send(self._reply.sent[sent])
+            reference.append(self._reply.sent[sent])
             self._sent_ms += CHUNK_MS
         if played_ms % _REPORT_MS == 0:
-            sounded.play(played_ms, now_s, moving=self._playing)
+            reference.update_position(played_ms, now_s, moving=self._playing)
 
     def _told(self, event: Event, judging_ms: int) -> None:
-        if isinstance(event, VoiceStarted):
+        if isinstance(event, SpeechStarted):
             self.outcome.starts_ms.append(event.at_ms)
         self._expect(self._now_ms + judging_ms, event)
 
     def _decode(self, pcm: bytes, place_ms: int | None) -> None:
         text, took_ms = self._recogniser.hear(pcm, place_ms)
         if has_words(text):
-            self._expect(self._now_ms + took_ms, PartialHeard(self._segment_id, text, self._now_ms))
+            self._expect(self._now_ms + took_ms, PartialTranscript(self._segment_id, text, self._now_ms))
 
     def _expect(self, at_ms: int, event: Event) -> None:
         heapq.heappush(self._due, (at_ms, next(self._numbers), event))
@@ -178,48 +178,50 @@ class OverSpeech:
             self._do(heapq.heappop(self._due)[2])
 
     def _do(self, event: Event) -> None:
-        if isinstance(event, FinalHeard):
+        if isinstance(event, FinalTranscript):
             self.outcome.heard.append(event.text)
-        for action in self._turn_taking.on(event, self._sounding(event)):
+        for action in self._turn_taking.handle(event, self._sounding(event)):
             self._perform(action)
 
-    def _sounding(self, event: Event) -> Sounding:
-        span = span_of(event, self._turn_taking.listening_since_ms, self._now_ms)
+    def _sounding(self, event: Event) -> PlaybackContext:
+        span = echo_span(event, self._turn_taking.listening_since_ms, self._now_ms)
         if span is None:
             return NOTHING_SOUNDS
-        return replace(self._said(), likeness=self._own_voice.compare(*span))
+        return replace(self._said(), likeness=self._own_voice.estimate_echo(*span))
 
-    def _said(self) -> Sounding:
+    def _said(self) -> PlaybackContext:
         at_ms = round(MICROPHONE.ms_of(self._position))
         since_ms = self._turn_taking.listening_since_ms
         for_ms = 0 if since_ms is None else self._now_ms - since_ms
         reply = self._reply
-        return sounding(
+        return playback_context(
             reply.text, reply.marks, at_ms=at_ms, for_ms=for_ms, duration_ms=reply.length_ms, language=_LANGUAGE
         )
 
     def _perform(self, action: Action) -> None:
         match action:
-            case WakeAt():
-                self._expect(max(self._now_ms, action.at_ms), Woken(action.at_ms))
-            case Listen():
+            case SetTimer():
+                self._expect(max(self._now_ms, action.at_ms), TimerFired(action.at_ms))
+            case StartListening():
                 self._listening = True
                 for piece, place_ms in self._recorded[action.from_ms // CHUNK_MS :]:
                     self._decode(piece, place_ms)
-            case Flush():
+            case FlushSegment():
                 self._listening = False
                 text, took_ms = self._recogniser.flush()
-                self._expect(self._now_ms + took_ms, FinalHeard(action.segment_id, 1, text, self._now_ms))
+                self._expect(self._now_ms + took_ms, FinalTranscript(action.segment_id, 1, text, self._now_ms))
             case CommitSegment():
                 self._recogniser.commit()
                 self._segment_id = action.segment_id + 1
             case PausePlayback():
                 self._playing = False
-                self._own_voice.sounded.hold(self._now_ms / 1000)
+                self._own_voice.playback_reference.pause(self._now_ms / 1000)
                 self.outcome.pauses_ms.append(self._now_ms)
             case ResumePlayback():
                 self._playing = True
-                self._own_voice.sounded.play(MICROPHONE.ms_of(self._position), self._now_ms / 1000)
+                self._own_voice.playback_reference.update_position(
+                    MICROPHONE.ms_of(self._position), self._now_ms / 1000
+                )
             case StopReply():
                 self._playing = False
                 self.outcome.stopped_ms = self._now_ms
@@ -237,9 +239,9 @@ def added(sound: bytes, echo: bytes, gain: float) -> bytes:
 
 
 async def over(
-    ears: Ears, recogniser: Recognises, reply: Reply, sound: bytes = b"", echo_db: float | None = None
+    stt: Ears, recogniser: Recognises, reply: Reply, sound: bytes = b"", echo_db: float | None = None
 ) -> Outcome:
     """`sound`, or the echo of the reply at `echo_db`, over the reply. Gives way to other tasks first."""
     await asyncio.sleep(0)
     gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
-    return await OverSpeech(ears, recogniser, reply, sound, gain).run()
+    return await OverSpeech(stt, recogniser, reply, sound, gain).run()

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from listening import Told
-from orchestrator.conversation.model.events import Action, CommitSegment, CommitTurn, Event, Flush, WakeAt, Woken
-from orchestrator.conversation.model.ports import FinalHeard, TurnEndJudged, VoiceStarted, VoiceStopped
+from orchestrator.conversation.model.events import (
+    Action,
+    CommitSegment,
+    CommitTurn,
+    Event,
+    FlushSegment,
+    SetTimer,
+    TimerFired,
+)
+from orchestrator.conversation.model.ports import FinalTranscript, SpeechStarted, SpeechStopped, TurnEndPredicted
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.conversation.turns.turn_taking import TurnTaking
@@ -60,14 +68,14 @@ class Replay:
         self._segment_start_ms = 0
         self._commits_ms: list[int] = []
         for each in told:
-            if judged or not isinstance(each.event, TurnEndJudged):
+            if judged or not isinstance(each.event, TurnEndPredicted):
                 self._expect(each.at_ms, each.event)
 
     def commits_ms(self) -> list[int]:
         """When turns were held to be over."""
         while self._due:
             now_ms, _, event = heapq.heappop(self._due)
-            for action in self._turn_taking.on(event):
+            for action in self._turn_taking.handle(event):
                 self._perform(action, now_ms)
         return self._commits_ms
 
@@ -76,11 +84,11 @@ class Replay:
 
     def _perform(self, action: Action, now_ms: int) -> None:
         match action:
-            case WakeAt():
-                self._expect(max(now_ms, action.at_ms), Woken(action.at_ms))
-            case Flush():
+            case SetTimer():
+                self._expect(max(now_ms, action.at_ms), TimerFired(action.at_ms))
+            case FlushSegment():
                 text = self._trial.text_until(now_ms, self._segment_start_ms) or _SOME_WORDS
-                final = FinalHeard(action.segment_id, 1, text, now_ms)
+                final = FinalTranscript(action.segment_id, 1, text, now_ms)
                 self._expect(now_ms + FINAL_MS, final)
             case CommitSegment():
                 self._segment_start_ms = now_ms
@@ -95,8 +103,8 @@ def pauses(trial: Trial, told: Sequence[Told], commits_ms: Sequence[int]) -> lis
 
     A pause lasts until the conversation is told that speech goes on: up to then nobody can know better.
     """
-    stops = [each.event for each in told if isinstance(each.event, VoiceStopped)]
-    starts = [each for each in told if isinstance(each.event, VoiceStarted)]
+    stops = [each.event for each in told if isinstance(each.event, SpeechStopped)]
+    starts = [each for each in told if isinstance(each.event, SpeechStarted)]
     found: list[Pause] = []
     for stop, start in itertools.zip_longest(stops, starts[1:]):
         if stop is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import soxr
-from orchestrator.conversation.model.ports import Mark
+from orchestrator.conversation.model import ports
 from people import PROJECT
 from service_kit.audio import MICROPHONE, SPEECH
 from tts_service.engine import SpeechAudio, SpeechEvent, SpeechMark, SynthesisConfig
@@ -33,7 +33,7 @@ class Reply:
     """What the anchor says: text, marks, and speech as 16 kHz mono PCM16; `sent` is the same at 24 kHz."""
 
     text: str
-    marks: tuple[Mark, ...]
+    marks: tuple[ports.SpeechMark, ...]
     pcm: bytes
     sent: bytes = b""
 
@@ -66,14 +66,14 @@ async def _spoken(engine: StreamAdapter, text: str) -> Reply:
     reply = engine.open_stream(SynthesisConfig(voice, "en"))
     await reply.send_text(text)
     await reply.end_text()
-    pcm, marks = bytearray(), list[Mark]()
+    pcm, marks = bytearray(), list[ports.SpeechMark]()
 
     async def take(event: SpeechEvent) -> None:
         match event:
             case SpeechAudio():
                 pcm.extend(event.pcm)
             case SpeechMark():
-                marks.append(Mark(event.text_start, event.text_end, event.offset_ms))
+                marks.append(ports.SpeechMark(event.text_start, event.text_end, event.offset_ms))
             case _:
                 pass
 

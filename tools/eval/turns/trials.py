@@ -1,4 +1,4 @@
-"""What is played to the ears: recordings as they are, and recordings with a pause put in or a sentence put together.
+"""What is played to the stt: recordings as they are, and recordings with a pause put in or a sentence put together.
 
 Every pause of a trial has a label, by rule:
 

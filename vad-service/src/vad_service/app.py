@@ -46,6 +46,6 @@ def build(settings: VadSettings | None = None) -> Service:
         health=new_health("vad-service", model.info, settings),
         servicers=[(SERVICE_NAME, TurnDetectionServicer(detector).add_to)],
         lifespan=lifespan,
-        carries=True,
+        multiplex=True,
         details=details,
     )

@@ -1,6 +1,6 @@
 import { defineConfig } from "vite";
 
-// The mesh that the page talks with; its socket stands under the page's own address, as the browser's policy wants it.
+// The mesh. Its WebSocket is proxied, so that it has the page's origin.
 const mesh = process.env["ANCHOR_URL"] ?? "http://127.0.0.1:8080";
 const proxy = { "/ws": { target: mesh, ws: true } };
 

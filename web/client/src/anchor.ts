@@ -1,52 +1,55 @@
-/** An anchor to talk with: a session, a microphone and a player, joined. */
+/** `Anchor`: a session, a microphone and a player, connected. */
 import type { ClientMessage, ServerMessage } from "./messages";
-import { Microphone, MICROPHONE_HZ, type MicrophoneTraits } from "./microphone";
+import { Microphone, MICROPHONE_HZ, type MicrophoneSettings } from "./microphone";
 import { Player } from "./player";
 import { type Connection, type ReplyReceived, Session, type SessionStart } from "./session";
-import type { Heard } from "./worklets/playback_line";
+import type { PlaybackReport } from "./worklets/jitter_buffer";
 
-// What the server sends at, should the player be wanted before it has told.
-const ANCHOR_HZ = 24_000;
-// The server sends two seconds ahead, so it comes to no more; what does is dropped.
-const MAX_EARLY = 1000;
+// Rate of the anchor's audio, in hertz, as in session.proto: the player may open before `session_started` arrives.
+const REPLY_RATE_HZ = 24_000;
+// The server sends at most two seconds ahead, which needs fewer commands than this. Later ones are dropped.
+const MAX_PENDING_COMMANDS = 1000;
 
 export interface AnchorOptions {
-  /** Of `/ws/audio`: `socketUrl(location)` for the server that the page comes from. */
+  /** URL of `/ws/audio`: `socketUrl(location)` for the server that served the page. */
   url: string;
-  /** Language, voice, persona, patience, who ends turns; all may be left out. */
+  /** Language, voice, persona, patience, turn detection; all are optional. */
   start?: Omit<SessionStart, "sampleRateHz" | "reportsPlayback" | "takeOver">;
-  /** Ticket of a conversation to go on with. */
+  /** Ticket of a conversation to resume. */
   ticket?: string;
-  /** Where there can be no sound: replies are not waited for to be heard, and `wake` and `listen` are not for use. */
+  /**
+   * For pages without sound: the server does not wait for playback reports. `startAudio` and `openMicrophone` must not
+   * be called.
+   */
   captionsOnly?: boolean;
   onMessage?: (message: ServerMessage) => void;
   onConnection?: (connection: Connection) => void;
-  /** Called about every 100 ms while a reply sounds. */
-  onHeard?: (heard: Heard) => void;
-  /** The microphone's loudest sample, 0 to 1, every 20 ms. */
+  /** Called about every 100 ms while a reply plays. */
+  onPlayback?: (report: PlaybackReport) => void;
+  /** Gets the peak of each microphone frame, 0 to 1, every 20 ms. */
   onLevel?: (peak: number) => void;
-  /** The microphone went away by itself. */
+  /** Called when the microphone's device disappears. */
   onMicrophoneLost?: () => void;
 }
 
 /**
- * Talks with the server as long as it is not closed. The microphone is open between `listen` and `mute`; replies sound
- * from the first `listen` or `wake` on, which must be called in a gesture.
+ * A conversation with the server, from `connect` to `close`. The microphone is open between `openMicrophone` and
+ * `closeMicrophone`. Replies play after the first call of `openMicrophone` or `startAudio`, which needs a user gesture.
  */
 export class Anchor {
   readonly #options: AnchorOptions;
   readonly #session: Session;
   #player: Player | null = null;
-  // What the player is to do as soon as it is open: the first words may come before it is.
-  #early: ((player: Player) => void)[] = [];
-  #opening: Promise<Player> | null = null;
+  // Commands for the player, queued until it is open: a reply may begin earlier.
+  #pendingCommands: ((player: Player) => void)[] = [];
+  #playerPromise: Promise<Player> | null = null;
   #microphone: Microphone | null = null;
-  #held = false;
-  #speakerId: string | undefined;
-  // Where the reply under way was placed, and how much of it came since.
-  #placed: { turnId: number; offsetMs: number } | undefined;
+  #isMuted = false;
+  #outputDeviceId: string | undefined;
+  // Position from the last `reply_audio`, and how much audio has arrived since.
+  #replyPosition: { turnId: number; offsetMs: number } | undefined;
   #receivedBytes = 0;
-  #heard: Heard | undefined;
+  #lastReport: PlaybackReport | undefined;
 
   constructor(options: AnchorOptions) {
     this.#options = options;
@@ -55,17 +58,17 @@ export class Anchor {
       start: { ...options.start, sampleRateHz: MICROPHONE_HZ, reportsPlayback: !options.captionsOnly },
       ...(options.ticket ? { ticket: options.ticket } : {}),
       onMessage: (message) => {
-        this.#obey(message);
+        this.#controlPlayback(message);
         options.onMessage?.(message);
       },
       onAudio: (pcm) => {
-        this.#hear(pcm);
+        this.#handleAudio(pcm);
       },
       onConnection: (connection) => {
-        if (connection.state === "closed") this.#silence();
+        if (connection.state === "closed") this.#clearPlayback();
         options.onConnection?.(connection);
       },
-      received: () => (this.#player && this.#placed ? this.#received(this.#placed) : undefined),
+      received: () => (this.#player && this.#replyPosition ? this.#receivedReply(this.#replyPosition) : undefined),
     });
   }
 
@@ -73,153 +76,157 @@ export class Anchor {
     return this.#session.ticket;
   }
 
-  /** Of the open microphone; null while there is none. */
-  get microphone(): MicrophoneTraits | null {
-    return this.#microphone?.traits ?? null;
+  /** Settings of the open microphone; null while it is closed. */
+  get microphone(): MicrophoneSettings | null {
+    return this.#microphone?.settings ?? null;
   }
 
-  /** Opens the session, with `takeOver` also when another client has the conversation open. */
+  /** Opens the session. `takeOver` takes the conversation from another client that has it open. */
   connect(takeOver = false): void {
     this.#session.connect(takeOver);
   }
 
-  /** Says something. Whether it went out. */
+  /** Sends a message. Returns false, without queueing it, when the session is not open. */
   send(message: ClientMessage): boolean {
     return this.#session.send(message);
   }
 
-  /** Lets replies sound; call it in a gesture. */
-  async wake(): Promise<void> {
-    this.#opening ??= Player.open({
-      rateHz: ANCHOR_HZ,
-      onHeard: (heard) => {
-        this.#report(heard);
+  /** Opens the player and starts its audio. Browsers require a user gesture. */
+  async startAudio(): Promise<void> {
+    this.#playerPromise ??= Player.open({
+      rateHz: REPLY_RATE_HZ,
+      onPlayback: (report) => {
+        this.#handlePlayback(report);
       },
-      deviceId: this.#speakerId,
+      deviceId: this.#outputDeviceId,
     });
     try {
-      this.#player = await this.#opening;
+      this.#player = await this.#playerPromise;
     } catch (error) {
-      this.#opening = null;
+      this.#playerPromise = null;
       throw error;
     }
-    for (const command of this.#early.splice(0)) command(this.#player);
-    await this.#player.wake();
+    for (const command of this.#pendingCommands.splice(0)) command(this.#player);
+    await this.#player.startAudio();
   }
 
-  /** Opens the microphone, or another one; call it in a gesture. Rejects as `Microphone.open` does. */
-  async listen(deviceId?: string): Promise<void> {
-    const waking = this.wake();
+  /**
+   * Opens the microphone, or switches to another device, and starts playback. Browsers require a user gesture. Rejects
+   * as `Microphone.open` does.
+   */
+  async openMicrophone(deviceId?: string): Promise<void> {
+    const audioStarted = this.startAudio();
     const microphone = await Microphone.open({
       deviceId,
       onFrame: (pcm, peak) => {
-        if (!this.#held) this.#session.sendAudio(pcm);
+        if (!this.#isMuted) this.#session.sendAudio(pcm);
         this.#options.onLevel?.(peak);
       },
       onLost: () => {
-        void this.mute();
+        void this.closeMicrophone();
         this.#options.onMicrophoneLost?.();
       },
     });
-    await this.mute();
+    await this.closeMicrophone();
     this.#microphone = microphone;
-    await waking;
+    await audioStarted;
   }
 
-  /** Whether what the open microphone hears stays here, for push-to-talk; its level is told all the same. */
-  hold(held: boolean): void {
-    this.#held = held;
+  /** Stops or resumes sending microphone audio, for push-to-talk. `onLevel` is called either way. */
+  setMuted(muted: boolean): void {
+    this.#isMuted = muted;
   }
 
   /** Closes the microphone. */
-  async mute(): Promise<void> {
+  async closeMicrophone(): Promise<void> {
     const microphone = this.#microphone;
     this.#microphone = null;
     await microphone?.close();
   }
 
-  /** Plays through another device; rejects when it is not there. */
-  async speakThrough(deviceId: string): Promise<void> {
-    this.#speakerId = deviceId;
-    await this.#player?.choose(deviceId);
+  /** Plays through another device; rejects with the browser's `DOMException` when it is not available. */
+  async setOutputDevice(deviceId: string): Promise<void> {
+    this.#outputDeviceId = deviceId;
+    await this.#player?.setOutputDevice(deviceId);
   }
 
-  /** Ends the session and lets all devices go. */
+  /** Ends the session and releases all devices. */
   async close(): Promise<void> {
     this.#session.close();
-    await this.mute();
-    const player = await this.#opening;
-    this.#opening = null;
+    await this.closeMicrophone();
+    const player = await this.#playerPromise;
+    this.#playerPromise = null;
     this.#player = null;
     await player?.close();
   }
 
-  #obey(message: ServerMessage): void {
+  #controlPlayback(message: ServerMessage): void {
     switch (message.case) {
       case "replyAudio":
-        this.#placed = { turnId: message.value.turnId, offsetMs: message.value.offsetMs };
+        this.#replyPosition = { turnId: message.value.turnId, offsetMs: message.value.offsetMs };
         this.#receivedBytes = 0;
-        this.#early = [];
-        this.#direct((player) => {
-          player.place(message.value.turnId, message.value.offsetMs);
+        this.#pendingCommands = [];
+        this.#withPlayer((player) => {
+          player.setPosition(message.value.turnId, message.value.offsetMs);
         });
-        // What was heard while the line was down could not be told; the server waits for it before it sends more.
-        if (this.#heard?.turnId === message.value.turnId) this.#tellHeard(this.#heard);
+        // Reports made while disconnected were lost. The server needs the last one before it sends more audio.
+        if (this.#lastReport?.turnId === message.value.turnId) this.#sendProgress(this.#lastReport);
         break;
       case "playbackPause":
-        this.#direct((player) => {
+        this.#withPlayer((player) => {
           player.pause(message.value.turnId);
         });
         break;
       case "playbackResume":
-        this.#direct((player) => {
+        this.#withPlayer((player) => {
           player.resume(message.value.turnId);
         });
         break;
       case "playbackStop":
-        this.#direct((player) => {
+        this.#withPlayer((player) => {
           player.stop(message.value.turnId);
         });
         break;
       case "replyAudioEnded":
-        this.#direct((player) => {
-          player.end(message.value.turnId);
+        this.#withPlayer((player) => {
+          player.endReply(message.value.turnId);
         });
         break;
       default:
-        // All else is for people, not for devices.
+        // No other message concerns the player.
         break;
     }
   }
 
-  #hear(pcm: ArrayBuffer): void {
+  #handleAudio(pcm: ArrayBuffer): void {
     this.#receivedBytes += pcm.byteLength;
-    this.#direct((player) => {
-      player.push(pcm);
+    this.#withPlayer((player) => {
+      player.pushAudio(pcm);
     });
   }
 
-  #direct(command: (player: Player) => void): void {
+  #withPlayer(command: (player: Player) => void): void {
     if (this.#player) command(this.#player);
-    else if (this.#early.length < MAX_EARLY && !this.#options.captionsOnly) this.#early.push(command);
+    else if (this.#pendingCommands.length < MAX_PENDING_COMMANDS && !this.#options.captionsOnly)
+      this.#pendingCommands.push(command);
   }
 
-  #silence(): void {
-    this.#early = [];
-    this.#player?.silence();
+  #clearPlayback(): void {
+    this.#pendingCommands = [];
+    this.#player?.clear();
   }
 
-  #received({ turnId, offsetMs }: { turnId: number; offsetMs: number }): ReplyReceived {
-    return { turnId, offsetMs: offsetMs + Math.floor((this.#receivedBytes * 500) / ANCHOR_HZ) };
+  #receivedReply({ turnId, offsetMs }: { turnId: number; offsetMs: number }): ReplyReceived {
+    return { turnId, offsetMs: offsetMs + Math.floor((this.#receivedBytes * 500) / REPLY_RATE_HZ) };
   }
 
-  #report(heard: Heard): void {
-    this.#heard = heard;
-    this.#tellHeard(heard);
-    this.#options.onHeard?.(heard);
+  #handlePlayback(report: PlaybackReport): void {
+    this.#lastReport = report;
+    this.#sendProgress(report);
+    this.#options.onPlayback?.(report);
   }
 
-  #tellHeard({ turnId, playedMs }: Heard): void {
+  #sendProgress({ turnId, playedMs }: PlaybackReport): void {
     this.#session.send({ case: "playbackProgress", value: { turnId, playedMs } });
   }
 }

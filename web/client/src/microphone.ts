@@ -1,30 +1,31 @@
-/** A microphone that yields PCM16 frames. */
+/** `Microphone`: captures a device as PCM16 frames. */
 import captureUrl from "./worklets/capture.worklet?worker&url";
-import type { CapturedFrame, CaptureOptions } from "./worklets/ports";
+import type { CapturedFrame, CaptureOptions } from "./worklets/worklet_messages";
 
-/** Rate of the frames, in hertz; what the recognisers hear. */
+/** Sample rate of the frames, in hertz, as the server expects it. */
 export const MICROPHONE_HZ = 16000;
 
 export interface MicrophoneOptions {
-  /** The device's id; the system's choice when absent. */
+  /** Id of the input device; the system's default when absent. */
   deviceId?: string | undefined;
-  /** Gets 20 ms of PCM16 mono at 16 kHz and the loudest sample, 0 to 1, every 20 ms. */
+  /** Gets 20 ms of PCM16 mono at 16 kHz, and its peak, 0 to 1, every 20 ms. */
   onFrame: (pcm: ArrayBuffer, peak: number) => void;
-  /** Called when the device goes away by itself. */
+  /** Called when the device disappears. */
   onLost: () => void;
 }
 
-/** What the browser really does to the sound; undefined where it does not say. */
-export interface MicrophoneTraits {
+/** The settings in effect; undefined where the browser does not report them. */
+export interface MicrophoneSettings {
   label: string;
   deviceId: string | undefined;
   echoCancellation: boolean | undefined;
-  contextHz: number;
+  /** Rate of the device's audio context, before resampling, in hertz. */
+  sampleRateHz: number;
 }
 
-/** An open microphone. Close it to let the device go. */
+/** An open microphone; `close` releases the device. */
 export class Microphone {
-  readonly traits: MicrophoneTraits;
+  readonly settings: MicrophoneSettings;
   readonly #stream: MediaStream;
   readonly #context: AudioContext;
 
@@ -33,11 +34,11 @@ export class Microphone {
     this.#context = context;
     const track = stream.getAudioTracks()[0];
     const settings = track?.getSettings();
-    this.traits = {
+    this.settings = {
       label: track?.label ?? "",
       deviceId: settings?.deviceId,
       echoCancellation: echoCancellationOf(settings),
-      contextHz: context.sampleRate,
+      sampleRateHz: context.sampleRate,
     };
   }
 
@@ -45,8 +46,8 @@ export class Microphone {
   static async open({ deviceId, onFrame, onLost }: MicrophoneOptions): Promise<Microphone> {
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: {
-        // Without echo cancellation the anchor would hear itself, and take that for an interruption. Noise suppression
-        // is made for human ears and costs a recogniser words (in Chromium "ferry" was heard as "free" with it only).
+        // Without echo cancellation the anchor's own speech would count as an interruption. Noise suppression is tuned
+        // for human listeners and costs the recogniser words: with it, Chromium's "ferry" was transcribed as "free".
         echoCancellation: true,
         noiseSuppression: false,
         autoGainControl: true,
@@ -92,8 +93,8 @@ export class Microphone {
   }
 }
 
-// Newer browsers say how they cancel echo, in a word, older ones only whether.
+// Newer browsers report the kind of echo cancellation as a string, older ones a boolean.
 function echoCancellationOf(settings: MediaTrackSettings | undefined): boolean | undefined {
-  const told = settings?.echoCancellation as boolean | string | undefined;
-  return told === undefined ? undefined : Boolean(told);
+  const value = settings?.echoCancellation as boolean | string | undefined;
+  return value === undefined ? undefined : Boolean(value);
 }

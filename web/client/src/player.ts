@@ -1,41 +1,45 @@
-/** Plays replies, and knows how much of them was heard. */
+/** `Player`: plays replies and reports how much of them was heard. */
+import type { PlaybackReport } from "./worklets/jitter_buffer";
 import playbackUrl from "./worklets/playback.worklet?worker&url";
-import type { PlaybackCommand, PlaybackReport } from "./worklets/ports";
-import type { Heard } from "./worklets/playback_line";
+import type { PlaybackCommand, PlaybackEvent } from "./worklets/worklet_messages";
 
 export interface PlayerOptions {
-  /** Rate of the PCM that will be pushed, in hertz. */
+  /** Sample rate of the pushed PCM, in hertz. */
   rateHz: number;
-  /** Called about every 100 ms while a reply sounds, and when it has sounded. */
-  onHeard: (heard: Heard) => void;
-  /** Called when samples came too far ahead and were dropped. */
+  /** Called about every 100 ms while a reply plays, and at its end. */
+  onPlayback: (report: PlaybackReport) => void;
+  /** Called when the buffer was full; gets the number of samples dropped. */
   onOverflow?: (samples: number) => void;
-  /** The speaker's device id, where the browser lets one choose; the system's choice when absent. */
+  /** Id of the output device, where `Player.canSelectOutput`; the system's default when absent. */
   deviceId?: string | undefined;
 }
 
+/** An output device that plays one reply at a time; `close` releases it. */
 export class Player {
   readonly #context: AudioContext;
   readonly #node: AudioWorkletNode;
   #turnId: number | null = null;
 
-  private constructor(context: AudioContext, { onHeard, onOverflow }: PlayerOptions) {
+  private constructor(context: AudioContext, { onPlayback, onOverflow }: PlayerOptions) {
     this.#context = context;
     this.#node = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
-    this.#node.port.onmessage = ({ data }: MessageEvent<PlaybackReport>) => {
-      if (data.kind === "heard") onHeard(data.heard);
+    this.#node.port.onmessage = ({ data }: MessageEvent<PlaybackEvent>) => {
+      if (data.kind === "playback") onPlayback(data.report);
       else onOverflow?.(data.samples);
     };
     this.#node.connect(context.destination);
   }
 
-  /** Sound starts only when `wake` was called in a gesture, or the browser trusts the page already. */
+  /**
+   * Opens a player. Its audio is silent until `startAudio` is called in a user gesture, unless the browser already
+   * allows the page to autoplay.
+   */
   static async open(options: PlayerOptions): Promise<Player> {
     const context = new AudioContext({ sampleRate: options.rateHz, latencyHint: "interactive" });
     try {
       await context.audioWorklet.addModule(playbackUrl);
       const player = new Player(context, options);
-      if (options.deviceId) await player.choose(options.deviceId);
+      if (options.deviceId) await player.setOutputDevice(options.deviceId);
       return player;
     } catch (error) {
       await context.close();
@@ -43,58 +47,58 @@ export class Player {
     }
   }
 
-  /** Browsers start sound only at a gesture; calling this in one is enough. */
-  async wake(): Promise<void> {
+  /** Starts the audio context. Browsers require a user gesture. */
+  async startAudio(): Promise<void> {
     await this.#context.resume();
   }
 
-  /** Whether the browser lets a page choose the speaker. */
-  static get choosable(): boolean {
+  /** Whether the browser lets a page select the output device. */
+  static get canSelectOutput(): boolean {
     return "setSinkId" in AudioContext.prototype;
   }
 
-  /** Plays through another device; rejects with the browser's error when it is not there. */
-  async choose(deviceId: string): Promise<void> {
+  /** Plays through another device; rejects with the browser's `DOMException` when it is not available. */
+  async setOutputDevice(deviceId: string): Promise<void> {
     const context = this.#context as AudioContext & { setSinkId?: (id: string) => Promise<void> };
     await context.setSinkId?.(deviceId);
   }
 
-  /** What is pushed from here on belongs to this reply, at this offset. */
-  place(turnId: number, offsetMs: number): void {
+  /** Sets the reply, and the offset in it, of the audio pushed next. Another reply's audio is dropped. */
+  setPosition(turnId: number, offsetMs: number): void {
     this.#turnId = turnId;
-    // Asked each time: it is known only once the sound card runs, and changes with the headphones.
-    // Some browsers do not tell the output's.
+    // Read each time: the latency is known once the output runs, and changes with the device. Some browsers do not
+    // report `outputLatency`.
     const { baseLatency, outputLatency = 0 } = this.#context as { baseLatency: number; outputLatency?: number };
     const latencyMs = (baseLatency + outputLatency) * 1000;
-    this.#tell({ kind: "place", turnId, offsetMs, latencyMs });
+    this.#post({ kind: "setPosition", turnId, offsetMs, latencyMs });
   }
 
-  /** Takes PCM16 of the reply that was placed. What comes after its stop was on its way then, and is dropped. */
-  push(pcm: ArrayBuffer): void {
-    if (this.#turnId !== null) this.#tell({ kind: "push", pcm }, [pcm]);
+  /** Appends PCM16 to the current reply. Audio that arrives after a stop was already in transit, and is dropped. */
+  pushAudio(pcm: ArrayBuffer): void {
+    if (this.#turnId !== null) this.#post({ kind: "push", pcm }, [pcm]);
   }
 
   pause(turnId: number): void {
-    if (turnId === this.#turnId) this.#tell({ kind: "pause" });
+    if (turnId === this.#turnId) this.#post({ kind: "pause" });
   }
 
   resume(turnId: number): void {
-    if (turnId === this.#turnId) this.#tell({ kind: "resume" });
+    if (turnId === this.#turnId) this.#post({ kind: "resume" });
   }
 
-  /** All audio of the reply was pushed. */
-  end(turnId: number): void {
-    if (turnId === this.#turnId) this.#tell({ kind: "end" });
+  /** Marks the end of the reply: all of its audio has been pushed. */
+  endReply(turnId: number): void {
+    if (turnId === this.#turnId) this.#post({ kind: "endReply" });
   }
 
   stop(turnId: number): void {
-    if (turnId === this.#turnId) this.silence();
+    if (turnId === this.#turnId) this.clear();
   }
 
-  /** Drops whatever there is to play. */
-  silence(): void {
+  /** Fades out and drops all buffered audio. */
+  clear(): void {
     this.#turnId = null;
-    this.#tell({ kind: "stop" });
+    this.#post({ kind: "stop" });
   }
 
   async close(): Promise<void> {
@@ -102,7 +106,7 @@ export class Player {
     await this.#context.close();
   }
 
-  #tell(command: PlaybackCommand, transfer: Transferable[] = []): void {
+  #post(command: PlaybackCommand, transfer: Transferable[] = []): void {
     this.#node.port.postMessage(command, transfer);
   }
 }

@@ -1,54 +1,57 @@
-/** The socket to the orchestrator: opens a session, brings it back when the line drops, hands on what arrives. */
+/** `Session`: the WebSocket to the orchestrator. Opens a session, reconnects with back-off, decodes messages. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type ClientMessage, decode, encode, type ServerMessage } from "./messages";
 import type { ReplyReceivedSchema, SessionStartSchema } from "./protocol/anchor/session/v1/session_pb";
 
-// Waits between attempts to come back, in milliseconds; the last one repeats. Each is shortened by chance, so that all
-// the clients of a server that was restarted do not come at one moment.
+// Delays between attempts to reconnect, in milliseconds; the last one repeats. Each is shortened by a random share, so
+// that the clients of a restarted server do not reconnect at the same moment.
 const RETRY_MS = [300, 1000, 2000, 4000, 8000];
-const SHORTENED_BY = 0.3;
-// What is said while the line is down is kept so long, in frames of 20 ms; what is older is dropped.
-const KEPT_FRAMES = 100;
-// More unsent microphone audio than this (two seconds) is worth nothing: what comes then is dropped.
+const RETRY_JITTER = 0.3;
+// Microphone audio buffered while disconnected, in frames of 20 ms: two seconds. Older frames are dropped.
+const MAX_PENDING_FRAMES = 100;
+// Limit of the socket's send buffer: two seconds of microphone audio. Frames beyond it are dropped.
 const MAX_UNSENT_BYTES = 64_000;
-// RFC 6455 code by which a server says that the request itself was wrong: the same again is of no use.
-const REFUSED = 1008;
+// RFC 6455, section 7.4.1: the server refuses the request itself, so a retry is pointless.
+const POLICY_VIOLATION = 1008;
 
-/** How the line to the server is. `code` is the server's dotted code for what happened, or empty. */
+/** State of the connection. `code` is the server's dotted code for the reason; empty when there is none. */
 export type Connection =
   | { state: "connecting" }
   | { state: "open" }
   | { state: "reconnecting"; code: string; retryInMs: number }
   | { state: "closed"; code: string };
 
+/** Fields of the `session_start` message that the page chooses. */
 export type SessionStart = Omit<MessageInitShape<typeof SessionStartSchema>, "$typeName" | "ticket" | "received">;
+/** How far the current reply has been received. */
 export type ReplyReceived = Omit<MessageInitShape<typeof ReplyReceivedSchema>, "$typeName">;
 
 export interface SessionOptions {
-  /** Of `/ws/audio`; a token of the server's stands in the query. */
+  /** URL of `/ws/audio`, with the server's `token` in the query if it has one. */
   url: string;
   start: SessionStart;
-  /** Ticket of a conversation to go on with. */
+  /** Ticket of a conversation to resume. */
   ticket?: string;
   onMessage: (message: ServerMessage) => void;
-  /** Gets the anchor's speech, PCM16 at the rate that `sessionStarted` told. */
+  /** Gets the anchor's speech: PCM16 mono at `anchorSampleRateHz` of `sessionStarted`. */
   onAudio: (pcm: ArrayBuffer) => void;
   onConnection: (connection: Connection) => void;
-  /** Asked when the line comes back: up to where the reply under way was received. */
+  /** Called on every connect; returns how far the current reply has been received. */
   received?: () => ReplyReceived | undefined;
 }
 
+/** One session, without audio devices. It reconnects until `close`, or until the server ends or refuses it. */
 export class Session {
   readonly #options: SessionOptions;
   #socket: WebSocket | null = null;
-  #retry: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #ticket: string;
   #sessionId = "";
   #failures = 0;
-  #started = false;
-  #over = false;
-  #kept: ArrayBuffer[] = [];
-  /** Frames of the microphone that never went out. */
+  #isStarted = false;
+  #isClosed = false;
+  #pendingFrames: ArrayBuffer[] = [];
+  /** Number of microphone frames dropped so far. */
   droppedFrames = 0;
 
   constructor(options: SessionOptions) {
@@ -56,80 +59,83 @@ export class Session {
     this.#ticket = options.ticket ?? "";
   }
 
-  /** Names the conversation; empty before the server has given one. Keep it secret. */
+  /** Identifies the conversation; empty until the server has sent one. Keep it secret. */
   get ticket(): string {
     return this.#ticket;
   }
 
-  /** Opens the session, with `takeOver` also when another client has the conversation open: that one is told. */
+  /**
+   * Opens the session. `takeOver` takes the conversation from another client that has it open; that client gets
+   * `sessionEnded` with `session.taken_over`.
+   */
   connect(takeOver = false): void {
-    clearTimeout(this.#retry);
-    this.#over = false;
-    this.#started = false;
+    clearTimeout(this.#retryTimer);
+    this.#isClosed = false;
+    this.#isStarted = false;
     if (this.#failures === 0) this.#options.onConnection({ state: "connecting" });
     const socket = new WebSocket(this.#options.url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       const received = this.#options.received?.();
-      const own = { ticket: this.#ticket, sessionId: this.#sessionId, takeOver };
-      const value = { ...this.#options.start, ...own, ...(received ? { received } : {}) };
+      const identity = { ticket: this.#ticket, sessionId: this.#sessionId, takeOver };
+      const value = { ...this.#options.start, ...identity, ...(received ? { received } : {}) };
       socket.send(encode({ case: "sessionStart", value }));
     };
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
-      this.#receive(data);
+      this.#handleFrame(data);
     };
     socket.onclose = ({ code, reason }) => {
-      this.#lost(code, reason);
+      this.#handleSocketClose(code, reason);
     };
     this.#socket = socket;
   }
 
-  /** Says something. Whether it went out: what is said while the line is down is not kept. */
+  /** Sends a message. Returns false, without queueing it, when the session is not open. */
   send(message: ClientMessage): boolean {
-    if (!this.#started) return false;
+    if (!this.#isStarted) return false;
     this.#socket?.send(encode(message));
     return true;
   }
 
-  /** Sends a frame of the microphone; keeps the last two seconds while the line is down. */
+  /** Sends a microphone frame. While disconnected, the last two seconds are buffered. */
   sendAudio(pcm: ArrayBuffer): void {
-    if (this.#over) return;
-    if (this.#started) {
+    if (this.#isClosed) return;
+    if (this.#isStarted) {
       this.#sendFrame(pcm);
       return;
     }
-    this.#kept.push(pcm);
-    if (this.#kept.length <= KEPT_FRAMES) return;
-    this.#kept.shift();
+    this.#pendingFrames.push(pcm);
+    if (this.#pendingFrames.length <= MAX_PENDING_FRAMES) return;
+    this.#pendingFrames.shift();
     this.droppedFrames += 1;
   }
 
-  /** Ends the session; the conversation may be gone on with later, by its ticket. */
+  /** Ends the session. The conversation can be resumed later with its ticket. */
   close(): void {
-    clearTimeout(this.#retry);
-    this.#end("");
+    clearTimeout(this.#retryTimer);
+    this.#setClosed("");
     this.#socket?.close(1000);
   }
 
-  #receive(data: string | ArrayBuffer): void {
+  #handleFrame(data: string | ArrayBuffer): void {
     if (typeof data !== "string") {
       this.#options.onAudio(data);
       return;
     }
     const message = decode(data);
     if (message === null) return;
-    if (message.case === "sessionStarted") this.#start(message.value.ticket, message.value.sessionId);
+    if (message.case === "sessionStarted") this.#handleStarted(message.value.ticket, message.value.sessionId);
     this.#options.onMessage(message);
-    if (message.case === "sessionEnded") this.#end(message.value.code);
+    if (message.case === "sessionEnded") this.#setClosed(message.value.code);
   }
 
-  #start(ticket: string, sessionId: string): void {
+  #handleStarted(ticket: string, sessionId: string): void {
     this.#ticket = ticket;
     this.#sessionId = sessionId;
     this.#failures = 0;
-    this.#started = true;
+    this.#isStarted = true;
     this.#options.onConnection({ state: "open" });
-    for (const pcm of this.#kept.splice(0)) this.#sendFrame(pcm);
+    for (const pcm of this.#pendingFrames.splice(0)) this.#sendFrame(pcm);
   }
 
   #sendFrame(pcm: ArrayBuffer): void {
@@ -138,36 +144,36 @@ export class Session {
     else this.droppedFrames += 1;
   }
 
-  #end(code: string): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#started = false;
-    this.#kept = [];
+  #setClosed(code: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isStarted = false;
+    this.#pendingFrames = [];
     this.#options.onConnection({ state: "closed", code });
   }
 
-  #lost(closeCode: number, code: string): void {
-    this.#started = false;
-    if (this.#over) return;
+  #handleSocketClose(closeCode: number, code: string): void {
+    this.#isStarted = false;
+    if (this.#isClosed) return;
     if (code === "session.unknown_ticket" && this.#ticket) {
-      // The server was restarted, or has forgotten: a new conversation is better than none.
+      // The server has restarted or expired the conversation: start a new one.
       this.#ticket = "";
       this.#sessionId = "";
-    } else if (closeCode === REFUSED) {
-      this.#end(code);
+    } else if (closeCode === POLICY_VIOLATION) {
+      this.#setClosed(code);
       return;
     }
     const longestMs = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] as number;
-    const retryInMs = Math.round(longestMs * (1 - SHORTENED_BY * Math.random()));
+    const retryInMs = Math.round(longestMs * (1 - RETRY_JITTER * Math.random()));
     this.#failures += 1;
     this.#options.onConnection({ state: "reconnecting", code, retryInMs });
-    this.#retry = setTimeout(() => {
+    this.#retryTimer = setTimeout(() => {
       this.connect();
     }, retryInMs);
   }
 }
 
-/** Where the session's socket is, seen from a page's own address; a token there is passed on. */
+/** The URL of `/ws/audio` on the page's own server, with the page's `token` if it has one. */
 export function socketUrl(page: URL | Location): string {
   const url = new URL("/ws/audio", page.href);
   url.protocol = page.protocol === "https:" ? "wss:" : "ws:";

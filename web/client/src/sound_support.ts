@@ -1,14 +1,14 @@
-/** Whether a page may use sound at all, and if not, what a person can do about it. */
+/** Checks whether a page can use a microphone and audio worklets, and if not, why. */
 
-/** What stands in the way: the page's address, the browser, or nothing. */
+/** The obstacle: none, the page's insecure origin, or the browser. */
 export type SoundSupport = "ready" | "insecure" | "unsupported";
 
 /**
- * Browsers give neither a microphone nor worklets to plain HTTP pages, except those of the machine itself: `insecure`
- * is mended by HTTPS, `unsupported` by another browser.
+ * Browsers offer microphones and worklets only in secure contexts: HTTPS and localhost. The remedy for `insecure` is
+ * HTTPS, for `unsupported` another browser.
  */
 export function soundSupport(): SoundSupport {
   if (!window.isSecureContext) return "insecure";
-  const able = "mediaDevices" in navigator && "AudioWorkletNode" in window;
-  return able ? "ready" : "unsupported";
+  const isSupported = "mediaDevices" in navigator && "AudioWorkletNode" in window;
+  return isSupported ? "ready" : "unsupported";
 }

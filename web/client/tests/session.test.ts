@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { ServerMessage } from "../src/messages";
 import { type Connection, Session, socketUrl } from "../src/session";
 
-/** A server's end of every socket that the page opens. */
+/** The sockets that the session opens; the test plays the server. */
 class FakeSocket {
   static all: FakeSocket[] = [];
   static get newest(): FakeSocket {
@@ -23,38 +24,41 @@ class FakeSocket {
   close(code: number): void {
     this.onclose({ code, reason: "" });
   }
-  /** The server lets the client in. */
-  admit(ticket = "t1"): void {
+  /** The server accepts the session. */
+  accept(ticket = "t1"): void {
     this.onopen();
-    this.says({ type: "session_started", session_id: "s", ticket });
+    this.receive({ type: "session_started", session_id: "s", ticket });
   }
-  says(message: object): void {
+  receive(message: object): void {
     this.onmessage({ data: JSON.stringify(message) });
   }
   drop(code = 1006, reason = ""): void {
     this.onclose({ code, reason });
   }
-  get start(): Record<string, unknown> {
+  /** The `session_start` message that the client sent. */
+  get sessionStart(): Record<string, unknown> {
     return JSON.parse(this.sent[0] as string) as Record<string, unknown>;
   }
 }
 
-let told: Connection[];
+let connections: Connection[];
+let messages: ServerMessage[];
 let session: Session;
-const states = () => told.map(({ state }) => state);
+const states = () => connections.map(({ state }) => state);
 const frame = (first: number) => new Int16Array([first, 0]).buffer;
 
 beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", FakeSocket);
   FakeSocket.all = [];
-  told = [];
+  connections = [];
+  messages = [];
   session = new Session({
     url: "ws://anchor/ws/audio",
     start: { language: "de" },
-    onMessage: () => undefined,
+    onMessage: (message) => messages.push(message),
     onAudio: () => undefined,
-    onConnection: (connection) => told.push(connection),
+    onConnection: (connection) => connections.push(connection),
     received: () => ({ turnId: 4, offsetMs: 1500 }),
   });
 });
@@ -65,15 +69,15 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-describe("a dropped line", () => {
-  test("is taken up again with the ticket, from where the reply was received", () => {
+describe("after a lost connection, the session", () => {
+  test("resumes with its ticket and the received part of the reply", () => {
     session.connect();
-    FakeSocket.newest.admit("t7");
+    FakeSocket.newest.accept("t7");
     FakeSocket.newest.drop();
     vi.advanceTimersByTime(300);
-    FakeSocket.newest.admit("t7");
+    FakeSocket.newest.accept("t7");
     expect(states()).toEqual(["connecting", "open", "reconnecting", "open"]);
-    expect(FakeSocket.newest.start).toMatchObject({
+    expect(FakeSocket.newest.sessionStart).toMatchObject({
       type: "session_start",
       language: "de",
       ticket: "t7",
@@ -82,28 +86,28 @@ describe("a dropped line", () => {
     });
   });
 
-  test("is waited for longer and longer, until it holds", () => {
+  test("backs off exponentially and starts over after a success", () => {
     session.connect();
     for (const longestMs of [300, 1000, 2000, 4000, 8000, 8000]) {
       FakeSocket.newest.drop();
-      const last = told.at(-1);
+      const last = connections.at(-1);
       expect(last?.state === "reconnecting" && last.retryInMs).toBeLessThanOrEqual(longestMs);
       expect(last?.state === "reconnecting" && last.retryInMs).toBeGreaterThanOrEqual(longestMs * 0.7);
       vi.advanceTimersByTime(longestMs);
     }
-    FakeSocket.newest.admit();
+    FakeSocket.newest.accept();
     FakeSocket.newest.drop();
-    const last = told.at(-1);
+    const last = connections.at(-1);
     expect(last?.state === "reconnecting" && last.retryInMs).toBeLessThanOrEqual(300);
   });
 
-  test("loses none of the last two seconds that were spoken into it", () => {
+  test("sends the last two seconds of microphone audio", () => {
     session.connect();
-    FakeSocket.newest.admit();
+    FakeSocket.newest.accept();
     FakeSocket.newest.drop();
     for (let index = 0; index < 130; index += 1) session.sendAudio(frame(index));
     vi.advanceTimersByTime(300);
-    FakeSocket.newest.admit();
+    FakeSocket.newest.accept();
     const frames = FakeSocket.newest.sent.slice(1).map((pcm) => new Int16Array(pcm as ArrayBuffer)[0]);
     expect(frames).toEqual(Array.from({ length: 100 }, (_, index) => index + 30));
     expect(session.droppedFrames).toBe(30);
@@ -111,69 +115,82 @@ describe("a dropped line", () => {
 });
 
 describe("a server", () => {
-  test("that has forgotten the conversation gets a new one", () => {
+  test("that does not know the ticket gets a new conversation", () => {
     session.connect();
-    FakeSocket.newest.admit("old");
+    FakeSocket.newest.accept("old");
     FakeSocket.newest.drop();
     vi.advanceTimersByTime(300);
     FakeSocket.newest.onopen();
     FakeSocket.newest.drop(1008, "session.unknown_ticket");
     vi.advanceTimersByTime(1000);
-    FakeSocket.newest.admit("new");
-    expect(FakeSocket.newest.start).toMatchObject({ ticket: "" });
+    FakeSocket.newest.accept("new");
+    expect(FakeSocket.newest.sessionStart).toMatchObject({ ticket: "" });
     expect(session.ticket).toBe("new");
   });
 
-  test("that refuses is not asked again, unless told to take over", () => {
+  test("that refuses the session is not retried, except to take over", () => {
     session.connect();
     FakeSocket.newest.onopen();
     FakeSocket.newest.drop(1008, "session.already_open");
     vi.advanceTimersByTime(60_000);
-    expect(told.at(-1)).toEqual({ state: "closed", code: "session.already_open" });
+    expect(connections.at(-1)).toEqual({ state: "closed", code: "session.already_open" });
     expect(FakeSocket.all).toHaveLength(1);
     session.connect(true);
     FakeSocket.newest.onopen();
-    expect(FakeSocket.newest.start).toMatchObject({ take_over: true });
+    expect(FakeSocket.newest.sessionStart).toMatchObject({ take_over: true });
   });
 
-  test("that is full is asked again, and why is told", () => {
+  test("at capacity is retried, and the reason is reported", () => {
     session.connect();
     FakeSocket.newest.onopen();
     FakeSocket.newest.drop(1013, "session.at_capacity");
-    expect(told.at(-1)).toMatchObject({ state: "reconnecting", code: "session.at_capacity" });
+    expect(connections.at(-1)).toMatchObject({ state: "reconnecting", code: "session.at_capacity" });
     vi.advanceTimersByTime(300);
     expect(FakeSocket.all).toHaveLength(2);
   });
 
-  test("that ended the session is not asked again", () => {
+  test("that ends the session is not retried", () => {
     session.connect();
-    FakeSocket.newest.admit();
-    FakeSocket.newest.says({ type: "session_ended", code: "session.taken_over", message: "" });
+    FakeSocket.newest.accept();
+    FakeSocket.newest.receive({ type: "session_ended", code: "session.taken_over", message: "" });
     FakeSocket.newest.drop(1000);
     vi.advanceTimersByTime(60_000);
-    expect(told.at(-1)).toEqual({ state: "closed", code: "session.taken_over" });
+    expect(connections.at(-1)).toEqual({ state: "closed", code: "session.taken_over" });
     expect(FakeSocket.all).toHaveLength(1);
   });
 });
 
-test("nothing is said before the session is open", () => {
+test("`send` returns false before the session is open", () => {
   session.connect();
   FakeSocket.newest.onopen();
   expect(session.send({ case: "interrupt", value: {} })).toBe(false);
-  FakeSocket.newest.admit();
+  FakeSocket.newest.accept();
   expect(session.send({ case: "interrupt", value: {} })).toBe(true);
 });
 
-test("audio that the line does not take is dropped and counted, not piled up", () => {
+test("service notices reach the page while the session stays open", () => {
   session.connect();
-  FakeSocket.newest.admit();
+  FakeSocket.newest.accept();
+  for (const active of [true, false]) {
+    FakeSocket.newest.receive({ type: "service_notice", code: "stt.unreachable", active, message: "" });
+  }
+  expect(messages.slice(1)).toMatchObject([
+    { case: "serviceNotice", value: { code: "stt.unreachable", active: true } },
+    { case: "serviceNotice", value: { code: "stt.unreachable", active: false } },
+  ]);
+  expect(states()).toEqual(["connecting", "open"]);
+});
+
+test("audio beyond the socket's send buffer is dropped and counted", () => {
+  session.connect();
+  FakeSocket.newest.accept();
   FakeSocket.newest.bufferedAmount = 70_000;
   session.sendAudio(frame(1));
   expect(FakeSocket.newest.sent).toHaveLength(1);
   expect(session.droppedFrames).toBe(1);
 });
 
-test("the socket is where the page is, with the page's token", () => {
+test("`socketUrl` uses the page's origin and token", () => {
   expect(socketUrl(new URL("https://studio.example/?token=a%20b"))).toBe("wss://studio.example/ws/audio?token=a+b");
   expect(socketUrl(new URL("http://127.0.0.1:8080/index.html"))).toBe("ws://127.0.0.1:8080/ws/audio");
 });

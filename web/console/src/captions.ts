@@ -1,26 +1,26 @@
-/** The anchor's words, parted by what has become of them. */
+/** Splits a reply into spans by playback state. */
 import type { Mark, Turn } from "./turn";
 
-/** `heard`, sounding `now`, still `ahead`, or `cut` off before it was heard. */
-export interface Span {
+/** `heard`: played; `now`: playing; `ahead`: not yet played; `cut`: interrupted before it played. */
+export interface CaptionSpan {
   kind: "heard" | "now" | "ahead" | "cut";
   text: string;
 }
 
-/** The reply of `turn` in order, without empty spans. With `sound`, words count as heard only when they were. */
-export function captions(turn: Turn, sound: boolean): Span[] {
-  // Marks count in code points, strings do not.
+/** The spans of a turn's reply in order, without empty ones. Until audio has started, all text counts as heard. */
+export function captionSpans(turn: Turn, audioStarted: boolean): CaptionSpan[] {
+  // Marks index code points, JavaScript strings index UTF-16 units.
   const points = Array.from(turn.replyText);
-  const { from, to } = sounding(turn, points.length, sound);
-  const span = (kind: Span["kind"], start: number, end?: number): Span => ({
+  const { from, to } = currentRange(turn, points.length, audioStarted);
+  const span = (kind: CaptionSpan["kind"], start: number, end?: number): CaptionSpan => ({
     kind,
     text: points.slice(start, end).join(""),
   });
-  const rest = turn.interrupted ? "cut" : "ahead";
-  return [span("heard", 0, from), span("now", from, to), span(rest, to)].filter(({ text }) => text !== "");
+  const unheard = turn.interrupted ? "cut" : "ahead";
+  return [span("heard", 0, from), span("now", from, to), span(unheard, to)].filter(({ text }) => text !== "");
 }
 
-/** The mark that sounds at `playedMs`; undefined before the first. */
+/** The mark that plays at `playedMs`; undefined before the first. */
 export function markAt(marks: readonly Mark[], playedMs: number): Mark | undefined {
   return marks.reduce<Mark | undefined>(
     (latest, mark) => (mark.offsetMs <= playedMs && mark.offsetMs >= (latest?.offsetMs ?? 0) ? mark : latest),
@@ -28,12 +28,12 @@ export function markAt(marks: readonly Mark[], playedMs: number): Mark | undefin
   );
 }
 
-function sounding(turn: Turn, all: number, sound: boolean): { from: number; to: number } {
-  const still = (at: number) => ({ from: at, to: at });
-  if (turn.interrupted) return still(Array.from(turn.heardText ?? "").length);
-  if (turn.heardText !== null || turn.failure) return still(all);
-  // A voice that does not say where its words sound: all of it counts as said.
-  if (!sound || turn.marks.length === 0) return still(sound && turn.playedMs === null ? 0 : all);
+function currentRange(turn: Turn, all: number, audioStarted: boolean): { from: number; to: number } {
+  const emptyAt = (at: number) => ({ from: at, to: at });
+  if (turn.interrupted) return emptyAt(Array.from(turn.heardText ?? "").length);
+  if (turn.heardText !== null || turn.failure) return emptyAt(all);
+  // A voice without marks: the whole reply counts as heard once it plays.
+  if (!audioStarted || turn.marks.length === 0) return emptyAt(audioStarted && turn.playedMs === null ? 0 : all);
   const mark = turn.playedMs === null ? undefined : markAt(turn.marks, turn.playedMs);
-  return mark ? { from: mark.start, to: mark.end } : still(0);
+  return mark ? { from: mark.textStart, to: mark.textEnd } : emptyAt(0);
 }

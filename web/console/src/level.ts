@@ -1,42 +1,70 @@
-/** How loud the microphone is, and what to do about it. */
+/** The microphone's level: peaks for the meters, and hints when the level is wrong. */
 
-/** Something to tell the user about the level; empty when it is well. */
+/** A problem with the level; empty when there is none. */
 export type LevelHint = "" | "clipping" | "quiet" | "silent";
 
-// A peak comes every 20 ms: three seconds of them.
-export const HINT_PEAKS = 150;
-const CLIPPED = 0.985;
-// More than a click: so many clipped peaks within the window.
-const CLIPPED_PEAKS = 5;
-// Speech below this loses words: -30 dB of full scale.
-const QUIET = 0.032;
-// What a muted device yields: less than one step of 16 bits.
-const SILENT = 1 / 32768;
-const FLOOR_DB = -60;
+/** Number of peaks that a hint is based on: three seconds of one peak per 20 ms. */
+export const LEVEL_WINDOW = 150;
+/** A peak from here on counts as clipped. Full scale is 1. */
+export const CLIPPED_PEAK = 0.985;
+// A single click clips fewer peaks than this.
+const MIN_CLIPPED_PEAKS = 5;
+// The recogniser loses words in speech below -30 dB of full scale.
+const QUIET_PEAK = 0.032;
+// A muted device yields less than one step of 16 bits.
+const SILENT_PEAK = 1 / 32768;
+const METER_FLOOR_DB = -60;
 
-export const HINT_WORDS: Readonly<Record<LevelHint, string>> = {
+export const LEVEL_HINT_TEXTS: Readonly<Record<LevelHint, string>> = {
   "": "",
   clipping: "Too loud: the sound is distorted. Move back a little.",
   quiet: "Very quiet. Come closer to the microphone.",
   silent: "No sound arrives. Is the microphone muted?",
 };
 
-/** Judges the newest `HINT_PEAKS` peaks, 0 to 1; `speech` says whether the user spoke in them. */
+/** Returns a hint for the newest `LEVEL_WINDOW` peaks, 0 to 1; `speech` says whether they contain speech. */
 export function levelHint(peaks: readonly number[], speech: boolean): LevelHint {
-  const recent = peaks.slice(-HINT_PEAKS);
-  if (recent.filter((peak) => peak >= CLIPPED).length >= CLIPPED_PEAKS) return "clipping";
-  if (recent.length < HINT_PEAKS) return "";
+  const recent = peaks.slice(-LEVEL_WINDOW);
+  if (recent.filter((peak) => peak >= CLIPPED_PEAK).length >= MIN_CLIPPED_PEAKS) return "clipping";
+  if (recent.length < LEVEL_WINDOW) return "";
   const loudest = Math.max(...recent);
-  if (loudest < SILENT) return "silent";
-  return speech && loudest < QUIET ? "quiet" : "";
+  if (loudest < SILENT_PEAK) return "silent";
+  return speech && loudest < QUIET_PEAK ? "quiet" : "";
 }
 
-/** A peak as a share of the meter, even in decibels: -60 dB is 0, full scale is 1. */
-export function meterShare(peak: number): number {
-  return Math.max(0, Math.min(1, 1 - decibels(peak) / FLOOR_DB));
+/** The fraction of a meter that a peak fills, linear in decibels: -60 dB is 0, full scale is 1. */
+export function meterFraction(peak: number): number {
+  return Math.max(0, Math.min(1, 1 - decibels(peak) / METER_FLOOR_DB));
 }
 
-/** Of full scale; nothing below -96. */
+/** An amplitude in decibels of full scale, at least -96. */
 export function decibels(amplitude: number): number {
   return Math.max(-96, 20 * Math.log10(Math.max(amplitude, 1e-9)));
+}
+
+/** Passes peaks to the meters without the store: fifty times a second is too often to render the page. */
+export class LevelFeed {
+  /** The newest peaks, oldest first. */
+  readonly peaks: number[] = [];
+  readonly #subscribers = new Set<(peak: number) => void>();
+
+  push(peak: number): void {
+    this.peaks.push(peak);
+    if (this.peaks.length > LEVEL_WINDOW) this.peaks.shift();
+    for (const subscriber of this.#subscribers) subscriber(peak);
+  }
+
+  /** Drops all peaks and sets the meters to zero: the microphone has closed. */
+  clear(): void {
+    this.peaks.length = 0;
+    for (const subscriber of this.#subscribers) subscriber(0);
+  }
+
+  /** Calls `subscriber` with every peak until the returned function is called. */
+  subscribe(subscriber: (peak: number) => void): () => void {
+    this.#subscribers.add(subscriber);
+    return () => {
+      this.#subscribers.delete(subscriber);
+    };
+  }
 }

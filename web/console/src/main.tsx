@@ -6,18 +6,18 @@ import "./style/panel.css";
 import "./style/dialog.css";
 import { socketUrl } from "@ai-anchor/client";
 import { render } from "preact";
-import { AnchorDesk } from "./desk";
 import { browserStorage } from "./preferences";
+import { ConsoleStore } from "./store";
 import { App } from "./view/App";
 
 const query = new URLSearchParams(window.location.search);
-const asked = Object.fromEntries(
+const overrides = Object.fromEntries(
   (["language", "voice", "persona"] as const).flatMap((name) => {
     const value = query.get(name);
     return value ? [[name, value] as const] : [];
   }),
 );
-const desk = new AnchorDesk(socketUrl(window.location), browserStorage(), asked);
+const store = new ConsoleStore(socketUrl(window.location), browserStorage(), overrides);
 const root = document.getElementById("app");
-if (root) render(<App desk={desk} />, root);
-desk.open();
+if (root) render(<App store={store} />, root);
+store.connect();

@@ -1,10 +1,18 @@
-/** The one word for what goes on, and the line that says so. */
-import type { Conversation } from "./state";
+/** The phase of the conversation, its label, and a hint for the user. */
+import type { Conversation } from "./conversation_state";
 
 export type Phase =
-  "closed" | "reconnecting" | "connecting" | "hearing" | "paused" | "speaking" | "thinking" | "listening" | "idle";
+  | "closed"
+  | "reconnecting"
+  | "connecting"
+  | "user-speaking"
+  | "paused"
+  | "speaking"
+  | "thinking"
+  | "listening"
+  | "idle";
 
-/** Who decides when the user talks: the open microphone, or a button that is held. */
+/** How the user talks: with an open microphone, or with push-to-talk. */
 export type TalkMode = "open" | "push";
 
 export function phaseOf(state: Conversation, mode: TalkMode): Phase {
@@ -20,16 +28,16 @@ export function phaseOf(state: Conversation, mode: TalkMode): Phase {
       break;
   }
   if (state.microphone === "starting") return "connecting";
-  if (state.held || (state.user === "speaking" && state.microphone === "on")) return "hearing";
+  if (state.talkHeld || (state.user === "speaking" && state.microphone === "on")) return "user-speaking";
   if (state.anchor !== "idle") return state.anchor;
   return state.microphone === "on" && mode === "open" ? "listening" : "idle";
 }
 
-export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
+export const PHASE_LABELS: Readonly<Record<Phase, string>> = {
   closed: "Off air",
   reconnecting: "Reconnecting",
   connecting: "Connecting",
-  hearing: "Hearing you",
+  "user-speaking": "Hearing you",
   paused: "Paused",
   speaking: "Speaking",
   thinking: "Thinking",
@@ -37,34 +45,34 @@ export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   idle: "Ready",
 };
 
-/** What the user may do now, in a sentence; `able` says whether this page may use a microphone. */
-export function activity(state: Conversation, mode: TalkMode, able = true): string {
+/** What the user can do now, in a sentence; `canTalk` says whether the page can use a microphone. */
+export function phaseHint(state: Conversation, mode: TalkMode, canTalk = true): string {
   switch (phaseOf(state, mode)) {
     case "closed":
       return "Connect again to go on.";
     case "reconnecting":
-      return "Coming back on its own.";
+      return "The conversation goes on once the server answers.";
     case "connecting":
       return "One moment…";
-    case "hearing":
-      return mode === "push" ? "Let go when you have said it." : "Go on.";
+    case "user-speaking":
+      return mode === "push" ? "Let go when you have finished." : "Go on.";
     case "paused":
-      return "The reply is held where it was.";
+      return "Resume the reply, or stop it.";
     case "speaking":
-      return able ? interrupting(state, mode) : "Read along, or stop the reply.";
+      return canTalk ? interruptHint(state, mode) : "Read along, or stop the reply.";
     case "thinking":
       return "An answer is on its way.";
     case "listening":
       return "Ask anything, in your own words.";
     case "idle":
-      if (!able) return "Write your question.";
+      if (!canTalk) return "Write your question.";
       if (mode === "push") return "Hold the button, or the space bar, while you speak.";
       return state.turns.length > 0 ? "The microphone is off." : "Press the button and ask.";
   }
 }
 
-function interrupting({ microphone, sound }: Conversation, mode: TalkMode): string {
-  if (!sound) return "Press anywhere to hear the reply.";
+function interruptHint({ microphone, audioStarted }: Conversation, mode: TalkMode): string {
+  if (!audioStarted) return "Press anywhere to hear the reply.";
   if (mode === "push") return "Hold to talk over the anchor.";
   return microphone === "on" ? "Talk over the anchor to stop the reply." : "The microphone is off.";
 }

@@ -1,29 +1,29 @@
-/** What this browser remembers of the user's choices. */
+/** The user's preferences, stored in the browser. */
 import type { TalkMode } from "./phase";
 
 export type Theme = "system" | "light" | "dark";
 
 export interface Preferences {
-  /** Ticket of the conversation to go on with; empty for none. */
+  /** Ticket of the conversation to resume; empty for none. */
   ticket: string;
   mode: TalkMode;
   theme: Theme;
-  /** Device ids; empty for the system's choice. */
+  /** Device ids; empty for the system's default. */
   microphone: string;
   speaker: string;
-  /** For the next new conversation; empty for the server's own. */
+  /** For new conversations; empty for the server's default. */
   language: string;
   voice: string;
   persona: string;
-  /** 0 for the server's own. */
+  /** 0 for the server's default. */
   patience: number;
-  /** Whether the panel beside the conversation is open. */
+  /** Whether the side panel is open. */
   panel: boolean;
 }
 
-const KEY = "ai-anchor.preferences";
+const STORAGE_KEY = "ai-anchor.preferences";
 
-export const DEFAULTS: Preferences = {
+export const DEFAULT_PREFERENCES: Preferences = {
   ticket: "",
   mode: "open",
   theme: "system",
@@ -36,27 +36,28 @@ export const DEFAULTS: Preferences = {
   panel: true,
 };
 
-/** Where preferences are kept: `localStorage`, if the browser gives it. */
+/** The part of `localStorage` that preferences need. */
 export type Storage = Pick<globalThis.Storage, "getItem" | "setItem">;
 
-/** What was remembered, and the defaults for what was not or is of another kind. */
-export function remembered(storage: Storage): Preferences {
-  const kept = parsed(storage.getItem(KEY));
-  const known = Object.entries(DEFAULTS).map(([name, value]) => {
-    const other = kept[name];
+/** Loads the preferences; a missing or invalid value gets its default. */
+export function loadPreferences(storage: Storage): Preferences {
+  const stored = parseObject(storage.getItem(STORAGE_KEY));
+  const entries = Object.entries(DEFAULT_PREFERENCES).map(([name, value]) => {
+    const other = stored[name];
     return [name, typeof other === typeof value ? other : value] as const;
   });
-  const preferences = Object.fromEntries(known) as unknown as Preferences;
-  if (!["open", "push"].includes(preferences.mode)) preferences.mode = DEFAULTS.mode;
-  if (!["system", "light", "dark"].includes(preferences.theme)) preferences.theme = DEFAULTS.theme;
+  const preferences = Object.fromEntries(entries) as unknown as Preferences;
+  if (!["open", "push"].includes(preferences.mode)) preferences.mode = DEFAULT_PREFERENCES.mode;
+  if (!["system", "light", "dark"].includes(preferences.theme)) preferences.theme = DEFAULT_PREFERENCES.theme;
   return preferences;
 }
 
-export function remember(storage: Storage, preferences: Preferences): void {
-  storage.setItem(KEY, JSON.stringify(preferences));
+/** Saves the preferences. */
+export function savePreferences(storage: Storage, preferences: Preferences): void {
+  storage.setItem(STORAGE_KEY, JSON.stringify(preferences));
 }
 
-/** The browser's memory, or one that lasts as long as the page where it gives none (private windows, blocked). */
+/** `localStorage`, or an in-memory replacement where the browser blocks it, as in some private windows. */
 export function browserStorage(): Storage {
   try {
     window.localStorage.setItem("ai-anchor.probe", "");
@@ -72,13 +73,13 @@ export function browserStorage(): Storage {
   }
 }
 
-function parsed(text: string | null): Record<string, unknown> {
+function parseObject(text: string | null): Record<string, unknown> {
   if (text === null) return {};
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
   } catch (error) {
-    // Somebody else's value under our name is as good as none.
+    // Not written by this page: use the defaults.
     if (error instanceof SyntaxError) return {};
     throw error;
   }

@@ -1,31 +1,31 @@
-/** One exchange: what the user said, what the anchor answered, and how much of that was heard. */
+/** One turn: the user's words, the reply, and how much of it was heard. */
 import type { LatencyWaterfall } from "@ai-anchor/client";
 
-/** From character `start` to before `end` of the reply, in code points, sounds from `offsetMs` of its audio on. */
+/** A `speech_mark`: the text from `textStart` to before `textEnd`, in code points, plays from `offsetMs` on. */
 export interface Mark {
-  start: number;
-  end: number;
+  textStart: number;
+  textEnd: number;
   offsetMs: number;
 }
 
 export interface Turn {
-  /** Unique on this page; the server counts turns anew in a new conversation. */
+  /** Unique on this page, as ids are not: they start again in a new conversation. */
   key: string;
   id: number;
   userText: string;
-  /** Whether the user's words may still change. */
+  /** Whether `userText` may still change. */
   provisional: boolean;
-  /** On the page's clock, in milliseconds since the conversation began here; null while not known. */
+  /** On the page's clock, in milliseconds since the store was created; null while unknown. */
   userFromMs: number | null;
   userToMs: number | null;
   replyText: string;
   engine: string;
   marks: readonly Mark[];
-  /** On the page's clock: when the reply's first sample sounded, or its first word was shown. */
+  /** When the reply's first sample played, or its first text appeared, on the page's clock. */
   replyFromMs: number | null;
-  /** How much of the reply's audio has been heard; null while nothing has. */
+  /** How much of the reply's audio has been heard, in milliseconds; null before any was. */
   playedMs: number | null;
-  /** What was heard in the end; null while the reply lasts. */
+  /** The part of the reply that was heard; null until the reply has finished. */
   heardText: string | null;
   interrupted: boolean;
   failure: string;

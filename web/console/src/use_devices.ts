@@ -1,24 +1,24 @@
-/** The microphones and loudspeakers that there are. */
-import type { MicrophoneTraits } from "@ai-anchor/client";
+/** Lists the microphones and loudspeakers. */
+import type { MicrophoneSettings } from "@ai-anchor/client";
 import { useEffect, useState } from "preact/hooks";
 
-/** Kept up to date as devices come and go; `traits` tells when the names may have become known. */
-export function useDevices(traits: MicrophoneTraits | null): readonly MediaDeviceInfo[] {
-  const [devices, tell] = useState<readonly MediaDeviceInfo[]>([]);
+/** The devices, kept current. Their labels appear once a microphone opens, that is when `microphoneSettings` changes. */
+export function useDevices(microphoneSettings: MicrophoneSettings | null): readonly MediaDeviceInfo[] {
+  const [devices, setDevices] = useState<readonly MediaDeviceInfo[]>([]);
   useEffect(() => {
     if (!("mediaDevices" in navigator)) return;
-    let current = true;
-    const look = () => {
+    let isMounted = true;
+    const refresh = () => {
       void navigator.mediaDevices.enumerateDevices().then((found) => {
-        if (current) tell(found);
+        if (isMounted) setDevices(found);
       });
     };
-    look();
-    navigator.mediaDevices.addEventListener("devicechange", look);
+    refresh();
+    navigator.mediaDevices.addEventListener("devicechange", refresh);
     return () => {
-      current = false;
-      navigator.mediaDevices.removeEventListener("devicechange", look);
+      isMounted = false;
+      navigator.mediaDevices.removeEventListener("devicechange", refresh);
     };
-  }, [traits]);
+  }, [microphoneSettings]);
   return devices;
 }

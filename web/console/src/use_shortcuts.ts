@@ -1,15 +1,15 @@
-/** The keyboard: every key that does something on the page. */
+/** Keyboard shortcuts. */
 import { useEffect } from "preact/hooks";
-import type { AnchorDesk } from "./desk";
+import type { ConsoleStore } from "./store";
 
-export const SHORTCUTS: readonly { keys: string; does: string }[] = [
-  { keys: "Space", does: "Open or close the microphone; with push-to-talk, talk while it is held" },
-  { keys: "Esc", does: "Stop the reply" },
-  { keys: "P", does: "Pause the reply, or go on with it" },
-  { keys: "/", does: "Write" },
-  { keys: "S", does: "Settings" },
-  { keys: "D", does: "Show or hide the monitor" },
-  { keys: "?", does: "These shortcuts" },
+export const SHORTCUTS: readonly { keys: string; action: string }[] = [
+  { keys: "Space", action: "Open or close the microphone; with push-to-talk, talk while it is held" },
+  { keys: "Esc", action: "Stop the reply" },
+  { keys: "P", action: "Pause or resume the reply" },
+  { keys: "/", action: "Write" },
+  { keys: "S", action: "Settings" },
+  { keys: "D", action: "Show or hide the monitor" },
+  { keys: "?", action: "These shortcuts" },
 ];
 
 interface Page {
@@ -17,36 +17,36 @@ interface Page {
   togglePanel: () => void;
 }
 
-export function useShortcuts(desk: AnchorDesk, page: Page): void {
+export function useShortcuts(store: ConsoleStore, page: Page): void {
   useEffect(() => {
-    const down = (event: KeyboardEvent) => {
-      desk.gesture();
-      if (event.ctrlKey || event.metaKey || event.altKey || isTaken(event)) return;
-      if (pressed(desk, page, event)) event.preventDefault();
+    const onKeyDown = (event: KeyboardEvent) => {
+      store.handleUserGesture();
+      if (event.ctrlKey || event.metaKey || event.altKey || isHandledByTarget(event)) return;
+      if (handleKey(store, page, event)) event.preventDefault();
     };
-    const up = (event: KeyboardEvent) => {
-      if (event.key === " ") void desk.release();
+    const onKeyUp = (event: KeyboardEvent) => {
+      if (event.key === " ") void store.releaseTalk();
     };
-    // A button that the window lost sight of would stay down for ever.
-    const away = () => void desk.release();
-    const gesture = () => {
-      desk.gesture();
+    // The window gets no keyup while it has no focus: release the talk button when it loses focus.
+    const onBlur = () => void store.releaseTalk();
+    const onPointerDown = () => {
+      store.handleUserGesture();
     };
-    window.addEventListener("keydown", down);
-    window.addEventListener("keyup", up);
-    window.addEventListener("blur", away);
-    window.addEventListener("pointerdown", gesture);
+    window.addEventListener("keydown", onKeyDown);
+    window.addEventListener("keyup", onKeyUp);
+    window.addEventListener("blur", onBlur);
+    window.addEventListener("pointerdown", onPointerDown);
     return () => {
-      window.removeEventListener("keydown", down);
-      window.removeEventListener("keyup", up);
-      window.removeEventListener("blur", away);
-      window.removeEventListener("pointerdown", gesture);
+      window.removeEventListener("keydown", onKeyDown);
+      window.removeEventListener("keyup", onKeyUp);
+      window.removeEventListener("blur", onBlur);
+      window.removeEventListener("pointerdown", onPointerDown);
     };
-  }, [desk, page.openDialog, page.togglePanel]);
+  }, [store, page.openDialog, page.togglePanel]);
 }
 
-// Whether the key means something else where it was pressed: a letter in a field, the space bar on a button.
-function isTaken({ target, key }: KeyboardEvent): boolean {
+// Whether the focused element handles the key itself: a letter in a field, the space bar on a button.
+function isHandledByTarget({ target, key }: KeyboardEvent): boolean {
   if (document.querySelector("dialog[open]")) return true;
   if (!(target instanceof HTMLElement)) return false;
   if (key === "Escape") return false;
@@ -54,18 +54,18 @@ function isTaken({ target, key }: KeyboardEvent): boolean {
   return key === " " && target.matches("button:not([data-talk]), input, summary");
 }
 
-// Whether the key did something.
-function pressed(desk: AnchorDesk, page: Page, { key, repeat }: KeyboardEvent): boolean {
-  const { conversation } = desk.desk;
+// Runs the key's action; returns whether there was one.
+function handleKey(store: ConsoleStore, page: Page, { key, repeat }: KeyboardEvent): boolean {
+  const { conversation } = store.state;
   switch (key.toLowerCase()) {
     case " ":
-      if (!repeat) talk(desk);
+      if (!repeat) toggleTalk(store);
       return true;
     case "escape":
-      return conversation.anchor !== "idle" && desk.send({ case: "interrupt", value: {} });
+      return conversation.anchor !== "idle" && store.send({ case: "interrupt", value: {} });
     case "p":
-      if (conversation.anchor === "paused") return desk.send({ case: "resume", value: {} });
-      return conversation.anchor === "speaking" && desk.send({ case: "pause", value: {} });
+      if (conversation.anchor === "paused") return store.send({ case: "resume", value: {} });
+      return conversation.anchor === "speaking" && store.send({ case: "pause", value: {} });
     case "/":
       document.getElementById("writing")?.focus();
       return true;
@@ -83,10 +83,10 @@ function pressed(desk: AnchorDesk, page: Page, { key, repeat }: KeyboardEvent): 
   }
 }
 
-function talk(desk: AnchorDesk): void {
-  const { conversation, preferences } = desk.desk;
-  if (desk.support !== "ready" || conversation.connection.state === "closed") return;
-  if (preferences.mode === "push") void desk.press();
-  else if (conversation.microphone === "on") void desk.mute("");
-  else void desk.listen();
+function toggleTalk(store: ConsoleStore): void {
+  const { conversation, preferences } = store.state;
+  if (store.soundSupport !== "ready" || conversation.connection.state === "closed") return;
+  if (preferences.mode === "push") void store.pressTalk();
+  else if (conversation.microphone === "on") void store.closeMicrophone("");
+  else void store.openMicrophone();
 }

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { captions } from "../src/captions";
+import { captionSpans } from "../src/captions";
 import { newTurn, type Turn } from "../src/turn";
 
 const MARKS = [
-  { start: 0, end: 4, offsetMs: 0 },
-  { start: 5, end: 12, offsetMs: 400 },
+  { textStart: 0, textEnd: 4, offsetMs: 0 },
+  { textStart: 5, textEnd: 12, offsetMs: 400 },
 ];
 
 function turn(fields: Partial<Turn>): Turn {
@@ -12,38 +12,38 @@ function turn(fields: Partial<Turn>): Turn {
 }
 
 function read(shown: Turn, sound = true): string {
-  return captions(shown, sound)
+  return captionSpans(shown, sound)
     .map(({ kind, text }) => `${kind}:${text}`)
     .join("|");
 }
 
-test("nothing is heard before the first report", () => {
+test("all text is ahead before the first playback report", () => {
   expect(read(turn({}))).toBe("ahead:Good evening all.");
 });
 
-test("the word that sounds stands out between what was heard and what is ahead", () => {
+test("the current word separates the heard text from the text ahead", () => {
   expect(read(turn({ playedMs: 100 }))).toBe("now:Good|ahead: evening all.");
   expect(read(turn({ playedMs: 500 }))).toBe("heard:Good |now:evening|ahead: all.");
 });
 
-test("what was cut off is apart from what was heard", () => {
+test("an interrupted reply is split into heard and cut text", () => {
   expect(read(turn({ heardText: "Good", interrupted: true }))).toBe("heard:Good|cut: evening all.");
 });
 
-test("a reply that ended was heard to its end", () => {
+test("a finished reply is all heard", () => {
   expect(read(turn({ playedMs: 500, heardText: "Good evening all." }))).toBe("heard:Good evening all.");
 });
 
-test("without sound the text is there to read at once", () => {
+test("without sound all text is readable at once", () => {
   expect(read(turn({}), false)).toBe("heard:Good evening all.");
 });
 
-test("a voice without marks is shown as said once it sounds", () => {
+test("a reply without marks counts as heard once it plays", () => {
   expect(read(turn({ marks: [] }))).toBe("ahead:Good evening all.");
   expect(read(turn({ marks: [], playedMs: 10 }))).toBe("heard:Good evening all.");
 });
 
-test("characters outside the basic plane count as one", () => {
-  const flags = turn({ replyText: "🎙🎙 on", marks: [{ start: 0, end: 2, offsetMs: 0 }], playedMs: 1 });
+test("characters outside the basic plane count as one character", () => {
+  const flags = turn({ replyText: "🎙🎙 on", marks: [{ textStart: 0, textEnd: 2, offsetMs: 0 }], playedMs: 1 });
   expect(read(flags)).toBe("now:🎙🎙|ahead: on");
 });

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { duration, percentile, responseMs, stages } from "../src/latency";
-import { waterfall } from "./script";
+import { latencyStages, percentile, responseMs } from "../src/latency";
+import { latencyWaterfall } from "./script";
 
-test("stages come in the order they happened in, each from the end of the one before", () => {
-  const told = stages(
-    waterfall({ finalTranscriptMs: 200, turnCommittedMs: 450, firstTokenMs: 230, firstFrameSentMs: 460 }),
+test("stages are ordered by their end, and each starts where the one before ends", () => {
+  const stages = latencyStages(
+    latencyWaterfall({ finalTranscriptMs: 200, turnCommittedMs: 450, firstTokenMs: 230, firstFrameSentMs: 460 }),
   );
-  expect(told).toEqual([
+  expect(stages).toEqual([
     { name: "transcript", startMs: 0, endMs: 200 },
     { name: "first word", startMs: 200, endMs: 230 },
     { name: "turn over", startMs: 230, endMs: 450 },
@@ -14,28 +14,24 @@ test("stages come in the order they happened in, each from the end of the one be
   ]);
 });
 
-test("what happened before the end of speech has no length after it", () => {
-  expect(stages(waterfall({ firstTokenMs: -300, turnCommittedMs: 400 }))).toEqual([
+test("a stage before the end of speech has no length", () => {
+  expect(latencyStages(latencyWaterfall({ firstTokenMs: -300, turnCommittedMs: 400 }))).toEqual([
     { name: "first word", startMs: -300, endMs: -300 },
     { name: "turn over", startMs: 0, endMs: 400 },
   ]);
 });
 
-test("the response is what was heard, or else what was sent", () => {
-  expect(responseMs(waterfall({ firstFrameSentMs: 460, firstSampleHeardMs: 620 }))).toBe(620);
-  expect(responseMs(waterfall({ firstFrameSentMs: 460 }))).toBe(460);
-  expect(responseMs(waterfall({}))).toBeUndefined();
+test("the response time counts the first sound heard, or else the first frame sent", () => {
+  expect(responseMs(latencyWaterfall({ firstFrameSentMs: 460, firstSampleHeardMs: 620 }))).toBe(620);
+  expect(responseMs(latencyWaterfall({ firstFrameSentMs: 460 }))).toBe(460);
+  expect(responseMs(latencyWaterfall({}))).toBeUndefined();
 });
 
-test("percentiles are values that were measured", () => {
+test("percentiles are measured values", () => {
   const values = Array.from({ length: 100 }, (_, index) => 100 - index);
   expect(percentile(values, 0.5)).toBe(50);
   expect(percentile(values, 0.95)).toBe(95);
   expect(percentile([7], 0.95)).toBe(7);
   expect(percentile([3, 1, 2], 0.5)).toBe(2);
   expect(percentile([], 0.5)).toBeUndefined();
-});
-
-test("durations are told in the unit that reads best", () => {
-  expect([duration(0), duration(999), duration(1234), duration(-5)]).toEqual(["0 ms", "999 ms", "1.23 s", "-5 ms"]);
 });

@@ -1,46 +1,45 @@
 import { expect, test } from "vitest";
-import { HINT_PEAKS, levelHint, meterShare } from "../src/level";
-import { LevelFeed } from "../src/level_feed";
+import { LEVEL_WINDOW, LevelFeed, levelHint, meterFraction } from "../src/level";
 
-const steady = (peak: number, count = HINT_PEAKS) => Array.from({ length: count }, () => peak);
+const steady = (peak: number, count = LEVEL_WINDOW) => Array.from({ length: count }, () => peak);
 
-test("a voice of usual loudness needs no hint", () => {
+test("a voice of normal loudness gets no hint", () => {
   expect(levelHint(steady(0.2), true)).toBe("");
 });
 
-test("clipping is told at once, a single click is not", () => {
+test("clipping gets a hint at once, a single click gets none", () => {
   expect(levelHint([...steady(0.2, 20), ...steady(1, 5)], true)).toBe("clipping");
   expect(levelHint([...steady(0.2, 20), 1], true)).toBe("");
 });
 
-test("clipping is forgotten when it is three seconds past", () => {
+test("the clipping hint disappears after three seconds", () => {
   expect(levelHint([...steady(1, 20), ...steady(0.2)], true)).toBe("");
 });
 
-test("quiet is told only of speech, not of a silent room", () => {
+test("quiet speech gets a hint, a quiet room gets none", () => {
   expect(levelHint(steady(0.01), true)).toBe("quiet");
   expect(levelHint(steady(0.01), false)).toBe("");
 });
 
-test("a microphone that yields nothing at all is told, after three seconds", () => {
+test("a silent microphone gets a hint after three seconds", () => {
   expect(levelHint(steady(0), false)).toBe("silent");
   expect(levelHint(steady(0, 40), false)).toBe("");
 });
 
-test("the meter is even in decibels", () => {
-  expect(meterShare(1)).toBe(1);
-  expect(meterShare(0)).toBe(0);
-  expect(meterShare(0.0316)).toBeCloseTo(0.5, 2);
+test("the meter is linear in decibels", () => {
+  expect(meterFraction(1)).toBe(1);
+  expect(meterFraction(0)).toBe(0);
+  expect(meterFraction(0.0316)).toBeCloseTo(0.5, 2);
 });
 
-test("the feed keeps three seconds and tells its watchers until they leave", () => {
+test("the feed keeps three seconds and calls subscribers until they unsubscribe", () => {
   const feed = new LevelFeed();
   const seen: number[] = [];
-  const leave = feed.watch((peak) => seen.push(peak));
-  for (const peak of steady(0.5, HINT_PEAKS + 10)) feed.push(peak);
-  expect(feed.peaks).toHaveLength(HINT_PEAKS);
+  const unsubscribe = feed.subscribe((peak) => seen.push(peak));
+  for (const peak of steady(0.5, LEVEL_WINDOW + 10)) feed.push(peak);
+  expect(feed.peaks).toHaveLength(LEVEL_WINDOW);
   feed.clear();
-  leave();
+  unsubscribe();
   feed.push(0.9);
   expect(seen.at(-1)).toBe(0);
   expect(feed.peaks).toEqual([0.9]);

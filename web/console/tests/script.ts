@@ -1,4 +1,4 @@
-/** Scripts of a conversation: what the server said, as the reducer gets it. */
+/** Scripted conversations: builders of server messages, and the state after a script. */
 import {
   BargeInSettledSchema,
   ErrorSchema,
@@ -11,75 +11,122 @@ import {
   SystemStatusSchema,
 } from "@ai-anchor/client";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type ConversationEvent, reduce } from "../src/conversation";
-import { type Conversation, INITIAL } from "../src/state";
+import { type ConversationEvent, conversationReducer } from "../src/conversation_reducer";
+import { type Conversation, INITIAL_CONVERSATION } from "../src/conversation_state";
 
-type Said = Extract<NonNullable<MessageInitShape<typeof ServerMessageSchema>["message"]>, { case: string }>;
+type ServerMessageInit = Extract<
+  NonNullable<MessageInitShape<typeof ServerMessageSchema>["message"]>,
+  { case: string }
+>;
 
-/** A message as it comes off the wire. */
-export function message(said: Said): ServerMessage {
-  const { message: whole } = create(ServerMessageSchema, { message: said });
-  if (whole.case === undefined) throw new Error("a script may not hold an empty message");
-  return whole;
+/** A complete message, as `decode` returns it. */
+export function serverMessage(init: ServerMessageInit): ServerMessage {
+  const { message } = create(ServerMessageSchema, { message: init });
+  if (message.case === undefined) throw new Error("a script must not contain an empty message");
+  return message;
 }
 
-/** What the page shows after `script`; messages come 10 ms apart. */
-export function after(...script: (Said | ConversationEvent)[]): Conversation {
-  return following(INITIAL, ...script);
+/** The state after `script`, whose messages arrive 10 ms apart. */
+export function play(...script: (ServerMessageInit | ConversationEvent)[]): Conversation {
+  return playFrom(INITIAL_CONVERSATION, ...script);
 }
 
-export function following(state: Conversation, ...script: (Said | ConversationEvent)[]): Conversation {
+/** The same, from `state` on. */
+export function playFrom(state: Conversation, ...script: (ServerMessageInit | ConversationEvent)[]): Conversation {
   return script.reduce(
     (before, step, index) =>
-      reduce(before, "kind" in step ? step : { kind: "message", message: message(step), atMs: index * 10 }),
+      conversationReducer(
+        before,
+        "kind" in step ? step : { kind: "message", message: serverMessage(step), atMs: index * 10 },
+      ),
     state,
   );
 }
 
-export const started = (resumed = false): Said => ({
+export const sessionStarted = (resumed = false): ServerMessageInit => ({
   case: "sessionStarted",
   value: { sessionId: "s", ticket: "t", language: "en", persona: "anchor", patience: 1, resumed },
 });
-export const partial = (turnId: number, text: string): Said => ({
+export const partialTranscript = (turnId: number, text: string): ServerMessageInit => ({
   case: "partialTranscript",
   value: create(PartialTranscriptSchema, { turnId, text }),
 });
-export const final = (turnId: number, text: string): Said => ({
+export const finalTranscript = (turnId: number, text: string): ServerMessageInit => ({
   case: "finalTranscript",
   value: create(FinalTranscriptSchema, { turnId, text }),
 });
-export const committed = (turnId: number, text: string): Said => ({ case: "turnCommitted", value: { turnId, text } });
-export const replying = (turnId: number, engine = "briefing"): Said => ({
+export const turnCommitted = (turnId: number, text: string): ServerMessageInit => ({
+  case: "turnCommitted",
+  value: { turnId, text },
+});
+export const replyStarted = (turnId: number, engine = "briefing"): ServerMessageInit => ({
   case: "replyStarted",
   value: { turnId, engine },
 });
-export const words = (turnId: number, text: string): Said => ({ case: "replyText", value: { turnId, text } });
-export const sounds = (turnId: number): Said => ({ case: "replyAudio", value: { turnId, offsetMs: 0 } });
-export const mark = (turnId: number, textStart: number, textEnd: number, offsetMs: number): Said => ({
+export const replyText = (turnId: number, text: string): ServerMessageInit => ({
+  case: "replyText",
+  value: { turnId, text },
+});
+export const replyAudio = (turnId: number): ServerMessageInit => ({
+  case: "replyAudio",
+  value: { turnId, offsetMs: 0 },
+});
+export const speechMark = (
+  turnId: number,
+  textStart: number,
+  textEnd: number,
+  offsetMs: number,
+): ServerMessageInit => ({
   case: "speechMark",
   value: { turnId, textStart, textEnd, offsetMs },
 });
-export const finished = (turnId: number, fields: MessageInitShape<typeof ReplyFinishedSchema>): Said => ({
+export const replyFinished = (
+  turnId: number,
+  fields: MessageInitShape<typeof ReplyFinishedSchema>,
+): ServerMessageInit => ({
   case: "replyFinished",
   value: create(ReplyFinishedSchema, { turnId, ...fields }),
 });
-export const settled = (fields: MessageInitShape<typeof BargeInSettledSchema>): Said => ({
+export const bargeInSettled = (fields: MessageInitShape<typeof BargeInSettledSchema>): ServerMessageInit => ({
   case: "bargeInSettled",
   value: create(BargeInSettledSchema, fields),
 });
-export const failed = (code: string, text: string): Said => ({
+export const error = (code: string, text: string): ServerMessageInit => ({
   case: "error",
   value: create(ErrorSchema, { code, message: text }),
 });
-export const status = (fields: MessageInitShape<typeof SystemStatusSchema>): Said => ({
+export const serviceNotice = (code: string, active: boolean, text = ""): ServerMessageInit => ({
+  case: "serviceNotice",
+  value: { code, active, message: text },
+});
+export const systemStatus = (fields: MessageInitShape<typeof SystemStatusSchema>): ServerMessageInit => ({
   case: "systemStatus",
   value: create(SystemStatusSchema, fields),
 });
-export const waterfall = (fields: MessageInitShape<typeof LatencyWaterfallSchema>) =>
+export const latencyWaterfall = (fields: MessageInitShape<typeof LatencyWaterfallSchema>) =>
   create(LatencyWaterfallSchema, fields);
-export const heard = (turnId: number, playedMs: number, atMs = playedMs): ConversationEvent => ({
-  kind: "heard",
+export const playback = (turnId: number, playedMs: number, atMs = playedMs): ConversationEvent => ({
+  kind: "playback",
   turnId,
   playedMs,
   atMs,
 });
+
+/** The connection is open. */
+export const OPEN = { kind: "connection", connection: { state: "open" } } as const;
+
+/** A script that leaves the anchor speaking in turn 1. */
+export const SPEAKING: readonly (ServerMessageInit | ConversationEvent)[] = [
+  OPEN,
+  sessionStarted(),
+  { kind: "audioStarted" },
+  turnCommitted(1, "hello"),
+  replyStarted(1),
+  replyText(1, "Good evening."),
+  replyAudio(1),
+];
+
+/** The user's texts of all turns, oldest first. */
+export function userTexts(state: Conversation): string[] {
+  return state.turns.map(({ userText }) => userText);
+}

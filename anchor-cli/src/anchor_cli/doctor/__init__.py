@@ -1,1 +1,1 @@
-"""What keeps an anchor from running on this machine, each with its cure."""
+"""`anchor doctor`: checks of the machine and the project, each with a suggested fix."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from anchor_cli.doctor.finding import Finding, Verdict, exit_code
-from anchor_cli.doctor.machine import Machine, ThisMachine
+from anchor_cli.doctor.machine import LocalMachine, Machine
 from anchor_cli.doctor.machine_checks import check_containers, check_disk, check_gpu, check_python
 from anchor_cli.doctor.project_checks import (
     check_env_file,
@@ -31,19 +31,19 @@ _STYLES = {Verdict.OK: "green", Verdict.HINT: "cyan", Verdict.WARNING: "yellow",
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Look for what keeps the mesh from running here; exits with 1 when there is a problem."""
-    # As `make run` reads it: the shell's own settings stand.
+    """Check whether the mesh can run on this machine; exits with 1 when there is a problem."""
+    # As `make run` does: variables of the shell take precedence.
     load_dotenv(_settings().root / ".env", override=False)
-    findings = examine(ThisMachine(), _settings())
+    findings = run_checks(LocalMachine(), _settings())
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
-        show(Console(), findings)
+        print_findings(Console(), findings)
     raise typer.Exit(exit_code(findings))
 
 
-def examine(machine: Machine, settings: MeshSettings) -> list[Finding]:
-    """All findings, in the order in which they are best mended."""
+def run_checks(machine: Machine, settings: MeshSettings) -> list[Finding]:
+    """All findings, in the order in which they are best fixed."""
     return [
         *check_python(machine),
         *check_settings(),
@@ -57,8 +57,8 @@ def examine(machine: Machine, settings: MeshSettings) -> list[Finding]:
     ]
 
 
-def show(console: Console, findings: Iterable[Finding]) -> None:
-    """The findings for people: one line each, and another for the cure."""
+def print_findings(console: Console, findings: Iterable[Finding]) -> None:
+    """Print one line per finding and one per fix."""
     for finding in findings:
         line = Text.assemble((f"{finding.verdict.value:8}", _STYLES[finding.verdict]), finding.check, ": ")
         console.print(line.append(finding.message), soft_wrap=True)
@@ -67,7 +67,7 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
 
 
 def _settings() -> MeshSettings:
-    """The settings, or their defaults where they do not fit: `check_settings` tells what is wrong."""
+    """The settings, or their defaults when invalid: `check_settings` reports the errors."""
     try:
         return MeshSettings()
     except ValidationError:

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How bad it is. Only a problem keeps the mesh from running."""
+    """Severity of a finding. Only a problem prevents the mesh from running."""
 
     OK = "ok"
     HINT = "hint"
@@ -18,7 +18,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `fix` says what to do, where there is something to do."""
+    """One result of a check; `fix` is the suggested action, empty when none is needed."""
 
     check: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""This machine, as far as the checks look at it."""
+"""Access to the machine for the checks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from anchor_cli.mesh.ports import TakenPort, taken_ports
+from anchor_cli.mesh.ports import TakenPort, find_taken_ports
 
-_COMMAND_WITHIN_S = 10.0
+_COMMAND_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command said; `found` is False when there is no such command."""
+class CommandResult:
+    """Result of a command; `found` is False when the command does not exist."""
 
     output: str = ""
     succeeded: bool = False
@@ -25,55 +25,55 @@ class Answer:
 
 
 class Machine(Protocol):
-    """What the checks ask of a machine."""
+    """Queries that the checks make."""
 
     @property
     def python(self) -> tuple[int, int]: ...
 
-    def ask(self, *command: str) -> Answer:
-        """What a short command says."""
+    def run_command(self, *command: str) -> CommandResult:
+        """Run a short command."""
         ...
 
     def free_bytes(self, folder: Path) -> int: ...
 
-    def taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]: ...
+    def find_taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]: ...
 
-    def names_in(self, env_file: Path) -> Mapping[str, str]:
-        """The settings that a file like .env names, commented ones too; empty when there is no such file."""
+    def read_env_names(self, env_file: Path) -> Mapping[str, str]:
+        """Variables in a file like .env, including commented ones; empty when the file is missing."""
         ...
 
 
-class ThisMachine:
-    """The machine that this process runs on."""
+class LocalMachine:
+    """The machine of this process."""
 
     @property
     def python(self) -> tuple[int, int]:
         return sys.version_info[:2]
 
-    def ask(self, *command: str) -> Answer:
-        """What a short command says; a command that hangs has failed."""
+    def run_command(self, *command: str) -> CommandResult:
+        """Run a short command; a timeout counts as failure."""
         try:
             done = subprocess.run(  # noqa: S603
-                command, capture_output=True, text=True, timeout=_COMMAND_WITHIN_S, check=False
+                command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=False
             )
         except FileNotFoundError:
-            return Answer(found=False)
+            return CommandResult(found=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            return Answer(str(error))
-        return Answer(done.stdout.strip() or done.stderr.strip(), done.returncode == 0)
+            return CommandResult(str(error))
+        return CommandResult(done.stdout.strip() or done.stderr.strip(), done.returncode == 0)
 
     def free_bytes(self, folder: Path) -> int:
-        """What is free where `folder` is, or will be."""
+        """Free bytes of the disk of `folder`, which need not exist yet."""
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
 
-    def taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]:
-        """Those of `ports` that somebody has."""
-        return taken_ports(host, ports)
+    def find_taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]:
+        """Those of `ports` that are in use on `host`."""
+        return find_taken_ports(host, ports)
 
-    def names_in(self, env_file: Path) -> Mapping[str, str]:
-        """The settings that `env_file` names."""
+    def read_env_names(self, env_file: Path) -> Mapping[str, str]:
+        """Variables in `env_file`, including commented ones."""
         if not env_file.is_file():
             return {}
         lines = (line.lstrip("#").partition("=") for line in env_file.read_text("utf-8").splitlines())

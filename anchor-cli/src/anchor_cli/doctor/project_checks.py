@@ -1,4 +1,4 @@
-"""Settings, ports, model files, and how people get in: whether the project is set up."""
+"""Checks of settings, ports, model files and microphone access."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from service_kit.settings import ServiceSettings
 
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.doctor.machine import Machine
-from anchor_cli.mesh.programs import programs
+from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
 
 
 def settings_classes() -> Iterator[type[BaseSettings]]:
-    """The settings of the command itself and of every service that is installed."""
+    """Settings classes of the command and of every installed service."""
     yield MeshSettings
-    for module in (program.module for program in programs(MeshSettings.model_construct())):
+    for module in (program.module for program in mesh_programs(MeshSettings.model_construct())):
         if find_spec(module) is not None:
             found = vars(import_module(f"{module}.settings")).values()
             own = (each for each in found if isinstance(each, type) and issubclass(each, ServiceSettings))
@@ -33,8 +33,8 @@ def settings_classes() -> Iterator[type[BaseSettings]]:
 
 
 def check_settings(classes: Callable[[], Iterator[type[BaseSettings]]] = settings_classes) -> Iterator[Finding]:
-    """Whether every service can read its settings from the environment."""
-    wrong: dict[str, str] = {}
+    """Check that every program can read its settings from the environment."""
+    errors: dict[str, str] = {}
     count = 0
     for settings_class in classes():
         count += 1
@@ -44,88 +44,88 @@ def check_settings(classes: Callable[[], Iterator[type[BaseSettings]]] = setting
             for problem in error.errors():
                 prefix = settings_class.model_config.get("env_prefix", "")
                 name = "".join(str(part) for part in problem["loc"][:1])
-                wrong[name if name.isupper() else f"{prefix}{name}".upper()] = problem["msg"]
-    for name, reason in wrong.items():
+                errors[name if name.isupper() else f"{prefix}{name}".upper()] = problem["msg"]
+    for name, reason in errors.items():
         yield Finding(
-            "settings", Verdict.PROBLEM, f"{name}: {reason}", f"correct {name}; .env.example tells its values"
+            "settings", Verdict.PROBLEM, f"{name}: {reason}", f"correct {name}; see .env.example for its values"
         )
-    if not wrong:
-        yield Finding("settings", Verdict.OK, f"{count} programs can read theirs")
+    if not errors:
+        yield Finding("settings", Verdict.OK, f"valid for all {count} programs")
 
 
 def check_env_file(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
-    """Names in .env that nobody reads, which are mistyped more often than not."""
-    known, used = (machine.names_in(settings.root / name) for name in (".env.example", ".env"))
+    """Check .env for names that no program reads; most are misspelt."""
+    known, used = (machine.read_env_names(settings.root / name) for name in (".env.example", ".env"))
     if not known:
         return
     for name in used.keys() - known.keys():
         near = get_close_matches(name, known, n=1)
-        fix = f"did you mean {near[0]}?" if near else "remove it, unless a program of yours reads it"
-        yield Finding("settings", Verdict.WARNING, f".env sets {name}, which nobody here reads", fix)
+        fix = f"did you mean {near[0]}?" if near else "remove it, unless another program reads it"
+        yield Finding("settings", Verdict.WARNING, f".env sets {name}, which no program here reads", fix)
 
 
 def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
-    """Whether the ports of the mesh are free, or whose they are."""
+    """Check that the ports of the mesh are free, and name the owners of taken ones."""
     names: dict[int, str] = {}
-    modules = [program.module for program in programs(settings)]
-    for program in programs(settings):
+    modules = [program.module for program in mesh_programs(settings)]
+    for program in mesh_programs(settings):
         names[program.grpc_port] = f"{program.name.upper()}_GRPC_PORT"
         names[program.http_port] = f"{program.name.upper()}_HTTP_PORT"
-    taken = machine.taken_ports(settings.host, list(names))
+    taken = machine.find_taken_ports(settings.host, list(names))
     ours = [port for port in taken if any(f"-m {module}" in port.command for module in modules)]
     if ours:
         numbers = ", ".join(str(number) for number in sorted(port.port for port in ours))
         message = f"a mesh is running, on {'port' if len(ours) == 1 else 'ports'} {numbers}"
-        yield Finding("ports", Verdict.HINT, message, "stop it before you start another")
+        yield Finding("ports", Verdict.HINT, message, "stop it before starting another")
     for port in taken:
         if port not in ours:
-            fix = f"end that program, or set {names[port.port]} to a free port"
+            fix = f"stop that program, or set {names[port.port]} to a free port"
             yield Finding("ports", Verdict.PROBLEM, str(port), fix)
     if not taken:
-        yield Finding("ports", Verdict.OK, f"{len(names)} ports are free on {settings.host}")
+        yield Finding("ports", Verdict.OK, f"all {len(names)} ports are free on {settings.host}")
 
 
 def check_models(settings: MeshSettings) -> Iterator[Finding]:
-    """Whether the model files of the profile are here, and are what they should be."""
+    """Check that the profile's model files exist and match their hashes."""
     lock, folder = settings.root / settings.models_lock, settings.root / settings.models_dir
     try:
         for model in read_lock(lock).values():
-            yield _file(model.name, folder / model.file, model.sha256, "anchor models", Verdict.PROBLEM)
+            yield _check_file(model.name, folder / model.file, model.sha256, "anchor models", Verdict.PROBLEM)
         for model in read_hub_models(lock, folder).values():
             if settings.profile in model.profiles:
-                yield from _hub_files(model, folder)
+                yield from _check_hub_files(model, folder)
     except AnchorError as error:
         yield Finding("models", Verdict.PROBLEM, error.message, "restore models.lock from the repository")
 
 
-def _hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
+def _check_hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
     if model.unknown:
-        fix = f"to have it here, {model.cure} --trust-on-first-use; needless where vLLM serves it and fetches its own"
-        yield Finding("models", Verdict.HINT, f"{model.name} is not here, and its hashes are not known yet", fix)
+        fix = f"{model.cure} --trust-on-first-use; not needed when vLLM fetches the model itself"
+        yield Finding("models", Verdict.HINT, f"{model.name} is not present, and its hashes are not known yet", fix)
         return
     for file in model.files:
         path = model.path_of(file, folder)
-        # A server may have its own; what is here and wrong is wrong in any case.
+        # A missing file may belong to a server that fetches its own; a wrong file is always a problem.
         verdict = Verdict.PROBLEM if path.exists() else Verdict.WARNING
-        yield _file(f"{model.name}/{file.path}", path, file.sha256, model.cure, verdict)
+        yield _check_file(f"{model.name}/{file.path}", path, file.sha256, model.cure, verdict)
 
 
-def _file(name: str, path: Path, sha256: str, cure: str, verdict: Verdict) -> Finding:
+def _check_file(name: str, path: Path, sha256: str, cure: str, verdict: Verdict) -> Finding:
     try:
         verify(path, sha256, cure)
     except AnchorError as error:
         return Finding("models", verdict, error.message, cure)
-    return Finding("models", Verdict.OK, f"{name} is what the lock names")
+    return Finding("models", Verdict.OK, f"{name} matches the lock")
 
 
 def check_microphone(settings: MeshSettings) -> Iterator[Finding]:
-    """Whether browsers will give the page a microphone."""
+    """Check whether browsers will allow the microphone."""
     if _is_loopback(settings.host):
-        message = f"browsers give {settings.address} the microphone on this machine only"
+        message = f"browsers allow the microphone at {settings.address} on this machine only"
         fix = "for other devices, use HTTPS: the profile proxy (docs/operations.md)"
         yield Finding("microphone", Verdict.HINT, message, fix)
     else:
-        message = f"on {settings.host} over plain HTTP, browsers of other devices give no microphone"
+        message = f"browsers on other devices refuse the microphone over plain HTTP on {settings.host}"
         fix = "use HTTPS: the profile proxy with ANCHOR_SITE and SHARED_SECRET (docs/operations.md)"
         yield Finding("microphone", Verdict.WARNING, message, fix)
 

@@ -1,1 +1,1 @@
-"""Starting, supervising and stopping the mesh on one machine."""
+"""`anchor up`: starts, supervises and stops the mesh on one machine, with supervisord."""

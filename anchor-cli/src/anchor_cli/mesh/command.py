@@ -1,4 +1,4 @@
-"""`anchor up`: start the mesh, show that it works by talking with it, serve until told to stop."""
+"""`anchor up`: starts the mesh, runs a self-test turn, and serves until a signal."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from rich.console import Console
 from rich.text import Text
 from service_kit.errors import AnchorError, PeerFailed, root_cause
 
-from anchor_cli.console import log_line, turn_report
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_session
+from anchor_cli.client.turn import TurnResult, run_turn
+from anchor_cli.console import render_log_line, render_turn
 from anchor_cli.mesh.log import LogLine
 from anchor_cli.mesh.mesh import Mesh, running_mesh
-from anchor_cli.mesh.programs import programs
-from anchor_cli.mesh.start_view import start_view
+from anchor_cli.mesh.programs import mesh_programs
+from anchor_cli.mesh.start_progress import show_start_progress
 from anchor_cli.mesh.supervisor_client import SupervisorClient
 from anchor_cli.settings import MeshSettings
-from anchor_cli.talk.conversation_client import open_talk
-from anchor_cli.talk.sound import load_clip
-from anchor_cli.talk.turn import Turn, hold_turn
 
-LAST_LINES = 12
-# How much of the reply the self-test listens to.
-SELF_TEST_LISTENS_S = 1.0
+FAILURE_LOG_LINES = 12
+# Seconds of the reply that the self-test plays before it interrupts.
+SELF_TEST_LISTEN_S = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def up(settings: MeshSettings, console: Console, *, self_test: bool) -> None:
-    """Run a mesh until a signal asks to stop. Raises `AnchorError` when it does not come up or does not stay."""
+async def run_mesh(settings: MeshSettings, console: Console, *, self_test: bool) -> None:
+    """Run a mesh until a stop signal. Raises `AnchorError` when it does not start or ends by itself."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
 
     def show(line: LogLine) -> None:
-        # While all stop at once, that they miss each other is no news.
+        # During shutdown the services' connection errors are expected.
         if not stop.is_set() or line.service == "supervisor":
-            console.print(log_line(line), soft_wrap=True)
+            console.print(render_log_line(line), soft_wrap=True)
 
     try:
-        async with running_mesh(settings, programs(settings), show) as (mesh, supervisor):
-            await until_set(stop, _serve(mesh, supervisor, console, self_test))
+        async with running_mesh(settings, mesh_programs(settings), show) as (mesh, supervisor):
+            await run_until_stopped(stop, _serve(mesh, supervisor, console, self_test))
             console.print("stopping ...")
         console.print("stopped; no process is left")
     finally:
@@ -51,8 +51,8 @@ async def up(settings: MeshSettings, console: Console, *, self_test: bool) -> No
             loop.remove_signal_handler(number)
 
 
-async def until_set(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` until it ends or `stop` is set, whichever is first; raises what it raises."""
+async def run_until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it ends or `stop` is set, whichever comes first; exceptions of `work` propagate."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -68,39 +68,39 @@ async def until_set(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> Non
 async def _serve(mesh: Mesh, supervisor: SupervisorClient, console: Console, self_test: bool) -> None:
     settings = mesh.settings
     began_s = time.monotonic()
-    console.print(Text.assemble(f"starting the mesh, profile {settings.profile}; log in ", str(mesh.log.path)))
-    await _bring_up(mesh, supervisor, console)
+    console.print(Text.assemble(f"starting the mesh, profile {settings.profile}; log file ", str(mesh.log.path)))
+    await _wait_until_ready(mesh, supervisor, console)
     console.print(f"all services ready after {time.monotonic() - began_s:.1f} s")
     if self_test:
         console.print(Text(f"self-test: asking {settings.self_test_wav}"))
-        console.print(turn_report(await hold_self_test(settings)))
+        console.print(render_turn(await run_self_test(settings)))
     console.print(Text.assemble(("serving at ", "bold"), (settings.address, "bold green"), "; Ctrl-C stops"))
-    await mesh.until_ended()
+    await mesh.wait_until_ended()
 
 
-async def hold_self_test(settings: MeshSettings) -> Turn:
-    """Hold one turn in real speech with the running mesh. Raises `AnchorError` when it fails."""
+async def run_self_test(settings: MeshSettings) -> TurnResult:
+    """Run one turn with recorded speech against the running mesh. Raises `AnchorError` when it fails."""
     clip = load_clip(settings.root / settings.self_test_wav)
     try:
-        async with open_talk(settings.audio_url) as talk:
-            turn = await hold_turn(talk, clip, SELF_TEST_LISTENS_S)
+        async with open_session(settings.audio_url) as session:
+            turn = await run_turn(session, clip, SELF_TEST_LISTEN_S)
     except Exception as error:
         cause = root_cause(error)
         if isinstance(cause, AnchorError):
             raise PeerFailed("mesh.self_test_failed", f"the self-test turn failed: {cause}") from error
         raise
-    if not turn.heard:
+    if not turn.transcript:
         raise PeerFailed("mesh.self_test_failed", "the self-test turn failed: no words were recognised")
     return turn
 
 
-async def _bring_up(mesh: Mesh, supervisor: SupervisorClient, console: Console) -> None:
+async def _wait_until_ready(mesh: Mesh, supervisor: SupervisorClient, console: Console) -> None:
     try:
-        with start_view(console) as show:
-            await mesh.until_ready(supervisor, show)
+        with show_start_progress(console) as show:
+            await mesh.wait_until_ready(supervisor, show)
     except Exception as error:
         cause = root_cause(error)
-        blamed = str(cause.args[0]).partition(" ")[0] if cause.args else ""
-        for line in mesh.log.last_lines(blamed, LAST_LINES):
+        program = str(cause.args[0]).partition(" ")[0] if cause.args else ""
+        for line in mesh.log.last_lines(program, FAILURE_LOG_LINES):
             console.print(Text(f"  {line}", "dim"), soft_wrap=True)
         raise

@@ -1,4 +1,4 @@
-"""The combined log of a mesh: one file, the last lines of each service, and what people must see."""
+"""The combined log of a mesh: writes all output to one file, shows warnings, and buffers the latest lines."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import cast
 
-FILE_BYTES = 10_000_000
-OLD_FILES = 3
+MAX_FILE_BYTES = 10_000_000
+ROTATED_FILES = 3
 RECENT_LINES = 200
-# Longest line kept together; what is longer is cut.
-LINE_BYTES = 1_000_000
+# Longer lines are split.
+MAX_LINE_BYTES = 1_000_000
 
 _SUPERVISOR_LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ (?P<level>[A-Z]+) (?P<message>.*)$")
 _SUPERVISOR_LEVELS = {"CRIT": "critical", "ERRO": "error", "WARN": "warning", "INFO": "info"}
@@ -26,7 +26,7 @@ _KNOWN_FIELDS = frozenset({"time", "level", "service", "logger", "message"})
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of the log; `service` and `level` are empty for what is not in any format of ours."""
+    """One line of the log; `service` and `level` are empty for an unknown format."""
 
     text: str
     service: str = ""
@@ -35,13 +35,13 @@ class LogLine:
     fields: dict[str, object] = field(default_factory=dict[str, object])
 
     @property
-    def urgent(self) -> bool:
-        """Whether people must see it."""
+    def is_shown(self) -> bool:
+        """Whether the line is shown at the terminal: warnings and above."""
         return self.level in _SHOWN_LEVELS
 
 
-def parse(text: str) -> LogLine:
-    """Read a line as a service or the supervisor wrote it."""
+def parse_line(text: str) -> LogLine:
+    """Parse a JSON line of a service or a text line of supervisord."""
     if text.startswith("{"):
         try:
             record = cast("dict[str, object]", json.loads(text))
@@ -51,7 +51,7 @@ def parse(text: str) -> LogLine:
         service, level, message = (str(record.get(name, "")) for name in ("service", "level", "message"))
         return LogLine(text, service, level, message, fields)
     if match := _SUPERVISOR_LINE.match(text):
-        # Being told to stop is no warning.
+        # A stop signal is expected, although supervisord logs it as a warning.
         expected = match["message"].startswith("received SIG")
         level = "info" if expected else _SUPERVISOR_LEVELS.get(match["level"], "info")
         return LogLine(text, "supervisor", level, match["message"])
@@ -59,36 +59,36 @@ def parse(text: str) -> LogLine:
 
 
 class MeshLog:
-    """Takes the mesh's output as it comes; writes it to `path` (rotated at 10 MB) and shows what is urgent."""
+    """Writes the mesh's output to `path` (rotated at 10 MB) and passes warnings and errors to `show`."""
 
     def __init__(self, path: Path, show: Callable[[LogLine], None]) -> None:
         self.path = path
         self._show = show
-        self._file = RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8")
+        self._file = RotatingFileHandler(path, maxBytes=MAX_FILE_BYTES, backupCount=ROTATED_FILES, encoding="utf-8")
         self._recent: deque[LogLine] = deque(maxlen=RECENT_LINES)
-        self._rest = b""
+        self._partial_line = b""
 
-    def write(self, output: bytes) -> None:
-        """Take a piece of output."""
-        *lines, self._rest = (self._rest + output).split(b"\n")
-        if len(self._rest) > LINE_BYTES:
-            lines.append(self._rest)
-            self._rest = b""
+    def write_output(self, output: bytes) -> None:
+        """Append a chunk of output, which may end within a line."""
+        *lines, self._partial_line = (self._partial_line + output).split(b"\n")
+        if len(self._partial_line) > MAX_LINE_BYTES:
+            lines.append(self._partial_line)
+            self._partial_line = b""
         for raw in lines:
-            line = parse(raw.decode("utf-8", "replace"))
+            line = parse_line(raw.decode("utf-8", "replace"))
             self._recent.append(line)
             self._file.emit(logging.makeLogRecord({"msg": line.text}))
-            if line.urgent:
+            if line.is_shown:
                 self._show(line)
 
     def last_lines(self, program: str, count: int) -> list[str]:
-        """The last lines of `program` (`stt` logs as `stt-service`), of the supervisor, and of nobody in particular,
-        such as tracebacks of what broke early."""
+        """The last lines of `program` (`stt` logs as `stt-service`), of the supervisor, and without a service, such as
+        tracebacks."""
         names = {program, "supervisor", ""}
         return [line.text for line in self._recent if line.service.partition("-")[0] in names][-count:]
 
     def close(self) -> None:
-        """Write what is left and close the file."""
-        if self._rest:
-            self.write(b"\n")
+        """Write the last partial line and close the file."""
+        if self._partial_line:
+            self.write_output(b"\n")
         self._file.close()

@@ -1,4 +1,4 @@
-"""A running mesh: supervisord and all it supervises, from the check of the ports to the last process gone."""
+"""A running mesh: supervisord and its programs, from the port check until the last process has ended."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pathlib import Path
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest
 
 from anchor_cli.mesh.log import LogLine, MeshLog
-from anchor_cli.mesh.ports import taken_ports
-from anchor_cli.mesh.processes import MARK, kill, marked
-from anchor_cli.mesh.programs import Program, environment
-from anchor_cli.mesh.readiness import ServiceState, Show, wait_until_ready
+from anchor_cli.mesh.ports import find_taken_ports
+from anchor_cli.mesh.processes import MESH_ID_VARIABLE, find_mesh_processes, kill_processes
+from anchor_cli.mesh.programs import Program, program_environment
+from anchor_cli.mesh.readiness import ServiceState, ShowStates, wait_until_ready
 from anchor_cli.mesh.supervisor_client import SupervisorClient
-from anchor_cli.mesh.supervisor_config import STOP_MARGIN_S, SupervisorFiles, render
+from anchor_cli.mesh.supervisor_config import STOP_MARGIN_S, SupervisorFiles, render_config
 from anchor_cli.settings import MeshSettings
 
-# What supervisord takes by itself to notice a signal and the ends of its programs.
+# Time supervisord needs to notice a signal and the end of its programs.
 SUPERVISOR_STOP_S = 4.0
 
 
 class Mesh:
-    """A mesh whose supervisor has been started; made by `running_mesh`."""
+    """A mesh whose supervisor is running; created by `running_mesh`."""
 
     def __init__(
         self,
@@ -36,38 +36,38 @@ class Mesh:
         members: Sequence[Program],
         process: asyncio.subprocess.Process,
         log: MeshLog,
-        mark: str,
+        mesh_id: str,
     ) -> None:
         self.settings = settings
         self.programs = members
         self.log = log
         self._process = process
-        self.mark = mark
+        self.mesh_id = mesh_id
 
-    async def until_ready(self, supervisor: SupervisorClient, show: Show) -> Mapping[str, ServiceState]:
-        """Wait until every service is ready; raises as `wait_until_ready` does, and when the supervisor ends."""
+    async def wait_until_ready(self, supervisor: SupervisorClient, show: ShowStates) -> Mapping[str, ServiceState]:
+        """Wait until every service is ready. Raises like `readiness.wait_until_ready`, and when the supervisor ends."""
         settings = self.settings
         async with asyncio.TaskGroup() as tasks:
-            ended = tasks.create_task(self.until_ended())
+            ended = tasks.create_task(self.wait_until_ended())
             states = await wait_until_ready(
-                self.programs, settings.peer_host, supervisor, settings.start_timeout_s, show
+                self.programs, settings.connect_host, supervisor, settings.start_timeout_s, show
             )
             ended.cancel()
         return states
 
-    async def until_ended(self) -> None:
-        """Wait for what must not happen while the mesh is wanted. Raises `EngineFailed` when it does."""
+    async def wait_until_ended(self) -> None:
+        """Wait for the supervisor to end unexpectedly, then raise `EngineFailed`."""
         code = await self._process.wait()
         raise EngineFailed("mesh.supervisor_ended", f"the supervisor ended by itself (exit status {code})")
 
-    async def read_output(self) -> None:
-        """Carry the supervisor's output to the log until it ends."""
+    async def forward_output(self) -> None:
+        """Forward the supervisor's output to the log until it ends."""
         if (output := self._process.stdout) is not None:
             while piece := await output.read(65_536):
-                self.log.write(piece)
+                self.log.write_output(piece)
 
     async def stop(self) -> None:
-        """Stop every program, politely first; when this returns, none is left."""
+        """Stop every program, by SIGTERM first and then by SIGKILL; no process is left on return."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -75,16 +75,16 @@ class Mesh:
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
-        # Whoever is still here lost the supervisor, or outlived its patience.
-        while left := marked(self.mark):
-            kill(left)
+        # Processes that lost their supervisor or outlived its stop timeout.
+        while left := find_mesh_processes(self.mesh_id):
+            kill_processes(left)
             await asyncio.sleep(0.02)
         await self._process.wait()
 
 
 @contextmanager
-def only_mesh(folder: Path) -> Generator[None]:
-    """Hold the lock of `folder`. Raises `AtCapacity` when another process holds it; it is free when that one dies."""
+def mesh_lock(folder: Path) -> Generator[None]:
+    """Hold the lock file in `folder`. Raises `AtCapacity` while another process holds it; the lock ends with it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "anchor.lock").open("a+", encoding="ascii") as lock:
         try:
@@ -93,7 +93,7 @@ def only_mesh(folder: Path) -> Generator[None]:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             raise AtCapacity(
-                "mesh.already_running", f"a mesh already runs here (process {owner}); stop it with Ctrl-C there first"
+                "mesh.already_running", f"a mesh is already running here (process {owner}); stop it with Ctrl-C first"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -101,15 +101,15 @@ def only_mesh(folder: Path) -> Generator[None]:
         yield
 
 
-def check_ports(host: str, members: Sequence[Program]) -> None:
-    """Raise `InvalidRequest` that names every port which is taken, and by whom."""
-    wanted = {
-        port: f"{program.name.upper()}_{door}_PORT"
+def require_free_ports(host: str, members: Sequence[Program]) -> None:
+    """Raise `InvalidRequest` with every taken port and its owner, if there are any."""
+    settings_names = {
+        port: f"{program.name.upper()}_{protocol}_PORT"
         for program in members
-        for port, door in ((program.grpc_port, "GRPC"), (program.http_port, "HTTP"))
+        for port, protocol in ((program.grpc_port, "GRPC"), (program.http_port, "HTTP"))
     }
-    if taken := taken_ports(host, sorted(wanted)):
-        lines = "\n".join(f"  {port} (another: {wanted[port.port]}=...)" for port in taken)
+    if taken := find_taken_ports(host, sorted(settings_names)):
+        lines = "\n".join(f"  {port} (to change it: {settings_names[port.port]}=...)" for port in taken)
         raise InvalidRequest("mesh.port_taken", f"cannot start:\n{lines}")
 
 
@@ -117,25 +117,25 @@ def check_ports(host: str, members: Sequence[Program]) -> None:
 async def running_mesh(
     settings: MeshSettings, members: Sequence[Program], show: Callable[[LogLine], None]
 ) -> AsyncGenerator[tuple[Mesh, SupervisorClient]]:
-    """Start the mesh and stop it in the end, whatever happens between; `show` gets warnings and errors."""
+    """Start the mesh, and stop it on exit in any case; `show` receives warnings and errors."""
     folder = settings.run_folder
-    with only_mesh(folder):
-        check_ports(settings.host, members)
+    with mesh_lock(folder):
+        require_free_ports(settings.host, members)
         files = SupervisorFiles(folder, secrets.token_hex(16))
         _write_config(settings, members, files)
-        mark = secrets.token_hex(8)
+        mesh_id = secrets.token_hex(8)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "anchor_cli.mesh.supervised", str(os.getpid()), "-c", str(files.config)),
+            *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", str(os.getpid()), "-c", str(files.config)),
             cwd=settings.root,
-            env={**environment(settings, os.environ), MARK: mark},
+            env={**program_environment(settings, os.environ), MESH_ID_VARIABLE: mesh_id},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-        mesh = Mesh(settings, members, process, MeshLog(folder / "mesh.log", show), mark)
+        mesh = Mesh(settings, members, process, MeshLog(folder / "mesh.log", show), mesh_id)
         supervisor = SupervisorClient(files)
-        reading = asyncio.create_task(mesh.read_output(), name="mesh output")
+        reading = asyncio.create_task(mesh.forward_output(), name="mesh output")
         try:
             yield mesh, supervisor
         finally:
@@ -146,7 +146,7 @@ async def running_mesh(
 
 
 def _write_config(settings: MeshSettings, members: Sequence[Program], files: SupervisorFiles) -> None:
-    text = render(
+    text = render_config(
         members,
         files,
         python=sys.executable,
@@ -154,6 +154,6 @@ def _write_config(settings: MeshSettings, members: Sequence[Program], files: Sup
         drain_s=settings.drain_s,
         as_root=os.geteuid() == 0,
     )
-    # It holds the secret of the socket.
+    # The file contains the socket's password.
     files.config.touch(mode=0o600)
     files.config.write_text(text, "utf-8")

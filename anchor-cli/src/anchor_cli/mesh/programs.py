@@ -1,4 +1,4 @@
-"""Which programs make a mesh, and the environment in which they find each other."""
+"""The programs of a mesh, and the environment that they run in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from anchor_cli.settings import MeshSettings
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One service as a process. `priority` orders starts (lowest first) and stops (highest first)."""
+    """One service process. `priority` orders starts (lowest first) and stops (highest first)."""
 
     name: str
     module: str
@@ -19,10 +19,10 @@ class Program:
     http_port: int
 
 
-def programs(settings: MeshSettings) -> tuple[Program, ...]:
-    """The programs of a mesh, those that load longest first, the one that leans on all others last.
+def mesh_programs(settings: MeshSettings) -> tuple[Program, ...]:
+    """The programs of a mesh: those with the longest loading time first, the orchestrator last.
 
-    On a GPU the voice comes before the ears, whose server takes what memory is left.
+    On a GPU, text-to-speech starts before speech-to-text, whose server takes the remaining memory.
     """
     stt, tts = (20, 10) if settings.profile == "gpu" else (10, 20)
     return (
@@ -40,21 +40,21 @@ def programs(settings: MeshSettings) -> tuple[Program, ...]:
     )
 
 
-def environment(settings: MeshSettings, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of every program: `inherited`, with the settings as the services read them.
+def program_environment(settings: MeshSettings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of every program: `inherited` plus the settings that the services read.
 
-    An address of a peer that is already in `inherited` stands, so that one service may live elsewhere.
+    Service addresses in `inherited` take precedence, so that a service may run elsewhere.
     """
     own = {"ANCHOR_PROFILE": settings.profile, "ANCHOR_HOST": settings.host, "ANCHOR_DRAIN_S": str(settings.drain_s)}
     if settings.script is not None:
         own["ANCHOR_SCRIPT"] = str(settings.script.resolve())
-    # gRPC would guard against forks that never use it again, and say so on every start of a worker process.
+    # Worker processes never use gRPC after a fork; its fork support would log a message on every start.
     defaults = {"GRPC_ENABLE_FORK_SUPPORT": "false"}
-    for program in programs(settings):
+    for program in mesh_programs(settings):
         name = program.name.upper()
         own[f"{name}_GRPC_PORT"] = str(program.grpc_port)
         own[f"{name}_HTTP_PORT"] = str(program.http_port)
         if program.name != "orchestrator":
-            defaults[f"{name}_TARGET"] = f"{settings.peer_host}:{program.grpc_port}"
-            defaults[f"{name}_HEALTH_URL"] = f"http://{settings.peer_host}:{program.http_port}"
+            defaults[f"{name}_TARGET"] = f"{settings.connect_host}:{program.grpc_port}"
+            defaults[f"{name}_HEALTH_URL"] = f"http://{settings.connect_host}:{program.http_port}"
     return {**defaults, **inherited, **own}

@@ -1,4 +1,4 @@
-"""What the supervisor knows of its programs, asked over its socket."""
+"""XML-RPC client for supervisord's control socket."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ProgramState:
-    """A program as the supervisor sees it: `state` is its word (RUNNING, BACKOFF, FATAL …), `started_at_s` the
-    wall-clock second of the last start, `pid` 0 when there is no process."""
+    """A program's state in supervisord.
+
+    `state` is supervisord's name (RUNNING, BACKOFF, FATAL …), `started_at_s` the Unix time of the last start, `pid` 0
+    without a process.
+    """
 
     name: str
     state: str
@@ -26,7 +29,7 @@ class ProgramState:
 
 
 class SupervisorClient:
-    """Asks one supervisor. Raises `httpx.HTTPError` when it does not answer."""
+    """Client of one supervisor. Raises `httpx.HTTPError` when it does not respond."""
 
     def __init__(self, files: SupervisorFiles) -> None:
         self._http = httpx.AsyncClient(
@@ -36,8 +39,8 @@ class SupervisorClient:
             timeout=TIMEOUT_S,
         )
 
-    async def states(self) -> list[ProgramState]:
-        """All programs, in no particular order."""
+    async def fetch_states(self) -> list[ProgramState]:
+        """The states of all programs, in no particular order."""
         body = xmlrpc.client.dumps((), "supervisor.getAllProcessInfo")
         response = await self._http.post("/RPC2", content=body, headers={"content-type": "text/xml"})
         response.raise_for_status()

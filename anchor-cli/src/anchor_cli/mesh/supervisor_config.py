@@ -1,4 +1,4 @@
-"""The configuration of supervisord, as text."""
+"""Renders supervisord's configuration file."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from pathlib import Path
 
 from anchor_cli.mesh.programs import Program
 
-# A program that ends sooner than this after its start did not start; the supervisor then waits 1 s, 2 s, 3 s …
+# A program that ends sooner counts as a failed start; supervisord then waits 1 s, 2 s, 3 s … before the next one.
 START_S = 2
-# With waits that grow by a second each, this many attempts last 20 minutes.
+# With these waits, 50 attempts last 20 minutes.
 START_ATTEMPTS = 50
-# What the supervisor grants a program beyond the time it takes to drain, before it kills it.
+# Time beyond the drain time before supervisord kills a program.
 STOP_MARGIN_S = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorFiles:
-    """Where the supervisor keeps its things, and the secret of its socket."""
+    """Paths of the supervisor's files, and the password of its socket."""
 
     folder: Path
     secret: str
 
     @property
     def config(self) -> Path:
-        """Its configuration."""
+        """The configuration file."""
         return self.folder / "supervisord.conf"
 
     @property
     def socket(self) -> Path:
-        """Its control socket."""
+        """The control socket."""
         return self.folder / "supervisor.sock"
 
 
-def render(
+def render_config(
     members: Iterable[Program], files: SupervisorFiles, *, python: str, root: Path, drain_s: float, as_root: bool
 ) -> str:
-    """The configuration that runs `members` with the interpreter `python`, working in `root`.
+    """Configuration that runs `members` with the interpreter `python` in the folder `root`.
 
-    All output goes to the supervisor's own standard output, which has one reader.
+    All output goes to supervisord's standard output.
     """
     config = RawConfigParser()
     config["supervisord"] = {
         "nodaemon": "true",
         "logfile": "/dev/null",
         "logfile_maxbytes": "0",
-        "pidfile": _literal(files.folder / "supervisord.pid"),
-        "childlogdir": _literal(files.folder),
+        "pidfile": _escape(files.folder / "supervisord.pid"),
+        "childlogdir": _escape(files.folder),
     }
     if as_root:
         config["supervisord"]["user"] = "root"
     config["unix_http_server"] = {
-        "file": _literal(files.socket),
+        "file": _escape(files.socket),
         "chmod": "0700",
         "username": "anchor",
         "password": files.secret,
@@ -64,23 +64,23 @@ def render(
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
     config["supervisorctl"] = {
-        "serverurl": f"unix://{_literal(files.socket)}",
+        "serverurl": f"unix://{_escape(files.socket)}",
         "username": "anchor",
         "password": files.secret,
     }
     members = list(members)
-    # One group, because the supervisor stops groups one after another, a second each.
+    # One group, because supervisord stops groups one after another, taking a second each.
     config["group:mesh"] = {"programs": ",".join(member.name for member in members)}
     for member in members:
         config[f"program:{member.name}"] = {
-            "command": _literal(shlex.join([python, "-m", member.module])),
-            "directory": _literal(root),
+            "command": _escape(shlex.join([python, "-m", member.module])),
+            "directory": _escape(root),
             "priority": str(member.priority),
             "autorestart": "true",
             "startsecs": str(START_S),
             "startretries": str(START_ATTEMPTS),
             "stopwaitsecs": str(round(drain_s + STOP_MARGIN_S)),
-            # A service ends its own workers when it has drained; only what must be killed is killed with its group.
+            # A service stops its own workers after draining; only SIGKILL goes to the whole process group.
             "stopasgroup": "false",
             "killasgroup": "true",
             "redirect_stderr": "true",
@@ -92,6 +92,6 @@ def render(
     return text.getvalue()
 
 
-def _literal(value: Path | str) -> str:
-    """`value` as the supervisor reads it back: it expands what follows a percent sign."""
+def _escape(value: Path | str) -> str:
+    """Escape percent signs, which supervisord expands."""
     return str(value).replace("%", "%%")

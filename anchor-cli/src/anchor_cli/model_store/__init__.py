@@ -1,1 +1,1 @@
-"""Bringing models here, and nothing that is not what it should be."""
+"""`anchor pull`: fetches model files from a hub, and verifies their format and hashes."""

@@ -1,4 +1,4 @@
-"""One file of a hub, over HTTP: resumed where it broke, bounded by its size, refused when it begins wrongly."""
+"""Downloads one file over HTTP: resumes after a break, bounds the size, and checks the format of the first bytes."""
 
 from __future__ import annotations
 
@@ -16,98 +16,100 @@ from service_kit.errors import EngineFailed, PeerFailed
 
 from anchor_cli.model_store.weights_format import HEAD_BYTES, check_format
 
-# Attempts that bring nothing, before giving up; each that brings something begins the count anew.
-_IDLE_ATTEMPTS = 5
-# Of a file whose size nobody knows beforehand.
-_MOST_BYTES = 64 << 30
-_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+# Consecutive attempts without progress before giving up.
+_MAX_IDLE_ATTEMPTS = 5
+# Maximum size of a file whose size the lock does not state.
+_MAX_FILE_BYTES = 64 << 30
+_RETRYABLE = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
-# Gets how many bytes of the file are here, and how many there will be.
-Advance = Callable[[int, int], None]
+# Receives the bytes present and the total bytes of the file.
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
 class Download:
-    """Fetches `file` from `url` into `part`. `commit` is the revision that the hub says it is of, once it answered."""
+    """Downloads `file` from `url` into `part`. `commit` is the revision that the hub reports."""
 
     client: httpx.Client
     url: str
     file: HubFile
     part: Path
-    advance: Advance
+    on_progress: OnProgress
     free_bytes: Callable[[], int]
     sleep: Callable[[float], None] = time.sleep
     commit: str = field(default="", init=False)
     _total: int = field(default=0, init=False)
 
     def run(self) -> None:
-        """Have all of the file in `part`. Raises `PeerFailed` for a hub that fails, `EngineFailed` for a bad file."""
+        """Download the file into `part`. Raises `PeerFailed` when the hub fails, `EngineFailed` for an invalid file."""
         idle = 0
         while True:
-            before = self._here()
+            before = self._part_size()
             try:
                 self._attempt(before)
             except httpx.HTTPError as error:
-                idle = 0 if self._here() > before else idle + 1
-                if idle == _IDLE_ATTEMPTS:
-                    raise PeerFailed("models.not_fetched", f"cannot fetch {self.url}: {_reason(error)}") from error
+                idle = 0 if self._part_size() > before else idle + 1
+                if idle == _MAX_IDLE_ATTEMPTS:
+                    raise PeerFailed(
+                        "models.not_fetched", f"cannot fetch {self.url}: {describe_error(error)}"
+                    ) from error
                 self.sleep(min(2.0**idle, 30.0))
             else:
                 return
 
     def _attempt(self, here: int) -> None:
-        """One request. Raises `httpx.HTTPError` for what may go better next time."""
+        """Make one request. Raises `httpx.HTTPError` for retryable failures."""
         if self.file.size_bytes and here == self.file.size_bytes:
             return
         headers = {"Range": f"bytes={here}-"} if here else {}
         with self.client.stream("GET", self.url, headers=headers) as response:
-            self.commit = self.commit or _commit(response)
+            self.commit = self.commit or _revision(response)
             match response.status_code:
                 case HTTPStatus.PARTIAL_CONTENT if _begins_at(response, here):
-                    self._take(response, here)
+                    self._receive(response, here)
                 case HTTPStatus.OK:
-                    self._take(response, 0)
+                    self._receive(response, 0)
                 case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE | HTTPStatus.PARTIAL_CONTENT:
                     self.part.unlink(missing_ok=True)
-                    raise httpx.RemoteProtocolError("the hub has no such part of the file")
-                case status if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise httpx.RemoteProtocolError("the hub does not serve the requested range")
+                case status if status in _RETRYABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise httpx.RemoteProtocolError(f"HTTP {status}")
                 case status:
                     raise PeerFailed("models.not_fetched", f"HTTP {status} at {self.url}{advice(response)}")
 
-    def _take(self, response: httpx.Response, start: int) -> None:
-        most = self._size(response, start)
-        here, head = start, self._head() if start else b""
-        with self._opened(start) as part:
-            # As the chunks come: what waits for more of its kind is lost when the connection breaks.
+    def _receive(self, response: httpx.Response, start: int) -> None:
+        most = self._expected_size(response, start)
+        here, head = start, self._read_head() if start else b""
+        with self._open_part(start) as part:
+            # Unbuffered: a buffered chunk would be lost when the connection breaks.
             for chunk in response.iter_raw():
                 here += len(chunk)
                 if here > most:
-                    raise EngineFailed("models.too_large", f"{self.file.path} is more than the {most} bytes it may be")
+                    raise EngineFailed("models.too_large", f"{self.file.path} is larger than the expected {most} bytes")
                 if len(head) < HEAD_BYTES:
                     head += chunk[: HEAD_BYTES - len(head)]
                     if len(head) == HEAD_BYTES:
                         check_format(self.file.path, head)
                 part.write(chunk)
-                self.advance(here, most)
+                self.on_progress(here, most)
         if here < most:
-            raise httpx.RemoteProtocolError(f"the hub ended after {here} of {most} bytes")
+            raise httpx.RemoteProtocolError(f"the response ended after {here} of {most} bytes")
         check_format(self.file.path, head)
 
-    def _size(self, response: httpx.Response, start: int) -> int:
-        """How large the whole file must be: as the lock says, or else as the hub does."""
+    def _expected_size(self, response: httpx.Response, start: int) -> int:
+        """Size of the whole file in bytes: from the lock, else from the response."""
         if self.file.size_bytes:
             return self.file.size_bytes
-        told = response.headers.get("content-length", "")
-        if not told.isdecimal() or start + int(told) > _MOST_BYTES:
-            raise EngineFailed("models.too_large", f"the hub does not say how large {self.file.path} is, or it is huge")
-        if int(told) > self.free_bytes():
-            raise EngineFailed("models.no_space", f"{self.file.path} is {int(told) / 1e9:.1f} GB, more than are free")
-        return start + int(told)
+        length = response.headers.get("content-length", "")
+        if not length.isdecimal() or start + int(length) > _MAX_FILE_BYTES:
+            raise EngineFailed("models.too_large", f"the hub reports no acceptable size for {self.file.path}")
+        if int(length) > self.free_bytes():
+            raise EngineFailed("models.no_space", f"{self.file.path} has {int(length) / 1e9:.1f} GB, more than is free")
+        return start + int(length)
 
     @contextmanager
-    def _opened(self, start: int) -> Generator[IO[bytes]]:
-        """The part, to be written from `start` on; gone when what came can never become the file."""
+    def _open_part(self, start: int) -> Generator[IO[bytes]]:
+        """Open `part` for writing from `start`; deletes it when the content turns out to be invalid."""
         try:
             with self.part.open("ab" if start else "wb") as part:
                 yield part
@@ -115,10 +117,10 @@ class Download:
             self.part.unlink(missing_ok=True)
             raise
 
-    def _here(self) -> int:
+    def _part_size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def _head(self) -> bytes:
+    def _read_head(self) -> bytes:
         with self.part.open("rb") as part:
             return part.read(HEAD_BYTES)
 
@@ -127,22 +129,23 @@ def _begins_at(response: httpx.Response, start: int) -> bool:
     return response.headers.get("content-range", "").startswith(f"bytes {start}-")
 
 
-def _commit(response: httpx.Response) -> str:
-    """The revision that the hub names; on its own answer, before it sent us elsewhere."""
+def _revision(response: httpx.Response) -> str:
+    """The commit in the hub's response, which may precede a redirect; empty when absent."""
     answers = [*response.history, response]
     return next((str(commit) for answer in answers if (commit := answer.headers.get("x-repo-commit"))), "")
 
 
 def advice(response: httpx.Response) -> str:
-    """What helps against a refusal of the hub, to be put behind it; empty where that is not known."""
+    """Advice for a refused request, as a suffix for the error message; empty for other statuses."""
     match response.status_code:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return ": the model asks for a licence to be accepted on the hub, and for ANCHOR_MODELS_HUB_TOKEN"
+            return ": accept the model's licence on the hub and set ANCHOR_MODELS_HUB_TOKEN"
         case HTTPStatus.NOT_FOUND:
             return ": the repository has no such file at this revision"
         case _:
             return ""
 
 
-def _reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
+    """The error's message, or its type when it has none."""
     return str(error) or type(error).__name__

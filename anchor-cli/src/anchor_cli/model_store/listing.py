@@ -1,4 +1,4 @@
-"""Which files a hub's repository has, where `models.lock` does not say: how many there are of large weights varies."""
+"""Lists the files of a hub repository, for models whose files `models.lock` does not name."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import httpx
 from service_kit.engines.hub import MOVING, SUFFIXES, HubFile, HubModel
 from service_kit.errors import EngineFailed, PeerFailed
 
-from anchor_cli.model_store.download import advice
+from anchor_cli.model_store.download import advice, describe_error
 
-# A list of a thousand files takes some 50 kB; a repository of a model has a few dozen.
-_MOST_BYTES = 1 << 20
-_MOST_FILES = 64
+# A listing of a thousand files has about 50 kB; a model repository has a few dozen files.
+_MAX_BODY_BYTES = 1 << 20
+_MAX_FILES = 64
 
 
-def listed(client: httpx.Client, hub_url: str, model: HubModel) -> HubModel:
-    """`model` with the files that its repository has now, at the commit that they are of.
+def list_files(client: httpx.Client, hub_url: str, model: HubModel) -> HubModel:
+    """`model` with its repository's current files and their commit.
 
-    Of its top folder, those whose names promise numbers and configuration. Raises `PeerFailed` for a hub that does not
-    answer, `EngineFailed` for a list that makes no sense.
+    Includes only files in the top folder with an allowed suffix (weights and configuration). Raises `PeerFailed` when
+    the hub does not respond, `EngineFailed` for an invalid listing.
     """
     url = f"{hub_url.rstrip('/')}/api/models/{model.repository}/revision/{model.revision}"
     try:
@@ -32,20 +32,19 @@ def listed(client: httpx.Client, hub_url: str, model: HubModel) -> HubModel:
             body = b""
             for chunk in response.iter_bytes():
                 body += chunk
-                if len(body) > _MOST_BYTES:
-                    raise _senseless(url, "it is longer than any list")
+                if len(body) > _MAX_BODY_BYTES:
+                    raise _bad_listing(url, f"it exceeds {_MAX_BODY_BYTES} bytes")
     except httpx.HTTPError as error:
-        reason = str(error) or type(error).__name__
-        raise PeerFailed("models.not_fetched", f"cannot ask {url} for its files: {reason}") from error
+        raise PeerFailed("models.not_fetched", f"cannot list {url}: {describe_error(error)}") from error
     try:
-        told: dict[str, Any] = json.loads(body)
-        paths = sorted(path for entry in told["siblings"] if _is_wanted(path := entry["rfilename"]))
-        files = tuple(HubFile(path, "", 0) for path in paths[: _MOST_FILES + 1])
-        found = replace(model, revision=told["sha"], files=files)
+        listing: dict[str, Any] = json.loads(body)
+        paths = sorted(path for entry in listing["siblings"] if _is_wanted(path := entry["rfilename"]))
+        files = tuple(HubFile(path, "", 0) for path in paths[: _MAX_FILES + 1])
+        found = replace(model, revision=listing["sha"], files=files)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _senseless(url, repr(error)) from error
-    if not 0 < len(files) <= _MOST_FILES or found.revision == MOVING:
-        raise _senseless(url, f"{len(paths)} files of a model at {found.revision}")
+        raise _bad_listing(url, repr(error)) from error
+    if not 0 < len(files) <= _MAX_FILES or found.revision == MOVING:
+        raise _bad_listing(url, f"it has {len(paths)} model files at revision {found.revision}")
     return found
 
 
@@ -53,5 +52,5 @@ def _is_wanted(path: str) -> bool:
     return "/" not in path and PurePosixPath(path).suffix in SUFFIXES
 
 
-def _senseless(url: str, reason: str) -> EngineFailed:
-    return EngineFailed("models.bad_listing", f"what {url} says is no list of a model's files: {reason}")
+def _bad_listing(url: str, reason: str) -> EngineFailed:
+    return EngineFailed("models.bad_listing", f"invalid file listing at {url}: {reason}")

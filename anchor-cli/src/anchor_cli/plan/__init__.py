@@ -1,1 +1,1 @@
-"""How the memory of one GPU is shared out among the models: computed from their shapes, before anything is loaded."""
+"""`anchor plan`: divides the memory of one GPU among the models, computed from their shapes before loading."""

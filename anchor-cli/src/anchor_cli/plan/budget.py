@@ -1,4 +1,4 @@
-"""What each service needs on the card, figure by figure, and whether all of it fits."""
+"""Estimates the GPU memory of each service, and the budget of a card."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from anchor_cli.plan.shapes import Shape
+from anchor_cli.plan.shapes import ModelShape
 from anchor_cli.plan.weights import CACHE_BYTES, weights_bytes
 
 GIB = 2**30
 
 
 class Basis(StrEnum):
-    """Where a figure comes from."""
+    """Source of a figure."""
 
     COMPUTED = "computed"  # From the model's shape.
-    ASSUMED = "assumed"  # What others reported; nothing here follows from a shape.
-    READ = "read"  # From the model's own file.
-    MEASURED = "measured"  # By the driver of this machine.
+    ASSUMED = "assumed"  # From published reports, independent of the shape.
+    READ = "read"  # From the model's file.
+    MEASURED = "measured"  # By this machine's driver.
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Bytes, and how sure they are."""
+    """Bytes and their source."""
 
     bytes: int
     basis: Basis
@@ -31,62 +31,62 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The program that runs a model, and what it takes besides."""
+    """The program that runs a model, and its own memory use."""
 
-    # Tokens of one batch of the prefill; 0 for a whole context.
+    # Tokens per prefill batch; 0 for a whole context.
     batch_tokens: int
     # Bytes of one activation value.
     activation_bytes: int
-    # Rows of logits that are held at once, in single precision.
+    # Rows of logits in memory at once, in single precision.
     logit_rows: int
     workspace_gib: float
     context_gib: float
     on_gpu: bool = True
-    # The least compute capability that each precision wants; one that is not named works on every card.
+    # Minimum compute capability by precision; a missing precision works on every card.
     least_compute: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model of the catalogue, or one read from a file."""
+    """A model of the catalogue or from a file."""
 
     name: str
     title: str
     runtime: str
     source: str
-    # Precisions it can be had in, the usual one first.
+    # Available precisions, the default first.
     precisions: tuple[str, ...]
-    shape: Shape | None = None
-    # The engine of its service that runs it; empty where the service has but one way.
+    shape: ModelShape | None = None
+    # The service's engine that runs it; empty when the service has only one.
     engine: str = ""
-    # What has to be done besides before its service can use it; empty where nothing has.
+    # Manual steps before its service can use it; empty when there are none.
     note: str = ""
-    # What its server calls it; `{weights}` stands for the precision.
+    # The model's name on its server; `{weights}` stands for the precision.
     server_name: str = ""
-    # Weights as the model's own file has them; None to compute them.
+    # Size of the weights in the model's file; None to compute it.
     file_weights_bytes: int | None = None
-    # The longest context it was trained for, in tokens; 0 where that is no limit here.
+    # Maximum context from training, in tokens; 0 for no limit.
     trained_context_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What one service is to run, and for how many at a time."""
+class ModelChoice:
+    """The model of one service, its precision, and its number of concurrent slots."""
 
     model: str
     weights: str
     slots: int
-    # Context of each slot.
+    # Context per slot.
     context_tokens: int
     cache: str = "f16"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceMemory:
-    """What one service takes on the card."""
+    """Estimated memory of one service on the card."""
 
     service: str
-    choice: Choice
+    choice: ModelChoice
     weights: Figure
     kv_cache: Figure
     activations: Figure
@@ -98,12 +98,12 @@ class ServiceMemory:
 
     @property
     def work(self) -> Figure:
-        """What is neither weights nor cache: as sure as its activations."""
+        """Activations and CUDA context, with the basis of the activations."""
         return Figure(self.activations.bytes + self.context.bytes, self.activations.basis)
 
     @property
     def total(self) -> Figure:
-        """All of it, without a word on how sure: each of its parts says that for itself."""
+        """Sum of all figures. Its basis is nominal: each part has its own."""
         return Figure(self.total_bytes, Basis.COMPUTED)
 
     @property
@@ -120,9 +120,9 @@ class Card:
     memory_mib: int
     # CUDA's compute capability: 7.5, 8.6, 8.9 ...
     compute: float
-    # What the driver keeps for itself.
+    # Reserved by the driver.
     driver_gib: float = 0.5
-    # What stays free, for whatever no plan foresees.
+    # Left free for unplanned use.
     reserve_gib: float = 1.5
     basis: Basis = Basis.ASSUMED
 
@@ -132,16 +132,16 @@ class Card:
 
     @property
     def budget_bytes(self) -> int:
-        """What services may take together."""
+        """Memory available to all services together."""
         return self.total_bytes - int((self.driver_gib + self.reserve_gib) * GIB)
 
-    def computes(self, weights: str, runtime: Runtime) -> bool:
-        """Whether `runtime` can work with such weights on it."""
+    def supports(self, weights: str, runtime: Runtime) -> bool:
+        """Whether `runtime` can compute with this precision on the card."""
         return not runtime.on_gpu or self.compute >= runtime.least_compute.get(weights, 0)
 
 
-def memory_of(service: str, choice: Choice, model: Model, runtimes: Mapping[str, Runtime]) -> ServiceMemory:
-    """What `choice` takes on the card. Raises `InvalidRequest` (`plan.unknown_precision`)."""
+def estimate_memory(service: str, choice: ModelChoice, model: Model, runtimes: Mapping[str, Runtime]) -> ServiceMemory:
+    """Estimate the memory of `choice`. Raises `InvalidRequest` (`plan.unknown_precision`)."""
     runtime = runtimes[model.runtime]
     shape = model.shape
     if shape is None or not runtime.on_gpu:
@@ -161,17 +161,17 @@ def memory_of(service: str, choice: Choice, model: Model, runtimes: Mapping[str,
     )
 
 
-def cache_bytes(shape: Shape, choice: Choice) -> int:
-    """Keys and values of every slot at its full context, and of what is kept beside them."""
+def cache_bytes(shape: ModelShape, choice: ModelChoice) -> int:
+    """Bytes of keys and values: every slot at its full context, plus cached voices."""
     values = choice.context_tokens * shape.decoder.values_cached_per_token
     if shape.encoder is not None:
         values += shape.encoder_steps_cached * shape.encoder.values_cached_per_token
-    kept = shape.kept_tokens * shape.decoder.values_cached_per_token
-    return int((choice.slots * values + kept) * CACHE_BYTES[choice.cache])
+    voices = shape.cached_voice_tokens * shape.decoder.values_cached_per_token
+    return int((choice.slots * values + voices) * CACHE_BYTES[choice.cache])
 
 
-def activation_bytes(shape: Shape, choice: Choice, runtime: Runtime) -> int:
-    """The peak of one batch, the logits, and the runtime's own workspace and captured graphs."""
+def activation_bytes(shape: ModelShape, choice: ModelChoice, runtime: Runtime) -> int:
+    """Peak bytes of one batch, the logits, and the runtime's workspace with captured graphs."""
     tokens = min(runtime.batch_tokens or choice.context_tokens, choice.context_tokens)
     values = tokens * shape.decoder.widest_row
     if shape.encoder is not None:

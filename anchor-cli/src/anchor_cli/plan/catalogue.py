@@ -1,4 +1,4 @@
-"""The cards, models and steps that the data files beside this one name."""
+"""The catalogue of cards, models and ladder steps, read from this package's TOML files."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from typing import Any
 from pydantic import TypeAdapter
 from service_kit.errors import NotFound
 
-from anchor_cli.plan.budget import Card, Choice, Model, Runtime
-from anchor_cli.plan.ladder import Step
+from anchor_cli.plan.budget import Card, Model, ModelChoice, Runtime
+from anchor_cli.plan.ladder import LadderStep
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All that is known before anybody asks."""
+    """Known cards, models and runtimes, the preferred choice per service, and the steps of the ladder."""
 
     cards: Mapping[str, Card]
     models: Mapping[str, Model]
     runtimes: Mapping[str, Runtime]
-    wishes: Mapping[str, Choice]
-    steps: tuple[Step, ...]
+    preferred: Mapping[str, ModelChoice]
+    steps: tuple[LadderStep, ...]
 
     def card(self, name: str) -> Card:
-        """Raises `NotFound` (`plan.unknown_card`)."""
+        """The card `name`. Raises `NotFound` (`plan.unknown_card`)."""
         if name not in self.cards:
-            raise NotFound("plan.unknown_card", f"no card is called {name}; known: {', '.join(self.cards)}, detect")
+            raise NotFound("plan.unknown_card", f"unknown card {name}; known: {', '.join(self.cards)}, detect")
         return self.cards[name]
 
     def model(self, name: str) -> Model:
-        """Raises `NotFound` (`plan.unknown_model`)."""
+        """The model `name`. Raises `NotFound` (`plan.unknown_model`)."""
         if name not in self.models:
-            raise NotFound("plan.unknown_model", f"no model is called {name}; known: {', '.join(self.models)}")
+            raise NotFound("plan.unknown_model", f"unknown model {name}; known: {', '.join(self.models)}")
         return self.models[name]
 
 
 def read_catalogue() -> Catalogue:
-    """The catalogue that comes with this package."""
+    """Read the catalogue of this package."""
     models, ladder = _table("models.toml"), _table("ladder.toml")
     return Catalogue(
         cards=TypeAdapter(dict[str, Card]).validate_python(_named(_table("cards.toml"))),
         models=TypeAdapter(dict[str, Model]).validate_python(_named(models["models"])),
         runtimes=TypeAdapter(dict[str, Runtime]).validate_python(models["runtimes"]),
-        wishes=TypeAdapter(dict[str, Choice]).validate_python(ladder["wishes"]),
-        steps=TypeAdapter(tuple[Step, ...]).validate_python(ladder["steps"]),
+        preferred=TypeAdapter(dict[str, ModelChoice]).validate_python(ladder["preferred"]),
+        steps=TypeAdapter(tuple[LadderStep, ...]).validate_python(ladder["steps"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads the beginning of a GGUF file: what the model is, and how its tensors are stored. Weights are not touched."""
+"""Reads the header of a GGUF file: metadata and the stored size of each tensor, without the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service_kit.errors import InvalidRequest
 
 from anchor_cli.plan.weights import block_bytes
 
-# ggml's numbers of the block types that are known here.
+# ggml's type numbers, for the supported block types.
 TYPE_NAMES: Final[Mapping[int, str]] = {
     0: "F32",
     1: "F16",
@@ -46,7 +46,7 @@ SCALARS: Final[Mapping[int, str]] = {
     12: "<d",
 }
 STRING, ARRAY = 8, 9
-# Far above what any model holds; a length beyond them is a damaged file.
+# Far above the lengths in any model; a greater length means a damaged file.
 MAX_TEXT_BYTES = 16 * 2**20
 MAX_ENTRIES = 4_000_000
 
@@ -55,34 +55,37 @@ Value = int | float | bool | str | list["Value"]
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """`values` by their keys, and each tensor's bytes by its name."""
+    """Metadata by key, and bytes by tensor name."""
 
     values: Mapping[str, Value]
     tensor_bytes: Mapping[str, int]
 
     def number(self, key: str, default: int | None = None) -> int:
-        """A value of the architecture, such as `block_count`. Raises `InvalidRequest` (`plan.unreadable_model`)."""
+        """An architecture value, such as `block_count`. Raises `InvalidRequest` (`plan.unreadable_model`)."""
         value = self.values.get(f"{self.values.get('general.architecture', '')}.{key}", default)
         if isinstance(value, list):
-            # Layers that differ; the largest bounds the rest.
+            # A value per layer; the largest is an upper bound.
             value = max((entry for entry in value if isinstance(entry, int)), default=default)
         if not isinstance(value, int):
-            raise _unreadable(f"it does not tell its {key}")
+            raise _unreadable(f"it has no {key}")
         return value
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
-    """Raises `InvalidRequest` (`plan.unreadable_model`, `plan.unknown_precision`), and `OSError`."""
+    """Read the header of `path`.
+
+    Raises `InvalidRequest` (`plan.unreadable_model`, `plan.unknown_precision`), and `OSError`.
+    """
     with path.open("rb") as file:
         try:
             return _header(file)
         except (struct.error, UnicodeDecodeError) as error:
-            raise _unreadable("it is cut off or damaged") from error
+            raise _unreadable("it is truncated or damaged") from error
 
 
 def _header(file: BinaryIO) -> GgufHeader:
     if file.read(4) != b"GGUF":
-        raise _unreadable("it does not begin as a GGUF file")
+        raise _unreadable("it is not a GGUF file")
     version = _scalar(file, "<I")
     if version not in {2, 3}:
         raise _unreadable(f"its version is {version}, not 2 or 3")
@@ -111,10 +114,10 @@ def _value(file: BinaryIO, kind: int) -> Value:
     if kind == ARRAY:
         entry = _scalar(file, "<I")
         if entry == ARRAY:
-            raise _unreadable("it nests arrays")
+            raise _unreadable("it has nested arrays")
         return [_value(file, entry) for _ in range(_count(file))]
     if kind not in SCALARS:
-        raise _unreadable(f"it holds a value of kind {kind}")
+        raise _unreadable(f"it has a value of unknown type {kind}")
     return _scalar(file, SCALARS[kind])
 
 
@@ -125,19 +128,19 @@ def _scalar(file: BinaryIO, layout: str) -> int:
 def _count(file: BinaryIO) -> int:
     count = _scalar(file, "<Q")
     if count > MAX_ENTRIES:
-        raise _unreadable(f"it claims {count} entries")
+        raise _unreadable(f"it declares {count} entries")
     return count
 
 
 def _text(file: BinaryIO) -> str:
     length = _scalar(file, "<Q")
     if length > MAX_TEXT_BYTES:
-        raise _unreadable(f"it claims a text of {length} bytes")
+        raise _unreadable(f"it declares a string of {length} bytes")
     raw = file.read(length)
     if len(raw) < length:
-        raise _unreadable("it is cut off or damaged")
+        raise _unreadable("it is truncated or damaged")
     return raw.decode()
 
 
 def _unreadable(why: str) -> InvalidRequest:
-    return InvalidRequest("plan.unreadable_model", f"the model's file cannot be used: {why}")
+    return InvalidRequest("plan.unreadable_model", f"the model file cannot be used: {why}")

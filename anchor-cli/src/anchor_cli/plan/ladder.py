@@ -1,4 +1,4 @@
-"""Giving things up, in order, until the rest fits the card."""
+"""Applies reductions in order until the plan fits the card."""
 
 from __future__ import annotations
 
@@ -6,40 +6,41 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from anchor_cli.plan.budget import Card, Choice, Model, Runtime, ServiceMemory, memory_of
+from anchor_cli.plan.budget import Card, Model, ModelChoice, Runtime, ServiceMemory, estimate_memory
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to give up. Steps of one service add up; a number is only ever lowered."""
+class LadderStep:
+    """One reduction. Steps of one service accumulate; a number can only be lowered."""
 
     service: str
-    # Fields of the service's `Choice`.
+    # New values for fields of the service's `ModelChoice`.
     set: Mapping[str, str | int]
-    tells: str
+    description: str
 
-    def applied(self, wishes: Mapping[str, Choice]) -> dict[str, Choice]:
-        """`wishes` after this step."""
-        before = wishes[self.service]
+    def apply_to(self, choices: Mapping[str, ModelChoice]) -> dict[str, ModelChoice]:
+        """`choices` after this step."""
+        before = choices[self.service]
         fields: dict[str, Any] = {
             field: min(value, getattr(before, field)) if isinstance(value, int) else value
             for field, value in self.set.items()
         }
-        return {**wishes, self.service: replace(before, **fields)}
+        return {**choices, self.service: replace(before, **fields)}
 
-    def supersedes(self, other: Step) -> bool:
-        """Whether nothing is left of `other` after this."""
+    def supersedes(self, other: LadderStep) -> bool:
+        """Whether this step overrides all of `other`."""
         return self.service == other.service and self.set.keys() >= other.set.keys()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How a card is shared out."""
+class MemoryPlan:
+    """The division of a card's memory."""
 
     card: Card
     services: tuple[ServiceMemory, ...]
+    # Descriptions of the applied steps, in order.
     given_up: tuple[str, ...]
-    # Services whose weights this card cannot compute with.
+    # Services whose precision this card does not support.
     impossible: tuple[str, ...]
 
     @property
@@ -48,7 +49,7 @@ class Plan:
 
     @property
     def spare_bytes(self) -> int:
-        """What is left of the budget, beside the reserve; negative where it does not fit."""
+        """Unused part of the budget; negative when the plan does not fit."""
         return self.card.budget_bytes - self.total_bytes
 
     @property
@@ -61,64 +62,64 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Finds a plan for a card."""
+    """Finds the plan with the fewest reductions for a card."""
 
     models: Mapping[str, Model]
     runtimes: Mapping[str, Runtime]
-    wishes: Mapping[str, Choice]
-    steps: Sequence[Step]
+    preferred: Mapping[str, ModelChoice]
+    steps: Sequence[LadderStep]
 
-    def plan(self, card: Card) -> Plan:
-        """The plan that gives up least, or the smallest there is where not even that fits."""
-        taken: list[Step] = []
-        plan = self._with(card, taken)
+    def plan(self, card: Card) -> MemoryPlan:
+        """The first plan that fits, or the smallest one when none fits."""
+        taken: list[LadderStep] = []
+        plan = self._plan_with(card, taken)
         for step in self.steps:
             if plan.fits:
                 break
-            if not self._changes(taken, step):
+            if not self._has_effect(taken, step):
                 continue
             taken.append(step)
-            plan = self._with(card, taken)
-        return self._given_back(card, taken, plan) if plan.fits else plan
+            plan = self._plan_with(card, taken)
+        return self._restore_unneeded(card, taken, plan) if plan.fits else plan
 
-    def _given_back(self, card: Card, taken: list[Step], plan: Plan) -> Plan:
-        """The same without the steps that turn out not to be needed, the most costly being tried first."""
+    def _restore_unneeded(self, card: Card, taken: list[LadderStep], plan: MemoryPlan) -> MemoryPlan:
+        """`plan` without the steps that proved unnecessary, trying the latest step first."""
         for step in reversed(list(taken)):
             without = [other for other in taken if other is not step]
-            candidate = self._with(card, without)
+            candidate = self._plan_with(card, without)
             if candidate.fits:
                 taken, plan = without, candidate
         return plan
 
-    def _changes(self, taken: Iterable[Step], step: Step) -> bool:
+    def _has_effect(self, taken: Iterable[LadderStep], step: LadderStep) -> bool:
         choices = self._choices(taken)
-        return step.applied(choices) != choices
+        return step.apply_to(choices) != choices
 
-    def _choices(self, taken: Iterable[Step]) -> dict[str, Choice]:
-        choices = dict(self.wishes)
+    def _choices(self, taken: Iterable[LadderStep]) -> dict[str, ModelChoice]:
+        choices = dict(self.preferred)
         for step in taken:
-            choices = step.applied(choices)
+            choices = step.apply_to(choices)
         return choices
 
-    def _with(self, card: Card, taken: Sequence[Step]) -> Plan:
+    def _plan_with(self, card: Card, taken: Sequence[LadderStep]) -> MemoryPlan:
         choices = self._choices(taken)
         services = tuple(
-            memory_of(name, choice, self.models[choice.model], self.runtimes) for name, choice in choices.items()
+            estimate_memory(name, choice, self.models[choice.model], self.runtimes) for name, choice in choices.items()
         )
-        return Plan(card, services, _told(taken), self._impossible(card, choices))
+        return MemoryPlan(card, services, _descriptions(taken), self._impossible(card, choices))
 
-    def _impossible(self, card: Card, choices: Mapping[str, Choice]) -> tuple[str, ...]:
+    def _impossible(self, card: Card, choices: Mapping[str, ModelChoice]) -> tuple[str, ...]:
         return tuple(
             name
             for name, choice in choices.items()
-            if not card.computes(choice.weights, self.runtimes[self.models[choice.model].runtime])
+            if not card.supports(choice.weights, self.runtimes[self.models[choice.model].runtime])
         )
 
 
-def _told(taken: Sequence[Step]) -> tuple[str, ...]:
-    """What was given up, without what a later step made meaningless."""
+def _descriptions(taken: Sequence[LadderStep]) -> tuple[str, ...]:
+    """Descriptions of the applied steps, without those that a later step supersedes."""
     return tuple(
-        step.tells
+        step.description
         for index, step in enumerate(taken)
         if not any(later.supersedes(step) for later in taken[index + 1 :])
     )

@@ -1,4 +1,4 @@
-"""Models that the catalogue does not know, by their own files: a config.json as on Hugging Face, or a GGUF file."""
+"""Reads models outside the catalogue from a Hugging Face config.json or a GGUF file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from service_kit.errors import InvalidRequest
 
 from anchor_cli.plan.budget import Model
 from anchor_cli.plan.gguf_header import GgufHeader, read_gguf_header
-from anchor_cli.plan.shapes import Shape, Stack
+from anchor_cli.plan.shapes import ModelShape, TransformerStack
 from anchor_cli.plan.weights import MIXTURES
 
-# Encoder steps of one clip, where an encoder does not tell.
+# Encoder steps per clip, for encoders that do not state it.
 CLIP_STEPS = 1500
 RUNTIMES = {"stt": "vllm", "tts": "torch", "llm": "llama_cpp"}
 ENGINES = {"stt": "voxtral", "tts": "higgs", "llm": ""}
@@ -26,13 +26,13 @@ PRECISIONS = {
 
 
 def read_model(service: str, path: Path) -> Model:
-    """The model at `path`, run as models of `service` are run.
+    """Read the model at `path`, with the runtime and engine of `service`.
 
     Raises `InvalidRequest` (`plan.unreadable_model`).
     """
     try:
         if path.suffix == ".gguf":
-            return _of_gguf(read_gguf_header(path), path)
+            return _model_of_gguf(read_gguf_header(path), path)
         shape, trained = _shape_of_config(json.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
         raise InvalidRequest("plan.unreadable_model", f"{path} cannot be read: {error}") from error
@@ -49,10 +49,10 @@ def read_model(service: str, path: Path) -> Model:
     )
 
 
-def _of_gguf(header: GgufHeader, path: Path) -> Model:
+def _model_of_gguf(header: GgufHeader, path: Path) -> Model:
     heads, hidden = header.number("attention.head_count"), header.number("embedding_length")
     tokens = header.values.get("tokenizer.ggml.tokens", [])
-    stack = Stack(
+    stack = TransformerStack(
         layers=header.number("block_count"),
         hidden=hidden,
         heads=heads,
@@ -68,20 +68,20 @@ def _of_gguf(header: GgufHeader, path: Path) -> Model:
         "llama_cpp",
         str(path),
         ("as the file",),
-        Shape(stack, vocabulary, tied="output.weight" not in header.tensor_bytes),
+        ModelShape(stack, vocabulary, tied="output.weight" not in header.tensor_bytes),
         file_weights_bytes=sum(header.tensor_bytes.values()),
         trained_context_tokens=header.number("context_length", 0),
     )
 
 
-def _shape_of_config(config: object) -> tuple[Shape, int]:
-    """Shape and trained context of a config.json; one that nests its language model is read there."""
+def _shape_of_config(config: object) -> tuple[ModelShape, int]:
+    """Shape and trained context of a config.json, whose language model may be nested in `text_config`."""
     if not isinstance(config, dict):
-        raise InvalidRequest("plan.unreadable_model", "a config.json holds an object")
+        raise InvalidRequest("plan.unreadable_model", "a config.json must contain an object")
     outer = cast("dict[str, Any]", config)
     text = {**outer, **_nested(outer, "text_config")}
     audio = _nested(outer, "audio_config")
-    shape = Shape(
+    shape = ModelShape(
         decoder=_stack(text),
         vocabulary=_number(text, "vocab_size"),
         tied=bool(text.get("tie_word_embeddings", False)),
@@ -91,11 +91,11 @@ def _shape_of_config(config: object) -> tuple[Shape, int]:
     return shape, int(text.get("max_position_embeddings") or 0)
 
 
-def _stack(config: Mapping[str, Any]) -> Stack:
+def _stack(config: Mapping[str, Any]) -> TransformerStack:
     hidden, heads = _number(config, "hidden_size"), _number(config, "num_attention_heads")
-    # Encoders of Whisper's kind have two matrices in their feed-forward, and no key that tells.
+    # Whisper encoders have two feed-forward matrices, which no key of the config states.
     gated = "max_source_positions" not in config
-    return Stack(
+    return TransformerStack(
         layers=_number(config, "num_hidden_layers"),
         hidden=hidden,
         heads=heads,
@@ -115,5 +115,5 @@ def _nested(config: Mapping[str, Any], key: str) -> dict[str, Any]:
 def _number(config: Mapping[str, Any], key: str) -> int:
     value = config.get(key)
     if not isinstance(value, int) or value <= 0:
-        raise InvalidRequest("plan.unreadable_model", f"the config.json does not tell its {key}")
+        raise InvalidRequest("plan.unreadable_model", f"the config.json has no valid {key}")
     return value

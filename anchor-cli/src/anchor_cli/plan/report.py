@@ -1,4 +1,4 @@
-"""A plan for people (a table) and for programs (JSON, which the GPU monitor reads as the plan it compares with)."""
+"""Renders a plan as a table, and as JSON, which the GPU monitor reads as the memory plan."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from rich.table import Table
 from rich.text import Text
 
 from anchor_cli.plan.budget import GIB, Basis, Card, Figure, Model
-from anchor_cli.plan.ladder import Plan
+from anchor_cli.plan.ladder import MemoryPlan
 
 MARKS = {Basis.COMPUTED: "", Basis.ASSUMED: "~", Basis.READ: "*", Basis.MEASURED: "="}
 COLUMNS = ("weights", "cache", "work", "total")
 
 
-def report(plan: Plan, models: Mapping[str, Model], settings: Mapping[str, str]) -> RenderableType:
-    """The table, the verdict, what was given up, and the settings that follow."""
+def render_plan(plan: MemoryPlan, models: Mapping[str, Model], settings: Mapping[str, str]) -> RenderableType:
+    """The table, the verdict, the reductions, and the resulting settings."""
     parts: list[RenderableType] = [_table(plan, models), _card_line(plan.card), _verdict(plan)]
     if plan.given_up:
         parts.append(Text("given up, in this order:", "bold"))
-        parts += [Text(f"  - {words}") for words in plan.given_up]
+        parts += [Text(f"  - {description}") for description in plan.given_up]
     notes = [models[service.choice.model].note for service in plan.services]
     parts += [Text(f"note: {note}", "yellow") for note in notes if note]
     if plan.fits:
         parts.append(Text("settings:", "bold"))
-        # Whole on one line, however narrow the terminal, to be copied.
+        # One line each, however narrow the terminal, for copying.
         parts += [Text(f"  {name}={value}", no_wrap=True, overflow="ignore") for name, value in settings.items()]
     parts.append(
         Text(
-            "GiB; unmarked computed from the model's shape, ~ assumed, * read from its file. serves: how many at a time"
-            " x tokens of each, and how the cache keeps a value. work: activations, scratch memory, graphs, CUDA",
+            "GiB; unmarked computed from the model's shape, ~ assumed, * read from its file. serves: concurrent slots x"
+            " context tokens per slot, and the cache's type. work: activations, scratch memory, graphs, CUDA context",
             "dim",
         )
     )
     return Group(*parts)
 
 
-def as_json(plan: Plan, settings: Mapping[str, str]) -> dict[str, Any]:
-    """The plan with every figure in bytes, and where it comes from."""
+def plan_as_json(plan: MemoryPlan, settings: Mapping[str, str]) -> dict[str, Any]:
+    """The plan with every figure in bytes and its basis."""
     return {
         "gpu": plan.card.name,
         "title": plan.card.title,
@@ -52,7 +52,7 @@ def as_json(plan: Plan, settings: Mapping[str, str]) -> dict[str, Any]:
         "given_up": list(plan.given_up),
         "services": [
             {
-                "service": _container(service.service),
+                "service": _container_name(service.service),
                 "model": service.choice.model,
                 "precision": service.choice.weights,
                 "slots": service.choice.slots,
@@ -70,12 +70,12 @@ def as_json(plan: Plan, settings: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _container(service: str) -> str:
+def _container_name(service: str) -> str:
     return "ollama" if service == "llm" else f"{service}-service"
 
 
-def _table(plan: Plan, models: Mapping[str, Model]) -> Table:
-    """Figures stay whole on 80 columns; what has no room there is a model's title, which is broken into lines."""
+def _table(plan: MemoryPlan, models: Mapping[str, Model]) -> Table:
+    """Figures are never wrapped on 80 columns; only the model's title wraps."""
     table = Table(title=f"Memory of {plan.card.title}")
     table.add_column("", no_wrap=True)
     table.add_column("model", min_width=20)
@@ -101,16 +101,16 @@ def _gib(figure: Figure) -> str:
 
 
 def _card_line(card: Card) -> Text:
-    how = "measured" if card.basis is Basis.MEASURED else "by its data sheet"
+    source = "measured" if card.basis is Basis.MEASURED else "data sheet"
     return Text(
-        f"{card.total_bytes / GIB:.1f} GiB ({how}), less {card.driver_gib:g} for the driver and {card.reserve_gib:g}"
-        f" kept free: {card.budget_bytes / GIB:.1f} to share out"
+        f"{card.total_bytes / GIB:.1f} GiB ({source}), minus {card.driver_gib:g} for the driver and"
+        f" {card.reserve_gib:g} reserve: {card.budget_bytes / GIB:.1f} available"
     )
 
 
-def _verdict(plan: Plan) -> Text:
+def _verdict(plan: MemoryPlan) -> Text:
     if plan.fits:
         return Text(f"fits, {plan.spare_bytes / GIB:.1f} to spare", "green")
     if plan.impossible:
-        return Text(f"does not fit: this card cannot compute with what {', '.join(plan.impossible)} needs", "red")
-    return Text(f"does not fit: {-plan.spare_bytes / GIB:.1f} too much, with everything given up", "red")
+        return Text(f"does not fit: this card does not support the precision of {', '.join(plan.impossible)}", "red")
+    return Text(f"does not fit: {-plan.spare_bytes / GIB:.1f} too much after all reductions", "red")

@@ -1,4 +1,4 @@
-"""Bytes of a model's weights in each precision it can be had in."""
+"""Computes the bytes of a model's weights in each precision."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from service_kit.errors import InvalidRequest
 
-from anchor_cli.plan.shapes import Shape
+from anchor_cli.plan.shapes import ModelShape
 
-# GGUF's blocks: values, and the bytes they take with their scales (ggml's own layout).
+# GGUF block types: (values, bytes with scales) per block, from ggml's layout.
 BLOCKS: Mapping[str, tuple[int, int]] = {
     "F32": (1, 4),
     "F16": (1, 2),
@@ -31,23 +31,25 @@ BLOCKS: Mapping[str, tuple[int, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
-    """Which block type each kind of matrix gets in one of llama.cpp's mixtures."""
+class QuantisationMixture:
+    """Block type of each kind of matrix in one of llama.cpp's quantisation mixtures."""
 
     base: str
-    # Value and down projections in all layers, and in those that llama.cpp gives more bits.
+    # Types of value and down projections in ordinary layers, and (favoured) in those with more bits.
     value: str
     down: str
     favoured: str
     attention_output: str
 
 
-def _mixture(base: str, value: str = "", down: str = "", favoured: str = "", attention_output: str = "") -> Mixture:
-    return Mixture(base, value or base, down or base, favoured, attention_output or base)
+def _mixture(
+    base: str, value: str = "", down: str = "", favoured: str = "", attention_output: str = ""
+) -> QuantisationMixture:
+    return QuantisationMixture(base, value or base, down or base, favoured, attention_output or base)
 
 
-# The few layers at the beginning that some mixtures favour further are left out: under half a percent.
-MIXTURES: Mapping[str, Mixture] = {
+# Ignores the few first layers that some mixtures favour further: below 0.5 %.
+MIXTURES: Mapping[str, QuantisationMixture] = {
     "Q8_0": _mixture("Q8_0"),
     "Q6_K": _mixture("Q6_K"),
     "Q5_K_M": _mixture("Q5_K", favoured="Q6_K"),
@@ -58,23 +60,23 @@ MIXTURES: Mapping[str, Mixture] = {
 }
 
 DENSE: Mapping[str, int] = {"bf16": 2, "f16": 2, "f32": 4}
-# Eight bits for the decoder's layers, and a scale in single precision for each output; what stands around them stays
-# in two bytes, or the voice drifts.
+# Decoder layers in 8 bits, with a single-precision scale per output channel. All else stays in two bytes, because
+# the voice would drift otherwise.
 DECODER_IN_EIGHT_BITS = {"fp8", "int8"}
-# CTranslate2 turns every matrix into eight bits.
+# CTranslate2 converts every matrix to 8 bits.
 ALL_IN_EIGHT_BITS = {"int8_float16"}
 CACHE_BYTES: Mapping[str, float] = {"f16": 2, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
 
 def block_bytes(type_name: str, values: int) -> int:
-    """Bytes of `values` values in a block type. Raises `InvalidRequest` when the type is not known here."""
+    """Bytes of `values` values in a block type. Raises `InvalidRequest` for an unknown type."""
     if type_name not in BLOCKS:
-        raise InvalidRequest("plan.unknown_precision", f"no block type is called {type_name}")
+        raise InvalidRequest("plan.unknown_precision", f"unknown block type {type_name}")
     size, bytes_each = BLOCKS[type_name]
     return -(-values // size) * bytes_each
 
 
-def weights_bytes(shape: Shape, precision: str) -> int:
+def weights_bytes(shape: ModelShape, precision: str) -> int:
     """Bytes of all weights. Raises `InvalidRequest` (`plan.unknown_precision`)."""
     single_bytes = 4 * shape.single_precision_parameters
     parameters = shape.parameters - shape.single_precision_parameters
@@ -88,17 +90,17 @@ def weights_bytes(shape: Shape, precision: str) -> int:
     if precision in MIXTURES:
         return _mixture_bytes(shape, MIXTURES[precision]) + single_bytes
     known = ", ".join((*DENSE, *DECODER_IN_EIGHT_BITS, *ALL_IN_EIGHT_BITS, *MIXTURES))
-    raise InvalidRequest("plan.unknown_precision", f"{precision} is none of {known}")
+    raise InvalidRequest("plan.unknown_precision", f"unknown precision {precision}; known: {known}")
 
 
-def favoured_layers(layers: int) -> int:
-    """How many layers llama.cpp gives more bits: the first and last eighth, and every third between."""
+def count_favoured_layers(layers: int) -> int:
+    """Number of layers with more bits in llama.cpp: the first and last eighth, and every third in between."""
     eighth = layers // 8
     return sum(1 for layer in range(layers) if layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2)
 
 
-def _mixture_bytes(shape: Shape, mixture: Mixture) -> int:
-    stack, favoured = shape.decoder, favoured_layers(shape.decoder.layers) if mixture.favoured else 0
+def _mixture_bytes(shape: ModelShape, mixture: QuantisationMixture) -> int:
+    stack, favoured = shape.decoder, count_favoured_layers(shape.decoder.layers) if mixture.favoured else 0
     plain = stack.layers - favoured
     kinds = (
         (stack.value_parameters, mixture.value, mixture.favoured),
@@ -112,7 +114,7 @@ def _mixture_bytes(shape: Shape, mixture: Mixture) -> int:
             total += block_bytes(better, favoured * parameters)
     rest = stack.parameters - stack.layers * sum(parameters for parameters, _, _ in kinds)
     total += block_bytes(mixture.base, rest)
-    # An output matrix that is the embedding at the same time keeps the output's bits.
+    # A tied embedding has the output matrix's type.
     output = mixture.base if mixture.base == "Q8_0" else "Q6_K"
     total += block_bytes(output, shape.embedding_parameters)
     if not shape.tied:

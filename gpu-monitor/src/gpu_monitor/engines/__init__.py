@@ -1,4 +1,4 @@
-"""The readers by name; only the chosen one is imported."""
+"""Device readers by name; only the selected one is imported."""
 
 READERS = {
     "nvml": "gpu_monitor.engines.nvml:NvmlReader",

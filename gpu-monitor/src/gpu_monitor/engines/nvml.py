@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from service_kit.engines.info import EngineInfo
 
-from gpu_monitor.engine import Device, DriverUnavailable, Process
-from gpu_monitor.memory.processes import VisibleProcesses
+from gpu_monitor.engine import Device, DriverUnavailable, GpuProcess
+from gpu_monitor.memory.processes import ProcessLookup
 from gpu_monitor.settings import GpuSettings
 
 log = logging.getLogger(__name__)
@@ -20,20 +20,20 @@ T = TypeVar("T")
 
 
 class NvmlReader:
-    """One session with the driver, opened at the first reading and again after a failure."""
+    """One NVML session, opened on the first reading and reopened after a failure."""
 
     def __init__(self, settings: GpuSettings) -> None:
         import pynvml
 
         self._nvml: Any = pynvml
-        # What a driver answers for a figure that this device, driver or user cannot have.
-        self._unsaid: tuple[type[Exception], ...] = (
+        # Errors for values that this device, driver or user does not support.
+        self._unsupported_errors: tuple[type[Exception], ...] = (
             pynvml.NVMLError_NotSupported,  # pyright: ignore[reportAttributeAccessIssue]
             pynvml.NVMLError_NoPermission,  # pyright: ignore[reportAttributeAccessIssue]
             pynvml.NVMLError_FunctionNotFound,  # pyright: ignore[reportAttributeAccessIssue]
             pynvml.NVMLLibraryMismatchError,
         )
-        self._visible = VisibleProcesses(settings.host_pids)
+        self._process_lookup = ProcessLookup(settings.host_pids)
         self._open = False
         self._driver = ""
 
@@ -51,7 +51,7 @@ class NvmlReader:
             raise DriverUnavailable(self._explain(error)) from error
         if not count:
             self.close()
-            raise DriverUnavailable("the driver knows no GPU")
+            raise DriverUnavailable("the driver lists no GPU")
         return self._devices(count)
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class NvmlReader:
         try:
             self._nvml.nvmlShutdown()
         except self._nvml.NVMLError as error:
-            log.info("driver refused to close", extra={"reason": str(error)})
+            log.info("NVML shutdown failed", extra={"reason": str(error)})
 
     def _ensure_open(self) -> None:
         if self._open:
@@ -78,7 +78,7 @@ class NvmlReader:
                 devices.append(self._device(index))
             except self._nvml.NVMLError as error:
                 failure = error
-                log.warning("device could not be read", extra={"device": index, "reason": str(error)})
+                log.warning("device read failed", extra={"device": index, "reason": str(error)})
         if failure is not None and not devices:
             self.close()
             raise DriverUnavailable(self._explain(failure)) from failure
@@ -87,10 +87,11 @@ class NvmlReader:
     def _device(self, index: int) -> Device:
         nvml = self._nvml
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        # Boards whose GPU shares the machine's memory do not say.
-        memory = self._said(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
-        rates = self._said(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
-        milliwatts = self._said(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
+        # Not reported by boards whose GPU shares the machine's memory.
+        memory = self._optional(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+        rates = self._optional(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
+        celsius = self._optional(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+        milliwatts = self._optional(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
         return Device(
             index=index,
             uuid=nvml.nvmlDeviceGetUUID(handle),
@@ -98,45 +99,45 @@ class NvmlReader:
             memory_total_bytes=memory.total if memory else 0,
             memory_used_bytes=memory.used if memory else 0,
             utilisation=rates.gpu / 100 if rates else None,
-            temperature_celsius=self._said(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+            temperature_celsius=celsius,
             power_watts=None if milliwatts is None else milliwatts / 1000,
             processes=self._processes(handle),
         )
 
-    def _processes(self, handle: object) -> tuple[Process, ...]:
-        compute = self._said(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()
-        graphics = self._said(lambda: self._nvml.nvmlDeviceGetGraphicsRunningProcesses(handle)) or ()
-        held = merged(by_pid(compute), by_pid(graphics))
+    def _processes(self, handle: object) -> tuple[GpuProcess, ...]:
+        compute = self._optional(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()
+        graphics = self._optional(lambda: self._nvml.nvmlDeviceGetGraphicsRunningProcesses(handle)) or ()
+        held = merge_process_lists(bytes_by_pid(compute), bytes_by_pid(graphics))
         return tuple(self._process(pid, used_bytes) for pid, used_bytes in sorted(held.items()))
 
-    def _process(self, pid: int, used_bytes: int | None) -> Process:
-        visible = self._visible
-        return Process(pid, visible.name(pid), visible.service(pid), used_bytes, visible.container_id(pid))
+    def _process(self, pid: int, used_bytes: int | None) -> GpuProcess:
+        visible = self._process_lookup
+        return GpuProcess(pid, visible.name(pid), visible.service(pid), used_bytes, visible.container_id(pid))
 
-    def _said(self, ask: Callable[[], T]) -> T | None:
-        """What `ask` returns, or None where the driver does not say."""
+    def _optional(self, query: Callable[[], T]) -> T | None:
+        """Result of `query`, or None when the driver does not support it."""
         try:
-            return ask()
-        except self._unsaid:
+            return query()
+        except self._unsupported_errors:
             return None
 
     def _explain(self, error: Exception) -> str:
         nvml = self._nvml
         match error:
             case nvml.NVMLError_LibraryNotFound():
-                return "no NVIDIA driver is installed here (libnvidia-ml.so.1 was not found)"
+                return "no NVIDIA driver is installed (libnvidia-ml.so.1 was not found)"
             case nvml.NVMLError_DriverNotLoaded():
-                return "the NVIDIA driver is installed, but not loaded"
+                return "the NVIDIA driver is installed but not loaded"
             case nvml.NVMLError_LibRmVersionMismatch():
                 return "the NVIDIA driver was updated; the machine must be restarted"
             case nvml.NVMLError_GpuIsLost():
                 return "the GPU fell off the bus or is otherwise inaccessible"
             case _:
-                return f"the NVIDIA driver says: {error}"
+                return f"the NVIDIA driver failed: {error}"
 
 
-def by_pid(processes: Iterable[Any]) -> dict[int, int | None]:
-    """Bytes by pid in one of NVML's lists; a process on several parts of a divided GPU is listed once for each."""
+def bytes_by_pid(processes: Iterable[Any]) -> dict[int, int | None]:
+    """Bytes by pid of one NVML list. A process on several MIG instances has one entry each; they are summed."""
     known: Counter[int] = Counter()
     unknown: set[int] = set()
     for process in processes:
@@ -147,8 +148,8 @@ def by_pid(processes: Iterable[Any]) -> dict[int, int | None]:
     return {pid: known.get(pid) for pid in (*known, *unknown)}
 
 
-def merged(compute: dict[int, int | None], graphics: dict[int, int | None]) -> dict[int, int | None]:
-    """Both lists in one. A process that computes and draws stands in both with the same total."""
+def merge_process_lists(compute: dict[int, int | None], graphics: dict[int, int | None]) -> dict[int, int | None]:
+    """Merge both lists. A process in both has the same total in each, so the larger figure counts."""
     held = dict(compute)
     for pid, used_bytes in graphics.items():
         other = held.get(pid)

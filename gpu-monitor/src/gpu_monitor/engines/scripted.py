@@ -1,4 +1,4 @@
-"""Reads figures from a script, for machines and tests without a GPU."""
+"""Plays readings from a script, for machines and tests without a GPU."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from service_kit.engines.info import EngineInfo
 from gpu_monitor.engine import Device, DriverUnavailable
 from gpu_monitor.settings import GpuSettings
 
-# A reading: the devices, or why there are none.
+# The devices, or the reason why there are none.
 Reading = tuple[Device, ...] | str
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A reading that is repeated, and what grows from one time to the next."""
+class ScriptStep:
+    """One reading, repeated `times` times with optional growth."""
 
     reading: Reading
     times: PositiveInt = 1
-    # Each time, on the first device; never beyond its memory.
+    # Added per repetition on the first device, up to its total memory.
     growth_bytes: int = 0
-    # The service whose process on that device holds the growth; empty for nobody known.
+    # The service whose process on that device grows; empty for unattributed growth.
     grower: str = ""
-    # Times after which the growth is given back: the teeth of a saw. 0 for never.
+    # Repetitions after which the growth drops back to 0, as an allocator's sawtooth; 0 for never.
     tooth: NonNegativeInt = 0
 
     def readings(self) -> Iterator[Reading]:
-        """Each time's reading."""
+        """Yield the reading of each repetition."""
         for time in range(self.times):
             grown_bytes = self.growth_bytes * (time % self.tooth if self.tooth else time)
             yield self.reading if isinstance(self.reading, str) else self._grown(self.reading, grown_bytes)
@@ -49,29 +49,29 @@ class Stretch:
         return (replace(first, memory_used_bytes=used_bytes, processes=tuple(processes)), *others)
 
 
-_SCRIPT: TypeAdapter[tuple[Stretch | Reading, ...]] = TypeAdapter(tuple[Stretch | Reading, ...])
+_SCRIPT: TypeAdapter[tuple[ScriptStep | Reading, ...]] = TypeAdapter(tuple[ScriptStep | Reading, ...])
 
-_CALM = (Stretch((Device(0, "GPU-scripted-0", "Scripted GPU", 48 * 1024**3, 20 * 1024**3),)),)
+_DEFAULT_SCRIPT = (ScriptStep((Device(0, "GPU-scripted-0", "Scripted GPU", 48 * 1024**3, 20 * 1024**3),)),)
 
 
-def read_script(path: Path) -> tuple[Stretch, ...]:
-    """The stretches of a JSON file: a list of objects, lists of devices, and strings that say why there are none.
+def read_script(path: Path) -> tuple[ScriptStep, ...]:
+    """Read a JSON script: a list whose items are steps, lists of devices, or reasons for having none.
 
-    Raises `OSError` when there is no such file and `pydantic.ValidationError` when it holds something else.
+    Raises `OSError` when the file is missing and `pydantic.ValidationError` when its content is invalid.
     """
     items = _SCRIPT.validate_json(path.read_bytes())
-    return tuple(item if isinstance(item, Stretch) else Stretch(item) for item in items)
+    return tuple(item if isinstance(item, ScriptStep) else ScriptStep(item) for item in items)
 
 
 class ScriptedReader:
-    """Returns one reading of its script after the other; the last stays."""
+    """Returns the script's readings in order and repeats the last one."""
 
     def __init__(self, settings: GpuSettings) -> None:
-        stretches = read_script(settings.script_path) if settings.script_path else _CALM
+        stretches = read_script(settings.script_path) if settings.script_path else _DEFAULT_SCRIPT
         if not stretches:
-            raise ValueError(f"{settings.script_path} holds no reading")
+            raise ValueError(f"{settings.script_path} contains no reading")
         self._readings = (reading for stretch in stretches for reading in stretch.readings())
-        self._reading: Reading = "nothing was read yet"
+        self._reading: Reading = "no reading yet"
 
     @property
     def info(self) -> EngineInfo:
@@ -84,4 +84,4 @@ class ScriptedReader:
         return self._reading
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the reader holds no resources."""

@@ -1,4 +1,4 @@
-"""Whether a device is about to run out of memory, and who makes it so: pure policy."""
+"""Predicts whether a device is about to run out of memory, and names the responsible service. Pure."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gpu_monitor.engine import Device
-from gpu_monitor.findings.linear_fit import straight_line
-from gpu_monitor.findings.sustained import Sustained
+from gpu_monitor.findings.time_series import SustainedCondition, linear_fit
 from gpu_monitor.memory.service_memory import ServiceMemory, unattributed_bytes
 
 WINDOW_S = 60.0
-# What has stopped growing this long ago grows no more, however steep it was before.
+# Growth that stopped this long ago no longer counts, however steep it was.
 RECENT_S = 15.0
-LEAST_SAMPLES = 5
-# Readings closer to each other than this are left out: a window holds at most 61.
-SPACING_S = 1.0
-# What comes and goes with every reply is no growth.
-LEAST_GROWTH_BYTES = 64 * 1024**2
-GROWTH_BEGINS_S = 3.0
-# A plan is not met at once: services start one after the other, and free what they loaded with.
-PLAN_BEGINS_S = 10.0
-ENDS_S = 30.0
-# Memory of nobody known.
-NOBODY = ""
+MIN_SAMPLES = 5
+# Readings closer together than this are skipped: a window holds at most 61.
+MIN_SPACING_S = 1.0
+# Smaller changes come and go with every reply.
+MIN_GROWTH_BYTES = 64 * 1024**2
+GROWTH_BEGIN_S = 3.0
+# Services start one after another and free their loading buffers, so a deviation from the plan must last longer.
+PLAN_BEGIN_S = 10.0
+END_S = 30.0
+# Service name for memory that belongs to no known service.
+UNATTRIBUTED = ""
 
 
-class Cause(IntEnum):
-    """Why memory is about to run out."""
+class ExhaustionCause(IntEnum):
+    """Why memory is about to run out; numbers of `anchor.gpu.v1`."""
 
     NONE = 0
     GROWTH = 1
@@ -38,16 +37,16 @@ class Cause(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
-    """How near the end of its memory a device is."""
+    """How close a device is to running out of memory."""
 
     device_index: int
-    cause: Cause = Cause.NONE
-    # Who grew most or is most above its plan; empty when that is nobody known, and without a cause.
-    service: str = NOBODY
+    cause: ExhaustionCause = ExhaustionCause.NONE
+    # The service that grew most or is furthest above its plan; empty when unknown or without a cause.
+    service: str = UNATTRIBUTED
     free_bytes: int = 0
-    # None while it does not grow.
+    # None while use does not grow.
     seconds_to_full: float | None = None
-    # What the plan still expects to be taken.
+    # Planned memory that is not in use yet.
     outstanding_bytes: int = 0
 
 
@@ -55,30 +54,30 @@ class Exhaustion:
 class _Sample:
     at_s: float
     used_bytes: int
-    # By service, and of nobody.
-    holders: Mapping[str, int]
+    # Includes UNATTRIBUTED.
+    bytes_by_service: Mapping[str, int]
 
 
 @dataclass(slots=True)
 class _History:
-    """One device over the last minute."""
+    """Samples and conditions of one device over the last minute."""
 
     samples: deque[_Sample] = field(default_factory=deque[_Sample])
-    growth: Sustained = field(default_factory=lambda: Sustained(GROWTH_BEGINS_S, ENDS_S))
-    plan: Sustained = field(default_factory=lambda: Sustained(PLAN_BEGINS_S, ENDS_S))
-    # Who was blamed while there was something to blame somebody for.
-    grower: str = NOBODY
-    exceeder: str = NOBODY
+    growth: SustainedCondition = field(default_factory=lambda: SustainedCondition(GROWTH_BEGIN_S, END_S))
+    plan: SustainedCondition = field(default_factory=lambda: SustainedCondition(PLAN_BEGIN_S, END_S))
+    # The service named when the condition last held.
+    growing_service: str = UNATTRIBUTED
+    over_plan_service: str = UNATTRIBUTED
 
     def add(self, sample: _Sample) -> None:
-        if not self.samples or sample.at_s - self.samples[-1].at_s >= SPACING_S:
+        if not self.samples or sample.at_s - self.samples[-1].at_s >= MIN_SPACING_S:
             self.samples.append(sample)
         while sample.at_s - self.samples[0].at_s > WINDOW_S:
             self.samples.popleft()
 
 
-class ExhaustionPolicy:
-    """Follows every device from one reading to the next; it is about to be full when it would be `within_s`."""
+class ExhaustionDetector:
+    """Reports devices that will be full within `within_s` at the current growth, or short of planned memory."""
 
     def __init__(self, within_s: float) -> None:
         self._within_s = within_s
@@ -87,20 +86,20 @@ class ExhaustionPolicy:
     def on_reading(
         self, now_s: float, devices: Sequence[Device], services: Sequence[ServiceMemory]
     ) -> dict[int, Exhaustion]:
-        """How it stands with each device, by index; a device that is not among them is forgotten."""
-        # A plan is for one card.
-        outstanding = outstanding_bytes(services) if len(devices) == 1 else 0
+        """The state of each device, by index. Devices that are missing from `devices` are forgotten."""
+        # A plan covers one card only.
+        outstanding = total_outstanding_bytes(services) if len(devices) == 1 else 0
         holders = {service.service: service.used_bytes for service in services if service.used_bytes is not None}
-        holders[NOBODY] = unattributed_bytes(devices, services)
+        holders[UNATTRIBUTED] = unattributed_bytes(devices, services)
         self._histories = {device.index: self._histories.get(device.index, _History()) for device in devices}
         found: dict[int, Exhaustion] = {}
         for device in devices:
             history = self._histories[device.index]
             history.add(_Sample(now_s, device.memory_used_bytes, holders))
-            found[device.index] = self._judge(now_s, device, history, services, outstanding)
+            found[device.index] = self._assess(now_s, device, history, services, outstanding)
         return found
 
-    def _judge(
+    def _assess(
         self,
         now_s: float,
         device: Device,
@@ -113,57 +112,60 @@ class ExhaustionPolicy:
         free_bytes = max(0, device.memory_total_bytes - device.memory_used_bytes)
         rate = bytes_per_second(history.samples)
         seconds_to_full = free_bytes / rate if rate else None
-        grower = most_grown(history.samples)
+        grower = largest_grower(history.samples)
         grows = (
             seconds_to_full is not None
             and seconds_to_full < self._within_s
-            and not _foreseen(grower, services, outstanding, free_bytes)
+            and not _is_planned_growth(grower, services, outstanding, free_bytes)
         )
-        lacks = outstanding > free_bytes
-        history.grower = grower if grows else history.grower
-        history.exceeder = most_over(services) if lacks else history.exceeder
-        growing, short = history.growth.on_reading(now_s, grows), history.plan.on_reading(now_s, lacks)
-        cause = Cause.GROWTH if growing else Cause.PLAN if short else Cause.NONE
-        blamed = {Cause.GROWTH: history.grower, Cause.PLAN: history.exceeder}.get(cause, NOBODY)
-        return Exhaustion(device.index, cause, blamed, free_bytes, seconds_to_full, outstanding)
+        is_short = outstanding > free_bytes
+        history.growing_service = grower if grows else history.growing_service
+        history.over_plan_service = furthest_over_plan(services) if is_short else history.over_plan_service
+        growing, short = history.growth.update(now_s, grows), history.plan.update(now_s, is_short)
+        cause, service = ExhaustionCause.NONE, UNATTRIBUTED
+        if growing:
+            cause, service = ExhaustionCause.GROWTH, history.growing_service
+        elif short:
+            cause, service = ExhaustionCause.PLAN, history.over_plan_service
+        return Exhaustion(device.index, cause, service, free_bytes, seconds_to_full, outstanding)
 
 
 def bytes_per_second(samples: Iterable[_Sample]) -> float:
-    """How fast use grows: by the last minute, or by its end where that is slower; 0 when it does not."""
+    """Growth rate of use: the slower of the whole window's and its last 15 s; 0 without growth."""
     points = [(sample.at_s, float(sample.used_bytes)) for sample in samples]
-    if len(points) < LEAST_SAMPLES or points[-1][1] - points[0][1] < LEAST_GROWTH_BYTES:
+    if len(points) < MIN_SAMPLES or points[-1][1] - points[0][1] < MIN_GROWTH_BYTES:
         return 0.0
     recent = [point for point in points if point[0] > points[-1][0] - RECENT_S]
-    # A line wants three points, however far apart the readings are.
-    slope = min(straight_line(points).slope, straight_line(recent if len(recent) >= 3 else points[-3:]).slope)
+    # A fit needs three points, however far apart the readings are.
+    slope = min(linear_fit(points).slope, linear_fit(recent if len(recent) >= 3 else points[-3:]).slope)
     return max(0.0, slope)
 
 
-def most_grown(samples: Sequence[_Sample]) -> str:
-    """The service that grew most over `samples`; nobody where what is nobody's grew more."""
-    first, last = samples[0].holders, samples[-1].holders
+def largest_grower(samples: Sequence[_Sample]) -> str:
+    """The service that grew most over `samples`; UNATTRIBUTED when unattributed memory grew more."""
+    first, last = samples[0].bytes_by_service, samples[-1].bytes_by_service
     growth = {name: used_bytes - first.get(name, 0) for name, used_bytes in last.items()}
     return max(growth, key=lambda name: growth[name])
 
 
-def most_over(services: Iterable[ServiceMemory]) -> str:
-    """The service that is most above its plan; nobody where none is."""
+def furthest_over_plan(services: Iterable[ServiceMemory]) -> str:
+    """The service furthest above its plan; UNATTRIBUTED when none is above."""
     excess = {service.service: (service.used_bytes or 0) - (service.planned_bytes or 0) for service in services}
-    worst = max(excess, key=lambda name: excess[name], default=NOBODY)
-    return worst if excess.get(worst, 0) > 0 else NOBODY
+    worst = max(excess, key=lambda name: excess[name], default=UNATTRIBUTED)
+    return worst if excess.get(worst, 0) > 0 else UNATTRIBUTED
 
 
-def outstanding_bytes(services: Iterable[ServiceMemory]) -> int:
-    """What the plan still expects to be taken, by services whose use is known now; a parked one may wake."""
+def total_outstanding_bytes(services: Iterable[ServiceMemory]) -> int:
+    """Planned memory not in use yet, of services whose use is current. Parked engines count: they may wake."""
     return sum(
         max(0, service.planned_bytes - (service.used_bytes or 0))
         for service in services
-        if service.planned_bytes is not None and service.known_now
+        if service.planned_bytes is not None and service.is_current
     )
 
 
-def _foreseen(grower: str, services: Iterable[ServiceMemory], outstanding: int, free_bytes: int) -> bool:
-    """Whether the growth is a service's that takes what it was given, and there is room for all that was."""
+def _is_planned_growth(grower: str, services: Iterable[ServiceMemory], outstanding: int, free_bytes: int) -> bool:
+    """Whether the growing service is still within its plan and all planned memory fits."""
     return outstanding <= free_bytes and any(
         service.service == grower
         and service.planned_bytes is not None

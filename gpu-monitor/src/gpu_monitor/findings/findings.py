@@ -1,4 +1,4 @@
-"""All policies together: what follows from one reading."""
+"""Runs all detectors on a reading and collects their findings."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gpu_monitor.engine import Device
-from gpu_monitor.findings.exhaustion import Exhaustion, ExhaustionPolicy
-from gpu_monitor.findings.leak import LeakLimits, LeakPolicy, Trend
-from gpu_monitor.findings.pressure import Pressure, PressurePolicy
-from gpu_monitor.memory.against_plan import PlanPolicy, Verdict
-from gpu_monitor.memory.plan import Plan
-from gpu_monitor.memory.self_report import Told
-from gpu_monitor.memory.service_memory import ServiceMemory, service_memory, unattributed_bytes
+from gpu_monitor.findings.exhaustion import Exhaustion, ExhaustionDetector
+from gpu_monitor.findings.leak import LeakDetector, LeakLimits, MemoryTrend
+from gpu_monitor.findings.plan_verdict import PlanChecker, PlanVerdict
+from gpu_monitor.findings.pressure import Pressure, PressureTracker
+from gpu_monitor.memory.plan import MemoryPlan
+from gpu_monitor.memory.self_report import ReceivedReport
+from gpu_monitor.memory.service_memory import ServiceMemory, attribute_memory, unattributed_bytes
 from gpu_monitor.settings import GpuSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is held of one reading: devices by index, services by name."""
+    """Results of all detectors for one reading: devices by index, services by name."""
 
     pressures: Mapping[int, Pressure]
     exhaustion: Mapping[int, Exhaustion]
     services: Mapping[str, ServiceMemory]
-    verdicts: Mapping[str, Verdict]
-    # Of services that have been steady for long enough.
-    trends: Mapping[str, Trend]
+    verdicts: Mapping[str, PlanVerdict]
+    # Only services observed for long enough.
+    trends: Mapping[str, MemoryTrend]
     unattributed_bytes: int = 0
 
 
-NOTHING_FOUND = Findings({}, {}, {}, {}, {})
+NO_FINDINGS = Findings({}, {}, {}, {}, {})
 
 
-class Judgement:
-    """Follows devices and services from one reading to the next."""
+class MemoryAnalyser:
+    """Feeds each reading to every detector."""
 
-    def __init__(self, plan: Plan, settings: GpuSettings) -> None:
-        self._planned = plan.by_service
-        self._pressure = PressurePolicy(settings.memory_budget_bytes)
-        self._exhaustion = ExhaustionPolicy(settings.exhaustion_within_s)
-        self._plan = PlanPolicy(settings.plan_tolerance)
-        self._leak = LeakPolicy(
+    def __init__(self, plan: MemoryPlan, settings: GpuSettings) -> None:
+        self._planned = plan.bytes_by_service
+        self._pressure = PressureTracker(settings.memory_budget_bytes)
+        self._exhaustion = ExhaustionDetector(settings.exhaustion_within_s)
+        self._plan = PlanChecker(settings.plan_tolerance)
+        self._leak = LeakDetector(
             LeakLimits(settings.leak_window_s, settings.leak_mib_per_hour, settings.leak_growth_mib)
         )
 
-    def on_reading(self, now_s: float, devices: Sequence[Device], told: Mapping[str, Told]) -> Findings:
-        """What follows from `devices` (none while the driver fails) and what services `told` last."""
-        services = service_memory(devices, told, self._planned)
+    def on_reading(self, now_s: float, devices: Sequence[Device], reports: Mapping[str, ReceivedReport]) -> Findings:
+        """Findings for `devices` (empty while the driver fails) and the latest self-reports, by service."""
+        services = attribute_memory(devices, reports, self._planned)
         return Findings(
             pressures=self._pressure.on_reading(devices),
             exhaustion=self._exhaustion.on_reading(now_s, devices, services),

@@ -1,4 +1,4 @@
-"""When a device counts as short of memory: pure policy, with hysteresis so that it does not flutter."""
+"""Classifies how short of memory a device is, with hysteresis against flapping. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from enum import IntEnum
 
 from gpu_monitor.engine import Device
 
-# Shares of the memory (or of the budget) in use.
+# Thresholds, as shares of the memory (or of the budget) in use.
 CRITICAL_ABOVE = 0.97
 HIGH_ABOVE = 0.90
-RELIEVED_BELOW = 0.85
+END_BELOW = 0.85
 
 
-class Level(IntEnum):
-    """How short of memory a device is."""
+class PressureLevel(IntEnum):
+    """How short of memory a device is; numbers of `anchor.gpu.v1`."""
 
     UNKNOWN = 0
     NONE = 1
@@ -25,58 +25,60 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """The level of one device and the share (0 to 1) it comes from."""
+    """Pressure level of one device, and the used share (0 to 1) behind it."""
 
     device_index: int
-    level: Level
+    level: PressureLevel
     used_share: float
 
 
 def used_share(device: Device, budget_bytes: int | None) -> float:
-    """Share in use, 0 to 1, of the budget or of the whole memory, whichever is fuller."""
+    """Share in use, 0 to 1, of the budget or of the total memory, whichever is fuller."""
     limit_bytes = min(device.memory_total_bytes, budget_bytes or device.memory_total_bytes)
     return min(device.memory_used_bytes / limit_bytes, 1.0) if limit_bytes else 0.0
 
 
-def next_level(level: Level, share: float) -> Level:
-    """The level that follows `level` when `share` is in use.
+def next_level(level: PressureLevel, share: float) -> PressureLevel:
+    """The level that follows `level` at a used `share`.
 
-    Critical eases to high once usage is out of the high range, and either ends below the relief mark.
+    Critical drops to high at `HIGH_ABOVE`; both end below `END_BELOW`.
     """
     if share > CRITICAL_ABOVE:
-        return Level.CRITICAL
+        return PressureLevel.CRITICAL
     if share > HIGH_ABOVE:
-        return max(level, Level.HIGH)
-    if share < RELIEVED_BELOW:
-        return Level.NONE
-    return Level.HIGH if level > Level.NONE else Level.NONE
+        return max(level, PressureLevel.HIGH)
+    if share < END_BELOW:
+        return PressureLevel.NONE
+    return PressureLevel.HIGH if level > PressureLevel.NONE else PressureLevel.NONE
 
 
-class PressurePolicy:
-    """Follows the level of every device from one reading to the next."""
+class PressureTracker:
+    """Tracks the pressure level of every device."""
 
     def __init__(self, budget_bytes: int | None) -> None:
         self._budget_bytes = budget_bytes
-        self._levels: dict[int, Level] = {}
+        self._levels: dict[int, PressureLevel] = {}
 
     def on_reading(self, devices: Iterable[Device]) -> dict[int, Pressure]:
-        """The pressure on each device, by index; a device that is not among them is forgotten."""
+        """The pressure of each device, by index. Devices that are missing from `devices` are forgotten."""
         pressures: dict[int, Pressure] = {}
         for device in devices:
             share = used_share(device, self._budget_bytes)
-            level = Level.UNKNOWN
+            level = PressureLevel.UNKNOWN
             if device.memory_total_bytes:
-                level = next_level(self._levels.get(device.index, Level.NONE), share)
+                level = next_level(self._levels.get(device.index, PressureLevel.NONE), share)
             pressures[device.index] = Pressure(device.index, level, share)
         self._levels = {index: pressure.level for index, pressure in pressures.items()}
         return pressures
 
 
-def changes(told: Mapping[int, Level], now: Mapping[int, Pressure]) -> list[Pressure]:
-    """What someone must hear who was told `told`; a device never spoken of was not short of memory."""
+def pressure_changes(sent: Mapping[int, PressureLevel], current: Mapping[int, Pressure]) -> list[Pressure]:
+    """Pressures that differ from the levels already `sent`; a device without a sent level counts as NONE."""
     vanished = [
-        Pressure(index, Level.UNKNOWN, 0.0)
-        for index, level in told.items()
-        if index not in now and level is not Level.UNKNOWN
+        Pressure(index, PressureLevel.UNKNOWN, 0.0)
+        for index, level in sent.items()
+        if index not in current and level is not PressureLevel.UNKNOWN
     ]
-    return [pressure for index, pressure in now.items() if pressure.level is not told.get(index, Level.NONE)] + vanished
+    return [
+        pressure for index, pressure in current.items() if pressure.level is not sent.get(index, PressureLevel.NONE)
+    ] + vanished

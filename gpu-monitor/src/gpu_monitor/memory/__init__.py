@@ -1,1 +1,1 @@
-"""GPU memory by service, from the driver, self-reports and the plan."""
+"""GPU memory by service: the driver's figures, the services' self-reports, and the plan."""

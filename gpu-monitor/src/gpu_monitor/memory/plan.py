@@ -1,4 +1,4 @@
-"""The memory plan the services were started with, as written to a JSON file."""
+"""The memory plan that the services were started with, read from a JSON file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt, TypeAdapter
 
 @dataclass(frozen=True, slots=True)
 class PlannedMemory:
-    """What one service was given, in bytes."""
+    """Memory planned for one service, in bytes."""
 
     service: str
     model: str
@@ -22,34 +22,34 @@ class PlannedMemory:
 
     @property
     def total_bytes(self) -> int:
-        """All of it together."""
+        """Sum of all parts."""
         return self.weights_bytes + self.kv_cache_bytes + self.activations_bytes + self.context_bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What all services were given; nothing when nothing was planned."""
+class MemoryPlan:
+    """The planned memory of all services; empty without a plan."""
 
     services: tuple[PlannedMemory, ...] = ()
 
     @property
-    def by_service(self) -> dict[str, int]:
-        """Bytes by service, all its entries together."""
+    def bytes_by_service(self) -> dict[str, int]:
+        """Total bytes by service; entries of one service are summed."""
         total: Counter[str] = Counter()
         for planned in self.services:
             total[planned.service] += planned.total_bytes
         return dict(total)
 
 
-_PLAN = TypeAdapter(Plan)
+_PLAN = TypeAdapter(MemoryPlan)
 
 
-def read_plan(path: Path | None) -> Plan:
-    """The plan in the JSON file at `path` (`{"services": [{"service": ..., "model": ..., "weights_bytes": ...}]}`).
+def read_plan(path: Path | None) -> MemoryPlan:
+    """Read the JSON file at `path` (`{"services": [{"service": ..., "model": ..., "weights_bytes": ...}]}`).
 
-    Empty without a path and while the file does not exist. Raises `pydantic.ValidationError` when it holds
-    something else, and `OSError` when it cannot be read.
+    Returns an empty plan without a path or file. Raises `pydantic.ValidationError` for invalid content, and
+    `OSError` when the file cannot be read.
     """
     if path is None or not path.exists():
-        return Plan()
+        return MemoryPlan()
     return _PLAN.validate_json(path.read_bytes())

@@ -1,4 +1,4 @@
-"""What a service says that it holds."""
+"""The memory that a service reports of itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service_kit.engines.memory import MemoryKind
 
 
 class EngineState(IntEnum):
-    """Whether an engine holds its memory; the numbers are the contract's."""
+    """Whether an engine holds its memory; numbers of `anchor.memory.v1`."""
 
     UNKNOWN = 0
     AWAKE = 1
@@ -22,62 +22,63 @@ class EngineState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SelfReport:
-    """One answer of a service. Bytes are those of all devices together."""
+    """One answer of a service. Bytes are totals over all devices."""
 
     state: EngineState = EngineState.AWAKE
     models: tuple[str, ...] = ()
     parts: Mapping[MemoryKind, int] = field(default_factory=dict[MemoryKind, int])
-    # Of unknown kind.
+    # Memory of unknown kind.
     other_bytes: int = 0
-    # Whether that is all it holds.
+    # Whether the report covers all memory of the service.
     complete: bool = True
-    # 0 to 1; None where it does not tell.
+    # 0 to 1; None when not reported.
     kv_cache_used_share: float | None = None
     # 12 to 64 hexadecimal digits; empty outside containers.
     container_id: str = ""
-    # Names that its processes go by, where they are not named for the service.
+    # Command names of its processes, when they differ from the service's name.
     commands: frozenset[str] = frozenset()
 
     @property
     def held_bytes(self) -> int | None:
-        """All of it together; None when some is not told."""
+        """Total bytes; None when the report is incomplete."""
         return sum(self.parts.values()) + self.other_bytes if self.complete else None
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The last that was heard of a service."""
+class ReceivedReport:
+    """The latest self-report of a service, with its age."""
 
     report: SelfReport
     age_s: float = 0.0
-    # It should have been heard of since.
+    # Whether newer reports are overdue.
     stale: bool = False
 
 
-Ask = Callable[[], Awaitable[SelfReport]]
+FetchReport = Callable[[], Awaitable[SelfReport]]
 
 
 class Reporter(Protocol):
-    """A way to ask one service what it holds."""
+    """Asks one service for its memory."""
 
     @property
     def service(self) -> str:
-        """The service, as the plan names it."""
+        """The service's name in the plan."""
         ...
 
-    def open(self) -> AbstractAsyncContextManager[Ask]:
-        """A connection to it; `Ask` raises `AnchorError` when there is no answer, and may be cancelled."""
+    def connect(self) -> AbstractAsyncContextManager[FetchReport]:
+        """Connect to the service. The yielded `FetchReport` raises `AnchorError` without an answer; cancel-safe."""
         ...
 
 
-def combined(answers: Iterable[Told]) -> Told:
-    """What several reporters heard of one service (at least one): the fullest answer, and what else they know of it.
+def merge_reports(received: Iterable[ReceivedReport]) -> ReceivedReport:
+    """Merge the reports of several reporters on one service (at least one).
 
-    Figures are not added up, since several may tell of the same memory.
+    The most complete report counts; the others fill its gaps. Bytes are not summed, because several reports may
+    cover the same memory.
     """
-    first, *others = sorted(answers, key=lambda told: (not told.report.complete, told.stale, not told.report.parts))
+    first, *others = sorted(received, key=lambda each: (not each.report.complete, each.stale, not each.report.parts))
     report = first.report
-    for other in (told.report for told in others):
+    for other in (each.report for each in others):
         report = replace(
             report,
             state=report.state or other.state,

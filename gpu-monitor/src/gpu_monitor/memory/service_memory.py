@@ -1,91 +1,91 @@
-"""What each service holds: what the driver counts and what services say, made one. Pure."""
+"""Attributes GPU memory to services, from the driver's processes and the self-reports. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gpu_monitor.engine import Device, Process
-from gpu_monitor.memory.self_report import EngineState, Told
+from gpu_monitor.engine import Device, GpuProcess
+from gpu_monitor.memory.self_report import EngineState, ReceivedReport
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceMemory:
-    """One service, on all devices together. None: not told."""
+    """Memory of one service on all devices; None for unknown figures."""
 
     service: str
     driver_bytes: int | None = None
-    told: Told | None = None
+    received: ReceivedReport | None = None
     planned_bytes: int | None = None
 
     @property
     def used_bytes(self) -> int | None:
-        """The figure that counts: the driver's where there is one, since it sees all; else the service's own."""
+        """The driver's figure when available, because it sees everything; else the self-reported one."""
         if self.driver_bytes is not None:
             return self.driver_bytes
-        return self.told.report.held_bytes if self.told else None
+        return self.received.report.held_bytes if self.received else None
 
     @property
     def unexplained_bytes(self) -> int | None:
-        """What the driver counts beyond what the service says; below 0 where the service says more."""
-        said = self.told.report.held_bytes if self.told else None
-        return None if self.driver_bytes is None or said is None else self.driver_bytes - said
+        """Driver bytes minus self-reported bytes; negative when the service reports more."""
+        reported = self.received.report.held_bytes if self.received else None
+        return None if self.driver_bytes is None or reported is None else self.driver_bytes - reported
 
     @property
-    def known_now(self) -> bool:
-        """Whether `used_bytes` is of now."""
-        stale = self.told is not None and self.told.stale
+    def is_current(self) -> bool:
+        """Whether `used_bytes` is known and not from a stale report."""
+        stale = self.received is not None and self.received.stale
         return self.used_bytes is not None and (self.driver_bytes is not None or not stale)
 
     @property
     def state(self) -> EngineState:
-        """What its engine does; where nothing is known of that, it is taken for awake."""
-        return (self.told and self.told.report.state) or EngineState.AWAKE
+        """State of its engine; AWAKE when unknown."""
+        return (self.received and self.received.report.state) or EngineState.AWAKE
 
 
-def service_memory(
-    devices: Iterable[Device], told: Mapping[str, Told], planned: Mapping[str, int]
+def attribute_memory(
+    devices: Iterable[Device], reports: Mapping[str, ReceivedReport], planned: Mapping[str, int]
 ) -> tuple[ServiceMemory, ...]:
-    """The services that were planned or have told something, by name.
+    """Memory of each service that is planned or has reported, sorted by name.
 
-    A process of nobody's known is left out: it is among what `unattributed_bytes` says.
+    Processes of no such service are left out; `unattributed_bytes` counts them.
     """
-    services = sorted({*told, *planned})
+    services = sorted({*reports, *planned})
     processes = [process for device in devices for process in device.processes]
-    owners = [owner(process, services, told) for process in processes]
+    owners = [owning_service(process, services, reports) for process in processes]
     return tuple(
         ServiceMemory(
             service,
-            _counted([process for process, owned in zip(processes, owners, strict=True) if owned == service]),
-            told.get(service),
+            _driver_bytes([process for process, owned in zip(processes, owners, strict=True) if owned == service]),
+            reports.get(service),
             planned.get(service),
         )
         for service in services
     )
 
 
-def owner(process: Process, services: Iterable[str], told: Mapping[str, Told]) -> str:
-    """The service that `process` belongs to: by its container, its package, or its command; empty when not known."""
-    for service, heard in told.items():
-        container_id = heard.report.container_id
+def owning_service(process: GpuProcess, services: Iterable[str], reports: Mapping[str, ReceivedReport]) -> str:
+    """The service of `process`, matched by container, then package, then command; empty when unknown."""
+    for service, received in reports.items():
+        container_id = received.report.container_id
         if container_id and process.container_id.startswith(container_id):
             return service
     if process.service in services:
         return process.service
-    for service, heard in told.items():
-        if heard.report.commands & {process.name, process.service}:
+    for service, received in reports.items():
+        if received.report.commands & {process.name, process.service}:
             return service
     return ""
 
 
 def unattributed_bytes(devices: Iterable[Device], services: Iterable[ServiceMemory]) -> int:
-    """What is in use and belongs to none of `services`; not below 0, since services may say too much."""
+    """Used memory that belongs to none of `services`; at least 0, because services may over-report."""
     used_bytes = sum(device.memory_used_bytes for device in devices)
     return max(0, used_bytes - sum(service.used_bytes or 0 for service in services))
 
 
-def _counted(processes: list[Process]) -> int | None:
-    """Bytes of all processes; None when there is none, or the driver does not say it of each."""
+def _driver_bytes(processes: list[GpuProcess]) -> int | None:
+    """Total bytes of `processes`; None when there are none or the driver does not report each."""
     held = [process.memory_used_bytes for process in processes]
     if not held or None in held:
         return None

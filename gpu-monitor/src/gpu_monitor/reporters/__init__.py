@@ -1,19 +1,18 @@
-"""Ways to ask services what they hold, as the settings name them."""
+"""Clients that ask services for the GPU memory they hold."""
 
 from __future__ import annotations
 
 from gpu_monitor.memory.self_report import Reporter
 from gpu_monitor.reporters.engine_memory import EngineMemoryReporter
-from gpu_monitor.reporters.ollama import OllamaReporter
-from gpu_monitor.reporters.vllm import VllmReporter
+from gpu_monitor.reporters.model_servers import OllamaReporter, VllmReporter
 from gpu_monitor.settings import GpuSettings
 
 
-def reporters(settings: GpuSettings) -> list[Reporter]:
-    """One for each service to ask. Ollama is asked by the profiles that bring it."""
-    asked: list[Reporter] = [EngineMemoryReporter(service, target) for service, target in settings.services.items()]
+def build_reporters(settings: GpuSettings) -> list[Reporter]:
+    """One reporter per configured service; Ollama only in profiles that run it."""
+    reporters: list[Reporter] = [EngineMemoryReporter(service, target) for service, target in settings.services.items()]
     if settings.profile != "embedded":
-        asked.append(OllamaReporter(settings.ollama_url))
+        reporters.append(OllamaReporter(settings.ollama_url))
     if settings.vllm_url:
-        asked.append(VllmReporter(settings.vllm_url))
-    return asked
+        reporters.append(VllmReporter(settings.vllm_url))
+    return reporters

@@ -19,7 +19,7 @@ from service_kit.errors import Denied, InvalidRequest
 from service_kit.observability.metrics import ERRORS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.api.http.errors import failure_response
+from orchestrator.api.http.errors import error_response
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -57,7 +57,7 @@ def access_policy(
 
     Names are checked on loopback, or wherever some are given. Raises `InvalidRequest` for an open bind.
     """
-    refuse_open_bind(host, secret)
+    check_bind_address(host, secret)
     further = tuple(name.lower() for name in hosts)
     return AccessPolicy(
         secret=_meant(secret),
@@ -67,7 +67,7 @@ def access_policy(
     )
 
 
-def refuse_open_bind(host: str, secret: SecretStr | None) -> None:
+def check_bind_address(host: str, secret: SecretStr | None) -> None:
     """Raise `InvalidRequest` when everybody on the network could come in."""
     if not is_loopback(host) and _meant(secret) is None:
         raise InvalidRequest("orchestrator.secret_required", f"listening on {host} needs a shared secret")
@@ -83,7 +83,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def bears(secret: SecretStr | None, authorization: str) -> bool:
+def has_secret(secret: SecretStr | None, authorization: str) -> bool:
     """Whether an `Authorization` header carries the secret; always, where there is none."""
     scheme, _, token = authorization.partition(" ")
     return _meant(secret) is None or (scheme.lower() == "bearer" and _equal(secret, token.strip()))
@@ -99,7 +99,7 @@ def _meant(secret: SecretStr | None) -> SecretStr | None:
     return secret if secret and secret.get_secret_value() else None
 
 
-class Access:
+class AccessMiddleware:
     """ASGI middleware that lets in whom the policy lets in."""
 
     def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
@@ -131,7 +131,7 @@ class Access:
         secret = self._policy.secret
         # Headers are bytes; the library reads them as Latin-1, people write UTF-8.
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-        if not bears(secret, authorization) and not _equal(secret, token):
+        if not has_secret(secret, authorization) and not _equal(secret, token):
             raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
 
     def _is_open(self, path: str) -> bool:
@@ -159,6 +159,6 @@ def _take_token(scope: Scope) -> str:
 
 async def _answer(error: Denied, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
-        await failure_response(error)(scope, receive, send)
+        await error_response(error)(scope, receive, send)
     else:
         await send({"type": "websocket.close", "code": error.websocket_close_code, "reason": error.code})

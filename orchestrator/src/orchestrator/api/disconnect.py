@@ -12,7 +12,7 @@ from starlette.requests import Request
 Result = TypeVar("Result")
 
 
-class HungUp(AnchorError):
+class ClientDisconnected(AnchorError):
     """The caller has gone; nobody is there to be told."""
 
     http_status = 499
@@ -21,13 +21,13 @@ class HungUp(AnchorError):
         super().__init__("session.hung_up", "the caller has gone")
 
 
-async def hang_up(request: Request) -> None:
+async def wait_disconnected(request: Request) -> None:
     """Wait until the caller of a request that was read to its end has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def unless_hung_up(gone: Callable[[], Awaitable[None]], work: Coroutine[Any, Any, Result]) -> Result:
+async def run_unless_disconnected(gone: Callable[[], Awaitable[None]], work: Coroutine[Any, Any, Result]) -> Result:
     """The result of `work`, which is cancelled when `gone` ends or raises first. Raises `HungUp` then."""
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -41,4 +41,4 @@ async def unless_hung_up(gone: Callable[[], Awaitable[None]], work: Coroutine[An
 
 async def _raise_after(gone: Callable[[], Awaitable[None]]) -> None:
     await gone()
-    raise HungUp
+    raise ClientDisconnected

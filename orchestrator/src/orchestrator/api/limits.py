@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeLimits:
+class ApiLimits:
     """Bounds of the doors; sizes in bytes, times in seconds."""
 
     # Rate of a streaming client's microphone, where it declares none.

@@ -10,7 +10,7 @@ from orchestrator.conversation.messages.client import Command, SessionStart
 from orchestrator.conversation.model.ports import Client, Message
 
 
-class Preferences(Protocol):
+class PreferencesView(Protocol):
     """What a conversation was begun with, empty names replaced by the server's own."""
 
     @property
@@ -26,14 +26,14 @@ class Preferences(Protocol):
     def patience(self) -> float: ...
 
 
-class Conversation(Protocol):
+class ConversationView(Protocol):
     """What was said so far; outlives its sessions."""
 
     @property
     def ticket(self) -> str: ...
 
     @property
-    def preferences(self) -> Preferences: ...
+    def preferences(self) -> PreferencesView: ...
 
     @property
     def messages(self) -> tuple[Message, ...]: ...
@@ -47,7 +47,7 @@ class Conversation(Protocol):
         ...
 
 
-class Session(Protocol):
+class SessionHandle(Protocol):
     """One client being served."""
 
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:
@@ -61,11 +61,11 @@ class Session(Protocol):
 class Sessions(Protocol):
     """All conversations of this process."""
 
-    def start_conversation(self, start: SessionStart) -> Conversation:
+    def start_conversation(self, start: SessionStart) -> ConversationView:
         """Raises `InvalidRequest` and `AtCapacity`."""
         ...
 
-    def conversation(self, ticket: str) -> Conversation:
+    def conversation(self, ticket: str) -> ConversationView:
         """Raises `NotFound`."""
         ...
 
@@ -75,7 +75,7 @@ class Sessions(Protocol):
 
     def open(
         self, start: SessionStart, client: Client, *, resumable: bool = False
-    ) -> AbstractAsyncContextManager[Session]:
+    ) -> AbstractAsyncContextManager[SessionHandle]:
         """Admit a client. Raises `InvalidRequest` (also for a conversation that is open), `AtCapacity`, `NotFound`.
 
         With `resumable`, a session whose `source` raises `LineDropped`, or whose `run` is cancelled, waits for the

@@ -7,24 +7,24 @@ import asyncio
 from service_kit.audio import SAMPLE_BYTES
 from service_kit.token_bucket import TokenBucket
 
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, TextInput
 
 # What begins a reply costs every service something.
 _WEIGHTS: dict[type, int] = {TextInput: 10, EndTurn: 10}
 
 
-class Pace:
+class RateLimit:
     """The pace of one client, whose microphone has `rate_hz`."""
 
-    def __init__(self, limits: EdgeLimits, rate_hz: int) -> None:
+    def __init__(self, limits: ApiLimits, rate_hz: int) -> None:
         self._commands = TokenBucket(limits.commands_per_s, limits.commands_at_once)
         self._audio_messages = TokenBucket(limits.audio_messages_per_s, limits.audio_messages_at_once)
         self._audio = TokenBucket(limits.audio_pace, limits.audio_at_once_s)
         self._bytes_per_s = rate_hz * SAMPLE_BYTES
         self._now = asyncio.get_running_loop().time
 
-    async def keep(self, message: ClientMessage | None) -> None:
+    async def wait(self, message: ClientMessage | None) -> None:
         """Wait as long as `message` came too early; None stands for one that could not be read."""
         now_s = self._now()
         if isinstance(message, MicrophoneAudio):

@@ -7,14 +7,14 @@ from fastapi import APIRouter, FastAPI
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.http import openai_transcriptions as transcriptions
 from orchestrator.api.http import rest
-from orchestrator.api.http.body_limits import SmallBodies
-from orchestrator.api.http.errors import add_failure_handlers
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.http.body_limits import BodyLimitMiddleware
+from orchestrator.api.http.errors import add_error_handlers
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.api.streaming import simple_websocket, websocket
 
 
-def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> list[APIRouter]:
+def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> list[APIRouter]:
     """The routers of the native WebSocket, the simple WebSocket, and REST."""
     return [
         websocket.routes(sessions, limits),
@@ -23,11 +23,11 @@ def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> list[API
     ]
 
 
-def add_doors(app: FastAPI, sessions: Sessions, limits: EdgeLimits) -> Uploads:
+def add_routes(app: FastAPI, sessions: Sessions, limits: ApiLimits) -> Uploads:
     """Put the doors and their way to fail on `app`; the places for recordings are returned for further doors."""
     uploads = Uploads(limits)
     for router in routes(sessions, uploads, limits):
         app.include_router(router)
-    add_failure_handlers(app)
-    app.add_middleware(SmallBodies, limits=limits, exempt=(rest.INTERACT, transcriptions.PATH))
+    add_error_handlers(app)
+    app.add_middleware(BodyLimitMiddleware, limits=limits, exempt=(rest.INTERACT, transcriptions.PATH))
     return uploads

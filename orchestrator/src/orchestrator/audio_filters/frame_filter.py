@@ -10,7 +10,7 @@ from service_kit.audio import MICROPHONE
 FRAME_BYTES = MICROPHONE.bytes_for(10)
 
 
-class Step(Protocol):
+class FrameFilter(Protocol):
     """One treatment of one microphone, which remembers what it heard before."""
 
     @property
@@ -18,15 +18,15 @@ class Step(Protocol):
         """How far its answers lag behind what it is given."""
         ...
 
-    def treat(self, frame: bytes) -> bytes:
+    def process_frame(self, frame: bytes) -> bytes:
         """Take 10 ms of PCM16 mono 16 kHz, return 10 ms."""
         ...
 
 
-class FramedAid:
+class FilterChain:
     """A `HearingAid` made of steps. It holds back what they lag behind, and less than 10 ms to fill a frame."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[FrameFilter]) -> None:
         self._steps = tuple(steps)
         self._delay_bytes = sum(step.delay_bytes for step in steps)
         self._rest = bytearray()
@@ -35,14 +35,14 @@ class FramedAid:
         # What the steps answer first is not an answer to anything.
         self._skip_bytes = self._delay_bytes
 
-    def clean(self, pcm: bytes) -> bytes:
+    def process(self, pcm: bytes) -> bytes:
         """Take audio of any length; return what is ready, each sample in its order and none twice."""
         self._owed_bytes += len(pcm)
         cleaned = self._push(pcm)
         self._owed_bytes -= len(cleaned)
         return cleaned
 
-    def rest(self) -> bytes:
+    def flush(self) -> bytes:
         """All that is held back; the steps hear silence in place of what has not been said yet."""
         if not self._owed_bytes:
             return b""
@@ -65,5 +65,5 @@ class FramedAid:
 
     def _treat(self, frame: bytes) -> bytes:
         for step in self._steps:
-            frame = step.treat(frame)
+            frame = step.process_frame(frame)
         return frame

@@ -25,7 +25,7 @@ _GAIN_STEP_DB = 0.4
 _SILENCE_POWER = 1e-10
 
 
-class LoudnessGain:
+class AutomaticGain:
     """One microphone's gain. Pure arithmetic: a frame in, the frame louder out."""
 
     delay_bytes = 0
@@ -36,7 +36,7 @@ class LoudnessGain:
         self._speech_dbfs: float | None = None
         self._gain_db = 0.0
 
-    def treat(self, frame: bytes) -> bytes:
+    def process_frame(self, frame: bytes) -> bytes:
         """10 ms at the gain of now; the gain glides within the frame."""
         samples = to_float(frame)
         peak = float(np.abs(samples).max())

@@ -6,7 +6,7 @@ from service_kit.audio import MICROPHONE
 from service_kit.errors import Unsupported
 
 
-class SpeexSuppression:
+class SpeexNoiseSuppressor:
     """One microphone's noise suppression. Raises `Unsupported` where its package is not installed."""
 
     # It works on windows of 20 ms that overlap by half.
@@ -24,6 +24,6 @@ class SpeexSuppression:
         # Without its gain: the binding hands that over in a form Speex misreads, and everything falls silent.
         self._speex = AudioProcessor(0, -suppression_db)
 
-    def treat(self, frame: bytes) -> bytes:
+    def process_frame(self, frame: bytes) -> bytes:
         """10 ms with less noise in it: those before these."""
         return self._speex.process_10ms(frame)

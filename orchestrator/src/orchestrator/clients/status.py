@@ -23,7 +23,7 @@ from orchestrator.conversation.messages.system_status import (
     ServiceStatus,
     SystemStatus,
 )
-from orchestrator.memory_pressure.degradation_ladder import Level
+from orchestrator.memory_pressure.degradation_ladder import PressureLevel
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +32,15 @@ _HEALTH = {
     "ready": ServiceHealth.SERVICE_HEALTH_READY,
     "loading": ServiceHealth.SERVICE_HEALTH_LOADING,
 }
-_PRESSURES: Mapping[Level | None, GpuPressure] = {
-    Level.NONE: GpuPressure.GPU_PRESSURE_NONE,
-    Level.HIGH: GpuPressure.GPU_PRESSURE_HIGH,
-    Level.CRITICAL: GpuPressure.GPU_PRESSURE_CRITICAL,
+_PRESSURES: Mapping[PressureLevel | None, GpuPressure] = {
+    PressureLevel.NONE: GpuPressure.GPU_PRESSURE_NONE,
+    PressureLevel.HIGH: GpuPressure.GPU_PRESSURE_HIGH,
+    PressureLevel.CRITICAL: GpuPressure.GPU_PRESSURE_CRITICAL,
 }
 _LEVELS = {
-    gpu_pb2.PRESSURE_LEVEL_NONE: Level.NONE,
-    gpu_pb2.PRESSURE_LEVEL_HIGH: Level.HIGH,
-    gpu_pb2.PRESSURE_LEVEL_CRITICAL: Level.CRITICAL,
+    gpu_pb2.PRESSURE_LEVEL_NONE: PressureLevel.NONE,
+    gpu_pb2.PRESSURE_LEVEL_HIGH: PressureLevel.HIGH,
+    gpu_pb2.PRESSURE_LEVEL_CRITICAL: PressureLevel.CRITICAL,
 }
 
 
@@ -56,7 +56,7 @@ class StatusWatch:
         services: Mapping[str, str],
         gpu_target: str | None,
         *,
-        on_pressure: Callable[[Level | None], None] = lambda level: None,
+        on_pressure: Callable[[PressureLevel | None], None] = lambda level: None,
         interval_s: float = 2.0,
         deadline_s: float = 1.0,
     ) -> None:
@@ -144,7 +144,7 @@ class StatusWatch:
     async def _follow_gpu(self, stub: Any) -> None:
         """Take reports until the monitor ends them. Raises `AnchorError` when it fails or is silent."""
         # By device; None for one whose level is not known.
-        levels: dict[int, Level | None] = {}
+        levels: dict[int, PressureLevel | None] = {}
         call = stub.Watch(gpu_pb2.WatchRequest(interval_ms=round(self._interval_s * 1000)))
         try:
             while (
@@ -156,7 +156,7 @@ class StatusWatch:
                         # What is to be said of a report follows it: of whom nothing was said by the next, it is well.
                         self._saw(levels.values())
                         for device in response.report.devices:
-                            levels.setdefault(device.index, Level.NONE)
+                            levels.setdefault(device.index, PressureLevel.NONE)
                     case "pressure_changed":
                         changed = response.pressure_changed
                         levels[changed.device_index] = _LEVELS.get(changed.level)
@@ -166,7 +166,7 @@ class StatusWatch:
         finally:
             call.cancel()
 
-    def _saw(self, levels: Iterable[Level | None]) -> None:
+    def _saw(self, levels: Iterable[PressureLevel | None]) -> None:
         """Of all devices, the fullest counts; where nothing is known of any, there is as good as no monitor."""
         level = max((level for level in levels if level), default=None)
         self._pressure = _PRESSURES.get(level, GpuPressure.GPU_PRESSURE_UNSPECIFIED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anchor.audio.v1 import audio_pb2
@@ -14,7 +14,7 @@ from service_kit.rpc.channel import read_message, write_message
 
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.messages.server import Word
-from orchestrator.conversation.model.ports import FinalHeard, PartialHeard, Transcript
+from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, Transcript
 from orchestrator.conversation.observability.turn_trace import LISTENED_TURN
 
 _PEER = "stt"
@@ -23,8 +23,8 @@ _SERVICE = "anchor.stt.v1.SpeechToTextService"
 Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
 
 
-def _final(final: stt_pb2.FinalTranscript) -> FinalHeard:
-    return FinalHeard(
+def _final(final: stt_pb2.FinalTranscript) -> FinalTranscript:
+    return FinalTranscript(
         segment_id=final.segment_id,
         revision=final.revision,
         text=final.text,
@@ -47,23 +47,23 @@ class SttStream:
         self._call = call
         self._turn = LISTENED_TURN.get()
 
-    async def hear(self, chunk: AudioChunk) -> None:
+    async def push_audio(self, chunk: AudioChunk) -> None:
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write_message(self._call, stt_pb2.TranscribeRequest(audio=audio), _PEER)
 
-    async def flush(self, segment_id: int) -> None:
+    async def flush_segment(self, segment_id: int) -> None:
         flush = stt_pb2.Flush(segment_id=segment_id, traceparent=self._turn.traceparent if self._turn else "")
         await write_message(self._call, stt_pb2.TranscribeRequest(flush=flush), _PEER)
 
-    async def commit(self, segment_id: int) -> None:
+    async def commit_segment(self, segment_id: int) -> None:
         await write_message(self._call, stt_pb2.TranscribeRequest(commit=stt_pb2.Commit(segment_id=segment_id)), _PEER)
 
-    async def transcripts(self) -> AsyncIterator[Transcript]:
+    async def transcripts(self) -> AsyncGenerator[Transcript]:
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "partial_transcript":
                     partial = response.partial_transcript
-                    yield PartialHeard(partial.segment_id, partial.text, partial.end_ms)
+                    yield PartialTranscript(partial.segment_id, partial.text, partial.end_ms)
                 case "final_transcript":
                     yield _final(response.final_transcript)
                 case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
@@ -13,7 +13,7 @@ from service_kit.observability.context import to_metadata
 from service_kit.rpc.channel import await_response, read_message, write_message
 
 from orchestrator.conversation.messages.server import Style, VoiceChoice
-from orchestrator.conversation.model.ports import Mark, PhraseBegun, Speech, Spoken
+from orchestrator.conversation.model.ports import PhraseStarted, Speech, SpeechAudio, SpeechMark
 
 _PEER = "tts"
 _LIST_DEADLINE_S = 2.0
@@ -27,13 +27,13 @@ class TtsStream:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def say(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         await write_message(self._call, tts_pb2.SynthesizeRequest(text=tts_pb2.TextDelta(text=text)), _PEER)
 
-    async def finish(self) -> None:
+    async def end_text(self) -> None:
         await write_message(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
 
-    async def speech(self) -> AsyncIterator[Speech]:
+    async def speech(self) -> AsyncGenerator[Speech]:
         """Speech as it comes. Raises `PeerFailed` for what would be noise: half a sample, or a run at a wrong place."""
         sent_ms = 0.0
         while (response := await read_message(self._call, _PEER)) is not None:
@@ -42,13 +42,13 @@ class TtsStream:
                     if len(response.audio.pcm) % SAMPLE_BYTES or abs(response.audio.offset_ms - sent_ms) > 1:
                         raise PeerFailed("tts.garbled", "the speech came in pieces that do not fit")
                     sent_ms += SPEECH.ms_of(len(response.audio.pcm))
-                    yield Spoken(response.audio.offset_ms, response.audio.pcm)
+                    yield SpeechAudio(response.audio.offset_ms, response.audio.pcm)
                 case "speech_mark":
                     mark = response.speech_mark
-                    yield Mark(mark.text_start, mark.text_end, mark.offset_ms)
+                    yield SpeechMark(mark.text_start, mark.text_end, mark.offset_ms)
                 case "phrase_started":
                     phrase = response.phrase_started
-                    yield PhraseBegun(phrase.text_start, phrase.text_end)
+                    yield PhraseStarted(phrase.text_start, phrase.text_end)
                 case _:
                     continue
 

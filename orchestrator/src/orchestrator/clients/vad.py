@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anchor.audio.v1 import audio_pb2
@@ -14,7 +14,7 @@ from service_kit.rpc.channel import read_message, write_message
 
 from orchestrator.clients.calls import require_ready
 from orchestrator.conversation.messages.server import PredictorOpinion
-from orchestrator.conversation.model.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+from orchestrator.conversation.model.ports import SpeechStarted, SpeechStopped, TurnEndPredicted, VadEvent
 from orchestrator.conversation.observability.turn_trace import LISTENED_TURN
 
 _PEER = "vad"
@@ -31,7 +31,7 @@ class VadStream:
         self._turn = LISTENED_TURN.get()
         self._named = ""
 
-    async def hear(self, chunk: AudioChunk) -> None:
+    async def push_audio(self, chunk: AudioChunk) -> None:
         if self._turn and self._turn.traceparent != self._named:
             await self._name_turn(self._turn.traceparent)
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
@@ -42,21 +42,21 @@ class VadStream:
         turn = vad_pb2.TracedTurn(traceparent=traceparent)
         await write_message(self._call, vad_pb2.DetectRequest(traced_turn=turn), _PEER)
 
-    async def read_along(self, text: str, end_ms: int) -> None:
+    async def push_transcript(self, text: str, end_ms: int) -> None:
         partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms)
         await write_message(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
 
-    async def events(self) -> AsyncIterator[VoiceEvent]:
+    async def events(self) -> AsyncGenerator[VadEvent]:
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "speech_started":
                     started = response.speech_started
-                    yield VoiceStarted(started.at_ms, started.pre_roll_start_ms)
+                    yield SpeechStarted(started.at_ms, started.pre_roll_start_ms)
                 case "speech_stopped":
-                    yield VoiceStopped(response.speech_stopped.at_ms)
+                    yield SpeechStopped(response.speech_stopped.at_ms)
                 case "turn_end_predicted":
                     judged = response.turn_end_predicted
-                    yield TurnEndJudged(
+                    yield TurnEndPredicted(
                         judged.at_ms,
                         judged.probability,
                         judged.predictor,

@@ -12,7 +12,7 @@ from service_kit.tasks import start_task, stop_task
 
 from orchestrator.clients.tts import TtsClient
 from orchestrator.conversation.messages.server import VoiceChoice
-from orchestrator.conversation.model.observable import Latest
+from orchestrator.conversation.model.observable import Observable
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class VoiceWatch:
     def __init__(self, tts: TtsClient) -> None:
         self._tts = tts
         self._task: asyncio.Task[None] | None = None
-        self.latest = Latest[tuple[VoiceChoice, ...]](())
+        self.latest = Observable[tuple[VoiceChoice, ...]](())
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class VoiceWatch:
     async def _watch(self) -> None:
         while True:
             try:
-                self.latest.post(await self._tts.voices())
+                self.latest.set(await self._tts.voices())
                 await asyncio.sleep(_INTERVAL_S)
             except AnchorError as error:
                 log.debug("voices not listed", extra={"code": error.code})

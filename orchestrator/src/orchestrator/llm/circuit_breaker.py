@@ -12,13 +12,13 @@ import logging
 from types import TracebackType
 from typing import Protocol, Self
 
-from prometheus_client import Gauge
 from service_kit.errors import AnchorError
 from service_kit.tasks import start_task, stop_task
 
+from orchestrator.metrics import LLM_CIRCUIT_OPEN
+
 log = logging.getLogger(__name__)
 
-OPEN = Gauge("anchor_llm_given_up", "Whether the main language model is given up for now (1) or asked (0).")
 
 _FAILURES = 2
 PROBE_EVERY_S = 2.0
@@ -26,7 +26,7 @@ PROBE_EVERY_S = 2.0
 _LONGEST_HOLD_S = 60.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts; reads no clock. Open means: do not ask. Shared by all sessions."""
 
     def __init__(self, hold_s: float = PROBE_EVERY_S) -> None:
@@ -37,27 +37,27 @@ class Breaker:
         self._held_until_s = 0.0
         # Set while the model is parked: then it is not asked either, and that is nobody's failure.
         self.resting = False
-        OPEN.set(0)
+        LLM_CIRCUIT_OPEN.set(0)
 
     @property
     def open(self) -> bool:
         """Whether the main model is given up for now."""
         return self.resting or self._failures >= _FAILURES
 
-    def succeeded(self) -> None:
+    def on_success(self) -> None:
         """A reply began."""
         self._failures = 0
         self._hold_s = self._first_hold_s
-        OPEN.set(0)
+        LLM_CIRCUIT_OPEN.set(0)
 
-    def failed(self, now_s: float, *, for_good: bool = False) -> None:
+    def on_failure(self, now_s: float, *, for_good: bool = False) -> None:
         """A reply did not begin; `for_good` when asking again would be of no use."""
         if self.open:
             # Asked for before it opened: no news.
             return
         self._failures = _FAILURES if for_good else self._failures + 1
         if self.open:
-            OPEN.set(1)
+            LLM_CIRCUIT_OPEN.set(1)
             self._held_until_s = now_s + self._hold_s
             self._hold_s = min(2 * self._hold_s, _LONGEST_HOLD_S)
 
@@ -68,7 +68,7 @@ class Breaker:
     def close_on_trial(self) -> None:
         """A probe went well: ask again, and give up at the first failure."""
         self._failures = _FAILURES - 1
-        OPEN.set(0)
+        LLM_CIRCUIT_OPEN.set(0)
 
 
 class Probed(Protocol):
@@ -79,13 +79,13 @@ class Probed(Protocol):
         ...
 
 
-class BreakerWatch:
+class CircuitBreakerProbe:
     """Probes `model` while `breaker` is open, from entering the context to leaving it.
 
     A model that is not well when the context is entered is given up at once, so that nobody waits for it in vain.
     """
 
-    def __init__(self, breaker: Breaker, model: Probed, every_s: float = PROBE_EVERY_S) -> None:
+    def __init__(self, breaker: CircuitBreaker, model: Probed, every_s: float = PROBE_EVERY_S) -> None:
         self._breaker = breaker
         self._model = model
         self._every_s = every_s
@@ -93,7 +93,7 @@ class BreakerWatch:
 
     async def __aenter__(self) -> Self:
         if not await self._is_well():
-            self._breaker.failed(asyncio.get_running_loop().time(), for_good=True)
+            self._breaker.on_failure(asyncio.get_running_loop().time(), for_good=True)
         self._task = start_task(self._watch(), "language model probe")
         return self
 

@@ -7,25 +7,15 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import cast
 
-from prometheus_client import Counter, Histogram
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
 from orchestrator.conversation.model.ports import LanguageModel, Prompt
-from orchestrator.llm.circuit_breaker import Breaker
+from orchestrator.llm.circuit_breaker import CircuitBreaker
+from orchestrator.metrics import LLM_FAILURES, LLM_FALLBACKS, LLM_FIRST_TOKEN_SECONDS, LLM_REPLIES_CUT_SHORT
 
 log = logging.getLogger(__name__)
 
-FAILURES = Counter("anchor_llm_failures_total", "Replies that a language model failed at.", ["engine", "code"])
-FALLBACKS = Counter("anchor_llm_fallbacks_total", "Replies given by another model in the main one's place.", ["engine"])
-FIRST_TOKEN = Histogram(
-    "anchor_llm_first_token_seconds",
-    "From the request to the first token.",
-    ["engine"],
-    buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30),
-)
-CUT_SHORT = Counter("anchor_llm_replies_cut_short_total", "Replies ended for being too long to listen to.", ["engine"])
 
 _ATTEMPTS = 2
 _ANNOUNCED_EVERY_S = 60.0
@@ -46,7 +36,7 @@ class FallbackModel:
         self,
         primary: LanguageModel,
         fallback: LanguageModel,
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         *,
         first_token_s: float,
         max_reply_chars: int,
@@ -68,30 +58,30 @@ class FallbackModel:
         self._answered_by = self._primary
         attempts = 0 if self._breaker.open else _ATTEMPTS
         for left in reversed(range(attempts)):
-            async with aclosing(_closable(self._primary.reply(prompt))) as pieces:
+            async with aclosing(self._primary.reply(prompt)) as pieces:
                 beginning = await self._beginning(pieces)
                 if isinstance(beginning, str):
-                    self._breaker.succeeded()
+                    self._breaker.on_success()
                     async with aclosing(self._rest(pieces, beginning)) as rest:
                         async for piece in rest:
                             yield piece
                     return
             if not beginning.retryable or not left:
                 now_s = asyncio.get_running_loop().time()
-                self._breaker.failed(now_s, for_good=not beginning.retryable)
+                self._breaker.on_failure(now_s, for_good=not beginning.retryable)
                 break
         self._answered_by = self._fallback
-        FALLBACKS.labels(self._fallback.name).inc()
+        LLM_FALLBACKS.labels(self._fallback.name).inc()
         if announcement := self._announcement(prompt):
             yield f"{announcement} "
-        async with aclosing(_closable(self._fallback.reply(prompt))) as pieces:
+        async with aclosing(self._fallback.reply(prompt)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Let the main model read ahead; the other one is only asked when it must be. Raises `AnchorError`."""
         if not self._breaker.open:
-            await self._primary.warm(prompt)
+            await self._primary.prefill(prompt)
 
     def _announcement(self, prompt: Prompt) -> str:
         """The words that the fallback answers with first; empty when they were heard within the last minute."""
@@ -122,7 +112,7 @@ class FallbackModel:
         except AnchorError as broken:
             error = broken
         else:
-            FIRST_TOKEN.labels(self._primary.name).observe(loop.time() - started_s)
+            LLM_FIRST_TOKEN_SECONDS.labels(self._primary.name).observe(loop.time() - started_s)
             return text
         self._count(error)
         return error
@@ -137,7 +127,7 @@ class FallbackModel:
                 length += len(piece)
                 over = length - self._max_reply_chars
                 if over >= _SENTENCE_ALLOWANCE or (over >= 0 and _SENTENCE_END.search(piece)):
-                    CUT_SHORT.labels(self._primary.name).inc()
+                    LLM_REPLIES_CUT_SHORT.labels(self._primary.name).inc()
                     log.warning("reply cut short", extra={"engine": self._primary.name, "length": length})
                     return
         except AnchorError as error:
@@ -145,13 +135,8 @@ class FallbackModel:
             raise
 
     def _count(self, error: AnchorError) -> None:
-        FAILURES.labels(self._primary.name, error.code).inc()
+        LLM_FAILURES.labels(self._primary.name, error.code).inc()
         log.warning(
             "language model failed",
             extra={"engine": self._primary.name, "code": error.code, "reason": error.message},
         )
-
-
-def _closable(pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
-    """`pieces` as the async generator that `LanguageModel` promises."""
-    return cast("AsyncGenerator[str]", pieces)

@@ -12,12 +12,13 @@ from service_kit.errors import Unsupported
 
 from orchestrator.conversation.messages.system_status import ServiceHealth, ServiceStatus
 from orchestrator.conversation.model.ports import LanguageModel
-from orchestrator.llm.circuit_breaker import PROBE_EVERY_S, Breaker, BreakerWatch
+from orchestrator.llm.circuit_breaker import PROBE_EVERY_S, CircuitBreaker, CircuitBreakerProbe
 from orchestrator.llm.fallback import FallbackModel
-from orchestrator.llm.ollama.residency import Stage
+from orchestrator.llm.ollama.residency import LoadStage
 from orchestrator.llm.registry import BRIEFING, ParkableModel, ServedModel, served_model
+from orchestrator.memory_pressure.parked_engine import ParkingState
 
-_ON_ITS_WAY = {Stage.PULLING, Stage.LOADING}
+_ON_ITS_WAY = {LoadStage.PULLING, LoadStage.LOADING}
 
 
 class MainModel:
@@ -38,14 +39,14 @@ class MainModel:
         self._first_token_s = first_token_s
         self._max_reply_chars = max_reply_chars
         self._probe_every_s = probe_every_s
-        self._breaker = Breaker(probe_every_s)
+        self._breaker = CircuitBreaker(probe_every_s)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             if self._served is not None:
                 await stack.enter_async_context(self._served)
-                await stack.enter_async_context(BreakerWatch(self._breaker, self._served, self._probe_every_s))
+                await stack.enter_async_context(CircuitBreakerProbe(self._breaker, self._served, self._probe_every_s))
             self._open = stack.pop_all()
         return self
 
@@ -59,7 +60,7 @@ class MainModel:
         """The weights; empty when there are none."""
         return self._served.model if self._served else ""
 
-    def for_session(self) -> LanguageModel:
+    def session_model(self) -> LanguageModel:
         """What one session thinks with."""
         if self._served is None:
             return self._briefing
@@ -101,7 +102,7 @@ class MainModel:
         except BaseException:
             # Whoever gives up waiting, too: the model goes on waking, and is asked when a probe finds it awake.
             self._breaker.resting = model.parked
-            self._breaker.failed(asyncio.get_running_loop().time(), for_good=True)
+            self._breaker.on_failure(asyncio.get_running_loop().time(), for_good=True)
             raise
         self._breaker.resting = False
 
@@ -131,3 +132,24 @@ class MainModel:
             health = ServiceHealth.SERVICE_HEALTH_DOWN
         model = ", ".join(part for part in (self._served.model, str(told.get("so_far", ""))) if part)
         return (ServiceStatus("language-model", health, self._served.name, model),)
+
+
+class MainModelParking:
+    """The memory of `model`; implements `EngineControl`."""
+
+    def __init__(self, model: MainModel) -> None:
+        self._model = model
+
+    async def state(self) -> ParkingState:
+        """How the model is: one that is still being fetched or loaded for the first time counts as awake."""
+        if not self._model.parkable:
+            return ParkingState.FIXED
+        return ParkingState.PARKED if self._model.parked else ParkingState.AWAKE
+
+    async def park(self) -> None:
+        """Have it unloaded."""
+        await self._model.park()
+
+    async def wake(self) -> None:
+        """Have it loaded. A server that is away is not waited for here: the model's residency does that."""
+        await self._model.wake()

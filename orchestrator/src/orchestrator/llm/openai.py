@@ -14,12 +14,12 @@ from orchestrator.conversation.model.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
 from orchestrator.llm.streaming import (
     AnswerLines,
-    ServedModel,
-    answered,
+    HttpModel,
     error_message,
     http_client,
     parsed,
-    streamed_answer,
+    post_and_check,
+    stream_response,
 )
 
 _DATA = b"data:"
@@ -44,7 +44,7 @@ class OpenAiSettings(BaseSettings):
     between_tokens_s: float = Field(default=3.0, gt=0)
 
 
-class OpenAiModel(ServedModel):
+class OpenAiModel(HttpModel):
     """A language model behind a chat-completions server; owns its connections. Shared by all sessions."""
 
     def __init__(self, settings: OpenAiSettings) -> None:
@@ -80,7 +80,7 @@ class OpenAiModel(ServedModel):
                     lines.answering()
                     yield text
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Make the server read all but the text of `prompt`, so that a reply to any text starts sooner."""
         async with self._completion(past_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
             while await _next_text(lines) is not None:
@@ -88,7 +88,7 @@ class OpenAiModel(ServedModel):
 
     async def probe(self) -> None:
         """Raise `AnchorError` unless the server answers; some have no list of their models, and say so."""
-        await answered(self._client, "models", self._settings.connect_s)
+        await post_and_check(self._client, "models", self._settings.connect_s)
 
     def _completion(self, messages: Sequence[ChatMessage], max_tokens: int) -> AbstractAsyncContextManager[AnswerLines]:
         settings = self._settings
@@ -99,7 +99,7 @@ class OpenAiModel(ServedModel):
             "temperature": settings.temperature,
             "max_tokens": max_tokens,
         }
-        return streamed_answer(
+        return stream_response(
             self._client, "chat/completions", body, settings.first_token_s, settings.between_tokens_s
         )
 

@@ -93,15 +93,15 @@ class ScriptedModel:
         self._requests += 1
         fault = self._section.fault_of(self._requests)
         turn = sum(message.role == "user" for message in prompt.history)
-        pieces = broken(tokens(self._section.reply_to(turn)), fault, self._section.fault_after_tokens)
+        pieces = break_pieces(tokens(self._section.reply_to(turn)), fault, self._section.fault_after_tokens)
         for index, piece in enumerate(pieces):
-            await until(token_due_s(self._section, started_s, index))
+            await sleep_until(token_due_s(self._section, started_s, index))
             if piece is None:
-                await fall(fault)
+                await raise_fault(fault)
             else:
                 yield piece
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Nothing: a script is read already."""
 
     async def probe(self) -> None:
@@ -113,7 +113,7 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def broken(pieces: list[str], fault: Fault | None, after: int) -> Iterable[str | None]:
+def break_pieces(pieces: list[str], fault: Fault | None, after: int) -> Iterable[str | None]:
     """What is left of a reply that breaks after so many tokens; None marks the moment to `fall`."""
     match fault:
         case None:
@@ -128,7 +128,7 @@ def broken(pieces: list[str], fault: Fault | None, after: int) -> Iterable[str |
             return (*pieces[:after], None)
 
 
-async def fall(fault: Fault | None) -> None:
+async def raise_fault(fault: Fault | None) -> None:
     """Break in the way of `fault`: never return, end the process, or raise `EngineFailed`."""
     match fault:
         case Fault.HANG:
@@ -144,7 +144,7 @@ def token_due_s(section: LlmSection, started_s: float, index: int) -> float:
     return started_s + section.first_token_delay_ms / 1000 + index / section.tokens_per_second
 
 
-async def until(due_s: float) -> None:
+async def sleep_until(due_s: float) -> None:
     """Sleep until the loop's clock says `due_s`; do not even yield when that has passed."""
     if (left_s := due_s - asyncio.get_running_loop().time()) > 0:
         await asyncio.sleep(left_s)

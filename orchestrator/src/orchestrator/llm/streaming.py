@@ -32,7 +32,7 @@ def http_client(url: str, connect_s: float, headers: Mapping[str, str] | None = 
     )
 
 
-class ServedModel:
+class HttpModel:
     """What the models behind HTTP servers have in common: connections that live as long as the context."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -86,7 +86,7 @@ class AnswerLines:
 
 
 @asynccontextmanager
-async def streamed_answer(
+async def stream_response(
     client: httpx.AsyncClient, path: str, body: Mapping[str, object], first_token_s: float, between_s: float
 ) -> AsyncGenerator[AnswerLines]:
     """Post `body` and read the answer; leaving the context closes the connection, which ends the server's work.
@@ -105,7 +105,7 @@ async def streamed_answer(
         await response.aclose()
 
 
-async def answered(client: httpx.AsyncClient, path: str, within_s: float) -> None:
+async def post_and_check(client: httpx.AsyncClient, path: str, within_s: float) -> None:
     """Raise `AnchorError` unless a server answers at `path`, be it that there is nothing."""
     until_s = asyncio.get_running_loop().time() + within_s
     response = await _response(client, client.build_request("GET", path), until_s)
@@ -116,7 +116,7 @@ async def answered(client: httpx.AsyncClient, path: str, within_s: float) -> Non
         await response.aclose()
 
 
-async def short_answer(client: httpx.AsyncClient, path: str, within_s: float) -> dict[str, Any]:
+async def post_json(client: httpx.AsyncClient, path: str, within_s: float) -> dict[str, Any]:
     """Get a small JSON object. Raises `PeerFailed` when the server is away, slow, refuses or sends something else."""
     until_s = asyncio.get_running_loop().time() + within_s
     response = await _response(client, client.build_request("GET", path), until_s)

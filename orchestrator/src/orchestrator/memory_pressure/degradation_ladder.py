@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
-class Level(IntEnum):
+class PressureLevel(IntEnum):
     """How short memory is."""
 
     NONE = 1
@@ -18,7 +18,7 @@ class Level(IntEnum):
     CRITICAL = 3
 
 
-class Step(StrEnum):
+class LadderStep(StrEnum):
     """What is given up, the least missed first."""
 
     SHORT_CONTEXTS = "short_contexts"
@@ -28,10 +28,10 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LevelTold:
+class PressureReported:
     """The monitor said how short memory is; said again while it lasts, it changes nothing."""
 
-    level: Level
+    level: PressureLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class MonitorLost:
 class StepImpossible:
     """A step that was to be taken cannot be taken here, and never will be."""
 
-    step: Step
+    step: LadderStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +51,24 @@ class Tick:
     """Time went by."""
 
 
-Event = LevelTold | MonitorLost | StepImpossible | Tick
+Event = PressureReported | MonitorLost | StepImpossible | Tick
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class TakeStep:
     """Give this up."""
 
-    step: Step
+    step: LadderStep
 
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class UndoStep:
     """Take this back."""
 
-    step: Step
+    step: LadderStep
 
 
-Action = Take | Undo
+Action = TakeStep | UndoStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ class LadderRules:
     blind_s: float = 60.0
 
 
-class Ladder:
+class DegradationLadder:
     """Decides about one step at a time."""
 
     def __init__(self, rules: LadderRules | None = None) -> None:
         self._rules = rules or LadderRules()
-        self._taken: list[Step] = []
-        self._impossible: set[Step] = set()
-        self._level: Level | None = None
+        self._taken: list[LadderStep] = []
+        self._impossible: set[LadderStep] = set()
+        self._level: PressureLevel | None = None
         # When the pressure ended or was lost sight of, and when the last step was made.
         self._eased_s = 0.0
         self._moved_s = -math.inf
@@ -104,25 +104,25 @@ class Ladder:
         self._down_s = self._rules.down_s
 
     @property
-    def taken(self) -> tuple[Step, ...]:
+    def taken(self) -> tuple[LadderStep, ...]:
         """What is given up now, in the order in which it was."""
         return tuple(self._taken)
 
     @property
     def due_s(self) -> float:
         """When a `Tick` will do something; infinity when only news will."""
-        if self._level is not None and self._level > Level.NONE:
-            dwell_s = self._rules.critical_up_s if self._level is Level.CRITICAL else self._rules.up_s
+        if self._level is not None and self._level > PressureLevel.NONE:
+            dwell_s = self._rules.critical_up_s if self._level is PressureLevel.CRITICAL else self._rules.up_s
             return self._moved_s + dwell_s if self._next() else math.inf
         if not self._taken:
             return math.inf
-        patience_s = self._down_s if self._level is Level.NONE else max(self._down_s, self._rules.blind_s)
+        patience_s = self._down_s if self._level is PressureLevel.NONE else max(self._down_s, self._rules.blind_s)
         return max(self._eased_s + patience_s, self._moved_s + self._down_s)
 
-    def on(self, event: Event, now_s: float) -> list[Action]:
+    def handle(self, event: Event, now_s: float) -> list[Action]:
         """What to do about `event`: one step at most. Each is done at once, or reported as `StepImpossible`."""
         match event:
-            case LevelTold():
+            case PressureReported():
                 self._saw(event.level, now_s)
             case MonitorLost():
                 if self._level is not None:
@@ -138,28 +138,28 @@ class Ladder:
                 pass
         return self._move(now_s) if now_s >= self.due_s else []
 
-    def _saw(self, level: Level, now_s: float) -> None:
+    def _saw(self, level: PressureLevel, now_s: float) -> None:
         before, self._level = self._level, level
-        if level is Level.NONE:
-            if before is not Level.NONE:
+        if level is PressureLevel.NONE:
+            if before is not PressureLevel.NONE:
                 self._eased_s = now_s
-        elif before is None or before is Level.NONE:
+        elif before is None or before is PressureLevel.NONE:
             too_soon = now_s - self._undone_s < self._down_s
             self._down_s = min(2 * self._down_s, self._rules.longest_down_s) if too_soon else self._rules.down_s
 
     def _move(self, now_s: float) -> list[Action]:
         self._moved_s = now_s
-        if self._level is not None and self._level > Level.NONE:
+        if self._level is not None and self._level > PressureLevel.NONE:
             step = self._next()
             assert step is not None  # noqa: S101 (`due_s` is infinite without one)
             self._taken.append(step)
-            return [Take(step)]
+            return [TakeStep(step)]
         self._undone_s = now_s
         step = self._taken.pop()
         if not self._taken:
             # What kept it from taking a step may be mended by the time of the next pressure.
             self._impossible.clear()
-        return [Undo(step)]
+        return [UndoStep(step)]
 
-    def _next(self) -> Step | None:
-        return next((step for step in Step if step not in self._taken and step not in self._impossible), None)
+    def _next(self) -> LadderStep | None:
+        return next((step for step in LadderStep if step not in self._taken and step not in self._impossible), None)

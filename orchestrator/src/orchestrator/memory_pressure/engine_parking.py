@@ -10,8 +10,8 @@ from service_kit.errors import AnchorError, NotFound, Unsupported
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.messages.system_status import Degradation
-from orchestrator.conversation.model.bulletin import Bulletin
-from orchestrator.memory_pressure.parked_engine import Rest, State
+from orchestrator.conversation.model.degradation import DegradationBoard
+from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +25,20 @@ _AGAIN_AFTER_S = 10.0
 _CHECK_EVERY_S = 1.0
 
 
-class Parking:
+class EngineParking:
     """The engines by name. They are parked by hand, for want of memory, and when nobody has been here for long."""
 
     def __init__(
-        self, rests: Mapping[str, Rest], bulletin: Bulletin, *, after_idle_s: float = 0, linger_s: float = LINGER_S
+        self,
+        engines: Mapping[str, ParkedEngine],
+        degradation_board: DegradationBoard,
+        *,
+        after_idle_s: float = 0,
+        linger_s: float = LINGER_S,
     ) -> None:
         """`after_idle_s` without a session parks all of them; 0 for never."""
-        self.rests = rests
-        self._bulletin = bulletin
+        self.engines = engines
+        self._degradation_board = degradation_board
         self._after_idle_s = after_idle_s
         self._linger_s = linger_s
         self._sessions = 0
@@ -41,23 +46,23 @@ class Parking:
         # Engines that memory is wanted of.
         self._wanted: frozenset[str] = frozenset()
         self._refused_s: dict[str, float] = {}
-        for rest in rests.values():
+        for rest in engines.values():
             rest.changed = self._tell
 
     async def run(self) -> None:
         """Look after all engines until cancelled."""
-        await run_together(*(rest.run() for rest in self.rests.values()), self._park_the_idle())
+        await run_together(*(rest.run() for rest in self.engines.values()), self._park_the_idle())
 
-    def attend(self, sessions: int) -> None:
+    def on_sessions_changed(self, sessions: int) -> None:
         """So many sessions are open now. One more wakes what is parked, before its user has said a word."""
         came, self._sessions = sessions > self._sessions, sessions
         if not sessions:
             self._empty_since_s = _now_s()
         if came:
-            self._rouse(set(self.rests) - self._wanted)
+            self._rouse(set(self.engines) - self._wanted)
         self._tell()
 
-    def want(self, names: Iterable[str]) -> None:
+    def request_parking(self, names: Iterable[str]) -> None:
         """Memory is wanted of these engines, and no longer of others: those are woken while somebody is here."""
         before, self._wanted = self._wanted, frozenset(names)
         if self._sessions:
@@ -81,17 +86,17 @@ class Parking:
                 "wanted": name in self._wanted,
                 "reason": rest.reason,
             }
-            for name, rest in self.rests.items()
+            for name, rest in self.engines.items()
         }
 
-    def _rest(self, name: str) -> Rest:
-        if name not in self.rests:
-            raise NotFound("memory.unknown_engine", f"no engine {name[:16]!r}; there are {', '.join(self.rests)}")
-        return self.rests[name]
+    def _rest(self, name: str) -> ParkedEngine:
+        if name not in self.engines:
+            raise NotFound("memory.unknown_engine", f"no engine {name[:16]!r}; there are {', '.join(self.engines)}")
+        return self.engines[name]
 
     def _rouse(self, names: Iterable[str]) -> None:
         for name in names:
-            self.rests[name].rouse()
+            self.engines[name].request_wake()
 
     # Parking by itself ----------------------------------------------------------------------------------------------
 
@@ -99,11 +104,11 @@ class Parking:
         self._empty_since_s = _now_s()
         while True:
             await asyncio.sleep(_CHECK_EVERY_S)
-            for name, rest in self.rests.items():
+            for name, rest in self.engines.items():
                 if self._is_due(name, rest):
                     await self._try_to_park(name, rest)
 
-    def _is_due(self, name: str, rest: Rest) -> bool:
+    def _is_due(self, name: str, rest: ParkedEngine) -> bool:
         now_s = _now_s()
         if not rest.is_idle or now_s - self._refused_s.get(name, float("-inf")) < _AGAIN_AFTER_S:
             return False
@@ -112,7 +117,7 @@ class Parking:
         empty_s = now_s - max(self._empty_since_s, rest.idle_since_s)
         return bool(self._after_idle_s) and not self._sessions and empty_s >= self._after_idle_s
 
-    async def _try_to_park(self, name: str, rest: Rest) -> None:
+    async def _try_to_park(self, name: str, rest: ParkedEngine) -> None:
         try:
             await rest.park()
         except Unsupported:
@@ -125,11 +130,11 @@ class Parking:
     # Telling --------------------------------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        self._bulletin.post("engines", tuple(self._degradations()))
+        self._degradation_board.publish("engines", tuple(self._degradations()))
 
     def _degradations(self) -> Iterable[Degradation]:
-        for name, rest in self.rests.items():
-            if rest.state is State.WAKING:
+        for name, rest in self.engines.items():
+            if rest.state is ParkingState.WAKING:
                 yield Degradation(f"memory.{name}_waking", f"{NAMES[name]} wakes; it is there in a moment")
             elif rest.reason:
                 yield Degradation(f"memory.{name}_asleep", f"{NAMES[name]} does not wake: {rest.reason}")

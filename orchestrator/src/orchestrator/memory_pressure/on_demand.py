@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from service_kit.errors import AnchorError
 
@@ -17,18 +17,18 @@ from orchestrator.conversation.model.ports import (
     SpeechToTextStream,
     TextToSpeech,
 )
-from orchestrator.memory_pressure.parked_engine import Rest, State
+from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
 
 StreamT = TypeVar("StreamT")
 
 
-class WakingModel:
+class OnDemandLlm:
     """A language model that its first turn wakes, as soon as the user begins to speak.
 
     `model` answers in any case: while its weights are on their way, the briefing does so in their place.
     """
 
-    def __init__(self, model: LanguageModel, rest: Rest, wait_s: float) -> None:
+    def __init__(self, model: LanguageModel, rest: ParkedEngine, wait_s: float) -> None:
         """`wait_s` is how long a reply waits for the weights, before it is given without them."""
         self._model = model
         self._rest = rest
@@ -40,20 +40,20 @@ class WakingModel:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, piece by piece."""
-        async with self._rest.in_use(self._wait_s), aclosing(_closable(self._model.reply(prompt))) as pieces:
+        async with self._rest.use(self._wait_s), aclosing(self._model.reply(prompt)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Wake the model, and let it read ahead once it is awake."""
-        async with self._rest.in_use():
-            await self._model.warm(prompt)
+        async with self._rest.use():
+            await self._model.prefill(prompt)
 
 
-class WakingVoice:
+class OnDemandTts:
     """A voice service that its first reply wakes, and waits for."""
 
-    def __init__(self, voice: TextToSpeech, rest: Rest, wait_s: float | None) -> None:
+    def __init__(self, voice: TextToSpeech, rest: ParkedEngine, wait_s: float | None) -> None:
         """`wait_s` is how long a reply waits, before it is refused; None where it may wait as long as for any voice."""
         self._voice = voice
         self._rest = rest
@@ -64,11 +64,11 @@ class WakingVoice:
         return _awake(self._rest, self._wait_s, lambda: self._voice.open(voice, language, style))
 
 
-class WakingEars:
+class OnDemandStt:
     """Speech to text that a session wakes and keeps awake; what is said meanwhile is kept, and heard then."""
 
-    def __init__(self, ears: SpeechToText, rest: Rest) -> None:
-        self._ears = ears
+    def __init__(self, stt: SpeechToText, rest: ParkedEngine) -> None:
+        self._ears = stt
         self._rest = rest
 
     def open(self, language: str) -> AbstractAsyncContextManager[SpeechToTextStream]:
@@ -78,18 +78,13 @@ class WakingEars:
 
 @asynccontextmanager
 async def _awake(
-    rest: Rest, wait_s: float | None, opened: Callable[[], AbstractAsyncContextManager[StreamT]]
+    rest: ParkedEngine, wait_s: float | None, opened: Callable[[], AbstractAsyncContextManager[StreamT]]
 ) -> AsyncGenerator[StreamT]:
-    async with rest.in_use(wait_s):
+    async with rest.use(wait_s):
         try:
             async with opened() as stream:
                 yield stream
         except AnchorError as error:
-            if error.code.endswith(f".{State.PARKED.value}"):
-                rest.found_parked()
+            if error.code.endswith(f".{ParkingState.PARKED.value}"):
+                rest.on_found_parked()
             raise
-
-
-def _closable(pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
-    """`pieces` as the async generator that `LanguageModel` promises."""
-    return cast("AsyncGenerator[str]", pieces)

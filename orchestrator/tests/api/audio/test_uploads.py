@@ -12,9 +12,9 @@ import pytest
 import soundfile
 from edges_support import recording, tone
 from orchestrator.api.audio import decode
-from orchestrator.api.audio.resampler import Microphone
-from orchestrator.api.audio.uploads import Uploads, decode_apart
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.audio.resampler import MicrophoneResampler
+from orchestrator.api.audio.uploads import Uploads, decode_in_process
+from orchestrator.api.limits import ApiLimits
 from service_kit.errors import AtCapacity, InvalidRequest
 
 CONTAINERS = [
@@ -30,7 +30,7 @@ CONTAINERS = [
 
 @pytest.fixture
 def uploads():
-    return Uploads(EdgeLimits(upload_audio_s=5, upload_bytes=2_000_000, uploads=2, decode_s=60))
+    return Uploads(ApiLimits(upload_audio_s=5, upload_bytes=2_000_000, uploads=2, decode_s=60))
 
 
 def wav(samples: np.ndarray, rate_hz: int, channels: int = 1, width: int = 2) -> bytes:
@@ -52,7 +52,7 @@ def pitch_hz(pcm: bytes) -> float:
 
 async def refusal(uploads: Uploads, data: bytes, raw_rate_hz: int | None = None) -> str:
     with pytest.raises(InvalidRequest) as raised:
-        await uploads.hear(data, raw_rate_hz)
+        await uploads.decode(data, raw_rate_hz)
     return raised.value.code
 
 
@@ -65,21 +65,21 @@ def test_common_containers_are_decoded(container, codec):
 
 async def test_decoding_apart_gives_the_same_samples():
     data = recording("ogg", "libopus", 0.5)
-    assert await decode_apart(data, 5, 60) == decode.decode(data, 5)
+    assert await decode_in_process(data, 5, 60) == decode.decode(data, 5)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
 async def test_a_plain_wav_is_heard_at_its_pitch(uploads, channels, rate_hz):
     samples = np.repeat(tone(1, rate_hz), channels)
-    pcm = await uploads.hear(wav(samples, rate_hz, channels))
+    pcm = await uploads.decode(wav(samples, rate_hz, channels))
     assert len(pcm) == pytest.approx(32_000, abs=4)
     assert pitch_hz(pcm) == pytest.approx(440, abs=2)
 
 
 async def test_raw_samples_need_their_rate(uploads):
     samples = tone(1, 8_000)
-    assert len(await uploads.hear(samples.tobytes(), 8_000)) == pytest.approx(32_000, abs=4)
+    assert len(await uploads.decode(samples.tobytes(), 8_000)) == pytest.approx(32_000, abs=4)
     assert await refusal(uploads, samples.tobytes()) == "session.unknown_container"
     assert await refusal(uploads, samples.tobytes()[:-1], 8_000) == "session.bad_audio"
     assert await refusal(uploads, bytes(6 * 16_000), 8_000 - 1) == "session.bad_sample_rate"
@@ -87,7 +87,7 @@ async def test_raw_samples_need_their_rate(uploads):
 
 
 async def test_a_container_is_believed_over_a_promise_of_raw_samples(uploads):
-    assert await uploads.hear(wav(tone(1, 16_000), 16_000), 16_000) == tone(1, 16_000).tobytes()
+    assert await uploads.decode(wav(tone(1, 16_000), 16_000), 16_000) == tone(1, 16_000).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ async def test_a_small_file_that_unpacks_to_much_is_stopped_early(uploads):
 
 async def test_a_recording_that_is_cut_off_is_heard_as_far_as_it_goes(uploads):
     whole = recording("flac", "flac", 2.0)
-    pcm = await uploads.hear(whole[: len(whole) // 2])
+    pcm = await uploads.decode(whole[: len(whole) // 2])
     assert 0.5 < len(pcm) / 32_000 < 1.5
     plain = wav(tone(1, 16_000), 16_000)
-    assert 0.4 < len(await uploads.hear(plain[: len(plain) // 2])) / 32_000 < 0.6
+    assert 0.4 < len(await uploads.decode(plain[: len(plain) // 2])) / 32_000 < 0.6
 
 
 def test_damage_in_the_middle_costs_only_that_stretch():
@@ -130,21 +130,21 @@ def test_damage_in_the_middle_costs_only_that_stretch():
 
 
 def test_a_recording_that_stays_silent_about_its_audio_has_none():
-    with pytest.raises(decode.Refused) as raised:
+    with pytest.raises(decode.DecodeRefused) as raised:
         decode.decode(wav(np.zeros(0, "<i2"), 16_000), 5)
-    assert raised.value.verdict is decode.Verdict.NO_AUDIO
+    assert raised.value.verdict is decode.ExitCode.NO_AUDIO
 
 
 async def test_decoding_that_takes_too_long_is_ended():
     with pytest.raises(InvalidRequest) as raised:
-        await decode_apart(recording("ogg", "libopus", 1.0), 5, 0.01)
+        await decode_in_process(recording("ogg", "libopus", 1.0), 5, 0.01)
     assert raised.value.code == "session.undecodable"
 
 
 async def test_the_process_can_open_nothing_and_takes_little():
     # What a hostile recording would have to break out of, asked of the limits themselves.
     code = (
-        "import resource, sys; from orchestrator.api.audio import decode; decode._renounce(5)\n"
+        "import resource, sys; from orchestrator.api.audio import decode; decode._drop_privileges(5)\n"
         "for attempt in (lambda: open('/etc/hostname'), lambda: bytearray(decode.MEMORY_BYTES)):\n"
         "    try:\n        attempt()\n"
         "    except (OSError, MemoryError) as error:\n        print(type(error).__name__)\n"
@@ -156,7 +156,7 @@ async def test_the_process_can_open_nothing_and_takes_little():
 
 
 async def test_a_cancelled_upload_leaves_no_process(uploads):
-    hearing = asyncio.create_task(uploads.hear(recording("ogg", "libopus", 1.0)))
+    hearing = asyncio.create_task(uploads.decode(recording("ogg", "libopus", 1.0)))
     await asyncio.sleep(0.02)
     hearing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -164,30 +164,30 @@ async def test_a_cancelled_upload_leaves_no_process(uploads):
 
 
 def test_places_are_bounded_and_given_back(uploads):
-    with uploads.place(), uploads.place(), pytest.raises(AtCapacity) as raised, uploads.place():
+    with uploads.slot(), uploads.slot(), pytest.raises(AtCapacity) as raised, uploads.slot():
         pass
     assert raised.value.code == "session.too_many_uploads"
-    with uploads.place():
+    with uploads.slot():
         pass
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
 def test_a_microphone_of_any_rate_is_heard_without_seams(rate_hz):
-    microphone = Microphone(rate_hz)
+    microphone = MicrophoneResampler(rate_hz)
     pcm = tone(1, rate_hz).tobytes()
     step = rate_hz // 50 * 2
-    heard = b"".join(microphone.take(pcm[start : start + step]) for start in range(0, len(pcm), step))
-    heard += microphone.rest()
+    heard = b"".join(microphone.resample(pcm[start : start + step]) for start in range(0, len(pcm), step))
+    heard += microphone.flush()
     assert len(heard) == pytest.approx(32_000, abs=2)
     steady = np.frombuffer(heard, "<i2")[1600:-1600].astype(float)
     assert pitch_hz(heard) == pytest.approx(440, abs=2)
     assert np.abs(np.diff(steady)).max() < 8000 * 2 * np.pi * 440 / 16_000 * 1.05
     # The next turn begins anew.
-    assert len(microphone.take(pcm) + microphone.rest()) == pytest.approx(32_000, abs=2)
+    assert len(microphone.resample(pcm) + microphone.flush()) == pytest.approx(32_000, abs=2)
 
 
 def test_at_16_khz_nothing_is_changed_and_nothing_waits():
     for rate_hz in (0, 16_000):
-        microphone = Microphone(rate_hz)
-        assert microphone.take(b"\1\2") == b"\1\2"
-        assert microphone.rest() == b""
+        microphone = MicrophoneResampler(rate_hz)
+        assert microphone.resample(b"\1\2") == b"\1\2"
+        assert microphone.flush() == b""

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from orchestrator.api.http.console import page_routes
+from orchestrator.api.http.console import console_routes
 
 FILES = {
     "index.html": "<!doctype html>",
@@ -40,7 +40,7 @@ async def client(web_dir: Path) -> AsyncGenerator[httpx.AsyncClient]:
 
 def visitor(web_dir: Path) -> httpx.AsyncClient:
     app = FastAPI()
-    app.include_router(page_routes(web_dir))
+    app.include_router(console_routes(web_dir))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://anchor")
 
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 import httpx
 import pytest
 from fastapi import FastAPI
-from orchestrator.api.access import Access, AccessPolicy
+from orchestrator.api.access import AccessMiddleware, AccessPolicy
 from orchestrator.api.http import engines as memory
-from orchestrator.api.http.errors import add_failure_handlers
+from orchestrator.api.http.errors import add_error_handlers
 from pydantic import SecretStr
 from service_kit.errors import AtCapacity, NotFound
 
@@ -39,8 +39,8 @@ async def http() -> AsyncGenerator[httpx.AsyncClient]:
     engines = Engines()
     app = FastAPI()
     app.include_router(memory.routes(engines, lambda: {"steps": [], "engines": engines.states}))
-    add_failure_handlers(app)
-    app.add_middleware(Access, policy=AccessPolicy(secret=SecretStr("s3cret"), hosts=None))
+    add_error_handlers(app)
+    app.add_middleware(AccessMiddleware, policy=AccessPolicy(secret=SecretStr("s3cret"), hosts=None))
     headers = {"Authorization": "Bearer s3cret"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://anchor", headers=headers

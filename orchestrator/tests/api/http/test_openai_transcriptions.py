@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -16,15 +16,15 @@ from edges_support import FakeSessions, recording, tone
 from fastapi import FastAPI
 from orchestrator.api.http import openai_transcriptions as transcriptions
 from orchestrator.api.http.captions import Caption, captions, srt, vtt
-from orchestrator.api.limits import EdgeLimits
-from orchestrator.api.routes import add_doors
+from orchestrator.api.limits import ApiLimits
+from orchestrator.api.routes import add_routes
 from orchestrator.conversation.messages.server import Word
-from orchestrator.conversation.model.ports import FinalHeard, PartialHeard, Transcript
+from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, Transcript
 from service_kit.audio import AudioChunk
 from service_kit.errors import PeerFailed
 from service_kit.http.routes import http_server
 
-LIMITS = EdgeLimits(upload_bytes=200_000, upload_audio_s=5, uploads=1, decode_s=60)
+LIMITS = ApiLimits(upload_bytes=200_000, upload_audio_s=5, uploads=1, decode_s=60)
 WORDS = (Word("Good", 0, 200), Word("evening.", 200, 500), Word("The", 600, 700), Word("ferry.", 700, 1000))
 
 
@@ -50,42 +50,42 @@ class Ears:
         finally:
             self.open_now -= 1
 
-    async def hear(self, chunk: AudioChunk) -> None:
+    async def push_audio(self, chunk: AudioChunk) -> None:
         if self.fails:
             raise PeerFailed("stt.gone", "nobody listens")
         self.heard.append(chunk)
 
-    async def flush(self, segment_id: int) -> None:
+    async def flush_segment(self, segment_id: int) -> None:
         self.flushed = True
 
-    async def commit(self, segment_id: int) -> None:
+    async def commit_segment(self, segment_id: int) -> None:
         raise AssertionError("a recording is one segment")
 
-    async def transcripts(self) -> AsyncIterator[Transcript]:
+    async def transcripts(self) -> AsyncGenerator[Transcript]:
         if self.deaf:
             await asyncio.Event().wait()
         end_ms = self.heard[-1].end_ms
-        yield PartialHeard(1, "Good", 200)
-        yield FinalHeard(1, 1, "Good", end_ms // 2, "en")
-        yield FinalHeard(1, 2, self.text, end_ms, "en", words=self.words)
+        yield PartialTranscript(1, "Good", 200)
+        yield FinalTranscript(1, 1, "Good", end_ms // 2, "en")
+        yield FinalTranscript(1, 2, self.text, end_ms, "en", words=self.words)
 
 
 @pytest.fixture
-def ears() -> Ears:
+def stt() -> Ears:
     return Ears()
 
 
 @pytest.fixture
-async def http(ears: Ears) -> AsyncGenerator[httpx.AsyncClient]:
-    async with visitor(ears, LIMITS) as client:
+async def http(stt: Ears) -> AsyncGenerator[httpx.AsyncClient]:
+    async with visitor(stt, LIMITS) as client:
         yield client
 
 
 @asynccontextmanager
-async def visitor(ears: Ears, limits: EdgeLimits) -> AsyncGenerator[httpx.AsyncClient]:
+async def visitor(stt: Ears, limits: ApiLimits) -> AsyncGenerator[httpx.AsyncClient]:
     app = FastAPI()
-    uploads = add_doors(app, FakeSessions(), limits)
-    app.include_router(transcriptions.routes(ears, uploads, limits))
+    uploads = add_routes(app, FakeSessions(), limits)
+    app.include_router(transcriptions.routes(stt, uploads, limits))
     server = http_server(app, "127.0.0.1", 0)
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -115,14 +115,14 @@ async def ask(http: httpx.AsyncClient, file: bytes | None = None, **fields: Any)
     return await http.post(transcriptions.PATH, files=files, data={"model": "whisper-1", **data})
 
 
-async def test_a_recording_in_gives_its_words_out(http: httpx.AsyncClient, ears: Ears) -> None:
+async def test_a_recording_in_gives_its_words_out(http: httpx.AsyncClient, stt: Ears) -> None:
     answer = await ask(http, language="en", prompt="news", temperature="0")
     assert (answer.status_code, answer.json()) == (200, {"text": "Good evening. The ferry."})
-    assert ears.languages == ["en"]
-    assert b"".join(chunk.pcm for chunk in ears.heard) == tone(1.25, 16_000).tobytes()
-    assert [chunk.start_ms for chunk in ears.heard[:3]] == [0, 100, 200]
-    assert ears.flushed
-    assert ears.open_now == 0
+    assert stt.languages == ["en"]
+    assert b"".join(chunk.pcm for chunk in stt.heard) == tone(1.25, 16_000).tobytes()
+    assert [chunk.start_ms for chunk in stt.heard[:3]] == [0, 100, 200]
+    assert stt.flushed
+    assert stt.open_now == 0
 
 
 async def test_other_containers_are_heard_too(http: httpx.AsyncClient) -> None:
@@ -150,16 +150,16 @@ async def test_words_are_told_where_they_are_asked_for(http: httpx.AsyncClient) 
     assert {"words", "segments"} <= both.keys()
 
 
-async def test_an_engine_without_word_times_says_so(http: httpx.AsyncClient, ears: Ears) -> None:
-    ears.words = ()
+async def test_an_engine_without_word_times_says_so(http: httpx.AsyncClient, stt: Ears) -> None:
+    stt.words = ()
     answer = await ask(http, response_format="verbose_json", granularities="word")
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "session.no_word_times")
     segments = (await ask(http, response_format="verbose_json")).json()["segments"]
     assert segments == [{"id": 0, "start": 0.0, "end": 1.25, "text": "Good evening. The ferry."}]
 
 
-async def test_silence_is_no_error(http: httpx.AsyncClient, ears: Ears) -> None:
-    ears.text, ears.words = "", ()
+async def test_silence_is_no_error(http: httpx.AsyncClient, stt: Ears) -> None:
+    stt.text, stt.words = "", ()
     answer = (await ask(http, response_format="verbose_json", granularities="word")).json()
     assert (answer["text"], answer["words"]) == ("", [])
     assert (await ask(http, response_format="vtt")).text == "WEBVTT\n\n"
@@ -205,29 +205,29 @@ async def test_only_a_form_with_a_file_is_taken(http: httpx.AsyncClient) -> None
     assert answer.json()["error"]["code"] == "session.bad_message"
 
 
-async def test_ears_that_fail_fail_the_request(http: httpx.AsyncClient, ears: Ears) -> None:
-    ears.fails = True
+async def test_ears_that_fail_fail_the_request(http: httpx.AsyncClient, stt: Ears) -> None:
+    stt.fails = True
     answer = await ask(http)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stt.gone")
-    assert ears.open_now == 0
+    assert stt.open_now == 0
 
 
-async def test_ears_that_do_not_answer_are_not_waited_for(ears: Ears) -> None:
-    ears.deaf = True
-    async with visitor(ears, replace(LIMITS, answer_s=0.3)) as http:
+async def test_ears_that_do_not_answer_are_not_waited_for(stt: Ears) -> None:
+    stt.deaf = True
+    async with visitor(stt, replace(LIMITS, answer_s=0.3)) as http:
         answer = await ask(http)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stt.slow")
-    assert ears.open_now == 0
+    assert stt.open_now == 0
 
 
-async def test_a_caller_that_hangs_up_is_not_transcribed_for(http: httpx.AsyncClient, ears: Ears) -> None:
-    ears.deaf = True
+async def test_a_caller_that_hangs_up_is_not_transcribed_for(http: httpx.AsyncClient, stt: Ears) -> None:
+    stt.deaf = True
     asking = asyncio.create_task(ask(http))
     async with asyncio.timeout(20):
-        while not ears.flushed:
+        while not stt.flushed:
             await asyncio.sleep(0.005)
         asking.cancel()
-        while ears.open_now:
+        while stt.open_now:
             await asyncio.sleep(0.005)
 
 

@@ -15,10 +15,10 @@ import httpx
 import pytest
 from edges_support import TONE, TONE_MS, FakeSessions, doors, recording, tone
 from orchestrator.api.http.answer_format import header_text
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.client import PlaybackProgress, TextInput, TurnDetection
 
-LIMITS = EdgeLimits(upload_bytes=1_000_000, upload_audio_s=5, answer_audio_s=2, uploads=2, decode_s=60)
+LIMITS = ApiLimits(upload_bytes=1_000_000, upload_audio_s=5, answer_audio_s=2, uploads=2, decode_s=60)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def http(sessions):
 
 
 @contextlib.asynccontextmanager
-async def visitor(sessions: FakeSessions, limits: EdgeLimits) -> AsyncGenerator[httpx.AsyncClient]:
+async def visitor(sessions: FakeSessions, limits: ApiLimits) -> AsyncGenerator[httpx.AsyncClient]:
     async with doors(sessions, limits) as host, httpx.AsyncClient(base_url=f"http://{host}", timeout=30) as client:
         yield client
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
+from client_codec import client_to_proto, server_from_proto
 from edges_support import TONE, FakeSessions, manual_start
 from grpc import aio
 from grpc._cython.cygrpc import ExecuteBatchError
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.grpc import NAME, GrpcWire, SessionServicer, add_to
-from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, SessionStart, TextInput
 from orchestrator.conversation.messages.server import (
     AnchorAudio,
@@ -26,7 +26,7 @@ from service_kit.errors import AnchorError, Denied, InvalidRequest, PeerFailed
 from service_kit.rpc.channel import read_message, write_message
 from service_kit.testing.plugin import serve_grpc
 
-LIMITS = EdgeLimits(first_message_s=60, bad_messages=3)
+LIMITS = ApiLimits(first_message_s=60, bad_messages=3)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def sessions():
     return FakeSessions()
 
 
-def served(sessions: FakeSessions, secret: str | None = None, limits: EdgeLimits = LIMITS):
+def served(sessions: FakeSessions, secret: str | None = None, limits: ApiLimits = LIMITS):
     servicer = SessionServicer(sessions, limits, SecretStr(secret) if secret else None)
     return serve_grpc(NAME, lambda server: add_to(server, servicer))
 
@@ -45,12 +45,12 @@ def call(channel: aio.Channel, token: str = "") -> aio.StreamStreamCall:
 
 
 async def say(stream: aio.StreamStreamCall, message: ClientMessage) -> None:
-    await write_message(stream, session_pb2.ConverseRequest(message=codec.client_to_proto(message)), "anchor")
+    await write_message(stream, session_pb2.ConverseRequest(message=client_to_proto(message)), "anchor")
 
 
 async def told(stream: aio.StreamStreamCall) -> ServerMessage | None:
     response = await read_message(stream, "anchor", 20)
-    return None if response is None else codec.server_from_proto(response.message)
+    return None if response is None else server_from_proto(response.message)
 
 
 async def told_until(stream: aio.StreamStreamCall, last: type) -> list[ServerMessage]:
@@ -126,7 +126,7 @@ async def test_a_call_must_begin_with_its_start(sessions):
 
 
 async def test_a_silent_call_is_ended(sessions):
-    async with served(sessions, limits=EdgeLimits(first_message_s=0.2)) as channel:
+    async with served(sessions, limits=ApiLimits(first_message_s=0.2)) as channel:
         _, error = await failure(call(channel))
         assert error.code == "session.start_timeout"
 

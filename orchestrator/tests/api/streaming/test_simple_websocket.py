@@ -10,11 +10,11 @@ from io import BytesIO
 
 import pytest
 from edges_support import TONE, TONE_MS, FakeSessions, doors, recording, tone
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from websockets import ConnectionClosed
 from websockets.asyncio.client import ClientConnection, connect
 
-LIMITS = EdgeLimits(upload_bytes=400_000, upload_audio_s=5, uploads=1, bad_messages=4, decode_s=60, goodbye_s=20)
+LIMITS = ApiLimits(upload_bytes=400_000, upload_audio_s=5, uploads=1, bad_messages=4, decode_s=60, goodbye_s=20)
 END = json.dumps({"type": "end_stream"})
 
 

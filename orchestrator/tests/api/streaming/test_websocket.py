@@ -6,10 +6,10 @@ import asyncio
 import json
 
 import pytest
+from client_codec import client_to_json, server_from_json
 from edges_support import TONE, FakeSessions, doors, manual_start, tone
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.full_duplex import converse
-from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import (
     ClientMessage,
     EndTurn,
@@ -31,8 +31,8 @@ from service_kit.errors import PeerFailed
 from websockets import ConnectionClosed
 from websockets.asyncio.client import ClientConnection, connect
 
-LIMITS = EdgeLimits(first_message_s=60, bad_messages=3, goodbye_s=20)
-IMPATIENT = EdgeLimits(first_message_s=0.2, goodbye_s=0.2)
+LIMITS = ApiLimits(first_message_s=60, bad_messages=3, goodbye_s=20)
+IMPATIENT = ApiLimits(first_message_s=0.2, goodbye_s=0.2)
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def opened(host: str) -> connect:
 
 
 async def say(client: ClientConnection, message: ClientMessage) -> None:
-    await client.send(codec.client_to_json(message))
+    await client.send(client_to_json(message))
 
 
 async def told(client: ClientConnection) -> ServerMessage | bytes:
     frame = await asyncio.wait_for(client.recv(), 20)
-    return frame if isinstance(frame, bytes) else codec.server_from_json(frame)
+    return frame if isinstance(frame, bytes) else server_from_json(frame)
 
 
 async def told_until(client: ClientConnection, last: type) -> list[ServerMessage | bytes]:
@@ -232,7 +232,7 @@ async def test_text_that_is_too_long_is_refused(host):
 
 
 async def test_audio_runs_above_the_doors_own_bound_are_refused(sessions):
-    async with doors(sessions, EdgeLimits(audio_message_bytes=640)) as host, opened(host) as client:
+    async with doors(sessions, ApiLimits(audio_message_bytes=640)) as host, opened(host) as client:
         await say(client, SessionStart())
         await told(client)
         await client.send(bytes(642))

@@ -29,16 +29,16 @@ def heard(microphone, end_ms: int):
 
 
 def compare(echo, microphone, end_ms: int = 3_000, asked_ms: int = 500):
-    return echo.compare(heard(microphone, end_ms), sounded(end_ms), asked_ms)
+    return echo.estimate(heard(microphone, end_ms), sounded(end_ms), asked_ms)
 
 
 @pytest.mark.parametrize("by_ms", [-80, 0, 90, 300, 550])
 @pytest.mark.parametrize("gain_db", [0, -20, -40])
 def test_an_echo_explains_all_that_is_heard(by_ms, gain_db):
-    likeness = compare(AcousticEcho(), in_a_room(later(ANCHOR_HEARD, by_ms, gain_db)), asked_ms=1_000)
-    assert likeness is not None
-    assert likeness.own_ms <= 40
-    assert likeness.echo_ms >= 100
+    echo_estimate = compare(AcousticEcho(), in_a_room(later(ANCHOR_HEARD, by_ms, gain_db)), asked_ms=1_000)
+    assert echo_estimate is not None
+    assert echo_estimate.near_end_ms <= 40
+    assert echo_estimate.far_end_ms >= 100
 
 
 def test_so_it_does_through_a_small_loudspeaker_in_a_room_that_rings():
@@ -46,9 +46,9 @@ def test_so_it_does_through_a_small_loudspeaker_in_a_room_that_rings():
     ringing = draw.standard_normal(4_800) * np.exp(-np.arange(4_800) / 700) * 0.1
     ringing[0] = 1
     thin = np.diff(ANCHOR_HEARD.astype(float), prepend=0)
-    likeness = compare(AcousticEcho(), in_a_room(later(np.convolve(thin, ringing)[: len(thin)], 120, -15)))
-    assert likeness is not None
-    assert likeness.own_ms <= 60
+    echo_estimate = compare(AcousticEcho(), in_a_room(later(np.convolve(thin, ringing)[: len(thin)], 120, -15)))
+    assert echo_estimate is not None
+    assert echo_estimate.near_end_ms <= 60
 
 
 @pytest.mark.parametrize("end_ms", range(1_000, 6_000, 500))
@@ -62,8 +62,8 @@ def test_neither_is_a_room_in_which_nobody_speaks():
 
 def test_nothing_is_told_of_a_moment_or_of_silence():
     echo = AcousticEcho()
-    assert echo.compare(ANCHOR_HEARD[:1_600], ANCHOR[: 24 * 800], 100) is None
-    assert echo.compare(ANCHOR_HEARD[:32_000], np.zeros(24 * 2_700, np.int16), 500) is None
+    assert echo.estimate(ANCHOR_HEARD[:1_600], ANCHOR[: 24 * 800], 100) is None
+    assert echo.estimate(ANCHOR_HEARD[:32_000], np.zeros(24 * 2_700, np.int16), 500) is None
     assert len(bands_of(ANCHOR_HEARD[:100], 16_000)) == 0
 
 
@@ -74,10 +74,10 @@ def test_a_voice_over_an_echo_is_not_explained_by_it(gain_db):
     microphone = in_a_room(later(ANCHOR_HEARD, 100, gain_db) + over)
     before = compare(echo, microphone, 3_000)
     assert before is not None
-    assert before.own_ms <= 40
+    assert before.near_end_ms <= 40
     after = compare(echo, microphone, 3_500)
     assert after is not None
-    assert after.own_ms >= 180
+    assert after.near_end_ms >= 180
 
 
 def test_while_the_anchor_is_held_whatever_is_heard_is_somebody_elses():
@@ -85,8 +85,8 @@ def test_while_the_anchor_is_held_whatever_is_heard_is_somebody_elses():
     assert compare(echo, in_a_room(later(ANCHOR_HEARD, 100, -10))) is not None
     held = np.where(np.arange(24 * (HELD_MS + LATEST_MS - EARLIEST_MS)) < 24 * 1_600, sounded(3_000), 0)
     microphone = np.where(np.arange(HELD_MS * 16) >= 16 * 1_500, heard(USER, 3_000), 0).astype(float)
-    likeness = echo.compare(in_a_room(microphone), held.astype(np.int16), 400)
-    assert likeness is None or likeness.own_ms >= 200
+    echo_estimate = echo.estimate(in_a_room(microphone), held.astype(np.int16), 400)
+    assert echo_estimate is None or echo_estimate.near_end_ms >= 200
 
 
 def test_an_echo_that_is_cancelled_at_last_is_forgotten():
@@ -99,9 +99,9 @@ def test_an_echo_that_is_cancelled_at_last_is_forgotten():
 def test_one_that_comes_by_another_way_is_found_again():
     echo = AcousticEcho()
     assert compare(echo, in_a_room(later(ANCHOR_HEARD, 60, -20))) is not None
-    likeness = compare(echo, in_a_room(later(ANCHOR_HEARD, 400, -5)), 5_000)
-    assert likeness is not None
-    assert likeness.own_ms <= 40
+    echo_estimate = compare(echo, in_a_room(later(ANCHOR_HEARD, 400, -5)), 5_000)
+    assert echo_estimate is not None
+    assert echo_estimate.near_end_ms <= 40
 
 
 def test_comparing_takes_milliseconds():

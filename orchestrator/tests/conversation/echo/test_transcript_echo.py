@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from orchestrator.conversation.echo.transcript_echo import Sounding, is_echo, sounding
-from orchestrator.conversation.model.ports import Mark
+from orchestrator.conversation.echo.transcript_echo import PlaybackContext, is_echo, playback_context
+from orchestrator.conversation.model.ports import SpeechMark
 
 SAID = "Tomorrow it will be 19 degrees in Leipzig, with a light wind from the north."
 
@@ -74,12 +74,13 @@ def test_judging_a_long_utterance_takes_no_time_worth_mentioning():
 TEXT = "one two three four five six seven eight nine ten"
 # A word a second.
 MARKS = [
-    Mark(TEXT.index(word), TEXT.index(word) + len(word), 1000 * second) for second, word in enumerate(TEXT.split())
+    SpeechMark(TEXT.index(word), TEXT.index(word) + len(word), 1000 * second)
+    for second, word in enumerate(TEXT.split())
 ]
 
 
 def heard_at(at_ms, for_ms=0, duration_ms=None, text=TEXT, marks=MARKS):
-    return sounding(text, marks, at_ms=at_ms, for_ms=for_ms, duration_ms=duration_ms, language="en")
+    return playback_context(text, marks, at_ms=at_ms, for_ms=for_ms, duration_ms=duration_ms, language="en")
 
 
 def test_what_sounded_shortly_before_and_a_little_ahead_may_echo():
@@ -92,7 +93,7 @@ def test_a_longer_utterance_may_echo_more():
 
 def test_nothing_older_than_ten_seconds_echoes():
     text = " ".join(f"w{number}" for number in range(100, 140))
-    marks = [Mark(5 * number, 5 * number + 4, 1000 * number) for number in range(40)]
+    marks = [SpeechMark(5 * number, 5 * number + 4, 1000 * number) for number in range(40)]
     assert heard_at(30_000, for_ms=60_000, text=text, marks=marks).text == text[5 * 20 : 5 * 31 - 1]
 
 
@@ -121,4 +122,4 @@ def test_a_question_is_put_when_it_is_nearly_over(at_ms, duration_ms, text, aski
 
 
 def test_nobody_speaks_by_default():
-    assert Sounding() == Sounding("", "en", asking=False)
+    assert PlaybackContext() == PlaybackContext("", "en", asking=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from orchestrator.conversation.model.history import History, heard_text, merge_consecutive
-from orchestrator.conversation.model.ports import Mark, Message
+from orchestrator.conversation.model.ports import Message, SpeechMark
 
 TEXT = "Once upon a time."
-WORDS = [Mark(0, 4, 0), Mark(5, 9, 300), Mark(10, 11, 600), Mark(12, 17, 700)]
-PHRASES = [Mark(0, 9, 0), Mark(10, 17, 1000)]
+WORDS = [SpeechMark(0, 4, 0), SpeechMark(5, 9, 300), SpeechMark(10, 11, 600), SpeechMark(12, 17, 700)]
+PHRASES = [SpeechMark(0, 9, 0), SpeechMark(10, 17, 1000)]
 
 
 @pytest.mark.parametrize(
@@ -38,24 +38,30 @@ def test_the_heard_part_of_a_text(marks, heard_ms, duration_ms, heard):
 
 def test_spans_count_code_points_not_bytes():
     text = "Ça va? 👍🏽 नमस्ते दुनिया"
-    marks = [Mark(0, 2, 0), Mark(3, 6, 200), Mark(7, 9, 400), Mark(10, 16, 600), Mark(17, 23, 900)]
+    marks = [
+        SpeechMark(0, 2, 0),
+        SpeechMark(3, 6, 200),
+        SpeechMark(7, 9, 400),
+        SpeechMark(10, 16, 600),
+        SpeechMark(17, 23, 900),
+    ]
     assert heard_text(text, marks, 900, 1200) == "Ça va? 👍🏽 नमस्ते"
 
 
 def test_history_forgets_the_oldest_and_what_is_withdrawn():
     history = History(max_messages=3)
     for turn_id in (1, 2):
-        history.add_user(turn_id, f"question {turn_id}")
-        history.add_anchor(turn_id, f"answer {turn_id}", interrupted=False)
+        history.add_user_turn(turn_id, f"question {turn_id}")
+        history.add_heard_reply(turn_id, f"answer {turn_id}", interrupted=False)
     assert [message.text for message in history.messages] == ["answer 1", "question 2", "answer 2"]
-    history.withdraw(2)
+    history.remove_turn(2)
     assert [message.text for message in history.messages] == ["answer 1"]
     assert history.last_turn_id() == 1
 
 
 def test_an_unheard_reply_leaves_no_message():
     history = History()
-    history.add_anchor(1, "", interrupted=True)
+    history.add_heard_reply(1, "", interrupted=True)
     assert history.messages == ()
 
 

@@ -5,33 +5,33 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from orchestrator.conversation.model.idle_timeout import Deadline
+from orchestrator.conversation.model.idle_timeout import IdleTimeout
 
 pytestmark = pytest.mark.virtual_clock
 
 
 async def test_a_deadline_passes_when_nobody_puts_it_off() -> None:
     with pytest.raises(TimeoutError):
-        async with Deadline(0.02):
+        async with IdleTimeout(0.02):
             await asyncio.sleep(5)
 
 
 async def test_a_deadline_that_is_put_off_or_suspended_does_not_pass() -> None:
-    async with Deadline(0.05) as deadline:
+    async with IdleTimeout(0.05) as deadline:
         for _ in range(6):
             await asyncio.sleep(0.02)
-            deadline.put_off()
+            deadline.reset()
         deadline.suspend()
         await asyncio.sleep(0.1)
-        deadline.put_off()
+        deadline.reset()
 
 
 async def test_a_deadline_put_off_after_a_rest_passes() -> None:
     async def rest_and_hang() -> None:
-        async with Deadline(0.03) as deadline:
+        async with IdleTimeout(0.03) as deadline:
             deadline.suspend()
             await asyncio.sleep(0.05)
-            deadline.put_off()
+            deadline.reset()
             await asyncio.sleep(5)
 
     with pytest.raises(TimeoutError):
@@ -41,6 +41,6 @@ async def test_a_deadline_put_off_after_a_rest_passes() -> None:
 async def test_who_is_excused_is_waited_for() -> None:
     excused = [True, True, False]
     with pytest.raises(TimeoutError):
-        async with Deadline(0.01, lambda: excused.pop(0)):
+        async with IdleTimeout(0.01, lambda: excused.pop(0)):
             await asyncio.sleep(5)
     assert excused == []

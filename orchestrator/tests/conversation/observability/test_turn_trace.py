@@ -40,7 +40,7 @@ async def test_a_turn_is_a_tree_whose_times_are_the_waterfalls(spans, now_s):
         turn.reached("first_phrase", now_s + 2.35)
         turn.reached("first_audio", now_s + 2.4)
     turn.reached("first_frame_sent", now_s + 2.6)
-    turn.heard(now_s + 2.65)
+    turn.sample_heard(now_s + 2.65)
     turn.end("finished", now_s + 5.0)
 
     told = {span.name: span for span in spans()}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ollama_stub import OllamaStub, StubSection
 from ollama_support import PATIENT
 from orchestrator.conversation.model.ports import Message, Persona, Prompt
-from orchestrator.conversation.output.prompt_prefill import Warming
+from orchestrator.conversation.output.prompt_prefill import PromptPrefill
 from orchestrator.llm.ollama.engine import OllamaModel, OllamaSettings
 from prometheus_client import REGISTRY
 from service_kit.engines.script import Fault
@@ -26,7 +26,7 @@ FAST = {"first_token_delay_ms": 0, "tokens_per_second": 5000}
 
 
 @asynccontextmanager
-async def warming(section: StubSection) -> AsyncGenerator[tuple[Warming, OllamaModel, OllamaStub]]:
+async def warming(section: StubSection) -> AsyncGenerator[tuple[PromptPrefill, OllamaModel, OllamaStub]]:
     """Warming of a model whose server is the stand-in, listening on a free port."""
     stub = OllamaStub(section)
     server = http_server(stub.app(), "127.0.0.1", 0)
@@ -41,7 +41,7 @@ async def warming(section: StubSection) -> AsyncGenerator[tuple[Warming, OllamaM
             ) as model,
             asyncio.TaskGroup() as group,
         ):
-            yield Warming(model, group), model, stub
+            yield PromptPrefill(model, group), model, stub
     finally:
         server.should_exit = True
         await task
@@ -60,9 +60,9 @@ async def until(condition) -> None:
 async def test_what_is_read_ahead_is_how_the_real_request_begins():
     before = counted("finished")
     async with warming(StubSection(**FAST)) as (ahead, model, stub):
-        ahead.begin(AHEAD)
+        ahead.start(AHEAD)
         await until(lambda: counted("finished") == before + 1)
-        await ahead.end()
+        await ahead.stop()
         assert [piece async for piece in model.reply(replace(AHEAD, text="What is new?"))]
     read, real = stub.requests
     assert read["messages"] == real["messages"][:-1]
@@ -74,9 +74,9 @@ async def test_it_has_let_go_of_the_server_before_the_real_request_is_sent():
     before = counted("cut_off")
     hanging = StubSection(fault=Fault.HANG, fault_at=1, **FAST)
     async with warming(hanging) as (ahead, model, stub):
-        ahead.begin(AHEAD)
+        ahead.start(AHEAD)
         await until(lambda: stub.open == 1)
-        await ahead.end()
+        await ahead.stop()
         assert counted("cut_off") == before + 1
         await until(lambda: stub.open == 0)
         assert len(stub.requests) == 1
@@ -85,23 +85,23 @@ async def test_it_has_let_go_of_the_server_before_the_real_request_is_sent():
 
 async def test_there_is_never_more_than_one():
     async with warming(StubSection(fault=Fault.HANG, fault_at=1, **FAST)) as (ahead, _, stub):
-        ahead.begin(AHEAD)
-        ahead.begin(AHEAD)
+        ahead.start(AHEAD)
+        ahead.start(AHEAD)
         await until(lambda: stub.open == 1)
-        ahead.begin(AHEAD)
-        await ahead.end()
+        ahead.start(AHEAD)
+        await ahead.stop()
         assert len(stub.requests) == 1
 
 
 async def test_its_failure_is_counted_and_nothing_else():
     before = counted("failed")
     async with warming(StubSection(fault=Fault.ERROR, fault_at=1, **FAST)) as (ahead, _, _stub):
-        ahead.begin(AHEAD)
+        ahead.start(AHEAD)
         await until(lambda: counted("failed") == before + 1)
-        await ahead.end()
+        await ahead.stop()
 
 
 async def test_what_was_never_begun_ends_at_once():
     async with warming(StubSection(**FAST)) as (ahead, _, stub):
-        await ahead.end()
+        await ahead.stop()
     assert not stub.requests

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from callers import Caller, Deaf, Slow, sessions
-from orchestrator.conversation.connection.connection import Line
+from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.messages.client import (
     ReplyReceived,
@@ -22,15 +22,15 @@ from orchestrator.conversation.messages.server import (
     SpeechStarted,
 )
 from orchestrator.conversation.messages.system_status import SystemStatus
-from orchestrator.conversation.model.ports import LineDropped, PageLeft
-from orchestrator.conversation.session.registry import Sessions
+from orchestrator.conversation.model.ports import ConnectionDropped, PageClosed
+from orchestrator.conversation.session.registry import SessionRegistry
 from service_kit.errors import AtCapacity, InvalidRequest
 
 pytestmark = pytest.mark.virtual_clock
 
 
 @pytest.fixture
-async def lobby() -> AsyncGenerator[Sessions]:
+async def lobby() -> AsyncGenerator[SessionRegistry]:
     """Open to two clients."""
     async with sessions() as lobby:
         yield lobby
@@ -38,7 +38,7 @@ async def lobby() -> AsyncGenerator[Sessions]:
 
 async def test_a_client_that_comes_back_finds_its_session(lobby):
     first = await Caller(lobby).come()
-    await first.leave(LineDropped())
+    await first.leave(ConnectionDropped())
     assert first.ended == []
     again = await Caller(lobby).come(ticket=first.started.ticket)
     assert again.started.session_id == first.started.session_id
@@ -116,7 +116,7 @@ async def test_a_client_of_another_kind_gets_a_session_of_its_own(lobby):
 
 async def test_who_leaves_the_turns_to_the_anchor_is_of_one_kind(lobby):
     first = await Caller(lobby).come(turn_detection=TurnDetection.TURN_DETECTION_UNSPECIFIED)
-    await first.leave(LineDropped())
+    await first.leave(ConnectionDropped())
     automatic = TurnDetection.TURN_DETECTION_AUTOMATIC
     again = await Caller(lobby).come(ticket=first.started.ticket, turn_detection=automatic)
     assert again.started.session_id == first.started.session_id
@@ -125,10 +125,10 @@ async def test_who_leaves_the_turns_to_the_anchor_is_of_one_kind(lobby):
 
 async def test_an_exchange_does_not_go_on_with_what_was_left(lobby):
     first = await Caller(lobby).come()
-    await first.leave(LineDropped())
+    await first.leave(ConnectionDropped())
     other = await Caller(lobby, resumable=False).come(ticket=first.started.ticket)
     assert other.started.session_id != first.started.session_id
-    await other.leave(LineDropped())
+    await other.leave(ConnectionDropped())
     third = await Caller(lobby).come(ticket=first.started.ticket)
     assert third.started.session_id != other.started.session_id
     await third.leave()
@@ -139,7 +139,7 @@ async def test_sessions_without_a_client_give_way_to_one():
         first = await Caller(lobby).come()
         with pytest.raises(AtCapacity):
             await Caller(lobby).come()
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         second = await Caller(lobby).come()
         await second.leave()
 
@@ -148,7 +148,7 @@ async def test_a_session_that_nobody_comes_back_to_ends():
     counts: list[int] = []
     async with sessions(resume_s=0.05, attended=counts.append) as lobby:
         first = await Caller(lobby).come()
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         assert counts == [1]
         await asyncio.sleep(0.2)
         assert counts == [1, 0]
@@ -160,11 +160,11 @@ async def test_a_session_that_nobody_comes_back_to_ends():
 async def test_a_page_that_was_left_is_not_waited_for_as_long_as_a_line_that_broke(lobby, caplog):
     caplog.set_level("INFO")
     waits_s = []
-    for how in (LineDropped(), PageLeft()):
+    for how in (ConnectionDropped(), PageClosed()):
         caller = await Caller(lobby).come()
         await caller.leave(how)
         await asyncio.sleep(0.05)
-        waits_s.append([record.waits_s for record in caplog.records if record.message == "line lost"][-1])
+        waits_s.append([record.waits_s for record in caplog.records if record.message == "connection lost"][-1])
     assert waits_s == [30, 5]
 
 
@@ -172,7 +172,7 @@ async def test_a_session_in_which_nothing_was_said_is_not_waited_for():
     counts: list[int] = []
     async with sessions(attended=counts.append) as lobby:
         first = await Caller(lobby).come(says="")
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         await asyncio.sleep(0.05)
     assert counts == [1, 0]
 
@@ -181,7 +181,7 @@ async def test_a_forgotten_conversation_takes_the_waiting_session_along():
     counts: list[int] = []
     async with sessions(attended=counts.append) as lobby:
         first = await Caller(lobby).come()
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         lobby.end_conversation(first.started.ticket)
         await asyncio.sleep(0.05)
     assert counts == [1, 0]
@@ -194,7 +194,7 @@ async def test_nobody_is_waited_for_in_a_conversation_that_was_forgotten():
         lobby.end_conversation(first.started.ticket)
         await asyncio.sleep(0.02)
         assert counts == [1]
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         await asyncio.sleep(0.02)
         assert counts == [1, 0]
 
@@ -203,14 +203,14 @@ async def test_a_server_that_goes_away_hangs_up_without_a_last_word():
     async with sessions() as lobby:
         first = await Caller(lobby).come()
         second = await Caller(lobby).come()
-        await second.leave(LineDropped())
+        await second.leave(ConnectionDropped())
     await first.gone()
     assert first.ended == []
 
 
 async def test_two_who_come_back_at_once_do_not_lock_each_other_out(lobby):
     first = await Caller(lobby).come()
-    await first.leave(LineDropped())
+    await first.leave(ConnectionDropped())
     known = {"ticket": first.started.ticket, "session_id": first.started.session_id}
     callers = await asyncio.gather(*(Caller(lobby).come(**known) for _ in range(3)))
     async with asyncio.timeout(3):
@@ -221,9 +221,9 @@ async def test_two_who_come_back_at_once_do_not_lock_each_other_out(lobby):
 
 
 async def test_a_session_that_is_just_ending_is_not_gone_on_with():
-    async with sessions(ears=Slow(), resume_s=0.05) as lobby:
+    async with sessions(stt=Slow(), resume_s=0.05) as lobby:
         first = await Caller(lobby).come()
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         await asyncio.sleep(0.1)
         again = await Caller(lobby).come(ticket=first.started.ticket, session_id=first.started.session_id)
         assert again.started.session_id != first.started.session_id
@@ -232,7 +232,7 @@ async def test_a_session_that_is_just_ending_is_not_gone_on_with():
 
 
 async def test_a_client_that_hung_up_is_not_in_its_own_way():
-    async with sessions(ears=Slow()) as lobby:
+    async with sessions(stt=Slow()) as lobby:
         first = await Caller(lobby).come()
         first.hang_up()
         await asyncio.sleep(0.01)
@@ -243,9 +243,9 @@ async def test_a_client_that_hung_up_is_not_in_its_own_way():
 
 
 async def test_one_place_is_not_given_to_two():
-    async with sessions(ears=Slow(), capacity=1) as lobby:
+    async with sessions(stt=Slow(), capacity=1) as lobby:
         first = await Caller(lobby).come()
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         came = await asyncio.gather(*(Caller(lobby).come() for _ in range(2)), return_exceptions=True)
         (second,) = (caller for caller in came if isinstance(caller, Caller))
         assert [caller.code for caller in came if isinstance(caller, AtCapacity)] == ["session.at_capacity"]
@@ -254,9 +254,9 @@ async def test_one_place_is_not_given_to_two():
 
 async def test_the_session_that_waits_longest_gives_way(lobby):
     first, second = await Caller(lobby).come(), await Caller(lobby).come()
-    await second.leave(LineDropped())
+    await second.leave(ConnectionDropped())
     await asyncio.sleep(0.01)
-    await first.leave(LineDropped())
+    await first.leave(ConnectionDropped())
     third = await Caller(lobby).come()
     again = await Caller(lobby).come(ticket=first.started.ticket)
     assert again.started.session_id == first.started.session_id
@@ -267,7 +267,7 @@ async def test_the_session_that_waits_longest_gives_way(lobby):
 async def test_who_stays_is_not_put_out_for_having_dropped_twice_before():
     async with sessions(resume_s=0.2) as lobby:
         first = await Caller(lobby).come()
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         start = SessionStart(ticket=first.started.ticket)
         for _ in range(2):
             async with lobby.open(start, first, resumable=True):
@@ -297,7 +297,7 @@ async def test_who_was_taken_over_from_has_no_say_any_more(lobby):
 async def test_nobody_gives_way_to_one_who_is_refused():
     async with sessions(capacity=1) as lobby:
         first = await Caller(lobby).come()
-        await first.leave(LineDropped())
+        await first.leave(ConnectionDropped())
         with pytest.raises(InvalidRequest):
             await Caller(lobby).come(persona="nobody")
         again = await Caller(lobby).come(ticket=first.started.ticket)
@@ -311,9 +311,9 @@ async def test_long_replies_can_be_told_again():
         for number in range(3_000):
             outbox.send(SpeechMark(turn_id, 6 * number, 6 * number + 5, 200 * number))
     client = Caller(sessions())
-    line = Line(client)
-    outbox.connect(line, ())
+    connection = Connection(client)
+    outbox.connect(connection, ())
     outbox.send(SpeechStarted(1))
-    line.hang_up(None)
-    await line.deliver()
+    connection.close(None)
+    await connection.run_sender()
     assert len(client.told) == 9_001

@@ -6,10 +6,10 @@ import pytest
 from callers import Quiet, status
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import VoiceChoice
-from orchestrator.conversation.model.observable import Latest
+from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import Persona
-from orchestrator.conversation.model.services import Peers
-from orchestrator.conversation.session.registry import Sessions
+from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
@@ -27,18 +27,18 @@ class Nobody:
         pass
 
 
-def sessions(**rules) -> Sessions:
-    peers = Peers(
+def sessions(**rules) -> SessionRegistry:
+    services = Services(
         voice_activity=Quiet(),
         speech_to_text=Quiet(),
         language_model=lambda: None,
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},
         system_status=status,
-        voices=Latest((VoiceChoice("nora", "Nora"),)),
+        voices=Observable((VoiceChoice("nora", "Nora"),)),
     )
-    return Sessions(
-        **{"peers": peers, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}
+    return SessionRegistry(
+        **{"services": services, "rules": TurnRules(), "language": "en", "persona": "anchor", "capacity": 2, **rules}
     )
 
 
@@ -89,12 +89,12 @@ def test_a_conversation_is_kept_for_a_while_after_its_last_use():
 def test_idle_tickets_lock_nobody_out():
     lobby = sessions(max_conversations=2)
     first, second = (lobby.start_conversation(SessionStart()) for _ in range(2))
-    first.history.add_user(1, "hello")
+    first.history.add_user_turn(1, "hello")
     third = lobby.start_conversation(SessionStart())
     assert lobby.conversation(first.ticket)
     with pytest.raises(NotFound):
         lobby.conversation(second.ticket)
-    third.history.add_user(1, "hello")
+    third.history.add_user_turn(1, "hello")
     with pytest.raises(AtCapacity):
         lobby.start_conversation(SessionStart())
 

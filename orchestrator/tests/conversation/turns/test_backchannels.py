@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation.echo.words import words_of
+from orchestrator.conversation.echo.transcript_echo import words_of
 from orchestrator.conversation.model.services import LANGUAGES
 from orchestrator.conversation.turns.backchannels import listener_words
 

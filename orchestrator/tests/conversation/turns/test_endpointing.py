@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.conversation.messages.server import WaitDecision
-from orchestrator.conversation.turns.dynamic_endpointing import PauseHabit
-from orchestrator.conversation.turns.endpointing import LONGEST_MS, SHORTEST_MS, Endpointing, Wait
+from orchestrator.conversation.model.events import Wait
+from orchestrator.conversation.turns.dynamic_endpointing import LearnedFloor
+from orchestrator.conversation.turns.endpointing import LONGEST_MS, SHORTEST_MS, Endpointing
 
 probabilities = st.floats(min_value=0, max_value=1)
 patiences = st.floats(min_value=0.5, max_value=2)
@@ -60,28 +61,28 @@ def test_surer_never_waits_longer(one, other, patience):
 
 
 def test_a_habit_is_learnt_in_three_slips_and_spares_the_next_one():
-    habit = PauseHabit()
+    habit = LearnedFloor()
     learnt_ms = []
     for _ in range(3):
-        habit.cut_off_after(600)
+        habit.on_cut_off(600)
         learnt_ms.append(habit.least_wait_ms)
     assert learnt_ms == [400, 600, 700]
 
 
 def test_a_habit_is_bounded_and_forgotten():
-    habit = PauseHabit()
+    habit = LearnedFloor()
     for _ in range(20):
-        habit.cut_off_after(60_000)
-    assert habit.least_wait_ms == PauseHabit.MOST_MS
+        habit.on_cut_off(60_000)
+    assert habit.least_wait_ms == LearnedFloor.MOST_MS
     turns = 0
     while habit.least_wait_ms:
-        habit.turn_stood()
+        habit.on_turn_confirmed()
         turns += 1
     assert 10 <= turns <= 25
 
 
 def test_a_slip_shorter_than_what_was_learnt_takes_nothing_back():
-    habit = PauseHabit()
-    habit.cut_off_after(600)
-    habit.cut_off_after(0)
+    habit = LearnedFloor()
+    habit.on_cut_off(600)
+    habit.on_cut_off(0)
     assert habit.least_wait_ms == 400

@@ -39,7 +39,7 @@ async def test_every_request_has_the_same_options_so_that_the_model_stays_loaded
     history = (Message("user", "Hello"), Message("anchor", "Good evening."))
     other = Prompt(text="Go on.", language="en", persona=PERSONA, history=history)
     async with answering(StubSection(**FAST), context_tokens=4096) as (model, stub):
-        await model.warm(PROMPT)
+        await model.prefill(PROMPT)
         await text_of(model.reply(PROMPT))
         await text_of(model.reply(other))
     warm, first, second = stub.requests

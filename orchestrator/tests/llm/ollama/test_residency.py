@@ -128,12 +128,12 @@ async def test_a_model_that_was_unloaded_is_loaded_again():
         settings = OllamaSettings.model_validate({**PATIENT, "url": url, "model": "mistral", "preload": True})
         async with OllamaModel(settings) as model:
             await until(lambda: stage(model) == "loaded")
-            await model._residency.settle()
+            await model._residency.wait_until_settled()
             assert len(stub.loads) == 1
             stub.loaded.clear()
             with pytest.raises(NotReady, match="has not loaded"):
                 await model.probe()
-            await model._residency.settle()
+            await model._residency.wait_until_settled()
             assert (len(stub.loads), stage(model)) == (2, "loaded")
 
 
@@ -151,7 +151,7 @@ class Forgetful:
 async def test_a_server_that_does_not_list_what_it_loaded_is_not_believed():
     residency = Residency(Forgetful(), may_pull=False, gpu_expected=True)  # type: ignore[arg-type]
     with pytest.raises(NotReady, match="does not list"):
-        await residency.settle()
+        await residency.wait_until_settled()
 
 
 # The whole: with the briefing behind it ----------------------------------------------------------------------------
@@ -168,7 +168,7 @@ async def main_model(url: str, monkeypatch: pytest.MonkeyPatch, **env: str) -> A
 
 
 async def text_of(main: MainModel) -> str:
-    return "".join([piece async for piece in main.for_session().reply(PROMPT)])
+    return "".join([piece async for piece in main.session_model().reply(PROMPT)])
 
 
 async def test_while_the_model_is_pulled_the_briefing_answers_marked_and_then_the_model(
@@ -209,5 +209,5 @@ async def test_a_model_that_will_not_come_keeps_the_whole_from_opening(monkeypat
 async def test_the_briefing_needs_nothing_and_tells_nothing():
     briefing = Briefing(None)  # type: ignore[arg-type]
     async with MainModel("briefing", briefing, first_token_s=1, max_reply_chars=300) as main:
-        assert main.for_session() is briefing
+        assert main.session_model() is briefing
         assert (main.describe(), main.status(), main.model) == ({}, (), "")

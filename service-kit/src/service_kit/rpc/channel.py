@@ -10,6 +10,7 @@ import grpc
 from grpc import aio
 
 from service_kit.errors import PeerFailed, from_rpc_error
+from service_kit.rpc.multiplex.client import MultiplexedChannel
 from service_kit.rpc.server import MAX_MESSAGE_BYTES
 
 Message = TypeVar("Message")
@@ -32,8 +33,18 @@ CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
 
 
 def open_channel(target: str) -> aio.Channel:
-    """A channel to `target` (`host:port`); the caller closes it."""
+    """Return a channel to `target` (`host:port`); the caller closes it."""
     return aio.insecure_channel(target, options=list(CHANNEL_OPTIONS))
+
+
+def open_service_channel(target: str, *, multiplex: bool) -> aio.Channel:
+    """Return a channel to another service of the mesh, for generated stubs; use it as an async context manager.
+
+    With `multiplex` (the setting `ANCHOR_MULTIPLEX`), its bidirectional calls share one stream, which takes effect
+    inside the context. Without, each call has a stream of its own.
+    """
+    channel = open_channel(target)
+    return MultiplexedChannel(channel).for_stubs if multiplex else channel
 
 
 class Readable(Protocol[Message_co]):

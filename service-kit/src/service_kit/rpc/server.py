@@ -71,12 +71,14 @@ class CallInterceptor(aio.ServerInterceptor):
             wrap, call = grpc.unary_unary_rpc_method_handler, handler.unary_unary
         if not inspect.iscoroutinefunction(call):
             raise TypeError(f"{method} must be a coroutine that writes to its context, not a generator")
-        return wrap(self.guard(method, call), handler.request_deserializer, handler.response_serializer)
+        return wrap(self.wrap_handler(method, call), handler.request_deserializer, handler.response_serializer)
 
-    def guard(self, method: str, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
-        """`call` with its ids, its metrics and its one way to fail."""
+    def wrap_handler(
+        self, method: str, call: Callable[[Any, Any], Awaitable[Any]]
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
+        """Return `call` with ids, metrics, a span and error translation added."""
 
-        async def guarded(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        async def handle(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
             metadata = context.invocation_metadata() or ()
             adopt_metadata(metadata)
             started_s = time.monotonic()
@@ -102,7 +104,7 @@ class CallInterceptor(aio.ServerInterceptor):
                     RPCS_OPEN.labels(method).dec()
                     RPC_SECONDS.labels(method, code).observe(time.monotonic() - started_s)
 
-        return guarded
+        return handle
 
 
 def _failure(method: str, cause: BaseException, status: Status) -> AnchorError:
@@ -119,7 +121,7 @@ def _failure(method: str, cause: BaseException, status: Status) -> AnchorError:
 class GrpcServer:
     """A gRPC server with `grpc.health.v1`: the empty name is liveness, each service's name is readiness.
 
-    With `carries`, its bidirectional methods can also be called on a carrier.
+    With `multiplex`, clients may also call its bidirectional methods on a multiplexed channel.
     """
 
     def __init__(
@@ -127,7 +129,7 @@ class GrpcServer:
         state: Health,
         servicers: Sequence[Servicer],
         reflect: bool,
-        carries: bool = False,
+        multiplex: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self._names = [name for name, _ in servicers]
@@ -140,11 +142,11 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for _, add in servicers:
             add(self._server)
-        if carries:
+        if multiplex:
             table = MethodTable()
             for _, add in servicers:
                 add(cast(aio.Server, table))
-            MultiplexServicer(table.methods, interceptor.guard).add_to(self._server)
+            MultiplexServicer(table.methods, interceptor.wrap_handler).add_to(self._server)
         if reflect:
             names = (*self._names, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)

@@ -38,12 +38,12 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 
 @asynccontextmanager
 async def serve_grpc(
-    name: str, add: Callable[[aio.Server], None], carries: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES
+    name: str, add: Callable[[aio.Server], None], multiplex: bool = False, max_message_bytes: int = MAX_MESSAGE_BYTES
 ) -> AsyncGenerator[aio.Channel]:
     """A ready gRPC server on a free port with one servicer, as production runs it; yields a channel to it."""
     servicers: list[Servicer] = [(name, add)]
     health = Health("test", EngineInfo("test", "none", "0"))
-    server = GrpcServer(health, servicers, reflect=False, carries=carries, max_message_bytes=max_message_bytes)
+    server = GrpcServer(health, servicers, reflect=False, multiplex=multiplex, max_message_bytes=max_message_bytes)
     port = await server.start("127.0.0.1", 0)
     health.move_to(Status.READY)
     await server.set_ready(True)
@@ -59,16 +59,16 @@ async def serve_grpc(
 async def serve_multiplexed(
     name: str, add: Callable[[aio.Server], None], max_message_bytes: int = MAX_MESSAGE_BYTES
 ) -> AsyncGenerator[aio.Channel]:
-    """As `serving`, but streams travel on a carrier, as our services call each other.
+    """As `serve_grpc`, but yields a multiplexed channel, as the orchestrator uses it by default.
 
-    There a refusal is a message like any other. A write of grpc.aio's own call that meets the refusal loses it: the
-    call then says INTERNAL, for good.
+    On it a write never hides why the call ended. A write of grpc.aio's own call that meets the end of the call loses
+    the status: the call then reports INTERNAL.
     """
     async with (
-        serve_grpc(name, add, carries=True, max_message_bytes=max_message_bytes) as channel,
-        MultiplexedChannel(channel) as carrier,
+        serve_grpc(name, add, multiplex=True, max_message_bytes=max_message_bytes) as channel,
+        MultiplexedChannel(channel) as multiplexed,
     ):
-        yield carrier.for_stubs
+        yield multiplexed.for_stubs
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,14 @@
-"""Many calls on one stream: each means what a call of its own would mean."""
+"""Calls on a multiplexed channel: what they share with calls of their own, and what they lack."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from itertools import pairwise
 
 import grpc
 import pytest
 from anchor.audio.v1 import audio_pb2
-from anchor.carrier.v1 import carrier_pb2, carrier_pb2_grpc
+from anchor.multiplex.v1 import multiplex_pb2, multiplex_pb2_grpc
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from grpc import aio
 from service_kit.engines.info import EngineInfo
@@ -18,7 +17,7 @@ from service_kit.health import Health, Status
 from service_kit.observability.context import SESSION_ID
 from service_kit.rpc.channel import open_channel, read_message, write_message
 from service_kit.rpc.multiplex.client import MultiplexedChannel
-from service_kit.rpc.multiplex.frames import MAX_CARRIED_BYTES, WINDOW_BYTES, Outgoing, beat_s
+from service_kit.rpc.multiplex.frames import MAX_MULTIPLEXED_BYTES, WINDOW_BYTES
 from service_kit.rpc.server import GrpcServer
 from service_kit.testing.plugin import serve_grpc
 
@@ -28,18 +27,18 @@ DETECT = f"/{NAME}/Detect"
 
 
 class Echo(vad_pb2_grpc.TurnDetectionServiceServicer):
-    """Answers a transcript with its session and length; some texts are orders."""
+    """Answers a transcript with its session and text; some texts are commands."""
 
     def __init__(self):
-        self.let_go = asyncio.Event()
+        self.cancelled = asyncio.Event()
         self.written = 0
-        self.taken = 0
+        self.received = 0
         self.resume = asyncio.Event()
 
     async def Detect(self, request_iterator, context):
         try:
             async for request in request_iterator:
-                self.taken += 1
+                self.received += 1
                 text = request.partial_transcript.text
                 if text == "fail":
                     raise AtCapacity("vad.full", "no place")
@@ -50,29 +49,29 @@ class Echo(vad_pb2_grpc.TurnDetectionServiceServicer):
                 elif text == "stop reading":
                     await self.resume.wait()
                 elif text == "huge":
-                    await context.write(said("x" * (MAX_CARRIED_BYTES + 1)))
+                    await context.write(response_of("x" * (MAX_MULTIPLEXED_BYTES + 1)))
                 elif text:
-                    await context.write(said(f"{SESSION_ID.get()}:{text}"))
-            await context.write(said("goodbye"))
+                    await context.write(response_of(f"{SESSION_ID.get()}:{text}"))
+            await context.write(response_of("goodbye"))
         except asyncio.CancelledError:
-            self.let_go.set()
+            self.cancelled.set()
             raise
 
     async def _flood(self, context):
         while True:
-            await context.write(said("x" * 10_000))
+            await context.write(response_of("x" * 10_000))
             self.written += 1
 
 
-def said(text):
+def response_of(text):
     return vad_pb2.DetectResponse(turn_end_predicted=vad_pb2.TurnEndPredicted(predictor=text))
 
 
-def saying(text):
+def request_of(text):
     return vad_pb2.DetectRequest(partial_transcript=vad_pb2.PartialTranscript(text=text))
 
 
-async def heard(call):
+async def read_text(call):
     response = await read_message(call, "vad", WITHIN_S)
     return response and response.turn_end_predicted.predictor
 
@@ -88,84 +87,84 @@ def add(echo):
 
 
 @pytest.fixture
-async def carrier(add):
-    async with serve_grpc(NAME, add, carries=True) as channel, MultiplexedChannel(channel) as carrier:
-        yield carrier
+async def multiplexed(add):
+    async with serve_grpc(NAME, add, multiplex=True) as channel, MultiplexedChannel(channel) as multiplexed:
+        yield multiplexed
 
 
 @pytest.fixture
-def begin(carrier):
-    stub = vad_pb2_grpc.TurnDetectionServiceStub(carrier)
+def start_call(multiplexed):
+    stub = vad_pb2_grpc.TurnDetectionServiceStub(multiplexed)
     return lambda session="": stub.Detect(metadata=(("session-id", session),) if session else ())
 
 
-async def test_calls_on_one_stream_are_kept_apart(begin):
-    calls = {name: begin(name) for name in "abcdefghij"}
+async def test_calls_on_one_stream_do_not_mix(start_call):
+    calls = {name: start_call(name) for name in "abcdefghij"}
     for count in range(5):
         for call in calls.values():
-            await write_message(call, saying(str(count)), "vad")
+            await write_message(call, request_of(str(count)), "vad")
     for name, call in calls.items():
-        assert [await heard(call) for _ in range(5)] == [f"{name}:{count}" for count in range(5)]
+        assert [await read_text(call) for _ in range(5)] == [f"{name}:{count}" for count in range(5)]
 
 
-async def test_a_client_that_has_said_all_hears_the_rest(begin):
-    call = begin("s")
-    await write_message(call, saying("hello"), "vad")
+async def test_a_half_closed_call_still_receives_the_remaining_messages(start_call):
+    call = start_call("s")
+    await write_message(call, request_of("hello"), "vad")
     await call.done_writing()
-    assert [await heard(call) for _ in range(4)] == ["s:hello", "goodbye", None, None]
+    assert [await read_text(call) for _ in range(4)] == ["s:hello", "goodbye", None, None]
     assert await call.code() is grpc.StatusCode.OK
 
 
-async def test_a_call_fails_alone_and_as_its_own_error(begin):
-    failing, living = begin(), begin("b")
-    await write_message(failing, saying("fail"), "vad")
+async def test_a_failing_call_keeps_its_error_and_leaves_other_calls_open(start_call):
+    failing, living = start_call(), start_call("b")
+    await write_message(failing, request_of("fail"), "vad")
     with pytest.raises(AtCapacity) as failure:
-        await heard(failing)
+        await read_text(failing)
     assert (failure.value.code, failure.value.message) == ("vad.full", "no place")
     with pytest.raises(AtCapacity):
-        await write_message(failing, saying("more"), "vad")
-    await write_message(living, saying("still here"), "vad")
-    assert await heard(living) == "b:still here"
+        await write_message(failing, request_of("more"), "vad")
+    await write_message(living, request_of("still here"), "vad")
+    assert await read_text(living) == "b:still here"
 
 
-async def test_a_bug_is_told_as_one_and_says_nothing_more(begin, caplog):
-    call = begin()
-    await write_message(call, saying("break"), "vad")
+async def test_a_bug_is_reported_without_details(start_call, caplog):
+    call = start_call()
+    await write_message(call, request_of("break"), "vad")
     with pytest.raises(Exception, match="internal error"):
-        await heard(call)
+        await read_text(call)
     assert "call broke" in caplog.text
 
 
-async def test_cancelling_a_call_ends_its_work_and_no_other(begin, echo):
-    call, other = begin(), begin("o")
-    await write_message(call, saying("flood"), "vad")
-    await heard(call)
+async def test_cancelling_a_call_ends_only_its_own_work(start_call, echo):
+    call, other = start_call(), start_call("o")
+    await write_message(call, request_of("flood"), "vad")
+    await read_text(call)
     assert call.cancel()
     assert not call.cancel()
     async with asyncio.timeout(WITHIN_S):
-        await echo.let_go.wait()
-    await write_message(other, saying("alive"), "vad")
-    assert await heard(other) == "o:alive"
+        await echo.cancelled.wait()
+    await write_message(other, request_of("alive"), "vad")
+    assert await read_text(other) == "o:alive"
 
 
-async def test_who_does_not_read_holds_up_only_themselves(begin, echo):
-    flooded, other = begin(), begin("o")
-    await write_message(flooded, saying("flood"), "vad")
-    await write_message(other, saying("one"), "vad")
-    assert await heard(other) == "o:one"
+async def test_a_client_that_does_not_read_blocks_only_its_own_call(start_call, echo):
+    flooded, other = start_call(), start_call("o")
+    await write_message(flooded, request_of("flood"), "vad")
+    await write_message(other, request_of("one"), "vad")
+    assert await read_text(other) == "o:one"
     before = -1
     while before != echo.written:
         before = echo.written
         await asyncio.sleep(0.1)
     assert echo.written * 10_000 <= WINDOW_BYTES + 10_000
     for _ in range(100):
-        assert len(await heard(flooded)) == 10_000
+        assert len(await read_text(flooded)) == 10_000
     flooded.cancel()
 
 
-async def test_a_server_that_does_not_read_holds_up_its_client(begin, echo):
-    call = begin("s")
-    await write_message(call, saying("stop reading"), "vad")
+async def test_a_server_that_does_not_read_blocks_its_client(start_call, echo):
+    call = start_call("s")
+    await write_message(call, request_of("stop reading"), "vad")
     audio = vad_pb2.DetectRequest(audio=audio_pb2.AudioChunk(pcm=bytes(50_000)))
     sent = 0
 
@@ -181,77 +180,77 @@ async def test_a_server_that_does_not_read_holds_up_its_client(begin, echo):
     echo.resume.set()
     for _ in range(20):
         await write_message(call, audio, "vad")
-    await write_message(call, saying("done"), "vad")
-    assert await heard(call) == "s:done"
+    await write_message(call, request_of("done"), "vad")
+    assert await read_text(call) == "s:done"
 
 
-async def test_a_message_too_large_is_refused_on_either_side(begin):
-    call = begin()
+async def test_a_message_too_large_is_refused_on_either_side(start_call):
+    call = start_call()
     with pytest.raises(InvalidRequest, match="message_too_large"):
-        await write_message(call, saying("x" * (MAX_CARRIED_BYTES + 1)), "vad")
-    await write_message(call, saying("huge"), "vad")
+        await write_message(call, request_of("x" * (MAX_MULTIPLEXED_BYTES + 1)), "vad")
+    await write_message(call, request_of("huge"), "vad")
     with pytest.raises(Exception, match="message_too_large"):
-        await heard(call)
+        await read_text(call)
 
 
-async def test_a_method_nobody_serves_is_unsupported(carrier):
-    method = carrier.stream_stream("/anchor.vad.v1.Nothing/Detect", bytes, bytes)
+async def test_an_unknown_method_is_unsupported(multiplexed):
+    method = multiplexed.stream_stream("/anchor.vad.v1.Nothing/Detect", bytes, bytes)
     with pytest.raises(Unsupported):
         await read_message(method(), "vad", WITHIN_S)
 
 
-async def test_a_lost_server_ends_all_calls_and_is_called_again(add):
+async def test_a_lost_server_ends_all_calls_and_later_calls_reconnect(add):
     @asynccontextmanager
     async def server(port):
         health = Health("test", EngineInfo("test", "none", "0"))
-        server = GrpcServer(health, [(NAME, add)], reflect=False, carries=True)
+        server = GrpcServer(health, [(NAME, add)], reflect=False, multiplex=True)
         bound = await server.start("127.0.0.1", port)
         health.move_to(Status.READY)
         yield bound
         await server.stop(0)
 
     async with server(0) as port:
-        carrier = await MultiplexedChannel(open_channel(f"127.0.0.1:{port}")).__aenter__()
-        stub = vad_pb2_grpc.TurnDetectionServiceStub(carrier)
+        multiplexed = await MultiplexedChannel(open_channel(f"127.0.0.1:{port}")).__aenter__()
+        stub = vad_pb2_grpc.TurnDetectionServiceStub(multiplexed)
         calls = [stub.Detect(metadata=()) for _ in range(3)]
         for call in calls:
-            await write_message(call, saying("hello"), "vad")
-            assert await heard(call) == ":hello"
+            await write_message(call, request_of("hello"), "vad")
+            assert await read_text(call) == ":hello"
     for call in calls:
         with pytest.raises(PeerFailed):
-            await heard(call)
+            await read_text(call)
     with pytest.raises(PeerFailed):
-        await heard(stub.Detect(metadata=()))
+        await read_text(stub.Detect(metadata=()))
     async with server(port):
         for _ in range(50):
             call = stub.Detect(metadata=())
             try:
-                await write_message(call, saying("again"), "vad")
-                assert await heard(call) == ":again"
+                await write_message(call, request_of("again"), "vad")
+                assert await read_text(call) == ":again"
                 break
             except PeerFailed:
                 await asyncio.sleep(0.1)
         else:
             pytest.fail("the server was not found again")
-        await carrier.__aexit__(None, None, None)
+        await multiplexed.__aexit__(None, None, None)
 
 
-async def test_a_call_after_the_end_fails_at_once(add):
-    async with serve_grpc(NAME, add, carries=True) as channel:
-        async with MultiplexedChannel(channel) as carrier:
-            call = vad_pb2_grpc.TurnDetectionServiceStub(carrier).Detect(metadata=())
-            await write_message(call, saying("hello"), "vad")
-            await heard(call)
+async def test_closing_the_channel_fails_its_calls(add):
+    async with serve_grpc(NAME, add, multiplex=True) as channel:
+        async with MultiplexedChannel(channel) as multiplexed:
+            call = vad_pb2_grpc.TurnDetectionServiceStub(multiplexed).Detect(metadata=())
+            await write_message(call, request_of("hello"), "vad")
+            await read_text(call)
         with pytest.raises(PeerFailed):
-            await heard(call)
+            await read_text(call)
 
 
 def opening(call_id, method=DETECT):
-    return carrier_pb2.ClientFrame(call_id=call_id, open=carrier_pb2.Open(method=method))
+    return multiplex_pb2.ClientFrame(call_id=call_id, open=multiplex_pb2.Open(method=method))
 
 
 def message(call_id, content):
-    return carrier_pb2.ClientFrame(call_id=call_id, message=content)
+    return multiplex_pb2.ClientFrame(call_id=call_id, message=content)
 
 
 AUDIO = vad_pb2.DetectRequest(audio=audio_pb2.AudioChunk(pcm=bytes(100_000))).SerializeToString()
@@ -260,86 +259,103 @@ AUDIO = vad_pb2.DetectRequest(audio=audio_pb2.AudioChunk(pcm=bytes(100_000))).Se
 @pytest.mark.parametrize(
     ("frames", "code"),
     [
-        ([opening(1), opening(1)], "carrier.call_id"),
-        ([opening(7), opening(3)], "carrier.call_id"),
-        ([opening(1), message(1, saying("stop reading").SerializeToString())] + [message(1, AUDIO)] * 4, "window"),
+        ([opening(1), opening(1)], "multiplex.call_id"),
+        ([opening(7), opening(3)], "multiplex.call_id"),
+        ([opening(1), message(1, request_of("stop reading").SerializeToString())] + [message(1, AUDIO)] * 4, "window"),
     ],
     ids=["an id twice", "an id that falls", "more than the window"],
 )
-async def test_a_client_that_breaks_the_rules_loses_its_carrier(add, frames, code):
-    async with serve_grpc(NAME, add, carries=True) as channel:
-        stream = carrier_pb2_grpc.CarrierServiceStub(channel).Carry()
+async def test_a_protocol_violation_ends_the_stream(add, frames, code):
+    async with serve_grpc(NAME, add, multiplex=True) as channel:
+        stream = multiplex_pb2_grpc.MultiplexServiceStub(channel).Multiplex()
         for frame in frames:
-            await write_message(stream, carrier_pb2.CarryRequest(frames=[frame]), "vad")
+            await write_message(stream, multiplex_pb2.MultiplexRequest(frames=[frame]), "vad")
         with pytest.raises(InvalidRequest, match=code):
             await read_message(stream, "vad", WITHIN_S)
 
 
-async def test_what_is_no_message_of_the_method_ends_the_call_only(add):
-    async with serve_grpc(NAME, add, carries=True) as channel:
-        stream = carrier_pb2_grpc.CarrierServiceStub(channel).Carry()
-        late = [message(9, b"of no call"), carrier_pb2.ClientFrame(call_id=9), opening(1), message(1, b"\xff\xff\xff")]
-        await write_message(stream, carrier_pb2.CarryRequest(frames=late), "vad")
+async def test_an_undecodable_message_ends_only_its_call(add):
+    async with serve_grpc(NAME, add, multiplex=True) as channel:
+        stream = multiplex_pb2_grpc.MultiplexServiceStub(channel).Multiplex()
+        late = [
+            message(9, b"of no call"),
+            multiplex_pb2.ClientFrame(call_id=9),
+            opening(1),
+            message(1, b"\xff\xff\xff"),
+        ]
+        await write_message(stream, multiplex_pb2.MultiplexRequest(frames=late), "vad")
         end = (await stream.read()).frames[0].end
-        assert (end.status, end.error_code) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], "carrier.undecodable")
-        again = [opening(2), message(2, saying("well").SerializeToString())]
-        await write_message(stream, carrier_pb2.CarryRequest(frames=again), "vad")
-        assert (await stream.read()).frames[0].message == said(":well").SerializeToString()
+        assert (end.status, end.error_code) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], "multiplex.undecodable")
+        again = [opening(2), message(2, request_of("well").SerializeToString())]
+        await write_message(stream, multiplex_pb2.MultiplexRequest(frames=again), "vad")
+        assert (await stream.read()).frames[0].message == response_of(":well").SerializeToString()
         stream.cancel()
 
 
-async def test_what_gathers_during_a_write_leaves_as_one_batch():
-    outgoing = Outgoing()
-    batches = asyncio.Queue()
-    written = asyncio.Event()
-
-    async def write_slowly(frames):
-        batches.put_nowait([frame.call_id for frame in frames])
-        await written.wait()
-
-    writing = asyncio.create_task(outgoing.write_to(write_slowly, lambda: 1))
-    async with asyncio.timeout(WITHIN_S):
-        outgoing.put(carrier_pb2.ClientFrame(call_id=1))
-        assert await batches.get() == [1]
-        for call_id in (2, 3, 4):
-            outgoing.put(carrier_pb2.ClientFrame(call_id=call_id))
-        outgoing.put(message(5, bytes(MAX_CARRIED_BYTES)))
-        written.set()
-        assert [await batches.get() for _ in range(2)] == [[2, 3, 4], [5]]
-    writing.cancel()
-
-
-async def test_with_many_calls_batches_keep_a_beat():
-    outgoing = Outgoing()
-    loop = asyncio.get_running_loop()
-    batches = []
-
-    async def note(frames):
-        batches.append((loop.time(), len(frames)))
-
-    writing = asyncio.create_task(outgoing.write_to(note, lambda: 60))
-    for _ in range(40):
-        outgoing.put(carrier_pb2.ClientFrame(call_id=1))
-        await asyncio.sleep(0.002)
-    async with asyncio.timeout(WITHIN_S):
-        while sum(count for _, count in batches) < 40:
-            await asyncio.sleep(0.002)
-    writing.cancel()
-    assert batches[0][1] == 1, "the first has nothing to wait for"
-    times_s = [at_s for at_s, _ in batches]
-    assert min(after - before for before, after in pairwise(times_s)) > 0.010
-
-
-async def test_a_few_calls_are_not_held_up():
-    assert (beat_s(1), beat_s(4)) == (0, 0)
-    assert 0 < beat_s(5) < beat_s(12) < beat_s(30) == beat_s(1000) < 0.020
-
-
-async def test_without_the_carrier_the_server_has_no_such_service(add):
-    async with serve_grpc(NAME, add) as channel, MultiplexedChannel(channel) as carrier:
+async def test_a_server_without_multiplexing_refuses_the_calls(add):
+    async with serve_grpc(NAME, add) as channel, MultiplexedChannel(channel) as multiplexed:
         with pytest.raises(PeerFailed):
-            await heard(vad_pb2_grpc.TurnDetectionServiceStub(carrier).Detect(metadata=()))
+            await read_text(vad_pb2_grpc.TurnDetectionServiceStub(multiplexed).Detect(metadata=()))
 
 
-async def test_other_kinds_of_calls_go_their_own_way(carrier):
-    assert isinstance(carrier.unary_unary("/x/Y"), aio.UnaryUnaryMultiCallable)
+async def test_unary_calls_use_the_plain_channel(multiplexed):
+    assert isinstance(multiplexed.unary_unary("/x/Y"), aio.UnaryUnaryMultiCallable)
+
+
+async def test_a_call_takes_no_timeout_and_no_request_iterator(multiplexed):
+    stub = vad_pb2_grpc.TurnDetectionServiceStub(multiplexed)
+    with pytest.raises(TypeError):
+        stub.Detect(timeout=1.0)
+    with pytest.raises(TypeError):
+        stub.Detect(iter([]))
+
+
+async def test_a_call_is_not_an_async_iterator(start_call):
+    with pytest.raises(TypeError):
+        async for _ in start_call():
+            pass
+
+
+@pytest.mark.parametrize(
+    ("metadata", "session"), [((("session-id", "first"), ("session-id", "second")), "second"), ((), "")]
+)
+async def test_of_several_values_of_a_metadata_key_the_last_is_sent(multiplexed, metadata, session):
+    call = vad_pb2_grpc.TurnDetectionServiceStub(multiplexed).Detect(metadata=metadata)
+    await write_message(call, request_of("hello"), "vad")
+    assert await read_text(call) == f"{session}:hello"
+
+
+async def test_binary_metadata_is_refused(multiplexed):
+    with pytest.raises((TypeError, ValueError)):
+        vad_pb2_grpc.TurnDetectionServiceStub(multiplexed).Detect(metadata=(("trace-bin", b"\xff\xfe"),))
+
+
+async def test_the_server_sends_no_initial_metadata(start_call):
+    call = start_call()
+    await write_message(call, request_of("hello"), "vad")
+    assert await read_text(call) == ":hello"
+    assert list(await call.initial_metadata()) == []
+
+
+async def test_channel_interceptors_see_the_stream_and_not_its_calls(add):
+    seen = []
+
+    class Interceptor(aio.StreamStreamClientInterceptor):
+        async def intercept_stream_stream(self, continuation, client_call_details, request_iterator):
+            seen.append(client_call_details.method)
+            return await continuation(client_call_details, request_iterator)
+
+    health = Health("test", EngineInfo("test", "none", "0"))
+    server = GrpcServer(health, [(NAME, add)], reflect=False, multiplex=True)
+    port = await server.start("127.0.0.1", 0)
+    health.move_to(Status.READY)
+    intercepted = aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[Interceptor()])
+    async with MultiplexedChannel(intercepted) as multiplexed:
+        for text in ("one", "two"):
+            call = vad_pb2_grpc.TurnDetectionServiceStub(multiplexed).Detect()
+            await write_message(call, request_of(text), "vad")
+            assert await read_text(call) == f":{text}"
+    await server.stop(0)
+    assert [name.decode() if isinstance(name, bytes) else name for name in seen] == [
+        "/anchor.multiplex.v1.MultiplexService/Multiplex"
+    ]

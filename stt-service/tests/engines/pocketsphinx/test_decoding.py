@@ -6,6 +6,7 @@ import io
 import os
 
 import pytest
+from service_kit.engines.worker_process import WorkerFrame
 from service_kit.errors import EngineFailed
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec, read_frames, serve
 from stt_service.engines.pocketsphinx.frames import SCORE, Frame, Kind
@@ -59,7 +60,11 @@ def test_a_frame_that_is_cut_off_ends_the_reading() -> None:
     assert list(read_frames(io.BytesIO(cut))) == [Frame(Kind.END, 1)]
 
 
-async def test_a_process_that_never_gets_ready_is_given_up() -> None:
+def test_both_sides_agree_on_the_frames() -> None:
+    assert Frame(Kind.AUDIO, 7, b"abc").packed() == WorkerFrame(Kind.AUDIO, 7, b"abc").encode()
+
+
+async def test_a_process_that_never_becomes_ready_fails_the_engine() -> None:
     nowhere = DecoderSpec("/nowhere.dict", "/nowhere.lm", 200, 1)
-    with pytest.raises(EngineFailed, match="does not start"):
+    with pytest.raises(EngineFailed, match="topical decoder process exited before its handshake"):
         await DecoderProcess("topical", nowhere).supervise()

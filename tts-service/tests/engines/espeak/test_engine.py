@@ -15,7 +15,7 @@ import pytest
 from service_kit.errors import EngineFailed
 from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig, Voice, Word
 from tts_service.engines.espeak.engine import RATE_HZ, VOICES, WORKER_COMMAND, EspeakEngine, prosody_parameters
-from tts_service.engines.espeak.process import MAX_WAITING_PIECES, Job, WorkerProcess
+from tts_service.engines.espeak.process import MAX_WAITING_PIECES, EspeakWorker, Job
 from tts_service.voices.catalogue import resolve_config
 
 SENTENCES = {
@@ -32,12 +32,12 @@ LONG = "this goes on and on for a very long time indeed " * 40
 
 
 @pytest.fixture
-def worker() -> WorkerProcess:
-    return WorkerProcess(WORKER_COMMAND, RATE_HZ, hang_s=2.0)
+def worker() -> EspeakWorker:
+    return EspeakWorker(WORKER_COMMAND, RATE_HZ, hang_s=2.0)
 
 
 @pytest.fixture
-async def engine(worker: WorkerProcess) -> AsyncIterator[EspeakEngine]:
+async def engine(worker: EspeakWorker) -> AsyncIterator[EspeakEngine]:
     engine = EspeakEngine(worker)
     async with engine.lifespan():
         yield engine
@@ -117,7 +117,7 @@ async def test_concurrent_phrases_do_not_mix(engine: EspeakEngine) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 async def test_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
-    engine: EspeakEngine, worker: WorkerProcess, number: signal.Signals
+    engine: EspeakEngine, worker: EspeakWorker, number: signal.Signals
 ) -> None:
     pid = worker.pid
     assert pid is not None
@@ -147,7 +147,7 @@ async def test_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
 )
 async def test_worker_without_a_valid_hello_fails_the_start(program: str, code: str) -> None:
     with pytest.raises(EngineFailed) as failure:
-        async with WorkerProcess((sys.executable, "-c", program), RATE_HZ).running():
+        async with EspeakWorker((sys.executable, "-c", program), RATE_HZ).running():
             pass
     assert failure.value.code == code
 
@@ -163,7 +163,7 @@ async def test_worker_that_sends_invalid_frames_is_replaced(kind: int, payload: 
         f"send({kind}, 1, {payload!r})\n"
         "sys.stdin.buffer.read()"
     )
-    worker = WorkerProcess((sys.executable, "-c", program), RATE_HZ)
+    worker = EspeakWorker((sys.executable, "-c", program), RATE_HZ)
     async with worker.running(), asyncio.timeout(20):
         pid = worker.pid
         with pytest.raises(EngineFailed):
@@ -185,8 +185,8 @@ def test_service_never_imports_the_gpl_worker() -> None:
 async def test_unread_phrase_has_a_bounded_queue() -> None:
     job = Job(1)
     piece = Samples(np.zeros(1, np.float32))
-    assert all(job.put(piece) for _ in range(MAX_WAITING_PIECES))
-    assert not job.put(piece)
+    assert all(job.add_piece(piece) for _ in range(MAX_WAITING_PIECES))
+    assert not job.add_piece(piece)
     for _ in range(MAX_WAITING_PIECES):
         await anext(job)
     with pytest.raises(EngineFailed, match="without end"):

@@ -13,6 +13,7 @@ import pytest
 from espeak_worker.espeak import Espeak, EspeakError, VoiceParameters
 from espeak_worker.frames import Frame, InvalidFrame, Kind, read_frame
 from espeak_worker.worker import Worker
+from service_kit.engines.worker_process import WorkerFrame
 from tts_service.engines.espeak import frames as espeak_frames
 
 REQUEST = {"text": "Hello there.", "voice": "en-us", "rate_wpm": 170, "pitch": 50, "range": 50}
@@ -55,7 +56,7 @@ def spoken(job: int, **changes: object) -> bytes:
 
 def test_worker_and_service_use_the_same_frames() -> None:
     assert {kind.name: kind.value for kind in Kind} == {kind.name: kind.value for kind in espeak_frames.Kind}
-    assert Frame(Kind.AUDIO, 7, b"abc").encode() == espeak_frames.encode(espeak_frames.Kind.AUDIO, 7, b"abc")
+    assert Frame(Kind.AUDIO, 7, b"abc").encode() == WorkerFrame(espeak_frames.Kind.AUDIO, 7, b"abc").encode()
 
 
 def test_every_job_ends_once_and_cancelled_jobs_send_no_audio(

@@ -1,12 +1,12 @@
-/** Microphone samples at the context's rate → PCM16, a frame every 20 ms. */
-import type { CapturedFrame, CaptureOptions } from "./ports";
+/** Resamples the microphone from the context's rate and posts a PCM16 frame every 20 ms. */
 import { Resampler } from "./resampler";
+import type { CapturedFrame, CaptureOptions } from "./worklet_messages";
 
 class Capture extends AudioWorkletProcessor {
   readonly #resampler: Resampler;
   readonly #frameSamples: number;
   readonly #emit = (sample: number): void => {
-    this.#take(sample);
+    this.#appendSample(sample);
   };
   #frame: Int16Array<ArrayBuffer>;
   #filled = 0;
@@ -21,12 +21,12 @@ class Capture extends AudioWorkletProcessor {
 
   process(inputs: Float32Array[][]): boolean {
     const channel = inputs[0]?.[0];
-    // No channel: the track is muted or gone. The clock stands still then, as nothing was heard.
+    // Without a channel the track is muted or gone. No frames are sent, so the audio clock pauses.
     if (channel) for (const sample of channel) this.#resampler.push(sample, this.#emit);
     return true;
   }
 
-  #take(sample: number): void {
+  #appendSample(sample: number): void {
     this.#peak = Math.max(this.#peak, Math.abs(sample));
     this.#frame[this.#filled] = Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
     this.#filled += 1;

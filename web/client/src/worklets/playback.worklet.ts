@@ -1,47 +1,47 @@
-/** Plays replies, and tells the page how much of them was heard. */
-import { PlaybackLine } from "./playback_line";
-import type { PlaybackCommand, PlaybackReport } from "./ports";
+/** Plays replies from a jitter buffer and reports to the page how much of them was heard. */
+import { JitterBuffer } from "./jitter_buffer";
+import type { PlaybackCommand, PlaybackEvent } from "./worklet_messages";
 
 class Playback extends AudioWorkletProcessor {
-  readonly #line = new PlaybackLine(sampleRate);
+  readonly #buffer = new JitterBuffer(sampleRate);
 
   constructor() {
     super();
     this.port.onmessage = ({ data }: MessageEvent<PlaybackCommand>) => {
-      this.#obey(data);
+      this.#handleCommand(data);
     };
   }
 
   process(_inputs: Float32Array[][], outputs: Float32Array[][]): boolean {
     const [first, ...others] = outputs[0] ?? [];
     if (!first) return true;
-    const heard = this.#line.play(first);
+    const report = this.#buffer.pull(first);
     for (const other of others) other.set(first);
-    if (heard) this.#tell({ kind: "heard", heard });
+    if (report) this.#post({ kind: "playback", report });
     return true;
   }
 
-  #obey(command: PlaybackCommand): void {
+  #handleCommand(command: PlaybackCommand): void {
     switch (command.kind) {
-      case "place":
-        this.#line.place(command.turnId, command.offsetMs, command.latencyMs);
+      case "setPosition":
+        this.#buffer.setPosition(command.turnId, command.offsetMs, command.latencyMs);
         break;
       case "push": {
-        const samples = this.#line.push(new Int16Array(command.pcm));
-        if (samples > 0) this.#tell({ kind: "overflow", samples });
+        const samples = this.#buffer.push(new Int16Array(command.pcm));
+        if (samples > 0) this.#post({ kind: "overflow", samples });
         break;
       }
       case "pause":
       case "resume":
       case "stop":
-      case "end":
-        this.#line[command.kind]();
+      case "endReply":
+        this.#buffer[command.kind]();
         break;
     }
   }
 
-  #tell(report: PlaybackReport): void {
-    this.port.postMessage(report);
+  #post(event: PlaybackEvent): void {
+    this.port.postMessage(event);
   }
 }
 

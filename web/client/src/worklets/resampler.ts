@@ -1,8 +1,8 @@
-/** Brings audio of any rate to another, chunk by chunk without seams: a windowed-sinc filter in polyphase form. */
+/** Streaming sample-rate conversion between any two rates: a windowed-sinc filter in polyphase form. */
 
-// Zero crossings of the sinc on each side; 16 keep what would alias more than 60 dB down.
+// Zero crossings of the sinc on each side; 16 attenuate aliases by more than 60 dB.
 const CROSSINGS = 16;
-// Where the filter begins to close, as a share of the lower rate's half.
+// Cutoff, as a share of half the lower rate.
 const PASS_SHARE = 0.92;
 
 export class Resampler {
@@ -11,9 +11,9 @@ export class Resampler {
   readonly #half: number;
   readonly #taps: number;
   readonly #kernels: readonly Float32Array[];
-  // The newest `taps` samples, twice, so that any window of them lies in one piece.
+  // The newest `taps` samples, stored twice, so that every window of them is contiguous.
   readonly #history: Float32Array;
-  #at = 0;
+  #writeIndex = 0;
   #phase = 0;
 
   constructor(inputHz: number, outputHz: number) {
@@ -23,29 +23,29 @@ export class Resampler {
     const cutoff = PASS_SHARE * Math.min(1, outputHz / inputHz);
     this.#half = Math.ceil(CROSSINGS / cutoff);
     this.#taps = this.#half * 2;
-    this.#kernels = Array.from({ length: this.#phases }, (_, phase) => this.#kernel(phase / this.#phases, cutoff));
+    this.#kernels = Array.from({ length: this.#phases }, (_, phase) => this.#makeKernel(phase / this.#phases, cutoff));
     this.#history = new Float32Array(this.#taps * 2);
   }
 
-  /** Feeds one sample and calls `emit` for every output sample that is due: none, one or more. */
+  /** Appends one input sample and calls `emit` for every output sample due: none, one or more. */
   push(sample: number, emit: (sample: number) => void): void {
-    this.#history[this.#at] = sample;
-    this.#history[this.#at + this.#taps] = sample;
-    this.#at = (this.#at + 1) % this.#taps;
-    for (; this.#phase < this.#phases; this.#phase += this.#step) emit(this.#filtered(this.#phase));
+    this.#history[this.#writeIndex] = sample;
+    this.#history[this.#writeIndex + this.#taps] = sample;
+    this.#writeIndex = (this.#writeIndex + 1) % this.#taps;
+    for (; this.#phase < this.#phases; this.#phase += this.#step) emit(this.#convolve(this.#phase));
     this.#phase -= this.#phases;
   }
 
-  #filtered(phase: number): number {
+  #convolve(phase: number): number {
     const kernel = this.#kernels[phase] as Float32Array;
     let sum = 0;
     for (let tap = 0; tap < this.#taps; tap += 1) {
-      sum += (kernel[tap] as number) * (this.#history[this.#at + tap] as number);
+      sum += (kernel[tap] as number) * (this.#history[this.#writeIndex + tap] as number);
     }
     return sum;
   }
 
-  #kernel(fraction: number, cutoff: number): Float32Array {
+  #makeKernel(fraction: number, cutoff: number): Float32Array {
     const kernel = Float32Array.from({ length: this.#taps }, (_, tap) => {
       const x = tap - this.#half + 1 - fraction;
       const window = Math.abs(x) < this.#half ? 0.5 + 0.5 * Math.cos((Math.PI * x) / this.#half) : 0;

@@ -1,11 +1,11 @@
-import type { Conversation } from "../state";
+import type { Conversation } from "../conversation_state";
 
-// The newest few are enough: what was announced once stays said.
-const KEPT = 6;
+// Screen readers announce additions only, so older turns need not stay in the list.
+const ANNOUNCED_TURNS = 6;
 
-/** Tells a screen reader what was said, once it is settled; partial words would never let it finish. */
+/** A live region that announces finished turns to screen readers; partial text would interrupt every announcement. */
 export function Announcer({ conversation }: { conversation: Conversation }) {
-  const said = conversation.turns.slice(-KEPT).flatMap((turn) => {
+  const announcements = conversation.turns.slice(-ANNOUNCED_TURNS).flatMap((turn) => {
     const answer = turn.heardText ?? "";
     return [
       ...(turn.userText && !turn.provisional ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}` }] : []),
@@ -14,8 +14,8 @@ export function Announcer({ conversation }: { conversation: Conversation }) {
     ];
   });
   return (
-    <div class="visually-hidden" role="log" aria-live="polite" aria-label="What was said">
-      {said.map(({ key, text }) => (
+    <div class="visually-hidden" role="log" aria-live="polite" aria-label="Conversation log">
+      {announcements.map(({ key, text }) => (
         <p key={key}>{text}</p>
       ))}
     </div>

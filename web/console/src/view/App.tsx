@@ -1,8 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
-import type { AnchorDesk } from "../desk";
 import { phaseOf } from "../phase";
-import { useAnchor } from "../use_anchor";
+import type { ConsoleStore } from "../store";
 import { useShortcuts } from "../use_shortcuts";
+import { useStore } from "../use_store";
 import { Announcer } from "./Announcer";
 import { Captions } from "./Captions";
 import { Dock } from "./Dock";
@@ -12,55 +12,55 @@ import { SettingsDialog } from "./SettingsDialog";
 import { ShortcutsDialog } from "./ShortcutsDialog";
 import { SidePanel } from "./SidePanel";
 
-/** Below this width the panel lies over the conversation, and begins closed; as in layout.css. */
+/** Below this width the side panel covers the conversation and starts closed. The same as in layout.css. */
 const NARROW = "(max-width: 64rem)";
 
 export type OpenDialog = "settings" | "shortcuts" | null;
 
-export function App({ desk }: { desk: AnchorDesk }) {
-  const { conversation, preferences, traits } = useAnchor(desk);
-  const [dialog, openDialog] = useState<OpenDialog>(null);
-  const [panel, openPanel] = useState(preferences.panel && !window.matchMedia(NARROW).matches);
+export function App({ store }: { store: ConsoleStore }) {
+  const { conversation, preferences, microphoneSettings } = useStore(store);
+  const [dialog, setDialog] = useState<OpenDialog>(null);
+  const [panelOpen, setPanelOpen] = useState(preferences.panel && !window.matchMedia(NARROW).matches);
   const togglePanel = () => {
-    openPanel(!panel);
-    if (!window.matchMedia(NARROW).matches) void desk.prefer({ panel: !panel });
+    setPanelOpen(!panelOpen);
+    if (!window.matchMedia(NARROW).matches) void store.updatePreferences({ panel: !panelOpen });
   };
-  useBodyState(desk);
-  useShortcuts(desk, { openDialog, togglePanel });
+  useBodyAttributes(store);
+  useShortcuts(store, { openDialog: setDialog, togglePanel });
   const phase = phaseOf(conversation, preferences.mode);
   return (
-    <div class={panel ? "console with-panel" : "console"}>
+    <div class={panelOpen ? "console with-panel" : "console"}>
       <Header
         conversation={conversation}
         phase={phase}
-        panel={panel}
+        panelOpen={panelOpen}
         theme={preferences.theme}
-        onTheme={(theme) => void desk.prefer({ theme })}
+        onTheme={(theme) => void store.updatePreferences({ theme })}
         onPanel={togglePanel}
-        onDialog={openDialog}
+        onDialog={setDialog}
       />
       <main class="stage" aria-label="Conversation">
-        <Notices desk={desk} conversation={conversation} />
+        <Notices store={store} conversation={conversation} />
         <Captions conversation={conversation} mode={preferences.mode} />
-        <Dock desk={desk} conversation={conversation} mode={preferences.mode} phase={phase} />
+        <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
-      {panel && <SidePanel conversation={conversation} onClose={togglePanel} />}
+      {panelOpen && <SidePanel conversation={conversation} onClose={togglePanel} />}
       <Announcer conversation={conversation} />
       {dialog === "settings" && (
         <SettingsDialog
-          desk={desk}
+          store={store}
           conversation={conversation}
           preferences={preferences}
-          traits={traits}
+          microphoneSettings={microphoneSettings}
           onClose={() => {
-            openDialog(null);
+            setDialog(null);
           }}
         />
       )}
       {dialog === "shortcuts" && (
         <ShortcutsDialog
           onClose={() => {
-            openDialog(null);
+            setDialog(null);
           }}
         />
       )}
@@ -68,9 +68,9 @@ export function App({ desk }: { desk: AnchorDesk }) {
   );
 }
 
-// What goes on, where style sheets and tests see it.
-function useBodyState(desk: AnchorDesk): void {
-  const { conversation, preferences } = desk.desk;
+// Publishes the state as data attributes, for style sheets and tests.
+function useBodyAttributes(store: ConsoleStore): void {
+  const { conversation, preferences } = store.state;
   const phase = phaseOf(conversation, preferences.mode);
   const connection = conversation.connection.state;
   const { microphone, user, anchor } = conversation;

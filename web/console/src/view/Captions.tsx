@@ -1,12 +1,13 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { captions } from "../captions";
-import { duration, responseMs } from "../latency";
+import { captionSpans } from "../captions";
+import type { Conversation } from "../conversation_state";
+import { formatDuration } from "../format";
+import { responseMs } from "../latency";
 import type { TalkMode } from "../phase";
-import type { Conversation } from "../state";
 import type { Turn } from "../turn";
 import { Waterfall } from "./Waterfall";
 
-// How near the end, in pixels, the reader must be for the page to follow the conversation.
+// The list follows the conversation while it is scrolled to within this many pixels of the end.
 const FOLLOW_PX = 140;
 
 export function Captions({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
@@ -32,7 +33,7 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
       ) : (
         <ol class="turns">
           {conversation.turns.map((turn) => (
-            <TurnItem key={turn.key} turn={turn} sound={conversation.sound} />
+            <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />
           ))}
         </ol>
       )}
@@ -45,20 +46,20 @@ function Welcome({ conversation, mode }: { conversation: Conversation; mode: Tal
   const persona = choices?.personas.find(({ id }) => id === settings?.persona);
   return (
     <div class="welcome">
-      <p class="welcome-line">{persona ? `${persona.name} is on the desk.` : "Talk with the anchor."}</p>
+      <p class="welcome-line">{persona ? `${persona.name} is at the desk.` : "Talk with the anchor."}</p>
       {persona?.description && <p class="welcome-about">{persona.description}</p>}
-      <p class="welcome-how">{resumed ? "Your conversation goes on where it was." : HOW[mode]}</p>
+      <p class="welcome-how">{resumed ? "Your conversation continues where it stopped." : INSTRUCTIONS[mode]}</p>
     </div>
   );
 }
 
-const HOW: Readonly<Record<TalkMode, string>> = {
+const INSTRUCTIONS: Readonly<Record<TalkMode, string>> = {
   open: "Press the button and speak; a pause ends your turn. Or write, where it is quiet.",
   push: "Hold the button while you speak. Or write, where it is quiet.",
 };
 
-function TurnItem({ turn, sound }: { turn: Turn; sound: boolean }) {
-  // A drawn turn is drawn again only when it changed: a long conversation stays cheap.
+function TurnItem({ turn, audioStarted }: { turn: Turn; audioStarted: boolean }) {
+  // Only turns that changed render again, which keeps long conversations fast.
   return useMemo(
     () => (
       <li class="turn" data-turn={turn.id}>
@@ -72,7 +73,7 @@ function TurnItem({ turn, sound }: { turn: Turn; sound: boolean }) {
           <div class="said said-anchor">
             <span class="who">Anchor</span>
             <p class="words">
-              {captions(turn, sound).map(({ kind, text }) =>
+              {captionSpans(turn, audioStarted).map(({ kind, text }) =>
                 kind === "cut" ? <s class="cut">{text}</s> : <span class={kind}>{text}</span>,
               )}
               {turn.interrupted && <span class="cut-mark">cut off</span>}
@@ -83,7 +84,7 @@ function TurnItem({ turn, sound }: { turn: Turn; sound: boolean }) {
         <TurnTimes turn={turn} />
       </li>
     ),
-    [turn, sound],
+    [turn, audioStarted],
   );
 }
 
@@ -94,7 +95,7 @@ function TurnTimes({ turn: { latency, engine } }: { turn: Turn }) {
   return (
     <details class="times">
       <summary>
-        <span class="times-figure">{duration(response)}</span> to the first sound
+        <span class="times-figure">{formatDuration(response)}</span> to the first sound
         {engine && <span class="times-engine">{engine}</span>}
       </summary>
       <Waterfall latency={latency} />

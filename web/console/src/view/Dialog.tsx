@@ -8,7 +8,7 @@ interface DialogProps {
   children: ComponentChildren;
 }
 
-/** A dialog over the page. The browser keeps the focus inside, and closes it with Escape. */
+/** A modal dialog. The browser traps the focus and closes the dialog on Escape. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -21,7 +21,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
       aria-label={title}
       onClose={onClose}
       onClick={(click) => {
-        // Only the ground around it is the dialog itself.
+        // A click on the backdrop has the dialog itself as its target.
         if (click.target === dialog.current) dialog.current?.close();
       }}
     >

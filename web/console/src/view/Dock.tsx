@@ -1,47 +1,47 @@
 import { useRef } from "preact/hooks";
-import type { AnchorDesk } from "../desk";
-import { activity, type Phase, PHASE_WORDS, type TalkMode } from "../phase";
-import type { Conversation } from "../state";
+import type { Conversation } from "../conversation_state";
+import { type Phase, PHASE_LABELS, phaseHint, type TalkMode } from "../phase";
+import type { ConsoleStore } from "../store";
 import { PauseIcon, PlayIcon, SendIcon, StopIcon } from "./icons";
-import { Meter } from "./Meter";
+import { LevelMeter } from "./LevelMeter";
 import { TalkButton } from "./TalkButton";
 
 interface DockProps {
-  desk: AnchorDesk;
+  store: ConsoleStore;
   conversation: Conversation;
   mode: TalkMode;
   phase: Phase;
 }
 
-/** Where the user acts: talk, hold, stop, write. */
-export function Dock({ desk, conversation, mode, phase }: DockProps) {
+/** The controls of the conversation: talk, pause, stop, write. */
+export function Dock({ store, conversation, mode, phase }: DockProps) {
   return (
     <div class="dock">
       <div class="dock-talk">
         <div class="dock-side dock-mode">
-          <ModeChoice desk={desk} mode={mode} />
-          <Meter
-            feed={desk.level}
+          <TalkModeSwitch store={store} mode={mode} />
+          <LevelMeter
+            feed={store.microphoneLevel}
             on={conversation.microphone === "on"}
-            judged={conversation.anchor !== "speaking" && (mode === "open" || conversation.held)}
-            speech={conversation.user === "speaking" || conversation.held}
+            showHints={conversation.anchor !== "speaking" && (mode === "open" || conversation.talkHeld)}
+            userSpeaking={conversation.user === "speaking" || conversation.talkHeld}
           />
         </div>
-        <TalkButton desk={desk} conversation={conversation} mode={mode} />
+        <TalkButton store={store} conversation={conversation} mode={mode} />
         <div class="dock-side dock-reply">
-          <ReplyButtons desk={desk} conversation={conversation} />
+          <ReplyButtons store={store} conversation={conversation} />
         </div>
       </div>
       <p class="activity">
-        <b>{PHASE_WORDS[phase]}.</b> {activity(conversation, mode, desk.support === "ready")}
+        <b>{PHASE_LABELS[phase]}.</b> {phaseHint(conversation, mode, store.soundSupport === "ready")}
       </p>
-      <Writing desk={desk} open={conversation.connection.state === "open"} />
+      <TextInput store={store} open={conversation.connection.state === "open"} />
     </div>
   );
 }
 
-function ModeChoice({ desk, mode }: { desk: AnchorDesk; mode: TalkMode }) {
-  if (desk.support !== "ready") return null;
+function TalkModeSwitch({ store, mode }: { store: ConsoleStore; mode: TalkMode }) {
+  if (store.soundSupport !== "ready") return null;
   const choice = (value: TalkMode, name: string) => (
     <label class={mode === value ? "choice chosen" : "choice"}>
       <input
@@ -49,7 +49,7 @@ function ModeChoice({ desk, mode }: { desk: AnchorDesk; mode: TalkMode }) {
         type="radio"
         name="mode"
         checked={mode === value}
-        onChange={() => void desk.prefer({ mode: value })}
+        onChange={() => void store.updatePreferences({ mode: value })}
       />
       {name}
     </label>
@@ -62,7 +62,7 @@ function ModeChoice({ desk, mode }: { desk: AnchorDesk; mode: TalkMode }) {
   );
 }
 
-function ReplyButtons({ desk, conversation: { anchor } }: { desk: AnchorDesk; conversation: Conversation }) {
+function ReplyButtons({ store, conversation: { anchor } }: { store: ConsoleStore; conversation: Conversation }) {
   if (anchor === "idle") return null;
   const paused = anchor === "paused";
   return (
@@ -71,13 +71,13 @@ function ReplyButtons({ desk, conversation: { anchor } }: { desk: AnchorDesk; co
         <button
           class="button"
           type="button"
-          onClick={() => desk.send(paused ? { case: "resume", value: {} } : { case: "pause", value: {} })}
+          onClick={() => store.send(paused ? { case: "resume", value: {} } : { case: "pause", value: {} })}
         >
           {paused ? <PlayIcon /> : <PauseIcon />}
           <span class="button-word">{paused ? "Resume" : "Pause"}</span>
         </button>
       )}
-      <button class="button" type="button" onClick={() => desk.send({ case: "interrupt", value: {} })}>
+      <button class="button" type="button" onClick={() => store.send({ case: "interrupt", value: {} })}>
         <StopIcon />
         <span class="button-word">Stop</span>
       </button>
@@ -85,7 +85,7 @@ function ReplyButtons({ desk, conversation: { anchor } }: { desk: AnchorDesk; co
   );
 }
 
-function Writing({ desk, open }: { desk: AnchorDesk; open: boolean }) {
+function TextInput({ store, open }: { store: ConsoleStore; open: boolean }) {
   const input = useRef<HTMLInputElement>(null);
   return (
     <form
@@ -94,7 +94,7 @@ function Writing({ desk, open }: { desk: AnchorDesk; open: boolean }) {
       onSubmit={(submit) => {
         submit.preventDefault();
         const text = input.current?.value.trim();
-        if (input.current && text && desk.write(text)) input.current.value = "";
+        if (input.current && text && store.sendText(text)) input.current.value = "";
       }}
     >
       <input

@@ -7,7 +7,7 @@ const HEALTH: Readonly<Record<number, string>> = {
   [ServiceHealth.DOWN]: "down",
 };
 
-// What each does, for someone who does not know the services' names.
+// Tooltips that explain the services' names.
 const PURPOSE: Readonly<Record<string, string>> = {
   "vad-service": "Listens for speech and pauses",
   "stt-service": "Turns speech into text",
@@ -17,15 +17,15 @@ const PURPOSE: Readonly<Record<string, string>> = {
 
 interface EnginesProps {
   services: readonly ServiceStatus[];
-  /** What thought of the last answer; empty before the first. */
-  answers: string;
+  /** Language model of the last reply; empty before the first. */
+  languageModel: string;
 }
 
-export function EnginesPanel({ services, answers }: EnginesProps) {
+export function EnginesPanel({ services, languageModel }: EnginesProps) {
   return (
     <section class="card" aria-label="Engines">
       <h2>Engines</h2>
-      {services.length === 0 && <p class="empty">They report once the session is open.</p>}
+      {services.length === 0 && <p class="empty">The services report once the session is open.</p>}
       <ul class="rows">
         {services.map((service) => {
           const health = HEALTH[service.health] ?? "unknown";
@@ -41,11 +41,11 @@ export function EnginesPanel({ services, answers }: EnginesProps) {
             </li>
           );
         })}
-        {answers && (
-          <li class="row engine" title="Thought of the last answer">
+        {languageModel && (
+          <li class="row engine" title="Wrote the last answer">
             <span class="health health-ready" />
             <span class="row-name">answers</span>
-            <span class="engine-words">{answers}</span>
+            <span class="engine-words">{languageModel}</span>
           </li>
         )}
       </ul>

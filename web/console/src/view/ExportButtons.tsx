@@ -1,5 +1,5 @@
-import type { Conversation } from "../state";
-import { MEDIA_TYPES, transcript, type TranscriptFormat } from "../transcript";
+import type { Conversation } from "../conversation_state";
+import { formatTranscript, MEDIA_TYPES, type TranscriptFormat } from "../transcript";
 
 const FORMATS: readonly { format: TranscriptFormat; name: string }[] = [
   { format: "txt", name: "Text" },
@@ -8,7 +8,7 @@ const FORMATS: readonly { format: TranscriptFormat; name: string }[] = [
 ];
 
 export function ExportButtons({ conversation: { turns, choices, settings } }: { conversation: Conversation }) {
-  if (turns.length === 0) return <p class="empty">What is said can be saved from here.</p>;
+  if (turns.length === 0) return <p class="empty">The transcript can be saved from here.</p>;
   const persona = choices?.personas.find(({ id }) => id === settings?.persona);
   return (
     <div class="actions">
@@ -19,7 +19,7 @@ export function ExportButtons({ conversation: { turns, choices, settings } }: { 
           type="button"
           aria-label={`${name}: save the transcript`}
           onClick={() => {
-            save(`conversation.${format}`, MEDIA_TYPES[format], transcript(turns, format, persona?.name));
+            save(`conversation.${format}`, MEDIA_TYPES[format], formatTranscript(turns, format, persona?.name));
           }}
         >
           {name}
@@ -29,7 +29,7 @@ export function ExportButtons({ conversation: { turns, choices, settings } }: { 
   );
 }
 
-// The page's policy allows no blob: address, a data: address is enough for text.
+// The page's content security policy blocks blob: URLs; a data: URL suffices for text.
 function save(name: string, mediaType: string, text: string): void {
   const link = document.createElement("a");
   link.download = name;

@@ -1,34 +1,34 @@
 import { GpuPressure, type GpuServiceMemory, type GpuStatus } from "@ai-anchor/client";
-import { gibibytes } from "../memory";
+import { formatGibibytes } from "../format";
 
 const PRESSURE: Readonly<Record<number, string>> = {
   [GpuPressure.UNSPECIFIED]: "unknown",
   [GpuPressure.NONE]: "enough memory",
   [GpuPressure.HIGH]: "memory is short",
-  [GpuPressure.CRITICAL]: "memory is all but full",
+  [GpuPressure.CRITICAL]: "memory is almost full",
 };
 
 export function GpuPanel({ gpu }: { gpu: GpuStatus | null }) {
   return (
     <section class="card" aria-label="GPU">
       <h2>GPU</h2>
-      {gpu?.present ? <Present gpu={gpu} /> : <p class="empty">{absence(gpu)}</p>}
+      {gpu?.present ? <GpuMemory gpu={gpu} /> : <p class="empty">{unavailableText(gpu)}</p>}
     </section>
   );
 }
 
-function absence(gpu: GpuStatus | null): string {
-  if (!gpu) return "No word from the GPU monitor yet.";
+function unavailableText(gpu: GpuStatus | null): string {
+  if (!gpu) return "The GPU monitor has not reported yet.";
   return gpu.unavailableReason ? `No GPU: ${gpu.unavailableReason}` : "No GPU. Everything runs on the processor.";
 }
 
-function Present({ gpu }: { gpu: GpuStatus }) {
+function GpuMemory({ gpu }: { gpu: GpuStatus }) {
   const level =
     gpu.pressure === GpuPressure.CRITICAL ? "critical" : gpu.pressure === GpuPressure.HIGH ? "high" : "none";
   return (
     <>
       <p class="gpu-line">
-        <b>{gibibytes(gpu.memoryUsedMib)}</b> of {gibibytes(gpu.memoryTotalMib)}
+        <b>{formatGibibytes(gpu.memoryUsedMib)}</b> of {formatGibibytes(gpu.memoryTotalMib)}
         {gpu.temperatureCelsius !== undefined && <span class="gpu-heat">{gpu.temperatureCelsius} °C</span>}
         <span class={`pressure pressure-${level}`}>{PRESSURE[gpu.pressure] ?? "unknown"}</span>
       </p>
@@ -39,9 +39,9 @@ function Present({ gpu }: { gpu: GpuStatus }) {
         aria-valuemin={0}
         aria-valuemax={gpu.memoryTotalMib}
         aria-valuenow={gpu.memoryUsedMib}
-        aria-valuetext={gibibytes(gpu.memoryUsedMib)}
+        aria-valuetext={formatGibibytes(gpu.memoryUsedMib)}
       >
-        <span class="plan-used" style={{ width: share(gpu.memoryUsedMib, gpu.memoryTotalMib) }} />
+        <span class="plan-used" style={{ width: percent(gpu.memoryUsedMib, gpu.memoryTotalMib) }} />
       </span>
       <ul class="rows">
         {gpu.services.map((service) => (
@@ -55,19 +55,21 @@ function Present({ gpu }: { gpu: GpuStatus }) {
 function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMib: number }) {
   const { service, usedMib, plannedMib } = memory;
   const over = usedMib !== undefined && plannedMib !== undefined && usedMib > plannedMib;
-  const used = usedMib === undefined ? "not known" : gibibytes(usedMib);
+  const used = usedMib === undefined ? "unknown" : formatGibibytes(usedMib);
   return (
     <li class={over ? "row row-over" : "row"}>
       <span class="row-name">{service}</span>
-      <span class="row-figure">{plannedMib === undefined ? used : `${used} of ${gibibytes(plannedMib)} planned`}</span>
+      <span class="row-figure">
+        {plannedMib === undefined ? used : `${used} of ${formatGibibytes(plannedMib)} planned`}
+      </span>
       <span class="plan" aria-hidden="true">
-        <span class="plan-given" style={{ width: share(plannedMib ?? 0, totalMib) }} />
-        <span class="plan-used" style={{ width: share(usedMib ?? 0, totalMib) }} />
+        <span class="plan-given" style={{ width: percent(plannedMib ?? 0, totalMib) }} />
+        <span class="plan-used" style={{ width: percent(usedMib ?? 0, totalMib) }} />
       </span>
     </li>
   );
 }
 
-function share(mib: number, ofMib: number): string {
+function percent(mib: number, ofMib: number): string {
   return `${Math.min(100, (mib / Math.max(1, ofMib)) * 100)}%`;
 }

@@ -1,26 +1,26 @@
-import { type Phase, PHASE_WORDS } from "../phase";
+import type { Conversation } from "../conversation_state";
+import { type Phase, PHASE_LABELS } from "../phase";
 import type { Theme } from "../preferences";
-import type { Conversation } from "../state";
 import type { OpenDialog } from "./App";
 import { KeysIcon, Logo, PanelIcon, SettingsIcon } from "./icons";
 
-const THEMES: readonly { theme: Theme; name: string; sign: string }[] = [
-  { theme: "system", name: "Colours as the system has them", sign: "◐" },
-  { theme: "light", name: "Light colours", sign: "○" },
-  { theme: "dark", name: "Dark colours", sign: "●" },
+const THEMES: readonly { theme: Theme; name: string; symbol: string }[] = [
+  { theme: "system", name: "System colours", symbol: "◐" },
+  { theme: "light", name: "Light colours", symbol: "○" },
+  { theme: "dark", name: "Dark colours", symbol: "●" },
 ];
 
 interface HeaderProps {
   conversation: Conversation;
   phase: Phase;
-  panel: boolean;
+  panelOpen: boolean;
   theme: Theme;
   onTheme: (theme: Theme) => void;
   onPanel: () => void;
   onDialog: (dialog: OpenDialog) => void;
 }
 
-export function Header({ conversation, phase, panel, theme, onTheme, onPanel, onDialog }: HeaderProps) {
+export function Header({ conversation, phase, panelOpen, theme, onTheme, onPanel, onDialog }: HeaderProps) {
   const persona = conversation.choices?.personas.find(({ id }) => id === conversation.settings?.persona);
   const at = THEMES.findIndex((each) => each.theme === theme);
   const now = THEMES[at];
@@ -34,7 +34,7 @@ export function Header({ conversation, phase, panel, theme, onTheme, onPanel, on
       </h1>
       <p class={`tally tally-${phase}`} role="status" aria-label="State">
         <span class="tally-light" />
-        {PHASE_WORDS[phase]}
+        {PHASE_LABELS[phase]}
         {conversation.degraded.length > 0 && phase !== "closed" && <span class="tally-degraded">limited</span>}
       </p>
       <nav class="tools" aria-label="Console">
@@ -48,7 +48,7 @@ export function Header({ conversation, phase, panel, theme, onTheme, onPanel, on
           }}
         >
           <span class="theme-sign" aria-hidden="true">
-            {now?.sign}
+            {now?.symbol}
           </span>
         </button>
         <button
@@ -67,7 +67,7 @@ export function Header({ conversation, phase, panel, theme, onTheme, onPanel, on
           type="button"
           title="Monitor (D)"
           aria-label="Monitor"
-          aria-expanded={panel}
+          aria-expanded={panelOpen}
           onClick={onPanel}
         >
           <PanelIcon />

@@ -1,20 +1,20 @@
-import type { AnchorDesk } from "../desk";
-import { isElsewhere, whyClosed } from "../plain_words";
-import type { Conversation } from "../state";
+import type { Conversation } from "../conversation_state";
+import { closeMessage, errorMessage, isOpenElsewhere } from "../error_messages";
+import type { ConsoleStore } from "../store";
 
-export function Notices({ desk, conversation }: { desk: AnchorDesk; conversation: Conversation }) {
+export function Notices({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
   return (
     <div class="notices">
-      <Ending desk={desk} conversation={conversation} />
-      <NoSound desk={desk} />
+      <ClosedNotice store={store} conversation={conversation} />
+      <NoSoundNotice store={store} />
       {conversation.connection.state === "reconnecting" && (
         <p class="notice notice-warning" role="status">
-          The line to the server dropped. It is being tried again; the conversation goes on where it was.
+          The connection to the server was lost. Reconnecting; the conversation continues where it stopped.
         </p>
       )}
-      {conversation.degraded.map(({ code, message }) => (
-        <p class="notice notice-warning" role="status" key={code}>
-          {message}
+      {impairments(conversation).map(({ code, text }) => (
+        <p class="notice notice-warning notice-service" role="status" key={code}>
+          {text}
         </p>
       ))}
       {conversation.notice && (
@@ -26,23 +26,34 @@ export function Notices({ desk, conversation }: { desk: AnchorDesk; conversation
   );
 }
 
-function Ending({ desk, conversation: { connection } }: { desk: AnchorDesk; conversation: Conversation }) {
+// The server reports a degradation in the system status and in a notice of the same code; the page shows it once.
+function impairments({ degraded, serviceNotices }: Conversation): { code: string; text: string }[] {
+  const codes = new Set(degraded.map(({ code }) => code));
+  return [
+    ...degraded.map(({ code, message }) => ({ code, text: message })),
+    ...serviceNotices
+      .filter(({ code }) => !codes.has(code))
+      .map(({ code, message }) => ({ code, text: errorMessage(code, message) })),
+  ];
+}
+
+function ClosedNotice({ store, conversation: { connection } }: { store: ConsoleStore; conversation: Conversation }) {
   if (connection.state !== "closed") return null;
-  const elsewhere = isElsewhere(connection.code);
+  const elsewhere = isOpenElsewhere(connection.code);
   return (
     <section class="notice notice-ending" role="alert" aria-label="The session is closed">
-      <p>{whyClosed(connection.code)}</p>
+      <p>{closeMessage(connection.code)}</p>
       <div class="actions">
         <button
           class="button button-main"
           type="button"
           onClick={() => {
-            desk.open(elsewhere);
+            store.connect(elsewhere);
           }}
         >
           {elsewhere ? "Take it over here" : "Connect again"}
         </button>
-        <button class="button" type="button" onClick={() => void desk.beginAnew()}>
+        <button class="button" type="button" onClick={() => void store.startNewConversation()}>
           New conversation
         </button>
       </div>
@@ -50,22 +61,22 @@ function Ending({ desk, conversation: { connection } }: { desk: AnchorDesk; conv
   );
 }
 
-function NoSound({ desk: { support } }: { desk: AnchorDesk }) {
-  if (support === "ready") return null;
-  if (support === "unsupported") {
+function NoSoundNotice({ store: { soundSupport } }: { store: ConsoleStore }) {
+  if (soundSupport === "ready") return null;
+  if (soundSupport === "unsupported") {
     return (
       <p class="notice notice-warning" role="status">
-        This browser has no way to use a microphone here. Writing works, with the answers in text; a current Chrome,
-        Edge, Firefox or Safari can talk.
+        This browser cannot use a microphone here. Writing works, and answers come as text. A current Chrome, Edge,
+        Firefox or Safari can talk.
       </p>
     );
   }
   const { host } = window.location;
   return (
     <p class="notice notice-warning" role="status">
-      No microphone and no sound at this address: browsers give them only to pages opened over https, or on the machine
-      itself. Open <b>the https address of the server’s proxy</b> instead of <b>http://{host}</b>, or{" "}
-      <b>http://localhost</b> on the server. Writing works here, with the answers in text.
+      No microphone and no sound at this address: browsers allow them only over https, or on the machine itself. Open{" "}
+      <b>the https address of the server’s proxy</b> instead of <b>http://{host}</b>, or <b>http://localhost</b> on the
+      server. Writing works here, and answers come as text.
     </p>
   );
 }

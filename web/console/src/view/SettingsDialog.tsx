@@ -1,39 +1,39 @@
-import type { MicrophoneTraits } from "@ai-anchor/client";
-import type { AnchorDesk } from "../desk";
-import { ownName } from "../languages";
+import type { MicrophoneSettings } from "@ai-anchor/client";
+import type { Conversation } from "../conversation_state";
+import { formatLanguage } from "../format";
 import type { Preferences } from "../preferences";
-import type { Conversation } from "../state";
+import type { ConsoleStore } from "../store";
 import { Dialog } from "./Dialog";
-import { Manner } from "./Manner";
 import { SoundSettings } from "./SoundSettings";
+import { StyleSettings } from "./StyleSettings";
 
 interface SettingsProps {
-  desk: AnchorDesk;
+  store: ConsoleStore;
   conversation: Conversation;
   preferences: Preferences;
-  traits: MicrophoneTraits | null;
+  microphoneSettings: MicrophoneSettings | null;
   onClose: () => void;
 }
 
-export function SettingsDialog({ desk, conversation, preferences, traits, onClose }: SettingsProps) {
+export function SettingsDialog({ store, conversation, preferences, microphoneSettings, onClose }: SettingsProps) {
   return (
     <Dialog title="Settings" onClose={onClose}>
       <section class="settings" aria-label="The anchor">
         <h3>The anchor</h3>
-        <Who desk={desk} conversation={conversation} />
-        <Manner desk={desk} settings={conversation.settings} />
+        <SpeakerSettings store={store} conversation={conversation} />
+        <StyleSettings store={store} settings={conversation.settings} />
       </section>
-      <SoundSettings desk={desk} preferences={preferences} traits={traits} />
+      <SoundSettings store={store} preferences={preferences} microphoneSettings={microphoneSettings} />
       <section class="settings" aria-label="Conversation">
         <h3>Conversation</h3>
-        <p class="hint">This browser remembers the conversation, and goes on with it when the page is opened again.</p>
+        <p class="hint">This browser remembers the conversation and resumes it when you open the page again.</p>
         <div class="actions">
           <button
             class="button"
             type="button"
             onClick={() => {
               onClose();
-              void desk.beginAnew();
+              void store.startNewConversation();
             }}
           >
             New conversation
@@ -44,53 +44,59 @@ export function SettingsDialog({ desk, conversation, preferences, traits, onClos
   );
 }
 
-function Who({ desk, conversation: { choices, settings } }: { desk: AnchorDesk; conversation: Conversation }) {
-  if (!choices || !settings) return <p class="hint">What there is to choose from appears once the session is open.</p>;
+function SpeakerSettings({
+  store,
+  conversation: { choices, settings },
+}: {
+  store: ConsoleStore;
+  conversation: Conversation;
+}) {
+  if (!choices || !settings) return <p class="hint">The choices appear once the session is open.</p>;
   const voices = choices.voices.filter(({ languages }) => languages.includes(settings.language));
   const persona = choices.personas.find(({ id }) => id === settings.persona);
   return (
     <>
-      <Choice
+      <SelectField
         name="Language"
         value={settings.language}
-        options={choices.languages.map((code) => ({ value: code, name: ownName(code), lang: code }))}
+        options={choices.languages.map((code) => ({ value: code, name: formatLanguage(code), lang: code }))}
         onChoose={(language) => {
-          void desk.prefer({ language, voice: "" });
-          // A voice of the language before would not speak this one.
-          desk.send({ case: "setVoice", value: { voice: "" } });
-          desk.send({ case: "setLanguage", value: { language } });
+          void store.updatePreferences({ language, voice: "" });
+          // The voice may not speak the new language.
+          store.send({ case: "setVoice", value: { voice: "" } });
+          store.send({ case: "setLanguage", value: { language } });
         }}
       />
-      <Choice
+      <SelectField
         name="Voice"
         value={settings.voice}
         options={[
-          { value: "", name: "The language’s own" },
+          { value: "", name: "Default for the language" },
           ...voices.map(({ id, name, engine, cloned }) => ({
             value: id,
             name: `${name || id} · ${engine}${cloned ? " · from a recording" : ""}`,
           })),
         ]}
         onChoose={(voice) => {
-          void desk.prefer({ voice });
-          desk.send({ case: "setVoice", value: { voice } });
+          void store.updatePreferences({ voice });
+          store.send({ case: "setVoice", value: { voice } });
         }}
       />
-      <Choice
+      <SelectField
         name="Persona"
         value={settings.persona}
         hint={persona?.description}
         options={choices.personas.map(({ id, name }) => ({ value: id, name: name || id }))}
         onChoose={(chosen) => {
-          void desk.prefer({ persona: chosen });
-          desk.send({ case: "setPersona", value: { persona: chosen } });
+          void store.updatePreferences({ persona: chosen });
+          store.send({ case: "setPersona", value: { persona: chosen } });
         }}
       />
     </>
   );
 }
 
-interface ChoiceProps {
+interface SelectFieldProps {
   name: string;
   value: string;
   options: readonly { value: string; name: string; lang?: string }[];
@@ -98,7 +104,7 @@ interface ChoiceProps {
   onChoose: (value: string) => void;
 }
 
-export function Choice({ name, value, options, hint, onChoose }: ChoiceProps) {
+export function SelectField({ name, value, options, hint, onChoose }: SelectFieldProps) {
   return (
     <label class="field">
       <span class="field-name">{name}</span>

@@ -1,10 +1,11 @@
-import { duration, percentile, responseMs } from "../latency";
-import type { Conversation } from "../state";
+import type { Conversation } from "../conversation_state";
+import { formatDuration } from "../format";
+import { percentile, responseMs } from "../latency";
 import { EnginesPanel } from "./EnginesPanel";
 import { ExportButtons } from "./ExportButtons";
 import { GpuPanel } from "./GpuPanel";
-import { History } from "./History";
 import { CloseIcon } from "./icons";
+import { LatencyHistory } from "./LatencyHistory";
 import { Waterfall } from "./Waterfall";
 
 interface SidePanelProps {
@@ -12,18 +13,18 @@ interface SidePanelProps {
   onClose: () => void;
 }
 
-/** What the control room watches: times, memory, engines. */
+/** The monitor: latency, GPU memory, engines, transcript. */
 export function SidePanel({ conversation, onClose }: SidePanelProps) {
   return (
     <aside class="panel" aria-label="Monitor">
       <button class="tool panel-close" type="button" aria-label="Close the monitor" onClick={onClose}>
         <CloseIcon />
       </button>
-      <Latency conversation={conversation} />
+      <LatencyCard conversation={conversation} />
       <GpuPanel gpu={conversation.gpu} />
       <EnginesPanel
         services={conversation.services}
-        answers={conversation.turns.findLast(({ engine }) => engine)?.engine ?? ""}
+        languageModel={conversation.turns.findLast(({ engine }) => engine)?.engine ?? ""}
       />
       <section class="card">
         <h2>Transcript</h2>
@@ -33,13 +34,13 @@ export function SidePanel({ conversation, onClose }: SidePanelProps) {
   );
 }
 
-function Latency({ conversation: { turns } }: { conversation: Conversation }) {
-  const told = turns.flatMap(({ latency }) => latency ?? []);
-  const responses = told.flatMap((latency) => responseMs(latency) ?? []);
-  const latest = told.at(-1);
+function LatencyCard({ conversation: { turns } }: { conversation: Conversation }) {
+  const waterfalls = turns.flatMap(({ latency }) => latency ?? []);
+  const responses = waterfalls.flatMap((latency) => responseMs(latency) ?? []);
+  const latest = waterfalls.at(-1);
   const figure = (share: number) => {
     const ms = percentile(responses, share);
-    return ms === undefined ? "–" : duration(ms);
+    return ms === undefined ? "–" : formatDuration(ms);
   };
   return (
     <section class="card" aria-label="Latency">
@@ -47,7 +48,7 @@ function Latency({ conversation: { turns } }: { conversation: Conversation }) {
       <dl class="figures">
         <div>
           <dt>Last</dt>
-          <dd>{responses.length > 0 ? duration(responses.at(-1) ?? 0) : "–"}</dd>
+          <dd>{responses.length > 0 ? formatDuration(responses.at(-1) ?? 0) : "–"}</dd>
         </div>
         <div>
           <dt>p50</dt>
@@ -59,7 +60,7 @@ function Latency({ conversation: { turns } }: { conversation: Conversation }) {
         </div>
       </dl>
       {latest ? <Waterfall latency={latest} /> : <p class="empty">The steps of each answer appear here.</p>}
-      {responses.length > 1 && <History responses={responses} budgetMs={latest?.budgetMs ?? 0} />}
+      {responses.length > 1 && <LatencyHistory responses={responses} budgetMs={latest?.budgetMs ?? 0} />}
     </section>
   );
 }

@@ -1,55 +1,56 @@
-import { type MicrophoneTraits, Player } from "@ai-anchor/client";
-import type { AnchorDesk } from "../desk";
+import { type MicrophoneSettings, Player } from "@ai-anchor/client";
 import type { Preferences } from "../preferences";
+import type { ConsoleStore } from "../store";
 import { useDevices } from "../use_devices";
-import { Choice } from "./SettingsDialog";
-import { SetupTest } from "./SetupTest";
+import { DeviceCheck } from "./DeviceCheck";
+import { SelectField } from "./SettingsDialog";
 
 interface SoundSettingsProps {
-  desk: AnchorDesk;
+  store: ConsoleStore;
   preferences: Preferences;
-  traits: MicrophoneTraits | null;
+  microphoneSettings: MicrophoneSettings | null;
 }
 
-export function SoundSettings({ desk, preferences, traits }: SoundSettingsProps) {
-  const devices = useDevices(traits);
-  if (desk.support !== "ready") return null;
+export function SoundSettings({ store, preferences, microphoneSettings }: SoundSettingsProps) {
+  const devices = useDevices(microphoneSettings);
+  if (store.soundSupport !== "ready") return null;
   const options = (kind: MediaDeviceKind) => [
-    { value: "", name: "The system’s choice" },
+    { value: "", name: "System default" },
     ...devices
       .filter((device) => device.kind === kind && device.label && device.deviceId !== "default")
       .map(({ deviceId, label }) => ({ value: deviceId, name: label })),
   ];
-  const named = devices.some(({ label }) => label);
+  const hasLabels = devices.some(({ label }) => label);
   return (
     <section class="settings" aria-label="Sound">
       <h3>Sound</h3>
-      <Choice
+      <SelectField
         name="Microphone"
         value={preferences.microphone}
         options={options("audioinput")}
-        hint={named ? undefined : "The devices have names once the microphone was allowed."}
-        onChoose={(microphone) => void desk.prefer({ microphone })}
+        hint={hasLabels ? undefined : "Device names appear once you allow the microphone."}
+        onChoose={(microphone) => void store.updatePreferences({ microphone })}
       />
-      {Player.choosable && (
-        <Choice
+      {Player.canSelectOutput && (
+        <SelectField
           name="Loudspeaker"
           value={preferences.speaker}
           options={options("audiooutput")}
-          onChoose={(speaker) => void desk.prefer({ speaker })}
+          onChoose={(speaker) => void store.updatePreferences({ speaker })}
         />
       )}
-      {traits && (
+      {microphoneSettings && (
         <p class="hint">
-          In use: {traits.label || "a microphone"}, {traits.contextHz / 1000} kHz, {echo(traits)}.
+          In use: {microphoneSettings.label || "a microphone"}, {microphoneSettings.sampleRateHz / 1000} kHz,{" "}
+          {echoText(microphoneSettings)}.
         </p>
       )}
-      <SetupTest desk={desk} preferences={preferences} />
+      <DeviceCheck store={store} preferences={preferences} />
     </section>
   );
 }
 
-function echo({ echoCancellation }: MicrophoneTraits): string {
-  if (echoCancellation === undefined) return "echo cancellation not known";
+function echoText({ echoCancellation }: MicrophoneSettings): string {
+  if (echoCancellation === undefined) return "echo cancellation unknown";
   return echoCancellation ? "echo cancelled" : "echo not cancelled: use headphones";
 }

@@ -1,53 +1,53 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { AnchorDesk } from "../desk";
-import { meterShare } from "../level";
+import type { Conversation } from "../conversation_state";
+import { meterFraction } from "../level";
 import type { TalkMode } from "../phase";
-import type { Conversation } from "../state";
+import type { ConsoleStore } from "../store";
 import { MicrophoneIcon } from "./icons";
 
 interface TalkButtonProps {
-  desk: AnchorDesk;
+  store: ConsoleStore;
   conversation: Conversation;
   mode: TalkMode;
 }
 
-export function TalkButton({ desk, conversation, mode }: TalkButtonProps) {
+export function TalkButton({ store, conversation, mode }: TalkButtonProps) {
   const ring = useRef<HTMLSpanElement>(null);
-  const { microphone, held, anchor, connection } = conversation;
+  const { microphone, talkHeld, anchor, connection } = conversation;
   useEffect(() => {
-    // The ring follows whoever speaks. Set past the drawing: it changes fifty times a second.
-    const feed = anchor === "speaking" ? desk.voice : desk.level;
-    return feed.watch((peak) => {
-      ring.current?.style.setProperty("--level", meterShare(peak).toFixed(3));
+    // The ring shows the level of the current speaker. It changes fifty times a second, so it bypasses rendering.
+    const feed = anchor === "speaking" ? store.replyLevel : store.microphoneLevel;
+    return feed.subscribe((peak) => {
+      ring.current?.style.setProperty("--level", meterFraction(peak).toFixed(3));
     });
-  }, [desk, anchor]);
-  const on = microphone === "on";
-  const usable = desk.support === "ready" && connection.state !== "closed";
-  const push = {
+  }, [store, anchor]);
+  const isOn = microphone === "on";
+  const isUsable = store.soundSupport === "ready" && connection.state !== "closed";
+  const pushHandlers = {
     onPointerDown: (event: PointerEvent) => {
       if (event.button !== 0) return;
       (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
-      void desk.press();
+      void store.pressTalk();
     },
-    onPointerUp: () => void desk.release(),
-    onPointerCancel: () => void desk.release(),
-    // A long press on a phone would open a menu.
+    onPointerUp: () => void store.releaseTalk(),
+    onPointerCancel: () => void store.releaseTalk(),
+    // Otherwise a long press on a phone opens a menu.
     onContextMenu: (event: Event) => {
       event.preventDefault();
     },
   };
-  const toggle = { onClick: () => void (on ? desk.mute("") : desk.listen()) };
-  const label = mode === "push" ? "Hold to talk" : on ? "Close the microphone" : "Talk";
+  const toggleHandlers = { onClick: () => void (isOn ? store.closeMicrophone("") : store.openMicrophone()) };
+  const label = mode === "push" ? "Hold to talk" : isOn ? "Close the microphone" : "Talk";
   return (
     <button
-      class={(mode === "push" ? held : on) ? "talk talk-on" : "talk"}
+      class={(mode === "push" ? talkHeld : isOn) ? "talk talk-on" : "talk"}
       type="button"
       aria-label={label}
-      aria-pressed={mode === "push" ? held : on}
+      aria-pressed={mode === "push" ? talkHeld : isOn}
       title={mode === "push" ? "Hold to talk (space bar)" : `${label} (space bar)`}
-      disabled={!usable || microphone === "starting"}
+      disabled={!isUsable || microphone === "starting"}
       data-talk
-      {...(mode === "push" ? push : toggle)}
+      {...(mode === "push" ? pushHandlers : toggleHandlers)}
     >
       <span class="talk-ring" ref={ring} />
       <MicrophoneIcon />

@@ -1,4 +1,4 @@
-/** The few signs of the console, drawn in the colour of the text beside them. */
+/** Icons, drawn in the colour of the surrounding text. */
 import type { ComponentChildren } from "preact";
 
 function Icon({ children }: { children: ComponentChildren }) {

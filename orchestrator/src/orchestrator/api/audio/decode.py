@@ -39,7 +39,7 @@ _OPTIONS = {
 }
 
 
-class Verdict(IntEnum):
+class ExitCode(IntEnum):
     """Exit statuses of this process; any other is a crash."""
 
     DECODED = 0
@@ -48,10 +48,10 @@ class Verdict(IntEnum):
     TOO_LONG = 12
 
 
-class Refused(Exception):
+class DecodeRefused(Exception):
     """The recording cannot be used."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: ExitCode) -> None:
         super().__init__(verdict.name)
         self.verdict = verdict
 
@@ -64,9 +64,9 @@ def decode(recording: bytes, longest_s: float) -> bytes:
     for piece in _pieces(recording):
         pcm += piece
         if len(pcm) > longest_bytes:
-            raise Refused(Verdict.TOO_LONG)
+            raise DecodeRefused(ExitCode.TOO_LONG)
     if not pcm:
-        raise Refused(Verdict.NO_AUDIO)
+        raise DecodeRefused(ExitCode.NO_AUDIO)
     return bytes(pcm)
 
 
@@ -74,15 +74,15 @@ def _pieces(recording: bytes) -> Iterator[bytes]:
     try:
         container = av.open(BytesIO(recording), "r", options=dict(_OPTIONS))
     except (FFmpegError, ValueError) as error:
-        raise Refused(Verdict.UNKNOWN_CONTAINER) from error
+        raise DecodeRefused(ExitCode.UNKNOWN_CONTAINER) from error
     with container:
         if not container.streams.audio:
-            raise Refused(Verdict.NO_AUDIO)
+            raise DecodeRefused(ExitCode.NO_AUDIO)
         stream = container.streams.audio[0]
         # There is none for a codec that the library does not know.
         codec = cast("CodecContext | None", stream.codec_context)
         if codec is None or codec.name not in CODECS:
-            raise Refused(Verdict.UNKNOWN_CONTAINER)
+            raise DecodeRefused(ExitCode.UNKNOWN_CONTAINER)
         codec.thread_count = 1
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
         for frame in _frames(container, stream):
@@ -112,7 +112,7 @@ def _samples(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Itera
         yield bytes(resampled.planes[0])[: resampled.samples * SAMPLE_BYTES]
 
 
-def _renounce(processor_s: int) -> None:
+def _drop_privileges(processor_s: int) -> None:
     """Give up all that decoding does not need, for good."""
     # The library imports this at its first recording, when it can open no file any more.
     importlib.import_module("av.subtitles.stream")
@@ -129,14 +129,14 @@ def _renounce(processor_s: int) -> None:
 def main() -> int:
     """Decode stdin to stdout within argv's limits: seconds of audio, seconds of processor time."""
     longest_s, processor_s = float(sys.argv[1]), int(sys.argv[2])
-    _renounce(processor_s)
+    _drop_privileges(processor_s)
     try:
         pcm = decode(sys.stdin.buffer.read(), longest_s)
-    except Refused as refused:
+    except DecodeRefused as refused:
         return refused.verdict
     sys.stdout.buffer.write(pcm)
     sys.stdout.buffer.flush()
-    return Verdict.DECODED
+    return ExitCode.DECODED
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from service_kit.errors import InvalidRequest
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8_000, 48_000
 
 
-class Microphone:
+class MicrophoneResampler:
     """One run of PCM16 mono at `rate_hz` (0 for 16000), without gaps. Raises `InvalidRequest` for a rate out of range.
 
     Filtering takes time: from 48 kHz the samples come out 12 ms late, from 8 kHz 29 ms (measured; soxr's faster
@@ -30,7 +30,7 @@ class Microphone:
             return None
         return soxr.ResampleStream(self.rate_hz, MICROPHONE.rate_hz, 1, dtype="int16")
 
-    def take(self, pcm: bytes) -> bytes:
+    def resample(self, pcm: bytes) -> bytes:
         """The 16 kHz samples that `pcm` completes, perhaps none. Raises `InvalidRequest` for half a sample."""
         if len(pcm) % SAMPLE_BYTES:
             raise InvalidRequest("session.bad_audio", f"{len(pcm)} bytes are no whole number of 16-bit samples")
@@ -41,7 +41,7 @@ class Microphone:
             return pcm
         return self._converter.resample_chunk(np.frombuffer(pcm, dtype="<i2")).tobytes()
 
-    def rest(self) -> bytes:
+    def flush(self) -> bytes:
         """The last 16 kHz samples of what was taken; what is taken next begins anew."""
         if self._converter is None:
             return b""

@@ -15,9 +15,9 @@ import soxr
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES
 from service_kit.errors import AtCapacity, InvalidRequest
 
-from orchestrator.api.audio.decode import Verdict
-from orchestrator.api.audio.resampler import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, Microphone
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.audio.decode import ExitCode
+from orchestrator.api.audio.resampler import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, MicrophoneResampler
+from orchestrator.api.limits import ApiLimits
 
 _MAGIC = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM")
 
@@ -25,12 +25,12 @@ _MAGIC = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM")
 class Uploads:
     """The places for recordings that are being sent, decoded and answered."""
 
-    def __init__(self, limits: EdgeLimits) -> None:
+    def __init__(self, limits: ApiLimits) -> None:
         self._limits = limits
         self._taken = 0
 
     @contextmanager
-    def place(self) -> Generator[None]:
+    def slot(self) -> Generator[None]:
         """Hold one place. Raises `AtCapacity` at once when all are taken: nobody waits with a recording in hand."""
         if self._taken >= self._limits.uploads:
             raise AtCapacity("session.too_many_uploads", f"{self._taken} recordings are being answered; try again")
@@ -46,7 +46,7 @@ class Uploads:
             reason = f"the recording is larger than {self._limits.upload_bytes} bytes"
             raise InvalidRequest("session.upload_too_large", reason)
 
-    async def hear(self, recording: bytes, raw_rate_hz: int | None = None) -> bytes:
+    async def decode(self, recording: bytes, raw_rate_hz: int | None = None) -> bytes:
         """The samples of `recording`, which without a container is PCM16 mono at `raw_rate_hz`.
 
         Raises `InvalidRequest`.
@@ -59,7 +59,7 @@ class Uploads:
             return await asyncio.to_thread(_from_raw, recording, raw_rate_hz, longest_s)
         # Nearly all recordings are plain WAV, and a process takes some 150 ms to start.
         plain = await asyncio.to_thread(_from_plain_wav, recording, longest_s)
-        return plain if plain is not None else await decode_apart(recording, longest_s, self._limits.decode_s)
+        return plain if plain is not None else await decode_in_process(recording, longest_s, self._limits.decode_s)
 
 
 def _is_container(recording: bytes) -> bool:
@@ -71,10 +71,10 @@ def _too_long(longest_s: float) -> InvalidRequest:
 
 
 def _from_raw(recording: bytes, rate_hz: int, longest_s: float) -> bytes:
-    microphone = Microphone(rate_hz)
+    microphone = MicrophoneResampler(rate_hz)
     if len(recording) > longest_s * (rate_hz or MICROPHONE.rate_hz) * SAMPLE_BYTES:
         raise _too_long(longest_s)
-    return microphone.take(recording) + microphone.rest()
+    return microphone.resample(recording) + microphone.flush()
 
 
 def _from_plain_wav(recording: bytes, longest_s: float) -> bytes | None:
@@ -102,7 +102,7 @@ def _from_plain_wav(recording: bytes, longest_s: float) -> bytes | None:
     return np.asarray(samples).astype("<i2").tobytes()
 
 
-async def decode_apart(recording: bytes, longest_s: float, within_s: float) -> bytes:
+async def decode_in_process(recording: bytes, longest_s: float, within_s: float) -> bytes:
     """The samples of `recording`, decoded in a process that can harm nobody. Raises `InvalidRequest`."""
     limits = (str(longest_s), str(math.ceil(within_s)))
     process = await asyncio.create_subprocess_exec(
@@ -126,7 +126,7 @@ async def decode_apart(recording: bytes, longest_s: float, within_s: float) -> b
         if process.returncode is None:
             process.kill()
             await process.wait()
-    _judge(status, longest_s)
+    _check_exit_code(status, longest_s)
     return pcm
 
 
@@ -153,16 +153,16 @@ async def _collect(process: asyncio.subprocess.Process, most_bytes: int) -> byte
     return bytes(pcm)
 
 
-def _judge(status: int, longest_s: float) -> None:
+def _check_exit_code(status: int, longest_s: float) -> None:
     match status:
-        case Verdict.DECODED:
+        case ExitCode.DECODED:
             return
-        case Verdict.UNKNOWN_CONTAINER:
+        case ExitCode.UNKNOWN_CONTAINER:
             reason = "not a recording in a known container (WAV, MP3, Ogg, WebM, FLAC, M4A)"
             raise InvalidRequest("session.unknown_container", reason)
-        case Verdict.NO_AUDIO:
+        case ExitCode.NO_AUDIO:
             raise InvalidRequest("session.no_audio", "there is no audio in the recording")
-        case Verdict.TOO_LONG:
+        case ExitCode.TOO_LONG:
             raise _too_long(longest_s)
         case _:
             raise InvalidRequest("session.undecodable", "the recording cannot be decoded within bounds")

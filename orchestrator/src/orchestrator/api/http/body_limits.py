@@ -12,15 +12,15 @@ from service_kit.errors import InvalidRequest
 from service_kit.observability.metrics import ERRORS
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.api.disconnect import HungUp
-from orchestrator.api.http.errors import BodyAbandoned, failure_response
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.disconnect import ClientDisconnected
+from orchestrator.api.http.errors import BodyAbandoned, error_response
+from orchestrator.api.limits import ApiLimits
 
 
-class SmallBodies:
+class BodyLimitMiddleware:
     """ASGI middleware that hands on requests whose body has come in full; those of `exempt` paths at once."""
 
-    def __init__(self, app: ASGIApp, limits: EdgeLimits, exempt: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, limits: ApiLimits, exempt: tuple[str, ...]) -> None:
         self._app = app
         self._limits = limits
         self._exempt = exempt
@@ -31,9 +31,9 @@ class SmallBodies:
                 receive = _after(await self._body(receive), receive)
             except InvalidRequest as error:
                 ERRORS.labels(error.code).inc()
-                await failure_response(error)(scope, receive, send)
+                await error_response(error)(scope, receive, send)
                 return
-            except HungUp:
+            except ClientDisconnected:
                 return
         await self._app(scope, receive, send)
 
@@ -46,7 +46,7 @@ class SmallBodies:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise HungUp
+                        raise ClientDisconnected
                     body += message.get("body", b"")
                     if len(body) > self._limits.small_body_bytes:
                         reason = f"the body is larger than {self._limits.small_body_bytes} bytes"

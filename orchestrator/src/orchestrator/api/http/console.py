@@ -55,7 +55,7 @@ _NOT_BUILT = """<!doctype html>
 log = logging.getLogger(__name__)
 
 
-def page_routes(web_dir: Path) -> APIRouter:
+def console_routes(web_dir: Path) -> APIRouter:
     """A route for every file of the page in `web_dir`, and `/` for its `index.html`.
 
     Only files that are there now and of a known type are served, each by its own route, so that no path of a

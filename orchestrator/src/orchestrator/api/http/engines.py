@@ -8,7 +8,7 @@ from typing import Protocol
 from fastapi import APIRouter
 
 
-class Parking(Protocol):
+class ParkingControl(Protocol):
     """Who parks and wakes engines, by name. Both raise `AnchorError`."""
 
     async def park(self, name: str) -> None: ...
@@ -16,7 +16,7 @@ class Parking(Protocol):
     async def wake(self, name: str) -> None: ...
 
 
-def routes(parking: Parking, describe: Callable[[], Mapping[str, object]]) -> APIRouter:
+def routes(parking: ParkingControl, describe: Callable[[], Mapping[str, object]]) -> APIRouter:
     """The door; like all others, it asks for the shared secret where there is one."""
     router = APIRouter(prefix="/memory", tags=["memory"])
 

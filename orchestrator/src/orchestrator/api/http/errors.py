@@ -22,7 +22,7 @@ class BodyAbandoned(InvalidRequest):
     """
 
 
-def failure_response(error: AnchorError) -> JSONResponse:
+def error_response(error: AnchorError) -> JSONResponse:
     """The answer that says `error`."""
     headers: dict[str, str] = {}
     if isinstance(error, (BodyAbandoned, Denied)):
@@ -46,7 +46,7 @@ def first_fault(error: ValidationError | RequestValidationError) -> str:
     return f"{place}: {fault['msg']}"
 
 
-def add_failure_handlers(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI) -> None:
     """Make every failure of `app`'s routes answer alike."""
 
     @app.exception_handler(AnchorError)
@@ -55,11 +55,11 @@ def add_failure_handlers(app: FastAPI) -> None:
         # The path as the route has it: the address itself may hold a ticket.
         path = getattr(request.scope.get("route"), "path", "")
         log.warning("request failed", extra={"path": path, "code": error.code, "reason": error.message})
-        return failure_response(error)
+        return error_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def say_invalid(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return failure_response(InvalidRequest("session.bad_message", first_fault(error)))
+        return error_response(InvalidRequest("session.bad_message", first_fault(error)))
 
     @app.exception_handler(HTTPException)
     async def say_http_error(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]

@@ -15,10 +15,10 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from orchestrator.api.disconnect import HungUp
+from orchestrator.api.disconnect import ClientDisconnected
 from orchestrator.api.http.errors import BodyAbandoned, first_fault
-from orchestrator.api.limits import EdgeLimits
-from orchestrator.api.streaming.one_shot import exchange_start
+from orchestrator.api.limits import ApiLimits
+from orchestrator.api.streaming.one_shot import one_shot_start
 from orchestrator.conversation.messages.client import SessionStart
 
 Result = TypeVar("Result")
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 _FORM_BYTES = 65_536
 
 
-class Wishes(BaseModel):
+class InteractForm(BaseModel):
     """The fields of the form, and of the JSON object."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -41,20 +41,20 @@ class Wishes(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class InteractRequest:
     """A question, spoken (a recording in any container) or in writing, and whom it is for."""
 
     question: bytes | str
     start: SessionStart
 
 
-async def read_inquiry(request: Request, limits: EdgeLimits) -> Inquiry:
+async def read_interact_request(request: Request, limits: ApiLimits) -> InteractRequest:
     """Read the body of `request`, of bounded size. Raises `InvalidRequest`."""
     return await read_body(request, limits, partial(_read, limits=limits))
 
 
 async def read_body(
-    request: Request, limits: EdgeLimits, read: Callable[[Request, str], Coroutine[Any, Any, Result]]
+    request: Request, limits: ApiLimits, read: Callable[[Request, str], Coroutine[Any, Any, Result]]
 ) -> Result:
     """What `read` makes of a body with a recording, of bounded size and time; it gets its content type too.
 
@@ -72,19 +72,19 @@ async def read_body(
     except TimeoutError as error:
         raise BodyAbandoned("session.upload_stalled", f"not all came within {limits.upload_s:g} s") from error
     except ClientDisconnect as error:
-        raise HungUp from error
+        raise ClientDisconnected from error
 
 
-async def _read(bounded: Request, kind: str, limits: EdgeLimits) -> Inquiry:
+async def _read(bounded: Request, kind: str, limits: ApiLimits) -> InteractRequest:
     if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
         async with bounded.form(max_files=1, max_fields=8, max_part_size=_FORM_BYTES) as form:
             return await _from_form(form, limits)
     if kind == "application/json":
-        return _inquiry(_wishes(await bounded.body()), None, limits)
+        return _interact_request(_parse_form(await bounded.body()), None, limits)
     raise Unsupported("session.unknown_content_type", f"{kind[:80]!r}: send a form with a file, or JSON with a text")
 
 
-async def _from_form(form: FormData, limits: EdgeLimits) -> Inquiry:
+async def _from_form(form: FormData, limits: ApiLimits) -> InteractRequest:
     fields = dict(form.items())
     file = fields.pop("file", None)
     if isinstance(file, str):
@@ -94,17 +94,21 @@ async def _from_form(form: FormData, limits: EdgeLimits) -> Inquiry:
     recording = None if file is None else await file.read()
     if recording is not None and len(recording) > limits.upload_bytes:
         raise _too_large(limits, InvalidRequest)
-    return _inquiry(_wishes(cast(dict[str, Any], fields)), recording, limits)
+    return _interact_request(_parse_form(cast(dict[str, Any], fields)), recording, limits)
 
 
-def _wishes(fields: dict[str, Any] | bytes) -> Wishes:
+def _parse_form(fields: dict[str, Any] | bytes) -> InteractForm:
     try:
-        return Wishes.model_validate_json(fields) if isinstance(fields, bytes) else Wishes.model_validate(fields)
+        return (
+            InteractForm.model_validate_json(fields)
+            if isinstance(fields, bytes)
+            else InteractForm.model_validate(fields)
+        )
     except ValidationError as error:
         raise InvalidRequest("session.bad_message", first_fault(error)) from error
 
 
-def _inquiry(wishes: Wishes, recording: bytes | None, limits: EdgeLimits) -> Inquiry:
+def _interact_request(wishes: InteractForm, recording: bytes | None, limits: ApiLimits) -> InteractRequest:
     if wishes.format != "wav":
         raise Unsupported("session.unknown_format", f"format: {wishes.format[:40]!r}; there is wav")
     if (recording is None) == (wishes.text is None):
@@ -112,11 +116,11 @@ def _inquiry(wishes: Wishes, recording: bytes | None, limits: EdgeLimits) -> Inq
     if wishes.text is not None and not 0 < len(wishes.text.strip()) <= len(wishes.text) <= limits.text_chars:
         raise InvalidRequest("session.bad_message", f"text: must be 1 to {limits.text_chars} characters long")
     question = recording if recording is not None else wishes.text
-    start = exchange_start(language=wishes.language, voice=wishes.voice, persona=wishes.persona, ticket=wishes.ticket)
-    return Inquiry(question or b"", start)
+    start = one_shot_start(language=wishes.language, voice=wishes.voice, persona=wishes.persona, ticket=wishes.ticket)
+    return InteractRequest(question or b"", start)
 
 
-def _bounded(receive: Receive, most_bytes: int, limits: EdgeLimits) -> Receive:
+def _bounded(receive: Receive, most_bytes: int, limits: ApiLimits) -> Receive:
     """`receive`, until more than `most_bytes` have come: a declared length may be missing or wrong."""
     taken = 0
 
@@ -131,5 +135,5 @@ def _bounded(receive: Receive, most_bytes: int, limits: EdgeLimits) -> Receive:
     return receive_bounded
 
 
-def _too_large(limits: EdgeLimits, kind: type[InvalidRequest]) -> InvalidRequest:
+def _too_large(limits: ApiLimits, kind: type[InvalidRequest]) -> InvalidRequest:
     return kind("session.upload_too_large", f"the recording is larger than {limits.upload_bytes} bytes")

@@ -15,20 +15,20 @@ from service_kit.errors import InvalidRequest, PeerFailed, Unsupported
 from starlette.datastructures import UploadFile
 
 from orchestrator.api.audio.uploads import Uploads
-from orchestrator.api.disconnect import hang_up, unless_hung_up
+from orchestrator.api.disconnect import run_unless_disconnected, wait_disconnected
 from orchestrator.api.http.captions import captions, srt, vtt
 from orchestrator.api.http.errors import first_fault
 from orchestrator.api.http.interact_request import read_body
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.server import Word
-from orchestrator.conversation.model.ports import FinalHeard, SpeechToText
+from orchestrator.conversation.model.ports import FinalTranscript, SpeechToText
 
 PATH = "/v1/audio/transcriptions"
 CHUNK_MS = 100
 SEGMENT = 1
 
 
-class Wishes(BaseModel):
+class TranscriptionForm(BaseModel):
     """The fields of the form that count here; `prompt`, `temperature` and others change nothing."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -40,48 +40,48 @@ class Wishes(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TranscriptionRequest:
     """A recording, and how its words are wanted."""
 
     recording: bytes
-    wishes: Wishes
+    wishes: TranscriptionForm
 
 
-def routes(ears: SpeechToText, uploads: Uploads, limits: EdgeLimits) -> APIRouter:
+def routes(stt: SpeechToText, uploads: Uploads, limits: ApiLimits) -> APIRouter:
     """The door."""
     router = APIRouter(tags=["transcription"])
 
     @router.post(PATH, summary="A recording in, its words out")
     async def transcriptions(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
-        with uploads.place():
+        with uploads.slot():
             order = await read_body(request, limits, partial(_read, limits=limits))
-            pcm = await uploads.hear(order.recording)
-            hearing = transcribed(ears, pcm, order.wishes.language, limits.answer_s)
-            final = await unless_hung_up(partial(hang_up, request), hearing)
+            pcm = await uploads.decode(order.recording)
+            hearing = transcribe(stt, pcm, order.wishes.language, limits.answer_s)
+            final = await run_unless_disconnected(partial(wait_disconnected, request), hearing)
         return _answer(final, order.wishes, round(MICROPHONE.ms_of(len(pcm))))
 
     return router
 
 
-async def transcribed(ears: SpeechToText, pcm: bytes, language: str, within_s: float) -> FinalHeard:
+async def transcribe(stt: SpeechToText, pcm: bytes, language: str, within_s: float) -> FinalTranscript:
     """What is said in `pcm`. Raises `AnchorError`, `PeerFailed` when it takes longer than `within_s`."""
     chunk_bytes = MICROPHONE.bytes_for(CHUNK_MS)
     length_ms = round(MICROPHONE.ms_of(len(pcm)))
     try:
-        async with asyncio.timeout(within_s), ears.open(language) as stream:
+        async with asyncio.timeout(within_s), stt.open(language) as stream:
             for number, at in enumerate(range(0, len(pcm), chunk_bytes)):
-                await stream.hear(AudioChunk(number * CHUNK_MS, pcm[at : at + chunk_bytes]))
-            await stream.flush(SEGMENT)
+                await stream.push_audio(AudioChunk(number * CHUNK_MS, pcm[at : at + chunk_bytes]))
+            await stream.flush_segment(SEGMENT)
             async for transcript in stream.transcripts():
                 # An engine may tell earlier what it has, before it has heard all.
-                if isinstance(transcript, FinalHeard) and transcript.end_ms >= length_ms - 1:
+                if isinstance(transcript, FinalTranscript) and transcript.end_ms >= length_ms - 1:
                     return transcript
     except TimeoutError as error:
         raise PeerFailed("stt.slow", f"the recording was not transcribed within {within_s:g} s") from error
     raise PeerFailed("stt.ended", "the speech service ended without a transcript")
 
 
-async def _read(request: Request, kind: str, limits: EdgeLimits) -> Order:
+async def _read(request: Request, kind: str, limits: ApiLimits) -> TranscriptionRequest:
     if kind != "multipart/form-data":
         raise Unsupported("session.unknown_content_type", f"{kind[:80]!r}: send a form with a file")
     async with request.form(max_files=1, max_fields=16) as form:
@@ -89,14 +89,14 @@ async def _read(request: Request, kind: str, limits: EdgeLimits) -> Order:
         if not isinstance(file, UploadFile):
             raise InvalidRequest("session.bad_message", "file: a recording is missing")
         granularities = tuple(form.getlist("timestamp_granularities[]"))
-        fields = {name: value for name, value in form.items() if name in Wishes.model_fields}
-        wishes = _wishes({**fields, "granularities": granularities})
-        return Order(await file.read(), wishes)
+        fields = {name: value for name, value in form.items() if name in TranscriptionForm.model_fields}
+        wishes = _parse_form({**fields, "granularities": granularities})
+        return TranscriptionRequest(await file.read(), wishes)
 
 
-def _wishes(fields: dict[str, Any]) -> Wishes:
+def _parse_form(fields: dict[str, Any]) -> TranscriptionForm:
     try:
-        wishes = Wishes.model_validate(fields)
+        wishes = TranscriptionForm.model_validate(fields)
     except ValidationError as error:
         raise InvalidRequest("session.bad_message", first_fault(error)) from error
     if wishes.granularities and wishes.response_format != "verbose_json":
@@ -104,7 +104,7 @@ def _wishes(fields: dict[str, Any]) -> Wishes:
     return wishes
 
 
-def _answer(final: FinalHeard, wishes: Wishes, length_ms: int) -> Response:
+def _answer(final: FinalTranscript, wishes: TranscriptionForm, length_ms: int) -> Response:
     if "word" in wishes.granularities and final.text and not final.words:
         raise Unsupported("session.no_word_times", "this speech engine does not say when words were said")
     shown = captions(final.text, final.words, length_ms)

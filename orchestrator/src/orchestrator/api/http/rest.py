@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from service_kit.audio import SPEECH
 
 from orchestrator.api.audio.uploads import Uploads
-from orchestrator.api.disconnect import hang_up, unless_hung_up
+from orchestrator.api.disconnect import run_unless_disconnected, wait_disconnected
 from orchestrator.api.http.answer_format import describe, to_headers
-from orchestrator.api.http.interact_request import read_inquiry
-from orchestrator.api.limits import EdgeLimits
-from orchestrator.api.ports import Conversation, Sessions
+from orchestrator.api.http.interact_request import read_interact_request
+from orchestrator.api.limits import ApiLimits
+from orchestrator.api.ports import ConversationView, Sessions
 from orchestrator.api.streaming import websocket
 from orchestrator.api.streaming.one_shot import Answer, ask
 from orchestrator.conversation.messages.client import SessionStart
@@ -34,19 +34,19 @@ class ConversationStart(BaseModel):
     patience: float | None = None
 
 
-def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRouter:
+def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter:
     """The REST door."""
     router = APIRouter(tags=["conversation"])
 
     @router.post(INTERACT, summary="A recording or a text in, the spoken answer out")
     async def interact(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
-        with uploads.place():
-            inquiry = await read_inquiry(request, limits)
+        with uploads.slot():
+            inquiry = await read_interact_request(request, limits)
             question = inquiry.question
             if isinstance(question, bytes):
-                question = await uploads.hear(question)
+                question = await uploads.decode(question)
             asking = ask(sessions, inquiry.start, question, limits)
-            answer = await unless_hung_up(partial(hang_up, request), asking)
+            answer = await run_unless_disconnected(partial(wait_disconnected, request), asking)
         wants_json = "application/json" in request.headers.get("accept", "")
         return JSONResponse(_in_full(answer)) if wants_json else _audio(answer)
 
@@ -71,7 +71,7 @@ def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRoute
     return router
 
 
-def _ticket(conversation: Conversation, request: Request) -> dict[str, object]:
+def _ticket(conversation: ConversationView, request: Request) -> dict[str, object]:
     preferences = conversation.preferences
     scheme = "wss" if request.url.scheme == "https" else "ws"
     return {

@@ -12,13 +12,13 @@ from service_kit.audio import MICROPHONE
 from service_kit.errors import AnchorError, InvalidRequest, root_cause
 from service_kit.observability.metrics import ERRORS
 
-from orchestrator.api.audio.resampler import Microphone
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.audio.resampler import MicrophoneResampler
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
-from orchestrator.api.rate_limit import Pace
+from orchestrator.api.rate_limit import RateLimit
 from orchestrator.conversation.messages.client import ClientMessage, Command, EndTurn, MicrophoneAudio, SessionStart
 from orchestrator.conversation.messages.server import Error, ServerMessage, SessionEnded, SessionStarted
-from orchestrator.conversation.model.ports import LineDropped
+from orchestrator.conversation.model.ports import ConnectionDropped
 
 
 class Wire(Protocol):
@@ -38,29 +38,29 @@ class Wire(Protocol):
     async def send_audio(self, pcm: bytes) -> None: ...
 
 
-async def converse(sessions: Sessions, wire: Wire, limits: EdgeLimits) -> None:
+async def converse(sessions: Sessions, wire: Wire, limits: ApiLimits) -> None:
     """Serve one client. Raises what its session ended with, having told the client."""
-    listener = _Listener(wire)
+    listener = _WireClient(wire)
     try:
         start = await _session_start(wire, limits)
         if start is None:
             return
-        microphone = Microphone(start.sample_rate_hz or limits.microphone_rate_hz, limits.audio_message_bytes)
+        microphone = MicrophoneResampler(start.sample_rate_hz or limits.microphone_rate_hz, limits.audio_message_bytes)
         listener.rate_hz = microphone.rate_hz
         with_client = sessions.open(start, listener, resumable=True)
         async with with_client as session, aclosing(_source(wire, listener, microphone, limits)) as source:
             await session.run(source)
-    except LineDropped:
+    except ConnectionDropped:
         return
     except Exception as error:
         cause = root_cause(error)
-        await listener.say_goodbye(cause, limits.goodbye_s)
+        await listener.send_session_ended(cause, limits.goodbye_s)
         if cause is error:
             raise
         raise cause from error
 
 
-class _Listener:
+class _WireClient:
     """The session's client, who hears nothing after `session_ended`."""
 
     def __init__(self, wire: Wire) -> None:
@@ -81,7 +81,7 @@ class _Listener:
         if not self._ended:
             await self._wire.send_audio(pcm)
 
-    async def say_goodbye(self, cause: BaseException, within_s: float) -> None:
+    async def send_session_ended(self, cause: BaseException, within_s: float) -> None:
         """Tell why it is over, unless the session has done so; a client who does not read is not waited for."""
         error = cause if isinstance(cause, AnchorError) else AnchorError("session.internal", "internal error")
         ERRORS.labels(error.code).inc()
@@ -93,7 +93,7 @@ class _Listener:
             self._ended = True
 
 
-async def _session_start(wire: Wire, limits: EdgeLimits) -> SessionStart | None:
+async def _session_start(wire: Wire, limits: ApiLimits) -> SessionStart | None:
     """The first message; None when the client hung up instead."""
     try:
         async with asyncio.timeout(limits.first_message_s):
@@ -107,11 +107,11 @@ async def _session_start(wire: Wire, limits: EdgeLimits) -> SessionStart | None:
 
 
 async def _source(
-    wire: Wire, listener: _Listener, microphone: Microphone, limits: EdgeLimits
+    wire: Wire, listener: _WireClient, microphone: MicrophoneResampler, limits: ApiLimits
 ) -> AsyncGenerator[bytes | Command]:
     """What the session is fed with, until the client hangs up. Raises `InvalidRequest` when too much of it is bad."""
     refused = 0
-    pace = Pace(limits, microphone.rate_hz)
+    pace = RateLimit(limits, microphone.rate_hz)
     while True:
         message = None
         try:
@@ -128,16 +128,16 @@ async def _source(
             items = ()
         for item in items:
             yield item
-        await pace.keep(message)
+        await pace.wait(message)
 
 
-def _accept(message: ClientMessage, microphone: Microphone) -> tuple[bytes | Command, ...]:
+def _accept(message: ClientMessage, microphone: MicrophoneResampler) -> tuple[bytes | Command, ...]:
     match message:
         case MicrophoneAudio(pcm):
-            heard = microphone.take(pcm)
+            heard = microphone.resample(pcm)
             return (heard,) if heard else ()
         case EndTurn():
-            rest = microphone.rest()
+            rest = microphone.flush()
             return (rest, message) if rest else (message,)
         case SessionStart():
             raise InvalidRequest("session.already_started", "session_start comes once")

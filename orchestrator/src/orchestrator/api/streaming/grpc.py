@@ -13,14 +13,14 @@ from grpc import aio
 from pydantic import SecretStr
 from service_kit.errors import Denied, InvalidRequest
 
-from orchestrator.api.access import bears
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.access import has_secret
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.api.streaming.full_duplex import converse
 from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import ClientMessage
 from orchestrator.conversation.messages.server import AnchorAudio, ServerMessage
-from orchestrator.conversation.model.ports import LineDropped
+from orchestrator.conversation.model.ports import ConnectionDropped
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class GrpcWire:
             # A call that broke off ends like one whose client is done; which of the two it was shows a little later.
             await asyncio.sleep(_BREAK_SHOWS_S)
             if self._context.cancelled():
-                raise LineDropped
+                raise ConnectionDropped
             return None
         return codec.client_from_proto(request.message, self._text_chars)
 
@@ -82,7 +82,7 @@ class GrpcWire:
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     """Serves streaming clients; with a secret, those that send it as `authorization: Bearer …`."""
 
-    def __init__(self, sessions: Sessions, limits: EdgeLimits, secret: SecretStr | None = None) -> None:
+    def __init__(self, sessions: Sessions, limits: ApiLimits, secret: SecretStr | None = None) -> None:
         self._sessions = sessions
         self._limits = limits
         self._secret = secret
@@ -92,7 +92,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     ) -> None:
         """One session; the client's cancelling cancels this, and the session waits for a while."""
         metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
-        if not bears(self._secret, str(metadata.get("authorization", ""))):
+        if not has_secret(self._secret, str(metadata.get("authorization", ""))):
             raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
         wire = GrpcWire(context, self._limits.text_chars)
         try:

@@ -12,7 +12,7 @@ from io import BytesIO
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH
 from service_kit.errors import AnchorError, PeerFailed, root_cause
 
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.conversation.messages.client import (
     Command,
@@ -74,7 +74,7 @@ class Answer:
         return file.getvalue()
 
 
-def exchange_start(*, language: str = "", voice: str = "", persona: str = "", ticket: str = "") -> SessionStart:
+def one_shot_start(*, language: str = "", voice: str = "", persona: str = "", ticket: str = "") -> SessionStart:
     """The opening of an exchange: its turn is over when the question is, and what is delivered counts as heard."""
     return SessionStart(
         language=language,
@@ -87,9 +87,9 @@ def exchange_start(*, language: str = "", voice: str = "", persona: str = "", ti
     )
 
 
-async def ask(sessions: Sessions, start: SessionStart, question: bytes | str, limits: EdgeLimits) -> Answer:
+async def ask(sessions: Sessions, start: SessionStart, question: bytes | str, limits: ApiLimits) -> Answer:
     """The answer to a question in writing, or spoken (PCM16 mono 16 kHz). Raises `AnchorError`."""
-    exchange = _Exchange(question, limits)
+    exchange = _OneShotClient(question, limits)
     try:
         async with asyncio.timeout(limits.answer_s):
             async with sessions.open(start, exchange) as session, aclosing(exchange.source()) as source:
@@ -101,10 +101,10 @@ async def ask(sessions: Sessions, start: SessionStart, question: bytes | str, li
     return exchange.answer()
 
 
-class _Exchange:
+class _OneShotClient:
     """The client of an exchange: asks, takes everything at once, and leaves when the turn is over."""
 
-    def __init__(self, question: bytes | str, limits: EdgeLimits) -> None:
+    def __init__(self, question: bytes | str, limits: ApiLimits) -> None:
         self._question = question
         self._most_bytes = int(limits.answer_audio_s * SPEECH.rate_hz) * SAMPLE_BYTES
         self._news = asyncio.Event()

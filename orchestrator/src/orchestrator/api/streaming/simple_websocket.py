@@ -25,12 +25,12 @@ from service_kit.errors import AnchorError, InvalidRequest
 from service_kit.observability.metrics import ERRORS
 
 from orchestrator.api.audio.uploads import Uploads
-from orchestrator.api.disconnect import HungUp, unless_hung_up
+from orchestrator.api.disconnect import ClientDisconnected, run_unless_disconnected
 from orchestrator.api.http.answer_format import describe, to_frame
 from orchestrator.api.http.errors import first_fault
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
-from orchestrator.api.streaming.one_shot import Answer, ask, exchange_start
+from orchestrator.api.streaming.one_shot import Answer, ask, one_shot_start
 from orchestrator.api.streaming.websocket import WebSocketWire
 from orchestrator.conversation.messages.server import Error
 
@@ -68,10 +68,10 @@ class EndStream(BaseModel):
 _TEXT: TypeAdapter[Start | EndStream] = TypeAdapter(Annotated[Start | EndStream, Field(discriminator="type")])
 
 
-class SimpleDoor:
+class SimpleWebSocketApi:
     """One client of the simple door, from its first frame to its last."""
 
-    def __init__(self, websocket: WebSocket, sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> None:
+    def __init__(self, websocket: WebSocket, sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> None:
         self._websocket = websocket
         self._wire = WebSocketWire(websocket, limits.text_chars)
         self._sessions = sessions
@@ -86,7 +86,7 @@ class SimpleDoor:
         try:
             while True:
                 await self._exchange()
-        except HungUp:
+        except ClientDisconnected:
             log.debug("client hung up")
         except AnchorError as error:
             await self._end(error)
@@ -101,7 +101,7 @@ class SimpleDoor:
         elif isinstance(first, EndStream):
             await self._refuse(InvalidRequest("session.no_audio", "end_stream came without any audio"))
         else:
-            with self._uploads.place():
+            with self._uploads.slot():
                 recording = await self._record(first)
                 answer = await self._answer_or_refuse(recording)
             if answer is not None:
@@ -128,8 +128,8 @@ class SimpleDoor:
 
     async def _answer_or_refuse(self, recording: bytes) -> Answer | None:
         try:
-            return await unless_hung_up(self._hang_up, self._answer(recording))
-        except HungUp:
+            return await run_unless_disconnected(self._hang_up, self._answer(recording))
+        except ClientDisconnected:
             raise
         except AnchorError as error:
             await self._refuse(error)
@@ -137,8 +137,8 @@ class SimpleDoor:
 
     async def _answer(self, recording: bytes) -> Answer:
         start = self._start
-        pcm = await self._uploads.hear(recording, start.sample_rate_hz if start.format == "pcm16" else None)
-        wanted = exchange_start(language=start.language, voice=start.voice, persona=start.persona, ticket=start.ticket)
+        pcm = await self._uploads.decode(recording, start.sample_rate_hz if start.format == "pcm16" else None)
+        wanted = one_shot_start(language=start.language, voice=start.voice, persona=start.persona, ticket=start.ticket)
         return await ask(self._sessions, wanted, pcm, self._limits)
 
     async def _deliver(self, answer: Answer) -> None:
@@ -158,7 +158,7 @@ class SimpleDoor:
         while True:
             frame: dict[str, Any] = dict(await self._websocket.receive())
             if frame["type"] == "websocket.disconnect":
-                raise HungUp
+                raise ClientDisconnected
             if (pcm := frame.get("bytes")) is not None:
                 return pcm
             try:
@@ -194,12 +194,12 @@ class SimpleDoor:
         await self._wire.close(error.websocket_close_code, error.code, self._limits.goodbye_s)
 
 
-def routes(sessions: Sessions, uploads: Uploads, limits: EdgeLimits) -> APIRouter:
+def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter:
     """The simple WebSocket door."""
     router = APIRouter()
 
     @router.websocket(PATH)
     async def exchange(websocket: WebSocket) -> None:  # pyright: ignore[reportUnusedFunction]
-        await SimpleDoor(websocket, sessions, uploads, limits).serve()
+        await SimpleWebSocketApi(websocket, sessions, uploads, limits).serve()
 
     return router

@@ -14,13 +14,13 @@ import logging
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from service_kit.errors import AnchorError, InvalidRequest
 
-from orchestrator.api.limits import EdgeLimits
+from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.api.streaming.full_duplex import converse
 from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import ClientMessage, MicrophoneAudio
 from orchestrator.conversation.messages.server import ServerMessage
-from orchestrator.conversation.model.ports import LineDropped, PageLeft
+from orchestrator.conversation.model.ports import ConnectionDropped, PageClosed
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ class WebSocketWire:
         if frame["type"] == "websocket.disconnect":
             self._gone = True
             if frame.get("code") == _GOING_AWAY and "reason" in frame:
-                raise PageLeft
+                raise PageClosed
             if frame.get("code") not in _HUNG_UP or "reason" not in frame:
-                raise LineDropped
+                raise ConnectionDropped
             return None
         if (pcm := frame.get("bytes")) is not None:
             return MicrophoneAudio(pcm)
@@ -83,7 +83,7 @@ class WebSocketWire:
             log.info("websocket abandoned", extra={"code": code})
 
 
-async def serve(websocket: WebSocket, sessions: Sessions, limits: EdgeLimits) -> None:
+async def serve(websocket: WebSocket, sessions: Sessions, limits: ApiLimits) -> None:
     """Accept and serve one client."""
     await websocket.accept()
     wire = WebSocketWire(websocket, limits.text_chars)
@@ -101,7 +101,7 @@ async def serve(websocket: WebSocket, sessions: Sessions, limits: EdgeLimits) ->
     await wire.close(code, reason, limits.goodbye_s)
 
 
-def routes(sessions: Sessions, limits: EdgeLimits) -> APIRouter:
+def routes(sessions: Sessions, limits: ApiLimits) -> APIRouter:
     """The native WebSocket door."""
     router = APIRouter()
 

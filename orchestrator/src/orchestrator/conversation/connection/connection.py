@@ -1,4 +1,4 @@
-"""A line: the way to one client, from its coming in until it hangs up, drops, or another takes its place."""
+"""A connection: the way to one client, from its coming in until it hangs up, drops, or another takes its place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service_kit.errors import AnchorError, AtCapacity
 
 from orchestrator.conversation.messages.client import ReplyReceived
 from orchestrator.conversation.messages.server import ServerMessage, SessionEnded
-from orchestrator.conversation.model.idle_timeout import Deadline
+from orchestrator.conversation.model.idle_timeout import IdleTimeout
 from orchestrator.conversation.model.ports import Client
 
 # A client that leaves this much unread does not listen. Playout runs at most 2 s ahead of it, and a reply's text
@@ -23,14 +23,14 @@ _MAX_MESSAGES = 4_000
 # How long one frame may take to leave before the client counts as gone.
 _SEND_DEADLINE_S = 10.0
 _CLOSE_DEADLINE_S = 1.0
-# A line over which something came this lately has fallen silent when nothing more comes for so long.
+# A connection over which something came this lately has fallen silent when nothing more comes for so long.
 _FLOWING_S = 2.0
 _FELL_SILENT_S = 1.0
 
 log = logging.getLogger(__name__)
 
 
-class Line:
+class Connection:
     """A bounded queue to one client, and when it was last heard of.
 
     Overflow ends the session: dropping messages would leave the client in a lie.
@@ -61,7 +61,7 @@ class Line:
         self.greeted.set()
 
     def send(self, message: ServerMessage) -> None:
-        """Queue a message; nothing, when the line is over. Raises `AtCapacity` when the client does not read."""
+        """Queue a message; nothing, when the connection is over. Raises `AtCapacity` when the client does not read."""
         if self._over:
             return
         self._items.append(message)
@@ -70,7 +70,7 @@ class Line:
             raise AtCapacity("session.client_too_slow", "the client does not read what it is sent")
 
     def send_audio(self, pcm: bytes) -> None:
-        """Queue speech; nothing, when the line is over. Raises `AtCapacity` when the client does not read."""
+        """Queue speech; nothing, when the connection is over. Raises `AtCapacity` when the client does not read."""
         if self._over:
             return
         self._audio_bytes += len(pcm)
@@ -84,7 +84,7 @@ class Line:
         self._items = deque(item for item in self._items if not isinstance(item, bytes))
         self._audio_bytes = 0
 
-    def hang_up(self, last: SessionEnded | None) -> None:
+    def close(self, last: SessionEnded | None) -> None:
         """Send what is left without its audio, then `last`, and nothing more."""
         if self._over:
             return
@@ -100,13 +100,13 @@ class Line:
         self._items.clear()
         self._filled.set()
 
-    async def deliver(self) -> None:
+    async def run_sender(self) -> None:
         """Send until hung up. Raises `AtCapacity` when a frame does not leave in time."""
         try:
-            async with Deadline(_SEND_DEADLINE_S) as deadline:
+            async with IdleTimeout(_SEND_DEADLINE_S) as deadline:
                 while not self._over:
                     while self._items and not self._over:
-                        deadline.put_off()
+                        deadline.reset()
                         await self._send_next()
                     deadline.suspend()
                     if not self._over:
@@ -135,11 +135,11 @@ class Line:
 
     # From the client ------------------------------------------------------------------------------------------------
 
-    def heard(self) -> None:
+    def on_activity(self) -> None:
         """Something came from the client just now."""
         self._heard_s = self._now_s()
 
-    async def fell_silent(self) -> bool:
+    async def has_gone_silent(self) -> bool:
         """Whether something came all along until lately, and nothing does any more; takes a moment.
 
         Of a client that says nothing anyway, muted say, it cannot be told.

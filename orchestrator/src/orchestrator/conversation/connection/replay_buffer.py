@@ -21,7 +21,7 @@ from orchestrator.conversation.messages.server import (
     TurnFailed,
 )
 
-# The one being answered, the one being spoken, and one whose end may have been lost with the line.
+# The one being answered, the one being spoken, and one whose end may have been lost with the connection.
 _TURNS = 3
 
 _OfTurn = (
@@ -40,26 +40,26 @@ _OfTurn = (
 _OF_REPLY = (ReplyStarted, ReplyText, SpeechMark, PlaybackStop, ReplyFinished, TurnFailed, LatencyWaterfall)
 
 
-class Told:
+class ReplayBuffer:
     """Keeps the last turns, each bounded by the length of a reply. What passes with the moment is not kept."""
 
     def __init__(self) -> None:
         self._turns: dict[int, _Turn] = {}
         self._edge: SpeechStarted | SpeechStopped | None = None
 
-    def note(self, message: ServerMessage) -> None:
+    def record(self, message: ServerMessage) -> None:
         """The client is told `message`."""
         if isinstance(message, SpeechStarted | SpeechStopped):
             self._edge = message
         elif isinstance(message, _OfTurn):
-            self._turn(message.turn_id).note(message)
+            self._turn(message.turn_id).record(message)
 
-    def again(self) -> Iterator[ServerMessage]:
+    def messages(self) -> Iterator[ServerMessage]:
         """All of it, turn by turn, in the order in which it began; for a client that may know a part."""
         if self._edge is not None:
             yield self._edge
         for turn in self._turns.values():
-            yield from turn.again()
+            yield from turn.messages()
 
     def _turn(self, turn_id: int) -> _Turn:
         turn = self._turns.get(turn_id)
@@ -79,7 +79,7 @@ class _Turn:
         self._text: list[str] = []
         self._marks: list[SpeechMark] = []
 
-    def note(self, message: _OfTurn) -> None:
+    def record(self, message: _OfTurn) -> None:
         match message:
             case ReplyStarted():
                 for kind in _OF_REPLY:
@@ -96,7 +96,7 @@ class _Turn:
                 pass
         self._latest[type(message)] = message
 
-    def again(self) -> Iterator[ServerMessage]:
+    def messages(self) -> Iterator[ServerMessage]:
         for kind, message in self._latest.items():
             if kind is ReplyText:
                 yield ReplyText(self._turn_id, "".join(self._text))

@@ -56,11 +56,11 @@ _QUIETER = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class EchoEstimate:
     """A sound in which the anchor's own voice was found: how much of it that voice explains, and how much not."""
 
-    echo_ms: int
-    own_ms: int
+    far_end_ms: int
+    near_end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class AcousticEcho:
     def __init__(self) -> None:
         self._path: _Path | None = None
 
-    def compare(self, microphone: Samples, sounded: Samples, asked_ms: int) -> Likeness | None:
+    def estimate(self, microphone: Samples, far_end: Samples, asked_ms: int) -> EchoEstimate | None:
         """What the last `asked_ms` of the microphone hold, `COMPARED_MS` at most; None where nothing echoes.
 
         `microphone` is 16 kHz; `sounded` is 24 kHz, and lasts from `LATEST_MS` before it to `-EARLIEST_MS` after.
@@ -85,7 +85,7 @@ class AcousticEcho:
         heard = bands_of(microphone, MICROPHONE.rate_hz)
         count = min(_COMPARED, len(heard))
         before = (len(heard) - count) * FRAME_MS * SPEECH.rate_hz // 1_000
-        voice = _reverberant(bands_of(sounded[before:], SPEECH.rate_hz))[: count + _SHIFTS - 1]
+        voice = _reverberant(bands_of(far_end[before:], SPEECH.rate_hz))[: count + _SHIFTS - 1]
         if len(voice) < count + _SHIFTS - 1 or count < _LEAST_SOUNDING:
             return None
         floor = np.quantile(heard, 0.1, axis=0).astype(np.float32)
@@ -98,7 +98,7 @@ class AcousticEcho:
         echo = self._path.gains * _shifted(_unsteady(voice), self._path.shift, count)[-asked:]
         audible = _mostly(sound > _ABOVE_FLOOR * floor)
         own = _mostly(sound > _ABOVE_ECHO * echo + _ABOVE_FLOOR * floor)
-        return Likeness(int(np.sum(audible & ~own)) * FRAME_MS, int(np.sum(own)) * FRAME_MS)
+        return EchoEstimate(int(np.sum(audible & ~own)) * FRAME_MS, int(np.sum(own)) * FRAME_MS)
 
     def _learn(self, heard: Bands, voice: Bands, floor: Bands) -> None:
         if self._path is not None and _is_gone(self._path, heard, voice, floor):

@@ -5,43 +5,45 @@ from __future__ import annotations
 import numpy as np
 from service_kit.audio import MICROPHONE
 
-from orchestrator.conversation.echo.acoustic_echo import EARLIEST_MS, LATEST_MS, AcousticEcho, Likeness
-from orchestrator.conversation.echo.playback_reference import Sounded
-from orchestrator.conversation.echo.recent_audio import Recent
+from orchestrator.conversation.echo.acoustic_echo import EARLIEST_MS, LATEST_MS, AcousticEcho, EchoEstimate
+from orchestrator.conversation.echo.playback_reference import PlaybackReference
+from orchestrator.conversation.echo.recent_audio import RecentAudio
 from orchestrator.conversation.model.audio_clock import AudioClock
-from orchestrator.conversation.model.events import Event, Woken
-from orchestrator.conversation.model.ports import FinalHeard, PartialHeard, VoiceStarted
+from orchestrator.conversation.model.events import Event, TimerFired
+from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, SpeechStarted
 
 
-class OwnVoice:
+class EchoDetector:
     """Compares when it is asked to, unless it is switched off, and costs nothing until then."""
 
-    def __init__(self, clock: AudioClock, microphone: Recent, is_on: bool = True) -> None:
+    def __init__(self, clock: AudioClock, microphone: RecentAudio, is_on: bool = True) -> None:
         self._is_on = is_on
         self._clock = clock
         self._microphone = microphone
         self._echo = AcousticEcho()
-        self.sounded = Sounded()
+        self.playback_reference = PlaybackReference()
 
-    def compare(self, since_ms: int, until_ms: int) -> Likeness | None:
+    def estimate_echo(self, since_ms: int, until_ms: int) -> EchoEstimate | None:
         """What the microphone holds of the anchor's voice between two moments of the audio clock; None for nothing."""
         chunks = self._microphone.until(until_ms) if self._is_on else []
         if not chunks:
             return None
-        heard = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
-        start_ms = chunks[-1].end_ms - round(MICROPHONE.ms_of(heard.nbytes))
+        near_end = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
+        start_ms = chunks[-1].end_ms - round(MICROPHONE.ms_of(near_end.nbytes))
         from_s = self._clock.loop_s(start_ms - LATEST_MS)
         to_s = self._clock.loop_s(chunks[-1].end_ms - EARLIEST_MS)
-        sounded = self.sounded.between(from_s, to_s)
-        if not sounded.any():
+        far_end = self.playback_reference.between(from_s, to_s)
+        if not far_end.any():
             return None
-        return self._echo.compare(heard, sounded, max(0, chunks[-1].end_ms - since_ms))
+        return self._echo.estimate(near_end, far_end, max(0, chunks[-1].end_ms - since_ms))
 
 
-def span_of(event: Event, listening_since_ms: int | None, now_ms: int) -> tuple[int, int] | None:
+def echo_span(event: Event, listening_since_ms: int | None, now_ms: int) -> tuple[int, int] | None:
     """From when to when on the audio clock an event makes one listen for the anchor's voice; None for not at all."""
-    if isinstance(event, VoiceStarted) and listening_since_ms is None:
+    if isinstance(event, SpeechStarted) and listening_since_ms is None:
         return event.at_ms, now_ms
-    if listening_since_ms is None or not isinstance(event, VoiceStarted | PartialHeard | FinalHeard | Woken):
+    if listening_since_ms is None or not isinstance(
+        event, SpeechStarted | PartialTranscript | FinalTranscript | TimerFired
+    ):
         return None
-    return listening_since_ms, event.end_ms if isinstance(event, FinalHeard) else now_ms
+    return listening_since_ms, event.end_ms if isinstance(event, FinalTranscript) else now_ms

@@ -10,13 +10,13 @@ from service_kit.audio import AudioChunk
 _KEPT_MS = 2_000
 
 
-class Recent:
+class RecentAudio:
     """Keeps what was heard last; what is older is forgotten."""
 
     def __init__(self) -> None:
         self._chunks: deque[AudioChunk] = deque()
 
-    def keep(self, chunk: AudioChunk) -> None:
+    def append(self, chunk: AudioChunk) -> None:
         """Take what follows."""
         self._chunks.append(chunk)
         while self._chunks[0].start_ms < chunk.start_ms - _KEPT_MS:

@@ -6,13 +6,33 @@ gives it away, since it says what the anchor is saying.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from orchestrator.conversation.echo.acoustic_echo import Likeness
-from orchestrator.conversation.echo.words import words_of
-from orchestrator.conversation.model.ports import Mark
+from orchestrator.conversation.echo.acoustic_echo import EchoEstimate
+from orchestrator.conversation.model.ports import SpeechMark
+
+# A word is letters and digits with whatever marks stand on them: Devanagari writes its vowels as marks.
+_GAP = re.compile(r"[^\w\u0900-\u097f]+|_|[\u0964\u0965]")
+_ELONGATED = re.compile(r"(\w)\1+")
+# Accents of the Latin script, and the dot of the Devanagari: recognisers set them, or do not, as they like.
+_ACCENTS = re.compile("[\u0300-\u036f\u093c]")
+_NASAL = str.maketrans("\u0901", "\u0902")
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of `text`; "D'accord, sí!" is `d`, `accord`, `si`."""
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold())).translate(_NASAL)
+    return tuple(word for word in _GAP.split(unicodedata.normalize("NFC", plain)) if word)
+
+
+def shortened(word: str) -> str:
+    """`word` with every drawn-out letter said once: "mmmhm" is `mhm`."""
+    return _ELONGATED.sub(r"\1", word)
+
 
 # What of the reply an utterance may be an echo of: what sounded from this long before it began (a client plays later
 # than it says, and voice activity notices late) to this long after the position that was last reported.
@@ -35,25 +55,25 @@ _SHORTEST_ALIKE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Sounding:
+class PlaybackContext:
     """What the anchor says while an utterance is heard: the text that may echo in it, in which language.
 
-    `asking`: the reply ends with a question, and that has just been put. `likeness`: what the microphone holds of the
-    anchor's own voice, whatever the words; None for nothing.
+    `asking`: the reply ends with a question, and that has just been put. `echo_estimate`: what the microphone holds of
+    the anchor's own voice, whatever the words; None for nothing.
     """
 
     text: str = ""
     language: str = "en"
     asking: bool = False
-    likeness: Likeness | None = None
+    echo_estimate: EchoEstimate | None = None
 
 
-SILENCE = Sounding()
+NO_PLAYBACK = PlaybackContext()
 
 
-def sounding(
-    text: str, marks: Sequence[Mark], *, at_ms: int, for_ms: int, duration_ms: int | None, language: str
-) -> Sounding:
+def playback_context(
+    text: str, marks: Sequence[SpeechMark], *, at_ms: int, for_ms: int, duration_ms: int | None, language: str
+) -> PlaybackContext:
     """What of a reply can be heard in an utterance that began `for_ms` ago, when the reply has come to `at_ms`.
 
     `duration_ms` is the length of the whole reply, None while that is not known.
@@ -61,10 +81,10 @@ def sounding(
     until_ms = at_ms + _AHEAD_MS
     span_ms = min(_LONGEST_MS, max(0, for_ms) + _BEFORE_MS)
     asking = duration_ms is not None and at_ms >= duration_ms - _ASKED_MS and text.rstrip().endswith("?")
-    return Sounding(_said_between(text, marks, max(0, at_ms - span_ms), until_ms), language, asking)
+    return PlaybackContext(_text_between(text, marks, max(0, at_ms - span_ms), until_ms), language, asking)
 
 
-def _said_between(text: str, marks: Sequence[Mark], from_ms: int, until_ms: int) -> str:
+def _text_between(text: str, marks: Sequence[SpeechMark], from_ms: int, until_ms: int) -> str:
     """The part of `text` that sounds between two moments of its speech, rather too much than too little."""
     if not marks:
         return text[from_ms // _SLOW_MS_PER_CHARACTER : until_ms // _FAST_MS_PER_CHARACTER]

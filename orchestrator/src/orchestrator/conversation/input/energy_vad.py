@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from service_kit.audio import AudioChunk, to_float
 
-from orchestrator.conversation.model.ports import TurnEndJudged, VoiceEvent, VoiceStarted, VoiceStopped
+from orchestrator.conversation.model.ports import SpeechStarted, SpeechStopped, TurnEndPredicted, VadEvent
 
 # Loudness is in dBFS. Speech stands this far above the quietest of the recent past, and never below the least.
 _ABOVE_FLOOR_DB = 12.0
@@ -16,7 +16,7 @@ _STOP_MS = 250
 _PRE_ROLL_MS = 300
 
 
-class EnergyGate:
+class EnergyVad:
     """Pure: audio in, events out."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class EnergyGate:
         self._loud_chunks = 0
         self._speech_end_ms: int | None = None
 
-    def hear(self, chunk: AudioChunk) -> list[VoiceEvent]:
+    def push_audio(self, chunk: AudioChunk) -> list[VadEvent]:
         """The events that this chunk brings about."""
         loud = self._is_loud(chunk)
         self._loud_chunks = self._loud_chunks + 1 if loud else 0
@@ -33,12 +33,12 @@ class EnergyGate:
                 return []
             self._speech_end_ms = chunk.end_ms
             at_ms = chunk.end_ms - _START_CHUNKS * (chunk.end_ms - chunk.start_ms)
-            return [VoiceStarted(max(0, at_ms), max(0, at_ms - _PRE_ROLL_MS))]
+            return [SpeechStarted(max(0, at_ms), max(0, at_ms - _PRE_ROLL_MS))]
         if loud:
             self._speech_end_ms = chunk.end_ms
         elif chunk.end_ms - self._speech_end_ms >= _STOP_MS:
             at_ms, self._speech_end_ms = self._speech_end_ms, None
-            return [VoiceStopped(at_ms), TurnEndJudged(at_ms, 0.5, "energy")]
+            return [SpeechStopped(at_ms), TurnEndPredicted(at_ms, 0.5, "energy")]
         return []
 
     def _is_loud(self, chunk: AudioChunk) -> bool:

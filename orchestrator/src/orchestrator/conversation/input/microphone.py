@@ -5,7 +5,7 @@ from __future__ import annotations
 from service_kit.audio import MICROPHONE, AudioChunk
 
 from orchestrator.conversation.model.audio_clock import AudioClock
-from orchestrator.conversation.model.ports import HearingAid
+from orchestrator.conversation.model.ports import AudioFilter
 
 # A frame passes as it comes, so that nothing waits for company; smaller ones are gathered, larger ones cut.
 _LEAST_BYTES = MICROPHONE.bytes_for(10)
@@ -15,33 +15,33 @@ _MS_BYTES = MICROPHONE.bytes_for(1)
 
 
 class Microphone:
-    """Places audio on the clock, by way of a hearing aid where there is one.
+    """Places audio on the clock, by way of a hearing audio_filter where there is one.
 
-    What the aid holds back comes late, and to the same place on the clock as without it.
+    What the audio_filter holds back comes late, and to the same place on the clock as without it.
     """
 
-    def __init__(self, clock: AudioClock, hearing_aid: HearingAid | None = None) -> None:
+    def __init__(self, clock: AudioClock, audio_filter: AudioFilter | None = None) -> None:
         self._clock = clock
-        self._hearing_aid = hearing_aid
+        self._hearing_aid = audio_filter
         self._held_bytes = 0
         self._rest = bytearray()
         self._taken_ms = 0
 
-    def cut(self, pcm: bytes) -> list[AudioChunk]:
+    def split_chunks(self, pcm: bytes) -> list[AudioChunk]:
         """Take audio, PCM16 mono 16 kHz, of any length; return what is complete."""
         if self._hearing_aid is None:
             return self._place(pcm)
         self._held_bytes += len(pcm)
-        cleaned = self._hearing_aid.clean(pcm)
+        cleaned = self._hearing_aid.process(pcm)
         self._held_bytes -= len(cleaned)
         return self._place(cleaned)
 
-    def fill(self) -> list[AudioChunk]:
+    def flush_chunks(self) -> list[AudioChunk]:
         """Complete a begun chunk with silence, and hold nothing back."""
         chunks: list[AudioChunk] = []
         if self._hearing_aid is not None:
             self._held_bytes = 0
-            chunks = self._place(self._hearing_aid.rest())
+            chunks = self._place(self._hearing_aid.flush())
         return chunks + self._place(bytes(_LEAST_BYTES)) if self._rest else chunks
 
     def _place(self, pcm: bytes) -> list[AudioChunk]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from prometheus_client import Counter
 from service_kit.audio import AudioChunk, joined
 
 from orchestrator.conversation.model.ports import SpeechToTextStream
+from orchestrator.metrics import SEGMENT_CHUNKS_REFUSED
 
 # About two minutes of 20 ms frames: what is said beyond that in one breath is not transcribed.
 _MAX_ENTRIES = 6_000
 # Chunks that may travel in one message: below a second of them.
 _RUN = 25
-
-REFUSED = Counter("anchor_segment_audio_refused_total", "Chunks of speech refused because a segment was too long.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +42,18 @@ class SegmentLog:
         # What to add to a stream's numbers to get the session's.
         self.offset = 0
 
-    def hear(self, chunk: AudioChunk) -> None:
+    def append_audio(self, chunk: AudioChunk) -> None:
         """Speech of the open segment."""
         if len(self._entries) >= _MAX_ENTRIES:
-            REFUSED.inc()
+            SEGMENT_CHUNKS_REFUSED.inc()
             return
         self._append(chunk)
 
-    def flush(self, segment_id: int) -> None:
+    def flush_segment(self, segment_id: int) -> None:
         """The transcript is wanted."""
         self._append(_Flush(segment_id))
 
-    def commit(self, segment_id: int) -> None:
+    def commit_segment(self, segment_id: int) -> None:
         """The segment is closed."""
         self._append(_Commit(segment_id))
 
@@ -76,11 +74,11 @@ class SegmentLog:
             case AudioChunk():
                 chunks = self._run_from(entry)
                 for chunk in joined(chunks):
-                    await stream.hear(chunk)
+                    await stream.push_audio(chunk)
             case _Flush():
-                await stream.flush(entry.segment_id - self.offset)
+                await stream.flush_segment(entry.segment_id - self.offset)
             case _Commit():
-                await stream.commit(entry.segment_id - self.offset)
+                await stream.commit_segment(entry.segment_id - self.offset)
                 # Told and closed: nobody needs it again.
                 del self._entries[: self._written]
                 self._written = 0

@@ -11,12 +11,12 @@ from service_kit.audio import MICROPHONE
 # A microphone that stops in mid-speech (a muted tab, a lost track) is heard as silence after this long.
 _STALL_S = 0.6
 _STALL_SILENCE = bytes(MICROPHONE.bytes_for(1_000))
-# Without a line nothing can come: silence is heard at once, as it passes.
+# Without a connection nothing can come: silence is heard at once, as it passes.
 _STEP_S = 0.1
 _STEP_SILENCE = bytes(MICROPHONE.bytes_for(100))
 
 
-class StandIn:
+class SilenceFiller:
     """`hear` takes the silence; `position_ms` tells how far the microphone came, and `voiced` whether it speaks."""
 
     def __init__(
@@ -25,7 +25,7 @@ class StandIn:
         self._hear = hear
         self._position_ms = position_ms
         self._voiced = voiced
-        # Set while there is no line.
+        # Set while there is no connection.
         self.alone = asyncio.Event()
 
     async def run(self) -> None:

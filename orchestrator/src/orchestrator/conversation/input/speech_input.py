@@ -1,33 +1,33 @@
-"""Hearing: from the microphone to voice activity and speech-to-text, and their events to the inbox."""
+"""Hearing: from the microphone to voice activity and speech-to-text, and their events to the event_queue."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
 
-from prometheus_client import Counter
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
 
-from orchestrator.conversation.echo.recent_audio import Recent
-from orchestrator.conversation.input.energy_vad import EnergyGate
+from orchestrator.conversation.echo.recent_audio import RecentAudio
+from orchestrator.conversation.input.energy_vad import EnergyVad
 from orchestrator.conversation.input.microphone import Microphone
 from orchestrator.conversation.input.segment_log import SegmentLog
-from orchestrator.conversation.input.silence_filler import StandIn
+from orchestrator.conversation.input.silence_filler import SilenceFiller
 from orchestrator.conversation.messages.client import EndTurn
-from orchestrator.conversation.model.event_queue import Inbox
-from orchestrator.conversation.model.events import PeerBack, PeerLost, TranscriptOverdue
+from orchestrator.conversation.model.event_queue import EventQueue
+from orchestrator.conversation.model.events import ServiceLost, ServiceRecovered, TranscriptOverdue
 from orchestrator.conversation.model.ports import (
-    PartialHeard,
+    PartialTranscript,
+    SpeechStarted,
+    SpeechStopped,
     SpeechToText,
     SpeechToTextStream,
+    VadEvent,
     VoiceActivity,
     VoiceActivityStream,
-    VoiceEvent,
-    VoiceStarted,
-    VoiceStopped,
 )
+from orchestrator.metrics import MICROPHONE_CHUNKS_DROPPED
 
 # What turn detection takes at once: one frame of its model.
 _VOICE_BYTES = MICROPHONE.bytes_for(32)
@@ -37,11 +37,8 @@ _RETRY_S = 1.0
 _TRANSCRIPT_DEADLINE_S = 6.0
 
 
-DROPPED = Counter("anchor_microphone_dropped_chunks_total", "Audio that turn detection was too far behind to hear.")
-
-
 @dataclass(frozen=True, slots=True)
-class _ReadAlong:
+class _TranscriptSoFar:
     """What has been recognised up to `end_ms`, for the judge of the turn's end."""
 
     text: str
@@ -52,8 +49,8 @@ class _LanguageChanged(Exception):
     """The user speaks another language from here on."""
 
 
-class Hearing:
-    """One session's ears. With `manual`, the client's word marks the turns and nothing is detected."""
+class SpeechInput:
+    """One session's stt. With `manual`, the client's word marks the turns and nothing is detected."""
 
     def __init__(
         self,
@@ -63,48 +60,48 @@ class Hearing:
         microphone: Microphone,
         language: str,
         manual: bool,
-        inbox: Inbox,
+        event_queue: EventQueue,
     ) -> None:
         self._voice_activity = voice_activity
         self._speech_to_text = speech_to_text
         self._microphone = microphone
-        self.recent = Recent()
+        self.recent = RecentAudio()
         self._language = language
         self._manual = manual
-        self._inbox = inbox
-        self._for_voice: asyncio.Queue[AudioChunk | _ReadAlong] = asyncio.Queue(_VOICE_ITEMS)
-        self._voice_rest = bytearray()
-        self._voice_start_ms = 0
+        self._event_queue = event_queue
+        self._vad_queue: asyncio.Queue[AudioChunk | _TranscriptSoFar] = asyncio.Queue(_VOICE_ITEMS)
+        self._vad_pending = bytearray()
+        self._vad_start_ms = 0
         self._log = SegmentLog()
         self._listening = False
-        self._heard_until_ms = 0
+        self._sent_until_ms = 0
         self._voiced = False
         self._position_ms = 0
-        self._stand_in = StandIn(self.hear, lambda: self._position_ms, lambda: self._voiced)
+        self._silence_filler = SilenceFiller(self.push_audio, lambda: self._position_ms, lambda: self._voiced)
         self._lost: dict[str, AnchorError] = {}
-        self._energy_gate = EnergyGate()
+        self._energy_vad = EnergyVad()
         self._language_changed = asyncio.Event()
-        self._turn_settled = asyncio.Event()
-        self._overdue: asyncio.TimerHandle | None = None
+        self._turn_end_confirmed = asyncio.Event()
+        self._transcript_timer: asyncio.TimerHandle | None = None
 
     # What the session does ------------------------------------------------------------------------------------------
 
-    def listen(self, from_ms: int) -> None:
+    def start_listening(self, from_ms: int) -> None:
         """Send audio to speech-to-text: what is still at hand since `from_ms`, and all that follows."""
         self._listening = True
         for chunk in self.recent.since(from_ms):
-            self._send_to_words(chunk)
+            self._send_to_stt(chunk)
 
-    def flush(self, segment_id: int) -> None:
+    def flush_segment(self, segment_id: int) -> None:
         """Ask for the transcript and stop sending audio."""
         self._listening = False
-        self._log.flush(segment_id)
+        self._log.flush_segment(segment_id)
         self._expect_transcript(segment_id)
 
-    def commit(self, segment_id: int) -> None:
+    def commit_segment(self, segment_id: int) -> None:
         """Close the segment."""
-        self._expect_nothing()
-        self._log.commit(segment_id)
+        self._cancel_transcript_timer()
+        self._log.commit_segment(segment_id)
 
     def set_language(self, language: str) -> None:
         """From here on, the user speaks this language."""
@@ -112,188 +109,190 @@ class Hearing:
             self._language = language
             self._language_changed.set()
 
-    def line_lost(self) -> None:
+    def on_disconnect(self) -> None:
         """Nothing comes from the microphone for now."""
-        self._stand_in.alone.set()
+        self._silence_filler.alone.set()
 
-    def line_back(self) -> None:
+    def on_reconnect(self) -> None:
         """Its audio goes on."""
-        self._stand_in.alone.clear()
+        self._silence_filler.alone.clear()
 
-    def settle_turn(self) -> None:
+    def confirm_turn_end(self) -> None:
         """The end of a turn that the client declared has been dealt with."""
-        self._turn_settled.set()
+        self._turn_end_confirmed.set()
 
-    def hear(self, pcm: bytes) -> None:
+    def push_audio(self, pcm: bytes) -> None:
         """Take audio from the client: PCM16 mono 16 kHz, any length. Never waits: what is behind drops and counts."""
-        for chunk in self._microphone.cut(pcm):
-            self._take(chunk)
+        for chunk in self._microphone.split_chunks(pcm):
+            self._accept_chunk(chunk)
 
     async def end_turn(self) -> None:
         """The client says that the turn ends with the audio so far; waits until that has been dealt with.
 
         So the next turn's audio does not run ahead of this turn's flush.
         """
-        for chunk in self._microphone.fill():
-            self._take(chunk)
+        for chunk in self._microphone.flush_chunks():
+            self._accept_chunk(chunk)
         if self._manual:
             self._voiced = False
-        self._turn_settled.clear()
-        await self._inbox.tell(EndTurn())
-        await self._turn_settled.wait()
+        self._turn_end_confirmed.clear()
+        await self._event_queue.put(EndTurn())
+        await self._turn_end_confirmed.wait()
 
     async def run(self) -> None:
-        """Hear until cancelled. Lost peers are reported and waited for, not raised."""
+        """Hear until cancelled. Lost services are reported and waited for, not raised."""
         if self._manual:
-            await self._watch_words()
+            await self._run_stt()
         else:
-            await run_together(self._stand_in.run(), self._watch_voice(), self._watch_words())
+            await run_together(self._silence_filler.run(), self._run_vad(), self._run_stt())
 
     # From the microphone --------------------------------------------------------------------------------------------
 
-    def _take(self, chunk: AudioChunk) -> None:
+    def _accept_chunk(self, chunk: AudioChunk) -> None:
         self._position_ms = chunk.end_ms
-        self.recent.keep(chunk)
+        self.recent.append(chunk)
         if not self._manual:
-            self._send_to_voice(chunk)
+            self._send_to_vad(chunk)
         elif not self._voiced:
             self._voiced = self._listening = True
-            self._inbox.tell_now(VoiceStarted(chunk.start_ms, chunk.start_ms))
+            self._event_queue.put_nowait(SpeechStarted(chunk.start_ms, chunk.start_ms))
         if self._listening:
-            self._send_to_words(chunk)
+            self._send_to_stt(chunk)
 
-    def _send_to_voice(self, chunk: AudioChunk) -> None:
-        self._voice_rest += chunk.pcm
+    def _send_to_vad(self, chunk: AudioChunk) -> None:
+        self._vad_pending += chunk.pcm
         # The end of speech is worth a message a frame; its start, which the pre-roll makes up for, one every other.
         size = _VOICE_BYTES if self._voiced else 2 * _VOICE_BYTES
-        while len(self._voice_rest) >= size:
-            self._tell_detector(AudioChunk(self._voice_start_ms, bytes(self._voice_rest[:size])))
-            self._voice_start_ms += round(MICROPHONE.ms_of(size))
-            del self._voice_rest[:size]
+        while len(self._vad_pending) >= size:
+            self._queue_for_vad(AudioChunk(self._vad_start_ms, bytes(self._vad_pending[:size])))
+            self._vad_start_ms += round(MICROPHONE.ms_of(size))
+            del self._vad_pending[:size]
 
-    def _tell_detector(self, item: AudioChunk | _ReadAlong) -> None:
-        if self._for_voice.full():
-            self._for_voice.get_nowait()
-            DROPPED.inc()
-        self._for_voice.put_nowait(item)
+    def _queue_for_vad(self, item: AudioChunk | _TranscriptSoFar) -> None:
+        if self._vad_queue.full():
+            self._vad_queue.get_nowait()
+            MICROPHONE_CHUNKS_DROPPED.inc()
+        self._vad_queue.put_nowait(item)
 
-    def _send_to_words(self, chunk: AudioChunk) -> None:
-        if chunk.end_ms > self._heard_until_ms:
-            self._heard_until_ms = chunk.end_ms
-            self._log.hear(chunk)
+    def _send_to_stt(self, chunk: AudioChunk) -> None:
+        if chunk.end_ms > self._sent_until_ms:
+            self._sent_until_ms = chunk.end_ms
+            self._log.append_audio(chunk)
 
     # Voice activity -------------------------------------------------------------------------------------------------
 
-    async def _watch_voice(self) -> None:
+    async def _run_vad(self) -> None:
         while True:
             try:
                 async with self._voice_activity.open(self._language) as stream:
-                    await self._found("vad")
-                    await self._hand_over()
-                    await run_together(self._write_voice(stream), self._read_voice(stream))
+                    await self._report_recovered("vad")
+                    await self._reset_vad_state()
+                    await run_together(self._write_vad(stream), self._read_vad(stream))
             except AnchorError as error:
                 if "vad" not in self._lost:
-                    await self._hand_over()
-                await self._miss("vad", error)
-            await self._hear_by_energy(_RETRY_S)
+                    await self._reset_vad_state()
+                await self._report_lost("vad", error)
+            await self._detect_by_energy(_RETRY_S)
 
-    async def _write_voice(self, stream: VoiceActivityStream) -> None:
+    async def _write_vad(self, stream: VoiceActivityStream) -> None:
         while True:
-            item = await self._for_voice.get()
+            item = await self._vad_queue.get()
             if isinstance(item, AudioChunk):
-                await stream.hear(item)
+                await stream.push_audio(item)
             else:
-                await stream.read_along(item.text, item.end_ms)
+                await stream.push_transcript(item.text, item.end_ms)
 
-    async def _read_voice(self, stream: VoiceActivityStream) -> None:
+    async def _read_vad(self, stream: VoiceActivityStream) -> None:
         async for event in stream.events():
-            await self._tell_voice(event)
+            await self._emit_vad_event(event)
         raise PeerFailed("vad.ended", "turn detection ended by itself")
 
-    async def _hear_by_energy(self, for_s: float) -> None:
+    async def _detect_by_energy(self, for_s: float) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + for_s
         while (left_s := until_s - loop.time()) > 0:
             try:
                 async with asyncio.timeout(left_s):
-                    item = await self._for_voice.get()
+                    item = await self._vad_queue.get()
             except TimeoutError:
                 return
             if isinstance(item, AudioChunk):
-                for event in self._energy_gate.hear(item):
-                    await self._tell_voice(event)
+                for event in self._energy_vad.push_audio(item):
+                    await self._emit_vad_event(event)
 
-    async def _hand_over(self) -> None:
+    async def _reset_vad_state(self) -> None:
         """Another detector takes over, and begins in silence; speech that goes on, it finds again at once."""
         if self._voiced:
-            await self._tell_voice(VoiceStopped(self._position_ms))
+            await self._emit_vad_event(SpeechStopped(self._position_ms))
 
-    async def _tell_voice(self, event: VoiceEvent) -> None:
-        if isinstance(event, VoiceStarted):
+    async def _emit_vad_event(self, event: VadEvent) -> None:
+        if isinstance(event, SpeechStarted):
             self._voiced = True
-        elif isinstance(event, VoiceStopped):
+        elif isinstance(event, SpeechStopped):
             self._voiced = False
-        await self._inbox.tell(event)
+        await self._event_queue.put(event)
 
     # Words ----------------------------------------------------------------------------------------------------------
 
-    async def _watch_words(self) -> None:
+    async def _run_stt(self) -> None:
         while True:
             wait_s: float | None = _RETRY_S
             try:
                 async with self._speech_to_text.open(self._language) as stream:
-                    await self._found("stt")
+                    await self._report_recovered("stt")
                     await run_together(
-                        self._log.write_to(stream), self._read_words(stream), self._until_language_changes()
+                        self._log.write_to(stream), self._read_transcripts(stream), self._wait_for_language_change()
                     )
             except _LanguageChanged:
                 continue
             except AnchorError as error:
-                await self._miss("stt", error)
+                await self._report_lost("stt", error)
                 if isinstance(error, InvalidRequest):
                     # Asking again for the same thing is no use.
                     wait_s = None
-            await self._pause_or_language(wait_s)
+            await self._wait_before_retry(wait_s)
 
-    async def _read_words(self, stream: SpeechToTextStream) -> None:
+    async def _read_transcripts(self, stream: SpeechToTextStream) -> None:
         async for transcript in stream.transcripts():
             event = replace(transcript, segment_id=transcript.segment_id + self._log.offset)
-            if not isinstance(event, PartialHeard):
-                self._expect_nothing()
+            if not isinstance(event, PartialTranscript):
+                self._cancel_transcript_timer()
             if not self._manual:
-                self._tell_detector(_ReadAlong(event.text, event.end_ms))
-            await self._inbox.tell(event)
+                self._queue_for_vad(_TranscriptSoFar(event.text, event.end_ms))
+            await self._event_queue.put(event)
         raise PeerFailed("stt.ended", "speech to text ended by itself")
 
-    async def _until_language_changes(self) -> None:
+    async def _wait_for_language_change(self) -> None:
         await self._language_changed.wait()
         self._language_changed.clear()
         raise _LanguageChanged
 
-    async def _pause_or_language(self, seconds: float | None) -> None:
+    async def _wait_before_retry(self, seconds: float | None) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._until_language_changes()
+                await self._wait_for_language_change()
         except (TimeoutError, _LanguageChanged):
             return
 
     def _expect_transcript(self, segment_id: int) -> None:
-        self._expect_nothing()
+        self._cancel_transcript_timer()
         loop = asyncio.get_running_loop()
-        self._overdue = loop.call_later(_TRANSCRIPT_DEADLINE_S, self._inbox.tell_now, TranscriptOverdue(segment_id))
+        self._transcript_timer = loop.call_later(
+            _TRANSCRIPT_DEADLINE_S, self._event_queue.put_nowait, TranscriptOverdue(segment_id)
+        )
 
-    def _expect_nothing(self) -> None:
-        if self._overdue:
-            self._overdue.cancel()
-            self._overdue = None
+    def _cancel_transcript_timer(self) -> None:
+        if self._transcript_timer:
+            self._transcript_timer.cancel()
+            self._transcript_timer = None
 
     # Peers that come and go -----------------------------------------------------------------------------------------
 
-    async def _miss(self, peer: str, error: AnchorError) -> None:
+    async def _report_lost(self, peer: str, error: AnchorError) -> None:
         if peer not in self._lost:
             self._lost[peer] = error
-            await self._inbox.tell(PeerLost(peer, error))
+            await self._event_queue.put(ServiceLost(peer, error))
 
-    async def _found(self, peer: str) -> None:
+    async def _report_recovered(self, peer: str) -> None:
         if (error := self._lost.pop(peer, None)) is not None:
-            await self._inbox.tell(PeerBack(peer, error))
+            await self._event_queue.put(ServiceRecovered(peer, error))

@@ -1,36 +1,35 @@
-"""A conversation: what outlives a connection."""
+"""A conversation: history and preferences, which outlive a connection and a session."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
 
-from orchestrator.conversation.messages.client import (
-    Preference,
-    SetLanguage,
-    SetPatience,
-    SetPersona,
-    SetStyle,
-    SetVoice,
-)
+from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.history import History
 from orchestrator.conversation.model.ports import Message
 
+# The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
+LEAST_PATIENCE = 0.5
+MOST_PATIENCE = 2.0
+# The commands that change a user's preferences.
+Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
+
 
 @dataclass(slots=True)
 class Preferences:
-    """What the user chose. `voice` is empty for the persona's or the language's own."""
+    """The user's choices. An empty `voice` means the persona's, or else the language's default."""
 
     language: str
     voice: str
     persona: str
     style: Style = field(default_factory=Style)
-    # How far the waits for the user to go on are stretched: 0.5 (brisk) to 2 (patient).
+    # A factor on the end-of-turn wait, from `LEAST_PATIENCE` to `MOST_PATIENCE`.
     patience: float = 1.0
 
-    def prefer(self, choice: Preference) -> None:
-        """Take a choice that has been checked."""
+    def set(self, choice: Preference) -> None:
+        """Apply a choice that `Services.check_preference` accepted."""
         match choice:
             case SetLanguage():
                 self.language = choice.language

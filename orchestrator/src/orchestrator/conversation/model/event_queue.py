@@ -1,4 +1,4 @@
-"""The inbox of a session: everything that happens, in the order it happened."""
+"""The event_queue of a session: everything that happens, in the order it happened."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from orchestrator.conversation.model.events import Event
 _MAX_EVENTS = 500
 
 
-class Inbox:
+class EventQueue:
     """Events in; one task takes them out."""
 
     def __init__(self) -> None:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._room = asyncio.Event()
 
-    async def tell(self, event: Event) -> None:
+    async def put(self, event: Event) -> None:
         """Put an event from outside; waits while there is no room."""
         while self._events.qsize() >= _MAX_EVENTS:
             self._room.clear()
             await self._room.wait()
         self._events.put_nowait(event)
 
-    def tell_now(self, event: Event) -> None:
+    def put_nowait(self, event: Event) -> None:
         """Put one of the session's own events: a timer's or a reply's, of which there are few."""
         self._events.put_nowait(event)
 
-    async def next(self) -> Event:
+    async def get(self) -> Event:
         """The next event."""
         event = await self._events.get()
         self._room.set()

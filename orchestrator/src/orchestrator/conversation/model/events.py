@@ -1,7 +1,10 @@
-"""What happens in a conversation, and what the turn-taking policy wants done about it.
+"""Events of a conversation, and the actions with which the turn-taking policy answers them.
 
-Events from the peers (`ports.VoiceEvent`, `ports.Transcript`) and from the client (`messages.Command`) enter the
-inbox as they are; the rest stand here. All times are on the audio clock.
+VAD events and transcripts (`ports`) and client commands (`messages.client`) enter the event queue unchanged; all other
+events are defined here. All times are on the audio clock.
+
+Each event has one handler: `TurnTaking.handle` takes every `PolicyEvent`, `Session` every `SessionEvent`. Both end in
+`assert_never`, so an event without a handler is a type error.
 """
 
 from __future__ import annotations
@@ -10,16 +13,23 @@ from dataclasses import dataclass
 
 from service_kit.errors import AnchorError
 
-from orchestrator.conversation.connection.connection import Line
-from orchestrator.conversation.messages.client import Command
-from orchestrator.conversation.messages.server import BargeInVerdict, Word
-from orchestrator.conversation.model.ports import Transcript, TurnEndJudged, VoiceEvent
-from orchestrator.conversation.turns.endpointing import Wait
+from orchestrator.conversation.messages.client import (
+    EndTurn,
+    Interrupt,
+    Pause,
+    PlaybackProgress,
+    RequestStatus,
+    Resume,
+    TextInput,
+)
+from orchestrator.conversation.messages.server import BargeInVerdict, WaitDecision, Word
+from orchestrator.conversation.model.conversation import Preference
+from orchestrator.conversation.model.ports import Transcript, TurnEndPredicted, VadEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
-    """The moment asked for with `WakeAt` has come."""
+class TimerFired:
+    """A timer set with `SetTimer` fired, at `at_ms`."""
 
     at_ms: int
 
@@ -34,68 +44,72 @@ class ReplyAudible:
 
 @dataclass(frozen=True, slots=True)
 class ReplyDone:
-    """A reply has been heard to its end."""
+    """The client heard a reply to its end."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """A reply broke off."""
+    """A reply failed."""
 
     turn_id: int
     error: AnchorError
 
 
 @dataclass(frozen=True, slots=True)
-class PeerLost:
-    """A peer of the microphone is gone; what it did is done some other way, or not at all, until it returns."""
+class ServiceLost:
+    """Voice activity or speech-to-text failed; a fallback, or nothing, replaces it until it recovers."""
 
-    peer: str
+    service: str
     error: AnchorError
 
 
 @dataclass(frozen=True, slots=True)
-class PeerBack:
-    """A lost peer has returned; `error` is what it had been lost with."""
+class ServiceRecovered:
+    """A lost service works again; `error` is the one it was lost with."""
 
-    peer: str
+    service: str
     error: AnchorError
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptOverdue:
-    """No transcript of a flushed segment has come in time."""
+    """No transcript of a flushed segment arrived in time."""
 
     segment_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class LineConnected:
-    """A client has come in, or come back."""
+class Connected:
+    """A client connected or reconnected; `number` counts the session's connections from 1."""
 
-    line: Line
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
-class LineLost:
-    """The line to the client has dropped."""
+class Disconnected:
+    """The client's connection dropped."""
 
 
-Event = (
-    VoiceEvent
+# Events that the turn-taking policy decides on.
+PolicyEvent = (
+    VadEvent
     | Transcript
-    | Command
-    | Woken
+    | EndTurn
+    | TextInput
+    | Interrupt
+    | Pause
+    | Resume
+    | TimerFired
+    | TranscriptOverdue
     | ReplyAudible
     | ReplyDone
     | ReplyFailed
-    | PeerLost
-    | PeerBack
-    | LineConnected
-    | LineLost
-    | TranscriptOverdue
 )
+# Events that concern the session alone.
+SessionEvent = Preference | PlaybackProgress | RequestStatus | ServiceLost | ServiceRecovered | Connected | Disconnected
+Event = PolicyEvent | SessionEvent
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -103,28 +117,36 @@ Event = (
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """How long a silence is waited for, counted from the end of speech, and what decided it."""
+
+    ms: int
+    decided_by: WaitDecision
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTurn:
-    """The user has begun a turn."""
+    """The user began a turn."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class WarmModel:
-    """Let the language model read what is known of the next prompt, while the user speaks."""
+class PrefillPrompt:
+    """Prefill the language model with the known part of the next prompt while the user speaks."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class StartListening:
     """Send audio to speech-to-text, from `from_ms` on."""
 
     from_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Flush:
+class FlushSegment:
     """Ask for the transcript of the open segment and stop sending audio."""
 
     segment_id: int
@@ -139,7 +161,7 @@ class CommitSegment:
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Think, and speak into a held buffer."""
+    """Generate and synthesise a reply into the playout buffer, unreleased."""
 
     turn_id: int
     revision: int
@@ -148,8 +170,8 @@ class StartReply:
 
 
 @dataclass(frozen=True, slots=True)
-class SayPhrase:
-    """Speak one of the persona's own phrases; released from the start."""
+class SpeakPhrase:
+    """Speak one of the persona's phrases; released immediately."""
 
     turn_id: int
     phrase: str
@@ -157,14 +179,14 @@ class SayPhrase:
 
 @dataclass(frozen=True, slots=True)
 class DropReply:
-    """End a reply of which nothing was heard, as if it had never been."""
+    """Discard a reply of which nothing was heard."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class CommitTurn:
-    """The user's turn is over; this is what they said."""
+    """End the user's turn with this text."""
 
     turn_id: int
     text: str
@@ -172,42 +194,42 @@ class CommitTurn:
 
 @dataclass(frozen=True, slots=True)
 class ReopenTurn:
-    """The user goes on with a turn that was held to be over."""
+    """Reopen a committed turn: the user continues it."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReply:
-    """Let the held reply be heard."""
+    """Release the reply to playout."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PausePlayback:
-    """Hold the reply where it is."""
+    """Pause playback of the reply."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class ResumePlayback:
-    """Go on with a held reply."""
+    """Resume playback of the reply."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class StopReply:
-    """End the reply; history keeps what was heard."""
+    """End the reply; history keeps the part that was heard."""
 
     turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class AnnouncePartial:
-    """Tell what the user has said so far in this turn."""
+    """Send the partial transcript of this turn."""
 
     turn_id: int
     text: str
@@ -215,30 +237,30 @@ class AnnouncePartial:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceFinal:
-    """Tell what the user said in this turn; `revision` counts the finals of the turn."""
+    """Send the final transcript of this turn; `revision` counts the finals of the turn."""
 
     turn_id: int
     revision: int
     text: str
     language: str
     confidence: float | None
-    # Of all of the text; empty where some of it has no times.
+    # The words of the whole text; empty when part of it has no times.
     words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AnnounceWait:
-    """Tell how long the silence that began `at_ms` is waited for, and why; no `judgement` when nobody judged it."""
+    """Send the wait for the silence that began at `at_ms`, and its reason; `prediction` is None when none was made."""
 
     at_ms: int
     wait: Wait
     patience: float
-    judgement: TurnEndJudged | None
+    prediction: TurnEndPredicted | None
 
 
 @dataclass(frozen=True, slots=True)
 class AnnounceBargeIn:
-    """Tell what the user's sound over a reply was; `turn_id` is the turn that it opened."""
+    """Send the verdict on speech over a reply; `turn_id` is the turn that the speech opened."""
 
     turn_id: int
     reply_turn_id: int
@@ -246,20 +268,20 @@ class AnnounceBargeIn:
 
 
 @dataclass(frozen=True, slots=True)
-class WakeAt:
-    """Send `Woken` at this moment."""
+class SetTimer:
+    """Send `TimerFired` at this time."""
 
     at_ms: int
 
 
 Action = (
     OpenTurn
-    | WarmModel
-    | Listen
-    | Flush
+    | PrefillPrompt
+    | StartListening
+    | FlushSegment
     | CommitSegment
     | StartReply
-    | SayPhrase
+    | SpeakPhrase
     | DropReply
     | CommitTurn
     | ReopenTurn
@@ -271,5 +293,5 @@ Action = (
     | AnnounceFinal
     | AnnounceWait
     | AnnounceBargeIn
-    | WakeAt
+    | SetTimer
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.conversation.model.ports import Mark, Message
+from orchestrator.conversation.model.ports import Message, SpeechMark
 
 # Speech without marks: a slow reader's time for one character, so that an estimate claims too little, not too much.
 _MS_PER_CHARACTER = 75
@@ -27,16 +27,16 @@ class History:
         """The messages of all turns but this one."""
         return tuple(message for at, message in self._messages if at != turn_id)
 
-    def add_user(self, turn_id: int, text: str) -> None:
+    def add_user_turn(self, turn_id: int, text: str) -> None:
         """The user's turn is over."""
         self._append(turn_id, Message("user", text))
 
-    def add_anchor(self, turn_id: int, heard: str, interrupted: bool) -> None:
+    def add_heard_reply(self, turn_id: int, heard: str, interrupted: bool) -> None:
         """The anchor's reply is over; `heard` is what reached the user. Nothing heard leaves no message."""
         if heard:
             self._append(turn_id, Message("anchor", heard, interrupted))
 
-    def withdraw(self, turn_id: int) -> None:
+    def remove_turn(self, turn_id: int) -> None:
         """Forget a turn that the user goes on with."""
         self._messages = [(at, message) for at, message in self._messages if at != turn_id]
 
@@ -49,7 +49,7 @@ class History:
         del self._messages[: -self._max_messages]
 
 
-def heard_text(text: str, marks: Sequence[Mark], heard_ms: int, duration_ms: int | None) -> str:
+def heard_text(text: str, marks: Sequence[SpeechMark], heard_ms: int, duration_ms: int | None) -> str:
     """The part of `text` that sounded in the first `heard_ms` of its speech.
 
     A marked span counts when all of it sounded, which is when the next one begins: a word half spoken was not heard.

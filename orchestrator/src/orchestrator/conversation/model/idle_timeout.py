@@ -11,11 +11,11 @@ from types import TracebackType
 _LOOK_AGAIN_S = 1.0
 
 
-def _never() -> bool:
+def _never_paused() -> bool:
     return False
 
 
-class Deadline:
+class IdleTimeout:
     """Raises `TimeoutError` when nobody has put it off for `within_s`. Putting it off costs an assignment.
 
     async with Deadline(10) as deadline:
@@ -26,7 +26,7 @@ class Deadline:
     wait is nobody's fault yet.
     """
 
-    def __init__(self, within_s: float, excused: Callable[[], bool] = _never) -> None:
+    def __init__(self, within_s: float, excused: Callable[[], bool] = _never_paused) -> None:
         self.within_s = within_s
         self._excused = excused
         self._loop = asyncio.get_running_loop()
@@ -34,9 +34,9 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
         self._timeout = asyncio.timeout(None)
 
-    async def __aenter__(self) -> Deadline:
+    async def __aenter__(self) -> IdleTimeout:
         await self._timeout.__aenter__()
-        self.put_off()
+        self.reset()
         return self
 
     async def __aexit__(
@@ -46,7 +46,7 @@ class Deadline:
             self._timer.cancel()
         return await self._timeout.__aexit__(kind, error, trace)
 
-    def put_off(self) -> None:
+    def reset(self) -> None:
         """Begin the wait anew."""
         self._due_s = self._loop.time() + self.within_s
         if self._timer is None:

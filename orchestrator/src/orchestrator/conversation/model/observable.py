@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Latest(Generic[Value]):
+class Observable(Generic[Value]):
     """Written by one, read and waited for by many."""
 
     def __init__(self, value: Value) -> None:
@@ -20,14 +20,14 @@ class Latest(Generic[Value]):
         """What it is now."""
         return self._value
 
-    def post(self, value: Value) -> None:
+    def set(self, value: Value) -> None:
         """It is `value` from now on."""
         if value != self._value:
             self._value = value
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()
 
-    async def other_than(self, known: Value) -> Value:
+    async def wait_for_change(self, known: Value) -> Value:
         """What it is, as soon as that is something else than `known`."""
         while self._value == known:
             await self._changed.wait()

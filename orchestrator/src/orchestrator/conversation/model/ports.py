@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -16,7 +16,7 @@ from orchestrator.conversation.messages.server import PredictorOpinion, ServerMe
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceStarted:
+class SpeechStarted:
     """Speech began `at_ms`; audio worth transcribing begins at `pre_roll_start_ms`. Both on the audio clock."""
 
     at_ms: int
@@ -24,14 +24,14 @@ class VoiceStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceStopped:
+class SpeechStopped:
     """Speech gave way to silence `at_ms` on the audio clock."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class TurnEndJudged:
+class TurnEndPredicted:
     """The silence that began `at_ms` ends the turn with this probability, 0 to 1.
 
     The same silence may be judged again as it goes on: `silence_ms` is its length when it was judged, 0 when that is
@@ -45,21 +45,21 @@ class TurnEndJudged:
     opinions: tuple[PredictorOpinion, ...] = ()
 
 
-VoiceEvent = VoiceStarted | VoiceStopped | TurnEndJudged
+VadEvent = SpeechStarted | SpeechStopped | TurnEndPredicted
 
 
 class VoiceActivityStream(Protocol):
     """Voice activity of one microphone."""
 
-    async def hear(self, chunk: AudioChunk) -> None:
+    async def push_audio(self, chunk: AudioChunk) -> None:
         """Take audio; waits while the peer is behind."""
         ...
 
-    async def read_along(self, text: str, end_ms: int) -> None:
+    async def push_transcript(self, text: str, end_ms: int) -> None:
         """Take what has been recognised so far, as a hint for end-of-turn prediction."""
         ...
 
-    def events(self) -> AsyncIterator[VoiceEvent]:
+    def events(self) -> AsyncGenerator[VadEvent]:
         """Events as they are found. Raises `AnchorError` when the peer fails."""
         ...
 
@@ -71,7 +71,7 @@ class VoiceActivity(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PartialHeard:
+class PartialTranscript:
     """What has been recognised of a segment so far."""
 
     segment_id: int
@@ -80,7 +80,7 @@ class PartialHeard:
 
 
 @dataclass(frozen=True, slots=True)
-class FinalHeard:
+class FinalTranscript:
     """The transcript of a segment, from its beginning; a higher revision replaces a lower one."""
 
     segment_id: int
@@ -96,19 +96,19 @@ class FinalHeard:
     language_probability: float | None = None
 
 
-Transcript = PartialHeard | FinalHeard
+Transcript = PartialTranscript | FinalTranscript
 
 
 class SpeechToTextStream(Protocol):
     """Recognition of one microphone; segments as in `anchor.stt.v1`."""
 
-    async def hear(self, chunk: AudioChunk) -> None: ...
+    async def push_audio(self, chunk: AudioChunk) -> None: ...
 
-    async def flush(self, segment_id: int) -> None: ...
+    async def flush_segment(self, segment_id: int) -> None: ...
 
-    async def commit(self, segment_id: int) -> None: ...
+    async def commit_segment(self, segment_id: int) -> None: ...
 
-    def transcripts(self) -> AsyncIterator[Transcript]:
+    def transcripts(self) -> AsyncGenerator[Transcript]:
         """Transcripts as they are found. Raises `AnchorError` when the peer fails."""
         ...
 
@@ -119,14 +119,14 @@ class SpeechToText(Protocol):
     def open(self, language: str) -> AbstractAsyncContextManager[SpeechToTextStream]: ...
 
 
-class HearingAid(Protocol):
+class AudioFilter(Protocol):
     """Makes one microphone easier to hear. Audio is PCM16 mono 16 kHz; what comes out is as long as what went in."""
 
-    def clean(self, pcm: bytes) -> bytes:
+    def process(self, pcm: bytes) -> bytes:
         """Take audio of any length; return what is ready, each sample in its order and none twice."""
         ...
 
-    def rest(self) -> bytes:
+    def flush(self) -> bytes:
         """All that is held back, when no more is to be waited for."""
         ...
 
@@ -189,11 +189,11 @@ class LanguageModel(Protocol):
         """The engine, as people are told."""
         ...
 
-    def reply(self, prompt: Prompt) -> AsyncIterator[str]:
-        """The reply, piece by piece. An async generator: closing it ends the work. Raises `AnchorError`."""
+    def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+        """Yield the reply in pieces; closing the generator stops generation. Raises `AnchorError`."""
         ...
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Read all of `prompt` but its text ahead, where that makes the reply sooner. Raises `AnchorError`."""
         ...
 
@@ -203,7 +203,7 @@ class LanguageModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpeechAudio:
     """A run of speech: PCM16 mono 24 kHz, `offset_ms` from the reply's first sample."""
 
     offset_ms: int
@@ -211,7 +211,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SpeechMark:
     """Code points `text_start` to `text_end` of the reply's text begin to sound at `offset_ms`."""
 
     text_start: int
@@ -220,29 +220,29 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class PhraseBegun:
+class PhraseStarted:
     """There was enough text for a phrase, code points `text_start` to `text_end`; the engine begins to speak it."""
 
     text_start: int
     text_end: int
 
 
-Speech = Spoken | Mark | PhraseBegun
+Speech = SpeechAudio | SpeechMark | PhraseStarted
 
 
 class SpeechStream(Protocol):
     """One reply being spoken."""
 
-    async def say(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         """Take more of the reply's text."""
         ...
 
-    async def finish(self) -> None:
+    async def end_text(self) -> None:
         """All text has been said."""
         ...
 
-    def speech(self) -> AsyncIterator[Speech]:
-        """Speech and marks in order, until all text is spoken. Raises `AnchorError`."""
+    def speech(self) -> AsyncGenerator[Speech]:
+        """Yield audio, marks and phrase starts in order, until all text is spoken. Raises `AnchorError`."""
         ...
 
 
@@ -258,11 +258,11 @@ class TextToSpeech(Protocol):
 # The client
 
 
-class LineDropped(Exception):
-    """The client's line broke off: nobody hung up, and somebody may come back."""
+class ConnectionDropped(Exception):
+    """The client's connection broke off: nobody hung up, and somebody may come back."""
 
 
-class PageLeft(LineDropped):
+class PageClosed(ConnectionDropped):
     """The client says that its page goes away: one that is loaded anew is back at once, one that is closed never."""
 
 

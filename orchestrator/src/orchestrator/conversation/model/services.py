@@ -7,43 +7,35 @@ from dataclasses import dataclass, field
 
 from service_kit.errors import InvalidRequest
 
-from orchestrator.conversation.messages.client import (
-    Preference,
-    SetLanguage,
-    SetPatience,
-    SetPersona,
-    SetStyle,
-    SetVoice,
-)
+from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.messages.system_status import SystemStatus
-from orchestrator.conversation.model.bulletin import Bulletin
-from orchestrator.conversation.model.observable import Latest
+from orchestrator.conversation.model.conversation import LEAST_PATIENCE, MOST_PATIENCE, Preference
+from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
+from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (
-    HearingAid,
+    AudioFilter,
     LanguageModel,
     Persona,
     SpeechToText,
     TextToSpeech,
     VoiceActivity,
 )
-from orchestrator.conversation.model.savings import Savings
-from orchestrator.conversation.turns.endpointing import LEAST_PATIENCE, MOST_PATIENCE
 
 # The languages of the conversation: what Voxtral hears.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 
 
-def _no_voices() -> Latest[tuple[VoiceChoice, ...]]:
-    return Latest(())
+def _no_voices() -> Observable[tuple[VoiceChoice, ...]]:
+    return Observable(())
 
 
-def _no_hearing_aid() -> HearingAid | None:
+def _no_audio_filter() -> AudioFilter | None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
+class Services:
     """The other services and the personas, shared by all sessions."""
 
     voice_activity: VoiceActivity
@@ -55,28 +47,28 @@ class Peers:
     # Asked when a client wants `system_status`.
     system_status: Callable[[], Awaitable[SystemStatus]]
     # What speaks on, in its own voice, when `text_to_speech` has broken in mid-reply.
-    other_voices: tuple[TextToSpeech, ...] = ()
+    fallback_tts: tuple[TextToSpeech, ...] = ()
     # The voices there are; empty while they are not known, and then the voice service has the last word.
-    voices: Latest[tuple[VoiceChoice, ...]] = field(default_factory=_no_voices)
+    voices: Observable[tuple[VoiceChoice, ...]] = field(default_factory=_no_voices)
     # Called once a session: what its microphone is heard through, if anything.
-    hearing_aid: Callable[[], HearingAid | None] = field(default=_no_hearing_aid)
+    audio_filter: Callable[[], AudioFilter | None] = field(default=_no_audio_filter)
     # What is done without while memory is short, and where sessions are told of it.
-    savings: Callable[[], Savings] = field(default=Savings)
-    bulletin: Bulletin = field(default_factory=Bulletin)
+    degraded_mode: Callable[[], DegradedMode] = field(default=DegradedMode)
+    degradation_board: DegradationBoard = field(default_factory=DegradationBoard)
 
-    def speakers(self, voice: str) -> tuple[tuple[TextToSpeech, ...], str]:
+    def tts_chain(self, voice: str) -> tuple[tuple[TextToSpeech, ...], str]:
         """Who speaks a reply that begins now, in the order in which they are asked, and the first one's voice.
 
         `voice` is one of the main voice service's.
         """
-        savings = self.savings()
+        savings = self.degraded_mode()
         if savings.text_only:
             return (), ""
         if savings.small_voice:
-            return self.other_voices, ""
-        return (self.text_to_speech, *self.other_voices), voice
+            return self.fallback_tts, ""
+        return (self.text_to_speech, *self.fallback_tts), voice
 
-    def check(self, choice: Preference) -> None:
+    def check_preference(self, choice: Preference) -> None:
         """Raise `InvalidRequest` for a choice that there is not."""
         match choice:
             case SetLanguage():

@@ -62,7 +62,7 @@ class TurnTrace:
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """What a line of the log says of it."""
+        """What a connection of the log says of it."""
         return {"trace_id": self.trace_id} if self.trace_id else {}
 
     @contextmanager

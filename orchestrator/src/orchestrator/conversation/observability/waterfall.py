@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prometheus_client import Counter, Histogram
-
 from orchestrator.conversation.messages.server import LatencyWaterfall
 from orchestrator.conversation.observability.turn_trace import Moments, Outcome, TurnTrace
+from orchestrator.metrics import STAGE_SECONDS
 
 Stage = Literal[
     "speech_stopped",
@@ -25,31 +24,6 @@ _REPLY_STAGES: tuple[Stage, ...] = (
     "first_audio",
     "first_frame_sent",
     "first_sample_heard",
-)
-
-STAGE_SECONDS = Histogram(
-    "anchor_turn_stage_seconds",
-    "Time from the end of the user's speech until a stage of the turn was reached.",
-    ["stage"],
-    buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
-)
-
-BARGE_INS = Counter(
-    "anchor_barge_ins_total", "Sounds of users over replies, by what they turned out to be.", ["verdict"]
-)
-OVER_BUDGET = Counter("anchor_turns_over_budget_total", "Turns whose first frame was sent later than MAX_LATENCY_MS.")
-
-SPEECH_WASTED_MS = Histogram(
-    "anchor_speech_wasted_ms",
-    "Speech of a reply that was made and never heard, in milliseconds.",
-    buckets=(0, 250, 500, 1_000, 2_000, 4_000, 6_000, 8_000, 12_000, 20_000),
-)
-UNDERRUNS = Counter("anchor_playout_underruns_total", "Silences in mid-reply because speech was late.")
-UNDERRUN_MS = Counter("anchor_playout_underrun_ms_total", "How long they lasted, in milliseconds.")
-VOICE_FAILURES = Counter(
-    "anchor_voice_failures_total",
-    "Voices that broke in mid-reply, by what was tried then: again, another, captions.",
-    ["then"],
 )
 
 
@@ -74,7 +48,7 @@ class Waterfall:
             self._reached_s[stage] = at_s
             self.trace.reached(stage, at_s)
 
-    def heard(self, at_s: float) -> None:
+    def sample_heard(self, at_s: float) -> None:
         """The first sample was heard, by a client's reckoning; not before it was sent."""
         self.reached("first_sample_heard", max(at_s, self._reached_s.get("first_frame_sent", at_s)))
 

@@ -23,13 +23,13 @@ class Playhead:
         self.underruns = 0
         self.underrun_ms = 0.0
 
-    def send(self, length_ms: float, now_s: float) -> None:
+    def add_sent(self, length_ms: float, now_s: float) -> None:
         """So much more speech has left."""
         self.advance(now_s)
         self.count_gap()
         self.sent_ms += length_ms
 
-    def rewind(self, length_ms: float, now_s: float) -> None:
+    def remove_sent(self, length_ms: float, now_s: float) -> None:
         """So much of what was sent did not arrive."""
         self.advance(now_s)
         self.sent_ms -= length_ms
@@ -57,7 +57,7 @@ class Playhead:
         if not self._paused:
             self._gap_ms += elapsed_ms - step_ms
 
-    def late(self, now_s: float | None) -> tuple[int, float]:
+    def underrun_totals(self, now_s: float | None) -> tuple[int, float]:
         """How often there was nothing to play, and for how long in all; up to `now_s` unless speech has ended."""
         if now_s is not None:
             self.advance(now_s)

@@ -10,7 +10,7 @@ from service_kit.audio import SPEECH
 from orchestrator.conversation.messages.server import SpeechMark
 
 
-class HeldSpeech:
+class PlayoutBuffer:
     """Frames of one reply, first in, first out; at its end what proves unusable is cut off again."""
 
     def __init__(self) -> None:
@@ -28,29 +28,29 @@ class HeldSpeech:
         """Length of the frame that leaves next."""
         return SPEECH.ms_of(len(self._frames[0]))
 
-    def put(self, pcm: bytes, frame_bytes: int) -> None:
+    def append(self, pcm: bytes, frame_bytes: int) -> None:
         """Take speech that follows, and hold it in frames of this size."""
         self._frames.extend(pcm[start : start + frame_bytes] for start in range(0, len(pcm), frame_bytes))
         self.made_ms += SPEECH.ms_of(len(pcm))
 
-    def take(self) -> bytes:
+    def pop_frame(self) -> bytes:
         """The frame that leaves now."""
         return self._frames.popleft()
 
-    def give_back(self, frames: Sequence[bytes]) -> None:
+    def prepend(self, frames: Sequence[bytes]) -> None:
         """What was taken last has to leave once more."""
         self._frames.extendleft(reversed(frames))
 
-    def mark(self, mark: SpeechMark) -> None:
+    def add_mark(self, mark: SpeechMark) -> None:
         """Take a mark that belongs to what is held, or will be."""
         self._marks.append(mark)
 
-    def marks(self, before_ms: float) -> Iterator[SpeechMark]:
+    def pop_marks(self, before_ms: float) -> Iterator[SpeechMark]:
         """The marks of what begins before that, each once."""
         while self._marks and self._marks[0].offset_ms < before_ms:
             yield self._marks.popleft()
 
-    def cut(self, offset_ms: float) -> float:
+    def truncate(self, offset_ms: float) -> float:
         """Discard what is held from `offset_ms` of the reply on; return where the rest ends."""
         while self._frames and self.made_ms > offset_ms:
             pcm = self._frames.pop()

@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from prometheus_client import Counter
 from service_kit.errors import AnchorError
 
 from orchestrator.conversation.model.ports import LanguageModel, Prompt
+from orchestrator.metrics import LLM_PREFILLS
 
 log = logging.getLogger(__name__)
 
-WARMINGS = Counter(
-    "anchor_llm_warmings_total",
-    "Prompts read ahead while the user spoke: finished, cut off by the real request, or failed.",
-    ["outcome"],
-)
 # How long a request that is cut off may take to let go before the real one is sent without it.
 _LET_GO_S = 0.2
 
 
-class Warming:
+class PromptPrefill:
     """Reads ahead, one prompt at a time; `group` owns the task. What fails here costs time, and nothing else."""
 
     def __init__(self, model: LanguageModel, group: asyncio.TaskGroup) -> None:
@@ -29,12 +24,12 @@ class Warming:
         self._group = group
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, prompt: Prompt) -> None:
+    def start(self, prompt: Prompt) -> None:
         """Read `prompt` ahead, unless something is still being read."""
         if self._task is None or self._task.done():
             self._task = self._group.create_task(self._warm(prompt), name="warming")
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         """Make way for the real request."""
         task, self._task = self._task, None
         if task is None or task.done():
@@ -47,7 +42,7 @@ class Warming:
     async def _warm(self, prompt: Prompt) -> None:
         outcome = "failed"
         try:
-            await self._model.warm(prompt)
+            await self._model.prefill(prompt)
             outcome = "finished"
         except asyncio.CancelledError:
             outcome = "cut_off"
@@ -57,4 +52,4 @@ class Warming:
         except Exception:
             log.exception("warming broke")
         finally:
-            WARMINGS.labels(outcome).inc()
+            LLM_PREFILLS.labels(outcome).inc()

@@ -15,26 +15,28 @@ from dataclasses import dataclass
 from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
 from service_kit.tasks import run_together
 
-from orchestrator.conversation.messages.server import Error, ServerMessage, SpeechMark, Style
-from orchestrator.conversation.model.idle_timeout import Deadline
-from orchestrator.conversation.model.ports import Mark, PhraseBegun, Speech, SpeechStream, TextToSpeech
-from orchestrator.conversation.observability.waterfall import VOICE_FAILURES, Waterfall
+from orchestrator.conversation.messages import server as messages
+from orchestrator.conversation.messages.server import Error, ServerMessage, Style
+from orchestrator.conversation.model.idle_timeout import IdleTimeout
+from orchestrator.conversation.model.ports import PhraseStarted, Speech, SpeechMark, SpeechStream, TextToSpeech
+from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.playout import Playout
-from orchestrator.conversation.output.text_pacing import LOW_MS, Pacer
+from orchestrator.conversation.output.text_pacing import MIN_AHEAD_MS, TextPacer
+from orchestrator.metrics import TTS_FAILURES
 
 log = logging.getLogger(__name__)
 
 # A voice that has text to speak, and a listener who waits, has failed when it says nothing for this long. Longer than
 # the voice service gives its engine, so that the service can say what is wrong.
-_SPEAK_DEADLINE_S = 6.0
+_TTS_DEADLINE_S = 6.0
 # A broken voice is asked again until the listener has been without speech for so long, and no longer than that in all.
-_SILENCE_BORNE_S = 1.5
-_AGAIN_AT_MOST_S = 6.0
-_ASK_AGAIN_AFTER_S = 0.1
+_MAX_GAP_S = 1.5
+_MAX_RETRY_S = 6.0
+_RETRY_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class VoiceSettings:
     """How a reply is spoken. `apology` is said when the model breaks off."""
 
     voice: str
@@ -43,7 +45,7 @@ class Delivery:
     apology: str
 
 
-class Voicing:
+class ReplySynthesis:
     """Speaks one reply. `voices` are asked in turn; the first is the one that `delivery` names a voice of.
 
     Without any, the reply is shown.
@@ -53,170 +55,172 @@ class Voicing:
         self,
         *,
         turn_id: int,
-        voices: Sequence[TextToSpeech],
-        delivery: Delivery,
+        tts_chain: Sequence[TextToSpeech],
+        delivery: VoiceSettings,
         playout: Playout,
         waterfall: Waterfall,
-        tell: Callable[[ServerMessage], None],
+        send: Callable[[ServerMessage], None],
     ) -> None:
         self._turn_id = turn_id
-        self._voices = voices
+        self._tts_chain = tts_chain
         self._delivery = delivery
         self._playout = playout
         self._waterfall = waterfall
-        self._tell = tell
+        self._send = send
         self._now_s = asyncio.get_running_loop().time
         self._complete = False
-        self._pacer = Pacer()
+        self._pacer = TextPacer()
         # Set when there may be text for the voice to get.
-        self._wanted = asyncio.Event()
+        self._text_due = asyncio.Event()
         # Character of the text, and place in the speech, at which the present stream and its last phrase began.
-        self._stream_at = (0, 0.0)
-        self._phrase_at = (0, 0.0)
-        self._last_said_s = 0.0
-        self._spoke = False
+        self._stream_start = (0, 0.0)
+        self._phrase_start = (0, 0.0)
+        self._last_event_s = 0.0
+        self._produced_audio = False
         self.text = ""
-        self.marks: list[Mark] = []
+        self.marks: list[SpeechMark] = []
         self.duration_ms: int | None = None
         # Captions only: no voice is left.
-        self.is_lost = False
+        self.is_text_only = False
 
-    def write(self, delta: str) -> None:
+    def add_text(self, delta: str) -> None:
         """More text."""
         self.text += delta
-        self._wanted.set()
+        self._text_due.set()
 
-    def end(self) -> None:
+    def end_text(self) -> None:
         """All text was written."""
         self._complete = True
-        self._wanted.set()
+        self._text_due.set()
 
-    def look(self) -> None:
+    def on_playback_progress(self) -> None:
         """The ear has moved on."""
-        if self._pacer.wants(self.text, self._playout.unheard_ms, self._now_s() - self._last_said_s):
-            self._wanted.set()
+        if self._pacer.has_due_text(self.text, self._playout.unheard_ms, self._now_s() - self._last_event_s):
+            self._text_due.set()
 
     async def run(self) -> None:
         """Speak until all of the text is spoken, or no voice is left."""
-        if not self._voices:
-            self.is_lost = True
-            self._playout.end()
+        if not self._tts_chain:
+            self.is_text_only = True
+            self._playout.end_audio()
             return
-        failure = await self._speak(self._voices[0], self._delivery.voice, _SPEAK_DEADLINE_S)
+        failure = await self._synthesise(self._tts_chain[0], self._delivery.voice, _TTS_DEADLINE_S)
         if failure is not None and not isinstance(failure, InvalidRequest):
-            failure = await self._speak_again(failure)
-        for voice in self._voices[1:]:
+            failure = await self._retry_first_tts(failure)
+        for voice in self._tts_chain[1:]:
             if failure is None:
                 break
-            VOICE_FAILURES.labels("another").inc()
-            self._tell(Error(failure.code, f"another voice speaks on: {failure.message}", failure.retryable))
-            failure = await self._speak(voice, "", _SPEAK_DEADLINE_S)
+            TTS_FAILURES.labels("another").inc()
+            self._send(Error(failure.code, f"another voice speaks on: {failure.message}", failure.retryable))
+            failure = await self._synthesise(voice, "", _TTS_DEADLINE_S)
         if failure is None:
             self.duration_ms = round(self._playout.made_ms)
         else:
-            self.is_lost = True
+            self.is_text_only = True
             self._waterfall.trace.fail(failure.code, "speak")
-            VOICE_FAILURES.labels("captions").inc()
-            self._tell(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
-        self._playout.end()
+            TTS_FAILURES.labels("captions").inc()
+            self._send(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
+        self._playout.end_audio()
 
-    async def _speak_again(self, failure: AnchorError) -> AnchorError | None:
+    async def _retry_first_tts(self, failure: AnchorError) -> AnchorError | None:
         """Ask the first voice again, once; one that is not there, for as long as the listener may be kept waiting."""
-        VOICE_FAILURES.labels("again").inc()
-        patience_s = min(self._playout.unheard_ms / 1000 + _SILENCE_BORNE_S, _AGAIN_AT_MOST_S)
+        TTS_FAILURES.labels("again").inc()
+        patience_s = min(self._playout.unheard_ms / 1000 + _MAX_GAP_S, _MAX_RETRY_S)
         until_s = self._now_s() + patience_s
         again: AnchorError | None = failure
         while (left_s := until_s - self._now_s()) > 0:
-            again = await self._speak(self._voices[0], self._delivery.voice, left_s)
-            if self._spoke or not isinstance(again, (PeerFailed, NotReady)):
+            again = await self._synthesise(self._tts_chain[0], self._delivery.voice, left_s)
+            if self._produced_audio or not isinstance(again, (PeerFailed, NotReady)):
                 break
-            await asyncio.sleep(_ASK_AGAIN_AFTER_S)
+            await asyncio.sleep(_RETRY_INTERVAL_S)
         return again
 
-    async def _speak(self, voice: TextToSpeech, name: str, first_within_s: float) -> AnchorError | None:
+    async def _synthesise(self, voice: TextToSpeech, name: str, first_within_s: float) -> AnchorError | None:
         """Speak what is not spoken yet; return why that came to nothing, or None."""
-        self._pick_up()
+        self._rewind_to_unsent()
         delivery = self._delivery
         try:
             async with (
-                Deadline(first_within_s, self._is_excused) as deadline,
+                IdleTimeout(first_within_s, self._may_be_silent) as deadline,
                 voice.open(name, delivery.language, delivery.style) as speech,
             ):
-                await run_together(self._hand_on(speech, deadline), self._take(speech, deadline))
+                await run_together(self._send_text(speech, deadline), self._receive_speech(speech, deadline))
         except TimeoutError:
             failure: AnchorError = PeerFailed("tts.silent", f"the voice said nothing for {first_within_s:.1f} s")
         except AnchorError as error:
             failure = error
         else:
             return None
-        log.warning("voice failed", extra={"code": failure.code, "reason": failure.message, "spoke": self._spoke})
+        log.warning(
+            "voice failed", extra={"code": failure.code, "reason": failure.message, "spoke": self._produced_audio}
+        )
         return failure
 
-    def _pick_up(self) -> None:
+    def _rewind_to_unsent(self) -> None:
         """Find the place to speak on from, and forget what was made beyond it.
 
         That is the phrase that broke off while nothing of it has left; then the last word begun, which may have been
         cut short. Of a voice that does not mark its words, the phrase is said again.
         """
-        char, offset_ms = self._phrase_at
+        char, offset_ms = self._phrase_start
         if self._playout.sent_ms > offset_ms:
             begun = [mark for mark in self.marks if offset_ms <= mark.offset_ms <= self._playout.made_ms]
             if begun:
                 char, offset_ms = begun[-1].text_start, begun[-1].offset_ms
-        end_ms = self._playout.cut(offset_ms)
+        end_ms = self._playout.truncate(offset_ms)
         self.marks = [mark for mark in self.marks if mark.text_start < char]
-        self._stream_at = self._phrase_at = (char, end_ms)
-        self._pacer = Pacer(char)
-        self._spoke = False
-        self._wanted.set()
+        self._stream_start = self._phrase_start = (char, end_ms)
+        self._pacer = TextPacer(char)
+        self._produced_audio = False
+        self._text_due.set()
 
     # Text to the voice ----------------------------------------------------------------------------------------------
 
-    async def _hand_on(self, speech: SpeechStream, deadline: Deadline) -> None:
+    async def _send_text(self, speech: SpeechStream, deadline: IdleTimeout) -> None:
         while True:
-            quiet_s = self._now_s() - self._last_said_s
-            if text := self._pacer.take(self.text, self._playout.unheard_ms, quiet_s):
-                deadline.put_off()
-                await speech.say(text)
-            elif self._complete and self._pacer.handed == len(self.text):
+            quiet_s = self._now_s() - self._last_event_s
+            if text := self._pacer.next_chunk(self.text, self._playout.unheard_ms, quiet_s):
+                deadline.reset()
+                await speech.send_text(text)
+            elif self._complete and self._pacer.sent_chars == len(self.text):
                 break
             else:
-                self._wanted.clear()
-                await self._wanted.wait()
-        await speech.finish()
+                self._text_due.clear()
+                await self._text_due.wait()
+        await speech.end_text()
 
-    def _is_excused(self) -> bool:
+    def _may_be_silent(self) -> bool:
         """Whether silence of the voice does no harm yet, or is not its fault: the model writes nothing."""
-        waits_for_text = not self._complete and self._pacer.handed == len(self.text)
-        return waits_for_text or self._playout.is_paused or self._playout.unheard_ms > LOW_MS
+        waits_for_text = not self._complete and self._pacer.sent_chars == len(self.text)
+        return waits_for_text or self._playout.is_paused or self._playout.unheard_ms > MIN_AHEAD_MS
 
     # Speech from it -------------------------------------------------------------------------------------------------
 
-    async def _take(self, speech: SpeechStream, deadline: Deadline) -> None:
-        async with aclosing(speech.speech()) as items:  # type: ignore[type-var]
+    async def _receive_speech(self, speech: SpeechStream, deadline: IdleTimeout) -> None:
+        async with aclosing(speech.speech()) as items:
             async for item in items:
-                self._last_said_s = self._now_s()
-                deadline.put_off()
-                self._place(item, deadline)
+                self._last_event_s = self._now_s()
+                deadline.reset()
+                self._handle_speech(item, deadline)
                 if self._playout.is_full:
-                    await self._playout.until_room()
-        if not (self._complete and self._pacer.handed == len(self.text)):
+                    await self._playout.wait_capacity()
+        if not (self._complete and self._pacer.sent_chars == len(self.text)):
             raise PeerFailed("tts.ended", "the voice ended before the text did")
 
-    def _place(self, item: Speech, deadline: Deadline) -> None:
-        char, base_ms = self._stream_at
-        if isinstance(item, PhraseBegun):
-            self._waterfall.reached("first_phrase", self._last_said_s)
-            self._phrase_at = (char + item.text_start, self._playout.made_ms)
-            self._pacer.spoken(char + item.text_start)
-        elif isinstance(item, Mark):
-            mark = Mark(char + item.text_start, char + item.text_end, round(base_ms + item.offset_ms))
+    def _handle_speech(self, item: Speech, deadline: IdleTimeout) -> None:
+        char, base_ms = self._stream_start
+        if isinstance(item, PhraseStarted):
+            self._waterfall.reached("first_phrase", self._last_event_s)
+            self._phrase_start = (char + item.text_start, self._playout.made_ms)
+            self._pacer.on_synthesised(char + item.text_start)
+        elif isinstance(item, SpeechMark):
+            mark = SpeechMark(char + item.text_start, char + item.text_end, round(base_ms + item.offset_ms))
             self.marks.append(mark)
-            self._pacer.spoken(mark.text_start)
-            self._playout.mark(SpeechMark(self._turn_id, mark.text_start, mark.text_end, mark.offset_ms))
+            self._pacer.on_synthesised(mark.text_start)
+            self._playout.add_mark(messages.SpeechMark(self._turn_id, mark.text_start, mark.text_end, mark.offset_ms))
         else:
-            self._waterfall.reached("first_audio", self._last_said_s)
-            self._spoke = True
-            deadline.within_s = _SPEAK_DEADLINE_S
-            self._pacer.answered()
-            self._playout.put(item.pcm)
+            self._waterfall.reached("first_audio", self._last_event_s)
+            self._produced_audio = True
+            deadline.within_s = _TTS_DEADLINE_S
+            self._pacer.on_tts_event()
+            self._playout.append_audio(item.pcm)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 # Speech in hand below which the voice is given the next sentence. The slowest voice begins within a second.
-AIM_MS = 3_000
+TARGET_AHEAD_MS = 3_000
 # With so little made, a voice that has gone quiet is given more, whatever the text at it was held to become.
-LOW_MS = 1_500
+MIN_AHEAD_MS = 1_500
 _QUIET_S = 0.3
 # A fast speaker's time for one character, so that text at the voice counts for too little, not too much.
 _MS_PER_CHARACTER = 60
@@ -24,12 +24,12 @@ _MAX_CHARS = 160
 _SPACE = re.compile(r"\s")
 
 
-class Pacer:
+class TextPacer:
     """Hands on the text of one reply, from character `start` on."""
 
     def __init__(self, start: int = 0) -> None:
-        self._handed = start
-        self._spoken = start
+        self._sent_chars = start
+        self._synthesised_chars = start
         # Where the text was last broken; it waits there, and nowhere else.
         self._break = start
         self._at_break = False
@@ -37,41 +37,41 @@ class Pacer:
         self._answered = False
 
     @property
-    def handed(self) -> int:
+    def sent_chars(self) -> int:
         """The text up to here has been handed on."""
-        return self._handed
+        return self._sent_chars
 
-    def spoken(self, to: int) -> None:
+    def on_synthesised(self, to: int) -> None:
         """Speech has been made of the text up to here."""
-        self._spoken = max(self._spoken, min(to, self._handed))
+        self._synthesised_chars = max(self._synthesised_chars, min(to, self._sent_chars))
 
-    def answered(self) -> None:
+    def on_tts_event(self) -> None:
         """The voice has said something."""
         self._answered = True
 
-    def take(self, text: str, unheard_ms: float, quiet_s: float) -> str:
+    def next_chunk(self, text: str, unheard_ms: float, quiet_s: float) -> str:
         """What of `text` the voice gets now; empty while it has enough, or all there is.
 
         `unheard_ms` of speech have been made and not yet heard; the voice has said nothing for `quiet_s`.
         """
-        start = self._handed
-        while self.wants(text, unheard_ms, quiet_s):
+        start = self._sent_chars
+        while self.has_due_text(text, unheard_ms, quiet_s):
             self._answered = False
-            end = _next_break(text, self._break, self._handed)
+            end = _next_break(text, self._break, self._sent_chars)
             self._at_break = end is not None
-            self._handed = len(text) if end is None else end
+            self._sent_chars = len(text) if end is None else end
             if end is not None:
                 self._break = end
-        return text[start : self._handed]
+        return text[start : self._sent_chars]
 
-    def wants(self, text: str, unheard_ms: float, quiet_s: float) -> bool:
+    def has_due_text(self, text: str, unheard_ms: float, quiet_s: float) -> bool:
         """Whether there is text that the voice should get now."""
-        if self._handed >= len(text):
+        if self._sent_chars >= len(text):
             return False
         if not self._at_break:
             return True
-        in_hand_ms = unheard_ms + (self._handed - self._spoken) * _MS_PER_CHARACTER
-        return in_hand_ms < AIM_MS or (self._answered and unheard_ms < LOW_MS and quiet_s >= _QUIET_S)
+        in_hand_ms = unheard_ms + (self._sent_chars - self._synthesised_chars) * _MS_PER_CHARACTER
+        return in_hand_ms < TARGET_AHEAD_MS or (self._answered and unheard_ms < MIN_AHEAD_MS and quiet_s >= _QUIET_S)
 
 
 def _next_break(text: str, since: int, after: int) -> int | None:

@@ -1,6 +1,7 @@
-"""Presence: whether the client is there. Its line may drop and be mended; then it is told again what it may lack.
+"""Tracks whether a session's client is connected, and ends the session when it hangs up or does not return.
 
-Doors call `attach`, `lose` and `end` at any time; the session's one task follows in its turn: `connected`, `lost`.
+The APIs call `attach`, `on_connection_lost` and `end` at any time. Each queues an event; the session's task then calls
+`on_connected` or `on_disconnected`.
 """
 
 from __future__ import annotations
@@ -11,151 +12,155 @@ from collections.abc import Callable
 
 from service_kit.tasks import run_together
 
-from orchestrator.conversation.connection.connection import Line
+from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.messages.server import ServerMessage, SessionEnded
-from orchestrator.conversation.model.bulletin import tell_changes
 from orchestrator.conversation.model.conversation import Conversation
-from orchestrator.conversation.model.event_queue import Inbox
-from orchestrator.conversation.model.events import LineConnected, LineLost
-from orchestrator.conversation.model.services import Peers
-from orchestrator.conversation.session.choices import tell_choices
-from orchestrator.conversation.session.welcome import welcome
+from orchestrator.conversation.model.degradation import notify_degradation_changes
+from orchestrator.conversation.model.event_queue import EventQueue
+from orchestrator.conversation.model.events import Connected, Disconnected
+from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.session.notifications import greeting_messages, notify_choices
 
 log = logging.getLogger(__name__)
 
 _TAKEN_OVER = SessionEnded("session.taken_over", "the conversation goes on elsewhere")
 
 
-# A page that is loaded anew has its line in a second or two, a slow one in less than this.
+# A reloaded page reconnects within a second or two, a slow one within this time.
 _RELOADED_WITHIN_S = 5.0
 
 
-class Over(Exception):
-    """The client has hung up, or did not come back."""
+class SessionClosed(Exception):
+    """The client ended the session, or did not reconnect in time."""
 
 
 class Presence:
-    """One session's client. `resume_s` is how long one whose line dropped is waited for."""
+    """The client of one session. `resume_s` is how long the session waits for a reconnect."""
 
     def __init__(
         self,
         session_id: str,
         *,
         conversation: Conversation,
-        peers: Peers,
-        inbox: Inbox,
+        services: Services,
+        event_queue: EventQueue,
         outbox: Outbox,
         resume_s: float,
     ) -> None:
         self._session_id = session_id
         self._conversation = conversation
-        self._peers = peers
-        self._inbox = inbox
+        self._services = services
+        self._event_queue = event_queue
         self._outbox = outbox
         self._resume_s = resume_s
-        # How long whoever left last is waited for.
+        # How long the session waits for the client that left last.
         self._waits_s = resume_s
         self._loop = asyncio.get_running_loop()
-        # The line as the doors see it; the outbox follows.
-        self.line: Line | None = None
-        # Since when there is none, on the loop's clock.
-        self.alone_since_s = self._loop.time()
+        # The connection as the APIs see it; the outbox follows.
+        self.connection: Connection | None = None
+        self._connection_number = 0
+        # Start of the time without a connection, on the loop's clock.
+        self.disconnected_since_s = self._loop.time()
         self._was_greeted = False
-        self._told_voices = peers.voices.value
-        self._forsaken: asyncio.TimerHandle | None = None
+        self._known_voices = services.voices.value
+        self._reconnect_timer: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[None] = self._loop.create_future()
 
     @property
     def is_over(self) -> bool:
-        """Whether the session ends, or has ended."""
+        """Whether the session is ending or has ended."""
         return self._over.done()
 
-    # What the doors do ----------------------------------------------------------------------------------------------
+    # Called by the APIs -----------------------------------------------------------------------------------------------
 
-    def attach(self, line: Line) -> None:
-        """A client comes in, or comes back; whoever was there has to go."""
-        self._stop_waiting()
-        self._dismiss()
-        self.line = line
-        self._inbox.tell_now(LineConnected(line))
+    def attach(self, connection: Connection) -> None:
+        """Attach a connection; the previous one, if any, is closed as taken over."""
+        self._cancel_reconnect_timer()
+        self._close_connection()
+        self.connection = connection
+        self._connection_number += 1
+        self._event_queue.put_nowait(Connected(self._connection_number))
 
-    def lose(self, line: Line, *, page_left: bool = False) -> None:
-        """A line has dropped, or its page was closed or loaded anew."""
-        if self.line is line:
-            self.line = None
-            self._waits_s = min(self._resume_s, _RELOADED_WITHIN_S) if page_left else self._resume_s
-            self.alone_since_s = self._loop.time()
-            self._inbox.tell_now(LineLost())
+    def on_connection_lost(self, connection: Connection, *, page_closed: bool = False) -> None:
+        """Record that a connection dropped, or that its page was closed or reloaded."""
+        if self.connection is connection:
+            self.connection = None
+            self._waits_s = min(self._resume_s, _RELOADED_WITHIN_S) if page_closed else self._resume_s
+            self.disconnected_since_s = self._loop.time()
+            self._event_queue.put_nowait(Disconnected())
 
     def end(self, error: BaseException | None = None) -> None:
-        """The client has hung up, or `error` makes going on impossible."""
+        """End the session: the client hung up, or `error` occurred."""
         if not self._over.done():
-            self._over.set_exception(error or Over())
+            self._over.set_exception(error or SessionClosed())
 
-    def wait_for_nobody(self) -> None:
-        """Nobody can come back any more: the session ends with its line, or now."""
+    def close_when_disconnected(self) -> None:
+        """Allow no further reconnect: the session ends with its connection, or now."""
         self._resume_s = self._waits_s = 0
-        if self.line is None:
+        if self.connection is None:
             self.end()
 
-    def take_away(self) -> None:
-        """The session ends because the conversation goes on in another one."""
-        self._dismiss()
+    def evict_client(self) -> None:
+        """End the session because another one takes the conversation over."""
+        self._close_connection()
         self.end()
 
-    async def tell_news(self, send: Callable[[ServerMessage], None]) -> None:
-        """Tell a client that has been greeted what is done without and what there is to choose, until cancelled."""
+    async def send_notifications(self, send: Callable[[ServerMessage], None]) -> None:
+        """Send a greeted client every change of degradations and voices, until cancelled."""
         await run_together(
-            tell_changes(self._peers.bulletin, self._peers.system_status, send),
-            tell_choices(self._peers, self._told_voices, send),
+            notify_degradation_changes(self._services.degradation_board, self._services.system_status, send),
+            notify_choices(self._services, self._known_voices, send),
         )
 
-    # What the session does ------------------------------------------------------------------------------------------
+    # Called by the session's task -------------------------------------------------------------------------------------
 
-    def connected(self, line: Line) -> bool:
-        """Greet whoever came in; return whether they are still there."""
-        if line is not self.line:
-            return False
-        self._stop_waiting()
-        self._told_voices = self._peers.voices.value
+    def on_connected(self, number: int) -> Connection | None:
+        """Greet the client of connection `number`; return the connection, or None when it is gone already."""
+        connection = self.connection
+        if connection is None or number != self._connection_number:
+            return None
+        self._cancel_reconnect_timer()
+        self._known_voices = self._services.voices.value
         resumed = self._was_greeted or bool(self._conversation.messages)
         self._was_greeted = True
-        self._outbox.connect(line, welcome(self._session_id, self._conversation, self._peers, resumed=resumed))
-        return True
+        self._outbox.connect(
+            connection, greeting_messages(self._session_id, self._conversation, self._services, resumed=resumed)
+        )
+        return connection
 
-    def lost(self, *, begun: bool) -> bool:
-        """Wait for a client whose line dropped, if anything has `begun`; return whether one was in use.
+    def on_disconnected(self, *, begun: bool) -> bool:
+        """Start waiting for a reconnect if the conversation has `begun`; return whether a connection was in use.
 
-        That may be an older one: of a client that came and went at once, nothing was seen.
+        It may be an older connection: one that opened and dropped before its event was handled was never in use.
         """
-        if self.line is None:
-            self._stop_waiting()
+        if self.connection is None:
+            self._cancel_reconnect_timer()
             waits_s = self._waits_s if begun else 0
-            log.info("line lost", extra={"waits_s": waits_s})
-            self._forsaken = self._loop.call_later(waits_s, self.end)
-        if self._outbox.line is None:
+            log.info("connection lost", extra={"waits_s": waits_s})
+            self._reconnect_timer = self._loop.call_later(waits_s, self.end)
+        if self._outbox.connection is None:
             return False
         self._outbox.disconnect()
         return True
 
-    async def until_over(self) -> None:
-        """Raise `Over`, or the error that `end` was called with, when it was."""
+    async def closed(self) -> None:
+        """Wait for `end`. Raises the error it was called with, or `SessionClosed`."""
         await self._over
 
     def close(self, last: SessionEnded | None) -> None:
-        """The session is over; whoever is there is told `last`."""
-        self._stop_waiting()
+        """Close the connection, if there is one, with `last` as its last message."""
+        self._cancel_reconnect_timer()
         self._over.cancel()
-        if self.line is not None:
-            self.line.hang_up(last)
+        if self.connection is not None:
+            self.connection.close(last)
 
-    def _dismiss(self) -> None:
-        line, self.line = self.line, None
-        if line is not None:
-            line.hang_up(_TAKEN_OVER)
+    def _close_connection(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close(_TAKEN_OVER)
 
-    def _stop_waiting(self) -> None:
-        if self._forsaken is not None:
-            self._forsaken.cancel()
-            self._forsaken = None
+    def _cancel_reconnect_timer(self) -> None:
+        if self._reconnect_timer is not None:
+            self._reconnect_timer.cancel()
+            self._reconnect_timer = None

@@ -1,4 +1,4 @@
-"""Answering: the anchor's half of a turn, from the commit until its reply is over."""
+"""The anchor's state: idle, thinking or speaking, and which turn it answers."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from enum import Enum, auto
 from orchestrator.conversation.turns.turn import Turn
 
 
-class Anchor(Enum):
-    """What the anchor does."""
+class AnchorPhase(Enum):
+    """Whether a reply is due or heard."""
 
     IDLE = auto()
-    # Its answer is due, nothing of it was heard yet.
+    # A reply is due; nothing of it was heard yet.
     THINKING = auto()
     SPEAKING = auto()
 
 
-class Answering:
-    """Whose turn is being answered, and how far that has come."""
+class AnchorState:
+    """The turn being answered, and the phase of its reply."""
 
     def __init__(self) -> None:
-        self.anchor = Anchor.IDLE
+        self.phase = AnchorPhase.IDLE
         self.turn_id = 0
-        # The turn itself while it may still be reopened.
+        # The turn, while it may still be reopened.
         self.reopenable: Turn | None = None
 
     def begin(self, turn_id: int, reopenable: Turn | None = None) -> None:
-        """An answer to this turn is due."""
-        self.anchor, self.turn_id, self.reopenable = Anchor.THINKING, turn_id, reopenable
+        """Start answering a turn; `reopenable` is the turn while the user may still continue it."""
+        self.phase, self.turn_id, self.reopenable = AnchorPhase.THINKING, turn_id, reopenable
 
-    def became_audible(self, turn_id: int) -> bool:
-        """The first frame of this turn's answer was sent; return whether that is news."""
-        if turn_id != self.turn_id or self.anchor is not Anchor.THINKING:
+    def on_audible(self, turn_id: int) -> bool:
+        """Record that the first frame of a reply was sent; return whether the phase changed."""
+        if turn_id != self.turn_id or self.phase is not AnchorPhase.THINKING:
             return False
-        self.anchor, self.reopenable = Anchor.SPEAKING, None
+        self.phase, self.reopenable = AnchorPhase.SPEAKING, None
         return True
 
-    def is_over(self, turn_id: int) -> bool:
-        """The reply to this turn is over; return whether it was the one that was waited for."""
+    def on_reply_over(self, turn_id: int) -> bool:
+        """Record that a reply is over; return whether it was the current one."""
         if turn_id != self.turn_id:
             return False
         self.end()
         return True
 
     def end(self) -> None:
-        """Nothing is answered any more."""
-        self.anchor, self.reopenable = Anchor.IDLE, None
+        """Return to idle."""
+        self.phase, self.reopenable = AnchorPhase.IDLE, None

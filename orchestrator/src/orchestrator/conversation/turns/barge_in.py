@@ -1,8 +1,8 @@
-"""Barge-in: the user speaks over the reply. Pause on suspicion, stop on evidence, go on after a false alarm.
+"""Barge-in detection: the user speaks over the reply. Pause at once, stop on evidence, resume after a false alarm.
 
-Evidence is words that are the user's own and more than a listener's "mhm", or speech that lasts. What is neither (a
-cough, a backchannel, the echo of the anchor's own words) lets the reply go on where it was held. Where the anchor's own
-voice is found in the microphone, what that voice does not explain is all that counts.
+Evidence is words of the user's own beyond a backchannel, or speech that lasts. Anything else (a cough, a backchannel,
+the echo of the anchor's words) resumes the reply where it was paused. When the microphone holds echo of the anchor (the
+far end), only near-end sound counts.
 """
 
 from __future__ import annotations
@@ -10,58 +10,56 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from orchestrator.conversation.echo.acoustic_echo import Likeness
-from orchestrator.conversation.echo.transcript_echo import Sounding, is_echo
-from orchestrator.conversation.echo.words import words_of
+from orchestrator.conversation.echo.acoustic_echo import EchoEstimate
+from orchestrator.conversation.echo.transcript_echo import PlaybackContext, is_echo, words_of
 from orchestrator.conversation.messages.server import BargeInVerdict
 from orchestrator.conversation.turns.backchannels import listener_words
 
-# Voice activity tells the end of speech this much later: until then, speech that is over seems to go on.
+# Delay of `SpeechStopped`: until it arrives, speech that has ended seems to continue.
 _EDGE_MS = 100
-# A recogniser this sure of a single word is believed, however short the sound was.
+# Confidence at which a single word counts, however short the sound.
 _SURE = 0.7
-# A voice over the anchor's echo is looked for this often.
-_LISTEN_AGAIN_MS = 200
-# Who answers a question repeats the anchor's words ("tea or coffee?" "coffee"): fewer than this are no echo then.
+# Interval at which near-end speech is looked for in echo.
+_ECHO_CHECK_MS = 200
+# An answer to a question repeats its words ("tea or coffee?" "coffee"): fewer words than this are no echo then.
 _ECHO_OF_A_QUESTION = 3
 
 
 def has_words(text: str) -> bool:
-    """Whether a transcript holds anything that was said, in any script."""
+    """Whether a transcript contains a letter or digit, in any script."""
     return any(character.isalnum() for character in text)
 
 
 @dataclass(frozen=True, slots=True)
 class BargeInRules:
-    """The numbers of barge-in."""
+    """Thresholds of barge-in, in milliseconds unless noted. `settings.py` takes its defaults from here."""
 
-    # Speech this long stops the reply, words or no words.
+    # Speech of this length stops the reply, with or without words.
     stop_ms: int = 500
-    # Speech this long stops it even when all that was understood are backchannels or echo; and a reply that waits for
-    # a transcript of something shorter goes on after this long.
+    # Speech of this length stops it even when its transcript is only backchannels or echo; and a paused reply resumes
+    # after this time when no transcript of a shorter sound arrives.
     hold_ms: int = 1_000
-    # A single word in a sound shorter than this is as likely a cough that the recogniser made a word of.
+    # A single word in a shorter sound counts as a cough that speech-to-text turned into a word.
     min_speech_ms: int = 180
-    # So it is, while the sound goes on, until it has lasted for this long; unless the word asks for silence.
+    # The same, while the sound continues; words that ask for silence are exempt.
     one_word_ms: int = 300
-    # Fewer words than this stop nothing by themselves, unless one of them asks for silence.
+    # The fewest words that stop the reply (a count); words that ask for silence are exempt.
     min_words: int = 1
-    # While a session's first reply has sounded for less than this, the client's echo canceller is still learning, and
-    # a sound does not yet pause the reply.
+    # For this long into a session's first reply no sound pauses it: the client's echo canceller is still adapting.
     settling_ms: int = 300
-    # Whether the anchor's own voice is looked for in the microphone.
+    # Whether echo of the anchor's voice is looked for in the microphone.
     echo_defence: bool = True
-    # Where the anchor's own voice is heard, so much sound that is not that voice pauses the reply, and stops it.
-    pause_own_ms: int = 140
-    stop_own_ms: int = 300
+    # In echo, near-end sound of these lengths pauses and stops the reply.
+    pause_near_end_ms: int = 140
+    stop_near_end_ms: int = 300
 
-    def explains(self, likeness: Likeness | None) -> bool:
-        """Whether the anchor's own voice is all that is heard, or all but a moment that nobody says a word in."""
-        return likeness is not None and likeness.own_ms < self.min_speech_ms
+    def is_only_echo(self, echo_estimate: EchoEstimate | None) -> bool:
+        """Whether the sound is echo, apart from near-end sound too short for a word."""
+        return echo_estimate is not None and echo_estimate.near_end_ms < self.min_speech_ms
 
 
-class Reading(Enum):
-    """What a transcript makes of the user's sound."""
+class TranscriptClass(Enum):
+    """What the transcript of a sound over the reply amounts to."""
 
     NOTHING = auto()
     WEAK = auto()
@@ -71,146 +69,146 @@ class Reading(Enum):
 
 
 _FALSE_ALARMS = {
-    Reading.NOTHING: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
-    Reading.WEAK: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
-    Reading.BACKCHANNEL: BargeInVerdict.BARGE_IN_VERDICT_BACKCHANNEL,
-    Reading.ECHO: BargeInVerdict.BARGE_IN_VERDICT_ECHO,
+    TranscriptClass.NOTHING: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
+    TranscriptClass.WEAK: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
+    TranscriptClass.BACKCHANNEL: BargeInVerdict.BARGE_IN_VERDICT_BACKCHANNEL,
+    TranscriptClass.ECHO: BargeInVerdict.BARGE_IN_VERDICT_ECHO,
 }
 
 
-def echoes(text: str, sounding: Sounding) -> bool:
-    """Whether a transcript is the anchor's own voice, heard again."""
-    if sounding.asking and len(words_of(text)) < _ECHO_OF_A_QUESTION:
+def is_transcript_echo(text: str, playback: PlaybackContext) -> bool:
+    """Whether a transcript repeats what the anchor was saying."""
+    if playback.asking and len(words_of(text)) < _ECHO_OF_A_QUESTION:
         return False
-    return is_echo(text, sounding.text)
+    return is_echo(text, playback.text)
 
 
-def read(
+def classify_transcript(
     text: str,
     voiced_ms: int,
-    sounding: Sounding,
+    playback: PlaybackContext,
     rules: BargeInRules,
     *,
     confidence: float | None = None,
     more: bool = False,
-) -> Reading:
-    """What `text`, understood in a sound of `voiced_ms`, says about who spoke and why; `more` may be said."""
+) -> TranscriptClass:
+    """Classify the transcript `text` of a sound of `voiced_ms`; with `more`, the user is still speaking."""
     words = words_of(text)
-    likeness = sounding.likeness
-    if rules.explains(likeness) or echoes(text, sounding):
-        return Reading.ECHO
+    echo_estimate = playback.echo_estimate
+    if rules.is_only_echo(echo_estimate) or is_transcript_echo(text, playback):
+        return TranscriptClass.ECHO
     if not words:
-        return Reading.NOTHING
-    listener = listener_words(sounding.language)
-    if listener.is_backchannel(words, asked=sounding.asking, unfinished=more):
-        return Reading.BACKCHANNEL
+        return TranscriptClass.NOTHING
+    listener = listener_words(playback.language)
+    if listener.is_backchannel(words, asked=playback.asking, unfinished=more):
+        return TranscriptClass.BACKCHANNEL
     asks_for_silence = listener.has_stop(words)
-    if likeness is not None:
-        voiced_ms = min(voiced_ms, likeness.own_ms)
-        if voiced_ms < rules.stop_own_ms and not asks_for_silence:
-            # The words may be the echo's, misheard: the sound itself must show that somebody speaks.
-            return Reading.WEAK if more else Reading.ECHO
+    if echo_estimate is not None:
+        voiced_ms = min(voiced_ms, echo_estimate.near_end_ms)
+        if voiced_ms < rules.stop_near_end_ms and not asks_for_silence:
+            # The words may be misrecognised echo: only enough near-end sound shows that the user speaks.
+            return TranscriptClass.WEAK if more else TranscriptClass.ECHO
     least_ms = rules.one_word_ms if more and not asks_for_silence else rules.min_speech_ms
     if len(words) == 1 and voiced_ms < least_ms and (confidence is None or confidence < _SURE):
-        return Reading.WEAK
+        return TranscriptClass.WEAK
     if len(words) >= rules.min_words or asks_for_silence:
-        return Reading.WORDS
-    return Reading.WEAK
+        return TranscriptClass.WORDS
+    return TranscriptClass.WEAK
 
 
 @dataclass(slots=True)
-class Suspicion:
-    """One suspicion, from the speech edge that raised it until it is settled.
+class BargeInCandidate:
+    """One possible barge-in, from the speech edge that opened it until its verdict.
 
-    Fed with what happens, it answers with a verdict once there is one. `alarms_ms` are the moments at which it wants
-    to be asked again, with `at`.
+    Each `on_...` method returns the verdict once there is one. `alarms_ms` are the times at which `on_timer` is to be
+    called.
     """
 
     rules: BargeInRules
-    # Where the present stretch of speech began.
+    # Start of the current stretch of speech.
     since_ms: int
-    # The reply is held from this moment on.
+    # When the reply is paused.
     pause_ms: int
     paused: bool = False
     speaking: bool = True
-    # What of the anchor's own voice was found in it when that was last looked for.
-    likeness: Likeness | None = None
-    # How long earlier stretches were: voiced, and all in all.
+    # The latest estimate of echo in the sound; None when there is none.
+    echo_estimate: EchoEstimate | None = None
+    # Voiced length of earlier stretches.
     _voiced_ms: int = 0
-    _reading: Reading = Reading.NOTHING
-    _partial: tuple[str, Sounding] = ("", Sounding())
-    # When it looks for another voice in an echo again.
-    _listen_ms: int = 0
+    _class: TranscriptClass = TranscriptClass.NOTHING
+    _partial: tuple[str, PlaybackContext] = ("", PlaybackContext())
+    # When to look for near-end speech in echo next.
+    _echo_check_ms: int = 0
     _alarms_ms: list[int] = field(default_factory=list[int])
 
     def __post_init__(self) -> None:
         self._expect_speech()
 
     def alarms_ms(self) -> list[int]:
-        """The moments asked for since this was last called."""
+        """Return and clear the timers requested since the last call."""
         alarms_ms, self._alarms_ms = self._alarms_ms, []
         return alarms_ms
 
-    def speech_started(self, at_ms: int) -> None:
-        """The user, who had fallen silent, speaks again before the verdict."""
+    def on_speech_started(self, at_ms: int) -> None:
+        """The user speaks again before the verdict."""
         self.since_ms, self.speaking = at_ms, True
         self._expect_speech()
 
-    def speech_stopped(self, at_ms: int) -> None:
-        """The user is silent; the transcript will tell."""
+    def on_speech_stopped(self, at_ms: int) -> None:
+        """The user is silent; the transcript decides."""
         self._voiced_ms = self._voiced_until(at_ms)
         self.speaking = False
         self._alarms_ms.append(max(at_ms, self.since_ms + self.rules.hold_ms))
 
-    def partial(self, text: str, end_ms: int, sounding: Sounding) -> BargeInVerdict | None:
-        """What has been understood so far."""
-        self._partial = (text, sounding)
-        return self._read_partial(end_ms)
+    def on_partial(self, text: str, end_ms: int, playback: PlaybackContext) -> BargeInVerdict | None:
+        """Classify a partial transcript."""
+        self._partial = (text, playback)
+        return self._classify_partial(end_ms)
 
-    def final(
-        self, text: str, confidence: float | None, sounding: Sounding, *, more: bool = False
+    def on_final(
+        self, text: str, confidence: float | None, playback: PlaybackContext, *, more: bool = False
     ) -> BargeInVerdict | None:
-        """What was understood; where there is `more` to come, it is no more than a partial."""
-        self._reading = read(text, self._voiced_ms, sounding, self.rules, confidence=confidence, more=more)
-        if self._reading is Reading.WORDS:
+        """Classify a final transcript; with `more` to come, it decides no more than a partial does."""
+        self._class = classify_transcript(text, self._voiced_ms, playback, self.rules, confidence=confidence, more=more)
+        if self._class is TranscriptClass.WORDS:
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS
-        return None if more else _FALSE_ALARMS[self._reading]
+        return None if more else _FALSE_ALARMS[self._class]
 
-    def at(self, now_ms: int) -> BargeInVerdict | None:
-        """Whether time alone has brought a verdict."""
+    def on_timer(self, now_ms: int) -> BargeInVerdict | None:
+        """Decide by the duration of the speech."""
         if not self.speaking:
             return None
-        if self.likeness is not None:
-            if now_ms >= self._listen_ms:
-                self._listen_ms = now_ms + _LISTEN_AGAIN_MS
-                self._alarms_ms.append(self._listen_ms)
-            loud = self.likeness.own_ms >= self.rules.stop_own_ms
+        if self.echo_estimate is not None:
+            if now_ms >= self._echo_check_ms:
+                self._echo_check_ms = now_ms + _ECHO_CHECK_MS
+                self._alarms_ms.append(self._echo_check_ms)
+            loud = self.echo_estimate.near_end_ms >= self.rules.stop_near_end_ms
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION if loud else None
         voiced_ms = self._voiced_until(now_ms)
-        listening = self._reading in (Reading.BACKCHANNEL, Reading.ECHO)
-        if voiced_ms >= (self.rules.hold_ms if listening else self.rules.stop_ms):
+        is_listener = self._class in (TranscriptClass.BACKCHANNEL, TranscriptClass.ECHO)
+        if voiced_ms >= (self.rules.hold_ms if is_listener else self.rules.stop_ms):
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION
-        if self._reading is Reading.WEAK and voiced_ms >= self.rules.min_speech_ms + _EDGE_MS:
-            return self._read_partial(now_ms)
+        if self._class is TranscriptClass.WEAK and voiced_ms >= self.rules.min_speech_ms + _EDGE_MS:
+            return self._classify_partial(now_ms)
         return None
 
     @property
-    def is_own_voice(self) -> bool:
-        """Whether all that is heard is the anchor itself."""
-        return self.likeness is not None and self.likeness.own_ms < self.rules.pause_own_ms
+    def is_only_echo(self) -> bool:
+        """Whether the sound is only the anchor's echo."""
+        return self.echo_estimate is not None and self.echo_estimate.near_end_ms < self.rules.pause_near_end_ms
 
     def waits_too_long(self, now_ms: int) -> bool:
-        """Whether the user is silent, and the transcript has had its time: the reply goes on without a verdict."""
+        """Whether the transcript of a finished sound is overdue, so that the reply resumes without a verdict."""
         return not self.speaking and now_ms >= self.since_ms + self.rules.hold_ms
 
-    def _read_partial(self, until_ms: int) -> BargeInVerdict | None:
-        text, sounding = self._partial
-        self._reading = read(text, self._voiced_until(until_ms), sounding, self.rules, more=True)
-        if self._reading is Reading.WORDS:
+    def _classify_partial(self, until_ms: int) -> BargeInVerdict | None:
+        text, playback = self._partial
+        self._class = classify_transcript(text, self._voiced_until(until_ms), playback, self.rules, more=True)
+        if self._class is TranscriptClass.WORDS:
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS
-        if self.speaking and self._reading is Reading.WEAK:
+        if self.speaking and self._class is TranscriptClass.WEAK:
             self._expect_word(until_ms)
-        elif self.speaking and self._reading is not Reading.NOTHING:
+        elif self.speaking and self._class is not TranscriptClass.NOTHING:
             self._expect(self.rules.hold_ms)
         return None
 
@@ -218,7 +216,7 @@ class Suspicion:
         return self._voiced_ms + (max(0, at_ms - self.since_ms) if self.speaking else 0)
 
     def _expect_word(self, now_ms: int) -> None:
-        """Ask again when the speech will have gone on for long enough for a single word."""
+        """Request timers for when the speech is long enough for a single word."""
         for word_ms in (self.rules.min_speech_ms + _EDGE_MS, self.rules.one_word_ms + _EDGE_MS):
             if self._voiced_until(now_ms) < word_ms:
                 self._expect(word_ms)
@@ -229,5 +227,5 @@ class Suspicion:
         self._expect(self.rules.stop_ms)
 
     def _expect(self, voiced_ms: int) -> None:
-        """Ask again when this much has been voiced."""
+        """Request a timer for when this much has been voiced."""
         self._alarms_ms.append(self.since_ms + max(0, voiced_ms - self._voiced_ms))

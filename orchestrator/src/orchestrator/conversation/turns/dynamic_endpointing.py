@@ -1,22 +1,22 @@
-"""Patience: how long this user's silences are waited for, by endpointing, by their wish, and by their own pauses."""
+"""Dynamic endpointing: the end-of-turn wait of one user, from prediction, chosen patience, and a learned floor."""
 
 from __future__ import annotations
 
-from orchestrator.conversation.model.events import Action, AnnounceWait, WakeAt
-from orchestrator.conversation.model.ports import TurnEndJudged
+from orchestrator.conversation.model.events import Action, AnnounceWait, SetTimer
+from orchestrator.conversation.model.ports import TurnEndPredicted
 from orchestrator.conversation.turns.endpointing import SHORTEST_MS, Endpointing
 from orchestrator.conversation.turns.turn import Turn
 
-# What may pass between the first sound of speech and word of it.
+# The longest delay between the onset of speech and its `SpeechStarted`.
 _NOTICE_MS = 200
 
 
-class PauseHabit:
-    """What a user's own pauses teach: the least wait that would have spared them from being cut off.
+class LearnedFloor:
+    """The shortest wait that would not have cut this user off, learned from their pauses.
 
-    Only errors teach. A turn that was held to be over and then went on, after a pause of so many milliseconds,
-    raises the least wait half of the way to that pause; every turn that was rightly held to be over takes a tenth
-    of it back. So one slip costs little, a habit is learnt in three, and is forgotten in ten turns or so.
+    Only errors teach: a turn that was committed and then continued after a pause raises the floor half of the way to
+    that pause; a turn that was committed rightly lowers it by a tenth. So one error costs little, a habit is learned
+    in about three turns and forgotten in about ten.
     """
 
     MOST_MS = 800
@@ -28,48 +28,48 @@ class PauseHabit:
 
     @property
     def least_wait_ms(self) -> int:
-        """The least wait, in milliseconds; 0 while nothing worth a wait was learnt."""
+        """The floor in milliseconds; 0 while it is below `SHORTEST_MS`."""
         return round(self._least_wait_ms) if self._least_wait_ms > SHORTEST_MS else 0
 
-    def cut_off_after(self, pause_ms: int) -> None:
-        """A turn was held to be over, and went on after a pause of `pause_ms`."""
-        lesson_ms = min(pause_ms + _NOTICE_MS, self.MOST_MS)
-        self._least_wait_ms += max(0.0, lesson_ms - self._least_wait_ms) * self._RISE
+    def on_cut_off(self, pause_ms: int) -> None:
+        """Learn from a committed turn that continued after a pause of `pause_ms`."""
+        needed_ms = min(pause_ms + _NOTICE_MS, self.MOST_MS)
+        self._least_wait_ms += max(0.0, needed_ms - self._least_wait_ms) * self._RISE
 
-    def turn_stood(self) -> None:
-        """A turn was held to be over, and was."""
+    def on_turn_confirmed(self) -> None:
+        """Learn from a committed turn that stood."""
         self._least_wait_ms *= self._DECAY
 
 
-class Patience:
-    """Sets how long the silences of one session are waited for, and tells why. `stretch` is the user's wish."""
+class DynamicEndpointing:
+    """Sets the end-of-turn wait of one session's silences, and reports it. `patience` is the user's factor."""
 
-    def __init__(self, endpointing: Endpointing, stretch: float = 1.0) -> None:
-        self.stretch = stretch
-        self.habit = PauseHabit()
+    def __init__(self, endpointing: Endpointing, patience: float = 1.0) -> None:
+        self.patience = patience
+        self.learned_floor = LearnedFloor()
         self._endpointing = endpointing
 
-    def silence(self, turn: Turn) -> list[Action]:
-        """Speech has just stopped: wait as long as befits a silence that nobody judges."""
-        turn.judged = False
-        return [self._set(turn, None)[1]]
+    def on_silence(self, turn: Turn) -> list[Action]:
+        """Start the wait without a prediction: speech has just stopped."""
+        turn.wait_explained = False
+        return [self._set_wait(turn, None)[1]]
 
-    def judged(self, turn: Turn, judgement: TurnEndJudged) -> list[Action]:
-        """The silence was judged, perhaps not for the first time: the latest judgement counts."""
-        turn.judged = True
-        turn.awaited = False
-        return self._set(turn, judgement)
+    def on_prediction(self, turn: Turn, prediction: TurnEndPredicted) -> list[Action]:
+        """Set the wait by a prediction; a later prediction for the same silence replaces it."""
+        turn.wait_explained = True
+        turn.commit_on_transcript = False
+        return self._set_wait(turn, prediction)
 
-    def over(self, turn: Turn) -> list[Action]:
-        """The wait is over: what nobody judged is explained now, since a judgement might have come before."""
-        if turn.judged:
+    def on_wait_over(self, turn: Turn) -> list[Action]:
+        """Report the wait of a silence for which no prediction arrived."""
+        if turn.wait_explained:
             return []
-        turn.judged = True
-        return [self._set(turn, None)[0]]
+        turn.wait_explained = True
+        return [self._set_wait(turn, None)[0]]
 
-    def _set(self, turn: Turn, judgement: TurnEndJudged | None) -> list[Action]:
+    def _set_wait(self, turn: Turn, prediction: TurnEndPredicted | None) -> list[Action]:
         wait = self._endpointing.wait(
-            judgement.probability if judgement else None, self.stretch, self.habit.least_wait_ms
+            prediction.probability if prediction else None, self.patience, self.learned_floor.least_wait_ms
         )
         turn.due_ms = turn.speech_end_ms + wait.ms
-        return [AnnounceWait(turn.speech_end_ms, wait, self.stretch, judgement), WakeAt(turn.due_ms)]
+        return [AnnounceWait(turn.speech_end_ms, wait, self.patience, prediction), SetTimer(turn.due_ms)]

@@ -1,8 +1,8 @@
-"""Speculation: answering what may not be all yet, into a held buffer, so that the wait for the end costs nothing.
+"""Speculation: starting a reply before the turn is over, unreleased, so that the end-of-turn wait costs no latency.
 
-It is bounded: so many tries a turn, and none on a turn that has gone on for long. Speech that resumes is a suspicion
-that the held reply answers too little, and words that it does not answer, or speech that lasts, are the evidence: a
-cough costs nothing, and the same words are never paid for twice.
+Speculation is bounded: a number of tries per turn, and none on a turn that is already long. Resumed speech only makes
+the unreleased reply doubtful; it is discarded when new words arrive that it does not answer, or when the speech lasts.
+A cough therefore costs nothing, and the same words are never answered twice.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from orchestrator.conversation.model.events import Action, DropReply, StartReply, WakeAt
+from orchestrator.conversation.model.events import Action, DropReply, SetTimer, StartReply
 
 
 @dataclass(slots=True)
 class Speculation:
-    """The replies begun on one turn, and the one that is held."""
+    """The replies started on one turn, and the unreleased one."""
 
     turn_id: int
     tries_left: int
-    # A turn of which more was voiced is answered when it is over.
+    # A turn with more voiced speech than this is answered only when it is over.
     most_voiced_ms: int
-    # Resumed speech that lasts this long is meant, whatever the recogniser makes of it.
-    goes_on_after_ms: int
+    # Resumed speech of this length continues the turn, whatever its transcript.
+    resumed_speech_ms: int
     revision: int = 0
-    # What the held reply answers; None while none is held.
-    answered: str | None = None
-    # When speech that still goes on counts as evidence; None while nothing is suspected.
+    # The text that the unreleased reply answers; None while there is none.
+    answered_text: str | None = None
+    # When resumed speech counts as a continuation; None while no speech has resumed.
     verdict_ms: int | None = None
 
     def answers(self, text: str) -> bool:
-        """Whether the held reply answers `text`: the same words, whatever their case and punctuation."""
-        return self.answered is not None and _words(self.answered) == _words(text)
+        """Whether the unreleased reply answers `text`, ignoring case and punctuation."""
+        return self.answered_text is not None and _words(self.answered_text) == _words(text)
 
     def begin(self, text: str, readings: tuple[str, ...]) -> list[Action]:
-        """Answer `text`, unless the held reply does."""
+        """Start a reply to `text`, unless the unreleased one answers it."""
         if self.answers(text):
             return []
         actions = self.drop()
         self.revision += 1
-        self.answered = text
+        self.answered_text = text
         return [*actions, StartReply(self.turn_id, self.revision, text, readings)]
 
-    def attempt(self, text: str, readings: tuple[str, ...], voiced_ms: int) -> list[Action]:
-        """Answer `text` provisionally, if the bounds allow it; a reply to anything else is dropped."""
+    def speculate(self, text: str, readings: tuple[str, ...], voiced_ms: int) -> list[Action]:
+        """Start a reply to `text` within the bounds; discard an unreleased reply to another text."""
         if not text or self.answers(text):
             return []
         if not self.tries_left or voiced_ms > self.most_voiced_ms:
@@ -52,33 +52,33 @@ class Speculation:
         return self.begin(text, readings)
 
     def drop(self) -> list[Action]:
-        """Give up the held reply."""
+        """Discard the unreleased reply."""
         self.verdict_ms = None
-        if self.answered is None:
+        if self.answered_text is None:
             return []
-        self.answered = None
+        self.answered_text = None
         return [DropReply(self.turn_id)]
 
-    def suspect(self, at_ms: int) -> list[Action]:
-        """Speech resumed `at_ms`: the held reply may answer too little."""
-        if self.answered is None:
+    def on_speech_resumed(self, at_ms: int) -> list[Action]:
+        """Set a timer: speech resumed at `at_ms`, so the unreleased reply may be incomplete."""
+        if self.answered_text is None:
             return []
-        self.verdict_ms = at_ms + self.goes_on_after_ms
-        return [WakeAt(self.verdict_ms)]
+        self.verdict_ms = at_ms + self.resumed_speech_ms
+        return [SetTimer(self.verdict_ms)]
 
-    def settle(self) -> None:
-        """Speech has stopped: what it was, the transcript will tell."""
+    def on_speech_stopped(self) -> None:
+        """Clear the timer: speech stopped, and its transcript decides."""
         self.verdict_ms = None
 
-    def hear(self, text: str) -> list[Action]:
-        """Drop what is suspected when `text`, all of the turn so far, has words that it does not answer."""
-        if self.verdict_ms is None or self.answered is None:
+    def on_transcript(self, text: str) -> list[Action]:
+        """Discard the doubtful reply when `text`, the turn so far, has words that it does not answer."""
+        if self.verdict_ms is None or self.answered_text is None:
             return []
-        heard, answered = _words(text), _words(self.answered)
+        heard, answered = _words(text), _words(self.answered_text)
         return [] if answered[: len(heard)] == heard else self.drop()
 
-    def woken(self, at_ms: int) -> list[Action]:
-        """Drop what is suspected when the speech has lasted."""
+    def on_timer(self, at_ms: int) -> list[Action]:
+        """Discard the doubtful reply when the resumed speech has lasted."""
         return self.drop() if self.verdict_ms is not None and at_ms >= self.verdict_ms else []
 
 

@@ -1,12 +1,12 @@
-"""The user's turn while it is open, and the numbers that it is judged by."""
+"""The user's open turn, the rules that apply to it, and the numbering of turns and segments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from orchestrator.conversation.messages.server import Word
-from orchestrator.conversation.model.events import AnnounceFinal
-from orchestrator.conversation.model.ports import FinalHeard
+from orchestrator.conversation.model.events import AnnounceFinal, CommitSegment
+from orchestrator.conversation.model.ports import FinalTranscript
 from orchestrator.conversation.turns.barge_in import BargeInRules, has_words
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.speculation import Speculation
@@ -14,23 +14,22 @@ from orchestrator.conversation.turns.speculation import Speculation
 
 @dataclass(frozen=True, slots=True)
 class TurnRules:
-    """The numbers of turn-taking."""
+    """Settings of turn-taking; durations in milliseconds."""
 
     endpointing: Endpointing = field(default_factory=Endpointing)
-    # How far this server stretches the waits for users who do not say: 0.5 (brisk) to 2 (patient).
+    # The patience of users who choose none: 0.5 (brisk) to 2 (patient).
     patience: float = 1.0
-    # Replies begun on a provisional transcript of one turn, and how much of it may have been voiced by then; after
-    # that, only on the committed one.
+    # Speculation: replies started per turn before it commits, and the voiced length up to which they are started.
     max_speculations: int = 3
     speculation_speech_ms: int = 10_000
-    # Speech this long goes on with a turn, words or no words: 300 ms, and what passes until its end is noticed.
-    goes_on_after_ms: int = 400
-    # A turn without words is answered with "I did not catch that" when at least this much of it was voiced.
+    # Resumed speech of this length continues a turn, with or without words: 300 ms plus the detection delay.
+    resumed_speech_ms: int = 400
+    # A turn without words is answered with "I did not catch that" when at least this much was voiced.
     did_not_catch_ms: int = 700
     barge_in: BargeInRules = field(default_factory=BargeInRules)
-    # What a turn may take from the end of speech to the first frame sent.
+    # Latency budget from the end of speech to the first frame sent.
     latency_budget_ms: int = 2_000
-    # A segment this long is closed at the next silence, so that a recogniser's work stays bounded.
+    # A segment of this length is closed at the next silence, which bounds the work of speech-to-text.
     segment_ms: int = 25_000
 
 
@@ -50,48 +49,48 @@ class Turn:
     alternatives: dict[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
     words: dict[int, tuple[Word, ...]] = field(default_factory=dict[int, tuple[Word, ...]])
     due_ms: int | None = None
-    # Somebody judged this silence, or it has been told that nobody did.
-    judged: bool = False
-    # A transcript has been asked for and is not here yet.
-    flushed: bool = False
-    # The silence has lasted; only the transcript is waited for.
-    awaited: bool = False
-    # A transcript that was asked for before speech resumed is still to come.
-    outdated: bool = False
+    # The wait of this silence was reported to the client.
+    wait_explained: bool = False
+    # A transcript was requested and has not arrived.
+    transcript_pending: bool = False
+    # The wait is over: commit as soon as the transcript arrives.
+    commit_on_transcript: bool = False
+    # A transcript requested before speech resumed has not arrived.
+    stale_transcript_pending: bool = False
     finals: int = 0
 
     @property
     def text(self) -> str:
-        """What was said in this turn, as far as it is known."""
+        """The text of the turn so far."""
         return " ".join(text for _, text in sorted(self.texts.items()) if text)
 
     def voiced_until(self, end_ms: int) -> int:
-        """How much of the turn was voiced, in milliseconds, if the user has spoken on to `end_ms`."""
+        """Voiced milliseconds of the turn, counting current speech up to `end_ms`."""
         speaking = self.speech_start_ms > self.speech_end_ms
         return self.voiced_ms + max(0, end_ms - self.speech_start_ms) * speaking
 
-    def resume(self, at_ms: int) -> None:
-        """The user speaks, from `at_ms` on."""
+    def on_speech_started(self, at_ms: int) -> None:
+        """Record that the user speaks from `at_ms` on."""
         self.speech_start_ms = at_ms
         self.due_ms = None
-        self.outdated = self.flushed
-        self.flushed = self.awaited = False
+        self.stale_transcript_pending = self.transcript_pending
+        self.transcript_pending = self.commit_on_transcript = False
 
-    def pause(self, at_ms: int) -> None:
-        """The user is silent since `at_ms`; the transcript is asked for."""
+    def on_speech_stopped(self, at_ms: int) -> None:
+        """Record that the user is silent from `at_ms` on, and that the transcript is requested."""
         self.voiced_ms = self.voiced_until(at_ms)
         self.speech_end_ms = at_ms
-        self.flushed = True
-        self.speculation.settle()
+        self.transcript_pending = True
+        self.speculation.on_speech_stopped()
 
-    def end(self, voiced_ms: int) -> None:
-        """The user says that the turn is over, and has spoken since the last pause, for `voiced_ms` or so."""
+    def on_end_turn(self, voiced_ms: int) -> None:
+        """Record that the client ended the turn in mid-speech; about `voiced_ms` were voiced since the last pause."""
         self.voiced_ms += voiced_ms
-        self.flushed = True
-        self.speculation.settle()
+        self.transcript_pending = True
+        self.speculation.on_speech_stopped()
 
-    def hear(self, final: FinalHeard) -> AnnounceFinal:
-        """Take in the transcript of the open segment, and tell it."""
+    def add_final(self, final: FinalTranscript) -> AnnounceFinal:
+        """Store the transcript of the open segment; return the announcement of the turn's new text."""
         self.texts[final.segment_id] = final.text if has_words(final.text) else ""
         self.alternatives[final.segment_id] = final.alternatives
         self.words[final.segment_id] = final.words
@@ -99,23 +98,54 @@ class Turn:
         return AnnounceFinal(self.turn_id, self.finals, self.text, final.language, final.confidence, self._all_words())
 
     def _all_words(self) -> tuple[Word, ...]:
-        """The words of the turn's text; none where a part of it has none."""
-        told = [segment_id for segment_id, text in sorted(self.texts.items()) if text]
-        if any(not self.words[segment_id] for segment_id in told):
+        """The timed words of the turn's text; empty when a part of it has none."""
+        transcribed = [segment_id for segment_id, text in sorted(self.texts.items()) if text]
+        if any(not self.words[segment_id] for segment_id in transcribed):
             return ()
-        return tuple(word for segment_id in told for word in self.words[segment_id])
+        return tuple(word for segment_id in transcribed for word in self.words[segment_id])
 
-    def goes_on_after(self, final: FinalHeard) -> bool:
-        """Whether a transcript was asked for before the user went on, so that there will be more."""
-        outdated = self.outdated and final.end_ms < self.speech_start_ms
-        self.outdated = self.outdated and not outdated
+    def continues_after(self, final: FinalTranscript) -> bool:
+        """Whether `final` predates resumed speech, so that another transcript follows."""
+        outdated = self.stale_transcript_pending and final.end_ms < self.speech_start_ms
+        self.stale_transcript_pending = self.stale_transcript_pending and not outdated
         return outdated
 
     def text_with(self, segment_id: int, text: str) -> str:
-        """The turn's text, were `text` all that is known of a segment."""
+        """The turn's text with `text` in place of a segment's transcript."""
         return " ".join(known for _, known in sorted({**self.texts, segment_id: text}.items()) if known)
 
     @property
     def readings(self) -> tuple[str, ...]:
-        """Other readings of it."""
+        """Alternative transcripts of the turn."""
         return tuple(reading for _, readings in sorted(self.alternatives.items()) for reading in readings)
+
+
+class TurnIds:
+    """Numbers turns and segments from 1. One segment is always open: that of the open turn, or of the next one."""
+
+    def __init__(self, rules: TurnRules, last_turn_id: int) -> None:
+        self._rules = rules
+        self._last_turn_id = last_turn_id
+        self._segment_id = 1
+
+    def next_turn_id(self) -> int:
+        """Allocate the id of a new turn."""
+        self._last_turn_id += 1
+        return self._last_turn_id
+
+    def new_turn(self, at_ms: int) -> Turn:
+        """Create a turn that begins at `at_ms` in the open segment."""
+        turn_id, rules = self.next_turn_id(), self._rules
+        speculation = Speculation(turn_id, rules.max_speculations, rules.speculation_speech_ms, rules.resumed_speech_ms)
+        return Turn(turn_id, self._segment_id, at_ms, at_ms, speculation, at_ms)
+
+    def reassign_segment(self, turn: Turn) -> None:
+        """Continue a reopened turn, whose segments are closed, in the open segment."""
+        turn.segment_id, turn.segment_start_ms = self._segment_id, 0
+
+    def next_segment(self, turn: Turn, start_ms: int) -> CommitSegment:
+        """Close the turn's segment; speech from `start_ms` on belongs to the next one."""
+        closed = turn.segment_id
+        self._segment_id = closed + 1
+        turn.segment_id, turn.segment_start_ms = self._segment_id, start_ms
+        return CommitSegment(closed)

@@ -1,300 +1,312 @@
-"""Turn-taking: whose turn it is, as a pure function of what happened.
+"""The turn-taking policy: a sans-I/O state machine from events to actions.
 
-Two axes: the user is silent or speaking; the anchor is idle, thinking (its answer is due, nothing was heard yet) or
-speaking. Nothing here waits, reads a clock or does anything: `on` takes an event and returns what to do.
+Two axes: the user is silent or speaking; the anchor is idle, thinking (a reply is due, nothing of it was heard yet) or
+speaking. Nothing here waits, reads a clock or performs I/O: `TurnTaking.handle` takes an event and returns actions.
 
-A user's turn lives in `Turn` from the first speech edge until it commits. At each silence the transcript is asked
-for, and a reply is begun into a held buffer as soon as there are words (`speculation.py`); the turn commits when the
-silence has lasted as long as the user is waited for (`patience.py`). Speech before that goes on with the turn, and
-drops the held reply unless it was a cough. Speech after that, but before anything was heard, takes the answer back:
-the turn is reopened.
+A user's turn lives in `Turn` from the first speech edge until it commits. At each silence the policy requests the
+transcript, and speculates: it starts a reply, unreleased, as soon as there are words (`speculation.py`). The turn
+commits when the silence has lasted for the end-of-turn wait (`dynamic_endpointing.py`). Speech before that continues
+the turn and discards the unreleased reply, unless it was a cough. Speech after that, but before anything was heard,
+reopens the turn.
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import assert_never
 
-from orchestrator.conversation.echo.transcript_echo import SILENCE, Sounding
+from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, PlaybackContext
 from orchestrator.conversation.messages.client import EndTurn, Interrupt, Pause, Resume, TextInput
 from orchestrator.conversation.messages.server import BargeInVerdict
 from orchestrator.conversation.model import events as do
-from orchestrator.conversation.model.events import Action, Event
-from orchestrator.conversation.model.ports import FinalHeard, PartialHeard, TurnEndJudged, VoiceStarted, VoiceStopped
-from orchestrator.conversation.turns.anchor_state import Anchor, Answering
-from orchestrator.conversation.turns.dynamic_endpointing import Patience
-from orchestrator.conversation.turns.interruptions import Interruptions, stops
-from orchestrator.conversation.turns.numbering import Numbering
-from orchestrator.conversation.turns.turn import Turn, TurnRules
+from orchestrator.conversation.model.events import Action, PolicyEvent
+from orchestrator.conversation.model.ports import (
+    FinalTranscript,
+    PartialTranscript,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEndPredicted,
+)
+from orchestrator.conversation.turns.anchor_state import AnchorPhase, AnchorState
+from orchestrator.conversation.turns.dynamic_endpointing import DynamicEndpointing
+from orchestrator.conversation.turns.interruptions import Interruptions, is_stop
+from orchestrator.conversation.turns.turn import Turn, TurnIds, TurnRules
 
 
-class User(Enum):
-    """What the user does."""
+class UserState(Enum):
+    """Whether the user speaks."""
 
     SILENT = auto()
     SPEAKING = auto()
 
 
 class TurnTaking:
-    """The policy of one session. `patience` may be changed at any time: it holds from the next silence on."""
+    """The policy of one session. `endpointing.patience` may change at any time; it applies from the next silence on."""
 
     def __init__(self, rules: TurnRules, last_turn_id: int = 0, patience: float = 1.0) -> None:
         self._rules = rules
-        self.patience = Patience(rules.endpointing, patience)
-        self._user = User.SILENT
+        self.endpointing = DynamicEndpointing(rules.endpointing, patience)
+        self._user_state = UserState.SILENT
         self._turn: Turn | None = None
-        self._answering = Answering()
+        self._anchor_state = AnchorState()
         self._interruptions = Interruptions(rules.barge_in)
-        self._numbering = Numbering(rules, last_turn_id)
+        self._turn_ids = TurnIds(rules, last_turn_id)
 
     @property
-    def user(self) -> User:
-        """What the user does."""
-        return self._user
+    def user_state(self) -> UserState:
+        """Whether the user speaks."""
+        return self._user_state
 
     @property
-    def anchor(self) -> Anchor:
-        """What the anchor does."""
-        return self._answering.anchor
+    def anchor_phase(self) -> AnchorPhase:
+        """Whether the anchor is idle, thinking or speaking."""
+        return self._anchor_state.phase
 
     @property
     def listening_since_ms(self) -> int | None:
-        """Where the open turn of the user began; None while there is none."""
+        """Start of the user's open turn; None while there is none."""
         return self._turn.opened_ms if self._turn else None
 
-    def on(self, event: Event, sounding: Sounding = SILENCE) -> list[Action]:
-        """What to do about `event`, in order.
+    def handle(self, event: PolicyEvent, playback: PlaybackContext = NO_PLAYBACK) -> list[Action]:
+        """The actions that `event` causes, in order.
 
-        With what is heard comes what the anchor was `sounding` meanwhile: it may be no more than its echo.
+        `playback` is what the anchor was saying when the event's speech was heard, which may be its echo.
         """
-        self._interruptions.heed(sounding)
+        self._interruptions.update_echo(playback)
         match event:
-            case VoiceStarted():
-                return self._voice_started(event)
-            case VoiceStopped():
-                return self._voice_stopped(event.at_ms)
-            case TurnEndJudged():
-                return self._turn_end_judged(event)
-            case PartialHeard():
-                return self._partial(event, sounding)
-            case FinalHeard():
-                return self._final(event, sounding)
-            case do.Woken():
-                return self._woken(event.at_ms)
+            case SpeechStarted():
+                return self._on_speech_started(event)
+            case SpeechStopped():
+                return self._on_speech_stopped(event.at_ms)
+            case TurnEndPredicted():
+                return self._on_turn_end_predicted(event)
+            case PartialTranscript():
+                return self._on_partial(event, playback)
+            case FinalTranscript():
+                return self._on_final(event, playback)
+            case do.TimerFired():
+                return self._on_timer(event.at_ms)
             case do.TranscriptOverdue():
-                return self._overdue(event.segment_id)
+                return self._on_transcript_overdue(event.segment_id)
             case EndTurn():
-                return self._end_turn()
+                return self._on_end_turn()
             case TextInput():
-                return self._text_input(event.text)
+                return self._on_text_input(event.text)
             case Interrupt():
                 return self._stop_reply()
             case Pause():
-                return self._hold(True)
+                return self._set_held(True)
             case Resume():
-                return self._hold(False)
+                return self._set_held(False)
             case do.ReplyAudible():
-                return self._audible(event.turn_id, event.at_ms)
+                return self._on_reply_audible(event.turn_id, event.at_ms)
             case do.ReplyDone() | do.ReplyFailed():
-                return self._reply_over(event.turn_id)
+                return self._on_reply_over(event.turn_id)
             case _:
-                return []
+                assert_never(event)
 
     # ------------------------------------------------------------------------------------------------------------
-    # The user's half
+    # The user's turn
 
-    def _voice_started(self, event: VoiceStarted) -> list[Action]:
-        self._user = User.SPEAKING
-        actions = self._interruptions.speech_started(event.at_ms)
+    def _on_speech_started(self, event: SpeechStarted) -> list[Action]:
+        self._user_state = UserState.SPEAKING
+        actions = self._interruptions.on_speech_started(event.at_ms)
         if (turn := self._turn) is None:
-            if turn := self._answering.reopenable:
-                actions += self._reopen(turn, event.at_ms)
+            if turn := self._anchor_state.reopenable:
+                actions += self._reopen_turn(turn, event.at_ms)
             else:
-                turn = self._numbering.turn(event.at_ms)
-                actions += self._open(turn)
-        turn.resume(event.at_ms)
-        actions += turn.speculation.suspect(event.at_ms)
+                turn = self._turn_ids.new_turn(event.at_ms)
+                actions += self._open_turn(turn)
+        turn.on_speech_started(event.at_ms)
+        actions += turn.speculation.on_speech_resumed(event.at_ms)
         if event.at_ms - turn.segment_start_ms > self._rules.segment_ms:
-            actions.append(self._numbering.next_segment(turn, event.at_ms))
-        return [*actions, do.Listen(event.pre_roll_start_ms)]
+            actions.append(self._turn_ids.next_segment(turn, event.at_ms))
+        return [*actions, do.StartListening(event.pre_roll_start_ms)]
 
-    def _open(self, turn: Turn) -> list[Action]:
+    def _open_turn(self, turn: Turn) -> list[Action]:
         self._turn = turn
-        if self.anchor is Anchor.IDLE:
-            return [do.OpenTurn(turn.turn_id), do.WarmModel(turn.turn_id)]
-        suspicion = self._suspect_barge_in(turn) if self.anchor is Anchor.SPEAKING else []
-        return [do.OpenTurn(turn.turn_id), *suspicion]
+        if self.anchor_phase is AnchorPhase.IDLE:
+            return [do.OpenTurn(turn.turn_id), do.PrefillPrompt(turn.turn_id)]
+        candidate = self._open_barge_in_candidate(turn) if self.anchor_phase is AnchorPhase.SPEAKING else []
+        return [do.OpenTurn(turn.turn_id), *candidate]
 
-    def _voice_stopped(self, at_ms: int) -> list[Action]:
-        self._user = User.SILENT
+    def _on_speech_stopped(self, at_ms: int) -> list[Action]:
+        self._user_state = UserState.SILENT
         turn = self._turn
         if turn is None:
             return []
-        turn.pause(at_ms)
-        return [do.Flush(turn.segment_id), *self.patience.silence(turn), *self._interruptions.speech_stopped(at_ms)]
+        turn.on_speech_stopped(at_ms)
+        return [
+            do.FlushSegment(turn.segment_id),
+            *self.endpointing.on_silence(turn),
+            *self._interruptions.on_speech_stopped(at_ms),
+        ]
 
-    def _turn_end_judged(self, event: TurnEndJudged) -> list[Action]:
+    def _on_turn_end_predicted(self, event: TurnEndPredicted) -> list[Action]:
         turn = self._turn
-        if turn is None or self._user is User.SPEAKING or event.at_ms != turn.speech_end_ms:
+        if turn is None or self._user_state is UserState.SPEAKING or event.at_ms != turn.speech_end_ms:
             return []
-        return self.patience.judged(turn, event)
+        return self.endpointing.on_prediction(turn, event)
 
-    def _partial(self, event: PartialHeard, sounding: Sounding) -> list[Action]:
+    def _on_partial(self, event: PartialTranscript, playback: PlaybackContext) -> list[Action]:
         turn = self._turn
         if turn is None or event.segment_id != turn.segment_id:
             return []
         text = turn.text_with(event.segment_id, event.text)
-        actions = self._settle(turn, self._interruptions.partial(event, sounding), event.end_ms)
-        return [do.AnnouncePartial(turn.turn_id, text), *actions, *turn.speculation.hear(text)]
+        actions = self._apply_verdict(turn, self._interruptions.on_partial(event, playback), event.end_ms)
+        return [do.AnnouncePartial(turn.turn_id, text), *actions, *turn.speculation.on_transcript(text)]
 
-    def _final(self, event: FinalHeard, sounding: Sounding) -> list[Action]:
+    def _on_final(self, event: FinalTranscript, playback: PlaybackContext) -> list[Action]:
         turn = self._turn
         if turn is None or event.segment_id != turn.segment_id:
             return []
-        actions: list[Action] = [turn.hear(event)]
-        goes_on = turn.goes_on_after(event)
-        verdict = self._interruptions.final(event, sounding, more=goes_on or self._user is User.SPEAKING)
-        actions += self._settle(turn, verdict, event.end_ms)
+        actions: list[Action] = [turn.add_final(event)]
+        goes_on = turn.continues_after(event)
+        verdict = self._interruptions.on_final(event, playback, more=goes_on or self._user_state is UserState.SPEAKING)
+        actions += self._apply_verdict(turn, verdict, event.end_ms)
         if goes_on:
             return actions
-        if self._user is User.SILENT:
-            turn.flushed = False
-        if self._turn is None or self._interruptions.suspected:
+        if self._user_state is UserState.SILENT:
+            turn.transcript_pending = False
+        if self._turn is None or self._interruptions.is_pending:
             return actions
-        if self._user is User.SILENT and self._interruptions.is_echo(turn, sounding):
-            return [*actions, *self._forget_echo(turn)]
-        actions += turn.speculation.attempt(turn.text, turn.readings, turn.voiced_until(event.end_ms))
-        if self._user is User.SILENT and turn.awaited:
-            actions += self._commit(turn)
+        if self._user_state is UserState.SILENT and self._interruptions.is_echo(turn, playback):
+            return [*actions, *self._discard_echo_turn(turn)]
+        actions += turn.speculation.speculate(turn.text, turn.readings, turn.voiced_until(event.end_ms))
+        if self._user_state is UserState.SILENT and turn.commit_on_transcript:
+            actions += self._commit_turn(turn)
         return actions
 
-    def _woken(self, at_ms: int) -> list[Action]:
+    def _on_timer(self, at_ms: int) -> list[Action]:
         turn = self._turn
         if turn is None:
             return []
-        actions = self._settle(turn, self._interruptions.woken(at_ms), at_ms)
-        if self._user is User.SPEAKING:
-            return [*actions, *turn.speculation.woken(at_ms)]
+        actions = self._apply_verdict(turn, self._interruptions.on_timer(at_ms), at_ms)
+        if self._user_state is UserState.SPEAKING:
+            return [*actions, *turn.speculation.on_timer(at_ms)]
         if turn.due_ms is None or at_ms < turn.due_ms:
             return actions
-        return [*actions, *self.patience.over(turn), *self._due(turn)]
+        return [*actions, *self.endpointing.on_wait_over(turn), *self._on_wait_over(turn)]
 
-    def _due(self, turn: Turn) -> list[Action]:
-        """The silence has lasted long enough; without a transcript yet, commit as soon as there is one."""
-        if turn.flushed:
-            turn.awaited = True
+    def _on_wait_over(self, turn: Turn) -> list[Action]:
+        """Commit the turn now, or as soon as its transcript arrives."""
+        if turn.transcript_pending:
+            turn.commit_on_transcript = True
             return []
-        return self._commit(turn)
+        return self._commit_turn(turn)
 
-    def _commit(self, turn: Turn) -> list[Action]:
-        actions: list[Action] = [self._close(turn)]
+    def _commit_turn(self, turn: Turn) -> list[Action]:
+        actions: list[Action] = [self._close_turn(turn)]
         if text := turn.text:
             actions += turn.speculation.begin(text, turn.readings)
-            self._answering.begin(turn.turn_id, turn)
+            self._anchor_state.begin(turn.turn_id, turn)
             return [*actions, do.CommitTurn(turn.turn_id, text), do.ReleaseReply(turn.turn_id)]
-        if turn.voiced_ms >= self._rules.did_not_catch_ms and self.anchor is Anchor.IDLE:
-            self._answering.begin(turn.turn_id)
-            actions.append(do.SayPhrase(turn.turn_id, "did_not_catch"))
+        if turn.voiced_ms >= self._rules.did_not_catch_ms and self.anchor_phase is AnchorPhase.IDLE:
+            self._anchor_state.begin(turn.turn_id)
+            actions.append(do.SpeakPhrase(turn.turn_id, "did_not_catch"))
         return actions
 
-    def _overdue(self, segment_id: int) -> list[Action]:
+    def _on_transcript_overdue(self, segment_id: int) -> list[Action]:
         turn = self._turn
-        if turn is None or turn.segment_id != segment_id or not turn.flushed:
+        if turn is None or turn.segment_id != segment_id or not turn.transcript_pending:
             return []
-        if self._interruptions.suspected:
-            return self._settle(turn, BargeInVerdict.BARGE_IN_VERDICT_COUGH, turn.speech_end_ms)
-        actions: list[Action] = [self._close(turn)]
-        if self._interruptions.doubts(turn.turn_id, turn.voiced_ms):
-            # A short sound over a reply that went on: nobody misses the words.
+        if self._interruptions.is_pending:
+            return self._apply_verdict(turn, BargeInVerdict.BARGE_IN_VERDICT_COUGH, turn.speech_end_ms)
+        actions: list[Action] = [self._close_turn(turn)]
+        if self._interruptions.is_doubtful(turn.turn_id, turn.voiced_ms):
+            # A short sound over a reply that continued: its words are not needed.
             return actions
-        self._answering.begin(turn.turn_id)
-        return [*actions, do.SayPhrase(turn.turn_id, "apology")]
+        self._anchor_state.begin(turn.turn_id)
+        return [*actions, do.SpeakPhrase(turn.turn_id, "apology")]
 
-    def _end_turn(self) -> list[Action]:
+    def _on_end_turn(self) -> list[Action]:
         turn = self._turn
         if turn is None:
             return []
         actions: list[Action] = []
         turn.due_ms = None
-        self._interruptions.mean(turn.turn_id)
-        if self._interruptions.suspected:
+        self._interruptions.confirm_turn(turn.turn_id)
+        if self._interruptions.is_pending:
             actions += self._stop_reply()
-        if self._user is User.SPEAKING:
-            # The user says so: nothing needs to be waited for but the transcript.
-            self._user = User.SILENT
-            turn.end(self._rules.did_not_catch_ms)
-            actions.append(do.Flush(turn.segment_id))
-        return [*actions, *self._due(turn)]
+        if self._user_state is UserState.SPEAKING:
+            # The client ended the turn: only the transcript is waited for.
+            self._user_state = UserState.SILENT
+            turn.on_end_turn(self._rules.did_not_catch_ms)
+            actions.append(do.FlushSegment(turn.segment_id))
+        return [*actions, *self._on_wait_over(turn)]
 
-    def _text_input(self, text: str) -> list[Action]:
+    def _on_text_input(self, text: str) -> list[Action]:
         actions = self._stop_reply()
         if self._turn:
             actions += self._turn.speculation.drop()
-            actions.append(self._close(self._turn))
-        turn_id = self._numbering.turn_id()
-        self._answering.begin(turn_id)
+            actions.append(self._close_turn(self._turn))
+        turn_id = self._turn_ids.next_turn_id()
+        self._anchor_state.begin(turn_id)
         actions += [do.OpenTurn(turn_id), do.StartReply(turn_id, 1, text)]
         return [*actions, do.CommitTurn(turn_id, text), do.ReleaseReply(turn_id)]
 
-    def _close(self, turn: Turn) -> do.CommitSegment:
-        """The turn is over: what is said next belongs to another one."""
+    def _close_turn(self, turn: Turn) -> do.CommitSegment:
+        """Close the turn: further speech belongs to the next one."""
         self._turn = None
-        return self._numbering.next_segment(turn, 0)
+        return self._turn_ids.next_segment(turn, 0)
 
-    def _reopen(self, turn: Turn, at_ms: int) -> list[Action]:
+    def _reopen_turn(self, turn: Turn, at_ms: int) -> list[Action]:
         if turn.due_ms is not None:
-            self.patience.habit.cut_off_after(at_ms - turn.speech_end_ms)
-        self._answering.end()
+            self.endpointing.learned_floor.on_cut_off(at_ms - turn.speech_end_ms)
+        self._anchor_state.end()
         self._turn = turn
-        self._numbering.go_on_with(turn)
+        self._turn_ids.reassign_segment(turn)
         return [*turn.speculation.drop(), do.ReopenTurn(turn.turn_id)]
 
     # ------------------------------------------------------------------------------------------------------------
-    # The anchor's half
+    # The anchor's reply
 
-    def _audible(self, turn_id: int, at_ms: int) -> list[Action]:
-        waited_for = self._answering.reopenable
-        if not self._answering.became_audible(turn_id):
+    def _on_reply_audible(self, turn_id: int, at_ms: int) -> list[Action]:
+        waited_for = self._anchor_state.reopenable
+        if not self._anchor_state.on_audible(turn_id):
             return []
         if waited_for:
-            self.patience.habit.turn_stood()
-        self._interruptions.audible(at_ms)
-        return self._suspect_barge_in(self._turn) if self._turn and self._user is User.SPEAKING else []
+            self.endpointing.learned_floor.on_turn_confirmed()
+        self._interruptions.on_reply_audible(at_ms)
+        return (
+            self._open_barge_in_candidate(self._turn) if self._turn and self._user_state is UserState.SPEAKING else []
+        )
 
-    def _reply_over(self, turn_id: int) -> list[Action]:
-        if self._answering.is_over(turn_id):
-            self._interruptions.forget()
+    def _on_reply_over(self, turn_id: int) -> list[Action]:
+        if self._anchor_state.on_reply_over(turn_id):
+            self._interruptions.reset()
         elif self._turn and self._turn.turn_id == turn_id:
-            # Held, and broken before anybody heard of it: the commit begins another.
-            self._turn.speculation.answered = None
+            # An unreleased reply failed: the commit starts another one.
+            self._turn.speculation.answered_text = None
         return []
 
-    def _hold(self, hold: bool) -> list[Action]:
-        """The client pauses the reply, or lets it go on."""
-        if self.anchor is not Anchor.SPEAKING:
+    def _set_held(self, hold: bool) -> list[Action]:
+        """The client pauses or resumes the reply."""
+        if self.anchor_phase is not AnchorPhase.SPEAKING:
             return []
         self._interruptions.held = hold
-        turn_id = self._answering.turn_id
+        turn_id = self._anchor_state.turn_id
         return [do.PausePlayback(turn_id) if hold else do.ResumePlayback(turn_id)]
 
-    def _suspect_barge_in(self, turn: Turn) -> list[Action]:
-        return self._interruptions.suspect(turn.turn_id, self._answering.turn_id, turn.speech_start_ms)
+    def _open_barge_in_candidate(self, turn: Turn) -> list[Action]:
+        return self._interruptions.open_candidate(turn.turn_id, self._anchor_state.turn_id, turn.speech_start_ms)
 
-    def _settle(self, turn: Turn, verdict: BargeInVerdict | None, now_ms: int) -> list[Action]:
-        """What a verdict on speech over the reply brings about: its end, or that of a turn that was none."""
+    def _apply_verdict(self, turn: Turn, verdict: BargeInVerdict | None, now_ms: int) -> list[Action]:
+        """Apply a verdict on speech over the reply: stop the reply, or close the turn that was a false alarm."""
         if verdict is None:
-            return self._interruptions.orders(now_ms)
+            return self._interruptions.pending_actions(now_ms)
         actions = self._interruptions.settle(verdict)
-        return [*actions, *(self._stop_reply() if stops(verdict) else [self._close(turn)])]
+        return [*actions, *(self._stop_reply() if is_stop(verdict) else [self._close_turn(turn)])]
 
-    def _forget_echo(self, turn: Turn) -> list[Action]:
-        """The last of the reply was heard again; nobody spoke."""
+    def _discard_echo_turn(self, turn: Turn) -> list[Action]:
+        """Discard a turn that was only the echo of the reply's end."""
         verdict = BargeInVerdict.BARGE_IN_VERDICT_ECHO
-        announcement = do.AnnounceBargeIn(turn.turn_id, self._answering.turn_id, verdict)
-        return [announcement, *turn.speculation.drop(), self._close(turn)]
+        announcement = do.AnnounceBargeIn(turn.turn_id, self._anchor_state.turn_id, verdict)
+        return [announcement, *turn.speculation.drop(), self._close_turn(turn)]
 
     def _stop_reply(self) -> list[Action]:
-        self._interruptions.forget()
-        if self.anchor is Anchor.IDLE:
+        self._interruptions.reset()
+        if self.anchor_phase is AnchorPhase.IDLE:
             return []
-        self._answering.end()
-        return [do.StopReply(self._answering.turn_id)]
+        self._anchor_state.end()
+        return [do.StopReply(self._anchor_state.turn_id)]

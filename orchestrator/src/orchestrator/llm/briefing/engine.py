@@ -5,7 +5,7 @@ It says nothing of its own making. A question that fits no passage well enough i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,7 +33,7 @@ _PLAIN_PHRASES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _ToldPassage:
     """What of a passage has been heard: sentences `first` up to, not including, `next`."""
 
     passage: Passage
@@ -62,7 +62,7 @@ class Briefing:
         self._max_words = max_words
         self._clock = clock
 
-    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, word by word."""
         text = self._answer(prompt, await self._knowledge.index())
         words = text.split()
@@ -71,7 +71,7 @@ class Briefing:
         for word in words[-1:]:
             yield word
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Nothing: the knowledge is indexed already."""
 
     def _answer(self, prompt: Prompt, index: PassageIndex) -> str:
@@ -119,7 +119,7 @@ class Briefing:
 
     def _more(self, prompt: Prompt, index: PassageIndex) -> str:
         """The rest of the passage that was told last, then the next best passage for the same question."""
-        told = list(_told(prompt, index))
+        told = list(_told_passages(prompt, index))
         if told and told[-1].next < len(told[-1].passage.sentences):
             return self._sentences(told[-1].passage, told[-1].next)
         heard = {entry.passage.id for entry in told}
@@ -144,20 +144,20 @@ def _intent(prompt: Prompt) -> Intent | None:
     return next((intent for intent in intents if intent), None)
 
 
-def _told(prompt: Prompt, index: PassageIndex) -> Iterator[_Told]:
+def _told_passages(prompt: Prompt, index: PassageIndex) -> Iterator[_ToldPassage]:
     """The passages that the anchor told, oldest first."""
     for message in prompt.history:
         if message.role == "anchor" and (told := _told_in(message.text, index)):
             yield told
 
 
-def _told_in(heard: str, index: PassageIndex) -> _Told | None:
+def _told_in(heard: str, index: PassageIndex) -> _ToldPassage | None:
     """The passage of which sentences were heard; None when no whole sentence of one was."""
     found = [place for sentence in split_sentences(" ".join(heard.split())) if (place := index.find(sentence))]
     if not found:
         return None
     passage, last = found[-1]
-    return _Told(passage, min(number for other, number in found if other is passage), last + 1)
+    return _ToldPassage(passage, min(number for other, number in found if other is passage), last + 1)
 
 
 def _last_question(prompt: Prompt) -> list[str]:

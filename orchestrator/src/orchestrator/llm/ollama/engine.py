@@ -20,12 +20,12 @@ from orchestrator.llm.ollama.residency import Residency
 from orchestrator.llm.ollama.server import OllamaServer, model_missing
 from orchestrator.llm.streaming import (
     AnswerLines,
+    HttpModel,
     ModelMissing,
-    ServedModel,
     error_message,
     http_client,
     parsed,
-    streamed_answer,
+    stream_response,
 )
 
 
@@ -64,7 +64,7 @@ class OllamaSettings(BaseSettings):
     between_tokens_s: float = Field(default=3.0, gt=0)
 
 
-class OllamaModel(ServedModel):
+class OllamaModel(HttpModel):
     """A language model behind Ollama, kept in its memory while the context lasts. Shared by all sessions."""
 
     def __init__(self, settings: OllamaSettings) -> None:
@@ -146,7 +146,7 @@ class OllamaModel(ServedModel):
                     lines.answering()
                     yield text
 
-    async def warm(self, prompt: Prompt) -> None:
+    async def prefill(self, prompt: Prompt) -> None:
         """Make the server read all but the text of `prompt`, so that a reply to any text starts sooner."""
         async with self._chat(past_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
             done = False
@@ -158,7 +158,7 @@ class OllamaModel(ServedModel):
         settings = self._settings
         body = self._request(messages, max_tokens)
         try:
-            async with streamed_answer(
+            async with stream_response(
                 self._client, "/api/chat", body, settings.first_token_s, settings.between_tokens_s
             ) as lines:
                 yield lines

@@ -26,14 +26,14 @@ class PullProgress:
         return f"{share:.0f} % pulled at {self.bytes_per_s / 1e6:.1f} MB/s{left}"
 
 
-class PullMeter:
+class PullProgressMeter:
     """Adds up what is told of the parts of one download. Reads no clock."""
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[int, int]] = {}
         self._marks: deque[tuple[float, int]] = deque(maxlen=_MARKS)
 
-    def saw(self, part: str, completed_bytes: int, total_bytes: int, now_s: float) -> PullProgress:
+    def update(self, part: str, completed_bytes: int, total_bytes: int, now_s: float) -> PullProgress:
         """`part` is that far. A part is all there when it is first heard of so: that is no speed."""
         known = part in self._parts
         self._parts[part] = (completed_bytes, total_bytes)

@@ -13,16 +13,14 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from prometheus_client import Gauge
 from service_kit.errors import AnchorError, AtCapacity, NotReady
 
 from orchestrator.llm.ollama.pull_progress import PullProgress
 from orchestrator.llm.streaming import ModelMissing
+from orchestrator.metrics import LLM_CPU_BYTES, LLM_LOADED
 
 log = logging.getLogger(__name__)
 
-LOADED = Gauge("anchor_llm_loaded", "Whether the model server holds the language model in memory (1) or not (0).")
-ON_CPU = Gauge("anchor_llm_cpu_bytes", "How much of the language model lies in the processor's memory, not the GPU's.")
 
 _CHECK_EVERY_S = 15.0
 _RETRY_S = 2.0
@@ -30,7 +28,7 @@ _LONGEST_RETRY_S = 30.0
 _LOG_PULL_EVERY_S = 5.0
 
 
-class Stage(StrEnum):
+class LoadStage(StrEnum):
     """How far the model is from answering."""
 
     AWAY = "away"
@@ -57,7 +55,7 @@ class Placement:
 class ModelState:
     """How the model is; `reason` says in plain words what is wrong, where something is."""
 
-    stage: Stage
+    stage: LoadStage
     reason: str = ""
     progress: PullProgress | None = None
     placement: Placement | None = None
@@ -106,8 +104,8 @@ class Residency:
         self._unsettled = asyncio.Event()
         # What the log was last told to be wrong.
         self._told = ""
-        self.state = ModelState(Stage.LOADING)
-        LOADED.set(0)
+        self.state = ModelState(LoadStage.LOADING)
+        LLM_LOADED.set(0)
 
     async def run(self) -> None:
         """Keep the model loaded until cancelled, but for the time that it is parked."""
@@ -115,7 +113,7 @@ class Residency:
         while True:
             try:
                 if not self.parked:
-                    await self.settle()
+                    await self.wait_until_settled()
             except AnchorError as error:
                 self._lost(error)
                 await asyncio.sleep(retry_s)
@@ -127,7 +125,7 @@ class Residency:
     @property
     def parked(self) -> bool:
         """Whether the model is unloaded on purpose."""
-        return self.state.stage is Stage.PARKED
+        return self.state.stage is LoadStage.PARKED
 
     async def park(self) -> None:
         """Have the model out of memory when this returns, and leave it so. Raises `AnchorError`: then it is as it was.
@@ -135,23 +133,23 @@ class Residency:
         `AtCapacity` means that it is being loaded.
         """
         # Whether a loaded model is still there is asked in a moment, and waited for here.
-        if self._moving.locked() and self.state.stage is not Stage.LOADED:
+        if self._moving.locked() and self.state.stage is not LoadStage.LOADED:
             raise AtCapacity("llm.loading", "the language model is being loaded; it can be parked when it is")
         async with self._moving:
             await self._server.unload()
             self._resident = False
-            self._move(ModelState(Stage.PARKED))
+            self._move(ModelState(LoadStage.PARKED))
         log.info("language model parked")
 
     async def wake(self) -> None:
         """Have the model in memory when this returns. Raises `AnchorError`: then, or given up, `run` goes on trying."""
         try:
-            await self.settle()
+            await self.wait_until_settled()
         except AnchorError as error:
             self._lost(error)
             raise
         finally:
-            if self.state.stage is not Stage.LOADED:
+            if self.state.stage is not LoadStage.LOADED:
                 self._unsettled.set()
 
     async def _until_next_check(self) -> None:
@@ -162,7 +160,7 @@ class Residency:
         except TimeoutError:
             return
 
-    async def settle(self) -> None:
+    async def wait_until_settled(self) -> None:
         """Have the model in memory when this returns. Raises `AnchorError`."""
         async with self._moving:
             await self._settle()
@@ -181,7 +179,7 @@ class Residency:
         """Settle for the first time, however long the server is away. Raises `ModelMissing` for what will not come."""
         while True:
             try:
-                return await self.settle()
+                return await self.wait_until_settled()
             except ModelMissing:
                 raise
             except AnchorError as error:
@@ -190,26 +188,26 @@ class Residency:
 
     def require(self) -> None:
         """Raise `NotReady` unless the model is loaded as far as is known."""
-        if self.state.stage is not Stage.LOADED:
+        if self.state.stage is not LoadStage.LOADED:
             raise NotReady("llm.not_loaded", self.state.reason or f"the language model is {self.state.stage.value}")
 
     async def _load(self) -> None:
-        self._move(ModelState(Stage.LOADING))
+        self._move(ModelState(LoadStage.LOADING))
         try:
             await self._server.load()
         except ModelMissing:
             if not self._may_pull:
                 raise
             await self._pull()
-            self._move(ModelState(Stage.LOADING))
+            self._move(ModelState(LoadStage.LOADING))
             await self._server.load()
 
     async def _pull(self) -> None:
         clock, logged_s = asyncio.get_running_loop().time, float("-inf")
-        self._move(ModelState(Stage.PULLING))
+        self._move(ModelState(LoadStage.PULLING))
         async with aclosing(self._server.pull()) as steps:
             async for progress in steps:
-                self.state = ModelState(Stage.PULLING, progress=progress)
+                self.state = ModelState(LoadStage.PULLING, progress=progress)
                 if clock() - logged_s >= _LOG_PULL_EVERY_S:
                     logged_s = clock()
                     log.info("pulling the language model", extra=asdict(progress))
@@ -220,19 +218,19 @@ class Residency:
         if placement.cpu_bytes and self._gpu_expected:
             share = 100 * placement.cpu_bytes / max(1, placement.size_bytes)
             reason = f"{share:.0f} % of the language model lie outside of the GPU's memory: it will be slow"
-        state = ModelState(Stage.LOADED, reason, placement=placement)
+        state = ModelState(LoadStage.LOADED, reason, placement=placement)
         if state == self.state:
             return
         self._told = ""
         self._move(state)
-        ON_CPU.set(placement.cpu_bytes)
+        LLM_CPU_BYTES.set(placement.cpu_bytes)
         level = logging.WARNING if reason else logging.INFO
         message = "language model spilled out of the GPU" if reason else "language model loaded"
         log.log(level, message, extra={"size_bytes": placement.size_bytes, "cpu_bytes": placement.cpu_bytes})
 
     def _lost(self, error: AnchorError) -> None:
         self._resident = False
-        state = ModelState(Stage.MISSING if isinstance(error, ModelMissing) else Stage.AWAY, error.message)
+        state = ModelState(LoadStage.MISSING if isinstance(error, ModelMissing) else LoadStage.AWAY, error.message)
         if state.reason != self._told:
             log.warning("language model not loaded", extra={"code": error.code, "reason": error.message})
         self._told = state.reason
@@ -240,4 +238,4 @@ class Residency:
 
     def _move(self, state: ModelState) -> None:
         self.state = state
-        LOADED.set(1 if state.stage is Stage.LOADED else 0)
+        LLM_LOADED.set(1 if state.stage is LoadStage.LOADED else 0)

@@ -9,9 +9,9 @@ from typing import Any, cast
 import httpx
 from service_kit.errors import PeerFailed
 
-from orchestrator.llm.ollama.pull_progress import PullMeter, PullProgress
+from orchestrator.llm.ollama.pull_progress import PullProgress, PullProgressMeter
 from orchestrator.llm.ollama.residency import Placement
-from orchestrator.llm.streaming import AnswerLines, ModelMissing, error_message, parsed, short_answer, streamed_answer
+from orchestrator.llm.streaming import AnswerLines, ModelMissing, error_message, parsed, post_json, stream_response
 
 # Between two lines of a pull; a server that fetches says so several times a second, one that verifies is silent.
 _PULL_SILENCE_S = 300.0
@@ -38,15 +38,15 @@ class OllamaServer:
 
     async def pull(self) -> AsyncGenerator[PullProgress]:
         """Fetch the model; the server goes on where an earlier pull broke. Raises `PeerFailed`."""
-        meter, clock = PullMeter(), asyncio.get_running_loop().time
+        meter, clock = PullProgressMeter(), asyncio.get_running_loop().time
         body = {"model": self._model, "stream": True}
-        async with streamed_answer(self._client, "/api/pull", body, _PULL_SILENCE_S, _PULL_SILENCE_S) as lines:
+        async with stream_response(self._client, "/api/pull", body, _PULL_SILENCE_S, _PULL_SILENCE_S) as lines:
             lines.answering()
             while (line := await _next(lines)) is not None:
                 if line.get("status") == "success":
                     return
                 if isinstance(part := line.get("digest"), str):
-                    yield meter.saw(part, _count(line, "completed"), _count(line, "total"), clock())
+                    yield meter.update(part, _count(line, "completed"), _count(line, "total"), clock())
         raise PeerFailed("llm.pull_failed", f"Ollama ended the pull of {self._model} without success")
 
     async def load(self) -> None:
@@ -71,7 +71,7 @@ class OllamaServer:
 
     async def placement(self) -> Placement | None:
         """Where the model lies, as `/api/ps` tells it."""
-        answer = await short_answer(self._client, "/api/ps", _PLACEMENT_WITHIN_S)
+        answer = await post_json(self._client, "/api/ps", _PLACEMENT_WITHIN_S)
         # Untagged names are listed with the tag that they stand for.
         names = {self._model.casefold(), f"{self._model}:latest".casefold()}
         for model in _models(answer):
@@ -82,7 +82,7 @@ class OllamaServer:
     async def _generate(self, body: Mapping[str, object], within_s: float, done: str) -> None:
         """Have the model moved, which is what a request without a prompt does."""
         try:
-            async with streamed_answer(self._client, "/api/generate", body, within_s, within_s) as lines:
+            async with stream_response(self._client, "/api/generate", body, within_s, within_s) as lines:
                 while (line := await _next(lines)) is not None:
                     if line.get("done"):
                         return

@@ -1,1 +1,1 @@
-"""The multiplexed channel: many calls between two services on one gRPC stream."""
+"""The multiplexed channel: many bidirectional calls between two services on one gRPC stream."""

@@ -1,4 +1,4 @@
-"""The calling end of a carrier: a channel whose bidirectional calls share one stream."""
+"""The client end of a multiplexed stream: a channel for generated stubs whose bidirectional calls share one stream."""
 
 from __future__ import annotations
 
@@ -9,138 +9,137 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 import grpc
-from anchor.carrier.v1 import carrier_pb2, carrier_pb2_grpc
+from anchor.multiplex.v1 import multiplex_pb2, multiplex_pb2_grpc
 from grpc import aio
 
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
-from service_kit.rpc.multiplex.frames import MAX_CARRIED_BYTES, Inbound, Outbound, Outgoing
+from service_kit.rpc.multiplex.frames import MAX_MULTIPLEXED_BYTES, FrameQueue, ReceiveBuffer, SendWindow
 from service_kit.tasks import start_task, stop_task
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
-Frame = carrier_pb2.ClientFrame
+Frame = multiplex_pb2.ClientFrame
 
 
 class MultiplexedCall(Generic[RequestT, ResponseT]):
-    """One call on a carrier, with the part of grpc.aio's `StreamStreamCall` that our clients use."""
+    """One call on a multiplexed channel, with the part of grpc.aio's `StreamStreamCall` that our clients use."""
 
     def __init__(
         self,
         call_id: int,
-        outgoing: Outgoing[Frame],
+        queue: FrameQueue[Frame],
         serialize: Callable[[RequestT], bytes],
         deserialize: Callable[[bytes], ResponseT],
-        forget: Callable[[int], None],
+        on_end: Callable[[int], None],
     ) -> None:
         self._id = call_id
-        self._outgoing = outgoing
+        self._queue = queue
         self._serialize = serialize
         self._deserialize = deserialize
-        self._forget = forget
-        self._inbound = Inbound(lambda size: outgoing.put(Frame(call_id=call_id, credit_bytes=size)))
-        self._outbound = Outbound()
-        self._ended: asyncio.Future[aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        self._on_end = on_end
+        self._received = ReceiveBuffer(lambda size: queue.append(Frame(call_id=call_id, credit_bytes=size)))
+        self._send_window = SendWindow()
+        self._result: asyncio.Future[aio.AioRpcError] = asyncio.get_running_loop().create_future()
 
-    # As grpc.aio has it ---------------------------------------------------------------------------------------------
+    # The interface of grpc.aio --------------------------------------------------------------------------------------
 
     async def write(self, request: RequestT) -> None:
-        """Send a message; waits while the other side takes no more. Raises `AioRpcError` when the call is over."""
+        """Send a message; waits while the server's window is closed. Raises `AioRpcError` when the call has ended."""
         message = self._serialize(request)
-        if len(message) > MAX_CARRIED_BYTES:
-            raise InvalidRequest("carrier.message_too_large", f"{len(message)} bytes in one message")
-        await self._outbound.spend(len(message))
-        if self._ended.done():
-            raise self._ended.result()
-        self._outgoing.put(Frame(call_id=self._id, message=message))
+        if len(message) > MAX_MULTIPLEXED_BYTES:
+            raise InvalidRequest("multiplex.message_too_large", f"{len(message)} bytes in one message")
+        await self._send_window.reserve(len(message))
+        if self._result.done():
+            raise self._result.result()
+        self._queue.append(Frame(call_id=self._id, message=message))
 
     async def done_writing(self) -> None:
-        """Say that no further message comes."""
-        if not self._ended.done():
-            self._outgoing.put(Frame(call_id=self._id, half_close=carrier_pb2.HalfClose()))
+        """Send the end of the requests."""
+        if not self._result.done():
+            self._queue.append(Frame(call_id=self._id, half_close=multiplex_pb2.HalfClose()))
 
     async def read(self) -> ResponseT | object:
-        """The next message; `aio.EOF` after the last. Raises `AioRpcError` when the call failed."""
-        message = await self._inbound.get()
+        """Return the next message; `aio.EOF` after the last. Raises `AioRpcError` when the call failed."""
+        message = await self._received.read_message()
         if message is not None:
             return self._deserialize(message)
-        end = await self._ended
-        if end.code() is grpc.StatusCode.OK:
+        result = await self._result
+        if result.code() is grpc.StatusCode.OK:
             return aio.EOF
-        raise end
+        raise result
 
     def cancel(self) -> bool:
-        """End the call from this side; whether that is news."""
-        if self._ended.done():
+        """End the call from this side; False when it has ended already."""
+        if self._result.done():
             return False
-        self._outgoing.put(Frame(call_id=self._id, cancel=carrier_pb2.Cancel()))
-        self.end(_failure(grpc.StatusCode.CANCELLED, "cancelled by its client"))
+        self._queue.append(Frame(call_id=self._id, cancel=multiplex_pb2.Cancel()))
+        self.end_with(_status(grpc.StatusCode.CANCELLED, "cancelled by its client"))
         return True
 
     async def code(self) -> grpc.StatusCode:
-        """The status; waits for the end."""
-        return (await self._ended).code()
+        """Return the status; waits for the end of the call."""
+        return (await self._result).code()
 
     async def details(self) -> str:
-        """What was said of the end; waits for it."""
-        return (await self._ended).details() or ""
+        """Return the status message; waits for the end of the call."""
+        return (await self._result).details() or ""
 
     async def initial_metadata(self) -> aio.Metadata:
-        """None is carried."""
+        """Return empty metadata: the protocol has no initial metadata."""
         return aio.Metadata()
 
     async def trailing_metadata(self) -> aio.Metadata:
-        """The error's code, if there is one; waits for the end."""
-        return (await self._ended).trailing_metadata() or aio.Metadata()
+        """Return the error code, if there is one; waits for the end of the call."""
+        return (await self._result).trailing_metadata() or aio.Metadata()
 
-    # From the carrier -----------------------------------------------------------------------------------------------
+    # Called by the channel ------------------------------------------------------------------------------------------
 
-    def hear(self, frame: carrier_pb2.ServerFrame) -> None:
-        """Take a step of the server."""
+    def on_frame(self, frame: multiplex_pb2.ServerFrame) -> None:
+        """Apply a frame of the server."""
         match frame.WhichOneof("frame"):
             case "message":
-                if not self._inbound.put(frame.message):
+                if not self._received.add_message(frame.message):
                     self.cancel()
             case "credit_bytes":
-                self._outbound.credit(frame.credit_bytes)
+                self._send_window.add_credit(frame.credit_bytes)
             case "end":
                 end = frame.end
                 status = _STATUS.get(end.status, grpc.StatusCode.UNKNOWN)
-                self.end(_failure(status, end.message, end.error_code))
+                self.end_with(_status(status, end.message, end.error_code))
             case _:
-                # A step that a newer server knows.
+                # A frame of a newer protocol.
                 return
 
-    def end(self, end: aio.AioRpcError) -> None:
-        """The call is over; what has come can still be read."""
-        if not self._ended.done():
-            self._ended.set_result(end)
-            self._forget(self._id)
-            self._inbound.end()
-            self._outbound.close()
+    def end_with(self, result: aio.AioRpcError) -> None:
+        """End the call with `result`; messages received before can still be read."""
+        if not self._result.done():
+            self._result.set_result(result)
+            self._on_end(self._id)
+            self._received.close()
+            self._send_window.close()
 
 
-def _failure(status: grpc.StatusCode, message: str, error_code: str = "") -> aio.AioRpcError:
+def _status(status: grpc.StatusCode, message: str, error_code: str = "") -> aio.AioRpcError:
     trailing = aio.Metadata((ERROR_CODE_KEY, error_code)) if error_code else aio.Metadata()
     return aio.AioRpcError(status, aio.Metadata(), trailing, details=message)
 
 
 class MultiplexedChannel:
-    """A channel in which all bidirectional calls travel on one stream; other calls go their own way.
+    """A channel whose bidirectional calls share one stream; calls of the other three kinds use `channel` directly.
 
-    Use it as a context manager and give it to generated stubs like any channel. The stream is opened with the first
-    call, and after a failure, which ends all calls on it, with the next one.
+    Use it as an async context manager and pass it to generated stubs. The first call opens the stream. When the stream
+    fails, all calls on it fail, and the next call opens a new one. `multiplex.proto` lists what such a call lacks.
     """
 
     def __init__(self, channel: aio.Channel) -> None:
         self._channel = channel
-        self._stub = carrier_pb2_grpc.CarrierServiceStub(channel)
-        self._outgoing: Outgoing[Frame] = Outgoing()
+        self._stub = multiplex_pb2_grpc.MultiplexServiceStub(channel)
+        self._queue: FrameQueue[Frame] = FrameQueue()
         self._calls: dict[int, MultiplexedCall[Any, Any]] = {}
         self._ids = count(1)
-        self._carrying: asyncio.Task[None] | None = None
-        # What only one call at a time needs the channel itself for.
+        self._task: asyncio.Task[None] | None = None
         self.unary_unary = channel.unary_unary
         self.unary_stream = channel.unary_stream
         self.stream_unary = channel.stream_unary
@@ -152,73 +151,72 @@ class MultiplexedChannel:
         response_deserializer: Callable[[bytes], Any],
         _registered_method: bool = False,
     ) -> Callable[..., MultiplexedCall[Any, Any]]:
-        """What generated stubs ask a channel for."""
+        """Return a callable that starts a call of `method`; generated stubs use it."""
 
-        def begin(*, metadata: Iterable[tuple[str, str]] = ()) -> MultiplexedCall[Any, Any]:
+        def start_call(*, metadata: Iterable[tuple[str, str]] = ()) -> MultiplexedCall[Any, Any]:
+            opening = multiplex_pb2.Open(method=method, metadata=dict(metadata))
             call_id = next(self._ids)
             call = MultiplexedCall[Any, Any](
-                call_id, self._outgoing, request_serializer, response_deserializer, self._forget
+                call_id, self._queue, request_serializer, response_deserializer, self._remove_call
             )
             self._calls[call_id] = call
-            opening = carrier_pb2.Open(method=method, metadata=dict(metadata))
-            self._outgoing.put(Frame(call_id=call_id, open=opening))
+            self._queue.append(Frame(call_id=call_id, open=opening))
             return call
 
-        return begin
+        return start_call
 
     @property
     def for_stubs(self) -> aio.Channel:
-        """This, as generated stubs want it, whose types know only grpc's own class."""
+        """This channel, typed as the class that generated stubs accept."""
         return cast(aio.Channel, self)
 
     async def __aenter__(self) -> Self:
-        self._carrying = start_task(self._carry(), "carrier")
+        self._task = start_task(self._run_streams(), "multiplexed-channel")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await stop_task(self._carrying)
+            await stop_task(self._task)
         finally:
             await self._channel.close()
 
-    async def _carry(self) -> None:
+    async def _run_streams(self) -> None:
+        """Open a stream when a call needs it, read it to its end, fail its calls; repeat until cancelled."""
         while True:
-            await self._outgoing.filled()
-            stream = self._stub.Carry()
-            failure: aio.AioRpcError = _failure(
-                grpc.StatusCode.UNAVAILABLE, "the stream that carries the call has ended"
-            )
-            writing = asyncio.create_task(self._write(stream), name="carrier-write")
+            await self._queue.wait_nonempty()
+            stream = self._stub.Multiplex()
+            failure = _status(grpc.StatusCode.UNAVAILABLE, "the multiplexed stream has ended")
+            writer = asyncio.create_task(self._write_frames(stream), name="multiplexed-channel-write")
             try:
-                while isinstance(response := await stream.read(), carrier_pb2.CarryResponse):
-                    self._hear(response)
+                while isinstance(response := await stream.read(), multiplex_pb2.MultiplexResponse):
+                    self._on_response(response)
             except aio.AioRpcError as error:
                 failure = error
             finally:
                 stream.cancel()
-                writing.cancel()
-                await asyncio.wait({writing})
-                self._outgoing.clear()
+                writer.cancel()
+                await asyncio.wait({writer})
+                self._queue.clear()
                 for call in list(self._calls.values()):
-                    call.end(failure)
+                    call.end_with(failure)
 
-    async def _write(self, stream: Any) -> None:
+    async def _write_frames(self, stream: Any) -> None:
         async def write(frames: Sequence[Frame]) -> None:
-            await stream.write(carrier_pb2.CarryRequest(frames=frames))
+            await stream.write(multiplex_pb2.MultiplexRequest(frames=frames))
 
         try:
-            await self._outgoing.write_to(write, lambda: len(self._calls))
+            await self._queue.write_batches(write, lambda: len(self._calls))
         except (aio.AioRpcError, asyncio.InvalidStateError):
-            # The reading half is told why the stream ended.
+            # The stream has ended; `_run_streams` reads the reason.
             return
 
-    def _hear(self, response: carrier_pb2.CarryResponse) -> None:
+    def _on_response(self, response: multiplex_pb2.MultiplexResponse) -> None:
         for frame in response.frames:
-            # A call that was cancelled here may not know it there yet.
+            # The server may send to a call that was cancelled here.
             if (call := self._calls.get(frame.call_id)) is not None:
-                call.hear(frame)
+                call.on_frame(frame)
 
-    def _forget(self, call_id: int) -> None:
+    def _remove_call(self, call_id: int) -> None:
         self._calls.pop(call_id, None)

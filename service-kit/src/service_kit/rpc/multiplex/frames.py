@@ -1,6 +1,6 @@
-"""What both ends of a carrier share: many calls on one gRPC stream, each with a window of its own.
+"""Batching and flow control, shared by both ends of a multiplexed stream.
 
-The contract is `anchor/carrier/v1/carrier.proto`.
+The protocol, and what a multiplexed call lacks against a call of its own: `anchor/multiplex/v1/multiplex.proto`.
 """
 
 from __future__ import annotations
@@ -8,150 +8,150 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-# Bytes that may be under way in one direction of one call: five seconds of speech at 24 kHz.
+from google.protobuf.message import Message
+
+# Bytes in flight in one direction of one call: five seconds of speech at 24 kHz.
 WINDOW_BYTES = 262_144
-# The largest message that is carried.
-MAX_CARRIED_BYTES = 131_072
-# What leaves as one message holds no more frames than fit into this; half of what gRPC takes here.
+# The largest message of a multiplexed call.
+MAX_MULTIPLEXED_BYTES = 131_072
+# The frames of one batch take at most this; half of what gRPC accepts here (`rpc.server.MAX_MESSAGE_BYTES`).
 _BATCH_BYTES = 131_072
-# Beyond so many frames that nobody fetches, a server stops reading.
-_FULL_FRAMES = 4_096
-# Writing wakes a thread and a loop on either side: with many calls, that is most of what a message costs. Each call
-# more stretches the time between two batches a little; a few are not worth a wait.
-_STRETCH_S = 0.001
+# With so many unwritten frames, a server stops reading.
+_MAX_QUEUED_FRAMES = 4_096
+# A write wakes a thread and an event loop on either side, which with many calls is most of the cost of a message. Each
+# call beyond the free ones lengthens the flush interval; a few calls gain nothing by waiting.
+_INTERVAL_PER_CALL_S = 0.001
 _FREE_CALLS = 4
-_LONGEST_BEAT_S = 0.016
+_MAX_INTERVAL_S = 0.016
+
+FrameT = TypeVar("FrameT", bound=Message)
 
 
-class Sized(Protocol):
-    """A protobuf message."""
-
-    def ByteSize(self) -> int: ...
-
-
-FrameT = TypeVar("FrameT", bound=Sized)
+def flush_interval_s(call_count: int) -> float:
+    """Minimum interval between two flushes of a stream with `call_count` open calls."""
+    return min(_MAX_INTERVAL_S, max(0, call_count - _FREE_CALLS) * _INTERVAL_PER_CALL_S)
 
 
-def beat_s(calls: int) -> float:
-    """The least time between two batches of a carrier with so many calls."""
-    return min(_LONGEST_BEAT_S, max(0, calls - _FREE_CALLS) * _STRETCH_S)
+class FrameQueue(Generic[FrameT]):
+    """Frames to be written, in batches: frames queued between two flushes leave as one message.
 
-
-class Outgoing(Generic[FrameT]):
-    """Frames on their way out, in batches: what gathers between two beats leaves as one message.
-
-    A beat is nothing for a few calls, and gets longer with each further one, up to 16 ms. Bounded by the windows of the
-    calls; whoever adds frames that no window counts waits for `room` first.
+    The windows of the calls bound the queue. Code that queues frames outside of any window awaits `wait_capacity`
+    first.
     """
 
     def __init__(self) -> None:
         self._frames: deque[FrameT] = deque()
-        self._filled = asyncio.Event()
-        self._fetched = asyncio.Event()
+        self._nonempty = asyncio.Event()
+        self._drained = asyncio.Event()
 
-    def put(self, frame: FrameT) -> None:
-        """Let `frame` leave with the next batch."""
+    def append(self, frame: FrameT) -> None:
+        """Queue `frame` for the next batch."""
         self._frames.append(frame)
-        self._filled.set()
+        self._nonempty.set()
 
-    async def filled(self) -> None:
-        """Wait until there is something to write."""
-        await self._filled.wait()
+    async def wait_nonempty(self) -> None:
+        """Wait until at least one frame is queued."""
+        await self._nonempty.wait()
 
-    async def room(self) -> None:
-        """Wait while too many frames are waiting to be written."""
-        while len(self._frames) >= _FULL_FRAMES:
-            self._fetched.clear()
-            await self._fetched.wait()
+    async def wait_capacity(self) -> None:
+        """Wait while too many frames are queued."""
+        while len(self._frames) >= _MAX_QUEUED_FRAMES:
+            self._drained.clear()
+            await self._drained.wait()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all queued frames."""
         self._frames.clear()
-        self._filled.clear()
-        self._fetched.set()
+        self._nonempty.clear()
+        self._drained.set()
 
-    async def write_to(self, write: Callable[[Sequence[FrameT]], Awaitable[object]], calls: Callable[[], int]) -> None:
-        """Write batch after batch until cancelled; `calls` says how many calls there are."""
+    async def write_batches(
+        self, write: Callable[[Sequence[FrameT]], Awaitable[object]], call_count: Callable[[], int]
+    ) -> None:
+        """Write batch after batch until cancelled; `call_count` returns the number of open calls."""
         loop = asyncio.get_running_loop()
-        next_s = 0.0
+        next_flush_s = 0.0
         while True:
-            await self._filled.wait()
-            if (wait_s := next_s - loop.time()) > 0:
+            await self._nonempty.wait()
+            if (wait_s := next_flush_s - loop.time()) > 0:
                 await asyncio.sleep(wait_s)
-            next_s = loop.time() + beat_s(calls())
+            next_flush_s = loop.time() + flush_interval_s(call_count())
             while self._frames:
-                await write(self._batch())
+                await write(self._next_batch())
 
-    def _batch(self) -> list[FrameT]:
+    def _next_batch(self) -> list[FrameT]:
         batch = [self._frames.popleft()]
         size = batch[0].ByteSize()
         while self._frames and (size := size + self._frames[0].ByteSize()) <= _BATCH_BYTES:
             batch.append(self._frames.popleft())
         if not self._frames:
-            self._filled.clear()
-        self._fetched.set()
+            self._nonempty.clear()
+        self._drained.set()
         return batch
 
 
-class Inbound:
-    """Serialised messages of one direction of a call, as they came; `grant` is told when the sender may go on."""
+class ReceiveBuffer:
+    """Received messages of one direction of a call, serialised, and the window granted to their sender.
 
-    def __init__(self, grant: Callable[[int], None]) -> None:
+    `send_credit` is called with the number of bytes by which the sender's window grows.
+    """
+
+    def __init__(self, send_credit: Callable[[int], None]) -> None:
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._grant = grant
-        # What the sender may still send, and what was taken since it was last told so.
-        self._left_bytes = WINDOW_BYTES
-        self._taken_bytes = 0
+        self._send_credit = send_credit
+        self._window_bytes = WINDOW_BYTES
+        # Read since the last credit.
+        self._read_bytes = 0
 
-    def put(self, message: bytes) -> bool:
-        """Take a message from the other side; false when the sender had no leave to send it."""
-        if self._left_bytes <= 0:
+    def add_message(self, message: bytes) -> bool:
+        """Append a received message; False when it exceeds the window."""
+        if self._window_bytes <= 0:
             return False
-        self._left_bytes -= len(message)
+        self._window_bytes -= len(message)
         self._messages.put_nowait(message)
         return True
 
-    def end(self) -> None:
-        """No further message comes."""
+    def close(self) -> None:
+        """Mark the end of the messages."""
         self._messages.put_nowait(None)
 
-    async def get(self) -> bytes | None:
-        """The next message; None, again and again, after the last."""
+    async def read_message(self) -> bytes | None:
+        """Return the next message; after the last one None, each time."""
         message = await self._messages.get()
         if message is None:
             self._messages.put_nowait(None)
             return None
-        self._taken_bytes += len(message)
-        if self._taken_bytes >= WINDOW_BYTES // 2:
-            self._left_bytes += self._taken_bytes
-            self._grant(self._taken_bytes)
-            self._taken_bytes = 0
+        self._read_bytes += len(message)
+        if self._read_bytes >= WINDOW_BYTES // 2:
+            self._window_bytes += self._read_bytes
+            self._send_credit(self._read_bytes)
+            self._read_bytes = 0
         return message
 
 
-class Outbound:
-    """The window of the other direction: how much may still be sent."""
+class SendWindow:
+    """How many bytes the receiver of one direction still accepts."""
 
     def __init__(self) -> None:
-        self._left_bytes = WINDOW_BYTES
+        self._window_bytes = WINDOW_BYTES
         self._open = asyncio.Event()
         self._open.set()
 
-    def credit(self, size: int) -> None:
-        """The receiver takes so many bytes more; never more than a window at a time, whatever it says."""
-        self._left_bytes = min(self._left_bytes + size, WINDOW_BYTES)
-        if self._left_bytes > 0:
+    def add_credit(self, size: int) -> None:
+        """Extend the window by `size` bytes, to `WINDOW_BYTES` at most, whatever the receiver sends."""
+        self._window_bytes = min(self._window_bytes + size, WINDOW_BYTES)
+        if self._window_bytes > 0:
             self._open.set()
 
     def close(self) -> None:
-        """The call is over: nobody needs to wait any more."""
+        """Release the waiting writer: the call has ended."""
         self._open.set()
 
-    async def spend(self, size: int) -> None:
-        """Wait until a message may be sent, and count it."""
-        if self._left_bytes <= 0:
+    async def reserve(self, size: int) -> None:
+        """Wait until the window is open, then take `size` bytes from it."""
+        if self._window_bytes <= 0:
             self._open.clear()
             await self._open.wait()
-        self._left_bytes -= size
+        self._window_bytes -= size

@@ -1,134 +1,119 @@
-"""The service's end of a decoder process: starts it, talks with it, replaces it when it dies."""
+"""The service's end of a decoder process: streams send it audio and get its hypotheses."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import sys
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from service_kit.audio import MICROPHONE
+from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
 from service_kit.errors import AnchorError, EngineFailed, NotReady
 
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec
-from stt_service.engines.pocketsphinx.frames import HEADER, SCORE, Frame, Kind
+from stt_service.engines.pocketsphinx.frames import SCORE, Kind
 from stt_service.engines.pocketsphinx.hypotheses import Reading, clean
 
-log = logging.getLogger(__name__)
-
-# Audio of one stream that may be on its way to the process, undecoded; above it, `hear` waits.
+# Audio of one stream that may be at the process, undecoded; above it, `until_room` waits.
 MAX_UNHEARD_BYTES = MICROPHONE.bytes_for(1000)
-# A process that does not answer for so long is ended.
+# A decoder loads in about a second; a busy machine takes longer.
+_START_S = 60.0
+# A process that owes an answer and sends nothing for so long is replaced.
 STALLED_S = 10.0
 # How long a new stream waits for a process that is being replaced.
 REPLACED_WITHIN_S = 3.0
 RESTART_PAUSE_S = 0.5
-# So many processes in a row that never became ready are a fault that no further one would cure.
+# So many restarts in a row that fail are a fault that a further one would not cure.
 MAX_FAILED_STARTS = 3
+_FAILED = "stt.engine_failed"
 
 
 class DecodingFailed(EngineFailed):
     """The process that decoded for a stream is gone."""
 
     def __init__(self, name: str) -> None:
-        super().__init__("stt.engine_failed", f"the {name} decoder process is gone")
+        super().__init__(_FAILED, f"the {name} decoder process is gone")
 
 
 class DecoderProcess:
-    """One process of decoders, and whatever takes its place; `supervise` keeps it alive."""
+    """One process of decoders and its replacements; `supervise` keeps one running."""
 
     def __init__(self, name: str, spec: DecoderSpec) -> None:
         self.name = name
-        self._spec = spec
-        self._ready = asyncio.Event()
-        self._process: asyncio.subprocess.Process | None = None
+        options = WorkerOptions(
+            name=f"{name} decoder process",
+            command=(sys.executable, "-m", "stt_service.engines.pocketsphinx.decoding", spec.to_json()),
+            start_s=_START_S,
+            hang_s=STALLED_S,
+            restart_delays_s=(RESTART_PAUSE_S,),
+            max_failed_restarts=MAX_FAILED_STARTS,
+            unavailable_code=_FAILED,
+            malformed_code=_FAILED,
+        )
+        self._process = WorkerProcess(options, self)
         self._numbers = itertools.count(1)
         self._streams: dict[int, RemoteDecoder] = {}
 
     @property
     def pid(self) -> int | None:
-        """The process' id, for those who watch its memory; None while there is none."""
-        return self._process.pid if self._process else None
+        """The process id; None while there is no process."""
+        return self._process.pid
 
     @property
     def stream_count(self) -> int:
-        """Streams that it decodes for."""
+        """The number of streams it decodes for."""
         return len(self._streams)
 
     async def supervise(self) -> None:
-        """Keep a process alive until cancelled. Raises `EngineFailed` when none gets as far as being ready."""
-        failed_starts = 0
-        while True:
-            failed_starts = 0 if await self._live() else failed_starts + 1
-            if failed_starts >= MAX_FAILED_STARTS:
-                raise EngineFailed("stt.engine_failed", f"the {self.name} decoder process does not start")
-            await asyncio.sleep(RESTART_PAUSE_S)
+        """Keep a process running until cancelled.
+
+        Raises `EngineFailed` when the first process does not become ready, or `MAX_FAILED_STARTS` replacements in a
+        row do not.
+        """
+        await self._process.run()
 
     async def until_ready(self, within_s: float | None = None) -> None:
         """Wait for a process that can work. Raises `NotReady` after `within_s` seconds."""
         try:
             async with asyncio.timeout(within_s):
-                await self._ready.wait()
+                await self._process.wait_ready()
         except TimeoutError as error:
             raise NotReady("stt.not_ready", f"the {self.name} decoder process is being replaced") from error
 
     @asynccontextmanager
     async def open(self, on_partial: Callable[[str], None] | None = None) -> AsyncGenerator[RemoteDecoder]:
-        """Begin a stream; `on_partial` is called with each new text of the utterance at hand."""
+        """Begin a stream; `on_partial` is called with each new text of the current utterance."""
         await self.until_ready(REPLACED_WITHIN_S)
         number = next(self._numbers)
-        decoder = self._streams[number] = RemoteDecoder(self, number, on_partial)
+        decoder = self._streams[number] = RemoteDecoder(self._process, number, on_partial)
         try:
-            self.send(Frame(Kind.OPEN, number, b"\1" if on_partial else b"\0"))
+            self._process.send(WorkerFrame(Kind.OPEN, number, b"\1" if on_partial else b"\0"))
             yield decoder
         finally:
             if self._streams.pop(number, None) and decoder.error is None:
-                self.send(Frame(Kind.CLOSE, number))
+                self._process.send(WorkerFrame(Kind.CLOSE, number))
 
-    def send(self, frame: Frame) -> None:
-        """Write `frame` to the process; its streams see to it that little is under way."""
-        if self._process and self._process.stdin:
-            self._process.stdin.write(frame.packed())
+    # Called by the worker process ----------------------------------------------------------------------------------
 
-    def kill(self) -> None:
-        """End a process that does not answer; `supervise` starts another."""
-        if self._process and self._process.returncode is None:
-            self._process.kill()
+    def on_start(self) -> None:
+        """Do nothing: the starts of decoder processes are not counted."""
 
-    async def _live(self) -> bool:
-        """Start a process and hear it to its end; return whether it ever became ready."""
-        started_s = time.monotonic()
-        self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "stt_service.engines.pocketsphinx.decoding", self._spec.to_json()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            assert process.stdout is not None  # noqa: S101 - asked for above
-            while True:
-                frame = await _read_frame(process.stdout)
-                if frame is None:
-                    break
-                if frame.kind is Kind.READY:
-                    seconds = round(time.monotonic() - started_s, 2)
-                    log.info("decoder process ready", extra={"decoder": self.name, "seconds": seconds})
-                    self._ready.set()
-                elif stream := self._streams.get(frame.stream):
-                    stream.answered(frame)
-            await process.wait()
-            log.error("decoder process died", extra={"decoder": self.name, "status": process.returncode})
-            return self._ready.is_set()
-        finally:
-            self._ready.clear()
-            self._fail_streams()
-            self._process = None
-            await _end(process)
+    def on_handshake(self, frame: WorkerFrame) -> None:
+        if frame.kind != Kind.READY:
+            raise EngineFailed(_FAILED, f"the {self.name} decoder process sent a frame of kind {frame.kind} first")
 
-    def _fail_streams(self) -> None:
+    def on_frame(self, frame: WorkerFrame) -> bool:
+        if frame.kind not in (Kind.HEARD, Kind.UTTERANCE):
+            raise EngineFailed(_FAILED, f"the {self.name} decoder process sent a frame of kind {frame.kind}")
+        # A stream that was closed gets the rest of its answers.
+        if stream := self._streams.get(frame.number):
+            stream.answered(frame)
+        return True
+
+    def on_exit(self) -> None:
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             stream.fail(DecodingFailed(self.name))
@@ -137,7 +122,7 @@ class DecoderProcess:
 class RemoteDecoder:
     """A stream's decoder in another process."""
 
-    def __init__(self, process: DecoderProcess, number: int, on_partial: Callable[[str], None] | None) -> None:
+    def __init__(self, process: WorkerProcess, number: int, on_partial: Callable[[str], None] | None) -> None:
         self._process = process
         self._number = number
         self._on_partial = on_partial
@@ -147,48 +132,38 @@ class RemoteDecoder:
         self._room.set()
         self._ends: deque[asyncio.Future[Reading]] = deque()
         self.error: AnchorError | None = None
-        # Set when `error` is; for whoever waits for something else.
+        # Set together with `error`.
         self.failed = asyncio.get_running_loop().create_future()
 
     async def until_room(self) -> None:
-        """Wait while a second of audio is under way. Raises `EngineFailed` when the process dies or stalls."""
-        try:
-            async with asyncio.timeout(STALLED_S):
-                await self._room.wait()
-        except TimeoutError:
-            self._process.kill()
-            raise DecodingFailed(self._process.name) from None
+        """Wait while a second of audio is undecoded. Raises `EngineFailed` when the process dies or stalls."""
+        await self._room.wait()
         self._check()
 
     def hear(self, pcm: bytes) -> None:
-        """Send audio; the caller has waited `until_room`."""
+        """Send audio; the caller has awaited `until_room`."""
         self._check()
         self._unheard.append(len(pcm))
         self._unheard_bytes += len(pcm)
         if self._unheard_bytes >= MAX_UNHEARD_BYTES:
             self._room.clear()
-        self._process.send(Frame(Kind.AUDIO, self._number, pcm))
+        self._process.send(WorkerFrame(Kind.AUDIO, self._number, pcm), expects_answer=True)
 
     def end_utterance(self) -> asyncio.Future[Reading]:
-        """End the utterance; what was made of it comes as the future's result."""
+        """End the utterance; its reading becomes the future's result."""
         self._check()
         end: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
         self._ends.append(end)
-        self._process.send(Frame(Kind.END, self._number))
+        self._process.send(WorkerFrame(Kind.END, self._number), expects_answer=True)
         return end
 
     async def utterance(self) -> Reading:
-        """End the utterance and return what was made of it. Raises `EngineFailed` when the process dies or stalls."""
-        try:
-            async with asyncio.timeout(STALLED_S):
-                return await self.end_utterance()
-        except TimeoutError:
-            self._process.kill()
-            raise DecodingFailed(self._process.name) from None
+        """End the utterance and return its reading. Raises `EngineFailed` when the process dies or stalls."""
+        return await self.end_utterance()
 
-    def answered(self, frame: Frame) -> None:
-        """Take in what the process says."""
-        if frame.kind is Kind.UTTERANCE:
+    def answered(self, frame: WorkerFrame) -> None:
+        """Handle an answer of the process."""
+        if frame.kind == Kind.UTTERANCE:
             end = self._ends.popleft()
             if not end.done():
                 (score,) = SCORE.unpack_from(frame.payload)
@@ -201,7 +176,7 @@ class RemoteDecoder:
             self._on_partial(clean(frame.payload.decode()))
 
     def fail(self, error: AnchorError) -> None:
-        """Raise `error` wherever the stream waits or asks next."""
+        """Fail the stream: its waits and further calls raise `error`."""
         self.error = error
         self._room.set()
         for end in self._ends:
@@ -212,23 +187,3 @@ class RemoteDecoder:
     def _check(self) -> None:
         if self.error is not None:
             raise self.error
-
-
-async def _read_frame(source: asyncio.StreamReader) -> Frame | None:
-    try:
-        kind, stream, size = HEADER.unpack(await source.readexactly(HEADER.size))
-        return Frame(Kind(kind), stream, await source.readexactly(size))
-    except asyncio.IncompleteReadError:
-        return None
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.stdin:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(1):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from service_kit.engines.info import EngineInfo
 
 from tts_service.engine import PhraseRequest, Speech, Style, SynthesisConfig, Voice
-from tts_service.engines.espeak.process import WorkerProcess
+from tts_service.engines.espeak.process import EspeakWorker
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 
@@ -45,7 +45,7 @@ VOICES = tuple(
 class EspeakEngine:
     """A `PhraseEngine` over eSpeak NG's formant synthesis; 500 times faster than real time."""
 
-    def __init__(self, worker: WorkerProcess) -> None:
+    def __init__(self, worker: EspeakWorker) -> None:
         self._worker = worker
         self._info = EngineInfo(
             name="espeak",
@@ -94,4 +94,4 @@ def prosody_parameters(style: Style) -> dict[str, object]:
 
 def espeak_engine(settings: TtsSettings) -> StreamAdapter:
     """Create the engine `espeak`."""
-    return StreamAdapter(EspeakEngine(WorkerProcess(WORKER_COMMAND, RATE_HZ)), ReplyLimits.from_settings(settings))
+    return StreamAdapter(EspeakEngine(EspeakWorker(WORKER_COMMAND, RATE_HZ)), ReplyLimits.from_settings(settings))

@@ -1,1 +1,0 @@
-"""A client in the terminal: `anchor demo` and the self-test turn."""

@@ -1,0 +1,28 @@
+"""The environment of the programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anchor_cli.mesh.programs import program_environment
+from anchor_cli.settings import MeshSettings
+
+
+def test_environment_has_ports_and_service_addresses(settings: MeshSettings) -> None:
+    found = program_environment(settings, {"PATH": "/bin", "STT_GRPC_PORT": "1"})
+    assert found["PATH"] == "/bin"
+    assert found["STT_GRPC_PORT"] == "7001"
+    assert found["STT_TARGET"] == "127.0.0.1:7001"
+    assert found["STT_HEALTH_URL"] == "http://127.0.0.1:8001"
+    assert found["ORCHESTRATOR_HTTP_PORT"] == "7002"
+    assert "ORCHESTRATOR_TARGET" not in found
+    assert "ANCHOR_SCRIPT" not in found
+
+
+def test_inherited_service_address_takes_precedence(settings: MeshSettings) -> None:
+    assert program_environment(settings, {"TTS_TARGET": "gpu-box:9083"})["TTS_TARGET"] == "gpu-box:9083"
+
+
+def test_script_path_is_absolute(tmp_path: Path) -> None:
+    settings = MeshSettings(root=tmp_path, script=Path("script.toml"))
+    assert program_environment(settings, {})["ANCHOR_SCRIPT"] == str(Path.cwd() / "script.toml")

@@ -1,0 +1,226 @@
+"""Builds the parts that `app.build` puts together, each from the settings and the parts before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from grpc import aio
+from service_kit.errors import InvalidRequest
+from service_kit.health import Health
+from service_kit.rpc.channel import open_service_channel
+
+from orchestrator.api.access import AccessMiddleware, access_policy
+from orchestrator.api.http import engines, openai_transcriptions
+from orchestrator.api.http.console import console_routes
+from orchestrator.api.limits import ApiLimits
+from orchestrator.api.routes import add_routes
+from orchestrator.api.streaming import grpc
+from orchestrator.audio_filters.build import build_filter
+from orchestrator.clients.engine_memory import ServiceParking
+from orchestrator.clients.status import StatusWatch
+from orchestrator.clients.stt import SttClient
+from orchestrator.clients.tts import TtsClient
+from orchestrator.clients.vad import VadClient
+from orchestrator.clients.voices import VoiceWatch
+from orchestrator.conversation.messages.system_status import SystemStatus
+from orchestrator.conversation.model.degradation import DegradationBoard
+from orchestrator.conversation.model.ports import SpeechToText
+from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.session.registry import SessionRegistry
+from orchestrator.conversation.turns.barge_in import BargeInRules
+from orchestrator.conversation.turns.endpointing import Endpointing
+from orchestrator.conversation.turns.turn import TurnRules
+from orchestrator.knowledge.folder import KnowledgeFolder
+from orchestrator.knowledge.personas import load_personas
+from orchestrator.llm.briefing.engine import Briefing
+from orchestrator.llm.main_model import MainModel, MainModelParking
+from orchestrator.memory_pressure.controller import MemoryPressureController
+from orchestrator.memory_pressure.degradation_ladder import DegradationLadder
+from orchestrator.memory_pressure.engine_parking import EngineParking
+from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts
+from orchestrator.memory_pressure.parked_engine import ParkedEngine
+from orchestrator.settings import OrchestratorSettings
+
+# How long a reply waits for a parked TTS engine to wake before the fallback TTS speaks it.
+_TTS_WAKE_WAIT_S = 1.5
+_TTS_FALLBACK = "tts-fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPressure:
+    """Everything that reacts to scarce GPU memory."""
+
+    degradation_board: DegradationBoard
+    parking: EngineParking
+    controller: MemoryPressureController
+
+
+def service_channels(settings: OrchestratorSettings) -> dict[str, aio.Channel]:
+    """Channels to `vad`, `stt` and `tts`, and to `tts-fallback` where one is configured; not yet open."""
+    targets = {"vad": settings.vad_target, "stt": settings.stt_target, "tts": settings.tts_target}
+    if settings.tts_fallback_target:
+        targets[_TTS_FALLBACK] = settings.tts_fallback_target
+    return {name: open_service_channel(target, multiplex=settings.multiplex) for name, target in targets.items()}
+
+
+def language_model(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> MainModel:
+    """The main language model, with the briefing as its fallback."""
+    return MainModel(
+        settings.llm_engine,
+        _briefing(knowledge, settings),
+        first_token_s=settings.first_token_s,
+        max_reply_chars=settings.max_reply_chars,
+    )
+
+
+def memory_pressure(
+    channels: Mapping[str, aio.Channel], main_model: MainModel, settings: OrchestratorSettings
+) -> MemoryPressure:
+    """The degradation ladder, and parking of the engines that hold GPU memory."""
+    board = DegradationBoard()
+    parking = EngineParking(
+        {
+            "llm": ParkedEngine("llm", MainModelParking(main_model), park_within_s=30),
+            "tts": ParkedEngine("tts", ServiceParking(channels["tts"], "tts")),
+            "stt": ParkedEngine("stt", ServiceParking(channels["stt"], "stt")),
+        },
+        board,
+        after_idle_s=60 * settings.park_after_min,
+    )
+    has_small_voice = _TTS_FALLBACK in channels
+    controller = MemoryPressureController(DegradationLadder(), parking, board, has_small_voice=has_small_voice)
+    return MemoryPressure(board, parking, controller)
+
+
+def status_watch(memory: MemoryPressure, settings: OrchestratorSettings) -> StatusWatch:
+    """Polls the services' health and the GPU monitor, and reports pressure to the controller."""
+    return StatusWatch(
+        {
+            "vad-service": settings.vad_health_url,
+            "stt-service": settings.stt_health_url,
+            "tts-service": settings.tts_health_url,
+            "gpu-monitor": settings.gpu_health_url,
+        },
+        settings.gpu_target,
+        on_pressure=memory.controller.on_pressure,
+    )
+
+
+def services(
+    channels: Mapping[str, aio.Channel],
+    main_model: MainModel,
+    memory: MemoryPressure,
+    status: StatusWatch,
+    settings: OrchestratorSettings,
+) -> tuple[Services, VoiceWatch]:
+    """The services that sessions use, each woken on demand, and the watch over the TTS voices."""
+    parked = memory.parking.engines
+    tts = TtsClient(channels["tts"])
+    voices = VoiceWatch(tts)
+    fallback_tts = tuple(TtsClient(channels[name]) for name in (_TTS_FALLBACK,) if name in channels)
+
+    async def system_status() -> SystemStatus:
+        known = await status.system_status()
+        return replace(
+            known, services=(*known.services, *main_model.status()), degraded=memory.degradation_board.degraded
+        )
+
+    return Services(
+        voice_activity=VadClient(channels["vad"]),
+        speech_to_text=OnDemandStt(SttClient(channels["stt"]), parked["stt"]),
+        language_model=lambda: OnDemandLlm(main_model.session_model(), parked["llm"], wait_s=settings.first_token_s),
+        text_to_speech=OnDemandTts(tts, parked["tts"], _TTS_WAKE_WAIT_S if fallback_tts else None),
+        fallback_tts=fallback_tts,
+        personas=load_personas(settings.personas_dir),
+        system_status=system_status,
+        voices=voices.latest,
+        audio_filter=build_filter(settings.noise_suppression, settings.auto_gain),
+        degraded_mode=memory.controller.degraded_mode,
+        degradation_board=memory.degradation_board,
+    ), voices
+
+
+def turn_rules(settings: OrchestratorSettings) -> TurnRules:
+    """The settings of turn-taking."""
+    return TurnRules(
+        Endpointing(
+            floor_ms=settings.endpointing_floor_ms,
+            ceiling_ms=settings.endpointing_ceiling_ms,
+            unjudged_ms=settings.endpointing_unjudged_ms,
+            steepness=settings.endpointing_steepness,
+        ),
+        patience=settings.patience,
+        max_speculations=settings.speculation_tries,
+        speculation_speech_ms=settings.speculation_speech_ms,
+        barge_in=BargeInRules(
+            stop_ms=settings.barge_in_stop_ms,
+            hold_ms=max(settings.barge_in_stop_ms, settings.barge_in_hold_ms),
+            min_speech_ms=settings.barge_in_min_speech_ms,
+            min_words=settings.barge_in_min_words,
+            settling_ms=settings.barge_in_settling_ms,
+            echo_defence=settings.echo_defence == "on",
+        ),
+        latency_budget_ms=settings.latency_budget_ms,
+    )
+
+
+def session_registry(
+    services: Services, memory: MemoryPressure, health: Health, settings: OrchestratorSettings
+) -> SessionRegistry:
+    """The registry that admits sessions while the service is ready and has capacity."""
+    return SessionRegistry(
+        services=services,
+        rules=turn_rules(settings),
+        language=settings.language,
+        persona=settings.persona,
+        capacity=settings.max_sessions,
+        ready=lambda: health.ready,
+        attended=memory.parking.on_sessions_changed,
+        resume_s=settings.resume_s,
+    )
+
+
+def api(
+    sessions: SessionRegistry,
+    speech_to_text: SpeechToText,
+    memory: MemoryPressure,
+    health: APIRouter,
+    settings: OrchestratorSettings,
+) -> tuple[FastAPI, grpc.SessionServicer]:
+    """All HTTP and WebSocket APIs behind the access check, and the gRPC servicer; `health` routes included."""
+    limits = ApiLimits(microphone_rate_hz=settings.microphone_rate_hz)
+    console = console_routes(settings.web_dir)
+    app = FastAPI(title="AI Anchor", docs_url=None, redoc_url=None)
+    app.include_router(health)
+    app.include_router(console)
+    app.include_router(engines.routes(memory.parking, memory.controller.describe))
+    uploads = add_routes(app, sessions, limits)
+    app.include_router(openai_transcriptions.routes(speech_to_text, uploads, limits))
+    policy = access_policy(
+        settings.reached_at,
+        settings.shared_secret,
+        origins=settings.origins,
+        hosts=settings.hosts,
+        # The console's own files need no secret.
+        open_paths=[route.path for route in console.routes if isinstance(route, APIRoute)],
+    )
+    app.add_middleware(AccessMiddleware, policy=policy)
+    return app, grpc.SessionServicer(sessions, limits, settings.shared_secret)
+
+
+def _briefing(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> Briefing:
+    try:
+        zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InvalidRequest("orchestrator.unknown_time_zone", f"no time zone {settings.time_zone!r}") from error
+    return Briefing(
+        knowledge,
+        min_score=settings.briefing_min_score,
+        max_words=settings.briefing_max_words,
+        clock=lambda: datetime.now(zone).astimezone(zone),
+    )

@@ -1,0 +1,249 @@
+"""Supervision of a worker process that exchanges frames with the service over its standard input and output.
+
+A frame is a header of 9 bytes (kind, number, length of the payload; little endian) and the payload. The first frame of
+a process is its handshake. What kinds and numbers mean is the engine's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from service_kit.errors import EngineFailed
+
+log = logging.getLogger(__name__)
+
+_HEADER = struct.Struct("<BII")
+_MAX_PAYLOAD_BYTES = 1 << 20
+# A process that was ready for so long resets the restart delays.
+_STEADY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFrame:
+    """One message to or from a worker process; `number` names the piece of work, 0 for none."""
+
+    kind: int
+    number: int = 0
+    payload: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the frame as bytes."""
+        return _HEADER.pack(self.kind, self.number, len(self.payload)) + self.payload
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker process is started, watched and replaced; times in seconds."""
+
+    # In logs and error messages, such as "espeak worker".
+    name: str
+    command: Sequence[str]
+    # Deadline for the handshake.
+    start_s: float
+    # A process that owes an answer and sends no frame for so long is killed.
+    hang_s: float
+    # Pauses before a restart: the first after a steady process, the next ones after quick exits in a row; the last
+    # one repeats.
+    restart_delays_s: Sequence[float]
+    # Give up after so many failed restarts in a row; None: never.
+    max_failed_restarts: int | None
+    # Error code when no process starts, and when a frame is malformed.
+    unavailable_code: str
+    malformed_code: str
+
+
+class WorkerClient(Protocol):
+    """The engine's half of the exchange. `WorkerProcess` calls it on the event loop."""
+
+    def on_start(self) -> None:
+        """Count the start of a process."""
+        ...
+
+    def on_handshake(self, frame: WorkerFrame) -> None:
+        """Check the first frame of a process. Raises `EngineFailed` to reject the process."""
+        ...
+
+    def on_frame(self, frame: WorkerFrame) -> bool:
+        """Handle a frame; return whether it answers a request. Raises `EngineFailed` when the frame is malformed."""
+        ...
+
+    def on_exit(self) -> None:
+        """Fail the unfinished work: the process is gone."""
+        ...
+
+
+class WorkerProcess:
+    """A worker process, replaced when it exits, hangs or sends malformed frames.
+
+    Run it with `running` (a context) or `run` (a coroutine); either ends the process when it ends.
+    """
+
+    def __init__(self, options: WorkerOptions, client: WorkerClient) -> None:
+        self._options = options
+        self._client = client
+        self._process: Process | None = None
+        self._ready = asyncio.Event()
+        # Requests without an answer, and since when the process has sent nothing.
+        self._unanswered = 0
+        self._quiet_since_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None while there is no process."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a process has completed its handshake."""
+        return self._ready.is_set()
+
+    async def wait_ready(self) -> None:
+        """Wait for a process that has completed its handshake."""
+        await self._ready.wait()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Keep a process running inside the context.
+
+        Raises `EngineFailed` when the first process does not start. Cancels the body when restarts are given up.
+        """
+        try:
+            await self._start()
+            async with asyncio.TaskGroup() as tasks:
+                supervisor = tasks.create_task(self._supervise(), name=self._options.name)
+                try:
+                    yield
+                finally:
+                    supervisor.cancel()
+        finally:
+            await self._stop()
+
+    async def run(self) -> None:
+        """Keep a process running until cancelled.
+
+        Raises `EngineFailed` when the first process does not start, and when restarts are given up.
+        """
+        try:
+            await self._start()
+            await self._supervise()
+        finally:
+            await self._stop()
+
+    def send(self, frame: WorkerFrame, expects_answer: bool = False) -> None:
+        """Write a frame; without a ready process it is dropped, since `on_exit` has failed the work.
+
+        The pipe has no back-pressure here: clients bound what they have under way, and a hung process is killed.
+        """
+        if self._process is None or not self.ready:
+            return
+        if expects_answer:
+            if self._unanswered == 0:
+                self._quiet_since_s = asyncio.get_running_loop().time()
+            self._unanswered += 1
+        cast(asyncio.StreamWriter, self._process.stdin).write(frame.encode())
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        options = self._options
+        self._process = await asyncio.create_subprocess_exec(*options.command, stdin=PIPE, stdout=PIPE)
+        self._client.on_start()
+        try:
+            async with asyncio.timeout(options.start_s):
+                frame = await self._read_frame(self._process)
+            self._client.on_handshake(frame)
+        except (TimeoutError, asyncio.IncompleteReadError) as error:
+            await self._stop()
+            reason = f"the {options.name} sent no handshake within {options.start_s:g} s"
+            if isinstance(error, asyncio.IncompleteReadError):
+                reason = f"the {options.name} exited before its handshake"
+            raise EngineFailed(options.unavailable_code, reason) from error
+        except BaseException:
+            await self._stop()
+            raise
+        self._unanswered = 0
+        self._ready.set()
+        seconds = round(loop.time() - started_s, 2)
+        log.info("worker process ready", extra={"worker": options.name, "seconds": seconds})
+
+    async def _supervise(self) -> None:
+        """Read the frames of the process; replace it each time it is gone."""
+        loop = asyncio.get_running_loop()
+        name, delays_s = self._options.name, self._options.restart_delays_s
+        quick_exits = 0
+        while True:
+            ready_s = loop.time()
+            await self._read_frames()
+            exit_code = await self._stop()
+            quick_exits = 0 if loop.time() - ready_s > _STEADY_S else quick_exits + 1
+            log.error("worker process died", extra={"worker": name, "exit_code": exit_code})
+            failed_restarts = 0
+            while not self.ready:
+                await asyncio.sleep(delays_s[min(quick_exits, len(delays_s) - 1)])
+                try:
+                    await self._start()
+                except (EngineFailed, OSError) as error:
+                    quick_exits += 1
+                    failed_restarts += 1
+                    log.error("worker process did not start", extra={"worker": name, "reason": str(error)})
+                    if failed_restarts == self._options.max_failed_restarts:
+                        raise EngineFailed(self._options.unavailable_code, f"the {name} does not start") from error
+
+    async def _read_frames(self) -> None:
+        """Pass frames to the client until the process exits, hangs or sends a malformed frame."""
+        process = cast(Process, self._process)
+        loop = asyncio.get_running_loop()
+        watchdog = asyncio.create_task(self._kill_when_hung(process), name=f"{self._options.name} watchdog")
+        try:
+            while True:
+                frame = await self._read_frame(process)
+                self._quiet_since_s = loop.time()
+                if self._client.on_frame(frame):
+                    self._unanswered = max(0, self._unanswered - 1)
+        except asyncio.IncompleteReadError:
+            return
+        except EngineFailed as error:
+            extra = {"worker": self._options.name, "reason": str(error)}
+            log.error("worker process sent a malformed frame", extra=extra)
+        finally:
+            watchdog.cancel()
+
+    async def _read_frame(self, process: Process) -> WorkerFrame:
+        """Raises `asyncio.IncompleteReadError` at the end of the output, `EngineFailed` for a malformed header."""
+        output = cast(asyncio.StreamReader, process.stdout)
+        kind, number, size = _HEADER.unpack(await output.readexactly(_HEADER.size))
+        if size > _MAX_PAYLOAD_BYTES:
+            reason = f"the {self._options.name} sent a frame of kind {kind} with {size} bytes"
+            raise EngineFailed(self._options.malformed_code, reason)
+        return WorkerFrame(kind, number, await output.readexactly(size))
+
+    async def _kill_when_hung(self, process: Process) -> None:
+        loop = asyncio.get_running_loop()
+        hang_s = self._options.hang_s
+        while True:
+            await asyncio.sleep(hang_s / 4)
+            if self._unanswered and loop.time() - self._quiet_since_s > hang_s:
+                extra = {"worker": self._options.name, "unanswered": self._unanswered}
+                log.error("worker process hung", extra=extra)
+                process.kill()
+                return
+
+    async def _stop(self) -> int | None:
+        """Kill the process, which has no state to save, and fail the client's work; return the exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        was_ready = self.ready
+        self._ready.clear()
+        if was_ready:
+            self._client.on_exit()
+        if process.returncode is None:
+            process.kill()
+        return await asyncio.shield(process.wait())

@@ -1,0 +1,71 @@
+/** State of the conversation that the page renders. */
+import type {
+  Choices,
+  Connection,
+  Degradation,
+  GpuStatus,
+  ServiceNotice,
+  ServiceStatus,
+  SessionUpdated,
+} from "@ai-anchor/client";
+import { newTurn, type Turn } from "./turn";
+
+// Older turns are dropped: a page may stay open for days.
+const MAX_TURNS = 200;
+
+export type MicrophoneState = "off" | "starting" | "on";
+export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "patience" | "style">;
+
+export interface Conversation {
+  /** Number of the conversation on this page: turn ids are unique only within a conversation. */
+  epoch: number;
+  connection: Connection | { state: "idle" };
+  microphone: MicrophoneState;
+  /** Whether the user holds the talk button. */
+  talkHeld: boolean;
+  /** Whether the browser allows audio, so that replies play. */
+  audioStarted: boolean;
+  user: "silent" | "speaking";
+  anchor: "idle" | "thinking" | "speaking" | "paused";
+  /** Whether the session resumed a conversation that began earlier. */
+  resumed: boolean;
+  /** A message for the user, such as the last error; empty when there is none. */
+  notice: string;
+  /** Active service notices in the order in which they began, one per code. */
+  serviceNotices: readonly ServiceNotice[];
+  turns: readonly Turn[];
+  settings: Settings | null;
+  choices: Choices | null;
+  services: readonly ServiceStatus[];
+  gpu: GpuStatus | null;
+  degraded: readonly Degradation[];
+}
+
+export const INITIAL_CONVERSATION: Conversation = {
+  epoch: 1,
+  connection: { state: "idle" },
+  microphone: "off",
+  talkHeld: false,
+  audioStarted: false,
+  user: "silent",
+  anchor: "idle",
+  resumed: false,
+  notice: "",
+  serviceNotices: [],
+  turns: [],
+  settings: null,
+  choices: null,
+  services: [],
+  gpu: null,
+  degraded: [],
+};
+
+/** Applies a change to one turn, which is appended if it is new. */
+export function updateTurn(state: Conversation, id: number, change: (turn: Turn) => Partial<Turn>): Conversation {
+  const key = newTurn(state.epoch, id).key;
+  const known = state.turns.find((turn) => turn.key === key);
+  const turn = known ?? newTurn(state.epoch, id);
+  const changed = { ...turn, ...change(turn) };
+  const turns = known ? state.turns.map((each) => (each === known ? changed : each)) : [...state.turns, changed];
+  return { ...state, turns: turns.slice(-MAX_TURNS) };
+}

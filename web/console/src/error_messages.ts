@@ -1,0 +1,58 @@
+/** Texts for the server's codes and the browser's errors, for users who know neither. */
+
+// By the service in the code: the part before the first dot.
+const SERVICE_MESSAGES: Readonly<Record<string, string>> = {
+  vad: "Pause detection is less exact at the moment.",
+  stt: "The anchor cannot hear you at the moment. Writing works.",
+  tts: "The voice is not available at the moment. Answers come as text.",
+  llm: "The language model is not available at the moment.",
+};
+
+// The service is available: its own message says what it rejects.
+const REJECTION_CODES = /\.(unknown_\w+|text_too_long)$/;
+
+const CODE_MESSAGES: Readonly<Record<string, string>> = {
+  "stt.language_unsupported": "The engine here does not understand this language when spoken. Writing works.",
+  "tts.language_unsupported": "No voice here speaks this language. Answers come as text.",
+};
+
+const SESSION_MESSAGES: Readonly<Record<string, string>> = {
+  "session.already_open": "This conversation is open in another tab or on another device.",
+  "session.taken_over": "This conversation goes on in another tab or on another device.",
+  "session.at_capacity": "The server has no free session at the moment.",
+  "session.not_ready": "The anchor is starting. A moment, please.",
+  "session.unknown_ticket": "The server no longer knows this conversation.",
+};
+
+/** The text for an `error` or an active `service_notice`; the server's `message` where the console has none. */
+export function errorMessage(code: string, message: string): string {
+  if (REJECTION_CODES.test(code)) return message;
+  return SESSION_MESSAGES[code] ?? CODE_MESSAGES[code] ?? SERVICE_MESSAGES[code.split(".")[0] ?? ""] ?? message;
+}
+
+/** The text for a closed session. */
+export function closeMessage(code: string): string {
+  if (SESSION_MESSAGES[code]) return SESSION_MESSAGES[code];
+  return code ? `The session is over (${code}).` : "The session is over.";
+}
+
+/** Whether another client has the conversation open, so that this page can take it over. */
+export function isOpenElsewhere(code: string): boolean {
+  return code === "session.already_open" || code === "session.taken_over";
+}
+
+/** The text for a microphone or player that failed to open, with a remedy. */
+export function microphoneErrorMessage(error: unknown): string {
+  const name = error instanceof Error || error instanceof DOMException ? error.name : "";
+  switch (name) {
+    case "NotAllowedError":
+      return "The microphone is blocked for this page. Allow it beside the address above, then press again.";
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return "No microphone was found. Plug one in or choose another, then press again. Writing works meanwhile.";
+    case "NotReadableError":
+      return "Another program uses the microphone. Close it there, then press again.";
+    default:
+      return `The sound could not be started: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

@@ -1,0 +1,70 @@
+/** Reducer for messages about a reply. */
+import type { ServerMessage } from "@ai-anchor/client";
+import { type Conversation, updateTurn } from "./conversation_state";
+
+type ReplyMessage = Extract<
+  ServerMessage,
+  {
+    case:
+      | "replyStarted"
+      | "replyText"
+      | "replyAudio"
+      | "speechMark"
+      | "playbackPause"
+      | "playbackResume"
+      | "playbackStop"
+      | "replyFinished"
+      | "turnFailed"
+      | "latencyWaterfall";
+  }
+>;
+
+export function replyReducer(state: Conversation, message: ReplyMessage, atMs: number): Conversation {
+  const { turnId } = message.value;
+  switch (message.case) {
+    case "replyStarted":
+      return {
+        ...updateTurn(state, turnId, () => ({ ...EMPTY_REPLY, engine: message.value.engine })),
+        anchor: "thinking",
+      };
+    case "replyText":
+      return updateTurn(state, turnId, (turn) => ({
+        replyText: turn.replyText + message.value.text,
+        replyFromMs: turn.replyFromMs ?? atMs,
+      }));
+    case "replyAudio":
+    case "playbackResume":
+      return { ...state, anchor: "speaking" };
+    case "speechMark": {
+      const { textStart, textEnd, offsetMs } = message.value;
+      return updateTurn(state, turnId, (turn) => ({
+        marks: [...turn.marks, { textStart, textEnd, offsetMs }],
+      }));
+    }
+    case "playbackPause":
+      return { ...state, anchor: "paused" };
+    case "playbackStop":
+      return { ...state, anchor: "idle" };
+    case "replyFinished": {
+      const { heardText, heardMs, interrupted } = message.value;
+      return { ...updateTurn(state, turnId, () => ({ heardText, interrupted, playedMs: heardMs })), anchor: "idle" };
+    }
+    case "turnFailed":
+      return {
+        ...updateTurn(state, turnId, () => ({ failure: message.value.message, provisional: false })),
+        anchor: "idle",
+      };
+    case "latencyWaterfall":
+      return updateTurn(state, turnId, () => ({ latency: message.value }));
+  }
+}
+
+// A second `reply_started` for a turn replaces the first reply, of which nothing was heard.
+const EMPTY_REPLY = {
+  replyText: "",
+  marks: [],
+  replyFromMs: null,
+  playedMs: null,
+  heardText: null,
+  interrupted: false,
+};

@@ -1,0 +1,67 @@
+/** Reducer for messages about the user's speech. */
+import { BargeInVerdict, type ServerMessage } from "@ai-anchor/client";
+import { type Conversation, updateTurn } from "./conversation_state";
+
+type UserMessage = Extract<
+  ServerMessage,
+  {
+    case:
+      "speechStarted" | "speechStopped" | "partialTranscript" | "finalTranscript" | "turnCommitted" | "bargeInSettled";
+  }
+>;
+
+export function userReducer(state: Conversation, message: UserMessage, atMs: number): Conversation {
+  switch (message.case) {
+    case "speechStarted":
+      return { ...state, user: "speaking" };
+    case "speechStopped":
+      return { ...state, user: "silent" };
+    case "partialTranscript":
+      return updateTurn(state, message.value.turnId, (turn) => ({
+        userText: message.value.text,
+        provisional: true,
+        userFromMs: turn.userFromMs ?? atMs,
+      }));
+    case "finalTranscript":
+      return updateTurn(state, message.value.turnId, (turn) => ({
+        userText: message.value.text,
+        userFromMs: turn.userFromMs ?? atMs,
+      }));
+    case "turnCommitted":
+      return {
+        ...updateTurn(state, message.value.turnId, (turn) => ({
+          userText: message.value.text,
+          provisional: false,
+          userFromMs: turn.userFromMs ?? atMs,
+          userToMs: atMs,
+        })),
+        // With push-to-talk there may be no `speech_stopped`.
+        user: "silent",
+        notice: "",
+        anchor: state.anchor === "speaking" ? "speaking" : "thinking",
+      };
+    case "bargeInSettled":
+      return bargeInReducer(state, message.value.turnId, message.value.verdict);
+  }
+}
+
+// The sound over the reply was not a turn. A backchannel ("mhm") stays visible; echo and coughs are removed.
+function bargeInReducer(state: Conversation, turnId: number, verdict: BargeInVerdict): Conversation {
+  switch (verdict) {
+    case BargeInVerdict.BACKCHANNEL:
+      return updateTurn(state, turnId, () => ({ provisional: false }));
+    case BargeInVerdict.ECHO:
+    case BargeInVerdict.COUGH:
+      return {
+        ...state,
+        turns: state.turns.filter(({ key }) => key !== `${state.epoch}.${turnId}`),
+      };
+    case BargeInVerdict.STOP_WORDS:
+    case BargeInVerdict.STOP_DURATION:
+    case BargeInVerdict.UNSPECIFIED:
+      return state;
+    default:
+      // A verdict unknown to this version.
+      return state;
+  }
+}

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import * as script from "./script";
+import { play, playFrom, SPEAKING } from "./script";
+
+test("a reply speaks, pauses, resumes and finishes", () => {
+  expect(play(...SPEAKING).anchor).toBe("speaking");
+  const paused = play(...SPEAKING, { case: "playbackPause", value: { turnId: 1 } });
+  expect(paused.anchor).toBe("paused");
+  expect(playFrom(paused, { case: "playbackResume", value: { turnId: 1 } }).anchor).toBe("speaking");
+  const finished = playFrom(paused, script.replyFinished(1, { heardText: "Good", heardMs: 300, interrupted: true }));
+  expect(finished.anchor).toBe("idle");
+  expect(finished.turns[0]).toMatchObject({ heardText: "Good", interrupted: true, playedMs: 300 });
+});
+
+test("a reply starts over when the server starts it again", () => {
+  const state = play(...SPEAKING, script.speechMark(1, 0, 4, 0), script.replyStarted(1), script.replyText(1, "Well."));
+  expect(state.turns[0]).toMatchObject({ replyText: "Well.", marks: [] });
+});
+
+test("the first playback report sets when the reply began on the page's clock", () => {
+  const state = play(...SPEAKING, script.playback(1, 100, 5100), script.playback(1, 200, 9999));
+  expect(state.turns[0]).toMatchObject({ replyFromMs: 5000, playedMs: 200 });
+});
+
+test("a failed reply shows its message and leaves the anchor idle", () => {
+  const state = play(...SPEAKING, {
+    case: "turnFailed",
+    value: { turnId: 1, code: "llm.failed", message: "no answer came" },
+  });
+  expect(state).toMatchObject({ anchor: "idle", turns: [{ failure: "no answer came" }] });
+});

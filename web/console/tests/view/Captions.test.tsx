@@ -1,0 +1,28 @@
+// @vitest-environment happy-dom
+import { expect, test } from "vitest";
+import { INITIAL_CONVERSATION } from "../../src/conversation_state";
+import { Captions } from "../../src/view/Captions";
+import * as script from "../script";
+import { play } from "../script";
+import { rendered } from "./rendered";
+
+test("captions separate heard text from interrupted text", () => {
+  const state = play(
+    script.turnCommitted(1, "hello"),
+    script.replyStarted(1),
+    script.replyText(1, "Good evening."),
+    script.replyFinished(1, { heardText: "Good", heardMs: 300, interrupted: true }),
+  );
+  const page = rendered(<Captions conversation={state} mode="open" />);
+  expect(page.querySelector(".heard")?.textContent).toBe("Good");
+  expect(page.querySelector("s")?.textContent).toBe(" evening.");
+});
+
+test("before the first turn the instructions match the talk mode", () => {
+  expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />).textContent).toContain(
+    "Press the button and speak",
+  );
+  expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="push" />).textContent).toContain(
+    "Hold the button",
+  );
+});
