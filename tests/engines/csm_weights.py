@@ -1,4 +1,4 @@
-"""Tiny random weights of CSM with its codec, in a folder laid out as the real one is."""
+"""Tiny random weights of CSM with its codec, in the layout of the real folder."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import CsmConfig, CsmForConditionalGeneration
 
 BOOKS, CODES = 4, 64
-# The model knows three codes more than the codec.
+# The model has three codes more than the codec.
 VOCABULARY = CODES + 3
 SIGNS = ("<|begin_of_text|>", "<|end_of_text|>", "<|AUDIO|>", "<|audio_eos|>")
 
 
 def config(positions: int = 512) -> Any:
-    """The real geometry with few channels, four books and small ones."""
+    """The real geometry with few channels, and four small codebooks."""
     return CsmConfig(
         num_codebooks=BOOKS,
         vocab_size=VOCABULARY,
@@ -70,11 +70,11 @@ def config(positions: int = 512) -> Any:
 
 
 def model(positions: int = 512) -> Any:
-    """A model whose speech is lively though it means nothing."""
+    """A model whose audio varies with its input."""
     torch.manual_seed(1)
     made = CsmForConditionalGeneration(config(positions)).requires_grad_(False).eval()
     for name, buffer in made.codec_model.named_buffers():
-        # Random codebooks are all zero, and such a codec says nothing.
+        # Random codebooks are all zero, which decodes to silence.
         if name.endswith("embed_sum"):
             buffer.normal_()
     for parameter in made.codec_model.decoder.parameters():
@@ -85,7 +85,7 @@ def model(positions: int = 512) -> Any:
 
 
 def tokenizer() -> Tokenizer:
-    """Signs as in the real one, and a token for every character."""
+    """Control tokens as in the real one, and a token per character."""
     signs = {sign: place for place, sign in enumerate(SIGNS)}
     characters = {sign: len(SIGNS) + 1 + place for place, sign in enumerate(string.printable[:95])}
     made = Tokenizer(models.WordLevel(signs | {"[UNK]": len(SIGNS)} | characters, unk_token="[UNK]"))  # noqa: S106
@@ -95,7 +95,7 @@ def tokenizer() -> Tokenizer:
 
 
 def write_folder(folder: Path, positions: int = 512, ends: bool = False) -> None:
-    """A model's folder; `ends` is whether it says nothing but the end."""
+    """Write a model's folder; with `ends` the model returns only its end token."""
     made = model(positions)
     if ends:
         _lean_to_the_end(made)
@@ -104,7 +104,7 @@ def write_folder(folder: Path, positions: int = 512, ends: bool = False) -> None
 
 
 def _lean_to_the_end(made: Any) -> None:
-    """Let the first channel outweigh all others everywhere, and speak for code 0, of which the end is made."""
+    """Let the first channel outweigh all others and favour code 0, the end token."""
     made.embed_text_tokens.weight[:, 0] = 100
     made.backbone_model.embed_tokens.embed_audio_tokens.weight[:, 0] = 100
     made.lm_head.weight[:, 0] = 0

@@ -1,4 +1,4 @@
-"""The whole service around higgs on tiny random weights, and what is asked of it."""
+"""The service with the engine `higgs` on tiny random weights, and calls to it."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
 
 def write_folders(made: Path) -> Path:
-    """The folders of a model and of its codec."""
+    """Write the folders of a model and of its codec."""
     higgs_weights.write_model(made / "model")
     (made / "codec").mkdir()
     higgs_weights.write_codec(made / "codec", loudness=0.3)
@@ -33,7 +33,7 @@ def write_folders(made: Path) -> Path:
 
 
 def settings_for(folder: Path, voices: Path) -> TtsSettings:
-    """Two slots on the processor."""
+    """Settings with two slots on the CPU."""
     return TtsSettings(
         engine="higgs",
         higgs_model=folder / "model",
@@ -48,7 +48,7 @@ def settings_for(folder: Path, voices: Path) -> TtsSettings:
 
 @dataclass(frozen=True)
 class Stubs:
-    """What the service serves."""
+    """Stubs of the service."""
 
     tts: Any
     memory: Any

@@ -1,4 +1,4 @@
-"""Runs an engine where every way to the network ends the process."""
+"""Runs an engine in a process that exits on any network access."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import os, sys
 
 def watch(event, arguments):
     if event == "socket.getaddrinfo" or (event == "socket.connect" and isinstance(arguments[1], tuple)):
-        print("the network was asked:", event, arguments, flush=True)
+        print("network access:", event, arguments, flush=True)
         os._exit(7)
 
 sys.addaudithook(watch)
@@ -20,7 +20,7 @@ _PROGRAM = """
 import asyncio
 from pathlib import Path
 from service_kit.engines.info import engine_class
-from tts_service.engine import SpokenPhrase, SynthesisConfig
+from tts_service.engine import PhraseRequest, SynthesisConfig
 from tts_service.engines import ENGINES
 from tts_service.settings import TtsSettings
 
@@ -29,7 +29,7 @@ async def main():
     speech = engine_class(ENGINES, name)(TtsSettings.model_validate_json(settings))
     async with speech.lifespan():
         voice = await speech.add_voice("Ana", wav.read_bytes(), "hello", "en")
-        async with speech.phrases.speak(SpokenPhrase(0, "hello"), SynthesisConfig(voice, "en")) as pieces:
+        async with speech.phrase_engine.synthesize(PhraseRequest(0, "hello"), SynthesisConfig(voice, "en")) as pieces:
             print(len([piece async for piece in pieces]))
 
 asyncio.run(main())
@@ -37,9 +37,9 @@ asyncio.run(main())
 
 
 def spoken_offline(settings: str, engine: str, wav: Path) -> int:
-    """Load, learn a voice from `wav` and speak; how many pieces there were. `settings` are those of the service, JSON.
+    """Load the engine, clone a voice from `wav` and speak; return the number of pieces. `settings` are JSON.
 
-    Nothing of the tests' own environment is there, so nothing but the engine keeps its libraries at home.
+    The process does not inherit the tests' environment, so only the engine keeps its libraries offline.
     """
     command = [sys.executable, "-c", WATCHED + _PROGRAM, engine, str(wav), settings]
     ended = subprocess.run(command, env={"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)

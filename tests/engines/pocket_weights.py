@@ -1,4 +1,4 @@
-"""Tiny random weights of Pocket TTS, in a folder laid out as the engine wants it."""
+"""Tiny random weights of Pocket TTS, in the folder layout of the engine."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 CHARACTERS = string.ascii_letters + string.digits + " .,!?'\u2026-:;"
-# As the real configurations name them: what must never be asked for.
-HUB = "hf://nobody/no-such-model"
+# A hub URL as in the real configurations; must never be requested.
+HUB = "hf://unknown/no-such-model"
 
 
 def config(tokenizer: str, weights: str | None = None, layers: int = 2) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def config(tokenizer: str, weights: str | None = None, layers: int = 2) -> dict[
 
 
 def write_tokenizer(path: Path) -> None:
-    """A token for every character."""
+    """A token per character."""
     vocabulary = {"[UNK]": 0} | {character: place + 1 for place, character in enumerate(CHARACTERS)}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106
     made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
@@ -79,14 +79,14 @@ def write_tokenizer(path: Path) -> None:
 
 
 def random_model(folder: Path, layers: int = 2) -> Any:
-    """A model that says something lively, which means nothing."""
+    """A model whose audio varies with its input."""
     torch.manual_seed(3)
     path = folder / "random.yaml"
     path.write_text(json.dumps(config(str(folder / "tokenizer.json"), layers=layers)))
     model = TTSModel.load_model(config=path)
     path.unlink()
     model.requires_grad_(False)
-    # What was said before is to be heard in what follows.
+    # Earlier audio must influence later audio.
     model.flow_lm.speaker_proj_weight.normal_(0, 30)
     for block in model.flow_lm.transformer.layers:
         block.self_attn.in_proj.weight *= 3

@@ -1,4 +1,4 @@
-"""tts-service with a real engine, its client, and what voices are learned from."""
+"""The service with a real engine, calls to it, and recordings for cloning."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def recording(seconds: float, rate_hz: int = 24_000, channels: int = 1, loudness
 
 
 async def begun(stub: Any, text: str, **config: object) -> Any:
-    """A reply that has been given all its text."""
+    """Start a reply and send all its text."""
     reply = stub.Synthesize()
     await reply.write(pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en", **config)))
     await reply.write(pb.SynthesizeRequest(text=pb.TextDelta(text=text)))
@@ -59,7 +59,7 @@ async def begun(stub: Any, text: str, **config: object) -> Any:
 
 
 async def rest_of(reply: Any) -> list[pb.SynthesizeResponse]:
-    """All events of it that are still to come."""
+    """The remaining events of the reply."""
     events: list[pb.SynthesizeResponse] = []
     while (event := await reply.read()) is not aio.EOF:
         events.append(event)
@@ -80,5 +80,5 @@ def in_voice(voice: Voice) -> SynthesisConfig:
 
 
 def folder_beside(folder: Path, tmp_path: Path) -> Path:
-    """A copy of the model's folder, to be spoilt."""
+    """A copy of the model's folder, for damage by the test."""
     return Path(shutil.copytree(folder, tmp_path / "spoilt"))

@@ -1,4 +1,4 @@
-"""CSM on tiny random weights: what it says is noise, how it behaves is what counts."""
+"""The engine `csm` on tiny random weights: its audio is noise, so the tests check behaviour."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ import csm_weights
 import numpy as np
 import pytest
 import torch
-from anchor.tts.v1 import tts_pb2 as pb
-from grpc import StatusCode, aio
 from offline import WATCHED, spoken_offline
 from service_kit.audio import to_float
 from service_kit.engines.info import engine_class
-from service_kit.errors import EngineFailed, InvalidRequest, NotFound, Unsupported
+from service_kit.errors import EngineFailed, InvalidRequest, NotFound
 from spoken_service import in_voice, pcm_of, recording, service, spoken
-from tts_service.engine import Samples, SpokenPhrase, Voice
+from tts_service.engine import PhraseRequest, Samples, Voice
 from tts_service.engines import ENGINES
-from tts_service.engines.csm.emission import EMISSION_RAMP
-from tts_service.engines.csm.engine import CsmChoice, CsmEngine
-from tts_service.engines.csm.frames import FrameModel
-from tts_service.engines.csm.loading import halved
-from tts_service.engines.csm.prompt import Turn
-from tts_service.engines.phrase_guards import frame_cap, longest_ms
+from tts_service.engines.csm.engine import CsmConfig, CsmEngine
+from tts_service.engines.csm.frames import DECODE_RAMP, PromptTurn
+from tts_service.engines.csm.loading import to_half_precision
+from tts_service.engines.csm.model import FrameModel
+from tts_service.engines.phrase_limits import max_frames, max_speech_ms
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
-SHORT = SpokenPhrase(0, TEXT)
+SHORT = PhraseRequest(0, TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -48,26 +45,26 @@ def settings(folder: Path, tmp_path: Path) -> TtsSettings:
 
 @pytest.fixture
 async def engine(settings: TtsSettings) -> AsyncGenerator[CsmEngine]:
-    made = CsmEngine(CsmChoice.from_settings(settings))
+    made = CsmEngine(CsmConfig.from_settings(settings))
     async with made.lifespan():
         yield made
 
 
 def engine_of(settings: TtsSettings, **changed: object) -> CsmEngine:
-    return CsmEngine(CsmChoice.from_settings(settings.model_copy(update=changed)))
+    return CsmEngine(CsmConfig.from_settings(settings.model_copy(update=changed)))
 
 
 async def samples_of(engine: CsmEngine, text: str, voice: int = 0) -> np.ndarray:
-    async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[voice])) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), in_voice(engine.voices()[voice])) as speech:
         pieces = [piece.samples async for piece in speech if isinstance(piece, Samples)]
     return np.concatenate([*pieces, np.zeros(0, np.float32)])
 
 
-async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) -> None:
+async def test_reply_has_audio_and_word_marks(settings: TtsSettings) -> None:
     async with service(settings) as stub:
         events = await spoken(stub, TEXT)
     sound = to_float(pcm_of(events))
-    assert 0.5 < sound.size / 24_000 <= frame_cap(TEXT, 1) / 1000 + 0.1
+    assert 0.5 < sound.size / 24_000 <= max_frames(TEXT, 1) / 1000 + 0.1
     assert sound.std() > 0.01
     marks = [
         (event.speech_mark.text_start, event.speech_mark.text_end) for event in events if event.HasField("speech_mark")
@@ -75,16 +72,16 @@ async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) ->
     assert marks == [(0, 5), (6, 11)]
 
 
-def test_the_frames_are_those_of_the_librarys_own_loop(folder: Path) -> None:
+def test_frames_equal_those_of_the_library(folder: Path) -> None:
     model = csm_weights.model()
     tokenizer = csm_weights.tokenizer()
-    # As good as always the likeliest code.
+    # Practically greedy.
     frames = FrameModel(model, tokenizer, 1e-6)
     sound = np.random.default_rng(2).normal(0, 0.1, 24_000).astype(np.float32)
-    heard = frames.encode(sound)
-    assert heard.shape == (13, csm_weights.BOOKS)
-    frames.begin([Turn(0, "so I said", heard), Turn(0, TEXT)], 1)
-    ours = np.stack([frame for frame in (frames.step() for _ in range(12)) if frame is not None])
+    reference = frames.encode_audio(sound)
+    assert reference.shape == (13, csm_weights.BOOKS)
+    frames.start_phrase([PromptTurn(0, "so I said", reference), PromptTurn(0, TEXT)], 1)
+    ours = np.stack([frame for frame in (frames.next_frame() for _ in range(12)) if frame is not None])
 
     def ids(text: str) -> list[int]:
         return [0, *tokenizer.encode(text, add_special_tokens=False).ids, 1]
@@ -103,24 +100,22 @@ def test_the_frames_are_those_of_the_librarys_own_loop(folder: Path) -> None:
     assert len(np.unique(ours)) > 10
 
 
-async def test_the_sound_is_that_of_one_decoding(engine: CsmEngine) -> None:
-    frames = engine._ready[0].frames
+async def test_prefix_decodings_equal_one_whole_decoding(engine: CsmEngine) -> None:
+    frames = engine._ready[0].model
     codes = np.random.default_rng(3).integers(0, csm_weights.CODES, (60, csm_weights.BOOKS))
-    whole = frames.decode(codes)
+    whole = frames.decode_frames(codes)
     assert whole.size == 60 * 1920
     for count in (4, 12, 24, 49):
-        assert np.allclose(whole[: count * 1920], frames.decode(codes[:count]), atol=1e-5)
+        assert np.allclose(whole[: count * 1920], frames.decode_frames(codes[:count]), atol=1e-5)
 
 
-async def test_the_first_sound_comes_before_the_phrase_is_done(engine: CsmEngine) -> None:
-    async with engine.speak(SHORT, in_voice(engine.voices()[0])) as speech:
+async def test_first_audio_comes_before_the_end_of_the_phrase(engine: CsmEngine) -> None:
+    async with engine.synthesize(SHORT, in_voice(engine.voices()[0])) as speech:
         sizes = [piece.samples.size // 1920 async for piece in speech if isinstance(piece, Samples)]
-    assert sizes[:3] == list(EMISSION_RAMP[:3])
+    assert sizes[:3] == list(DECODE_RAMP[:3])
 
 
-async def test_the_same_seed_speaks_the_same_way_and_another_differently(
-    engine: CsmEngine, settings: TtsSettings
-) -> None:
+async def test_same_seed_repeats_the_speech_and_another_does_not(engine: CsmEngine, settings: TtsSettings) -> None:
     first = await samples_of(engine, TEXT)
     await samples_of(engine, "quite another phrase")
     assert np.array_equal(first, await samples_of(engine, TEXT))
@@ -135,18 +130,18 @@ async def test_speakers_and_texts_differ(engine: CsmEngine) -> None:
     assert not np.array_equal(first, await samples_of(engine, "hullo there"))
 
 
-async def test_speech_without_an_end_is_cut_where_its_text_allows_no_more(engine: CsmEngine) -> None:
+async def test_endless_speech_is_truncated_at_its_limit(engine: CsmEngine) -> None:
     for text in (TEXT, "yes"):
-        assert (await samples_of(engine, text)).size == int(longest_ms(text)) * 24
+        assert (await samples_of(engine, text)).size == int(max_speech_ms(text)) * 24
 
 
-async def test_leaving_in_mid_phrase_waits_for_one_step_and_frees_the_place(engine: CsmEngine) -> None:
+async def test_leaving_a_phrase_waits_for_one_step_and_frees_the_slot(engine: CsmEngine) -> None:
     loop = asyncio.get_running_loop()
     text = "hello " * 10
     began_s = loop.time()
     await samples_of(engine, text)
     whole_s = loop.time() - began_s
-    async with engine.speak(SpokenPhrase(0, text), in_voice(engine.voices()[0])) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), in_voice(engine.voices()[0])) as speech:
         await anext(speech)
         assert engine.free_slots == 0
         left_s = loop.time()
@@ -154,9 +149,9 @@ async def test_leaving_in_mid_phrase_waits_for_one_step_and_frees_the_place(engi
     assert engine.free_slots == 1
 
 
-async def test_a_cancelled_step_is_the_last(engine: CsmEngine) -> None:
+async def test_cancelling_stops_after_the_current_step(engine: CsmEngine) -> None:
     async def speak() -> None:
-        async with engine.speak(SpokenPhrase(0, "hello " * 30), in_voice(engine.voices()[0])) as speech:
+        async with engine.synthesize(PhraseRequest(0, "hello " * 30), in_voice(engine.voices()[0])) as speech:
             async for _ in speech:
                 begun.set()
 
@@ -167,18 +162,18 @@ async def test_a_cancelled_step_is_the_last(engine: CsmEngine) -> None:
     with pytest.raises(asyncio.CancelledError):
         await speaking
     assert engine.free_slots == 1
-    with pytest.raises(EngineFailed, match="before it had read"):
-        engine._ready[0].frames.step()
+    with pytest.raises(EngineFailed, match="before the prompt"):
+        engine._ready[0].model.next_frame()
 
 
-async def test_a_second_phrase_waits_for_the_first(engine: CsmEngine) -> None:
+async def test_second_phrase_waits_for_the_first(engine: CsmEngine) -> None:
     alone = await samples_of(engine, TEXT)
     first, second = await asyncio.gather(samples_of(engine, TEXT), samples_of(engine, TEXT))
     assert np.array_equal(first, alone)
     assert np.array_equal(second, alone)
 
 
-async def test_what_comes_to_nothing_is_tried_once_more(
+async def test_phrase_without_audio_is_retried_once(
     settings: TtsSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     csm_weights.write_folder(tmp_path / "ending", ends=True)
@@ -186,104 +181,65 @@ async def test_what_comes_to_nothing_is_tried_once_more(
     async with ending.lifespan():
         caplog.clear()
         assert (await samples_of(ending, TEXT)).size == 0
-    assert [record.message for record in caplog.records] == ["phrase was tried again"]
+    assert [record.message for record in caplog.records] == ["phrase retried"]
 
 
-async def test_a_context_that_is_full_is_told(settings: TtsSettings, tmp_path: Path) -> None:
+async def test_full_context_is_an_error(settings: TtsSettings, tmp_path: Path) -> None:
     csm_weights.write_folder(tmp_path / "short", positions=64)
     short = engine_of(settings, csm_model=tmp_path / "short")
     async with short.lifespan():
         with pytest.raises(EngineFailed, match="context_full"):
             await samples_of(short, "hello " * 20)
-        # What room there is is used, and no more.
+        # The phrase uses the room in the context, and no more.
         assert (await samples_of(short, "hello there")).size <= 64 * 1920
 
 
-async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSettings) -> None:
-    async with service(settings) as stub:
-        plain = pcm_of(await spoken(stub, TEXT))
-        request = pb.AddVoiceRequest(
-            name="Ana", reference_wav=recording(3), reference_transcript="hello all", language="en-GB"
-        )
-        voice = (await stub.AddVoice(request)).voice
-        assert voice.cloned
-        cloned = pcm_of(await spoken(stub, TEXT, voice.id))
-        assert cloned != plain
-    async with service(settings) as stub:
-        known = [voice.id for voice in (await stub.ListVoices(pb.ListVoicesRequest())).voices]
-        assert known == ["csm-0", "csm-1", voice.id]
-        assert pcm_of(await spoken(stub, TEXT, voice.id)) == cloned
-        await stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id=voice.id))
-        with pytest.raises(aio.AioRpcError) as refused:
-            await spoken(stub, TEXT, voice.id)
-        assert refused.value.code() is StatusCode.INVALID_ARGUMENT
-
-
-async def test_learning_takes_no_place_from_speech(engine: CsmEngine) -> None:
-    async with engine.speak(SpokenPhrase(0, TEXT), in_voice(engine.voices()[0])) as speech:
+async def test_cloning_does_not_delay_speech(engine: CsmEngine) -> None:
+    async with engine.synthesize(PhraseRequest(0, TEXT), in_voice(engine.voices()[0])) as speech:
         await anext(speech)
         adding = [engine.add_voice(f"Ana {number}", recording(3), "hello", "en") for number in range(8)]
-        learned = asyncio.gather(*adding, return_exceptions=True)
-        # They are there before the next step.
+        results = asyncio.gather(*adding, return_exceptions=True)
+        # The requests are queued before the next step.
         await asyncio.sleep(0)
         pieces = [piece async for piece in speech]
     assert pieces
-    # More than may wait are refused, and none is left in between.
-    assert len(engine.voices()) == 2 + sum(isinstance(voice, Voice) for voice in await learned)
+    # Requests beyond the queue are refused; every other one is cloned.
+    assert len(engine.voices()) == 2 + sum(isinstance(voice, Voice) for voice in await results)
 
 
-async def test_what_cannot_be_learned_is_refused(engine: CsmEngine, settings: TtsSettings) -> None:
-    with pytest.raises(InvalidRequest, match="unknown_language"):
-        await engine.add_voice("Ana", recording(3), "hola", "es")
-    for wav, code in (
-        (recording(1), "reference_length"),
-        (recording(20), "reference_length"),
-        (recording(3, rate_hz=8000), "reference_wav"),
-        (recording(3, loudness=0), "reference_silent"),
-        (b"no sound", "reference_wav"),
-    ):
-        with pytest.raises(InvalidRequest, match=code):
-            await engine.add_voice("Ana", wav, "hello", "en")
+async def test_deleted_voice_is_not_spoken(engine: CsmEngine) -> None:
     with pytest.raises(NotFound, match="unknown_voice"):
-        await engine.delete_voice("csm-0")
-    deaf = engine_of(settings, csm_voices=None)
-    async with deaf.lifespan():
-        with pytest.raises(Unsupported, match="TTS_CSM_VOICES"):
-            await deaf.add_voice("Ana", recording(3), "hello", "en")
-
-
-async def test_a_voice_that_was_deleted_meanwhile_is_not_spoken_with(engine: CsmEngine) -> None:
-    with pytest.raises(NotFound, match="unknown_voice"):
-        async with engine.speak(SHORT, in_voice(Voice("gone", "Gone", ("en",)))) as speech:
+        async with engine.synthesize(SHORT, in_voice(Voice("gone", "Gone", ("en",)))) as speech:
             await anext(speech)
     assert engine.free_slots == 1
 
 
-def test_without_a_model_the_engine_says_what_is_missing() -> None:
+def test_missing_model_names_the_setting() -> None:
     with pytest.raises(InvalidRequest, match="TTS_CSM_MODEL"):
         engine_class(ENGINES, "csm")(TtsSettings(engine="csm"))
 
 
-def test_choosing_the_engine_loads_no_torch() -> None:
+def test_importing_the_engine_does_not_import_torch() -> None:
     code = "import sys, tts_service.engines.csm.engine; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_no_network_is_asked(settings: TtsSettings, tmp_path: Path) -> None:
+def test_no_network_access(settings: TtsSettings, tmp_path: Path) -> None:
     wav = tmp_path / "ana.wav"
     wav.write_bytes(recording(2.5))
     assert spoken_offline(settings.model_dump_json(), "csm", wav) > 1
 
 
-def test_in_half_precision_the_codec_stays_in_full() -> None:
-    model = halved(csm_weights.model())
+def test_half_precision_leaves_the_codec_in_full() -> None:
+    model = to_half_precision(csm_weights.model())
     frames = FrameModel(model, csm_weights.tokenizer(), 0.9)
     sound = np.random.default_rng(2).normal(0, 0.1, 48_000).astype(np.float32)
-    frames.begin([Turn(0, "so I said", frames.encode(sound)), Turn(0, TEXT)], 1)
-    said = np.stack([frame for frame in (frames.step() for _ in range(8)) if frame is not None])
-    assert said.shape == (8, csm_weights.BOOKS)
+    frames.start_phrase([PromptTurn(0, "so I said", frames.encode_audio(sound)), PromptTurn(0, TEXT)], 1)
+    generated = np.stack([frame for frame in (frames.next_frame() for _ in range(8)) if frame is not None])
+    assert generated.shape == (8, csm_weights.BOOKS)
     assert np.array_equal(
-        frames.decode(said), FrameModel(csm_weights.model(), csm_weights.tokenizer(), 0.9).decode(said)
+        frames.decode_frames(generated),
+        FrameModel(csm_weights.model(), csm_weights.tokenizer(), 0.9).decode_frames(generated),
     )
     assert {parameter.dtype for parameter in model.backbone_model.parameters()} == {torch.bfloat16}
     assert model.depth_decoder.model.embed_tokens.weight.data_ptr() == (
@@ -291,6 +247,6 @@ def test_in_half_precision_the_codec_stays_in_full() -> None:
     )
 
 
-def test_a_process_that_asks_the_network_would_be_ended() -> None:
+def test_network_watch_ends_a_process_that_connects() -> None:
     code = WATCHED + "import socket; socket.create_connection(('localhost', 9))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 7

@@ -1,4 +1,4 @@
-"""CSM on tiny random weights: what its folder must hold, and what is said of one that does not."""
+"""The model folder of the engine `csm`: errors for missing, broken and foreign files."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csm_weights
 import pytest
 from service_kit.errors import EngineFailed
 from spoken_service import folder_beside, recording
-from tts_service.engines.csm.engine import CsmChoice, CsmEngine
+from tts_service.engines.csm.engine import CsmConfig, CsmEngine
 from tts_service.settings import TtsSettings
 
 
@@ -27,7 +27,7 @@ def settings(folder: Path, tmp_path: Path) -> TtsSettings:
 
 
 def engine_of(settings: TtsSettings, **changed: object) -> CsmEngine:
-    return CsmEngine(CsmChoice.from_settings(settings.model_copy(update=changed)))
+    return CsmEngine(CsmConfig.from_settings(settings.model_copy(update=changed)))
 
 
 async def loads(settings: TtsSettings, folder: Path) -> None:
@@ -37,7 +37,7 @@ async def loads(settings: TtsSettings, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
-async def test_a_missing_file_is_named(settings: TtsSettings, folder: Path, tmp_path: Path, name: str) -> None:
+async def test_missing_file_is_named(settings: TtsSettings, folder: Path, tmp_path: Path, name: str) -> None:
     spoilt = folder_beside(folder, tmp_path)
     (spoilt / name).unlink()
     with pytest.raises(EngineFailed, match=rf"model_layout.*no {name}.* in .*put"):
@@ -47,7 +47,7 @@ async def test_a_missing_file_is_named(settings: TtsSettings, folder: Path, tmp_
 @pytest.mark.parametrize(
     ("name", "content"), [("model.safetensors", b"\0" * 100), ("config.json", b"{"), ("tokenizer.json", b"{}")]
 )
-async def test_a_broken_file_is_named(
+async def test_broken_file_is_named(
     settings: TtsSettings, folder: Path, tmp_path: Path, name: str, content: bytes
 ) -> None:
     spoilt = folder_beside(folder, tmp_path)
@@ -56,7 +56,7 @@ async def test_a_broken_file_is_named(
         await loads(settings, spoilt)
 
 
-async def test_a_truncated_file_of_weights_is_named(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+async def test_truncated_weights_file_is_named(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
     spoilt = folder_beside(folder, tmp_path)
     weights = spoilt / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
@@ -64,7 +64,7 @@ async def test_a_truncated_file_of_weights_is_named(settings: TtsSettings, folde
         await loads(settings, spoilt)
 
 
-async def test_a_model_of_another_kind_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+async def test_model_of_another_type_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
     spoilt = folder_beside(folder, tmp_path)
     config = json.loads((spoilt / "config.json").read_text())
     (spoilt / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
@@ -73,7 +73,7 @@ async def test_a_model_of_another_kind_is_refused(settings: TtsSettings, folder:
 
 
 @pytest.mark.parametrize("change", [{"num_hidden_layers": 3}, {"text_vocab_size": 64}])
-async def test_weights_of_another_model_are_refused_and_nothing_stays_loaded(
+async def test_weights_of_another_model_leave_nothing_loaded(
     settings: TtsSettings, folder: Path, tmp_path: Path, change: dict[str, int]
 ) -> None:
     spoilt = folder_beside(folder, tmp_path)
@@ -87,7 +87,7 @@ async def test_weights_of_another_model_are_refused_and_nothing_stays_loaded(
         await engine.add_voice("Ana", recording(3), "hello", "en")
 
 
-async def test_a_tokenizer_of_another_model_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
+async def test_tokenizer_of_another_model_is_refused(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
     spoilt = folder_beside(folder, tmp_path)
     tokenizer = (spoilt / "tokenizer.json").read_text()
     (spoilt / "tokenizer.json").write_text(tokenizer.replace("<|end_of_text|>", "<|else|>"))

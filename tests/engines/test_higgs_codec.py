@@ -16,10 +16,10 @@ import soxr
 import torch
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed
-from tts_service.engines.higgs.emission import CONTEXT_FRAMES, Emission, Window
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.model.loading import CodecFiles, load_codec
 from tts_service.engines.higgs.reference import ReferenceEncoder
+from tts_service.engines.higgs.windowing import CONTEXT_FRAMES, FrameWindower, Window
 
 CPU = torch.device("cpu")
 AUTHORS_MODULE = "transformers.models.higgs_audio_v2_tokenizer.modeling_higgs_audio_v2_tokenizer"
@@ -93,11 +93,11 @@ def frames_of(count: int, seed: int = 4) -> Any:
 
 
 @torch.inference_mode()
-def test_frames_sound_as_the_authors_codec_has_them(files: CodecFiles, authors_module: Any, authors_codec: Any) -> None:
+def test_decoding_equals_the_authors_codec(files: CodecFiles, authors_module: Any, authors_codec: Any) -> None:
     frames = frames_of(30)
     decode = authors_module.HiggsAudioV2TokenizerModel.decode
     theirs = decode(authors_codec, torch.tensor(frames.T)[None], return_dict=False).flatten()
-    ours = CodecDecoder(files, CPU).samples(frames)
+    ours = CodecDecoder(files, CPU).decode_frames(frames)
     assert ours.shape == theirs.shape == (30 * 960,)
     assert theirs.std() > 1e-3
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -105,7 +105,7 @@ def test_frames_sound_as_the_authors_codec_has_them(files: CodecFiles, authors_m
 
 @pytest.mark.parametrize("length", [48_000, 48_300])
 @torch.inference_mode()
-def test_a_recording_is_encoded_as_the_authors_codec_does(
+def test_encoding_equals_the_authors_codec(
     files: CodecFiles, authors_module: Any, authors_codec: Any, length: int
 ) -> None:
     samples = np.random.default_rng(5).standard_normal(length).astype(np.float32) * 0.1
@@ -119,37 +119,37 @@ def test_a_recording_is_encoded_as_the_authors_codec_does(
 
 
 def windows_of(count: int) -> list[Window]:
-    emission = Emission()
-    made = [window for frame in frames_of(count) if (window := emission.add(frame)) is not None]
-    last = emission.finish()
+    emission = FrameWindower()
+    made = [window for frame in frames_of(count) if (window := emission.push_frame(frame)) is not None]
+    last = emission.flush()
     return [*made, last] if last else made
 
 
 @pytest.mark.parametrize("count", [1, 3, 13, 14, 15, 40, 97])
-def test_windows_sound_exactly_as_one_piece(files: CodecFiles, count: int) -> None:
+def test_windows_equal_one_whole_decoding(files: CodecFiles, count: int) -> None:
     codec = CodecDecoder(files, CPU, torch.float64)
-    whole = codec.samples(frames_of(count)).float().numpy()
-    pieces = np.concatenate([codec.decode(window) for window in windows_of(count)])
+    whole = codec.decode_frames(frames_of(count)).float().numpy()
+    pieces = np.concatenate([codec.decode_window(window) for window in windows_of(count)])
     assert pieces.shape == whole.shape
     assert np.abs(pieces - whole).max() < 1e-7
 
 
-def test_less_context_would_be_heard(files: CodecFiles) -> None:
+def test_less_context_changes_the_samples(files: CodecFiles) -> None:
     codec = CodecDecoder(files, CPU, torch.float64)
     frames = frames_of(40)
-    whole = codec.samples(frames).float().numpy()[20 * 960 : 21 * 960]
+    whole = codec.decode_frames(frames).float().numpy()[20 * 960 : 21 * 960]
     for context, exact in ((CONTEXT_FRAMES, True), (5, False)):
         window = Window(frames[20 - context : 21 + context], context, 1)
-        assert (np.abs(codec.decode(window) - whole).max() < 1e-7) == exact
+        assert (np.abs(codec.decode_window(window) - whole).max() < 1e-7) == exact
 
 
-def test_the_first_window_is_short_and_later_ones_grow() -> None:
+def test_windows_grow_from_a_short_first_one() -> None:
     assert [window.keep for window in windows_of(100)] == [4, 6, 10, 20, 25, 25, 10]
     assert windows_of(100)[0].frames.shape == (14, 8)
     assert all(len(window.frames) <= 25 + 2 * CONTEXT_FRAMES for window in windows_of(300)[:-1])
 
 
-def test_weights_kept_as_length_and_direction_are_multiplied_out(tmp_path: Path, files: CodecFiles) -> None:
+def test_weight_normalisation_is_merged(tmp_path: Path, files: CodecFiles) -> None:
     higgs_weights.write_codec(tmp_path)
     path = tmp_path / "model.safetensors"
     weights = load_file(path)
@@ -162,14 +162,14 @@ def test_weights_kept_as_length_and_direction_are_multiplied_out(tmp_path: Path,
     torch.testing.assert_close(load_codec(tmp_path).weights[name], whole)
 
 
-def test_a_copy_of_the_language_model_is_no_codec(tmp_path: Path) -> None:
+def test_language_model_weights_are_refused_as_codec(tmp_path: Path) -> None:
     higgs_weights.write_codec(tmp_path)
     save_file({"model.norm.weight": torch.ones(3)}, tmp_path / "model.safetensors")
-    with pytest.raises(EngineFailed, match="not a codec's"):
+    with pytest.raises(EngineFailed, match="not those of a codec"):
         load_codec(tmp_path)
 
 
-def test_a_codec_whose_ears_are_missing_is_refused(files: CodecFiles) -> None:
+def test_codec_without_its_semantic_model_is_refused(files: CodecFiles) -> None:
     weights = {name: weight for name, weight in files.weights.items() if "feature_projection" not in name}
     with pytest.raises(EngineFailed, match="semantic model lacks"):
         ReferenceEncoder(CodecFiles(files.config, weights))

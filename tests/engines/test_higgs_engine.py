@@ -1,4 +1,4 @@
-"""The whole engine on tiny random weights, over real gRPC: what it says is noise, how it behaves is what counts."""
+"""The engine `higgs` on tiny random weights, over real gRPC: its audio is noise, so the tests check behaviour."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from pathlib import Path
 import higgs_weights
 import numpy as np
 import pytest
-from anchor.tts.v1 import tts_pb2 as pb
 from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.audio import to_float
 from service_kit.engines.info import engine_class
-from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, NotFound, Unsupported
-from spoken_service import begun, pcm_of, recording
-from tts_service.engine import Samples, SpokenPhrase, SynthesisConfig
+from service_kit.errors import AnchorError, EngineFailed, InvalidRequest
+from spoken_service import begun, pcm_of
+from tts_service.engine import PhraseRequest, Samples, SynthesisConfig
 from tts_service.engines import ENGINES
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine
-from tts_service.engines.higgs.guards import frame_cap
+from tts_service.engines.higgs.phrase_limits import max_phrase_frames
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
@@ -43,24 +42,24 @@ def settings(folder: Path, tmp_path: Path) -> TtsSettings:
 
 @pytest.fixture
 async def engine(settings: TtsSettings) -> AsyncGenerator[HiggsEngine]:
-    made = HiggsEngine(HiggsChoice.from_settings(settings))
+    made = HiggsEngine(HiggsConfig.from_settings(settings))
     async with made.lifespan():
         yield made
 
 
 async def samples_of(engine: HiggsEngine, text: str, voice: int = 0) -> np.ndarray:
     config = SynthesisConfig(engine.voices()[voice], "en")
-    async with engine.speak(SpokenPhrase(0, text), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), config) as speech:
         pieces = [piece async for piece in speech]
     return np.concatenate([piece.samples for piece in pieces if isinstance(piece, Samples)])
 
 
-async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) -> None:
+async def test_reply_has_audio_and_word_marks(settings: TtsSettings) -> None:
     async with service(settings) as stubs:
         stub = stubs.tts
         events = await spoken(stub, TEXT)
     sound = to_float(pcm_of(events))
-    assert 0.5 < sound.size / 24_000 < frame_cap(TEXT) * 0.04 + 0.1
+    assert 0.5 < sound.size / 24_000 < max_phrase_frames(TEXT) * 0.04 + 0.1
     assert sound.std() > 0.01
     marks = [
         (event.speech_mark.text_start, event.speech_mark.text_end) for event in events if event.HasField("speech_mark")
@@ -68,7 +67,7 @@ async def test_a_reply_is_spoken_with_its_words_marked(settings: TtsSettings) ->
     assert marks == [(0, 5), (6, 11)]
 
 
-async def test_the_same_seed_speaks_the_same_way_twice_and_beside_another(engine: HiggsEngine) -> None:
+async def test_same_seed_repeats_the_speech_beside_other_phrases(engine: HiggsEngine) -> None:
     alone = await samples_of(engine, TEXT)
     first, other, second = await asyncio.gather(
         samples_of(engine, TEXT), samples_of(engine, "quite another phrase"), samples_of(engine, TEXT)
@@ -78,23 +77,23 @@ async def test_the_same_seed_speaks_the_same_way_twice_and_beside_another(engine
     assert other.size != alone.size or not np.array_equal(alone, other)
 
 
-async def test_the_first_sound_comes_before_the_phrase_is_done(engine: HiggsEngine) -> None:
+async def test_first_audio_comes_before_the_end_of_the_phrase(engine: HiggsEngine) -> None:
     config = SynthesisConfig(engine.voices()[0], "en")
-    async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
         sizes = [piece.samples.size // 960 async for piece in speech if isinstance(piece, Samples)]
     assert sizes[:3] == [4, 6, 10]
     assert engine.free_slots == 2
 
 
-async def test_leaving_in_mid_phrase_frees_the_slot(engine: HiggsEngine) -> None:
+async def test_leaving_a_phrase_frees_the_slot(engine: HiggsEngine) -> None:
     config = SynthesisConfig(engine.voices()[0], "en")
-    async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
         await anext(speech)
         assert engine.free_slots == 1
     assert engine.free_slots == 2
 
 
-async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) -> None:
+async def test_cancelled_reply_frees_its_slot(settings: TtsSettings) -> None:
     async with service(settings) as stubs:
         stub = stubs.tts
         for _ in range(4):
@@ -104,57 +103,20 @@ async def test_a_cancelled_reply_makes_room_for_the_next(settings: TtsSettings) 
         assert pcm_of(await spoken(stub, TEXT))
 
 
-async def test_a_voice_is_learned_spoken_with_kept_and_forgotten(settings: TtsSettings) -> None:
-    wav = recording(3.0)
-    async with service(settings) as stubs:
-        stub = stubs.tts
-        plain = pcm_of(await spoken(stub, TEXT))
-        request = pb.AddVoiceRequest(
-            name="Ana", reference_wav=wav, reference_transcript="hola a todos", language="en-GB"
-        )
-        voice = (await stub.AddVoice(request)).voice
-        cloned = pcm_of(await spoken(stub, TEXT, voice.id))
-    assert voice.cloned
-    assert list(voice.languages) == ["en"]
-    assert cloned != plain
-    async with service(settings) as stubs:
-        stub = stubs.tts
-        assert [known.id for known in (await stub.ListVoices(pb.ListVoicesRequest())).voices] == ["higgs", voice.id]
-        assert pcm_of(await spoken(stub, TEXT, voice.id)) == cloned
-        await stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id=voice.id))
-        assert [known.id for known in (await stub.ListVoices(pb.ListVoicesRequest())).voices] == ["higgs"]
-
-
-async def test_what_cannot_be_learned_is_refused(engine: HiggsEngine) -> None:
-    with pytest.raises(InvalidRequest, match="unknown_language"):
-        await engine.add_voice("Ana", recording(3), "hola", "xx")
-    with pytest.raises(InvalidRequest, match="reference_length"):
-        await engine.add_voice("Ana", recording(1), "hola", "en")
-    with pytest.raises(NotFound, match="unknown_voice"):
-        await engine.delete_voice("higgs")
-
-
-async def test_without_a_folder_no_voice_is_learned(settings: TtsSettings) -> None:
-    made = HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_voices": None})))
-    async with made.lifespan():
-        with pytest.raises(Unsupported, match="TTS_HIGGS_VOICES"):
-            await made.add_voice("Ana", recording(3), "hola", "en")
-
-
-async def test_a_wrong_folder_is_told_at_the_start(settings: TtsSettings, folder: Path) -> None:
+async def test_wrong_folder_fails_the_start(settings: TtsSettings, folder: Path) -> None:
     wrong = settings.model_copy(update={"higgs_codec": folder / "model"})
     with pytest.raises(AnchorError, match="model_layout"):
-        async with HiggsEngine(HiggsChoice.from_settings(wrong)).lifespan():
+        async with HiggsEngine(HiggsConfig.from_settings(wrong)).lifespan():
             pass
 
 
-def test_without_a_model_the_engine_says_what_is_missing() -> None:
+def test_missing_model_names_the_setting() -> None:
     with pytest.raises(InvalidRequest, match="TTS_HIGGS_MODEL"):
         engine_class(ENGINES, "higgs")(TtsSettings(engine="higgs"))
 
 
 def pulled(settings: TtsSettings, folder: Path, tmp_path: Path) -> TtsSettings:
-    """The folders where `anchor pull` puts them, with a list of trust as it writes it."""
+    """Put the model where `anchor pull` puts it, with its trust list."""
     models = tmp_path / "models"
     trusted: list[str] = []
     for name, model in (("higgs-audio-v2", "model"), ("higgs-audio-v2-tokenizer", "codec")):
@@ -168,7 +130,7 @@ def pulled(settings: TtsSettings, folder: Path, tmp_path: Path) -> TtsSettings:
     return settings.model_copy(update=changes)
 
 
-async def test_what_was_pulled_is_found_and_held_to_its_hashes(
+async def test_pulled_model_is_found_and_verified(
     settings: TtsSettings, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -179,7 +141,7 @@ async def test_what_was_pulled_is_found_and_held_to_its_hashes(
     with (found.models_dir / "higgs-audio-v2/model.safetensors").open("r+b") as weights:
         weights.seek(-1, 2)
         weights.write(b"!")
-    engine = HiggsEngine(HiggsChoice.from_settings(found))
+    engine = HiggsEngine(HiggsConfig.from_settings(found))
     with pytest.raises(EngineFailed, match="anchor pull higgs-audio-v2") as refused:
         async with engine.lifespan():
             pass
@@ -187,17 +149,17 @@ async def test_what_was_pulled_is_found_and_held_to_its_hashes(
     assert await engine.memory() == {}
 
 
-def test_choosing_the_engine_loads_no_torch() -> None:
+def test_importing_the_engine_does_not_import_torch() -> None:
     code = "import sys, tts_service.engines.higgs.engine; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-async def test_what_comes_to_nothing_is_tried_once_more(
+async def test_phrase_without_audio_is_retried_once(
     settings: TtsSettings, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ending = tmp_path / "model"
     higgs_weights.write_model(ending, endings=1e4)
-    async with HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_model": ending}))).lifespan():
+    async with HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_model": ending}))).lifespan():
         pass
-    # The warm-up's phrase, which ends before it begins, whatever its seed.
-    assert [record.message for record in caplog.records].count("phrase was tried again") == 1
+    # The warm-up's phrase, which has no frames, whatever its seed.
+    assert [record.message for record in caplog.records].count("phrase retried") == 1

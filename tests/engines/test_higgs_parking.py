@@ -1,4 +1,4 @@
-"""Memory that is told of, given back and taken again, over real gRPC."""
+"""Memory reports, parking and waking of the engine `higgs`, over real gRPC."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from higgs_service import Stubs, service, settings_for, spoken, write_folders
 from service_kit.engines.memory import MemoryKind, ParkableEngine
 from service_kit.errors import ERROR_CODE_KEY
 from spoken_service import begun, pcm_of, recording, rest_of
-from tts_service.engine import SpokenPhrase, SynthesisConfig
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engine import PhraseRequest, SynthesisConfig
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine
-from tts_service.engines.higgs.model.loaded import LoadedHiggs
+from tts_service.engines.higgs.model.loaded_model import LoadedHiggs
 from tts_service.settings import TtsSettings
 
 TEXT = "hello there"
@@ -60,7 +60,7 @@ async def refusal_to_park(stubs: Stubs) -> str | None:
     return None
 
 
-async def test_a_woken_engine_speaks_as_it_did_before(stubs: Stubs) -> None:
+async def test_woken_engine_speaks_as_before(stubs: Stubs) -> None:
     before = pcm_of(await spoken(stubs.tts, TEXT))
     await stubs.memory.Park(memory.ParkRequest())
     assert await state(stubs) == memory.ENGINE_STATE_PARKED
@@ -69,7 +69,7 @@ async def test_a_woken_engine_speaks_as_it_did_before(stubs: Stubs) -> None:
     assert pcm_of(await spoken(stubs.tts, TEXT)) == before
 
 
-async def test_a_lazy_engine_takes_its_memory_when_it_is_woken(settings: TtsSettings) -> None:
+async def test_lazy_engine_loads_when_woken(settings: TtsSettings) -> None:
     async with service(settings.model_copy(update={"higgs_lazy": True})) as stubs:
         assert await state(stubs) == memory.ENGINE_STATE_PARKED
         with pytest.raises(aio.AioRpcError) as refused:
@@ -79,7 +79,7 @@ async def test_a_lazy_engine_takes_its_memory_when_it_is_woken(settings: TtsSett
         assert pcm_of(await spoken(stubs.tts, TEXT))
 
 
-async def test_parking_and_waking_twice_is_no_more_than_once(stubs: Stubs) -> None:
+async def test_parking_and_waking_are_idempotent(stubs: Stubs) -> None:
     await stubs.memory.Wake(memory.WakeRequest())
     for _ in range(2):
         await stubs.memory.Park(memory.ParkRequest())
@@ -88,7 +88,7 @@ async def test_parking_and_waking_twice_is_no_more_than_once(stubs: Stubs) -> No
     assert pcm_of(await spoken(stubs.tts, TEXT))
 
 
-async def test_a_parked_engine_refuses_to_speak_and_to_learn(stubs: Stubs) -> None:
+async def test_parked_engine_refuses_speech_and_cloning(stubs: Stubs) -> None:
     await stubs.memory.Park(memory.ParkRequest())
     added = pb.AddVoiceRequest(name="Ana", reference_wav=recording(3), reference_transcript="hola", language="en")
     for work in (spoken(stubs.tts, TEXT), stubs.tts.AddVoice(added)):
@@ -99,8 +99,8 @@ async def test_a_parked_engine_refuses_to_speak_and_to_learn(stubs: Stubs) -> No
     assert (await stubs.tts.ListVoices(pb.ListVoicesRequest())).voices
 
 
-async def test_nobody_is_cut_off_by_parking(stubs: Stubs) -> None:
-    # Longer than anybody needs to ask.
+async def test_parking_is_refused_during_a_reply(stubs: Stubs) -> None:
+    # Long enough that the request comes during the reply.
     reply = await begun(stubs.tts, TEXT * 20)
     assert await reply.read()
     with pytest.raises(aio.AioRpcError) as refused:
@@ -111,10 +111,10 @@ async def test_nobody_is_cut_off_by_parking(stubs: Stubs) -> None:
     await stubs.memory.Park(memory.ParkRequest())
 
 
-async def test_a_reply_that_waits_for_its_text_keeps_the_engine_awake(stubs: Stubs) -> None:
+async def test_reply_waiting_for_text_prevents_parking(stubs: Stubs) -> None:
     reply = stubs.tts.Synthesize()
     await reply.write(pb.SynthesizeRequest(config=pb.SynthesisConfig(language="en")))
-    # Both travel on one stream: when the later one has been answered, the first has come.
+    # Both calls share one stream: when the later one has its response, the first has arrived.
     assert await spoken(stubs.tts, "") == []
     assert await refusal_to_park(stubs) == "tts.speaking"
     await reply.write(pb.SynthesizeRequest(text=pb.TextDelta(text=TEXT)))
@@ -123,8 +123,8 @@ async def test_a_reply_that_waits_for_its_text_keeps_the_engine_awake(stubs: Stu
     reply.cancel()
 
 
-async def test_nothing_of_the_model_is_left_when_parked(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+async def test_parking_frees_the_model(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
     async with engine.lifespan():
         loaded = engine._ready[0]
         held = [weakref.ref(kept) for kept in (loaded, loaded.slots, loaded._model, loaded._model._keys)]
@@ -135,9 +135,7 @@ async def test_nothing_of_the_model_is_left_when_parked(settings: TtsSettings) -
         assert await engine.memory() == {}
 
 
-async def test_what_cannot_be_woken_stays_parked_until_it_can(
-    settings: TtsSettings, folder: Path, tmp_path: Path
-) -> None:
+async def test_failed_wake_leaves_the_engine_parked(settings: TtsSettings, folder: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(folder / "model", model)
     async with service(settings.model_copy(update={"higgs_model": model})) as stubs:
@@ -152,34 +150,34 @@ async def test_what_cannot_be_woken_stays_parked_until_it_can(
         assert pcm_of(await spoken(stubs.tts, TEXT))
 
 
-async def test_a_service_ends_well_while_its_engine_is_parked(settings: TtsSettings) -> None:
+async def test_service_stops_while_its_engine_is_parked(settings: TtsSettings) -> None:
     async with asyncio.timeout(60), service(settings) as stubs:
         await stubs.memory.Park(memory.ParkRequest())
 
 
-def test_the_engine_is_one_that_can_be_parked(settings: TtsSettings) -> None:
+def test_engine_is_parkable(settings: TtsSettings) -> None:
     assert isinstance(higgs_engine(settings), ParkableEngine)
-    assert isinstance(HiggsEngine(HiggsChoice.from_settings(settings)), ParkableEngine)
+    assert isinstance(HiggsEngine(HiggsConfig.from_settings(settings)), ParkableEngine)
 
 
-async def test_without_a_gpu_nothing_is_held_on_one(stubs: Stubs) -> None:
-    told = await stubs.memory.GetMemory(memory.GetMemoryRequest())
-    assert told.parkable
-    assert list(told.parts) == []
+async def test_gpu_memory_is_empty_without_a_gpu(stubs: Stubs) -> None:
+    report = await stubs.memory.GetMemory(memory.GetMemoryRequest())
+    assert report.parkable
+    assert list(report.parts) == []
 
 
-async def test_however_many_ask_for_it_nobody_is_cut_off(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+async def test_memory_requests_do_not_disturb_speech(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
     config = SynthesisConfig(engine.voices()[0], "en")
-    async with engine.lifespan(), engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+    async with engine.lifespan(), engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
         await anext(speech)
         asked = asyncio.gather(*(engine.memory() for _ in range(100)))
         assert [piece async for piece in speech]
         assert await asked == [{}] * 100
 
 
-def test_memory_is_told_by_kind(settings: TtsSettings) -> None:
-    loaded = LoadedHiggs(HiggsChoice.from_settings(settings))
+def test_memory_is_reported_by_kind(settings: TtsSettings) -> None:
+    loaded = LoadedHiggs(HiggsConfig.from_settings(settings))
     held = loaded.memory()
     config = loaded._model._lm.config
     per_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 4
@@ -187,14 +185,14 @@ def test_memory_is_told_by_kind(settings: TtsSettings) -> None:
     parameters = sum(parameter.numel() for parameter in loaded._model._lm.parameters())
     assert held[MemoryKind.WEIGHTS] >= 4 * parameters
     assert held[MemoryKind.WORKSPACE] >= loaded._model.draws.nbytes
-    eight_bits = LoadedHiggs(HiggsChoice.from_settings(settings.model_copy(update={"higgs_weights": "int8"})))
+    eight_bits = LoadedHiggs(HiggsConfig.from_settings(settings.model_copy(update={"higgs_weights": "int8"})))
     assert eight_bits.memory()[MemoryKind.WEIGHTS] < held[MemoryKind.WEIGHTS]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-async def test_a_gpu_is_empty_when_the_engine_is_parked(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_device": "cuda"})))
+async def test_parked_engine_holds_no_gpu_memory(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_device": "cuda"})))
     async with engine.lifespan():
         assert sum((await engine.memory()).values()) >= torch.cuda.memory_reserved() > 0
         await engine.park()

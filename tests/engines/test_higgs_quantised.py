@@ -13,25 +13,25 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed, InvalidRequest
-from tts_service.engines.higgs.emission import Emission
 from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.model.decode_slots import DecodeSlots
 from tts_service.engines.higgs.model.delay import FrameAssembler
-from tts_service.engines.higgs.model.loading import load_codec, load_encode, load_language_model
+from tts_service.engines.higgs.model.loading import load_codec, load_language_model, load_tokenizer
 from tts_service.engines.higgs.model.quantised import (
-    QuantLinear,
-    _compiled,
-    _fused,
+    QuantisedLinear,
+    _compile_fused,
+    _fused_matmul,
     check_fp8,
-    fp8_product,
-    int8_product,
-    quantised,
-    unpacked_product,
+    fp8_matmul,
+    int8_matmul,
+    quantise_weight,
+    unpacked_matmul,
 )
 from tts_service.engines.higgs.model.quantised_loading import load_quantised
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.slots import Slots
 from tts_service.engines.higgs.model.step import SpeechModel
-from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.prompt import PhrasePrompt
+from tts_service.engines.higgs.windowing import FrameWindower
 
 CPU = torch.device("cpu")
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -68,50 +68,53 @@ def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 # of every number, so it is off by 2.6 % however small that is, and the rows by as much again.
 @pytest.mark.parametrize(
     ("kind", "product", "bound"),
-    [("int8", unpacked_product, 0.013), ("fp8", unpacked_product, 0.037), ("fp8", fp8_product, 0.052)],
+    [("int8", unpacked_matmul, 0.013), ("fp8", unpacked_matmul, 0.037), ("fp8", fp8_matmul, 0.052)],
 )
-def test_the_product_stays_near_that_of_whole_weights(
+def test_quantised_product_is_near_the_full_one(
     weight: torch.Tensor, rows: torch.Tensor, kind: Any, product: Any, bound: float
 ) -> None:
-    layer = QuantLinear(weight, kind, product)
+    layer = QuantisedLinear(weight, kind, product)
     whole = F.linear(rows.float(), weight.float())
     assert layer(rows).dtype == torch.bfloat16
     assert relative_error(layer(rows), whole) < bound
     assert layer(rows[:0]).shape == (0, 96)
 
 
-def test_no_weight_is_further_off_than_half_a_step_of_its_output(weight: torch.Tensor) -> None:
-    eight_bits, scale = quantised(weight, torch.int8)
+def test_quantisation_error_is_at_most_half_a_step(weight: torch.Tensor) -> None:
+    eight_bits, scale = quantise_weight(weight, torch.int8)
     off = (eight_bits * scale[:, None] - weight.float()).abs()
     assert (off <= 0.501 * scale[:, None]).all()
     assert eight_bits.abs().amax(dim=1).eq(127).all()
 
 
-def test_an_output_of_zeros_stays_one(rows: torch.Tensor) -> None:
+def test_zero_output_stays_zero(rows: torch.Tensor) -> None:
     for kind in ("int8", "fp8"):
-        assert (QuantLinear(torch.zeros(16, 512), kind, unpacked_product)(rows) == 0).all()
+        assert (QuantisedLinear(torch.zeros(16, 512), kind, unpacked_matmul)(rows) == 0).all()
 
 
 # Torch's own, inside its compiler.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_compiled_product_is_the_plain_one(weight: torch.Tensor, rows: torch.Tensor) -> None:
-    eight_bits, scale = quantised(weight, torch.int8)
+def test_compiled_product_equals_the_plain_one(weight: torch.Tensor, rows: torch.Tensor) -> None:
+    eight_bits, scale = quantise_weight(weight, torch.int8)
     rows = rows[:4]
-    compiled = _compiled(CPU, len(rows))
+    compiled = _compile_fused(CPU, len(rows))
     if compiled is None:
         pytest.skip("torch finds no C++ compiler")
-    assert torch.allclose(compiled(rows, eight_bits, scale), _fused(rows, eight_bits, scale), rtol=0.02)
-    assert relative_error(_fused(rows, eight_bits, scale), F.linear(rows.float(), eight_bits * scale[:, None])) < 0.01
+    assert torch.allclose(compiled(rows, eight_bits, scale), _fused_matmul(rows, eight_bits, scale), rtol=0.02)
+    assert (
+        relative_error(_fused_matmul(rows, eight_bits, scale), F.linear(rows.float(), eight_bits * scale[:, None]))
+        < 0.01
+    )
 
 
-def test_without_a_gpu_int8_is_multiplied_plainly() -> None:
-    assert int8_product(CPU, 4) is unpacked_product
+def test_int8_uses_the_plain_product_without_a_gpu() -> None:
+    assert int8_matmul(CPU, 4) is unpacked_matmul
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("kind", ["int8", "fp8"])
-def test_a_captured_step_speaks_as_the_eager_one_in_eight_bits(kind: Any, tmp_path: Path) -> None:
+def test_captured_step_equals_the_eager_one_in_eight_bits(kind: Any, tmp_path: Path) -> None:
     device = torch.device("cuda")
     higgs_weights.write_model(tmp_path)
     lm = load_language_model(tmp_path, device, kind, 2)
@@ -125,9 +128,9 @@ def test_a_captured_step_speaks_as_the_eager_one_in_eight_bits(kind: Any, tmp_pa
     assert torch.equal(eager, captured)
 
 
-def test_only_the_matrices_of_the_layers_are_in_eight_bits(folder: Path) -> None:
+def test_only_layer_matrices_are_quantised(folder: Path) -> None:
     lm = load_language_model(folder, CPU, "int8")
-    quantised_names = {name for name, module in lm.named_modules() if isinstance(module, QuantLinear)}
+    quantised_names = {name for name, module in lm.named_modules() if isinstance(module, QuantisedLinear)}
     assert {name.rpartition(".")[2] for name in quantised_names} == set(LINEARS)
     # Attention, and the two feed-forwards for text and for speech, in two layers.
     assert len(quantised_names) == 2 * (4 + 3 + 3)
@@ -135,12 +138,12 @@ def test_only_the_matrices_of_the_layers_are_in_eight_bits(folder: Path) -> None
     assert lm.model.embed_tokens.weight.dtype == torch.float32
 
 
-def test_what_is_loaded_piece_by_piece_is_the_whole_model_quantised(folder: Path) -> None:
+def test_piecewise_loading_equals_quantising_the_whole_model(folder: Path) -> None:
     whole = load_language_model(folder, CPU)
-    pieces = load_quantised(folder, CPU, torch.float32, "int8", unpacked_product)
+    pieces = load_quantised(folder, CPU, torch.float32, "int8", unpacked_matmul)
     for name, module in pieces.named_modules():
-        if isinstance(module, QuantLinear):
-            weight, scale = quantised(whole.get_submodule(name).weight, torch.int8)
+        if isinstance(module, QuantisedLinear):
+            weight, scale = quantise_weight(whole.get_submodule(name).weight, torch.int8)
             assert torch.equal(module.weight, weight)
             assert torch.equal(module.scale, scale)
     theirs = dict(whole.named_buffers()) | dict(whole.named_parameters())
@@ -150,9 +153,9 @@ def test_what_is_loaded_piece_by_piece_is_the_whole_model_quantised(folder: Path
     assert {name for name in theirs.keys() - ours.keys() if "rotary" not in name} == set()
 
 
-def test_a_quantised_parameter_takes_a_byte(folder: Path) -> None:
+def test_quantised_parameter_takes_one_byte(folder: Path) -> None:
     lm = load_language_model(folder, CPU, "int8")
-    layers = [module for module in lm.modules() if isinstance(module, QuantLinear)]
+    layers = [module for module in lm.modules() if isinstance(module, QuantisedLinear)]
     parameters = sum(layer.weight.numel() for layer in layers)
     outputs = sum(len(layer.weight) for layer in layers)
     held = sum(tensor.nbytes for layer in layers for tensor in layer.state_dict().values())
@@ -163,62 +166,62 @@ def test_a_quantised_parameter_takes_a_byte(folder: Path) -> None:
     assert parameters == config.num_hidden_layers * (attention + 2 * feed_forward)
 
 
-def test_speech_from_int8_is_near_that_of_whole_weights(folder: Path) -> None:
+def test_int8_speech_is_near_full_precision_speech(folder: Path) -> None:
     rows = []
     for weights in ("bf16", "int8"):
-        model = SpeechModel(load_language_model(folder, CPU, weights), 1, 64, SamplingRule())
+        model = SpeechModel(load_language_model(folder, CPU, weights), 1, 64, SamplingRule(temperature=0.3))
         prompt = tuple(range(3, 23))
-        model.read(0, [prompt], 0)
+        model.prefill(0, [prompt], 0)
         rows.append(model._values[:, 0, :, : len(prompt)].clone())
     whole, quantised_rows = rows
     assert 0 < ((whole - quantised_rows).norm() / whole.norm()).item() < 0.05
 
 
-def test_streamed_speech_is_that_of_one_piece_under_int8(folder: Path, tmp_path: Path) -> None:
+def test_streamed_int8_speech_equals_one_whole_decoding(folder: Path, tmp_path: Path) -> None:
     higgs_weights.write_codec(tmp_path)
     decoder = CodecDecoder(load_codec(tmp_path), CPU)
     lm = load_language_model(folder, CPU, "int8")
     model = SpeechModel(lm, 1, 256, SamplingRule(temperature=0.8))
-    slots = Slots(model, model.step, load_encode(folder))
+    slots = DecodeSlots(model, model.step, load_tokenizer(folder))
 
     def frames_of(steps: int) -> list[np.ndarray]:
-        slots.begin(0, Utterance("hello there", "higgs", (None,), 7))
+        slots.prefill(0, PhrasePrompt("hello there", "higgs", (None,), 7))
         assembler = FrameAssembler(model.books)
         rows = (slots.step(frozenset({0}))[0] for _ in range(steps))
-        return [frame for row in rows if (frame := assembler.add(row)) is not None]
+        return [frame for row in rows if (frame := assembler.push_row(row)) is not None]
 
-    one_piece, streamed, emission = frames_of(67), [], Emission()
+    one_piece, streamed, emission = frames_of(67), [], FrameWindower()
     for frame in frames_of(67):
-        if (window := emission.add(frame)) is not None:
-            streamed.append((window, decoder.decode(window)))  # noqa: PERF401
-    last = emission.finish()
+        if (window := emission.push_frame(frame)) is not None:
+            streamed.append((window, decoder.decode_window(window)))  # noqa: PERF401
+    last = emission.flush()
     assert last is not None
-    streamed.append((last, decoder.decode(last)))
+    streamed.append((last, decoder.decode_window(last)))
     codes = np.concatenate([window.frames[window.skip : window.skip + window.keep] for window, _ in streamed])
     assert np.array_equal(codes, np.stack(one_piece))
     sound = np.concatenate([samples for _, samples in streamed])
-    assert np.allclose(sound, decoder.samples(np.stack(one_piece)).numpy(), atol=1e-4)
+    assert np.allclose(sound, decoder.decode_frames(np.stack(one_piece)).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("capability", [None, (8, 6)])
-def test_fp8_is_refused_where_it_cannot_be_had(capability: tuple[int, int] | None) -> None:
+def test_fp8_is_refused_without_hardware_support(capability: tuple[int, int] | None) -> None:
     with pytest.raises(InvalidRequest, match="TTS_HIGGS_WEIGHTS=int8") as raised:
         check_fp8(capability)
     assert raised.value.code == "tts.weights_unsupported"
 
 
 @pytest.mark.parametrize("capability", [(8, 9), (9, 0), (12, 0)])
-def test_fp8_is_had_from_ada_on(capability: tuple[int, int]) -> None:
+def test_fp8_is_accepted_from_ada_on(capability: tuple[int, int]) -> None:
     check_fp8(capability)
 
 
-def test_fp8_is_refused_before_anything_is_read(folder: Path) -> None:
-    with pytest.raises(InvalidRequest, match="none is used"):
+def test_unsupported_fp8_is_refused_before_loading(folder: Path) -> None:
+    with pytest.raises(InvalidRequest, match="the device is not a GPU"):
         load_language_model(folder, CPU, "fp8")
 
 
 @pytest.mark.parametrize("change", ["lacks", "has"])
-def test_a_file_of_other_weights_is_refused(folder: Path, tmp_path: Path, change: str) -> None:
+def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path, change: str) -> None:
     weights = load_file(folder / "model.safetensors")
     if change == "lacks":
         del weights["model.layers.1.audio_mlp.up_proj.weight"]

@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 import torch
 from service_kit.errors import EngineFailed
-from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler, delayed
-from tts_service.engines.higgs.model.loading import load_encode, load_language_model
-from tts_service.engines.higgs.model.sampling import SamplingRule, choose, delay_forced, warped
-from tts_service.engines.higgs.model.slots import Slots
-from tts_service.engines.higgs.model.step import SpeechModel, runner
-from tts_service.engines.higgs.prompt import Reference, Utterance, phrase_tokens, voice_prefix
+from tts_service.engines.higgs.model.decode_slots import DecodeSlots
+from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler, apply_delay
+from tts_service.engines.higgs.model.loading import load_language_model, load_tokenizer
+from tts_service.engines.higgs.model.sampling import (
+    SamplingRule,
+    force_delay_pattern,
+    sample_codes,
+    warped_probabilities,
+)
+from tts_service.engines.higgs.model.step import SpeechModel, capture_graph
+from tts_service.engines.higgs.prompt import PhrasePrompt, VoiceReference, build_voice_prefix, tokenize_phrase
 
 BOOKS = Codebooks(8, 1024, 1025)
 PROMPT = (*range(3, 23), higgs_weights.AUDIO_BOS)
@@ -57,19 +62,19 @@ def rows_of(model: SpeechModel, slot: int, count: int, noise: bool) -> torch.Ten
 
 def reading(lm: Any, rule: SamplingRule, slot: int = 1) -> SpeechModel:
     model = SpeechModel(lm, 3, 256, rule)
-    model.begin(slot, model.read(slot, [PROMPT], 0))
+    model.start_slot(slot, model.prefill(slot, [PROMPT], 0))
     model.active[slot] = 1
     return model
 
 
-def test_greedy_rows_are_those_of_the_authors_loop(lm: Any) -> None:
+def test_greedy_rows_equal_the_authors_loop(lm: Any) -> None:
     theirs = lm.generate(input_ids=torch.tensor([PROMPT]), max_new_tokens=60, do_sample=False)
     ours = rows_of(reading(lm, PLAIN), 1, 59, noise=False)
     assert torch.equal(ours, theirs[0, 1:60])
     assert ours.unique().numel() > 20
 
 
-def test_sampled_rows_are_those_of_the_authors_loop(lm: Any) -> None:
+def test_sampled_rows_equal_the_authors_loop(lm: Any) -> None:
     torch.manual_seed(5)
     options = {"do_sample": True, "temperature": 0.7, "top_k": 50, "top_p": 0.9}
     theirs = lm.generate(input_ids=torch.tensor([PROMPT]), max_new_tokens=60, **options)
@@ -82,7 +87,7 @@ def test_sampled_rows_are_those_of_the_authors_loop(lm: Any) -> None:
     assert ours.unique().numel() > 100
 
 
-def test_the_end_comes_where_the_authors_loop_has_it(lm: Any) -> None:
+def test_end_is_where_the_authors_loop_has_it(lm: Any) -> None:
     made = ending_soon(lm, 4.0)
     theirs = made.generate(input_ids=torch.tensor([PROMPT]), max_new_tokens=200, do_sample=False)[0]
     assert len(theirs) < 200
@@ -91,9 +96,9 @@ def test_the_end_comes_where_the_authors_loop_has_it(lm: Any) -> None:
     assert (ours[-1] == BOOKS.eos).all()
 
 
-def test_a_voice_is_read_as_the_authors_model_reads_it(lm: Any) -> None:
+def test_voice_prefill_equals_the_authors_model(lm: Any) -> None:
     frames = np.random.default_rng(3).integers(0, 1024, (12, 8))
-    rows = delayed(frames, BOOKS)
+    rows = apply_delay(frames, BOOKS)
     before, after = tuple(PROMPT), (5, 6, 7, 8, 9, 10, 11, higgs_weights.AUDIO_BOS)
     ids = torch.tensor([[*before, *[higgs_weights.AUDIO] * len(rows), *after]])
     theirs = lm.generate(
@@ -105,26 +110,26 @@ def test_a_voice_is_read_as_the_authors_model_reads_it(lm: Any) -> None:
     )
     model = SpeechModel(lm, 2, 256, PLAIN)
     # In two goes, as a voice and its phrase are.
-    start = model.read(0, [before, rows], 0)
-    model.begin(0, model.read(0, [after], start))
+    start = model.prefill(0, [before, rows], 0)
+    model.start_slot(0, model.prefill(0, [after], start))
     model.active[0] = 1
     assert torch.equal(rows_of(model, 0, 39, noise=False), theirs[0, -39:])
 
 
-def test_without_a_gpu_the_step_that_a_graph_would_capture_is_what_runs(lm: Any) -> None:
+def test_step_runs_eagerly_without_a_gpu(lm: Any) -> None:
     model = SpeechModel(lm, 1, 64, PLAIN)
-    assert runner(model.step, CPU) == model.step
+    assert capture_graph(model.step, CPU) == model.step
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_captured_step_speaks_as_the_eager_one() -> None:
+def test_captured_step_equals_the_eager_one() -> None:
     lm = higgs_weights.language_model().cuda()
     spoken = []
-    for wrap in (runner, lambda step, device: step):
+    for wrap in (capture_graph, lambda step, device: step):
         model = SpeechModel(lm, 2, 256, PLAIN)
         step = wrap(model.step, torch.device("cuda"))
-        model.begin(0, model.read(0, [PROMPT], 0))
+        model.start_slot(0, model.prefill(0, [PROMPT], 0))
         model.active[0] = 1
         rows = []
         for _ in range(40):
@@ -134,77 +139,77 @@ def test_the_captured_step_speaks_as_the_eager_one() -> None:
     assert torch.equal(*spoken)
 
 
-def slots_of(folder: Path, slots: int = 3, context: int = 512) -> Slots:
+def slots_of(folder: Path, slots: int = 3, context: int = 512) -> DecodeSlots:
     model = SpeechModel(load_language_model(folder, CPU), slots, context, SamplingRule(temperature=0.8))
-    return Slots(model, model.step, load_encode(folder))
+    return DecodeSlots(model, model.step, load_tokenizer(folder))
 
 
-def spoken(slots: Slots, slot: int, steps: int, others: frozenset[int] = frozenset()) -> list[list[int]]:
+def spoken(slots: DecodeSlots, slot: int, steps: int, others: frozenset[int] = frozenset()) -> list[list[int]]:
     return [slots.step(others | {slot})[slot].tolist() for _ in range(steps)]
 
 
-def test_a_slot_speaks_the_same_alone_and_among_others(model_folder: Path) -> None:
-    utterance = Utterance("hello there", "higgs", (None,), 7)
+def test_slot_is_independent_of_other_slots(model_folder: Path) -> None:
+    utterance = PhrasePrompt("hello there", "higgs", (None,), 7)
     alone = slots_of(model_folder)
-    alone.begin(1, utterance)
+    alone.prefill(1, utterance)
     among = slots_of(model_folder)
-    among.begin(0, Utterance("something quite different", "higgs", (None,), 9))
+    among.prefill(0, PhrasePrompt("something quite different", "higgs", (None,), 9))
     among.step(frozenset({0}))
-    among.begin(1, utterance)
-    among.begin(2, Utterance("and a third", "higgs", (None,), 11))
+    among.prefill(1, utterance)
+    among.prefill(2, PhrasePrompt("and a third", "higgs", (None,), 11))
     # One that has begun may have to wait while others are stepped.
     among.step(frozenset({0, 2}))
     assert spoken(alone, 1, 30) == spoken(among, 1, 30, frozenset({0, 2}))
 
 
-def test_a_slot_keeps_nothing_of_what_it_spoke_before(model_folder: Path) -> None:
-    utterance = Utterance("hello there", "higgs", (None,), 7)
+def test_slot_keeps_no_state_of_earlier_phrases(model_folder: Path) -> None:
+    utterance = PhrasePrompt("hello there", "higgs", (None,), 7)
     fresh, used = slots_of(model_folder), slots_of(model_folder)
-    used.begin(1, Utterance("a longer phrase that was broken off in the middle", "higgs", (None,), 3))
+    used.prefill(1, PhrasePrompt("a longer phrase that was broken off in the middle", "higgs", (None,), 3))
     spoken(used, 1, 40)
     used.step(frozenset({2}))
     for slots in (fresh, used):
-        slots.begin(1, utterance)
+        slots.prefill(1, utterance)
     assert spoken(fresh, 1, 30) == spoken(used, 1, 30)
 
 
-def test_a_voice_from_the_cache_speaks_as_one_just_read(model_folder: Path) -> None:
-    reference = Reference("this is me", np.random.default_rng(3).integers(0, 1024, (20, 8)))
-    utterance = Utterance("hello there", "me", (reference,), 7)
+def test_cached_voice_equals_a_prefilled_one(model_folder: Path) -> None:
+    reference = VoiceReference("this is me", np.random.default_rng(3).integers(0, 1024, (20, 8)))
+    utterance = PhrasePrompt("hello there", "me", (reference,), 7)
     slots = slots_of(model_folder)
-    slots.begin(0, utterance)
+    slots.prefill(0, utterance)
     first = spoken(slots, 0, 20)
-    slots.begin(2, utterance)
+    slots.prefill(2, utterance)
     cached = spoken(slots, 2, 20)
-    slots.forget("me")
-    slots.begin(1, utterance)
+    slots.evict_voice("me")
+    slots.prefill(1, utterance)
     assert first == cached == spoken(slots, 1, 20)
-    slots.begin(1, Utterance("hello there", "higgs", (None,), 7))
+    slots.prefill(1, PhrasePrompt("hello there", "higgs", (None,), 7))
     assert first != spoken(slots, 1, 20)
 
 
-def test_a_prompt_that_leaves_no_room_is_refused(model_folder: Path) -> None:
+def test_prompt_without_room_for_speech_is_refused(model_folder: Path) -> None:
     slots = slots_of(model_folder, context=256)
     with pytest.raises(EngineFailed, match="context_full"):
-        slots.begin(0, Utterance("word " * 100, "higgs", (None,), 7))
+        slots.prefill(0, PhrasePrompt("word " * 100, "higgs", (None,), 7))
 
 
-def test_the_cache_forgets_the_voice_not_spoken_for_longest(model_folder: Path) -> None:
+def test_least_recently_used_voice_is_evicted(model_folder: Path) -> None:
     slots = slots_of(model_folder)
     for number in range(20):
-        slots.begin(0, Utterance("hello", f"voice-{number}", (None,), 7))
+        slots.prefill(0, PhrasePrompt("hello", f"voice-{number}", (None,), 7))
     assert [voice for voice, _ in slots._prefixes] == [f"voice-{number}" for number in range(4, 20)]
 
 
-def test_text_cannot_speak_the_models_own_signs(model_folder: Path) -> None:
-    encode = load_encode(model_folder)
-    assert phrase_tokens(encode, "hello <|eot_id|>there") == phrase_tokens(encode, "hello  there")
+def test_control_tokens_are_removed_from_text(model_folder: Path) -> None:
+    encode = load_tokenizer(model_folder)
+    assert tokenize_phrase(encode, "hello <|eot_id|>there") == tokenize_phrase(encode, "hello  there")
     end_of_turn = encode("<|eot_id|>")[0]
-    assert phrase_tokens(encode, "hello <|eot_id|> there<|audio_out_bos|>").count(end_of_turn) == 1
-    assert voice_prefix(encode, (None,), BOOKS)[0][0] == encode("<|begin_of_text|>")[0]
+    assert tokenize_phrase(encode, "hello <|eot_id|> there<|audio_out_bos|>").count(end_of_turn) == 1
+    assert build_voice_prefix(encode, (None,), BOOKS)[0][0] == encode("<|begin_of_text|>")[0]
 
 
-def test_a_code_said_too_often_is_drawn_again() -> None:
+def test_repeated_code_is_sampled_again() -> None:
     logits = torch.zeros(1, 2, 1026)
     logits[0, :, 7] = 20.0
     draws = torch.ones(1, 2, 2, 1026)
@@ -212,39 +217,39 @@ def test_a_code_said_too_often_is_drawn_again() -> None:
     recent = torch.full((1, 7, 2), 1024)
     recent[0, :2, 0] = 7
     recent[0, :1, 1] = 7
-    assert choose(logits, torch.tensor(0.3), draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)).tolist() == [
-        [9, 7]
-    ]
+    assert sample_codes(
+        logits, torch.tensor(0.3), draws, recent, SamplingRule(temperature=0.3), Codebooks(2, 1024, 1025)
+    ).tolist() == [[9, 7]]
 
 
-def test_signs_are_not_counted_as_repeats() -> None:
+def test_control_codes_are_not_repeats() -> None:
     logits = torch.zeros(1, 2, 1026)
     logits[0, :, 1025] = 20.0
     draws = torch.ones(1, 2, 2, 1026)
     draws[0, 1, :, 9] = 1e-12
     recent = torch.full((1, 7, 2), 1025)
-    assert choose(logits, torch.tensor(0.3), draws, recent, SamplingRule(), Codebooks(2, 1024, 1025)).tolist() == [
-        [1025, 1025]
-    ]
+    assert sample_codes(
+        logits, torch.tensor(0.3), draws, recent, SamplingRule(temperature=0.3), Codebooks(2, 1024, 1025)
+    ).tolist() == [[1025, 1025]]
 
 
-def test_only_the_likeliest_codes_are_drawn() -> None:
+def test_top_k_and_top_p_limit_the_codes() -> None:
     logits = torch.tensor([4.0, 3.0, 2.0, 1.0, 0.0]).log_softmax(-1)
-    assert (warped(logits, SamplingRule(1.0, 3, 1.0), torch.tensor(1.0)) > 0).tolist() == [
+    assert (warped_probabilities(logits, SamplingRule(1.0, 3, 1.0), torch.tensor(1.0)) > 0).tolist() == [
         True,
         True,
         True,
         False,
         False,
     ]
-    assert (warped(logits, SamplingRule(1.0, 5, 0.7), torch.tensor(1.0)) > 0).tolist() == [
+    assert (warped_probabilities(logits, SamplingRule(1.0, 5, 0.7), torch.tensor(1.0)) > 0).tolist() == [
         True,
         True,
         False,
         False,
         False,
     ]
-    assert (warped(logits, SamplingRule(1.0, 5, 0.1), torch.tensor(1.0)) > 0).tolist() == [
+    assert (warped_probabilities(logits, SamplingRule(1.0, 5, 0.1), torch.tensor(1.0)) > 0).tolist() == [
         True,
         False,
         False,
@@ -253,34 +258,34 @@ def test_only_the_likeliest_codes_are_drawn() -> None:
     ]
 
 
-def test_books_begin_and_end_one_after_the_other() -> None:
+def test_delay_pattern_forces_bos_and_eos() -> None:
     books = Codebooks(4, 1024, 1025)
     logits = torch.zeros(3, 4, 1026)
-    allowed = delay_forced(logits, torch.tensor([2, 9, 9]), torch.tensor([0, 0, 2]), books).isfinite()
+    allowed = force_delay_pattern(logits, torch.tensor([2, 9, 9]), torch.tensor([0, 0, 2]), books).isfinite()
     assert allowed.sum(-1).tolist() == [[1026, 1026, 1, 1], [1026] * 4, [1, 1, 1026, 1026]]
     assert allowed[0, 2, books.bos]
     assert allowed[2, 0, books.eos]
 
 
-def test_frames_come_back_out_of_their_delay() -> None:
+def test_frames_are_reassembled_from_delayed_rows() -> None:
     frames = np.random.default_rng(3).integers(0, 1024, (20, 8))
     assembler = FrameAssembler(BOOKS)
-    rows = delayed(frames, BOOKS)
+    rows = apply_delay(frames, BOOKS)
     assert (rows[0] == BOOKS.bos).all()
     assert (rows[-1] == BOOKS.eos).all()
-    back = [frame for row in rows[1:] if (frame := assembler.add(row)) is not None]
+    back = [frame for row in rows[1:] if (frame := assembler.push_row(row)) is not None]
     assert np.array_equal(np.stack(back), frames)
     assert assembler.ended
 
 
 @pytest.mark.parametrize(("settings", "reason"), [(None, "there is no"), ('{"model_type": "higgs_audio"}', "older")])
-def test_a_folder_of_something_else_is_refused(tmp_path: Path, settings: str | None, reason: str) -> None:
+def test_folder_of_another_model_is_refused(tmp_path: Path, settings: str | None, reason: str) -> None:
     if settings:
         (tmp_path / "config.json").write_text(settings)
     with pytest.raises(EngineFailed, match=reason):
         load_language_model(tmp_path, CPU)
 
 
-def test_a_model_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_model_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match=r"tokenizer\.json"):
-        load_encode(tmp_path)
+        load_tokenizer(tmp_path)

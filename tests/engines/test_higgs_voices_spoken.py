@@ -1,4 +1,4 @@
-"""Voices, several of them together, and manners of speaking: what the model reads, over real gRPC."""
+"""Cloned and multi-speaker voices, and styles, of the engine `higgs`, over real gRPC."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from grpc import StatusCode, aio
 from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
 from spoken_service import pcm_of, recording
-from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.settings import TtsSettings
 
@@ -39,7 +39,7 @@ async def stub(settings: TtsSettings) -> AsyncGenerator[Any]:
         yield stubs.tts
 
 
-async def learned(stub: Any, name: str, seconds: float = 2.5) -> str:
+async def clone_voice(stub: Any, name: str, seconds: float = 2.5) -> str:
     request = pb.AddVoiceRequest(
         name=name, reference_wav=recording(seconds), reference_transcript=f"this is {name}", language="en"
     )
@@ -47,57 +47,55 @@ async def learned(stub: Any, name: str, seconds: float = 2.5) -> str:
 
 
 @pytest.fixture
-async def cast(settings: TtsSettings) -> str:
-    """Two voices that were added, as the setting names them."""
+async def multi_speaker_id(settings: TtsSettings) -> str:
+    """The multi-speaker voice of two cloned voices, as in the setting."""
     async with service(settings) as stubs:
-        return "+".join([await learned(stubs.tts, "Ana"), await learned(stubs.tts, "Bob", 3.0)])
+        return "+".join([await clone_voice(stubs.tts, "Ana"), await clone_voice(stubs.tts, "Bob", 3.0)])
 
 
-async def test_a_voice_deleted_while_a_phrase_waits_leaves_nothing_in_the_model(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
-    text = SpokenPhrase(0, TEXT)
+async def test_voice_deleted_while_a_phrase_waits_is_evicted(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
+    text = PhraseRequest(0, TEXT)
     async with engine.lifespan():
         voice = await engine.add_voice("Ana", recording(2.5), "this is Ana", "en")
         own = SynthesisConfig(engine.voices()[0], "en")
 
-        async def say() -> None:
-            async with engine.speak(text, SynthesisConfig(voice, "en")) as speech:
+        async def speak() -> None:
+            async with engine.synthesize(text, SynthesisConfig(voice, "en")) as speech:
                 await anext(speech)
 
-        async with engine.speak(text, own) as first, engine.speak(text, own) as second:
+        async with engine.synthesize(text, own) as first, engine.synthesize(text, own) as second:
             await asyncio.gather(anext(first), anext(second))
-            waiting = asyncio.create_task(say())
+            waiting = asyncio.create_task(speak())
             await asyncio.sleep(0)
             await engine.delete_voice(voice.id)
         await waiting
         assert [voice_id for voice_id, _ in engine._ready[0].slots._prefixes] == [own.voice.id]
 
 
-async def test_a_cast_is_listed_beside_its_voices(settings: TtsSettings, cast: str) -> None:
-    async with service(settings.model_copy(update={"higgs_casts": (cast,)})) as stubs:
+async def test_multi_speaker_voice_is_listed_with_its_speakers(settings: TtsSettings, multi_speaker_id: str) -> None:
+    async with service(settings.model_copy(update={"higgs_casts": (multi_speaker_id,)})) as stubs:
         listed = (await stubs.tts.ListVoices(pb.ListVoicesRequest(language="en"))).voices
-        assert [voice.id for voice in listed] == ["higgs", *cast.split("+"), cast]
+        assert [voice.id for voice in listed] == ["higgs", *multi_speaker_id.split("+"), multi_speaker_id]
         assert listed[-1].name == "Ana + Bob"
-        await stubs.tts.DeleteVoice(pb.DeleteVoiceRequest(voice_id=cast.split("+")[1]))
+        await stubs.tts.DeleteVoice(pb.DeleteVoiceRequest(voice_id=multi_speaker_id.split("+")[1]))
         left = (await stubs.tts.ListVoices(pb.ListVoicesRequest())).voices
-        assert [voice.id for voice in left] == ["higgs", cast.split("+")[0]]
+        assert [voice.id for voice in left] == ["higgs", multi_speaker_id.split("+")[0]]
 
 
-async def test_a_cast_whose_voice_is_not_there_is_told_of(
-    settings: TtsSettings, caplog: pytest.LogCaptureFixture
-) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1+bob-2",)})))
+async def test_missing_speaker_is_logged(settings: TtsSettings, caplog: pytest.LogCaptureFixture) -> None:
+    engine = HiggsEngine(HiggsConfig.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1+bob-2",)})))
     async with engine.lifespan():
         assert [voice.id for voice in engine.voices()] == ["higgs"]
-    assert "cast lacks a voice" in [record.message for record in caplog.records]
+    assert "multi-speaker voice lacks a speaker" in [record.message for record in caplog.records]
 
 
-async def test_who_speaks_is_heard_and_not_read_out(settings: TtsSettings, cast: str) -> None:
-    async with service(settings.model_copy(update={"higgs_casts": (cast,)})) as stubs:
-        together = await spoken(stubs.tts, DIALOGUE, cast)
-        again = await spoken(stubs.tts, DIALOGUE, cast)
-        other_way = await spoken(stubs.tts, DIALOGUE.replace("1]", "0]"), cast)
-        alone = await spoken(stubs.tts, DIALOGUE, cast.split("+")[0])
+async def test_speaker_tags_change_the_voice_and_are_not_spoken(settings: TtsSettings, multi_speaker_id: str) -> None:
+    async with service(settings.model_copy(update={"higgs_casts": (multi_speaker_id,)})) as stubs:
+        together = await spoken(stubs.tts, DIALOGUE, multi_speaker_id)
+        again = await spoken(stubs.tts, DIALOGUE, multi_speaker_id)
+        other_way = await spoken(stubs.tts, DIALOGUE.replace("1]", "0]"), multi_speaker_id)
+        alone = await spoken(stubs.tts, DIALOGUE, multi_speaker_id.split("+")[0])
     marked = [event.speech_mark for event in together if event.HasField("speech_mark")]
     assert [DIALOGUE[mark.text_start : mark.text_end] for mark in marked] == ["hello", "there.", "and", "you?"]
     assert pcm_of(together) == pcm_of(again)
@@ -105,16 +103,16 @@ async def test_who_speaks_is_heard_and_not_read_out(settings: TtsSettings, cast:
     assert pcm_of(together) != pcm_of(alone)
 
 
-async def test_one_voice_speaks_a_text_for_several_as_if_no_tags_were_in_it(stub: Any) -> None:
+async def test_single_voice_ignores_speaker_tags(stub: Any) -> None:
     assert pcm_of(await spoken(stub, "[SPEAKER0] hello there")) == pcm_of(await spoken(stub, TEXT))
 
 
-def test_a_cast_that_is_none_is_refused_at_the_start(settings: TtsSettings) -> None:
+def test_invalid_multi_speaker_voice_is_refused_at_the_start(settings: TtsSettings) -> None:
     with pytest.raises(InvalidRequest, match="cast_size"):
-        HiggsChoice.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1",)}))
+        HiggsConfig.from_settings(settings.model_copy(update={"higgs_casts": ("ana-1",)}))
 
 
-async def test_a_style_changes_how_the_model_speaks_and_the_same_style_does_not(stub: Any) -> None:
+async def test_style_changes_the_speech_and_is_repeatable(stub: Any) -> None:
     plain = pcm_of(await spoken(stub, TEXT))
     warm = pcm_of(await spoken(stub, TEXT, warmth=0.9))
     assert warm != plain
@@ -122,13 +120,13 @@ async def test_a_style_changes_how_the_model_speaks_and_the_same_style_does_not(
     assert pcm_of(await spoken(stub, TEXT, warmth=0.5, pace=1.05)) == plain
 
 
-async def test_a_freer_temperature_reaches_the_model_and_leaves_with_the_phrase(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+async def test_temperature_of_a_style_applies_to_its_phrase_only(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
     async with engine.lifespan():
         loaded, loop = engine._ready
         assert loaded._model.temperature.flatten().tolist() == pytest.approx([0.8, 0.8])
         config = SynthesisConfig(engine.voices()[0], "en", Style(energy=0.0))
-        async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+        async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
             await anext(speech)
             assert pytest.approx(0.7) in loaded._model.temperature.flatten().tolist()
         assert loop.free_slots == 2
@@ -147,9 +145,7 @@ async def test_a_freer_temperature_reaches_the_model_and_leaves_with_the_phrase(
     ],
     ids=["silent", "short", "long", "many channels", "telephone", "no WAV", "nothing"],
 )
-async def test_a_recording_that_no_voice_can_be_learned_from_is_refused_with_advice(
-    stub: Any, wav: bytes, code: str, advice: str
-) -> None:
+async def test_unusable_recording_is_refused_with_advice(stub: Any, wav: bytes, code: str, advice: str) -> None:
     request = pb.AddVoiceRequest(name="Ana", reference_wav=wav, reference_transcript="hola", language="en")
     with pytest.raises(aio.AioRpcError) as refused:
         await stub.AddVoice(request)
@@ -159,7 +155,7 @@ async def test_a_recording_that_no_voice_can_be_learned_from_is_refused_with_adv
     assert [voice.id for voice in (await stub.ListVoices(pb.ListVoicesRequest())).voices] == ["higgs"]
 
 
-async def test_a_stereo_recording_of_one_voice_is_that_voice(stub: Any) -> None:
+async def test_stereo_recording_equals_its_mono_mix(stub: Any) -> None:
     voices = set()
     for channels in (1, 2):
         request = pb.AddVoiceRequest(
@@ -169,18 +165,18 @@ async def test_a_stereo_recording_of_one_voice_is_that_voice(stub: Any) -> None:
     assert len(voices) == 1
 
 
-async def test_a_voice_that_is_deleted_in_mid_reply_leaves_nothing_to_one_learned_again(settings: TtsSettings) -> None:
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
+async def test_voice_cloned_again_after_deletion_uses_no_old_prefix(settings: TtsSettings) -> None:
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
 
-    async def heard(config: SynthesisConfig) -> list[bytes]:
-        async with engine.speak(SpokenPhrase(0, TEXT), config) as speech:
+    async def audio_of(config: SynthesisConfig) -> list[bytes]:
+        async with engine.synthesize(PhraseRequest(0, TEXT), config) as speech:
             return [piece.samples.tobytes() async for piece in speech if isinstance(piece, Samples)]
 
     async with engine.lifespan():
         voice = await engine.add_voice("Ana", recording(3), "hola", "en")
         config = SynthesisConfig(voice, "en")
-        first = await heard(config)
+        first = await audio_of(config)
         await engine.delete_voice(voice.id)
-        assert await heard(config) == await heard(SynthesisConfig(engine.voices()[0], "en"))
+        assert await audio_of(config) == await audio_of(SynthesisConfig(engine.voices()[0], "en"))
         assert await engine.add_voice("Ana", recording(3), "hola", "en") == voice
-        assert await heard(config) == first
+        assert await audio_of(config) == first

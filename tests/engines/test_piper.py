@@ -88,7 +88,7 @@ def pitch_hz(samples: np.ndarray) -> float:
     return float(np.argmax(spectrum) * 24_000 / samples.size)
 
 
-async def test_it_speaks_in_every_voice_at_our_rate(voices_dir: Path, port: int) -> None:
+async def test_every_voice_speaks_at_24_khz(voices_dir: Path, port: int) -> None:
     url = f"http://127.0.0.1:{port}"
     async with piper(voices_dir, port), serving(engine="piper", piper_url=url) as (_, stub):
         listed = await stub.ListVoices(pb.ListVoicesRequest())
@@ -102,7 +102,7 @@ async def test_it_speaks_in_every_voice_at_our_rate(voices_dir: Path, port: int)
             assert pitch_hz(samples) == pytest.approx(TONE_HZ, abs=3)
 
 
-async def test_pace_makes_it_faster(voices_dir: Path, port: int) -> None:
+async def test_pace_makes_speech_faster(voices_dir: Path, port: int) -> None:
     async with (
         piper(voices_dir, port),
         serving(engine="piper", piper_url=f"http://127.0.0.1:{port}") as (_, stub),
@@ -112,7 +112,7 @@ async def test_pace_makes_it_faster(voices_dir: Path, port: int) -> None:
     assert fast.size == pytest.approx(plain.size / 2, rel=0.05)
 
 
-async def test_another_engine_stands_in_until_the_server_is_back(voices_dir: Path, port: int) -> None:
+async def test_fallback_speaks_until_the_server_is_back(voices_dir: Path, port: int) -> None:
     settings = {
         "engine": "scripted",
         "routes": {"hi": "piper"},

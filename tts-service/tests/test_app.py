@@ -7,7 +7,7 @@ from tts_service.app import build
 from tts_service.settings import TtsSettings
 
 
-async def test_the_service_starts_says_what_it_speaks_and_stops() -> None:
+async def test_service_starts_lists_its_voices_and_stops() -> None:
     service = build(TtsSettings(grpc_port=0, http_port=0, log_level="ERROR"))
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))

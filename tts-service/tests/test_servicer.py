@@ -1,14 +1,16 @@
-"""What every engine promises, over real gRPC."""
+"""The contract of all engines, over real gRPC: plain calls, and calls on the multiplexed channel."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from anchor.tts.v1 import tts_pb2 as pb
@@ -17,18 +19,23 @@ from grpc import aio
 from service_kit.audio import to_float
 from service_kit.engines.info import engine_class
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed, from_rpc_error
-from service_kit.testing.plugin import serve_multiplexed
+from service_kit.testing.plugin import serve_grpc, serve_multiplexed
 from tts_service.engines import ENGINES
 from tts_service.metrics import AUDIO_SECONDS
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
+from tts_service.voices.reference_audio import MAX_RECORDING_BYTES, MAX_REFERENCE_S
 
 WITHIN_S = 20.0
 TEXT = "Good evening, here are the news. It costs $3.50 *today*, says Dr. Smith. 😀 Bye!"
 
 
+# Takes settings; yields a stub of a service with these settings.
+OpenStub = Callable[..., AbstractAsyncContextManager[Any]]
+
+
 @asynccontextmanager
-async def speaking(**settings: object) -> AsyncGenerator[tts_pb2_grpc.TextToSpeechServiceAsyncStub]:
+async def serve_engine(serve: Any, **settings: object) -> AsyncGenerator[tts_pb2_grpc.TextToSpeechServiceAsyncStub]:
     settings_ = TtsSettings(**settings)  # type: ignore[arg-type]
     engine = engine_class(ENGINES, settings_.engine)(settings_)
     servicer = TtsServicer(engine, settings_.max_streams)
@@ -36,8 +43,22 @@ async def speaking(**settings: object) -> AsyncGenerator[tts_pb2_grpc.TextToSpee
     def add(server: aio.Server) -> None:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
-    async with engine.lifespan(), serve_multiplexed(SERVICE_NAME, add) as channel:
+    async with engine.lifespan(), serve(SERVICE_NAME, add, max_message_bytes=MAX_RECORDING_BYTES) as channel:
         yield tts_pb2_grpc.TextToSpeechServiceStub(channel)
+
+
+@pytest.fixture(params=[serve_grpc, serve_multiplexed], ids=["grpc", "multiplexed"])
+def serve(request: pytest.FixtureRequest) -> object:
+    """How calls travel. On plain gRPC a write that meets a refusal loses the refusal's status (INTERNAL instead).
+
+    Tests of refusals therefore write nothing after the refused message.
+    """
+    return request.param
+
+
+@pytest.fixture
+def open_stub(serve: object) -> OpenStub:
+    return partial(serve_engine, serve)
 
 
 @pytest.fixture
@@ -51,13 +72,15 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture(params=["espeak", "scripted"])
-async def stub(request: pytest.FixtureRequest, script: Callable[[str], Path]) -> AsyncIterator[object]:
-    async with speaking(engine=request.param, script=script(""), max_streams=2) as stub:
+async def stub(
+    request: pytest.FixtureRequest, open_stub: OpenStub, script: Callable[[str], Path]
+) -> AsyncIterator[object]:
+    async with open_stub(engine=request.param, script=script(""), max_streams=2) as stub:
         yield stub
 
 
 def audio_seconds() -> float:
-    """Speech made so far, in seconds, by the service's own count."""
+    """Speech sent so far, in seconds, by the service's metric."""
     return next(sample.value for sample in next(iter(AUDIO_SECONDS.collect())).samples)
 
 
@@ -73,7 +96,7 @@ END = pb.SynthesizeRequest(end_of_text=pb.EndOfText())
 
 
 async def exchange(stub: object, *requests: pb.SynthesizeRequest) -> list[pb.SynthesizeResponse]:
-    """Send the requests, leave the sending side open, read to the end. Raises the call's failure."""
+    """Send the requests without a half-close, and read to the end. Raises the call's failure."""
     call = stub.Synthesize()  # type: ignore[attr-defined]
     responses: list[pb.SynthesizeResponse] = []
     try:
@@ -105,7 +128,7 @@ async def failure(stub: object, *requests: pb.SynthesizeRequest) -> str:
     return caught.value.code
 
 
-async def test_audio_is_gapless_and_every_word_is_marked_before_it_sounds(stub: object) -> None:
+async def test_audio_is_contiguous_and_marks_precede_their_words(stub: object) -> None:
     deltas = [text(TEXT[start : start + 4]) for start in range(0, len(TEXT), 4)]
     responses = await exchange(stub, config(), *deltas, END)
     sent_ms, marks, phrases = 0, [], []
@@ -129,7 +152,7 @@ async def test_audio_is_gapless_and_every_word_is_marked_before_it_sounds(stub: 
     assert np.abs(sound).max() <= 10 ** (-1 / 20) + 0.001
 
 
-async def test_the_first_phrase_sounds_before_the_text_ends(stub: object) -> None:
+async def test_audio_starts_before_the_end_of_the_text(stub: object) -> None:
     call = stub.Synthesize()  # type: ignore[attr-defined]
     for request in (config(), *map(text, ("Good", " evening", " to", " you", ","))):
         await call.write(request)
@@ -139,12 +162,12 @@ async def test_the_first_phrase_sounds_before_the_text_ends(stub: object) -> Non
     call.cancel()
 
 
-async def test_nothing_to_say_ends_well_without_audio(stub: object) -> None:
+async def test_text_without_words_ends_without_audio(stub: object) -> None:
     assert await exchange(stub, config(), END) == []
     assert await exchange(stub, config(), text(" ... 😀 **"), text(""), END) == []
 
 
-async def test_a_client_that_closes_its_side_has_sent_all_its_text(stub: object) -> None:
+async def test_half_close_ends_the_text(stub: object) -> None:
     call = stub.Synthesize()  # type: ignore[attr-defined]
     await call.write(config())
     await call.write(text("Hello there"))
@@ -159,37 +182,38 @@ async def test_a_client_that_closes_its_side_has_sent_all_its_text(stub: object)
         ((text("hello"),), "tts.config_missing"),
         ((config(), config()), "tts.config_twice"),
         ((config(), pb.SynthesizeRequest()), "tts.request_empty"),
-        ((config(voice="nobody"),), "tts.unknown_voice"),
+        ((config(voice="unknown"),), "tts.unknown_voice"),
         ((config(language="xx"),), "tts.unknown_language"),
         ((config(style=pb.SpeechStyle(pace=9)),), "tts.style_out_of_range"),
         ((config(), text("x" * 20_001)), "tts.text_too_long"),
     ],
 )
-async def test_a_wrong_request_is_refused_by_its_code(
+async def test_invalid_request_is_refused_with_its_code(
     stub: object, requests: tuple[pb.SynthesizeRequest, ...], code: str
 ) -> None:
     assert await failure(stub, *requests) == code
 
 
-async def test_cancelling_frees_the_place_and_the_limit_is_kept(stub: object) -> None:
+async def test_stream_limit_holds_and_cancelling_frees_a_slot(stub: object) -> None:
     calls = [stub.Synthesize() for _ in range(2)]  # type: ignore[attr-defined]
     for call in calls:
         await call.write(config())
         await call.write(text("Good evening to everybody, "))
         await call.read()
-    # One message only: a write that meets the refusal would hide its status (grpc.aio says INTERNAL then).
-    assert await failure(stub, config()) == "tts.at_capacity"
+    # No message at all: the server refuses the call before it reads one.
+    assert await failure(stub) == "tts.at_capacity"
     for call in calls:
         call.cancel()
     async with asyncio.timeout(WITHIN_S):
         while True:
+            # On plain gRPC a write that meets the refusal turns it into `PeerFailed`.
             with suppress(AtCapacity, PeerFailed):
                 assert await exchange(stub, config(), text("Hello."), END)
                 break
             await asyncio.sleep(0.01)
 
 
-async def test_voices_are_listed_and_cloning_is_refused(stub: object) -> None:
+async def test_voices_are_listed_and_cloning_is_unsupported(stub: object) -> None:
     listed = (await stub.ListVoices(pb.ListVoicesRequest(language="de"))).voices  # type: ignore[attr-defined]
     assert listed
     assert all("de" in voice.languages and voice.engine for voice in listed)
@@ -212,20 +236,22 @@ async def test_voices_are_listed_and_cloning_is_refused(stub: object) -> None:
         ("hang", "tts.engine_silent"),
     ],
 )
-async def test_an_engines_fault_fails_its_reply_and_no_other(
-    script: Callable[[str], Path], fault: str, code: str
+async def test_engine_fault_fails_only_its_own_reply(
+    open_stub: OpenStub, script: Callable[[str], Path], fault: str, code: str
 ) -> None:
     path = script(f'fault = "{fault}"\nfault_at = 2\n')
-    # Short only where it is what ends the reply.
+    # Short only for the fault that this timeout ends.
     silent_s = 1.0 if fault == "hang" else WITHIN_S
-    async with speaking(engine="scripted", script=path, engine_silent_s=silent_s) as stub:
+    async with open_stub(engine="scripted", script=path, engine_silent_s=silent_s) as stub:
         assert await exchange(stub, config(), text("Hello."), END)
         assert await failure(stub, config(), text("Hello.")) == code
         assert await exchange(stub, config(), text("Hello."), END)
 
 
-async def test_a_client_that_does_not_read_holds_the_synthesis_back(script: Callable[[str], Path]) -> None:
-    async with speaking(engine="scripted", script=script("")) as stub:
+async def test_synthesis_waits_for_a_client_that_does_not_read(
+    serve: object, open_stub: OpenStub, script: Callable[[str], Path]
+) -> None:
+    async with open_stub(engine="scripted", script=script("")) as stub:
         before_s = audio_seconds()
         call = stub.Synthesize()
         await call.write(config())
@@ -234,38 +260,39 @@ async def test_a_client_that_does_not_read_holds_the_synthesis_back(script: Call
             while audio_seconds() - before_s <= 4:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.5)
-        made_s = audio_seconds() - before_s
+        sent_s = audio_seconds() - before_s
         call.cancel()
-    # All of it would be 1050 s. The bound is the call's window, 5.5 s, and one phrase.
-    assert made_s < 8
+    # The whole text is 1050 s of speech. Bounds: the multiplexed call's window of 5.5 s, else `max_ahead_s`, and one
+    # phrase.
+    assert sent_s < (8 if serve is serve_multiplexed else 14)
 
 
-async def test_a_client_that_reads_all_is_not_far_ahead_of_what_can_be_heard(script: Callable[[str], Path]) -> None:
-    async with speaking(engine="scripted", script=script("")) as stub:
+async def test_synthesis_is_at_most_max_ahead_of_playout(open_stub: OpenStub, script: Callable[[str], Path]) -> None:
+    async with open_stub(engine="scripted", script=script("")) as stub:
         call = stub.Synthesize()
         await call.write(config())
         await call.write(text("This is a sentence of some length. " * 500))
         read_s, loop = 0.0, asyncio.get_running_loop()
-        asked_s, begun_s = loop.time(), None
+        requested_s, started_s = loop.time(), None
         async with asyncio.timeout(WITHIN_S):
-            while begun_s is None or read_s - (loop.time() - begun_s) <= 8:
+            while started_s is None or read_s - (loop.time() - started_s) <= 8:
                 read_s += len((await call.read()).audio.pcm) / 48_000  # type: ignore[union-attr]
-                begun_s = begun_s or loop.time()
+                started_s = started_s or loop.time()
         with suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 while True:
                     read_s += len((await call.read()).audio.pcm) / 48_000  # type: ignore[union-attr]
-        ahead_s = read_s - (loop.time() - asked_s)
+        ahead_s = read_s - (loop.time() - requested_s)
         call.cancel()
     # The bound is `max_ahead_s` and one phrase.
     assert ahead_s < 14
 
 
-async def test_a_traced_reply_tells_of_each_of_its_phrases(
-    script: Callable[[str], Path], spans: Callable[[], list[Any]]
+async def test_trace_has_a_span_for_each_phrase(
+    open_stub: OpenStub, script: Callable[[str], Path], spans: Callable[[], list[Any]]
 ) -> None:
     turn = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    async with speaking(engine="scripted", script=script("")) as stub:
+    async with open_stub(engine="scripted", script=script("")) as stub:
         call = stub.Synthesize(metadata=(("traceparent", turn),))  # type: ignore[call-overload]
         for request in (config(), text("Good evening. Here are the news."), END):
             await call.write(request)
@@ -281,3 +308,13 @@ async def test_a_traced_reply_tells_of_each_of_its_phrases(
     assert {span.parent.span_id for span in phrases} == {reply.context.span_id}
     assert [event.name for event in phrases[0].events] == ["first audio"]
     assert not any("evening" in span.to_json() for span in spans())
+
+
+async def test_longest_recording_fits_into_a_message(open_stub: OpenStub) -> None:
+    bytes_per_s = 48_000 * 2 * 2
+    request = pb.AddVoiceRequest(reference_wav=bytes(int(MAX_REFERENCE_S * bytes_per_s)))
+    async with open_stub(engine="scripted") as stub:
+        with pytest.raises(aio.AioRpcError) as refused:
+            await stub.AddVoice(request)
+    # The request reached the servicer: this engine clones no voices.
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -25,7 +25,7 @@ from gpu_monitor.memory.plan import read_plan
 from stt_service.app import build_engine
 from stt_service.settings import SttSettings
 from tts_service.engines import ENGINES
-from tts_service.routing.routes import plan_of
+from tts_service.routing.routes import build_plan
 from tts_service.settings import TtsSettings
 
 ROOT = Path(__file__).parents[3]
@@ -110,7 +110,7 @@ def test_services_accept_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             for name, value in plan_settings(plan, planner.models).items():
                 environment.setenv(name, value)
             hearing = build_engine(SttSettings()).info.name
-            speaking = plan_of(TtsSettings(), ENGINES)
+            speaking = build_plan(TtsSettings(), ENGINES)
         assert hearing == planner.models[plan.service("stt").choice.model].engine
         assert speaking.main == planner.models[plan.service("tts").choice.model].engine
         assert speaking.engines[-1] == "espeak"

@@ -12,10 +12,10 @@ from statistics import mean, median
 import numpy as np
 from service_kit.engines.worker import EngineWorker
 from tts_service.engines.higgs.decode_loop import DecodeLoop
-from tts_service.engines.higgs.emission import Emission
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler
-from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.prompt import PhrasePrompt
+from tts_service.engines.higgs.windowing import FrameWindower
 
 from gpu.figures import SpeechTimes
 from gpu.floors import FRAMES_PER_S
@@ -36,13 +36,13 @@ class Spoken:
 
 def steps_to_first_audio(books: Codebooks) -> int:
     """Steps until the first window of a phrase can be decoded, by the engine's own rules."""
-    assembler, emission = FrameAssembler(books), Emission()
+    assembler, emission = FrameAssembler(books), FrameWindower()
     row = np.zeros(books.count, np.int64)
     steps = 0
     while True:
         steps += 1
-        frame = assembler.add(row)
-        if frame is not None and emission.add(frame) is not None:
+        frame = assembler.push_row(row)
+        if frame is not None and emission.push_frame(frame) is not None:
             return steps
 
 
@@ -74,15 +74,15 @@ async def _round(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, co
 async def _speak(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, seed: int, max_frames: int) -> Spoken:
     """One phrase, decoded as the engine does it, window by window."""
     begin = time.perf_counter()
-    emission, first_ms, count = Emission(), 0.0, 0
-    async with loop.speaking(Utterance(TEXT, "own", (None,), seed), max_frames) as frames:
+    emission, first_ms, count = FrameWindower(), 0.0, 0
+    async with loop.decode_phrase(PhrasePrompt(TEXT, "own", (None,), seed), max_frames) as frames:
         async for frame in frames:
             count += 1
-            if (window := emission.add(frame)) is not None:
-                await worker.run(partial(codec.decode, window))
+            if (window := emission.push_frame(frame)) is not None:
+                await worker.run(partial(codec.decode_window, window))
                 first_ms = first_ms or _since_ms(begin)
-        if (window := emission.finish()) is not None:
-            await worker.run(partial(codec.decode, window))
+        if (window := emission.flush()) is not None:
+            await worker.run(partial(codec.decode_window, window))
     return Spoken(first_ms, _since_ms(begin), count)
 
 

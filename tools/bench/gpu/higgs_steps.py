@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from anchor_cli.plan.shapes import TransformerStack
 from torch.profiler import ProfilerActivity, profile
+from tts_service.engines.higgs.model.decode_slots import DecodeSlots
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.slots import Slots
-from tts_service.engines.higgs.model.step import SpeechModel, runner
-from tts_service.engines.higgs.prompt import Encode, Utterance
+from tts_service.engines.higgs.model.step import SpeechModel, capture_graph
+from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize
 
 from gpu.bandwidth import each_ms, median_ms, settle
 from gpu.figures import StepProfile, StepTimes
@@ -28,18 +28,18 @@ class Speaker:
     """The engine's own slots and step, over the bench's weights."""
 
     model: SpeechModel
-    slots: Slots
+    slots: DecodeSlots
 
     @classmethod
-    def of(cls, lm: Any, slots: int, context_tokens: int, encode: Encode) -> Speaker:
+    def of(cls, lm: Any, slots: int, context_tokens: int, encode: Tokenize) -> Speaker:
         """A speaker as the engine puts it together."""
-        model = SpeechModel(lm, slots, context_tokens, SamplingRule())
-        return cls(model, Slots(model, runner(model.step, model.device), encode))
+        model = SpeechModel(lm, slots, context_tokens, SamplingRule(temperature=0.3))
+        return cls(model, DecodeSlots(model, capture_graph(model.step, model.device), encode))
 
     def begin_all(self) -> None:
         """Let every slot speak."""
         for slot in range(self.slots.count):
-            self.slots.begin(slot, Utterance(TEXT, "own", (None,), slot))
+            self.slots.prefill(slot, PhrasePrompt(TEXT, "own", (None,), slot))
 
     def step_all(self) -> None:
         """A step of all slots."""
@@ -69,20 +69,20 @@ def weights_touched(lm: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
-def measure_steps(lm: Any, weights: str, slots: int, context_tokens: int, encode: Encode, steps: int) -> StepTimes:
+def measure_steps(lm: Any, weights: str, slots: int, context_tokens: int, encode: Tokenize, steps: int) -> StepTimes:
     """Step `slots` slots that all speak."""
     speaker = Speaker.of(lm, slots, context_tokens, encode)
     speaker.begin_all()
     device = speaker.model.device
     whole_ms = median_ms(speaker.step_all, device, steps)
     eager_ms = median_ms(speaker.model.step, device, steps)
-    graph_ms = median_ms(runner(speaker.model.step, device), device, steps) if device.type == "cuda" else None
+    graph_ms = median_ms(capture_graph(speaker.model.step, device), device, steps) if device.type == "cuda" else None
     value_bytes = lm.audio_lm_head.weight.element_size()
     cache = cache_read(speech_shape(lm), slots, context_tokens) * value_bytes // 2
     return StepTimes(weights, slots, whole_ms, graph_ms, eager_ms, weights_touched(lm) + cache)
 
 
-def profile_steps(lm: Any, slots: int, context_tokens: int, encode: Encode) -> StepProfile:
+def profile_steps(lm: Any, slots: int, context_tokens: int, encode: Tokenize) -> StepProfile:
     """What a step is made of on the device, by torch's profiler."""
     speaker = Speaker.of(lm, slots, context_tokens, encode)
     speaker.begin_all()

@@ -13,7 +13,7 @@ from anchor_cli.plan.budget import Model, ModelChoice, ServiceMemory, estimate_m
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.shapes import ModelShape
 from tts_service.engines.higgs.model.codec import CodecDecoder
-from tts_service.engines.higgs.prompt import Encode, Reference, Utterance
+from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize, VoiceReference
 
 from gpu.devices import memory_used_mib
 from gpu.figures import Part
@@ -34,7 +34,7 @@ class Loaded:
     # None once it is given back.
     lm: Any
     codec: CodecDecoder
-    encode: Encode
+    encode: Tokenize
     # What all programs had on the card before this one; None where nobody tells.
     used_before_mib: int | None
 
@@ -52,7 +52,7 @@ def measure_memory(loaded: Loaded, size: Size, slots: int, context_tokens: int) 
     speaker.begin_all()
     for _ in range(3):
         speaker.step_all()
-    loaded.codec.samples(np.zeros((_DECODED_FRAMES, speaker.model.books.count), np.int64))
+    loaded.codec.decode_frames(np.zeros((_DECODED_FRAMES, speaker.model.books.count), np.int64))
     weights = speaker.model.weights_bytes + loaded.codec.weights_bytes
     cache = speaker.model.cache_bytes + speaker.slots.prefix_bytes
     # On a processor nobody counts what an allocator keeps.
@@ -110,9 +110,9 @@ def _shape_of(lm: Any, model: Model) -> ModelShape:
 
 def _learn_voices(speaker: Speaker, context_tokens: int) -> None:
     frames = min(_REFERENCE_FRAMES, context_tokens - _CONTEXT_ROOM)
-    reference = Reference(TEXT * 2, np.ones((frames, speaker.model.books.count), np.int64))
+    reference = VoiceReference(TEXT * 2, np.ones((frames, speaker.model.books.count), np.int64))
     for voice in range(_VOICES):
-        speaker.slots.begin(0, Utterance(TEXT, f"voice-{voice}", (reference,), voice))
+        speaker.slots.prefill(0, PhrasePrompt(TEXT, f"voice-{voice}", (reference,), voice))
 
 
 def _context_bytes(loaded: Loaded) -> int | None:

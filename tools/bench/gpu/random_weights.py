@@ -17,7 +17,7 @@ from transformers import (
     HiggsAudioV2TokenizerConfig,
 )
 from tts_service.engines.higgs.model.loading import CodecFiles
-from tts_service.engines.higgs.prompt import Encode
+from tts_service.engines.higgs.prompt import Tokenize
 
 _RATIOS = [8, 5, 4, 2, 3]
 _TOKEN = re.compile(r"<\|.*?\|>|\w+|[^\w\s]")
@@ -78,17 +78,17 @@ def quantised_model(size: Size, device: torch.device, kind: Any, slots: int) -> 
 
     Raises `InvalidRequest` where the device cannot compute with them.
     """
-    from tts_service.engines.higgs.model.quantised import QuantLinear, product_of
+    from tts_service.engines.higgs.model.quantised import QuantisedLinear, select_matmul
 
     # What was compiled for other numbers of slots counts against a limit.
     torch.compiler.reset()
-    product = product_of(kind, device, slots)
+    product = select_matmul(kind, device, slots)
     made = language_model(size, device)
     layers = [part for part in made.model.layers.modules() if not isinstance(part, nn.Linear)]
     for part in layers:
         for name, child in part.named_children():
             if isinstance(child, nn.Linear):
-                setattr(part, name, QuantLinear(child.weight.data, kind, product))
+                setattr(part, name, QuantisedLinear(child.weight.data, kind, product))
     return made
 
 
@@ -109,7 +109,7 @@ def codec_files(size: Size) -> CodecFiles:
     return CodecFiles(config, weights)
 
 
-def encode_for(size: Size) -> Encode:
+def encode_for(size: Size) -> Tokenize:
     """A token for each word and each sign; which one means nothing to random weights."""
     vocabulary = HiggsAudioV2Config(**size.model).vocab_size
     most = min(vocabulary, 128_000) - 4

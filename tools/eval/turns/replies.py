@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import soxr
-from orchestrator.conversation.model.ports import SpeechMark
+from orchestrator.conversation.model import ports
 from people import PROJECT
 from service_kit.audio import MICROPHONE, SPEECH
-from tts_service.engine import SpokenAudio, SpokenEvent, SpokenMark, SynthesisConfig
+from tts_service.engine import SpeechAudio, SpeechEvent, SpeechMark, SynthesisConfig
 from tts_service.engines.espeak.engine import VOICES, espeak_engine
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech
+from tts_service.synthesis.stream import StreamAdapter
 
 # Two the recogniser's language model knows, since it is made of them, and two it does not.
 _KNOWN = ("about-the-anchor", "weekend-weather")
@@ -33,7 +33,7 @@ class Reply:
     """What the anchor says: text, marks, and speech as 16 kHz mono PCM16; `sent` is the same at 24 kHz."""
 
     text: str
-    marks: tuple[SpeechMark, ...]
+    marks: tuple[ports.SpeechMark, ...]
     pcm: bytes
     sent: bytes = b""
 
@@ -43,14 +43,14 @@ class Reply:
 
 
 @asynccontextmanager
-async def speaking_engine() -> AsyncGenerator[PhraseSpeech]:
+async def speaking_engine() -> AsyncGenerator[StreamAdapter]:
     """The voice, which waits for no listener."""
     engine = espeak_engine(TtsSettings(max_ahead_s=3600))
     async with engine.lifespan():
         yield engine
 
 
-async def replies(engine: PhraseSpeech) -> list[Reply]:
+async def replies(engine: StreamAdapter) -> list[Reply]:
     """All of them."""
     known = [_passage(name) for name in _KNOWN]
     return [await _spoken(engine, text) for text in (*known, *_FREE)]
@@ -61,22 +61,22 @@ def _passage(name: str) -> str:
     return " ".join(body.split())
 
 
-async def _spoken(engine: PhraseSpeech, text: str) -> Reply:
+async def _spoken(engine: StreamAdapter, text: str) -> Reply:
     voice = next(voice for voice in VOICES if "en" in voice.languages)
-    reply = engine.open(SynthesisConfig(voice, "en"))
-    await reply.write(text)
-    await reply.end()
-    pcm, marks = bytearray(), list[SpeechMark]()
+    reply = engine.open_stream(SynthesisConfig(voice, "en"))
+    await reply.send_text(text)
+    await reply.end_text()
+    pcm, marks = bytearray(), list[ports.SpeechMark]()
 
-    async def take(event: SpokenEvent) -> None:
+    async def take(event: SpeechEvent) -> None:
         match event:
-            case SpokenAudio():
+            case SpeechAudio():
                 pcm.extend(event.pcm)
-            case SpokenMark():
-                marks.append(SpeechMark(event.text_start, event.text_end, event.offset_ms))
+            case SpeechMark():
+                marks.append(ports.SpeechMark(event.text_start, event.text_end, event.offset_ms))
             case _:
                 pass
 
-    await reply.speak(take)
+    await reply.run(take)
     samples = soxr.resample(np.frombuffer(bytes(pcm), "<i2"), SPEECH.rate_hz, MICROPHONE.rate_hz)
     return Reply(text, tuple(marks), samples.astype("<i2").tobytes(), bytes(pcm))

@@ -1,4 +1,4 @@
-"""The tts-service's process."""
+"""Entry point of the tts-service process."""
 
 from service_kit.service import main
 

@@ -1,4 +1,4 @@
-"""Puts the tts-service together."""
+"""Composition root of the tts-service."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from service_kit.engines.info import engine_class
 from service_kit.health import Health, Status
 from service_kit.service import Service, new_health
 
-from tts_service.engine import ServedEngine, TtsEngine
+from tts_service.engine import ServerBackedEngine, TtsEngine
 from tts_service.engines import ENGINES
-from tts_service.routing.routed_engine import RoutedPhrases
-from tts_service.routing.routed_speech import RoutedSpeech
-from tts_service.routing.routes import plan_of
+from tts_service.routing.routed_adapter import RoutedStreamAdapter
+from tts_service.routing.routed_engine import RoutedPhraseEngine
+from tts_service.routing.routes import build_plan
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
 
 def build(settings: TtsSettings | None = None) -> Service:
-    """The service that the settings describe, by default those of the environment."""
+    """Build the service from `settings`; None reads them from the environment."""
     settings = settings or TtsSettings()
     engine = build_engine(settings)
     servicer = TtsServicer(engine, settings.max_streams)
@@ -35,11 +35,11 @@ def build(settings: TtsSettings | None = None) -> Service:
 
     def details() -> Mapping[str, object]:
         about = {"voices": [asdict(voice) for voice in engine.voices()], "max_streams": settings.max_streams}
-        return {**about, **(engine.routed.describe() if isinstance(engine, RoutedSpeech) else {})}
+        return {**about, **(engine.routed_engine.describe() if isinstance(engine, RoutedStreamAdapter) else {})}
 
     health = new_health("tts-service", engine.info, settings)
-    if isinstance(engine, RoutedSpeech):
-        _follow(health, engine.routed)
+    if isinstance(engine, RoutedStreamAdapter):
+        _report_engine_states(health, engine.routed_engine)
     return Service(
         settings=settings,
         health=health,
@@ -48,33 +48,36 @@ def build(settings: TtsSettings | None = None) -> Service:
         multiplex=True,
         max_message_bytes=MAX_RECORDING_BYTES,
         details=details,
-        unavailability=engine.routed.unavailability if isinstance(engine, RoutedSpeech) else None,
+        unavailability=engine.routed_engine.unavailability if isinstance(engine, RoutedStreamAdapter) else None,
     )
 
 
 def build_engine(settings: TtsSettings) -> TtsEngine:
-    """What speaks: one engine, or several behind one. Raises `InvalidRequest` for one that there is not."""
-    plan = plan_of(settings, ENGINES)
+    """Build the engine of the settings: one engine, or several behind one.
 
-    def make(name: str) -> PhraseSpeech:
+    Raises `InvalidRequest` for a name that is not registered.
+    """
+    plan = build_plan(settings, ENGINES)
+
+    def create(name: str) -> StreamAdapter:
         return engine_class(ENGINES, name)(settings)
 
-    limits = SpeakingLimits.from_settings(settings)
+    limits = ReplyLimits.from_settings(settings)
     if len(plan.engines) == 1:
-        engine = make(plan.main)
-        # One that leans on a server is watched, and waited for.
-        if not isinstance(engine.phrases, ServedEngine):
+        engine = create(plan.main)
+        # A server-backed engine needs the supervision of the routed engine, even alone.
+        if not isinstance(engine.phrase_engine, ServerBackedEngine):
             return engine
-    return RoutedSpeech(RoutedPhrases(plan, make, limits.engine_silent_s), limits, len(plan.engines))
+    return RoutedStreamAdapter(RoutedPhraseEngine(plan, create, limits.engine_silent_s), limits, len(plan.engines))
 
 
-def _follow(health: Health, routed: RoutedPhrases) -> None:
-    """Say which engines do not speak: why there is no service yet, and later what is amiss with it."""
+def _report_engine_states(health: Health, routed: RoutedPhraseEngine) -> None:
+    """Show unavailable engines on `/health` and `/ready`: as the reason while loading, then as degradation."""
 
-    def follow() -> None:
+    def report() -> None:
         health.engine = routed.info
         if not routed.started:
-            health.move_to(Status.LOADING, routed.why())
+            health.move_to(Status.LOADING, routed.unavailability_reason())
 
-    routed.on_change = follow
-    health.details = lambda: {"degraded": routed.why()}
+    routed.on_change = report
+    health.details = lambda: {"degraded": routed.unavailability_reason()}

@@ -1,4 +1,4 @@
-"""The seam between the service and what speaks."""
+"""The engine interface of the service, and its value types."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from service_kit.engines.info import EngineInfo
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A speaking persona; the first voice listed for a language is its default."""
+    """A speaking persona. The first voice listed for a language is the default of that language."""
 
     id: str
     name: str
-    # ISO 639-1.
+    # ISO 639-1 codes.
     languages: tuple[str, ...]
+    # Whether it was added by `add_voice`.
     cloned: bool = False
-    # Its engine, where the service has several; `id` then begins with it.
+    # Name of its engine, where the service has several engines; `id` then begins with it.
     engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Manner of speaking: pace is a factor, the others go from 0 to 1; None is the voice's own."""
+    """Speaking style: `pace` is a factor, the other traits go from 0 to 1. None keeps the voice's own style."""
 
     pace: float = 1.0
     warmth: float | None = None
@@ -37,7 +38,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class SynthesisConfig:
-    """How one reply is spoken; `voice` is one that speaks `language`."""
+    """How one reply is spoken; `voice` speaks `language` (ISO 639-1)."""
 
     voice: Voice
     language: str
@@ -45,16 +46,16 @@ class SynthesisConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenAudio:
-    """PCM16 mono at 24 kHz, `offset_ms` into the reply; follows on what came before."""
+class SpeechAudio:
+    """PCM16 mono at 24 kHz, `offset_ms` into the reply; follows the previous audio without a gap."""
 
     offset_ms: int
     pcm: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenMark:
-    """The code points `text_start` to `text_end` of the reply's text begin to sound at `offset_ms`."""
+class SpeechMark:
+    """The code points `text_start` to `text_end` of the reply's text are spoken from `offset_ms` of its audio on."""
 
     text_start: int
     text_end: int
@@ -63,36 +64,39 @@ class SpokenMark:
 
 @dataclass(frozen=True, slots=True)
 class PhraseStarted:
-    """There was enough text for a phrase, code points `text_start` to `text_end`; the engine begins to speak it."""
+    """The phrase of code points `text_start` to `text_end` is complete; the engine starts to speak it."""
 
     text_start: int
     text_end: int
 
 
-SpokenEvent = SpokenAudio | SpokenMark | PhraseStarted
+SpeechEvent = SpeechAudio | SpeechMark | PhraseStarted
 
-# Takes one event to the listener; waits while the listener is slower than we are.
-Emit = Callable[[SpokenEvent], Awaitable[None]]
+# Sends one event to the client; waits while the client reads more slowly than the engine speaks.
+Emit = Callable[[SpeechEvent], Awaitable[None]]
 
 
 class ReplyStream(Protocol):
-    """One reply: text goes in while its speech comes out. `write` and `end` run beside `speak`."""
+    """One reply: text goes in while its speech comes out. `send_text` and `end_text` run beside `run`."""
 
-    async def write(self, text: str) -> None:
-        """Add text; waits while there is enough to speak."""
+    async def send_text(self, text: str) -> None:
+        """Add text; waits while enough text is queued (backpressure)."""
         ...
 
-    async def end(self) -> None:
-        """Say that all text was written."""
+    async def end_text(self) -> None:
+        """Mark the end of the text."""
         ...
 
-    async def speak(self, emit: Emit) -> None:
-        """Speak the text into `emit` as it comes; return when all was spoken. Cancelling it stops the engine."""
+    async def run(self, emit: Emit) -> None:
+        """Synthesise the text as it comes and pass the events to `emit`; return after the last one.
+
+        Cancelling it stops the engine.
+        """
         ...
 
 
 class TtsEngine(Protocol):
-    """Whatever turns streamed text into speech. Shared by all replies."""
+    """Turns streamed text into speech. Shared by all replies."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -102,17 +106,17 @@ class TtsEngine(Protocol):
         ...
 
     def voices(self) -> Sequence[Voice]:
-        """All voices, each language's default before its others."""
+        """All voices; each language's default comes before its other voices."""
         ...
 
-    def open(self, config: SynthesisConfig) -> ReplyStream:
-        """Begin a reply."""
+    def open_stream(self, config: SynthesisConfig) -> ReplyStream:
+        """Open the stream of one reply."""
         ...
 
 
 @runtime_checkable
 class CloningEngine(Protocol):
-    """An engine that can learn voices from recordings, beside what a `TtsEngine` does."""
+    """An engine that also clones voices from recordings."""
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice: ...
 
@@ -128,7 +132,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`chars` characters from `first_char` of the phrase's text begin to sound at its sample `first_sample`."""
+    """`chars` characters from `first_char` of the phrase's text are spoken from the phrase's `first_sample` on."""
 
     first_char: int
     chars: int
@@ -137,22 +141,22 @@ class Word:
 
 Speech = Samples | Word
 
-# From which character of a text on which speaker speaks, counted from 0.
-Turn = tuple[int, int]
+# (character of the text, number of the speaker who speaks from it on); both counted from 0.
+SpeakerTurn = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenPhrase:
-    """What a `PhraseEngine` is to say: the `index`-th phrase of a reply, cleaned of what is not spoken."""
+class PhraseRequest:
+    """The `index`-th phrase of a reply, for a `PhraseEngine`; `text` is normalised."""
 
     index: int
     text: str
-    # Who speaks from where on, for an engine that has several speakers in one voice; empty when nobody is named.
-    turns: tuple[Turn, ...] = ()
+    # For engines with several speakers in one voice; empty when the text names no speaker.
+    speaker_turns: tuple[SpeakerTurn, ...] = ()
 
 
 class PhraseEngine(Protocol):
-    """An engine that speaks a phrase at a time. `PhraseSpeech` makes a `TtsEngine` of it."""
+    """An engine that speaks a phrase at a time; `StreamAdapter` makes it a `TtsEngine`."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -161,17 +165,21 @@ class PhraseEngine(Protocol):
 
     def voices(self) -> Sequence[Voice]: ...
 
-    def speak(
-        self, phrase: SpokenPhrase, config: SynthesisConfig
+    def synthesize(
+        self, phrase: PhraseRequest, config: SynthesisConfig
     ) -> AbstractAsyncContextManager[AsyncIterator[Speech]]:
-        """Speak one phrase. A `Word` comes no later than the samples it points into; leaving the context stops it."""
+        """Synthesise one phrase. A `Word` comes no later than its samples. Leaving the context stops the synthesis."""
         ...
 
 
-@runtime_checkable
-class ServedEngine(Protocol):
-    """A `PhraseEngine` whose model stands in a server of its own."""
+class CloningPhraseEngine(PhraseEngine, CloningEngine, Protocol):
+    """An engine that speaks a phrase at a time and clones voices."""
 
-    async def check(self) -> None:
-        """Look whether the server is well; raise what it fails with."""
+
+@runtime_checkable
+class ServerBackedEngine(Protocol):
+    """A `PhraseEngine` whose model runs in a separate server."""
+
+    async def check_server(self) -> None:
+        """Probe the server; raise its failure."""
         ...

@@ -1,18 +1,30 @@
-"""Metrics of the tts-service."""
+"""Prometheus metrics of the tts-service."""
 
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+# Once per reply; the buckets are seconds.
 FIRST_AUDIO_SECONDS = Histogram(
     "anchor_tts_first_audio_seconds",
-    "From a reply's first phrase going to the engine to its first audio going out.",
+    "Time from a reply's first phrase to its first audio.",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5),
 )
-PHRASES = Counter("anchor_tts_phrases_total", "Phrases given to the engine.")
-CHARACTERS = Counter("anchor_tts_characters_total", "Characters given to the engine.")
+PHRASES = Counter("anchor_tts_phrases_total", "Phrases synthesised.")
+# Of normalised text.
+CHARACTERS = Counter("anchor_tts_characters_total", "Characters synthesised.")
 AUDIO_SECONDS = Counter("anchor_tts_audio_seconds_total", "Speech sent, in seconds of audio.")
-WATCHDOG = Counter("anchor_tts_watchdog_total", "What the output watchdog had to mend or stop.", ["check"])
+
+# `check` is a row of the table in synthesis/watchdog.py.
+WATCHDOG = Counter("anchor_tts_watchdog_total", "Repairs by the output watchdog.", ["check"])
+
+# Of the engine `espeak`.
 WORKER_STARTS = Counter("anchor_tts_worker_starts_total", "Starts of the engine's worker process.")
-ENGINE_SPEAKS = Gauge("anchor_tts_engine_speaks", "Whether an engine of several speaks.", ["engine"])
-STAND_INS = Counter("anchor_tts_stand_ins_total", "Phrases that an engine of several left to the next.", ["engine"])
+
+# With several engines only; `engine` is the engine's name.
+ENGINE_SPEAKS = Gauge("anchor_tts_engine_speaks", "Whether a routed engine is available.", ["engine"])
+FALLBACK_PHRASES = Counter(
+    "anchor_tts_stand_ins_total",
+    "Phrases that a routed engine left to the next engine.",
+    ["engine"],
+)

@@ -1,4 +1,4 @@
-"""`TextToSpeechService`: protobuf on one side, the engine on the other."""
+"""gRPC servicer of `TextToSpeechService`: converts protobuf messages to engine calls and back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tts_service.engine import (
     CloningEngine,
     PhraseStarted,
     ReplyStream,
-    SpokenAudio,
-    SpokenEvent,
-    SpokenMark,
+    SpeechAudio,
+    SpeechEvent,
+    SpeechMark,
     Style,
     TtsEngine,
     Voice,
 )
-from tts_service.voices.catalogue import choose, voices_of
+from tts_service.voices.catalogue import resolve_config, voices_for_language
 
 SERVICE_NAME = tts_pb2.DESCRIPTOR.services_by_name["TextToSpeechService"].full_name
 
@@ -29,7 +29,7 @@ Context = aio.ServicerContext[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeRespo
 
 
 class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
-    """Speaks replies with one engine, `max_streams` at a time."""
+    """Speaks replies with one engine, at most `max_streams` at a time."""
 
     def __init__(self, engine: TtsEngine, max_streams: int) -> None:
         self._engine = engine
@@ -39,30 +39,30 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
     async def Synthesize(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request_iterator: AsyncIterator[tts_pb2.SynthesizeRequest], context: Context
     ) -> None:
-        async def emit(event: SpokenEvent) -> None:
+        async def emit(event: SpeechEvent) -> None:
             await context.write(_to_response(event))
 
-        with self._place():
+        with self._stream_slot():
             first = await anext(request_iterator, None)
             if first is None or first.WhichOneof("request") != "config":
                 raise InvalidRequest("tts.config_missing", "the first message must be the config")
             voice, language, style = _from_config(first.config)
-            reply = self._engine.open(choose(self._engine.voices(), voice, language, style))
+            stream = self._engine.open_stream(resolve_config(self._engine.voices(), voice, language, style))
             async with asyncio.TaskGroup() as tasks:
-                feeding = tasks.create_task(_feed(request_iterator, reply))
-                await reply.speak(emit)
-                feeding.cancel()
+                forwarding = tasks.create_task(_forward_text(request_iterator, stream))
+                await stream.run(emit)
+                forwarding.cancel()
 
     async def ListVoices(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: tts_pb2.ListVoicesRequest, context: object
     ) -> tts_pb2.ListVoicesResponse:
-        listed = voices_of(self._engine.voices(), request.language)
+        listed = voices_for_language(self._engine.voices(), request.language)
         return tts_pb2.ListVoicesResponse(voices=map(self._to_voice, listed))
 
     async def AddVoice(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: tts_pb2.AddVoiceRequest, context: object
     ) -> tts_pb2.AddVoiceResponse:
-        voice = await self._cloning().add_voice(
+        voice = await self._cloning_engine().add_voice(
             request.name, request.reference_wav, request.reference_transcript, request.language
         )
         return tts_pb2.AddVoiceResponse(voice=self._to_voice(voice))
@@ -70,20 +70,20 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
     async def DeleteVoice(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: tts_pb2.DeleteVoiceRequest, context: object
     ) -> tts_pb2.DeleteVoiceResponse:
-        await self._cloning().delete_voice(request.voice_id)
+        await self._cloning_engine().delete_voice(request.voice_id)
         return tts_pb2.DeleteVoiceResponse()
 
     @contextmanager
-    def _place(self) -> Generator[None]:
+    def _stream_slot(self) -> Generator[None]:
         if self._streams >= self._max_streams:
-            raise AtCapacity("tts.at_capacity", f"{self._streams} replies are being spoken")
+            raise AtCapacity("tts.at_capacity", f"{self._streams} replies are in progress; retry later")
         self._streams += 1
         try:
             yield
         finally:
             self._streams -= 1
 
-    def _cloning(self) -> CloningEngine:
+    def _cloning_engine(self) -> CloningEngine:
         if not isinstance(self._engine, CloningEngine):
             raise Unsupported("tts.cloning_unsupported", f"engine {self._engine.info.name!r} cannot clone voices")
         return self._engine
@@ -93,40 +93,31 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
         return tts_pb2.Voice(engine=voice.engine or self._engine.info.name, **fields)
 
 
-async def _feed(requests: AsyncIterator[tts_pb2.SynthesizeRequest], reply: ReplyStream) -> None:
-    """Bring text to the reply; a client that closes its side has sent all its text."""
+async def _forward_text(requests: AsyncIterator[tts_pb2.SynthesizeRequest], stream: ReplyStream) -> None:
+    """Pass the client's text to the stream. A half-close ends the text like `end_of_text`."""
     async for request in requests:
         match request.WhichOneof("request"):
             case "text":
-                await reply.write(request.text.text)
+                await stream.send_text(request.text.text)
             case "end_of_text":
-                await reply.end()
+                await stream.end_text()
             case "config":
-                raise InvalidRequest("tts.config_twice", "the config comes only once")
+                raise InvalidRequest("tts.config_twice", "the config must be sent only once")
             case _:
                 raise InvalidRequest("tts.request_empty", "a message was empty")
-    await reply.end()
+    await stream.end_text()
 
 
 def _from_config(config: tts_pb2.SynthesisConfig) -> tuple[str, str, Style]:
-    style = config.style
-    return (
-        config.voice,
-        config.language,
-        Style(
-            pace=style.pace if style.HasField("pace") else 1.0,
-            warmth=style.warmth if style.HasField("warmth") else None,
-            humour=style.humour if style.HasField("humour") else None,
-            energy=style.energy if style.HasField("energy") else None,
-        ),
-    )
+    traits: dict[str, float] = {field.name: value for field, value in config.style.ListFields()}
+    return config.voice, config.language, Style(**traits)
 
 
-def _to_response(event: SpokenEvent) -> tts_pb2.SynthesizeResponse:
+def _to_response(event: SpeechEvent) -> tts_pb2.SynthesizeResponse:
     match event:
-        case SpokenAudio():
+        case SpeechAudio():
             return tts_pb2.SynthesizeResponse(audio=tts_pb2.SpeechAudio(offset_ms=event.offset_ms, pcm=event.pcm))
-        case SpokenMark():
+        case SpeechMark():
             mark = tts_pb2.SpeechMark(text_start=event.text_start, text_end=event.text_end, offset_ms=event.offset_ms)
             return tts_pb2.SynthesizeResponse(speech_mark=mark)
         case PhraseStarted():

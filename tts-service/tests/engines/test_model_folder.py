@@ -1,4 +1,4 @@
-"""A model's folder: what is missing or broken in it is named."""
+"""Errors of a model's folder name the missing or broken file."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 from service_kit.errors import EngineFailed
-from tts_service.engines.model_folder import config_of, file_in
+from tts_service.engines.model_folder import find_file, read_config
 
 
-def test_the_first_of_several_names_that_is_there_is_taken(tmp_path: Path) -> None:
+def test_first_existing_file_name_is_used(tmp_path: Path) -> None:
     (tmp_path / "second").write_text("")
-    assert file_in(tmp_path, "first", "second") == tmp_path / "second"
+    assert find_file(tmp_path, "first", "second") == tmp_path / "second"
 
 
-def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_missing_file_is_named_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match=r"model_layout.*no first or second in .*put"):
-        file_in(tmp_path, "first", "second")
+        find_file(tmp_path, "first", "second")
     with pytest.raises(EngineFailed, match=r"no config.json"):
-        config_of(tmp_path, "csm")
+        read_config(tmp_path, "csm")
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path) -> None:
         ('{"model_type": "llama"}', "'llama', not 'csm'"),
     ],
 )
-def test_a_configuration_that_is_not_the_models_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+def test_config_of_another_model_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(EngineFailed, match=reason):
-        config_of(tmp_path, "csm")
+        read_config(tmp_path, "csm")
 
 
-def test_the_models_own_configuration_is_read(tmp_path: Path) -> None:
+def test_config_of_the_model_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "csm", "num_codebooks": 32}')
-    assert config_of(tmp_path, "csm")["num_codebooks"] == 32
+    assert read_config(tmp_path, "csm")["num_codebooks"] == 32

@@ -1,4 +1,4 @@
-"""The scripted voice keeps its times."""
+"""The scripted engine's delays."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tts_service.engine import SpokenAudio, SpokenEvent, SynthesisConfig
+from tts_service.engine import SpeechAudio, SpeechEvent, SynthesisConfig
 from tts_service.engines.scripted import scripted_engine
 from tts_service.settings import TtsSettings
 
 pytestmark = pytest.mark.virtual_clock
 
 
-async def test_scripted_delays_are_kept(tmp_path: Path) -> None:
+async def test_scripted_delays_are_exact(tmp_path: Path) -> None:
     path = tmp_path / "script.toml"
     path.write_text("[tts]\nfirst_audio_delay_ms = 60\nreal_time_factor = 0.5\nms_per_character = 50\n", "utf-8")
     engine = scripted_engine(TtsSettings(engine="scripted", script=path))
-    reply = engine.open(SynthesisConfig(engine.voices()[0], "en"))
+    stream = engine.open_stream(SynthesisConfig(engine.voices()[0], "en"))
     loop = asyncio.get_running_loop()
-    came_s: list[float] = []
+    received_s: list[float] = []
 
-    async def emit(event: SpokenEvent) -> None:
-        if isinstance(event, SpokenAudio):
-            came_s.append(loop.time())
+    async def emit(event: SpeechEvent) -> None:
+        if isinstance(event, SpeechAudio):
+            received_s.append(loop.time())
 
     async with engine.lifespan():
-        begun_s = loop.time()
-        await reply.write("Hello there, ")
-        await reply.end()
-        await reply.speak(emit)
-    assert came_s[0] - begun_s == pytest.approx(0.06)
-    # Thirteen characters make 650 ms of speech; its last piece, of 90 ms, is made when the others have sounded.
-    assert came_s[-1] - begun_s == pytest.approx(0.06 + (80 + 2 * 240) * 0.5 / 1000)
+        started_s = loop.time()
+        await stream.send_text("Hello there, ")
+        await stream.end_text()
+        await stream.run(emit)
+    assert received_s[0] - started_s == pytest.approx(0.06)
+    # Thirteen characters are 650 ms of speech; its last piece, of 90 ms, is generated when the others have been played.
+    assert received_s[-1] - started_s == pytest.approx(0.06 + (80 + 2 * 240) * 0.5 / 1000)

@@ -1,4 +1,4 @@
-"""Who speaks which language, by the settings alone."""
+"""The routing plan of the settings, and the merged voice list."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import pytest
 from service_kit.errors import InvalidRequest
 from tts_service.engine import Voice
 from tts_service.engines import ENGINES
-from tts_service.routing.routes import PROFILES, Plan, default_first, plan_of
+from tts_service.routing.routes import PROFILES, RoutingPlan, build_plan, merge_voices
 from tts_service.settings import TtsSettings
 
 NAMES = ("espeak", "pocket-tts", "piper", "higgs", "csm", "scripted")
 
 
-def plan(**settings: Any) -> Plan:
-    return plan_of(TtsSettings(**settings), NAMES)
+def plan(**settings: Any) -> RoutingPlan:
+    return build_plan(TtsSettings(**settings), NAMES)
 
 
-def test_the_embedded_profile_has_one_engine() -> None:
+def test_embedded_profile_has_one_engine() -> None:
     assert plan().engines == ("espeak",)
 
 
@@ -33,30 +33,30 @@ def test_the_embedded_profile_has_one_engine() -> None:
         ("gpu", "hi", ("piper", "higgs", "pocket-tts", "espeak")),
     ],
 )
-def test_each_profile_has_its_order_for_a_language(profile: str, language: str, order: tuple[str, ...]) -> None:
-    assert plan(profile=profile).order(language) == order
+def test_each_profile_has_an_engine_order_per_language(profile: str, language: str, order: tuple[str, ...]) -> None:
+    assert plan(profile=profile).engine_order(language) == order
 
 
 def test_every_engine_of_a_profile_is_registered() -> None:
     assert {name for profile in PROFILES.values() for name in profile.engines} <= set(ENGINES)
 
 
-def test_a_main_engine_that_is_set_stands_alone() -> None:
+def test_configured_main_engine_has_no_fallbacks() -> None:
     assert plan(profile="gpu", engine="espeak").engines == ("espeak",)
 
 
-def test_routes_and_fallbacks_that_are_set_replace_those_of_the_profile() -> None:
+def test_configured_routes_and_fallbacks_replace_the_profile() -> None:
     chosen = plan(profile="cpu", routes={"fr": "piper"}, fallback_engines=("csm",))
-    assert chosen == Plan("pocket-tts", {"fr": "piper"}, ("csm",))
-    assert plan(engine="higgs", routes={"hi": "piper"}).order("hi") == ("piper", "higgs")
+    assert chosen == RoutingPlan("pocket-tts", {"fr": "piper"}, ("csm",))
+    assert plan(engine="higgs", routes={"hi": "piper"}).engine_order("hi") == ("piper", "higgs")
 
 
-def test_the_engine_of_a_chosen_voice_is_asked_first() -> None:
-    assert plan(profile="cpu").order("en", "piper") == ("piper", "pocket-tts", "espeak")
-    assert plan(profile="cpu").order("en", "gone") == ("pocket-tts", "espeak")
+def test_engine_of_a_chosen_voice_comes_first() -> None:
+    assert plan(profile="cpu").engine_order("en", "piper") == ("piper", "pocket-tts", "espeak")
+    assert plan(profile="cpu").engine_order("en", "gone") == ("pocket-tts", "espeak")
 
 
-def test_the_environment_spells_routes_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routes_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTS_ENGINE", "espeak")
     monkeypatch.setenv("TTS_ROUTES", '{"hi": "piper"}')
     monkeypatch.setenv("TTS_FALLBACK_ENGINES", '["scripted"]')
@@ -73,27 +73,27 @@ def test_the_environment_spells_routes_as_json(monkeypatch: pytest.MonkeyPatch) 
         ({"engine": "espeak", "routes": {"HI": "piper"}}, "tts.unknown_language", "HI"),
     ],
 )
-def test_what_nobody_knows_is_refused_by_its_name(settings: dict[str, Any], code: str, named: str) -> None:
+def test_unknown_engines_and_languages_are_refused(settings: dict[str, Any], code: str, named: str) -> None:
     with pytest.raises(InvalidRequest, match=named) as refused:
         plan(**settings)
     assert refused.value.code == code
 
 
-def listed(plan: Plan, **voices: list[Voice]) -> list[tuple[str, tuple[str, ...]]]:
-    return [(voice.id, voice.languages) for voice in default_first(plan, voices)]
+def listed(plan: RoutingPlan, **voices: list[Voice]) -> list[tuple[str, tuple[str, ...]]]:
+    return [(voice.id, voice.languages) for voice in merge_voices(plan, voices)]
 
 
 def voice(name: str, *languages: str) -> Voice:
     return Voice(name, name, languages)
 
 
-def test_a_voice_names_its_engine() -> None:
-    (only,) = default_first(Plan("higgs"), {"higgs": [voice("anna", "en")]})
+def test_merged_voice_names_its_engine() -> None:
+    (only,) = merge_voices(RoutingPlan("higgs"), {"higgs": [voice("anna", "en")]})
     assert (only.id, only.engine, only.name) == ("higgs:anna", "higgs", "anna")
 
 
-def test_the_first_voice_of_a_language_is_its_engines() -> None:
-    plan = Plan("higgs", {"es": "pocket"}, ("espeak",))
+def test_first_voice_of_a_language_belongs_to_its_engine() -> None:
+    plan = RoutingPlan("higgs", {"es": "pocket"}, ("espeak",))
     voices = listed(
         plan,
         higgs=[voice("own", "en", "de", "es")],
@@ -109,11 +109,13 @@ def test_the_first_voice_of_a_language_is_its_engines() -> None:
     ]
 
 
-def test_a_voice_is_not_listed_before_the_engine_that_leads_its_language() -> None:
-    plan = Plan("higgs", {"es": "piper"})
+def test_voice_before_the_leading_engine_loses_that_language() -> None:
+    plan = RoutingPlan("higgs", {"es": "piper"})
     voices = listed(plan, higgs=[voice("own", "en", "es")], piper=[voice("davefx", "es", "en")])
     assert voices == [("piper:davefx", ("es",)), ("higgs:own", ("en", "es"))]
 
 
-def test_an_engine_that_has_no_voice_for_its_language_leads_nothing() -> None:
-    assert listed(Plan("espeak", {"hi": "piper"}), espeak=[voice("hi", "hi")], piper=[]) == [("espeak:hi", ("hi",))]
+def test_engine_without_a_voice_for_its_route_does_not_lead() -> None:
+    assert listed(RoutingPlan("espeak", {"hi": "piper"}), espeak=[voice("hi", "hi")], piper=[]) == [
+        ("espeak:hi", ("hi",))
+    ]

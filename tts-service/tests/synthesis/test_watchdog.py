@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from service_kit.errors import EngineFailed
-from tts_service.synthesis.watchdog import PhraseWatchdog, expected_ms
+from tts_service.synthesis.watchdog import PhraseWatchdog, expected_speech_ms
 
 RATE_HZ = 24_000
 CEILING = 10 ** (-1 / 20)
@@ -19,91 +19,89 @@ def watchdog() -> PhraseWatchdog:
     return PhraseWatchdog("Good evening, everybody.", 1.0, RATE_HZ)
 
 
-def test_good_speech_passes_untouched(watchdog: PhraseWatchdog) -> None:
+def test_good_speech_is_unchanged(watchdog: PhraseWatchdog) -> None:
     speech = tone(500)
-    assert np.array_equal(watchdog.check(speech), speech)
-    watchdog.finish()
-    assert not watchdog.mended
+    assert np.array_equal(watchdog.check_samples(speech), speech)
+    watchdog.finish_phrase()
+    assert not watchdog.repairs
 
 
-def test_a_few_samples_that_are_no_numbers_become_silence(watchdog: PhraseWatchdog) -> None:
+def test_few_non_finite_samples_become_silence(watchdog: PhraseWatchdog) -> None:
     speech = tone(100)
     speech[10:20] = np.nan
     speech[30] = np.inf
-    mended = watchdog.check(speech)
+    mended = watchdog.check_samples(speech)
     assert np.isfinite(mended).all()
     assert not mended[10:20].any()
-    assert watchdog.mended["not_finite"] == 1
+    assert watchdog.repairs["not_finite"] == 1
 
 
-def test_many_samples_that_are_no_numbers_fail_the_phrase(watchdog: PhraseWatchdog) -> None:
+def test_many_non_finite_samples_fail_the_phrase(watchdog: PhraseWatchdog) -> None:
     with pytest.raises(EngineFailed, match="garbage"):
-        watchdog.check(np.full(RATE_HZ // 10, np.nan, np.float32))
+        watchdog.check_samples(np.full(RATE_HZ // 10, np.nan, np.float32))
 
 
-def test_loud_speech_is_bent_below_one_decibel_under_full_scale(watchdog: PhraseWatchdog) -> None:
-    bent = watchdog.check(tone(100, 0.98))
-    assert 0.85 < np.abs(bent).max() <= CEILING
-    assert watchdog.mended["too_loud"] == 1
+def test_loud_speech_is_limited_to_minus_one_decibel(watchdog: PhraseWatchdog) -> None:
+    limited = watchdog.check_samples(tone(100, 0.98))
+    assert 0.85 < np.abs(limited).max() <= CEILING
+    assert watchdog.repairs["too_loud"] == 1
 
 
 def test_speech_at_full_scale_is_garbage(watchdog: PhraseWatchdog) -> None:
-    watchdog.check(np.full(RATE_HZ // 10, 8.0, np.float32))
+    watchdog.check_samples(np.full(RATE_HZ // 10, 8.0, np.float32))
     with pytest.raises(EngineFailed, match="garbage"):
-        watchdog.check(np.full(RATE_HZ // 5, 8.0, np.float32))
+        watchdog.check_samples(np.full(RATE_HZ // 5, 8.0, np.float32))
 
 
-def test_a_long_silence_is_shortened_and_counted(watchdog: PhraseWatchdog) -> None:
+def test_long_silence_is_shortened_and_counted(watchdog: PhraseWatchdog) -> None:
     pieces = [tone(100), *[np.zeros(2400, np.float32)] * 25, tone(100)]
-    heard_ms = sum(watchdog.check(piece).size for piece in pieces) * 1000 / RATE_HZ
-    assert heard_ms == pytest.approx(2200, abs=2)
+    kept_ms = sum(watchdog.check_samples(piece).size for piece in pieces) * 1000 / RATE_HZ
+    assert kept_ms == pytest.approx(2200, abs=2)
     assert watchdog.dropped_samples == pytest.approx(500 * RATE_HZ / 1000, abs=24)
-    assert watchdog.mended["long_silence"] > 0
+    assert watchdog.repairs["long_silence"] > 0
 
 
 @pytest.mark.parametrize("sound", [np.zeros(2400, np.float32), np.full(2400, 0.5, np.float32)])
-def test_speech_without_end_is_stopped_at_three_times_its_length(
-    watchdog: PhraseWatchdog, sound: NDArray[np.float32]
-) -> None:
-    heard = 0
+def test_endless_speech_fails_at_three_times_its_duration(watchdog: PhraseWatchdog, sound: NDArray[np.float32]) -> None:
+    kept = 0
     failure: EngineFailed | None = None
     while failure is None:
         try:
-            heard += watchdog.check(sound).size
+            kept += watchdog.check_samples(sound).size
         except EngineFailed as error:
             failure = error
     assert failure.code == "tts.endless"
-    assert heard * 1000 / RATE_HZ <= 3 * expected_ms("Good evening, everybody.", 1.0)
+    assert kept * 1000 / RATE_HZ <= 3 * expected_speech_ms("Good evening, everybody.", 1.0)
 
 
-def test_a_phrase_of_silence_is_no_audio(watchdog: PhraseWatchdog) -> None:
-    watchdog.check(np.zeros(1000, np.float32))
+def test_phrase_of_silence_is_no_audio(watchdog: PhraseWatchdog) -> None:
+    watchdog.check_samples(np.zeros(1000, np.float32))
     with pytest.raises(EngineFailed) as failure:
-        watchdog.finish()
+        watchdog.finish_phrase()
     assert failure.value.code == "tts.no_audio"
 
 
-def test_a_click_between_chunks_is_smoothed(watchdog: PhraseWatchdog) -> None:
-    first = watchdog.check(np.full(1000, 0.5, np.float32))
-    second = watchdog.check(np.full(1000, -0.5, np.float32))
+def test_click_between_chunks_is_smoothed(watchdog: PhraseWatchdog) -> None:
+    first = watchdog.check_samples(np.full(1000, 0.5, np.float32))
+    second = watchdog.check_samples(np.full(1000, -0.5, np.float32))
     joined = np.concatenate((first, second))
     assert np.abs(np.diff(joined)).max() < 0.05
     assert second[-1] == -0.5
-    assert watchdog.mended["click"] == 1
+    assert watchdog.repairs["click"] == 1
 
 
 @pytest.mark.parametrize("speech", [np.zeros((2, 100), np.float32), np.zeros(100, np.int16), np.zeros(100)])
-def test_what_is_no_row_of_float32_is_garbage(watchdog: PhraseWatchdog, speech: NDArray[np.float32]) -> None:
+def test_samples_that_are_not_float32_rows_are_garbage(watchdog: PhraseWatchdog, speech: NDArray[np.float32]) -> None:
     with pytest.raises(EngineFailed) as failure:
-        watchdog.check(speech)
+        watchdog.check_samples(speech)
     assert failure.value.code == "tts.garbage"
 
 
-def test_an_empty_chunk_passes(watchdog: PhraseWatchdog) -> None:
-    assert watchdog.check(np.zeros(0, np.float32)).size == 0
+def test_empty_chunk_passes(watchdog: PhraseWatchdog) -> None:
+    assert watchdog.check_samples(np.zeros(0, np.float32)).size == 0
 
 
-def test_digits_capitals_and_pace_count_in_the_expected_length() -> None:
-    assert expected_ms("123", 1.0) > expected_ms("abc", 1.0)
-    assert expected_ms("NATO", 1.0) > expected_ms("nato", 1.0)
-    assert expected_ms("nato", 0.5) == 2 * expected_ms("nato", 1.0)
+def test_digits_capitals_and_pace_change_the_expected_duration() -> None:
+    assert expected_speech_ms("123", 1.0) > expected_speech_ms("abc", 1.0)
+    assert expected_speech_ms("NATO", 1.0) > expected_speech_ms("nato", 1.0)
+    assert expected_speech_ms("nato", 0.5) == 2 * expected_speech_ms("nato", 1.0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tts_service.text.normalisation import WordMarks, to_spoken
+from tts_service.text.normalisation import WordMarks, normalise_text
 
 
 @pytest.mark.parametrize(
@@ -22,23 +22,31 @@ from tts_service.text.normalisation import WordMarks, to_spoken
         ("", ""),
     ],
 )
-def test_markup_and_pictographs_are_not_spoken(written: str, spoken: str) -> None:
-    assert to_spoken(written).text == spoken
+def test_markup_and_pictographs_are_removed(written: str, spoken: str) -> None:
+    assert normalise_text(written).text == spoken
 
 
 @given(st.text(st.one_of(st.sampled_from("ab *_`#[]()😀\n"), st.characters()), max_size=80))
-def test_every_spoken_character_stands_at_its_origin(written: str) -> None:
-    spoken = to_spoken(written)
+def test_every_spoken_character_equals_its_origin(written: str) -> None:
+    spoken = normalise_text(written)
     assert len(spoken.text) == len(spoken.origins)
     assert list(spoken.origins) == sorted(spoken.origins)
-    assert all(said in (" ", written[origin]) for said, origin in zip(spoken.text, spoken.origins, strict=True))
+    assert all(
+        character in (" ", written[origin]) for character, origin in zip(spoken.text, spoken.origins, strict=True)
+    )
 
 
-def test_each_word_is_told_once_and_skipped_words_with_the_next() -> None:
+def test_each_word_is_marked_once_and_skipped_words_with_the_next() -> None:
     written = "*In* the 😀 U.S. today"
-    marks = WordMarks(to_spoken(written))
-    told = [marks.reached(0, 2), marks.reached(0, 2), marks.reached(9, 1), marks.rest(), marks.rest()]
-    assert [[written[start:end] for start, end in places] for places in told] == [
+    marks = WordMarks(normalise_text(written))
+    marked = [
+        marks.pop_until(0, 2),
+        marks.pop_until(0, 2),
+        marks.pop_until(9, 1),
+        marks.pop_remaining(),
+        marks.pop_remaining(),
+    ]
+    assert [[written[start:end] for start, end in places] for places in marked] == [
         ["In"],
         [],
         ["the", "U.S."],
@@ -47,17 +55,17 @@ def test_each_word_is_told_once_and_skipped_words_with_the_next() -> None:
     ]
 
 
-def test_a_text_without_letters_is_not_speakable() -> None:
-    assert not to_spoken(" ** 😀 ... ").is_speakable
-    assert to_spoken("- 1").is_speakable
+def test_text_without_letters_is_not_speakable() -> None:
+    assert not normalise_text(" ** 😀 ... ").is_speakable
+    assert normalise_text("- 1").is_speakable
 
 
-def test_a_speakers_tag_is_not_spoken_but_says_whose_turn_it_is() -> None:
+def test_speaker_tag_becomes_a_speaker_turn() -> None:
     written = "[SPEAKER0] Hi there. [SPEAKER1] And you?"
-    spoken = to_spoken(written)
+    spoken = normalise_text(written)
     assert spoken.text == "Hi there. And you?"
-    assert spoken.turns == ((0, 0), (10, 1))
-    assert [written[start:end] for start, end in WordMarks(spoken).rest()] == ["Hi", "there.", "And", "you?"]
-    assert to_spoken("nobody is named").turns == ()
-    assert to_spoken("Well. [SPEAKER2]").turns == ((6, 2),)
-    assert not to_spoken("[SPEAKER2] ").is_speakable
+    assert spoken.speaker_turns == ((0, 0), (10, 1))
+    assert [written[start:end] for start, end in WordMarks(spoken).pop_remaining()] == ["Hi", "there.", "And", "you?"]
+    assert normalise_text("there is no tag").speaker_turns == ()
+    assert normalise_text("Well. [SPEAKER2]").speaker_turns == ((6, 2),)
+    assert not normalise_text("[SPEAKER2] ").is_speakable

@@ -13,8 +13,8 @@ MAX_CHARS = 160
 def cut(*deltas: str, language: str = "en", max_chars: int = MAX_CHARS) -> list[list[str]]:
     """Texts of the phrases after each delta, and after the end."""
     cutter = PhraseCutter(language, max_chars)
-    cuts = [[phrase.text for phrase in cutter.push(delta)] for delta in deltas]
-    return [*cuts, [phrase.text for phrase in cutter.end()]]
+    cuts = [[phrase.text for phrase in cutter.push_text(delta)] for delta in deltas]
+    return [*cuts, [phrase.text for phrase in cutter.end_text()]]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def cut(*deltas: str, language: str = "en", max_chars: int = MAX_CHARS) -> list[
         ("en", ["Headlines", "\n", "Rain"], (1, "Headlines\n")),
     ],
 )
-def test_the_first_phrase_is_cut_with_the_token_that_ends_it(
+def test_first_phrase_is_cut_at_the_token_that_ends_it(
     language: str, deltas: list[str], first: tuple[int, str | None]
 ) -> None:
     cuts = cut(*deltas, language=language)
@@ -52,7 +52,7 @@ def test_the_first_phrase_is_cut_with_the_token_that_ends_it(
     assert found == (expected_at, expected) if expected is not None else found[0] != expected_at
 
 
-def test_after_the_first_phrase_come_whole_sentences() -> None:
+def test_whole_sentences_follow_the_first_phrase() -> None:
     cuts = cut("Good evening, ", "this is Dr. Smith, who paid $3.50", ". Now", " the weather. And")
     assert [text for texts in cuts for text in texts] == [
         "Good evening,",
@@ -63,30 +63,30 @@ def test_after_the_first_phrase_come_whole_sentences() -> None:
     assert cuts[2] == [" this is Dr. Smith, who paid $3.50. "]
 
 
-def test_a_new_line_ends_a_sentence_at_once() -> None:
+def test_new_line_ends_a_sentence_immediately() -> None:
     assert cut("Hello there. ", "One\n")[1] == [" One\n"]
 
 
-def test_what_cannot_be_spoken_does_not_count_as_the_first_phrase() -> None:
+def test_unspeakable_text_is_not_the_first_phrase() -> None:
     texts = [text for texts in cut("\n", "**", "Hello there, ", "you", ".") for text in texts]
     assert texts == ["\n**Hello there,", " you."]
 
 
-def test_a_long_sentence_is_broken_after_a_clause_else_between_words() -> None:
+def test_long_sentence_is_split_after_a_clause_else_between_words() -> None:
     texts = [text for texts in cut("aaa bbb, " * 5 + "ccc " * 20, max_chars=60) for text in texts]
     assert max(map(len, texts)) <= 60
     assert texts[1].endswith(", ")
     assert texts[2].endswith("ccc ")
 
 
-def test_a_letter_keeps_its_accents_where_a_long_word_is_broken() -> None:
+def test_split_word_keeps_letters_and_accents_together() -> None:
     texts = [text for texts in cut("e\u0301" * 101, max_chars=41) for text in texts]
     assert not any(text.startswith("\u0301") for text in texts)
     assert "".join(texts) == "e\u0301" * 101
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "word " * 20_000, "Hi. " * 25_000, "\n" * 100_000, "," * 100_000])
-def test_a_hundred_thousand_characters_are_cut_in_reasonable_time(text: str) -> None:
+def test_hundred_thousand_characters_are_cut_in_reasonable_time(text: str) -> None:
     started_s = time.process_time()
     texts = [piece for texts in cut(text) for piece in texts]
     assert time.process_time() - started_s < 10
@@ -94,23 +94,23 @@ def test_a_hundred_thousand_characters_are_cut_in_reasonable_time(text: str) -> 
     assert max(map(len, texts)) <= MAX_CHARS
 
 
-def test_clauses_are_released_early_and_words_only_when_the_text_stalls() -> None:
+def test_early_cut_is_at_a_clause_or_at_a_word_on_a_stall() -> None:
     cutter = PhraseCutter("en", MAX_CHARS)
-    cutter.push("Good evening, we have a story, which is lon")
-    assert [phrase.text for phrase in cutter.release(stalled=False)] == [" we have a story,"]
-    assert cutter.release(stalled=False) == []
-    cutter.push("g and it costs 3.")
-    assert cutter.release(stalled=False) == []
-    assert [phrase.text for phrase in cutter.release(stalled=True)] == [" which is long and it costs 3."]
-    cutter.push(" But nobody here kno")
-    assert [phrase.text for phrase in cutter.release(stalled=True)] == [" But nobody here "]
+    cutter.push_text("Good evening, we have a story, which is lon")
+    assert [phrase.text for phrase in cutter.cut_early(stalled=False)] == [" we have a story,"]
+    assert cutter.cut_early(stalled=False) == []
+    cutter.push_text("g and it costs 3.")
+    assert cutter.cut_early(stalled=False) == []
+    assert [phrase.text for phrase in cutter.cut_early(stalled=True)] == [" which is long and it costs 3."]
+    cutter.push_text(" But nobody here kno")
+    assert [phrase.text for phrase in cutter.cut_early(stalled=True)] == [" But nobody here "]
 
 
-def test_one_word_alone_is_not_released() -> None:
+def test_one_word_is_not_cut_early() -> None:
     cutter = PhraseCutter("en", MAX_CHARS)
-    cutter.push("The ")
-    assert cutter.release(stalled=True) == []
-    assert cutter.has_speech
+    cutter.push_text("The ")
+    assert cutter.cut_early(stalled=True) == []
+    assert cutter.has_speakable_text
 
 
 TEXTS = st.text(st.one_of(st.sampled_from("ab 3.,!?:;\n\"'*…—।Dr"), st.characters()), max_size=400)
@@ -124,7 +124,7 @@ TEXTS = st.text(st.one_of(st.sampled_from("ab 3.,!?:;\n\"'*…—।Dr"), st.cha
     st.integers(40, 200),
     st.lists(st.booleans(), max_size=50),
 )
-def test_phrases_tile_the_text(
+def test_phrases_cover_the_text_without_gaps(
     text: str, sizes: list[int], language: str, max_chars: int, releases: list[bool]
 ) -> None:
     cutter = PhraseCutter(language, max_chars)
@@ -132,11 +132,11 @@ def test_phrases_tile_the_text(
     start, turn = 0, 0
     while start < len(text):
         size = sizes[turn % len(sizes)]
-        phrases += cutter.push(text[start : start + size])
+        phrases += cutter.push_text(text[start : start + size])
         if turn < len(releases):
-            phrases += cutter.release(releases[turn])
+            phrases += cutter.cut_early(releases[turn])
         start, turn = start + size, turn + 1
-    phrases += cutter.end()
+    phrases += cutter.end_text()
     place = 0
     for phrase in phrases:
         assert (phrase.start, phrase.text) == (place, text[phrase.start : phrase.end])

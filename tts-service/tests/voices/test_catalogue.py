@@ -6,7 +6,7 @@ import pytest
 from service_kit.errors import InvalidRequest
 from tts_service.engine import Style, Voice
 from tts_service.engines.espeak.engine import VOICES
-from tts_service.voices.catalogue import choose, voice_by_id, voices_of
+from tts_service.voices.catalogue import find_voice, resolve_config, voices_for_language
 
 SPOKEN = (Voice("a", "A", ("en",)), Voice("b", "B", ("en", "de")), Voice("c", "C", ("fr",)))
 
@@ -15,14 +15,14 @@ SPOKEN = (Voice("a", "A", ("en",)), Voice("b", "B", ("en", "de")), Voice("c", "C
     ("voice", "language", "chosen"),
     [("", "en", "a"), ("", "de-AT", "b"), ("b", "de", "b"), ("c", "", "c"), ("", "FR_ca", "c")],
 )
-def test_a_voice_is_found_by_id_or_as_its_languages_default(voice: str, language: str, chosen: str) -> None:
-    assert choose(SPOKEN, voice, language, Style()).voice.id == chosen
+def test_voice_is_resolved_by_id_or_as_the_default_of_a_language(voice: str, language: str, chosen: str) -> None:
+    assert resolve_config(SPOKEN, voice, language, Style()).voice.id == chosen
 
 
 @pytest.mark.parametrize(
     ("voice", "language", "style", "code"),
     [
-        ("nobody", "en", Style(), "tts.unknown_voice"),
+        ("unknown", "en", Style(), "tts.unknown_voice"),
         ("a", "de", Style(), "tts.unknown_language"),
         ("", "xx", Style(), "tts.unknown_language"),
         ("", "", Style(), "tts.unknown_language"),
@@ -31,16 +31,16 @@ def test_a_voice_is_found_by_id_or_as_its_languages_default(voice: str, language
         ("", "en", Style(energy=-0.1), "tts.style_out_of_range"),
     ],
 )
-def test_what_cannot_be_spoken_is_refused_by_name(voice: str, language: str, style: Style, code: str) -> None:
+def test_invalid_voice_language_or_style_is_refused(voice: str, language: str, style: Style, code: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        choose(SPOKEN, voice, language, style)
+        resolve_config(SPOKEN, voice, language, style)
     assert refusal.value.code == code
 
 
-def test_voices_are_listed_by_language_with_the_default_first() -> None:
-    assert [voice.id for voice in voices_of(SPOKEN, "en")] == ["a", "b"]
-    assert len(voices_of(SPOKEN, "")) == 3
-    assert voices_of(VOICES, "pt")[0].id == "pt-br"
+def test_voices_of_a_language_start_with_its_default() -> None:
+    assert [voice.id for voice in voices_for_language(SPOKEN, "en")] == ["a", "b"]
+    assert len(voices_for_language(SPOKEN, "")) == 3
+    assert voices_for_language(VOICES, "pt")[0].id == "pt-br"
     assert len({voice.id for voice in VOICES}) == len(VOICES)
 
 
@@ -48,7 +48,7 @@ def test_voices_are_listed_by_language_with_the_default_first() -> None:
     ("listed", "asked", "found"),
     [
         (("en-us", "de"), "en-us", "en-us"),
-        # Chosen while several engines spoke, asked for while one does; and the other way round.
+        # Chosen from several engines, requested from a single one; and the reverse.
         (("en-us", "de"), "espeak:en-us", "en-us"),
         (("higgs:anna", "espeak:en-us"), "en-us", "espeak:en-us"),
         (("higgs:anna", "espeak:anna"), "anna", "higgs:anna"),
@@ -57,7 +57,7 @@ def test_voices_are_listed_by_language_with_the_default_first() -> None:
         (("higgs:anna",), "ann", None),
     ],
 )
-def test_a_voice_is_found_with_its_engine_and_without(listed: tuple[str, ...], asked: str, found: str | None) -> None:
+def test_voice_is_found_by_qualified_and_local_id(listed: tuple[str, ...], asked: str, found: str | None) -> None:
     voices = [Voice(voice, voice, ("en",), engine=voice.rpartition(":")[0]) for voice in listed]
-    voice = voice_by_id(voices, asked)
+    voice = find_voice(voices, asked)
     assert (voice.id if voice else None) == found

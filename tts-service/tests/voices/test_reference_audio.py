@@ -1,4 +1,4 @@
-"""Recordings that a voice can be learned from, and those it cannot."""
+"""Reference audio for cloning: decoding and checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import wave
 import numpy as np
 import pytest
 from service_kit.errors import InvalidRequest
-from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
+from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 
 def recording(seconds: float, rate_hz: int = 16_000, channels: int = 1, width: int = 2, loudness: int = 2000) -> bytes:
@@ -21,8 +21,8 @@ def recording(seconds: float, rate_hz: int = 16_000, channels: int = 1, width: i
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (48_000, 2), (24_000, 1)])
-def test_a_recording_comes_at_the_codecs_rate(rate_hz: int, channels: int) -> None:
-    samples = reference_samples(recording(3, rate_hz, channels), 24_000)
+def test_recording_is_resampled_to_the_codecs_rate(rate_hz: int, channels: int) -> None:
+    samples = decode_reference(recording(3, rate_hz, channels), 24_000)
     assert samples.dtype == np.float32
     assert samples.shape == (72_000,)
 
@@ -40,22 +40,22 @@ def test_a_recording_comes_at_the_codecs_rate(rate_hz: int, channels: int) -> No
         (b"", "reference_wav", "WAV"),
         (b"RIFF\x00\x00\x00\x00WAVEjunk", "reference_wav", "WAV"),
         (b"ID3" + bytes(4096), "reference_wav", "WAV"),
-        # Its form is said to be longer than the file.
+        # Its format chunk claims to be longer than the file.
         (recording(3)[:16] + b"\xff\xff\xff\xff" + recording(3)[20:], "reference_wav", "WAV"),
     ],
 )
-def test_what_no_voice_can_be_learned_from_is_refused_with_advice(wav: bytes, code: str, advice: str) -> None:
+def test_unusable_recording_is_refused_with_advice(wav: bytes, code: str, advice: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{code}.*{advice}"):
-        reference_samples(wav, 24_000)
+        decode_reference(wav, 24_000)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "a" * 61])
-def test_a_voice_wants_a_name(name: str) -> None:
+def test_empty_or_long_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match="voice_name"):
         check_name(name)
 
 
 @pytest.mark.parametrize("transcript", ["", " ", "a" * 601])
-def test_a_recording_wants_its_words(transcript: str) -> None:
+def test_empty_or_long_transcript_is_refused(transcript: str) -> None:
     with pytest.raises(InvalidRequest, match="reference_transcript"):
         check_transcript(transcript)

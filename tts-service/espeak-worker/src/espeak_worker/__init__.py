@@ -1,1 +1,1 @@
-"""Speaks text with eSpeak NG, in a process of its own, over a pipe."""
+"""Worker process that synthesises speech with eSpeak NG and communicates over a pipe."""

@@ -1,4 +1,4 @@
-"""The worker's process."""
+"""Entry point of the worker process."""
 
 from espeak_worker.worker import main
 

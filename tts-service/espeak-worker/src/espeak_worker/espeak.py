@@ -1,4 +1,4 @@
-"""eSpeak NG through ctypes: text in, samples and word positions out, stopped by the callback's answer."""
+"""eSpeak NG through ctypes: text in, samples and word positions out; the callback's return value stops it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import espeakng_loader
 
-# Samples come in chunks of this length, made in less than a millisecond; each costs both sides of the pipe a wake-up.
+# Length of a chunk; synthesised in less than a millisecond. Each chunk wakes both sides of the pipe.
 CHUNK_MS = 200
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
-# Not to end the process when the data is missing.
+# Return an error instead of ending the process when the data is missing.
 _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _POS_CHARACTER = 1
@@ -44,12 +44,12 @@ _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), 
 
 
 class EspeakError(Exception):
-    """eSpeak NG refused."""
+    """eSpeak NG returned an error."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How to speak: a voice with its variant, words a minute, pitch and pitch range (0 to 100)."""
+class VoiceParameters:
+    """A voice with its variant, words per minute, pitch and pitch range (0 to 100)."""
 
     voice: str
     rate_wpm: int
@@ -59,23 +59,23 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`chars` characters from `first_char` (counted from 0) begin to sound at sample `first_sample`."""
+    """`chars` characters from `first_char` (counted from 0) are spoken from sample `first_sample` on."""
 
     first_char: int
     chars: int
     first_sample: int
 
 
-# Takes what a chunk begins with and its PCM16; answers whether to go on.
-Consume = Callable[[list[Word], bytes], bool]
+# Receives the words that start in a chunk, and its PCM16; returns whether to continue.
+OnChunk = Callable[[list[Word], bytes], bool]
 
 
 class Espeak:
-    """The library, whose state is the process's: one instance, one thread."""
+    """The library. Its state is global to the process: one instance, one thread."""
 
     def __init__(self) -> None:
         self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
-        # The library wants an absolute path.
+        # The library needs an absolute path.
         data = str(Path(espeakng_loader.get_data_path()).resolve()).encode()
         self.rate_hz: int = self._library.espeak_Initialize(
             _AUDIO_OUTPUT_SYNCHRONOUS, CHUNK_MS, data, _INITIALIZE_DONT_EXIT
@@ -84,57 +84,58 @@ class Espeak:
             raise EspeakError("eSpeak NG could not be initialised")
         self._library.espeak_Info.restype = ctypes.c_char_p
         self.version: str = self._library.espeak_Info(None).decode()
-        self._consume: Consume | None = None
-        self._broken: Exception | None = None
-        self._manner: Manner | None = None
-        # Kept, because the library keeps only its address.
-        self._callback = _SynthCallback(self._on_chunk)
+        self._on_chunk: OnChunk | None = None
+        self._error: Exception | None = None
+        self._parameters: VoiceParameters | None = None
+        # Referenced here, because the library stores only its address.
+        self._callback = _SynthCallback(self._handle_chunk)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, text: str, manner: Manner, consume: Consume) -> None:
-        """Speak `text`, handing each chunk to `consume`; return when done or when `consume` said no.
+    def synthesize(self, text: str, parameters: VoiceParameters, on_chunk: OnChunk) -> None:
+        """Synthesise `text` and pass each chunk to `on_chunk`; return at the end, or when `on_chunk` returns False.
 
-        Raises `EspeakError` for an unknown voice, and whatever `consume` raises.
+        Raises `EspeakError` for an unknown voice, and the exceptions of `on_chunk`.
         """
-        self._adopt(manner)
-        # A NUL would end the text; bytes that are no characters would shift the positions.
+        self._set_parameters(parameters)
+        # A NUL would end the text; invalid bytes would shift the positions.
         encoded = text.replace("\0", " ").encode("utf-8", "replace")
-        self._consume, self._broken = consume, None
+        self._on_chunk, self._error = on_chunk, None
         try:
             failed = self._library.espeak_Synth(
                 encoded, len(encoded) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
             )
         finally:
-            self._consume = None
-        if self._broken is not None:
-            raise self._broken
+            self._on_chunk = None
+        if self._error is not None:
+            raise self._error
         if failed:
-            raise EspeakError(f"eSpeak NG answered {failed}")
+            raise EspeakError(f"eSpeak NG returned {failed}")
 
-    def _adopt(self, manner: Manner) -> None:
-        if manner == self._manner:
+    def _set_parameters(self, parameters: VoiceParameters) -> None:
+        if parameters == self._parameters:
             return
-        self._manner = None
-        if self._library.espeak_SetVoiceByName(manner.voice.encode()):
-            raise EspeakError(f"no voice {manner.voice!r}")
-        for parameter, value in ((_RATE, manner.rate_wpm), (_PITCH, manner.pitch), (_RANGE, manner.range)):
+        self._parameters = None
+        if self._library.espeak_SetVoiceByName(parameters.voice.encode()):
+            raise EspeakError(f"no voice {parameters.voice!r}")
+        values = ((_RATE, parameters.rate_wpm), (_PITCH, parameters.pitch), (_RANGE, parameters.range))
+        for parameter, value in values:
             self._library.espeak_SetParameter(parameter, value, 0)
-        self._manner = manner
+        self._parameters = parameters
 
-    def _on_chunk(self, samples: Any, count: int, events: Any) -> int:
-        # An exception cannot cross the C frames: it is kept, the synthesis stopped, and raised behind them.
+    def _handle_chunk(self, samples: Any, count: int, events: Any) -> int:
+        # An exception cannot cross the C frames: store it, stop the synthesis, and raise it afterwards.
         try:
-            words = _words(events)
+            words = _read_words(events)
             pcm = ctypes.string_at(samples, count * 2) if samples and count > 0 else b""
-            if (words or pcm) and self._consume is not None:
-                return 0 if self._consume(words, pcm) else 1
+            if (words or pcm) and self._on_chunk is not None:
+                return 0 if self._on_chunk(words, pcm) else 1
         except Exception as error:
-            self._broken = error
+            self._error = error
             return 1
         return 0
 
 
-def _words(events: Any) -> list[Word]:
+def _read_words(events: Any) -> list[Word]:
     words: list[Word] = []
     for index in range(1 << 16):
         event = events[index]

@@ -1,4 +1,4 @@
-"""The frames on the pipe, as README.md describes them."""
+"""The frames of the pipe, as README.md specifies them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORD = struct.Struct("<III")
 
 
 class Kind(IntEnum):
-    """What a frame says."""
+    """Type of a frame."""
 
     HELLO = 1
     SPEAK = 2
@@ -25,8 +25,8 @@ class Kind(IntEnum):
     FAILED = 7
 
 
-class BrokenPipeProtocol(Exception):
-    """The bytes on the pipe are no frames."""
+class InvalidFrame(Exception):
+    """The bytes on the pipe are not a valid frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +38,25 @@ class Frame:
     payload: bytes = b""
 
     def encode(self) -> bytes:
-        """The frame as it travels."""
+        """Encode the frame: header, then payload."""
         return _HEADER.pack(self.kind, self.job, len(self.payload)) + self.payload
 
 
 def word_frame(job: int, first_char: int, chars: int, first_sample: int) -> Frame:
-    """Says that `chars` characters from `first_char` begin to sound at `first_sample`."""
+    """A WORD frame: `chars` characters from `first_char` are spoken from `first_sample` on."""
     return Frame(Kind.WORD, job, _WORD.pack(first_char, chars, first_sample))
 
 
 def read_frame(pipe: BinaryIO) -> Frame | None:
-    """The next frame; None when the pipe has ended, also in the midst of a frame.
+    """Read the next frame; None at the end of the pipe, also in the middle of a frame.
 
-    Raises `BrokenPipeProtocol` for an unknown kind or a payload that is too long.
+    Raises `InvalidFrame` for an unknown kind or a payload that is too long.
     """
     header = pipe.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None
     kind, job, length = _HEADER.unpack(header)
     if kind not in set(Kind) or length > MAX_PAYLOAD_BYTES:
-        raise BrokenPipeProtocol(f"kind {kind}, {length} bytes")
+        raise InvalidFrame(f"kind {kind}, {length} bytes")
     payload = pipe.read(length)
     return Frame(Kind(kind), job, payload) if len(payload) == length else None

@@ -1,4 +1,4 @@
-"""The worker: reads jobs on one thread, speaks them on the main one, in order."""
+"""The worker: one thread reads jobs, the main thread synthesises them in order."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 import threading
 from typing import Any, BinaryIO
 
-from espeak_worker.espeak import Espeak, EspeakError, Manner, Word
+from espeak_worker.espeak import Espeak, EspeakError, VoiceParameters, Word
 from espeak_worker.frames import PROTOCOL, Frame, Kind, read_frame, word_frame
 
-# More jobs than this are refused with FAILED; the host has one for each of its streams.
+# More jobs than this are refused with FAILED; the host has one per stream.
 MAX_JOBS = 1024
 
 
-class Jobs:
-    """The jobs that wait, and which of them are cancelled; shared by the two threads."""
+class JobQueue:
+    """The waiting jobs, and the ids of cancelled ones. Shared by the two threads."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[Frame | None] = queue.Queue(MAX_JOBS)
@@ -26,7 +26,7 @@ class Jobs:
         self._cancelled: set[int] = set()
 
     def add(self, frame: Frame) -> bool:
-        """Take a SPEAK frame; False when too many wait."""
+        """Add a SPEAK frame; return False when too many wait."""
         with self._lock:
             self._open.add(frame.job)
         try:
@@ -37,45 +37,45 @@ class Jobs:
         return True
 
     def cancel(self, job: int) -> None:
-        """Stop `job`, spoken or waiting; nothing happens when it is over."""
+        """Cancel `job`, running or waiting; does nothing if it has ended."""
         with self._lock:
             if job in self._open:
                 self._cancelled.add(job)
 
     def is_cancelled(self, job: int) -> bool:
-        """Whether `job` is to stop."""
+        """Whether `job` is cancelled."""
         return job in self._cancelled
 
     def finish(self, job: int) -> None:
-        """Forget `job`."""
+        """Remove `job` after its end."""
         with self._lock:
             self._open.discard(job)
             self._cancelled.discard(job)
 
     def close(self) -> None:
-        """Let `next` return None after the job under way, which is cancelled like all that wait."""
+        """Cancel all jobs; `next` then returns None after the waiting ones."""
         with self._lock:
             self._cancelled |= self._open
         self._waiting.put(None)
 
     def next(self) -> Frame | None:
-        """Wait for a job; None when no more will come."""
+        """Wait for the next job; None after `close`."""
         return self._waiting.get()
 
 
 class Worker:
-    """Speaks the jobs that come through `source`, into `sink`."""
+    """Reads jobs from `source`, and writes their speech to `sink`."""
 
     def __init__(self, espeak: Espeak, source: BinaryIO, sink: BinaryIO) -> None:
         self._espeak = espeak
         self._source = source
         self._sink = sink
         # Both threads write frames.
-        self._writing = threading.Lock()
-        self._jobs = Jobs()
+        self._write_lock = threading.Lock()
+        self._jobs = JobQueue()
 
     def run(self) -> None:
-        """Say hello, then speak until the source ends or the sink breaks."""
+        """Send the hello, then process jobs until the source ends or the sink breaks."""
         hello = {
             "protocol": PROTOCOL,
             "engine": "espeak-ng",
@@ -85,7 +85,7 @@ class Worker:
         self._write(Frame(Kind.HELLO, 0, json.dumps(hello).encode()).encode())
         threading.Thread(target=self._read, name="read", daemon=True).start()
         while (frame := self._jobs.next()) is not None:
-            self._write(self._speak(frame).encode())
+            self._write(self._process_job(frame).encode())
 
     def _read(self) -> None:
         try:
@@ -97,11 +97,11 @@ class Worker:
         finally:
             self._jobs.close()
 
-    def _speak(self, frame: Frame) -> Frame:
-        """Speak a job; return its last frame."""
+    def _process_job(self, frame: Frame) -> Frame:
+        """Synthesise a job; return its last frame."""
         job = frame.job
 
-        def consume(words: list[Word], pcm: bytes) -> bool:
+        def on_chunk(words: list[Word], pcm: bytes) -> bool:
             if self._jobs.is_cancelled(job):
                 return False
             frames = [word_frame(job, word.first_char, word.chars, word.first_sample) for word in words]
@@ -112,9 +112,10 @@ class Worker:
 
         try:
             request: dict[str, Any] = json.loads(frame.payload)
-            manner = Manner(str(request["voice"]), *(int(request[name]) for name in ("rate_wpm", "pitch", "range")))
+            values = (int(request[name]) for name in ("rate_wpm", "pitch", "range"))
+            parameters = VoiceParameters(str(request["voice"]), *values)
             if not self._jobs.is_cancelled(job):
-                self._espeak.speak(str(request["text"]), manner, consume)
+                self._espeak.synthesize(str(request["text"]), parameters, on_chunk)
         except (EspeakError, ValueError, KeyError, TypeError) as error:
             return Frame(Kind.FAILED, job, str(error).encode())
         finally:
@@ -122,18 +123,18 @@ class Worker:
         return Frame(Kind.END, job)
 
     def _write(self, encoded: bytes) -> None:
-        with self._writing:
+        with self._write_lock:
             self._sink.write(encoded)
             self._sink.flush()
 
 
 def main() -> None:
-    """Speak over standard input and output until the input ends."""
-    # Whatever else prints would break the frames, so the real output is kept and its number sent to stderr.
+    """Process jobs over standard input and output until the input ends."""
+    # Other output would corrupt the frames: duplicate the real standard output, and redirect its descriptor to stderr.
     sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         Worker(Espeak(), sys.stdin.buffer, sink).run()
     except BrokenPipeError:
-        # The host is gone; nobody is left to tell.
+        # The host has exited.
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""The engines by name. Each takes the service's settings and returns a `TtsEngine`."""
+"""The registry of engines: name to factory. Each factory takes the service's settings and returns a `TtsEngine`."""
 
 ENGINES = {
     "csm": "tts_service.engines.csm.engine:csm_engine",

@@ -1,4 +1,4 @@
-"""Speaks a tone, as slowly and as badly as a script says. For tests of latency and of faults; never a default."""
+"""The engine `scripted`: plays a tone with the delays and faults of a script. For tests; never a default."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.script import Fault, ScriptSection, load_section
 from service_kit.errors import EngineFailed
 
-from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice, Word
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, Word
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
-from tts_service.text.normalisation import WordMarks, to_spoken
+from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
+from tts_service.text.normalisation import WordMarks, normalise_text
 
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-# More than the output's first chunk and fade need, so the first piece sounds as soon as it is made.
+# Longer than the output's first chunk plus its fade, so the first piece is sent immediately.
 _CHUNK_MS = 80
-# A voice that waits for each little piece costs more than one that speaks.
+# Long later pieces keep the cost of waiting between pieces low.
 _LATER_CHUNK_MS = 240
 _TONE_HZ = 220.0
 _LOUDNESS = 0.25
 
 
 class TtsScript(ScriptSection):
-    """Section `[tts]` of the script. A reply is one piece of work for `fault_at`."""
+    """Section `[tts]` of the script. `fault_at` counts replies."""
 
-    # From the reply's first phrase going to the engine to its first audio, in milliseconds.
+    # Time from the reply's first phrase to its first audio, in milliseconds.
     first_audio_delay_ms: float = Field(default=120, ge=0)
-    # Time a second of speech takes, in seconds.
+    # Synthesis time per second of speech, in seconds.
     real_time_factor: float = Field(default=0.25, ge=0)
-    # Speech that a character of text makes, in milliseconds.
+    # Duration of the speech of one character, in milliseconds.
     ms_per_character: float = Field(default=60, gt=0)
 
 
@@ -45,7 +45,7 @@ class ScriptedEngine:
 
     def __init__(self, script: TtsScript) -> None:
         self._script = script
-        self._replies = itertools.count(1)
+        self._reply_numbers = itertools.count(1)
         self._info = EngineInfo("scripted", "tone", "1", LANGUAGES, SPEECH.rate_hz, {"purpose": "tests only"})
 
     @property
@@ -60,41 +60,44 @@ class ScriptedEngine:
         yield
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        fault = self._script.fault_of(next(self._replies)) if phrase.index == 0 else None
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        fault = self._script.fault_of(next(self._reply_numbers)) if phrase.index == 0 else None
         delay_ms = self._script.first_audio_delay_ms if phrase.index == 0 else 0.0
-        async with aclosing(self._speech(phrase.text, delay_ms, fault)) as speech:
+        async with aclosing(self._generate(phrase.text, delay_ms, fault)) as speech:
             yield speech
 
-    async def _speech(self, text: str, delay_ms: float, fault: Fault | None) -> AsyncGenerator[Speech]:
+    async def _generate(self, text: str, delay_ms: float, fault: Fault | None) -> AsyncGenerator[Speech]:
         loop = asyncio.get_running_loop()
-        begun_s = loop.time() + delay_ms / 1000
-        await _until(begun_s)
+        start_s = loop.time() + delay_ms / 1000
+        await _sleep_until(start_s)
         match fault:
             case Fault.HANG:
                 await asyncio.Event().wait()
             case Fault.DIE:
                 os._exit(1)
             case Fault.ERROR:
-                raise EngineFailed("tts.scripted_error", "the script says so")
+                raise EngineFailed("tts.scripted_error", "the script asks for an error")
             case Fault.EMPTY:
                 return
             case _:
                 pass
         pieces = _garbage() if fault is Fault.GARBAGE else _tone(text, self._script, endless=fault is Fault.ENDLESS)
-        made_ms = 0.0
+        generated_ms = 0.0
         for piece in pieces:
             if isinstance(piece, Samples):
-                await _until(begun_s + made_ms * self._script.real_time_factor / 1000)
-                made_ms += piece.samples.size * 1000 / SPEECH.rate_hz
+                await _sleep_until(start_s + generated_ms * self._script.real_time_factor / 1000)
+                generated_ms += piece.samples.size * 1000 / SPEECH.rate_hz
             yield piece
 
 
 def _tone(text: str, script: TtsScript, endless: bool) -> Iterator[Speech]:
-    """A tone of the text's length, each word's mark before the chunk it begins in."""
+    """A tone of the text's duration; each word comes before the chunk in which it starts."""
     per_character = script.ms_per_character * SPEECH.rate_hz / 1000
     total = max(round(len(text) * per_character), 1)
-    marks = [Word(start, end - start, round(start * per_character)) for start, end in WordMarks(to_spoken(text)).rest()]
+    marks = [
+        Word(start, end - start, round(start * per_character))
+        for start, end in WordMarks(normalise_text(text)).pop_remaining()
+    ]
     chunk = SPEECH.rate_hz * _CHUNK_MS // 1000
     later = SPEECH.rate_hz * _LATER_CHUNK_MS // 1000
     for start in itertools.chain((0,), itertools.count(chunk, later)):
@@ -109,21 +112,21 @@ def _tone(text: str, script: TtsScript, endless: bool) -> Iterator[Speech]:
 
 
 def _garbage() -> Iterator[Speech]:
-    """What is no number, then what is far too loud."""
+    """NaN samples, then endless samples far beyond full scale."""
     chunk = SPEECH.rate_hz * _CHUNK_MS // 1000
     yield Samples(np.full(7, np.nan, np.float32))
     while True:
         yield Samples(np.where(np.arange(chunk) % 50 < 25, 8.0, -8.0).astype(np.float32))
 
 
-async def _until(due_s: float) -> None:
-    """Sleep to `due_s` on the loop's clock; delays do not add up, since each is counted from the start."""
+async def _sleep_until(due_s: float) -> None:
+    """Sleep until `due_s` on the loop's clock. Errors do not add up, since all times count from the start."""
     delay_s = due_s - asyncio.get_running_loop().time()
     if delay_s > 0:
         await asyncio.sleep(delay_s)
 
 
-def scripted_engine(settings: TtsSettings) -> PhraseSpeech:
-    """The engine `scripted`, with the script that the settings name."""
+def scripted_engine(settings: TtsSettings) -> StreamAdapter:
+    """Create the engine `scripted` with the script of the settings."""
     script = load_section(settings.script, "tts", TtsScript)
-    return PhraseSpeech(ScriptedEngine(script), SpeakingLimits.from_settings(settings))
+    return StreamAdapter(ScriptedEngine(script), ReplyLimits.from_settings(settings))

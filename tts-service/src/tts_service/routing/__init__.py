@@ -1,1 +1,1 @@
-"""Which engine speaks which language, and which takes over when one fails."""
+"""Routing: the engine of each language, fallback engines, and supervision of the engines."""

@@ -1,4 +1,4 @@
-"""Several engines as one: each language has its own, and others step in where that one is lost."""
+"""Several engines as one `PhraseEngine`: each language has an engine, and fallbacks when that one fails."""
 
 from __future__ import annotations
 
@@ -13,192 +13,213 @@ from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, AtCapacity, EngineFailed, NotReady
 from service_kit.tasks import start_task, stop_task
 
-from tts_service.engine import Speech, SpokenPhrase, SynthesisConfig, Voice, Word
-from tts_service.metrics import STAND_INS
-from tts_service.routing.routes import Plan, default_first
-from tts_service.synthesis.resampling import at_rate
-from tts_service.synthesis.speaking import PhraseSpeech
-from tts_service.synthesis.supervised_engine import KeptEngine, State
-from tts_service.voices.catalogue import bare
+from tts_service.engine import PhraseRequest, Speech, SynthesisConfig, Voice, Word
+from tts_service.metrics import FALLBACK_PHRASES
+from tts_service.routing.routes import RoutingPlan, merge_voices
+from tts_service.routing.supervised_engine import EngineState, SupervisedEngine
+from tts_service.synthesis.speech_output import resample_speech
+from tts_service.synthesis.stream import StreamAdapter
+from tts_service.voices.catalogue import local_voice_id
 
 log = logging.getLogger(__name__)
 
-Make = Callable[[str], PhraseSpeech]
+CreateEngine = Callable[[str], StreamAdapter]
 
 
-class RoutedPhrases:
-    """A `PhraseEngine` made of others. A phrase that one failed at before it was heard is spoken by the next."""
+class RoutedPhraseEngine:
+    """A `PhraseEngine` over several. A phrase that failed before its first audio goes to the next engine."""
 
-    def __init__(self, plan: Plan, make: Make, engine_silent_s: float) -> None:
-        """`make` gives a fresh engine for a name; one that gives nothing for `engine_silent_s` has failed."""
+    def __init__(self, plan: RoutingPlan, create: CreateEngine, engine_silent_s: float) -> None:
+        """`create` builds an engine by its name; an engine that yields nothing for `engine_silent_s` has failed."""
         self._plan = plan
-        self._silent_s = engine_silent_s
-        self._news = asyncio.Event()
-        self._kept = {name: KeptEngine(name, lambda name=name: make(name), self._tell) for name in plan.engines}
-        # Whether every language had its engine once.
+        self._engine_silent_s = engine_silent_s
+        self._changed = asyncio.Event()
+        self._engines = {
+            name: SupervisedEngine(name, lambda name=name: create(name), self._notify_change) for name in plan.engines
+        }
+        # Whether every language has had its engine.
         self.started = False
-        # Told of every change.
+        # Called after every change of an engine's state.
         self.on_change: Callable[[], None] = lambda: None
 
     @property
     def info(self) -> EngineInfo:
-        spoken = (language for kept in self._kept.values() for language in sorted(kept.languages))
+        spoken = (language for engine in self._engines.values() for language in sorted(engine.languages))
         return EngineInfo(
-            name="+".join(self._kept),
+            name="+".join(self._engines),
             model="",
             version="",
             languages=tuple(dict.fromkeys((*self._plan.routes, *spoken))),
             sample_rate_hz=SPEECH.rate_hz,
-            notes={"engines": "each language has its own; see engines"},
+            notes={"engines": "each language has its own engine; see engines"},
         )
 
     @property
-    def speaks(self) -> bool:
-        """Whether any engine does."""
-        return any(kept.speech for kept in self._kept.values())
+    def is_available(self) -> bool:
+        """Whether any engine is available."""
+        return any(engine.adapter for engine in self._engines.values())
 
     @property
-    def lacks(self) -> list[str]:
-        """The languages that ought to be spoken here, and are not."""
-        speaking = {language for kept in self._kept.values() if kept.speech for language in kept.languages}
-        expected = {name for kept in self._kept.values() if kept.state is State.LOST for name in kept.languages}
+    def missing_languages(self) -> list[str]:
+        """The routed languages, and the languages of lost engines, that no available engine speaks."""
+        speaking = {language for engine in self._engines.values() if engine.adapter for language in engine.languages}
+        expected = {
+            name for engine in self._engines.values() if engine.state is EngineState.LOST for name in engine.languages
+        }
         return sorted((expected | set(self._plan.routes)) - speaking)
 
     def describe(self) -> dict[str, object]:
-        """Every engine's state, and who speaks each language, first choice first."""
+        """For `/info`: every engine's state, and the engines of each language, first choice first."""
         return {
             "engines": {
-                name: {"state": kept.state.value, "reason": kept.reason, "languages": sorted(kept.languages)}
-                for name, kept in self._kept.items()
+                name: {"state": engine.state.value, "reason": engine.reason, "languages": sorted(engine.languages)}
+                for name, engine in self._engines.items()
             },
             "routes": {
-                language: [kept.name for kept in self._speakers(language)] for language in sorted(self.info.languages)
+                language: [engine.name for engine in self._candidates(language)]
+                for language in sorted(self.info.languages)
             },
-            "lacks": self.lacks,
+            "lacks": self.missing_languages,
         }
 
-    def why(self) -> str:
-        """What is amiss, in words; empty when every engine speaks."""
-        missing = [f"nothing speaks {', '.join(self.lacks)}"] if self.lacks else []
-        silent = [kept for kept in self._kept.values() if kept.speech is None]
-        return "; ".join((*missing, *(f"{kept.name}: {kept.reason or kept.state.value}" for kept in silent)))
+    def unavailability_reason(self) -> str:
+        """The missing languages, and why each unavailable engine is; empty when all engines are available."""
+        missing = [f"no engine speaks {', '.join(self.missing_languages)}"] if self.missing_languages else []
+        down = [engine for engine in self._engines.values() if engine.adapter is None]
+        return "; ".join((*missing, *(f"{engine.name}: {engine.reason or engine.state.value}" for engine in down)))
 
     def voices(self) -> Sequence[Voice]:
-        return default_first(self._plan, {name: kept.voices for name, kept in self._kept.items()})
+        return merge_voices(self._plan, {name: engine.voices for name, engine in self._engines.items()})
 
-    def speeches(self) -> Mapping[str, PhraseSpeech]:
-        """The engines that speak now, by name."""
-        return {name: kept.speech for name, kept in self._kept.items() if kept.speech}
+    def available_adapters(self) -> Mapping[str, StreamAdapter]:
+        """The adapters of the engines that are available now, by engine name."""
+        return {name: engine.adapter for name, engine in self._engines.items() if engine.adapter}
 
     async def unavailability(self) -> AsyncGenerator[str]:
-        """Why nobody speaks, whenever that changes; empty while anybody does."""
-        said = ""
+        """Yield the reason whenever it changes: why no engine is available, or empty while one is."""
+        reported = ""
         while True:
-            self._news.clear()
-            lack = "" if self.speaks else self.why()
-            if lack == said:
-                await self._news.wait()
+            self._changed.clear()
+            reason = "" if self.is_available else self.unavailability_reason()
+            if reason == reported:
+                await self._changed.wait()
             else:
-                said = lack
-                yield lack
+                reported = reason
+                yield reason
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        """Wait until every engine came or failed, and every language has one. Raises when none ever will."""
+        """Wait until every engine has loaded or failed, and every routed language has an engine.
+
+        Raises `EngineFailed` when that can never happen.
+        """
         async with AsyncExitStack() as stack:
-            for kept in self._kept.values():
-                stack.push_async_callback(stop_task, start_task(kept.keep(), f"engine-{kept.name}"))
-            while self.lacks or any(kept.state is State.LOADING for kept in self._kept.values()) or not self.speaks:
-                if self._hopeless:
-                    raise EngineFailed("tts.no_engine", self.why())
-                await self._news.wait()
-                self._news.clear()
+            for engine in self._engines.values():
+                stack.push_async_callback(stop_task, start_task(engine.supervise(), f"engine-{engine.name}"))
+            while (
+                self.missing_languages
+                or any(engine.state is EngineState.LOADING for engine in self._engines.values())
+                or not self.is_available
+            ):
+                if self._cannot_start:
+                    raise EngineFailed("tts.no_engine", self.unavailability_reason())
+                await self._changed.wait()
+                self._changed.clear()
             self.started = True
             yield
             self.started = False
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        async with aclosing(self._speech(phrase, config)) as speech:
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        async with aclosing(self._generate(phrase, config)) as speech:
             yield speech
 
-    async def _speech(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[Speech]:
-        failure: Exception = NotReady("tts.no_engine", f"no engine speaks {config.language!r} now: {self.why()}")
-        for kept in self._speakers(config.language, config.voice.engine):
-            heard = False
+    async def _generate(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[Speech]:
+        failure: Exception = NotReady(
+            "tts.no_engine", f"no engine speaks {config.language!r} now: {self.unavailability_reason()}"
+        )
+        for engine in self._candidates(config.language, config.voice.engine):
+            has_output = False
             try:
-                async with aclosing(self._spoken_by(kept, phrase, config)) as speech:
+                async with aclosing(self._generate_with(engine, phrase, config)) as speech:
                     async for piece in speech:
-                        heard = True
+                        has_output = True
                         yield piece
-                if heard:
+                if has_output:
                     return
-                failure = EngineFailed("tts.no_audio", f"{kept.name} gave no sound for a phrase")
+                failure = EngineFailed("tts.no_audio", f"{engine.name} returned no sound for a phrase")
             except Exception as error:
-                if heard:
-                    kept.doubt()
+                if has_output:
+                    engine.report_failure()
                     raise
                 failure = error
             if not isinstance(failure, AtCapacity):
-                kept.doubt()
-            STAND_INS.labels(kept.name).inc()
+                engine.report_failure()
+            FALLBACK_PHRASES.labels(engine.name).inc()
             code = failure.code if isinstance(failure, AnchorError) else repr(failure)
-            log.warning("engine failed at a phrase", extra={"engine": kept.name, "code": code})
+            log.warning("engine failed at a phrase", extra={"engine": engine.name, "code": code})
         raise failure
 
-    async def _spoken_by(
-        self, kept: KeptEngine, phrase: SpokenPhrase, config: SynthesisConfig
+    async def _generate_with(
+        self, engine: SupervisedEngine, phrase: PhraseRequest, config: SynthesisConfig
     ) -> AsyncGenerator[Speech]:
-        """One engine's phrase at our rate; nothing of it comes before its first sample."""
-        if kept.speech is None:
-            raise NotReady("tts.no_engine", f"{kept.name} is lost")
-        engine = kept.speech.phrases
-        its_own = replace(config, voice=voice_of(kept, config))
+        """The phrase of one engine, resampled to 24 kHz; words that come before the first sample are held back."""
+        if engine.adapter is None:
+            raise NotReady("tts.no_engine", f"{engine.name} is lost")
+        phrase_engine = engine.adapter.phrase_engine
+        local_config = replace(config, voice=engine_voice(engine, config))
         words: list[Word] = []
-        sounds = False
-        async with engine.speak(phrase, its_own) as pieces, aclosing(self._timely(pieces)) as timely:
-            speech = at_rate(timely, engine.info.sample_rate_hz or SPEECH.rate_hz, SPEECH.rate_hz)
+        has_samples = False
+        async with (
+            phrase_engine.synthesize(phrase, local_config) as pieces,
+            aclosing(self._with_timeout(pieces)) as timed,
+        ):
+            speech = resample_speech(timed, phrase_engine.info.sample_rate_hz or SPEECH.rate_hz, SPEECH.rate_hz)
             async with aclosing(speech):
                 async for piece in speech:
-                    if isinstance(piece, Word) and not sounds:
+                    if isinstance(piece, Word) and not has_samples:
                         words.append(piece)
                     elif isinstance(piece, Word) or piece.samples.size:
                         for word in words:
                             yield word
-                        words, sounds = [], True
+                        words, has_samples = [], True
                         yield piece
 
-    async def _timely(self, pieces: AsyncIterator[Speech]) -> AsyncGenerator[Speech]:
+    async def _with_timeout(self, pieces: AsyncIterator[Speech]) -> AsyncGenerator[Speech]:
         while True:
             try:
-                async with asyncio.timeout(self._silent_s):
+                async with asyncio.timeout(self._engine_silent_s):
                     piece = await anext(pieces, None)
             except TimeoutError as error:
-                raise EngineFailed("tts.engine_silent", f"the engine gave nothing for {self._silent_s} s") from error
+                raise EngineFailed(
+                    "tts.engine_silent", f"the engine returned nothing for {self._engine_silent_s} s"
+                ) from error
             if piece is None:
                 return
             yield piece
 
-    def _speakers(self, language: str, chosen: str = "") -> list[KeptEngine]:
-        """Who can speak `language` now, in the order in which they are asked."""
-        order = (self._kept[name] for name in self._plan.order(language, chosen))
-        return sorted((kept for kept in order if kept.speech and language in kept.languages), key=lambda it: it.rests)
+    def _candidates(self, language: str, chosen: str = "") -> list[SupervisedEngine]:
+        """The available engines for `language`, in the order of use; those in cool-down come last."""
+        engines = (self._engines[name] for name in self._plan.engine_order(language, chosen))
+        available = (engine for engine in engines if engine.adapter and language in engine.languages)
+        return sorted(available, key=lambda engine: engine.in_cooldown)
 
     @property
-    def _hopeless(self) -> bool:
-        """Whether nothing will ever speak, or nothing one of the routed languages."""
-        left_out = {name for name, kept in self._kept.items() if kept.state is State.LEFT_OUT}
-        return left_out.issuperset(self._kept) or any(
-            left_out.issuperset(self._plan.order(language)) for language in self._plan.routes
+    def _cannot_start(self) -> bool:
+        """Whether all engines are left out, or all engines of one routed language."""
+        left_out = {name for name, engine in self._engines.items() if engine.state is EngineState.LEFT_OUT}
+        return left_out.issuperset(self._engines) or any(
+            left_out.issuperset(self._plan.engine_order(language)) for language in self._plan.routes
         )
 
-    def _tell(self) -> None:
-        self._news.set()
+    def _notify_change(self) -> None:
+        self._changed.set()
         self.on_change()
 
 
-def voice_of(kept: KeptEngine, config: SynthesisConfig) -> Voice:
-    """The engine's own voice for what was asked for: the one meant, or its default for the language."""
-    speaking = [voice for voice in kept.voices if config.language in voice.languages]
-    meant = [voice for voice in speaking if kept.name == config.voice.engine and voice.id == bare(config.voice.id)]
-    return (meant or speaking)[0]
+def engine_voice(engine: SupervisedEngine, config: SynthesisConfig) -> Voice:
+    """The engine's voice for the request: the requested one, or its default for the language."""
+    speaking = [voice for voice in engine.voices if config.language in voice.languages]
+    local_id = local_voice_id(config.voice.id)
+    requested = [voice for voice in speaking if engine.name == config.voice.engine and voice.id == local_id]
+    return (requested or speaking)[0]

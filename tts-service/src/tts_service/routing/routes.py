@@ -1,4 +1,4 @@
-"""Which engine speaks which language. Pure: names in, names out."""
+"""Routing plan: which engine speaks which language. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from service_kit.settings import Profile
 
 from tts_service.engine import Voice
 from tts_service.settings import TtsSettings
-from tts_service.voices.catalogue import qualified
+from tts_service.voices.catalogue import qualify_voice
 
-# ISO 639-1, without the languages that nobody speaks any more.
+# ISO 639-1, without extinct languages.
 _CODES = """
     aa ab af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cs cv cy da de dv dz ee el en eo es et
     eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ig ii ik io is it iu ja jv ka kg ki
@@ -23,8 +23,8 @@ _LANGUAGES = frozenset(_CODES.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """One service's engines: `main` speaks whatever `routes` gives to no other; `fallbacks` step in, in their order."""
+class RoutingPlan:
+    """The engines of one service: `routes` by language, `main` for all other languages, then `fallbacks` in order."""
 
     main: str
     routes: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -32,30 +32,30 @@ class Plan:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """All of them, each once."""
+        """All engine names, without duplicates."""
         return tuple(dict.fromkeys((self.main, *self.routes.values(), *self.fallbacks)))
 
-    def order(self, language: str, chosen: str = "") -> tuple[str, ...]:
-        """Who is to speak `language`, and who in the place of each; an engine whose voice was `chosen` comes first."""
-        wanted = (chosen, self.routes.get(language, ""), self.main, *self.fallbacks)
-        return tuple(name for name in dict.fromkeys(wanted) if name in self.engines)
+    def engine_order(self, language: str, chosen: str = "") -> tuple[str, ...]:
+        """The engines for `language`, first choice first; the engine of a `chosen` voice comes before all."""
+        names = (chosen, self.routes.get(language, ""), self.main, *self.fallbacks)
+        return tuple(name for name in dict.fromkeys(names) if name in self.engines)
 
 
-# What each profile speaks with. Fallbacks come with every installation; what leads may have to be set up first.
-PROFILES: Mapping[Profile, Plan] = {
-    "embedded": Plan("espeak"),
-    "cpu": Plan("pocket-tts", {"hi": "piper"}, ("espeak",)),
-    # The authors of higgs list en, de, zh and ko; of its Spanish nothing is proved.
-    "gpu": Plan("higgs", {"hi": "piper", "es": "pocket-tts"}, ("pocket-tts", "espeak")),
+# The engines of each profile. The last fallback is part of every installation; the others may need a setup step.
+PROFILES: Mapping[Profile, RoutingPlan] = {
+    "embedded": RoutingPlan("espeak"),
+    "cpu": RoutingPlan("pocket-tts", {"hi": "piper"}, ("espeak",)),
+    # The authors of higgs list en, de, zh and ko; its Spanish is not evaluated.
+    "gpu": RoutingPlan("higgs", {"hi": "piper", "es": "pocket-tts"}, ("pocket-tts", "espeak")),
 }
 
 
-def plan_of(settings: TtsSettings, registered: Collection[str]) -> Plan:
-    """What the settings say, or the profile where they name no main engine. Raises `InvalidRequest` for unknown names.
+def build_plan(settings: TtsSettings, registered: Collection[str]) -> RoutingPlan:
+    """Build the plan of the settings, or of the profile where the settings name no main engine.
 
-    Routes and fallbacks that are set stand in the place of the profile's.
+    Routes and fallbacks in the settings replace those of the profile. Raises `InvalidRequest` for unknown names.
     """
-    plan = Plan(settings.engine) if settings.engine else PROFILES[settings.profile]
+    plan = RoutingPlan(settings.engine) if settings.engine else PROFILES[settings.profile]
     plan = replace(
         plan,
         routes=settings.routes or plan.routes,
@@ -63,35 +63,37 @@ def plan_of(settings: TtsSettings, registered: Collection[str]) -> Plan:
     )
     for language in plan.routes:
         if language not in _LANGUAGES:
-            raise InvalidRequest("tts.unknown_language", f"TTS_ROUTES: {language!r} is no ISO 639-1 code of a language")
+            raise InvalidRequest("tts.unknown_language", f"TTS_ROUTES: {language!r} is not an ISO 639-1 language code")
     for name in plan.engines:
         if name not in registered:
             known = ", ".join(sorted(registered))
-            raise InvalidRequest("engine.unknown", f"no engine {name!r} speaks here; there are {known}")
+            raise InvalidRequest("engine.unknown", f"unknown engine {name!r}; known engines: {known}")
     return plan
 
 
-def default_first(plan: Plan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:
-    """The voices of all engines, their ids qualified; the first voice of a language is of the engine that leads it.
+def merge_voices(plan: RoutingPlan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:
+    """The voices of all engines, with qualified ids; a language's first voice belongs to its leading engine.
 
-    A voice that would come before a language's leader, for the sake of another of its languages, is not listed for it.
+    A voice that comes before the leading engine's voices, because of another of its languages, is not listed for the
+    language.
     """
-    spoken = dict.fromkeys(language for known in voices.values() for language in _languages(known))
-    leaders = {language: _leader(plan, voices, language) for language in (*plan.routes, *spoken)}
+    languages = dict.fromkeys(language for known in voices.values() for language in _languages(known))
+    leaders = {language: _leading_engine(plan, voices, language) for language in (*plan.routes, *languages)}
     routed = [
         (leaders[language], voice)
         for language in plan.routes
         for voice in voices.get(leaders[language], ())
         if language in voice.languages
     ]
-    everyone = [(engine, voice) for engine in plan.engines for voice in voices.get(engine, ())]
+    unrouted = [(engine, voice) for engine in plan.engines for voice in voices.get(engine, ())]
     listed: list[Voice] = []
-    led: set[str] = set()
-    for engine, voice in dict.fromkeys((*routed, *everyone)):
-        languages = tuple(name for name in voice.languages if name in led or leaders[name] == engine)
-        led.update(languages)
-        if languages:
-            listed.append(replace(qualified(voice, engine), languages=languages))
+    # Languages whose leading engine has a voice in the list.
+    covered: set[str] = set()
+    for engine, voice in dict.fromkeys((*routed, *unrouted)):
+        codes = tuple(code for code in voice.languages if code in covered or leaders[code] == engine)
+        covered.update(codes)
+        if codes:
+            listed.append(replace(qualify_voice(voice, engine), languages=codes))
     return listed
 
 
@@ -99,7 +101,7 @@ def _languages(voices: Sequence[Voice]) -> Iterator[str]:
     return (language for voice in voices for language in voice.languages)
 
 
-def _leader(plan: Plan, voices: Mapping[str, Sequence[Voice]], language: str) -> str:
-    """The first engine in the order of `language` that has a voice for it, else any that has."""
-    everyone = (*plan.order(language), *plan.engines)
-    return next((engine for engine in everyone if language in _languages(voices.get(engine, ()))), "")
+def _leading_engine(plan: RoutingPlan, voices: Mapping[str, Sequence[Voice]], language: str) -> str:
+    """The first engine in the order of `language` that has a voice for it, else any engine that has one."""
+    candidates = (*plan.engine_order(language), *plan.engines)
+    return next((engine for engine in candidates if language in _languages(voices.get(engine, ()))), "")

@@ -1,1 +1,1 @@
-"""One synthesis stream: phrases in, speech and marks out, supervised."""
+"""The synthesis stream of one reply: text in, checked audio and word marks out."""

@@ -1,13 +1,13 @@
-"""Checks what an engine says before anybody hears it. Pure: samples in, mended samples out, or `EngineFailed`.
+"""Output watchdog: checks an engine's samples and repairs them, or raises `EngineFailed`. Pure.
 
-| check        | when                                               | then                                          |
+| check        | condition                                          | consequence                                   |
 |--------------|----------------------------------------------------|-----------------------------------------------|
-| not_finite   | a sample is NaN or infinite                        | silence in its place; over 50 ms: garbage     |
-| garbage      | samples are not float32 in a row                   | `EngineFailed("tts.garbage")`                 |
-| garbage      | over 200 ms of the phrase stand at full scale      | `EngineFailed("tts.garbage")`                 |
-| too_loud     | a sample exceeds -1 dBFS                           | bent below it from -2 dBFS on                 |
-| long_silence | more than 2 s of silence in a row                  | the rest of that silence is left out          |
-| click        | a step over 0.5 where two chunks join              | the step is spread over 5 ms                  |
+| not_finite   | a sample is NaN or infinite                        | replaced by silence; over 50 ms: garbage      |
+| garbage      | samples are not one-dimensional float32            | `EngineFailed("tts.garbage")`                 |
+| garbage      | over 200 ms of the phrase are at full scale        | `EngineFailed("tts.garbage")`                 |
+| too_loud     | a sample exceeds -1 dBFS                           | soft limiter above -2 dBFS                    |
+| long_silence | more than 2 s of continuous silence                | the excess silence is dropped                 |
+| click        | a step over 0.5 between two chunks                 | the step is smoothed over 5 ms                |
 | endless      | speech is three times longer than its text allows  | cut there; `EngineFailed("tts.endless")`      |
 | no_audio     | a phrase ended with nothing but silence            | `EngineFailed("tts.no_audio")`                |
 """
@@ -36,15 +36,15 @@ _KNEE = 10 ** (-2 / 20)
 _SILENT = 1e-3
 
 _MS_PER_LETTER = 75
-# A digit, a sign or a capital may be a word of its own: "7" is "seven", "%" "percent", "B" "bee".
+# A digit, a sign or a capital may be a whole word: "7" is "seven", "%" is "percent", "B" is "bee".
 _LETTERS_PER_SIGN = 8
 _LETTERS_PER_CAPITAL = 4
 # Pauses around the phrase.
 _MS_PER_PHRASE = 1000
 
 
-def expected_ms(text: str, pace: float) -> float:
-    """About how long `text` lasts when spoken at `pace` times a calm speaker's speed."""
+def expected_speech_ms(text: str, pace: float) -> float:
+    """Estimate the duration of `text` at `pace` times the speed of a calm speaker, in milliseconds."""
     letters = 0
     for character in text:
         if character.isupper():
@@ -57,70 +57,71 @@ def expected_ms(text: str, pace: float) -> float:
 
 
 class PhraseWatchdog:
-    """Watches one phrase."""
+    """Checks the samples of one phrase."""
 
     def __init__(self, text: str, pace: float, rate_hz: int) -> None:
-        self.mended: Counter[str] = Counter()
-        # Samples left out so far; places that the engine names shift by them.
+        # Number of repairs by check.
+        self.repairs: Counter[str] = Counter()
+        # Samples dropped so far; the engine's word positions shift by them.
         self.dropped_samples = 0
         self._per_ms = rate_hz / 1000
-        self._left_samples = int(MAX_TIMES_EXPECTED * expected_ms(text, pace) * self._per_ms)
+        self._remaining_samples = int(MAX_TIMES_EXPECTED * expected_speech_ms(text, pace) * self._per_ms)
         self._not_finite_samples = 0
         self._full_scale_samples = 0
         self._silent_samples = 0
-        self._heard = False
+        self._has_sound = False
         self._last: np.float32 | None = None
 
-    def check(self, samples: Floats) -> Floats:
-        """Return `samples` fit to be heard. Raises `EngineFailed` when no mending helps."""
+    def check_samples(self, samples: Floats) -> Floats:
+        """Return `samples`, repaired where needed. Raises `EngineFailed` for samples beyond repair."""
         if samples.ndim != 1 or samples.dtype != np.float32:
-            raise EngineFailed("tts.garbage", f"the engine gave {samples.dtype} of shape {samples.shape}")
+            raise EngineFailed("tts.garbage", f"the engine returned {samples.dtype} of shape {samples.shape}")
         if samples.size == 0:
             return samples
-        samples = self._make_finite(samples)
+        samples = self._replace_non_finite(samples)
         peak = float(np.max(np.abs(samples)))
         if peak > _KNEE:
             samples = self._limit(samples, peak)
         samples = self._shorten_silence(samples, peak)
         if samples.size == 0:
             return samples
-        self._left_samples -= samples.size
-        if self._left_samples < 0:
+        self._remaining_samples -= samples.size
+        if self._remaining_samples < 0:
             raise EngineFailed("tts.endless", "the speech became three times longer than its text allows")
-        samples = self._join(samples)
+        samples = self._smooth_click(samples)
         self._last = samples[-1]
         return samples
 
-    def finish(self) -> None:
-        """Say that the phrase is over. Raises `EngineFailed` when there was nothing to hear."""
-        if not self._heard:
-            raise EngineFailed("tts.no_audio", "the engine gave no sound for a phrase")
+    def finish_phrase(self) -> None:
+        """End the phrase. Raises `EngineFailed` when it had no sound."""
+        if not self._has_sound:
+            raise EngineFailed("tts.no_audio", "the engine returned no sound for a phrase")
 
-    def _make_finite(self, samples: Floats) -> Floats:
+    def _replace_non_finite(self, samples: Floats) -> Floats:
         finite = np.isfinite(samples)
         if finite.all():
             return samples
-        self.mended["not_finite"] += 1
+        self.repairs["not_finite"] += 1
         self._not_finite_samples += int(samples.size - np.count_nonzero(finite))
         if self._not_finite_samples > MAX_NOT_FINITE_MS * self._per_ms:
-            raise EngineFailed("tts.garbage", "the engine gave samples that are no numbers")
+            raise EngineFailed("tts.garbage", "the engine returned samples that are NaN or infinite")
         return np.where(finite, samples, np.float32(0))
 
     def _limit(self, samples: Floats, peak: float) -> Floats:
         if peak >= 1:
             self._full_scale_samples += int(np.count_nonzero(np.abs(samples) >= 1))
             if self._full_scale_samples > MAX_FULL_SCALE_MS * self._per_ms:
-                raise EngineFailed("tts.garbage", "the engine gave samples at full scale")
+                raise EngineFailed("tts.garbage", "the engine returned samples at full scale")
         if peak > _CEILING:
-            self.mended["too_loud"] += 1
+            self.repairs["too_loud"] += 1
         size = np.abs(samples)
         width = _CEILING - _KNEE
-        bent = _KNEE + width * np.tanh((size - _KNEE) / width)
-        return np.where(size > _KNEE, np.copysign(bent, samples), samples).astype(np.float32)
+        limited = _KNEE + width * np.tanh((size - _KNEE) / width)
+        return np.where(size > _KNEE, np.copysign(limited, samples), samples).astype(np.float32)
 
     def _shorten_silence(self, samples: Floats, peak: float) -> Floats:
         if peak > _SILENT:
-            self._heard = True
+            self._has_sound = True
             loud = np.flatnonzero(np.abs(samples) > _SILENT)
             self._silent_samples = int(samples.size - 1 - loud[-1])
             return samples
@@ -128,16 +129,16 @@ class PhraseWatchdog:
         self._silent_samples += samples.size
         if samples.size <= room:
             return samples
-        self.mended["long_silence"] += 1
+        self.repairs["long_silence"] += 1
         self.dropped_samples += samples.size - room
-        # An engine that is silent for ever is stopped as one that speaks for ever is.
-        self._left_samples -= samples.size - room
-        return samples[:room] if self._left_samples >= 0 else samples
+        # Endless silence counts as endless speech.
+        self._remaining_samples -= samples.size - room
+        return samples[:room] if self._remaining_samples >= 0 else samples
 
-    def _join(self, samples: Floats) -> Floats:
+    def _smooth_click(self, samples: Floats) -> Floats:
         if self._last is None or abs(float(samples[0] - self._last)) <= MAX_STEP:
             return samples
-        self.mended["click"] += 1
+        self.repairs["click"] += 1
         length = min(samples.size, int(SMOOTHING_MS * self._per_ms))
         samples = samples.copy()
         samples[:length] += (self._last - samples[0]) * np.linspace(1, 0, length, dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Text before synthesis: normalisation and phrases."""
+"""Text processing before synthesis: normalisation, and segmentation into phrases."""

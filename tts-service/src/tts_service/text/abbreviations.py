@@ -1,8 +1,8 @@
-"""Words whose full stop does not end a sentence. Only the first phrase needs them: it is cut without look-ahead."""
+"""Abbreviations: words whose full stop does not end a sentence. Used for the first phrase, cut without look-ahead."""
 
 from __future__ import annotations
 
-# Lower case, without the stop. After the first phrase, sentences are found by sentencex, which has its own lists.
+# Lower case, without the full stop. After the first phrase, sentencex finds the sentences; it has its own lists.
 _WORDS = {
     "en": """mr mrs ms dr prof st gen rep sen gov col capt lt sgt maj rev hon pres jr sr vs etc approx vol fig dept
         est inc ltd co corp mt ft jan feb apr jun jul aug sep sept oct nov dec""",
@@ -15,14 +15,14 @@ _WORDS = {
     "it": "sig sigg dott prof avv ing arch on gen col cap pag tel ecc ca es rag geom",
 }
 ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
-# Not abbreviations, but a stop or a colon after them is no pause either.
+# Parts of addresses: a full stop or a colon after them is no pause either.
 ADDRESS_WORDS = frozenset(("www", "http", "https"))
-# Where a number with a stop is an ordinal: "am 3. Mai".
+# Languages in which a number with a full stop is an ordinal: "am 3. Mai".
 ORDINAL_LANGUAGES = frozenset(("de",))
 
 
 def is_abbreviation(word: str, language: str) -> bool:
-    """Whether a full stop after `word` belongs to it: `Dr`, an initial, `U.S`."""
+    """Whether a full stop after `word` is part of the word: `Dr`, an initial, `U.S`."""
     bare = word.strip("\"'“”„«»()[]").lower()
     return (
         (len(bare) == 1 and bare.isalpha())

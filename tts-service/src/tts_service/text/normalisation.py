@@ -1,4 +1,4 @@
-"""What of a written phrase is spoken, and where each spoken character stands in the writing. Pure."""
+"""Text normalisation: removes unspoken characters and maps each spoken character to its place in the source. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tts_service.engine import Turn
-from tts_service.text.phrases import has_speech
+from tts_service.engine import SpeakerTurn
+from tts_service.text.phrases import has_letters
 
-# Pictographs and their joiners; signs with a spoken name (°, €, ©) are not among them.
+# Pictographs and their joiners, without signs that have a spoken name (°, €, ©).
 _PICTOGRAPH = "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\U000e0020-\U000e007f"
 _UNSPOKEN = re.compile(
     rf"""
@@ -31,24 +31,24 @@ _WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenText:
-    """Text as it is spoken; `origins[i]` is the place in the writing of its `i`-th character."""
+class NormalisedText:
+    """Text as it is spoken; `origins[i]` is the index of its `i`-th character in the source text."""
 
     text: str
     origins: tuple[int, ...]
-    # The speakers that the writing names, `[SPEAKER1]`, each where its part of `text` begins.
-    turns: tuple[Turn, ...] = ()
+    # The tags of the source text, `[SPEAKER1]`, each at the start of its part of `text`.
+    speaker_turns: tuple[SpeakerTurn, ...] = ()
 
     @property
     def is_speakable(self) -> bool:
-        """Whether there is anything to say."""
-        return has_speech(self.text)
+        """Whether the text holds a letter or a digit."""
+        return has_letters(self.text)
 
 
-def to_spoken(written: str) -> SpokenText:
-    """Leave out markup, speakers' tags, pictographs and control characters.
+def normalise_text(written: str) -> NormalisedText:
+    """Remove markup, speaker tags, pictographs and control characters.
 
-    Of a link its label is spoken, of an address its host.
+    A link is replaced by its label, an address by its host.
     """
     characters: list[str] = []
     origins: list[int] = []
@@ -56,11 +56,11 @@ def to_spoken(written: str) -> SpokenText:
         characters.append(written[start:end] if end > start else " ")
         origins.extend(range(start, end) if end > start else (start,))
     turns = ((bisect_left(origins, tag.end()), int(tag[1])) for tag in _SPEAKER.finditer(written))
-    return SpokenText("".join(characters), tuple(origins), tuple(turns))
+    return NormalisedText("".join(characters), tuple(origins), tuple(turns))
 
 
 def _spoken_spans(written: str) -> Iterator[tuple[int, int]]:
-    """Spans of `written` that are spoken; an empty one stands for a space."""
+    """Spans of `written` that are spoken; an empty span stands for a space."""
     start = 0
     for match in _UNSPOKEN.finditer(written):
         yield from _nonempty(start, match.start())
@@ -85,21 +85,21 @@ def _nonempty(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 class WordMarks:
-    """Which words of a spoken phrase have begun: each is told once, in order, though engines skip and repeat some."""
+    """The words of a phrase that have started: yields each once, in order, although engines skip and repeat words."""
 
-    def __init__(self, spoken: SpokenText) -> None:
+    def __init__(self, spoken: NormalisedText) -> None:
         self._origins = spoken.origins
-        self._words = [match.span() for match in _WORD.finditer(spoken.text) if has_speech(match[0])]
+        self._words = [match.span() for match in _WORD.finditer(spoken.text) if has_letters(match[0])]
 
-    def reached(self, first_char: int, chars: int) -> list[tuple[int, int]]:
-        """Places in the writing of the words that have begun when `chars` characters from `first_char` do."""
+    def pop_until(self, first_char: int, chars: int) -> list[tuple[int, int]]:
+        """Spans in the source text of the words that start up to the word of `chars` characters at `first_char`."""
         count = next((i for i, (start, _) in enumerate(self._words) if start >= first_char + max(chars, 1)), None)
-        return self._tell(len(self._words) if count is None else count)
+        return self._pop(len(self._words) if count is None else count)
 
-    def rest(self) -> list[tuple[int, int]]:
-        """Places in the writing of the words that were not told yet."""
-        return self._tell(len(self._words))
+    def pop_remaining(self) -> list[tuple[int, int]]:
+        """Spans in the source text of all remaining words."""
+        return self._pop(len(self._words))
 
-    def _tell(self, count: int) -> list[tuple[int, int]]:
-        told, self._words = self._words[:count], self._words[count:]
-        return [(self._origins[start], self._origins[end - 1] + 1) for start, end in told]
+    def _pop(self, count: int) -> list[tuple[int, int]]:
+        words, self._words = self._words[:count], self._words[count:]
+        return [(self._origins[start], self._origins[end - 1] + 1) for start, end in words]

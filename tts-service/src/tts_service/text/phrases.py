@@ -1,6 +1,6 @@
-"""Cuts streamed text into phrases to speak: the first one early, whole sentences after it. Pure.
+"""Cuts streamed text into phrases: the first phrase as early as possible, then whole sentences. Pure.
 
-Every character of the text is in exactly one phrase, and phrases follow each other without gaps.
+Every character of the text is in exactly one phrase, and phrases are contiguous.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _AFTER_NEWLINE = re.compile(r"(?<=\n)(?=[^\n])")
 _CLAUSE_END = re.compile(r"[,;:.!?…।—–]\s")
 _SPACE = re.compile(r"\s")
 
-# A first clause shorter than both is not worth a breath.
+# A first clause shorter than both is not spoken alone.
 _MIN_CLAUSE_ALNUMS = 10
 _MIN_CLAUSE_WORDS = 3
-# Text is looked at in slices of this size: sentencex takes quadratic time for a run of new lines (100000 took 230 s).
+# Text is processed in slices of this size: sentencex takes quadratic time for a run of new lines (100000 took 230 s).
 _SLICE_CHARS = 128
 # "Yes." is a sentence, "1." is not.
 _MIN_SENTENCE_ALNUMS = 2
@@ -40,19 +40,19 @@ class Phrase:
 
     @property
     def is_speakable(self) -> bool:
-        """Whether there is anything in it to say."""
-        return has_speech(self.text)
+        """Whether the phrase holds a letter or a digit."""
+        return has_letters(self.text)
 
 
-def has_speech(text: str) -> bool:
+def has_letters(text: str) -> bool:
     """Whether `text` holds a letter or a digit."""
     return any(map(str.isalnum, text))
 
 
-def pauses(text: str, language: str, complete: bool) -> Iterator[int]:
-    """Places in `text` after which a speaker may pause, without looking further than the next character.
+def find_pauses(text: str, language: str, complete: bool) -> Iterator[int]:
+    """Positions in `text` after which a speaker may pause, with a look-ahead of one character.
 
-    Ends early at a place that the next character decides ("3." may become "3.5"), unless the text is `complete`.
+    Stops at a position that depends on the next character ("3." may become "3.5"), unless the text is `complete`.
     """
     for match in _PAUSE.finditer(text):
         mark, before = match[0][0], text[: match.start()]
@@ -88,8 +88,8 @@ def _is_clause(text: str) -> bool:
     return alnums >= _MIN_CLAUSE_ALNUMS or (alnums > 0 and len(text.split()) >= _MIN_CLAUSE_WORDS)
 
 
-def sentence_ends(text: str, language: str) -> list[int]:
-    """Ends of the sentences in `text` that something follows; a new line ends one by itself."""
+def find_sentence_ends(text: str, language: str) -> list[int]:
+    """Ends of the sentences in `text` that are followed by more text; a new line always ends a sentence."""
     if not _MAY_END_SENTENCE.search(text):
         return []
     ends = {boundary["end_index"] for boundary in get_sentence_boundaries(language, text)}
@@ -100,15 +100,15 @@ def sentence_ends(text: str, language: str) -> list[int]:
     return sorted(ends)
 
 
-def split_point(text: str, start: int, max_chars: int) -> int:
-    """Where to break `text[start:]`, which is too long: after a clause, else a word, else within the word."""
+def find_split(text: str, start: int, max_chars: int) -> int:
+    """Where to break `text[start:]`, which is too long: after a clause, else after a word, else within the word."""
     limit = start + max_chars
     for pattern, earliest in ((_CLAUSE_END, start + max_chars // 3), (_SPACE, start)):
         ends = [match.end() for match in pattern.finditer(text, earliest, limit)]
         if ends:
             return ends[-1]
     end = limit
-    # A letter keeps its accents, an emoji its joiners.
+    # Do not separate a letter from its accents, or an emoji from its joiners.
     while end > start + max_chars // 2 and _continues_letter(text, end):
         end -= 1
     return end
@@ -119,75 +119,77 @@ def _continues_letter(text: str, place: int) -> bool:
 
 
 class PhraseCutter:
-    """Takes the text of one reply in pieces, gives it back in phrases."""
+    """Cuts the text of one reply, pushed in deltas, into phrases."""
 
     def __init__(self, language: str, max_chars: int) -> None:
         self._language = language
         self._max_chars = max_chars
         self._buffer = ""
-        # Place of the buffer in the reply's text.
+        # Position of the buffer in the reply's text.
         self._start = 0
-        self._spoke = False
+        self._first_phrase_is_cut = False
 
     @property
-    def has_speech(self) -> bool:
-        """Whether text that can be spoken waits for more."""
-        return has_speech(self._buffer)
+    def has_speakable_text(self) -> bool:
+        """Whether the buffered text holds a letter or a digit."""
+        return has_letters(self._buffer)
 
-    def push(self, text: str) -> list[Phrase]:
+    def push_text(self, text: str) -> list[Phrase]:
         """Add text; return the phrases that are complete now."""
         slices = (text[start : start + _SLICE_CHARS] for start in range(0, len(text), _SLICE_CHARS))
-        return [phrase for piece in slices for phrase in self._push(piece)]
+        return [phrase for piece in slices for phrase in self._push_slice(piece)]
 
-    def _push(self, text: str) -> list[Phrase]:
+    def _push_slice(self, text: str) -> list[Phrase]:
         self._buffer += text
         phrases: list[Phrase] = []
-        if not self._spoke and (end := next(pauses(self._buffer, self._language, complete=False), 0)):
-            phrases += self._take([end])
-        if self._spoke:
-            phrases += self._take(sentence_ends(self._buffer, self._language))
+        if not self._first_phrase_is_cut and (
+            end := next(find_pauses(self._buffer, self._language, complete=False), 0)
+        ):
+            phrases += self._cut_at([end])
+        if self._first_phrase_is_cut:
+            phrases += self._cut_at(find_sentence_ends(self._buffer, self._language))
         if len(self._buffer) > self._max_chars:
-            phrases += self._take_long()
+            phrases += self._cut_too_long()
         return phrases
 
-    def release(self, stalled: bool) -> list[Phrase]:
-        """What can be spoken already although its sentence may go on: whole clauses, or if `stalled`, whole words."""
-        ends = list(pauses(self._buffer, self._language, complete=stalled))
+    def cut_early(self, stalled: bool) -> list[Phrase]:
+        """Cut before the sentence is complete: at the end of a clause, or of a word if the text has `stalled`."""
+        ends = list(find_pauses(self._buffer, self._language, complete=stalled))
         if not ends and stalled:
             spaces = (match.end() for match in _SPACE.finditer(self._buffer))
             ends = [end for end in spaces if _is_clause(self._buffer[:end])]
-        return self._take(ends[-1:])
+        return self._cut_at(ends[-1:])
 
-    def end(self) -> list[Phrase]:
-        """All that is left."""
-        phrases = self._take(sentence_ends(self._buffer, self._language)) if self._spoke else []
-        return phrases + self._take([len(self._buffer)] if self._buffer else [])
+    def end_text(self) -> list[Phrase]:
+        """Return the rest of the text as phrases."""
+        phrases = self._cut_at(find_sentence_ends(self._buffer, self._language)) if self._first_phrase_is_cut else []
+        return phrases + self._cut_at([len(self._buffer)] if self._buffer else [])
 
-    def _take(self, ends: list[int]) -> list[Phrase]:
-        """Cut the buffer at `ends`, and further where a piece is longer than a phrase may be."""
+    def _cut_at(self, ends: list[int]) -> list[Phrase]:
+        """Cut the buffer at `ends`, and also wherever a phrase would exceed the maximum length."""
         phrases: list[Phrase] = []
         start = 0
         for end in ends:
             while end - start > self._max_chars:
-                start = self._cut(phrases, start, split_point(self._buffer, start, self._max_chars))
-            start = self._cut(phrases, start, end)
-        self._drop(start)
+                start = self._append_phrase(phrases, start, find_split(self._buffer, start, self._max_chars))
+            start = self._append_phrase(phrases, start, end)
+        self._drop_prefix(start)
         return phrases
 
-    def _take_long(self) -> list[Phrase]:
+    def _cut_too_long(self) -> list[Phrase]:
         phrases: list[Phrase] = []
         start = 0
         while len(self._buffer) - start > self._max_chars:
-            start = self._cut(phrases, start, split_point(self._buffer, start, self._max_chars))
-        self._drop(start)
+            start = self._append_phrase(phrases, start, find_split(self._buffer, start, self._max_chars))
+        self._drop_prefix(start)
         return phrases
 
-    def _cut(self, phrases: list[Phrase], start: int, end: int) -> int:
+    def _append_phrase(self, phrases: list[Phrase], start: int, end: int) -> int:
         phrase = Phrase(self._start + start, self._start + end, self._buffer[start:end])
-        self._spoke = self._spoke or phrase.is_speakable
+        self._first_phrase_is_cut = self._first_phrase_is_cut or phrase.is_speakable
         phrases.append(phrase)
         return end
 
-    def _drop(self, chars: int) -> None:
+    def _drop_prefix(self, chars: int) -> None:
         self._buffer = self._buffer[chars:]
         self._start += chars

@@ -1,1 +1,1 @@
-"""Voices: the catalogue, reference recordings, cloned voices on disk."""
+"""Voices: lookup in the catalogue, reference recordings, storage of cloned voices."""

@@ -1,4 +1,4 @@
-"""What a voice can be learned from: a recording of one person, and what is said in it. Pure."""
+"""Checks and decodes reference audio for cloning: a recording of one person, and its transcript. Pure."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 from service_kit.audio import to_float
 from service_kit.errors import InvalidRequest
 
-# Longer references make speech no better, and take places in a model's context.
+# Longer references do not improve the speech, and take tokens of a model's context.
 MIN_REFERENCE_S, MAX_REFERENCE_S = 2.0, 15.0
-# Such a recording in stereo at 48 kHz, 16 bits, its header and its transcript.
+# The longest recording in stereo at 48 kHz with 16 bits, plus its header and its transcript.
 MAX_RECORDING_BYTES = int(MAX_REFERENCE_S * 48_000 * 2 * 2) + 65_536
-# Telephone sound has half of this, and a voice learned from it sounds like a telephone.
+# Telephone audio has 8 kHz, and a voice cloned from it sounds like a telephone.
 MIN_RATE_HZ = 16_000
 _MAX_CHANNELS = 2
-# -45 dBFS over the whole recording: what is quieter is the room.
+# -45 dBFS over the whole recording: quieter recordings hold only room noise.
 _SILENT_RMS = 10 ** (-45 / 20)
 _MAX_TRANSCRIPT_CHARS = 600
 _MAX_NAME_CHARS = 60
 
 
 def check_name(name: str) -> None:
-    """Raises `InvalidRequest` for a voice's name that is none."""
+    """Raises `InvalidRequest` for an empty or too long voice name."""
     if not 0 < len(name.strip()) <= _MAX_NAME_CHARS:
         raise InvalidRequest("tts.voice_name", f"a voice's name has 1 to {_MAX_NAME_CHARS} characters")
 
 
 def check_transcript(transcript: str) -> None:
-    """Raises `InvalidRequest` for words that cannot be a reference's."""
+    """Raises `InvalidRequest` for an empty or too long transcript."""
     if not 0 < len(transcript.strip()) <= _MAX_TRANSCRIPT_CHARS:
         raise InvalidRequest(
             "tts.reference_transcript",
@@ -39,8 +39,11 @@ def check_transcript(transcript: str) -> None:
         )
 
 
-def reference_samples(wav: bytes, rate_hz: int) -> NDArray[np.float32]:
-    """The recording at `rate_hz`, its channels mixed. Raises `InvalidRequest` with what to do about it."""
+def decode_reference(wav: bytes, rate_hz: int) -> NDArray[np.float32]:
+    """Decode a WAV file to mono samples at `rate_hz`, shape [n].
+
+    Raises `InvalidRequest` with advice for a recording that cannot be used.
+    """
     samples, recorded_hz = _read_wav(wav)
     seconds = samples.size / recorded_hz
     if seconds < MIN_REFERENCE_S:
@@ -65,16 +68,16 @@ def _read_wav(wav: bytes) -> tuple[NDArray[np.float32], int]:
         with wave.open(io.BytesIO(wav)) as recording:
             channels, width, rate_hz = recording.getnchannels(), recording.getsampwidth(), recording.getframerate()
             pcm = recording.readframes(recording.getnframes())
-    # A length that points beyond the file is a `RuntimeError` to the library.
+    # The library raises `RuntimeError` for a chunk length beyond the end of the file.
     except (wave.Error, EOFError, RuntimeError) as error:
         raise InvalidRequest(
-            "tts.reference_wav", f"the recording is no WAV file ({error}); save it as 16-bit PCM WAV"
+            "tts.reference_wav", f"the recording is not a WAV file ({error}); save it as 16-bit PCM WAV"
         ) from error
     if width != 2:
-        raise InvalidRequest("tts.reference_wav", f"the recording has {8 * width} bits a sample; save it with 16")
+        raise InvalidRequest("tts.reference_wav", f"the recording has {8 * width} bits per sample; save it with 16")
     if rate_hz < MIN_RATE_HZ:
         raise InvalidRequest(
-            "tts.reference_wav", f"the recording has {rate_hz} Hz; record at {MIN_RATE_HZ} Hz or more, 24000 at best"
+            "tts.reference_wav", f"the recording has {rate_hz} Hz; record at {MIN_RATE_HZ} Hz or more, ideally 24000"
         )
     if channels > _MAX_CHANNELS:
         raise InvalidRequest("tts.reference_wav", f"the recording has {channels} channels; mix it down to one")

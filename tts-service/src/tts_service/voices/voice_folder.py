@@ -1,4 +1,4 @@
-"""Cloned voices in a folder: each is learned once, from a recording and what is said in it, and kept as it sounds."""
+"""Storage of cloned voices: one folder per voice, with its metadata and the engine's conditioning for it."""
 
 from __future__ import annotations
 
@@ -22,109 +22,110 @@ from tts_service.engine import Voice
 log = logging.getLogger(__name__)
 
 _CHARS_OF_HASH = 8
-_VOICE = "voice.json"
-# All of them are kept in memory, and listed to whoever asks; anybody may add some.
+_METADATA_FILE = "voice.json"
+# All voices are held in memory and listed to every client, and every client may add voices.
 MAX_VOICES = 256
 
-Sound = TypeVar("Sound")
+Conditioning = TypeVar("Conditioning")
 
 
 @dataclass(frozen=True, slots=True)
-class Learned(Generic[Sound]):
-    """An added voice: what was said in its recording, and how it sounds."""
+class ClonedVoice(Generic[Conditioning]):
+    """A cloned voice: the transcript of its recording, and the engine's conditioning (codes, or a file of state)."""
 
     voice: Voice
     transcript: str
-    sound: Sound
+    conditioning: Conditioning
 
 
-class VoiceFolder(Generic[Sound]):
-    """The voices that were added. Blocking.
+class VoiceFolder(Generic[Conditioning]):
+    """The cloned voices of one engine. Blocking.
 
-    `setting` is what names the folder; `read` makes a voice's sound of its file `file_name`, or raises `ValueError`.
+    `setting` is the setting that names the folder, for error texts. `read` loads a voice's conditioning from its file
+    `file_name`, or raises `ValueError`.
     """
 
-    def __init__(self, folder: Path | None, setting: str, file_name: str, read: Callable[[Path], Sound]) -> None:
+    def __init__(self, folder: Path | None, setting: str, file_name: str, read: Callable[[Path], Conditioning]) -> None:
         self._folder = folder
         self._setting = setting
         self._file_name = file_name
         self._read = read
-        self._voices: dict[str, Learned[Sound]] = {}
+        self._voices: dict[str, ClonedVoice[Conditioning]] = {}
 
     def load(self) -> None:
-        """Read the folder; what is no voice in it is left alone."""
+        """Load all voices; log and skip folders that hold no valid voice."""
         if self._folder is None:
             return
-        for path in sorted(self._folder.glob(f"[!.]*/{_VOICE}")):
+        for path in sorted(self._folder.glob(f"[!.]*/{_METADATA_FILE}")):
             try:
-                facts = json.loads(path.read_text("utf-8"))
-                self._know(path.parent.name, facts, self._read(path.with_name(self._file_name)))
+                metadata = json.loads(path.read_text("utf-8"))
+                self._register(path.parent.name, metadata, self._read(path.with_name(self._file_name)))
             except (OSError, ValueError, KeyError) as error:
-                log.warning("voice could not be read", extra={"voice": path.parent.name, "reason": repr(error)})
+                log.warning("cloned voice could not be read", extra={"voice": path.parent.name, "reason": repr(error)})
 
     def voices(self) -> Sequence[Voice]:
-        """All added voices."""
-        return [learned.voice for learned in self._voices.values()]
+        """All cloned voices."""
+        return [cloned.voice for cloned in self._voices.values()]
 
-    def learned(self, voice_id: str) -> Learned[Sound] | None:
-        """An added voice, None for one that was not added."""
+    def find_voice(self, voice_id: str) -> ClonedVoice[Conditioning] | None:
+        """The cloned voice with that id; None if there is none."""
         return self._voices.get(voice_id)
 
-    def writable(self) -> Path:
-        """Where voices are kept. Raises `Unsupported` when no folder was named."""
+    def require_folder(self) -> Path:
+        """The folder of the voices. Raises `Unsupported` when none is set."""
         if self._folder is None:
-            raise Unsupported("tts.cloning_unsupported", f"no folder for voices is set ({self._setting})")
+            raise Unsupported("tts.cloning_unsupported", f"no folder for cloned voices is set; set {self._setting}")
         return self._folder
 
-    def keep(self, name: str, language: str, transcript: str, write: Callable[[Path], object]) -> Voice:
-        """Keep a voice whose sound `write` writes; the same sound under the same name is the same voice.
+    def save_voice(self, name: str, language: str, transcript: str, write: Callable[[Path], object]) -> Voice:
+        """Save a voice; `write` writes its conditioning to a path. The same content under the same name is one voice.
 
         Raises `InvalidRequest` when there are `MAX_VOICES` already.
         """
-        folder = self.writable()
+        folder = self.require_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"name": name, "languages": [language], "transcript": transcript}
+        metadata = {"name": name, "languages": [language], "transcript": transcript}
         with tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as scratch:
             made = Path(scratch, "voice")
             made.mkdir()
-            (made / _VOICE).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
+            (made / _METADATA_FILE).write_text(json.dumps(metadata, ensure_ascii=False), "utf-8")
             write(made / self._file_name)
-            # What could not be read again is not kept.
+            # Raises before the voice is stored if its file cannot be read back.
             self._read(made / self._file_name)
-            sound = (made / self._file_name).read_bytes()
-            mark = hashlib.sha256(sound + transcript.encode()).hexdigest()[:_CHARS_OF_HASH]
-            kept = folder / f"{_slug(name)}-{mark}"
-            if kept.name not in self._voices and len(self._voices) >= MAX_VOICES:
-                raise InvalidRequest("tts.voices_full", f"{MAX_VOICES} voices were added; delete one first")
-            # At once, so that no half of a voice is ever found here.
-            if not kept.exists():
-                made.rename(kept)
-        return self._know(kept.name, facts, self._read(kept / self._file_name))
+            content = (made / self._file_name).read_bytes()
+            digest = hashlib.sha256(content + transcript.encode()).hexdigest()[:_CHARS_OF_HASH]
+            target = folder / f"{_slug(name)}-{digest}"
+            if target.name not in self._voices and len(self._voices) >= MAX_VOICES:
+                raise InvalidRequest("tts.voices_full", f"there are {MAX_VOICES} cloned voices; delete one first")
+            # The rename is atomic, so the folder never holds an incomplete voice.
+            if not target.exists():
+                made.rename(target)
+        return self._register(target.name, metadata, self._read(target / self._file_name))
 
-    def delete(self, voice_id: str) -> None:
-        """Forget an added voice. Raises `NotFound` when it was not added."""
+    def delete_voice(self, voice_id: str) -> None:
+        """Delete a cloned voice. Raises `NotFound` when there is none with that id."""
         if voice_id not in self._voices:
-            raise NotFound("tts.unknown_voice", f"no voice {voice_id!r} was added")
+            raise NotFound("tts.unknown_voice", f"no cloned voice {voice_id!r}")
         del self._voices[voice_id]
-        shutil.rmtree(self.writable() / voice_id)
+        shutil.rmtree(self.require_folder() / voice_id)
 
-    def _know(self, voice_id: str, facts: dict[str, Any], sound: Sound) -> Voice:
-        voice = Voice(voice_id, facts["name"], tuple(facts["languages"]), cloned=True)
-        self._voices[voice_id] = Learned(voice, facts["transcript"], sound)
+    def _register(self, voice_id: str, metadata: dict[str, Any], conditioning: Conditioning) -> Voice:
+        voice = Voice(voice_id, metadata["name"], tuple(metadata["languages"]), cloned=True)
+        self._voices[voice_id] = ClonedVoice(voice, metadata["transcript"], conditioning)
         return voice
 
 
 def write_codes(path: Path, frames: NDArray[np.int64]) -> None:
-    """Write a codec's frames of codes, shape [n, books]."""
+    """Write codec frames, shape [n, books]."""
     np.save(path, frames.astype(np.int16))
 
 
 def read_codes(path: Path, books: int, codes: int) -> NDArray[np.int64]:
-    """Frames of codes below `codes`, shape [n, `books`]. Raises `ValueError` for others."""
+    """Read codec frames with codes below `codes`, shape [n, `books`]. Raises `ValueError` for anything else."""
     frames = np.load(path, allow_pickle=False).astype(np.int64)
-    # A code that is none would break the GPU for every reply, not for this voice alone.
+    # A code out of range would raise a CUDA error that breaks all replies, not only those in this voice.
     if frames.ndim != 2 or frames.shape[1] != books or not ((frames >= 0) & (frames < codes)).all():
-        raise ValueError("the frames are not the codec's")
+        raise ValueError("the file does not hold frames of this codec")
     return frames
 
 

@@ -1,4 +1,4 @@
-"""eSpeak NG for real, through its worker process."""
+"""Real eSpeak NG through its worker process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from service_kit.errors import EngineFailed
-from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig, Voice, Word
-from tts_service.engines.espeak.engine import RATE_HZ, VOICES, WORKER_COMMAND, EspeakEngine, prosody
+from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig, Voice, Word
+from tts_service.engines.espeak.engine import RATE_HZ, VOICES, WORKER_COMMAND, EspeakEngine, prosody_parameters
 from tts_service.engines.espeak.process import MAX_WAITING_PIECES, EspeakWorker, Job
-from tts_service.voices.catalogue import choose
+from tts_service.voices.catalogue import resolve_config
 
 SENTENCES = {
     "en": "Good evening, here is the news.",
@@ -43,23 +43,25 @@ async def engine(worker: EspeakWorker) -> AsyncIterator[EspeakEngine]:
         yield engine
 
 
-async def say(engine: EspeakEngine, text: str, language: str = "en", **style: float) -> tuple[np.ndarray, list[Word]]:
+async def speak(engine: EspeakEngine, text: str, language: str = "en", **style: float) -> tuple[np.ndarray, list[Word]]:
     words: list[Word] = []
     sound: list[np.ndarray] = [np.zeros(0, np.float32)]
-    async with engine.speak(SpokenPhrase(0, text), choose(VOICES, "", language, Style(**style))) as speech:
+    async with engine.synthesize(
+        PhraseRequest(0, text), resolve_config(VOICES, "", language, Style(**style))
+    ) as speech:
         async for piece in speech:
             if isinstance(piece, Samples):
                 sound.append(piece.samples)
             else:
-                # A word is told before the audio it points into.
+                # A word comes before its audio.
                 assert piece.first_sample >= sum(map(len, sound))
                 words.append(piece)
     return np.concatenate(sound), words
 
 
-async def test_every_language_is_spoken_audibly_at_a_plausible_length(engine: EspeakEngine) -> None:
+async def test_every_language_has_audible_speech_of_plausible_length(engine: EspeakEngine) -> None:
     for language, sentence in SENTENCES.items():
-        sound, words = await say(engine, sentence, language)
+        sound, words = await speak(engine, sentence, language)
         assert 1.2 < sound.size / RATE_HZ < 4.5, language
         assert np.sqrt(np.mean(sound**2)) > 0.03, language
         assert len(words) >= 4, language
@@ -71,58 +73,58 @@ async def test_every_language_is_spoken_audibly_at_a_plausible_length(engine: Es
 
 async def test_every_listed_voice_speaks(engine: EspeakEngine) -> None:
     for voice in VOICES:
-        async with engine.speak(SpokenPhrase(0, "1 2 3"), SynthesisConfig(voice, voice.languages[0])) as speech:
+        async with engine.synthesize(PhraseRequest(0, "1 2 3"), SynthesisConfig(voice, voice.languages[0])) as speech:
             loudest = [float(np.abs(piece.samples).max()) async for piece in speech if isinstance(piece, Samples)]
         assert max(loudest) > 0.05, voice.id
 
 
-async def test_pace_changes_the_length(engine: EspeakEngine) -> None:
-    slow, _ = await say(engine, SENTENCES["en"], pace=0.7)
-    fast, _ = await say(engine, SENTENCES["en"], pace=1.6)
+async def test_pace_changes_the_duration(engine: EspeakEngine) -> None:
+    slow, _ = await speak(engine, SENTENCES["en"], pace=0.7)
+    fast, _ = await speak(engine, SENTENCES["en"], pace=1.6)
     assert slow.size > 1.7 * fast.size
 
 
-def test_style_becomes_rate_pitch_and_range() -> None:
-    assert prosody(Style()) == {"rate_wpm": 165, "pitch": 50, "range": 50}
-    assert prosody(Style(pace=0.5, warmth=1, energy=1)) == {"rate_wpm": 82, "pitch": 40, "range": 80}
+def test_style_maps_to_rate_pitch_and_range() -> None:
+    assert prosody_parameters(Style()) == {"rate_wpm": 165, "pitch": 50, "range": 50}
+    assert prosody_parameters(Style(pace=0.5, warmth=1, energy=1)) == {"rate_wpm": 82, "pitch": 40, "range": 80}
 
 
-async def test_an_unknown_voice_fails_its_phrase_only(engine: EspeakEngine) -> None:
+async def test_unknown_voice_fails_only_its_phrase(engine: EspeakEngine) -> None:
     with pytest.raises(EngineFailed, match="no voice"):
-        async with engine.speak(SpokenPhrase(0, "x"), SynthesisConfig(Voice("zz", "", ("en",)), "en")) as speech:
+        async with engine.synthesize(PhraseRequest(0, "x"), SynthesisConfig(Voice("zz", "", ("en",)), "en")) as speech:
             await anext(speech)
-    assert (await say(engine, "All is well."))[0].size > 0
+    assert (await speak(engine, "All is well."))[0].size > 0
 
 
-async def test_a_cancelled_phrase_stops_and_leaks_nothing_into_the_next(engine: EspeakEngine) -> None:
-    clean, _ = await say(engine, "Short and clean.")
-    async with engine.speak(SpokenPhrase(0, LONG * 40), choose(VOICES, "", "en", Style())) as speech:
+async def test_cancelled_phrase_stops_and_leaks_nothing_into_the_next(engine: EspeakEngine) -> None:
+    clean, _ = await speak(engine, "Short and clean.")
+    async with engine.synthesize(PhraseRequest(0, LONG * 40), resolve_config(VOICES, "", "en", Style())) as speech:
         await anext(speech)
-    # All of it would take longer.
+    # The whole phrase would take longer.
     async with asyncio.timeout(5):
-        after, words = await say(engine, "Short and clean.")
-    # eSpeak adds a little noise of its own, so lengths are compared, not samples.
+        after, words = await speak(engine, "Short and clean.")
+    # eSpeak adds random noise, so the test compares durations, not samples.
     assert abs(after.size - clean.size) < 0.05 * RATE_HZ
     assert len(words) == 3
 
 
-async def test_phrases_at_the_same_time_do_not_mix(engine: EspeakEngine) -> None:
-    alone = {language: (await say(engine, sentence, language))[0].size for language, sentence in SENTENCES.items()}
-    together = await asyncio.gather(*(say(engine, sentence, language) for language, sentence in SENTENCES.items()))
+async def test_concurrent_phrases_do_not_mix(engine: EspeakEngine) -> None:
+    alone = {language: (await speak(engine, sentence, language))[0].size for language, sentence in SENTENCES.items()}
+    together = await asyncio.gather(*(speak(engine, sentence, language) for language, sentence in SENTENCES.items()))
     for language, (sound, _) in zip(SENTENCES, together, strict=True):
         assert abs(sound.size - alone[language]) < 0.05 * RATE_HZ, language
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-async def test_a_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
+async def test_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
     engine: EspeakEngine, worker: EspeakWorker, number: signal.Signals
 ) -> None:
     pid = worker.pid
     assert pid is not None
     os.kill(pid, number)
     with pytest.raises(EngineFailed, match="died"):
-        await say(engine, LONG)
-    assert (await say(engine, "Back again."))[0].size > RATE_HZ / 4
+        await speak(engine, LONG)
+    assert (await speak(engine, "Back again."))[0].size > RATE_HZ / 4
     assert worker.pid != pid
 
 
@@ -143,7 +145,7 @@ async def test_a_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
         ),
     ],
 )
-async def test_a_worker_that_does_not_greet_is_an_error_at_the_start(program: str, code: str) -> None:
+async def test_worker_without_a_valid_hello_fails_the_start(program: str, code: str) -> None:
     with pytest.raises(EngineFailed) as failure:
         async with EspeakWorker((sys.executable, "-c", program), RATE_HZ).running():
             pass
@@ -151,7 +153,7 @@ async def test_a_worker_that_does_not_greet_is_an_error_at_the_start(program: st
 
 
 @pytest.mark.parametrize(("kind", "payload"), [(5, b"odd"), (4, b"short")])
-async def test_a_worker_that_garbles_its_speech_fails_the_phrase_and_is_replaced(kind: int, payload: bytes) -> None:
+async def test_worker_that_sends_invalid_frames_is_replaced(kind: int, payload: bytes) -> None:
     program = (
         "import sys, struct\n"
         "def send(kind, job, payload):\n"
@@ -171,7 +173,7 @@ async def test_a_worker_that_garbles_its_speech_fails_the_phrase_and_is_replaced
             await asyncio.sleep(0.01)
 
 
-def test_the_apache_side_never_imports_the_gpl_side() -> None:
+def test_service_never_imports_the_gpl_worker() -> None:
     sources = Path(__file__).parents[3] / "src"
     imports = re.compile(r"^\s*(import|from)\s+espeak(_worker|ng_loader)|import_module\(.espeak", re.MULTILINE)
     files = list(sources.rglob("*.py"))
@@ -180,7 +182,7 @@ def test_the_apache_side_never_imports_the_gpl_side() -> None:
     assert [path for path in files if imports.search(path.read_text("utf-8"))] == []
 
 
-async def test_a_phrase_that_nobody_hears_is_held_in_bounds() -> None:
+async def test_unread_phrase_has_a_bounded_queue() -> None:
     job = Job(1)
     piece = Samples(np.zeros(1, np.float32))
     assert all(job.add_piece(piece) for _ in range(MAX_WAITING_PIECES))

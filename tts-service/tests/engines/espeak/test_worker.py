@@ -1,4 +1,4 @@
-"""The worker's own side of the pipe, inside this process."""
+"""The worker's side of the pipe, inside this process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-from espeak_worker.espeak import Espeak, EspeakError, Manner
-from espeak_worker.frames import BrokenPipeProtocol, Frame, Kind, read_frame
+from espeak_worker.espeak import Espeak, EspeakError, VoiceParameters
+from espeak_worker.frames import Frame, InvalidFrame, Kind, read_frame
 from espeak_worker.worker import Worker
 from service_kit.engines.worker_process import WorkerFrame
 from tts_service.engines.espeak import frames as espeak_frames
@@ -34,19 +34,19 @@ def pipes() -> Iterator[tuple[io.BufferedWriter, io.BufferedReader, io.BufferedR
 
 
 class Source:
-    """What the worker reads; `all_taken` is set when it asks for more than so many frames."""
+    """The worker's input; `all_read` is set when the worker reads after `frames` frames."""
 
     def __init__(self, source: io.BufferedReader, frames: int) -> None:
         self._source = source
         self._frames = frames
-        self.all_taken = threading.Event()
+        self.all_read = threading.Event()
 
     def read(self, size: int = -1) -> bytes:
-        # A frame begins with its head of nine bytes.
+        # A frame starts with a header of nine bytes.
         if size == 9:
             self._frames -= 1
         if self._frames < 0:
-            self.all_taken.set()
+            self.all_read.set()
         return self._source.read(size)
 
 
@@ -54,23 +54,23 @@ def spoken(job: int, **changes: object) -> bytes:
     return Frame(Kind.SPEAK, job, json.dumps(REQUEST | changes).encode()).encode()
 
 
-def test_both_sides_mean_the_same_frames() -> None:
+def test_worker_and_service_use_the_same_frames() -> None:
     assert {kind.name: kind.value for kind in Kind} == {kind.name: kind.value for kind in espeak_frames.Kind}
     assert Frame(Kind.AUDIO, 7, b"abc").encode() == WorkerFrame(espeak_frames.Kind.AUDIO, 7, b"abc").encode()
 
 
-def test_every_job_ends_once_and_a_cancelled_one_says_nothing(
+def test_every_job_ends_once_and_cancelled_jobs_send_no_audio(
     espeak: Espeak, pipes: tuple[io.BufferedWriter, io.BufferedReader, io.BufferedReader, io.BufferedWriter]
 ) -> None:
     to_worker, from_worker, pipe, sink = pipes
     source = Source(pipe, 7)
     worker = threading.Thread(target=Worker(espeak, cast(io.BufferedReader, source), sink).run)
     worker.start()
-    # The long job fills its own pipe, which nobody reads until the others are taken.
+    # The long job fills the output pipe, which is not read until the worker has taken all jobs.
     to_worker.write(spoken(1, text="on and on " * 30) + spoken(2) + Frame(Kind.CANCEL, 2).encode())
     to_worker.write(spoken(3, voice="zz") + spoken(4, rate_wpm="x") + spoken(5) + Frame(Kind.CANCEL, 99).encode())
     to_worker.flush()
-    assert source.all_taken.wait(20)
+    assert source.all_read.wait(20)
     hello = read_frame(from_worker)
     assert hello is not None
     assert json.loads(hello.payload)["rate_hz"] == espeak.rate_hz
@@ -91,29 +91,29 @@ def test_every_job_ends_once_and_a_cancelled_one_says_nothing(
     assert not worker.is_alive()
 
 
-def test_a_listener_that_says_no_stops_the_synthesis_at_its_chunk(espeak: Espeak) -> None:
-    heard: list[int] = []
+def test_returning_false_stops_the_synthesis_at_that_chunk(espeak: Espeak) -> None:
+    sizes: list[int] = []
 
     def consume(_words: object, pcm: bytes) -> bool:
-        heard.append(len(pcm))
-        return len(heard) < 3
+        sizes.append(len(pcm))
+        return len(sizes) < 3
 
-    espeak.speak("on and on " * 30, Manner("en-us", 170, 50, 50), consume)
-    assert len(heard) == 3
+    espeak.synthesize("on and on " * 30, VoiceParameters("en-us", 170, 50, 50), consume)
+    assert len(sizes) == 3
 
 
-def test_what_a_listener_raises_comes_out_of_speak(espeak: Espeak) -> None:
+def test_callback_errors_propagate(espeak: Espeak) -> None:
     def consume(_words: object, _pcm: bytes) -> bool:
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        espeak.speak("Hello", Manner("en-us", 170, 50, 50), consume)
+        espeak.synthesize("Hello", VoiceParameters("en-us", 170, 50, 50), consume)
     with pytest.raises(EspeakError, match="zz"):
-        espeak.speak("Hello", Manner("zz", 170, 50, 50), consume)
+        espeak.synthesize("Hello", VoiceParameters("zz", 170, 50, 50), consume)
 
 
-def test_bytes_that_are_no_frames_are_refused() -> None:
-    with pytest.raises(BrokenPipeProtocol):
+def test_invalid_frames_are_refused() -> None:
+    with pytest.raises(InvalidFrame):
         read_frame(io.BytesIO(b"\xff" * 9))
     assert read_frame(io.BytesIO(b"\x01")) is None
     assert read_frame(io.BytesIO(Frame(Kind.AUDIO, 1, b"abcd").encode()[:-1])) is None

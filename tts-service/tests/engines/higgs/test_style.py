@@ -1,19 +1,15 @@
-"""A style as higgs is told of it."""
+"""The mapping of a style to a scene description and a temperature."""
 
 from __future__ import annotations
 
 import pytest
 from tts_service.engine import Style
-from tts_service.engines.higgs.guards import FRAME_MS, frame_cap
 from tts_service.engines.higgs.prompt import QUIET_ROOM
-from tts_service.engines.higgs.style import manner_of
-from tts_service.synthesis.watchdog import MAX_TIMES_EXPECTED, expected_ms
-
-TEXT = "and this is what happened then"
+from tts_service.engines.higgs.style import build_style_prompt
 
 
 @pytest.mark.parametrize(
-    ("style", "told"),
+    ("style", "description"),
     [
         (Style(), ""),
         (Style(warmth=0.5, humour=0.5, energy=0.5), ""),
@@ -27,31 +23,24 @@ TEXT = "and this is what happened then"
         (Style(pace=0.5, energy=0.0), " The speaker's tone is calm. The speaker talks very slowly."),
     ],
 )
-def test_a_style_is_told_in_the_description_of_the_scene(style: Style, told: str) -> None:
-    assert manner_of(style, 0.3).scene == QUIET_ROOM + told
+def test_style_is_described_in_the_scene(style: Style, description: str) -> None:
+    assert build_style_prompt(style, 0.3).scene == QUIET_ROOM + description
 
 
-def test_a_voices_own_style_keeps_the_temperature_that_is_set() -> None:
-    assert manner_of(Style(), 0.3).temperature == 0.3
-    assert manner_of(Style(pace=0.5, warmth=1.0), 0.3).temperature == 0.3
+def test_neutral_style_keeps_the_configured_temperature() -> None:
+    assert build_style_prompt(Style(), 0.3).temperature == 0.3
+    assert build_style_prompt(Style(pace=0.5, warmth=1.0), 0.3).temperature == 0.3
 
 
-def test_liveliness_and_humour_make_speech_freer() -> None:
-    calm, lively = (manner_of(Style(energy=energy), 0.4).temperature for energy in (0.0, 1.0))
-    earnest, playful = (manner_of(Style(humour=humour), 0.4).temperature for humour in (0.0, 1.0))
+def test_energy_and_humour_raise_the_temperature() -> None:
+    calm, lively = (build_style_prompt(Style(energy=energy), 0.4).temperature for energy in (0.0, 1.0))
+    earnest, playful = (build_style_prompt(Style(humour=humour), 0.4).temperature for humour in (0.0, 1.0))
     assert (calm, lively) == (pytest.approx(0.3), pytest.approx(0.5))
     assert (earnest, playful) == (pytest.approx(0.35), pytest.approx(0.45))
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.2, 0.3, 0.9, 1.5])
 @pytest.mark.parametrize("trait", [0.0, 1.0])
-def test_the_temperature_stays_within_bounds(temperature: float, trait: float) -> None:
-    moved = manner_of(Style(energy=trait, humour=trait), temperature).temperature
-    assert min(0.2, temperature) <= moved <= max(0.9, temperature)
-
-
-def test_slow_speech_may_last_longer_and_fast_speech_as_long_as_the_reply_bears_it() -> None:
-    assert frame_cap(TEXT, 0.5) == pytest.approx(2 * frame_cap(TEXT), abs=1)
-    for pace in (0.5, 1.0, 1.5, 2.0):
-        assert frame_cap(TEXT, pace) * FRAME_MS <= MAX_TIMES_EXPECTED * expected_ms(TEXT, pace)
-    assert frame_cap(TEXT, 1.5) == frame_cap(TEXT)
+def test_temperature_stays_within_bounds(temperature: float, trait: float) -> None:
+    shifted = build_style_prompt(Style(energy=trait, humour=trait), temperature).temperature
+    assert min(0.2, temperature) <= shifted <= max(0.9, temperature)

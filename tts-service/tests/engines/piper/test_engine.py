@@ -1,4 +1,4 @@
-"""Piper's server as tts-service sees it: what is asked of it, and every way it can fail."""
+"""The engine `piper` against a fake of Piper's server: requests, and all failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from tts_service.app import build
-from tts_service.engine import Samples, SpokenPhrase, Style, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig, Voice
 from tts_service.engines.piper.engine import PiperEngine, piper_engine
 from tts_service.settings import TtsSettings
 
@@ -40,40 +40,40 @@ def wav(rate_hz: int, seconds: float, channels: int = 1) -> bytes:
 
 
 class PiperServer:
-    """Answers as Piper's own does: whole WAV files, called HTML; its default voice for one it has not."""
+    """Responds like Piper's server: whole WAV files with media type HTML; its default voice for unknown voices."""
 
     def __init__(self) -> None:
         self.url = ""
-        # "anton.onnx" stands in the list of the real one as "ant".
+        # The real server lists "anton.onnx" as "ant".
         self.listed: Any = {
             name: {"audio": {"sample_rate": rate}, "inference": {"length_scale": 1.5}}
             for name, rate in {GERMAN: 16_000, "ant": 16_000, HINDI: 22_050}.items()
         }
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.status = 200
-        self.answer: bytes | None = None
-        self.let_go = asyncio.Event()
-        self.let_go.set()
-        self.at_work = self.most_at_work = self.broken_off = 0
+        self.response: bytes | None = None
+        self.release = asyncio.Event()
+        self.release.set()
+        self.in_progress = self.most_in_progress = self.aborted = 0
 
     async def voices(self, request: Request) -> Response:
         return JSONResponse(self.listed) if self.status == 200 else Response("<html>", self.status)
 
     async def synthesize(self, request: Request) -> Response:
         body = json.loads(await request.body())
-        self.asked.append(body)
-        self.at_work += 1
-        self.most_at_work = max(self.most_at_work, self.at_work)
-        waiting = asyncio.create_task(self.let_go.wait())
+        self.requests.append(body)
+        self.in_progress += 1
+        self.most_in_progress = max(self.most_in_progress, self.in_progress)
+        waiting = asyncio.create_task(self.release.wait())
         leaving = asyncio.create_task(request.receive())
         try:
             await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
-            self.broken_off += not waiting.done()
+            self.aborted += not waiting.done()
         finally:
             waiting.cancel()
             leaving.cancel()
-            self.at_work -= 1
-        answer = wav(RATES_HZ.get(body["voice"], 22_050), 0.5) if self.answer is None else self.answer
+            self.in_progress -= 1
+        answer = wav(RATES_HZ.get(body["voice"], 22_050), 0.5) if self.response is None else self.response
         return Response(answer, self.status, media_type="text/html")
 
 
@@ -88,7 +88,7 @@ async def listening(server: PiperServer) -> AsyncGenerator[None]:
         await asyncio.sleep(0.01)
     server.url = f"http://127.0.0.1:{served.servers[0].sockets[0].getsockname()[1]}"
     yield
-    server.let_go.set()
+    server.release.set()
     served.should_exit = True
     await running
 
@@ -102,7 +102,7 @@ async def server() -> AsyncGenerator[PiperServer]:
 
 @pytest.fixture
 def unused_port() -> Iterator[int]:
-    """Held without listening, so that nobody else can come to answer there."""
+    """A bound port without a listener: connections to it are refused."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -120,20 +120,20 @@ async def engine(settings: TtsSettings) -> AsyncGenerator[PiperEngine]:
         yield engine
 
 
-async def say(engine: PiperEngine, text: str, name: str = HINDI, pace: float = 1.0) -> np.ndarray[Any, Any]:
+async def speak(engine: PiperEngine, text: str, name: str = HINDI, pace: float = 1.0) -> np.ndarray[Any, Any]:
     config = SynthesisConfig(Voice(name, name, ("hi",)), "hi", Style(pace))
-    async with engine.speak(SpokenPhrase(0, text), config) as speech:
+    async with engine.synthesize(PhraseRequest(0, text), config) as speech:
         pieces = [piece.samples async for piece in speech if isinstance(piece, Samples)]
     return np.concatenate(pieces)
 
 
 async def failure(engine: PiperEngine) -> AnchorError:
     with pytest.raises(AnchorError) as failed:
-        await say(engine, "नमस्ते")
+        await speak(engine, "नमस्ते")
     return failed.value
 
 
-async def test_the_servers_voices_are_listed_with_the_preferred_first(engine: PiperEngine) -> None:
+async def test_server_voices_are_listed_with_preferred_ones_first(engine: PiperEngine) -> None:
     assert [(voice.id, voice.name, voice.languages) for voice in engine.voices()] == [
         (HINDI, "Rohan, hi_IN, medium", ("hi",)),
         (GERMAN, "Thorsten, de_DE, low", ("de",)),
@@ -141,41 +141,41 @@ async def test_the_servers_voices_are_listed_with_the_preferred_first(engine: Pi
     assert engine.info.languages == ("hi", "de")
 
 
-async def test_the_preferred_voice_is_loaded_at_the_start(engine: PiperEngine, server: PiperServer) -> None:
-    assert [asked["voice"] for asked in server.asked] == [HINDI]
+async def test_preferred_voice_is_loaded_at_the_start(engine: PiperEngine, server: PiperServer) -> None:
+    assert [asked["voice"] for asked in server.requests] == [HINDI]
 
 
 @pytest.mark.parametrize("name", [HINDI, GERMAN])
-async def test_speech_of_any_rate_comes_at_ours(engine: PiperEngine, name: str) -> None:
-    samples = await say(engine, "नमस्ते", name)
+async def test_speech_is_resampled_to_24_khz(engine: PiperEngine, name: str) -> None:
+    samples = await speak(engine, "नमस्ते", name)
     assert samples.size == pytest.approx(12_000, abs=2)
     assert samples[6000] == pytest.approx(0.25, abs=0.01)
 
 
-async def test_pace_shortens_what_the_voice_stretches(engine: PiperEngine, server: PiperServer) -> None:
-    await say(engine, "नमस्ते", pace=2.0)
-    assert server.asked[-1] == {"text": "नमस्ते", "voice": HINDI, "length_scale": 0.75}
+async def test_pace_divides_the_length_scale_of_the_voice(engine: PiperEngine, server: PiperServer) -> None:
+    await speak(engine, "नमस्ते", pace=2.0)
+    assert server.requests[-1] == {"text": "नमस्ते", "voice": HINDI, "length_scale": 0.75}
 
 
-async def test_text_is_never_taken_for_phonemes(engine: PiperEngine, server: PiperServer) -> None:
-    await say(engine, "see [[link]] and [[[more]]]")
-    assert "[[" not in server.asked[-1]["text"]
+async def test_double_brackets_are_not_sent_as_phonemes(engine: PiperEngine, server: PiperServer) -> None:
+    await speak(engine, "see [[link]] and [[[more]]]")
+    assert "[[" not in server.requests[-1]["text"]
 
 
-async def test_no_more_phrases_are_asked_for_than_there_are_places(engine: PiperEngine, server: PiperServer) -> None:
-    server.most_at_work = 0
-    await asyncio.gather(*(say(engine, "नमस्ते") for _ in range(5)))
-    assert server.most_at_work <= 2
+async def test_concurrent_requests_are_limited(engine: PiperEngine, server: PiperServer) -> None:
+    server.most_in_progress = 0
+    await asyncio.gather(*(speak(engine, "नमस्ते") for _ in range(5)))
+    assert server.most_in_progress <= 2
 
 
-async def test_a_reply_that_is_left_closes_its_request(engine: PiperEngine, server: PiperServer) -> None:
-    server.let_go.clear()
-    speaking = asyncio.create_task(say(engine, "नमस्ते"))
+async def test_cancelled_phrase_closes_its_request(engine: PiperEngine, server: PiperServer) -> None:
+    server.release.clear()
+    speaking = asyncio.create_task(speak(engine, "नमस्ते"))
     async with asyncio.timeout(20):
-        while not server.at_work:
+        while not server.in_progress:
             await asyncio.sleep(0.01)
         speaking.cancel()
-        while not server.broken_off:
+        while not server.aborted:
             await asyncio.sleep(0.01)
     with pytest.raises(asyncio.CancelledError):
         await speaking
@@ -187,16 +187,16 @@ async def test_a_reply_that_is_left_closes_its_request(engine: PiperEngine, serv
         ({"status": 500}, PeerFailed, "tts.server_failed"),
         ({"status": 404}, PeerFailed, "tts.server_refused"),
         ({"status": 503}, AtCapacity, "tts.server_busy"),
-        ({"answer": b"<html>"}, PeerFailed, "tts.server_garbled"),
-        ({"answer": b""}, PeerFailed, "tts.server_garbled"),
-        ({"answer": wav(22_050, 0.1, channels=2)}, PeerFailed, "tts.server_garbled"),
-        ({"answer": wav(100, 1)}, PeerFailed, "tts.server_garbled"),
-        ({"answer": wav(22_050, 0.1)[:-1]}, PeerFailed, "tts.server_garbled"),
-        ({"answer": wav(22_050, 0.1)[:16] + b"\xff" * 4 + wav(22_050, 0.1)[20:]}, PeerFailed, "tts.server_garbled"),
-        ({"answer": bytes(17 * 1024 * 1024)}, PeerFailed, "tts.server_garbled"),
+        ({"response": b"<html>"}, PeerFailed, "tts.server_garbled"),
+        ({"response": b""}, PeerFailed, "tts.server_garbled"),
+        ({"response": wav(22_050, 0.1, channels=2)}, PeerFailed, "tts.server_garbled"),
+        ({"response": wav(100, 1)}, PeerFailed, "tts.server_garbled"),
+        ({"response": wav(22_050, 0.1)[:-1]}, PeerFailed, "tts.server_garbled"),
+        ({"response": wav(22_050, 0.1)[:16] + b"\xff" * 4 + wav(22_050, 0.1)[20:]}, PeerFailed, "tts.server_garbled"),
+        ({"response": bytes(17 * 1024 * 1024)}, PeerFailed, "tts.server_garbled"),
     ],
 )
-async def test_a_server_that_fails_is_told_by_a_code(
+async def test_server_failures_have_distinct_codes(
     engine: PiperEngine, server: PiperServer, change: dict[str, Any], kind: type[AnchorError], code: str
 ) -> None:
     for name, value in change.items():
@@ -206,14 +206,14 @@ async def test_a_server_that_fails_is_told_by_a_code(
     assert failed.retryable
 
 
-async def test_a_phrase_has_its_deadline(settings: TtsSettings, server: PiperServer) -> None:
+async def test_phrase_has_a_timeout(settings: TtsSettings, server: PiperServer) -> None:
     engine = PiperEngine(settings.model_copy(update={"piper_phrase_s": 1.0}))
     async with engine.lifespan():
-        server.let_go.clear()
+        server.release.clear()
         assert (await failure(engine)).code == "tts.server_slow"
 
 
-async def test_half_an_answer_is_none() -> None:
+async def test_truncated_response_is_a_lost_connection() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         listing = request.startswith(b"GET")
@@ -230,13 +230,13 @@ async def test_half_an_answer_is_none() -> None:
             assert (await failure(engine)).code == "tts.connection_lost"
 
 
-async def test_a_voice_that_is_gone_is_not_spoken_by_another(engine: PiperEngine, server: PiperServer) -> None:
+async def test_missing_voice_is_not_replaced_by_the_default_voice(engine: PiperEngine, server: PiperServer) -> None:
     del server.listed[HINDI]
-    await engine.check()
-    asked = len(server.asked)
+    await engine.check_server()
+    asked = len(server.requests)
     failed = await failure(engine)
     assert (type(failed), failed.code) == (EngineFailed, "tts.voice_lost")
-    assert len(server.asked) == asked
+    assert len(server.requests) == asked
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ async def test_a_voice_that_is_gone_is_not_spoken_by_another(engine: PiperEngine
         ({HINDI: {"inference": {"length_scale": "long"}}}, "tts.server_garbled"),
     ],
 )
-async def test_a_list_of_no_voices_is_no_start(
+async def test_start_fails_without_a_usable_voice(
     settings: TtsSettings, server: PiperServer, listed: Any, code: str
 ) -> None:
     server.listed = listed
@@ -259,7 +259,7 @@ async def test_a_list_of_no_voices_is_no_start(
     assert failed.value.code == code
 
 
-async def test_no_server_is_no_start(unused_port: int) -> None:
+async def test_start_fails_without_a_server(unused_port: int) -> None:
     with pytest.raises(PeerFailed) as failed:
         async with piper_engine(TtsSettings(piper_url=f"http://127.0.0.1:{unused_port}")).lifespan():
             pass

@@ -1,1 +1,1 @@
-"""CSM by Sesame: conversational speech from a backbone, a depth decoder and the codec Mimi."""
+"""The engine `csm`: CSM by Sesame, a conversational speech model: backbone, depth decoder and the codec Mimi."""

@@ -1,4 +1,4 @@
-"""CSM behind the service's seam. Nothing here imports torch before the model is loaded."""
+"""The engine `csm`. Imports torch only when the model is loaded."""
 
 from __future__ import annotations
 
@@ -14,39 +14,37 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound
 
-from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
-from tts_service.engines.csm.emission import Emission
-from tts_service.engines.csm.prompt import Codes, Turn
-from tts_service.engines.phrase_guards import PhraseEnd, WordClock, frame_cap
-from tts_service.engines.places import Places
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engines.csm.frames import Codes, FrameAccumulator, PromptTurn
+from tts_service.engines.engine_pool import EnginePool
+from tts_service.engines.phrase_limits import EstimatedWordTimes, PhraseLimiter, max_frames
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.synthesis.stream import CloningStreamAdapter, ReplyLimits
 from tts_service.voices.catalogue import primary_language
-from tts_service.voices.cloning import CloningSpeech
-from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
+from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 from tts_service.voices.voice_folder import VoiceFolder, read_codes, write_codes
 
 if TYPE_CHECKING:
-    from tts_service.engines.csm.loaded import LoadedCsm
+    from tts_service.engines.csm.loading import LoadedCsm
 
 log = logging.getLogger(__name__)
 
 RATE_HZ = 24_000
 FRAME_MS = 80
-# What it was trained on.
+# The language of the training data.
 LANGUAGE = "en"
-# Speakers without a recording: the model gives each a voice, which may differ from phrase to phrase.
-_OWN_VOICES = tuple(Voice(f"csm-{speaker}", f"CSM, speaker {speaker}", (LANGUAGE,)) for speaker in range(2))
+# Speakers without a reference: the model chooses a voice for each, which may differ from phrase to phrase.
+_BUILT_IN_VOICES = tuple(Voice(f"csm-{speaker}", f"CSM, speaker {speaker}", (LANGUAGE,)) for speaker in range(2))
 _ATTEMPTS = 2
-# One piece of work for the phrase, and one of a phrase that was given up.
+# One task of the current phrase, and one of a cancelled phrase.
 _MAX_WAITING = 4
-# Recordings that wait to be learned.
-_MAX_LEARNING = 4
+# Recordings that wait for encoding.
+_MAX_WAITING_RECORDINGS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class CsmChoice:
-    """Which model speaks, where; see `TtsSettings` for the meaning."""
+class CsmConfig:
+    """The settings of the engine; `TtsSettings` explains each."""
 
     model: Path
     voices: Path | None
@@ -55,8 +53,8 @@ class CsmChoice:
     seed: int
 
     @classmethod
-    def from_settings(cls, settings: TtsSettings) -> CsmChoice:
-        """What the settings choose. Raises `InvalidRequest` when they name no model."""
+    def from_settings(cls, settings: TtsSettings) -> CsmConfig:
+        """Take the configuration from the settings. Raises `InvalidRequest` when they name no model."""
         if settings.csm_model is None:
             raise InvalidRequest("tts.model_missing", "TTS_CSM_MODEL must name a folder")
         return cls(
@@ -69,23 +67,23 @@ class CsmChoice:
 
 
 class CsmEngine:
-    """A `PhraseEngine` that speaks one phrase at a time, and what voices are added to."""
+    """A `PhraseEngine` and `CloningEngine` that speaks one phrase at a time."""
 
-    def __init__(self, choice: CsmChoice) -> None:
-        self._choice = choice
+    def __init__(self, config: CsmConfig) -> None:
+        self._config = config
         self._worker = EngineWorker("csm", _MAX_WAITING)
-        # A recording may be encoded for seconds, which no step should wait for.
-        self._learning = EngineWorker("csm-voices", _MAX_LEARNING)
-        self._places = Places((self._worker,))
+        # Encoding a recording takes seconds; on a thread of its own it does not delay the generation.
+        self._voice_worker = EngineWorker("csm-voices", _MAX_WAITING_RECORDINGS)
+        self._pool = EnginePool((self._worker,))
         self._loaded: LoadedCsm | None = None
         self._voices: VoiceFolder[Codes] | None = None
         self._info = EngineInfo(
             name="csm",
-            model=choice.model.name,
+            model=config.model.name,
             version="1",
             languages=(LANGUAGE,),
             sample_rate_hz=RATE_HZ,
-            notes={"word marks": "estimated", "style": "not followed"},
+            notes={"word marks": "estimated", "style": "not supported"},
         )
 
     @property
@@ -94,59 +92,59 @@ class CsmEngine:
 
     @property
     def free_slots(self) -> int:
-        """How many more phrases could be spoken now."""
-        return self._places.free
+        """Number of phrases that could start now."""
+        return self._pool.free_count
 
     def voices(self) -> Sequence[Voice]:
-        return _OWN_VOICES if self._voices is None else (*_OWN_VOICES, *self._voices.voices())
+        return _BUILT_IN_VOICES if self._voices is None else (*_BUILT_IN_VOICES, *self._voices.voices())
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        from tts_service.engines.csm.loaded import LoadedCsm
+        from tts_service.engines.csm.loading import LoadedCsm
 
         try:
-            loaded = await self._worker.run(partial(LoadedCsm, self._choice))
+            loaded = await self._worker.run(partial(LoadedCsm, self._config))
             if loaded.rate_hz != RATE_HZ or loaded.frame_ms != FRAME_MS:
                 raise EngineFailed(
-                    "tts.model_layout", f"the codec speaks at {loaded.rate_hz} Hz in frames of {loaded.frame_ms} ms"
+                    "tts.model_layout", f"the codec has {loaded.rate_hz} Hz and frames of {loaded.frame_ms} ms"
                 )
             read = partial(read_codes, books=loaded.books, codes=loaded.codes)
-            voices = VoiceFolder(self._choice.voices, "TTS_CSM_VOICES", "frames.npy", read)
-            await self._learning.run(voices.load)
+            voices = VoiceFolder(self._config.voices, "TTS_CSM_VOICES", "frames.npy", read)
+            await self._voice_worker.run(voices.load)
             self._loaded, self._voices = loaded, voices
             await self._warm_up()
             yield
         finally:
             self._loaded = self._voices = None
             self._worker.close()
-            self._learning.close()
+            self._voice_worker.close()
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        async with self._places.one(), aclosing(self._attempts(phrase.text, config.voice.id)) as speech:
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        async with self._pool.acquire(), aclosing(self._generate_with_retry(phrase.text, config.voice.id)) as speech:
             yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Learn a voice from a recording and what is said in it."""
+        """Clone a voice from a recording and its transcript."""
         loaded, voices = self._ready
         if primary_language(language) != LANGUAGE:
             raise InvalidRequest("tts.unknown_language", f"this model speaks {LANGUAGE!r} only")
-        voices.writable()
+        voices.require_folder()
 
-        def learn() -> Voice:
+        def encode_and_save() -> Voice:
             check_name(name)
             check_transcript(reference_transcript)
-            frames = loaded.frames.encode(reference_samples(reference_wav, RATE_HZ))
-            return voices.keep(
+            frames = loaded.model.encode_audio(decode_reference(reference_wav, RATE_HZ))
+            return voices.save_voice(
                 name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames)
             )
 
-        return await self._learning.run(learn)
+        return await self._voice_worker.run(encode_and_save)
 
     async def delete_voice(self, voice_id: str) -> None:
-        """Forget a voice that was added."""
+        """Delete a cloned voice."""
         _, voices = self._ready
-        await self._learning.run(partial(voices.delete, voice_id))
+        await self._voice_worker.run(partial(voices.delete_voice, voice_id))
 
     @property
     def _ready(self) -> tuple[LoadedCsm, VoiceFolder[Codes]]:
@@ -154,56 +152,61 @@ class CsmEngine:
             raise EngineFailed("tts.not_loaded", "the speech model is not loaded")
         return self._loaded, self._voices
 
-    def _turns(self, text: str, voice_id: str) -> list[Turn]:
-        """What the model reads: the voice's recording as a turn of the same speaker, then `text`."""
-        for speaker, voice in enumerate(_OWN_VOICES):
+    def _prompt_turns(self, text: str, voice_id: str) -> list[PromptTurn]:
+        """The model's prompt: the voice's reference as an earlier turn of the same speaker, then `text`."""
+        for speaker, voice in enumerate(_BUILT_IN_VOICES):
             if voice.id == voice_id:
-                return [Turn(speaker, text)]
-        learned = self._ready[1].learned(voice_id)
-        if learned is None:
+                return [PromptTurn(speaker, text)]
+        cloned = self._ready[1].find_voice(voice_id)
+        if cloned is None:
             raise NotFound("tts.unknown_voice", f"no voice {voice_id!r}")
-        return [Turn(0, learned.transcript, learned.sound), Turn(0, text)]
+        return [PromptTurn(0, cloned.transcript, cloned.conditioning), PromptTurn(0, text)]
 
-    async def _attempts(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
-        """Speak; what comes to nothing is tried once more with another seed, since nobody has heard anything of it."""
+    async def _generate_with_retry(self, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+        """Generate the phrase; retry once with another seed if the model returns no audio at all."""
         for attempt in range(_ATTEMPTS):
             if attempt:
-                log.warning("phrase was tried again")
-            heard = False
-            async with aclosing(self._speech(text, voice_id, self._choice.seed + attempt)) as speech:
+                log.warning("phrase retried")
+            has_output = False
+            async with aclosing(self._generate(text, voice_id, self._config.seed + attempt)) as speech:
                 async for piece in speech:
-                    heard = True
+                    has_output = True
                     yield piece
-            if heard:
+            if has_output:
                 return
 
-    async def _speech(self, text: str, voice_id: str, seed: int) -> AsyncGenerator[Speech]:
-        """Speak a step at a time, so that who leaves waits for no more than one."""
-        model, run = self._ready[0].frames, self._worker.run
-        room = await run(partial(model.begin, self._turns(text, voice_id), seed))
-        emission, end, clock = Emission(), PhraseEnd(text, RATE_HZ), WordClock(text, RATE_HZ)
+    async def _generate(self, text: str, voice_id: str, seed: int) -> AsyncGenerator[Speech]:
+        """Generate frame by frame, so that cancelling waits for at most one step."""
+        model, run = self._ready[0].model, self._worker.run
+        room = await run(partial(model.start_phrase, self._prompt_turns(text, voice_id), seed))
+        accumulator, limiter = FrameAccumulator(), PhraseLimiter(text, RATE_HZ)
+        words = EstimatedWordTimes(text, RATE_HZ)
         try:
-            for _ in range(min(room, frame_cap(text, FRAME_MS))):
-                frame = await run(model.step)
-                frames = emission.finish() if frame is None else emission.add(frame)
+            for _ in range(min(room, max_frames(text, FRAME_MS))):
+                frame = await run(model.next_frame)
+                frames = accumulator.flush() if frame is None else accumulator.push_frame(frame)
                 if frames is not None:
-                    samples = end.cut((await run(partial(model.decode, frames)))[end.samples :])
-                    for word in clock.until(end.samples):
+                    decoded = await run(partial(model.decode_frames, frames))
+                    samples = limiter.limit_samples(decoded[limiter.emitted_samples :])
+                    for word in words.pop_until(limiter.emitted_samples):
                         yield word
                     yield Samples(samples)
-                if frame is None or end.reached:
+                if frame is None or limiter.ended:
                     return
-            if (frames := emission.finish()) is not None:
-                yield Samples(end.cut((await run(partial(model.decode, frames)))[end.samples :]))
+            if (frames := accumulator.flush()) is not None:
+                decoded = await run(partial(model.decode_frames, frames))
+                yield Samples(limiter.limit_samples(decoded[limiter.emitted_samples :]))
         finally:
-            await run(model.end)
+            await run(model.reset)
 
     async def _warm_up(self) -> None:
-        async with self.speak(SpokenPhrase(0, "Hello."), SynthesisConfig(_OWN_VOICES[0], LANGUAGE)) as speech:
+        async with self.synthesize(
+            PhraseRequest(0, "Hello."), SynthesisConfig(_BUILT_IN_VOICES[0], LANGUAGE)
+        ) as speech:
             async for _ in speech:
                 pass
 
 
-def csm_engine(settings: TtsSettings) -> CloningSpeech:
-    """The engine `csm`."""
-    return CloningSpeech(CsmEngine(CsmChoice.from_settings(settings)), SpeakingLimits.from_settings(settings))
+def csm_engine(settings: TtsSettings) -> CloningStreamAdapter:
+    """Create the engine `csm`."""
+    return CloningStreamAdapter(CsmEngine(CsmConfig.from_settings(settings)), ReplyLimits.from_settings(settings))

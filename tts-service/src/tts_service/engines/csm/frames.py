@@ -1,117 +1,59 @@
-"""Speaks frame by frame: the backbone chooses a frame's first code, the depth decoder the others. Blocking."""
-# pyright: basic, reportMissingImports=false
+"""Codec frames of CSM: in the prompt, and accumulated for decoding. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from service_kit.errors import EngineFailed
-from tokenizers import Tokenizer
-from torch import Tensor
-from transformers import DynamicCache
+from numpy.typing import NDArray
 
-from tts_service.engines.csm.prompt import Codes, Turn
+# Frames of codes, shape [n, books]; a frame is 80 ms.
+Codes = NDArray[np.int64]
 
-_TOP_K = 50
-# A prompt that leaves less room than this, in frames, cannot be spoken.
-_MIN_FRAMES = 25
-_END_OF_TEXT = "<|end_of_text|>"
+# Text that the tokenizer, or the model, would read as a control token.
+_CONTROL = re.compile(r"<\|.*?\|>|\[\d+\]")
+
+# Frames added by each decoding; the last value repeats.
+DECODE_RAMP = (4, 8, 12, 25)
 
 
-class FrameModel:
-    """Speaks one phrase at a time. Used from one thread."""
+class FrameAccumulator:
+    """The frames of one phrase; decides when to decode them.
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, temperature: float) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._temperature = temperature
-        self._device = next(model.parameters()).device
-        self._noise = torch.Generator(self._device)
-        self._books: int = model.config.num_codebooks
-        # The model knows more codes than the codec; what stands for no sound cannot be decoded.
-        self._last_code: int = model.config.codec_config.codebook_size - 1
-        end = tokenizer.token_to_id(_END_OF_TEXT)
-        if end is None:
-            raise EngineFailed("tts.model_layout", f"the tokenizer does not know {_END_OF_TEXT}; copy the model's own")
-        self._end_of_text: int = end
-        self._cache: Any = None
-        self._hidden: Tensor | None = None
+    The codec is causal: decoding always starts at the phrase's first frame, and samples already decoded do not change.
+    """
 
-    @torch.inference_mode()
-    def begin(self, turns: Sequence[Turn], seed: int) -> int:
-        """Read `turns`, the last of which is to be spoken; return how many frames there is room for."""
-        self._noise.manual_seed(seed)
-        embedded = torch.cat([part for turn in turns for part in self._embedded(turn)], dim=1)
-        room = self._model.config.max_position_embeddings - embedded.shape[1]
-        if room < _MIN_FRAMES:
-            raise EngineFailed("tts.context_full", f"voice and phrase take {embedded.shape[1]} places of the context")
-        self._cache = DynamicCache(config=self._model.config)
-        self._read(embedded)
-        return room
+    def __init__(self) -> None:
+        self._frames: list[Codes] = []
+        self._decodings = 0
+        self.decoded_count = 0
 
-    @torch.inference_mode()
-    def step(self) -> Codes | None:
-        """The next frame, shape [books]; None at the end of the speech."""
-        if self._hidden is None:
-            raise EngineFailed("tts.engine_failed", "the model was asked for a frame before it had read anything")
-        frame = self._frame(self._hidden)
-        if bool((frame == self._model.config.codebook_eos_token_id).all()):
-            return None
-        self._read(self._model.backbone_model.embed_tokens(frame[:, None]))
-        return frame[0].clamp(max=self._last_code).cpu().numpy()
+    def push_frame(self, frame: Codes) -> Codes | None:
+        """Add the next frame; return all frames, shape [n, books], when it is time to decode them."""
+        self._frames.append(frame)
+        size = DECODE_RAMP[min(self._decodings, len(DECODE_RAMP) - 1)]
+        return self._stack() if len(self._frames) - self.decoded_count >= size else None
 
-    def end(self) -> None:
-        """Let go of the phrase."""
-        self._cache = self._hidden = None
+    def flush(self) -> Codes | None:
+        """Return all frames if some are not decoded yet."""
+        return self._stack() if len(self._frames) > self.decoded_count else None
 
-    @torch.inference_mode()
-    def decode(self, frames: Codes) -> np.ndarray:
-        """The sound of `frames`, shape [n, books], from their beginning on; float32, shape [samples]."""
-        codes = torch.as_tensor(frames, device=self._device).T[None]
-        return self._model.codec_model.decode(codes).audio_values[0, 0].float().cpu().numpy()
+    def _stack(self) -> Codes:
+        self._decodings += 1
+        self.decoded_count = len(self._frames)
+        return np.stack(self._frames)
 
-    @torch.inference_mode()
-    def encode(self, samples: np.ndarray) -> Codes:
-        """Frames, shape [n, books], of a recording at the codec's rate, shape [samples]."""
-        sound = torch.as_tensor(samples, dtype=torch.float32, device=self._device)[None, None]
-        codes = self._model.codec_model.encode(sound, num_quantizers=self._books).audio_codes
-        return codes[0].T.cpu().numpy().astype(np.int64)
 
-    def _embedded(self, turn: Turn) -> list[Tensor]:
-        words = self._tokenizer.encode(turn.written, add_special_tokens=False).ids
-        tokens = [self._model.config.bos_token_id, *words, self._end_of_text]
-        parts = [self._model.embed_text_tokens(torch.tensor([tokens], device=self._device))]
-        if turn.frames is not None:
-            end = np.full((1, self._books), self._model.config.codebook_eos_token_id)
-            frames = torch.as_tensor(np.concatenate([turn.frames, end]), device=self._device)
-            parts.append(self._model.backbone_model.embed_tokens(frames[None]))
-        return parts
+@dataclass(frozen=True, slots=True)
+class PromptTurn:
+    """One turn of the conversation that the model reads; the turn to be spoken has no `frames`."""
 
-    def _read(self, embedded: Tensor) -> None:
-        heard = self._model.backbone_model(inputs_embeds=embedded, past_key_values=self._cache, use_cache=True)
-        self._hidden = heard.last_hidden_state[:, -1]
+    speaker: int
+    text: str
+    frames: Codes | None = None
 
-    def _frame(self, hidden: Tensor) -> Tensor:
-        code = self._chosen(self._model.lm_head(hidden))
-        frame = [code]
-        cache = DynamicCache(config=self._model.config.depth_decoder_config)
-        # The first place is the backbone's; what stands in it is not looked at.
-        ids = torch.stack([torch.zeros_like(code), code], dim=1)
-        for _ in range(self._books - 1):
-            first = {"backbone_last_hidden_state": hidden} if len(frame) == 1 else {}
-            said = self._model.depth_decoder(
-                input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **first
-            )
-            code = self._chosen(said.logits[:, -1])
-            frame.append(code)
-            ids = code[:, None]
-        return torch.stack(frame, dim=1)
-
-    def _chosen(self, logits: Tensor) -> Tensor:
-        """A code for each row of `logits`, drawn from the likeliest."""
-        best = (logits.float() / self._temperature).topk(min(_TOP_K, logits.shape[-1]), dim=-1)
-        drawn = torch.multinomial(best.values.softmax(dim=-1), 1, generator=self._noise)
-        return best.indices.gather(1, drawn)[:, 0]
+    @property
+    def prompt_text(self) -> str:
+        """The turn's text with its speaker tag, without control tokens."""
+        return f"[{self.speaker}]{_CONTROL.sub(' ', self.text).strip()}"

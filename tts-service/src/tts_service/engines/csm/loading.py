@@ -1,10 +1,10 @@
-"""Loads the model, its codec included, from a folder in the layout of transformers, and from nowhere else."""
+"""Loads CSM with its codec and tokenizer from a local folder in the layout of transformers. Never downloads."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,50 +13,69 @@ from tokenizers import Tokenizer
 from transformers import CsmForConditionalGeneration
 from transformers.utils.logging import disable_progress_bar
 
-from tts_service.engines.model_folder import broken_file, config_of, file_in
+from tts_service.engines.csm.model import FrameModel
+from tts_service.engines.model_folder import broken_file_error, find_file, read_config
+
+if TYPE_CHECKING:
+    from tts_service.engines.csm.engine import CsmConfig
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
+class LoadedCsm:
+    """The loaded model, and the parameters of its codec. Blocking; created on the engine's thread."""
+
+    def __init__(self, config: CsmConfig) -> None:
+        # The tokenizer first: its file is small, so a wrong folder fails fast.
+        tokenizer = load_tokenizer(config.model)
+        model = load_model(config.model, torch.device(config.device))
+        codec = model.config.codec_config
+        self.rate_hz: int = codec.sampling_rate
+        self.frame_ms: float = 1000 / codec.frame_rate
+        self.books: int = model.config.num_codebooks
+        self.codes: int = codec.codebook_size
+        self.model = FrameModel(model, tokenizer, config.temperature)
+
+
 def load_model(folder: Path, device: torch.device) -> Any:
-    """The model, in half precision on a GPU but for its codec. Raises `EngineFailed` when it is not whole."""
-    config_of(folder, "csm")
-    weights = file_in(folder, *_WEIGHTS)
-    # The log is for lines.
+    """Load the model; on a GPU all parts but the codec are in half precision. Raises `EngineFailed` if incomplete."""
+    read_config(folder, "csm")
+    weights = find_file(folder, *_WEIGHTS)
+    # Progress bars would break the line-based log.
     disable_progress_bar()
     try:
         model, found = CsmForConditionalGeneration.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except SafetensorError as error:
-        raise broken_file(weights, error) from error
+        raise broken_file_error(weights, error) from error
     except (RuntimeError, ValueError, OSError) as error:
-        raise _unlike(folder, " ".join(str(error).split())[:300]) from error
+        raise _mismatch_error(folder, " ".join(str(error).split())[:300]) from error
     lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if lacking:
-        raise _unlike(folder, f"{len(lacking)} weights are missing, {lacking[0]} among them")
+        raise _mismatch_error(folder, f"{len(lacking)} weights are missing, {lacking[0]} among them")
     model = model.requires_grad_(False).eval()
-    return (model if device.type == "cpu" else halved(model)).to(device)
+    return (model if device.type == "cpu" else to_half_precision(model)).to(device)
 
 
-def halved(model: Any) -> Any:
-    """`model` in half precision but for its codec, whose sound would suffer."""
+def to_half_precision(model: Any) -> Any:
+    """Convert `model` to half precision, except for its codec, whose audio quality would suffer."""
     for part in (model.backbone_model, model.depth_decoder, model.lm_head, model.embed_text_tokens):
         part.to(torch.bfloat16)
     return model
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """What turns text into tokens."""
-    path = file_in(folder, "tokenizer.json")
+    """Load the tokenizer. Raises `EngineFailed` when its file is missing or broken."""
+    path = find_file(folder, "tokenizer.json")
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:
-        # The tokenizers library raises nothing narrower.
-        raise broken_file(path, error) from error
+        # The tokenizers library raises plain `Exception`.
+        raise broken_file_error(path, error) from error
 
 
-def _unlike(folder: Path, reason: str) -> EngineFailed:
+def _mismatch_error(folder: Path, reason: str) -> EngineFailed:
     return EngineFailed(
-        "tts.model_layout", f"config and weights in {folder} are not of one model: {reason}; copy both once more"
+        "tts.model_layout", f"config and weights in {folder} are not of one model: {reason}; copy both again"
     )

@@ -1,1 +1,1 @@
-"""eSpeak NG, in a process of its own."""
+"""The engine `espeak`: eSpeak NG in a worker process."""

@@ -1,4 +1,4 @@
-"""eSpeak NG, spoken by a worker process of its own (`tts-service/espeak-worker`, GPL-3.0-or-later)."""
+"""The engine `espeak`: eSpeak NG in a worker process (`tts-service/espeak-worker`, GPL-3.0-or-later)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import replace
 
 from service_kit.engines.info import EngineInfo
 
-from tts_service.engine import Speech, SpokenPhrase, Style, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Speech, Style, SynthesisConfig, Voice
 from tts_service.engines.espeak.process import EspeakWorker
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import PhraseSpeech, SpeakingLimits
+from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 
 WORKER_COMMAND = (sys.executable, "-m", "espeak_worker")
 
-# eSpeak's rate; the worker says it too, and must agree.
+# eSpeak's sample rate; the worker's hello must name the same.
 RATE_HZ = 22_050
 _DEFAULT_WPM = 165
 _MIN_WPM, _MAX_WPM = 80, 450
 
-# Each language's accents, the default first: eSpeak's name, ours.
+# The accents of each language, the default first: (eSpeak's voice name, display name).
 _ACCENTS: dict[str, tuple[tuple[str, str], ...]] = {
     "en": (("en-us", "American English"), ("en-gb-x-rp", "British English")),
     "es": (("es", "Spanish of Spain"), ("es-419", "Spanish of Latin America")),
@@ -43,7 +43,7 @@ VOICES = tuple(
 
 
 class EspeakEngine:
-    """A `PhraseEngine`: eSpeak NG as it comes, formants and all; 500 times faster than real time."""
+    """A `PhraseEngine` over eSpeak NG's formant synthesis; 500 times faster than real time."""
 
     def __init__(self, worker: EspeakWorker) -> None:
         self._worker = worker
@@ -53,7 +53,7 @@ class EspeakEngine:
             version="",
             languages=tuple(_ACCENTS),
             sample_rate_hz=RATE_HZ,
-            notes={"licence": "GPL-3.0-or-later, in a process of its own", "quality": "formant synthesis"},
+            notes={"licence": "GPL-3.0-or-later, in a separate process", "quality": "formant synthesis"},
         )
 
     @property
@@ -66,32 +66,32 @@ class EspeakEngine:
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         async with self._worker.running():
-            # The first phrase after a start took 50 ms, those after it 0.5 ms.
+            # The first phrase after a start took 50 ms, later ones 0.5 ms.
             await self._warm_up()
             yield
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        request = {"text": phrase.text, "voice": config.voice.id, **prosody(config.style)}
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        request = {"text": phrase.text, "voice": config.voice.id, **prosody_parameters(config.style)}
         async with self._worker.speak(request) as job:
             yield job
 
     async def _warm_up(self) -> None:
         for accents in _ACCENTS.values():
             voice = next(voice for voice in VOICES if voice.id == accents[0][0])
-            async with self.speak(SpokenPhrase(0, "1"), SynthesisConfig(voice, voice.languages[0])) as speech:
+            async with self.synthesize(PhraseRequest(0, "1"), SynthesisConfig(voice, voice.languages[0])) as speech:
                 async for _ in speech:
                     pass
 
 
-def prosody(style: Style) -> dict[str, object]:
-    """What of a style eSpeak can do: pace is its rate, energy its range of pitch, warmth a lower pitch."""
+def prosody_parameters(style: Style) -> dict[str, object]:
+    """Map a style to eSpeak's parameters: pace to the rate, energy to the pitch range, warmth to a lower pitch."""
     rate_wpm = min(max(round(_DEFAULT_WPM * style.pace), _MIN_WPM), _MAX_WPM)
     pitch = 50 if style.warmth is None else round(60 - 20 * style.warmth)
     pitch_range = 50 if style.energy is None else round(20 + 60 * style.energy)
     return {"rate_wpm": rate_wpm, "pitch": pitch, "range": pitch_range}
 
 
-def espeak_engine(settings: TtsSettings) -> PhraseSpeech:
-    """The engine `espeak`."""
-    return PhraseSpeech(EspeakEngine(EspeakWorker(WORKER_COMMAND, RATE_HZ)), SpeakingLimits.from_settings(settings))
+def espeak_engine(settings: TtsSettings) -> StreamAdapter:
+    """Create the engine `espeak`."""
+    return StreamAdapter(EspeakEngine(EspeakWorker(WORKER_COMMAND, RATE_HZ)), ReplyLimits.from_settings(settings))

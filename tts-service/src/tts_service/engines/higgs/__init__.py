@@ -1,1 +1,1 @@
-"""higgs-audio v2: a speaking language model on the GPU, decoded by a loop of our own that streams."""
+"""The engine `higgs`: higgs-audio v2, a speech language model on the GPU, with our own streaming decode loop."""

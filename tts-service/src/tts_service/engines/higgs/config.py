@@ -1,4 +1,4 @@
-"""Which higgs speaks, where and how."""
+"""Configuration of the engine `higgs`, and verification of its model files."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from service_kit.engines.hub import is_held_to_lock
 from service_kit.errors import InvalidRequest
 
-from tts_service.engines.higgs.multi_speaker import check_cast
+from tts_service.engines.higgs.voices import check_multi_speaker_id
 from tts_service.settings import HiggsWeights, TtsSettings
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # Their names in models.lock.
 _MODEL, _CODEC = "higgs-audio-v2", "higgs-audio-v2-tokenizer"
 
 
 @dataclass(frozen=True, slots=True)
-class HiggsChoice:
-    """See `TtsSettings` for the meaning."""
+class HiggsConfig:
+    """The settings of the engine; `TtsSettings` explains each."""
 
     model: Path
     codec: Path
     models_dir: Path
     models_lock: Path
     voices: Path | None
-    casts: tuple[str, ...]
+    multi_speaker_voices: tuple[str, ...]
     device: str
     weights: HiggsWeights
     slots: int
@@ -37,17 +37,20 @@ class HiggsChoice:
     lazy: bool
 
     @classmethod
-    def from_settings(cls, settings: TtsSettings) -> HiggsChoice:
-        """What the settings choose. Raises `InvalidRequest` when there is no model, or for a cast that is none."""
+    def from_settings(cls, settings: TtsSettings) -> HiggsConfig:
+        """Take the configuration from the settings.
+
+        Raises `InvalidRequest` when a model folder is missing, and for an invalid multi-speaker voice.
+        """
         model = settings.higgs_model or settings.models_dir / _MODEL
         codec = settings.higgs_codec or settings.models_dir / _CODEC
         for folder in (model, codec):
             if not folder.is_dir():
-                cure = f"`anchor pull {_MODEL} {_CODEC} --trust-on-first-use` fetches both"
-                message = f"there is no folder {folder}; {cure}, or TTS_HIGGS_MODEL and TTS_HIGGS_CODEC name others"
+                remedy = f"`anchor pull {_MODEL} {_CODEC} --trust-on-first-use` downloads both"
+                message = f"there is no folder {folder}; {remedy}, or set TTS_HIGGS_MODEL and TTS_HIGGS_CODEC"
                 raise InvalidRequest("tts.model_missing", message)
-        for cast in settings.higgs_casts:
-            check_cast(cast)
+        for voice_id in settings.higgs_casts:
+            check_multi_speaker_id(voice_id)
         return cls(
             model,
             codec,
@@ -64,8 +67,8 @@ class HiggsChoice:
             settings.higgs_lazy,
         )
 
-    def verify(self) -> None:
-        """Hold files that came here by `models.lock` to it. Raises `EngineFailed` for those that are not as it says."""
+    def verify_files(self) -> None:
+        """Verify the hashes of files that `models.lock` lists. Raises `EngineFailed` for a mismatch."""
         for folder in (self.model, self.codec):
-            held = is_held_to_lock(folder, self.models_lock, self.models_dir)
-            logger.info("model files were found", extra={"folder": str(folder), "verified": held})
+            verified = is_held_to_lock(folder, self.models_lock, self.models_dir)
+            log.info("model files found", extra={"folder": str(folder), "verified": verified})

@@ -1,4 +1,4 @@
-"""The decode loop: steps all slots together while any of them speaks, and hands each phrase its frames."""
+"""The decode loop: steps all slots together while any is active, and distributes the frames to the phrases."""
 
 from __future__ import annotations
 
@@ -12,39 +12,37 @@ from typing import Protocol
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed
 
-from tts_service.engines.higgs.guards import RepeatGuard
+from tts_service.engines.engine_pool import ACQUIRE_TIMEOUT_S
 from tts_service.engines.higgs.model.delay import Codebooks, Codes, FrameAssembler
-from tts_service.engines.higgs.prompt import Utterance
+from tts_service.engines.higgs.phrase_limits import RepeatGuard
+from tts_service.engines.higgs.prompt import PhrasePrompt
 
 log = logging.getLogger(__name__)
 
-# A phrase that has waited for a free slot for so long is refused.
-SLOT_WAIT_S = 3.0
 
-
-class SteppedSlots(Protocol):
-    """What the loop needs of `Slots`; blocking, used on the worker's thread alone."""
+class SlotDecoder(Protocol):
+    """The part of `DecodeSlots` that the loop uses. Blocking; runs on the worker's thread only."""
 
     @property
     def count(self) -> int: ...
 
-    def begin(self, slot: int, utterance: Utterance) -> int: ...
+    def prefill(self, slot: int, prompt: PhrasePrompt) -> int: ...
 
     def step(self, active: frozenset[int]) -> Codes: ...
 
 
-class SpokenFrames:
-    """The frames of one phrase as they come: an iterator. Its queue holds all that the phrase may have."""
+class PhraseFrames:
+    """The frames of one phrase, as an iterator. Its queue is large enough for all frames of the phrase."""
 
     def __init__(self, books: Codebooks, max_frames: int, max_rows: int) -> None:
         self._assembler = FrameAssembler(books)
         self._repeats = RepeatGuard()
-        self._left_frames = max_frames
-        self._left_rows = max_rows
+        self._remaining_frames = max_frames
+        self._remaining_rows = max_rows
         self._frames: asyncio.Queue[Codes | EngineFailed | None] = asyncio.Queue(max_frames + 1)
         self.ended = False
 
-    def __aiter__(self) -> SpokenFrames:
+    def __aiter__(self) -> PhraseFrames:
         return self
 
     async def __anext__(self) -> Codes:
@@ -55,97 +53,100 @@ class SpokenFrames:
             raise frame
         return frame
 
-    def add(self, row: Codes) -> None:
-        """Take the model's next row; the phrase ends where the model, the cap or the guard says so."""
-        frame = self._assembler.add(row)
-        self._left_rows -= 1
+    def push_row(self, row: Codes) -> None:
+        """Add the model's next row. The phrase ends at the model's end token, at a limit, or on repeated frames."""
+        frame = self._assembler.push_row(row)
+        self._remaining_rows -= 1
         if frame is not None:
-            self._left_frames -= 1
+            self._remaining_frames -= 1
             self._frames.put_nowait(frame)
-            if self._repeats.is_stuck(frame):
-                return self._cut("one frame repeated")
+            if self._repeats.push_frame(frame):
+                return self._truncate("repeated frame")
         if self._assembler.ended:
             return self.end()
-        if self._left_frames <= 0 or self._left_rows <= 0:
-            return self._cut("it became too long")
+        if self._remaining_frames <= 0 or self._remaining_rows <= 0:
+            return self._truncate("too long")
         return None
 
     def end(self, error: EngineFailed | None = None) -> None:
-        """Let the iterator end after what waits, with `error` if there is one."""
+        """End the iterator after the queued frames; it then raises `error`, if given."""
         if not self.ended:
             self.ended = True
             self._frames.put_nowait(error)
 
-    def _cut(self, reason: str) -> None:
-        log.warning("phrase was cut", extra={"reason": reason})
+    def _truncate(self, reason: str) -> None:
+        log.warning("phrase truncated", extra={"reason": reason})
         self.end()
 
 
 class DecodeLoop:
-    """Shares the slots among phrases. `run` is to be running while anybody speaks."""
+    """Shares the slots among phrases. `run` must be running while phrases are decoded."""
 
     def __init__(
-        self, slots: SteppedSlots, books: Codebooks, worker: EngineWorker, slot_wait_s: float = SLOT_WAIT_S
+        self, slots: SlotDecoder, books: Codebooks, worker: EngineWorker, slot_timeout_s: float = ACQUIRE_TIMEOUT_S
     ) -> None:
         self._slots = slots
-        self._slot_wait_s = slot_wait_s
+        self._slot_timeout_s = slot_timeout_s
         self._books = books
         self._worker = worker
         self._free = list(range(slots.count))
-        self._places = asyncio.Semaphore(slots.count)
-        self._speaking: dict[int, SpokenFrames] = {}
-        self._wanted = asyncio.Event()
+        self._slot_permits = asyncio.Semaphore(slots.count)
+        self._active: dict[int, PhraseFrames] = {}
+        self._has_active = asyncio.Event()
 
     @property
     def free_slots(self) -> int:
-        """How many more phrases could be spoken now."""
+        """Number of phrases that could start now."""
         return len(self._free)
 
     async def run(self) -> None:
-        """Step for ever. When the model breaks, every phrase fails with it, and so does this."""
+        """Step for ever. When the model fails, all phrases fail with `EngineFailed`, and this raises the cause."""
         while True:
-            await self._wanted.wait()
-            # Who is here when the step begins; one who leaves meanwhile is not told.
-            speaking = dict(self._speaking)
+            await self._has_active.wait()
+            # The phrases at the start of the step; a phrase that ends meanwhile gets no row.
+            stepped = dict(self._active)
             try:
-                rows = await self._worker.run(partial(self._slots.step, frozenset(speaking)))
+                rows = await self._worker.run(partial(self._slots.step, frozenset(stepped)))
             except Exception as error:
-                for frames in self._speaking.values():
-                    failed = EngineFailed("tts.engine_failed", "the speech model broke")
+                for frames in self._active.values():
+                    failed = EngineFailed("tts.engine_failed", "the speech model failed")
                     failed.__cause__ = error
                     frames.end(failed)
                 raise
-            for slot, frames in speaking.items():
-                frames.add(rows[slot])
+            for slot, frames in stepped.items():
+                frames.push_row(rows[slot])
                 if frames.ended:
-                    self._silence(slot, frames)
+                    self._deactivate(slot, frames)
 
     @asynccontextmanager
-    async def speaking(self, utterance: Utterance, max_frames: int) -> AsyncGenerator[AsyncIterator[Codes]]:
-        """Speak a phrase of at most `max_frames`; leaving stops it before the next step and frees its slot."""
-        slot = await self._take_slot()
-        frames: SpokenFrames | None = None
+    async def decode_phrase(self, prompt: PhrasePrompt, max_frames: int) -> AsyncGenerator[AsyncIterator[Codes]]:
+        """Decode a phrase of at most `max_frames`. Leaving the context stops it before the next step.
+
+        Raises `AtCapacity` when no slot becomes free in time.
+        """
+        slot = await self._acquire_slot()
+        frames: PhraseFrames | None = None
         try:
-            rows = await self._worker.run(partial(self._slots.begin, slot, utterance))
-            frames = self._speaking[slot] = SpokenFrames(self._books, max_frames, rows)
-            self._wanted.set()
+            rows = await self._worker.run(partial(self._slots.prefill, slot, prompt))
+            frames = self._active[slot] = PhraseFrames(self._books, max_frames, rows)
+            self._has_active.set()
             yield frames
         finally:
             if frames is not None:
-                self._silence(slot, frames)
+                self._deactivate(slot, frames)
             self._free.append(slot)
-            self._places.release()
+            self._slot_permits.release()
 
-    def _silence(self, slot: int, frames: SpokenFrames) -> None:
-        if self._speaking.get(slot) is frames:
-            del self._speaking[slot]
-        if not self._speaking:
-            self._wanted.clear()
+    def _deactivate(self, slot: int, frames: PhraseFrames) -> None:
+        if self._active.get(slot) is frames:
+            del self._active[slot]
+        if not self._active:
+            self._has_active.clear()
 
-    async def _take_slot(self) -> int:
+    async def _acquire_slot(self) -> int:
         try:
-            async with asyncio.timeout(self._slot_wait_s):
-                await self._places.acquire()
+            async with asyncio.timeout(self._slot_timeout_s):
+                await self._slot_permits.acquire()
         except TimeoutError as error:
-            raise AtCapacity("tts.slots_busy", f"all {self._slots.count} slots are speaking") from error
+            raise AtCapacity("tts.slots_busy", f"all {self._slots.count} slots are in use; retry later") from error
         return self._free.pop(0)

@@ -1,4 +1,4 @@
-"""higgs-audio v2 behind the service's seam. Nothing here imports torch before the model is loaded."""
+"""The engine `higgs`. Imports torch only when the model is loaded."""
 
 from __future__ import annotations
 
@@ -17,65 +17,64 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
 from service_kit.tasks import stop_task
 
-from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
-from tts_service.engines.higgs.config import HiggsChoice
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.decode_loop import DecodeLoop
-from tts_service.engines.higgs.emission import Emission, Window
-from tts_service.engines.higgs.guards import frame_cap
 from tts_service.engines.higgs.model.delay import Codes
-from tts_service.engines.higgs.multi_speaker import cast_voices, speakers_of
-from tts_service.engines.higgs.prompt import Utterance, tagged
-from tts_service.engines.higgs.speech import HiggsSpeech
-from tts_service.engines.higgs.style import manner_of
-from tts_service.engines.higgs.voices import VoiceFolder
-from tts_service.engines.phrase_guards import SilenceGuard, WordClock
+from tts_service.engines.higgs.phrase_limits import max_phrase_frames
+from tts_service.engines.higgs.prompt import PhrasePrompt, tag_speakers
+from tts_service.engines.higgs.stream import HiggsStreamAdapter
+from tts_service.engines.higgs.style import build_style_prompt
+from tts_service.engines.higgs.voices import HiggsVoices, multi_speaker_voices, speaker_ids
+from tts_service.engines.higgs.windowing import FrameWindower, Window
+from tts_service.engines.phrase_limits import EstimatedWordTimes, SilenceGuard
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.synthesis.stream import ReplyLimits
 from tts_service.voices.catalogue import primary_language
-from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
+from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 if TYPE_CHECKING:
-    from tts_service.engines.higgs.model.loaded import LoadedHiggs
+    from tts_service.engines.higgs.model.loaded_model import LoadedHiggs
 
 log = logging.getLogger(__name__)
 
 RATE_HZ = 24_000
-# Those its authors name; the default first.
+# The languages that its authors list; the default first.
 LANGUAGES = ("en", "de", "es", "zh", "ko")
-_OWN_VOICE = Voice("higgs", "Higgs, in a voice of its own choice", LANGUAGES)
-# Prompts and decodings that wait while a step runs: at most one of either for every slot, and one errand.
+_BUILT_IN_VOICE = Voice("higgs", "Higgs, in a voice of its own choice", LANGUAGES)
+# Tasks queued while a step runs: at most one prefill and one decoding per slot, and one control task.
 _WAITING_PER_SLOT = 4
 _ATTEMPTS = 2
 
 
 class HiggsEngine:
-    """A `PhraseEngine` that learns voices and can be parked."""
+    """A `PhraseEngine`, `CloningEngine` and `ParkableEngine`."""
 
-    def __init__(self, choice: HiggsChoice) -> None:
-        self._choice = choice
-        self._voices = VoiceFolder(choice.voices)
-        self._worker = EngineWorker("higgs", _WAITING_PER_SLOT * choice.slots)
-        # A recording is encoded for seconds, which no step should wait for.
-        self._learning = EngineWorker("higgs-voices", choice.slots)
-        # What is no speaking waits here for its one place at the worker, so that it never takes a step's.
-        self._errand = asyncio.Lock()
+    def __init__(self, config: HiggsConfig) -> None:
+        self._config = config
+        self._voices = HiggsVoices(config.voices)
+        self._worker = EngineWorker("higgs", _WAITING_PER_SLOT * config.slots)
+        # Encoding a recording takes seconds; on a thread of its own it does not delay the steps.
+        self._voice_worker = EngineWorker("higgs-voices", config.slots)
+        # Serialises control tasks (memory, eviction, release), which have one place in the worker's queue.
+        self._control_lock = asyncio.Lock()
         self._loaded: LoadedHiggs | None = None
         self._loop: DecodeLoop | None = None
-        # There during the lifespan; owns `_stepping`.
+        # Set during the lifespan; owns `_decode_task`.
         self._tasks: asyncio.TaskGroup
-        self._stepping: asyncio.Task[None] | None = None
-        self._parked = choice.lazy
-        self._replies = 0
+        self._decode_task: asyncio.Task[None] | None = None
+        self._parked = config.lazy
+        self._open_replies = 0
         self._info = EngineInfo(
             name="higgs",
-            model=choice.model.name,
+            model=config.model.name,
             version="2",
             languages=LANGUAGES,
             sample_rate_hz=RATE_HZ,
             notes={
-                "licence": "Boson Higgs Audio 2 community licence; over 100,000 users a year need one of their own",
+                "licence": "Boson Higgs Audio 2 community licence; above 100,000 users a year a separate licence",
                 "word marks": "estimated",
-                "style": "described to the model, which may follow it",
+                "style": "described to the model, which may ignore it",
             },
         )
 
@@ -85,147 +84,147 @@ class HiggsEngine:
 
     @property
     def free_slots(self) -> int:
-        """How many more phrases could be spoken now."""
+        """Number of phrases that could start now."""
         return self._ready[1].free_slots
 
     def voices(self) -> Sequence[Voice]:
-        added = self._voices.voices()
-        return (_OWN_VOICE, *added, *cast_voices(self._choice.casts, added))
+        cloned = self._voices.voices()
+        return (_BUILT_IN_VOICE, *cloned, *multi_speaker_voices(self._config.multi_speaker_voices, cloned))
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         try:
-            await self._learning.run(self._voices.load)
-            self._warn_of_casts()
-            # Once: who is woken must not wait for it again.
-            await self._worker.run(self._choice.verify)
+            await self._voice_worker.run(self._voices.load)
+            self._warn_missing_speakers()
+            # Only here, so that waking takes no time for it.
+            await self._worker.run(self._config.verify_files)
             if not self._parked:
                 await self._load()
             async with asyncio.TaskGroup() as self._tasks:
                 if not self._parked:
-                    await self._start()
+                    await self._start_decoding()
                 yield
-                await self._stop()
+                await self._unload()
         finally:
             self._loaded = self._loop = None
-            for worker in (self._worker, self._learning):
-                # What it is at may take seconds, and other engines speak meanwhile.
+            for worker in (self._worker, self._voice_worker):
+                # A running task may take seconds; do not block the event loop of the other engines.
                 await asyncio.to_thread(worker.close)
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
         self.check_awake()
-        async with aclosing(self._attempts(phrase, config)) as speech:
+        async with aclosing(self._generate_with_retry(phrase, config)) as speech:
             yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Learn a voice from a recording and what is said in it."""
+        """Clone a voice from a recording and its transcript. Raises `NotReady` while parked."""
         self.check_awake()
         code = primary_language(language)
         if code not in LANGUAGES:
             raise InvalidRequest("tts.unknown_language", f"no voice speaks {language!r}")
         check_name(name)
-        self._voices.writable()
+        self._voices.require_folder()
 
-        def learn() -> Voice:
-            from tts_service.engines.higgs.model.loaded import encoded_reference
+        def encode_and_save() -> Voice:
+            from tts_service.engines.higgs.model.loaded_model import encode_reference
 
             check_transcript(reference_transcript)
-            frames = encoded_reference(self._choice.codec, reference_samples(reference_wav, RATE_HZ))
-            return self._voices.add(name.strip(), code, reference_transcript.strip(), frames)
+            frames = encode_reference(self._config.codec, decode_reference(reference_wav, RATE_HZ))
+            return self._voices.add_voice(name.strip(), code, reference_transcript.strip(), frames)
 
-        return await self._learning.run(learn)
+        return await self._voice_worker.run(encode_and_save)
 
     async def delete_voice(self, voice_id: str) -> None:
-        """Forget a voice that was added."""
-        await self._learning.run(partial(self._voices.delete, voice_id))
-        await self._forget(voice_id)
+        """Delete a cloned voice, and drop its cached prefixes."""
+        await self._voice_worker.run(partial(self._voices.delete_voice, voice_id))
+        await self._evict_voice(voice_id)
 
-    async def _forget(self, voice_id: str) -> None:
-        """Drop what the model keeps of a voice."""
-        async with self._errand:
+    async def _evict_voice(self, voice_id: str) -> None:
+        """Drop the cached prefixes of a voice."""
+        async with self._control_lock:
             if self._loaded is not None:
-                await self._worker.run(partial(self._loaded.slots.forget, voice_id))
+                await self._worker.run(partial(self._loaded.slots.evict_voice, voice_id))
 
     @property
     def parked(self) -> bool:
-        """Whether the GPU's memory was given back."""
+        """Whether the model is unloaded."""
         return self._parked
 
     def check_awake(self) -> None:
         """Raises `NotReady` while parked."""
         if self._parked:
-            raise NotReady("tts.parked", "higgs has given its memory back and must be woken before it speaks")
+            raise NotReady("tts.parked", "higgs is parked; wake it first")
 
     @contextmanager
-    def replying(self) -> Generator[None]:
-        """While a reply is spoken, its pauses included, the engine cannot be parked."""
-        self._replies += 1
+    def block_parking(self) -> Generator[None]:
+        """Prevent parking during a reply, including its pauses."""
+        self._open_replies += 1
         try:
             yield
         finally:
-            self._replies -= 1
+            self._open_replies -= 1
 
     async def memory(self) -> Mapping[MemoryKind, int]:
-        """What is held on the GPU; the context that CUDA itself keeps there, also while parked, is not known here."""
-        async with self._errand:
-            return {} if self._loaded is None else await self._worker.run(self._loaded.memory_on_gpu)
+        """GPU memory in bytes by kind, without the CUDA context, which also remains while parked."""
+        async with self._control_lock:
+            return {} if self._loaded is None else await self._worker.run(self._loaded.gpu_memory)
 
     async def park(self) -> None:
-        """Give the GPU's memory back: model, codec, cache, graph. Raises `AtCapacity` while anybody is spoken to."""
+        """Unload model, codec, cache and graph. Raises `AtCapacity` while a reply is open or a slot is in use."""
         if self._parked:
             return
-        if self._replies or self.free_slots < self._choice.slots:
-            raise AtCapacity("tts.speaking", "a reply is being spoken; park when it has ended")
+        if self._open_replies or self.free_slots < self._config.slots:
+            raise AtCapacity("tts.speaking", "a reply is in progress; park the engine after it")
         self._parked = True
-        await self._stop()
+        await self._unload()
 
     async def wake(self) -> None:
-        """Load everything again from the files. What fails leaves the engine parked."""
+        """Load the model again. A failure leaves the engine parked."""
         if not self._parked:
             return
         try:
             await self._load()
-            await self._start()
+            await self._start_decoding()
         except BaseException as error:
-            # Whatever was loaded already would live as long as the error.
+            # The traceback's frames would keep partly loaded tensors alive.
             traceback.clear_frames(error.__traceback__)
-            await self._stop()
+            await self._unload()
             raise
         self._parked = False
 
     async def _load(self) -> None:
-        from tts_service.engines.higgs.model.loaded import LoadedHiggs
+        from tts_service.engines.higgs.model.loaded_model import LoadedHiggs
 
-        self._loaded = await self._worker.run(partial(LoadedHiggs, self._choice))
+        self._loaded = await self._worker.run(partial(LoadedHiggs, self._config))
         if self._loaded.codec.rate_hz != RATE_HZ:
-            raise EngineFailed("tts.model_layout", f"the codec speaks at {self._loaded.codec.rate_hz} Hz")
+            raise EngineFailed("tts.model_layout", f"the codec has {self._loaded.codec.rate_hz} Hz, not {RATE_HZ}")
         self._loop = DecodeLoop(self._loaded.slots, self._loaded.books, self._worker)
 
-    async def _start(self) -> None:
-        """Begin to step, and warm up."""
+    async def _start_decoding(self) -> None:
+        """Start the decode loop, and warm up."""
         _, loop = self._ready
-        self._stepping = self._tasks.create_task(loop.run(), name="higgs-steps")
-        config = SynthesisConfig(_OWN_VOICE, LANGUAGES[0])
-        async with aclosing(self._attempts(SpokenPhrase(0, "Hello."), config)) as warming_up:
+        self._decode_task = self._tasks.create_task(loop.run(), name="higgs-steps")
+        config = SynthesisConfig(_BUILT_IN_VOICE, LANGUAGES[0])
+        async with aclosing(self._generate_with_retry(PhraseRequest(0, "Hello."), config)) as warming_up:
             async for _ in warming_up:
                 pass
 
-    async def _stop(self) -> None:
-        from tts_service.engines.higgs.model.loaded import give_memory_back
+    async def _unload(self) -> None:
+        from tts_service.engines.higgs.model.loaded_model import release_gpu_memory
 
-        stepping, self._stepping = self._stepping, None
+        stepping, self._decode_task = self._decode_task, None
         self._loaded = self._loop = None
         await stop_task(stepping)
-        # Not before everybody has let go of the model.
-        async with self._errand:
-            await self._worker.run(give_memory_back)
+        # After all tasks have released the model.
+        async with self._control_lock:
+            await self._worker.run(release_gpu_memory)
 
-    def _warn_of_casts(self) -> None:
+    def _warn_missing_speakers(self) -> None:
         listed = {voice.id for voice in self.voices()}
-        for cast in self._choice.casts:
-            if cast not in listed:
-                log.warning("cast lacks a voice", extra={"cast": cast})
+        for voice_id in self._config.multi_speaker_voices:
+            if voice_id not in listed:
+                log.warning("multi-speaker voice lacks a speaker", extra={"voice": voice_id})
 
     @property
     def _ready(self) -> tuple[LoadedHiggs, DecodeLoop]:
@@ -233,60 +232,60 @@ class HiggsEngine:
             raise EngineFailed("tts.not_loaded", "the speech model is not loaded")
         return self._loaded, self._loop
 
-    def _utterance(self, phrase: SpokenPhrase, config: SynthesisConfig) -> Utterance:
-        manner = manner_of(config.style, self._choice.temperature)
-        speakers = speakers_of(config.voice.id)
-        references = tuple(self._voices.reference(speaker) for speaker in speakers)
+    def _phrase_prompt(self, phrase: PhraseRequest, config: SynthesisConfig) -> PhrasePrompt:
+        style = build_style_prompt(config.style, self._config.temperature)
+        speakers = speaker_ids(config.voice.id)
+        references = tuple(self._voices.find_reference(speaker) for speaker in speakers)
         text, voice_id = phrase.text, config.voice.id
         if None in references:
-            # The model's own voice, which also ends a reply whose voice was deleted meanwhile.
-            voice_id, references = _OWN_VOICE.id, (None,)
+            # The built-in voice; also for the rest of a reply whose voice was deleted meanwhile.
+            voice_id, references = _BUILT_IN_VOICE.id, (None,)
         elif len(speakers) > 1:
-            text = tagged(phrase.text, phrase.turns, len(speakers))
-        return Utterance(text, voice_id, references, self._choice.seed, manner.scene, manner.temperature)
+            text = tag_speakers(phrase.text, phrase.speaker_turns, len(speakers))
+        return PhrasePrompt(text, voice_id, references, self._config.seed, style.scene, style.temperature)
 
-    async def _attempts(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[Speech]:
-        """Speak; what comes to nothing is tried once more with another seed, since nobody has heard anything of it."""
+    async def _generate_with_retry(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[Speech]:
+        """Generate the phrase; retry once with another seed if the model returns no audio at all."""
         loaded, loop = self._ready
-        utterance, cap = self._utterance(phrase, config), frame_cap(phrase.text, config.style.pace)
+        prompt, max_frames = self._phrase_prompt(phrase, config), max_phrase_frames(phrase.text, config.style.pace)
         for attempt in range(_ATTEMPTS):
             if attempt:
-                log.warning("phrase was tried again")
-            heard = False
+                log.warning("phrase retried")
+            has_output = False
             async with (
-                loop.speaking(replace(utterance, seed=utterance.seed + attempt), cap) as frames,
-                aclosing(self._speech(phrase.text, loaded, frames)) as speech,
+                loop.decode_phrase(replace(prompt, seed=prompt.seed + attempt), max_frames) as frames,
+                aclosing(self._generate(phrase.text, loaded, frames)) as speech,
             ):
-                if self._utterance(phrase, config).voice_id != utterance.voice_id:
-                    # Deleted while this waited for its slot, and read after it had been forgotten.
-                    await self._forget(utterance.voice_id)
+                if self._phrase_prompt(phrase, config).voice_id != prompt.voice_id:
+                    # The voice was deleted while the phrase waited for its slot, so its prefix was cached again.
+                    await self._evict_voice(prompt.voice_id)
                 async for piece in speech:
-                    heard = True
+                    has_output = True
                     yield piece
-            if heard:
+            if has_output:
                 return
 
-    async def _speech(self, text: str, loaded: LoadedHiggs, frames: AsyncIterator[Codes]) -> AsyncGenerator[Speech]:
-        emission, silence, clock = Emission(), SilenceGuard(RATE_HZ), WordClock(text, RATE_HZ)
+    async def _generate(self, text: str, loaded: LoadedHiggs, frames: AsyncIterator[Codes]) -> AsyncGenerator[Speech]:
+        windower, silence, word_times = FrameWindower(), SilenceGuard(RATE_HZ), EstimatedWordTimes(text, RATE_HZ)
 
-        async def pieces(window: Window) -> tuple[list[Speech], bool]:
-            samples = await self._worker.run(partial(loaded.codec.decode, window))
-            words = clock.until(emission.emitted_frames * loaded.codec.samples_per_frame)
-            return [*words, Samples(samples)], silence.is_over(samples)
+        async def decode(window: Window) -> tuple[list[Speech], bool]:
+            samples = await self._worker.run(partial(loaded.codec.decode_window, window))
+            words = word_times.pop_until(windower.decoded_frames * loaded.codec.samples_per_frame)
+            return [*words, Samples(samples)], silence.push_samples(samples)
 
         async for frame in frames:
-            if (window := emission.add(frame)) is not None:
-                spoken, over = await pieces(window)
-                for piece in spoken:
+            if (window := windower.push_frame(frame)) is not None:
+                pieces, is_silent = await decode(window)
+                for piece in pieces:
                     yield piece
-                if over:
+                if is_silent:
                     return
-        if (window := emission.finish()) is not None:
-            for piece in (await pieces(window))[0]:
+        if (window := windower.flush()) is not None:
+            for piece in (await decode(window))[0]:
                 yield piece
 
 
-def higgs_engine(settings: TtsSettings) -> HiggsSpeech:
-    """The engine `higgs`."""
-    engine = HiggsEngine(HiggsChoice.from_settings(settings))
-    return HiggsSpeech(engine, SpeakingLimits.from_settings(settings))
+def higgs_engine(settings: TtsSettings) -> HiggsStreamAdapter:
+    """Create the engine `higgs`."""
+    engine = HiggsEngine(HiggsConfig.from_settings(settings))
+    return HiggsStreamAdapter(engine, ReplyLimits.from_settings(settings))

@@ -1,4 +1,4 @@
-"""What the model reads before it speaks: who speaks, how that sounds, and the text. Pure but for the tokenizer."""
+"""The model's prompt: scene, voice references and text. Pure, except for the tokenizer."""
 
 from __future__ import annotations
 
@@ -6,87 +6,87 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tts_service.engine import Turn
-from tts_service.engines.higgs.model.delay import Codebooks, Codes, delayed
+from tts_service.engine import SpeakerTurn
+from tts_service.engines.higgs.model.delay import Codebooks, Codes, apply_delay
 
-Encode = Callable[[str], list[int]]
+Tokenize = Callable[[str], list[int]]
 
 QUIET_ROOM = "Audio is recorded from a quiet room."
 _SYSTEM = (
     "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nGenerate audio following instruction."
     "\n\n<|scene_desc_start|>\n{scene}\n<|scene_desc_end|><|eot_id|>"
 )
-_TURN = (
+_USER_MESSAGE = (
     "<|start_header_id|>user<|end_header_id|>\n\n{text}<|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\n<|audio_out_bos|>"
 )
 _SPEAKER = "[SPEAKER{number}] {text}"
 _END_OF_AUDIO = "<|audio_eos|><|eot_id|>"
-# Text that the tokenizer would take for one of its own signs.
+# Text that the tokenizer would read as a control token.
 _CONTROL = re.compile(r"<\|.*?\|>")
 
-# A run of text tokens, or rows of codes, shape [n, books].
-Piece = tuple[int, ...] | Codes
+# Text tokens, or rows of codes, shape [n, books].
+PromptPiece = tuple[int, ...] | Codes
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """How a voice sounds: frames of codes, shape [n, books], and what is said in them."""
+class VoiceReference:
+    """Reference audio of a voice: codec frames, shape [n, books], and their transcript."""
 
     transcript: str
     frames: Codes
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
-    """A phrase to be spoken, in the text of several voices with their tags; `voice_id` names them in the cache."""
+class PhrasePrompt:
+    """A phrase to speak. With several speakers, `text` holds their tags. `voice_id` is the key in the prefix cache."""
 
     text: str
     voice_id: str
-    # Of each speaker in turn; None for a voice of the model's own choice.
-    references: tuple[Reference | None, ...]
+    # One per speaker; None lets the model choose a voice.
+    references: tuple[VoiceReference | None, ...]
     seed: int
-    # Where, and how, it is spoken.
+    # Description of the scene and of the speaking style.
     scene: str = QUIET_ROOM
-    # None for the one that is set.
+    # None for the temperature of the `SamplingRule`.
     temperature: float | None = None
 
 
-def piece_tokens(pieces: list[Piece]) -> int:
-    """Places that `pieces` take in the model's context."""
+def count_tokens(pieces: list[PromptPiece]) -> int:
+    """Number of tokens that `pieces` take in the model's context."""
     return sum(len(piece) for piece in pieces)
 
 
-def voice_prefix(
-    encode: Encode, references: tuple[Reference | None, ...], books: Codebooks, scene: str = QUIET_ROOM
-) -> list[Piece]:
-    """What all phrases in these voices and this scene begin with."""
-    pieces: list[Piece] = []
+def build_voice_prefix(
+    tokenize: Tokenize, references: tuple[VoiceReference | None, ...], books: Codebooks, scene: str = QUIET_ROOM
+) -> list[PromptPiece]:
+    """The common prefix of all phrases in these voices and this scene."""
+    pieces: list[PromptPiece] = []
     text = _SYSTEM.format(scene=scene)
     for number, reference in enumerate(references):
         if reference is not None:
-            said = reference.transcript if len(references) == 1 else _by_speaker(number, reference.transcript)
-            pieces += [tuple(encode(text + _turn(said))), delayed(reference.frames, books)]
+            transcript = reference.transcript if len(references) == 1 else _speaker_text(number, reference.transcript)
+            pieces += [tuple(tokenize(text + _user_message(transcript))), apply_delay(reference.frames, books)]
             text = _END_OF_AUDIO
-    return [*pieces, tuple(encode(text))]
+    return [*pieces, tuple(tokenize(text))]
 
 
-def tagged(text: str, turns: Sequence[Turn], speakers: int) -> str:
-    """`text` as several `speakers` say it: whose turn it is stands before each. Without a turn the first one speaks."""
+def tag_speakers(text: str, turns: Sequence[SpeakerTurn], speakers: int) -> str:
+    """Put the speaker's tag before each turn of `text`; speaker 0 speaks text without a turn or of unknown speakers."""
     starts = [(0, 0), *((place, speaker if speaker < speakers else 0) for place, speaker in turns)]
     ends = [place for place, _ in starts[1:]] + [len(text)]
-    said = ((speaker, text[start:end].strip()) for (start, speaker), end in zip(starts, ends, strict=True))
-    return " ".join(_by_speaker(speaker, words) for speaker, words in said if words)
+    parts = ((speaker, text[start:end].strip()) for (start, speaker), end in zip(starts, ends, strict=True))
+    return " ".join(_speaker_text(speaker, words) for speaker, words in parts if words)
 
 
-def phrase_tokens(encode: Encode, text: str) -> tuple[int, ...]:
-    """What asks for the speech of `text`, after a voice's prefix."""
-    return tuple(encode(_turn(text)))
+def tokenize_phrase(tokenize: Tokenize, text: str) -> tuple[int, ...]:
+    """Tokens of the request to speak `text`; follow a voice's prefix."""
+    return tuple(tokenize(_user_message(text)))
 
 
-def _by_speaker(number: int, text: str) -> str:
+def _speaker_text(number: int, text: str) -> str:
     return _SPEAKER.format(number=number, text=text)
 
 
-def _turn(text: str) -> str:
-    return _TURN.format(text=_CONTROL.sub(" ", text).strip())
+def _user_message(text: str) -> str:
+    return _USER_MESSAGE.format(text=_CONTROL.sub(" ", text).strip())

@@ -1,4 +1,4 @@
-"""Learns how a voice sounds: the codec's other half, from a recording to frames of codes. Runs on the processor."""
+"""The codec's encoder: encodes reference audio to frames. Runs on the CPU."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from service_kit.errors import EngineFailed
 from torch import Tensor
 from transformers import DacModel, HubertModel
 
-from tts_service.engines.higgs.model.codec import part_of
+from tts_service.engines.higgs.model.codec import subset_weights
 from tts_service.engines.higgs.model.delay import Codes
 from tts_service.engines.higgs.model.loading import CodecFiles
 
-# What the semantic model wants around a recording, in samples.
+# Padding of the semantic model on either side of a recording, in samples.
 _SEMANTIC_PADDING = 160
 
 
 class ReferenceEncoder:
-    """Encodes recordings. It is needed once per voice, so it is built for that and let go."""
+    """Encodes recordings. Needed once per voice, so it is created for each encoding and discarded."""
 
     def __init__(self, files: CodecFiles) -> None:
         self._config = files.config
         self._weights = files.weights
         self._acoustic = DacModel(files.config.acoustic_model_config).encoder.eval()
-        self._acoustic.load_state_dict(part_of(files.weights, "acoustic_encoder."))
+        self._acoustic.load_state_dict(subset_weights(files.weights, "acoustic_encoder."))
         self._semantic = HubertModel(files.config.semantic_model_config).eval()
-        semantic = part_of(files.weights, "semantic_model.")
-        # Only for training, and not in every copy of the weights.
+        semantic = subset_weights(files.weights, "semantic_model.")
+        # Used only for training, and missing in some copies of the weights.
         semantic.pop("masked_spec_embed", None)
         missing, unexpected = self._semantic.load_state_dict(semantic, strict=False)
         if unexpected or set(missing) - {"masked_spec_embed"}:
@@ -38,28 +38,28 @@ class ReferenceEncoder:
 
     @torch.inference_mode()
     def encode(self, samples: NDArray[np.float32]) -> Codes:
-        """Frames, shape [n, books], of a recording at the codec's rate, shape [samples]."""
-        meaning = self._meaning(samples)
-        sound = torch.as_tensor(samples, dtype=torch.float32)[None, None]
-        acoustic = self._acoustic(sound)
-        if acoustic.shape[2] != meaning.shape[2]:
+        """Encode a recording at the codec's rate, shape [samples], to frames, shape [n, books]."""
+        semantic = self._encode_semantic(samples)
+        audio = torch.as_tensor(samples, dtype=torch.float32)[None, None]
+        acoustic = self._acoustic(audio)
+        if acoustic.shape[2] != semantic.shape[2]:
             padding = self._config.hop_length // 2
-            acoustic = self._acoustic(F.pad(sound, (padding, padding)))
-        length = min(acoustic.shape[2], meaning.shape[2])
-        both = torch.cat([acoustic[..., :length], meaning[..., :length]], dim=1)[0].T
-        return self._quantized(F.linear(both, self._weights["fc.weight"], self._weights["fc.bias"])).numpy()
+            acoustic = self._acoustic(F.pad(audio, (padding, padding)))
+        length = min(acoustic.shape[2], semantic.shape[2])
+        both = torch.cat([acoustic[..., :length], semantic[..., :length]], dim=1)[0].T
+        return self._quantise(F.linear(both, self._weights["fc.weight"], self._weights["fc.bias"])).numpy()
 
-    def _meaning(self, samples: NDArray[np.float32]) -> Tensor:
+    def _encode_semantic(self, samples: NDArray[np.float32]) -> Tensor:
         config = self._config
         if config.sample_rate != config.semantic_sample_rate:
             samples = soxr.resample(samples, config.sample_rate, config.semantic_sample_rate)
-        heard = F.pad(torch.as_tensor(samples, dtype=torch.float32)[None], (_SEMANTIC_PADDING, _SEMANTIC_PADDING))
-        layers = self._semantic(heard, output_hidden_states=True).hidden_states
-        meaning = torch.stack(layers).mean(dim=0)[:, :: max(config.semantic_downsample_factor, 1)]
-        return self._convolved(meaning.transpose(1, 2))
+        padded = F.pad(torch.as_tensor(samples, dtype=torch.float32)[None], (_SEMANTIC_PADDING, _SEMANTIC_PADDING))
+        layers = self._semantic(padded, output_hidden_states=True).hidden_states
+        semantic = torch.stack(layers).mean(dim=0)[:, :: max(config.semantic_downsample_factor, 1)]
+        return self._downsample_semantic(semantic.transpose(1, 2))
 
-    def _convolved(self, hidden: Tensor) -> Tensor:
-        config, weights = self._config, part_of(self._weights, "encoder_semantic.")
+    def _downsample_semantic(self, hidden: Tensor) -> Tensor:
+        config, weights = self._config, subset_weights(self._weights, "encoder_semantic.")
         hidden = F.conv1d(hidden, weights["conv.weight"], padding=config.kernel_size // 2)
         for block, stride in enumerate(config.strides):
             for unit, dilation in enumerate(config.block_dilations):
@@ -72,14 +72,14 @@ class ReferenceEncoder:
             hidden = F.conv1d(hidden, weights[name + "weight"], weights[name + "bias"], stride, (kernel - 1) // 2)
         return hidden
 
-    def _quantized(self, left: Tensor) -> Tensor:
-        """Codes of embeddings, shape [n, channels]: each book says what the ones before it left over."""
+    def _quantise(self, residual: Tensor) -> Tensor:
+        """Residual quantisation of embeddings, shape [n, channels], to codes, shape [n, books]."""
         codes: list[Tensor] = []
         for book in range(self._config.num_quantizers):
-            weights = part_of(self._weights, f"quantizer.quantizers.{book}.")
+            weights = subset_weights(self._weights, f"quantizer.quantizers.{book}.")
             embed = weights["codebook.embed"]
-            asked = F.linear(left, weights["project_in.weight"], weights["project_in.bias"])
-            nearest = (asked @ embed.T * 2 - embed.pow(2).sum(dim=1)).argmax(dim=1)
+            projected = F.linear(residual, weights["project_in.weight"], weights["project_in.bias"])
+            nearest = (projected @ embed.T * 2 - embed.pow(2).sum(dim=1)).argmax(dim=1)
             codes.append(nearest)
-            left = left - F.linear(embed[nearest], weights["project_out.weight"], weights["project_out.bias"])
+            residual = residual - F.linear(embed[nearest], weights["project_out.weight"], weights["project_out.bias"])
         return torch.stack(codes, dim=1)

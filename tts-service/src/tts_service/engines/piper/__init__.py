@@ -1,1 +1,1 @@
-"""Piper behind its own HTTP server."""
+"""The engine `piper`: Piper's HTTP server."""

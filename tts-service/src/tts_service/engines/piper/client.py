@@ -1,6 +1,7 @@
-"""Piper's HTTP server (`python -m piper.http_server`): what it has, and what it says.
+"""HTTP client of Piper's server (`python -m piper.http_server`).
 
-It answers a phrase with one WAV file, whole; and with its default voice, without a word, where it lacks the one named.
+The server responds to a phrase with one whole WAV file. For a voice that it does not have, it silently uses its
+default voice.
 """
 
 from __future__ import annotations
@@ -25,34 +26,37 @@ from service_kit.observability import tracing
 
 Floats = NDArray[np.float32]
 
-# A minute of speech has 2.6 MB; the list of voices holds the whole configuration of each, some 10 KB.
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-# Piper's own way to name voices. The server mangles other names in its list ("anton" becomes "ant").
+# A minute of speech has 2.6 MB; the voice list holds the whole configuration of each voice, about 10 KB.
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+# Piper's naming scheme. The server mangles other names in its list ("anton" becomes "ant").
 _NAME = re.compile(r"([a-z]{2})_[A-Z]{2,4}-\w+-(?:x_low|low|medium|high)")
-# Two brackets would begin a run of phonemes.
+# Piper reads text after two brackets as phonemes.
 _PHONEMES_FOLLOW = re.compile(r"\[(?=\[)")
 _RATES_HZ = range(8000, 48_001)
 
 
 @dataclass(frozen=True, slots=True)
 class PiperVoice:
-    """A voice of the server's, by its own name."""
+    """A voice of the server, by the server's name."""
 
     name: str
-    # ISO 639-1.
+    # ISO 639-1 code.
     language: str
-    # What a phrase is stretched by when it is spoken as the voice's makers meant it.
+    # The voice's default `length_scale`: stretches a phrase, 2 is half as fast.
     length_scale: float
 
 
 class PiperClient:
-    """One server; owns its connections. Every failure is a `PeerFailed` or `AtCapacity` with a code of its own."""
+    """The client of one server; owns its connections. Raises `PeerFailed` or `AtCapacity` with distinct codes.
 
-    def __init__(self, url: str, connect_s: float, places: int) -> None:
-        self._places = asyncio.Semaphore(places)
+    At most `max_concurrent` phrases are requested at a time; more wait within their timeout.
+    """
+
+    def __init__(self, url: str, connect_s: float, max_concurrent: int) -> None:
+        self._slots = asyncio.Semaphore(max_concurrent)
         self._client = httpx.AsyncClient(
             base_url=url,
-            # Whole answers have a deadline.
+            # `_deadline` limits each whole response.
             timeout=httpx.Timeout(None, connect=connect_s),
             limits=httpx.Limits(max_connections=None),
             trust_env=False,
@@ -62,89 +66,91 @@ class PiperClient:
         """Close the connections."""
         await self._client.aclose()
 
-    async def voices(self, within_s: float) -> list[PiperVoice]:
-        """The voices that the server has, those apart that it cannot be asked for by name."""
-        async with _deadline(within_s):
-            page = await self._answer("GET", "voices", None)
-        listed = _parsed(page)
-        return [_voice(name, match[1], config) for name, config in listed.items() if (match := _NAME.fullmatch(name))]
+    async def list_voices(self, timeout_s: float) -> list[PiperVoice]:
+        """The server's voices, without those whose name the server mangles."""
+        async with _deadline(timeout_s):
+            page = await self._request("GET", "voices", None)
+        listed = _parse_json(page)
+        return [
+            _parse_voice(name, match[1], config) for name, config in listed.items() if (match := _NAME.fullmatch(name))
+        ]
 
-    async def synthesize(self, voice: PiperVoice, text: str, pace: float, within_s: float) -> tuple[int, Floats]:
-        """One phrase: its rate in Hz, and its samples. Cancelling closes the connection."""
+    async def synthesize(self, voice: PiperVoice, text: str, pace: float, timeout_s: float) -> tuple[int, Floats]:
+        """Synthesise one phrase; return its sample rate and its samples. Cancelling closes the connection."""
         plain = _PHONEMES_FOLLOW.sub("[ ", text)
         request = {"text": plain, "voice": voice.name, "length_scale": voice.length_scale / pace}
-        async with _deadline(within_s), self._places:
-            answer = await self._answer("POST", "synthesize", request)
-        return _samples(answer)
+        async with _deadline(timeout_s), self._slots:
+            body = await self._request("POST", "synthesize", request)
+        return _parse_wav(body)
 
-    async def _answer(self, method: str, path: str, body: object) -> bytes:
+    async def _request(self, method: str, path: str, body: object) -> bytes:
         request = self._client.build_request(method, path, json=body, headers=tracing.headers())
         try:
             response = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
-            raise PeerFailed("tts.server_unreachable", f"no speech server: {_reason(error)}") from error
+            raise PeerFailed("tts.server_unreachable", f"speech server unreachable: {_reason(error)}") from error
         try:
-            answer = await _whole(response)
+            content = await _read_body(response)
         finally:
             await response.aclose()
         if response.status_code != HTTPStatus.OK:
-            raise _refusal(response.status_code)
-        return answer
+            raise _status_error(response.status_code)
+        return content
 
 
-async def _whole(response: httpx.Response) -> bytes:
-    answer = bytearray()
+async def _read_body(response: httpx.Response) -> bytes:
+    content = bytearray()
     try:
         async for chunk in response.aiter_raw():
-            answer += chunk
-            if len(answer) > MAX_ANSWER_BYTES:
-                raise _garbled("an answer without end")
+            content += chunk
+            if len(content) > MAX_RESPONSE_BYTES:
+                raise _garbled_error(f"more than {MAX_RESPONSE_BYTES} bytes")
     except httpx.HTTPError as error:
-        raise PeerFailed("tts.connection_lost", f"the speech server broke off: {_reason(error)}") from error
-    return bytes(answer)
+        raise PeerFailed("tts.connection_lost", f"connection to the speech server lost: {_reason(error)}") from error
+    return bytes(content)
 
 
 @asynccontextmanager
-async def _deadline(within_s: float) -> AsyncGenerator[None]:
+async def _deadline(timeout_s: float) -> AsyncGenerator[None]:
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError as error:
-        raise PeerFailed("tts.server_slow", f"the speech server took more than {within_s:g} s") from error
+        raise PeerFailed("tts.server_slow", f"the speech server took more than {timeout_s:g} s") from error
 
 
-def _voice(name: str, language: str, config: object) -> PiperVoice:
+def _parse_voice(name: str, language: str, config: object) -> PiperVoice:
     try:
         inference = cast("Mapping[str, Any]", config).get("inference", {})
         return PiperVoice(name, language, float(inference.get("length_scale", 1.0)))
     except (AttributeError, TypeError, ValueError) as error:
-        raise _garbled(f"the voice {name!r} without a configuration") from error
+        raise _garbled_error(f"no valid configuration of the voice {name!r}") from error
 
 
-def _samples(answer: bytes) -> tuple[int, Floats]:
+def _parse_wav(body: bytes) -> tuple[int, Floats]:
     try:
-        with wave.open(io.BytesIO(answer)) as clip:
+        with wave.open(io.BytesIO(body)) as clip:
             form = clip.getnchannels(), clip.getsampwidth()
             if form != (1, SAMPLE_BYTES) or clip.getframerate() not in _RATES_HZ:
-                raise _garbled(f"speech of a form that is not known: {clip.getparams()}")
+                raise _garbled_error(f"an unknown audio format: {clip.getparams()}")
             return clip.getframerate(), to_float(clip.readframes(clip.getnframes()))
-    # Lengths beyond the file are a `RuntimeError` to the library, half a sample is a `ValueError`.
+    # The library raises `RuntimeError` for lengths beyond the file; half a sample raises `ValueError`.
     except (wave.Error, EOFError, RuntimeError, ValueError) as error:
-        raise _garbled(f"what is no WAV file: {answer[:40]!r}") from error
+        raise _garbled_error(f"an invalid WAV file: {body[:40]!r}") from error
 
 
-def _parsed(page: bytes) -> dict[str, Any]:
+def _parse_json(page: bytes) -> dict[str, Any]:
     try:
         value: object = json.loads(page)
     except ValueError as error:
-        raise _garbled(f"what is no JSON: {page[:40]!r}") from error
+        raise _garbled_error(f"invalid JSON: {page[:40]!r}") from error
     if not isinstance(value, dict):
-        raise _garbled("a list of voices that is none")
+        raise _garbled_error("a voice list that is not an object")
     return cast("dict[str, Any]", value)
 
 
-def _refusal(status: int) -> AnchorError:
-    message = f"the speech server answered with HTTP {status}"
+def _status_error(status: int) -> AnchorError:
+    message = f"the speech server responded with HTTP {status}"
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return AtCapacity("tts.server_busy", message)
     return PeerFailed(
@@ -152,8 +158,8 @@ def _refusal(status: int) -> AnchorError:
     )
 
 
-def _garbled(what: str) -> PeerFailed:
-    return PeerFailed("tts.server_garbled", f"the speech server sent {what}")
+def _garbled_error(content: str) -> PeerFailed:
+    return PeerFailed("tts.server_garbled", f"the speech server sent {content}")
 
 
 def _reason(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""Pocket TTS by Kyutai: small, streaming, on the processor."""
+"""The engine `pocket-tts`: Pocket TTS by Kyutai, a small streaming model for the CPU."""

@@ -1,4 +1,4 @@
-"""Pocket TTS behind the service's seam. Nothing here imports torch before the model is loaded."""
+"""The engine `pocket-tts`. Imports torch only when the model is loaded."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest
 
-from tts_service.engine import Samples, Speech, SpokenPhrase, SynthesisConfig, Voice
-from tts_service.engines.phrase_guards import PhraseEnd, WordClock
-from tts_service.engines.places import Places
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engines.engine_pool import EnginePool
+from tts_service.engines.phrase_limits import EstimatedWordTimes, PhraseLimiter
 from tts_service.engines.pocket_tts.voices import PocketVoices
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.speaking import SpeakingLimits
+from tts_service.synthesis.stream import CloningStreamAdapter, ReplyLimits
 from tts_service.voices.catalogue import primary_language
-from tts_service.voices.cloning import CloningSpeech
-from tts_service.voices.reference_audio import check_name, check_transcript, reference_samples
+from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 if TYPE_CHECKING:
-    from tts_service.engines.pocket_tts.speaker import LoadedPocket, Pieces
+    from tts_service.engines.pocket_tts.model import LoadedPocket, PhraseGeneration
 
 RATE_HZ = 24_000
-# Recordings that wait to be learned.
-_MAX_LEARNING = 4
-# A phrase has one piece of work at its speaker's thread; one that was given up may still be ending there.
-_WAITING_PER_SPEAKER = 4
+# Recordings that wait for encoding.
+_MAX_WAITING_RECORDINGS = 4
+# A phrase has one task on its slot's thread; a cancelled phrase may still be ending there.
+_WAITING_PER_SLOT = 4
 
 
 @dataclass(frozen=True, slots=True)
-class PocketChoice:
-    """Which model speaks; see `TtsSettings` for the meaning."""
+class PocketConfig:
+    """The settings of the engine; `TtsSettings` explains each."""
 
     model: Path
     voices: Path | None
@@ -46,8 +45,8 @@ class PocketChoice:
     seed: int
 
     @classmethod
-    def from_settings(cls, settings: TtsSettings) -> PocketChoice:
-        """What the settings choose. Raises `InvalidRequest` when they name no model."""
+    def from_settings(cls, settings: TtsSettings) -> PocketConfig:
+        """Take the configuration from the settings. Raises `InvalidRequest` when they name no model."""
         if settings.pocket_model is None:
             raise InvalidRequest("tts.model_missing", "TTS_POCKET_MODEL must name a folder")
         return cls(
@@ -61,30 +60,30 @@ class PocketChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
-    """One of the models, by its place, and the thread that it speaks on."""
+class ModelSlot:
+    """One copy of the model, by its index, and its thread."""
 
-    place: int
+    index: int
     worker: EngineWorker
 
 
 class PocketEngine:
-    """A `PhraseEngine`, and what voices are added to."""
+    """A `PhraseEngine` and `CloningEngine` with one copy of the model per slot."""
 
-    def __init__(self, choice: PocketChoice) -> None:
-        self._choice = choice
-        self._learning = EngineWorker("pocket-voices", _MAX_LEARNING)
-        self._speakers = [
-            Speaker(place, EngineWorker(f"pocket-{place}", _WAITING_PER_SPEAKER)) for place in range(choice.slots)
+    def __init__(self, config: PocketConfig) -> None:
+        self._config = config
+        self._voice_worker = EngineWorker("pocket-voices", _MAX_WAITING_RECORDINGS)
+        self._slots = [
+            ModelSlot(place, EngineWorker(f"pocket-{place}", _WAITING_PER_SLOT)) for place in range(config.slots)
         ]
-        self._places = Places(self._speakers)
+        self._pool = EnginePool(self._slots)
         self._loaded: LoadedPocket | None = None
         self._voices: PocketVoices | None = None
         self._info = EngineInfo(
             name="pocket-tts",
-            model=choice.model.name,
+            model=config.model.name,
             version="4",
-            languages=(choice.language,),
+            languages=(config.language,),
             sample_rate_hz=RATE_HZ,
             notes={"word marks": "estimated", "style": "not followed"},
         )
@@ -95,64 +94,67 @@ class PocketEngine:
 
     @property
     def free_slots(self) -> int:
-        """How many more phrases could be spoken now."""
-        return self._places.free
+        """Number of phrases that could start now."""
+        return self._pool.free_count
 
     def voices(self) -> Sequence[Voice]:
         return () if self._voices is None else self._voices.voices()
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
-        # Every path is made a local file's; should the library ask its hub for one after all, the hub's client refuses.
+        # All paths are replaced by local files. If the library still asks its hub for one, the hub's client refuses.
         os.environ["HF_HUB_OFFLINE"] = "1"
-        from tts_service.engines.pocket_tts.speaker import LoadedPocket
+        from tts_service.engines.pocket_tts.model import LoadedPocket
 
-        choice = self._choice
+        choice = self._config
         try:
             load = partial(LoadedPocket, choice.model, choice.temperature, choice.slots)
-            loaded = await self._learning.run(load)
+            loaded = await self._voice_worker.run(load)
             if loaded.rate_hz != RATE_HZ:
                 raise EngineFailed("tts.model_layout", f"the model speaks at {loaded.rate_hz} Hz, not {RATE_HZ}")
-            voices = PocketVoices(choice.model, choice.voices, choice.language, loaded.checked)
-            await self._learning.run(voices.load)
+            voices = PocketVoices(choice.model, choice.voices, choice.language, loaded.check_voice)
+            await self._voice_worker.run(voices.load)
             self._loaded, self._voices = loaded, voices
             await self._warm_up()
             yield
         finally:
             self._loaded = self._voices = None
-            for speaker in self._speakers:
-                speaker.worker.close()
-            self._learning.close()
+            for slot in self._slots:
+                slot.worker.close()
+            self._voice_worker.close()
 
     @asynccontextmanager
-    async def speak(self, phrase: SpokenPhrase, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        async with self._places.one() as speaker, aclosing(self._speech(speaker, phrase.text, config.voice.id)) as said:
-            yield said
+    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
+        async with (
+            self._pool.acquire() as slot,
+            aclosing(self._generate(slot, phrase.text, config.voice.id)) as speech,
+        ):
+            yield speech
 
     async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Learn a voice from a recording; the model does not need to know what is said in it."""
+        """Clone a voice from a recording; the model does not need its transcript."""
         loaded, voices = self._ready
-        if primary_language(language) != self._choice.language:
-            raise InvalidRequest("tts.unknown_language", f"this model speaks {self._choice.language!r} only")
-        voices.added.writable()
+        if primary_language(language) != self._config.language:
+            raise InvalidRequest("tts.unknown_language", f"this model speaks {self._config.language!r} only")
+        voices.cloned.require_folder()
 
-        def learn() -> Voice:
+        def encode_and_save() -> Voice:
             check_name(name)
             if reference_transcript.strip():
                 check_transcript(reference_transcript)
-            state = loaded.learn(reference_samples(reference_wav, RATE_HZ))
-            write = partial(loaded.write, state=state)
-            return voices.added.keep(name.strip(), self._choice.language, reference_transcript.strip(), write)
+            state = loaded.encode_voice(decode_reference(reference_wav, RATE_HZ))
+            write = partial(loaded.write_voice, state=state)
+            return voices.cloned.save_voice(name.strip(), self._config.language, reference_transcript.strip(), write)
 
-        return await self._learning.run(learn)
+        return await self._voice_worker.run(encode_and_save)
 
     async def delete_voice(self, voice_id: str) -> None:
-        """Forget a voice that was added."""
+        """Delete a cloned voice."""
         loaded, voices = self._ready
-        learned = voices.added.learned(voice_id)
-        await self._learning.run(partial(voices.added.delete, voice_id))
-        if learned is not None:
-            loaded.forget(learned.sound)
+        cloned = voices.cloned.find_voice(voice_id)
+        await self._voice_worker.run(partial(voices.cloned.delete_voice, voice_id))
+        if cloned is not None:
+            loaded.evict_voice(cloned.conditioning)
 
     @property
     def _ready(self) -> tuple[LoadedPocket, PocketVoices]:
@@ -160,40 +162,40 @@ class PocketEngine:
             raise EngineFailed("tts.not_loaded", "the speech model is not loaded")
         return self._loaded, self._voices
 
-    async def _speech(self, speaker: Speaker, text: str, voice_id: str) -> AsyncGenerator[Speech]:
-        pieces = await self._begun(speaker, text, voice_id)
-        end, clock = PhraseEnd(text, RATE_HZ), WordClock(text, RATE_HZ)
+    async def _generate(self, slot: ModelSlot, text: str, voice_id: str) -> AsyncGenerator[Speech]:
+        generation = await self._start_generation(slot, text, voice_id)
+        limiter, words = PhraseLimiter(text, RATE_HZ), EstimatedWordTimes(text, RATE_HZ)
         try:
-            while (samples := await speaker.worker.run(pieces.next)) is not None:
-                samples = end.cut(samples)
-                for word in clock.until(end.samples):
+            while (samples := await slot.worker.run(generation.next_samples)) is not None:
+                samples = limiter.limit_samples(samples)
+                for word in words.pop_until(limiter.emitted_samples):
                     yield word
                 yield Samples(samples)
-                if end.reached:
+                if limiter.ended:
                     return
         finally:
-            # At once, wherever the model is; then its place is free when it is.
-            pieces.stop()
-            await speaker.worker.run(pieces.finish)
+            # Stop the model in its current step, then wait for it; the slot is free afterwards.
+            generation.stop()
+            await slot.worker.run(generation.stop_and_wait)
 
-    async def _begun(self, speaker: Speaker, text: str, voice_id: str) -> Pieces:
-        from tts_service.engines.pocket_tts.speaker import Pieces
+    async def _start_generation(self, slot: ModelSlot, text: str, voice_id: str) -> PhraseGeneration:
+        from tts_service.engines.pocket_tts.model import PhraseGeneration
 
         loaded, voices = self._ready
-        path = voices.path(voice_id)
+        path = voices.voice_path(voice_id)
 
-        def begin() -> Pieces:
-            return Pieces(loaded.models[speaker.place], loaded.state(path), text, self._choice.seed)
+        def start() -> PhraseGeneration:
+            return PhraseGeneration(loaded.models[slot.index], loaded.voice_state(path), text, self._config.seed)
 
-        return await speaker.worker.run(begin)
+        return await slot.worker.run(start)
 
     async def _warm_up(self) -> None:
-        config = SynthesisConfig(self.voices()[0], self._choice.language)
-        async with self.speak(SpokenPhrase(0, "Hello."), config) as speech:
+        config = SynthesisConfig(self.voices()[0], self._config.language)
+        async with self.synthesize(PhraseRequest(0, "Hello."), config) as speech:
             async for _ in speech:
                 pass
 
 
-def pocket_tts_engine(settings: TtsSettings) -> CloningSpeech:
-    """The engine `pocket-tts`."""
-    return CloningSpeech(PocketEngine(PocketChoice.from_settings(settings)), SpeakingLimits.from_settings(settings))
+def pocket_tts_engine(settings: TtsSettings) -> CloningStreamAdapter:
+    """Create the engine `pocket-tts`."""
+    return CloningStreamAdapter(PocketEngine(PocketConfig.from_settings(settings)), ReplyLimits.from_settings(settings))

@@ -1,4 +1,4 @@
-"""The voices of Pocket TTS: states that came with the model, and states of recordings that were added."""
+"""The voices of Pocket TTS: built-in ones from the model's folder, and cloned ones."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ _BUILT_IN = "voices"
 
 
 class PocketVoices:
-    """Each voice is a file. `checked` returns a path that is one's, and raises `ValueError` for others. Blocking."""
+    """Each voice is a file of state. `check_voice` returns a valid path, or raises `ValueError`. Blocking."""
 
-    def __init__(self, model: Path, added: Path | None, language: str, checked: Callable[[Path], Path]) -> None:
+    def __init__(self, model: Path, cloned: Path | None, language: str, check_voice: Callable[[Path], Path]) -> None:
         self._language = language
-        self._checked = checked
+        self._check_voice = check_voice
         self._model = model
         self._built_in: dict[str, Path] = {}
-        self.added: VoiceFolder[Path] = VoiceFolder(added, SETTING, "voice.safetensors", checked)
+        self.cloned: VoiceFolder[Path] = VoiceFolder(cloned, SETTING, "voice.safetensors", check_voice)
 
     def load(self) -> None:
-        """Find the voices. Raises `EngineFailed` when one of the model's does not fit it, or there is none at all."""
+        """Find the voices. Raises `EngineFailed` for a built-in voice of another model, and when there is no voice."""
         folder = self._model / _BUILT_IN
         for path in sorted(folder.glob("*.safetensors")):
             try:
-                self._built_in[path.stem] = self._checked(path)
+                self._built_in[path.stem] = self._check_voice(path)
             except ValueError as error:
                 raise EngineFailed(
-                    "tts.voice_broken", f"{error}; take it from the folder of this model, or remove it"
+                    "tts.voice_broken", f"{error}; copy it from this model's folder, or remove it"
                 ) from error
-        self.added.load()
+        self.cloned.load()
         if not self.voices():
             raise EngineFailed(
                 "tts.no_voice", f"there is no voice in {folder}; put one there, as `pocket-tts export-voice` writes it"
             )
 
     def voices(self) -> Sequence[Voice]:
-        """All voices, those of the model first."""
+        """All voices, built-in ones first."""
         built_in = [Voice(name, name.replace("_", " ").title(), (self._language,)) for name in self._built_in]
-        return (*built_in, *self.added.voices())
+        return (*built_in, *self.cloned.voices())
 
-    def path(self, voice_id: str) -> Path:
-        """The file of a voice. Raises `NotFound` when it was deleted meanwhile."""
+    def voice_path(self, voice_id: str) -> Path:
+        """The file of a voice. Raises `NotFound` for an unknown voice, which may have been deleted meanwhile."""
         if voice_id in self._built_in:
             return self._built_in[voice_id]
-        learned = self.added.learned(voice_id)
-        if learned is None:
+        cloned = self.cloned.find_voice(voice_id)
+        if cloned is None:
             raise NotFound("tts.unknown_voice", f"no voice {voice_id!r}")
-        return learned.sound
+        return cloned.conditioning

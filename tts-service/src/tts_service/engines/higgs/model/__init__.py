@@ -1,1 +1,1 @@
-"""The higgs-audio v2 network: loading, quantisation, decode step, sampling, codec."""
+"""The network of higgs-audio v2: loading, quantisation, decode step, sampling, codec."""

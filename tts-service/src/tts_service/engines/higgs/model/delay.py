@@ -1,6 +1,6 @@
-"""The delay pattern: of eight codebooks, the k-th speaks k rows late. Pure.
+"""The delay pattern: codebook k of eight is delayed by k rows. Pure.
 
-A *frame* is the codes that sound together, a *row* those that the model gives in one step.
+A *frame* holds the codes that sound together, a *row* the codes that the model returns in one step.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Codebooks:
-    """How many codebooks there are, and the codes in them that stand for no sound."""
+    """Number of codebooks, and their control codes."""
 
     count: int
     bos: int
     eos: int
 
 
-def delayed(frames: Codes, books: Codebooks) -> Codes:
-    """Rows, shape [n + count + 1, count], of whole `frames`, shape [n, count], as they stand in a prompt."""
+def apply_delay(frames: Codes, books: Codebooks) -> Codes:
+    """Apply the delay pattern to `frames`, shape [n, count]; return the prompt's rows, shape [n + count + 1, count]."""
     whole = np.concatenate([np.full((1, books.count), books.bos), frames, np.full((1, books.count), books.eos)])
     rows = np.full((len(whole) + books.count - 1, books.count), books.eos, np.int64)
     for book in range(books.count):
@@ -34,15 +34,15 @@ def delayed(frames: Codes, books: Codebooks) -> Codes:
 
 
 class FrameAssembler:
-    """Puts frames together from the rows that follow the first, which is all BOS."""
+    """Reassembles frames from the rows after the first, which is all BOS."""
 
     def __init__(self, books: Codebooks) -> None:
         self._books = books
         self._rows: deque[Codes] = deque(maxlen=books.count)
         self.ended = False
 
-    def add(self, row: Codes) -> Codes | None:
-        """Take the next row; return the frame that it completes, None before the first and from the end on."""
+    def push_row(self, row: Codes) -> Codes | None:
+        """Add the next row; return the frame that it completes. None before the first frame and after the end."""
         self._rows.append(row)
         if self.ended or len(self._rows) < self._books.count:
             return None
@@ -50,5 +50,5 @@ class FrameAssembler:
         if (frame == self._books.eos).any():
             self.ended = True
             return None
-        # What stands for no sound cannot be decoded; a trained model gives it only at the edges.
+        # Control codes cannot be decoded; a trained model returns them only at the edges.
         return np.minimum(frame, self._books.bos - 1)

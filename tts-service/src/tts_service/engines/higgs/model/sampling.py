@@ -1,4 +1,4 @@
-"""Chooses the next codes of all slots at once, on the device, without asking the host."""
+"""Samples the next codes of all slots at once, on the device, without synchronising with the host."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from tts_service.engines.higgs.model.delay import Codebooks
 
 @dataclass(frozen=True, slots=True)
 class SamplingRule:
-    """How freely codes are chosen."""
+    """Sampling parameters."""
 
-    # Of a phrase that has none of its own.
-    temperature: float = 0.3
+    # For phrases without a temperature of their own.
+    temperature: float
     top_k: int = 50
     top_p: float = 0.95
-    # A code that the last `ras_window` rows of its book hold `ras_repeats` times is drawn again, without the above.
+    # Repetition-aware sampling: a code that occurs `ras_repeats` times in the last `ras_window` rows of its book is
+    # sampled again, without temperature, top-k and top-p.
     ras_window: int = 7
     ras_repeats: int = 2
 
 
-def delay_forced(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) -> Tensor:
-    """`logits`, shape [slots, books, codes], with all but BOS or EOS forbidden where the delay pattern wants those.
+def force_delay_pattern(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) -> Tensor:
+    """Mask `logits`, shape [slots, books, codes], to BOS or EOS where the delay pattern requires them.
 
-    `age` is the number of the row that is chosen, `ending` counts the rows from a slot's first EOS on; shape [slots].
+    `age` is the number of the row to sample, `ending` counts the rows from a slot's first EOS on; shape [slots].
     """
     book = torch.arange(books.count, device=logits.device)
     code = torch.arange(logits.shape[-1], device=logits.device)
@@ -37,7 +38,7 @@ def delay_forced(logits: Tensor, age: Tensor, ending: Tensor, books: Codebooks) 
     return logits.masked_fill(ends & (code != books.eos), -torch.inf)
 
 
-def warped(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
+def warped_probabilities(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
     """Probabilities after temperature, top-k and top-p."""
     scaled = logits / temperature
     best = scaled.topk(min(rule.top_k, scaled.shape[-1]), dim=-1).values
@@ -47,15 +48,16 @@ def warped(logits: Tensor, rule: SamplingRule, temperature: Tensor) -> Tensor:
     return scaled.masked_fill(scaled < least, -torch.inf).softmax(dim=-1)
 
 
-def choose(
+def sample_codes(
     logits: Tensor, temperature: Tensor, draws: Tensor, recent: Tensor, rule: SamplingRule, books: Codebooks
 ) -> Tensor:
-    """Codes, shape [slots, books], of `logits`, shape [slots, books, codes]; `temperature` is of shape [slots, 1, 1].
+    """Sample codes, shape [slots, books], from `logits`, shape [slots, books, codes].
 
-    `draws` are exponentially distributed, shape [slots, 2, books, codes]: dividing by them and taking the greatest
-    draws from a distribution. `recent` holds each slot's last rows, shape [slots, window, books].
+    `temperature` has shape [slots, 1, 1]. `draws` are exponentially distributed, shape [slots, 2, books, codes]: the
+    argmax of probabilities divided by them is a sample of the distribution. `recent` holds each slot's last rows,
+    shape [slots, window, books].
     """
-    codes = (warped(logits, rule, temperature) / draws[:, 0]).argmax(dim=-1)
+    codes = (warped_probabilities(logits, rule, temperature) / draws[:, 0]).argmax(dim=-1)
     again = (logits.softmax(dim=-1) / draws[:, 1]).argmax(dim=-1)
     sounding = (recent != books.bos) & (recent != books.eos)
     repeats = ((recent == codes[:, None]) & sounding).sum(dim=1)

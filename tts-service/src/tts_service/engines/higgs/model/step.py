@@ -1,4 +1,4 @@
-"""One step of the model for all slots: a row of codes each. What runs eagerly here is what a CUDA graph captures."""
+"""One decode step of the model for all slots, one row of codes each; on a GPU captured in a CUDA graph."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tts_service.engines.higgs.model.delay import Codebooks
-from tts_service.engines.higgs.model.sampling import SamplingRule, choose, delay_forced
-from tts_service.engines.higgs.prompt import Piece
+from tts_service.engines.higgs.model.sampling import SamplingRule, force_delay_pattern, sample_codes
+from tts_service.engines.higgs.prompt import PromptPiece
 
-# Keys and values, each of shape [layers, heads, tokens, head_dim].
-Prefix = tuple[Tensor, Tensor]
+# Keys and values of a prompt's start, each of shape [layers, heads, tokens, head_dim].
+KvPrefix = tuple[Tensor, Tensor]
 
 _WARM_UP_STEPS = 3
 
 
 class SpeechModel:
-    """The language model with a fixed cache, and the state of `slots` phrases that it speaks side by side.
+    """The language model with a static cache, and the state of `slots` phrases decoded side by side.
 
-    Every tensor stays where it is for good, so that a captured graph finds it.
+    All tensors keep their address, as a captured graph requires.
     """
 
     def __init__(self, lm: Any, slots: int, context_tokens: int, rule: SamplingRule) -> None:
@@ -37,9 +37,9 @@ class SpeechModel:
         self._keys = torch.zeros(shape, dtype=weight.dtype, device=self.device)
         self._values = torch.zeros_like(self._keys)
         places = torch.arange(context_tokens, device=self.device)
-        self._places = places
+        self._positions = places
         self._cos, self._sin = (table[0] for table in lm.model.rotary_emb(weight, places[None]))
-        self._slot = torch.arange(slots, device=self.device)
+        self._slot_indices = torch.arange(slots, device=self.device)
         books, codes = config.num_codebooks, config.codebook_size
         self.row = torch.full((slots, books), self.books.bos, device=self.device)
         self.position = torch.zeros(slots, dtype=torch.long, device=self.device)
@@ -52,40 +52,40 @@ class SpeechModel:
 
     @property
     def slots(self) -> int:
-        """How many phrases can be spoken at a time."""
-        return self._slot.numel()
+        """Number of slots."""
+        return self._slot_indices.numel()
 
     @property
     def weights_bytes(self) -> int:
-        """What the language model takes."""
+        """Size of the language model's weights."""
         return sum(tensor.nbytes for tensor in (*self._lm.parameters(), *self._lm.buffers()))
 
     @property
     def cache_bytes(self) -> int:
-        """What keys and values of all slots take."""
+        """Size of the keys and values of all slots."""
         return self._keys.nbytes + self._values.nbytes
 
     @property
     def state_bytes(self) -> int:
-        """What else is kept for the slots."""
-        kept = sum(tensor.nbytes for tensor in vars(self).values() if isinstance(tensor, Tensor))
-        return kept - self.cache_bytes
+        """Size of the slots' other state."""
+        total = sum(tensor.nbytes for tensor in vars(self).values() if isinstance(tensor, Tensor))
+        return total - self.cache_bytes
 
     @torch.inference_mode()
     def step(self) -> None:
-        """Feed each slot's last row, and choose its next one with `draws`."""
+        """Feed each slot's last row, and sample its next row with `draws`."""
         position = self.position.clamp(max=self.context_tokens - 1)
         hidden = self._lm.model.embed_audio_tokens(self.row)
         cos, sin = self._cos[position][:, None], self._sin[position][:, None]
-        visible = (self._places <= position[:, None])[:, None, None]
+        visible = (self._positions <= position[:, None])[:, None, None]
         for number, layer in enumerate(self._lm.model.layers):
             attention = layer.self_attn
             query, key, value = _heads(attention, layer.audio_input_layernorm(hidden))
-            query, key = _rotated(query, cos, sin), _rotated(key, cos, sin)
+            query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
             keys, values = self._keys[number], self._values[number]
-            keys[self._slot, :, position] = key
-            values[self._slot, :, position] = value
-            # The query heads that share a key head go as rows of one query, so nothing is copied for them.
+            keys[self._slot_indices, :, position] = key
+            values[self._slot_indices, :, position] = value
+            # The query heads that share a key head become rows of one query, which avoids copies of the keys.
             grouped = query.unflatten(1, (keys.shape[1], -1))
             attended = F.scaled_dot_product_attention(grouped, keys, values, visible, scale=attention.scaling)
             hidden = hidden + attention.o_proj(attended.flatten(1))
@@ -94,36 +94,36 @@ class SpeechModel:
         self._advance(logits.unflatten(-1, (self.books.count, -1)))
 
     def _advance(self, logits: Tensor) -> None:
-        logits = delay_forced(logits, self.age, self.ending, self.books)
-        codes = choose(logits, self.temperature, self.draws, self.recent, self._rule, self.books)
+        logits = force_delay_pattern(logits, self.age, self.ending, self.books)
+        codes = sample_codes(logits, self.temperature, self.draws, self.recent, self._rule, self.books)
         has_ended = (self.ending > 0) | (codes == self.books.eos).any(dim=-1)
         self.ending.copy_((self.ending + 1) * has_ended * self.active)
-        # A slot that does not speak stays as it is: it may have been begun, and wait for its first step.
-        speaks = self.active[:, None] > 0
+        # An inactive slot keeps its state: it may be prefilled and wait for its first step.
+        is_active = self.active[:, None] > 0
         recent = torch.cat([self.recent[:, 1:], codes[:, None]], dim=1)
-        self.recent.copy_(torch.where(speaks[..., None], recent, self.recent))
-        self.row.copy_(torch.where(speaks, codes, self.row))
+        self.recent.copy_(torch.where(is_active[..., None], recent, self.recent))
+        self.row.copy_(torch.where(is_active, codes, self.row))
         self.position.add_(self.active)
         self.age.add_(self.active)
 
     @torch.inference_mode()
-    def read(self, slot: int, pieces: list[Piece], start: int) -> int:
-        """Fill the slot's cache with a prompt from place `start` on; return the place after it."""
-        sounds = torch.tensor([not isinstance(piece, tuple) for piece in pieces for _ in piece], device=self.device)
-        hidden = torch.cat([self._embedded(piece) for piece in pieces])
+    def prefill(self, slot: int, pieces: list[PromptPiece], start: int) -> int:
+        """Fill the slot's cache with a prompt from position `start` on; return the position after it."""
+        is_audio = torch.tensor([not isinstance(piece, tuple) for piece in pieces for _ in piece], device=self.device)
+        hidden = torch.cat([self._embed(piece) for piece in pieces])
         stop = start + len(hidden)
         cos, sin = self._cos[start:stop, None], self._sin[start:stop, None]
-        visible = self._places[:stop] <= self._places[start:stop, None]
-        texts, sounding = (~sounds).nonzero()[:, 0], sounds.nonzero()[:, 0]
+        visible = self._positions[:stop] <= self._positions[start:stop, None]
+        text_rows, audio_rows = (~is_audio).nonzero()[:, 0], is_audio.nonzero()[:, 0]
         for number, layer in enumerate(self._lm.model.layers):
             attention = layer.self_attn
-            normed = _by_kind(hidden, texts, sounding, layer.input_layernorm, layer.audio_input_layernorm)
+            normed = _apply_by_kind(hidden, text_rows, audio_rows, layer.input_layernorm, layer.audio_input_layernorm)
             query, key, value = _heads(attention, normed)
             keys, values = self._keys[number, slot], self._values[number, slot]
-            keys[:, start:stop] = _rotated(key, cos, sin).transpose(0, 1)
+            keys[:, start:stop] = _rotate(key, cos, sin).transpose(0, 1)
             values[:, start:stop] = value.transpose(0, 1)
             attended = F.scaled_dot_product_attention(
-                _rotated(query, cos, sin).transpose(0, 1)[None],
+                _rotate(query, cos, sin).transpose(0, 1)[None],
                 keys[None, :, :stop],
                 values[None, :, :stop],
                 visible,
@@ -131,17 +131,17 @@ class SpeechModel:
                 enable_gqa=True,
             )
             hidden = hidden + attention.o_proj(attended[0].transpose(0, 1).flatten(1))
-            hidden = hidden + _by_kind(
+            hidden = hidden + _apply_by_kind(
                 hidden,
-                texts,
-                sounding,
+                text_rows,
+                audio_rows,
                 lambda rows, layer=layer: layer.mlp(layer.post_attention_layernorm(rows)),
                 lambda rows, layer=layer: layer.audio_mlp(layer.audio_post_attention_layernorm(rows)),
             )
         return stop
 
-    def begin(self, slot: int, position: int, temperature: float | None = None) -> None:
-        """Let the slot speak from `position` on, after the prompt that was read there."""
+    def start_slot(self, slot: int, position: int, temperature: float | None = None) -> None:
+        """Start decoding in the slot at `position`, after its prompt."""
         self.temperature[slot] = self._rule.temperature if temperature is None else temperature
         self.row[slot] = self.books.bos
         self.recent[slot] = self.books.bos
@@ -149,49 +149,53 @@ class SpeechModel:
         self.age[slot] = 1
         self.ending[slot] = 0
 
-    def saved(self, slot: int, tokens: int) -> Prefix:
-        """A copy of the slot's first `tokens` places."""
+    def save_prefix(self, slot: int, tokens: int) -> KvPrefix:
+        """Copy the keys and values of the slot's first `tokens` positions."""
         return self._keys[:, slot, :, :tokens].clone(), self._values[:, slot, :, :tokens].clone()
 
-    def restore(self, slot: int, prefix: Prefix) -> int:
-        """Put `prefix` at the head of the slot's cache; return the place after it."""
+    def restore_prefix(self, slot: int, prefix: KvPrefix) -> int:
+        """Copy `prefix` to the start of the slot's cache; return the position after it."""
         keys, values = prefix
         self._keys[:, slot, :, : keys.shape[2]] = keys
         self._values[:, slot, :, : values.shape[2]] = values
         return keys.shape[2]
 
-    def _embedded(self, piece: Piece) -> Tensor:
+    def _embed(self, piece: PromptPiece) -> Tensor:
         ids = torch.as_tensor(piece, dtype=torch.long, device=self.device)
         return self._lm.model.embed_tokens(ids) if isinstance(piece, tuple) else self._lm.model.embed_audio_tokens(ids)
 
 
 def _heads(attention: Any, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value of `hidden`, shape [n, hidden]; each of shape [n, heads, head_dim]."""
+    """Query, key and value of `hidden`, shape [n, hidden]; each has shape [n, heads, head_dim]."""
     query, key, value = (project(hidden) for project in (attention.q_proj, attention.k_proj, attention.v_proj))
     return tuple(part.unflatten(-1, (-1, attention.head_dim)) for part in (query, key, value))  # type: ignore[return-value]
 
 
-def _rotated(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = heads.chunk(2, dim=-1)
     return heads * cos + torch.cat((-second, first), dim=-1) * sin
 
 
-def _by_kind(
-    rows: Tensor, texts: Tensor, sounding: Tensor, text: Callable[[Tensor], Tensor], sound: Callable[[Tensor], Tensor]
+def _apply_by_kind(
+    rows: Tensor,
+    text_rows: Tensor,
+    audio_rows: Tensor,
+    text_layer: Callable[[Tensor], Tensor],
+    audio_layer: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """`text` of the rows that are text, `sound` of the others."""
-    made = torch.empty_like(rows)
-    made[texts] = text(rows[texts])
-    made[sounding] = sound(rows[sounding])
-    return made
+    """Apply `text_layer` to the rows of text, `audio_layer` to the rows of audio."""
+    output = torch.empty_like(rows)
+    output[text_rows] = text_layer(rows[text_rows])
+    output[audio_rows] = audio_layer(rows[audio_rows])
+    return output
 
 
-def runner(step: Callable[[], None], device: Any) -> Callable[[], None]:
-    """`step` itself, or on a GPU a graph that does the same without the cost of launching it piece by piece."""
-    return step if device.type != "cuda" else _captured(step)
+def capture_graph(step: Callable[[], None], device: Any) -> Callable[[], None]:
+    """Capture `step` in a CUDA graph, which saves the cost of kernel launches; on a CPU return `step` itself."""
+    return step if device.type != "cuda" else _capture(step)
 
 
-def _captured(step: Callable[[], None]) -> Callable[[], None]:
+def _capture(step: Callable[[], None]) -> Callable[[], None]:
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
