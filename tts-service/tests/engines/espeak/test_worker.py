@@ -14,7 +14,7 @@ from espeak_worker.espeak import Espeak, EspeakError, VoiceParameters
 from espeak_worker.frames import Frame, InvalidFrame, Kind, read_frame
 from espeak_worker.worker import Worker
 from service_kit.engines.worker_process import WorkerFrame
-from tts_service.engines.espeak import frames as espeak_frames
+from tts_service.engines.espeak.process import FrameKind
 
 REQUEST = {"text": "Hello there.", "voice": "en-us", "rate_wpm": 170, "pitch": 50, "range": 50}
 
@@ -55,8 +55,8 @@ def spoken(job: int, **changes: object) -> bytes:
 
 
 def test_worker_and_service_use_the_same_frames() -> None:
-    assert {kind.name: kind.value for kind in Kind} == {kind.name: kind.value for kind in espeak_frames.Kind}
-    assert Frame(Kind.AUDIO, 7, b"abc").encode() == WorkerFrame(espeak_frames.Kind.AUDIO, 7, b"abc").encode()
+    assert {kind.name: kind.value for kind in Kind} == {kind.name: kind.value for kind in FrameKind}
+    assert Frame(Kind.AUDIO, 7, b"abc").encode() == WorkerFrame(FrameKind.AUDIO, 7, b"abc").encode()
 
 
 def test_every_job_ends_once_and_cancelled_jobs_send_no_audio(

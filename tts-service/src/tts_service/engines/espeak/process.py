@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import struct
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from enum import IntEnum
 from typing import Any
 
 from service_kit.audio import SAMPLE_BYTES, to_float
@@ -14,8 +16,12 @@ from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, Worke
 from service_kit.errors import EngineFailed
 
 from tts_service.engine import Samples, Speech, Word
-from tts_service.engines.espeak.frames import PROTOCOL, WORD, Kind
 from tts_service.metrics import WORKER_STARTS
+
+# The worker's protocol; its README.md is the reference, and the two share no code.
+PROTOCOL = 1
+# First character, length in characters, first sample.
+WORD = struct.Struct("<III")
 
 # Unread pieces of one phrase. A piece is up to 200 ms, so only an engine that speaks without end reaches this, and its
 # phrase fails.
@@ -25,6 +31,18 @@ _RESTART_DELAYS_S = (0.05, 0.2, 1.0, 2.0)
 # A phrase costs the worker about 20 ms, and jobs wait for each other.
 _HANG_S = 3.0
 _MALFORMED = "tts.worker_garbled"
+
+
+class FrameKind(IntEnum):
+    """The kinds of frames that espeak-worker exchanges."""
+
+    HELLO = 1
+    SPEAK = 2
+    CANCEL = 3
+    WORD = 4
+    AUDIO = 5
+    END = 6
+    FAILED = 7
 
 
 class Job:
@@ -105,14 +123,14 @@ class EspeakWorker:
         # Job numbers have 32 bits in a frame.
         job = Job(next(self._numbers) & 0xFFFFFFFF)
         self._jobs[job.number] = job
-        speak = WorkerFrame(Kind.SPEAK, job.number, json.dumps(request).encode())
+        speak = WorkerFrame(FrameKind.SPEAK, job.number, json.dumps(request).encode())
         self._process.send(speak, expects_answer=True)
         try:
             yield job
         finally:
             self._jobs.pop(job.number, None)
             if job.active:
-                self._process.send(WorkerFrame(Kind.CANCEL, job.number))
+                self._process.send(WorkerFrame(FrameKind.CANCEL, job.number))
 
     # Called by the worker process ----------------------------------------------------------------------------------
 
@@ -121,7 +139,7 @@ class EspeakWorker:
 
     def on_handshake(self, frame: WorkerFrame) -> None:
         try:
-            hello: dict[str, Any] = json.loads(frame.payload) if frame.kind == Kind.HELLO else {}
+            hello: dict[str, Any] = json.loads(frame.payload) if frame.kind == FrameKind.HELLO else {}
             protocol, rate_hz, engine_version = hello.get("protocol"), hello.get("rate_hz"), hello.get("version")
         except (ValueError, AttributeError) as error:
             raise EngineFailed(_MALFORMED, "the worker's handshake is not a JSON object") from error
@@ -134,16 +152,16 @@ class EspeakWorker:
     def on_frame(self, frame: WorkerFrame) -> bool:
         job = self._jobs.get(frame.number)
         match frame.kind:
-            case Kind.END | Kind.FAILED:
+            case FrameKind.END | FrameKind.FAILED:
                 if job is not None:
                     reason = frame.payload.decode("utf-8", "replace")
-                    job.end(EngineFailed("tts.engine_failed", reason) if frame.kind == Kind.FAILED else None)
+                    job.end(EngineFailed("tts.engine_failed", reason) if frame.kind == FrameKind.FAILED else None)
                 return True
-            case Kind.AUDIO | Kind.WORD:
+            case FrameKind.AUDIO | FrameKind.WORD:
                 # A cancelled job may still send until it reads the cancel.
                 if job is not None and not job.add_piece(_piece(frame)):
                     self._jobs.pop(frame.number)
-                    self._process.send(WorkerFrame(Kind.CANCEL, frame.number))
+                    self._process.send(WorkerFrame(FrameKind.CANCEL, frame.number))
                 return False
             case _:
                 raise EngineFailed(_MALFORMED, f"the worker sent a frame of kind {frame.kind}")
@@ -156,8 +174,8 @@ class EspeakWorker:
 
 def _piece(frame: WorkerFrame) -> Speech:
     """Raises `EngineFailed` unless the payload is whole samples or a word's place."""
-    if frame.kind == Kind.AUDIO and len(frame.payload) % SAMPLE_BYTES == 0:
+    if frame.kind == FrameKind.AUDIO and len(frame.payload) % SAMPLE_BYTES == 0:
         return Samples(to_float(frame.payload))
-    if frame.kind == Kind.WORD and len(frame.payload) == WORD.size:
+    if frame.kind == FrameKind.WORD and len(frame.payload) == WORD.size:
         return Word(*WORD.unpack(frame.payload))
-    raise EngineFailed(_MALFORMED, f"the worker sent {len(frame.payload)} bytes of {Kind(frame.kind).name}")
+    raise EngineFailed(_MALFORMED, f"the worker sent {len(frame.payload)} bytes of {FrameKind(frame.kind).name}")
