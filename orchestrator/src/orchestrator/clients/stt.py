@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anchor.audio.v1 import audio_pb2
@@ -58,7 +58,7 @@ class SttStream:
     async def commit_segment(self, segment_id: int) -> None:
         await write_message(self._call, stt_pb2.TranscribeRequest(commit=stt_pb2.Commit(segment_id=segment_id)), _PEER)
 
-    async def transcripts(self) -> AsyncIterator[Transcript]:
+    async def transcripts(self) -> AsyncGenerator[Transcript]:
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "partial_transcript":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
@@ -33,7 +33,7 @@ class TtsStream:
     async def end_text(self) -> None:
         await write_message(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
 
-    async def speech(self) -> AsyncIterator[Speech]:
+    async def speech(self) -> AsyncGenerator[Speech]:
         """Speech as it comes. Raises `PeerFailed` for what would be noise: half a sample, or a run at a wrong place."""
         sent_ms = 0.0
         while (response := await read_message(self._call, _PEER)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anchor.audio.v1 import audio_pb2
@@ -46,7 +46,7 @@ class VadStream:
         partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms)
         await write_message(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
 
-    async def events(self) -> AsyncIterator[VadEvent]:
+    async def events(self) -> AsyncGenerator[VadEvent]:
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "speech_started":

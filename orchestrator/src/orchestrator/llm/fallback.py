@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import cast
 
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
@@ -59,7 +58,7 @@ class FallbackModel:
         self._answered_by = self._primary
         attempts = 0 if self._breaker.open else _ATTEMPTS
         for left in reversed(range(attempts)):
-            async with aclosing(_closable(self._primary.reply(prompt))) as pieces:
+            async with aclosing(self._primary.reply(prompt)) as pieces:
                 beginning = await self._beginning(pieces)
                 if isinstance(beginning, str):
                     self._breaker.on_success()
@@ -75,7 +74,7 @@ class FallbackModel:
         LLM_FALLBACKS.labels(self._fallback.name).inc()
         if announcement := self._announcement(prompt):
             yield f"{announcement} "
-        async with aclosing(_closable(self._fallback.reply(prompt))) as pieces:
+        async with aclosing(self._fallback.reply(prompt)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -141,8 +140,3 @@ class FallbackModel:
             "language model failed",
             extra={"engine": self._primary.name, "code": error.code, "reason": error.message},
         )
-
-
-def _closable(pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
-    """`pieces` as the async generator that `LanguageModel` promises."""
-    return cast("AsyncGenerator[str]", pieces)

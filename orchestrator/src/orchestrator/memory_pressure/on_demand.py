@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from service_kit.errors import AnchorError
 
@@ -40,7 +40,7 @@ class OnDemandLlm:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, piece by piece."""
-        async with self._rest.use(self._wait_s), aclosing(_closable(self._model.reply(prompt))) as pieces:
+        async with self._rest.use(self._wait_s), aclosing(self._model.reply(prompt)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -88,8 +88,3 @@ async def _awake(
             if error.code.endswith(f".{ParkingState.PARKED.value}"):
                 rest.on_found_parked()
             raise
-
-
-def _closable(pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
-    """`pieces` as the async generator that `LanguageModel` promises."""
-    return cast("AsyncGenerator[str]", pieces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -61,7 +61,7 @@ class Ears:
     async def commit_segment(self, segment_id: int) -> None:
         raise AssertionError("a recording is one segment")
 
-    async def transcripts(self) -> AsyncIterator[Transcript]:
+    async def transcripts(self) -> AsyncGenerator[Transcript]:
         if self.deaf:
             await asyncio.Event().wait()
         end_ms = self.heard[-1].end_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -59,7 +59,7 @@ class VoiceActivityStream(Protocol):
         """Take what has been recognised so far, as a hint for end-of-turn prediction."""
         ...
 
-    def events(self) -> AsyncIterator[VadEvent]:
+    def events(self) -> AsyncGenerator[VadEvent]:
         """Events as they are found. Raises `AnchorError` when the peer fails."""
         ...
 
@@ -108,7 +108,7 @@ class SpeechToTextStream(Protocol):
 
     async def commit_segment(self, segment_id: int) -> None: ...
 
-    def transcripts(self) -> AsyncIterator[Transcript]:
+    def transcripts(self) -> AsyncGenerator[Transcript]:
         """Transcripts as they are found. Raises `AnchorError` when the peer fails."""
         ...
 
@@ -189,8 +189,8 @@ class LanguageModel(Protocol):
         """The engine, as people are told."""
         ...
 
-    def reply(self, prompt: Prompt) -> AsyncIterator[str]:
-        """The reply, piece by piece. An async generator: closing it ends the work. Raises `AnchorError`."""
+    def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+        """Yield the reply in pieces; closing the generator stops generation. Raises `AnchorError`."""
         ...
 
     async def prefill(self, prompt: Prompt) -> None:
@@ -241,8 +241,8 @@ class SpeechStream(Protocol):
         """All text has been said."""
         ...
 
-    def speech(self) -> AsyncIterator[Speech]:
-        """Speech and marks in order, until all text is spoken. Raises `AnchorError`."""
+    def speech(self) -> AsyncGenerator[Speech]:
+        """Yield audio, marks and phrase starts in order, until all text is spoken. Raises `AnchorError`."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter as Tally
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 from service_kit.errors import AnchorError, EngineFailed, root_cause
@@ -101,7 +101,7 @@ class ActiveReply:
         """Speak one of the persona's phrases at once."""
         phrase = self._persona.phrase(action.phrase, self._conversation.preferences.language)
 
-        async def words() -> AsyncIterator[str]:
+        async def words() -> AsyncGenerator[str]:
             yield phrase
 
         await self._begin(action.turn_id, 1, lambda: "phrase", words, waterfall)
@@ -207,7 +207,7 @@ class ActiveReply:
         turn_id: int,
         revision: int,
         engine: Callable[[], str],
-        words: Callable[[], AsyncIterator[str]],
+        words: Callable[[], AsyncGenerator[str]],
         waterfall: Waterfall,
     ) -> None:
         if self._reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from service_kit.errors import AnchorError, PeerFailed
@@ -36,7 +36,7 @@ class Reply:
         *,
         turn_id: int,
         engine: Callable[[], str],
-        words: Callable[[], AsyncIterator[str]],
+        words: Callable[[], AsyncGenerator[str]],
         voices: Sequence[TextToSpeech],
         delivery: Delivery,
         outbox: Outbox,
@@ -122,7 +122,7 @@ class Reply:
 
     async def _think(self) -> None:
         try:
-            async with IdleTimeout(_THINK_DEADLINE_S) as deadline, aclosing(self._words()) as words:  # type: ignore[type-var]
+            async with IdleTimeout(_THINK_DEADLINE_S) as deadline, aclosing(self._words()) as words:
                 async for delta in words:
                     deadline.reset()
                     self._say(delta)

@@ -195,7 +195,7 @@ class ReplySynthesis:
     # Speech from it -------------------------------------------------------------------------------------------------
 
     async def _take(self, speech: SpeechStream, deadline: IdleTimeout) -> None:
-        async with aclosing(speech.speech()) as items:  # type: ignore[type-var]
+        async with aclosing(speech.speech()) as items:
             async for item in items:
                 self._last_said_s = self._now_s()
                 deadline.reset()

@@ -5,7 +5,7 @@ It says nothing of its own making. A question that fits no passage well enough i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,7 +62,7 @@ class Briefing:
         self._max_words = max_words
         self._clock = clock
 
-    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """The reply, word by word."""
         text = self._answer(prompt, await self._knowledge.index())
         words = text.split()
