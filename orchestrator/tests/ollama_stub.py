@@ -21,7 +21,7 @@ from pathlib import Path
 import uvloop
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from orchestrator.llm.scripted import LlmSection, break_pieces, raise_fault, sleep_until, token_due_s, tokens
+from orchestrator.llm.scripted import LlmSection, apply_fault, sleep_until, token_due_s, tokenize, trigger_fault
 from pydantic import BaseModel, Field
 from service_kit.engines.script import load_section
 from service_kit.errors import EngineFailed
@@ -102,7 +102,7 @@ class OllamaStub:
         self.requests: list[dict[str, object]] = []
         self.loads: list[dict[str, object]] = []
         self.pulls = 0
-        self.there = {section.model or "scripted"} if section.model or not section.pullable else set[str]()
+        self.pulled = {section.model or "scripted"} if section.model or not section.pullable else set[str]()
         self.loaded = set[str]()
         # Requests whose client is still there.
         self.open = 0
@@ -122,7 +122,7 @@ class OllamaStub:
         return {"version": "0.0.0-scripted"}
 
     async def tags(self) -> dict[str, object]:
-        return {"models": [_listed(name) for name in sorted(self.there)]}
+        return {"models": [_listed(name) for name in sorted(self.pulled)]}
 
     async def running(self) -> dict[str, object]:
         gpu_bytes = round(_MODEL_BYTES * self._section.gpu_share)
@@ -165,11 +165,11 @@ class OllamaStub:
                 return
         for status in ("verifying sha256 digest", "writing manifest"):
             yield _status(status)
-        self.there.add(name)
+        self.pulled.add(name)
         yield _status("success")
 
     def _has(self, name: str) -> bool:
-        return name in self.there or not (self._section.model or self._section.pullable)
+        return name in self.pulled or not (self._section.model or self._section.pullable)
 
     async def chat(self, body: dict[str, object]) -> Response:
         """A streamed reply, or the refusal that Ollama would give."""
@@ -188,7 +188,7 @@ class OllamaStub:
         section, started_s, started_ns = self._section, asyncio.get_running_loop().time(), time.monotonic_ns()
         turn = sum(message.role == "user" for message in request.messages) - 1
         limit = request.options.num_predict
-        pieces = break_pieces(tokens(section.reply_to(turn)), section.fault_of(number), section.fault_after_tokens)
+        pieces = apply_fault(tokenize(section.reply_to(turn)), section.fault_of(number), section.fault_after_tokens)
         wire_fault = section.wire_fault_of(number)
         count = 0
         self.open += 1
@@ -198,7 +198,7 @@ class OllamaStub:
                     break
                 await sleep_until(token_due_s(section, started_s, count))
                 if piece is None:
-                    await raise_fault(section.fault_of(number))
+                    await trigger_fault(section.fault_of(number))
                 line = _line(request.model, {"message": {"role": "assistant", "content": piece}, "done": False})
                 if wire_fault is WireFault.TRUNCATED_LINE and count == section.fault_after_tokens:
                     yield line[: len(line) // 2]
@@ -239,7 +239,7 @@ def _last(request: ChatRequest, count: int, limit: int, started_ns: int) -> dict
         "done_reason": "length" if count == limit else "stop",
         "total_duration": total_ns,
         "load_duration": 0,
-        "prompt_eval_count": sum(len(tokens(message.content)) for message in request.messages),
+        "prompt_eval_count": sum(len(tokenize(message.content)) for message in request.messages),
         "prompt_eval_duration": 0,
         "eval_count": count,
         "eval_duration": total_ns,

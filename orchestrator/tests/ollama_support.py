@@ -19,7 +19,7 @@ FAST = {"first_token_delay_ms": 0, "tokens_per_second": 5000, "replies": ("Good 
 PATIENT = {"connect_s": 30, "first_token_s": 60, "between_tokens_s": 60, "unload_s": 30}
 
 
-def bound(port: int = 0) -> socket.socket:
+def reserve_port(port: int = 0) -> socket.socket:
     """A socket that does not listen yet; while it is open, nobody else gets its port, and who asks there is refused."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,11 +29,11 @@ def bound(port: int = 0) -> socket.socket:
 
 
 @asynccontextmanager
-async def listening(section: StubSection, port: int = 0) -> AsyncGenerator[tuple[str, OllamaStub]]:
+async def serve_stub(section: StubSection, port: int = 0) -> AsyncGenerator[tuple[str, OllamaStub]]:
     """The stand-in and its address; by default on a free port, else on one that is `bound`."""
     stub = OllamaStub(section)
     server = http_server(stub.app(), "127.0.0.1", port)
-    door = bound(port)
+    door = reserve_port(port)
     task = asyncio.create_task(server.serve([door]))
     while not server.started:
         await asyncio.sleep(0.005)
@@ -45,9 +45,9 @@ async def listening(section: StubSection, port: int = 0) -> AsyncGenerator[tuple
 
 
 @asynccontextmanager
-async def answering(section: StubSection, **settings: object) -> AsyncGenerator[tuple[OllamaModel, OllamaStub]]:
+async def connected_model(section: StubSection, **settings: object) -> AsyncGenerator[tuple[OllamaModel, OllamaStub]]:
     """A model whose server is the stand-in. It is loaded with the first reply, unless `settings` say otherwise."""
-    async with listening(section) as (url, stub):
+    async with serve_stub(section) as (url, stub):
         chosen = OllamaSettings.model_validate(
             {**PATIENT, "url": url, "model": "mistral", "preload": False, **settings}
         )

@@ -15,7 +15,7 @@ FAST = {"first_token_delay_ms": 0, "tokens_per_second": 10_000}
 PROMPT = Prompt(text="And now?", language="en", persona=Persona(id="nadia", name="Nadia", instructions=""))
 
 
-async def test_tokens_come_when_the_script_says():
+async def test_tokens_arrive_at_the_scripted_times():
     model = ScriptedModel(LlmSection(replies=("One two three four five six seven,",), first_token_delay_ms=40))
     loop = asyncio.get_running_loop()
     started_s = loop.time()
@@ -31,7 +31,7 @@ async def test_tokens_come_when_the_script_says():
     assert min(times_ms) >= 39
 
 
-async def test_a_hanging_reply_says_nothing_until_it_is_closed():
+async def test_hanging_reply_yields_nothing_until_closed():
     pieces = ScriptedModel(LlmSection(fault=Fault.HANG, **FAST)).reply(PROMPT)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(3600):

@@ -83,17 +83,17 @@ class EchoSession:
             if isinstance(item, bytes):
                 self.heard += item
             else:
-                await self.obey(item, source)
+                await self._handle_command(item, source)
         await self.client.send(SessionEnded("session.closed_by_client", "the client ended the session"))
 
-    async def obey(self, command: Command, source: AsyncIterator[bytes | Command]) -> None:
+    async def _handle_command(self, command: Command, source: AsyncIterator[bytes | Command]) -> None:
         self.sessions.commands.append(command)
         match command:
             case EndTurn():
                 self.sessions.heard.append(bytes(self.heard))
                 text = f"{round(MICROPHONE.ms_of(len(self.heard)))} ms"
                 self.heard.clear()
-                await self.answer(text, source)
+                await self._answer(text, source)
             case TextInput("break"):
                 raise PeerFailed("stt.gone", "nobody listens")
             case TextInput("crash"):
@@ -103,7 +103,7 @@ class EchoSession:
             case TextInput("leave"):
                 raise ExceptionGroup("two at once", [PeerFailed("tts.gone", "nobody speaks")])
             case TextInput(text):
-                await self.answer(text, source)
+                await self._answer(text, source)
             case SetVoice("nobody"):
                 await self.client.send(Error("session.unknown_voice", "nobody is no voice", False))
             case SetVoice(voice):
@@ -111,7 +111,7 @@ class EchoSession:
             case _:
                 return
 
-    async def answer(self, text: str, source: AsyncIterator[bytes | Command]) -> None:
+    async def _answer(self, text: str, source: AsyncIterator[bytes | Command]) -> None:
         self.conversation.turns += 1
         turn, send = self.conversation.turns, self.client.send
         if text == "fail":
@@ -131,22 +131,22 @@ class EchoSession:
         if text == "stumble":
             await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
             await send(ReplyText(turn, " Sorry."))
-        await self.speak(turn, source, pieces=100 if text == "long" else 1)
+        await self._speak(turn, source, pieces=100 if text == "long" else 1)
         self.conversation.messages += (Message("user", text), Message("anchor", f"You said {text}."))
 
-    async def speak(self, turn: int, source: AsyncIterator[bytes | Command], pieces: int) -> None:
+    async def _speak(self, turn: int, source: AsyncIterator[bytes | Command], pieces: int) -> None:
         send = self.client.send
         await send(ReplyAudio(turn, 0))
         interrupted = False
         for _ in range(pieces):
             await self.client.send_audio(TONE)
             if self.start.reports_playback and not interrupted:
-                interrupted = await self.heard_or_interrupted(source)
+                interrupted = await self._wait_heard_or_interrupted(source)
         await send(ReplyAudioEnded(turn, TONE_MS * pieces))
         await send(ReplyFinished(turn, "You said", TONE_MS * pieces, interrupted, not self.start.reports_playback))
         await send(LatencyWaterfall(turn, 900, turn_committed_ms=210, first_audio_ms=340))
 
-    async def heard_or_interrupted(self, source: AsyncIterator[bytes | Command]) -> bool:
+    async def _wait_heard_or_interrupted(self, source: AsyncIterator[bytes | Command]) -> bool:
         async for item in source:
             if isinstance(item, PlaybackProgress):
                 self.sessions.commands.append(item)
@@ -167,7 +167,7 @@ class FakeSessions:
     starts: list[SessionStart] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
-    open_now: int = 0
+    open_count: int = 0
 
     def start_conversation(self, start: SessionStart) -> FakeConversation:
         if start.language == "xx":
@@ -191,28 +191,28 @@ class FakeSessions:
         self, start: SessionStart, client: Client, *, resumable: bool = False
     ) -> AsyncGenerator[EchoSession]:
         self.starts.append(start)
-        if self.open_now >= self.capacity:
+        if self.open_count >= self.capacity:
             raise AtCapacity("session.at_capacity", "all places are taken")
         conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
         if conversation.open:
             raise InvalidRequest("session.already_open", "another client has this conversation open")
         conversation.open = True
-        self.open_now += 1
+        self.open_count += 1
         try:
             yield EchoSession(self, conversation, start, client)
         finally:
             conversation.open = False
-            self.open_now -= 1
+            self.open_count -= 1
 
-    async def all_closed(self) -> None:
+    async def wait_all_closed(self) -> None:
         """Wait until no session is open."""
         async with asyncio.timeout(20):
-            while self.open_now:
+            while self.open_count:
                 await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
-async def doors(
+async def serve_apis(
     sessions: FakeSessions, limits: ApiLimits | None = None, policy: AccessPolicy | None = None
 ) -> AsyncGenerator[str]:
     """The doors on a real server; yields its `host:port`."""
