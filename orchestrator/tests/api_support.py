@@ -1,4 +1,4 @@
-"""A conversation for the doors to open on: it answers every turn at once, with an echo and a tone."""
+"""Fake sessions behind the real APIs: each turn is answered at once, with an echo of its text and a tone."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class FakeConversation:
 
 
 class EchoSession:
-    """Answers each turn with what it heard. Some texts make it fail: `fail`, `mute`, `stumble`, `long`, and worse."""
+    """Answers each turn with its own text. Some texts select failures: `fail`, `mute`, `stumble`, `long`."""
 
     def __init__(self, sessions: FakeSessions, conversation: FakeConversation, start: SessionStart, client: Client):
         self.sessions, self.conversation, self.start, self.client = sessions, conversation, start, client
@@ -95,17 +95,17 @@ class EchoSession:
                 self.heard.clear()
                 await self._answer(text, source)
             case TextInput("break"):
-                raise PeerFailed("stt.gone", "nobody listens")
+                raise PeerFailed("stt.gone", "speech to text failed")
             case TextInput("crash"):
                 raise RuntimeError("a bug")
             case TextInput("hang"):
                 await asyncio.Event().wait()
             case TextInput("leave"):
-                raise ExceptionGroup("two at once", [PeerFailed("tts.gone", "nobody speaks")])
+                raise ExceptionGroup("two at once", [PeerFailed("tts.gone", "the voice failed")])
             case TextInput(text):
                 await self._answer(text, source)
-            case SetVoice("nobody"):
-                await self.client.send(Error("session.unknown_voice", "nobody is no voice", False))
+            case SetVoice("unknown"):
+                await self.client.send(Error("session.unknown_voice", "no voice 'unknown'", False))
             case SetVoice(voice):
                 await self.client.send(SessionUpdated("en", voice, "anchor"))
             case _:
@@ -115,7 +115,7 @@ class EchoSession:
         self.conversation.turns += 1
         turn, send = self.conversation.turns, self.client.send
         if text == "fail":
-            await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
+            await send(TurnFailed(turn, "llm.gone", "the language model failed"))
             await send(ReplyFinished(turn, "", 0, interrupted=False, estimated=False))
             return
         if text != "0 ms":
@@ -129,7 +129,7 @@ class EchoSession:
             await send(ReplyFinished(turn, f"You said {text}", 0, interrupted=False, estimated=False))
             return
         if text == "stumble":
-            await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
+            await send(TurnFailed(turn, "llm.gone", "the language model failed"))
             await send(ReplyText(turn, " Sorry."))
         await self._speak(turn, source, pieces=100 if text == "long" else 1)
         self.conversation.messages += (Message("user", text), Message("anchor", f"You said {text}."))
@@ -160,7 +160,7 @@ class EchoSession:
 
 @dataclass
 class FakeSessions:
-    """All conversations, in memory, `capacity` of them open at most."""
+    """All conversations in memory, at most `capacity` of them open."""
 
     capacity: int = 8
     conversations: dict[str, FakeConversation] = field(default_factory=dict)
@@ -171,7 +171,7 @@ class FakeSessions:
 
     def start_conversation(self, start: SessionStart) -> FakeConversation:
         if start.language == "xx":
-            raise InvalidRequest("session.unknown_language", "nobody speaks xx")
+            raise InvalidRequest("session.unknown_language", "no language 'xx'")
         ticket = f"ticket-{len(self.conversations) + 1}"
         patience = 1.0 if start.patience is None else start.patience
         chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor", patience)
@@ -192,7 +192,7 @@ class FakeSessions:
     ) -> AsyncGenerator[EchoSession]:
         self.starts.append(start)
         if self.open_count >= self.capacity:
-            raise AtCapacity("session.at_capacity", "all places are taken")
+            raise AtCapacity("session.at_capacity", "all sessions are taken")
         conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
         if conversation.open:
             raise InvalidRequest("session.already_open", "another client has this conversation open")
@@ -215,7 +215,7 @@ class FakeSessions:
 async def serve_apis(
     sessions: FakeSessions, limits: ApiLimits | None = None, policy: AccessPolicy | None = None
 ) -> AsyncGenerator[str]:
-    """The doors on a real server; yields its `host:port`."""
+    """Serve the APIs on a real server; yields its `host:port`."""
     app = FastAPI()
     add_routes(app, sessions, limits or ApiLimits())
 
@@ -241,12 +241,12 @@ async def serve_apis(
 
 
 def tone(seconds: float, rate_hz: int) -> np.ndarray:
-    """A quiet tone: PCM16 mono."""
+    """Return a quiet tone: PCM16 mono."""
     return (np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz) * 8000).astype("<i2")
 
 
 def recording(container: str, codec: str, seconds: float, rate_hz: int = 48_000) -> bytes:
-    """A tone in a container, as FFmpeg's muxers make it."""
+    """Return a tone in a container, made by FFmpeg's muxers."""
     file = BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate_hz)
@@ -263,5 +263,5 @@ def recording(container: str, codec: str, seconds: float, rate_hz: int = 48_000)
 
 
 def manual_start(**fields: object) -> SessionStart:
-    """The opening of a session whose turns the client ends."""
+    """Return the start of a session with manual turn detection."""
     return SessionStart(turn_detection=TurnDetection.TURN_DETECTION_MANUAL, **fields)

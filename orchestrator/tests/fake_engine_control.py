@@ -1,4 +1,4 @@
-"""An engine in memory that can be parked."""
+"""A fake `EngineControl`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service_kit.errors import AnchorError
 
 
 class FakeEngineControl:
-    """Takes `move_s` to move, or fails at it."""
+    """Parks and wakes within `move_s`, or raises `failure`."""
 
     def __init__(self, state: ParkingState = ParkingState.AWAKE) -> None:
         self.current_state = state

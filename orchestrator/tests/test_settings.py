@@ -1,4 +1,4 @@
-"""What settings make of the orchestrator."""
+"""The effects of the orchestrator's settings."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
+from made_talk import talk
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
@@ -14,12 +15,11 @@ from orchestrator.conversation.turns.barge_in import BargeInRules
 from orchestrator.conversation.turns.turn import TurnRules
 from scripted_peers import Speech, SpeechStream
 from stage import FRAME_MS, Stage
-from synthetic_speech import speech_like
 
 SECONDS = 20
-ANCHOR = speech_like(1, SECONDS)
-ANCHOR_HEARD = speech_like(1, SECONDS, 16_000)
-USER = speech_like(2, SECONDS, 16_000)
+ANCHOR = talk(1, SECONDS)
+ANCHOR_HEARD = talk(1, SECONDS, 16_000)
+USER = talk(2, SECONDS, 16_000)
 STORY = " ".join(f"word{number}" for number in range(30))
 ECHO_FRAMES = 5
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
+from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
+from orchestrator.api.limits import ApiLimits
+from orchestrator.audio_filters.build import AutoGain, NoiseSuppression
+from orchestrator.knowledge.personas import DEFAULT_PERSONA
+from orchestrator.llm.briefing.engine import MAX_WORDS, MIN_SCORE
+
 LlmName = Literal["briefing", "ollama", "openai", "scripted"]
-NoiseSuppression = Literal["off", "low", "medium", "high"]
-# Loudness in dBFS.
-AutoGain = Literal["off"] | Annotated[float, Field(ge=-40, le=-6)]
 
 
 class OrchestratorSettings(ServiceSettings):
@@ -34,7 +37,9 @@ class OrchestratorSettings(ServiceSettings):
     max_sessions: int = Field(default=100, ge=1, validation_alias=shared("MAX_CONCURRENT_SESSIONS"))
 
     # Rate of the microphone of a streaming client that declares none.
-    microphone_rate_hz: int = Field(default=16_000, ge=8_000, le=48_000, validation_alias=shared("SAMPLE_RATE"))
+    microphone_rate_hz: int = Field(
+        default=ApiLimits().microphone_rate_hz, ge=MIN_RATE_HZ, le=MAX_RATE_HZ, validation_alias=shared("SAMPLE_RATE")
+    )
     # How long a session waits for a client whose line dropped, in seconds; 0 for not at all.
     resume_s: float = Field(default=30.0, ge=0, le=600)
     # What microphones are heard through: how strongly noise is suppressed, and the loudness in dBFS that quiet speech
@@ -68,15 +73,15 @@ class OrchestratorSettings(ServiceSettings):
 
     # The briefing: the least score of a passage worth telling, its length in words, and the zone whose time it tells
     # (IANA name; empty for this machine's own).
-    briefing_min_score: float = Field(default=3.5, ge=0)
-    briefing_max_words: int = Field(default=70, ge=10, le=1_000)
+    briefing_min_score: float = Field(default=MIN_SCORE, ge=0)
+    briefing_max_words: int = Field(default=MAX_WORDS, ge=10, le=1_000)
     time_zone: str = ""
 
     # Content that users edit.
     knowledge_dir: Path = Path("content/knowledge")
     personas_dir: Path = Path("content/personas")
     web_dir: Path = Path("web/dist")
-    persona: str = "anchor"
+    persona: str = DEFAULT_PERSONA
     language: str = "en"
 
     # Endpointing: shortest and longest silence that ends a turn, and the one without any prediction.

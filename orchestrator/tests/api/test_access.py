@@ -1,4 +1,4 @@
-"""Who is let in, and who is not; over a real server."""
+"""Access control over a real server: secret, origin and host."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def unguarded(sessions):
 
 
 async def handshake(host: str, query: str = "", path: str = "/ws/audio", **headers: str) -> int:
-    """The status that a WebSocket handshake is answered with."""
+    """Return the HTTP status of a WebSocket handshake."""
     try:
         async with connect(f"ws://{host}{path}{query}", additional_headers=headers) as client:
             if path == "/ws/audio":
@@ -87,7 +87,7 @@ async def test_http_requires_the_secret_except_for_health(guarded):
                 "retryable": False,
             }
         }
-        # The query is for WebSockets alone: addresses of pages and files get about.
+        # The query is for WebSockets only: URLs of pages and files are stored and shared.
         assert (await http.get("/conversation/x?token=s3cr%2Bt%2F%C3%A9")).status_code == 401
         assert (await http.get("/conversation/x", headers=BEARER)).status_code == 404
         assert (await http.get("/health")).status_code == 200
@@ -145,7 +145,7 @@ def test_host_names_are_checked_on_loopback_or_when_given():
 
 
 async def status_of(policy: AccessPolicy, scope: dict) -> list[dict]:
-    """What the middleware, or the app behind it, sends."""
+    """Return the messages that the middleware, or the app behind it, sends."""
     sent: list[dict] = []
 
     async def app(scope, receive, send):

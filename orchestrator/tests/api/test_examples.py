@@ -1,4 +1,4 @@
-"""The clients in `examples/`, as processes of their own, against the doors."""
+"""The clients in `examples/`, each as a process, against the real APIs."""
 
 from __future__ import annotations
 

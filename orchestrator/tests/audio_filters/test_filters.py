@@ -1,4 +1,4 @@
-"""Hearing aids: what comes out is as long as what went in, in its place, and never clipped."""
+"""Audio filters: the output is as long as the input, in place, and never clipped."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from orchestrator.audio_filters.build import build_filter
+from orchestrator.audio_filters.build import NoiseSuppression, build_filter
 from orchestrator.audio_filters.filter_chain import FilterChain, FrameFilter
 from orchestrator.audio_filters.frame_filters import AutomaticGain, SpeexNoiseSuppressor
 from orchestrator.conversation.input.microphone import Microphone
 from orchestrator.conversation.model.audio_clock import AudioClock
 from orchestrator.conversation.model.ports import AudioFilter
-from orchestrator.settings import NoiseSuppression, OrchestratorSettings
+from orchestrator.settings import OrchestratorSettings
 from pydantic import ValidationError
 from service_kit.audio import AudioChunk
 from service_kit.errors import Unsupported
@@ -27,7 +27,7 @@ ODD_SIZES = (2, 30, 318, 320, 322, 640, 642, 1024, 6400)
 
 
 class DelayFilter:
-    """A step that changes nothing and answers late."""
+    """A filter that only delays."""
 
     def __init__(self, delay_bytes: int) -> None:
         self.delay_bytes = delay_bytes
@@ -52,7 +52,7 @@ def noise(seconds: float, level: float, seed: int = 1) -> NDArray[np.float64]:
 
 
 def syllables(seconds: float, level: float) -> NDArray[np.float64]:
-    """Something like speech: a buzz of 150 Hz that comes and goes four times a second, above a quiet room."""
+    """Speech-like sound: a 150 Hz buzz that pulses four times a second, above the noise of a quiet room."""
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     buzz = np.sin(2 * np.pi * 150 * t) + 0.5 * np.sin(2 * np.pi * 450 * t)
     return level * buzz * (np.sin(2 * np.pi * 4 * t) > 0) + noise(seconds, level / 300)
@@ -122,7 +122,7 @@ def test_chain_holds_back_at_most_its_delay_and_a_frame() -> None:
 
 
 def end_ms(chunks: Sequence[AudioChunk]) -> int:
-    """Where the chunks end; they follow each other without a gap."""
+    """Return the end of the chunks, after checking that there are no gaps between them."""
     for before, after in itertools.pairwise(chunks):
         assert after.start_ms == before.end_ms
     return chunks[-1].end_ms
@@ -144,7 +144,7 @@ def test_audio_clock_counts_the_sent_audio(size: int, worn: bool) -> None:
     chunks = [chunk for at in range(0, len(audio), size) for chunk in microphone.split_chunks(audio[at : at + size])]
     assert abs(clock.now_ms - 1000) <= 10
     chunks += microphone.flush_chunks()
-    # What was begun is filled with at most 10 ms of silence.
+    # The last frame is padded with at most 10 ms of silence.
     assert 1000 <= end_ms(chunks) <= 1010
     heard = b"".join(chunk.pcm for chunk in chunks)
     assert len(heard) == 32 * end_ms(chunks)
@@ -158,7 +158,7 @@ def test_audio_clock_counts_the_sent_audio(size: int, worn: bool) -> None:
 def test_quiet_speech_is_amplified_to_the_target(level: float) -> None:
     audio = pcm(syllables(6, level))
     heard = run_filter(FilterChain([AutomaticGain(-20)]), audio)
-    # Half of the time nothing sounds.
+    # Half of the time is silence.
     assert loudness_dbfs(heard[-64_000:]) == pytest.approx(-23, abs=3)
 
 
@@ -183,9 +183,9 @@ def test_sudden_loudness_after_quiet_speech_never_clips(steps: list[FrameFilter]
     quiet, t = syllables(4, 0.003), np.arange(RATE_HZ // 2) / RATE_HZ
     loud = 0.85 * np.sign(np.sin(2 * np.pi * 110 * t))
     heard = samples_of(run_filter(FilterChain(steps), pcm(np.concatenate([quiet, loud, quiet, 0.5 * loud]))))
-    # A hundredth more is what overlapping windows may add.
+    # Overlapping windows may add one percent.
     assert np.abs(heard).max() <= BOUND * 1.01
-    # It had something to hold back: the quiet part was lifted by much.
+    # The limiter had to act: the quiet part was amplified much.
     assert np.abs(heard[: 4 * RATE_HZ]).max() > 10 * 32768 * 0.003
 
 

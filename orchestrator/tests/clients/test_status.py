@@ -1,4 +1,4 @@
-"""What the orchestrator knows of the other services' health."""
+"""The status of the other services, and the GPU monitor's reports."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -31,7 +31,7 @@ DOWN = ServiceHealth.SERVICE_HEALTH_DOWN
 
 @asynccontextmanager
 async def listening(app: FastAPI) -> AsyncGenerator[str]:
-    """The address of a running HTTP door."""
+    """Serve `app`; yields its URL."""
     server = http_server(app, "127.0.0.1", 0)
     task = asyncio.create_task(server.serve())
     while not server.started:
@@ -64,8 +64,8 @@ async def test_status_is_read_from_the_ready_endpoint():
         await until(watch, lambda status: health_of(status) is LOADING)
         health.move_to(Status.READY)
         status = await until(watch, lambda status: health_of(status) is READY)
-        told = status.services[0]
-        assert (told.engine, told.model, told.version) == ("pocketsphinx", "en-us", "5")
+        levels = status.services[0]
+        assert (levels.engine, levels.model, levels.version) == ("pocketsphinx", "en-us", "5")
         assert status.gpu is None
         health.move_to(Status.FAILED)
         await until(watch, lambda status: health_of(status) is DOWN)
@@ -108,7 +108,7 @@ async def test_service_with_an_invalid_answer_is_down(answer: Callable[[], Await
 
 
 class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
-    """Sends one report and fails when it is to; at the next call says, once it may, that there is no GPU."""
+    """Sends one report, fails on demand, and on the next call reports on demand that there is no GPU."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -165,7 +165,7 @@ async def test_gpu_status_survives_failures_of_the_monitor():
 
 @asynccontextmanager
 async def served(monitor: gpu_pb2_grpc.GpuMonitorServiceServicer) -> AsyncGenerator[str]:
-    """The address of a monitor."""
+    """Serve a monitor; yields its target."""
     health = Health("gpu-monitor", EngineInfo("test", "none", "0"))
     server = GrpcServer(
         health,
@@ -181,7 +181,7 @@ async def served(monitor: gpu_pb2_grpc.GpuMonitorServiceServicer) -> AsyncGenera
 
 
 class ControlledMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
-    """Sends what its test puts in."""
+    """Sends the responses that its test queues."""
 
     def __init__(self) -> None:
         self.script: asyncio.Queue[gpu_pb2.WatchResponse] = asyncio.Queue()
@@ -203,48 +203,48 @@ class ControlledMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
 
 @asynccontextmanager
 async def watch_levels(monitor: ControlledMonitor) -> AsyncGenerator[tuple[StatusWatch, list[PressureLevel | None]]]:
-    """A watch of `monitor`, and what it says of the pressure, without repetitions."""
-    told: list[PressureLevel | None] = []
+    """Yield a watch of `monitor` and the list of its levels, without repetitions."""
+    levels: list[PressureLevel | None] = []
 
-    def tell(level: PressureLevel | None) -> None:
-        if told[-1:] != [level]:
-            told.append(level)
+    def append_level(level: PressureLevel | None) -> None:
+        if levels[-1:] != [level]:
+            levels.append(level)
 
-    async with served(monitor) as target, StatusWatch({}, target, on_pressure=tell, deadline_s=60) as watch:
-        yield watch, told
+    async with served(monitor) as target, StatusWatch({}, target, on_pressure=append_level, deadline_s=60) as watch:
+        yield watch, levels
 
 
 async def test_device_without_pressure_reports_none():
     monitor = ControlledMonitor()
-    async with watch_levels(monitor) as (watch, told):
+    async with watch_levels(monitor) as (watch, levels):
         monitor.send_report(0)
         monitor.send_report(0)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
-    assert told == [None, PressureLevel.NONE]
+    assert levels == [None, PressureLevel.NONE]
 
 
 async def test_pressure_is_that_of_the_fullest_device():
     monitor = ControlledMonitor()
-    async with watch_levels(monitor) as (watch, told):
+    async with watch_levels(monitor) as (watch, levels):
         monitor.send_report(0, 1)
         monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_CRITICAL, device=1)
         monitor.send_report(0, 1)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_CRITICAL)
         monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_NONE, device=1)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
-    assert told == [None, PressureLevel.CRITICAL, PressureLevel.NONE]
+    assert levels == [None, PressureLevel.CRITICAL, PressureLevel.NONE]
 
 
 async def test_device_with_a_lost_driver_has_unknown_pressure():
     monitor = ControlledMonitor()
-    async with watch_levels(monitor) as (watch, told):
+    async with watch_levels(monitor) as (watch, levels):
         monitor.send_report(0)
         monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_HIGH)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_HIGH)
         monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_UNSPECIFIED)
         unknown = GpuPressure.GPU_PRESSURE_UNSPECIFIED
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is unknown)
-    assert told == [None, PressureLevel.HIGH, None]
+    assert levels == [None, PressureLevel.HIGH, None]
 
 
 async def test_without_a_monitor_there_is_no_gpu_status():

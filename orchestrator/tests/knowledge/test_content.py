@@ -1,4 +1,4 @@
-"""The passages that ship, and the questions that are asked aloud about them."""
+"""The shipped passages, and the recorded questions about them."""
 
 import re
 import tomllib

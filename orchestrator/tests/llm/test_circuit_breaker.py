@@ -1,4 +1,4 @@
-"""When the main model is given up, and when it is asked again."""
+"""The circuit breaker and its probe."""
 
 import asyncio
 from collections.abc import Callable
@@ -56,15 +56,15 @@ def test_failures_while_open_do_not_extend_the_hold():
 
 
 class Server:
-    """Well or not, as its test says."""
+    """A server that is healthy or not, as its test sets."""
 
-    def __init__(self, *, well: bool) -> None:
-        self.well = well
+    def __init__(self, *, healthy: bool) -> None:
+        self.healthy = healthy
         self.probes = 0
 
     async def probe(self) -> None:
         self.probes += 1
-        if not self.well:
+        if not self.healthy:
             raise PeerFailed("llm.unreachable", "no server")
 
 
@@ -75,17 +75,17 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_unreachable_server_opens_the_breaker_at_the_start():
-    breaker, server = CircuitBreaker(hold_s=0), Server(well=False)
+    breaker, server = CircuitBreaker(hold_s=0), Server(healthy=False)
     async with CircuitBreakerProbe(breaker, server, interval_s=0.005):
         assert breaker.open
         await until(lambda: server.probes > 3)
         assert breaker.open
-        server.well = True
+        server.healthy = True
         await until(lambda: not breaker.open)
 
 
 async def test_closed_breaker_does_not_probe():
-    breaker, server = CircuitBreaker(), Server(well=True)
+    breaker, server = CircuitBreaker(), Server(healthy=True)
     async with CircuitBreakerProbe(breaker, server, interval_s=0.002):
         await asyncio.sleep(0.05)
     assert server.probes == 1
@@ -98,7 +98,7 @@ async def test_unexpected_probe_error_is_raised():
             if self.probes > 1:
                 raise ZeroDivisionError
 
-    breaker, server = CircuitBreaker(hold_s=0), Broken(well=True)
+    breaker, server = CircuitBreaker(hold_s=0), Broken(healthy=True)
 
     async def watch() -> None:
         async with CircuitBreakerProbe(breaker, server, interval_s=0.002):

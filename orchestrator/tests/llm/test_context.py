@@ -1,4 +1,4 @@
-"""What a language model is shown of a conversation."""
+"""The messages that a language model receives."""
 
 import itertools
 
@@ -21,7 +21,7 @@ NADIA = Persona(id="nadia", name="Nadia", instructions="You are Nadia, a news an
 
 
 def exchanges(count: int, words: int = 40) -> tuple[Message, ...]:
-    """A history of `count` questions, each with an answer."""
+    """Return a history of `count` questions, each with an answer."""
     return tuple(
         message
         for number in range(count)

@@ -1,4 +1,4 @@
-"""A reply in any case: one retry, then another model, and no word twice."""
+"""The fallback model: one retry, then the fallback, and no word twice."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -27,7 +27,7 @@ NO_PHRASE = Prompt(text="What is new?", language="en", persona=Persona(id="x", n
 
 
 class Model:
-    """Answers each request with the next of its scripts; a script is pieces, exceptions to raise, and None to hang."""
+    """Answers each request with its next script: text pieces, exceptions to raise, and None to hang."""
 
     def __init__(self, name: str, *scripts: list[str | Exception | None]) -> None:
         self.name = name
@@ -74,7 +74,7 @@ async def text_of(pieces: AsyncIterator[str]) -> str:
 
 async def collect(pieces: AsyncIterator[str], heard: list[str]) -> None:
     async for piece in pieces:
-        heard.append(piece)  # noqa: PERF401 - what came before a failure counts
+        heard.append(piece)  # noqa: PERF401 - pieces before a failure count
 
 
 def failures(code: str) -> float:
@@ -203,7 +203,7 @@ async def test_started_reply_resets_the_failure_count(model):
 
 
 def after(*heard: str) -> Prompt:
-    """The prompt when these replies were heard before."""
+    """Return a prompt whose history contains these replies."""
     history = tuple(Message("anchor", text) for text in heard)
     return Prompt(text="What is new?", language="en", persona=PERSONA, history=history)
 

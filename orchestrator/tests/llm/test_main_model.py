@@ -1,4 +1,4 @@
-"""A language model that gives its memory back and takes it again, against a server that speaks Ollama's wire format."""
+"""Parking and waking the main model, against the Ollama stub."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_briefing_answers_while_the_model_is_parked(monkeypatch):
         assert await memory.state() is ParkingState.PARKED
         assert main.status()[0].health is ServiceHealth.SERVICE_HEALTH_LOADING
         assert await text_of(main) == "On my own: From the file."
-        # It was not asked, which would have loaded it.
+        # The server received no request, which would have loaded the model.
         assert stub.requests == []
         await memory.wake()
         assert await text_of(main) == FAST["replies"][0]
@@ -129,7 +129,7 @@ async def test_model_answers_again_after_a_cancelled_wake(monkeypatch):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await main.wake()
-        # The model's residency goes on; until it is through, nobody waits for it.
+        # The model's residency continues to load it; until then, no reply waits for it.
         assert await text_of(main) == "On my own: From the file."
         await until(lambda: main.status()[0].health is ServiceHealth.SERVICE_HEALTH_READY)
         assert await text_of(main) == FAST["replies"][0]

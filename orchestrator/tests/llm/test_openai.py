@@ -1,4 +1,4 @@
-"""The client for servers that speak OpenAI's chat completions."""
+"""The model on servers with OpenAI's chat completions."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def event(**delta: object) -> str:
 
 @asynccontextmanager
 async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[OpenAiModel, list[Request]]]:
-    """A model whose server gives this answer, and the requests it got."""
+    """Yield a model whose server returns `answer`, and the server's received requests."""
     requests: list[Request] = []
     app = FastAPI()
 

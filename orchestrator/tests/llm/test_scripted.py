@@ -1,4 +1,4 @@
-"""The scripted language model: turns, faults."""
+"""The scripted language model: turns and faults."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ async def text_of(pieces: AsyncIterator[str]) -> str:
 
 async def collect(pieces: AsyncIterator[str], heard: list[str]) -> None:
     async for piece in pieces:
-        heard.append(piece)  # noqa: PERF401 - what came before a failure counts
+        heard.append(piece)  # noqa: PERF401 - pieces before a failure count
 
 
 @given(st.text())

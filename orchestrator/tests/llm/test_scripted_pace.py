@@ -1,4 +1,4 @@
-"""The scripted language model: when it says what."""
+"""The timing of the scripted language model, on the virtual clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_tokens_arrive_at_the_scripted_times():
     async for piece in model.reply(PROMPT):
         times_ms.append((loop.time() - started_s) * 1000)
         if piece == " two":
-            # A slow reader: the tokens after it are late by themselves, the last is on time again.
+            # A slow reader delays the next tokens; the last one is on time again.
             await asyncio.sleep(0.05)
     assert len(times_ms) == 8
     assert times_ms[0] == pytest.approx(40, abs=1)

@@ -1,4 +1,4 @@
-"""The model server learns whose work it does, where that is traced."""
+"""Trace headers of requests to model servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ladder: steps up under pressure, back in reverse order, and no flapping."""
+"""The degradation ladder: steps under pressure, undone in reverse order, without flapping."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDER = [LadderStep.SHORT_CONTEXTS, LadderStep.PARKED_MODEL, LadderStep.SMALL_VO
 
 
 class Clock:
-    """A ladder with a clock that goes where it is told to."""
+    """A ladder with a manual clock."""
 
     def __init__(self, rules: LadderRules | None = None) -> None:
         self.ladder = DegradationLadder(rules)
@@ -39,7 +39,7 @@ class Clock:
         return self.ladder.handle(event, self.now_s)
 
     def until(self, after_s: float) -> list[tuple[float, LadderAction]]:
-        """What is done on ticks within the next `after_s` seconds, and when from now."""
+        """Return the actions of ticks within the next `after_s` seconds, with their times from now."""
         began_s = self.now_s
         done = []
         while (due_s := self.ladder.due_s) <= began_s + after_s:
@@ -99,7 +99,7 @@ def test_short_relief_undoes_nothing(clock):
     for _ in range(20):
         clock.on(NONE)
         assert clock.until(29) == []
-        # The dwell of ten seconds is over: pressure that is back takes the next step.
+        # The step interval of ten seconds is over: renewed pressure takes the next step.
         clock.on(HIGH)
     assert clock.ladder.steps_taken == tuple(ORDER)
 
@@ -111,7 +111,7 @@ def test_pressure_soon_after_an_undo_doubles_the_interval(clock):
         clock.on(NONE)
         [(after_s, _)] = clock.until(1000)
         waits.append(after_s)
-        # Just after the step back, not after the thousand seconds.
+        # Just after the undo, not after the thousand seconds.
         clock.now_s += after_s - 999
         clock.on(HIGH)
         clock.until(10)

@@ -88,7 +88,7 @@ async def test_requested_engine_parks_when_idle_and_stays_for_new_sessions(engin
 
 
 async def test_refused_park_is_retried_later(engines, degradation_board):
-    engines["tts"].failure = AtCapacity("tts.busy", "somebody speaks")
+    engines["tts"].failure = AtCapacity("tts.busy", "another phrase is being spoken")
     parking = parking_of(engines, degradation_board, park_requested_after_s=0.0)
     async with running(parking):
         parking.request_parking({"tts"})
@@ -106,7 +106,7 @@ async def test_unparkable_engine_is_not_tried_again(engines, degradation_board):
 
 
 async def test_unreachable_engine_is_not_parked_repeatedly(engines, degradation_board):
-    engines["stt"].unreachable = PeerFailed("stt.unavailable", "nobody there")
+    engines["stt"].unreachable = PeerFailed("stt.unavailable", "stt-service is unreachable")
     parking = parking_of(engines, degradation_board, park_all_after_s=1)
     async with running(parking):
         await asyncio.sleep(60)

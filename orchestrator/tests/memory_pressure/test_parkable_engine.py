@@ -137,7 +137,7 @@ async def test_unexpected_error_in_a_park_leaves_the_engine_awake(parkable, engi
 
 
 async def test_refused_park_leaves_the_engine_awake(parkable, engine):
-    engine.failure = AtCapacity("tts.busy", "somebody else's phrase")
+    engine.failure = AtCapacity("tts.busy", "another client's phrase")
     with pytest.raises(AtCapacity):
         await parkable.park()
     assert parkable.state is ParkingState.AWAKE

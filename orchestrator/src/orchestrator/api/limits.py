@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service_kit.audio import MICROPHONE
+
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
     """Limits per client, where not stated otherwise; sizes in bytes, times in seconds."""
 
     # Microphone rate of a streaming client that declares none.
-    microphone_rate_hz: int = 16_000
+    microphone_rate_hz: int = MICROPHONE.rate_hz
     # Time for a streaming client to send `session_start`.
     first_message_timeout_s: float = 10.0
     # Invalid messages after which a client's connection closes.

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from orchestrator.audio_filters.filter_chain import FilterChain, FrameFilter
 from orchestrator.audio_filters.frame_filters import AutomaticGain, SpeexNoiseSuppressor
 from orchestrator.conversation.model.ports import AudioFilter
-from orchestrator.settings import AutoGain, NoiseSuppression
+
+NoiseSuppression = Literal["off", "low", "medium", "high"]
+# Target loudness in dBFS.
+AutoGain = Literal["off"] | Annotated[float, Field(ge=-40, le=-6)]
 
 # Maximum attenuation of noise in dB; `medium` is Speex's own default.
 _SUPPRESSION_DB: dict[NoiseSuppression, int] = {"low": 8, "medium": 15, "high": 30}

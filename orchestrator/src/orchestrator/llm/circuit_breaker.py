@@ -72,17 +72,17 @@ class CircuitBreaker:
 
 
 class ProbedModel(Protocol):
-    """A model that can say whether it would answer, without being asked for a reply."""
+    """A model with a probe, which checks its availability without a reply."""
 
     async def probe(self) -> None:
-        """Raise `AnchorError` unless it would answer."""
+        """Raise `AnchorError` unless the model can answer."""
         ...
 
 
 class CircuitBreakerProbe:
-    """Probes `model` while `breaker` is open, from entering the context to leaving it.
+    """Probes `model` while its context and `breaker` are open.
 
-    A model that is not well when the context is entered is given up at once, so that nobody waits for it in vain.
+    If the first probe, on entering the context, fails, the breaker opens at once, so that no reply waits for the model.
     """
 
     def __init__(self, breaker: CircuitBreaker, model: ProbedModel, interval_s: float = PROBE_INTERVAL_S) -> None:

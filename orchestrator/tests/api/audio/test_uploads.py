@@ -1,4 +1,4 @@
-"""Recordings, decoded; and the microphone's rate conversion."""
+"""Decoding of uploaded recordings, and resampling of microphones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def wav(samples: np.ndarray, rate_hz: int, channels: int = 1, width: int = 2) ->
 
 
 def pitch_hz(pcm: bytes) -> float:
-    """The strongest frequency of PCM16 at 16 kHz."""
+    """Return the strongest frequency of PCM16 at 16 kHz."""
     samples = np.frombuffer(pcm, dtype="<i2")
     spectrum = np.abs(np.fft.rfft(samples))
     return float(np.argmax(spectrum) * 16_000 / len(samples))
@@ -142,7 +142,7 @@ async def test_slow_decoding_is_stopped():
 
 
 async def test_decoder_process_opens_no_files_and_has_little_memory():
-    # What a hostile recording would have to break out of, asked of the limits themselves.
+    # Tests the limits that contain a hostile recording.
     code = (
         "import resource, sys; from orchestrator.api.audio import decode; decode._drop_privileges(5)\n"
         "for attempt in (lambda: open('/etc/hostname'), lambda: bytearray(decode.MEMORY_BYTES)):\n"
@@ -156,15 +156,15 @@ async def test_decoder_process_opens_no_files_and_has_little_memory():
 
 
 async def test_cancelled_upload_leaves_no_process(uploads):
-    hearing = asyncio.create_task(uploads.decode(recording("ogg", "libopus", 1.0)))
+    decoding = asyncio.create_task(uploads.decode(recording("ogg", "libopus", 1.0)))
     await asyncio.sleep(0.02)
-    hearing.cancel()
+    decoding.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await hearing
+        await decoding
 
 
 def test_upload_slots_are_limited_and_released(uploads):
-    with uploads.reserve_slot(), uploads.slot(), pytest.raises(AtCapacity) as raised, uploads.slot():
+    with uploads.reserve_slot(), uploads.reserve_slot(), pytest.raises(AtCapacity) as raised, uploads.reserve_slot():
         pass
     assert raised.value.code == "session.too_many_uploads"
     with uploads.reserve_slot():
@@ -182,7 +182,7 @@ def test_microphone_resampling_has_no_discontinuities(rate_hz):
     steady = np.frombuffer(heard, "<i2")[1600:-1600].astype(float)
     assert pitch_hz(heard) == pytest.approx(440, abs=2)
     assert np.abs(np.diff(steady)).max() < 8000 * 2 * np.pi * 440 / 16_000 * 1.05
-    # The next turn begins anew.
+    # The next turn starts a new stream.
     assert len(microphone.resample(pcm) + microphone.flush()) == pytest.approx(32_000, abs=2)
 
 

@@ -1,4 +1,4 @@
-"""How the built page is served."""
+"""Serving of the built web console."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES = {
 
 @pytest.fixture
 def web_dir(tmp_path: Path) -> Path:
-    """A page as its build leaves it."""
+    """A web console as its build leaves it."""
     (tmp_path / "assets").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)

@@ -1,4 +1,4 @@
-"""The door for parking and waking by hand."""
+"""`/memory`: parking and waking engines on request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service_kit.errors import AtCapacity, NotFound
 
 
 class FakeParking:
-    """Two engines; the voice is at work."""
+    """Two engines; `tts` is in use."""
 
     def __init__(self) -> None:
         self.states = {"llm": "awake", "tts": "awake"}

@@ -1,4 +1,4 @@
-"""`/v1/audio/transcriptions`, over a real server, and what captions are made of."""
+"""`/v1/audio/transcriptions` over a real server, and its captions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = (Word("Good", 0, 200), Word("evening.", 200, 500), Word("The", 600, 700)
 
 @dataclass
 class FakeStt:
-    """Hears the same in all recordings."""
+    """Returns the same transcript for every recording."""
 
     text: str = "Good evening. The ferry."
     words: tuple[Word, ...] = WORDS
@@ -52,7 +52,7 @@ class FakeStt:
 
     async def push_audio(self, chunk: AudioChunk) -> None:
         if self.fails:
-            raise PeerFailed("stt.gone", "nobody listens")
+            raise PeerFailed("stt.gone", "speech to text failed")
         self.heard.append(chunk)
 
     async def flush_segment(self, segment_id: int) -> None:

@@ -1,4 +1,4 @@
-"""`/interact` and `/conversation`, over a real server."""
+"""`/interact` and `/conversation` over a real server."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ async def test_answer_times_out(sessions):
 
 
 async def exchange_raw(http: httpx.AsyncClient, head: str, pieces: list[bytes]) -> bytes:
-    """What the server says to a request that is never completed, until it closes."""
+    """Send a request that is never completed; return the server's response up to its closing."""
     reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
     try:
         writer.write(f"POST /interact HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
@@ -220,7 +220,7 @@ async def test_chunked_body_is_limited_while_it_arrives(http, caplog):
             await asyncio.sleep(0)
 
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
-    # The server closes while we still send, and the system may then drop its answer.
+    # The server closes while the client still sends, and the system may then drop the response.
     with contextlib.suppress(httpx.TransportError):
         await asyncio.wait_for(http.post("/interact", content=endless(), headers=headers), 30)
     assert "session.upload_too_large" in [getattr(record, "code", "") for record in caplog.records]

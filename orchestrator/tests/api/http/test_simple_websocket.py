@@ -1,4 +1,4 @@
-"""`/ws`, over a real server."""
+"""`/ws` over a real server."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_unfinished_recording_closes_the_socket(sessions):
 
 async def test_recordings_beyond_the_upload_slots_are_refused(host):
     async with connect_to(host) as first, connect_to(host) as second:
-        # A refusal in the middle of a recording: by then it has its place.
+        # The refused message within a recording shows that the recording has its slot.
         assert await refusal(first, b"RIFF", '{"type":"start"}') == "session.bad_message"
         assert await refusal(second, b"RIFF") == "session.too_many_uploads"
         assert await closing(second) == (1013, "session.too_many_uploads")

@@ -1,4 +1,4 @@
-"""`SessionService`, over a real server."""
+"""`SessionService` over a real server."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def failure(stream: aio.StreamStreamCall) -> tuple[list[ServerMessage | No
             heard.append(await receive(stream))
     except AnchorError as error:
         return heard, error
-    pytest.fail("the call ended well")
+    pytest.fail("the call ended without an error")
 
 
 async def test_turn_completes_and_closing_ends_the_session(sessions):
@@ -166,14 +166,14 @@ async def test_grpc_requires_the_secret(sessions):
 
 
 class BrokenCall:
-    """A call whose client vanishes in the middle of every write."""
+    """A call whose client vanishes during every write."""
 
     async def write(self, response: session_pb2.ConverseResponse) -> None:
         raise ExecuteBatchError('Failed "execute_batch"')
 
 
 async def test_write_to_a_broken_call_is_ignored():
-    wire = GrpcTransport(BrokenCall(), max_text_chars=100)
-    await wire.send(SpeechStarted(0))
-    await wire.send_audio(bytes(960))
-    await wire.close()
+    transport = GrpcTransport(BrokenCall(), max_text_chars=100)
+    await transport.send(SpeechStarted(0))
+    await transport.send_audio(bytes(960))
+    await transport.close()

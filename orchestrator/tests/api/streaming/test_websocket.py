@@ -1,4 +1,4 @@
-"""`/ws/audio`, over a real server."""
+"""`/ws/audio` over a real server."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def receive_until(client: ClientConnection, last: type) -> list[ServerMess
 
 
 async def read_to_end(client: ClientConnection) -> tuple[list[ServerMessage | bytes], int, str]:
-    """What is still said, and how the socket closes."""
+    """Return the remaining messages, and the close code and reason."""
     heard: list[ServerMessage | bytes] = []
     try:
         while True:
@@ -184,7 +184,7 @@ async def test_client_at_capacity_gets_a_retryable_error(host, sessions):
     async with connect_to(host) as client:
         await send_message(client, SessionStart())
         heard, code, _ = await read_to_end(client)
-    assert heard[0] == Error("session.at_capacity", "all places are taken", retryable=True)
+    assert heard[0] == Error("session.at_capacity", "all sessions are taken", retryable=True)
     assert code == 1013
 
 
@@ -240,7 +240,7 @@ async def test_oversized_audio_messages_are_refused(sessions):
 
 
 class UnreadTransport:
-    """A client that says its part, and takes nothing after the session has begun."""
+    """A transport that sends its messages, and accepts nothing after `session_started`."""
 
     def __init__(self, *messages: ClientMessage) -> None:
         self._messages = list(messages)
@@ -258,7 +258,7 @@ class UnreadTransport:
 
 async def test_client_that_does_not_read_is_abandoned(sessions):
     async with asyncio.timeout(20):
-        with pytest.raises(PeerFailed, match="nobody listens"):
+        with pytest.raises(PeerFailed, match="speech to text failed"):
             await run_session(sessions, UnreadTransport(SessionStart(), TextInput("break")), IMPATIENT)
     assert sessions.open_count == 0
 

@@ -13,7 +13,7 @@ FERRY = "One sentence of just six words. Two sentences are a little longer. Thre
 
 
 class Dialogue:
-    """A conversation with the briefing; what it says is what is heard."""
+    """A dialogue with the briefing in which the user hears every reply in full, unless `heard` says otherwise."""
 
     def __init__(self, briefing: BriefingModel, persona: Persona) -> None:
         self._briefing = briefing

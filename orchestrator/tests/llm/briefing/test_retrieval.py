@@ -1,4 +1,4 @@
-"""Whether the briefing finds the topic, and whether it knows when there is none: over the content that ships."""
+"""Retrieval over the shipped content: questions find their topic, and other speech finds none."""
 
 import random
 import tomllib
@@ -14,7 +14,7 @@ CONTENT = Path(__file__).parents[4] / "content"
 RIGHT = 0.95
 ACCEPTED_SALAD = 0.10
 
-# One more wording for each topic.
+# Another wording for each topic.
 PARAPHRASES = [
     ("weekend-weather", "do you think it will be sunny"),
     ("weekend-weather", "what's the forecast"),
@@ -127,7 +127,7 @@ def test_every_passage_is_found_by_its_own_title_and_questions(index: PassageInd
 
 
 def test_random_known_words_seldom_match_a_passage(index: PassageIndex):
-    """What a recogniser makes of speech that it does not understand: words of its own, in no order."""
+    """Misrecognised speech is simulated by known words in random order."""
     english = [passage for passage in index.passages if passage.language == "en"]
     vocabulary = sorted({word for passage in english for text in passage.sentences for word in split_words(text)})
     salad = random.Random(11)

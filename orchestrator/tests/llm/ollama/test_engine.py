@@ -1,4 +1,4 @@
-"""The Ollama client against a server that speaks Ollama's wire format."""
+"""The Ollama model against the Ollama stub."""
 
 import asyncio
 import subprocess
@@ -25,7 +25,7 @@ async def text_of(pieces: AsyncIterator[str]) -> str:
 
 async def collect(pieces: AsyncIterator[str], heard: list[str]) -> None:
     async for piece in pieces:
-        heard.append(piece)  # noqa: PERF401 - what came before a failure counts
+        heard.append(piece)  # noqa: PERF401 - pieces before a failure count
 
 
 async def test_reply_streams_token_by_token():
@@ -125,7 +125,7 @@ async def test_absent_server_is_unreachable():
 
 @asynccontextmanager
 async def raw_server(answer: bytes) -> AsyncGenerator[OllamaModel]:
-    """A model whose server sends these bytes, whatever it is asked, and closes."""
+    """Yield a model whose server sends these bytes for any request, and closes."""
 
     async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -196,7 +196,7 @@ def test_stub_runs_as_a_process(tmp_path: Path, unused_tcp_port: int):
                 except httpx.ConnectError:
                     time.sleep(0.05)
             else:
-                pytest.fail("the stand-in did not listen within 20 s")
+                pytest.fail("the stub did not listen within 20 s")
             assert version == {"version": "0.0.0-scripted"}
             assert client.get("/api/tags").json()["models"][0]["name"] == "mistral"
             assert client.get("/api/ps").json()["models"] == []
@@ -207,7 +207,7 @@ def test_stub_runs_as_a_process(tmp_path: Path, unused_tcp_port: int):
             running = client.get("/api/ps").json()["models"][0]
             assert running["size_vram"] == running["size"]
     finally:
-        # It has nothing to put away. (A tool that measures coverage has, and may wait for its own lock on SIGTERM.)
+        # SIGKILL: the stub has nothing to save, and a coverage tool in it may wait for its own lock on SIGTERM.
         process.kill()
         process.wait(10)
     assert "".join(line["message"]["content"] for line in lines) == "Hi."

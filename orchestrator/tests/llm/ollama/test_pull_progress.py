@@ -1,4 +1,4 @@
-"""How far a pull is, and how fast."""
+"""Progress, speed and remaining time of a pull."""
 
 import pytest
 from orchestrator.llm.ollama.pull_progress import PullProgressMeter

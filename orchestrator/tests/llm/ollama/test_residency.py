@@ -1,4 +1,4 @@
-"""A model that is fetched, loaded and kept, against a server that speaks Ollama's wire format."""
+"""Pulling, loading and keeping a model, against the Ollama stub."""
 
 import asyncio
 import logging
@@ -80,11 +80,11 @@ async def test_missing_model_is_pulled_if_allowed(caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.INFO)
     async with connected_model(StubSection(pull_step_ms=5, **FETCHED), preload=True, pull=True) as (model, stub):
         await until(lambda: stage(model) == "pulling" and "progress" in model.describe())
-        told = model.describe()
+        state = model.describe()
         await until(lambda: stage(model) == "loaded")
         assert (stub.pulls, stub.loaded) == (1, {"mistral"})
-    assert told["progress"]["total_bytes"] == 1_000_000  # type: ignore[index]
-    assert "% pulled at" in str(told["so_far"])
+    assert state["progress"]["total_bytes"] == 1_000_000  # type: ignore[index]
+    assert "% pulled at" in str(state["so_far"])
     (line, *_) = [record for record in caplog.records if record.message == "pulling the language model"]
     assert {"completed_bytes", "total_bytes", "bytes_per_s", "eta_s"} <= line.__dict__.keys()
 
@@ -144,7 +144,7 @@ async def test_unloaded_model_is_reloaded():
 
 
 class Forgetful:
-    """Loads, and then knows nothing of it."""
+    """A server that loads a model but does not list it."""
 
     async def load(self) -> None: ...
 
@@ -160,7 +160,7 @@ async def test_load_without_a_listed_model_fails():
         await residency.ensure_loaded()
 
 
-# The whole: with the briefing behind it ----------------------------------------------------------------------------
+# With the briefing as fallback ----------------------------------------------------------------------------
 
 
 @asynccontextmanager

@@ -20,10 +20,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from service_kit.audio import SPEECH
+from service_kit.audio import MICROPHONE, SPEECH
 from service_kit.errors import AnchorError, InvalidRequest
 from service_kit.observability.metrics import ERRORS
 
+from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.disconnect import ClientDisconnected, run_unless_disconnected
 from orchestrator.api.http.answer_format import to_json_fields, to_text_frame
@@ -50,7 +51,7 @@ class StartRecording(BaseModel):
 
     type: Literal["start"] = "start"
     format: Literal["auto", "pcm16"] = "auto"
-    sample_rate_hz: int = Field(default=16_000, ge=8_000, le=48_000)
+    sample_rate_hz: int = Field(default=MICROPHONE.rate_hz, ge=MIN_RATE_HZ, le=MAX_RATE_HZ)
     language: PreferenceName = ""
     voice: PreferenceName = ""
     persona: PreferenceName = ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 _BANDS_HZ = (200, 500, 1_000, 1_800, 3_000, 5_000)
 
 
-def speech_like(seed: int, seconds: float, rate_hz: int = 24_000) -> NDArray[np.int16]:
+def talk(seed: int, seconds: float, rate_hz: int = 24_000) -> NDArray[np.int16]:
     """One speaker; another one for each seed."""
     draw = np.random.default_rng(seed)
     count = round(seconds * 24_000)
@@ -28,7 +28,7 @@ def speech_like(seed: int, seconds: float, rate_hz: int = 24_000) -> NDArray[np.
     return np.clip(np.rint(resampled), -32768, 32767).astype(np.int16)
 
 
-def delayed(sound: NDArray[np.int16], by_ms: int, gain_db: float = 0.0) -> NDArray[np.float64]:
+def later(sound: NDArray[np.int16], by_ms: int, gain_db: float = 0.0) -> NDArray[np.float64]:
     """16 kHz sound, so much later and louder; of the same length."""
     moved = np.roll(sound.astype(np.float64), by_ms * 16)
     if by_ms > 0:
@@ -36,7 +36,7 @@ def delayed(sound: NDArray[np.int16], by_ms: int, gain_db: float = 0.0) -> NDArr
     return moved * 10 ** (gain_db / 20)
 
 
-def with_room_noise(sound: NDArray[np.float64], seed: int = 7) -> NDArray[np.int16]:
+def in_a_room(sound: NDArray[np.float64], seed: int = 7) -> NDArray[np.int16]:
     """With the hiss of a room, as a microphone hears it."""
     hiss = np.random.default_rng(seed).standard_normal(len(sound)) * 3
     return np.clip(np.rint(sound + hiss), -32768, 32767).astype(np.int16)
