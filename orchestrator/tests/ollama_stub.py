@@ -1,10 +1,10 @@
-"""A stand-in for Ollama: its wire format without a model, so that the client can be tested against a real server.
+"""An Ollama stub: its HTTP API without a model, so that the client is tested against a real server.
 
     python orchestrator/tests/ollama_stub.py --port 11434 --script script.toml
 
-It plays section `[llm]` of a script over `/api/chat`, pulls and loads as `/api/pull` and an empty `/api/generate` do,
-and answers `/api/tags`, `/api/ps` and `/api/version`. Nothing in the product starts it. Beside the faults of every
-scripted engine it knows those of the wire (`WireFault`) and of a pull (`PullFault`).
+It plays section `[llm]` of a script on `/api/chat`, simulates pulling and loading on `/api/pull` and an empty
+`/api/generate`, and serves `/api/tags`, `/api/ps` and `/api/version`. Beside the faults of every scripted engine it
+simulates those of a stream (`WireFault`) and of a pull (`PullFault`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import uvloop
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from orchestrator.llm.scripted import LlmSection, break_pieces, raise_fault, sleep_until, token_due_s, tokens
+from orchestrator.llm.scripted import LlmSection, apply_fault, sleep_until, token_due_s, tokenize, trigger_fault
 from pydantic import BaseModel, Field
 from service_kit.engines.script import load_section
 from service_kit.errors import EngineFailed
@@ -31,7 +31,7 @@ _MODEL_BYTES = 14_333_910_080
 
 
 class WireFault(StrEnum):
-    """Ways in which only a stream can break."""
+    """Faults of a streamed response."""
 
     # The last line stops in the middle.
     TRUNCATED_LINE = "truncated_line"
@@ -42,7 +42,7 @@ class WireFault(StrEnum):
 
 
 class PullFault(StrEnum):
-    """Ways in which a pull fails, half-way."""
+    """Faults half-way through a pull."""
 
     # A line with an error, as for a full disk.
     ERROR = "error"
@@ -51,17 +51,17 @@ class PullFault(StrEnum):
 
 
 class StubSection(LlmSection):
-    """Section `[llm]` as the stand-in reads it."""
+    """Section `[llm]` with the stub's additional fields."""
 
-    # The one model that was pulled; any is taken for it when empty.
+    # The one downloaded model; when empty, every model counts as downloaded.
     model: str = ""
-    # Another one that can be pulled; how many bytes it has, and how long each tenth takes.
+    # Another model that can be pulled, its size in bytes, and the time of each tenth.
     pullable: str = ""
     pull_bytes: int = Field(default=1_000_000, ge=10)
     pull_step_ms: float = Field(default=1, ge=0)
     # Breaks the first pull.
     pull_fault: PullFault | None = None
-    # How long loading and unloading take, and how much of the model finds room on the GPU.
+    # The time of loading and unloading, and the share of the model in GPU memory.
     load_ms: float = Field(default=0, ge=0)
     unload_ms: float = Field(default=0, ge=0)
     gpu_share: float = Field(default=1, ge=0, le=1)
@@ -69,7 +69,7 @@ class StubSection(LlmSection):
     wire_fault: WireFault | None = None
 
     def wire_fault_of(self, number: int) -> WireFault | None:
-        """The wire fault of the `number`-th request, counted from 1."""
+        """Return the wire fault of the `number`-th request, counted from 1."""
         return self.wire_fault if number == self.fault_at or (self.fault_lasts and number > self.fault_at) else None
 
 
@@ -81,13 +81,13 @@ class ChatMessage(BaseModel):
 
 
 class ChatOptions(BaseModel):
-    """The options that change what the stand-in does."""
+    """The options that the stub honours."""
 
     num_predict: int = -1
 
 
 class ChatRequest(BaseModel):
-    """What `/api/chat` is asked; fields not named here are taken and ignored, as Ollama does."""
+    """The body of `/api/chat`; other fields are ignored, as Ollama does."""
 
     model: str
     messages: list[ChatMessage] = Field(default_factory=list[ChatMessage])
@@ -95,21 +95,21 @@ class ChatRequest(BaseModel):
 
 
 class OllamaStub:
-    """The stand-in's state: what was asked of it, for tests to look at."""
+    """The stub's state and its received requests, for tests to inspect."""
 
     def __init__(self, section: StubSection) -> None:
         self._section = section
         self.requests: list[dict[str, object]] = []
         self.loads: list[dict[str, object]] = []
         self.pulls = 0
-        self.there = {section.model or "scripted"} if section.model or not section.pullable else set[str]()
+        self.pulled = {section.model or "scripted"} if section.model or not section.pullable else set[str]()
         self.loaded = set[str]()
-        # Requests whose client is still there.
+        # Requests whose client is still connected.
         self.open = 0
 
     def app(self) -> FastAPI:
         """The HTTP app."""
-        app = FastAPI(title="ollama stand-in", openapi_url=None)
+        app = FastAPI(title="ollama stub", openapi_url=None)
         app.get("/api/version")(self.version)
         app.get("/api/tags")(self.tags)
         app.get("/api/ps")(self.running)
@@ -122,14 +122,14 @@ class OllamaStub:
         return {"version": "0.0.0-scripted"}
 
     async def tags(self) -> dict[str, object]:
-        return {"models": [_listed(name) for name in sorted(self.there)]}
+        return {"models": [_listed(name) for name in sorted(self.pulled)]}
 
     async def running(self) -> dict[str, object]:
         gpu_bytes = round(_MODEL_BYTES * self._section.gpu_share)
         return {"models": [{**_listed(name), "size_vram": gpu_bytes} for name in sorted(self.loaded)]}
 
     async def generate(self, body: dict[str, object]) -> Response:
-        """Load or unload, since there is no prompt; refuse what is not there."""
+        """Load or unload the model, since there is no prompt; 404 for one that is not downloaded."""
         name = str(body["model"])
         if body.get("keep_alive") == 0 and self._has(name):
             return self._unload(name)
@@ -141,12 +141,12 @@ class OllamaStub:
         return StreamingResponse(iter([_line(name, {"response": "", "done": True, "done_reason": "load"})]))
 
     def _unload(self, name: str) -> Response:
-        """As Ollama does it: the answer comes first, and the runner ends a little later."""
+        """Unload as Ollama does: respond first, and end the runner a little later."""
         asyncio.get_running_loop().call_later(self._section.unload_ms / 1000, self.loaded.discard, name)
         return StreamingResponse(iter([_line(name, {"response": "", "done": True, "done_reason": "unload"})]))
 
     async def pull(self, body: dict[str, object]) -> Response:
-        """The progress of a pull, as Ollama streams it."""
+        """Stream the progress of a pull."""
         self.pulls += 1
         return StreamingResponse(self._pull_lines(str(body["model"])), media_type="application/x-ndjson")
 
@@ -165,14 +165,14 @@ class OllamaStub:
                 return
         for status in ("verifying sha256 digest", "writing manifest"):
             yield _status(status)
-        self.there.add(name)
+        self.pulled.add(name)
         yield _status("success")
 
     def _has(self, name: str) -> bool:
-        return name in self.there or not (self._section.model or self._section.pullable)
+        return name in self.pulled or not (self._section.model or self._section.pullable)
 
     async def chat(self, body: dict[str, object]) -> Response:
-        """A streamed reply, or the refusal that Ollama would give."""
+        """Stream a reply, or return Ollama's error."""
         request = ChatRequest.model_validate(body)
         self.requests.append(body)
         number = len(self.requests)
@@ -188,7 +188,7 @@ class OllamaStub:
         section, started_s, started_ns = self._section, asyncio.get_running_loop().time(), time.monotonic_ns()
         turn = sum(message.role == "user" for message in request.messages) - 1
         limit = request.options.num_predict
-        pieces = break_pieces(tokens(section.reply_to(turn)), section.fault_of(number), section.fault_after_tokens)
+        pieces = apply_fault(tokenize(section.reply_to(turn)), section.fault_of(number), section.fault_after_tokens)
         wire_fault = section.wire_fault_of(number)
         count = 0
         self.open += 1
@@ -198,7 +198,7 @@ class OllamaStub:
                     break
                 await sleep_until(token_due_s(section, started_s, count))
                 if piece is None:
-                    await raise_fault(section.fault_of(number))
+                    await trigger_fault(section.fault_of(number))
                 line = _line(request.model, {"message": {"role": "assistant", "content": piece}, "done": False})
                 if wire_fault is WireFault.TRUNCATED_LINE and count == section.fault_after_tokens:
                     yield line[: len(line) // 2]
@@ -208,7 +208,7 @@ class OllamaStub:
             if wire_fault is not WireFault.NO_DONE:
                 yield _line(request.model, _last(request, count, limit, started_ns))
         except EngineFailed as error:
-            # As Ollama reports a runner that broke: within the stream, status 200.
+            # Ollama reports a crashed runner within the stream, with status 200.
             yield json.dumps({"error": error.message}).encode() + b"\n"
         finally:
             self.open -= 1
@@ -239,7 +239,7 @@ def _last(request: ChatRequest, count: int, limit: int, started_ns: int) -> dict
         "done_reason": "length" if count == limit else "stop",
         "total_duration": total_ns,
         "load_duration": 0,
-        "prompt_eval_count": sum(len(tokens(message.content)) for message in request.messages),
+        "prompt_eval_count": sum(len(tokenize(message.content)) for message in request.messages),
         "prompt_eval_duration": 0,
         "eval_count": count,
         "eval_duration": total_ns,
@@ -248,9 +248,7 @@ def _last(request: ChatRequest, count: int, limit: int, started_ns: int) -> dict
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="python orchestrator/tests/ollama_stub.py", description="A stand-in for Ollama"
-    )
+    parser = argparse.ArgumentParser(prog="python orchestrator/tests/ollama_stub.py", description="An Ollama stub")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=11434)
     parser.add_argument("--script", type=Path)

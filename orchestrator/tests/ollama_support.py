@@ -1,4 +1,4 @@
-"""A stand-in for Ollama that listens, and clients for it."""
+"""Runs the Ollama stub on a port, and connects models to it."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from service_kit.http.server import http_server
 PERSONA = Persona(id="nadia", name="Nadia", instructions="You are Nadia.", phrases={"en": {"fallback": "On my own:"}})
 PROMPT = Prompt(text="What is new?", language="en", persona=PERSONA)
 FAST = {"first_token_delay_ms": 0, "tokens_per_second": 5000, "replies": ("Good evening, Grüße nach Köln.",)}
-# The deadlines of a client, for tests that are not about them.
+# Long timeouts, for tests that are not about timeouts.
 PATIENT = {"connect_s": 30, "first_token_s": 60, "between_tokens_s": 60, "unload_s": 30}
 
 
-def bound(port: int = 0) -> socket.socket:
-    """A socket that does not listen yet; while it is open, nobody else gets its port, and who asks there is refused."""
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    bound.bind(("127.0.0.1", port))
-    return bound
+def reserve_port(port: int = 0) -> socket.socket:
+    """Bind a socket without listening: its port is reserved, and connections to it are refused."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", port))
+    return reserved
 
 
 @asynccontextmanager
-async def listening(section: StubSection, port: int = 0) -> AsyncGenerator[tuple[str, OllamaStub]]:
-    """The stand-in and its address; by default on a free port, else on one that is `bound`."""
+async def serve_stub(section: StubSection, port: int = 0) -> AsyncGenerator[tuple[str, OllamaStub]]:
+    """Serve the stub; yields its URL and the stub. Uses a free port, or one that `reserve_port` holds."""
     stub = OllamaStub(section)
     server = http_server(stub.app(), "127.0.0.1", port)
-    door = bound(port)
-    task = asyncio.create_task(server.serve([door]))
+    listener = reserve_port(port)
+    task = asyncio.create_task(server.serve([listener]))
     while not server.started:
         await asyncio.sleep(0.005)
     try:
-        yield f"http://127.0.0.1:{door.getsockname()[1]}", stub
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", stub
     finally:
         server.should_exit = True
         await task
 
 
 @asynccontextmanager
-async def answering(section: StubSection, **settings: object) -> AsyncGenerator[tuple[OllamaModel, OllamaStub]]:
-    """A model whose server is the stand-in. It is loaded with the first reply, unless `settings` say otherwise."""
-    async with listening(section) as (url, stub):
+async def connected_model(section: StubSection, **settings: object) -> AsyncGenerator[tuple[OllamaModel, OllamaStub]]:
+    """Yield a model on the stub. It is loaded by the first reply, unless `settings` say otherwise."""
+    async with serve_stub(section) as (url, stub):
         chosen = OllamaSettings.model_validate(
             {**PATIENT, "url": url, "model": "mistral", "preload": False, **settings}
         )

@@ -1,4 +1,4 @@
-"""What settings make of the orchestrator."""
+"""The effects of the orchestrator's settings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from api_support import FakeSessions, serve_apis
 from client_codec import client_to_json, server_from_json
-from edges_support import FakeSessions, doors
 from orchestrator.api.access import access_policy
 from orchestrator.api.limits import ApiLimits
 from orchestrator.app import build
@@ -22,16 +22,16 @@ ROOT = Path(__file__).parents[2]
 CONTENT = {"personas_dir": ROOT / "content/personas", "web_dir": ROOT / "web/dist"}
 
 
-async def test_an_open_bind_without_a_secret_is_refused_unless_only_loopback_leads_to_it() -> None:
+async def test_open_bind_needs_a_secret_unless_only_loopback_is_published() -> None:
     with pytest.raises(InvalidRequest, match="needs a shared secret"):
         build(OrchestratorSettings(host="0.0.0.0", **CONTENT))
     build(OrchestratorSettings(host="0.0.0.0", published_on_loopback=True, **CONTENT))
 
 
-async def test_published_on_loopback_it_answers_to_loopbacks_names_and_its_own_only() -> None:
+async def test_published_on_loopback_accepts_only_configured_hosts() -> None:
     settings = OrchestratorSettings(host="0.0.0.0", published_on_loopback=True, hosts=("anchor.lan",))
     policy = access_policy(settings.reached_at, settings.shared_secret, hosts=settings.hosts)
-    async with doors(FakeSessions(), policy=policy) as host, httpx.AsyncClient(base_url=f"http://{host}") as http:
+    async with serve_apis(FakeSessions(), policy=policy) as host, httpx.AsyncClient(base_url=f"http://{host}") as http:
         answers = {
             name: (await http.post("/conversation/start", json={}, headers={"Host": name})).status_code
             for name in ("127.0.0.1:8080", "localhost:8080", "anchor.lan", "orchestrator:8080", "evil.example")
@@ -41,16 +41,16 @@ async def test_published_on_loopback_it_answers_to_loopbacks_names_and_its_own_o
 
 
 @pytest.mark.parametrize(("declared_hz", "expected_hz"), [(0, 48_000), (8_000, 8_000)])
-async def test_the_sample_rate_set_is_that_of_clients_who_declare_none(declared_hz: int, expected_hz: int) -> None:
+async def test_sample_rate_setting_applies_to_clients_that_declare_none(declared_hz: int, expected_hz: int) -> None:
     limits = ApiLimits(microphone_rate_hz=OrchestratorSettings(microphone_rate_hz=48_000).microphone_rate_hz)
-    async with doors(FakeSessions(), limits) as host, connect(f"ws://{host}/ws/audio") as client:
+    async with serve_apis(FakeSessions(), limits) as host, connect(f"ws://{host}/ws/audio") as client:
         await client.send(client_to_json(SessionStart(sample_rate_hz=declared_hz)))
         started = server_from_json(str(await client.recv()))
     assert isinstance(started, SessionStarted)
     assert started.microphone_sample_rate_hz == expected_hz
 
 
-def test_the_names_people_know_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_environment_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"SAMPLE_RATE": "44100", "MAX_LATENCY_MS": "1500", "MAX_CONCURRENT_SESSIONS": "7", "SHARED_SECRET": "hush"}
     for name, value in {**names, "OLLAMA_URL": "http://gpu:11434", "OLLAMA_MODEL_NAME": "tiny"}.items():
         monkeypatch.setenv(name, value)

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
-from orchestrator.clients.engine_memory import ServiceParking
+from orchestrator.clients.engine_memory import RemoteEngineControl
 from orchestrator.clients.status import StatusWatch
 from orchestrator.conversation.model.degradation import DegradationBoard
 from orchestrator.memory_pressure.controller import MemoryPressureController
 from orchestrator.memory_pressure.degradation_ladder import DegradationLadder, LadderRules, PressureLevel
 from orchestrator.memory_pressure.engine_parking import EngineParking
-from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
+from orchestrator.memory_pressure.parkable_engine import ParkableEngine, ParkingState
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import SERVICE_NAME, EngineMemoryServicer, MemoryKind
 from service_kit.errors import AtCapacity, EngineFailed, PeerFailed
@@ -63,7 +63,7 @@ async def until(holds, within_s: float = 20) -> None:
 async def test_an_engine_is_parked_and_woken_and_says_so():
     voice = Voice()
     async with served(voice) as channel:
-        memory = ServiceParking(channel, "tts")
+        memory = RemoteEngineControl(channel, "tts")
         assert await memory.state() is ParkingState.AWAKE
         await memory.park()
         assert voice.parked
@@ -75,7 +75,7 @@ async def test_an_engine_is_parked_and_woken_and_says_so():
 async def test_an_engine_at_work_refuses_and_one_that_cannot_come_back_says_why():
     voice = Voice()
     async with served(voice) as channel:
-        rest = ParkedEngine("tts", ServiceParking(channel, "tts"))
+        rest = ParkableEngine("tts", RemoteEngineControl(channel, "tts"))
         voice.busy = True
         with pytest.raises(AtCapacity) as refusal:
             await rest.park()
@@ -89,23 +89,23 @@ async def test_an_engine_at_work_refuses_and_one_that_cannot_come_back_says_why(
 
 async def test_an_engine_without_memory_of_its_own_is_left_alone():
     async with served(object()) as channel:
-        assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED
+        assert await RemoteEngineControl(channel, "tts").state() is ParkingState.FIXED
 
 
 async def test_so_is_a_service_that_does_not_know_the_contract():
     async with serve_grpc("anchor.gpu.v1.GpuMonitorService", Monitor().add_to) as channel:
-        assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED
+        assert await RemoteEngineControl(channel, "tts").state() is ParkingState.FIXED
 
 
 async def test_the_scripted_engine_has_no_memory_on_either_channel(run_service):
     settings = TtsSettings(engine="scripted", grpc_port=0, http_port=0, drain_s=0)
     async with run_service(build_tts(settings)) as channel:
-        assert await ServiceParking(channel, "tts").state() is ParkingState.FIXED
+        assert await RemoteEngineControl(channel, "tts").state() is ParkingState.FIXED
 
 
 async def test_a_service_that_is_gone_is_not_taken_for_one_that_gave_its_memory_back():
     channel = open_channel("127.0.0.1:9")
-    rest = ParkedEngine("tts", ServiceParking(channel, "tts"))
+    rest = ParkableEngine("tts", RemoteEngineControl(channel, "tts"))
     with pytest.raises(PeerFailed):
         await rest.refresh()
     assert rest.state is ParkingState.AWAKE
@@ -167,13 +167,15 @@ async def test_the_fullest_card_counts_and_a_monitor_that_is_gone_is_told_of():
 
 async def test_pressure_parks_a_voice_and_its_end_brings_it_back_and_a_restart_sees_what_is_parked():
     voice, monitor = Voice(), Monitor()
-    rules = LadderRules(up_s=0.05, critical_up_s=0.02, down_s=0.2)
+    rules = LadderRules(step_interval_s=0.05, critical_step_interval_s=0.02, undo_interval_s=0.2)
     async with served(voice) as channel, watched(monitor) as (target, _):
 
         def house() -> tuple[EngineParking, MemoryPressureController]:
             degradation_board = DegradationBoard()
             parking = EngineParking(
-                {"tts": ParkedEngine("tts", ServiceParking(channel, "tts"))}, degradation_board, linger_s=0
+                {"tts": ParkableEngine("tts", RemoteEngineControl(channel, "tts"))},
+                degradation_board,
+                park_requested_after_s=0,
             )
             return parking, MemoryPressureController(
                 DegradationLadder(rules), parking, degradation_board, has_small_voice=True
@@ -184,9 +186,7 @@ async def test_pressure_parks_a_voice_and_its_end_brings_it_back_and_a_restart_s
             parking.on_sessions_changed(1)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_CRITICAL))
             await until(lambda: voice.parked)
-            assert memory_controller.describe()["skipped"] == {
-                "parked_model": "llm holds no memory that it could give back"
-            }
+            assert memory_controller.describe()["skipped"] == {"parked_model": "llm cannot be parked"}
         # The orchestrator went away in the middle of it, and another one takes over.
         await until(lambda: monitor.watchers == 0)
         parking, memory_controller = house()

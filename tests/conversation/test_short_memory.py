@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from fake_engine_control import FakeEngineControl
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.memory_pressure.controller import MemoryPressureController
 from orchestrator.memory_pressure.degradation_ladder import DegradationLadder, PressureLevel
 from orchestrator.memory_pressure.engine_parking import EngineParking
 from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts
-from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
-from parked_engine_double import Engine
+from orchestrator.memory_pressure.parkable_engine import ParkableEngine, ParkingState
 from scripted_peers import Speech
 from service_kit.errors import PeerFailed
 
@@ -23,8 +23,8 @@ class House:
     """Relief for one stage, whose voice and model may be parked."""
 
     def __init__(self, stage, *, small_voice: bool = True) -> None:
-        self.engines = {"llm": Engine(), "tts": Engine()}
-        engines = {name: ParkedEngine(name, engine) for name, engine in self.engines.items()}
+        self.engines = {"llm": FakeEngineControl(), "tts": FakeEngineControl()}
+        engines = {name: ParkableEngine(name, engine) for name, engine in self.engines.items()}
         self.parking = EngineParking(engines, stage.degradation_board)
         self.small = Speech()
         if small_voice:
@@ -86,7 +86,7 @@ async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(hou
             "memory.short_contexts",
         ]
         assert stage.ear.of(server_messages.SystemStatus)[-1].degraded == ()
-        assert {engine.now for engine in house.engines.values()} == {ParkingState.AWAKE}
+        assert {engine.current_state for engine in house.engines.values()} == {ParkingState.AWAKE}
 
 
 async def test_with_the_first_step_the_model_is_shown_less_of_the_past(house, stage):
@@ -136,7 +136,7 @@ async def test_at_last_replies_are_shown(house, stage):
         finished = await ask(stage, 1)
         assert finished.heard_text == "There is much to tell."
         assert stage.ear.pcm == b""
-        assert house.engines["tts"].now is ParkingState.PARKED
+        assert house.engines["tts"].current_state is ParkingState.PARKED
     assert (stage.speech.asked_for, house.small.asked_for) == ([], [])
 
 
@@ -156,7 +156,7 @@ async def test_without_a_small_voice_that_step_is_skipped_and_said(stage):
 
 async def test_where_no_engine_holds_memory_nobody_loses_his_voice(house, stage):
     for engine in house.engines.values():
-        engine.now = ParkingState.FIXED
+        engine.current_state = ParkingState.FIXED
     async with house.open():
         house.memory_controller.on_pressure(PressureLevel.CRITICAL)
         await asyncio.sleep(60)
@@ -170,10 +170,10 @@ async def test_a_resting_model_is_woken_as_soon_as_the_user_speaks(house, stage)
         await asyncio.sleep(12)
         house.memory_controller.on_pressure(PressureLevel.NONE)
         await asyncio.sleep(20)
-        assert house.engines["llm"].now is ParkingState.PARKED
+        assert house.engines["llm"].current_state is ParkingState.PARKED
         house.engines["llm"].move_s = 0.8
         await stage.user("tell me a very long story")
-        assert house.engines["llm"].now is ParkingState.AWAKE
+        assert house.engines["llm"].current_state is ParkingState.AWAKE
         assert "memory.llm_waking" in house.codes()
         await stage.silence(3000)
         await stage.until(server_messages.ReplyFinished)
@@ -205,7 +205,7 @@ async def test_a_voice_that_wakes_is_waited_for(stage):
 async def test_a_voice_that_somebody_else_parked_is_woken_when_it_refuses(stage):
     house = House(stage, small_voice=False)
     async with house.open():
-        house.engines["tts"].now = ParkingState.PARKED
+        house.engines["tts"].current_state = ParkingState.PARKED
         house.engines["tts"].move_s = 0.5
         stage.speech.failure = PeerFailed("tts.parked", "the engine is parked")
         stage.command(client_messages.TextInput("hello"))
@@ -217,8 +217,8 @@ async def test_a_voice_that_somebody_else_parked_is_woken_when_it_refuses(stage)
 
 
 async def test_ears_are_awake_while_somebody_listens(stage):
-    engine = Engine(ParkingState.PARKED)
-    rest = ParkedEngine("stt", engine)
+    engine = FakeEngineControl(ParkingState.PARKED)
+    rest = ParkableEngine("stt", engine)
     await rest.refresh()
     running = asyncio.create_task(rest.run())
     stt = OnDemandStt(stage.words, rest)

@@ -15,7 +15,7 @@ from orchestrator.conversation.model.ports import Prompt
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import split_sentences
 from orchestrator.knowledge.personas import DEFAULT_PERSONA, load_personas
-from orchestrator.llm.briefing.engine import Briefing
+from orchestrator.llm.briefing.engine import BriefingModel
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.testing.plugin import split_pcm
 from stt_service.engine import FinalTranscript, Segment, TranscriptionConfig
@@ -59,15 +59,15 @@ async def test_nine_of_ten_spoken_questions_get_the_right_topic(recogniser: Pock
     questions = tomllib.loads((CONTENT / "questions" / "questions.toml").read_text("utf-8"))["question"]
     knowledge = KnowledgeFolder(CONTENT / "knowledge")
     knowledge.load()
-    index = await knowledge.index()
-    briefing = Briefing(knowledge)
+    index = await knowledge.current_index()
+    briefing = BriefingModel(knowledge)
     anchor = load_personas(CONTENT / "personas")[DEFAULT_PERSONA]
     missed: list[str] = []
     for question in questions:
         heard = await transcript(recogniser, CONTENT / "questions" / question["file"])
         prompt = Prompt(heard.text, "en", anchor, alternatives=heard.alternatives)
         reply = "".join([piece async for piece in briefing.reply(prompt)])
-        topics = {found[0].id for sentence in split_sentences(reply) if (found := index.find(sentence))}
+        topics = {found[0].id for sentence in split_sentences(reply) if (found := index.find_sentence(sentence))}
         if topics != {question["topic"]}:
             missed.append(f"{question['text']} -> {heard.text!r}, {heard.alternatives} -> {topics or reply}")
     assert len(questions) >= 12

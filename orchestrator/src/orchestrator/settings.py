@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
+from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
+from orchestrator.api.limits import ApiLimits
+from orchestrator.audio_filters.build import AutoGain, NoiseSuppression
 from orchestrator.conversation.turns.turn import TurnRules
+from orchestrator.knowledge.personas import DEFAULT_PERSONA
+from orchestrator.llm.briefing.engine import MAX_WORDS, MIN_SCORE
 
-# Turn-taking takes its defaults from the rules that use them.
+# Defaults come from the code that uses them.
 _TURNS = TurnRules()
 
 LlmName = Literal["briefing", "ollama", "openai", "scripted"]
-NoiseSuppression = Literal["off", "low", "medium", "high"]
-# Target loudness in dBFS.
-AutoGain = Literal["off"] | Annotated[float, Field(ge=-40, le=-6)]
 
 
 class OrchestratorSettings(ServiceSettings):
@@ -39,7 +41,9 @@ class OrchestratorSettings(ServiceSettings):
     max_sessions: int = Field(default=100, ge=1, validation_alias=shared("MAX_CONCURRENT_SESSIONS"))
 
     # Microphone sample rate of streaming clients that declare none.
-    microphone_rate_hz: int = Field(default=16_000, ge=8_000, le=48_000, validation_alias=shared("SAMPLE_RATE"))
+    microphone_rate_hz: int = Field(
+        default=ApiLimits().microphone_rate_hz, ge=MIN_RATE_HZ, le=MAX_RATE_HZ, validation_alias=shared("SAMPLE_RATE")
+    )
     # How long a session waits for a client that disconnected, in seconds; 0 ends the session at once.
     resume_s: float = Field(default=30.0, ge=0, le=600)
     # Audio filters of the microphone: strength of noise suppression, and the loudness in dBFS of automatic gain.
@@ -72,15 +76,15 @@ class OrchestratorSettings(ServiceSettings):
 
     # The briefing: the lowest score of a passage that is read out, its length in words, and the time zone of spoken
     # times (IANA name; empty for this machine's).
-    briefing_min_score: float = Field(default=3.5, ge=0)
-    briefing_max_words: int = Field(default=70, ge=10, le=1_000)
+    briefing_min_score: float = Field(default=MIN_SCORE, ge=0)
+    briefing_max_words: int = Field(default=MAX_WORDS, ge=10, le=1_000)
     time_zone: str = ""
 
     # Content edited by users.
     knowledge_dir: Path = Path("content/knowledge")
     personas_dir: Path = Path("content/personas")
     web_dir: Path = Path("web/dist")
-    persona: str = "anchor"
+    persona: str = DEFAULT_PERSONA
     language: str = "en"
 
     # Endpointing: the shortest and longest end-of-turn wait, and the wait without a prediction.

@@ -21,7 +21,7 @@ from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.api.streaming import grpc
 from orchestrator.audio_filters.build import build_filter
-from orchestrator.clients.engine_memory import ServiceParking
+from orchestrator.clients.engine_memory import RemoteEngineControl
 from orchestrator.clients.status import StatusWatch
 from orchestrator.clients.stt import SttClient
 from orchestrator.clients.tts import TtsClient
@@ -37,13 +37,13 @@ from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
-from orchestrator.llm.briefing.engine import Briefing
-from orchestrator.llm.main_model import MainModel, MainModelParking
+from orchestrator.llm.briefing.engine import BriefingModel
+from orchestrator.llm.main_model import MainModel, MainModelControl
 from orchestrator.memory_pressure.controller import MemoryPressureController
 from orchestrator.memory_pressure.degradation_ladder import DegradationLadder
 from orchestrator.memory_pressure.engine_parking import EngineParking
 from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts
-from orchestrator.memory_pressure.parked_engine import ParkedEngine
+from orchestrator.memory_pressure.parkable_engine import ParkableEngine
 from orchestrator.settings import OrchestratorSettings
 
 # How long a reply waits for a parked TTS engine to wake before the fallback TTS speaks it.
@@ -85,12 +85,12 @@ def memory_pressure(
     board = DegradationBoard()
     parking = EngineParking(
         {
-            "llm": ParkedEngine("llm", MainModelParking(main_model), park_within_s=30),
-            "tts": ParkedEngine("tts", ServiceParking(channels["tts"], "tts")),
-            "stt": ParkedEngine("stt", ServiceParking(channels["stt"], "stt")),
+            "llm": ParkableEngine("llm", MainModelControl(main_model), park_timeout_s=30),
+            "tts": ParkableEngine("tts", RemoteEngineControl(channels["tts"], "tts")),
+            "stt": ParkableEngine("stt", RemoteEngineControl(channels["stt"], "stt")),
         },
         board,
-        after_idle_s=60 * settings.park_after_min,
+        park_all_after_s=60 * settings.park_after_min,
     )
     has_small_voice = _TTS_FALLBACK in channels
     controller = MemoryPressureController(DegradationLadder(), parking, board, has_small_voice=has_small_voice)
@@ -213,12 +213,12 @@ def api(
     return app, grpc.SessionServicer(sessions, limits, settings.shared_secret)
 
 
-def _briefing(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> Briefing:
+def _briefing(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> BriefingModel:
     try:
         zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise InvalidRequest("orchestrator.unknown_time_zone", f"no time zone {settings.time_zone!r}") from error
-    return Briefing(
+    return BriefingModel(
         knowledge,
         min_score=settings.briefing_min_score,
         max_words=settings.briefing_max_words,

@@ -1,4 +1,4 @@
-"""Who is let in, and who is not; over a real server."""
+"""Access control over a real server: secret, origin and host."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 
 import httpx
 import pytest
+from api_support import FakeSessions, serve_apis
 from client_codec import client_to_json, server_from_json
-from edges_support import FakeSessions, doors
 from orchestrator.api.access import AccessMiddleware, AccessPolicy, access_policy, check_bind_address, is_loopback
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import SessionStarted
@@ -28,18 +28,18 @@ def sessions():
 @pytest.fixture
 async def guarded(sessions):
     policy = access_policy("127.0.0.1", SECRET, origins=["https://studio.example/"], hosts=["anchor.local"])
-    async with doors(sessions, policy=policy) as host:
+    async with serve_apis(sessions, policy=policy) as host:
         yield host
 
 
 @pytest.fixture
 async def unguarded(sessions):
-    async with doors(sessions, policy=access_policy("localhost", None)) as host:
+    async with serve_apis(sessions, policy=access_policy("localhost", None)) as host:
         yield host
 
 
 async def handshake(host: str, query: str = "", path: str = "/ws/audio", **headers: str) -> int:
-    """The status that a WebSocket handshake is answered with."""
+    """Return the HTTP status of a WebSocket handshake."""
     try:
         async with connect(f"ws://{host}{path}{query}", additional_headers=headers) as client:
             if path == "/ws/audio":
@@ -50,7 +50,7 @@ async def handshake(host: str, query: str = "", path: str = "/ws/audio", **heade
         return refused.response.status_code
 
 
-async def test_a_websocket_without_the_secret_is_refused_before_it_is_accepted(guarded, sessions):
+async def test_websocket_without_the_secret_is_not_accepted(guarded, sessions):
     assert await handshake(guarded) == 401
     assert await handshake(guarded, "?token=wrong") == 401
     assert await handshake(guarded, "?token=") == 401
@@ -59,14 +59,14 @@ async def test_a_websocket_without_the_secret_is_refused_before_it_is_accepted(g
     assert sessions.starts == []
 
 
-async def test_the_secret_may_come_by_header_or_query(sessions, guarded):
+async def test_secret_is_read_from_header_or_query(sessions, guarded):
     assert await handshake(guarded, "?token=s3cr%2Bt%2F%C3%A9&x=1") == 101
-    async with doors(sessions, policy=AccessPolicy(secret=SecretStr("plain"))) as host:
+    async with serve_apis(sessions, policy=AccessPolicy(secret=SecretStr("plain"))) as host:
         assert await handshake(host, Authorization="bearer plain") == 101
         assert await handshake(host, Authorization="Bearer plainer") == 401
 
 
-async def test_the_secret_does_not_reach_the_log(guarded, caplog):
+async def test_secret_is_not_logged(guarded, caplog):
     with caplog.at_level(logging.INFO, logger="uvicorn.error"):
         assert await handshake(guarded, "?token=s3cr%2Bt%2F%C3%A9&x=1") == 101
         assert await handshake(guarded, "?token=guessed") == 401
@@ -75,7 +75,7 @@ async def test_the_secret_does_not_reach_the_log(guarded, caplog):
     assert "guessed" not in caplog.text
 
 
-async def test_http_needs_the_secret_but_health_does_not(guarded):
+async def test_http_requires_the_secret_except_for_health(guarded):
     async with httpx.AsyncClient(base_url=f"http://{guarded}") as http:
         refused = await http.post("/conversation/start", json={})
         assert refused.status_code == 401
@@ -87,14 +87,14 @@ async def test_http_needs_the_secret_but_health_does_not(guarded):
                 "retryable": False,
             }
         }
-        # The query is for WebSockets alone: addresses of pages and files get about.
+        # The query is for WebSockets only: URLs of pages and files are stored and shared.
         assert (await http.get("/conversation/x?token=s3cr%2Bt%2F%C3%A9")).status_code == 401
         assert (await http.get("/conversation/x", headers=BEARER)).status_code == 404
         assert (await http.get("/health")).status_code == 200
         assert (await http.get("/health/../conversation/x")).status_code == 401
 
 
-async def test_pages_of_other_sites_are_not_welcome(guarded, unguarded):
+async def test_foreign_origins_are_refused(guarded, unguarded):
     query = "?token=s3cr%2Bt%2F%C3%A9"
     assert await handshake(guarded, query, Origin="https://evil.example") == 403
     assert await handshake(guarded, query, Origin="null") == 403
@@ -104,7 +104,7 @@ async def test_pages_of_other_sites_are_not_welcome(guarded, unguarded):
     assert await handshake(unguarded) == 101
 
 
-async def test_a_foreign_page_cannot_change_anything_by_http(unguarded):
+async def test_foreign_page_cannot_send_changing_requests(unguarded):
     async with httpx.AsyncClient(base_url=f"http://{unguarded}", headers={"Origin": "https://evil.example"}) as http:
         for method, path in (("POST", "/conversation/start"), ("POST", "/interact"), ("DELETE", "/conversation/x")):
             answer = await http.request(method, path)
@@ -112,7 +112,7 @@ async def test_a_foreign_page_cannot_change_anything_by_http(unguarded):
         assert (await http.get("/conversation/x")).status_code == 404
 
 
-async def test_a_name_that_is_not_ours_leads_nowhere(guarded, unguarded):
+async def test_foreign_host_names_are_refused(guarded, unguarded):
     async with httpx.AsyncClient(base_url=f"http://{unguarded}") as http:
         for name in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example"):
             answer = await http.get("/conversation/x", headers={"Host": name})
@@ -126,7 +126,7 @@ async def test_a_name_that_is_not_ours_leads_nowhere(guarded, unguarded):
         assert (await http.post("/conversation/start", json={}, headers=rebound)).status_code == 403
 
 
-def test_an_open_bind_needs_a_secret():
+def test_bind_beyond_loopback_requires_a_secret():
     for host in ("0.0.0.0", "::", "192.168.1.5", "anchor.example"):
         for missing in (None, SecretStr("")):
             with pytest.raises(InvalidRequest) as raised:
@@ -138,14 +138,14 @@ def test_an_open_bind_needs_a_secret():
         check_bind_address(host, None)
 
 
-def test_names_are_checked_on_loopback_or_where_they_are_given():
+def test_host_names_are_checked_on_loopback_or_when_given():
     assert access_policy("0.0.0.0", SECRET).hosts is None
     assert "anchor.example" in (access_policy("0.0.0.0", SECRET, hosts=["Anchor.example"]).hosts or ())
     assert access_policy("127.0.0.1", SecretStr("")).secret is None
 
 
 async def status_of(policy: AccessPolicy, scope: dict) -> list[dict]:
-    """What the middleware, or the app behind it, sends."""
+    """Return the messages that the middleware, or the app behind it, sends."""
     sent: list[dict] = []
 
     async def app(scope, receive, send):
@@ -159,17 +159,17 @@ async def status_of(policy: AccessPolicy, scope: dict) -> list[dict]:
     return sent
 
 
-async def test_open_paths_may_stand_for_all_below_them():
+async def test_open_path_may_include_all_paths_below():
     policy = access_policy("127.0.0.1", SECRET, open_paths=["/", "/assets/*"])
     for path, let_in in (("/", True), ("/assets/a.js", True), ("/assets", False), ("/assetsx", False), ("/ws", False)):
         sent = await status_of(policy, {"type": "http", "path": path})
         assert (sent[0]["type"] == "let in") == let_in
 
 
-async def test_a_server_that_cannot_answer_a_handshake_refuses_it_plainly():
+async def test_handshake_is_closed_where_no_response_is_possible():
     sent = await status_of(AccessPolicy(secret=SECRET), {"type": "websocket"})
     assert sent == [{"type": "websocket.close", "code": 1008, "reason": "orchestrator.denied"}]
 
 
-async def test_the_life_of_the_server_is_none_of_our_business():
+async def test_lifespan_events_pass_unchecked():
     assert await status_of(AccessPolicy(secret=SECRET), {"type": "lifespan"}) == [{"type": "let in"}]

@@ -1,4 +1,4 @@
-"""The clients in `examples/`, as processes of their own, against the doors."""
+"""The clients in `examples/`, each as a process, against the real APIs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import wave
 from pathlib import Path
 
 import pytest
-from edges_support import TONE, FakeSessions, doors, tone
+from api_support import TONE, FakeSessions, serve_apis, tone
 from grpc import aio
 from orchestrator.api.access import AccessPolicy
 from orchestrator.api.limits import ApiLimits
-from orchestrator.api.streaming.grpc import SessionServicer, add_to
+from orchestrator.api.streaming.grpc import SessionServicer, add_servicer
 from pydantic import SecretStr
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -49,8 +49,8 @@ def reply_in(folder: Path) -> bytes:
         return reader.readframes(reader.getnframes())
 
 
-async def test_the_websocket_client_prints_and_keeps_the_answer(tmp_path, question):
-    async with doors(FakeSessions(), policy=AccessPolicy(secret=SecretStr(SECRET))) as host:
+async def test_websocket_example_prints_and_saves_the_answer(tmp_path, question):
+    async with serve_apis(FakeSessions(), policy=AccessPolicy(secret=SecretStr(SECRET))) as host:
         talk = (sys.executable, str(EXAMPLES / "talk.py"), str(question))
         status, output = await run(tmp_path, *talk, ANCHOR_URL=f"ws://{host}/ws/audio")
     assert (status, reply_in(tmp_path)) == (0, TONE), output
@@ -58,8 +58,8 @@ async def test_the_websocket_client_prints_and_keeps_the_answer(tmp_path, questi
     assert "You said 1000 ms." in output
 
 
-async def test_the_upload_client_prints_and_keeps_the_answer(tmp_path, question):
-    async with doors(FakeSessions(), policy=AccessPolicy(secret=SecretStr(SECRET))) as host:
+async def test_upload_example_prints_and_saves_the_answer(tmp_path, question):
+    async with serve_apis(FakeSessions(), policy=AccessPolicy(secret=SecretStr(SECRET))) as host:
         ask = (sys.executable, str(EXAMPLES / "ask.py"), str(question))
         status, output = await run(tmp_path, *ask, ANCHOR_URL=f"http://{host}")
         assert (status, reply_in(tmp_path)) == (0, TONE), output
@@ -67,8 +67,8 @@ async def test_the_upload_client_prints_and_keeps_the_answer(tmp_path, question)
         assert (refused, "orchestrator.denied" in output) == (1, True)
 
 
-async def test_the_shell_clients_ask_and_keep_the_answer(tmp_path, question):
-    async with doors(FakeSessions(), policy=AccessPolicy(secret=SecretStr(SECRET))) as host:
+async def test_shell_examples_save_the_answer(tmp_path, question):
+    async with serve_apis(FakeSessions(), policy=AccessPolicy(secret=SecretStr(SECRET))) as host:
         for words in (str(question), "hello"):
             script = ("sh", str(EXAMPLES / "interact.sh"), words)
             status, output = await run(tmp_path, *script, ANCHOR_URL=f"http://{host}")
@@ -80,9 +80,9 @@ async def test_the_shell_clients_ask_and_keep_the_answer(tmp_path, question):
         assert '"text":"You said Good evening."' in output
 
 
-async def test_the_grpc_client_prints_and_keeps_the_answer(tmp_path):
+async def test_grpc_example_prints_and_saves_the_answer(tmp_path):
     server = aio.server()
-    add_to(server, SessionServicer(FakeSessions(), ApiLimits(), SecretStr(SECRET)))
+    add_servicer(server, SessionServicer(FakeSessions(), ApiLimits(), SecretStr(SECRET)))
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     try:

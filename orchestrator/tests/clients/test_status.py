@@ -1,4 +1,4 @@
-"""What the orchestrator knows of the other services' health."""
+"""The status of the other services, and the GPU monitor's reports."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -32,7 +32,7 @@ DOWN = ServiceHealth.SERVICE_HEALTH_DOWN
 
 @asynccontextmanager
 async def listening(app: FastAPI) -> AsyncGenerator[str]:
-    """The address of a running HTTP door."""
+    """Serve `app`; yields its URL."""
     server = http_server(app, "127.0.0.1", 0)
     task = asyncio.create_task(server.serve())
     while not server.started:
@@ -55,7 +55,7 @@ def health_of(status: SystemStatus) -> ServiceHealth:
     return status.services[0].health
 
 
-async def test_a_service_is_what_it_says_of_itself():
+async def test_status_is_read_from_the_ready_endpoint():
     health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
     async with (
         listening(http_app(health, dict)) as address,
@@ -65,14 +65,14 @@ async def test_a_service_is_what_it_says_of_itself():
         await until(watch, lambda status: health_of(status) is LOADING)
         health.move_to(Status.READY)
         status = await until(watch, lambda status: health_of(status) is READY)
-        told = status.services[0]
-        assert (told.engine, told.model, told.version) == ("pocketsphinx", "en-us", "5")
+        levels = status.services[0]
+        assert (levels.engine, levels.model, levels.version) == ("pocketsphinx", "en-us", "5")
         assert status.gpu is None
         health.move_to(Status.FAILED)
         await until(watch, lambda status: health_of(status) is DOWN)
 
 
-async def test_a_service_that_vanishes_is_down_and_keeps_its_engines_name():
+async def test_vanished_service_is_down_and_keeps_its_engine_name():
     health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
     health.move_to(Status.READY)
     async with listening(http_app(health, dict)) as address:
@@ -98,7 +98,7 @@ async def not_an_object() -> Response:
 
 
 @pytest.mark.parametrize("answer", [hangs, not_json, not_an_object])
-async def test_a_service_that_makes_no_sense_is_down(answer: Callable[[], Awaitable[Response]]):
+async def test_service_with_an_invalid_answer_is_down(answer: Callable[[], Awaitable[Response]]):
     app = FastAPI()
     app.get("/ready")(answer)
     async with (
@@ -109,7 +109,7 @@ async def test_a_service_that_makes_no_sense_is_down(answer: Callable[[], Awaita
 
 
 class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
-    """Sends one report and fails when it is to; at the next call says, once it may, that there is no GPU."""
+    """Sends one report, fails on demand, and on the next call reports on demand that there is no GPU."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -144,7 +144,7 @@ class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
         await asyncio.Event().wait()
 
 
-async def test_the_gpu_is_followed_through_failures_of_its_monitor():
+async def test_gpu_status_survives_failures_of_the_monitor():
     monitor = GpuMonitor()
     async with served(monitor) as target, StatusWatch({}, target, interval_s=0.05, deadline_s=60) as watch:
         status = await until(watch, lambda status: status.gpu is not None)
@@ -166,7 +166,7 @@ async def test_the_gpu_is_followed_through_failures_of_its_monitor():
 
 @asynccontextmanager
 async def served(monitor: gpu_pb2_grpc.GpuMonitorServiceServicer) -> AsyncGenerator[str]:
-    """The address of a monitor."""
+    """Serve a monitor; yields its target."""
     health = Health("gpu-monitor", EngineInfo("test", "none", "0"))
     server = GrpcServer(
         health,
@@ -181,17 +181,17 @@ async def served(monitor: gpu_pb2_grpc.GpuMonitorServiceServicer) -> AsyncGenera
         await server.stop(0)
 
 
-class TellingMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
-    """Sends what its test puts in."""
+class ControlledMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
+    """Sends the responses that its test queues."""
 
     def __init__(self) -> None:
         self.script: asyncio.Queue[gpu_pb2.WatchResponse] = asyncio.Queue()
 
-    def reports(self, *devices: int) -> None:
+    def send_report(self, *devices: int) -> None:
         report = gpu_pb2.GpuReport(devices=[gpu_pb2.Device(index=index) for index in devices])
         self.script.put_nowait(gpu_pb2.WatchResponse(report=report))
 
-    def says(self, level: gpu_pb2.PressureLevel, device: int = 0) -> None:
+    def send_pressure(self, level: gpu_pb2.PressureLevel, device: int = 0) -> None:
         changed = gpu_pb2.PressureChanged(device_index=device, level=level)
         self.script.put_nowait(gpu_pb2.WatchResponse(pressure_changed=changed))
 
@@ -203,52 +203,52 @@ class TellingMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
 
 
 @asynccontextmanager
-async def told_by(monitor: TellingMonitor) -> AsyncGenerator[tuple[StatusWatch, list[PressureLevel | None]]]:
-    """A watch of `monitor`, and what it says of the pressure, without repetitions."""
-    told: list[PressureLevel | None] = []
+async def watch_levels(monitor: ControlledMonitor) -> AsyncGenerator[tuple[StatusWatch, list[PressureLevel | None]]]:
+    """Yield a watch of `monitor` and the list of its levels, without repetitions."""
+    levels: list[PressureLevel | None] = []
 
-    def tell(level: PressureLevel | None) -> None:
-        if told[-1:] != [level]:
-            told.append(level)
+    def append_level(level: PressureLevel | None) -> None:
+        if levels[-1:] != [level]:
+            levels.append(level)
 
-    async with served(monitor) as target, StatusWatch({}, target, on_pressure=tell, deadline_s=60) as watch:
-        yield watch, told
+    async with served(monitor) as target, StatusWatch({}, target, on_pressure=append_level, deadline_s=60) as watch:
+        yield watch, levels
 
 
-async def test_a_device_that_has_room_is_said_to_have_it():
-    monitor = TellingMonitor()
-    async with told_by(monitor) as (watch, told):
-        monitor.reports(0)
-        monitor.reports(0)
+async def test_device_without_pressure_reports_none():
+    monitor = ControlledMonitor()
+    async with watch_levels(monitor) as (watch, levels):
+        monitor.send_report(0)
+        monitor.send_report(0)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
-    assert told == [None, PressureLevel.NONE]
+    assert levels == [None, PressureLevel.NONE]
 
 
-async def test_a_full_device_is_full_from_the_beginning_and_the_fullest_counts():
-    monitor = TellingMonitor()
-    async with told_by(monitor) as (watch, told):
-        monitor.reports(0, 1)
-        monitor.says(gpu_pb2.PRESSURE_LEVEL_CRITICAL, device=1)
-        monitor.reports(0, 1)
+async def test_pressure_is_that_of_the_fullest_device():
+    monitor = ControlledMonitor()
+    async with watch_levels(monitor) as (watch, levels):
+        monitor.send_report(0, 1)
+        monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_CRITICAL, device=1)
+        monitor.send_report(0, 1)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_CRITICAL)
-        monitor.says(gpu_pb2.PRESSURE_LEVEL_NONE, device=1)
+        monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_NONE, device=1)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
-    assert told == [None, PressureLevel.CRITICAL, PressureLevel.NONE]
+    assert levels == [None, PressureLevel.CRITICAL, PressureLevel.NONE]
 
 
-async def test_a_device_whose_driver_is_lost_is_not_said_to_have_room():
-    monitor = TellingMonitor()
-    async with told_by(monitor) as (watch, told):
-        monitor.reports(0)
-        monitor.says(gpu_pb2.PRESSURE_LEVEL_HIGH)
+async def test_device_with_a_lost_driver_has_unknown_pressure():
+    monitor = ControlledMonitor()
+    async with watch_levels(monitor) as (watch, levels):
+        monitor.send_report(0)
+        monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_HIGH)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_HIGH)
-        monitor.says(gpu_pb2.PRESSURE_LEVEL_UNSPECIFIED)
+        monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_UNSPECIFIED)
         unknown = GpuPressure.GPU_PRESSURE_UNSPECIFIED
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is unknown)
-    assert told == [None, PressureLevel.HIGH, None]
+    assert levels == [None, PressureLevel.HIGH, None]
 
 
-async def test_without_a_monitor_there_is_no_gpu_line():
+async def test_without_a_monitor_there_is_no_gpu_status():
     async with StatusWatch({}, "127.0.0.1:9", interval_s=0.02) as watch:
         await asyncio.sleep(0.1)
         assert await watch.system_status() == SystemStatus((), None)

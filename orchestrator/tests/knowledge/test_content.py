@@ -1,4 +1,4 @@
-"""The passages that ship, and the questions that are asked aloud about them."""
+"""The shipped passages, and the recorded questions about them."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
-from orchestrator.knowledge.stop_words import words
+from orchestrator.knowledge.stop_words import split_words
 
 CONTENT = Path(__file__).parents[3] / "content"
 QUESTIONS = tomllib.loads((CONTENT / "questions" / "questions.toml").read_text("utf-8"))["question"]
@@ -19,16 +19,16 @@ QUESTIONS = tomllib.loads((CONTENT / "questions" / "questions.toml").read_text("
 async def passages() -> tuple[Passage, ...]:
     folder = KnowledgeFolder(CONTENT / "knowledge")
     folder.load()
-    return (await folder.index()).passages
+    return (await folder.current_index()).passages
 
 
-def test_there_is_something_to_tell_in_every_language(passages: tuple[Passage, ...]):
+def test_every_language_has_passages(passages: tuple[Passage, ...]):
     counts = Counter(passage.language for passage in passages)
     assert counts.pop("en") >= 36
     assert counts.keys() == {"es", "fr", "pt", "hi", "de", "nl", "it"}
 
 
-def test_passages_are_made_to_be_spoken(passages: tuple[Passage, ...]):
+def test_passages_are_suitable_for_speech(passages: tuple[Passage, ...]):
     for passage in passages:
         assert 60 <= sum(len(sentence.split()) for sentence in passage.sentences) <= 140, passage.id
         assert len(passage.sentences[0].split()) <= 18, passage.id
@@ -37,13 +37,13 @@ def test_passages_are_made_to_be_spoken(passages: tuple[Passage, ...]):
         assert passage.keywords, passage.id
 
 
-def test_titles_are_told_apart(passages: tuple[Passage, ...]):
+def test_titles_are_unique(passages: tuple[Passage, ...]):
     assert len({(passage.language, passage.title) for passage in passages}) == len(passages)
 
 
-def test_spoken_questions_are_new_to_the_passages(passages: tuple[Passage, ...]):
-    known = {" ".join(words(text)) for passage in passages for text in (*passage.questions, *passage.sentences)}
-    assert not known & {" ".join(words(question["text"])) for question in QUESTIONS}
+def test_spoken_questions_are_not_in_the_passages(passages: tuple[Passage, ...]):
+    known = {" ".join(split_words(text)) for passage in passages for text in (*passage.questions, *passage.sentences)}
+    assert not known & {" ".join(split_words(question["text"])) for question in QUESTIONS}
     assert {question["topic"] for question in QUESTIONS} <= {passage.id for passage in passages}
     assert len({question["voice"] for question in QUESTIONS}) >= 3
 

@@ -18,16 +18,16 @@ def ids(index: PassageIndex, *readings: str, language: str = "en") -> list[str]:
     return [match.passage.id for match in index.search(readings, language)]
 
 
-def test_a_word_counts_more_in_the_title_than_in_the_text(index: PassageIndex):
+def test_word_in_the_title_outweighs_one_in_the_text(index: PassageIndex):
     assert ids(index, "tell me about the ferry") == ["ferry", "weather"]
 
 
-def test_keywords_and_other_forms_of_a_word_are_found(index: PassageIndex):
+def test_keywords_and_inflected_words_are_found(index: PassageIndex):
     assert ids(index, "any boats?") == ["ferry"]
     assert ids(index, "pruning") == ["roses"]
 
 
-def test_accents_do_not_matter(index: PassageIndex):
+def test_accents_are_ignored(index: PassageIndex):
     assert ids(index, "zurich", language="de") == ["wetter"]
 
 
@@ -37,45 +37,45 @@ def test_only_passages_in_the_language_are_found(index: PassageIndex):
     assert ids(index, "regen wetter", language="xx") == []
 
 
-def test_words_of_the_query_language_are_no_operators(index: PassageIndex):
+def test_words_are_never_query_operators(index: PassageIndex):
     assert set(ids(index, 'ferry" OR "roses')) == {"ferry", "roses", "weather"}
     assert ids(index, "NEAR(ferry, 2) AND NOT title:*") != []
 
 
-def test_nothing_is_found_for_nothing(index: PassageIndex):
+def test_empty_question_finds_nothing(index: PassageIndex):
     assert ids(index, "") == []
     assert ids(index, "what is the") == []
     assert ids(index) == []
     assert ids(PassageIndex(()), "ferry") == []
 
 
-def test_what_the_passage_leaves_unexplained_lowers_the_score(index: PassageIndex):
+def test_uncovered_words_lower_the_score(index: PassageIndex):
     clear = index.search(["the boat"], "en")[0].score
     muddled = index.search(["the boat of uncle telephone purple nonsense"], "en")[0].score
     assert muddled < clear / 2
 
 
-def test_another_reading_may_bring_the_topic(index: PassageIndex):
+def test_another_hypothesis_may_find_the_topic(index: PassageIndex):
     assert ids(index, "the fairy", "the ferry")[0] == "ferry"
 
 
-def test_what_both_readings_hold_comes_first(index: PassageIndex):
+def test_passage_matched_by_both_hypotheses_ranks_first(index: PassageIndex):
     assert ids(index, "cut my boat roses", "bring my roses")[0] == "roses"
 
 
-def test_a_long_speech_is_searched_by_its_first_words(index: PassageIndex):
+def test_long_speech_is_searched_by_its_first_words(index: PassageIndex):
     chatter = " ".join(f"chatter{number}" for number in range(MAX_QUERY_WORDS))
     assert ids(index, f"{chatter} ferry") == []
     assert ids(index, f"ferry {chatter}") == ["ferry", "weather"]
 
 
-def test_a_sentence_is_found_in_its_passage(index: PassageIndex):
-    assert index.find("It carries cars.") == (FERRY, 1)
-    assert index.find("It carries horses.") is None
+def test_sentence_is_found_in_its_passage(index: PassageIndex):
+    assert index.find_sentence("It carries cars.") == (FERRY, 1)
+    assert index.find_sentence("It carries horses.") is None
 
 
 @pytest.mark.parametrize("size", [1, 5, 100])
-def test_a_question_scores_alike_in_small_and_large_folders(size: int):
+def test_score_is_independent_of_the_folder_size(size: int):
     others = (Passage(str(number), f"topic {number}", ("Something else.",)) for number in range(size))
     score = PassageIndex((FERRY, *others)).search(["the ferry"], "en")[0].score
     assert 5 < score < 15

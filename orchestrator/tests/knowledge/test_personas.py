@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from orchestrator.knowledge.personas import PHRASES, load_personas
+from orchestrator.knowledge.personas import PERSONA_PHRASES, load_personas
 from service_kit.errors import InvalidRequest
 
 SHIPPED = Path(__file__).parents[3] / "content" / "personas"
@@ -9,7 +9,9 @@ LANGUAGES = {"en", "es", "fr", "pt", "hi", "de", "nl", "it"}
 
 
 def complete(name: str = "Nora", **changed: str) -> str:
-    phrases = {key: "".join(f"{{{place}}}" for place in places) or "words" for key, places in PHRASES.items()} | changed
+    phrases = {
+        key: "".join(f"{{{place}}}" for place in places) or "words" for key, places in PERSONA_PHRASES.items()
+    } | changed
     lines = "\n".join(f'{key} = "{text}"' for key, text in phrases.items())
     return f'name = "{name}"\ninstructions = "Speak."\n[phrases.en]\n{lines}\n'
 
@@ -20,20 +22,20 @@ def refusal(folder: Path) -> str:
     return str(refused.value)
 
 
-def test_the_shipped_personas_speak_every_language():
+def test_shipped_personas_speak_every_language():
     personas = load_personas(SHIPPED)
     assert {"anchor", "night-host"} <= personas.keys()
     for persona in personas.values():
         assert persona.phrases.keys() == LANGUAGES
-        assert all(persona.phrase(key, language) for key in PHRASES for language in LANGUAGES)
+        assert all(persona.phrase(key, language) for key in PERSONA_PHRASES for language in LANGUAGES)
 
 
-def test_the_name_stands_in_the_phrases(tmp_path: Path):
+def test_phrases_contain_the_persona_name(tmp_path: Path):
     (tmp_path / "anchor.toml").write_text(complete(greeting="I am {name}."))
     assert load_personas(tmp_path)["anchor"].phrase("greeting", "en") == "I am Nora."
 
 
-def test_a_persona_takes_from_the_default_one_what_it_leaves_out(tmp_path: Path):
+def test_persona_inherits_missing_phrases_from_the_default(tmp_path: Path):
     (tmp_path / "anchor.toml").write_text(complete(greeting="I am {name}."))
     other = 'name = "Iris"\ninstructions = "Whisper."\n[voices]\nen = "slt"\n[phrases.en]\nthanks = "Sure."\n'
     (tmp_path / "other.toml").write_text(other)
@@ -55,15 +57,15 @@ def test_a_persona_takes_from_the_default_one_what_it_leaves_out(tmp_path: Path)
         ('name = "N"\ninstructions = "S"', "anchor.toml, phrases.en: is missing"),
         ('name = "N"\ninstructions = "S"\n[phrases.en]', "anchor.toml, phrases.en.apology: is missing"),
         (complete(farewell="Bye."), "anchor.toml, phrases.en.farewell: is not one of apology"),
-        (complete(news="News!"), "anchor.toml, phrases.en.news: has the wrong places to fill; wanted: {title}"),
-        (complete(thanks="For {what}?"), "anchor.toml, phrases.en.thanks: has the wrong places to fill; wanted: none"),
+        (complete(news="News!"), "anchor.toml, phrases.en.news: has the wrong placeholders; expected: {title}"),
+        (complete(thanks="For {what}?"), "anchor.toml, phrases.en.thanks: has the wrong placeholders; expected: none"),
         (complete(thanks="Open {"), "anchor.toml, phrases.en.thanks: "),
     ],
 )
-def test_a_broken_persona_is_refused_with_its_file_and_key(tmp_path: Path, text: str, complaint: str):
+def test_invalid_persona_is_refused_with_its_file_and_key(tmp_path: Path, text: str, complaint: str):
     (tmp_path / "anchor.toml").write_text(text)
     assert f"persona.invalid: {complaint}" in refusal(tmp_path)
 
 
-def test_without_the_default_persona_there_are_none(tmp_path: Path):
-    assert "there is no anchor.toml" in refusal(tmp_path)
+def test_missing_default_persona_is_refused(tmp_path: Path):
+    assert "anchor.toml is missing" in refusal(tmp_path)

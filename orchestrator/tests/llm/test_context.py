@@ -1,4 +1,4 @@
-"""What a language model is shown of a conversation."""
+"""The messages that a language model receives."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from orchestrator.llm.context import (
     chat_messages,
     estimated_tokens,
     manner_text,
-    past_messages,
+    prefix_messages,
     recent_history,
     system_text,
 )
@@ -21,7 +21,7 @@ NADIA = Persona(id="nadia", name="Nadia", instructions="You are Nadia, a news an
 
 
 def exchanges(count: int, words: int = 40) -> tuple[Message, ...]:
-    """A history of `count` questions, each with an answer."""
+    """Return a history of `count` questions, each with an answer."""
     return tuple(
         message
         for number in range(count)
@@ -29,7 +29,7 @@ def exchanges(count: int, words: int = 40) -> tuple[Message, ...]:
     )
 
 
-def test_the_conversation_is_told_in_the_roles_of_the_chat_api():
+def test_messages_have_the_roles_of_the_chat_api():
     history = (Message("user", "Hello"), Message("anchor", "Good evening."))
     prompt = Prompt(text="What is new?", language="en", persona=NADIA, history=history)
     system, *rest = chat_messages(prompt, 8192)
@@ -43,24 +43,24 @@ def test_the_conversation_is_told_in_the_roles_of_the_chat_api():
 
 
 @pytest.mark.parametrize(("language", "words"), [("de", "Answer in German."), ("sv", "ISO 639-1 code 'sv'")])
-def test_the_system_text_names_the_language(language: str, words: str):
+def test_system_text_names_the_language(language: str, words: str):
     assert words in system_text(Prompt(text="", language=language, persona=NADIA))
 
 
-def test_the_prompt_after_an_interruption_says_where_it_came():
+def test_prompt_after_an_interruption_says_where_it_was():
     history = (Message("user", "One"), Message("anchor", "First of", interrupted=True))
     *past, new = chat_messages(Prompt(text="Two", language="en", persona=NADIA, history=history), 8192)
     assert past[-1] == {"role": "assistant", "content": "First of"}
     assert new["content"] == '(You were interrupted: the user heard your last reply only as far as "First of".)\n\nTwo'
 
 
-def test_a_long_reply_is_told_by_its_last_words():
+def test_interruption_note_quotes_the_last_words():
     history = (Message("anchor", "one two three four five six seven eight nine", interrupted=True),)
     new = chat_messages(Prompt(text="Two", language="en", persona=NADIA, history=history), 8192)[-1]
     assert '"… two three four five six seven eight nine"' in new["content"]
 
 
-def test_later_prompts_hold_what_was_heard_and_no_more():
+def test_later_prompts_contain_only_the_heard_text():
     history = (
         Message("user", "One"),
         Message("anchor", "First of", interrupted=True),
@@ -73,15 +73,15 @@ def test_later_prompts_hold_what_was_heard_and_no_more():
 
 @pytest.mark.parametrize("words", [0, 1, 100, 400])
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_what_is_read_ahead_is_what_every_text_follows(words: int, interrupted: bool):
+def test_prefix_messages_are_a_prefix_of_every_prompt(words: int, interrupted: bool):
     for count in range(0, 60, 3):
         history = (*exchanges(count), Message("anchor", "It", interrupted))
-        ahead = past_messages(Prompt(text="", language="en", persona=NADIA, history=history), 8192)
+        ahead = prefix_messages(Prompt(text="", language="en", persona=NADIA, history=history), 8192)
         prompt = Prompt(text="word " * words, language="en", persona=NADIA, history=history)
         assert chat_messages(prompt, 8192)[:-1] == ahead
 
 
-def test_a_long_conversation_begins_at_the_same_message_for_many_turns():
+def test_history_starts_at_the_same_message_for_many_turns():
     starts = [len(exchanges(count)) - len(recent_history(exchanges(count), 2000)) for count in range(1, 101)]
     assert starts == sorted(starts)
     cuts = sum(later != earlier for earlier, later in itertools.pairwise(starts))
@@ -92,7 +92,7 @@ def test_a_long_conversation_begins_at_the_same_message_for_many_turns():
     st.lists(st.tuples(st.sampled_from(["user", "anchor"]), st.text(max_size=200)), max_size=60),
     st.integers(min_value=0, max_value=400),
 )
-def test_what_is_shown_is_the_end_of_the_history_and_fits(said: list[tuple[str, str]], room: int):
+def test_recent_history_is_a_fitting_end_of_the_history(said: list[tuple[str, str]], room: int):
     history = [Message("user" if role == "user" else "anchor", text) for role, text in said]
     recent = list(recent_history(history, room))
     assert recent == history[len(history) - len(recent) :]
@@ -101,7 +101,7 @@ def test_what_is_shown_is_the_end_of_the_history_and_fits(said: list[tuple[str, 
         assert not recent or recent[0].role == "user"
 
 
-def test_a_text_longer_than_the_context_is_refused():
+def test_text_longer_than_the_context_is_refused():
     with pytest.raises(InvalidRequest, match="text_too_long"):
         chat_messages(Prompt(text="word " * 2000, language="en", persona=NADIA), 1024)
 
@@ -117,6 +117,6 @@ def test_a_text_longer_than_the_context_is_refused():
         (Style(humour=1.0), " Your manner now: very light-hearted, with a touch of wit."),
     ],
 )
-def test_a_manner_of_speaking_is_asked_for_in_words(style: Style, sentence: str):
+def test_style_is_described_in_words(style: Style, sentence: str):
     assert manner_text(style) == sentence
     assert system_text(Prompt(text="", language="en", persona=NADIA, style=style)).endswith("no emoji." + sentence)

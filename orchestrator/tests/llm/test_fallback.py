@@ -1,4 +1,4 @@
-"""A reply in any case: one retry, then another model, and no word twice."""
+"""The fallback model: one retry, then the fallback, and no word twice."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -27,7 +27,7 @@ NO_PHRASE = Prompt(text="What is new?", language="en", persona=Persona(id="x", n
 
 
 class Model:
-    """Answers each request with the next of its scripts; a script is pieces, exceptions to raise, and None to hang."""
+    """Answers each request with its next script: text pieces, exceptions to raise, and None to hang."""
 
     def __init__(self, name: str, *scripts: list[str | Exception | None]) -> None:
         self.name = name
@@ -72,9 +72,9 @@ async def text_of(pieces: AsyncIterator[str]) -> str:
     return "".join([piece async for piece in pieces])
 
 
-async def hear(pieces: AsyncIterator[str], heard: list[str]) -> None:
+async def collect(pieces: AsyncIterator[str], heard: list[str]) -> None:
     async for piece in pieces:
-        heard.append(piece)  # noqa: PERF401 - what came before a failure counts
+        heard.append(piece)  # noqa: PERF401 - pieces before a failure count
 
 
 def failures(code: str) -> float:
@@ -82,7 +82,7 @@ def failures(code: str) -> float:
     return REGISTRY.get_sample_value("anchor_llm_failures_total", labels) or 0.0
 
 
-async def test_a_healthy_model_answers_itself(model, briefing: Model):
+async def test_healthy_model_answers(model, briefing: Model):
     anchor = model(Model("main", ["\n", "Good ", "evening."]))
     assert await text_of(anchor.reply(PROMPT)) == "\nGood evening."
     assert (anchor.name, briefing.asked) == ("main", 0)
@@ -92,7 +92,7 @@ async def test_a_healthy_model_answers_itself(model, briefing: Model):
     ("first_try", "code"),
     [([BROKEN], "llm.unreachable"), ([None], "llm.silent"), ([], "llm.empty"), ([" ", "\n"], "llm.empty")],
 )
-async def test_a_first_failure_is_tried_again_without_a_word(model, first_try: list[str | Exception | None], code: str):
+async def test_first_failure_is_retried_silently(model, first_try: list[str | Exception | None], code: str):
     before = failures(code)
     primary = Model("main", first_try, ["Good evening."])
     anchor = model(primary)
@@ -101,7 +101,7 @@ async def test_a_first_failure_is_tried_again_without_a_word(model, first_try: l
     assert failures(code) == before + 1
 
 
-async def test_after_the_second_failure_the_fallback_answers_and_says_so(model, briefing: Model):
+async def test_fallback_announces_itself_after_two_failures(model, briefing: Model):
     primary = Model("main", [BROKEN], [None])
     anchor = model(primary)
     said = await text_of(anchor.reply(PROMPT))
@@ -109,18 +109,18 @@ async def test_after_the_second_failure_the_fallback_answers_and_says_so(model, 
     assert (anchor.name, primary.asked, primary.open, briefing.asked) == ("briefing", 2, 0, 1)
 
 
-async def test_the_main_model_is_asked_again_at_the_next_turn(model):
+async def test_next_turn_uses_the_main_model_again(model):
     anchor = model(Model("main", [BROKEN], [BROKEN], ["Back."]))
     await text_of(anchor.reply(PROMPT))
     assert await text_of(anchor.reply(PROMPT)) == "Back."
     assert anchor.name == "main"
 
 
-async def test_a_persona_without_the_phrase_lets_the_fallback_speak_alone(model):
+async def test_fallback_answers_without_a_phrase_if_there_is_none(model):
     assert await text_of(model(Model("main", [BROKEN])).reply(NO_PHRASE)) == "On file: nothing."
 
 
-async def test_a_failure_that_a_retry_cannot_mend_is_not_retried(model):
+async def test_permanent_failure_is_not_retried(model):
     class ForGood(PeerFailed):
         retryable = False
 
@@ -129,24 +129,24 @@ async def test_a_failure_that_a_retry_cannot_mend_is_not_retried(model):
     assert primary.asked == 1
 
 
-async def test_a_failure_after_the_first_token_is_the_callers(model, briefing: Model):
+async def test_failure_after_the_first_token_is_raised(model, briefing: Model):
     before = failures("llm.unreachable")
     primary = Model("main", ["Good ", BROKEN])
     heard: list[str] = []
     with pytest.raises(PeerFailed):
-        await hear(model(primary).reply(PROMPT), heard)
+        await collect(model(primary).reply(PROMPT), heard)
     assert (heard, primary.asked, briefing.asked) == (["Good "], 1, 0)
     assert failures("llm.unreachable") == before + 1
 
 
-async def test_a_request_that_cannot_be_answered_is_refused_by_both(model, briefing: Model):
+async def test_invalid_request_is_not_passed_to_the_fallback(model, briefing: Model):
     primary = Model("main", [InvalidRequest("llm.text_too_long", "too long")])
     with pytest.raises(InvalidRequest):
         await text_of(model(primary).reply(PROMPT))
     assert (primary.asked, briefing.asked) == (1, 0)
 
 
-async def test_closing_the_reply_ends_the_work(model):
+async def test_closing_the_reply_stops_the_model(model):
     primary = Model("main", ["Good ", None])
     async with aclosing(model(primary).reply(PROMPT)) as pieces:
         assert await anext(pieces) == "Good "
@@ -154,7 +154,7 @@ async def test_closing_the_reply_ends_the_work(model):
     assert primary.open == 0
 
 
-async def test_cancelling_while_the_model_thinks_ends_the_work_and_stays_a_cancellation(model, briefing: Model):
+async def test_cancellation_before_the_first_token_stops_the_model(model, briefing: Model):
     primary = Model("main", [None])
     anchor = FallbackModel(primary, briefing, CircuitBreaker(), first_token_s=60, max_reply_chars=300)
     task = asyncio.create_task(text_of(anchor.reply(PROMPT)))
@@ -165,7 +165,7 @@ async def test_cancelling_while_the_model_thinks_ends_the_work_and_stays_a_cance
     assert (primary.open, briefing.asked) == (0, 0)
 
 
-async def test_a_reply_too_long_to_listen_to_ends_with_a_sentence(model):
+async def test_overlong_reply_ends_after_a_sentence(model):
     primary = Model("main", ["This is one sentence of forty characters. "] * 100)
     said = await text_of(model(primary).reply(PROMPT))
     assert 300 <= len(said) < 342
@@ -173,19 +173,19 @@ async def test_a_reply_too_long_to_listen_to_ends_with_a_sentence(model):
     assert primary.open == 0
 
 
-async def test_a_reply_without_sentences_ends_all_the_same(model):
+async def test_overlong_reply_without_sentences_ends(model):
     said = await text_of(model(Model("main", ["on and "] * 1000)).reply(PROMPT))
     assert 500 <= len(said) <= 510
 
 
-async def test_only_the_main_model_reads_ahead(model: Callable[[Model], FallbackModel], briefing: Model):
+async def test_only_the_main_model_is_prefilled(model: Callable[[Model], FallbackModel], briefing: Model):
     primary = Model("ollama", ["Good evening."])
     await model(primary).prefill(PROMPT)
     assert primary.warmed == [PROMPT]
     assert not briefing.warmed
 
 
-async def test_a_model_that_failed_twice_in_a_row_is_not_waited_for_a_third_time(model, briefing: Model):
+async def test_open_breaker_skips_the_main_model(model, briefing: Model):
     primary = Model("main", [BROKEN])
     anchor = model(primary)
     for _ in range(4):
@@ -195,7 +195,7 @@ async def test_a_model_that_failed_twice_in_a_row_is_not_waited_for_a_third_time
     assert not primary.warmed
 
 
-async def test_a_reply_that_begins_forgives_the_failure_before_it(model):
+async def test_started_reply_resets_the_failure_count(model):
     primary = Model("main", [BROKEN], [BROKEN], ["Back."], [BROKEN], [BROKEN], ["Back."])
     anchor = model(primary)
     said = [await text_of(anchor.reply(PROMPT)) for _ in range(4)]
@@ -203,12 +203,12 @@ async def test_a_reply_that_begins_forgives_the_failure_before_it(model):
 
 
 def after(*heard: str) -> Prompt:
-    """The prompt when these replies were heard before."""
+    """Return a prompt whose history contains these replies."""
     history = tuple(Message("anchor", text) for text in heard)
     return Prompt(text="What is new?", language="en", persona=PERSONA, history=history)
 
 
-async def test_that_the_main_model_is_away_is_said_once_and_not_at_every_turn(model):
+async def test_fallback_is_announced_once_and_not_every_turn(model):
     anchor = model(Model("main", [BROKEN]))
     first = await text_of(anchor.reply(after()))
     assert first.startswith("My main model is not answering")
@@ -216,13 +216,13 @@ async def test_that_the_main_model_is_away_is_said_once_and_not_at_every_turn(mo
     assert await text_of(anchor.reply(after(first, "On file: nothing."))) == "On file: nothing."
 
 
-async def test_what_was_cut_off_before_it_was_heard_is_said_again(model):
+async def test_unheard_announcement_is_repeated(model):
     anchor = model(Model("main", [BROKEN]))
     await text_of(anchor.reply(after()))
     assert (await text_of(anchor.reply(after("My main")))).startswith("My main model is not answering")
 
 
-async def test_after_a_minute_it_is_said_again(model, monkeypatch: pytest.MonkeyPatch):
+async def test_announcement_is_repeated_after_a_minute(model, monkeypatch: pytest.MonkeyPatch):
     anchor = model(Model("main", [BROKEN]))
     first = await text_of(anchor.reply(after()))
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The client for servers that speak OpenAI's chat completions."""
+"""The model on servers with OpenAI's chat completions."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def event(**delta: object) -> str:
 
 @asynccontextmanager
 async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[OpenAiModel, list[Request]]]:
-    """A model whose server gives this answer, and the requests it got."""
+    """Yield a model whose server returns `answer`, and the server's received requests."""
     requests: list[Request] = []
     app = FastAPI()
 
@@ -58,7 +58,7 @@ async def text_of(pieces: AsyncIterator[str]) -> str:
     return "".join([piece async for piece in pieces])
 
 
-async def test_a_reply_streams_from_server_sent_events():
+async def test_reply_streams_from_server_sent_events():
     usage = 'data: {"choices": [], "usage": {"total_tokens": 9}}\n\n'
     answer = [": ping\n\n", event(role="assistant"), event(content="Guten "), event(content="Abend."), usage]
     async with serving([*answer, "data: [DONE]\n\n"]) as (model, requests):
@@ -71,7 +71,7 @@ async def test_a_reply_streams_from_server_sent_events():
     assert model.model == "m"
 
 
-async def test_reading_ahead_asks_for_one_token_and_says_all_but_the_text():
+async def test_prefill_sends_all_but_the_text_and_requests_one_token():
     answer = [event(content="Guten "), "data: [DONE]\n\n"]
     async with serving(answer) as (model, requests):
         await model.prefill(PROMPT)
@@ -94,7 +94,7 @@ async def test_reading_ahead_asks_for_one_token_and_says_all_but_the_text():
         (JSONResponse({"error": {"message": "slow down"}}, 429), "llm.busy"),
     ],
 )
-async def test_an_answer_that_fails_says_how(answer: Response | list[str], code: str):
+async def test_failed_response_has_an_error_code(answer: Response | list[str], code: str):
     async with serving(answer) as (model, _):
         with pytest.raises(AnchorError) as caught:
             await text_of(model.reply(PROMPT))
@@ -102,14 +102,14 @@ async def test_an_answer_that_fails_says_how(answer: Response | list[str], code:
 
 
 @pytest.mark.parametrize("answer", [[], JSONResponse({"detail": "Not Found"}, 404)])
-async def test_a_server_is_well_whether_it_lists_its_models_or_not(answer: Response | list[str]):
+async def test_probe_accepts_a_server_without_a_model_list(answer: Response | list[str]):
     async with serving(answer) as (model, _):
         await model.probe()
         assert model.describe() == {"model": "m"}
 
 
 @pytest.mark.parametrize("answer", [JSONResponse({"error": "loading"}, 503), Response(status_code=500)])
-async def test_a_server_in_trouble_is_not_well(answer: Response):
+async def test_probe_fails_for_a_server_error(answer: Response):
     async with serving(answer) as (model, _):
         with pytest.raises(AnchorError):
             await model.probe()

@@ -1,4 +1,4 @@
-"""The scripted language model: when it says what."""
+"""The timing of the scripted language model, on the virtual clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAST = {"first_token_delay_ms": 0, "tokens_per_second": 10_000}
 PROMPT = Prompt(text="And now?", language="en", persona=Persona(id="nadia", name="Nadia", instructions=""))
 
 
-async def test_tokens_come_when_the_script_says():
+async def test_tokens_arrive_at_the_scripted_times():
     model = ScriptedModel(LlmSection(replies=("One two three four five six seven,",), first_token_delay_ms=40))
     loop = asyncio.get_running_loop()
     started_s = loop.time()
@@ -23,7 +23,7 @@ async def test_tokens_come_when_the_script_says():
     async for piece in model.reply(PROMPT):
         times_ms.append((loop.time() - started_s) * 1000)
         if piece == " two":
-            # A slow reader: the tokens after it are late by themselves, the last is on time again.
+            # A slow reader delays the next tokens; the last one is on time again.
             await asyncio.sleep(0.05)
     assert len(times_ms) == 8
     assert times_ms[0] == pytest.approx(40, abs=1)
@@ -31,7 +31,7 @@ async def test_tokens_come_when_the_script_says():
     assert min(times_ms) >= 39
 
 
-async def test_a_hanging_reply_says_nothing_until_it_is_closed():
+async def test_hanging_reply_yields_nothing_until_closed():
     pieces = ScriptedModel(LlmSection(fault=Fault.HANG, **FAST)).reply(PROMPT)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(3600):

@@ -1,4 +1,4 @@
-"""The ladder: steps up under pressure, back in reverse order, and no flapping."""
+"""The degradation ladder: steps under pressure, undone in reverse order, without flapping."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import pytest
 from orchestrator.memory_pressure.degradation_ladder import (
-    Action,
     DegradationLadder,
-    Event,
+    LadderAction,
+    LadderEvent,
     LadderRules,
     LadderStep,
     MonitorLost,
@@ -29,17 +29,17 @@ ORDER = [LadderStep.SHORT_CONTEXTS, LadderStep.PARKED_MODEL, LadderStep.SMALL_VO
 
 
 class Clock:
-    """A ladder with a clock that goes where it is told to."""
+    """A ladder with a manual clock."""
 
     def __init__(self, rules: LadderRules | None = None) -> None:
         self.ladder = DegradationLadder(rules)
         self.now_s = 1000.0
 
-    def on(self, event: Event) -> list[Action]:
+    def on(self, event: LadderEvent) -> list[LadderAction]:
         return self.ladder.handle(event, self.now_s)
 
-    def until(self, after_s: float) -> list[tuple[float, Action]]:
-        """What is done on ticks within the next `after_s` seconds, and when from now."""
+    def until(self, after_s: float) -> list[tuple[float, LadderAction]]:
+        """Return the actions of ticks within the next `after_s` seconds, with their times from now."""
         began_s = self.now_s
         done = []
         while (due_s := self.ladder.due_s) <= began_s + after_s:
@@ -54,30 +54,30 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_without_pressure_nothing_is_ever_due(clock):
+def test_without_pressure_nothing_is_due(clock):
     assert clock.on(NONE) == []
     assert clock.ladder.due_s == math.inf
     assert clock.on(Tick()) == []
 
 
-def test_high_pressure_takes_a_step_at_once_and_then_one_every_ten_seconds(clock):
+def test_high_pressure_takes_a_step_at_once_then_every_10_s(clock):
     assert clock.on(HIGH) == [TakeStep(LadderStep.SHORT_CONTEXTS)]
     assert clock.until(60) == [(10, TakeStep(ORDER[1])), (20, TakeStep(ORDER[2])), (30, TakeStep(ORDER[3]))]
-    assert clock.ladder.taken == tuple(ORDER)
+    assert clock.ladder.steps_taken == tuple(ORDER)
 
 
-def test_critical_pressure_goes_faster(clock):
+def test_critical_pressure_takes_steps_faster(clock):
     assert clock.on(CRITICAL) == [TakeStep(ORDER[0])]
     assert clock.until(60) == [(3, TakeStep(ORDER[1])), (6, TakeStep(ORDER[2])), (9, TakeStep(ORDER[3]))]
 
 
-def test_pressure_that_becomes_critical_does_not_wait_for_the_slower_beat(clock):
+def test_rise_to_critical_shortens_the_current_interval(clock):
     clock.on(HIGH)
     clock.until(4)
     assert clock.on(CRITICAL) == [TakeStep(LadderStep.PARKED_MODEL)]
 
 
-def test_the_same_level_told_again_changes_nothing(clock):
+def test_repeated_level_changes_nothing(clock):
     clock.on(HIGH)
     for _ in range(9):
         clock.now_s += 1
@@ -86,39 +86,39 @@ def test_the_same_level_told_again_changes_nothing(clock):
     assert clock.on(HIGH) == [TakeStep(LadderStep.PARKED_MODEL)]
 
 
-def test_when_pressure_ends_steps_are_undone_in_reverse_order_thirty_seconds_apart(clock):
+def test_steps_are_undone_in_reverse_order_every_30_s(clock):
     clock.on(HIGH)
     clock.until(10)
     assert clock.on(NONE) == []
     assert clock.until(100) == [(30, UndoStep(ORDER[1])), (60, UndoStep(ORDER[0]))]
-    assert clock.ladder.taken == ()
+    assert clock.ladder.steps_taken == ()
 
 
-def test_a_short_relief_undoes_nothing(clock):
+def test_short_relief_undoes_nothing(clock):
     clock.on(HIGH)
     for _ in range(20):
         clock.on(NONE)
         assert clock.until(29) == []
-        # The dwell of ten seconds is over: pressure that is back takes the next step.
+        # The step interval of ten seconds is over: renewed pressure takes the next step.
         clock.on(HIGH)
-    assert clock.ladder.taken == tuple(ORDER)
+    assert clock.ladder.steps_taken == tuple(ORDER)
 
 
-def test_pressure_that_comes_back_after_a_step_back_makes_the_next_one_wait_twice_as_long(clock):
+def test_pressure_soon_after_an_undo_doubles_the_interval(clock):
     clock.on(HIGH)
     waits = []
     for _ in range(6):
         clock.on(NONE)
         [(after_s, _)] = clock.until(1000)
         waits.append(after_s)
-        # Just after the step back, not after the thousand seconds.
+        # Just after the undo, not after the thousand seconds.
         clock.now_s += after_s - 999
         clock.on(HIGH)
         clock.until(10)
     assert waits == [30, 60, 120, 240, 480, 480]
 
 
-def test_after_a_calm_time_it_waits_no_longer_than_at_first(clock):
+def test_undo_interval_resets_after_a_calm_time(clock):
     clock.on(HIGH)
     clock.on(NONE)
     clock.until(31)
@@ -131,29 +131,29 @@ def test_after_a_calm_time_it_waits_no_longer_than_at_first(clock):
     assert clock.until(100) == [(30, UndoStep(LadderStep.SHORT_CONTEXTS))]
 
 
-def test_a_step_that_is_impossible_here_makes_way_for_the_next_at_once(clock):
+def test_impossible_step_is_skipped_at_once(clock):
     clock.on(HIGH)
     clock.now_s += 10
     assert clock.on(Tick()) == [TakeStep(LadderStep.PARKED_MODEL)]
     assert clock.on(StepImpossible(LadderStep.PARKED_MODEL)) == [TakeStep(LadderStep.SMALL_VOICE)]
     assert clock.on(StepImpossible(LadderStep.SMALL_VOICE)) == [TakeStep(LadderStep.TEXT_ONLY)]
     assert clock.on(StepImpossible(LadderStep.TEXT_ONLY)) == []
-    assert clock.ladder.taken == (LadderStep.SHORT_CONTEXTS,)
+    assert clock.ladder.steps_taken == (LadderStep.SHORT_CONTEXTS,)
     assert clock.ladder.due_s == math.inf
 
 
-def test_what_was_impossible_is_tried_again_at_the_next_pressure(clock):
+def test_impossible_step_is_retried_at_the_next_pressure(clock):
     clock.on(HIGH)
     clock.until(10)
     clock.on(StepImpossible(LadderStep.PARKED_MODEL))
     clock.on(NONE)
     clock.until(200)
-    assert clock.ladder.taken == ()
+    assert clock.ladder.steps_taken == ()
     clock.on(HIGH)
     assert clock.until(10) == [(10, TakeStep(LadderStep.PARKED_MODEL))]
 
 
-def test_without_its_monitor_it_holds_for_a_minute_and_then_goes_back_step_by_step(clock):
+def test_lost_monitor_holds_the_level_for_60_s_then_undoes(clock):
     clock.on(HIGH)
     clock.until(10)
     assert clock.on(MonitorLost()) == []
@@ -163,14 +163,14 @@ def test_without_its_monitor_it_holds_for_a_minute_and_then_goes_back_step_by_st
     assert clock.until(200) == [(60, UndoStep(ORDER[1])), (90, UndoStep(ORDER[0]))]
 
 
-def test_a_monitor_that_comes_back_with_pressure_finds_the_steps_still_taken(clock):
+def test_recovered_monitor_finds_the_steps_still_taken(clock):
     clock.on(HIGH)
     clock.on(MonitorLost())
     clock.until(20)
     assert clock.on(HIGH) == [TakeStep(LadderStep.PARKED_MODEL)]
-    assert clock.ladder.taken == (LadderStep.SHORT_CONTEXTS, LadderStep.PARKED_MODEL)
+    assert clock.ladder.steps_taken == (LadderStep.SHORT_CONTEXTS, LadderStep.PARKED_MODEL)
 
 
-def test_a_monitor_that_was_never_there_does_nothing(clock):
+def test_absent_monitor_changes_nothing(clock):
     assert clock.on(MonitorLost()) == []
     assert clock.ladder.due_s == math.inf

@@ -1,1 +1,1 @@
-"""Client APIs: HTTP, WebSocket and gRPC, and the checks in front of them."""
+"""Client APIs over HTTP, WebSocket and gRPC, with their access checks, limits and rate limits."""

@@ -1,8 +1,8 @@
-"""Who may come in: checked before a request is read, and before a WebSocket is accepted.
+"""Access control: checks each request before it is read, and each WebSocket before it is accepted.
 
-Three questions, since each alone leaves a hole. *Secret*: is this one of ours? *Origin*: did a foreign web page send
-this browser? (Browsers let any page open a WebSocket anywhere, and CORS does not apply to it.) *Host*: did a foreign
-name lead to this loopback address? (DNS rebinding makes a foreign page "same host".)
+Three checks, since each alone leaves a hole. *Secret*: does the caller know the shared secret? *Origin*: did a foreign
+web page send this browser? (Browsers let any page open a WebSocket to any host, and CORS does not apply to it.) *Host*:
+did a foreign name resolve to this loopback address? (DNS rebinding makes a foreign page "same host".)
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.api.http.errors import error_response
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Forbidden(Denied):
-    """The caller may not, whoever it is."""
+    """Access is denied, whatever credentials the caller sends."""
 
     http_status = 403
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """What is asked of callers."""
+    """The checks that a caller must pass."""
 
-    # Asked of everybody; None asks it of nobody.
+    # The shared secret that every caller must send; None requires none.
     secret: SecretStr | None = None
-    # Foreign origins that are welcome, such as `https://studio.example`; the own host always is.
+    # Allowed foreign origins, such as `https://studio.example`; the server's own host is always allowed.
     origins: tuple[str, ...] = ()
-    # Names by which this server may be called, without port; None takes any.
+    # Allowed `Host` names of this server, without port; None allows any.
     hosts: tuple[str, ...] | None = LOOPBACK_NAMES
-    # Paths open to all; one that ends in `/*` stands for everything below it.
+    # Paths exempt from all checks; one that ends in `/*` includes everything below it.
     open_paths: tuple[str, ...] = ("/health", "/ready", "/metrics")
 
 
@@ -53,14 +53,15 @@ def access_policy(
     hosts: Iterable[str] = (),
     open_paths: Iterable[str] = (),
 ) -> AccessPolicy:
-    """The policy of a server bound to `host`; `hosts` are further names it is called by, `open_paths` further paths.
+    """Return the policy of a server bound to `host`; `hosts` and `open_paths` extend the defaults.
 
-    Names are checked on loopback, or wherever some are given. Raises `InvalidRequest` for an open bind.
+    Host names are checked on loopback, and wherever `hosts` are given. Raises `InvalidRequest` for a bind beyond
+    loopback without a secret.
     """
     check_bind_address(host, secret)
     further = tuple(name.lower() for name in hosts)
     return AccessPolicy(
-        secret=_meant(secret),
+        secret=_non_empty(secret),
         origins=tuple(origin.lower().rstrip("/") for origin in origins),
         hosts=(*LOOPBACK_NAMES, *further) if further or is_loopback(host) else None,
         open_paths=(*AccessPolicy().open_paths, *open_paths),
@@ -68,13 +69,13 @@ def access_policy(
 
 
 def check_bind_address(host: str, secret: SecretStr | None) -> None:
-    """Raise `InvalidRequest` when everybody on the network could come in."""
-    if not is_loopback(host) and _meant(secret) is None:
+    """Raise `InvalidRequest` when `host` is reachable from the network and there is no secret."""
+    if not is_loopback(host) and _non_empty(secret) is None:
         raise InvalidRequest("orchestrator.secret_required", f"listening on {host} needs a shared secret")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound to `host`."""
+    """Return whether only this machine can reach a server bound to `host`."""
     if host.lower() == "localhost":
         return True
     try:
@@ -84,23 +85,23 @@ def is_loopback(host: str) -> bool:
 
 
 def has_secret(secret: SecretStr | None, authorization: str) -> bool:
-    """Whether an `Authorization` header carries the secret; always, where there is none."""
+    """Return whether an `Authorization` header carries the secret; True where none is set."""
     scheme, _, token = authorization.partition(" ")
-    return _meant(secret) is None or (scheme.lower() == "bearer" and _equal(secret, token.strip()))
+    return _non_empty(secret) is None or (scheme.lower() == "bearer" and _secrets_equal(secret, token.strip()))
 
 
-def _equal(secret: SecretStr | None, token: str) -> bool:
+def _secrets_equal(secret: SecretStr | None, token: str) -> bool:
     known = secret.get_secret_value() if secret else ""
     return hmac.compare_digest(known.encode(), token.encode("utf-8", "surrogateescape"))
 
 
-def _meant(secret: SecretStr | None) -> SecretStr | None:
-    """An empty secret is none: it must not be one that everybody knows."""
+def _non_empty(secret: SecretStr | None) -> SecretStr | None:
+    """Return None for an empty secret, which must not pass as a known one."""
     return secret if secret and secret.get_secret_value() else None
 
 
 class AccessMiddleware:
-    """ASGI middleware that lets in whom the policy lets in."""
+    """ASGI middleware that enforces an `AccessPolicy`."""
 
     def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
         self._app = app
@@ -112,33 +113,33 @@ class AccessMiddleware:
                 self._check(scope)
             except Denied as error:
                 ERRORS.labels(error.code).inc()
-                await _answer(error, scope, receive, send)
+                await _send_denial(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        token = _take_token(scope) if scope["type"] == "websocket" else ""
+        token = _pop_token(scope) if scope["type"] == "websocket" else ""
         if self._is_open(scope["path"]):
             return
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
         if self._policy.hosts is not None and _without_port(host) not in self._policy.hosts:
-            raise Forbidden("orchestrator.foreign_host", f"this server is not called {host[:80]!r}")
+            raise Forbidden("orchestrator.foreign_host", f"{host[:80]!r} is not an allowed host name of this server")
         origin = headers.get("origin")
-        changes = scope["type"] == "websocket" or scope["method"] not in _READING_METHODS
-        if origin is not None and changes and not self._welcomes(origin.lower(), host):
-            raise Forbidden("orchestrator.foreign_origin", f"pages of {origin[:80]!r} are not welcome here")
+        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
+        if origin is not None and changes and not self._allows_origin(origin.lower(), host):
+            raise Forbidden("orchestrator.foreign_origin", f"web pages of {origin[:80]!r} are not allowed here")
         secret = self._policy.secret
-        # Headers are bytes; the library reads them as Latin-1, people write UTF-8.
+        # Headers are bytes: Starlette decodes them as Latin-1, clients encode them as UTF-8.
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-        if not has_secret(secret, authorization) and not _equal(secret, token):
+        if not has_secret(secret, authorization) and not _secrets_equal(secret, token):
             raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
 
     def _is_open(self, path: str) -> bool:
         below = (name[:-1] for name in self._policy.open_paths if name.endswith("/*"))
         return path in self._policy.open_paths or any(path.startswith(prefix) for prefix in below)
 
-    def _welcomes(self, origin: str, host: str) -> bool:
+    def _allows_origin(self, origin: str, host: str) -> bool:
         return origin in self._policy.origins or (host != "" and urlsplit(origin).netloc == host)
 
 
@@ -147,17 +148,17 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdecimal() else host
 
 
-def _take_token(scope: Scope) -> str:
-    """The `token` of a WebSocket's query, for browsers cannot give it headers.
+def _pop_token(scope: Scope) -> str:
+    """Remove `token` from a WebSocket's query string and return it; browsers cannot set headers on a WebSocket.
 
-    It is taken out of the scope, which the server logs the whole address from when it accepts or refuses.
+    It is removed because the server logs the full address from the scope when it accepts or refuses a connection.
     """
     pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     scope["query_string"] = urlencode([pair for pair in pairs if pair[0] != "token"]).encode("ascii")
     return next((value for name, value in pairs if name == "token"), "")
 
 
-async def _answer(error: Denied, scope: Scope, receive: Receive, send: Send) -> None:
+async def _send_denial(error: Denied, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
         await error_response(error)(scope, receive, send)
     else:

@@ -1,4 +1,4 @@
-"""Work for a caller ends when the caller has gone."""
+"""Cancels the work for a request when its client disconnects."""
 
 from __future__ import annotations
 
@@ -9,29 +9,34 @@ from typing import Any, TypeVar
 from service_kit.errors import AnchorError, root_cause
 from starlette.requests import Request
 
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 
 class ClientDisconnected(AnchorError):
-    """The caller has gone; nobody is there to be told."""
+    """The client disconnected before the response; no response is sent."""
 
     http_status = 499
 
     def __init__(self) -> None:
-        super().__init__("session.hung_up", "the caller has gone")
+        super().__init__("session.hung_up", "the client disconnected")
 
 
 async def wait_disconnected(request: Request) -> None:
-    """Wait until the caller of a request that was read to its end has gone."""
+    """Wait until the client of a fully read request disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def run_unless_disconnected(gone: Callable[[], Awaitable[None]], work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of `work`, which is cancelled when `gone` ends or raises first. Raises `HungUp` then."""
+async def run_unless_disconnected(
+    disconnected: Callable[[], Awaitable[None]], work: Coroutine[Any, Any, ResultT]
+) -> ResultT:
+    """Return the result of `work`; cancel it when `disconnected` returns or raises first.
+
+    Raises `ClientDisconnected` when `disconnected` returns, and whatever either of the two raises.
+    """
     try:
         async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(_raise_after(gone))
+            watch = tasks.create_task(_raise_after(disconnected))
             result = await work
             watch.cancel()
         return result
@@ -39,6 +44,6 @@ async def run_unless_disconnected(gone: Callable[[], Awaitable[None]], work: Cor
         raise root_cause(group) from group
 
 
-async def _raise_after(gone: Callable[[], Awaitable[None]]) -> None:
-    await gone()
+async def _raise_after(disconnected: Callable[[], Awaitable[None]]) -> None:
+    await disconnected()
     raise ClientDisconnected

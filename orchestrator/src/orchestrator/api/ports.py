@@ -1,4 +1,4 @@
-"""What the doors need of the conversation, as Protocols; `orchestrator.conversation.session.registry` fulfils them."""
+"""Protocols that the APIs use of the conversation; `orchestrator.conversation.session.registry` implements them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.conversation.model.ports import Client, Message
 
 
 class PreferencesView(Protocol):
-    """What a conversation was begun with, empty names replaced by the server's own."""
+    """A conversation's preferences, with empty names replaced by the server's defaults."""
 
     @property
     def language(self) -> str: ...
@@ -27,7 +27,7 @@ class PreferencesView(Protocol):
 
 
 class ConversationView(Protocol):
-    """What was said so far; outlives its sessions."""
+    """A conversation and its messages so far; it outlives its sessions."""
 
     @property
     def ticket(self) -> str: ...
@@ -43,42 +43,43 @@ class ConversationView(Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether a session holds it."""
+        """Whether a session has it open."""
         ...
 
 
 class SessionHandle(Protocol):
-    """One client being served."""
+    """One client's session."""
 
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:
-        """Serve until `source` (PCM16 mono 16 kHz, and commands) ends. Raises `AnchorError` when it cannot go on.
+        """Serve until `source` (PCM16 mono 16 kHz, and commands) ends. Raises `AnchorError` when the session fails.
 
-        Sends `SessionStarted` first and `SessionEnded` last, the latter unless the server goes away.
+        Sends `SessionStarted` first and `SessionEnded` last, except when the server shuts down.
         """
         ...
 
 
 class Sessions(Protocol):
-    """All conversations of this process."""
+    """All conversations of this process, and the sessions on them."""
 
     def start_conversation(self, start: SessionStart) -> ConversationView:
-        """Raises `InvalidRequest` and `AtCapacity`."""
+        """Create a conversation without a session. Raises `InvalidRequest` and `AtCapacity`."""
         ...
 
     def conversation(self, ticket: str) -> ConversationView:
-        """Raises `NotFound`."""
+        """Return the conversation with this ticket. Raises `NotFound`."""
         ...
 
     def end_conversation(self, ticket: str) -> None:
-        """Raises `NotFound`."""
+        """End and delete the conversation with this ticket. Raises `NotFound`."""
         ...
 
     def open(
         self, start: SessionStart, client: Client, *, resumable: bool = False
     ) -> AbstractAsyncContextManager[SessionHandle]:
-        """Admit a client. Raises `InvalidRequest` (also for a conversation that is open), `AtCapacity`, `NotFound`.
+        """Open a session for a client; leaving the context closes it.
 
-        With `resumable`, a session whose `source` raises `LineDropped`, or whose `run` is cancelled, waits for the
-        client to come back.
+        With `resumable`, a session whose `source` raises `ConnectionDropped`, or whose `run` is cancelled, waits for
+        the client to reconnect. Raises `InvalidRequest` (also when the conversation is already open), `AtCapacity`,
+        `NotFound`.
         """
         ...

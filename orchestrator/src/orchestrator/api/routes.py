@@ -1,4 +1,4 @@
-"""All HTTP doors on one app."""
+"""Assembles the client APIs on one FastAPI app."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from fastapi import APIRouter, FastAPI
 
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.http import openai_transcriptions as transcriptions
-from orchestrator.api.http import rest
+from orchestrator.api.http import rest, simple_websocket
 from orchestrator.api.http.body_limits import BodyLimitMiddleware
 from orchestrator.api.http.errors import add_error_handlers
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
-from orchestrator.api.streaming import simple_websocket, websocket
+from orchestrator.api.streaming import websocket
 
 
-def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> list[APIRouter]:
-    """The routers of the native WebSocket, the simple WebSocket, and REST."""
+def conversation_routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> list[APIRouter]:
+    """Return the routers of the native WebSocket, the simple WebSocket and REST."""
     return [
         websocket.routes(sessions, limits),
         simple_websocket.routes(sessions, uploads, limits),
@@ -24,10 +24,10 @@ def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> list[APIR
 
 
 def add_routes(app: FastAPI, sessions: Sessions, limits: ApiLimits) -> Uploads:
-    """Put the doors and their way to fail on `app`; the places for recordings are returned for further doors."""
+    """Add the conversation APIs, error handlers and body limits to `app`; return the upload slots for other APIs."""
     uploads = Uploads(limits)
-    for router in routes(sessions, uploads, limits):
+    for router in conversation_routes(sessions, uploads, limits):
         app.include_router(router)
     add_error_handlers(app)
-    app.add_middleware(BodyLimitMiddleware, limits=limits, exempt=(rest.INTERACT, transcriptions.PATH))
+    app.add_middleware(BodyLimitMiddleware, limits=limits, exempt=(rest.INTERACT_PATH, transcriptions.PATH))
     return uploads

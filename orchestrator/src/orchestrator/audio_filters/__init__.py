@@ -1,1 +1,1 @@
-"""Optional filters between the microphone and speech recognition: noise suppression and gain."""
+"""Optional filters between the microphone and the speech services: noise suppression and automatic gain."""

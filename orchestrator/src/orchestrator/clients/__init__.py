@@ -1,1 +1,1 @@
-"""The other services, as the conversation's ports see them."""
+"""Clients of the other services, which implement the conversation's ports."""

@@ -1,4 +1,4 @@
-"""The engines that other services run, as what may be parked."""
+"""Parks and wakes the engines of other services, over `anchor.memory.v1`."""
 
 from __future__ import annotations
 
@@ -7,40 +7,42 @@ from grpc import aio
 from service_kit.errors import AnchorError
 from service_kit.rpc.channel import await_response
 
-from orchestrator.memory_pressure.parked_engine import ParkingState
+from orchestrator.memory_pressure.parkable_engine import ParkingState
 
-_LOOK_WITHIN_S = 2.0
-# Longer than the rest that asks for it gives it: who is late is told by that one.
-_MOVE_WITHIN_S = 3600.0
+_STATE_TIMEOUT_S = 2.0
+# Longer than any `ParkableEngine` waits, so that its timeout is the one reported.
+_MOVE_TIMEOUT_S = 3600.0
 
 _STATES = {
     memory_pb2.ENGINE_STATE_PARKED: ParkingState.PARKED,
-    # What comes of a move that somebody else asked for is seen when it is over.
+    # Another client is parking or waking the engine; the next poll sees the result.
     memory_pb2.ENGINE_STATE_MOVING: ParkingState.WAKING,
 }
 
 
-class ServiceParking:
-    """`anchor.memory.v1` of one service; implements `RestingEngine`."""
+class RemoteEngineControl:
+    """The engine memory API of one service; implements `EngineControl`."""
 
     def __init__(self, channel: aio.Channel, peer: str) -> None:
         self._stub = memory_pb2_grpc.EngineMemoryServiceStub(channel)
         self._peer = peer
 
     async def state(self) -> ParkingState:
-        """How the engine is. A service that does not know the contract holds nothing that it could give back."""
+        """Return the engine's state; FIXED for a service that does not implement the API."""
         try:
-            told = await await_response(self._stub.GetMemory(memory_pb2.GetMemoryRequest()), self._peer, _LOOK_WITHIN_S)
+            memory = await await_response(
+                self._stub.GetMemory(memory_pb2.GetMemoryRequest()), self._peer, _STATE_TIMEOUT_S
+            )
         except AnchorError as error:
             if error.code == f"{self._peer}.unimplemented":
                 return ParkingState.FIXED
             raise
-        return _STATES.get(told.state, ParkingState.AWAKE) if told.parkable else ParkingState.FIXED
+        return _STATES.get(memory.state, ParkingState.AWAKE) if memory.parkable else ParkingState.FIXED
 
     async def park(self) -> None:
-        """Have the engine parked."""
-        await await_response(self._stub.Park(memory_pb2.ParkRequest()), self._peer, _MOVE_WITHIN_S)
+        """Park the engine; returns when its memory is free."""
+        await await_response(self._stub.Park(memory_pb2.ParkRequest()), self._peer, _MOVE_TIMEOUT_S)
 
     async def wake(self) -> None:
-        """Have the engine woken."""
-        await await_response(self._stub.Wake(memory_pb2.WakeRequest()), self._peer, _MOVE_WITHIN_S)
+        """Wake the engine; returns when it can work."""
+        await await_response(self._stub.Wake(memory_pb2.WakeRequest()), self._peer, _MOVE_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""How the other services are: asked every two seconds, so that the answer is at hand when a client asks."""
+"""Polls the health of the other services every two seconds, and follows the GPU monitor."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _LEVELS = {
 
 
 class StatusWatch:
-    """Watches the services from entering the context to leaving it.
+    """Watches the services while its context is open.
 
-    `services` names each service's HTTP address; `gpu_target` is the GPU monitor's gRPC address, None where there
-    is no monitor.
+    `services` maps each service's name to its HTTP address; `gpu_target` is the GPU monitor's gRPC address, None
+    without a monitor.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class StatusWatch:
         interval_s: float = 2.0,
         deadline_s: float = 1.0,
     ) -> None:
-        """`on_pressure` is told how short the fullest GPU's memory is, over and over; None when nobody tells."""
+        """`on_pressure` repeatedly receives the pressure of the fullest GPU; None while no monitor reports."""
         self._addresses = services
         self._gpu_target = gpu_target
         self._on_pressure = on_pressure
@@ -83,7 +83,7 @@ class StatusWatch:
         await stop_task(self._task)
 
     async def system_status(self) -> SystemStatus:
-        """The latest that is known."""
+        """Return the latest known status."""
         gpu = self._gpu and replace(self._gpu, pressure=self._pressure)
         return SystemStatus(tuple(self._services.values()), gpu)
 
@@ -95,21 +95,21 @@ class StatusWatch:
             while True:
                 async with asyncio.TaskGroup() as group:
                     for name, address in self._addresses.items():
-                        group.create_task(self._ask(client, name, address))
+                        group.create_task(self._poll_service(client, name, address))
                 await asyncio.sleep(self._interval_s)
 
-    async def _ask(self, client: httpx.AsyncClient, name: str, address: str) -> None:
+    async def _poll_service(self, client: httpx.AsyncClient, name: str, address: str) -> None:
         before = self._services[name]
-        now = await self._answer(client, before, address)
+        now = await self._fetch_status(client, before, address)
         if now.health != before.health:
             log.info("service health changed", extra={"peer": name, "health": now.health.name})
         self._services[name] = now
 
-    async def _answer(self, client: httpx.AsyncClient, before: ServiceStatus, address: str) -> ServiceStatus:
-        """What the service says of itself on `/ready`; a service that is down keeps the engine it was known by."""
+    async def _fetch_status(self, client: httpx.AsyncClient, before: ServiceStatus, address: str) -> ServiceStatus:
+        """Fetch `/ready` of a service; one that is down keeps its last known engine, model and version."""
         down = replace(before, health=ServiceHealth.SERVICE_HEALTH_DOWN)
         try:
-            # httpx bounds each read; a peer that drips bytes would outlast that.
+            # httpx limits each read; a peer that sends byte by byte would exceed that.
             async with asyncio.timeout(self._deadline_s):
                 body: object = (await client.get(f"{address.rstrip('/')}/ready")).json()
         except (TimeoutError, httpx.HTTPError, ValueError) as error:
@@ -117,9 +117,9 @@ class StatusWatch:
             return down
         if not isinstance(body, dict):
             return down
-        said = cast("dict[str, Any]", body)
-        health = _HEALTH.get(str(said.get("status")), ServiceHealth.SERVICE_HEALTH_DOWN)
-        names = (str(said.get(key, "")) for key in ("engine", "model", "version"))
+        fields = cast("dict[str, Any]", body)
+        health = _HEALTH.get(str(fields.get("status")), ServiceHealth.SERVICE_HEALTH_DOWN)
+        names = (str(fields.get(key, "")) for key in ("engine", "model", "version"))
         return ServiceStatus(before.service, health, *names)
 
     # GPU ------------------------------------------------------------------------------------------------------------
@@ -132,18 +132,18 @@ class StatusWatch:
         try:
             while True:
                 try:
-                    await self._follow_gpu(stub)
+                    await self._read_gpu_events(stub)
                 except AnchorError as error:
                     log.debug("GPU monitor lost", extra={"code": error.code, "reason": error.message})
                 self._gpu = None
-                self._saw(())
+                self._update_pressure(())
                 await asyncio.sleep(self._interval_s)
         finally:
             await channel.close()
 
-    async def _follow_gpu(self, stub: Any) -> None:
-        """Take reports until the monitor ends them. Raises `AnchorError` when it fails or is silent."""
-        # By device; None for one whose level is not known.
+    async def _read_gpu_events(self, stub: Any) -> None:
+        """Read reports until the monitor ends the stream. Raises `AnchorError` when it fails or is silent."""
+        # By device; None for an unknown level.
         levels: dict[int, PressureLevel | None] = {}
         call = stub.Watch(gpu_pb2.WatchRequest(interval_ms=round(self._interval_s * 1000)))
         try:
@@ -153,21 +153,21 @@ class StatusWatch:
                 match response.WhichOneof("event"):
                     case "report":
                         self._gpu = _gpu_status(response.report)
-                        # What is to be said of a report follows it: of whom nothing was said by the next, it is well.
-                        self._saw(levels.values())
+                        # A pressure change follows its report; a device without one before the next report has none.
+                        self._update_pressure(levels.values())
                         for device in response.report.devices:
                             levels.setdefault(device.index, PressureLevel.NONE)
                     case "pressure_changed":
                         changed = response.pressure_changed
                         levels[changed.device_index] = _LEVELS.get(changed.level)
-                        self._saw(levels.values())
+                        self._update_pressure(levels.values())
                     case _:
                         pass
         finally:
             call.cancel()
 
-    def _saw(self, levels: Iterable[PressureLevel | None]) -> None:
-        """Of all devices, the fullest counts; where nothing is known of any, there is as good as no monitor."""
+    def _update_pressure(self, levels: Iterable[PressureLevel | None]) -> None:
+        """Publish the highest level of all devices; None when no device's level is known."""
         level = max((level for level in levels if level), default=None)
         self._pressure = _PRESSURES.get(level, GpuPressure.GPU_PRESSURE_UNSPECIFIED)
         self._on_pressure(level)

@@ -1,4 +1,4 @@
-"""stt-service, as the conversation's `SpeechToText`."""
+"""Client of stt-service; implements the conversation's `SpeechToText`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from orchestrator.conversation.observability.turn_trace import LISTENED_TURN
 _PEER = "stt"
 _SERVICE = "anchor.stt.v1.SpeechToTextService"
 
-Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
+_Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
 
 
-def _final(final: stt_pb2.FinalTranscript) -> FinalTranscript:
+def _final_transcript(final: stt_pb2.FinalTranscript) -> FinalTranscript:
     return FinalTranscript(
         segment_id=final.segment_id,
         revision=final.revision,
@@ -43,7 +43,7 @@ def _final(final: stt_pb2.FinalTranscript) -> FinalTranscript:
 class SttStream:
     """One `Transcribe` call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: _Call) -> None:
         self._call = call
         self._turn = LISTENED_TURN.get()
 
@@ -65,7 +65,7 @@ class SttStream:
                     partial = response.partial_transcript
                     yield PartialTranscript(partial.segment_id, partial.text, partial.end_ms)
                 case "final_transcript":
-                    yield _final(response.final_transcript)
+                    yield _final_transcript(response.final_transcript)
                 case _:
                     continue
 
@@ -79,9 +79,9 @@ class SttClient:
 
     @asynccontextmanager
     async def open(self, language: str) -> AsyncGenerator[SttStream]:
-        """Transcribe one microphone. Raises `PeerFailed` or `NotReady` when nobody is there."""
+        """Transcribe one microphone; leaving the context ends the call. Raises `PeerFailed` or `NotReady`."""
         await require_ready(self._channel, _SERVICE, _PEER)
-        call: Call = self._stub.Transcribe(metadata=to_metadata())
+        call: _Call = self._stub.Transcribe(metadata=to_metadata())
         try:
             config = stt_pb2.TranscriptionConfig(
                 language=language, sample_rate_hz=MICROPHONE.rate_hz, partial_transcripts=True

@@ -1,4 +1,4 @@
-"""tts-service, as the conversation's `TextToSpeech`."""
+"""Client of tts-service; implements the conversation's `TextToSpeech`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from orchestrator.conversation.messages.server import Style, VoiceChoice
 from orchestrator.conversation.model.ports import PhraseStarted, Speech, SpeechAudio, SpeechMark
 
 _PEER = "tts"
-_LIST_DEADLINE_S = 2.0
+_LIST_TIMEOUT_S = 2.0
 
-Call = aio.StreamStreamCall[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
+_Call = aio.StreamStreamCall[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
 
 
 class TtsStream:
     """One `Synthesize` call: one reply."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: _Call) -> None:
         self._call = call
 
     async def send_text(self, text: str) -> None:
@@ -34,13 +34,13 @@ class TtsStream:
         await write_message(self._call, tts_pb2.SynthesizeRequest(end_of_text=tts_pb2.EndOfText()), _PEER)
 
     async def speech(self) -> AsyncGenerator[Speech]:
-        """Speech as it comes. Raises `PeerFailed` for what would be noise: half a sample, or a run at a wrong place."""
+        """Yield speech as it arrives. Raises `PeerFailed` for half a sample, or audio at a wrong offset."""
         sent_ms = 0.0
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "audio":
                     if len(response.audio.pcm) % SAMPLE_BYTES or abs(response.audio.offset_ms - sent_ms) > 1:
-                        raise PeerFailed("tts.garbled", "the speech came in pieces that do not fit")
+                        raise PeerFailed("tts.garbled", "tts-service sent half a sample, or audio at a wrong offset")
                     sent_ms += SPEECH.ms_of(len(response.audio.pcm))
                     yield SpeechAudio(response.audio.offset_ms, response.audio.pcm)
                 case "speech_mark":
@@ -58,15 +58,15 @@ def _style(style: Style) -> tts_pb2.SpeechStyle:
 
 
 class TtsClient:
-    """Opens `Synthesize` calls on one channel, and knows the voices."""
+    """Opens `Synthesize` calls on one channel, and lists the voices."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = tts_pb2_grpc.TextToSpeechServiceStub(channel)
 
     @asynccontextmanager
     async def open(self, voice: str, language: str, style: Style) -> AsyncGenerator[TtsStream]:
-        """Begin a reply; leaving the context stops it. Raises `PeerFailed` when nobody is there."""
-        call: Call = self._stub.Synthesize(metadata=to_metadata())
+        """Start synthesis of a reply; leaving the context stops it. Raises `PeerFailed`."""
+        call: _Call = self._stub.Synthesize(metadata=to_metadata())
         try:
             config = tts_pb2.SynthesisConfig(voice=voice, language=language, style=_style(style))
             await write_message(call, tts_pb2.SynthesizeRequest(config=config), _PEER)
@@ -75,9 +75,9 @@ class TtsClient:
             call.cancel()
 
     async def voices(self) -> tuple[VoiceChoice, ...]:
-        """All voices, each language's default first."""
-        listed = await await_response(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_DEADLINE_S)
+        """List all voices, each language's default first. Raises `PeerFailed`."""
+        response = await await_response(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_TIMEOUT_S)
         return tuple(
             VoiceChoice(voice.id, voice.name, tuple(voice.languages), voice.engine, voice.cloned)
-            for voice in listed.voices
+            for voice in response.voices
         )

@@ -1,4 +1,4 @@
-"""vad-service, as the conversation's `VoiceActivity`."""
+"""Client of vad-service; implements the conversation's `VoiceActivity`."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from orchestrator.conversation.observability.turn_trace import LISTENED_TURN
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
 
-Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
+_Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 
 
 class VadStream:
     """One `Detect` call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: _Call) -> None:
         self._call = call
         self._turn = LISTENED_TURN.get()
-        self._named = ""
+        self._sent_traceparent = ""
 
     async def push_audio(self, chunk: AudioChunk) -> None:
-        if self._turn and self._turn.traceparent != self._named:
-            await self._name_turn(self._turn.traceparent)
+        if self._turn and self._turn.traceparent != self._sent_traceparent:
+            await self._send_traced_turn(self._turn.traceparent)
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write_message(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
 
-    async def _name_turn(self, traceparent: str) -> None:
-        self._named = traceparent
+    async def _send_traced_turn(self, traceparent: str) -> None:
+        self._sent_traceparent = traceparent
         turn = vad_pb2.TracedTurn(traceparent=traceparent)
         await write_message(self._call, vad_pb2.DetectRequest(traced_turn=turn), _PEER)
 
@@ -55,16 +55,16 @@ class VadStream:
                 case "speech_stopped":
                     yield SpeechStopped(response.speech_stopped.at_ms)
                 case "turn_end_predicted":
-                    judged = response.turn_end_predicted
+                    predicted = response.turn_end_predicted
                     yield TurnEndPredicted(
-                        judged.at_ms,
-                        judged.probability,
-                        judged.predictor,
-                        judged.silence_ms,
-                        tuple(PredictorOpinion(part.name, part.probability) for part in judged.opinions),
+                        predicted.at_ms,
+                        predicted.probability,
+                        predicted.predictor,
+                        predicted.silence_ms,
+                        tuple(PredictorOpinion(opinion.name, opinion.probability) for opinion in predicted.opinions),
                     )
                 case _:
-                    # Activity was not asked for; an event of a newer service is none of ours.
+                    # Activity events are not requested; unknown events of a newer service are ignored.
                     continue
 
 
@@ -77,9 +77,9 @@ class VadClient:
 
     @asynccontextmanager
     async def open(self, language: str) -> AsyncGenerator[VadStream]:
-        """Detect on one microphone. Raises `PeerFailed` or `NotReady` when nobody is there."""
+        """Detect speech on one microphone; leaving the context ends the call. Raises `PeerFailed` or `NotReady`."""
         await require_ready(self._channel, _SERVICE, _PEER)
-        call: Call = self._stub.Detect(metadata=to_metadata())
+        call: _Call = self._stub.Detect(metadata=to_metadata())
         try:
             config = vad_pb2.DetectionConfig(sample_rate_hz=MICROPHONE.rate_hz, language=language)
             await write_message(call, vad_pb2.DetectRequest(config=config), _PEER)

@@ -1,4 +1,4 @@
-"""The voices there are: asked for now and then, so that a choice can be checked without a wait."""
+"""Polls the list of voices, so that a client's choice is checked without waiting for tts-service."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from orchestrator.conversation.model.observable import Observable
 
 log = logging.getLogger(__name__)
 
-# Whoever has a voice learned looks for it in the list; a voice service that is not up yet is asked again sooner.
+# Short enough for a newly cloned voice to appear soon; shorter while tts-service does not answer.
 _INTERVAL_S = 5.0
 _RETRY_S = 2.0
 
 
 class VoiceWatch:
-    """Keeps the list from entering the context to leaving it; empty until the voice service has answered once."""
+    """Polls the voices while its context is open; the list is empty until tts-service has answered once."""
 
     def __init__(self, tts: TtsClient) -> None:
         self._tts = tts
@@ -31,7 +31,7 @@ class VoiceWatch:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """What voices are named by."""
+        """The ids of all voices."""
         return tuple(voice.id for voice in self.latest.value)
 
     async def __aenter__(self) -> Self:
@@ -49,5 +49,5 @@ class VoiceWatch:
                 self.latest.set(await self._tts.voices())
                 await asyncio.sleep(_INTERVAL_S)
             except AnchorError as error:
-                log.debug("voices not listed", extra={"code": error.code})
+                log.debug("listing voices failed", extra={"code": error.code})
                 await asyncio.sleep(_RETRY_S)

@@ -1,1 +1,1 @@
-"""The knowledge folder: indexing and retrieval."""
+"""Content that users edit: the knowledge folder with its index, and the personas."""

@@ -1,4 +1,4 @@
-"""The knowledge folder as it is now: files that come, change or go while the service runs are noticed."""
+"""Indexes the knowledge folder, and follows files that are added, changed or removed while the service runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file as it was read: its state on disk, and the passage it held; None when it never held one."""
+    """A file as last read: `state` is its mtime in ns and its size; `passage` is None if it never had a valid one."""
 
     state: tuple[int, int]
     passage: Passage | None
@@ -31,30 +31,31 @@ _Files = Mapping[str, _File]
 
 
 class KnowledgeFolder:
-    """An index of the passages in a folder, looked at again at most every `rescan_s` seconds.
+    """Index of the passages in a folder, which is rescanned at most every `rescan_s` seconds.
 
-    A broken file stops the start (`load`). Later it is logged once, and what the file said before stays known.
+    An invalid file raises an error at the start (`load`). Later it is logged once, and the file's last valid passage
+    stays in the index.
     """
 
     def __init__(self, path: Path, rescan_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._rescan_s = rescan_s
         self._clock = clock
-        self._scan = asyncio.Lock()
+        self._scan_lock = asyncio.Lock()
         self._scanned_at_s: float | None = None
         self._files: _Files = {}
         self._index = PassageIndex(())
 
     def load(self) -> None:
-        """Read the folder, blocking. Raises `InvalidRequest` when a file is broken or the folder cannot be read."""
+        """Read the folder, blocking. Raises `InvalidRequest` when a file is invalid or the folder cannot be read."""
         files, problems = self._read({})
         if problems:
             raise problems[0]
-        self._take(files, _index_of(files))
+        self._replace(files, _index_of(files))
 
-    async def index(self) -> PassageIndex:
-        """The index as of now; the folder is read on another thread when it is time to."""
-        async with self._scan:
+    async def current_index(self) -> PassageIndex:
+        """Return the current index; rescans the folder on another thread when that is due."""
+        async with self._scan_lock:
             if self._scanned_at_s is None or self._clock() - self._scanned_at_s >= self._rescan_s:
                 await self._rescan()
         return self._index
@@ -64,27 +65,27 @@ class KnowledgeFolder:
             files, problems = await asyncio.to_thread(self._read, self._files)
         except InvalidRequest as problem:
             self._scanned_at_s = self._clock()
-            log.warning("knowledge folder was not read", extra={"reason": problem.message})
+            log.warning("reading the knowledge folder failed", extra={"reason": problem.message})
             return
         for problem in problems:
-            log.warning("knowledge file was not read", extra={"reason": problem.message})
+            log.warning("reading a knowledge file failed", extra={"reason": problem.message})
         if files == self._files:
             self._scanned_at_s = self._clock()
             return
-        # Taken here and not on the thread, which goes on when the reply that waits for it is cancelled.
-        self._take(files, await asyncio.to_thread(_index_of, files))
-        log.info("knowledge folder was read again", extra={"passages": len(self._index.passages)})
+        # Replaced here and not on the thread, which continues when the reply that awaits it is cancelled.
+        self._replace(files, await asyncio.to_thread(_index_of, files))
+        log.info("knowledge folder reloaded", extra={"passages": len(self._index.passages)})
 
-    def _take(self, files: _Files, index: PassageIndex) -> None:
+    def _replace(self, files: _Files, index: PassageIndex) -> None:
         self._files = files
         self._index = index
         self._scanned_at_s = self._clock()
 
     def _read(self, known: _Files) -> tuple[_Files, list[InvalidRequest]]:
-        """The files as they are now, unchanged ones from `known`, and what is wrong with those that changed."""
+        """Read the files, taking unchanged ones from `known`; also return the errors of changed files."""
         files: dict[str, _File] = {}
         problems: list[InvalidRequest] = []
-        for passage_id, state in self._listing():
+        for passage_id, state in self._list_files():
             before = known.get(passage_id)
             if before and before.state == state:
                 files[passage_id] = before
@@ -99,16 +100,16 @@ class KnowledgeFolder:
             files[passage_id] = _File(state, passage)
         return files, problems
 
-    def _listing(self) -> list[tuple[str, tuple[int, int]]]:
-        """Id and state of each passage's file, in order."""
+    def _list_files(self) -> list[tuple[str, tuple[int, int]]]:
+        """Return the id and state of each passage's file, sorted by id."""
         if not self._path.is_dir():
-            raise InvalidRequest("knowledge.unreadable", f"{self._path}: there is no such folder")
+            raise InvalidRequest("knowledge.unreadable", f"{self._path}: no such folder")
         listing: list[tuple[str, tuple[int, int]]] = []
         for path in self._path.rglob("*.md"):
             try:
                 stat = path.stat()
             except FileNotFoundError:
-                continue  # gone since the folder was listed
+                continue  # removed since the folder was listed
             if len(listing) == MAX_FILES:
                 raise InvalidRequest("knowledge.too_large", f"{self._path}: more than {MAX_FILES} files")
             listing.append((path.relative_to(self._path).with_suffix("").as_posix(), (stat.st_mtime_ns, stat.st_size)))

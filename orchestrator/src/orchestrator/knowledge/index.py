@@ -1,8 +1,8 @@
-"""Finds the passage that a question is about: SQLite's full-text search, in memory, ranked by BM25.
+"""Finds the passage that a question is about, by SQLite's in-memory full-text search ranked by BM25.
 
-The score of a match is its BM25 rank times the share of the question that the passage covers. The second factor is
-what tells a question from badly recognised speech: such speech, too, meets some passage with a rare word or two,
-but leaves most of what was said unexplained.
+The score of a match is its BM25 rank times the share of the question's information that the passage covers. The second
+factor separates questions from misrecognised speech, which also matches some passage by a rare word or two, but leaves
+most of its words uncovered.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.stop_words import topic_words
 
-# A question has few words that matter; a long speech is searched by its first ones.
+# Questions have few topic words; of longer speech, only the first ones are searched.
 MAX_QUERY_WORDS = 32
 
 _TOKENIZE = "unicode61 remove_diacritics 2 categories ''L* N* Co Mn Mc''"
@@ -24,13 +24,13 @@ _SCHEMA = f"""
 create virtual table english using fts5(title, keywords, questions, text, tokenize = 'porter {_TOKENIZE}');
 create virtual table other using fts5(title, keywords, questions, text, tokenize = '{_TOKENIZE}');
 """
-# How much a word counts in the title, the keywords, the questions and the text.
+# BM25 weights of the title, the keywords, the questions and the text.
 _WEIGHTS = (4.0, 3.0, 2.0, 1.0)
-# What a word counts as explained that only stands in the text.
-_MENTION = 0.5
+# Coverage of a word that occurs only in the text, against 1 in the title, keywords or questions.
+_MENTION_SHARE = 0.5
 _TABLES = ("english", "other")
-# Passages about nothing that stand in each table, so that words are as rare, and scores as high, in a folder of three
-# files as in one of a hundred. Their only word is in no question: `words` drops characters of private use.
+# Blank passages in each table, so that words are as rare, and scores as high, in a folder of three files as in one of a
+# hundred. Their only word matches no question: `split_words` drops characters of private use.
 _BACKGROUND = 50
 _BACKGROUND_TEXT = " ".join(["\ue000"] * 100)
 _INSERT = {
@@ -44,15 +44,15 @@ _RANK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """A passage and how well it fits: 0 is not at all; a question about it scores several points."""
+class PassageMatch:
+    """A passage and its score: 0 for no match, several points for a question about it."""
 
     passage: Passage
     score: float
 
 
 class PassageIndex:
-    """An index over passages. Immutable; used by one thread at a time."""
+    """A full-text index of passages. Immutable; not safe for use by several threads at once."""
 
     def __init__(self, passages: Iterable[Passage]) -> None:
         self.passages = tuple(passages)
@@ -72,45 +72,45 @@ class PassageIndex:
         for rowid, passage in enumerate(self.passages):
             self._database.execute(_INSERT[_table(passage.language)], (rowid, *_columns(passage)))
 
-    def search(self, readings: Sequence[str], language: str) -> list[Match]:
-        """Passages in `language` that fit any of the `readings` of a question, best first.
+    def search(self, hypotheses: Sequence[str], language: str) -> list[PassageMatch]:
+        """Return the passages in `language` that match any of a question's recognition `hypotheses`, best first.
 
-        The order is by the sum over the readings, since what two recognisers heard is likelier to have been said. The
-        score is that of the best reading, since one good reading is enough.
+        The order is by the sum over the hypotheses, since words in several of them are likelier to have been said. The
+        score is that of the best hypothesis, since one good hypothesis is enough.
         """
         scores: dict[int, list[float]] = defaultdict(list)
-        for reading in dict.fromkeys(readings):
-            for rowid, score in self._scores(topic_words(reading, language)[:MAX_QUERY_WORDS], language):
+        for hypothesis in dict.fromkeys(hypotheses):
+            for rowid, score in self._scores(topic_words(hypothesis, language)[:MAX_QUERY_WORDS], language):
                 scores[rowid].append(score)
         ranked = sorted(scores.items(), key=lambda entry: -sum(entry[1]))
-        return [Match(self.passages[rowid], max(each)) for rowid, each in ranked]
+        return [PassageMatch(self.passages[rowid], max(of_hypotheses)) for rowid, of_hypotheses in ranked]
 
-    def find(self, sentence: str) -> tuple[Passage, int] | None:
-        """The passage that holds `sentence`, and the sentence's number from 0; None when none does."""
+    def find_sentence(self, sentence: str) -> tuple[Passage, int] | None:
+        """Return the passage that contains `sentence`, and the sentence's index in it; None when no passage does."""
         return self._sentences.get(sentence)
 
     def _scores(self, query: Sequence[str], language: str) -> list[tuple[int, float]]:
         if not query:
             return []
-        covered, said = self._coverage(query, language)
+        covered, total = self._coverage(query, language)
         ranks = self._database.execute(_RANK[_table(language)], (" OR ".join(_quoted(word) for word in query),))
-        return [(rowid, rank * covered[rowid] / said) for rowid, rank in ranks if rowid in covered]
+        return [(rowid, rank * covered[rowid] / total) for rowid, rank in ranks if rowid in covered]
 
     def _coverage(self, query: Sequence[str], language: str) -> tuple[dict[int, float], float]:
-        """How much of the question each passage explains, and how much there is to explain, in bits of surprise."""
+        """Return the information of the query that each passage covers, and the query's total information, in bits."""
         count = self._counts[language] + _BACKGROUND
         covered: dict[int, float] = defaultdict(float)
-        said = 0.0
+        total = 0.0
         for word in query:
-            topical = self._having(f"{{title keywords questions}} : {_quoted(word)}", language)
-            mentioned = self._having(_quoted(word), language)
-            surprise = math.log2((count + 1) / (len(mentioned) + 0.5))
-            said += surprise
+            topical = self._matching_rows(f"{{title keywords questions}} : {_quoted(word)}", language)
+            mentioned = self._matching_rows(_quoted(word), language)
+            information = math.log2((count + 1) / (len(mentioned) + 0.5))
+            total += information
             for rowid in mentioned:
-                covered[rowid] += surprise if rowid in topical else surprise * _MENTION
-        return covered, said
+                covered[rowid] += information if rowid in topical else information * _MENTION_SHARE
+        return covered, total
 
-    def _having(self, expression: str, language: str) -> set[int]:
+    def _matching_rows(self, expression: str, language: str) -> set[int]:
         table = _table(language)
         found = self._database.execute(f"select rowid from {table} where {table} match ?", (expression,))  # noqa: S608
         return {rowid for (rowid,) in found if self.passages[rowid].language == language}

@@ -1,4 +1,4 @@
-"""One passage of knowledge: what a file in the knowledge folder says, and how it is read.
+"""The format of a file in the knowledge folder, which holds one passage.
 
     ---
     title: the ferry
@@ -10,7 +10,7 @@
     ---
     The summer timetable of the ferry has begun. ...
 
-`title` and the text are required. The text is spoken as it stands, so it holds no Markdown.
+`title` and the text are required. The text is spoken verbatim, so Markdown is rejected.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ from pathlib import Path
 from service_kit.errors import InvalidRequest
 
 MAX_PASSAGE_BYTES = 64 * 1024
-KEYS = frozenset({"title", "keywords", "questions", "kind", "language"})
+FRONT_MATTER_KEYS = frozenset({"title", "keywords", "questions", "kind", "language"})
 
 _FENCE = "---"
 _MARKDOWN = re.compile(r"\s*(#{1,6} |[-*+] |\d+\. |>|\||```|!\[)")
 _LANGUAGE = re.compile(r"[a-z]{2}")
-# A full stop, question or exclamation mark, or danda, with what closes a quotation, before a blank.
+# A full stop, question or exclamation mark, danda or ellipsis, with closing quotation marks, before a blank.
 _SENTENCE_END = re.compile(r"(?<=[.!?।…])[\"'”’»)]*\s+")
 
 
-class Kind(StrEnum):
-    """What a passage is, which decides how it is announced."""
+class PassageKind(StrEnum):
+    """The kind of a passage, which selects the phrase that announces it."""
 
     NEWS = "news"
     GUIDE = "guide"
-    # The anchor speaks about itself, unannounced.
+    # About the anchor itself; spoken without an announcement.
     ABOUT = "about"
-    # Anything else.
+    # Any other passage.
     NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One topic, ready to be spoken. `id` is the file's path in the folder without `.md`; `language` is ISO 639-1."""
+    """One topic to speak about. `id` is the file's path in the folder without `.md`; `language` is ISO 639-1."""
 
     id: str
     title: str
     sentences: tuple[str, ...]
     keywords: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
-    kind: Kind = Kind.NOTE
+    kind: PassageKind = PassageKind.NOTE
     language: str = "en"
 
 
 def read_passage(path: Path, passage_id: str) -> Passage:
     """Read the passage in the file at `path`.
 
-    Raises `InvalidRequest` naming file and line when it is no passage, `OSError` when it cannot be read.
+    Raises `InvalidRequest` with file and line when the passage is invalid, `OSError` when the file cannot be read.
     """
     with path.open("rb") as file:
         content = file.read(MAX_PASSAGE_BYTES + 1)
@@ -75,7 +75,7 @@ def read_passage(path: Path, passage_id: str) -> Passage:
 
 
 def parse_passage(passage_id: str, text: str) -> Passage:
-    """Make a passage of a file's text. Raises `InvalidRequest` naming file and line."""
+    """Parse the text of a passage file. Raises `InvalidRequest` with file and line."""
     lines = text.splitlines()
     if not lines or lines[0].rstrip() != _FENCE:
         raise _invalid(passage_id, 1, f"the file must begin with a line {_FENCE!r}")
@@ -95,14 +95,14 @@ def parse_passage(passage_id: str, text: str) -> Passage:
 
 
 def split_sentences(text: str) -> tuple[str, ...]:
-    """The sentences of prose, in order and without surrounding blanks."""
+    """Split prose into sentences, without surrounding blanks."""
     starts = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
     pieces = (text[start:end].strip() for start, end in itertools.pairwise(starts))
     return tuple(piece for piece in pieces if piece)
 
 
 def _front_matter(passage_id: str, lines: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Keys and their entries: the value beside the colon, or the lines that begin with a hyphen below it."""
+    """Yield each key with its entries: the value after the colon, or the lines below it that begin with a hyphen."""
     seen: set[str] = set()
     entries: list[str] | None = None
     for number, line in enumerate(lines, 2):
@@ -110,14 +110,16 @@ def _front_matter(passage_id: str, lines: list[str]) -> Iterator[tuple[str, list
             continue
         if line.lstrip().startswith("- "):
             if entries is None:
-                raise _invalid(passage_id, number, "a list entry must stand below a key such as 'questions:'")
+                raise _invalid(passage_id, number, "a list entry must follow a key such as 'questions:'")
             entries.append(line.lstrip()[2:].strip())
             continue
         key, colon, value = line.partition(":")
-        if not colon or key not in KEYS:
-            raise _invalid(passage_id, number, f"expected one of {', '.join(f'{key}:' for key in sorted(KEYS))}")
+        if not colon or key not in FRONT_MATTER_KEYS:
+            raise _invalid(
+                passage_id, number, f"expected one of {', '.join(f'{key}:' for key in sorted(FRONT_MATTER_KEYS))}"
+            )
         if key in seen:
-            raise _invalid(passage_id, number, f"{key!r} stands here for the second time")
+            raise _invalid(passage_id, number, f"{key!r} occurs twice")
         seen.add(key)
         entries = [value.strip()] if value.strip() else []
         yield key, entries
@@ -127,11 +129,13 @@ def _sentences(passage_id: str, lines: list[str], start: int) -> tuple[str, ...]
     for number, line in enumerate(lines[start:], start + 1):
         if mark := _MARKDOWN.match(line):
             raise _invalid(
-                passage_id, number, f"the text is spoken, so it cannot hold Markdown such as {mark[1].strip()!r}"
+                passage_id,
+                number,
+                f"the text is spoken verbatim and cannot contain Markdown such as {mark[1].strip()!r}",
             )
     sentences = split_sentences(" ".join(" ".join(lines[start:]).split()))
     if not sentences:
-        raise _invalid(passage_id, len(lines), "there is no text below the front matter")
+        raise _invalid(passage_id, len(lines), "the text below the front matter is missing")
     return sentences
 
 
@@ -142,17 +146,17 @@ def _title(passage_id: str, values: dict[str, list[str]]) -> str:
     return title
 
 
-def _kind(passage_id: str, values: dict[str, list[str]]) -> Kind:
-    kind = " ".join(values.get("kind", (Kind.NOTE,)))
-    if kind not in set(Kind):
-        raise _invalid(passage_id, 1, f"kind {kind!r} is not one of {', '.join(Kind)}")
-    return Kind(kind)
+def _kind(passage_id: str, values: dict[str, list[str]]) -> PassageKind:
+    kind = " ".join(values.get("kind", (PassageKind.NOTE,)))
+    if kind not in set(PassageKind):
+        raise _invalid(passage_id, 1, f"kind {kind!r} is not one of {', '.join(PassageKind)}")
+    return PassageKind(kind)
 
 
 def _language(passage_id: str, values: dict[str, list[str]]) -> str:
     language = " ".join(values.get("language", ("en",)))
     if not _LANGUAGE.fullmatch(language):
-        raise _invalid(passage_id, 1, f"language {language!r} is not two small letters, such as 'en'")
+        raise _invalid(passage_id, 1, f"language {language!r} is not two lowercase letters, such as 'en'")
     return language
 
 

@@ -1,4 +1,4 @@
-"""The personas folder: who the anchor can be. One TOML file each; its name is the persona's id.
+"""Loads the personas folder: one TOML file per persona, named by the persona's id.
 
     name = "Nora"
     description = "Presents the news."
@@ -8,7 +8,7 @@
     [phrases.en]
     greeting = "Hello, I am {name}."
 
-The persona `anchor` must have every phrase in every language it speaks; others take what they leave out from it.
+The persona `anchor` must have every phrase in every language it speaks; other personas inherit missing phrases from it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from orchestrator.conversation.model.ports import Persona
 
 DEFAULT_PERSONA = "anchor"
 
-# Every phrase of a persona, and the places in it that are filled when it is said. `{name}` is filled on loading.
-PHRASES: Mapping[str, frozenset[str]] = {
+# Every phrase of a persona, and the placeholders that are filled when it is spoken. `{name}` is filled on loading.
+PERSONA_PHRASES: Mapping[str, frozenset[str]] = {
     "greeting": frozenset(),
     "did_not_catch": frozenset(),
     "apology": frozenset(),
@@ -59,11 +59,11 @@ class _PersonaFile(BaseModel):
 
 
 def load_personas(folder: Path) -> dict[str, Persona]:
-    """The personas in `folder` by id. Raises `InvalidRequest` naming file and key when one is broken."""
+    """Load the personas in `folder`, by id. Raises `InvalidRequest` with file and key when one is invalid."""
     paths = sorted(folder.glob("*.toml"))
     read = {path.stem: _read(path) for path in paths}
     if DEFAULT_PERSONA not in read:
-        raise InvalidRequest("persona.missing", f"{folder}: there is no {DEFAULT_PERSONA}.toml")
+        raise InvalidRequest("persona.missing", f"{folder}: {DEFAULT_PERSONA}.toml is missing")
     _check_complete(folder / f"{DEFAULT_PERSONA}.toml", read[DEFAULT_PERSONA].phrases)
     return {path.stem: _persona(path, read[path.stem], read[DEFAULT_PERSONA].phrases) for path in paths}
 
@@ -102,21 +102,22 @@ def _persona(path: Path, file: _PersonaFile, inherited: Mapping[str, Mapping[str
 def _check_complete(path: Path, phrases: Mapping[str, Mapping[str, str]]) -> None:
     if "en" not in phrases:
         raise _invalid(path, "phrases.en", "is missing")
-    for language, spoken in phrases.items():
-        if missing := sorted(PHRASES.keys() - spoken.keys()):
+    for language, texts in phrases.items():
+        if missing := sorted(PERSONA_PHRASES.keys() - texts.keys()):
             raise _invalid(path, f"phrases.{language}.{missing[0]}", "is missing")
 
 
 def _check_phrase(path: Path, where: str, key: str, text: str) -> None:
-    if key not in PHRASES:
-        raise _invalid(path, where, f"is not one of {', '.join(sorted(PHRASES))}")
+    if key not in PERSONA_PHRASES:
+        raise _invalid(path, where, f"is not one of {', '.join(sorted(PERSONA_PHRASES))}")
     try:
-        places = frozenset(place for _, place, _, _ in string.Formatter().parse(text) if place is not None) - {"name"}
+        fields = string.Formatter().parse(text)
+        placeholders = frozenset(name for _, name, _, _ in fields if name is not None) - {"name"}
     except ValueError as error:
         raise _invalid(path, where, str(error)) from error
-    if places != PHRASES[key]:
-        wanted = ", ".join(f"{{{place}}}" for place in sorted(PHRASES[key])) or "none"
-        raise _invalid(path, where, f"has the wrong places to fill; wanted: {wanted}")
+    if placeholders != PERSONA_PHRASES[key]:
+        expected = ", ".join(f"{{{name}}}" for name in sorted(PERSONA_PHRASES[key])) or "none"
+        raise _invalid(path, where, f"has the wrong placeholders; expected: {expected}")
 
 
 def _invalid(path: Path, key: str, problem: str) -> InvalidRequest:

@@ -1,4 +1,4 @@
-"""Words that say nothing about a topic, for each language, and the words of a text that do."""
+"""Stop words of each language, and the extraction of a text's topic words."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ STOP_WORDS = {
 }
 
 
-def words(text: str) -> Iterator[str]:
-    """The words of a text in small letters, composed. Vowel signs belong to words, as Hindi needs."""
+def split_words(text: str) -> Iterator[str]:
+    """Split a text into lowercase NFC words. Combining vowel signs count as letters, which Hindi needs."""
     composed = unicodedata.normalize("NFC", text.lower())
     kept = (char if unicodedata.category(char)[0] in "LMN" else " " for char in composed)
     return iter("".join(kept).split())
 
 
 def topic_words(text: str, language: str) -> tuple[str, ...]:
-    """The words of a text that may tell its topic, each once, in order."""
+    """Return the distinct words of a text that are not stop words, in order."""
     stop_words = STOP_WORDS.get(language, frozenset())
-    return tuple(dict.fromkeys(word for word in words(text) if word not in stop_words))
+    return tuple(dict.fromkeys(word for word in split_words(text) if word not in stop_words))

@@ -1,1 +1,1 @@
-"""What thinks: adapters to language models, and the responder that needs none."""
+"""Language models: adapters to model servers, the briefing, and the fallback between them."""

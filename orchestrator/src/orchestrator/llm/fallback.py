@@ -1,4 +1,4 @@
-"""A language model that always answers: the main one, or, when that breaks or is silent, another in its place."""
+"""A language model with a fallback, which answers when the main model fails or times out."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ log = logging.getLogger(__name__)
 
 
 _ATTEMPTS = 2
-_ANNOUNCED_EVERY_S = 60.0
-# How far past its budget a reply may go to finish a sentence, in characters.
-_SENTENCE_ALLOWANCE = 200
+_ANNOUNCEMENT_INTERVAL_S = 60.0
+# Characters by which a reply may exceed its maximum to finish a sentence.
+_MAX_OVERRUN_CHARS = 200
 _SENTENCE_END = re.compile(r"[.!?…।]['\"”’)]*\s*$")
 
 
 class FallbackModel:
-    """`primary`, with `fallback` behind it. One per session: `name` tells who gave the session's latest reply.
+    """Answers by `primary`, or by `fallback` when that fails. One per session; `name` is the engine of the last reply.
 
-    Before the first token, an attempt that breaks or is silent for `first_token_s` is repeated once; then `fallback`
-    answers, at once while `breaker` is open. The persona says so the first time, and then once a minute at most. Once
-    text went out, a failure is the caller's: nothing is said twice.
+    An attempt that fails before its first token, or has none within `first_token_s`, is repeated once; then `fallback`
+    answers. While `breaker` is open, `fallback` answers immediately. The persona announces the fallback the first time,
+    and then at most once a minute. A failure after the first token is raised, so that no text is spoken twice.
     """
 
     def __init__(
@@ -47,28 +47,28 @@ class FallbackModel:
         self._max_reply_chars = max_reply_chars
         self._breaker = breaker
         self._answered_by = primary
-        self._announced_s = float("-inf")
+        self._announced_at_s = float("-inf")
 
     @property
     def name(self) -> str:
         return self._answered_by.name
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """The reply. Raises `InvalidRequest` as it comes, and any `AnchorError` after the first token."""
+        """Yield the reply. Raises `InvalidRequest` at any time, and other `AnchorError`s after the first token."""
         self._answered_by = self._primary
         attempts = 0 if self._breaker.open else _ATTEMPTS
-        for left in reversed(range(attempts)):
+        for attempts_left in reversed(range(attempts)):
             async with aclosing(self._primary.reply(prompt)) as pieces:
-                beginning = await self._beginning(pieces)
-                if isinstance(beginning, str):
+                first_words = await self._first_words(pieces)
+                if isinstance(first_words, str):
                     self._breaker.on_success()
-                    async with aclosing(self._rest(pieces, beginning)) as rest:
-                        async for piece in rest:
+                    async with aclosing(self._bounded_reply(first_words, pieces)) as bounded:
+                        async for piece in bounded:
                             yield piece
                     return
-            if not beginning.retryable or not left:
+            if not first_words.retryable or not attempts_left:
                 now_s = asyncio.get_running_loop().time()
-                self._breaker.on_failure(now_s, for_good=not beginning.retryable)
+                self._breaker.on_failure(now_s, permanent=not first_words.retryable)
                 break
         self._answered_by = self._fallback
         LLM_FALLBACKS.labels(self._fallback.name).inc()
@@ -79,23 +79,23 @@ class FallbackModel:
                 yield piece
 
     async def prefill(self, prompt: Prompt) -> None:
-        """Let the main model read ahead; the other one is only asked when it must be. Raises `AnchorError`."""
+        """Prefill the main model, unless the breaker is open. Raises `AnchorError`."""
         if not self._breaker.open:
             await self._primary.prefill(prompt)
 
     def _announcement(self, prompt: Prompt) -> str:
-        """The words that the fallback answers with first; empty when they were heard within the last minute."""
+        """Return the phrase that precedes a fallback reply; empty when the user heard it within the last minute."""
         phrase = prompt.persona.phrase("fallback", prompt.language).rstrip()
         now_s = asyncio.get_running_loop().time()
-        # What was said in a reply that was dropped or cut off is not in the history, and is said again.
+        # A phrase of a discarded or interrupted reply is not in the history, and is spoken again.
         heard = any(phrase in message.text for message in prompt.history if message.role == "anchor")
-        if heard and now_s - self._announced_s < _ANNOUNCED_EVERY_S:
+        if heard and now_s - self._announced_at_s < _ANNOUNCEMENT_INTERVAL_S:
             return ""
-        self._announced_s = now_s
+        self._announced_at_s = now_s
         return phrase
 
-    async def _beginning(self, pieces: AsyncIterator[str]) -> str | AnchorError:
-        """The reply up to its first word or mark, or why there is none."""
+    async def _first_words(self, pieces: AsyncIterator[str]) -> str | AnchorError:
+        """Read the reply up to its first visible character, or return the error that prevented it."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         text = ""
@@ -114,27 +114,27 @@ class FallbackModel:
         else:
             LLM_FIRST_TOKEN_SECONDS.labels(self._primary.name).observe(loop.time() - started_s)
             return text
-        self._count(error)
+        self._record_failure(error)
         return error
 
-    async def _rest(self, pieces: AsyncIterator[str], beginning: str) -> AsyncGenerator[str]:
-        """The reply that begins so, to the end of a sentence at most when it is too long to listen to."""
-        yield beginning
-        length = len(beginning)
+    async def _bounded_reply(self, first_words: str, pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
+        """Yield the reply; end it after a sentence once it exceeds the maximum length."""
+        yield first_words
+        length = len(first_words)
         try:
             async for piece in pieces:
                 yield piece
                 length += len(piece)
-                over = length - self._max_reply_chars
-                if over >= _SENTENCE_ALLOWANCE or (over >= 0 and _SENTENCE_END.search(piece)):
+                overrun = length - self._max_reply_chars
+                if overrun >= _MAX_OVERRUN_CHARS or (overrun >= 0 and _SENTENCE_END.search(piece)):
                     LLM_REPLIES_CUT_SHORT.labels(self._primary.name).inc()
                     log.warning("reply cut short", extra={"engine": self._primary.name, "length": length})
                     return
         except AnchorError as error:
-            self._count(error)
+            self._record_failure(error)
             raise
 
-    def _count(self, error: AnchorError) -> None:
+    def _record_failure(self, error: AnchorError) -> None:
         LLM_FAILURES.labels(self._primary.name, error.code).inc()
         log.warning(
             "language model failed",

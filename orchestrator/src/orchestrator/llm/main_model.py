@@ -1,4 +1,4 @@
-"""The language model that settings name, with the briefing behind it: what sessions get, and what is told of it."""
+"""The configured language model with the briefing as its fallback: sessions' models, parking, and status."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from service_kit.errors import Unsupported
 
 from orchestrator.conversation.messages.system_status import ServiceHealth, ServiceStatus
 from orchestrator.conversation.model.ports import LanguageModel
-from orchestrator.llm.circuit_breaker import PROBE_EVERY_S, CircuitBreaker, CircuitBreakerProbe
+from orchestrator.llm.circuit_breaker import PROBE_INTERVAL_S, CircuitBreaker, CircuitBreakerProbe
 from orchestrator.llm.fallback import FallbackModel
 from orchestrator.llm.ollama.residency import LoadStage
 from orchestrator.llm.registry import BRIEFING, ParkableModel, ServedModel, served_model
-from orchestrator.memory_pressure.parked_engine import ParkingState
+from orchestrator.memory_pressure.parkable_engine import ParkingState
 
-_ON_ITS_WAY = {LoadStage.PULLING, LoadStage.LOADING}
+_LOADING_STAGES = {LoadStage.PULLING, LoadStage.LOADING}
 
 
 class MainModel:
-    """Open from entering the context to leaving it; the same for all sessions."""
+    """Owns the connection to the language model while its context is open. Shared by all sessions."""
 
     def __init__(
         self,
@@ -31,22 +31,27 @@ class MainModel:
         *,
         first_token_s: float,
         max_reply_chars: int,
-        probe_every_s: float = PROBE_EVERY_S,
+        probe_interval_s: float = PROBE_INTERVAL_S,
     ) -> None:
-        """`probe_every_s` is how often a model that is away is asked for. Raises `InvalidRequest` for no known name."""
+        """`probe_interval_s` is the interval of probes while the breaker is open.
+
+        Raises `InvalidRequest` for an unknown name.
+        """
         self._briefing = briefing
         self._served: ServedModel | None = None if name == BRIEFING else served_model(name)
         self._first_token_s = first_token_s
         self._max_reply_chars = max_reply_chars
-        self._probe_every_s = probe_every_s
-        self._breaker = CircuitBreaker(probe_every_s)
+        self._probe_interval_s = probe_interval_s
+        self._breaker = CircuitBreaker(probe_interval_s)
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             if self._served is not None:
                 await stack.enter_async_context(self._served)
-                await stack.enter_async_context(CircuitBreakerProbe(self._breaker, self._served, self._probe_every_s))
+                await stack.enter_async_context(
+                    CircuitBreakerProbe(self._breaker, self._served, self._probe_interval_s)
+                )
             self._open = stack.pop_all()
         return self
 
@@ -57,11 +62,11 @@ class MainModel:
 
     @property
     def model(self) -> str:
-        """The weights; empty when there are none."""
+        """The model's name at its server; empty for the briefing and the script."""
         return self._served.model if self._served else ""
 
     def session_model(self) -> LanguageModel:
-        """What one session thinks with."""
+        """Return the language model for one session."""
         if self._served is None:
             return self._briefing
         return FallbackModel(
@@ -74,82 +79,82 @@ class MainModel:
 
     @property
     def parkable(self) -> bool:
-        """Whether the model holds memory that it could give back."""
+        """Whether the model can be parked."""
         return isinstance(self._served, ParkableModel)
 
     @property
     def parked(self) -> bool:
-        """Whether it has given it back."""
+        """Whether the model is parked."""
         return isinstance(self._served, ParkableModel) and self._served.parked
 
     async def park(self) -> None:
-        """Give the model's memory back; the briefing answers until `wake`. Raises `AnchorError`: then all is as it was.
+        """Free the model's memory; the briefing answers until `wake`. No reply may be in progress.
 
-        Nobody may be waiting for a reply.
+        Raises `AnchorError`, and then leaves the model as it was.
         """
         model = self._parkable()
-        self._breaker.resting = True
+        self._breaker.parked = True
         try:
             await model.park()
         finally:
-            self._breaker.resting = model.parked
+            self._breaker.parked = model.parked
 
     async def wake(self) -> None:
-        """Take the memory again. Raises `AnchorError`: then the model is away, and asked again when it is back."""
+        """Load the model again. Raises `AnchorError`; the breaker is then open until a probe succeeds."""
         model = self._parkable()
         try:
             await model.wake()
         except BaseException:
-            # Whoever gives up waiting, too: the model goes on waking, and is asked when a probe finds it awake.
-            self._breaker.resting = model.parked
-            self._breaker.on_failure(asyncio.get_running_loop().time(), for_good=True)
+            # Also on cancellation: the model continues to load, and is used again after a successful probe.
+            self._breaker.parked = model.parked
+            self._breaker.on_failure(asyncio.get_running_loop().time(), permanent=True)
             raise
-        self._breaker.resting = False
+        self._breaker.parked = False
 
     def _parkable(self) -> ParkableModel:
         if not isinstance(self._served, ParkableModel):
             name = self._served.name if self._served else BRIEFING
-            raise Unsupported("llm.not_parkable", f"language model {name} holds no memory that it could give back")
+            raise Unsupported("llm.not_parkable", f"language model {name} cannot be parked")
         return self._served
 
     def describe(self) -> Mapping[str, object]:
-        """What `/health` and `/info` add; nothing for the briefing, which is never away."""
+        """Return the details for `/health` and `/info`; empty for the briefing."""
         if self._served is None:
             return {}
         answering = BRIEFING if self._breaker.open else self._served.name
         return {"language_model": {**self._served.describe(), "answered_by": answering}}
 
     def status(self) -> tuple[ServiceStatus, ...]:
-        """The model as one of the services that the orchestrator leans on; none for the briefing."""
+        """Return the model's entry in the list of services; empty for the briefing."""
         if self._served is None:
             return ()
-        told = self._served.describe()
+        details = self._served.describe()
         if not self._breaker.open:
             health = ServiceHealth.SERVICE_HEALTH_READY
-        elif self.parked or told.get("stage") in _ON_ITS_WAY:
+        elif self.parked or details.get("stage") in _LOADING_STAGES:
             health = ServiceHealth.SERVICE_HEALTH_LOADING
         else:
             health = ServiceHealth.SERVICE_HEALTH_DOWN
-        model = ", ".join(part for part in (self._served.model, str(told.get("so_far", ""))) if part)
+        model = ", ".join(part for part in (self._served.model, str(details.get("so_far", ""))) if part)
         return (ServiceStatus("language-model", health, self._served.name, model),)
 
 
-class MainModelParking:
-    """The memory of `model`; implements `EngineControl`."""
+class MainModelControl:
+    """Parks and wakes the main model; implements `EngineControl`."""
 
     def __init__(self, model: MainModel) -> None:
         self._model = model
 
     async def state(self) -> ParkingState:
-        """How the model is: one that is still being fetched or loaded for the first time counts as awake."""
+        """Return the model's state; AWAKE also while it is pulled or loaded for the first time."""
         if not self._model.parkable:
             return ParkingState.FIXED
         return ParkingState.PARKED if self._model.parked else ParkingState.AWAKE
 
     async def park(self) -> None:
-        """Have it unloaded."""
+        """Unload the model."""
         await self._model.park()
 
     async def wake(self) -> None:
-        """Have it loaded. A server that is away is not waited for here: the model's residency does that."""
+        """Load the model. Does not wait for an unreachable server; the model's `Residency` does that."""
         await self._model.wake()

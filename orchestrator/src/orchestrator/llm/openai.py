@@ -1,4 +1,4 @@
-"""A model behind any server that speaks OpenAI's `/v1/chat/completions`: vLLM, llama.cpp, Ollama's own `/v1`."""
+"""A language model on any server with OpenAI's `/v1/chat/completions`: vLLM, llama.cpp, Ollama's `/v1`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import PeerFailed
 
 from orchestrator.conversation.model.ports import Prompt
-from orchestrator.llm.context import ChatMessage, chat_messages, past_messages
+from orchestrator.llm.context import ChatMessage, chat_messages, prefix_messages
 from orchestrator.llm.streaming import (
-    AnswerLines,
     HttpModel,
+    ResponseLines,
+    check_reachable,
     error_message,
     http_client,
-    parsed,
-    post_and_check,
+    parse_object,
     stream_response,
 )
 
@@ -27,15 +27,15 @@ _DONE = b"[DONE]"
 
 
 class OpenAiSettings(BaseSettings):
-    """Where the server is, which model it runs and how."""
+    """Settings of the server and its model, from `LLM_OPENAI_*`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="LLM_OPENAI_", env_ignore_empty=True)
 
-    # Up to and including the version.
+    # The base URL, including the API version.
     url: str = Field(default="http://127.0.0.1:8000/v1")
     model: str = Field(default="default")
     api_key: SecretStr = Field(default=SecretStr(""))
-    # Context in tokens, as the server was started with.
+    # Context in tokens, as configured at the server.
     context_tokens: int = Field(default=8192, ge=1024, le=131_072)
     max_reply_tokens: int = Field(default=400, ge=1, le=4096)
     temperature: float = Field(default=0.2, ge=0, le=2)
@@ -45,7 +45,7 @@ class OpenAiSettings(BaseSettings):
 
 
 class OpenAiModel(HttpModel):
-    """A language model behind a chat-completions server; owns its connections. Shared by all sessions."""
+    """A language model on a chat-completions server; owns its connections. Shared by all sessions."""
 
     def __init__(self, settings: OpenAiSettings) -> None:
         key = settings.api_key.get_secret_value()
@@ -55,7 +55,7 @@ class OpenAiModel(HttpModel):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The model that the environment names."""
+        """Create the model from the environment's settings."""
         return cls(OpenAiSettings())
 
     @property
@@ -64,33 +64,35 @@ class OpenAiModel(HttpModel):
 
     @property
     def model(self) -> str:
-        """The weights, as the server names them."""
+        """The model's name at its server."""
         return self._settings.model
 
     def describe(self) -> Mapping[str, object]:
-        """How the model is, for people."""
+        """Return the model's name for `/health` and `/info`."""
         return {"model": self.model}
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """The reply, piece by piece. Raises `PeerFailed` or `AtCapacity`, all with codes `llm.*`."""
+        """Yield the reply in pieces. Raises `PeerFailed` or `AtCapacity`, with codes `llm.*`."""
         messages = chat_messages(prompt, self._settings.context_tokens)
         async with self._completion(messages, self._settings.max_reply_tokens) as lines:
-            while (text := await _next_text(lines)) is not None:
+            while (text := await _read_text(lines)) is not None:
                 if text:
-                    lines.answering()
+                    lines.mark_first_token()
                     yield text
 
     async def prefill(self, prompt: Prompt) -> None:
-        """Make the server read all but the text of `prompt`, so that a reply to any text starts sooner."""
-        async with self._completion(past_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
-            while await _next_text(lines) is not None:
+        """Make the server process all of `prompt` but its text, so that a reply to any text starts sooner."""
+        async with self._completion(prefix_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
+            while await _read_text(lines) is not None:
                 pass
 
     async def probe(self) -> None:
-        """Raise `AnchorError` unless the server answers; some have no list of their models, and say so."""
-        await post_and_check(self._client, "models", self._settings.connect_s)
+        """Raise `AnchorError` unless the server responds, be it with 404: some servers have no list of models."""
+        await check_reachable(self._client, "models", self._settings.connect_s)
 
-    def _completion(self, messages: Sequence[ChatMessage], max_tokens: int) -> AbstractAsyncContextManager[AnswerLines]:
+    def _completion(
+        self, messages: Sequence[ChatMessage], max_tokens: int
+    ) -> AbstractAsyncContextManager[ResponseLines]:
         settings = self._settings
         body = {
             "model": settings.model,
@@ -104,26 +106,26 @@ class OpenAiModel(HttpModel):
         )
 
 
-async def _next_text(lines: AnswerLines) -> str | None:
-    """The next piece of text, perhaps empty, or None after `[DONE]`."""
-    while (line := await lines.read()) is not None:
+async def _read_text(lines: ResponseLines) -> str | None:
+    """Read the next piece of text, perhaps empty; None after `[DONE]`."""
+    while (line := await lines.read_line()) is not None:
         if not line.startswith(_DATA):
-            # Comments and other fields of server-sent events, and the blank lines between them.
+            # Skip comments and other fields of server-sent events, and blank lines.
             continue
         data = line.removeprefix(_DATA).strip()
         if data == _DONE:
             return None
-        event = parsed(data)
+        event = parse_object(data)
         if event.get("error"):
-            raise PeerFailed("llm.failed", f"the model server says: {error_message(event['error'])}")
+            raise PeerFailed("llm.failed", f"the model server reports: {error_message(event['error'])}")
         return _text(event)
-    raise PeerFailed("llm.truncated", "the model server ended the reply without saying that it is done")
+    raise PeerFailed("llm.truncated", "the model server ended the reply without [DONE]")
 
 
 def _text(event: Mapping[str, Any]) -> str:
     try:
-        # The last event may have no choices, only the usage.
+        # The last event may contain only the usage, without choices.
         pieces = [choice["delta"].get("content") or "" for choice in event.get("choices", [])[:1]]
         return "".join(pieces)
     except (AttributeError, KeyError, TypeError) as error:
-        raise PeerFailed("llm.garbled", f"the model server sent {event!r:.80} where text belongs") from error
+        raise PeerFailed("llm.garbled", f"the model server sent {event!r:.80} instead of text") from error

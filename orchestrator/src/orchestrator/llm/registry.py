@@ -1,4 +1,4 @@
-"""The language models there are, by the name that settings use."""
+"""The language models by their names in the settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from service_kit.engines.info import engine_class
 
 from orchestrator.conversation.model.ports import LanguageModel
 
-# Each reads its own settings from the environment. The briefing is not among them: it is built from the knowledge
-# folder and always there, because it stands in for the others.
+# Each reads its own settings from the environment. The briefing is not among them: the composition root builds it from
+# the knowledge folder in any case, because it is the fallback of the others.
 LANGUAGE_MODELS = {
     "ollama": "orchestrator.llm.ollama.engine:OllamaModel",
     "openai": "orchestrator.llm.openai:OpenAiModel",
@@ -21,42 +21,42 @@ BRIEFING = "briefing"
 
 
 class ServedModel(LanguageModel, AbstractAsyncContextManager[Any], Protocol):
-    """A language model that may be away; it has its connections for as long as its context lasts."""
+    """A language model on a server, which may be unreachable; its connections last as long as its context."""
 
     @property
     def model(self) -> str:
-        """The weights, as their server names them; empty when there are none."""
+        """The model's name at its server; empty when it has none."""
         ...
 
     async def probe(self) -> None:
-        """Raise `AnchorError` unless it would answer now."""
+        """Raise `AnchorError` unless the model can answer now."""
         ...
 
     def describe(self) -> Mapping[str, object]:
-        """How it is, for people; with its `stage` and `progress` where it must be loaded."""
+        """Return its state for `/health` and `/info`, with `stage` and `progress` of a model that is loaded."""
         ...
 
 
 @runtime_checkable
 class ParkableModel(Protocol):
-    """A served model that can give its memory back."""
+    """A served model whose memory can be freed."""
 
     @property
     def parked(self) -> bool: ...
 
     async def park(self) -> None:
-        """Give it back. Raises `AnchorError`; nobody may be waiting for a reply."""
+        """Free the model's memory. No reply may be in progress. Raises `AnchorError`."""
         ...
 
     async def wake(self) -> None:
-        """Take it again. Raises `AnchorError`."""
+        """Load the model again. Raises `AnchorError`."""
         ...
 
 
 def served_model(name: str) -> ServedModel:
-    """The model of this name, not yet opened.
+    """Create the model of this name, not yet opened.
 
-    Raises `InvalidRequest` for a name that is not known, `pydantic.ValidationError` for settings that do not fit.
+    Raises `InvalidRequest` for an unknown name, `pydantic.ValidationError` for invalid settings.
     """
     engine: Any = engine_class({**LANGUAGE_MODELS, BRIEFING: ""}, name)
     return engine.from_environment()

@@ -1,4 +1,4 @@
-"""A streamed answer of a model server over HTTP, line by line: every wait has a deadline, every line a length."""
+"""Reads streamed responses of model servers over HTTP line by line, with timeouts and a maximum line length."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import httpx
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 from service_kit.observability import tracing
 
-# A line holds one token and a little JSON; the last one of Ollama a few hundred bytes.
+# A line contains one token and a little JSON; Ollama's last line has a few hundred bytes.
 MAX_LINE_BYTES = 65_536
-# How much of an error page is read.
-_MAX_REFUSAL_BYTES = 4096
+# Maximum number of bytes read from an error response.
+_MAX_ERROR_BODY_BYTES = 4096
 
 
 def http_client(url: str, connect_s: float, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
-    """A client for the model server at `url`; the caller closes it. Proxies of the environment are not for it."""
+    """Create a client of the model server at `url`, without the environment's proxies; the caller closes it."""
     return httpx.AsyncClient(
         base_url=url,
-        # Compressed tokens would wait for each other.
+        # Compression would delay tokens until a block is full.
         headers={"Accept-Encoding": "identity", **(headers or {})},
-        # How long reading may take depends on where in the reply we are: see `AnswerLines`.
+        # The read timeout depends on the position in the reply: see `ResponseLines`.
         timeout=httpx.Timeout(None, connect=connect_s, pool=connect_s),
         trust_env=False,
     )
 
 
 class HttpModel:
-    """What the models behind HTTP servers have in common: connections that live as long as the context."""
+    """Base of the models on HTTP servers: closes the client when the context ends."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -47,26 +47,26 @@ class HttpModel:
         await self._client.aclose()
 
 
-class AnswerLines:
-    """The lines of one answer, as they come."""
+class ResponseLines:
+    """The lines of one streamed response."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], answers_until_s: float, between_s: float) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], first_token_deadline_s: float, between_tokens_s: float) -> None:
         self._chunks = chunks
-        self._answers_until_s = answers_until_s
-        self._between_s = between_s
-        self._answering = False
+        self._first_token_deadline_s = first_token_deadline_s
+        self._between_tokens_s = between_tokens_s
+        self._has_first_token = False
         self._buffer = b""
 
-    def answering(self) -> None:
-        """The first token has come: from now on, what counts is the time between lines."""
-        self._answering = True
+    def mark_first_token(self) -> None:
+        """Record the first token: from now on, the timeout between tokens applies."""
+        self._has_first_token = True
 
-    async def read(self) -> bytes | None:
-        """The next line without its end, or None at the end of the answer; an unfinished last line counts."""
+    async def read_line(self) -> bytes | None:
+        """Read the next line without its terminator, or an unterminated last line; None at the end."""
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_LINE_BYTES:
                 raise PeerFailed("llm.garbled", f"the model server sent a line of more than {MAX_LINE_BYTES} bytes")
-            chunk = await self._chunk()
+            chunk = await self._read_chunk()
             if chunk is None:
                 line, self._buffer = self._buffer, b""
                 return line or None
@@ -74,79 +74,85 @@ class AnswerLines:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    async def _chunk(self) -> bytes | None:
-        until_s = asyncio.get_running_loop().time() + self._between_s if self._answering else self._answers_until_s
+    async def _read_chunk(self) -> bytes | None:
+        deadline_s = (
+            asyncio.get_running_loop().time() + self._between_tokens_s
+            if self._has_first_token
+            else self._first_token_deadline_s
+        )
         try:
-            async with asyncio.timeout_at(until_s):
+            async with asyncio.timeout_at(deadline_s):
                 return await anext(self._chunks, None)
         except TimeoutError as error:
-            raise _silent(self._answering) from error
+            raise _silence_error(self._has_first_token) from error
         except httpx.HTTPError as error:
-            raise PeerFailed("llm.connection_lost", f"the model server broke off: {_reason(error)}") from error
+            raise PeerFailed(
+                "llm.connection_lost", f"lost the connection to the model server: {_error_reason(error)}"
+            ) from error
 
 
 @asynccontextmanager
 async def stream_response(
-    client: httpx.AsyncClient, path: str, body: Mapping[str, object], first_token_s: float, between_s: float
-) -> AsyncGenerator[AnswerLines]:
-    """Post `body` and read the answer; leaving the context closes the connection, which ends the server's work.
+    client: httpx.AsyncClient, path: str, body: Mapping[str, object], first_token_s: float, between_tokens_s: float
+) -> AsyncGenerator[ResponseLines]:
+    """Post `body` and stream the response; leaving the context closes the connection, which stops the server's work.
 
-    Raises `PeerFailed` when the server cannot be reached, is silent or refuses, `AtCapacity` when it is full.
+    Raises `PeerFailed` when the server is unreachable, silent or returns an error, `AtCapacity` when it is full.
     """
-    until_s = asyncio.get_running_loop().time() + first_token_s
+    deadline_s = asyncio.get_running_loop().time() + first_token_s
     request = client.build_request("POST", path, json=body, headers=tracing.headers())
-    response = await _response(client, request, until_s)
+    response = await _send_request(client, request, deadline_s)
     try:
         if response.status_code != HTTPStatus.OK:
-            raise await _refusal(response, until_s)
+            raise await _http_error(response, deadline_s)
         async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as chunks:
-            yield AnswerLines(chunks, until_s, between_s)
+            yield ResponseLines(chunks, deadline_s, between_tokens_s)
     finally:
         await response.aclose()
 
 
-async def post_and_check(client: httpx.AsyncClient, path: str, within_s: float) -> None:
-    """Raise `AnchorError` unless a server answers at `path`, be it that there is nothing."""
-    until_s = asyncio.get_running_loop().time() + within_s
-    response = await _response(client, client.build_request("GET", path), until_s)
+async def check_reachable(client: httpx.AsyncClient, path: str, timeout_s: float) -> None:
+    """Get `path` and discard the response. Raises `AnchorError` for no response or a status of 500 or above."""
+    deadline_s = asyncio.get_running_loop().time() + timeout_s
+    response = await _send_request(client, client.build_request("GET", path), deadline_s)
     try:
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise await _refusal(response, until_s)
+            raise await _http_error(response, deadline_s)
     finally:
         await response.aclose()
 
 
-async def post_json(client: httpx.AsyncClient, path: str, within_s: float) -> dict[str, Any]:
-    """Get a small JSON object. Raises `PeerFailed` when the server is away, slow, refuses or sends something else."""
-    until_s = asyncio.get_running_loop().time() + within_s
-    response = await _response(client, client.build_request("GET", path), until_s)
+async def get_json(client: httpx.AsyncClient, path: str, timeout_s: float) -> dict[str, Any]:
+    """Get a small JSON object. Raises `AnchorError` for no response, a status other than 200, or other content."""
+    deadline_s = asyncio.get_running_loop().time() + timeout_s
+    response = await _send_request(client, client.build_request("GET", path), deadline_s)
     try:
         if response.status_code != HTTPStatus.OK:
-            raise await _refusal(response, until_s)
-        return parsed(await _page(response, until_s, MAX_LINE_BYTES))
+            raise await _http_error(response, deadline_s)
+        return parse_object(await _read_body(response, deadline_s, MAX_LINE_BYTES))
     finally:
         await response.aclose()
 
 
-async def _response(client: httpx.AsyncClient, request: httpx.Request, until_s: float) -> httpx.Response:
+async def _send_request(client: httpx.AsyncClient, request: httpx.Request, deadline_s: float) -> httpx.Response:
     try:
-        async with asyncio.timeout_at(until_s):
+        async with asyncio.timeout_at(deadline_s):
             return await client.send(request, stream=True)
     except TimeoutError as error:
-        raise _silent(answering=False) from error
+        raise _silence_error(has_first_token=False) from error
     except httpx.PoolTimeout as error:
         raise AtCapacity("llm.busy", "every connection to the model server is in use") from error
     except httpx.HTTPError as error:
-        raise PeerFailed("llm.unreachable", f"no model server at {request.url}: {_reason(error)}") from error
+        raise PeerFailed("llm.unreachable", f"no model server at {request.url}: {_error_reason(error)}") from error
 
 
-async def _refusal(response: httpx.Response, until_s: float) -> AnchorError:
-    """What a status other than 200 means. The model's absence is told by `ModelMissing`."""
+async def _http_error(response: httpx.Response, deadline_s: float) -> AnchorError:
+    """Return the error for a status other than 200; `ModelMissing` for 404."""
     try:
-        page = await _page(response, until_s, _MAX_REFUSAL_BYTES)
+        body = await _read_body(response, deadline_s, _MAX_ERROR_BODY_BYTES)
     except PeerFailed as error:
-        page = f"and then {error.message}".encode()
-    message = f"HTTP {response.status_code}: {_error_text(page)}"
+        body = f"and then {error.message}".encode()
+    message = f"HTTP {response.status_code}: {_error_text(body)}"
     match response.status_code:
         case HTTPStatus.NOT_FOUND:
             return ModelMissing("llm.model_missing", message)
@@ -156,55 +162,57 @@ async def _refusal(response: httpx.Response, until_s: float) -> AnchorError:
             return PeerFailed("llm.refused", message)
 
 
-async def _page(response: httpx.Response, until_s: float, max_bytes: int) -> bytes:
-    """The body, or so much of it."""
-    page = b""
+async def _read_body(response: httpx.Response, deadline_s: float, max_bytes: int) -> bytes:
+    """Read the body, up to `max_bytes`."""
+    body = b""
     try:
-        async with asyncio.timeout_at(until_s):
+        async with asyncio.timeout_at(deadline_s):
             async for chunk in response.aiter_bytes():
-                page += chunk
-                if len(page) >= max_bytes:
+                body += chunk
+                if len(body) >= max_bytes:
                     break
     except (TimeoutError, httpx.HTTPError) as error:
-        raise PeerFailed("llm.connection_lost", f"the model server broke off: {_reason(error)}") from error
-    return page[:max_bytes]
+        raise PeerFailed(
+            "llm.connection_lost", f"lost the connection to the model server: {_error_reason(error)}"
+        ) from error
+    return body[:max_bytes]
 
 
 class ModelMissing(PeerFailed):
-    """The server is well but does not have the model."""
+    """The server is reachable but does not have the model."""
 
     retryable = False
 
 
-def parsed(line: bytes) -> dict[str, Any]:
-    """The JSON object that `line` is. Raises `PeerFailed` when it is none."""
+def parse_object(line: bytes) -> dict[str, Any]:
+    """Parse a line as a JSON object. Raises `PeerFailed` when it is not one."""
     try:
         value: object = json.loads(line)
     except ValueError as error:
         raise PeerFailed("llm.garbled", f"the model server sent a line that is not JSON: {line[:80]!r}") from error
     if not isinstance(value, dict):
-        raise PeerFailed("llm.garbled", f"the model server sent {line[:80]!r} where an object belongs")
+        raise PeerFailed("llm.garbled", f"the model server sent {line[:80]!r} instead of an object")
     return cast("dict[str, Any]", value)
 
 
 def error_message(error: object) -> str:
-    """The words in an `error` field, which is a string with Ollama and an object with OpenAI's servers."""
+    """Return the text of an `error` field, which is a string from Ollama and an object from OpenAI's servers."""
     if isinstance(error, dict):
         return str(cast("dict[str, object]", error).get("message", error))
     return str(error)
 
 
-def _error_text(page: bytes) -> str:
+def _error_text(body: bytes) -> str:
     try:
-        return error_message(parsed(page)["error"])
+        return error_message(parse_object(body)["error"])
     except (PeerFailed, KeyError):
-        return page.decode(errors="replace").strip() or "no reason given"
+        return body.decode(errors="replace").strip() or "no reason given"
 
 
-def _silent(answering: bool) -> PeerFailed:
-    stage = "stopped in mid-reply" if answering else "sent no token in time"
-    return PeerFailed("llm.silent", f"the language model {stage}")
+def _silence_error(has_first_token: bool) -> PeerFailed:
+    problem = "stopped within the reply" if has_first_token else "sent no token in time"
+    return PeerFailed("llm.silent", f"the language model {problem}")
 
 
-def _reason(error: Exception) -> str:
+def _error_reason(error: Exception) -> str:
     return str(error) or type(error).__name__

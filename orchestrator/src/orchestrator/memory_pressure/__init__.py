@@ -1,1 +1,1 @@
-"""Reactions to scarce GPU memory: the degradation ladder, and parking of engines."""
+"""Reactions to GPU memory pressure: the degradation ladder (a state machine), its controller, and engine parking."""

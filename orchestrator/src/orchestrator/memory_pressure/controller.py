@@ -1,8 +1,8 @@
-"""Relief: carries out what the ladder decides, and says so everywhere.
+"""Runs the GPU pressure state machine (`DegradationLadder`): applies its actions, and publishes its state.
 
-What is given up is only ever looked at when a reply begins, and an engine is only parked when nobody uses it: no reply
-that sounds is cut off. After a restart the ladder stands on the floor; what is parked by then is seen as parked, and
-pressure that lasts takes the same steps again.
+Replies read the degraded mode only when they start, and engines are parked only while they are unused, so a step never
+cuts off a reply in progress. After a restart the ladder starts at level 0: engines that are parked by then are found
+parked, and lasting pressure takes the same steps again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from service_kit.tasks import run_together, start_task, stop_task
 from orchestrator.conversation.messages.system_status import Degradation
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
 from orchestrator.memory_pressure.degradation_ladder import (
-    Action,
     DegradationLadder,
-    Event,
+    LadderAction,
+    LadderEvent,
     LadderStep,
     MonitorLost,
     PressureLevel,
@@ -30,24 +30,24 @@ from orchestrator.memory_pressure.degradation_ladder import (
     Tick,
 )
 from orchestrator.memory_pressure.engine_parking import EngineParking
-from orchestrator.memory_pressure.parked_engine import ParkingState
+from orchestrator.memory_pressure.parkable_engine import ParkingState
 from orchestrator.metrics import MEMORY_STEPS, MEMORY_STEPS_TAKEN
 
 log = logging.getLogger(__name__)
 
 
-_TOLD = {
-    LadderStep.SHORT_CONTEXTS: "the GPU's memory is short: the anchor looks back less far",
-    LadderStep.PARKED_MODEL: "the GPU's memory is short: the language model engines between turns",
-    LadderStep.SMALL_VOICE: "the GPU's memory is short: a smaller voice speaks",
-    LadderStep.TEXT_ONLY: "the GPU's memory is short: replies are shown, not spoken",
+_MESSAGES = {
+    LadderStep.SHORT_CONTEXTS: "GPU memory is short: the anchor remembers less of the conversation",
+    LadderStep.PARKED_MODEL: "GPU memory is short: the language model is parked between turns",
+    LadderStep.SMALL_VOICE: "GPU memory is short: a smaller voice speaks",
+    LadderStep.TEXT_ONLY: "GPU memory is short: replies are shown, not spoken",
 }
-# Engines that memory is wanted of, by step.
-_PARKS = {LadderStep.PARKED_MODEL: "llm", LadderStep.SMALL_VOICE: "tts", LadderStep.TEXT_ONLY: "tts"}
+# The engine that each step parks.
+_PARKED_ENGINES = {LadderStep.PARKED_MODEL: "llm", LadderStep.SMALL_VOICE: "tts", LadderStep.TEXT_ONLY: "tts"}
 
 
 class MemoryPressureController:
-    """Owns the ladder from entering the context to leaving it, and looks after `parking`."""
+    """Runs the ladder and `parking` while its context is open."""
 
     def __init__(
         self,
@@ -61,17 +61,17 @@ class MemoryPressureController:
         self._parking = parking
         self._degradation_board = degradation_board
         self._has_small_voice = has_small_voice
-        # The latest word of the monitor; what it said before that does not matter any more.
-        self._latest: Event | None = None
-        self._news = asyncio.Event()
-        self._savings = DegradedMode()
-        # Steps that could not be taken, and why.
+        # The monitor's latest event, until the ladder has handled it; earlier ones are superseded.
+        self._latest: LadderEvent | None = None
+        self._changed = asyncio.Event()
+        self._degraded_mode = DegradedMode()
+        # Impossible steps, with the reason.
         self._skipped: dict[LadderStep, str] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         MEMORY_STEPS_TAKEN.set(0)
-        self._task = start_task(run_together(self._climb(), self._parking.run()), "memory memory_controller")
+        self._task = start_task(run_together(self._run_ladder(), self._parking.run()), "memory pressure controller")
         return self
 
     async def __aexit__(
@@ -80,55 +80,55 @@ class MemoryPressureController:
         await stop_task(self._task)
 
     def degraded_mode(self) -> DegradedMode:
-        """What a reply that begins now does without."""
-        return self._savings
+        """Return the degraded mode for a reply that starts now."""
+        return self._degraded_mode
 
     def on_pressure(self, level: PressureLevel | None) -> None:
-        """The monitor says how short memory is; None when there is no monitor any more."""
+        """Take the monitor's latest level; None when the monitor is lost."""
         self._latest = MonitorLost() if level is None else PressureReported(level)
-        self._news.set()
+        self._changed.set()
 
     def describe(self) -> dict[str, object]:
-        """How it stands, for people."""
+        """Return the state for `/memory`."""
         return {
-            "steps": [step.value for step in self._ladder.taken],
-            "skipped": {step.value: why for step, why in self._skipped.items()},
+            "steps": [step.value for step in self._ladder.steps_taken],
+            "skipped": {step.value: reason for step, reason in self._skipped.items()},
             "engines": self._parking.describe(),
         }
 
-    async def _climb(self) -> None:
+    async def _run_ladder(self) -> None:
         while True:
-            await self._until_due()
+            await self._wait_until_due()
             event, self._latest = self._latest or Tick(), None
-            self._news.clear()
-            self._do(self._ladder.handle(event, _now_s()))
+            self._changed.clear()
+            self._apply_actions(self._ladder.handle(event, _now_s()))
 
-    async def _until_due(self) -> None:
+    async def _wait_until_due(self) -> None:
         due_s = self._ladder.due_s
         try:
             async with asyncio.timeout_at(None if due_s == math.inf else max(due_s, _now_s())):
-                await self._news.wait()
+                await self._changed.wait()
         except TimeoutError:
             return
 
-    def _do(self, actions: list[Action]) -> None:
+    def _apply_actions(self, actions: list[LadderAction]) -> None:
         while actions:
             action = actions.pop(0)
             if not isinstance(action, TakeStep):
-                self._said(action.step, "undone")
-            elif why := self._why_not(action.step):
-                self._skipped[action.step] = why
-                self._said(action.step, "skipped", why)
+                self._record_step(action.step, "undone")
+            elif reason := self._obstacle(action.step):
+                self._skipped[action.step] = reason
+                self._record_step(action.step, "skipped", reason)
                 actions += self._ladder.handle(StepImpossible(action.step), _now_s())
             else:
                 self._skipped.pop(action.step, None)
-                self._said(action.step, "taken")
-        self._apply()
+                self._record_step(action.step, "taken")
+        self._publish_state()
 
-    def _apply(self) -> None:
-        """Make what is so what the ladder says."""
-        taken = self._ladder.taken
-        self._savings = DegradedMode(
+    def _publish_state(self) -> None:
+        """Update the degraded mode, parking requests, metrics and degradation board from the ladder's state."""
+        taken = self._ladder.steps_taken
+        self._degraded_mode = DegradedMode(
             short_contexts=LadderStep.SHORT_CONTEXTS in taken,
             small_voice=LadderStep.SMALL_VOICE in taken,
             text_only=LadderStep.TEXT_ONLY in taken,
@@ -136,27 +136,27 @@ class MemoryPressureController:
         if not taken:
             self._skipped.clear()
         MEMORY_STEPS_TAKEN.set(len(taken))
-        self._parking.request_parking({_PARKS[step] for step in taken if step in _PARKS})
+        self._parking.request_parking({_PARKED_ENGINES[step] for step in taken if step in _PARKED_ENGINES})
         self._degradation_board.publish(
-            "steps", tuple(Degradation(f"memory.{step.value}", _TOLD[step]) for step in taken)
+            "steps", tuple(Degradation(f"memory.{step.value}", _MESSAGES[step]) for step in taken)
         )
 
-    def _why_not(self, step: LadderStep) -> str:
-        """Why a step cannot be taken here; empty when it can."""
-        engine = _PARKS.get(step)
-        rest = self._parking.engines.get(engine) if engine else None
-        if engine and (rest is None or rest.state is ParkingState.FIXED):
-            return f"{engine} holds no memory that it could give back"
+    def _obstacle(self, step: LadderStep) -> str:
+        """Return why a step is impossible in this deployment; empty when it is possible."""
+        name = _PARKED_ENGINES.get(step)
+        engine = self._parking.engines.get(name) if name else None
+        if name and (engine is None or engine.state is ParkingState.FIXED):
+            return f"{name} cannot be parked"
         if step is LadderStep.SMALL_VOICE and not self._has_small_voice:
             return "TTS_FALLBACK_TARGET names no other voice"
         return ""
 
-    def _said(self, step: LadderStep, outcome: str, why: str = "") -> None:
+    def _record_step(self, step: LadderStep, outcome: str, reason: str = "") -> None:
         MEMORY_STEPS.labels(step.value, outcome).inc()
         log.log(
             logging.INFO if outcome == "undone" else logging.WARNING,
             "memory step",
-            extra={"step": step.value, "outcome": outcome, "reason": why},
+            extra={"step": step.value, "outcome": outcome, "reason": reason},
         )
 
 

@@ -1,6 +1,25 @@
-"""The ladder: what is given up, step by step, while the GPU's memory is short, and taken back in reverse order.
+"""The GPU pressure state machine: a ladder of degradation steps, taken under pressure and undone in reverse order.
 
-Pure: it reads no clock. Events and the time go in, actions come out; `due_s` is when it wants to be asked again.
+The state is the number of steps taken; each level includes the steps below it.
+
+    level   step             effect
+      0     -                normal operation
+      1     short_contexts   the language model receives less history
+      2     parked_model     the language model is parked between turns
+      3     small_voice      the main voice engine is parked, the fallback voice speaks
+      4     text_only        replies are shown, not spoken
+
+    pressure                transition
+      HIGH                  one level up at once, then one every 10 s
+      CRITICAL              one level up at once, then one every 3 s
+      NONE                  one level down after 30 s, then one every 30 s; the interval doubles, up to 480 s, when
+                            pressure returns before it is over
+      monitor lost          none for 60 s, then as for NONE
+
+A step that is impossible in this deployment is skipped (`StepImpossible`), until the ladder is back at level 0.
+
+The machine is pure: it does no I/O and reads no clock. Events and the time go in, actions come out; `due_s` is the time
+of the next transition. `MemoryPressureController` runs it. The intervals are those of `LadderRules`.
 """
 
 from __future__ import annotations
@@ -11,7 +30,7 @@ from enum import IntEnum, StrEnum
 
 
 class PressureLevel(IntEnum):
-    """How short memory is."""
+    """GPU memory pressure, as the GPU monitor reports it."""
 
     NONE = 1
     HIGH = 2
@@ -19,7 +38,7 @@ class PressureLevel(IntEnum):
 
 
 class LadderStep(StrEnum):
-    """What is given up, the least missed first."""
+    """The degradation steps in the order in which they are taken, the least noticeable first."""
 
     SHORT_CONTEXTS = "short_contexts"
     PARKED_MODEL = "parked_model"
@@ -29,137 +48,143 @@ class LadderStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PressureReported:
-    """The monitor said how short memory is; said again while it lasts, it changes nothing."""
+    """The monitor reported a level; a repeated level changes nothing."""
 
     level: PressureLevel
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorLost:
-    """Nobody says any more how short memory is."""
+    """The monitor no longer reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepImpossible:
-    """A step that was to be taken cannot be taken here, and never will be."""
+    """A step of a `TakeStep` action cannot be taken in this deployment."""
 
     step: LadderStep
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time went by."""
+    """`due_s` has passed."""
 
 
-Event = PressureReported | MonitorLost | StepImpossible | Tick
+LadderEvent = PressureReported | MonitorLost | StepImpossible | Tick
 
 
 @dataclass(frozen=True, slots=True)
 class TakeStep:
-    """Give this up."""
+    """Apply this step."""
 
     step: LadderStep
 
 
 @dataclass(frozen=True, slots=True)
 class UndoStep:
-    """Take this back."""
+    """Revert this step."""
 
     step: LadderStep
 
 
-Action = TakeStep | UndoStep
+LadderAction = TakeStep | UndoStep
 
 
 @dataclass(frozen=True, slots=True)
 class LadderRules:
-    """The least time between two steps, in seconds.
+    """Minimum intervals between transitions, in seconds."""
 
-    A step frees memory within seconds, so the next one waits to see it (`up_s`), less long when the next allocation may
-    fail (`critical_up_s`). What was given up is taken back slowly (`down_s`), since that takes memory again; when the
-    pressure is back before that time is over, the next step back waits twice as long, up to `longest_down_s`. Without
-    a monitor nothing changes for `blind_s`: a monitor that restarts is back by then, and one that is gone for good
-    must not keep the anchor silent for ever.
-    """
-
-    up_s: float = 10.0
-    critical_up_s: float = 3.0
-    down_s: float = 30.0
-    longest_down_s: float = 480.0
-    blind_s: float = 60.0
+    # Up: a step frees memory within seconds, so the next one waits for its effect.
+    step_interval_s: float = 10.0
+    # Up under critical pressure, where the next allocation may fail.
+    critical_step_interval_s: float = 3.0
+    # Down: slow, since undoing a step takes memory again.
+    undo_interval_s: float = 30.0
+    # Limit of the down interval, which doubles when pressure returns before it is over.
+    max_undo_interval_s: float = 480.0
+    # Without a monitor: a restarting one is back by then, and a lost one must not keep the anchor degraded for ever.
+    monitor_lost_hold_s: float = 60.0
 
 
 class DegradationLadder:
-    """Decides about one step at a time."""
+    """The state machine; makes one transition at a time."""
 
     def __init__(self, rules: LadderRules | None = None) -> None:
         self._rules = rules or LadderRules()
-        self._taken: list[LadderStep] = []
+        self._steps_taken: list[LadderStep] = []
         self._impossible: set[LadderStep] = set()
+        # The last reported level; None without a monitor.
         self._level: PressureLevel | None = None
-        # When the pressure ended or was lost sight of, and when the last step was made.
-        self._eased_s = 0.0
-        self._moved_s = -math.inf
-        self._undone_s = -math.inf
-        self._down_s = self._rules.down_s
+        # When the pressure ended or the monitor was lost.
+        self._eased_at_s = 0.0
+        # When the last transition was made, and the last one down.
+        self._moved_at_s = -math.inf
+        self._undone_at_s = -math.inf
+        self._undo_interval_s = self._rules.undo_interval_s
 
     @property
-    def taken(self) -> tuple[LadderStep, ...]:
-        """What is given up now, in the order in which it was."""
-        return tuple(self._taken)
+    def steps_taken(self) -> tuple[LadderStep, ...]:
+        """The steps in force, in the order in which they were taken."""
+        return tuple(self._steps_taken)
 
     @property
     def due_s(self) -> float:
-        """When a `Tick` will do something; infinity when only news will."""
+        """When a `Tick` will make a transition; infinity when only another event can."""
+        rules = self._rules
         if self._level is not None and self._level > PressureLevel.NONE:
-            dwell_s = self._rules.critical_up_s if self._level is PressureLevel.CRITICAL else self._rules.up_s
-            return self._moved_s + dwell_s if self._next() else math.inf
-        if not self._taken:
+            critical = self._level is PressureLevel.CRITICAL
+            interval_s = rules.critical_step_interval_s if critical else rules.step_interval_s
+            return self._moved_at_s + interval_s if self._next_step() else math.inf
+        if not self._steps_taken:
             return math.inf
-        patience_s = self._down_s if self._level is PressureLevel.NONE else max(self._down_s, self._rules.blind_s)
-        return max(self._eased_s + patience_s, self._moved_s + self._down_s)
+        hold_s = self._undo_interval_s
+        if self._level is None:
+            hold_s = max(hold_s, rules.monitor_lost_hold_s)
+        return max(self._eased_at_s + hold_s, self._moved_at_s + self._undo_interval_s)
 
-    def handle(self, event: Event, now_s: float) -> list[Action]:
-        """What to do about `event`: one step at most. Each is done at once, or reported as `StepImpossible`."""
+    def handle(self, event: LadderEvent, now_s: float) -> list[LadderAction]:
+        """Return the actions after `event`: at most one. The caller applies it, or reports `StepImpossible`."""
         match event:
             case PressureReported():
-                self._saw(event.level, now_s)
+                self._on_level(event.level, now_s)
             case MonitorLost():
                 if self._level is not None:
                     self._level = None
-                    self._eased_s = now_s
+                    self._eased_at_s = now_s
             case StepImpossible():
                 self._impossible.add(event.step)
-                if event.step in self._taken:
-                    self._taken.remove(event.step)
-                    # It freed nothing: the next one need not wait for its effect.
-                    self._moved_s = -math.inf
+                if event.step in self._steps_taken:
+                    self._steps_taken.remove(event.step)
+                    # The step freed nothing, so the next one need not wait for its effect.
+                    self._moved_at_s = -math.inf
             case Tick():
                 pass
-        return self._move(now_s) if now_s >= self.due_s else []
+        return self._make_transition(now_s) if now_s >= self.due_s else []
 
-    def _saw(self, level: PressureLevel, now_s: float) -> None:
+    def _on_level(self, level: PressureLevel, now_s: float) -> None:
         before, self._level = self._level, level
         if level is PressureLevel.NONE:
             if before is not PressureLevel.NONE:
-                self._eased_s = now_s
+                self._eased_at_s = now_s
         elif before is None or before is PressureLevel.NONE:
-            too_soon = now_s - self._undone_s < self._down_s
-            self._down_s = min(2 * self._down_s, self._rules.longest_down_s) if too_soon else self._rules.down_s
+            too_soon = now_s - self._undone_at_s < self._undo_interval_s
+            doubled_s = min(2 * self._undo_interval_s, self._rules.max_undo_interval_s)
+            self._undo_interval_s = doubled_s if too_soon else self._rules.undo_interval_s
 
-    def _move(self, now_s: float) -> list[Action]:
-        self._moved_s = now_s
+    def _make_transition(self, now_s: float) -> list[LadderAction]:
+        self._moved_at_s = now_s
         if self._level is not None and self._level > PressureLevel.NONE:
-            step = self._next()
+            step = self._next_step()
             assert step is not None  # noqa: S101 (`due_s` is infinite without one)
-            self._taken.append(step)
+            self._steps_taken.append(step)
             return [TakeStep(step)]
-        self._undone_s = now_s
-        step = self._taken.pop()
-        if not self._taken:
-            # What kept it from taking a step may be mended by the time of the next pressure.
+        self._undone_at_s = now_s
+        step = self._steps_taken.pop()
+        if not self._steps_taken:
+            # The obstacle to a skipped step may be gone by the next pressure.
             self._impossible.clear()
         return [UndoStep(step)]
 
-    def _next(self) -> LadderStep | None:
-        return next((step for step in LadderStep if step not in self._taken and step not in self._impossible), None)
+    def _next_step(self) -> LadderStep | None:
+        excluded = {*self._steps_taken, *self._impossible}
+        return next((step for step in LadderStep if step not in excluded), None)

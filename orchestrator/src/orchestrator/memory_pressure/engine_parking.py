@@ -1,4 +1,4 @@
-"""Parking: which engines rest when, and when they are woken."""
+"""Decides when engines are parked and woken: on request, under memory pressure, and when no session is open."""
 
 from __future__ import annotations
 
@@ -11,133 +11,133 @@ from service_kit.tasks import run_together
 
 from orchestrator.conversation.messages.system_status import Degradation
 from orchestrator.conversation.model.degradation import DegradationBoard
-from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
+from orchestrator.memory_pressure.parkable_engine import ParkableEngine, ParkingState
 
 log = logging.getLogger(__name__)
 
-# What people are told an engine is.
-NAMES = {"llm": "the language model", "tts": "the voice", "stt": "speech to text"}
-# An engine that memory is wanted of is parked when it has done nothing for so long: the time between two turns of a
-# lively talk, so that it is not loaded anew for each of them.
-LINGER_S = 15.0
-# A park that was refused is asked for again after this.
-_AGAIN_AFTER_S = 10.0
-_CHECK_EVERY_S = 1.0
+# The engines' names in messages to clients.
+ENGINE_LABELS = {"llm": "the language model", "tts": "the voice", "stt": "speech to text"}
+# Under memory pressure, an engine is parked after this idle time: longer than the pause between two turns of a lively
+# conversation, so that it is not reloaded for each of them.
+PARK_AFTER_IDLE_S = 15.0
+# Interval between attempts to park an engine that refused.
+_RETRY_REFUSED_S = 10.0
+_CHECK_INTERVAL_S = 1.0
 
 
 class EngineParking:
-    """The engines by name. They are parked by hand, for want of memory, and when nobody has been here for long."""
+    """The engines by name. Parks them on request, under memory pressure, and after a long time without sessions."""
 
     def __init__(
         self,
-        engines: Mapping[str, ParkedEngine],
+        engines: Mapping[str, ParkableEngine],
         degradation_board: DegradationBoard,
         *,
-        after_idle_s: float = 0,
-        linger_s: float = LINGER_S,
+        park_all_after_s: float = 0,
+        park_requested_after_s: float = PARK_AFTER_IDLE_S,
     ) -> None:
-        """`after_idle_s` without a session parks all of them; 0 for never."""
+        """`park_all_after_s` without a session parks all engines; 0 for never."""
         self.engines = engines
         self._degradation_board = degradation_board
-        self._after_idle_s = after_idle_s
-        self._linger_s = linger_s
+        self._park_all_after_s = park_all_after_s
+        self._park_requested_after_s = park_requested_after_s
         self._sessions = 0
         self._empty_since_s = 0.0
-        # Engines that memory is wanted of.
-        self._wanted: frozenset[str] = frozenset()
-        self._refused_s: dict[str, float] = {}
-        for rest in engines.values():
-            rest.changed = self._tell
+        # Engines whose parking the memory pressure controller has requested.
+        self._requested: frozenset[str] = frozenset()
+        self._refused_at_s: dict[str, float] = {}
+        for engine in engines.values():
+            engine.on_change = self._publish
 
     async def run(self) -> None:
-        """Look after all engines until cancelled."""
-        await run_together(*(rest.run() for rest in self.engines.values()), self._park_the_idle())
+        """Watch all engines, and park idle ones, until cancelled."""
+        await run_together(*(engine.run() for engine in self.engines.values()), self._park_idle_engines())
 
     def on_sessions_changed(self, sessions: int) -> None:
-        """So many sessions are open now. One more wakes what is parked, before its user has said a word."""
-        came, self._sessions = sessions > self._sessions, sessions
+        """Record the number of open sessions; a new one wakes parked engines before its user speaks."""
+        increased, self._sessions = sessions > self._sessions, sessions
         if not sessions:
             self._empty_since_s = _now_s()
-        if came:
-            self._rouse(set(self.engines) - self._wanted)
-        self._tell()
+        if increased:
+            self._request_wake(set(self.engines) - self._requested)
+        self._publish()
 
     def request_parking(self, names: Iterable[str]) -> None:
-        """Memory is wanted of these engines, and no longer of others: those are woken while somebody is here."""
-        before, self._wanted = self._wanted, frozenset(names)
+        """Replace the set of engines to park under memory pressure; released ones are woken if a session is open."""
+        before, self._requested = self._requested, frozenset(names)
         if self._sessions:
-            self._rouse(before - self._wanted)
-        self._tell()
+            self._request_wake(before - self._requested)
+        self._publish()
 
     async def park(self, name: str) -> None:
-        """Park an engine until somebody needs it. Raises `NotFound`, `AtCapacity`, or what the engine raises."""
-        await self._rest(name).park()
+        """Park an engine until it is needed. Raises `NotFound`, `AtCapacity`, or the engine's `AnchorError`."""
+        await self._engine(name).park()
 
     async def wake(self, name: str) -> None:
-        """Wake an engine. Raises `NotFound`, or what the engine raises."""
-        await self._rest(name).wake()
+        """Wake an engine. Raises `NotFound`, or the engine's `AnchorError`."""
+        await self._engine(name).wake()
 
     def describe(self) -> dict[str, dict[str, object]]:
-        """How the engines are, for people."""
+        """Return the engines' states for `/memory`."""
         return {
             name: {
-                "state": rest.state.value,
-                "in_use": rest.users > 0,
-                "wanted": name in self._wanted,
-                "reason": rest.reason,
+                "state": engine.state.value,
+                "in_use": engine.users > 0,
+                "wanted": name in self._requested,
+                "reason": engine.reason,
             }
-            for name, rest in self.engines.items()
+            for name, engine in self.engines.items()
         }
 
-    def _rest(self, name: str) -> ParkedEngine:
+    def _engine(self, name: str) -> ParkableEngine:
         if name not in self.engines:
-            raise NotFound("memory.unknown_engine", f"no engine {name[:16]!r}; there are {', '.join(self.engines)}")
+            raise NotFound("memory.unknown_engine", f"no engine {name[:16]!r}, only {', '.join(self.engines)}")
         return self.engines[name]
 
-    def _rouse(self, names: Iterable[str]) -> None:
+    def _request_wake(self, names: Iterable[str]) -> None:
         for name in names:
             self.engines[name].request_wake()
 
-    # Parking by itself ----------------------------------------------------------------------------------------------
+    # Automatic parking ----------------------------------------------------------------------------------------------
 
-    async def _park_the_idle(self) -> None:
+    async def _park_idle_engines(self) -> None:
         self._empty_since_s = _now_s()
         while True:
-            await asyncio.sleep(_CHECK_EVERY_S)
-            for name, rest in self.engines.items():
-                if self._is_due(name, rest):
-                    await self._try_to_park(name, rest)
+            await asyncio.sleep(_CHECK_INTERVAL_S)
+            for name, engine in self.engines.items():
+                if self._is_due(name, engine):
+                    await self._try_park(name, engine)
 
-    def _is_due(self, name: str, rest: ParkedEngine) -> bool:
+    def _is_due(self, name: str, engine: ParkableEngine) -> bool:
         now_s = _now_s()
-        if not rest.is_idle or now_s - self._refused_s.get(name, float("-inf")) < _AGAIN_AFTER_S:
+        if not engine.is_idle or now_s - self._refused_at_s.get(name, float("-inf")) < _RETRY_REFUSED_S:
             return False
-        if name in self._wanted and now_s - rest.idle_since_s >= self._linger_s:
+        if name in self._requested and now_s - engine.idle_since_s >= self._park_requested_after_s:
             return True
-        empty_s = now_s - max(self._empty_since_s, rest.idle_since_s)
-        return bool(self._after_idle_s) and not self._sessions and empty_s >= self._after_idle_s
+        empty_s = now_s - max(self._empty_since_s, engine.idle_since_s)
+        return bool(self._park_all_after_s) and not self._sessions and empty_s >= self._park_all_after_s
 
-    async def _try_to_park(self, name: str, rest: ParkedEngine) -> None:
+    async def _try_park(self, name: str, engine: ParkableEngine) -> None:
         try:
-            await rest.park()
+            await engine.park()
         except Unsupported:
-            # It says that it can be parked, but what it leans on cannot: asking again is no use.
-            self._refused_s[name] = float("inf")
+            # The engine claims to be parkable, but the server that it depends on is not: do not try again.
+            self._refused_at_s[name] = float("inf")
         except AnchorError:
-            # The rest has logged and counted it; an engine at work for others is asked again.
-            self._refused_s[name] = _now_s()
+            # `ParkableEngine` has logged and counted the error; an engine that serves others is tried again.
+            self._refused_at_s[name] = _now_s()
 
-    # Telling --------------------------------------------------------------------------------------------------------
+    # Degradation board ----------------------------------------------------------------------------------------------
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         self._degradation_board.publish("engines", tuple(self._degradations()))
 
     def _degradations(self) -> Iterable[Degradation]:
-        for name, rest in self.engines.items():
-            if rest.state is ParkingState.WAKING:
-                yield Degradation(f"memory.{name}_waking", f"{NAMES[name]} wakes; it is there in a moment")
-            elif rest.reason:
-                yield Degradation(f"memory.{name}_asleep", f"{NAMES[name]} does not wake: {rest.reason}")
+        for name, engine in self.engines.items():
+            if engine.state is ParkingState.WAKING:
+                yield Degradation(f"memory.{name}_waking", f"{ENGINE_LABELS[name]} is being woken")
+            elif engine.reason:
+                yield Degradation(f"memory.{name}_asleep", f"{ENGINE_LABELS[name]} could not be woken: {engine.reason}")
 
 
 def _now_s() -> float:

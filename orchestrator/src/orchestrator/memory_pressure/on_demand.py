@@ -1,4 +1,4 @@
-"""The conversation's ports, on engines that may be parked: whoever needs one wakes it."""
+"""The conversation's ports on engines that may be parked: using a port wakes its engine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from orchestrator.conversation.model.ports import (
     SpeechToTextStream,
     TextToSpeech,
 )
-from orchestrator.memory_pressure.parked_engine import ParkedEngine, ParkingState
+from orchestrator.memory_pressure.parkable_engine import ParkableEngine, ParkingState
 
 StreamT = TypeVar("StreamT")
 
 
 class OnDemandLlm:
-    """A language model that its first turn wakes, as soon as the user begins to speak.
+    """A language model that is woken as soon as the user starts to speak.
 
-    `model` answers in any case: while its weights are on their way, the briefing does so in their place.
+    `model` answers in any case: while its weights are being loaded, the briefing answers instead.
     """
 
-    def __init__(self, model: LanguageModel, rest: ParkedEngine, wait_s: float) -> None:
-        """`wait_s` is how long a reply waits for the weights, before it is given without them."""
+    def __init__(self, model: LanguageModel, engine: ParkableEngine, wait_s: float) -> None:
+        """`wait_s` is the maximum time that a reply waits for the weights, before the briefing answers."""
         self._model = model
-        self._rest = rest
+        self._engine = engine
         self._wait_s = wait_s
 
     @property
@@ -39,52 +39,52 @@ class OnDemandLlm:
         return self._model.name
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """The reply, piece by piece."""
-        async with self._rest.use(self._wait_s), aclosing(self._model.reply(prompt)) as pieces:
+        """Yield the reply in pieces."""
+        async with self._engine.use(self._wait_s), aclosing(self._model.reply(prompt)) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def prefill(self, prompt: Prompt) -> None:
-        """Wake the model, and let it read ahead once it is awake."""
-        async with self._rest.use():
+        """Wake the model, and prefill it once it is awake."""
+        async with self._engine.use():
             await self._model.prefill(prompt)
 
 
 class OnDemandTts:
-    """A voice service that its first reply wakes, and waits for."""
+    """A voice service that is woken by the first reply, which waits for it."""
 
-    def __init__(self, voice: TextToSpeech, rest: ParkedEngine, wait_s: float | None) -> None:
-        """`wait_s` is how long a reply waits, before it is refused; None where it may wait as long as for any voice."""
-        self._voice = voice
-        self._rest = rest
+    def __init__(self, tts: TextToSpeech, engine: ParkableEngine, wait_s: float | None) -> None:
+        """`wait_s` is the maximum time that a reply waits for the engine; None for no limit."""
+        self._tts = tts
+        self._engine = engine
         self._wait_s = wait_s
 
     def open(self, voice: str, language: str, style: Style) -> AbstractAsyncContextManager[SpeechStream]:
-        """Begin a reply; leaving the context stops it."""
-        return _awake(self._rest, self._wait_s, lambda: self._voice.open(voice, language, style))
+        """Start synthesis of a reply; leaving the context stops it."""
+        return _open_awake(self._engine, self._wait_s, lambda: self._tts.open(voice, language, style))
 
 
 class OnDemandStt:
-    """Speech to text that a session wakes and keeps awake; what is said meanwhile is kept, and heard then."""
+    """Speech to text that a session wakes and keeps awake; the session buffers speech until it is awake."""
 
-    def __init__(self, stt: SpeechToText, rest: ParkedEngine) -> None:
-        self._ears = stt
-        self._rest = rest
+    def __init__(self, stt: SpeechToText, engine: ParkableEngine) -> None:
+        self._stt = stt
+        self._engine = engine
 
     def open(self, language: str) -> AbstractAsyncContextManager[SpeechToTextStream]:
-        """Begin to listen; leaving the context ends it."""
-        return _awake(self._rest, None, lambda: self._ears.open(language))
+        """Start recognition; leaving the context ends it."""
+        return _open_awake(self._engine, None, lambda: self._stt.open(language))
 
 
 @asynccontextmanager
-async def _awake(
-    rest: ParkedEngine, wait_s: float | None, opened: Callable[[], AbstractAsyncContextManager[StreamT]]
+async def _open_awake(
+    engine: ParkableEngine, wait_s: float | None, open_stream: Callable[[], AbstractAsyncContextManager[StreamT]]
 ) -> AsyncGenerator[StreamT]:
-    async with rest.use(wait_s):
+    async with engine.use(wait_s):
         try:
-            async with opened() as stream:
+            async with open_stream() as stream:
                 yield stream
         except AnchorError as error:
             if error.code.endswith(f".{ParkingState.PARKED.value}"):
-                rest.on_found_parked()
+                engine.on_found_parked()
             raise

@@ -1,4 +1,4 @@
-"""Recordings, decoded; and the microphone's rate conversion."""
+"""Decoding of uploaded recordings, and resampling of microphones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from io import BytesIO
 import numpy as np
 import pytest
 import soundfile
-from edges_support import recording, tone
+from api_support import recording, tone
 from orchestrator.api.audio import decode
 from orchestrator.api.audio.resampler import MicrophoneResampler
-from orchestrator.api.audio.uploads import Uploads, decode_in_process
+from orchestrator.api.audio.uploads import Uploads, decode_in_subprocess
 from orchestrator.api.limits import ApiLimits
 from service_kit.errors import AtCapacity, InvalidRequest
 
@@ -30,7 +30,7 @@ CONTAINERS = [
 
 @pytest.fixture
 def uploads():
-    return Uploads(ApiLimits(upload_audio_s=5, upload_bytes=2_000_000, uploads=2, decode_s=60))
+    return Uploads(ApiLimits(max_upload_audio_s=5, max_upload_bytes=2_000_000, max_uploads=2, decode_timeout_s=60))
 
 
 def wav(samples: np.ndarray, rate_hz: int, channels: int = 1, width: int = 2) -> bytes:
@@ -44,7 +44,7 @@ def wav(samples: np.ndarray, rate_hz: int, channels: int = 1, width: int = 2) ->
 
 
 def pitch_hz(pcm: bytes) -> float:
-    """The strongest frequency of PCM16 at 16 kHz."""
+    """Return the strongest frequency of PCM16 at 16 kHz."""
     samples = np.frombuffer(pcm, dtype="<i2")
     spectrum = np.abs(np.fft.rfft(samples))
     return float(np.argmax(spectrum) * 16_000 / len(samples))
@@ -58,26 +58,26 @@ async def refusal(uploads: Uploads, data: bytes, raw_rate_hz: int | None = None)
 
 @pytest.mark.parametrize(("container", "codec"), CONTAINERS)
 def test_common_containers_are_decoded(container, codec):
-    pcm = decode.decode(recording(container, codec, 1.0), longest_s=5)
+    pcm = decode.decode(recording(container, codec, 1.0), max_s=5)
     assert len(pcm) / 32_000 == pytest.approx(1.0, abs=0.05)
     assert pitch_hz(pcm) == pytest.approx(440, abs=2)
 
 
-async def test_decoding_apart_gives_the_same_samples():
+async def test_subprocess_decodes_to_the_same_samples():
     data = recording("ogg", "libopus", 0.5)
-    assert await decode_in_process(data, 5, 60) == decode.decode(data, 5)
+    assert await decode_in_subprocess(data, 5, 60) == decode.decode(data, 5)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
-async def test_a_plain_wav_is_heard_at_its_pitch(uploads, channels, rate_hz):
+async def test_plain_wav_keeps_its_pitch(uploads, channels, rate_hz):
     samples = np.repeat(tone(1, rate_hz), channels)
     pcm = await uploads.decode(wav(samples, rate_hz, channels))
     assert len(pcm) == pytest.approx(32_000, abs=4)
     assert pitch_hz(pcm) == pytest.approx(440, abs=2)
 
 
-async def test_raw_samples_need_their_rate(uploads):
+async def test_raw_samples_require_a_rate(uploads):
     samples = tone(1, 8_000)
     assert len(await uploads.decode(samples.tobytes(), 8_000)) == pytest.approx(32_000, abs=4)
     assert await refusal(uploads, samples.tobytes()) == "session.unknown_container"
@@ -86,7 +86,7 @@ async def test_raw_samples_need_their_rate(uploads):
     assert await refusal(uploads, bytes(6 * 16_000), 8_000) == "session.audio_too_long"
 
 
-async def test_a_container_is_believed_over_a_promise_of_raw_samples(uploads):
+async def test_container_takes_precedence_over_declared_raw_samples(uploads):
     assert await uploads.decode(wav(tone(1, 16_000), 16_000), 16_000) == tone(1, 16_000).tobytes()
 
 
@@ -104,18 +104,18 @@ async def test_a_container_is_believed_over_a_promise_of_raw_samples(uploads):
         (wav(np.zeros(6 * 8_000 * 3, "u1"), 8_000, width=3), "session.audio_too_long"),
     ],
 )
-async def test_what_is_no_recording_is_refused(uploads, data, code):
+async def test_invalid_recordings_are_refused(uploads, data, code):
     assert await refusal(uploads, data) == code
 
 
-async def test_a_small_file_that_unpacks_to_much_is_stopped_early(uploads):
+async def test_decompression_bomb_is_stopped_early(uploads):
     file = BytesIO()
     soundfile.write(file, np.zeros((48_000 * 120, 8), dtype=np.int16), 48_000, format="FLAC")
     assert len(file.getvalue()) < 100_000
     assert await refusal(uploads, file.getvalue()) == "session.audio_too_long"
 
 
-async def test_a_recording_that_is_cut_off_is_heard_as_far_as_it_goes(uploads):
+async def test_truncated_recording_is_decoded_up_to_its_end(uploads):
     whole = recording("flac", "flac", 2.0)
     pcm = await uploads.decode(whole[: len(whole) // 2])
     assert 0.5 < len(pcm) / 32_000 < 1.5
@@ -123,26 +123,26 @@ async def test_a_recording_that_is_cut_off_is_heard_as_far_as_it_goes(uploads):
     assert 0.4 < len(await uploads.decode(plain[: len(plain) // 2])) / 32_000 < 0.6
 
 
-def test_damage_in_the_middle_costs_only_that_stretch():
+def test_damaged_packets_are_skipped():
     whole = bytearray(recording("mp3", "libmp3lame", 2.0))
     whole[len(whole) // 2 : len(whole) // 2 + 600] = bytes(600)
     assert len(decode.decode(bytes(whole), 5)) / 32_000 > 1.5
 
 
-def test_a_recording_that_stays_silent_about_its_audio_has_none():
-    with pytest.raises(decode.DecodeRefused) as raised:
+def test_container_without_samples_has_no_audio():
+    with pytest.raises(decode.DecodeError) as raised:
         decode.decode(wav(np.zeros(0, "<i2"), 16_000), 5)
-    assert raised.value.verdict is decode.ExitCode.NO_AUDIO
+    assert raised.value.exit_code is decode.ExitCode.NO_AUDIO
 
 
-async def test_decoding_that_takes_too_long_is_ended():
+async def test_slow_decoding_is_stopped():
     with pytest.raises(InvalidRequest) as raised:
-        await decode_in_process(recording("ogg", "libopus", 1.0), 5, 0.01)
+        await decode_in_subprocess(recording("ogg", "libopus", 1.0), 5, 0.01)
     assert raised.value.code == "session.undecodable"
 
 
-async def test_the_process_can_open_nothing_and_takes_little():
-    # What a hostile recording would have to break out of, asked of the limits themselves.
+async def test_decoder_process_opens_no_files_and_has_little_memory():
+    # Tests the limits that contain a hostile recording.
     code = (
         "import resource, sys; from orchestrator.api.audio import decode; decode._drop_privileges(5)\n"
         "for attempt in (lambda: open('/etc/hostname'), lambda: bytearray(decode.MEMORY_BYTES)):\n"
@@ -155,24 +155,24 @@ async def test_the_process_can_open_nothing_and_takes_little():
     assert output.decode().split("\n")[:3] == ["OSError", "MemoryError", "(5, 5)"]
 
 
-async def test_a_cancelled_upload_leaves_no_process(uploads):
-    hearing = asyncio.create_task(uploads.decode(recording("ogg", "libopus", 1.0)))
+async def test_cancelled_upload_leaves_no_process(uploads):
+    decoding = asyncio.create_task(uploads.decode(recording("ogg", "libopus", 1.0)))
     await asyncio.sleep(0.02)
-    hearing.cancel()
+    decoding.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await hearing
+        await decoding
 
 
-def test_places_are_bounded_and_given_back(uploads):
-    with uploads.slot(), uploads.slot(), pytest.raises(AtCapacity) as raised, uploads.slot():
+def test_upload_slots_are_limited_and_released(uploads):
+    with uploads.reserve_slot(), uploads.reserve_slot(), pytest.raises(AtCapacity) as raised, uploads.reserve_slot():
         pass
     assert raised.value.code == "session.too_many_uploads"
-    with uploads.slot():
+    with uploads.reserve_slot():
         pass
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
-def test_a_microphone_of_any_rate_is_heard_without_seams(rate_hz):
+def test_microphone_resampling_has_no_discontinuities(rate_hz):
     microphone = MicrophoneResampler(rate_hz)
     pcm = tone(1, rate_hz).tobytes()
     step = rate_hz // 50 * 2
@@ -182,11 +182,11 @@ def test_a_microphone_of_any_rate_is_heard_without_seams(rate_hz):
     steady = np.frombuffer(heard, "<i2")[1600:-1600].astype(float)
     assert pitch_hz(heard) == pytest.approx(440, abs=2)
     assert np.abs(np.diff(steady)).max() < 8000 * 2 * np.pi * 440 / 16_000 * 1.05
-    # The next turn begins anew.
+    # The next turn starts a new stream.
     assert len(microphone.resample(pcm) + microphone.flush()) == pytest.approx(32_000, abs=2)
 
 
-def test_at_16_khz_nothing_is_changed_and_nothing_waits():
+def test_16_khz_audio_passes_unchanged_and_undelayed():
     for rate_hz in (0, 16_000):
         microphone = MicrophoneResampler(rate_hz)
         assert microphone.resample(b"\1\2") == b"\1\2"

@@ -1,4 +1,4 @@
-"""How the built page is served."""
+"""Serving of the built web console."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES = {
 
 @pytest.fixture
 def web_dir(tmp_path: Path) -> Path:
-    """A page as its build leaves it."""
+    """A web console as its build leaves it."""
     (tmp_path / "assets").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
@@ -34,11 +34,11 @@ def web_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def client(web_dir: Path) -> AsyncGenerator[httpx.AsyncClient]:
-    async with visitor(web_dir) as client:
+    async with api_client(web_dir) as client:
         yield client
 
 
-def visitor(web_dir: Path) -> httpx.AsyncClient:
+def api_client(web_dir: Path) -> httpx.AsyncClient:
     app = FastAPI()
     app.include_router(console_routes(web_dir))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://anchor")
@@ -55,7 +55,7 @@ def visitor(web_dir: Path) -> httpx.AsyncClient:
         ("/assets/plain.js", "text/javascript; charset=utf-8", "no-store"),
     ],
 )
-async def test_files_come_with_their_type_and_are_kept_as_long_as_they_may(client, path, kind, kept):
+async def test_files_have_a_media_type_and_cache_headers(client, path, kind, kept):
     answer = await client.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
     assert kept in answer.headers["cache-control"]
@@ -67,15 +67,15 @@ async def test_files_come_with_their_type_and_are_kept_as_long_as_they_may(clien
 
 
 @pytest.mark.parametrize("path", ["/notes.txt", "/assets/index-CfbqbgmS.js.map", "/assets/../notes.txt", "/assets/"])
-async def test_nothing_else_is_served(client, path):
+async def test_other_paths_are_not_served(client, path):
     assert (await client.get(path)).status_code == 404
 
 
-async def test_a_page_that_is_not_built_says_how(tmp_path, caplog):
+async def test_missing_build_explains_how_to_build(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        async with visitor(tmp_path / "dist") as client:
+        async with api_client(tmp_path / "dist") as client:
             answer = await client.get("/")
     assert answer.status_code == 503
     assert "make web" in answer.text
     assert "<style" not in answer.text
-    assert [record.message for record in caplog.records] == ["web page is not built: run make web"]
+    assert [record.message for record in caplog.records] == ["web console is not built: run make web"]

@@ -1,4 +1,4 @@
-"""The door for parking and waking by hand."""
+"""`/memory`: parking and waking engines on request."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pydantic import SecretStr
 from service_kit.errors import AtCapacity, NotFound
 
 
-class Engines:
-    """Two engines; the voice is at work."""
+class FakeParking:
+    """Two engines; `tts` is in use."""
 
     def __init__(self) -> None:
         self.states = {"llm": "awake", "tts": "awake"}
 
     async def park(self, name: str) -> None:
         if name == "tts":
-            raise AtCapacity("tts.in_use", "it is at work for somebody")
+            raise AtCapacity("tts.in_use", "the engine is in use")
         self._move(name, "parked")
 
     async def wake(self, name: str) -> None:
@@ -36,7 +36,7 @@ class Engines:
 
 @pytest.fixture
 async def http() -> AsyncGenerator[httpx.AsyncClient]:
-    engines = Engines()
+    engines = FakeParking()
     app = FastAPI()
     app.include_router(memory.routes(engines, lambda: {"steps": [], "engines": engines.states}))
     add_error_handlers(app)
@@ -48,27 +48,27 @@ async def http() -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-async def test_an_engine_is_parked_and_woken_by_its_name(http):
+async def test_engine_is_parked_and_woken_by_name(http):
     assert (await http.post("/memory/llm/park")).json()["engines"]["llm"] == "parked"
     assert (await http.get("/memory")).json()["engines"] == {"llm": "parked", "tts": "awake"}
     assert (await http.post("/memory/llm/wake")).json()["engines"]["llm"] == "awake"
 
 
-async def test_one_that_is_at_work_is_refused_with_the_reason(http):
+async def test_engine_in_use_is_refused_with_the_reason(http):
     answer = await http.post("/memory/tts/park")
     assert answer.status_code == 503
     assert answer.json()["error"] == {
         "code": "tts.in_use",
-        "message": "it is at work for somebody",
+        "message": "the engine is in use",
         "retryable": True,
     }
 
 
-async def test_one_that_there_is_not_is_not_found(http):
+async def test_unknown_engine_is_not_found(http):
     assert (await http.post("/memory/vad/park")).status_code == 404
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/memory"), ("POST", "/memory/llm/park")])
-async def test_nobody_comes_in_without_the_secret(http, method, path):
+async def test_memory_endpoints_require_the_secret(http, method, path):
     answer = await http.request(method, path, headers={"Authorization": "Bearer wrong"})
     assert answer.status_code == 401

@@ -1,4 +1,4 @@
-"""`/v1/audio/transcriptions`, over a real server, and what captions are made of."""
+"""`/v1/audio/transcriptions` over a real server, and its captions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from edges_support import FakeSessions, recording, tone
+from api_support import FakeSessions, recording, tone
 from fastapi import FastAPI
 from orchestrator.api.http import openai_transcriptions as transcriptions
-from orchestrator.api.http.captions import Caption, captions, srt, vtt
+from orchestrator.api.http.captions import Caption, make_captions, to_srt, to_vtt
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.conversation.messages.server import Word
@@ -24,13 +24,13 @@ from service_kit.audio import AudioChunk
 from service_kit.errors import PeerFailed
 from service_kit.http.server import http_server
 
-LIMITS = ApiLimits(upload_bytes=200_000, upload_audio_s=5, uploads=1, decode_s=60)
+LIMITS = ApiLimits(max_upload_bytes=200_000, max_upload_audio_s=5, max_uploads=1, decode_timeout_s=60)
 WORDS = (Word("Good", 0, 200), Word("evening.", 200, 500), Word("The", 600, 700), Word("ferry.", 700, 1000))
 
 
 @dataclass
-class Ears:
-    """Hears the same in all recordings."""
+class FakeStt:
+    """Returns the same transcript for every recording."""
 
     text: str = "Good evening. The ferry."
     words: tuple[Word, ...] = WORDS
@@ -42,7 +42,7 @@ class Ears:
     open_now: int = 0
 
     @asynccontextmanager
-    async def open(self, language: str) -> AsyncGenerator[Ears]:
+    async def open(self, language: str) -> AsyncGenerator[FakeStt]:
         self.languages.append(language)
         self.open_now += 1
         try:
@@ -52,7 +52,7 @@ class Ears:
 
     async def push_audio(self, chunk: AudioChunk) -> None:
         if self.fails:
-            raise PeerFailed("stt.gone", "nobody listens")
+            raise PeerFailed("stt.gone", "speech to text failed")
         self.heard.append(chunk)
 
     async def flush_segment(self, segment_id: int) -> None:
@@ -71,18 +71,18 @@ class Ears:
 
 
 @pytest.fixture
-def stt() -> Ears:
-    return Ears()
+def stt() -> FakeStt:
+    return FakeStt()
 
 
 @pytest.fixture
-async def http(stt: Ears) -> AsyncGenerator[httpx.AsyncClient]:
-    async with visitor(stt, LIMITS) as client:
+async def http(stt: FakeStt) -> AsyncGenerator[httpx.AsyncClient]:
+    async with api_client(stt, LIMITS) as client:
         yield client
 
 
 @asynccontextmanager
-async def visitor(stt: Ears, limits: ApiLimits) -> AsyncGenerator[httpx.AsyncClient]:
+async def api_client(stt: FakeStt, limits: ApiLimits) -> AsyncGenerator[httpx.AsyncClient]:
     app = FastAPI()
     uploads = add_routes(app, FakeSessions(), limits)
     app.include_router(transcriptions.routes(stt, uploads, limits))
@@ -115,7 +115,7 @@ async def ask(http: httpx.AsyncClient, file: bytes | None = None, **fields: Any)
     return await http.post(transcriptions.PATH, files=files, data={"model": "whisper-1", **data})
 
 
-async def test_a_recording_in_gives_its_words_out(http: httpx.AsyncClient, stt: Ears) -> None:
+async def test_recording_is_transcribed(http: httpx.AsyncClient, stt: FakeStt) -> None:
     answer = await ask(http, language="en", prompt="news", temperature="0")
     assert (answer.status_code, answer.json()) == (200, {"text": "Good evening. The ferry."})
     assert stt.languages == ["en"]
@@ -125,11 +125,11 @@ async def test_a_recording_in_gives_its_words_out(http: httpx.AsyncClient, stt: 
     assert stt.open_now == 0
 
 
-async def test_other_containers_are_heard_too(http: httpx.AsyncClient) -> None:
+async def test_other_containers_are_accepted(http: httpx.AsyncClient) -> None:
     assert (await ask(http, recording("ogg", "libopus", 1.0))).json()["text"] == "Good evening. The ferry."
 
 
-async def test_verbose_tells_language_length_and_segments(http: httpx.AsyncClient) -> None:
+async def test_verbose_json_has_language_duration_and_segments(http: httpx.AsyncClient) -> None:
     assert (await ask(http, response_format="verbose_json")).json() == {
         "task": "transcribe",
         "language": "en",
@@ -142,7 +142,7 @@ async def test_verbose_tells_language_length_and_segments(http: httpx.AsyncClien
     }
 
 
-async def test_words_are_told_where_they_are_asked_for(http: httpx.AsyncClient) -> None:
+async def test_word_times_are_returned_on_request(http: httpx.AsyncClient) -> None:
     words = (await ask(http, response_format="verbose_json", granularities="word")).json()
     assert words["words"][1] == {"word": "evening.", "start": 0.2, "end": 0.5}
     assert "segments" not in words
@@ -150,7 +150,7 @@ async def test_words_are_told_where_they_are_asked_for(http: httpx.AsyncClient) 
     assert {"words", "segments"} <= both.keys()
 
 
-async def test_an_engine_without_word_times_says_so(http: httpx.AsyncClient, stt: Ears) -> None:
+async def test_missing_word_times_are_an_error(http: httpx.AsyncClient, stt: FakeStt) -> None:
     stt.words = ()
     answer = await ask(http, response_format="verbose_json", granularities="word")
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "session.no_word_times")
@@ -158,7 +158,7 @@ async def test_an_engine_without_word_times_says_so(http: httpx.AsyncClient, stt
     assert segments == [{"id": 0, "start": 0.0, "end": 1.25, "text": "Good evening. The ferry."}]
 
 
-async def test_silence_is_no_error(http: httpx.AsyncClient, stt: Ears) -> None:
+async def test_silence_gives_an_empty_transcript(http: httpx.AsyncClient, stt: FakeStt) -> None:
     stt.text, stt.words = "", ()
     answer = (await ask(http, response_format="verbose_json", granularities="word")).json()
     assert (answer["text"], answer["words"]) == ("", [])
@@ -173,7 +173,7 @@ async def test_silence_is_no_error(http: httpx.AsyncClient, stt: Ears) -> None:
         ("vtt", "text/vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:00.500\nGood evening.\n\n00:00:00.600"),
     ],
 )
-async def test_subtitles_are_ready_to_use(http: httpx.AsyncClient, wanted: str, kind: str, begins: str) -> None:
+async def test_subtitle_formats_are_valid_files(http: httpx.AsyncClient, wanted: str, kind: str, begins: str) -> None:
     answer = await ask(http, response_format=wanted)
     assert answer.headers["content-type"].startswith(kind)
     assert answer.text.startswith(begins)
@@ -193,34 +193,36 @@ async def test_subtitles_are_ready_to_use(http: httpx.AsyncClient, wanted: str, 
         ({"file": bytes(250_000)}, 400, "session.upload_too_large"),
     ],
 )
-async def test_what_is_wrong_is_named(http: httpx.AsyncClient, fields: dict[str, Any], status: int, code: str) -> None:
+async def test_invalid_requests_have_an_error_code(
+    http: httpx.AsyncClient, fields: dict[str, Any], status: int, code: str
+) -> None:
     answer = await ask(http, **fields)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-async def test_only_a_form_with_a_file_is_taken(http: httpx.AsyncClient) -> None:
+async def test_only_a_form_with_a_file_is_accepted(http: httpx.AsyncClient) -> None:
     answer = await http.post(transcriptions.PATH, json={"file": "speech.wav"})
     assert answer.json()["error"]["code"] == "session.unknown_content_type"
     answer = await http.post(transcriptions.PATH, files={"other": ("speech.wav", wav(1.0))})
     assert answer.json()["error"]["code"] == "session.bad_message"
 
 
-async def test_ears_that_fail_fail_the_request(http: httpx.AsyncClient, stt: Ears) -> None:
+async def test_stt_failure_fails_the_request(http: httpx.AsyncClient, stt: FakeStt) -> None:
     stt.fails = True
     answer = await ask(http)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stt.gone")
     assert stt.open_now == 0
 
 
-async def test_ears_that_do_not_answer_are_not_waited_for(stt: Ears) -> None:
+async def test_silent_stt_times_out(stt: FakeStt) -> None:
     stt.deaf = True
-    async with visitor(stt, replace(LIMITS, answer_s=0.3)) as http:
+    async with api_client(stt, replace(LIMITS, answer_timeout_s=0.3)) as http:
         answer = await ask(http)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stt.slow")
     assert stt.open_now == 0
 
 
-async def test_a_caller_that_hangs_up_is_not_transcribed_for(http: httpx.AsyncClient, stt: Ears) -> None:
+async def test_disconnect_cancels_the_transcription(http: httpx.AsyncClient, stt: FakeStt) -> None:
     stt.deaf = True
     asking = asyncio.create_task(ask(http))
     async with asyncio.timeout(20):
@@ -231,12 +233,16 @@ async def test_a_caller_that_hangs_up_is_not_transcribed_for(http: httpx.AsyncCl
             await asyncio.sleep(0.005)
 
 
-def test_a_caption_ends_with_its_sentence_a_pause_or_when_it_is_full() -> None:
+def test_caption_ends_at_a_sentence_a_pause_or_its_maximum_length() -> None:
     words = [Word("so", 0, 100), Word("then", 1200, 1300), *(Word("word", at, at + 5) for at in range(1400, 1650, 10))]
-    assert [caption.text for caption in captions("", words, 0)] == ["so", "then" + " word" * 16, "word " * 8 + "word"]
+    assert [caption.text for caption in make_captions("", words, 0)] == [
+        "so",
+        "then" + " word" * 16,
+        "word " * 8 + "word",
+    ]
 
 
-def test_subtitles_keep_hours_and_hide_markup() -> None:
+def test_subtitles_show_hours_and_escape_markup() -> None:
     shown = [Caption("a < b & c", 3_723_004, 3_724_000)]
-    assert vtt(shown) == "WEBVTT\n\n01:02:03.004 --> 01:02:04.000\na &lt; b &amp; c\n\n"
-    assert srt(shown) == "1\n01:02:03,004 --> 01:02:04,000\na < b & c\n\n"
+    assert to_vtt(shown) == "WEBVTT\n\n01:02:03.004 --> 01:02:04.000\na &lt; b &amp; c\n\n"
+    assert to_srt(shown) == "1\n01:02:03,004 --> 01:02:04,000\na < b & c\n\n"

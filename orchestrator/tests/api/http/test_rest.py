@@ -1,4 +1,4 @@
-"""`/interact` and `/conversation`, over a real server."""
+"""`/interact` and `/conversation` over a real server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
-from edges_support import TONE, TONE_MS, FakeSessions, doors, recording, tone
-from orchestrator.api.http.answer_format import header_text
+from api_support import TONE, TONE_MS, FakeSessions, recording, serve_apis, tone
+from orchestrator.api.http.answer_format import percent_encode
 from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.client import PlaybackProgress, TextInput, TurnDetection
 
-LIMITS = ApiLimits(upload_bytes=1_000_000, upload_audio_s=5, answer_audio_s=2, uploads=2, decode_s=60)
+LIMITS = ApiLimits(
+    max_upload_bytes=1_000_000, max_upload_audio_s=5, max_answer_audio_s=2, max_uploads=2, decode_timeout_s=60
+)
 
 
 @pytest.fixture
@@ -28,13 +30,13 @@ def sessions():
 
 @pytest.fixture
 async def http(sessions):
-    async with visitor(sessions, LIMITS) as client:
+    async with api_client(sessions, LIMITS) as client:
         yield client
 
 
 @contextlib.asynccontextmanager
-async def visitor(sessions: FakeSessions, limits: ApiLimits) -> AsyncGenerator[httpx.AsyncClient]:
-    async with doors(sessions, limits) as host, httpx.AsyncClient(base_url=f"http://{host}", timeout=30) as client:
+async def api_client(sessions: FakeSessions, limits: ApiLimits) -> AsyncGenerator[httpx.AsyncClient]:
+    async with serve_apis(sessions, limits) as host, httpx.AsyncClient(base_url=f"http://{host}", timeout=30) as client:
         yield client
 
 
@@ -60,7 +62,7 @@ def code_of(answer: httpx.Response) -> str:
     return error["code"]
 
 
-async def test_a_recording_in_gives_the_spoken_answer_out(http, sessions):
+async def test_recording_is_answered_in_speech(http, sessions):
     files = {"file": ("question.wav", wav_file())}
     answer = await http.post("/interact", files=files, data={"language": "de", "voice": "ada", "format": "wav"})
     assert answer.status_code == 200
@@ -73,10 +75,10 @@ async def test_a_recording_in_gives_the_spoken_answer_out(http, sessions):
     assert (start.language, start.voice, start.turn_detection) == ("de", "ada", TurnDetection.TURN_DETECTION_MANUAL)
     assert sessions.heard == [tone(1, 16_000).tobytes()]
     assert PlaybackProgress(1, TONE_MS) in sessions.commands
-    assert sessions.open_now == 0
+    assert sessions.open_count == 0
 
 
-async def test_the_answer_can_be_had_in_full_as_json(http):
+async def test_answer_is_available_as_json(http):
     files = {"file": ("question.ogg", recording("ogg", "libopus", 1.0))}
     answer = (await http.post("/interact", files=files, headers={"Accept": "application/json"})).json()
     audio = answer.pop("audio")
@@ -103,14 +105,14 @@ async def test_the_answer_can_be_had_in_full_as_json(http):
 
 
 @pytest.mark.parametrize("sent", [{"json": {"text": "hello"}}, {"data": {"text": "hello"}}])
-async def test_a_question_may_be_in_writing(http, sessions, sent):
+async def test_question_may_be_written(http, sessions, sent):
     answer = await http.post("/interact", **sent)
     assert answer.status_code == 200
     assert unquote(answer.headers["x-anchor-transcript"]) == "hello"
     assert sessions.commands[0] == TextInput("hello")
 
 
-async def test_a_ticket_goes_on_with_its_conversation(http):
+async def test_ticket_continues_its_conversation(http):
     begun = await http.post("/conversation/start", json={"language": "de", "voice_profile": "ada", "patience": 1.5})
     assert begun.status_code == 201
     ticket = begun.json()["ticket"]
@@ -136,7 +138,7 @@ async def test_a_ticket_goes_on_with_its_conversation(http):
     assert code_of(await http.get(f"/conversation/{ticket}")) == "session.unknown_ticket"
 
 
-async def test_what_is_not_there_is_not_found(http):
+async def test_unknown_resources_are_not_found(http):
     for method in ("GET", "DELETE"):
         answer = await http.request(method, "/conversation/lost")
         assert (answer.status_code, code_of(answer)) == (404, "session.unknown_ticket")
@@ -171,23 +173,23 @@ async def test_what_is_not_there_is_not_found(http):
         ({"json": {"text": "leave"}}, 503, "tts.gone"),
     ],
 )
-async def test_what_cannot_be_answered_is_refused_with_its_reason(http, sessions, sent, status, code):
+async def test_invalid_questions_are_refused_with_a_code(http, sessions, sent, status, code):
     answer = await http.post("/interact", **sent)
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert ("retry-after" in answer.headers) == (status == 503)
-    assert sessions.open_now == 0
+    assert sessions.open_count == 0
 
 
-async def test_an_answer_that_does_not_come_is_not_waited_for(sessions):
-    async with visitor(sessions, replace(LIMITS, answer_s=0.3)) as http:
+async def test_answer_times_out(sessions):
+    async with api_client(sessions, replace(LIMITS, answer_timeout_s=0.3)) as http:
         answer = await http.post("/interact", json={"text": "hang"})
     assert (answer.status_code, code_of(answer)) == (503, "session.answer_timeout")
     assert "retry-after" in answer.headers
-    assert sessions.open_now == 0
+    assert sessions.open_count == 0
 
 
 async def exchange_raw(http: httpx.AsyncClient, head: str, pieces: list[bytes]) -> bytes:
-    """What the server says to a request that is never completed, until it closes."""
+    """Send a request that is never completed; return the server's response up to its closing."""
     reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
     try:
         writer.write(f"POST /interact HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
@@ -199,18 +201,18 @@ async def exchange_raw(http: httpx.AsyncClient, head: str, pieces: list[bytes]) 
         await writer.wait_closed()
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(sessions):
-    async with visitor(sessions, replace(LIMITS, upload_s=0.3)) as http:
+async def test_incomplete_body_times_out(sessions):
+    async with api_client(sessions, replace(LIMITS, upload_timeout_s=0.3)) as http:
         answer = await exchange_raw(http, "Content-Type: application/json\r\nContent-Length: 20", [b'{"text":'])
     assert b"session.upload_stalled" in answer
 
 
-async def test_a_body_of_absurd_length_is_not_read(http):
+async def test_body_of_excessive_declared_length_is_not_read(http):
     answer = await exchange_raw(http, "Content-Type: application/json\r\nContent-Length: 99999999999", [])
     assert b"session.upload_too_large" in answer
 
 
-async def test_a_body_without_length_is_bounded_as_it_comes(http, caplog):
+async def test_chunked_body_is_limited_while_it_arrives(http, caplog):
     async def endless():
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
         while True:
@@ -218,21 +220,21 @@ async def test_a_body_without_length_is_bounded_as_it_comes(http, caplog):
             await asyncio.sleep(0)
 
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
-    # The server closes while we still send, and the system may then drop its answer.
+    # The server closes while the client still sends, and the system may then drop the response.
     with contextlib.suppress(httpx.TransportError):
         await asyncio.wait_for(http.post("/interact", content=endless(), headers=headers), 30)
     assert "session.upload_too_large" in [getattr(record, "code", "") for record in caplog.records]
     assert (await http.post("/interact", json={"text": "hello"})).status_code == 200
 
 
-async def test_the_fields_of_a_start_are_checked(http):
+async def test_conversation_start_fields_are_validated(http):
     answer = await http.post("/conversation/start", json={"language": 5})
     assert (answer.status_code, code_of(answer)) == (400, "session.bad_message")
     assert "language" in answer.json()["error"]["message"]
     assert code_of(await http.post("/conversation/start", json={"language": "xx"})) == "session.unknown_language"
 
 
-async def test_an_answer_without_speech_says_what_failed(http):
+async def test_answer_without_speech_reports_the_failure(http):
     answer = await http.post("/interact", json={"text": "mute"}, headers={"Accept": "application/json"})
     assert answer.json()["failure"] == {"code": "tts.gone", "message": "captions only", "retryable": True}
     assert answer.json()["duration_ms"] == 0
@@ -241,54 +243,54 @@ async def test_an_answer_without_speech_says_what_failed(http):
     assert samples_of(answer.content) == b""
 
 
-async def test_an_apology_for_a_reply_that_broke_off_is_heard_to_its_end(http):
+async def test_apology_after_a_failed_reply_is_complete(http):
     answer = (await http.post("/interact", json={"text": "stumble"}, headers={"Accept": "application/json"})).json()
     assert answer["reply"].endswith("🙂 Sorry.")
     assert (answer["failure"]["code"], answer["duration_ms"], answer["interrupted"]) == ("llm.gone", TONE_MS, False)
 
 
-async def test_an_endless_answer_is_cut_off(http):
+async def test_endless_answer_is_interrupted(http):
     answer = await http.post("/interact", json={"text": "long"}, headers={"Accept": "application/json"})
     assert (answer.json()["interrupted"], answer.json()["duration_ms"]) == (True, 2_000)
 
 
-async def test_hanging_up_ends_the_session(http, sessions):
+async def test_disconnect_ends_the_session(http, sessions):
     asking = asyncio.create_task(http.post("/interact", json={"text": "hang"}))
     async with asyncio.timeout(20):
-        while not sessions.open_now:
+        while not sessions.open_count:
             await asyncio.sleep(0.005)
     asking.cancel()
-    await sessions.all_closed()
+    await sessions.wait_all_closed()
 
 
-async def test_more_recordings_than_places_are_refused_at_once(http, sessions):
+async def test_recordings_beyond_the_upload_slots_are_refused(http, sessions):
     held = [asyncio.create_task(http.post("/interact", json={"text": "hang"})) for _ in range(2)]
     async with asyncio.timeout(20):
-        while sessions.open_now < 2:
+        while sessions.open_count < 2:
             await asyncio.sleep(0.005)
     answer = await http.post("/interact", json={"text": "hello"})
     assert (answer.status_code, code_of(answer)) == (503, "session.too_many_uploads")
-    assert sessions.open_now == 2
+    assert sessions.open_count == 2
     for asking in held:
         asking.cancel()
-    await sessions.all_closed()
+    await sessions.wait_all_closed()
 
 
-async def test_a_bug_is_answered_without_its_details(http, caplog):
+async def test_unexpected_error_is_reported_without_details(http, caplog):
     for answer in (await http.get("/bug"), await http.post("/interact", json={"text": "crash"})):
         assert (answer.status_code, code_of(answer)) == (500, "internal")
     assert "a bug" in caplog.text
 
 
-async def test_a_ticket_does_not_reach_the_log(http, caplog):
+async def test_ticket_is_not_logged(http, caplog):
     await http.get("/conversation/secret-ticket")
     assert "request failed" in caplog.text
     assert all("secret-ticket" not in str(vars(record)) for record in caplog.records if record.name != "httpx")
 
 
-def test_a_long_text_is_cut_visibly_to_fit_a_header():
+def test_long_header_text_ends_with_an_ellipsis():
     for text in ("x" * 5000, "ü" * 2000, "न" * 400):
-        assert len(header_text(text)) <= 3000
-        assert unquote(header_text(text)).endswith("…")
-        assert text.startswith(unquote(header_text(text))[:-1])
-    assert unquote(header_text("a\r\nb \ud83d")) == "a\r\nb ?"
+        assert len(percent_encode(text)) <= 3000
+        assert unquote(percent_encode(text)).endswith("…")
+        assert text.startswith(unquote(percent_encode(text))[:-1])
+    assert unquote(percent_encode("a\r\nb \ud83d")) == "a\r\nb ?"

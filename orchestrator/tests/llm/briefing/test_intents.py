@@ -2,7 +2,7 @@ from datetime import datetime
 
 import pytest
 from orchestrator.llm.briefing.calendar import spoken_date, spoken_time
-from orchestrator.llm.briefing.intents import Intent, intent_of
+from orchestrator.llm.briefing.intents import Intent, detect_intent
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ from orchestrator.llm.briefing.intents import Intent, intent_of
         ("xx", "hello", Intent.GREETING),
     ],
 )
-def test_what_people_say_means(language: str, text: str, intent: Intent | None):
-    assert intent_of(text, language, "Nora") is intent
+def test_utterance_has_its_intent(language: str, text: str, intent: Intent | None):
+    assert detect_intent(text, language, "Nora") is intent
 
 
 @pytest.mark.parametrize(
@@ -65,18 +65,18 @@ def test_what_people_say_means(language: str, text: str, intent: Intent | None):
         ("xx", "12:07 AM", "Thursday, January 1st"),
     ],
 )
-def test_times_and_dates_are_said_as_in_the_language(language: str, time: str, date: str):
+def test_times_and_dates_follow_the_language(language: str, time: str, date: str):
     midnight = datetime(2026, 1, 1, 0, 7)
     assert spoken_time(midnight, language) == time
     assert spoken_date(midnight, language) == date
 
 
-def test_the_full_hour_is_said_without_minutes_in_german():
+def test_german_full_hour_has_no_minutes():
     assert spoken_time(datetime(2026, 1, 1, 16), "de") == "16 Uhr"
 
 
 @pytest.mark.parametrize(
     ("day", "said"), [(2, "2nd"), (3, "3rd"), (11, "11th"), (12, "12th"), (13, "13th"), (22, "22nd")]
 )
-def test_english_days_are_counted(day: int, said: str):
+def test_english_days_are_ordinals(day: int, said: str):
     assert spoken_date(datetime(2026, 1, day), "en").endswith(f"January {said}")

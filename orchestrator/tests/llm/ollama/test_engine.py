@@ -1,4 +1,4 @@
-"""The Ollama client against a server that speaks Ollama's wire format."""
+"""The Ollama model against the Ollama stub."""
 
 import asyncio
 import subprocess
@@ -12,7 +12,7 @@ import httpx
 import ollama_stub
 import pytest
 from ollama_stub import OllamaStub, StubSection, WireFault
-from ollama_support import FAST, PERSONA, PROMPT, answering
+from ollama_support import FAST, PERSONA, PROMPT, connected_model
 from orchestrator.conversation.model.ports import Message, Prompt
 from orchestrator.llm.ollama.engine import OllamaModel, OllamaSettings
 from service_kit.engines.script import Fault
@@ -23,22 +23,22 @@ async def text_of(pieces: AsyncIterator[str]) -> str:
     return "".join([piece async for piece in pieces])
 
 
-async def hear(pieces: AsyncIterator[str], heard: list[str]) -> None:
+async def collect(pieces: AsyncIterator[str], heard: list[str]) -> None:
     async for piece in pieces:
-        heard.append(piece)  # noqa: PERF401 - what came before a failure counts
+        heard.append(piece)  # noqa: PERF401 - pieces before a failure count
 
 
-async def test_a_reply_streams_token_by_token():
-    async with answering(StubSection(**FAST)) as (model, _):
+async def test_reply_streams_token_by_token():
+    async with connected_model(StubSection(**FAST)) as (model, _):
         assert [piece async for piece in model.reply(PROMPT)] == [
             *("Good", " evening", ",", " Grüße", " nach", " Köln", "."),
         ]
 
 
-async def test_every_request_has_the_same_options_so_that_the_model_stays_loaded():
+async def test_every_request_has_the_same_options():
     history = (Message("user", "Hello"), Message("anchor", "Good evening."))
     other = Prompt(text="Go on.", language="en", persona=PERSONA, history=history)
-    async with answering(StubSection(**FAST), context_tokens=4096) as (model, stub):
+    async with connected_model(StubSection(**FAST), context_tokens=4096) as (model, stub):
         await model.prefill(PROMPT)
         await text_of(model.reply(PROMPT))
         await text_of(model.reply(other))
@@ -61,27 +61,27 @@ async def test_every_request_has_the_same_options_so_that_the_model_stays_loaded
         ({"wire_fault": WireFault.NO_DONE}, "llm.truncated"),
     ],
 )
-async def test_a_stream_that_breaks_in_the_middle_is_told_from_one_that_ends(section: dict[str, object], code: str):
+async def test_broken_stream_is_distinguished_from_a_complete_one(section: dict[str, object], code: str):
     heard: list[str] = []
-    async with answering(StubSection(**FAST, **section)) as (model, _):
+    async with connected_model(StubSection(**FAST, **section)) as (model, _):
         with pytest.raises(PeerFailed) as caught:
-            await hear(model.reply(PROMPT), heard)
+            await collect(model.reply(PROMPT), heard)
     assert caught.value.code == code
     assert "".join(heard).startswith("Good evening,")
 
 
-async def test_a_stream_that_stops_in_the_middle_is_silent():
+async def test_stream_that_stalls_times_out():
     heard: list[str] = []
     section = StubSection(**{**FAST, "tokens_per_second": 1_000_000}, fault=Fault.HANG, fault_after_tokens=3)
-    async with answering(section, between_tokens_s=1) as (model, _):
+    async with connected_model(section, between_tokens_s=1) as (model, _):
         with pytest.raises(PeerFailed) as caught:
-            await hear(model.reply(PROMPT), heard)
+            await collect(model.reply(PROMPT), heard)
     assert caught.value.code == "llm.silent"
     assert "".join(heard).startswith("Good evening,")
 
 
-async def test_a_server_that_thinks_too_long_is_silent():
-    async with answering(StubSection(fault=Fault.HANG, **FAST), first_token_s=0.2) as (model, stub):
+async def test_slow_first_token_times_out():
+    async with connected_model(StubSection(fault=Fault.HANG, **FAST), first_token_s=0.2) as (model, stub):
         with pytest.raises(PeerFailed, match="no token in time"):
             await text_of(model.reply(PROMPT))
         await until_closed(stub)
@@ -93,30 +93,30 @@ async def until_closed(stub: OllamaStub) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_closing_a_reply_closes_the_stream_at_the_server():
-    async with answering(StubSection(fault=Fault.ENDLESS, **{**FAST, "tokens_per_second": 200})) as (model, stub):
+async def test_closing_the_reply_closes_the_connection():
+    async with connected_model(StubSection(fault=Fault.ENDLESS, **{**FAST, "tokens_per_second": 200})) as (model, stub):
         async with aclosing(model.reply(PROMPT)) as pieces:
             assert await anext(pieces) == "Good"
             assert stub.open == 1
         await until_closed(stub)
 
 
-async def test_a_model_that_was_not_pulled_is_named_with_the_cure():
-    async with answering(StubSection(model="other", **FAST)) as (model, _):
+async def test_missing_model_error_explains_how_to_pull_it():
+    async with connected_model(StubSection(model="other", **FAST)) as (model, _):
         with pytest.raises(PeerFailed, match="run `ollama pull mistral`") as caught:
             await text_of(model.reply(PROMPT))
     assert caught.value.code == "llm.model_missing"
     assert not caught.value.retryable
 
 
-async def test_a_full_server_may_be_tried_again():
-    async with answering(StubSection(wire_fault=WireFault.BUSY, **FAST)) as (model, _):
+async def test_full_server_error_is_retryable():
+    async with connected_model(StubSection(wire_fault=WireFault.BUSY, **FAST)) as (model, _):
         with pytest.raises(AtCapacity, match="maximum pending requests"):
             await text_of(model.reply(PROMPT))
         assert await text_of(model.reply(PROMPT)) == FAST["replies"][0]
 
 
-async def test_an_absent_server_is_unreachable():
+async def test_absent_server_is_unreachable():
     async with OllamaModel(OllamaSettings(url="http://127.0.0.1:9", connect_s=0.5, preload=False)) as model:
         with pytest.raises(PeerFailed, match="no model server at") as caught:
             await text_of(model.reply(PROMPT))
@@ -125,7 +125,7 @@ async def test_an_absent_server_is_unreachable():
 
 @asynccontextmanager
 async def raw_server(answer: bytes) -> AsyncGenerator[OllamaModel]:
-    """A model whose server sends these bytes, whatever it is asked, and closes."""
+    """Yield a model whose server sends these bytes for any request, and closes."""
 
     async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -160,7 +160,7 @@ OK = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
         (b"this is not HTTP\r\n\r\n", "llm.unreachable"),
     ],
 )
-async def test_a_server_that_talks_nonsense_fails_with_a_code(answer: bytes, code: str):
+async def test_invalid_response_fails_with_a_code(answer: bytes, code: str):
     async with raw_server(answer) as model:
         with pytest.raises(AnchorError) as caught:
             await text_of(model.reply(PROMPT))
@@ -169,20 +169,20 @@ async def test_a_server_that_talks_nonsense_fails_with_a_code(answer: bytes, cod
 
 
 @pytest.mark.parametrize("answer", [b'{"models": ["mistral"]}', b'{"models": 7}', b'{"models": {"name": "mistral"}}'])
-async def test_a_list_of_models_that_is_none_is_an_answer_that_makes_no_sense(answer: bytes):
+async def test_invalid_model_list_is_garbled(answer: bytes):
     async with raw_server(OK + answer) as model:
         with pytest.raises(PeerFailed) as caught:
             await model.probe()
     assert caught.value.code == "llm.garbled"
 
 
-async def test_a_last_line_with_text_is_heard():
+async def test_text_in_the_last_line_counts():
     answer = OK + b'{"message": {"content": "All of it."}, "done": true}'
     async with raw_server(answer) as model:
         assert await text_of(model.reply(PROMPT)) == "All of it."
 
 
-def test_the_stand_in_serves_as_a_process_of_its_own(tmp_path: Path, unused_tcp_port: int):
+def test_stub_runs_as_a_process(tmp_path: Path, unused_tcp_port: int):
     script = tmp_path / "script.toml"
     script.write_text('[llm]\nmodel = "mistral"\nreplies = ["Hi."]\nfirst_token_delay_ms = 0\n')
     command = [sys.executable, ollama_stub.__file__, "--port", str(unused_tcp_port)]
@@ -196,7 +196,7 @@ def test_the_stand_in_serves_as_a_process_of_its_own(tmp_path: Path, unused_tcp_
                 except httpx.ConnectError:
                     time.sleep(0.05)
             else:
-                pytest.fail("the stand-in did not listen within 20 s")
+                pytest.fail("the stub did not listen within 20 s")
             assert version == {"version": "0.0.0-scripted"}
             assert client.get("/api/tags").json()["models"][0]["name"] == "mistral"
             assert client.get("/api/ps").json()["models"] == []
@@ -207,7 +207,7 @@ def test_the_stand_in_serves_as_a_process_of_its_own(tmp_path: Path, unused_tcp_
             running = client.get("/api/ps").json()["models"][0]
             assert running["size_vram"] == running["size"]
     finally:
-        # It has nothing to put away. (A tool that measures coverage has, and may wait for its own lock on SIGTERM.)
+        # SIGKILL: the stub has nothing to save, and a coverage tool in it may wait for its own lock on SIGTERM.
         process.kill()
         process.wait(10)
     assert "".join(line["message"]["content"] for line in lines) == "Hi."

@@ -1,4 +1,4 @@
-"""How far a pull is, and how fast."""
+"""Progress, speed and remaining time of a pull."""
 
 import pytest
 from orchestrator.llm.ollama.pull_progress import PullProgressMeter
@@ -12,7 +12,7 @@ def test_parts_add_up():
     assert (progress.completed_bytes, progress.total_bytes) == (550, 1000)
 
 
-def test_speed_is_that_of_the_last_ten_seconds_and_tells_when_it_is_done():
+def test_speed_and_eta_cover_the_last_ten_seconds():
     meter = PullProgressMeter()
     for second in range(21):
         progress = meter.update("weights", 100 * second, 10_000, second)
@@ -22,14 +22,14 @@ def test_speed_is_that_of_the_last_ten_seconds_and_tells_when_it_is_done():
     assert progress.bytes_per_s == pytest.approx(10)
 
 
-def test_what_an_earlier_pull_had_left_is_no_speed():
+def test_bytes_of_an_earlier_pull_do_not_count_as_speed():
     meter = PullProgressMeter()
     assert meter.update("weights", 5000, 10_000, 0).eta_s is None
     progress = meter.update("weights", 5100, 10_000, 1)
     assert progress.bytes_per_s == 100
 
 
-def test_it_is_told_in_words():
+def test_progress_is_formatted_as_text():
     meter = PullProgressMeter()
     assert str(meter.update("weights", 0, 0, 0)) == "0 % pulled at 0.0 MB/s"
     meter.update("weights", 0, 10**9, 1)

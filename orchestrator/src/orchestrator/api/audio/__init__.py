@@ -1,1 +1,1 @@
-"""Client audio to PCM: decoding uploads, resampling microphones."""
+"""Conversion of client audio to PCM16 mono 16 kHz: upload decoding and microphone resampling."""

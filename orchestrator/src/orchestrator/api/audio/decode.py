@@ -1,7 +1,7 @@
-"""Makes PCM16 mono 16 kHz of a recording in any common container: `python -m orchestrator.api.audio.decode`.
+"""Decodes a recording in any common container to PCM16 mono 16 kHz: `python -m orchestrator.api.audio.decode`.
 
-Recordings come from strangers and are parsed by a large library in C, so this runs as a process of its own: bytes in
-by stdin, samples out by stdout, the verdict as exit status, and next to nothing that it may use.
+Recordings are untrusted input to a large C library (FFmpeg), so decoding runs in a separate process with dropped
+privileges: the recording on stdin, samples on stdout, the result as exit status (`ExitCode`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from av.error import FFmpegError
 
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
-# Address space. The library alone takes 120 MiB of it (measured).
+# Limit of the address space, of which the library alone takes 120 MiB (measured).
 MEMORY_BYTES = 512 * 1024 * 1024
 
-# No playlists (they open other files), no protocols (they open anything), no video.
+# Excluded: playlists (they open other files), protocols (they open anything), and video.
 CONTAINERS = ("wav", "mp3", "ogg", "flac", "matroska", "webm", "mov", "mp4", "m4a", "aac", "aiff")
 CODECS = (
     *("mp3", "mp3float", "opus", "libopus", "vorbis", "libvorbis", "flac", "aac", "alac"),
@@ -40,7 +40,7 @@ _OPTIONS = {
 
 
 class ExitCode(IntEnum):
-    """Exit statuses of this process; any other is a crash."""
+    """Exit statuses of this process; any other means a crash."""
 
     DECODED = 0
     UNKNOWN_CONTAINER = 10
@@ -48,92 +48,92 @@ class ExitCode(IntEnum):
     TOO_LONG = 12
 
 
-class DecodeRefused(Exception):
-    """The recording cannot be used."""
+class DecodeError(Exception):
+    """The recording cannot be decoded; `exit_code` says why."""
 
-    def __init__(self, verdict: ExitCode) -> None:
-        super().__init__(verdict.name)
-        self.verdict = verdict
+    def __init__(self, exit_code: ExitCode) -> None:
+        super().__init__(exit_code.name)
+        self.exit_code = exit_code
 
 
-def decode(recording: bytes, longest_s: float) -> bytes:
-    """All samples of the first audio stream. Damaged stretches are left out. Raises `Refused`."""
-    longest_bytes = int(longest_s * RATE_HZ) * SAMPLE_BYTES
+def decode(recording: bytes, max_s: float) -> bytes:
+    """Return all samples of the first audio stream, without its damaged packets. Raises `DecodeError`."""
+    max_bytes = int(max_s * RATE_HZ) * SAMPLE_BYTES
     pcm = bytearray()
-    # The length a container declares is not asked: it may lie.
-    for piece in _pieces(recording):
-        pcm += piece
-        if len(pcm) > longest_bytes:
-            raise DecodeRefused(ExitCode.TOO_LONG)
+    # Count the decoded samples: the duration in a container's header can be wrong.
+    for chunk in _decode_chunks(recording):
+        pcm += chunk
+        if len(pcm) > max_bytes:
+            raise DecodeError(ExitCode.TOO_LONG)
     if not pcm:
-        raise DecodeRefused(ExitCode.NO_AUDIO)
+        raise DecodeError(ExitCode.NO_AUDIO)
     return bytes(pcm)
 
 
-def _pieces(recording: bytes) -> Iterator[bytes]:
+def _decode_chunks(recording: bytes) -> Iterator[bytes]:
     try:
         container = av.open(BytesIO(recording), "r", options=dict(_OPTIONS))
     except (FFmpegError, ValueError) as error:
-        raise DecodeRefused(ExitCode.UNKNOWN_CONTAINER) from error
+        raise DecodeError(ExitCode.UNKNOWN_CONTAINER) from error
     with container:
         if not container.streams.audio:
-            raise DecodeRefused(ExitCode.NO_AUDIO)
+            raise DecodeError(ExitCode.NO_AUDIO)
         stream = container.streams.audio[0]
-        # There is none for a codec that the library does not know.
+        # None for a codec that the library does not know.
         codec = cast("CodecContext | None", stream.codec_context)
         if codec is None or codec.name not in CODECS:
-            raise DecodeRefused(ExitCode.UNKNOWN_CONTAINER)
+            raise DecodeError(ExitCode.UNKNOWN_CONTAINER)
         codec.thread_count = 1
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-        for frame in _frames(container, stream):
-            yield from _samples(resampler, frame)
-        yield from _samples(resampler, None)
+        for frame in _decode_frames(container, stream):
+            yield from _resample(resampler, frame)
+        yield from _resample(resampler, None)
 
 
-def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+def _decode_frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
         except FFmpegError:
-            # Cut off in the middle: what came before is good.
+            # The recording is truncated; the audio before this point is intact.
             return
         if packet is None:
             return
         try:
             yield from packet.decode()
         except FFmpegError:
-            # One damaged packet; the next may be whole.
+            # Skip one damaged packet; the next may be intact.
             continue
 
 
-def _samples(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[bytes]:
+def _resample(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[bytes]:
     for resampled in resampler.resample(frame):
         yield bytes(resampled.planes[0])[: resampled.samples * SAMPLE_BYTES]
 
 
-def _drop_privileges(processor_s: int) -> None:
-    """Give up all that decoding does not need, for good."""
-    # The library imports this at its first recording, when it can open no file any more.
+def _drop_privileges(cpu_s: int) -> None:
+    """Irrevocably limit this process to the resources that decoding needs."""
+    # PyAV imports this lazily at the first recording, when no file can be opened any more.
     importlib.import_module("av.subtitles.stream")
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # No further files, sockets or processes: the three standard ones are open already.
+    # No further files, sockets or processes; the three standard streams are open already.
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
-    # Live conversations come first.
+    # Yield the CPU to live conversations.
     os.nice(10)
 
 
 def main() -> int:
-    """Decode stdin to stdout within argv's limits: seconds of audio, seconds of processor time."""
-    longest_s, processor_s = float(sys.argv[1]), int(sys.argv[2])
-    _drop_privileges(processor_s)
+    """Decode stdin to stdout; arguments: maximum seconds of audio, maximum seconds of CPU time."""
+    max_s, cpu_s = float(sys.argv[1]), int(sys.argv[2])
+    _drop_privileges(cpu_s)
     try:
-        pcm = decode(sys.stdin.buffer.read(), longest_s)
-    except DecodeRefused as refused:
-        return refused.verdict
+        pcm = decode(sys.stdin.buffer.read(), max_s)
+    except DecodeError as error:
+        return error.exit_code
     sys.stdout.buffer.write(pcm)
     sys.stdout.buffer.flush()
     return ExitCode.DECODED

@@ -1,4 +1,4 @@
-"""Recordings on their way in: a bounded number at a time, of bounded size, brought to PCM16 mono 16 kHz."""
+"""Uploaded recordings: limits their number and size, and decodes them to PCM16 mono 16 kHz."""
 
 from __future__ import annotations
 
@@ -16,79 +16,82 @@ from service_kit.audio import MICROPHONE, SAMPLE_BYTES
 from service_kit.errors import AtCapacity, InvalidRequest
 
 from orchestrator.api.audio.decode import ExitCode
-from orchestrator.api.audio.resampler import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, MicrophoneResampler
+from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ, MicrophoneResampler
 from orchestrator.api.limits import ApiLimits
 
 _MAGIC = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM")
 
 
 class Uploads:
-    """The places for recordings that are being sent, decoded and answered."""
+    """Slots for recordings that are being received, decoded and answered, shared by all clients."""
 
     def __init__(self, limits: ApiLimits) -> None:
         self._limits = limits
-        self._taken = 0
+        self._slots_taken = 0
 
     @contextmanager
-    def slot(self) -> Generator[None]:
-        """Hold one place. Raises `AtCapacity` at once when all are taken: nobody waits with a recording in hand."""
-        if self._taken >= self._limits.uploads:
-            raise AtCapacity("session.too_many_uploads", f"{self._taken} recordings are being answered; try again")
-        self._taken += 1
+    def reserve_slot(self) -> Generator[None]:
+        """Hold one slot. Raises `AtCapacity` immediately when all are taken; uploads are never queued."""
+        if self._slots_taken >= self._limits.max_uploads:
+            reason = f"{self._slots_taken} recordings are being answered; try again"
+            raise AtCapacity("session.too_many_uploads", reason)
+        self._slots_taken += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._slots_taken -= 1
 
     def check_size(self, byte_count: int) -> None:
-        """Raise `InvalidRequest` when a recording is too large."""
-        if byte_count > self._limits.upload_bytes:
-            reason = f"the recording is larger than {self._limits.upload_bytes} bytes"
+        """Raise `InvalidRequest` when a recording of `byte_count` bytes is too large."""
+        if byte_count > self._limits.max_upload_bytes:
+            reason = f"the recording is larger than {self._limits.max_upload_bytes} bytes"
             raise InvalidRequest("session.upload_too_large", reason)
 
     async def decode(self, recording: bytes, raw_rate_hz: int | None = None) -> bytes:
-        """The samples of `recording`, which without a container is PCM16 mono at `raw_rate_hz`.
+        """Decode `recording`; without a container it is taken as PCM16 mono at `raw_rate_hz`, where that is given.
 
         Raises `InvalidRequest`.
         """
         self.check_size(len(recording))
         if not recording:
             raise InvalidRequest("session.no_audio", "the recording is empty")
-        longest_s = self._limits.upload_audio_s
+        max_s = self._limits.max_upload_audio_s
         if raw_rate_hz is not None and not _is_container(recording):
-            return await asyncio.to_thread(_from_raw, recording, raw_rate_hz, longest_s)
-        # Nearly all recordings are plain WAV, and a process takes some 150 ms to start.
-        plain = await asyncio.to_thread(_from_plain_wav, recording, longest_s)
-        return plain if plain is not None else await decode_in_process(recording, longest_s, self._limits.decode_s)
+            return await asyncio.to_thread(_from_raw, recording, raw_rate_hz, max_s)
+        # Nearly all recordings are plain WAV, and a subprocess takes about 150 ms to start.
+        plain = await asyncio.to_thread(_from_plain_wav, recording, max_s)
+        if plain is not None:
+            return plain
+        return await decode_in_subprocess(recording, max_s, self._limits.decode_timeout_s)
 
 
 def _is_container(recording: bytes) -> bool:
     return recording.startswith(_MAGIC) or recording[4:8] == b"ftyp"
 
 
-def _too_long(longest_s: float) -> InvalidRequest:
-    return InvalidRequest("session.audio_too_long", f"the recording lasts longer than {longest_s:g} s")
+def _too_long(max_s: float) -> InvalidRequest:
+    return InvalidRequest("session.audio_too_long", f"the recording lasts longer than {max_s:g} s")
 
 
-def _from_raw(recording: bytes, rate_hz: int, longest_s: float) -> bytes:
+def _from_raw(recording: bytes, rate_hz: int, max_s: float) -> bytes:
     microphone = MicrophoneResampler(rate_hz)
-    if len(recording) > longest_s * (rate_hz or MICROPHONE.rate_hz) * SAMPLE_BYTES:
-        raise _too_long(longest_s)
+    if len(recording) > max_s * (rate_hz or MICROPHONE.rate_hz) * SAMPLE_BYTES:
+        raise _too_long(max_s)
     return microphone.resample(recording) + microphone.flush()
 
 
-def _from_plain_wav(recording: bytes, longest_s: float) -> bytes | None:
-    """The samples of a whole 16-bit WAV in one or two channels; None when it is anything else."""
+def _from_plain_wav(recording: bytes, max_s: float) -> bytes | None:
+    """Decode a complete 16-bit WAV of one or two channels; None for anything else."""
     if not recording.startswith(b"RIFF"):
         return None
     try:
         with wave.open(BytesIO(recording)) as file:
             rate_hz, channels, count = file.getframerate(), file.getnchannels(), file.getnframes()
             plain = file.getsampwidth() == SAMPLE_BYTES and channels in (1, 2) and count > 0
-            if not plain or not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            if not plain or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
                 return None
-            if count > longest_s * rate_hz and count * channels * SAMPLE_BYTES <= len(recording):
-                raise _too_long(longest_s)
+            if count > max_s * rate_hz and count * channels * SAMPLE_BYTES <= len(recording):
+                raise _too_long(max_s)
             frames = file.readframes(count)
     except (wave.Error, EOFError):
         return None
@@ -102,9 +105,9 @@ def _from_plain_wav(recording: bytes, longest_s: float) -> bytes | None:
     return np.asarray(samples).astype("<i2").tobytes()
 
 
-async def decode_in_process(recording: bytes, longest_s: float, within_s: float) -> bytes:
-    """The samples of `recording`, decoded in a process that can harm nobody. Raises `InvalidRequest`."""
-    limits = (str(longest_s), str(math.ceil(within_s)))
+async def decode_in_subprocess(recording: bytes, max_s: float, within_s: float) -> bytes:
+    """Decode `recording` in a process with dropped privileges. Raises `InvalidRequest`."""
+    limits = (str(max_s), str(math.ceil(within_s)))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-m", "orchestrator.api.audio.decode", *limits),
         stdin=asyncio.subprocess.PIPE,
@@ -115,8 +118,8 @@ async def decode_in_process(recording: bytes, longest_s: float, within_s: float)
     )
     try:
         async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
-            tasks.create_task(_feed(process, recording))
-            pcm = await _collect(process, int(longest_s * MICROPHONE.rate_hz) * SAMPLE_BYTES)
+            tasks.create_task(_write_recording(process, recording))
+            pcm = await _read_pcm(process, int(max_s * MICROPHONE.rate_hz) * SAMPLE_BYTES)
             status = await process.wait()
     except TimeoutError as error:
         raise InvalidRequest(
@@ -126,43 +129,43 @@ async def decode_in_process(recording: bytes, longest_s: float, within_s: float)
         if process.returncode is None:
             process.kill()
             await process.wait()
-    _check_exit_code(status, longest_s)
+    _check_exit_code(status, max_s)
     return pcm
 
 
-async def _feed(process: asyncio.subprocess.Process, recording: bytes) -> None:
-    assert process.stdin is not None  # noqa: S101 (a pipe was asked for)
+async def _write_recording(process: asyncio.subprocess.Process, recording: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101 ((stdin and stdout are pipes))
     try:
         process.stdin.write(recording)
         await process.stdin.drain()
         process.stdin.close()
         await process.stdin.wait_closed()
     except (BrokenPipeError, ConnectionResetError):
-        # The process ended before it had read everything; its exit status says why.
+        # The process exited before it read everything; its exit status says why.
         return
 
 
-async def _collect(process: asyncio.subprocess.Process, most_bytes: int) -> bytes:
-    assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
+async def _read_pcm(process: asyncio.subprocess.Process, max_bytes: int) -> bytes:
+    assert process.stdout is not None  # noqa: S101 ((stdin and stdout are pipes))
     pcm = bytearray()
-    while piece := await process.stdout.read(65_536):
-        pcm += piece
-        if len(pcm) > most_bytes:
+    while chunk := await process.stdout.read(65_536):
+        pcm += chunk
+        if len(pcm) > max_bytes:
             process.kill()
             break
     return bytes(pcm)
 
 
-def _check_exit_code(status: int, longest_s: float) -> None:
+def _check_exit_code(status: int, max_s: float) -> None:
     match status:
         case ExitCode.DECODED:
             return
         case ExitCode.UNKNOWN_CONTAINER:
-            reason = "not a recording in a known container (WAV, MP3, Ogg, WebM, FLAC, M4A)"
+            reason = "the recording is in no supported container (WAV, MP3, Ogg, WebM, FLAC, M4A)"
             raise InvalidRequest("session.unknown_container", reason)
         case ExitCode.NO_AUDIO:
-            raise InvalidRequest("session.no_audio", "there is no audio in the recording")
+            raise InvalidRequest("session.no_audio", "the recording contains no audio")
         case ExitCode.TOO_LONG:
-            raise _too_long(longest_s)
+            raise _too_long(max_s)
         case _:
-            raise InvalidRequest("session.undecodable", "the recording cannot be decoded within bounds")
+            raise InvalidRequest("session.undecodable", "the recording cannot be decoded within the limits")

@@ -1,1 +1,1 @@
-"""APIs of one request and one response, and the console's files."""
+"""Request/response APIs (REST, transcriptions, the simple WebSocket), and the web console's files."""

@@ -1,4 +1,4 @@
-"""How the doors for recordings describe an answer."""
+"""Formats of a one-shot answer: JSON fields, text frames of the simple WebSocket, and response headers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from orchestrator.api.streaming.one_shot import Answer
+from orchestrator.api.streaming.one_shot import OneShotAnswer
 from orchestrator.api.wire import codec
 
-# Proxies and clients commonly take 8 KiB of headers in all.
-_MOST_HEADER_CHARS = 3_000
+# Per header; proxies and clients commonly accept 8 KiB of headers in total.
+_MAX_HEADER_CHARS = 3_000
 
 
-def describe(answer: Answer) -> dict[str, Any]:
-    """The fields of an answer as JSON values, without its audio; absent ones are left out."""
-    details: dict[str, Any] = {
+def to_json_fields(answer: OneShotAnswer) -> dict[str, Any]:
+    """Return an answer's fields as JSON values, without its audio; `waterfall` and `failure` only when present."""
+    fields: dict[str, Any] = {
         "ticket": answer.ticket,
         "turn_id": answer.turn_id,
         "transcript": answer.transcript,
@@ -27,22 +27,22 @@ def describe(answer: Answer) -> dict[str, Any]:
         "interrupted": answer.interrupted,
     }
     if answer.waterfall is not None:
-        details["waterfall"] = codec.as_fields(answer.waterfall)
+        fields["waterfall"] = codec.as_fields(answer.waterfall)
     if answer.failure is not None:
-        details["failure"] = codec.as_fields(answer.failure)
-    return details
+        fields["failure"] = codec.as_fields(answer.failure)
+    return fields
 
 
-def to_frame(name: str, details: Mapping[str, Any]) -> str:
-    """A text frame of the simple door."""
-    return json.dumps({"type": name, **details})
+def to_text_frame(name: str, fields: Mapping[str, Any]) -> str:
+    """Return a text frame of the simple WebSocket."""
+    return json.dumps({"type": name, **fields})
 
 
-def to_headers(answer: Answer) -> dict[str, str]:
-    """What fits beside audio: percent-encoded UTF-8, cut with an ellipsis where it is too long."""
+def to_headers(answer: OneShotAnswer) -> dict[str, str]:
+    """Return the headers of an audio response: texts in percent-encoded UTF-8, truncated with an ellipsis."""
     headers = {
-        "X-Anchor-Transcript": header_text(answer.transcript),
-        "X-Anchor-Reply": header_text(answer.reply),
+        "X-Anchor-Transcript": percent_encode(answer.transcript),
+        "X-Anchor-Reply": percent_encode(answer.reply),
         "X-Anchor-Ticket": quote(answer.ticket, safe=""),
         "X-Anchor-Language": quote(answer.language, safe=""),
         "X-Anchor-Turn": str(answer.turn_id),
@@ -52,17 +52,17 @@ def to_headers(answer: Answer) -> dict[str, str]:
     return headers
 
 
-def header_text(text: str) -> str:
-    """`text` percent-encoded, with a final ellipsis when some of it had to be left out."""
-    encoded = [quote(char, safe="", errors="replace") for char in text[:_MOST_HEADER_CHARS]]
-    if sum(map(len, encoded)) <= _MOST_HEADER_CHARS and len(text) <= _MOST_HEADER_CHARS:
+def percent_encode(text: str) -> str:
+    """Percent-encode `text`; truncate it with an ellipsis when it exceeds the maximum length of a header."""
+    encoded = [quote(char, safe="", errors="replace") for char in text[:_MAX_HEADER_CHARS]]
+    if sum(map(len, encoded)) <= _MAX_HEADER_CHARS and len(text) <= _MAX_HEADER_CHARS:
         return "".join(encoded)
     ellipsis = quote("…")
-    left = _MOST_HEADER_CHARS - len(ellipsis)
+    budget = _MAX_HEADER_CHARS - len(ellipsis)
     kept: list[str] = []
-    for piece in encoded:
-        left -= len(piece)
-        if left < 0:
+    for char in encoded:
+        budget -= len(char)
+        if budget < 0:
             break
-        kept.append(piece)
+        kept.append(char)
     return "".join(kept) + ellipsis

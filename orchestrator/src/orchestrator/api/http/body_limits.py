@@ -1,6 +1,6 @@
-"""Bodies of requests that are no recordings: small, and here soon, or not read.
+"""Limits the size and the duration of request bodies, except uploads, which have limits of their own.
 
-FastAPI reads the body that a route declares to its end, however long that is and takes.
+FastAPI reads the body of a route that declares one to its end, without any limit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.api.limits import ApiLimits
 
 
 class BodyLimitMiddleware:
-    """ASGI middleware that hands on requests whose body has come in full; those of `exempt` paths at once."""
+    """ASGI middleware that reads a request's whole body before it calls the app, except for `exempt` paths."""
 
     def __init__(self, app: ASGIApp, limits: ApiLimits, exempt: tuple[str, ...]) -> None:
         self._app = app
@@ -28,7 +28,7 @@ class BodyLimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._exempt and _has_body(scope):
             try:
-                receive = _after(await self._body(receive), receive)
+                receive = _replay_body(await self._read_body(receive), receive)
             except InvalidRequest as error:
                 ERRORS.labels(error.code).inc()
                 await error_response(error)(scope, receive, send)
@@ -37,24 +37,24 @@ class BodyLimitMiddleware:
                 return
         await self._app(scope, receive, send)
 
-    async def _body(self, receive: Receive) -> bytes:
-        """The whole body. Raises `BodyAbandoned`, and `HungUp` when the caller went before it was complete."""
+    async def _read_body(self, receive: Receive) -> bytes:
+        """Read the whole body. Raises `BodyAbandoned`, or `ClientDisconnected` when the client disconnects first."""
         body = bytearray()
-        within_s = self._limits.small_body_s
+        timeout_s = self._limits.body_timeout_s
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnected
                     body += message.get("body", b"")
-                    if len(body) > self._limits.small_body_bytes:
-                        reason = f"the body is larger than {self._limits.small_body_bytes} bytes"
+                    if len(body) > self._limits.max_body_bytes:
+                        reason = f"the body is larger than {self._limits.max_body_bytes} bytes"
                         raise BodyAbandoned("session.body_too_large", reason)
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError as error:
-            raise BodyAbandoned("session.body_stalled", f"not all came within {within_s:g} s") from error
+            raise BodyAbandoned("session.body_stalled", f"the body did not arrive within {timeout_s:g} s") from error
 
 
 def _has_body(scope: Scope) -> bool:
@@ -62,11 +62,11 @@ def _has_body(scope: Scope) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def _after(body: bytes, receive: Receive) -> Receive:
-    """`receive` behind the body that has been read already."""
-    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that first yields the body that has already been read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_whole() -> Message:
-        return whole.pop() if whole else await receive()
+    async def receive_replayed() -> Message:
+        return messages.pop() if messages else await receive()
 
-    return receive_whole
+    return receive_replayed

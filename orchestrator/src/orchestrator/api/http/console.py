@@ -1,4 +1,4 @@
-"""The web page: built files, served as they are, that may load nothing from anywhere else."""
+"""The web console: serves its built files, under a content security policy that forbids foreign resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-_POLICY = (
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'",
     "script-src 'self'",
     "worker-src 'self'",
@@ -31,24 +31,24 @@ _POLICY = (
     "frame-ancestors 'none'",
 )
 HEADERS = {
-    "Content-Security-Policy": "; ".join(_POLICY),
+    "Content-Security-Policy": "; ".join(_CONTENT_SECURITY_POLICY),
     "X-Content-Type-Options": "nosniff",
-    # The page's address may hold a token.
+    # The page's URL may contain a token.
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-    # A page of one version must never meet a script of another.
+    # Prevents a page of one version from loading a script of another.
     "Cache-Control": "no-store",
 }
-# What is named by its content never changes.
+# Files named by a hash of their content never change.
 _HASHED = re.compile(r"-[\w-]{8}\.\w+$")
-_FOR_EVER = "public, max-age=31536000, immutable"
+_CACHE_FOREVER = "public, max-age=31536000, immutable"
 _NOT_BUILT = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>AI Anchor</title>
-<h1>The page is not built yet</h1>
+<h1>The web console is not built yet</h1>
 <p>Run <code>make web</code> in the project's folder (Node.js 20.19 or later), then start the orchestrator again.
-<p>Everything else is up: the WebSocket, REST and gRPC work without the page.
+<p>Everything else is running: the WebSocket, REST and gRPC APIs work without the console.
 </html>
 """
 
@@ -56,22 +56,22 @@ log = logging.getLogger(__name__)
 
 
 def console_routes(web_dir: Path) -> APIRouter:
-    """A route for every file of the page in `web_dir`, and `/` for its `index.html`.
+    """Return a router with one route for each file in `web_dir`, and `/` for its `index.html`.
 
-    Only files that are there now and of a known type are served, each by its own route, so that no path of a
-    request is ever looked up. Without an `index.html`, `/` says how to build the page.
+    Only files of a known type that exist now are served, each by its own route, so that no request path is ever
+    looked up on disk. Without an `index.html`, `/` explains how to build the console.
     """
     router = APIRouter(include_in_schema=False)
     index = web_dir / "index.html"
     if not index.is_file():
-        log.warning("web page is not built: run make web", extra={"web_dir": str(web_dir)})
+        log.warning("web console is not built: run make web", extra={"web_dir": str(web_dir)})
         _serve_notice(router)
         return router
     _serve(router, "/", index, HEADERS)
     for file in sorted((*web_dir.iterdir(), *(web_dir / "assets").glob("*"))):
         if file.suffix in _MEDIA_TYPES and file.is_file() and file != index:
-            named_by_content = file.parent != web_dir and _HASHED.search(file.name)
-            headers = HEADERS | {"Cache-Control": _FOR_EVER} if named_by_content else HEADERS
+            has_hashed_name = file.parent != web_dir and _HASHED.search(file.name)
+            headers = HEADERS | {"Cache-Control": _CACHE_FOREVER} if has_hashed_name else HEADERS
             _serve(router, f"/{file.relative_to(web_dir).as_posix()}", file, headers)
     return router
 

@@ -1,4 +1,4 @@
-"""`/memory`: how short it is, what is parked; parking and waking by hand. For whoever runs the anchor."""
+"""`/memory`, for operators: reports memory pressure and parked engines; parks and wakes engines on request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 
 class ParkingControl(Protocol):
-    """Who parks and wakes engines, by name. Both raise `AnchorError`."""
+    """Parks and wakes engines by name. Both methods raise `AnchorError`."""
 
     async def park(self, name: str) -> None: ...
 
@@ -17,19 +17,19 @@ class ParkingControl(Protocol):
 
 
 def routes(parking: ParkingControl, describe: Callable[[], Mapping[str, object]]) -> APIRouter:
-    """The door; like all others, it asks for the shared secret where there is one."""
+    """Return the router of `/memory`; `describe` yields the report."""
     router = APIRouter(prefix="/memory", tags=["memory"])
 
-    @router.get("", summary="What is given up for want of memory, and how the engines are")
+    @router.get("", summary="Degradation steps in force, and the state of each engine")
     async def memory() -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
         return describe()
 
-    @router.post("/{engine}/park", summary="Give an engine's memory back; 503 while it is at work")
+    @router.post("/{engine}/park", summary="Park an engine, freeing its memory; 503 while it is in use")
     async def park(engine: str) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
         await parking.park(engine)
         return describe()
 
-    @router.post("/{engine}/wake", summary="Take an engine's memory again; answers when it can work")
+    @router.post("/{engine}/wake", summary="Wake an engine; responds when it can work again")
     async def wake(engine: str) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
         await parking.wake(engine)
         return describe()

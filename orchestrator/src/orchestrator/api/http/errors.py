@@ -1,4 +1,4 @@
-"""How HTTP clients are told that something went wrong: `{"error": {"code", "message", "retryable"}}`, always."""
+"""Error responses of the HTTP APIs: always `{"error": {"code", "message", "retryable"}}`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ log = logging.getLogger(__name__)
 
 
 class BodyAbandoned(InvalidRequest):
-    """The rest of the request's body is not read, however long it goes on: the connection closes.
+    """The rest of the request's body is not read; the connection closes after the response.
 
-    The client may then see no answer but the closing, so a body that is too large within reason is read to its end.
+    The client may then see only the closed connection and not the response, so a body that is only moderately too
+    large is read to its end instead.
     """
 
 
 def error_response(error: AnchorError) -> JSONResponse:
-    """The answer that says `error`."""
+    """Return the response for `error`."""
     headers: dict[str, str] = {}
     if isinstance(error, (BodyAbandoned, Denied)):
         headers["Connection"] = "close"
@@ -31,42 +32,42 @@ def error_response(error: AnchorError) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
         headers["Retry-After"] = "1"
-    return _failure(error.http_status, error.code, error.message, error.retryable, headers)
+    return _json_error(error.http_status, error.code, error.message, error.retryable, headers)
 
 
-def _failure(status: int, code: str, message: str, retryable: bool, headers: dict[str, str]) -> JSONResponse:
+def _json_error(status: int, code: str, message: str, retryable: bool, headers: dict[str, str]) -> JSONResponse:
     body = {"error": {"code": code, "message": message, "retryable": retryable}}
     return JSONResponse(body, status, headers)
 
 
-def first_fault(error: ValidationError | RequestValidationError) -> str:
-    """The first thing wrong with a message, its field named."""
-    fault = error.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"])
-    return f"{place}: {fault['msg']}"
+def first_validation_error(error: ValidationError | RequestValidationError) -> str:
+    """Return the first problem that validation found, with its field."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}"
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make every failure of `app`'s routes answer alike."""
+    """Install the handlers that turn every exception of `app`'s routes into an error response."""
 
     @app.exception_handler(AnchorError)
-    async def say_anchor_error(request: Request, error: AnchorError) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def handle_anchor_error(request: Request, error: AnchorError) -> Response:  # pyright: ignore[reportUnusedFunction]
         ERRORS.labels(error.code).inc()
-        # The path as the route has it: the address itself may hold a ticket.
+        # Log the route's template: the URL itself may contain a ticket.
         path = getattr(request.scope.get("route"), "path", "")
         log.warning("request failed", extra={"path": path, "code": error.code, "reason": error.message})
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def say_invalid(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return error_response(InvalidRequest("session.bad_message", first_fault(error)))
+    async def handle_validation_error(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return error_response(InvalidRequest("session.bad_message", first_validation_error(error)))
 
     @app.exception_handler(HTTPException)
-    async def say_http_error(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def handle_http_exception(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
         headers = dict(error.headers or {})
-        return _failure(error.status_code, f"http.{error.status_code}", str(error.detail), False, headers)
+        return _json_error(error.status_code, f"http.{error.status_code}", str(error.detail), False, headers)
 
     @app.exception_handler(Exception)
-    async def say_bug(_: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
-        # The server logs it, for the error is raised again once this has been answered.
-        return _failure(500, "internal", "internal error", False, {})
+    async def handle_unexpected_error(_: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
+        # Starlette raises the error again after this response, and the server logs it.
+        return _json_error(500, "internal", "internal error", False, {})

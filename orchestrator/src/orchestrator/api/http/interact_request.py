@@ -1,4 +1,4 @@
-"""What comes with `POST /interact`: a form with a recording or a text, or JSON with a text."""
+"""Reads the body of `POST /interact`: a form with a recording or a text, or JSON with a text."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from orchestrator.api.disconnect import ClientDisconnected
-from orchestrator.api.http.errors import BodyAbandoned, first_fault
+from orchestrator.api.http.errors import BodyAbandoned, first_validation_error
 from orchestrator.api.limits import ApiLimits
-from orchestrator.api.streaming.one_shot import one_shot_start
+from orchestrator.api.streaming.one_shot import one_shot_session_start
 from orchestrator.conversation.messages.client import SessionStart
 
-Result = TypeVar("Result")
+BodyT = TypeVar("BodyT")
 
-# Room in the body for what surrounds the recording.
+# Allowance for the form fields and boundaries around the recording.
 _FORM_BYTES = 65_536
 
 
 class InteractForm(BaseModel):
-    """The fields of the form, and of the JSON object."""
+    """The fields of the form or of the JSON object."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -42,46 +42,50 @@ class InteractForm(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class InteractRequest:
-    """A question, spoken (a recording in any container) or in writing, and whom it is for."""
+    """A question, spoken (a recording in any container) or written, and the session that answers it."""
 
     question: bytes | str
     start: SessionStart
 
 
 async def read_interact_request(request: Request, limits: ApiLimits) -> InteractRequest:
-    """Read the body of `request`, of bounded size. Raises `InvalidRequest`."""
-    return await read_body(request, limits, partial(_read, limits=limits))
+    """Read and validate the body of `request`. Raises `InvalidRequest`."""
+    return await read_body(request, limits, partial(_read_interact_body, limits=limits))
 
 
 async def read_body(
-    request: Request, limits: ApiLimits, read: Callable[[Request, str], Coroutine[Any, Any, Result]]
-) -> Result:
-    """What `read` makes of a body with a recording, of bounded size and time; it gets its content type too.
+    request: Request, limits: ApiLimits, read: Callable[[Request, str], Coroutine[Any, Any, BodyT]]
+) -> BodyT:
+    """Call `read` with the size-limited request and its content type, within the time limit, and return its result.
 
-    Raises `InvalidRequest`.
+    Raises `InvalidRequest`, or `ClientDisconnected` when the client disconnects first.
     """
-    most_bytes = limits.upload_bytes + _FORM_BYTES
+    max_bytes = limits.max_upload_bytes + _FORM_BYTES
     declared_bytes = int(request.headers.get("content-length", "0"))
-    if declared_bytes > most_bytes:
-        raise _too_large(limits, BodyAbandoned if declared_bytes > 4 * most_bytes else InvalidRequest)
-    bounded = Request(request.scope, _bounded(request.receive, most_bytes, limits))
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared_bytes > max_bytes:
+        raise _too_large(limits, BodyAbandoned if declared_bytes > 4 * max_bytes else InvalidRequest)
+    limited = Request(request.scope, _limit_body(request.receive, max_bytes, limits))
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
-        async with asyncio.timeout(limits.upload_s):
-            return await read(bounded, kind)
+        async with asyncio.timeout(limits.upload_timeout_s):
+            return await read(limited, content_type)
     except TimeoutError as error:
-        raise BodyAbandoned("session.upload_stalled", f"not all came within {limits.upload_s:g} s") from error
+        raise BodyAbandoned(
+            "session.upload_stalled", f"the upload did not complete within {limits.upload_timeout_s:g} s"
+        ) from error
     except ClientDisconnect as error:
         raise ClientDisconnected from error
 
 
-async def _read(bounded: Request, kind: str, limits: ApiLimits) -> InteractRequest:
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        async with bounded.form(max_files=1, max_fields=8, max_part_size=_FORM_BYTES) as form:
+async def _read_interact_body(request: Request, content_type: str, limits: ApiLimits) -> InteractRequest:
+    if content_type in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        async with request.form(max_files=1, max_fields=8, max_part_size=_FORM_BYTES) as form:
             return await _from_form(form, limits)
-    if kind == "application/json":
-        return _interact_request(_parse_form(await bounded.body()), None, limits)
-    raise Unsupported("session.unknown_content_type", f"{kind[:80]!r}: send a form with a file, or JSON with a text")
+    if content_type == "application/json":
+        return _validated_request(_parse_form(await request.body()), None, limits)
+    raise Unsupported(
+        "session.unknown_content_type", f"{content_type[:80]!r}: send a form with a file, or JSON with a text"
+    )
 
 
 async def _from_form(form: FormData, limits: ApiLimits) -> InteractRequest:
@@ -90,11 +94,11 @@ async def _from_form(form: FormData, limits: ApiLimits) -> InteractRequest:
     if isinstance(file, str):
         raise InvalidRequest("session.bad_message", "file: must be a file")
     if any(isinstance(value, UploadFile) for value in fields.values()):
-        raise InvalidRequest("session.bad_message", "the recording must be called file")
+        raise InvalidRequest("session.bad_message", "the recording's field must be named file")
     recording = None if file is None else await file.read()
-    if recording is not None and len(recording) > limits.upload_bytes:
+    if recording is not None and len(recording) > limits.max_upload_bytes:
         raise _too_large(limits, InvalidRequest)
-    return _interact_request(_parse_form(cast(dict[str, Any], fields)), recording, limits)
+    return _validated_request(_parse_form(cast(dict[str, Any], fields)), recording, limits)
 
 
 def _parse_form(fields: dict[str, Any] | bytes) -> InteractForm:
@@ -105,35 +109,35 @@ def _parse_form(fields: dict[str, Any] | bytes) -> InteractForm:
             else InteractForm.model_validate(fields)
         )
     except ValidationError as error:
-        raise InvalidRequest("session.bad_message", first_fault(error)) from error
+        raise InvalidRequest("session.bad_message", first_validation_error(error)) from error
 
 
-def _interact_request(wishes: InteractForm, recording: bytes | None, limits: ApiLimits) -> InteractRequest:
-    if wishes.format != "wav":
-        raise Unsupported("session.unknown_format", f"format: {wishes.format[:40]!r}; there is wav")
-    if (recording is None) == (wishes.text is None):
-        raise InvalidRequest("session.bad_message", "send either file or text")
-    if wishes.text is not None and not 0 < len(wishes.text.strip()) <= len(wishes.text) <= limits.text_chars:
-        raise InvalidRequest("session.bad_message", f"text: must be 1 to {limits.text_chars} characters long")
-    question = recording if recording is not None else wishes.text
-    start = one_shot_start(language=wishes.language, voice=wishes.voice, persona=wishes.persona, ticket=wishes.ticket)
+def _validated_request(form: InteractForm, recording: bytes | None, limits: ApiLimits) -> InteractRequest:
+    if form.format != "wav":
+        raise Unsupported("session.unknown_format", f"format: {form.format[:40]!r}; only wav is supported")
+    if (recording is None) == (form.text is None):
+        raise InvalidRequest("session.bad_message", "send either file or text, not both or neither")
+    if form.text is not None and not 0 < len(form.text.strip()) <= len(form.text) <= limits.max_text_chars:
+        raise InvalidRequest("session.bad_message", f"text: must be 1 to {limits.max_text_chars} characters long")
+    question = recording if recording is not None else form.text
+    start = one_shot_session_start(language=form.language, voice=form.voice, persona=form.persona, ticket=form.ticket)
     return InteractRequest(question or b"", start)
 
 
-def _bounded(receive: Receive, most_bytes: int, limits: ApiLimits) -> Receive:
-    """`receive`, until more than `most_bytes` have come: a declared length may be missing or wrong."""
-    taken = 0
+def _limit_body(receive: Receive, max_bytes: int, limits: ApiLimits) -> Receive:
+    """Wrap `receive` to raise `BodyAbandoned` beyond `max_bytes`; a declared length may be missing or wrong."""
+    received_bytes = 0
 
-    async def receive_bounded() -> Message:
-        nonlocal taken
+    async def receive_limited() -> Message:
+        nonlocal received_bytes
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most_bytes:
+        received_bytes += len(message.get("body", b""))
+        if received_bytes > max_bytes:
             raise _too_large(limits, BodyAbandoned)
         return message
 
-    return receive_bounded
+    return receive_limited
 
 
-def _too_large(limits: ApiLimits, kind: type[InvalidRequest]) -> InvalidRequest:
-    return kind("session.upload_too_large", f"the recording is larger than {limits.upload_bytes} bytes")
+def _too_large(limits: ApiLimits, error_type: type[InvalidRequest]) -> InvalidRequest:
+    return error_type("session.upload_too_large", f"the recording is larger than {limits.max_upload_bytes} bytes")

@@ -1,4 +1,4 @@
-"""`/v1/audio/transcriptions`, as OpenAI's clients ask: a recording in, its words out. It begins no conversation."""
+"""`/v1/audio/transcriptions`, compatible with OpenAI clients: transcribes a recording, without a conversation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from starlette.datastructures import UploadFile
 
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.disconnect import run_unless_disconnected, wait_disconnected
-from orchestrator.api.http.captions import captions, srt, vtt
-from orchestrator.api.http.errors import first_fault
+from orchestrator.api.http.captions import make_captions, to_srt, to_vtt
+from orchestrator.api.http.errors import first_validation_error
 from orchestrator.api.http.interact_request import read_body
 from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.server import Word
@@ -25,11 +25,11 @@ from orchestrator.conversation.model.ports import FinalTranscript, SpeechToText
 
 PATH = "/v1/audio/transcriptions"
 CHUNK_MS = 100
-SEGMENT = 1
+SEGMENT_ID = 1
 
 
 class TranscriptionForm(BaseModel):
-    """The fields of the form that count here; `prompt`, `temperature` and others change nothing."""
+    """The supported fields of the form; `prompt`, `temperature` and others are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -41,102 +41,102 @@ class TranscriptionForm(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """A recording, and how its words are wanted."""
+    """A recording, and the options of its transcription."""
 
     recording: bytes
-    wishes: TranscriptionForm
+    form: TranscriptionForm
 
 
 def routes(stt: SpeechToText, uploads: Uploads, limits: ApiLimits) -> APIRouter:
-    """The door."""
+    """Return the router of `/v1/audio/transcriptions`."""
     router = APIRouter(tags=["transcription"])
 
-    @router.post(PATH, summary="A recording in, its words out")
+    @router.post(PATH, summary="Transcribe a recording")
     async def transcriptions(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
-        with uploads.slot():
-            order = await read_body(request, limits, partial(_read, limits=limits))
-            pcm = await uploads.decode(order.recording)
-            hearing = transcribe(stt, pcm, order.wishes.language, limits.answer_s)
-            final = await run_unless_disconnected(partial(wait_disconnected, request), hearing)
-        return _answer(final, order.wishes, round(MICROPHONE.ms_of(len(pcm))))
+        with uploads.reserve_slot():
+            transcription = await read_body(request, limits, partial(_read_transcription_body, limits=limits))
+            pcm = await uploads.decode(transcription.recording)
+            work = transcribe(stt, pcm, transcription.form.language, limits.answer_timeout_s)
+            final = await run_unless_disconnected(partial(wait_disconnected, request), work)
+        return _to_response(final, transcription.form, round(MICROPHONE.ms_of(len(pcm))))
 
     return router
 
 
-async def transcribe(stt: SpeechToText, pcm: bytes, language: str, within_s: float) -> FinalTranscript:
-    """What is said in `pcm`. Raises `AnchorError`, `PeerFailed` when it takes longer than `within_s`."""
+async def transcribe(stt: SpeechToText, pcm: bytes, language: str, timeout_s: float) -> FinalTranscript:
+    """Return the transcript of `pcm`. Raises `AnchorError`; `PeerFailed` when it takes longer than `timeout_s`."""
     chunk_bytes = MICROPHONE.bytes_for(CHUNK_MS)
-    length_ms = round(MICROPHONE.ms_of(len(pcm)))
+    duration_ms = round(MICROPHONE.ms_of(len(pcm)))
     try:
-        async with asyncio.timeout(within_s), stt.open(language) as stream:
+        async with asyncio.timeout(timeout_s), stt.open(language) as stream:
             for number, at in enumerate(range(0, len(pcm), chunk_bytes)):
                 await stream.push_audio(AudioChunk(number * CHUNK_MS, pcm[at : at + chunk_bytes]))
-            await stream.flush_segment(SEGMENT)
+            await stream.flush_segment(SEGMENT_ID)
             async for transcript in stream.transcripts():
-                # An engine may tell earlier what it has, before it has heard all.
-                if isinstance(transcript, FinalTranscript) and transcript.end_ms >= length_ms - 1:
+                # An engine may send a final transcript before it has processed all audio.
+                if isinstance(transcript, FinalTranscript) and transcript.end_ms >= duration_ms - 1:
                     return transcript
     except TimeoutError as error:
-        raise PeerFailed("stt.slow", f"the recording was not transcribed within {within_s:g} s") from error
+        raise PeerFailed("stt.slow", f"the recording was not transcribed within {timeout_s:g} s") from error
     raise PeerFailed("stt.ended", "the speech service ended without a transcript")
 
 
-async def _read(request: Request, kind: str, limits: ApiLimits) -> TranscriptionRequest:
-    if kind != "multipart/form-data":
-        raise Unsupported("session.unknown_content_type", f"{kind[:80]!r}: send a form with a file")
+async def _read_transcription_body(request: Request, content_type: str, limits: ApiLimits) -> TranscriptionRequest:
+    if content_type != "multipart/form-data":
+        raise Unsupported("session.unknown_content_type", f"{content_type[:80]!r}: send a form with a file")
     async with request.form(max_files=1, max_fields=16) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidRequest("session.bad_message", "file: a recording is missing")
         granularities = tuple(form.getlist("timestamp_granularities[]"))
         fields = {name: value for name, value in form.items() if name in TranscriptionForm.model_fields}
-        wishes = _parse_form({**fields, "granularities": granularities})
-        return TranscriptionRequest(await file.read(), wishes)
+        options = _parse_form({**fields, "granularities": granularities})
+        return TranscriptionRequest(await file.read(), options)
 
 
 def _parse_form(fields: dict[str, Any]) -> TranscriptionForm:
     try:
-        wishes = TranscriptionForm.model_validate(fields)
+        form = TranscriptionForm.model_validate(fields)
     except ValidationError as error:
-        raise InvalidRequest("session.bad_message", first_fault(error)) from error
-    if wishes.granularities and wishes.response_format != "verbose_json":
+        raise InvalidRequest("session.bad_message", first_validation_error(error)) from error
+    if form.granularities and form.response_format != "verbose_json":
         raise InvalidRequest("session.bad_message", "timestamp_granularities: only with response_format=verbose_json")
-    return wishes
+    return form
 
 
-def _answer(final: FinalTranscript, wishes: TranscriptionForm, length_ms: int) -> Response:
-    if "word" in wishes.granularities and final.text and not final.words:
-        raise Unsupported("session.no_word_times", "this speech engine does not say when words were said")
-    shown = captions(final.text, final.words, length_ms)
-    match wishes.response_format:
+def _to_response(final: FinalTranscript, form: TranscriptionForm, duration_ms: int) -> Response:
+    if "word" in form.granularities and final.text and not final.words:
+        raise Unsupported("session.no_word_times", "this speech-to-text engine does not provide word times")
+    captions = make_captions(final.text, final.words, duration_ms)
+    match form.response_format:
         case "json":
             return JSONResponse({"text": final.text})
         case "text":
             return PlainTextResponse(final.text + "\n")
         case "srt":
-            return PlainTextResponse(srt(shown), media_type="application/x-subrip")
+            return PlainTextResponse(to_srt(captions), media_type="application/x-subrip")
         case "vtt":
-            return PlainTextResponse(vtt(shown), media_type="text/vtt")
+            return PlainTextResponse(to_vtt(captions), media_type="text/vtt")
         case "verbose_json":
             answer: dict[str, object] = {
                 "task": "transcribe",
                 "language": final.language,
-                "duration": length_ms / 1000,
+                "duration": duration_ms / 1000,
                 "text": final.text,
             }
-            if not wishes.granularities or "segment" in wishes.granularities:
+            if not form.granularities or "segment" in form.granularities:
                 answer["segments"] = [
-                    {"id": number, **_span(caption.start_ms, caption.end_ms), "text": caption.text}
-                    for number, caption in enumerate(shown)
+                    {"id": number, **_time_fields(caption.start_ms, caption.end_ms), "text": caption.text}
+                    for number, caption in enumerate(captions)
                 ]
-            if "word" in wishes.granularities:
-                answer["words"] = [_word(word) for word in final.words]
+            if "word" in form.granularities:
+                answer["words"] = [_word_fields(word) for word in final.words]
             return JSONResponse(answer)
 
 
-def _word(word: Word) -> dict[str, object]:
-    return {"word": word.text, **_span(word.start_ms, word.end_ms)}
+def _word_fields(word: Word) -> dict[str, object]:
+    return {"word": word.text, **_time_fields(word.start_ms, word.end_ms)}
 
 
-def _span(start_ms: int, end_ms: int) -> dict[str, float]:
+def _time_fields(start_ms: int, end_ms: int) -> dict[str, float]:
     return {"start": start_ms / 1000, "end": end_ms / 1000}

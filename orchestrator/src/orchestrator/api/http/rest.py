@@ -1,4 +1,4 @@
-"""`/interact` and `/conversation`: the door for one-shot use."""
+"""The REST API: `/interact` answers one question, `/conversation` manages conversations."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from service_kit.audio import SPEECH
 
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.disconnect import run_unless_disconnected, wait_disconnected
-from orchestrator.api.http.answer_format import describe, to_headers
+from orchestrator.api.http.answer_format import to_headers, to_json_fields
 from orchestrator.api.http.interact_request import read_interact_request
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import ConversationView, Sessions
 from orchestrator.api.streaming import websocket
-from orchestrator.api.streaming.one_shot import Answer, ask
+from orchestrator.api.streaming.one_shot import OneShotAnswer, ask_question
 from orchestrator.conversation.messages.client import SessionStart
 
-INTERACT = "/interact"
+INTERACT_PATH = "/interact"
 
 
 class ConversationStart(BaseModel):
@@ -35,43 +35,43 @@ class ConversationStart(BaseModel):
 
 
 def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter:
-    """The REST door."""
+    """Return the router of `/interact` and `/conversation`."""
     router = APIRouter(tags=["conversation"])
 
-    @router.post(INTERACT, summary="A recording or a text in, the spoken answer out")
+    @router.post(INTERACT_PATH, summary="Answer a recording or a text in speech")
     async def interact(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
-        with uploads.slot():
-            inquiry = await read_interact_request(request, limits)
-            question = inquiry.question
+        with uploads.reserve_slot():
+            interaction = await read_interact_request(request, limits)
+            question = interaction.question
             if isinstance(question, bytes):
                 question = await uploads.decode(question)
-            asking = ask(sessions, inquiry.start, question, limits)
-            answer = await run_unless_disconnected(partial(wait_disconnected, request), asking)
+            work = ask_question(sessions, interaction.start, question, limits)
+            answer = await run_unless_disconnected(partial(wait_disconnected, request), work)
         wants_json = "application/json" in request.headers.get("accept", "")
-        return JSONResponse(_in_full(answer)) if wants_json else _audio(answer)
+        return JSONResponse(_answer_fields(answer)) if wants_json else _wav_response(answer)
 
-    @router.post("/conversation/start", summary="Begin a conversation", status_code=201)
-    async def start(wishes: ConversationStart, request: Request) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
-        wanted = SessionStart(wishes.language, wishes.voice_profile, wishes.persona, patience=wishes.patience)
-        return _ticket(sessions.start_conversation(wanted), request)
+    @router.post("/conversation/start", summary="Start a conversation", status_code=201)
+    async def start(body: ConversationStart, request: Request) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
+        session_start = SessionStart(body.language, body.voice_profile, body.persona, patience=body.patience)
+        return _conversation_fields(sessions.start_conversation(session_start), request)
 
-    @router.get("/conversation/{ticket}", summary="What was said")
+    @router.get("/conversation/{ticket}", summary="Return a conversation's messages")
     async def history(ticket: str, request: Request) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
         conversation = sessions.conversation(ticket)
-        said = [
+        messages = [
             {"role": message.role, "text": message.text, "interrupted": message.interrupted}
             for message in conversation.messages
         ]
-        return {**_ticket(conversation, request), "messages": said}
+        return {**_conversation_fields(conversation, request), "messages": messages}
 
-    @router.delete("/conversation/{ticket}", summary="End a conversation, and forget it", status_code=204)
+    @router.delete("/conversation/{ticket}", summary="End and delete a conversation", status_code=204)
     async def end(ticket: str) -> None:  # pyright: ignore[reportUnusedFunction]
         sessions.end_conversation(ticket)
 
     return router
 
 
-def _ticket(conversation: ConversationView, request: Request) -> dict[str, object]:
+def _conversation_fields(conversation: ConversationView, request: Request) -> dict[str, object]:
     preferences = conversation.preferences
     scheme = "wss" if request.url.scheme == "https" else "ws"
     return {
@@ -87,14 +87,14 @@ def _ticket(conversation: ConversationView, request: Request) -> dict[str, objec
     }
 
 
-def _audio(answer: Answer) -> Response:
+def _wav_response(answer: OneShotAnswer) -> Response:
     return Response(answer.wav(), media_type="audio/wav", headers=to_headers(answer))
 
 
-def _in_full(answer: Answer) -> dict[str, object]:
+def _answer_fields(answer: OneShotAnswer) -> dict[str, object]:
     speech = {
         "format": "wav",
         "sample_rate_hz": SPEECH.rate_hz,
         "base64": base64.b64encode(answer.wav()).decode(),
     }
-    return {**describe(answer), "audio": speech}
+    return {**to_json_fields(answer), "audio": speech}

@@ -1,1 +1,1 @@
-"""APIs that hold a connection open: WebSocket and gRPC sessions."""
+"""Full-duplex session APIs over WebSocket and gRPC, and one-shot sessions for the request/response APIs."""

@@ -1,4 +1,4 @@
-"""A full-duplex client, from its first message to its last: what the streaming doors have in common."""
+"""Runs the session of one full-duplex client over any transport; shared by the WebSocket and gRPC APIs."""
 
 from __future__ import annotations
 
@@ -21,125 +21,130 @@ from orchestrator.conversation.messages.server import Error, ServerMessage, Sess
 from orchestrator.conversation.model.ports import ConnectionDropped
 
 
-class Wire(Protocol):
-    """The connection to one client. Sending to one that has hung up does nothing: `receive` will tell."""
+class Transport(Protocol):
+    """The connection to one client. Sending after a disconnect does nothing; `receive` reports the disconnect."""
 
     async def receive(self) -> ClientMessage | None:
-        """The client's next message; None when it has hung up.
+        """Return the client's next message; None when the client has closed the connection.
 
-        Raises `InvalidRequest` for one that is no message, `LineDropped` when the connection broke.
+        Raises `InvalidRequest` for an invalid message, `ConnectionDropped` when the connection broke.
         """
         ...
 
     async def send(self, message: ServerMessage) -> None:
-        """May be called by two tasks at once."""
+        """Send one message; safe to call from several tasks."""
         ...
 
     async def send_audio(self, pcm: bytes) -> None: ...
 
 
-async def converse(sessions: Sessions, wire: Wire, limits: ApiLimits) -> None:
-    """Serve one client. Raises what its session ended with, having told the client."""
-    listener = _WireClient(wire)
+async def run_session(sessions: Sessions, transport: Transport, limits: ApiLimits) -> None:
+    """Serve one client. Raises the error that ended its session, after reporting it to the client."""
+    client = _TransportClient(transport)
     try:
-        start = await _session_start(wire, limits)
+        start = await _read_session_start(transport, limits)
         if start is None:
             return
-        microphone = MicrophoneResampler(start.sample_rate_hz or limits.microphone_rate_hz, limits.audio_message_bytes)
-        listener.rate_hz = microphone.rate_hz
-        with_client = sessions.open(start, listener, resumable=True)
-        async with with_client as session, aclosing(_source(wire, listener, microphone, limits)) as source:
+        microphone = MicrophoneResampler(
+            start.sample_rate_hz or limits.microphone_rate_hz, limits.max_audio_message_bytes
+        )
+        client.rate_hz = microphone.rate_hz
+        opened = sessions.open(start, client, resumable=True)
+        async with opened as session, aclosing(_session_input(transport, client, microphone, limits)) as source:
             await session.run(source)
     except ConnectionDropped:
         return
     except Exception as error:
         cause = root_cause(error)
-        await listener.send_session_ended(cause, limits.goodbye_s)
+        await client.send_session_ended(cause, limits.close_timeout_s)
         if cause is error:
             raise
         raise cause from error
 
 
-class _WireClient:
-    """The session's client, who hears nothing after `session_ended`."""
+class _TransportClient:
+    """The session's `Client` over a transport; sends nothing after `session_ended`."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, transport: Transport) -> None:
         self.rate_hz = MICROPHONE.rate_hz
-        self._wire = wire
+        self._transport = transport
         self._ended = False
 
     async def send(self, message: ServerMessage) -> None:
         if self._ended:
             return
         if isinstance(message, SessionStarted):
-            # The session hears 16 kHz; the rate that this client is expected to send is the door's business.
+            # The session works at 16 kHz; replace that by the rate that this client must send.
             message = replace(message, microphone_sample_rate_hz=self.rate_hz)
         self._ended = isinstance(message, SessionEnded)
-        await self._wire.send(message)
+        await self._transport.send(message)
 
     async def send_audio(self, pcm: bytes) -> None:
         if not self._ended:
-            await self._wire.send_audio(pcm)
+            await self._transport.send_audio(pcm)
 
-    async def send_session_ended(self, cause: BaseException, within_s: float) -> None:
-        """Tell why it is over, unless the session has done so; a client who does not read is not waited for."""
+    async def send_session_ended(self, cause: BaseException, timeout_s: float) -> None:
+        """Send the error and `session_ended`, unless the session has; give up on a client that does not read."""
         error = cause if isinstance(cause, AnchorError) else AnchorError("session.internal", "internal error")
         ERRORS.labels(error.code).inc()
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 await self.send(Error(error.code, error.message, error.retryable))
                 await self.send(SessionEnded(error.code, error.message))
         except TimeoutError:
             self._ended = True
 
 
-async def _session_start(wire: Wire, limits: ApiLimits) -> SessionStart | None:
-    """The first message; None when the client hung up instead."""
+async def _read_session_start(transport: Transport, limits: ApiLimits) -> SessionStart | None:
+    """Receive the first message; None when the client disconnected instead."""
     try:
-        async with asyncio.timeout(limits.first_message_s):
-            message = await wire.receive()
+        async with asyncio.timeout(limits.first_message_timeout_s):
+            message = await transport.receive()
     except TimeoutError as error:
-        reason = f"no session_start within {limits.first_message_s:g} s"
+        reason = f"no session_start within {limits.first_message_timeout_s:g} s"
         raise InvalidRequest("session.start_timeout", reason) from error
     if message is not None and not isinstance(message, SessionStart):
         raise InvalidRequest("session.start_expected", "the first message must be session_start")
     return message
 
 
-async def _source(
-    wire: Wire, listener: _WireClient, microphone: MicrophoneResampler, limits: ApiLimits
+async def _session_input(
+    transport: Transport, client: _TransportClient, microphone: MicrophoneResampler, limits: ApiLimits
 ) -> AsyncGenerator[bytes | Command]:
-    """What the session is fed with, until the client hangs up. Raises `InvalidRequest` when too much of it is bad."""
-    refused = 0
-    pace = RateLimit(limits, microphone.rate_hz)
+    """Yield microphone audio and commands until the client disconnects.
+
+    Raises `InvalidRequest` after too many invalid messages.
+    """
+    rejections = 0
+    rate_limit = RateLimit(limits, microphone.rate_hz)
     while True:
         message = None
         try:
-            message = await wire.receive()
+            message = await transport.receive()
             if message is None:
                 return
-            items = _accept(message, microphone)
+            items = _to_session_input(message, microphone)
         except InvalidRequest as error:
-            refused += 1
-            if refused >= limits.bad_messages:
-                raise InvalidRequest("session.too_many_bad_messages", f"the last of {refused}: {error}") from error
+            rejections += 1
+            if rejections >= limits.max_bad_messages:
+                raise InvalidRequest("session.too_many_bad_messages", f"the last of {rejections}: {error}") from error
             ERRORS.labels(error.code).inc()
-            await listener.send(Error(error.code, error.message, error.retryable))
+            await client.send(Error(error.code, error.message, error.retryable))
             items = ()
         for item in items:
             yield item
-        await pace.wait(message)
+        await rate_limit.wait(message)
 
 
-def _accept(message: ClientMessage, microphone: MicrophoneResampler) -> tuple[bytes | Command, ...]:
+def _to_session_input(message: ClientMessage, microphone: MicrophoneResampler) -> tuple[bytes | Command, ...]:
     match message:
         case MicrophoneAudio(pcm):
-            heard = microphone.resample(pcm)
-            return (heard,) if heard else ()
+            resampled = microphone.resample(pcm)
+            return (resampled,) if resampled else ()
         case EndTurn():
-            rest = microphone.flush()
-            return (rest, message) if rest else (message,)
+            remainder = microphone.flush()
+            return (remainder, message) if remainder else (message,)
         case SessionStart():
-            raise InvalidRequest("session.already_started", "session_start comes once")
+            raise InvalidRequest("session.already_started", "session_start is only valid as the first message")
         case _:
             return (message,)

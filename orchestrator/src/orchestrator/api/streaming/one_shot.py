@@ -1,4 +1,4 @@
-"""One question, one answer: a whole session for doors that want nothing but the reply."""
+"""One-shot sessions: send one question to a session of its own, and collect the reply."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from orchestrator.conversation.messages.server import (
     TurnFailed,
 )
 
-# A recording is fed in pieces of this length, as a microphone would be, only faster.
-_PIECE_BYTES = MICROPHONE.bytes_for(100)
+# A recording is sent in chunks of this length, as from a microphone but faster than real time.
+_CHUNK_BYTES = MICROPHONE.bytes_for(100)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a question. `pcm` is PCM16 mono 24 kHz; empty when the reply could not be spoken."""
+class OneShotAnswer:
+    """The answer to one question. `pcm` is PCM16 mono 24 kHz; empty when synthesis failed."""
 
     ticket: str
     turn_id: int
@@ -55,16 +55,16 @@ class Answer:
     pcm: bytes
     interrupted: bool
     waterfall: LatencyWaterfall | None
-    # What went wrong although there is a reply: it broke off, or could not be spoken.
+    # The error beside a reply that was cut short, or could not be spoken.
     failure: Error | None
 
     @property
     def duration_ms(self) -> int:
-        """Length of the speech."""
+        """Duration of the speech."""
         return round(SPEECH.ms_of(len(self.pcm)))
 
     def wav(self) -> bytes:
-        """The speech as a WAV file."""
+        """Return the speech as a WAV file."""
         file = BytesIO()
         with wave.open(file, "wb") as writer:
             writer.setnchannels(1)
@@ -74,8 +74,8 @@ class Answer:
         return file.getvalue()
 
 
-def one_shot_start(*, language: str = "", voice: str = "", persona: str = "", ticket: str = "") -> SessionStart:
-    """The opening of an exchange: its turn is over when the question is, and what is delivered counts as heard."""
+def one_shot_session_start(*, language: str = "", voice: str = "", persona: str = "", ticket: str = "") -> SessionStart:
+    """Return the start of a one-shot session: manual turn end, and delivered audio reported as played."""
     return SessionStart(
         language=language,
         voice=voice,
@@ -87,29 +87,31 @@ def one_shot_start(*, language: str = "", voice: str = "", persona: str = "", ti
     )
 
 
-async def ask(sessions: Sessions, start: SessionStart, question: bytes | str, limits: ApiLimits) -> Answer:
-    """The answer to a question in writing, or spoken (PCM16 mono 16 kHz). Raises `AnchorError`."""
-    exchange = _OneShotClient(question, limits)
+async def ask_question(
+    sessions: Sessions, start: SessionStart, question: bytes | str, limits: ApiLimits
+) -> OneShotAnswer:
+    """Answer a question, written or spoken (PCM16 mono 16 kHz), in a session of its own. Raises `AnchorError`."""
+    client = _OneShotClient(question, limits)
     try:
-        async with asyncio.timeout(limits.answer_s):
-            async with sessions.open(start, exchange) as session, aclosing(exchange.source()) as source:
+        async with asyncio.timeout(limits.answer_timeout_s):
+            async with sessions.open(start, client) as session, aclosing(client.source()) as source:
                 await session.run(source)
     except TimeoutError as error:
-        raise PeerFailed("session.answer_timeout", f"no answer within {limits.answer_s:g} s") from error
+        raise PeerFailed("session.answer_timeout", f"no answer within {limits.answer_timeout_s:g} s") from error
     except ExceptionGroup as group:
         raise root_cause(group) from group
-    return exchange.answer()
+    return client.answer()
 
 
 class _OneShotClient:
-    """The client of an exchange: asks, takes everything at once, and leaves when the turn is over."""
+    """The client of a one-shot session: asks, collects the reply as fast as it comes, and leaves after the turn."""
 
     def __init__(self, question: bytes | str, limits: ApiLimits) -> None:
         self._question = question
-        self._most_bytes = int(limits.answer_audio_s * SPEECH.rate_hz) * SAMPLE_BYTES
-        self._news = asyncio.Event()
-        # Whether the question has been put in full: nothing before that is an answer to it.
-        self._asked = False
+        self._max_bytes = int(limits.max_answer_audio_s * SPEECH.rate_hz) * SAMPLE_BYTES
+        self._changed = asyncio.Event()
+        # Whether the whole question has been sent; messages before that do not answer it.
+        self._question_sent = False
         self._started: SessionStarted | None = None
         self._turn_id: int | None = None
         self._transcript = question if isinstance(question, str) else ""
@@ -117,8 +119,8 @@ class _OneShotClient:
         self._engine = ""
         self._text: list[str] = []
         self._pcm = bytearray()
-        # Whether the audio that arrives belongs to our turn, and where in the reply its next sample stands.
-        self._ours = False
+        # Whether the incoming audio belongs to the question's turn, and the offset in the reply of its next sample.
+        self._receiving_own_audio = False
         self._played_ms = 0.0
         self._finished: ReplyFinished | None = None
         self._failure: Error | None = None
@@ -126,22 +128,22 @@ class _OneShotClient:
         self._waterfall: LatencyWaterfall | None = None
 
     async def source(self) -> AsyncGenerator[bytes | Command]:
-        """The question, then reports of what was delivered, until the turn is over."""
+        """Yield the question, then playback progress as audio arrives, until the turn is over."""
         if isinstance(self._question, str):
-            self._asked = True
+            self._question_sent = True
             yield TextInput(self._question)
         else:
-            for start in range(0, len(self._question), _PIECE_BYTES):
-                yield self._question[start : start + _PIECE_BYTES]
-            self._asked = True
+            for start in range(0, len(self._question), _CHUNK_BYTES):
+                yield self._question[start : start + _CHUNK_BYTES]
+            self._question_sent = True
             yield EndTurn()
         cut_off = False
         while self._finished is None:
-            await self._news.wait()
-            self._news.clear()
+            await self._changed.wait()
+            self._changed.clear()
             if self._turn_id is not None and self._played_ms:
                 yield PlaybackProgress(self._turn_id, round(self._played_ms))
-            if len(self._pcm) >= self._most_bytes and not cut_off:
+            if len(self._pcm) >= self._max_bytes and not cut_off:
                 cut_off = True
                 yield Interrupt()
 
@@ -154,27 +156,27 @@ class _OneShotClient:
                 self._error = message
             case ServiceNotice() if message.active:
                 self._error = Error(message.code, message.message, retryable=True)
-            case ReplyStarted() if self._turn_id is None and self._asked:
-                # What the anchor says by itself ("I did not catch that") has no committed turn.
+            case ReplyStarted() if self._turn_id is None and self._question_sent:
+                # A phrase of the anchor's own ("I did not catch that") has no committed turn.
                 self._turn_id = message.turn_id
                 self._engine = message.engine
-            case TurnCommitted() if self._asked:
+            case TurnCommitted() if self._question_sent:
                 self._turn_id = message.turn_id
                 self._transcript = message.text
             case FinalTranscript() if self._turn_id is None:
                 self._transcript = message.text
                 self._language = message.language or self._language
-            case TurnFailed() if self._asked and self._turn_id in (None, message.turn_id):
-                # The apology may still be spoken: the turn is over with `reply_finished`, as always.
+            case TurnFailed() if self._question_sent and self._turn_id in (None, message.turn_id):
+                # A spoken apology may follow; the turn still ends with `reply_finished`.
                 self._turn_id = message.turn_id
                 self._failure = Error(message.code, message.message, retryable=True)
             case _:
-                self._take_reply(message)
+                self._on_reply_message(message)
 
-    def _take_reply(self, message: ServerMessage) -> None:
-        """Take what belongs to the reply; anything of another turn (a greeting, say) is not ours."""
+    def _on_reply_message(self, message: ServerMessage) -> None:
+        """Collect the messages of the reply; ignore those of another turn, such as a greeting."""
         if self._turn_id is None or getattr(message, "turn_id", None) != self._turn_id:
-            self._ours = self._ours and not isinstance(message, ReplyAudio)
+            self._receiving_own_audio = self._receiving_own_audio and not isinstance(message, ReplyAudio)
             return
         match message:
             case ReplyStarted():
@@ -182,7 +184,7 @@ class _OneShotClient:
             case ReplyText():
                 self._text.append(message.text)
             case ReplyAudio():
-                self._ours = True
+                self._receiving_own_audio = True
                 self._played_ms = message.offset_ms
             case ReplyFinished():
                 self._finished = message
@@ -190,20 +192,20 @@ class _OneShotClient:
                 self._waterfall = message
             case _:
                 return
-        self._news.set()
+        self._changed.set()
 
     async def send_audio(self, pcm: bytes) -> None:
-        if not self._ours:
+        if not self._receiving_own_audio:
             return
-        self._pcm += pcm[: self._most_bytes - len(self._pcm)]
+        self._pcm += pcm[: self._max_bytes - len(self._pcm)]
         self._played_ms += SPEECH.ms_of(len(pcm))
-        self._news.set()
+        self._changed.set()
 
-    def answer(self) -> Answer:
-        """The answer, once the session is over. Raises `AnchorError` when there is none."""
+    def answer(self) -> OneShotAnswer:
+        """Return the answer once the session is over. Raises `AnchorError` when there is none."""
         if self._started is None or self._turn_id is None or self._has_no_reply:
-            raise self._shortfall()
-        return Answer(
+            raise self._no_answer_error()
+        return OneShotAnswer(
             ticket=self._started.ticket,
             turn_id=self._turn_id,
             transcript=self._transcript,
@@ -220,7 +222,7 @@ class _OneShotClient:
     def _has_no_reply(self) -> bool:
         return not self._text and (self._finished is None or self._failure is not None)
 
-    def _shortfall(self) -> AnchorError:
+    def _no_answer_error(self) -> AnchorError:
         reported = self._failure or self._error
         if reported is None:
             return PeerFailed("session.no_answer", "the session ended without an answer")

@@ -1,9 +1,9 @@
-"""`/ws/audio`: the native door, full duplex.
+"""`/ws/audio`: the native, full-duplex WebSocket API.
 
 The first frame is text, `{"type":"session_start",…}`. From then on text frames carry the messages of
 `anchor.session.v1` and binary frames carry audio, PCM16 mono: up at the declared rate, down at 24 kHz.
-`session_ended` is the last message before the socket closes. A client that vanished without a word is found by the
-server's pings.
+`session_ended` is the last message before the socket closes. The server's pings detect a client that vanished
+without closing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from service_kit.errors import AnchorError, InvalidRequest
 
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
-from orchestrator.api.streaming.full_duplex import converse
+from orchestrator.api.streaming.full_duplex import run_session
 from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import ClientMessage, MicrophoneAudio
 from orchestrator.conversation.messages.server import ServerMessage
@@ -25,88 +25,88 @@ from orchestrator.conversation.model.ports import ConnectionDropped, PageClosed
 log = logging.getLogger(__name__)
 
 PATH = "/ws/audio"
-# Closing codes of a client that is done: 1000, or none at all; and of a page that goes away. The server says 1005 of a
-# connection that broke, too, but then no reason, not even an empty one.
-_HUNG_UP = (1000, 1005)
-_GOING_AWAY = 1001
+# Close codes of a client that ends the session: 1000, or no code (1005); and of a page that unloads. uvicorn reports
+# 1005 for a broken connection as well, but then without any `reason`, not even an empty one.
+_NORMAL_CLOSE_CODES = (1000, 1005)
+_GOING_AWAY_CODE = 1001
 
 
-class WebSocketWire:
-    """An accepted WebSocket, speaking messages."""
+class WebSocketTransport:
+    """An accepted WebSocket as a `Transport`."""
 
-    def __init__(self, websocket: WebSocket, text_chars: int) -> None:
+    def __init__(self, websocket: WebSocket, max_text_chars: int) -> None:
         self._websocket = websocket
-        self._text_chars = text_chars
-        self._gone = False
+        self._max_text_chars = max_text_chars
+        self._disconnected = False
 
     async def receive(self) -> ClientMessage | None:
         frame = await self._websocket.receive()
         if frame["type"] == "websocket.disconnect":
-            self._gone = True
-            if frame.get("code") == _GOING_AWAY and "reason" in frame:
+            self._disconnected = True
+            if frame.get("code") == _GOING_AWAY_CODE and "reason" in frame:
                 raise PageClosed
-            if frame.get("code") not in _HUNG_UP or "reason" not in frame:
+            if frame.get("code") not in _NORMAL_CLOSE_CODES or "reason" not in frame:
                 raise ConnectionDropped
             return None
         if (pcm := frame.get("bytes")) is not None:
             return MicrophoneAudio(pcm)
-        return codec.client_from_json(frame["text"], self._text_chars)
+        return codec.client_from_json(frame["text"], self._max_text_chars)
 
     async def send(self, message: ServerMessage) -> None:
         await self.send_text(codec.server_to_json(message))
 
     async def send_text(self, text: str) -> None:
-        """Send one text frame; nothing, when the client has gone."""
-        if self._gone:
+        """Send one text frame; does nothing after a disconnect."""
+        if self._disconnected:
             return
         try:
             await self._websocket.send_text(text)
         except WebSocketDisconnect:
-            self._gone = True
+            self._disconnected = True
 
     async def send_audio(self, pcm: bytes) -> None:
-        if self._gone:
+        if self._disconnected:
             return
         try:
             await self._websocket.send_bytes(pcm)
         except WebSocketDisconnect:
-            self._gone = True
+            self._disconnected = True
 
-    async def close(self, code: int, reason: str, within_s: float) -> None:
-        """Close the socket; leave a client that does not even take that to the server."""
-        if self._gone:
+    async def close(self, code: int, reason: str, timeout_s: float) -> None:
+        """Close the socket; abandon it to the server when the close frame is not accepted within `timeout_s`."""
+        if self._disconnected:
             return
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 await self._websocket.close(code, reason)
         except (TimeoutError, WebSocketDisconnect):
             log.info("websocket abandoned", extra={"code": code})
 
 
-async def serve(websocket: WebSocket, sessions: Sessions, limits: ApiLimits) -> None:
-    """Accept and serve one client."""
+async def serve_websocket(websocket: WebSocket, sessions: Sessions, limits: ApiLimits) -> None:
+    """Accept a WebSocket and serve its session."""
     await websocket.accept()
-    wire = WebSocketWire(websocket, limits.text_chars)
+    transport = WebSocketTransport(websocket, limits.max_text_chars)
     code, reason = 1000, ""
     try:
-        await converse(sessions, wire, limits)
+        await run_session(sessions, transport, limits)
     except AnchorError as error:
-        # What the client got wrong is nothing to wake anybody for.
+        # A client's mistake needs no attention from the operator.
         level = logging.INFO if isinstance(error, InvalidRequest) else logging.WARNING
         log.log(level, "session ended with an error", extra={"code": error.code, "reason": error.message})
         code, reason = error.websocket_close_code, error.code
     except Exception:
-        log.exception("session broke")
+        log.exception("session failed unexpectedly")
         code, reason = 1011, "session.internal"
-    await wire.close(code, reason, limits.goodbye_s)
+    await transport.close(code, reason, limits.close_timeout_s)
 
 
 def routes(sessions: Sessions, limits: ApiLimits) -> APIRouter:
-    """The native WebSocket door."""
+    """Return the router of the native WebSocket API."""
     router = APIRouter()
 
     @router.websocket(PATH)
     async def talk(websocket: WebSocket) -> None:  # pyright: ignore[reportUnusedFunction]
-        await serve(websocket, sessions, limits)
+        await serve_websocket(websocket, sessions, limits)
 
     return router

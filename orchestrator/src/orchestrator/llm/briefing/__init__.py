@@ -1,1 +1,1 @@
-"""The briefing: a responder that reads out the best passage of the knowledge folder."""
+"""The briefing: a responder without a language model that speaks the best passage of the knowledge folder."""

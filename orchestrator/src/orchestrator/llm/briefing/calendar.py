@@ -1,4 +1,4 @@
-"""Times and dates as they are said in each language the briefing speaks."""
+"""Spoken times and dates in each language of the briefing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class _Calendar:
-    """Names from Monday and from January on, and the order in which a date is said."""
+    """Weekday names from Monday on, month names, and the spoken format of a date."""
 
     weekdays: tuple[str, ...]
     months: tuple[str, ...]
@@ -64,7 +64,7 @@ _CALENDARS = {
 
 
 def spoken_time(now: datetime, language: str) -> str:
-    """The time of day, such as "4:05 PM" or "16 Uhr 5"; in English where the language is not known."""
+    """Format the time of day, such as "4:05 PM" or "16 Uhr 5"; in English for an unknown language."""
     if language == "de":
         return f"{now.hour} Uhr {now.minute}" if now.minute else f"{now.hour} Uhr"
     if language in _CALENDARS and language != "en":
@@ -73,7 +73,7 @@ def spoken_time(now: datetime, language: str) -> str:
 
 
 def spoken_date(now: datetime, language: str) -> str:
-    """Weekday, day and month; in English where the language is not known."""
+    """Format weekday, day and month; in English for an unknown language."""
     calendar = _CALENDARS.get(language, _CALENDARS["en"])
     return calendar.date.format(
         weekday=calendar.weekdays[now.weekday()],

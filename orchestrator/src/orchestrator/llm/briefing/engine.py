@@ -1,6 +1,6 @@
-"""A responder that needs no language model: it tells what stands in the knowledge folder, in the anchor's phrases.
+"""A responder without a language model: it speaks passages of the knowledge folder and the persona's phrases.
 
-It says nothing of its own making. A question that fits no passage well enough is answered by saying so.
+It generates no text. When no passage matches a question well enough, it says so.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from datetime import datetime
 
 from orchestrator.conversation.model.ports import Prompt
 from orchestrator.knowledge.folder import KnowledgeFolder
-from orchestrator.knowledge.index import Match, PassageIndex
-from orchestrator.knowledge.passages import Kind, Passage, split_sentences
+from orchestrator.knowledge.index import PassageIndex, PassageMatch
+from orchestrator.knowledge.passages import Passage, PassageKind, split_sentences
 from orchestrator.knowledge.stop_words import topic_words
 from orchestrator.llm.briefing.calendar import spoken_date, spoken_time
-from orchestrator.llm.briefing.intents import Intent, intent_of
+from orchestrator.llm.briefing.intents import Intent, detect_intent
 
-# Chosen on the questions and the misheard speech of the tests; see `test_briefing_retrieval.py`.
+# Chosen on the questions and the misrecognised speech of `orchestrator/tests/llm/briefing/test_retrieval.py`.
 MIN_SCORE = 3.5
 MAX_WORDS = 70
 
 _TOPICS_OFFERED = 3
-# A shorter reading other than the best is too easily a mishearing to be taken for a command.
+# Shorter hypotheses other than the best are too often misrecognitions to count as commands.
 _MIN_COMMAND_WORDS = 3
 _PLAIN_PHRASES = {
     Intent.GREETING: "greeting",
@@ -33,16 +33,16 @@ _PLAIN_PHRASES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _ToldPassage:
-    """What of a passage has been heard: sentences `first` up to, not including, `next`."""
+class _HeardPassage:
+    """The part of a passage that the user heard: sentences `first` up to, not including, `next`."""
 
     passage: Passage
     first: int
     next: int
 
 
-class Briefing:
-    """Answers from the passages; implements `LanguageModel`. Shared by all sessions; keeps nothing between replies."""
+class BriefingModel:
+    """Answers from the passages; implements `LanguageModel`. Shared by all sessions; stateless between replies."""
 
     name = "briefing"
 
@@ -53,9 +53,9 @@ class Briefing:
         max_words: int = MAX_WORDS,
         clock: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
-        """Passages below `min_score` are not told; about `max_words` are spoken at a time, and whole sentences.
+        """Speak only passages of at least `min_score`, in whole sentences of about `max_words` words per reply.
 
-        `clock` tells the time of the place where the listeners are.
+        `clock` returns the local time of the users.
         """
         self._knowledge = knowledge
         self._min_score = min_score
@@ -63,8 +63,8 @@ class Briefing:
         self._clock = clock
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """The reply, word by word."""
-        text = self._answer(prompt, await self._knowledge.index())
+        """Yield the reply word by word."""
+        text = self._answer(prompt, await self._knowledge.current_index())
         words = text.split()
         for word in words[:-1]:
             yield f"{word} "
@@ -72,10 +72,10 @@ class Briefing:
             yield word
 
     async def prefill(self, prompt: Prompt) -> None:
-        """Nothing: the knowledge is indexed already."""
+        """Do nothing: the knowledge is already indexed."""
 
     def _answer(self, prompt: Prompt, index: PassageIndex) -> str:
-        intent = _intent(prompt)
+        intent = _prompt_intent(prompt)
         if intent in _PLAIN_PHRASES:
             return _phrase(prompt, _PLAIN_PHRASES[intent])
         match intent:
@@ -84,30 +84,32 @@ class Briefing:
             case Intent.DATE:
                 return _phrase(prompt, "date_is", date=spoken_date(self._clock(), _language(prompt)))
             case Intent.TOPICS:
-                return _joined(_phrase(prompt, "what_can_you_do"), _topics(prompt, index))
+                return _join(_phrase(prompt, "what_can_you_do"), _topics(prompt, index))
             case Intent.REPEAT:
-                return self._repeat(prompt, index)
+                return self._repeat_last_reply(prompt, index)
             case Intent.MORE:
-                return self._more(prompt, index)
+                return self._continue_passage(prompt, index)
             case _:
-                return self._inform(prompt, index)
+                return self._answer_topic(prompt, index)
 
-    def _inform(self, prompt: Prompt, index: PassageIndex) -> str:
-        """The best passage, or that there is none."""
-        readings = (prompt.text, *prompt.alternatives)
-        if not any(topic_words(reading, _language(prompt)) for reading in readings):
+    def _answer_topic(self, prompt: Prompt, index: PassageIndex) -> str:
+        """Return the best passage, or a phrase that there is none."""
+        hypotheses = (prompt.text, *prompt.alternatives)
+        if not any(topic_words(hypothesis, _language(prompt)) for hypothesis in hypotheses):
             return _phrase(prompt, "did_not_catch")
-        matches = index.search(readings, _language(prompt))
+        matches = index.search(hypotheses, _language(prompt))
         if matches and matches[0].score >= self._min_score:
-            return self._tell(prompt, matches[0].passage)
-        return _joined(_phrase(prompt, "nothing_known"), _topics(prompt, index, matches))
+            return self._announce_passage(prompt, matches[0].passage)
+        return _join(_phrase(prompt, "nothing_known"), _topics(prompt, index, matches))
 
-    def _tell(self, prompt: Prompt, passage: Passage) -> str:
-        announcement = "" if passage.kind is Kind.ABOUT else _phrase(prompt, passage.kind.value, title=passage.title)
-        return _joined(announcement, self._sentences(passage, 0))
+    def _announce_passage(self, prompt: Prompt, passage: Passage) -> str:
+        announcement = (
+            "" if passage.kind is PassageKind.ABOUT else _phrase(prompt, passage.kind.value, title=passage.title)
+        )
+        return _join(announcement, self._sentences(passage, 0))
 
     def _sentences(self, passage: Passage, first: int) -> str:
-        """Sentences of a passage from `first` on, as many as may be spoken at a time, and at least one."""
+        """Return a passage's sentences from `first` on, up to the maximum number of words, and at least one."""
         spoken: list[str] = []
         count = 0
         for sentence in passage.sentences[first:]:
@@ -117,61 +119,62 @@ class Briefing:
             spoken.append(sentence)
         return " ".join(spoken)
 
-    def _more(self, prompt: Prompt, index: PassageIndex) -> str:
-        """The rest of the passage that was told last, then the next best passage for the same question."""
-        told = list(_told_passages(prompt, index))
-        if told and told[-1].next < len(told[-1].passage.sentences):
-            return self._sentences(told[-1].passage, told[-1].next)
-        heard = {entry.passage.id for entry in told}
+    def _continue_passage(self, prompt: Prompt, index: PassageIndex) -> str:
+        """Return the rest of the last passage; after its end, the next best passage for the same question."""
+        heard = list(_heard_passages(prompt, index))
+        if heard and heard[-1].next < len(heard[-1].passage.sentences):
+            return self._sentences(heard[-1].passage, heard[-1].next)
+        heard_ids = {entry.passage.id for entry in heard}
         for match in index.search(_last_question(prompt), _language(prompt)):
-            if match.score >= self._min_score and match.passage.id not in heard:
-                return self._tell(prompt, match.passage)
-        return _joined(_phrase(prompt, "nothing_more"), _topics(prompt, index))
+            if match.score >= self._min_score and match.passage.id not in heard_ids:
+                return self._announce_passage(prompt, match.passage)
+        return _join(_phrase(prompt, "nothing_more"), _topics(prompt, index))
 
-    def _repeat(self, prompt: Prompt, index: PassageIndex) -> str:
-        """What the anchor said last; whole, if it is a passage that was cut off."""
+    def _repeat_last_reply(self, prompt: Prompt, index: PassageIndex) -> str:
+        """Return the last reply; if it was an interrupted passage, from its beginning."""
         last = next((message.text for message in reversed(prompt.history) if message.role == "anchor"), "")
         if not last.strip():
             return _phrase(prompt, "nothing_to_repeat")
-        told = _told_in(last, index)
-        return self._sentences(told.passage, told.first) if told else last
+        heard = _passage_heard_in(last, index)
+        return self._sentences(heard.passage, heard.first) if heard else last
 
 
-def _intent(prompt: Prompt) -> Intent | None:
-    """What was meant by the best reading, or by another one that is long enough to trust."""
-    readings = [prompt.text, *(text for text in prompt.alternatives if len(text.split()) >= _MIN_COMMAND_WORDS)]
-    intents = (intent_of(reading, _language(prompt), prompt.persona.name) for reading in readings)
+def _prompt_intent(prompt: Prompt) -> Intent | None:
+    """Detect the intent of the best hypothesis, or of another that is long enough to trust."""
+    hypotheses = [prompt.text, *(text for text in prompt.alternatives if len(text.split()) >= _MIN_COMMAND_WORDS)]
+    intents = (detect_intent(hypothesis, _language(prompt), prompt.persona.name) for hypothesis in hypotheses)
     return next((intent for intent in intents if intent), None)
 
 
-def _told_passages(prompt: Prompt, index: PassageIndex) -> Iterator[_ToldPassage]:
-    """The passages that the anchor told, oldest first."""
+def _heard_passages(prompt: Prompt, index: PassageIndex) -> Iterator[_HeardPassage]:
+    """Yield the passages that the user heard, oldest first."""
     for message in prompt.history:
-        if message.role == "anchor" and (told := _told_in(message.text, index)):
-            yield told
+        if message.role == "anchor" and (heard := _passage_heard_in(message.text, index)):
+            yield heard
 
 
-def _told_in(heard: str, index: PassageIndex) -> _ToldPassage | None:
-    """The passage of which sentences were heard; None when no whole sentence of one was."""
-    found = [place for sentence in split_sentences(" ".join(heard.split())) if (place := index.find(sentence))]
+def _passage_heard_in(text: str, index: PassageIndex) -> _HeardPassage | None:
+    """Return the part of a passage in `text`; None when `text` contains no whole sentence of one."""
+    sentences = split_sentences(" ".join(text.split()))
+    found = [place for sentence in sentences if (place := index.find_sentence(sentence))]
     if not found:
         return None
     passage, last = found[-1]
-    return _ToldPassage(passage, min(number for other, number in found if other is passage), last + 1)
+    return _HeardPassage(passage, min(number for other, number in found if other is passage), last + 1)
 
 
 def _last_question(prompt: Prompt) -> list[str]:
-    """What the user last asked for, apart from more of it; empty when there was nothing."""
+    """Return the user's last question, skipping commands such as "tell me more"; empty when there is none."""
     asked = (message.text for message in reversed(prompt.history) if message.role == "user")
-    return [text for text in asked if intent_of(text, _language(prompt), prompt.persona.name) is None][:1]
+    return [text for text in asked if detect_intent(text, _language(prompt), prompt.persona.name) is None][:1]
 
 
-def _topics(prompt: Prompt, index: PassageIndex, near: Iterable[Match] = ()) -> str:
-    """An offer of a few topics: those that came near, then others, different ones at every turn."""
+def _topics(prompt: Prompt, index: PassageIndex, near: Iterable[PassageMatch] = ()) -> str:
+    """Offer a few topics: those of the matches in `near`, then others, which vary from turn to turn."""
     language = _language(prompt)
-    others = [entry for entry in index.passages if entry.language == language and entry.kind is not Kind.ABOUT]
+    others = [entry for entry in index.passages if entry.language == language and entry.kind is not PassageKind.ABOUT]
     start = len(prompt.history) * _TOPICS_OFFERED % max(1, len(others))
-    titles = [match.passage.title for match in near if match.passage.kind is not Kind.ABOUT]
+    titles = [match.passage.title for match in near if match.passage.kind is not PassageKind.ABOUT]
     titles += [passage.title for passage in others[start:] + others[:start]]
     offered = list(dict.fromkeys(titles))[:_TOPICS_OFFERED]
     if not offered:
@@ -180,10 +183,10 @@ def _topics(prompt: Prompt, index: PassageIndex, near: Iterable[Match] = ()) -> 
     return _phrase(prompt, "topics", topics=either)
 
 
-def _phrase(prompt: Prompt, name: str, **places: str) -> str:
+def _phrase(prompt: Prompt, name: str, **placeholders: str) -> str:
     phrase = prompt.persona.phrase(name, _language(prompt))
-    for place, text in places.items():
-        phrase = phrase.replace(f"{{{place}}}", text)
+    for placeholder, text in placeholders.items():
+        phrase = phrase.replace(f"{{{placeholder}}}", text)
     return phrase
 
 
@@ -191,5 +194,5 @@ def _language(prompt: Prompt) -> str:
     return prompt.language or "en"
 
 
-def _joined(*parts: str) -> str:
+def _join(*parts: str) -> str:
     return " ".join(part for part in parts if part)

@@ -1,7 +1,7 @@
-"""What people say to the briefing besides asking about a topic, found by rules for each language.
+"""Detects intents other than a question about a topic, by regular expressions for each language.
 
-A rule must fit the whole of what was said, after a greeting, a thank-you and the anchor's name in front of it. So
-"what time is it" asks for the time, while "what time is the ferry" does not.
+A pattern must match the whole utterance, after a leading greeting, thank-you and the anchor's name. So "what time is
+it" asks for the time, while "what time is the ferry" does not.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from orchestrator.knowledge.stop_words import words
+from orchestrator.knowledge.stop_words import split_words
 
 
 class Intent(Enum):
-    """What was meant."""
+    """The intent of an utterance that asks about no topic."""
 
     GREETING = auto()
     THANKS = auto()
@@ -28,7 +28,7 @@ class Intent(Enum):
     MORE = auto()
 
 
-# Patterns meet small letters without punctuation, one blank between words; an apostrophe is a blank.
+# Patterns apply to lowercase words without punctuation, separated by one blank; an apostrophe becomes a blank.
 _RULES: Mapping[str, Mapping[Intent, str]] = {
     "en": {
         Intent.GREETING: r"hello|hi|hey|good (?:morning|afternoon|evening|day)|greetings",
@@ -162,22 +162,22 @@ _COURTESIES = {
 }
 
 
-def intent_of(text: str, language: str, name: str) -> Intent | None:
-    """What `text` means besides a topic, said to an anchor called `name`; None when a topic is asked for."""
+def detect_intent(text: str, language: str, name: str) -> Intent | None:
+    """Return the intent of `text`, said to an anchor called `name`; None for a question about a topic."""
     language = language if language in _RULES else "en"
-    skipped = _COURTESIES[language] | set(words(name))
-    rest = _without(list(words(text)), skipped)
+    skipped = _COURTESIES[language] | set(split_words(name))
+    remainder = _strip_courtesies(list(split_words(text)), skipped)
     opening = None
-    while match := _OPENINGS[language].match(rest):
+    while match := _OPENINGS[language].match(remainder):
         opening = Intent.GREETING if match[1] else Intent.THANKS
-        rest = _without(rest[match.end() :].split(), skipped)
-    if not rest:
+        remainder = _strip_courtesies(remainder[match.end() :].split(), skipped)
+    if not remainder:
         return opening
-    return next((intent for intent, pattern in _COMPILED[language].items() if pattern.fullmatch(rest)), None)
+    return next((intent for intent, pattern in _COMPILED[language].items() if pattern.fullmatch(remainder)), None)
 
 
-def _without(spoken: list[str], skipped: set[str]) -> str:
-    """What was said, less the courtesies around it."""
+def _strip_courtesies(spoken: list[str], skipped: set[str]) -> str:
+    """Join the words without leading and trailing `skipped` ones."""
     while spoken and spoken[0] in skipped:
         spoken = spoken[1:]
     while spoken and spoken[-1] in skipped:

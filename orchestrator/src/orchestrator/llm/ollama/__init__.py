@@ -1,1 +1,1 @@
-"""Language models on an Ollama server."""
+"""Language models on an Ollama server: requests, loading and pulling."""

@@ -1,19 +1,19 @@
-"""How far a download of many parts is, how fast it goes, and when it will be done."""
+"""Progress, speed and remaining time of a download of several parts."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
 
-# Speed is that of the last so many seconds.
+# The speed is the average over this window.
 _WINDOW_S = 10.0
-# At most so many marks in the window; beyond, the oldest go, and the window is shorter.
-_MARKS = 256
+# Maximum number of samples in the window; beyond it, the oldest are dropped and the window gets shorter.
+_MAX_SAMPLES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class PullProgress:
-    """How far a download is; `eta_s` is None while nobody can tell."""
+    """Progress of a download; `eta_s` is None while the speed is unknown or zero."""
 
     completed_bytes: int
     total_bytes: int
@@ -27,25 +27,25 @@ class PullProgress:
 
 
 class PullProgressMeter:
-    """Adds up what is told of the parts of one download. Reads no clock."""
+    """Sums up the progress of the parts of one download. Reads no clock."""
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[int, int]] = {}
-        self._marks: deque[tuple[float, int]] = deque(maxlen=_MARKS)
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_MAX_SAMPLES)
 
     def update(self, part: str, completed_bytes: int, total_bytes: int, now_s: float) -> PullProgress:
-        """`part` is that far. A part is all there when it is first heard of so: that is no speed."""
+        """Record the progress of one part. Bytes that a new part starts with do not count towards the speed."""
         known = part in self._parts
         self._parts[part] = (completed_bytes, total_bytes)
         completed = sum(done for done, _ in self._parts.values())
         total = sum(size for _, size in self._parts.values())
         if not known:
-            # What a broken pull had left behind must not count as fetched just now.
-            self._marks.clear()
-        self._marks.append((now_s, completed))
-        while self._marks[0][0] < now_s - _WINDOW_S:
-            self._marks.popleft()
-        began_s, began_bytes = self._marks[0]
-        elapsed_s = now_s - began_s
-        speed = max(0.0, (completed - began_bytes) / elapsed_s) if elapsed_s > 0 else 0.0
+            # Bytes left over from an interrupted pull must not count as downloaded just now.
+            self._samples.clear()
+        self._samples.append((now_s, completed))
+        while self._samples[0][0] < now_s - _WINDOW_S:
+            self._samples.popleft()
+        first_s, first_bytes = self._samples[0]
+        elapsed_s = now_s - first_s
+        speed = max(0.0, (completed - first_bytes) / elapsed_s) if elapsed_s > 0 else 0.0
         return PullProgress(completed, total, speed, (total - completed) / speed if speed > 0 else None)

@@ -1,6 +1,6 @@
-"""A model that stays in its server's memory: fetched when it is missing, loaded, watched, loaded again.
+"""Keeps a model resident in its server's memory: pulls a missing one, loads it, checks it, and reloads it.
 
-Unless it is parked: then it is unloaded, and stays so until it is woken.
+A parked model is unloaded, and stays so until it is woken.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from orchestrator.metrics import LLM_CPU_BYTES, LLM_LOADED
 log = logging.getLogger(__name__)
 
 
-_CHECK_EVERY_S = 15.0
+_CHECK_INTERVAL_S = 15.0
 _RETRY_S = 2.0
-_LONGEST_RETRY_S = 30.0
-_LOG_PULL_EVERY_S = 5.0
+_MAX_RETRY_S = 30.0
+_LOG_PULL_INTERVAL_S = 5.0
 
 
 class LoadStage(StrEnum):
-    """How far the model is from answering."""
+    """The stages of a model on its way into memory."""
 
     AWAY = "away"
     MISSING = "missing"
@@ -41,7 +41,7 @@ class LoadStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a loaded model lies, in bytes."""
+    """The memory of a loaded model: its total size and the part in GPU memory."""
 
     size_bytes: int
     gpu_bytes: int
@@ -53,7 +53,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """How the model is; `reason` says in plain words what is wrong, where something is."""
+    """The model's stage; `reason` describes the problem, if any, in plain words."""
 
     stage: LoadStage
     reason: str = ""
@@ -61,181 +61,181 @@ class ModelState:
     placement: Placement | None = None
 
     def describe(self, model: str) -> dict[str, object]:
-        """As `/health` and `/info` tell it."""
-        told: dict[str, object] = {"model": model, "stage": self.stage.value, "reason": self.reason}
+        """Return the state as shown in `/health` and `/info`."""
+        fields: dict[str, object] = {"model": model, "stage": self.stage.value, "reason": self.reason}
         if self.progress is not None:
-            told |= {"progress": asdict(self.progress), "so_far": str(self.progress)}
+            fields |= {"progress": asdict(self.progress), "so_far": str(self.progress)}
         if self.placement is not None:
-            told |= {"size_bytes": self.placement.size_bytes, "cpu_bytes": self.placement.cpu_bytes}
-        return told
+            fields |= {"size_bytes": self.placement.size_bytes, "cpu_bytes": self.placement.cpu_bytes}
+        return fields
 
 
 class ModelServer(Protocol):
-    """What keeps a model in memory. All methods raise `AnchorError`."""
+    """A server that keeps one model in memory. All methods raise `AnchorError`."""
 
     def pull(self) -> AsyncGenerator[PullProgress]:
-        """Fetch the model; ends when it is there."""
+        """Download the model; the generator ends when it is complete."""
         ...
 
     async def load(self) -> None:
-        """Load the model and pin it; at once when it is loaded. Raises `ModelMissing` when it is not there."""
+        """Load and pin the model; returns at once if it is loaded. Raises `ModelMissing` if it is not downloaded."""
         ...
 
     async def unload(self) -> None:
-        """Give the model's memory back; returns when it is given back. At once when it is not loaded."""
+        """Unload the model; returns when its memory is free, at once if it is not loaded."""
         ...
 
     async def placement(self) -> Placement | None:
-        """Where the model lies; None when it is not loaded."""
+        """Return the model's placement; None when it is not loaded."""
         ...
 
 
 class Residency:
-    """Sees to it that `server` holds the model. `run` is the work; `state` is how it stands."""
+    """Keeps the model of `server` loaded: `run` does the work, `state` is the current state."""
 
     def __init__(self, server: ModelServer, *, may_pull: bool, gpu_expected: bool) -> None:
         self._server = server
         self._may_pull = may_pull
         self._gpu_expected = gpu_expected
         self._resident = False
-        # Whoever loads or unloads, beside `run`; a pull may take hours.
-        self._moving = asyncio.Lock()
-        # A wake came to nothing: `run` need not wait for its next check.
-        self._unsettled = asyncio.Event()
-        # What the log was last told to be wrong.
-        self._told = ""
+        # Held while the model is loaded or unloaded, by `run` or by a caller; a pull may take hours.
+        self._transition = asyncio.Lock()
+        # Set when a wake failed, so that `run` checks without waiting for its interval.
+        self._check_due = asyncio.Event()
+        # The last logged reason, which is not logged again.
+        self._logged_reason = ""
         self.state = ModelState(LoadStage.LOADING)
         LLM_LOADED.set(0)
 
     async def run(self) -> None:
-        """Keep the model loaded until cancelled, but for the time that it is parked."""
+        """Keep the model loaded until cancelled, except while it is parked."""
         retry_s = _RETRY_S
         while True:
             try:
                 if not self.parked:
-                    await self.wait_until_settled()
+                    await self.ensure_loaded()
             except AnchorError as error:
-                self._lost(error)
+                self._on_lost(error)
                 await asyncio.sleep(retry_s)
-                retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+                retry_s = min(2 * retry_s, _MAX_RETRY_S)
             else:
                 retry_s = _RETRY_S
-                await self._until_next_check()
+                await self._wait_for_next_check()
 
     @property
     def parked(self) -> bool:
-        """Whether the model is unloaded on purpose."""
+        """Whether the model is parked."""
         return self.state.stage is LoadStage.PARKED
 
     async def park(self) -> None:
-        """Have the model out of memory when this returns, and leave it so. Raises `AnchorError`: then it is as it was.
+        """Unload the model until `wake`. Raises `AnchorError`, and then leaves the model as it was.
 
         `AtCapacity` means that it is being loaded.
         """
-        # Whether a loaded model is still there is asked in a moment, and waited for here.
-        if self._moving.locked() and self.state.stage is not LoadStage.LOADED:
+        # A check of a loaded model takes a moment, so `park` waits for it; loading may take minutes, so it does not.
+        if self._transition.locked() and self.state.stage is not LoadStage.LOADED:
             raise AtCapacity("llm.loading", "the language model is being loaded; it can be parked when it is")
-        async with self._moving:
+        async with self._transition:
             await self._server.unload()
             self._resident = False
-            self._move(ModelState(LoadStage.PARKED))
+            self._set_state(ModelState(LoadStage.PARKED))
         log.info("language model parked")
 
     async def wake(self) -> None:
-        """Have the model in memory when this returns. Raises `AnchorError`: then, or given up, `run` goes on trying."""
+        """Load the model. Raises `AnchorError`; after an error or a cancellation, `run` continues to try."""
         try:
-            await self.wait_until_settled()
+            await self.ensure_loaded()
         except AnchorError as error:
-            self._lost(error)
+            self._on_lost(error)
             raise
         finally:
             if self.state.stage is not LoadStage.LOADED:
-                self._unsettled.set()
+                self._check_due.set()
 
-    async def _until_next_check(self) -> None:
-        self._unsettled.clear()
+    async def _wait_for_next_check(self) -> None:
+        self._check_due.clear()
         try:
-            async with asyncio.timeout(_CHECK_EVERY_S):
-                await self._unsettled.wait()
+            async with asyncio.timeout(_CHECK_INTERVAL_S):
+                await self._check_due.wait()
         except TimeoutError:
             return
 
-    async def wait_until_settled(self) -> None:
-        """Have the model in memory when this returns. Raises `AnchorError`."""
-        async with self._moving:
-            await self._settle()
+    async def ensure_loaded(self) -> None:
+        """Load the model unless it is loaded. Raises `AnchorError`."""
+        async with self._transition:
+            await self._ensure_loaded()
 
-    async def _settle(self) -> None:
+    async def _ensure_loaded(self) -> None:
         placement = await self._server.placement() if self._resident else None
         if placement is None:
-            # Also when it is loaded by somebody else: perhaps with other options, or not pinned.
+            # Load it also when another client has loaded it, perhaps with other options, or not pinned.
             await self._load()
             placement = await self._server.placement()
         if placement is None:
-            raise NotReady("llm.not_loaded", "the model server does not list the model that it has just loaded")
-        self._settled(placement)
+            raise NotReady("llm.not_loaded", "the model server does not list the model that it just loaded")
+        self._on_loaded(placement)
 
     async def wait_until_loaded(self) -> None:
-        """Settle for the first time, however long the server is away. Raises `ModelMissing` for what will not come."""
+        """Load the model for the first time, waiting for an unreachable server. Raises `ModelMissing`."""
         while True:
             try:
-                return await self.wait_until_settled()
+                return await self.ensure_loaded()
             except ModelMissing:
                 raise
             except AnchorError as error:
-                self._lost(error)
+                self._on_lost(error)
                 await asyncio.sleep(_RETRY_S)
 
-    def require(self) -> None:
-        """Raise `NotReady` unless the model is loaded as far as is known."""
+    def require_loaded(self) -> None:
+        """Raise `NotReady` unless the model's last known stage is LOADED."""
         if self.state.stage is not LoadStage.LOADED:
             raise NotReady("llm.not_loaded", self.state.reason or f"the language model is {self.state.stage.value}")
 
     async def _load(self) -> None:
-        self._move(ModelState(LoadStage.LOADING))
+        self._set_state(ModelState(LoadStage.LOADING))
         try:
             await self._server.load()
         except ModelMissing:
             if not self._may_pull:
                 raise
             await self._pull()
-            self._move(ModelState(LoadStage.LOADING))
+            self._set_state(ModelState(LoadStage.LOADING))
             await self._server.load()
 
     async def _pull(self) -> None:
         clock, logged_s = asyncio.get_running_loop().time, float("-inf")
-        self._move(ModelState(LoadStage.PULLING))
+        self._set_state(ModelState(LoadStage.PULLING))
         async with aclosing(self._server.pull()) as steps:
             async for progress in steps:
                 self.state = ModelState(LoadStage.PULLING, progress=progress)
-                if clock() - logged_s >= _LOG_PULL_EVERY_S:
+                if clock() - logged_s >= _LOG_PULL_INTERVAL_S:
                     logged_s = clock()
                     log.info("pulling the language model", extra=asdict(progress))
 
-    def _settled(self, placement: Placement) -> None:
+    def _on_loaded(self, placement: Placement) -> None:
         self._resident = True
         reason = ""
         if placement.cpu_bytes and self._gpu_expected:
             share = 100 * placement.cpu_bytes / max(1, placement.size_bytes)
-            reason = f"{share:.0f} % of the language model lie outside of the GPU's memory: it will be slow"
+            reason = f"{share:.0f} % of the language model are outside the GPU's memory: it will be slow"
         state = ModelState(LoadStage.LOADED, reason, placement=placement)
         if state == self.state:
             return
-        self._told = ""
-        self._move(state)
+        self._logged_reason = ""
+        self._set_state(state)
         LLM_CPU_BYTES.set(placement.cpu_bytes)
         level = logging.WARNING if reason else logging.INFO
         message = "language model spilled out of the GPU" if reason else "language model loaded"
         log.log(level, message, extra={"size_bytes": placement.size_bytes, "cpu_bytes": placement.cpu_bytes})
 
-    def _lost(self, error: AnchorError) -> None:
+    def _on_lost(self, error: AnchorError) -> None:
         self._resident = False
         state = ModelState(LoadStage.MISSING if isinstance(error, ModelMissing) else LoadStage.AWAY, error.message)
-        if state.reason != self._told:
+        if state.reason != self._logged_reason:
             log.warning("language model not loaded", extra={"code": error.code, "reason": error.message})
-        self._told = state.reason
-        self._move(state)
+        self._logged_reason = state.reason
+        self._set_state(state)
 
-    def _move(self, state: ModelState) -> None:
+    def _set_state(self, state: ModelState) -> None:
         self.state = state
         LLM_LOADED.set(1 if state.stage is LoadStage.LOADED else 0)

@@ -1,4 +1,4 @@
-"""A conversation for the doors to open on: it answers every turn at once, with an echo and a tone."""
+"""Fake sessions behind the real APIs: each turn is answered at once, with an echo of its text and a tone."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class FakeConversation:
 
 
 class EchoSession:
-    """Answers each turn with what it heard. Some texts make it fail: `fail`, `mute`, `stumble`, `long`, and worse."""
+    """Answers each turn with its own text. Some texts select failures: `fail`, `mute`, `stumble`, `long`."""
 
     def __init__(self, sessions: FakeSessions, conversation: FakeConversation, start: SessionStart, client: Client):
         self.sessions, self.conversation, self.start, self.client = sessions, conversation, start, client
@@ -83,39 +83,39 @@ class EchoSession:
             if isinstance(item, bytes):
                 self.heard += item
             else:
-                await self.obey(item, source)
+                await self._handle_command(item, source)
         await self.client.send(SessionEnded("session.closed_by_client", "the client ended the session"))
 
-    async def obey(self, command: Command, source: AsyncIterator[bytes | Command]) -> None:
+    async def _handle_command(self, command: Command, source: AsyncIterator[bytes | Command]) -> None:
         self.sessions.commands.append(command)
         match command:
             case EndTurn():
                 self.sessions.heard.append(bytes(self.heard))
                 text = f"{round(MICROPHONE.ms_of(len(self.heard)))} ms"
                 self.heard.clear()
-                await self.answer(text, source)
+                await self._answer(text, source)
             case TextInput("break"):
-                raise PeerFailed("stt.gone", "nobody listens")
+                raise PeerFailed("stt.gone", "speech to text failed")
             case TextInput("crash"):
                 raise RuntimeError("a bug")
             case TextInput("hang"):
                 await asyncio.Event().wait()
             case TextInput("leave"):
-                raise ExceptionGroup("two at once", [PeerFailed("tts.gone", "nobody speaks")])
+                raise ExceptionGroup("two at once", [PeerFailed("tts.gone", "the voice failed")])
             case TextInput(text):
-                await self.answer(text, source)
-            case SetVoice("nobody"):
-                await self.client.send(Error("session.unknown_voice", "nobody is no voice", False))
+                await self._answer(text, source)
+            case SetVoice("unknown"):
+                await self.client.send(Error("session.unknown_voice", "no voice 'unknown'", False))
             case SetVoice(voice):
                 await self.client.send(SessionUpdated("en", voice, "anchor", 1.0))
             case _:
                 return
 
-    async def answer(self, text: str, source: AsyncIterator[bytes | Command]) -> None:
+    async def _answer(self, text: str, source: AsyncIterator[bytes | Command]) -> None:
         self.conversation.turns += 1
         turn, send = self.conversation.turns, self.client.send
         if text == "fail":
-            await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
+            await send(TurnFailed(turn, "llm.gone", "the language model failed"))
             await send(ReplyFinished(turn, "", 0, interrupted=False, estimated=False))
             return
         if text != "0 ms":
@@ -129,24 +129,24 @@ class EchoSession:
             await send(ReplyFinished(turn, f"You said {text}", 0, interrupted=False, estimated=False))
             return
         if text == "stumble":
-            await send(TurnFailed(turn, "llm.gone", "nobody thinks"))
+            await send(TurnFailed(turn, "llm.gone", "the language model failed"))
             await send(ReplyText(turn, " Sorry."))
-        await self.speak(turn, source, pieces=100 if text == "long" else 1)
+        await self._speak(turn, source, pieces=100 if text == "long" else 1)
         self.conversation.messages += (Message("user", text), Message("anchor", f"You said {text}."))
 
-    async def speak(self, turn: int, source: AsyncIterator[bytes | Command], pieces: int) -> None:
+    async def _speak(self, turn: int, source: AsyncIterator[bytes | Command], pieces: int) -> None:
         send = self.client.send
         await send(ReplyAudio(turn, 0))
         interrupted = False
         for _ in range(pieces):
             await self.client.send_audio(TONE)
             if self.start.reports_playback and not interrupted:
-                interrupted = await self.heard_or_interrupted(source)
+                interrupted = await self._wait_heard_or_interrupted(source)
         await send(ReplyAudioEnded(turn, TONE_MS * pieces))
         await send(ReplyFinished(turn, "You said", TONE_MS * pieces, interrupted, not self.start.reports_playback))
         await send(LatencyWaterfall(turn, 900, turn_committed_ms=210, first_audio_ms=340))
 
-    async def heard_or_interrupted(self, source: AsyncIterator[bytes | Command]) -> bool:
+    async def _wait_heard_or_interrupted(self, source: AsyncIterator[bytes | Command]) -> bool:
         async for item in source:
             if isinstance(item, PlaybackProgress):
                 self.sessions.commands.append(item)
@@ -160,18 +160,18 @@ class EchoSession:
 
 @dataclass
 class FakeSessions:
-    """All conversations, in memory, `capacity` of them open at most."""
+    """All conversations in memory, at most `capacity` of them open."""
 
     capacity: int = 8
     conversations: dict[str, FakeConversation] = field(default_factory=dict)
     starts: list[SessionStart] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
-    open_now: int = 0
+    open_count: int = 0
 
     def start_conversation(self, start: SessionStart) -> FakeConversation:
         if start.language == "xx":
-            raise InvalidRequest("session.unknown_language", "nobody speaks xx")
+            raise InvalidRequest("session.unknown_language", "no language 'xx'")
         ticket = f"ticket-{len(self.conversations) + 1}"
         patience = 1.0 if start.patience is None else start.patience
         chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor", patience)
@@ -191,31 +191,31 @@ class FakeSessions:
         self, start: SessionStart, client: Client, *, resumable: bool = False
     ) -> AsyncGenerator[EchoSession]:
         self.starts.append(start)
-        if self.open_now >= self.capacity:
-            raise AtCapacity("session.at_capacity", "all places are taken")
+        if self.open_count >= self.capacity:
+            raise AtCapacity("session.at_capacity", "all sessions are taken")
         conversation = self.conversation(start.ticket) if start.ticket else self.start_conversation(start)
         if conversation.open:
             raise InvalidRequest("session.already_open", "another client has this conversation open")
         conversation.open = True
-        self.open_now += 1
+        self.open_count += 1
         try:
             yield EchoSession(self, conversation, start, client)
         finally:
             conversation.open = False
-            self.open_now -= 1
+            self.open_count -= 1
 
-    async def all_closed(self) -> None:
+    async def wait_all_closed(self) -> None:
         """Wait until no session is open."""
         async with asyncio.timeout(20):
-            while self.open_now:
+            while self.open_count:
                 await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
-async def doors(
+async def serve_apis(
     sessions: FakeSessions, limits: ApiLimits | None = None, policy: AccessPolicy | None = None
 ) -> AsyncGenerator[str]:
-    """The doors on a real server; yields its `host:port`."""
+    """Serve the APIs on a real server; yields its `host:port`."""
     app = FastAPI()
     add_routes(app, sessions, limits or ApiLimits())
 
@@ -241,12 +241,12 @@ async def doors(
 
 
 def tone(seconds: float, rate_hz: int) -> np.ndarray:
-    """A quiet tone: PCM16 mono."""
+    """Return a quiet tone: PCM16 mono."""
     return (np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz) * 8000).astype("<i2")
 
 
 def recording(container: str, codec: str, seconds: float, rate_hz: int = 48_000) -> bytes:
-    """A tone in a container, as FFmpeg's muxers make it."""
+    """Return a tone in a container, made by FFmpeg's muxers."""
     file = BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate_hz)
@@ -263,5 +263,5 @@ def recording(container: str, codec: str, seconds: float, rate_hz: int = 48_000)
 
 
 def manual_start(**fields: object) -> SessionStart:
-    """The opening of a session whose turns the client ends."""
+    """Return the start of a session with manual turn detection."""
     return SessionStart(turn_detection=TurnDetection.TURN_DETECTION_MANUAL, **fields)

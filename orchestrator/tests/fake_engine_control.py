@@ -1,27 +1,27 @@
-"""An engine in memory that can be parked."""
+"""A fake `EngineControl`."""
 
 from __future__ import annotations
 
 import asyncio
 
-from orchestrator.memory_pressure.parked_engine import ParkingState
+from orchestrator.memory_pressure.parkable_engine import ParkingState
 from service_kit.errors import AnchorError
 
 
-class Engine:
-    """Takes `move_s` to move, or fails at it."""
+class FakeEngineControl:
+    """Parks and wakes within `move_s`, or raises `failure`."""
 
     def __init__(self, state: ParkingState = ParkingState.AWAKE) -> None:
-        self.now = state
+        self.current_state = state
         self.move_s = 0.0
         self.failure: Exception | None = None
-        self.away: AnchorError | None = None
+        self.unreachable: AnchorError | None = None
         self.moves: list[str] = []
 
     async def state(self) -> ParkingState:
-        if self.away:
-            raise self.away
-        return self.now
+        if self.unreachable:
+            raise self.unreachable
+        return self.current_state
 
     async def park(self) -> None:
         await self._move("park", ParkingState.PARKED)
@@ -34,4 +34,4 @@ class Engine:
         await asyncio.sleep(self.move_s)
         if self.failure:
             raise self.failure
-        self.now = to
+        self.current_state = to

@@ -1,4 +1,4 @@
-"""The model server learns whose work it does, where that is traced."""
+"""Trace headers of requests to model servers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def ask(requests):
     async def ask() -> bytes | None:
         async with (
             httpx.AsyncClient(base_url="http://model", transport=httpx.MockTransport(answer)) as client,
-            stream_response(client, "/api/chat", {}, first_token_s=60, between_s=60) as lines,
+            stream_response(client, "/api/chat", {}, first_token_s=60, between_tokens_s=60) as lines,
         ):
-            return await lines.read()
+            return await lines.read_line()
 
     return ask
 
 
-async def test_a_request_is_part_of_the_trace_that_asks(spans, ask, requests):
+async def test_request_continues_the_trace(spans, ask, requests):
     with tracing.current(tracing.tracer().start_span("think")) as think:
         assert await ask() == b"one line"
     (request,) = requests
@@ -43,6 +43,6 @@ async def test_a_request_is_part_of_the_trace_that_asks(spans, ask, requests):
     assert request.headers["traceparent"][3:35] == tracing.trace_id(think)
 
 
-async def test_where_nothing_is_traced_the_model_server_is_told_nothing(ask, requests):
+async def test_untraced_request_has_no_trace_header(ask, requests):
     assert await ask() == b"one line"
     assert "traceparent" not in requests[0].headers
