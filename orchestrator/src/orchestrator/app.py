@@ -49,7 +49,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     return Service(
         settings=settings,
         health=health,
-        servicers=[("anchor.session.v1.SessionService", partial(grpc.add_servicer, servicer=servicer))],
+        servicers=[("anchor.session.v1.SessionService", partial(grpc.add_to, servicer=servicer))],
         lifespan=lifespan,
         app=app,
     )

@@ -102,6 +102,6 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
             await transport.close()
 
 
-def add_servicer(server: aio.Server, servicer: SessionServicer) -> None:
+def add_to(server: aio.Server, servicer: SessionServicer) -> None:
     """Register `servicer` on `server`."""
     session_pb2_grpc.add_SessionServiceServicer_to_server(servicer, server)
