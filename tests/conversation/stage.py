@@ -198,7 +198,7 @@ class Stage:
             await attendance.run(self._source())
         except AnchorError as error:
             self.failure = error
-        await attendance.leave()
+        await attendance.disconnect()
 
     async def drop(self) -> None:
         """The connection breaks off; the client keeps what it has."""

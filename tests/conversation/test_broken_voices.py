@@ -103,7 +103,7 @@ async def test_another_voice_speaks_on_and_the_client_is_told(tale, voice):
     assert finished.heard_text == TALE
     assert (voice.asked_for, other.asked_for) == (["marie", "marie"], [""])
     (error,) = tale.ear.of(server_messages.Error)
-    assert (error.code, error.message) == ("tts.engine_failed", "another voice speaks on: it broke")
+    assert (error.code, error.message) == ("tts.engine_failed", "continuing with the fallback TTS: it broke")
 
 
 async def test_a_voice_that_there_is_not_is_not_asked_for_twice(tale, voice):

@@ -90,9 +90,9 @@ async def test_nothing_grows_while_nobody_is_there(stage):
         await stage.drop()
         await asyncio.sleep(1)
         reply = stage.session._active_reply._reply
-        made_ms = reply.playout.made_ms
+        made_ms = reply.playout.synthesised_ms
         await asyncio.sleep(25)
-        assert reply.playout.made_ms == made_ms <= reply.playout.sent_ms + 20_040
+        assert reply.playout.synthesised_ms == made_ms <= reply.playout.sent_ms + 20_040
         assert reply.playout.heard_ms <= 1_100
 
 
@@ -189,7 +189,7 @@ async def test_who_takes_over_and_is_gone_at_once_has_heard_nothing(stage):
         stage.anchor_will_say("A fine day with a little wind from the sea.")
         stage.command(client_messages.TextInput("how is the weather"))
         await stage.until_played(400)
-        await ClientConnection(stage.running, Connection(stage.ear), resumable=True).leave()
+        await ClientConnection(stage.running, Connection(stage.ear), resumable=True).disconnect()
         await stage.attending
         await asyncio.sleep(20)
         stage.come_back(reloaded=True)

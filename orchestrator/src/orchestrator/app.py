@@ -132,8 +132,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         language=settings.language,
         persona=settings.persona,
         capacity=settings.max_sessions,
-        ready=lambda: health.ready,
-        attended=parking.on_sessions_changed,
+        is_ready=lambda: health.ready,
+        on_session_count=parking.on_sessions_changed,
         resume_s=settings.resume_s,
     )
     limits = ApiLimits(microphone_rate_hz=settings.microphone_rate_hz)

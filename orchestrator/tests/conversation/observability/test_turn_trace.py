@@ -22,9 +22,9 @@ async def now_s() -> float:
 
 
 def spoken(turn: Waterfall, now_s: float) -> Waterfall:
-    turn.speech_ended(2_000, now_s + 2.0)
+    turn.record_speech_end(2_000, now_s + 2.0)
     for stage, at_s in SPOKEN.items():
-        turn.reached(stage, now_s + at_s)
+        turn.record_stage(stage, now_s + at_s)
     return turn
 
 
@@ -34,13 +34,13 @@ def seconds(span) -> tuple[float, float]:
 
 async def test_a_turn_is_a_tree_whose_times_are_the_waterfalls(spans, now_s):
     turn = spoken(Waterfall(7, begin_turn(7, now_s)), now_s)
-    with turn.trace.stage("think"):
-        turn.reached("first_token", now_s + 2.3)
-    with turn.trace.stage("speak"):
-        turn.reached("first_phrase", now_s + 2.35)
-        turn.reached("first_audio", now_s + 2.4)
-    turn.reached("first_frame_sent", now_s + 2.6)
-    turn.sample_heard(now_s + 2.65)
+    with turn.trace.open_stage("think"):
+        turn.record_stage("first_token", now_s + 2.3)
+    with turn.trace.open_stage("speak"):
+        turn.record_stage("first_phrase", now_s + 2.35)
+        turn.record_stage("first_audio", now_s + 2.4)
+    turn.record_stage("first_frame_sent", now_s + 2.6)
+    turn.record_sample_heard(now_s + 2.65)
     turn.end("finished", now_s + 5.0)
 
     told = {span.name: span for span in spans()}
@@ -79,12 +79,12 @@ async def test_a_barge_in_marks_the_turn_and_what_it_broke_off(spans, now_s):
     turn = spoken(Waterfall(1, begin_turn(1, now_s)), now_s)
 
     async def speak() -> None:
-        with turn.trace.stage("speak"):
+        with turn.trace.open_stage("speak"):
             await asyncio.sleep(60)
 
     speaking = asyncio.create_task(speak())
     await asyncio.sleep(0)
-    turn.reached("first_frame_sent", now_s + 2.6)
+    turn.record_stage("first_frame_sent", now_s + 2.6)
     turn.end("interrupted", now_s + 4.0)
     speaking.cancel()
     await asyncio.wait({speaking})
@@ -96,8 +96,8 @@ async def test_a_barge_in_marks_the_turn_and_what_it_broke_off(spans, now_s):
 
 async def test_what_broke_is_told_by_its_code(spans, now_s):
     turn = Waterfall(1, begin_turn(1, now_s))
-    with turn.trace.stage("think"):
-        turn.trace.fail("llm.silent", "think")
+    with turn.trace.open_stage("think"):
+        turn.trace.record_failure("llm.silent", "think")
     turn.end("finished", now_s + 1)
     for span in spans():
         assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "llm.silent")
@@ -112,8 +112,8 @@ async def test_a_turn_without_an_answer_ends_with_its_last_stage(spans, now_s):
 
 async def test_a_turn_that_was_typed_has_no_ear_in_it(spans, now_s):
     turn = Waterfall(1, begin_turn(1, now_s))
-    turn.reached("turn_committed", now_s)
-    turn.reached("first_frame_sent", now_s + 0.3)
+    turn.record_stage("turn_committed", now_s)
+    turn.record_stage("first_frame_sent", now_s + 0.3)
     turn.end("finished", now_s + 1)
     assert {span.name for span in spans()} == {"turn", "playout"}
     assert next(span for span in spans() if span.name == "turn").attributes["response_latency_ms"] == 300
@@ -140,7 +140,7 @@ async def test_turns_are_traces_of_their_own_that_know_their_session(spans, now_
 async def test_where_nothing_is_traced_nothing_is_kept(now_s):
     with traced_session():
         turn = spoken(Waterfall(1, begin_turn(1, now_s)), now_s)
-        with turn.trace.stage("think"):
+        with turn.trace.open_stage("think"):
             assert tracing.headers() == {}
         turn.end("finished", now_s + 3)
         assert LISTENED_TURN.get() is None

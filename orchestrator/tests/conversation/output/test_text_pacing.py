@@ -88,7 +88,7 @@ def test_all_text_is_handed_on_once() -> None:
 
 
 def test_a_late_frame_is_an_underrun_of_the_silence_before_it() -> None:
-    playhead = Playhead(holds=True)
+    playhead = Playhead(can_pause=True)
     playhead.add_sent(100, 10.0)
     playhead.add_sent(100, 10.1)
     assert (playhead.underruns, playhead.played_ms) == (0, pytest.approx(100))
@@ -99,7 +99,7 @@ def test_a_late_frame_is_an_underrun_of_the_silence_before_it() -> None:
 
 
 def test_a_gap_that_nobody_hears_does_not_count() -> None:
-    playhead = Playhead(holds=True)
+    playhead = Playhead(can_pause=True)
     playhead.add_sent(100, 10.0)
     playhead.add_sent(100, 10.115)
     assert playhead.underruns == 0

@@ -146,7 +146,7 @@ async def test_sessions_without_a_client_give_way_to_one():
 
 async def test_a_session_that_nobody_comes_back_to_ends():
     counts: list[int] = []
-    async with sessions(resume_s=0.05, attended=counts.append) as lobby:
+    async with sessions(resume_s=0.05, on_session_count=counts.append) as lobby:
         first = await Caller(lobby).come()
         await first.leave(ConnectionDropped())
         assert counts == [1]
@@ -170,7 +170,7 @@ async def test_a_page_that_was_left_is_not_waited_for_as_long_as_a_line_that_bro
 
 async def test_a_session_in_which_nothing_was_said_is_not_waited_for():
     counts: list[int] = []
-    async with sessions(attended=counts.append) as lobby:
+    async with sessions(on_session_count=counts.append) as lobby:
         first = await Caller(lobby).come(says="")
         await first.leave(ConnectionDropped())
         await asyncio.sleep(0.05)
@@ -179,7 +179,7 @@ async def test_a_session_in_which_nothing_was_said_is_not_waited_for():
 
 async def test_a_forgotten_conversation_takes_the_waiting_session_along():
     counts: list[int] = []
-    async with sessions(attended=counts.append) as lobby:
+    async with sessions(on_session_count=counts.append) as lobby:
         first = await Caller(lobby).come()
         await first.leave(ConnectionDropped())
         lobby.end_conversation(first.started.ticket)
@@ -189,7 +189,7 @@ async def test_a_forgotten_conversation_takes_the_waiting_session_along():
 
 async def test_nobody_is_waited_for_in_a_conversation_that_was_forgotten():
     counts: list[int] = []
-    async with sessions(attended=counts.append) as lobby:
+    async with sessions(on_session_count=counts.append) as lobby:
         first = await Caller(lobby).come()
         lobby.end_conversation(first.started.ticket)
         await asyncio.sleep(0.02)

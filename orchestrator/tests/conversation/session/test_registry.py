@@ -81,7 +81,7 @@ def test_an_ended_conversation_is_forgotten():
 
 
 def test_a_conversation_is_kept_for_a_while_after_its_last_use():
-    lobby = sessions(keep_s=-1.0)
+    lobby = sessions(retention_s=-1.0)
     with pytest.raises(NotFound):
         lobby.conversation(lobby.start_conversation(SessionStart()).ticket)
 
@@ -123,5 +123,5 @@ async def test_a_conversation_has_one_owner():
 
 async def test_nobody_comes_in_before_it_is_ready():
     with pytest.raises(NotReady):
-        async with sessions(ready=lambda: False).open(SessionStart(), Nobody()):
+        async with sessions(is_ready=lambda: False).open(SessionStart(), Nobody()):
             pass
