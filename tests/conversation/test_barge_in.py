@@ -19,17 +19,19 @@ ANSWER = "All right."
 
 
 def verdicts(stage) -> list[Verdict]:
-    return [message.verdict for message in stage.ear.of(server_messages.BargeInSettled)]
+    return [message.verdict for message in stage.client.of_type(server_messages.BargeInSettled)]
 
 
 def sent_ms(stage, turn_id: int = 1) -> int:
     return next(
-        message.duration_ms for message in stage.ear.of(server_messages.ReplyAudioEnded) if message.turn_id == turn_id
+        message.duration_ms
+        for message in stage.client.of_type(server_messages.ReplyAudioEnded)
+        if message.turn_id == turn_id
     )
 
 
 def at_ms(stage, kind) -> list[int]:
-    return [when_ms for when_ms, message in stage.ear.messages if isinstance(message, kind)]
+    return [when_ms for when_ms, message in stage.client.messages if isinstance(message, kind)]
 
 
 async def begin_story(stage, played_ms: int = 900) -> None:
@@ -44,10 +46,10 @@ def assert_undisturbed(stage, finished, *expected: Verdict) -> None:
     assert not finished.interrupted
     assert finished.heard_text == STORY
     assert finished.heard_ms == sent_ms(stage) == STORY_MS
-    assert len(stage.ear.of(server_messages.ReplyAudio)) == 1
-    assert not stage.ear.of(server_messages.PlaybackStop)
+    assert len(stage.client.of_type(server_messages.ReplyAudio)) == 1
+    assert not stage.client.of_type(server_messages.PlaybackStop)
     assert stage.history == [("user", "tell me a story"), ("anchor", STORY)]
-    assert len(stage.model.prompts) == 1
+    assert len(stage.llm.prompts) == 1
 
 
 # False alarms -----------------------------------------------------------------------------------------------------
@@ -58,12 +60,12 @@ async def test_after_a_cough_the_reply_goes_on_exactly_where_it_was_held(stage):
         await begin_story(stage)
         await stage.noise(180)
         await stage.until(server_messages.PlaybackPause)
-        held_ms = stage.ear.played[1]
+        held_ms = stage.client.played[1]
         await stage.until(server_messages.PlaybackResume)
-        assert stage.ear.played[1] == held_ms
+        assert stage.client.played[1] == held_ms
         finished = await stage.until(server_messages.ReplyFinished)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
-    assert stage.ear.played[1] == STORY_MS
+    assert stage.client.played[1] == STORY_MS
 
 
 @pytest.mark.parametrize(
@@ -88,9 +90,11 @@ async def test_a_listeners_word_is_no_interruption(stage, language, text):
         await stage.silence(2_000)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_BACKCHANNEL)
     # Clients may show what was said all the same.
-    settled = stage.ear.of(server_messages.BargeInSettled)[0]
+    settled = stage.client.of_type(server_messages.BargeInSettled)[0]
     assert [
-        final.text for final in stage.ear.of(server_messages.FinalTranscript) if final.turn_id == settled.turn_id
+        final.text
+        for final in stage.client.of_type(server_messages.FinalTranscript)
+        if final.turn_id == settled.turn_id
     ] == [text]
 
 
@@ -140,7 +144,7 @@ async def test_the_last_words_of_a_reply_echo_for_a_moment_only(stage, pause_ms,
         await stage.silence(pause_ms)
         await stage.user("sleep at night")
         await stage.silence(4_000)
-    assert (len(stage.model.prompts) == 2) is answered
+    assert (len(stage.llm.prompts) == 2) is answered
     assert (verdicts(stage) == [Verdict.BARGE_IN_VERDICT_ECHO]) is not answered
 
 
@@ -149,15 +153,15 @@ async def test_the_last_words_of_a_reply_echo_for_a_moment_only(stage, pause_ms,
 
 async def test_before_anything_is_heard_the_turn_is_reopened_and_nothing_interrupted(stage):
     stage.anchor_will_say("never heard", "Fine.")
-    stage.speech.delay_ms = 900
+    stage.tts.delay_ms = 900
     async with stage:
         await stage.user("one")
         await stage.until(server_messages.TurnCommitted)
         await stage.user("two")
         await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "one two"), ("anchor", "Fine.")]
-    assert not stage.ear.of(server_messages.BargeInSettled)
-    assert not stage.ear.of(server_messages.PlaybackPause)
+    assert not stage.client.of_type(server_messages.BargeInSettled)
+    assert not stage.client.of_type(server_messages.PlaybackPause)
 
 
 @pytest.mark.parametrize("left_ms", [300, 200, 100, 40])
@@ -168,7 +172,7 @@ async def test_at_the_last_frames_the_user_is_answered_all_the_same(stage, left_
         await stage.until(server_messages.ReplyFinished, 2)
     assert stage.history[1][1] in STORY
     assert stage.history[2:] == [("user", "and then what"), ("anchor", ANSWER)]
-    assert stage.speech.open_streams == 0
+    assert stage.tts.open_streams == 0
 
 
 @pytest.mark.parametrize("left_ms", [300, 100, 40])
@@ -179,7 +183,7 @@ async def test_at_the_last_frames_a_cough_leaves_the_reply_whole(stage, left_ms)
         finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(3_000)
     assert (finished.heard_text, finished.interrupted) == (STORY, False)
-    assert len(stage.model.prompts) == 1
+    assert len(stage.llm.prompts) == 1
 
 
 async def test_while_the_echo_canceller_settles_a_short_sound_changes_nothing(stage):
@@ -189,7 +193,7 @@ async def test_while_the_echo_canceller_settles_a_short_sound_changes_nothing(st
         await stage.noise(150)
         finished = await stage.until(server_messages.ReplyFinished)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
-    assert not stage.ear.of(server_messages.PlaybackPause)
+    assert not stage.client.of_type(server_messages.PlaybackPause)
 
 
 async def test_while_the_echo_canceller_settles_words_stop_the_reply(stage):
@@ -205,11 +209,11 @@ async def test_while_the_echo_canceller_settles_words_stop_the_reply(stage):
 
 
 async def test_while_the_echo_canceller_settles_speech_that_lasts_stops_the_reply(stage):
-    stage.words.deaf = True
+    stage.stt.recognises_nothing = True
     async with stage:
-        stage.words.deaf = False
+        stage.stt.recognises_nothing = False
         await begin_story(stage, 20)
-        stage.words.deaf = True
+        stage.stt.recognises_nothing = True
         began_ms = stage.now_ms
         await stage.noise(900)
         await stage.until(server_messages.ReplyFinished)
@@ -229,10 +233,14 @@ async def test_ten_coughs_in_three_seconds_leave_the_reply_whole(stage):
             await stage.silence(180)
         finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == STORY
-    assert finished.heard_ms == stage.ear.played[1] == STORY_MS
+    assert finished.heard_ms == stage.client.played[1] == STORY_MS
     assert set(verdicts(stage)) == {Verdict.BARGE_IN_VERDICT_COUGH}
-    assert len(stage.ear.of(server_messages.PlaybackPause)) == len(stage.ear.of(server_messages.PlaybackResume)) >= 5
-    assert len(stage.model.prompts) == 1
+    assert (
+        len(stage.client.of_type(server_messages.PlaybackPause))
+        == len(stage.client.of_type(server_messages.PlaybackResume))
+        >= 5
+    )
+    assert len(stage.llm.prompts) == 1
 
 
 async def test_ten_interruptions_in_three_seconds_are_one_stop_and_one_turn(stage):
@@ -242,11 +250,11 @@ async def test_ten_interruptions_in_three_seconds_are_one_stop_and_one_turn(stag
             await stage.user(f"no{number}")
             await stage.silence(100)
         await stage.until(server_messages.ReplyFinished, 2)
-    assert len(stage.ear.of(server_messages.PlaybackStop)) == 1
+    assert len(stage.client.of_type(server_messages.PlaybackStop)) == 1
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_WORDS]
     assert stage.history[2][1].split() == [f"no{number}" for number in range(10)]
-    assert stage.model.closed == len(stage.model.prompts)
-    assert stage.speech.open_streams == 0
+    assert stage.llm.closed == len(stage.llm.prompts)
+    assert stage.tts.open_streams == 0
 
 
 @pytest.mark.parametrize(
@@ -262,21 +270,21 @@ async def test_a_client_without_reports_hears_all_of_it_too(stage, text, verdict
         await stage.silence(300)
     assert verdicts(stage) == [verdict]
     assert finished.heard_text == STORY
-    assert stage.ear.played[1] == STORY_MS
+    assert stage.client.played[1] == STORY_MS
 
 
 async def test_without_a_recogniser_a_cough_holds_the_reply_for_a_second_at_most(stage):
     async with stage:
         await begin_story(stage)
-        stage.words.failure = PeerFailed("stt.unavailable", "gone")
-        stage.words.stream.fail(stage.words.failure)
+        stage.stt.failure = PeerFailed("stt.unavailable", "gone")
+        stage.stt.stream.fail(stage.stt.failure)
         await stage.noise(200)
         finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(8_000)
     assert at_ms(stage, server_messages.PlaybackResume)[0] - at_ms(stage, server_messages.PlaybackPause)[0] <= 1_000
     assert finished.heard_text == STORY
     # Nobody misses the words of a cough.
-    assert len(stage.ear.of(server_messages.ReplyFinished)) == 1
+    assert len(stage.client.of_type(server_messages.ReplyFinished)) == 1
 
 
 async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
@@ -284,11 +292,11 @@ async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(900)
-        stage.words.delay_ms = 1_500
-        stage.words.partials = False
+        stage.stt.delay_ms = 1_500
+        stage.stt.partials = False
         await stage.user("hold on")
         await stage.until(server_messages.ReplyFinished, 2)
-    assert len(stage.ear.of(server_messages.PlaybackResume)) == 1
+    assert len(stage.client.of_type(server_messages.PlaybackResume)) == 1
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_STOP_WORDS]
     assert stage.history[-2:] == [("user", "hold on"), ("anchor", ANSWER)]
 
@@ -301,7 +309,7 @@ async def test_a_reply_that_the_client_holds_stays_held(stage):
         await stage.noise(180)
         await stage.until(server_messages.BargeInSettled)
         await stage.silence(1_000)
-        assert not stage.ear.of(server_messages.PlaybackResume)
+        assert not stage.client.of_type(server_messages.PlaybackResume)
         stage.command(client_messages.Resume())
         finished = await stage.until(server_messages.ReplyFinished)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)

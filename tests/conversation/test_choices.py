@@ -13,7 +13,7 @@ async def test_the_choices_follow_the_start(stage):
     stage.voices.set((TONE,))
     async with stage:
         choices = await stage.until(server_messages.Choices)
-    assert [type(message) for _, message in stage.ear.messages[:2]] == [
+    assert [type(message) for _, message in stage.client.messages[:2]] == [
         server_messages.SessionStarted,
         server_messages.Choices,
     ]
@@ -29,7 +29,7 @@ async def test_a_voice_that_comes_is_told_of(stage):
         assert (await stage.until(server_messages.Choices, 2)).voices == (TONE, NORA)
         stage.voices.set((TONE, NORA))
         await stage.silence(100)
-    assert len(stage.ear.of(server_messages.Choices)) == 2
+    assert len(stage.client.of_type(server_messages.Choices)) == 2
 
 
 async def test_a_change_of_manner_is_confirmed_and_reaches_the_model(stage):
@@ -42,4 +42,4 @@ async def test_a_change_of_manner_is_confirmed_and_reaches_the_model(stage):
         assert updated.style == server_messages.Style(pace=1.5, warmth=0.9)
         stage.command(client_messages.TextInput("hello"))
         await stage.until(server_messages.ReplyFinished)
-    assert stage.model.prompts[-1].style == updated.style
+    assert stage.llm.prompts[-1].style == updated.style

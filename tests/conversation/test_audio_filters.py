@@ -14,7 +14,9 @@ async def edges_of_a_question(stage) -> list[int]:
         await stage.silence(300)
         await stage.user("tell me a story")
         await stage.until(server_messages.ReplyFinished)
-        edges = stage.ear.of(server_messages.SpeechStarted) + stage.ear.of(server_messages.SpeechStopped)
+        edges = stage.client.of_type(server_messages.SpeechStarted) + stage.client.of_type(
+            server_messages.SpeechStopped
+        )
     return [edge.at_ms for edge in edges]
 
 

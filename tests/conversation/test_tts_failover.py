@@ -1,0 +1,138 @@
+"""A reply goes on when its tts faults, hangs or stays away."""
+
+from __future__ import annotations
+
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
+from sentence_tts import (
+    ENGINE_FAILED,
+    STORY,
+    UNAVAILABLE,
+    WORD_MS,
+    SentenceTts,
+    TtsFault,
+    expected_words,
+    metric_value,
+    played_words,
+)
+from service_kit.errors import InvalidRequest
+
+
+async def test_a_sentence_that_broke_before_it_was_sent_is_said_again_whole(story_stage, tts):
+    tts.faults.append(TtsFault(ENGINE_FAILED, at_word=20, spoken_ms=120))
+    before = metric_value("anchor_voice_failures_total", then="again")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+    assert not story_stage.client.of_type(server_messages.Error)
+    assert tts.opened_with == ["", ""]
+    assert metric_value("anchor_voice_failures_total", then="again") == before + 1
+    marks = story_stage.client.of_type(server_messages.SpeechMark)
+    assert [STORY[mark.text_start : mark.text_end] for mark in marks] == STORY.split()
+    assert [mark.offset_ms for mark in marks] == [index * WORD_MS for index in range(len(marks))]
+
+
+async def test_a_sentence_that_broke_while_it_sounded_goes_on_at_the_word(story_stage, tts):
+    # Slower than the ear, so that all that is made has left.
+    tts.real_time_factor = 1.0
+    tts.faults.append(TtsFault(ENGINE_FAILED, at_word=4, spoken_ms=120))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    words = expected_words(STORY)
+    assert played_words(story_stage) == [*words[:4], (words[4][0], 120 + WORD_MS), *words[5:]]
+    assert finished.heard_text == STORY
+    assert finished.heard_ms == len(words) * WORD_MS + 120
+
+
+async def test_what_was_heard_is_exact_behind_the_seam(story_stage, tts):
+    tts.faults.append(TtsFault(ENGINE_FAILED, at_word=20, spoken_ms=120))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(30 * WORD_MS)
+        story_stage.command(client_messages.Interrupt())
+        finished = await story_stage.until(server_messages.ReplyFinished)
+    assert finished.heard_text.split() in (STORY.split()[:30], STORY.split()[:31])
+
+
+async def test_a_voice_that_is_gone_for_a_moment_is_waited_for(story_stage, tts):
+    tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 9])
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+    assert not story_stage.client.of_type(server_messages.Error)
+
+
+async def test_a_voice_that_stays_away_leaves_captions_soon(story_stage, tts):
+    tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 500])
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(3 * WORD_MS)
+        error = await story_stage.until(server_messages.Error, within_s=4)
+        assert story_stage.now_ms - story_stage.client.last_frame_s * 1000 <= 4 * WORD_MS + 1600
+        finished = await story_stage.until(server_messages.ReplyFinished)
+    assert (error.code, error.message) == ("tts.unavailable", "captions only: gone")
+    assert "".join(message.text for message in story_stage.client.of_type(server_messages.ReplyText)) == STORY
+    assert finished.heard_text == STORY
+    assert len(tts.opened_with) <= 40
+
+
+async def test_an_engine_that_breaks_twice_is_not_asked_a_third_time(story_stage, tts):
+    tts.faults.extend([TtsFault(ENGINE_FAILED, at_word=0)] * 3)
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert len(tts.opened_with) == 2
+    assert story_stage.client.of_type(server_messages.Error)[0].code == "tts.engine_failed"
+    assert finished.heard_text == STORY
+
+
+async def test_another_voice_speaks_on_and_the_client_is_told(story_stage, tts):
+    other = SentenceTts()
+    story_stage.fallback_tts = (other,)
+    tts.faults.extend([TtsFault(ENGINE_FAILED, at_word=20), TtsFault(ENGINE_FAILED, at_word=6)])
+    async with story_stage:
+        story_stage.command(client_messages.SetVoice("marie"))
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+    assert (tts.opened_with, other.opened_with) == (["marie", "marie"], [""])
+    (error,) = story_stage.client.of_type(server_messages.Error)
+    assert (error.code, error.message) == ("tts.engine_failed", "continuing with the fallback TTS: it broke")
+
+
+async def test_a_voice_that_there_is_not_is_not_asked_for_twice(story_stage, tts):
+    tts.faults.append(TtsFault(InvalidRequest("tts.unknown_voice", "nobody"), at_word=0))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert len(tts.opened_with) == 1
+    assert story_stage.client.of_type(server_messages.Error)[0].code == "tts.unknown_voice"
+
+
+async def test_a_voice_that_hangs_is_given_up_while_the_listener_waits(story_stage, tts):
+    tts.faults.append(TtsFault(at_word=10, stall_s=1000))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert len(tts.opened_with) == 2
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+
+
+async def test_an_interruption_ends_the_asking(story_stage, tts):
+    tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 500])
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(4 * WORD_MS)
+        story_stage.command(client_messages.Interrupt())
+        finished = await story_stage.until(server_messages.ReplyFinished)
+        asked = len(tts.opened_with)
+        await story_stage.silence(3000)
+        assert len(tts.opened_with) == asked
+    assert finished.heard_text == "Once upon a time"
