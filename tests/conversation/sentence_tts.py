@@ -46,7 +46,7 @@ class TtsFault:
 class SentenceTts:
     """Speaks a sentence once text after it has arrived, as tts-service does.
 
-    The first audio of a sentence takes `first_audio_ms`; the rest takes `real_time_factor` of its length. All samples of
+    The first audio of a sentence takes `first_audio_ms`, the rest `real_time_factor` of its length. All samples of
     a word have the same value, its index in `WORDS` plus one.
     """
 

@@ -20,7 +20,7 @@ async def edges_of_a_question(stage) -> list[int]:
     return [edge.at_ms for edge in edges]
 
 
-async def test_the_user_is_heard_and_answered_as_without_one(stage):
+async def test_filtered_microphone_gives_the_same_speech_edges_and_answer(stage):
     plain, plain_edges = stage, await edges_of_a_question(stage)
     aided = type(stage)()
     aided.audio_filter = build_filter("medium", -20.0)

@@ -52,10 +52,51 @@ def assert_undisturbed(stage, finished, *expected: Verdict) -> None:
     assert len(stage.llm.prompts) == 1
 
 
+# Barge-in ---------------------------------------------------------------------------------------------------------
+
+
+async def test_words_pause_then_stop_the_reply_and_heard_words_enter_history(stage):
+    async with stage:
+        await begin_story(stage)
+        onset_ms = stage.now_ms
+        await stage.user("stop it")
+        stopped = await stage.until(server_messages.ReplyFinished)
+        paused_ms, stopped_ms = (
+            at_ms(stage, server_messages.PlaybackPause)[0],
+            at_ms(stage, server_messages.PlaybackStop)[0],
+        )
+        await stage.until(server_messages.ReplyFinished, 2)
+    assert paused_ms - onset_ms <= 150
+    assert stopped_ms - paused_ms <= 250
+    assert stopped.interrupted
+    assert stopped.heard_text in STORY
+    assert stopped.heard_text.split()[:3] == ["Once", "upon", "a"]
+    assert len(stopped.heard_text.split()) <= 6
+    assert stage.history == [
+        ("user", "tell me a story"),
+        ("anchor", stopped.heard_text),
+        ("user", "stop it"),
+        ("anchor", ANSWER),
+    ]
+    assert stage.tts.open_streams == 0
+
+
+async def test_half_a_second_of_speech_stops_the_reply_without_words(stage):
+    async with stage:
+        await begin_story(stage, 600)
+        stage.stt.recognises_nothing = True
+        await stage.noise(800)
+        finished = await stage.until(server_messages.ReplyFinished)
+        assert finished.interrupted
+        # The speech was intended and not understood: the anchor says so.
+        finished = await stage.until(server_messages.ReplyFinished, 2)
+    assert finished.heard_text == "Sorry, I did not catch that."
+
+
 # False alarms -----------------------------------------------------------------------------------------------------
 
 
-async def test_after_a_cough_the_reply_goes_on_exactly_where_it_was_held(stage):
+async def test_cough_pauses_reply_and_playback_resumes_at_the_same_position(stage):
     async with stage:
         await begin_story(stage)
         await stage.noise(180)
@@ -81,7 +122,7 @@ async def test_after_a_cough_the_reply_goes_on_exactly_where_it_was_held(stage):
         ("hi", "अच्छा ठीक"),
     ],
 )
-async def test_a_listeners_word_is_no_interruption(stage, language, text):
+async def test_backchannel_does_not_interrupt(stage, language, text):
     stage.conversation.preferences.language = language
     async with stage:
         await begin_story(stage)
@@ -98,7 +139,7 @@ async def test_a_listeners_word_is_no_interruption(stage, language, text):
     ] == [text]
 
 
-async def test_more_than_a_listeners_word_is_one(stage):
+async def test_backchannel_followed_by_words_interrupts(stage):
     async with stage:
         await begin_story(stage)
         await stage.user("yeah but why")
@@ -107,7 +148,7 @@ async def test_more_than_a_listeners_word_is_one(stage):
     assert stage.history[2:] == [("user", "yeah but why"), ("anchor", ANSWER)]
 
 
-async def test_assent_to_a_question_is_an_answer(stage):
+async def test_assent_after_a_question_is_an_answer(stage):
     question = "That is all for now, shall I go on?"
     async with stage:
         stage.anchor_will_say(question, ANSWER)
@@ -118,7 +159,7 @@ async def test_assent_to_a_question_is_an_answer(stage):
     assert stage.history[2:] == [("user", "yes please"), ("anchor", ANSWER)]
 
 
-async def test_the_anchors_own_words_do_not_interrupt_it(stage):
+async def test_transcript_echo_does_not_interrupt(stage):
     async with stage:
         await begin_story(stage)
         await stage.user("a tine there")
@@ -127,7 +168,7 @@ async def test_the_anchors_own_words_do_not_interrupt_it(stage):
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_ECHO)
 
 
-async def test_who_quotes_the_anchor_interrupts_it(stage):
+async def test_user_who_quotes_the_anchor_interrupts(stage):
     async with stage:
         await begin_story(stage, 1_900)
         await stage.user("did you say a king")
@@ -137,7 +178,7 @@ async def test_who_quotes_the_anchor_interrupts_it(stage):
 
 
 @pytest.mark.parametrize(("pause_ms", "answered"), [(200, False), (2_500, True)])
-async def test_the_last_words_of_a_reply_echo_for_a_moment_only(stage, pause_ms, answered):
+async def test_last_words_of_a_reply_count_as_echo_for_a_short_time(stage, pause_ms, answered):
     async with stage:
         await begin_story(stage)
         await stage.until(server_messages.ReplyFinished)
@@ -151,21 +192,23 @@ async def test_the_last_words_of_a_reply_echo_for_a_moment_only(stage, pause_ms,
 # When the reply begins and ends -----------------------------------------------------------------------------------
 
 
-async def test_before_anything_is_heard_the_turn_is_reopened_and_nothing_interrupted(stage):
+@pytest.mark.parametrize(("llm_ms", "tts_ms"), [(100, 900), (900, 50)])
+async def test_speech_before_the_first_frame_reopens_the_turn(stage, llm_ms, tts_ms):
     stage.anchor_will_say("never heard", "Fine.")
-    stage.tts.delay_ms = 900
+    stage.llm.first_token_ms, stage.tts.delay_ms = llm_ms, tts_ms
     async with stage:
         await stage.user("one")
         await stage.until(server_messages.TurnCommitted)
         await stage.user("two")
         await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "one two"), ("anchor", "Fine.")]
+    assert {message.turn_id for message in stage.client.of_type(server_messages.TurnCommitted)} == {1}
     assert not stage.client.of_type(server_messages.BargeInSettled)
     assert not stage.client.of_type(server_messages.PlaybackPause)
 
 
 @pytest.mark.parametrize("left_ms", [300, 200, 100, 40])
-async def test_at_the_last_frames_the_user_is_answered_all_the_same(stage, left_ms):
+async def test_barge_in_at_the_last_frames_is_answered(stage, left_ms):
     async with stage:
         await begin_story(stage, STORY_MS - left_ms)
         await stage.user("and then what")
@@ -176,7 +219,7 @@ async def test_at_the_last_frames_the_user_is_answered_all_the_same(stage, left_
 
 
 @pytest.mark.parametrize("left_ms", [300, 100, 40])
-async def test_at_the_last_frames_a_cough_leaves_the_reply_whole(stage, left_ms):
+async def test_cough_at_the_last_frames_leaves_the_reply_complete(stage, left_ms):
     async with stage:
         await begin_story(stage, STORY_MS - left_ms)
         await stage.noise(150)
@@ -186,7 +229,7 @@ async def test_at_the_last_frames_a_cough_leaves_the_reply_whole(stage, left_ms)
     assert len(stage.llm.prompts) == 1
 
 
-async def test_while_the_echo_canceller_settles_a_short_sound_changes_nothing(stage):
+async def test_short_sound_is_ignored_while_the_echo_canceller_settles(stage):
     stage.rules = replace(stage.rules, barge_in=BargeInRules(settling_ms=400))
     async with stage:
         await begin_story(stage, 20)
@@ -196,7 +239,7 @@ async def test_while_the_echo_canceller_settles_a_short_sound_changes_nothing(st
     assert not stage.client.of_type(server_messages.PlaybackPause)
 
 
-async def test_while_the_echo_canceller_settles_words_stop_the_reply(stage):
+async def test_words_stop_the_reply_while_the_echo_canceller_settles(stage):
     stage.rules = replace(stage.rules, barge_in=BargeInRules(settling_ms=500))
     async with stage:
         await begin_story(stage, 20)
@@ -208,7 +251,7 @@ async def test_while_the_echo_canceller_settles_words_stop_the_reply(stage):
     assert stage.history[-2] == ("user", "please stop")
 
 
-async def test_while_the_echo_canceller_settles_speech_that_lasts_stops_the_reply(stage):
+async def test_long_speech_stops_the_reply_while_the_echo_canceller_settles(stage):
     stage.stt.recognises_nothing = True
     async with stage:
         stage.stt.recognises_nothing = False
@@ -225,7 +268,7 @@ async def test_while_the_echo_canceller_settles_speech_that_lasts_stops_the_repl
 # Storms, and services and clients that do not help -------------------------------------------------------------------
 
 
-async def test_ten_coughs_in_three_seconds_leave_the_reply_whole(stage):
+async def test_ten_coughs_in_three_seconds_leave_the_reply_complete(stage):
     async with stage:
         await begin_story(stage, 400)
         for _ in range(10):
@@ -257,11 +300,23 @@ async def test_ten_interruptions_in_three_seconds_are_one_stop_and_one_turn(stag
     assert stage.tts.open_streams == 0
 
 
+async def test_eight_barge_ins_in_a_row_leave_no_reply_running(stage):
+    stage.anchor_will_say(STORY)
+    async with stage:
+        for number in range(8):
+            await stage.user(f"question {number}")
+            await stage.silence(700)
+        finished = await stage.until(server_messages.ReplyFinished, 8)
+    assert stage.llm.closed == len(stage.llm.prompts)
+    assert stage.tts.open_streams == 0
+    assert finished.turn_id == 8
+
+
 @pytest.mark.parametrize(
     ("text", "verdict"),
     [("", Verdict.BARGE_IN_VERDICT_COUGH), ("mhm", Verdict.BARGE_IN_VERDICT_BACKCHANNEL)],
 )
-async def test_a_client_without_reports_hears_all_of_it_too(stage, text, verdict):
+async def test_client_without_playback_reports_hears_the_complete_reply(stage, text, verdict):
     stage.reports_playback = False
     async with stage:
         await begin_story(stage)
@@ -273,7 +328,7 @@ async def test_a_client_without_reports_hears_all_of_it_too(stage, text, verdict
     assert stage.client.played[1] == STORY_MS
 
 
-async def test_without_a_recogniser_a_cough_holds_the_reply_for_a_second_at_most(stage):
+async def test_cough_without_stt_pauses_the_reply_for_at_most_one_second(stage):
     async with stage:
         await begin_story(stage)
         stage.stt.failure = PeerFailed("stt.unavailable", "gone")
@@ -287,7 +342,7 @@ async def test_without_a_recogniser_a_cough_holds_the_reply_for_a_second_at_most
     assert len(stage.client.of_type(server_messages.ReplyFinished)) == 1
 
 
-async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
+async def test_late_transcript_stops_the_reply(stage):
     stage.anchor_will_say(" ".join([STORY] * 3), ANSWER)
     async with stage:
         await stage.user("tell me a story")
@@ -301,7 +356,7 @@ async def test_a_recogniser_that_comes_late_may_still_stop_the_reply(stage):
     assert stage.history[-2:] == [("user", "hold on"), ("anchor", ANSWER)]
 
 
-async def test_a_reply_that_the_client_holds_stays_held(stage):
+async def test_cough_does_not_resume_a_reply_that_the_client_paused(stage):
     async with stage:
         await begin_story(stage)
         stage.command(client_messages.Pause())
@@ -315,7 +370,7 @@ async def test_a_reply_that_the_client_holds_stays_held(stage):
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_COUGH)
 
 
-async def test_what_sounds_over_replies_were_is_counted_and_logged(stage, caplog):
+async def test_barge_in_verdicts_are_counted_and_logged(stage, caplog):
     def counted(verdict: str) -> float:
         return REGISTRY.get_sample_value("anchor_barge_ins_total", {"verdict": verdict}) or 0.0
 

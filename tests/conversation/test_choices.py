@@ -9,7 +9,7 @@ TONE = server_messages.VoiceChoice("tone", "Tone", ("en",), "scripted")
 NORA = server_messages.VoiceChoice("nora", "Nora", ("en", "de"), "piper", cloned=True)
 
 
-async def test_the_choices_follow_the_start(stage):
+async def test_choices_follow_session_started(stage):
     stage.voices.set((TONE,))
     async with stage:
         choices = await stage.until(server_messages.Choices)
@@ -22,7 +22,7 @@ async def test_the_choices_follow_the_start(stage):
     assert "en" in choices.languages
 
 
-async def test_a_voice_that_comes_is_told_of(stage):
+async def test_new_voices_are_announced_once(stage):
     async with stage:
         assert (await stage.until(server_messages.Choices)).voices == ()
         stage.voices.set((TONE, NORA))
@@ -32,7 +32,7 @@ async def test_a_voice_that_comes_is_told_of(stage):
     assert len(stage.client.of_type(server_messages.Choices)) == 2
 
 
-async def test_a_change_of_manner_is_confirmed_and_reaches_the_model(stage):
+async def test_style_change_is_confirmed_and_reaches_the_llm(stage):
     async with stage:
         stage.anchor_will_say("Well.")
         stage.command(client_messages.SetStyle(warmth=0.9, pace=1.2))

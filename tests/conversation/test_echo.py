@@ -108,7 +108,7 @@ async def mistranscribe_echo(stage: EchoingStage) -> None:
 
 @pytest.mark.parametrize("gain_db", [-5, -25])
 @pytest.mark.parametrize("reports", [True, False])
-async def test_the_anchors_own_voice_does_not_interrupt_it_whatever_words_are_made_of_it(stage, gain_db, reports):
+async def test_acoustic_echo_does_not_interrupt_with_any_transcript(stage, gain_db, reports):
     stage.gain_db, stage.reports_playback = gain_db, reports
     async with stage:
         await begin_story(stage, 1_000)
@@ -124,7 +124,7 @@ async def test_the_anchors_own_voice_does_not_interrupt_it_whatever_words_are_ma
     assert [role for role, _ in stage.history] == ["user", "anchor"]
 
 
-async def test_switched_off_it_is_stopped_by_such_words(stage):
+async def test_without_echo_suppression_mistranscribed_echo_interrupts(stage):
     stage.rules = TurnRules(barge_in=BargeInRules(echo_defence=False))
     async with stage:
         await begin_story(stage, 1_000)
@@ -133,7 +133,7 @@ async def test_switched_off_it_is_stopped_by_such_words(stage):
     assert finished.interrupted
 
 
-async def test_a_user_who_speaks_over_the_echo_stops_the_reply(stage):
+async def test_user_speech_over_the_echo_stops_the_reply(stage):
     async with stage:
         await begin_story(stage, 2_500)
         began_ms = stage.now_ms
@@ -147,7 +147,7 @@ async def test_a_user_who_speaks_over_the_echo_stops_the_reply(stage):
     assert stage.history[2] == ("user", "please tell me something else")
 
 
-async def test_a_user_whose_microphone_hears_no_echo_is_heard_as_ever(stage):
+async def test_user_speech_without_echo_stops_the_reply_in_450_ms(stage):
     stage.gain_db = -200
     async with stage:
         await begin_story(stage, 2_500)

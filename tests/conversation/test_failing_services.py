@@ -6,7 +6,7 @@ from orchestrator.conversation.messages import server as server_messages
 from service_kit.errors import EngineFailed, PeerFailed, Unsupported
 
 
-async def test_a_model_that_breaks_off_is_apologised_for(stage):
+async def test_llm_failure_in_mid_reply_ends_with_an_apology(stage):
     stage.anchor_will_say("Once upon a time there was")
     stage.llm.failure = EngineFailed("llm.broke", "it broke")
     stage.llm.fails_after_words = 3
@@ -17,7 +17,7 @@ async def test_a_model_that_breaks_off_is_apologised_for(stage):
     assert stage.client.of_type(server_messages.TurnFailed)[0].code == "llm.broke"
 
 
-async def test_a_model_that_says_nothing_is_given_up(stage):
+async def test_silent_llm_times_out_with_an_apology(stage):
     stage.anchor_will_say("never")
     stage.llm.first_token_ms = 60_000
     async with stage:
@@ -27,7 +27,7 @@ async def test_a_model_that_says_nothing_is_given_up(stage):
     assert stage.client.of_type(server_messages.TurnFailed)[0].code == "llm.silent"
 
 
-async def test_a_voice_that_fails_leaves_captions(stage):
+async def test_tts_failure_leaves_captions(stage):
     stage.anchor_will_say("It is sunny in Leipzig today.")
     stage.tts.failure = EngineFailed("tts.broke", "it broke")
     stage.tts.fails_at_word = 2
@@ -42,7 +42,7 @@ async def test_a_voice_that_fails_leaves_captions(stage):
     assert stage.client.of_type(server_messages.Error)[0].code == "tts.broke"
 
 
-async def test_without_turn_detection_loudness_tells_the_turns(stage):
+async def test_energy_vad_detects_turns_while_vad_service_is_away(stage):
     stage.anchor_will_say("Fine.")
     stage.vad.failure = PeerFailed("vad.unavailable", "gone")
     async with stage:
@@ -59,7 +59,7 @@ async def test_without_turn_detection_loudness_tells_the_turns(stage):
     assert stage.history == [("user", "can you still hear me"), ("anchor", "Fine.")]
 
 
-async def test_speech_said_while_the_recogniser_was_away_is_not_lost(stage):
+async def test_speech_during_an_stt_outage_is_transcribed_afterwards(stage):
     stage.anchor_will_say("Fine.")
     async with stage:
         await stage.silence(200)
@@ -73,7 +73,7 @@ async def test_speech_said_while_the_recogniser_was_away_is_not_lost(stage):
     assert stage.history == [("user", "did you hear that"), ("anchor", "Fine.")]
 
 
-async def test_a_recogniser_that_stays_away_is_apologised_for(stage):
+async def test_lasting_stt_outage_is_answered_with_an_apology(stage):
     async with stage:
         await stage.silence(200)
         stage.stt.stream.fail(PeerFailed("stt.unavailable", "gone"))
@@ -83,7 +83,7 @@ async def test_a_recogniser_that_stays_away_is_apologised_for(stage):
     assert finished.heard_text == "Sorry, something broke."
 
 
-async def test_a_language_the_recogniser_has_not_is_said_once(stage):
+async def test_unsupported_stt_language_is_reported_once(stage):
     stage.stt.failure = Unsupported("stt.language_unsupported", "English only")
     async with stage:
         await stage.silence(5000)

@@ -67,7 +67,7 @@ async def ask(stage, count: int) -> server_messages.ReplyFinished:
     return await stage.until(server_messages.ReplyFinished, count)
 
 
-async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(pressure, stage):
+async def test_degradation_steps_are_announced_and_end_in_reverse_order(pressure, stage):
     async with pressure.open():
         pressure.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(35)
@@ -91,7 +91,7 @@ async def test_each_step_is_told_to_the_session_and_so_is_its_end_in_reverse(pre
         assert {engine.now for engine in pressure.engines.values()} == {ParkingState.AWAKE}
 
 
-async def test_with_the_first_step_the_model_is_shown_less_of_the_past(pressure, stage):
+async def test_short_contexts_halve_the_history_share(pressure, stage):
     stage.anchor_will_say("Once upon a time.")
     async with pressure.open():
         await ask(stage, 1)
@@ -101,7 +101,7 @@ async def test_with_the_first_step_the_model_is_shown_less_of_the_past(pressure,
     assert [prompt.history_share for prompt in stage.llm.prompts] == [1.0, 0.5]
 
 
-async def test_a_reply_that_sounds_is_finished_by_the_voice_that_began_it(pressure, stage):
+async def test_playing_reply_keeps_its_tts_when_degraded(pressure, stage):
     stage.anchor_will_say(" ".join(["word"] * 60))
     async with pressure.open():
         stage.command(client_messages.TextInput("tell me more"))
@@ -116,7 +116,7 @@ async def test_a_reply_that_sounds_is_finished_by_the_voice_that_began_it(pressu
     assert (len(stage.tts.opened_with), pressure.fallback_tts.opened_with) == (1, [])
 
 
-async def test_then_the_small_voice_speaks_in_its_own_voice_while_the_main_one_rests(pressure, stage):
+async def test_fallback_tts_speaks_while_the_main_tts_is_degraded(pressure, stage):
     stage.conversation.preferences.voice = "ada"
     async with pressure.open():
         pressure.memory_controller.on_pressure(PressureLevel.HIGH)
@@ -131,7 +131,7 @@ async def test_then_the_small_voice_speaks_in_its_own_voice_while_the_main_one_r
         assert stage.tts.opened_with == [("ada", "en")]
 
 
-async def test_at_last_replies_are_shown(pressure, stage):
+async def test_text_only_step_shows_captions_and_parks_the_tts(pressure, stage):
     async with pressure.open():
         pressure.memory_controller.on_pressure(PressureLevel.CRITICAL)
         await asyncio.sleep(30)
@@ -142,7 +142,7 @@ async def test_at_last_replies_are_shown(pressure, stage):
     assert (stage.tts.opened_with, pressure.fallback_tts.opened_with) == ([], [])
 
 
-async def test_without_a_small_voice_that_step_is_skipped_and_said(stage):
+async def test_small_voice_step_is_skipped_without_a_fallback_tts(stage):
     pressure = PressureSetup(stage, small_voice=False)
     async with pressure.open():
         pressure.memory_controller.on_pressure(PressureLevel.HIGH)
@@ -156,7 +156,7 @@ async def test_without_a_small_voice_that_step_is_skipped_and_said(stage):
         assert pressure.memory_controller.describe()["skipped"] == {}
 
 
-async def test_where_no_engine_holds_memory_nobody_loses_his_voice(pressure, stage):
+async def test_engines_without_parkable_memory_skip_the_parking_steps(pressure, stage):
     for engine in pressure.engines.values():
         engine.now = ParkingState.FIXED
     async with pressure.open():
@@ -166,7 +166,7 @@ async def test_where_no_engine_holds_memory_nobody_loses_his_voice(pressure, sta
         assert set(pressure.memory_controller.describe()["skipped"]) == {"parked_model", "small_voice", "text_only"}
 
 
-async def test_a_resting_model_is_woken_as_soon_as_the_user_speaks(pressure, stage):
+async def test_parked_llm_wakes_when_the_user_starts_to_speak(pressure, stage):
     async with pressure.open():
         pressure.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(12)
@@ -183,7 +183,7 @@ async def test_a_resting_model_is_woken_as_soon_as_the_user_speaks(pressure, sta
     assert stage.history[-1] == ("anchor", "There is much to tell.")
 
 
-async def test_a_model_that_takes_long_to_wake_is_not_waited_for_longer_than_for_a_first_token(pressure, stage):
+async def test_slowly_waking_llm_is_awaited_for_the_first_token_timeout_only(pressure, stage):
     async with pressure.open():
         await pressure.parking.park("llm")
         pressure.engines["llm"].move_s = 20
@@ -193,7 +193,7 @@ async def test_a_model_that_takes_long_to_wake_is_not_waited_for_longer_than_for
         assert 1500 <= stage.now_ms - before_ms <= 2500
 
 
-async def test_a_voice_that_wakes_is_waited_for(stage):
+async def test_waking_tts_is_awaited(stage):
     pressure = PressureSetup(stage, small_voice=False)
     async with pressure.open():
         await pressure.parking.park("tts")
@@ -204,7 +204,7 @@ async def test_a_voice_that_wakes_is_waited_for(stage):
     assert len(stage.tts.opened_with) == 1
 
 
-async def test_a_voice_that_somebody_else_parked_is_woken_when_it_refuses(stage):
+async def test_externally_parked_tts_wakes_on_refusal(stage):
     pressure = PressureSetup(stage, small_voice=False)
     async with pressure.open():
         pressure.engines["tts"].now = ParkingState.PARKED
@@ -218,7 +218,7 @@ async def test_a_voice_that_somebody_else_parked_is_woken_when_it_refuses(stage)
     assert pressure.engines["tts"].moves == ["wake"]
 
 
-async def test_ears_are_awake_while_somebody_listens(stage):
+async def test_stt_stays_awake_while_a_stream_is_open(stage):
     engine = Engine(ParkingState.PARKED)
     parked_engine = ParkedEngine("stt", engine)
     await parked_engine.refresh()
@@ -232,7 +232,7 @@ async def test_ears_are_awake_while_somebody_listens(stage):
     await asyncio.wait([running])
 
 
-async def test_a_session_that_opens_while_memory_is_short_is_told_at_once(pressure, stage):
+async def test_new_session_is_notified_of_current_degradations(pressure, stage):
     async with pressure.memory_controller:
         pressure.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(1)
@@ -241,7 +241,7 @@ async def test_a_session_that_opens_while_memory_is_short_is_told_at_once(pressu
             assert pressure.active_codes() == ["memory.short_contexts"]
 
 
-async def test_when_the_monitor_is_gone_what_was_given_up_comes_back_in_time(pressure, stage):
+async def test_degradations_end_after_the_gpu_monitor_is_lost(pressure, stage):
     async with pressure.open():
         pressure.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(1)

@@ -17,7 +17,7 @@ from sentence_tts import (
 )
 
 
-async def test_of_a_reply_written_at_once_only_a_few_seconds_are_made_ahead(story_stage, tts):
+async def test_synthesis_stays_a_few_seconds_ahead_of_playback(story_stage, tts):
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
         await story_stage.until(server_messages.ReplyAudio)
@@ -31,7 +31,7 @@ async def test_of_a_reply_written_at_once_only_a_few_seconds_are_made_ahead(stor
     assert played_words(story_stage) == expected_words(STORY)
 
 
-async def test_text_is_given_in_whole_sentences_and_the_first_at_once(story_stage, tts):
+async def test_text_is_flushed_by_the_sentence_and_the_first_at_once(story_stage, tts):
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
         await story_stage.until(server_messages.ReplyFinished, within_s=60)
@@ -45,7 +45,7 @@ async def test_text_is_given_in_whole_sentences_and_the_first_at_once(story_stag
         assert re.search(r"\. \w+ $", text)
 
 
-async def test_a_model_slower_than_speech_is_followed_word_by_word(story_stage, tts):
+async def test_text_of_a_slow_llm_is_flushed_word_by_word(story_stage, tts):
     story_stage.llm.token_ms = 350
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
@@ -54,7 +54,7 @@ async def test_a_model_slower_than_speech_is_followed_word_by_word(story_stage, 
 
 
 @pytest.mark.parametrize("reports", [True, False])
-async def test_a_voice_that_is_slow_to_begin_is_never_too_late(story_stage, tts, reports):
+async def test_slow_first_audio_causes_no_underrun(story_stage, tts, reports):
     story_stage.reports_playback = reports
     tts.first_audio_ms, tts.real_time_factor = 900, 0.5
     before = metric_value("anchor_playout_underruns_total")
@@ -65,7 +65,7 @@ async def test_a_voice_that_is_slow_to_begin_is_never_too_late(story_stage, tts,
     assert story_stage.history[-1] == ("anchor", STORY)
 
 
-async def test_a_voice_that_marks_no_words_is_not_starved(story_stage, tts):
+async def test_tts_without_marks_gets_text_in_time(story_stage, tts):
     tts.marks = False
     before = metric_value("anchor_playout_underruns_total")
     async with story_stage:
@@ -75,7 +75,7 @@ async def test_a_voice_that_marks_no_words_is_not_starved(story_stage, tts):
     assert played_words(story_stage) == expected_words(STORY)
 
 
-async def test_while_the_reply_is_paused_nothing_more_is_made(story_stage, tts):
+async def test_paused_reply_stops_synthesis(story_stage, tts):
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
         await story_stage.until_played(1000)
@@ -90,7 +90,7 @@ async def test_while_the_reply_is_paused_nothing_more_is_made(story_stage, tts):
     assert not story_stage.client.of_type(server_messages.Error)
 
 
-async def test_what_an_interruption_wastes_is_bounded_and_counted(story_stage, tts, caplog):
+async def test_wasted_speech_of_an_interruption_is_bounded_and_counted(story_stage, tts, caplog):
     caplog.set_level("INFO")
     before_ms = metric_value("anchor_speech_wasted_ms_sum")
     async with story_stage:
@@ -105,7 +105,7 @@ async def test_what_an_interruption_wastes_is_bounded_and_counted(story_stage, t
     assert turn.wasted_ms == pytest.approx(wasted_ms, abs=1)
 
 
-async def test_a_reply_begun_in_vain_counts_as_waste(story_stage, tts):
+async def test_discarded_speculative_reply_counts_as_waste(story_stage, tts):
     before = metric_value("anchor_speech_wasted_ms_count")
     async with story_stage:
         await story_stage.user("tell me")
@@ -115,7 +115,7 @@ async def test_a_reply_begun_in_vain_counts_as_waste(story_stage, tts):
         assert metric_value("anchor_speech_wasted_ms_count") == before + 1
 
 
-async def test_long_runs_of_speech_go_in_short_frames_to_a_client_without_reports(story_stage, tts):
+async def test_client_without_reports_gets_long_audio_in_short_frames(story_stage, tts):
     story_stage.reports_playback = False
     tts.real_time_factor, tts.frame_ms = 0.0, 300
     async with story_stage:
@@ -129,7 +129,7 @@ async def test_long_runs_of_speech_go_in_short_frames_to_a_client_without_report
     assert max(in_hand_ms) <= 270
 
 
-async def test_a_client_that_takes_all_at_once_is_not_kept_to_the_pace_of_an_ear(story_stage, tts):
+async def test_client_that_reports_faster_than_real_time_is_not_slowed_down(story_stage, tts):
     async with story_stage:
         began_ms = story_stage.now_ms
         story_stage.command(client_messages.TextInput("a story"))
@@ -144,7 +144,7 @@ async def test_a_client_that_takes_all_at_once_is_not_kept_to_the_pace_of_an_ear
 
 
 @pytest.mark.parametrize("reports", [True, False])
-async def test_a_voice_that_stalls_leaves_a_silence_and_nothing_else(story_stage, tts, reports, caplog):
+async def test_stalled_tts_causes_one_underrun_and_loses_no_word(story_stage, tts, reports, caplog):
     caplog.set_level("INFO")
     story_stage.reports_playback = reports
     # In its third sentence, with 16 words of 300 ms made: the tts needs 4.8 s + 1.5 s more than the ear has by then.
@@ -168,7 +168,7 @@ async def test_a_voice_that_stalls_leaves_a_silence_and_nothing_else(story_stage
 
 
 @pytest.mark.parametrize("reports", [True, False])
-async def test_what_was_heard_is_exact_behind_a_silence(story_stage, tts, reports):
+async def test_heard_words_are_exact_after_an_underrun(story_stage, tts, reports):
     story_stage.reports_playback = reports
     tts.faults.append(TtsFault(at_word=16, stall_s=6.3))
     tts.real_time_factor = 0.0
@@ -181,7 +181,7 @@ async def test_what_was_heard_is_exact_behind_a_silence(story_stage, tts, report
     assert finished.heard_ms == pytest.approx(17.5 * WORD_MS, abs=260)
 
 
-async def test_a_barge_in_into_the_silence_counts_it(story_stage, tts):
+async def test_interrupt_during_an_underrun_counts_it(story_stage, tts):
     tts.faults.append(TtsFault(at_word=8, stall_s=5))
     tts.real_time_factor = 0.0
     before_ms = metric_value("anchor_playout_underrun_ms_total")

@@ -22,7 +22,7 @@ async def begin_story(stage) -> None:
     stage.command(client_messages.TextInput("tell me a story"))
 
 
-async def test_a_reply_goes_on_from_where_it_was_received(stage):
+async def test_reply_continues_after_the_received_audio(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)
@@ -37,7 +37,7 @@ async def test_a_reply_goes_on_from_where_it_was_received(stage):
     assert len({start.session_id for start in stage.client.of_type(server_messages.SessionStarted)}) == 1
 
 
-async def test_frames_that_were_lost_with_the_line_come_again(stage):
+async def test_frames_lost_with_the_connection_are_resent(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)
@@ -50,7 +50,7 @@ async def test_frames_that_were_lost_with_the_line_come_again(stage):
     assert stage.client.repeated_bytes == 0
 
 
-async def test_a_page_that_was_loaded_anew_hears_on_from_where_it_heard_last(stage):
+async def test_reloaded_page_continues_at_the_heard_position(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)
@@ -69,7 +69,7 @@ async def test_a_page_that_was_loaded_anew_hears_on_from_where_it_heard_last(sta
     assert [mark.offset_ms for mark in marks] == list(range(0, STORY_MS, 200))
 
 
-async def test_who_does_not_come_back_in_time_has_heard_what_they_heard(stage):
+async def test_session_ends_when_the_client_does_not_reconnect_in_time(stage):
     stage.resume_s = 10.0
     async with stage:
         await begin_story(stage)
@@ -82,7 +82,7 @@ async def test_who_does_not_come_back_in_time_has_heard_what_they_heard(stage):
     assert stage.history[0] == ("user", "tell me a story")
 
 
-async def test_nothing_grows_while_nobody_is_there(stage):
+async def test_synthesis_is_bounded_while_disconnected(stage):
     async with stage:
         stage.anchor_will_say("word " * 2_000)
         stage.command(client_messages.TextInput("talk on and on"))
@@ -96,7 +96,7 @@ async def test_nothing_grows_while_nobody_is_there(stage):
         assert reply.playout.heard_ms <= 1_100
 
 
-async def test_a_line_that_drops_in_mid_thought_hears_the_whole_reply(stage):
+async def test_reply_generated_while_disconnected_plays_completely(stage):
     stage.llm.first_token_ms = 2_000
     async with stage:
         await begin_story(stage)
@@ -109,7 +109,7 @@ async def test_a_line_that_drops_in_mid_thought_hears_the_whole_reply(stage):
     assert stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms == 0
 
 
-async def test_a_line_that_drops_in_mid_speech_lets_the_user_finish(stage):
+async def test_user_finishes_after_disconnect_in_mid_speech(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
         await stage.user("how is the")
@@ -124,7 +124,7 @@ async def test_a_line_that_drops_in_mid_speech_lets_the_user_finish(stage):
     assert {message.text for message in committed} == {"how is the weather"}
 
 
-async def test_dropping_during_speculation_answers_once(stage):
+async def test_disconnect_during_speculation_gives_one_answer(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
         await stage.user("how is the weather today")
@@ -139,7 +139,7 @@ async def test_dropping_during_speculation_answers_once(stage):
     assert len(stage.client.of_type(server_messages.ReplyFinished)) == 1
 
 
-async def test_a_reply_that_is_held_stays_held(stage):
+async def test_paused_reply_stays_paused_after_a_reconnect(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(1_000)
@@ -157,7 +157,7 @@ async def test_a_reply_that_is_held_stays_held(stage):
     assert bytes(stage.client.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
 
 
-async def test_a_sound_over_the_reply_that_the_line_took_away_is_no_interruption(stage):
+async def test_disconnect_during_a_barge_in_candidate_does_not_interrupt(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(1_000)
@@ -171,7 +171,7 @@ async def test_a_sound_over_the_reply_that_the_line_took_away_is_no_interruption
     assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
 
 
-async def test_a_line_may_drop_again_and_again(stage):
+async def test_reply_survives_repeated_disconnects(stage):
     async with stage:
         await begin_story(stage)
         for _ in range(3):
@@ -184,7 +184,7 @@ async def test_a_line_may_drop_again_and_again(stage):
     assert stage.client.repeated_bytes == 0
 
 
-async def test_who_takes_over_and_is_gone_at_once_has_heard_nothing(stage):
+async def test_takeover_that_drops_at_once_hears_nothing(stage):
     async with stage:
         stage.anchor_will_say("A fine day with a little wind from the sea.")
         stage.command(client_messages.TextInput("how is the weather"))
@@ -198,7 +198,7 @@ async def test_who_takes_over_and_is_gone_at_once_has_heard_nothing(stage):
     assert finished.heard_ms == 2_000
 
 
-async def test_a_client_that_only_listens_gets_what_it_lacks(stage):
+async def test_client_without_reports_gets_lost_audio_resent(stage):
     stage.reports_playback = False
     async with stage:
         await begin_story(stage)
@@ -212,7 +212,7 @@ async def test_a_client_that_only_listens_gets_what_it_lacks(stage):
     assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
 
 
-async def test_an_end_that_was_lost_with_the_line_is_told_again(stage):
+async def test_lost_reply_finished_is_replayed(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
         stage.command(client_messages.TextInput("how is the weather"))
@@ -225,7 +225,7 @@ async def test_an_end_that_was_lost_with_the_line_is_told_again(stage):
         assert (await stage.until(server_messages.ReplyFinished)).heard_text == "A fine day."
 
 
-async def test_what_was_chosen_stays_chosen(stage):
+async def test_preferences_survive_a_reconnect(stage):
     async with stage:
         stage.command(client_messages.SetStyle(warmth=1.0))
         stage.command(client_messages.SetPatience(2.0))
@@ -238,7 +238,7 @@ async def test_what_was_chosen_stays_chosen(stage):
     assert (updated.patience, updated.style) == (2.0, server_messages.Style(warmth=1.0))
 
 
-async def test_who_takes_over_gets_the_reply_and_the_other_one_is_told(stage):
+async def test_takeover_gets_the_reply_and_the_old_client_is_notified(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(2_000)
@@ -255,7 +255,7 @@ async def test_who_takes_over_gets_the_reply_and_the_other_one_is_told(stage):
 
 
 @pytest.mark.parametrize("offset_ms", [0, 1_000, 4_000_000_000])
-async def test_a_client_may_claim_what_it_likes(stage, offset_ms):
+async def test_false_received_claims_are_clamped(stage, offset_ms):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)

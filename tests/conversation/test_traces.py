@@ -19,7 +19,7 @@ def child_names(spans, root) -> list[str]:
     return sorted(span.name for span in spans() if span.parent and span.parent.span_id == root.context.span_id)
 
 
-async def test_a_turn_tells_all_its_stages(stage, spans):
+async def test_turn_trace_has_all_stages(stage, spans):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
@@ -36,7 +36,7 @@ async def test_a_turn_tells_all_its_stages(stage, spans):
     assert not any("sunny" in span.to_json() or "weather" in span.to_json() for span in spans())
 
 
-async def test_a_barge_in_ends_its_turn_as_interrupted_and_begins_another(stage, spans):
+async def test_barge_in_ends_the_turn_span_as_interrupted(stage, spans):
     stage.anchor_will_say(STORY, "All right.")
     async with stage:
         await stage.user("tell me a story")
@@ -50,7 +50,7 @@ async def test_a_barge_in_ends_its_turn_as_interrupted_and_begins_another(stage,
     assert first.context.trace_id != second.context.trace_id
 
 
-async def test_speech_that_goes_on_leaves_the_attempt_in_the_trace_as_cancelled(stage, spans):
+async def test_discarded_reply_appears_as_a_cancelled_think_span(stage, spans):
     stage.anchor_will_say("too early", "In Leipzig it is sunny.")
     stage.llm.first_token_ms = 900
     async with stage:
@@ -65,7 +65,7 @@ async def test_speech_that_goes_on_leaves_the_attempt_in_the_trace_as_cancelled(
     assert len({span.attributes["revision"] for span in thinking}) == 2
 
 
-async def test_a_session_that_is_dropped_ends_its_spans(stage, spans):
+async def test_ended_session_closes_its_spans(stage, spans):
     stage.anchor_will_say(STORY)
     async with stage:
         await stage.user("tell me a story")
@@ -77,7 +77,7 @@ async def test_a_session_that_is_dropped_ends_its_spans(stage, spans):
     assert root.links[0].context.span_id == session.context.span_id
 
 
-async def test_a_turn_without_words_is_told_as_unanswered(stage, spans):
+async def test_turn_without_words_has_the_outcome_unanswered(stage, spans):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.noise(300)
@@ -88,7 +88,7 @@ async def test_a_turn_without_words_is_told_as_unanswered(stage, spans):
     assert outcomes == ["unanswered", "finished"]
 
 
-async def test_what_broke_marks_its_stage_and_its_turn(stage, spans):
+async def test_llm_failure_marks_the_think_and_turn_spans(stage, spans):
     stage.anchor_will_say("one two three four")
     stage.llm.failure, stage.llm.fails_after_words = PeerFailed("llm.connection_lost", "it broke off: one two"), 2
     async with stage:
@@ -100,7 +100,7 @@ async def test_what_broke_marks_its_stage_and_its_turn(stage, spans):
     assert not any("one two" in span.to_json() for span in spans())
 
 
-async def test_a_voice_that_is_lost_marks_what_was_to_be_spoken(stage, spans):
+async def test_tts_failure_marks_the_speak_and_turn_spans(stage, spans):
     stage.anchor_will_say("It is sunny.")
     stage.tts.failure = EngineFailed("tts.engine_failed", "no voice")
     async with stage:

@@ -18,7 +18,7 @@ from sentence_tts import (
 from service_kit.errors import InvalidRequest
 
 
-async def test_a_sentence_that_broke_before_it_was_sent_is_said_again_whole(story_stage, tts):
+async def test_unsent_sentence_is_repeated_after_a_tts_failure(story_stage, tts):
     tts.faults.append(TtsFault(ENGINE_FAILED, at_word=20, spoken_ms=120))
     before = metric_value("anchor_voice_failures_total", then="again")
     async with story_stage:
@@ -34,7 +34,7 @@ async def test_a_sentence_that_broke_before_it_was_sent_is_said_again_whole(stor
     assert [mark.offset_ms for mark in marks] == [index * WORD_MS for index in range(len(marks))]
 
 
-async def test_a_sentence_that_broke_while_it_sounded_goes_on_at_the_word(story_stage, tts):
+async def test_partly_sent_sentence_continues_at_the_failed_word(story_stage, tts):
     # Slower than the ear, so that all that is made has left.
     tts.real_time_factor = 1.0
     tts.faults.append(TtsFault(ENGINE_FAILED, at_word=4, spoken_ms=120))
@@ -47,7 +47,7 @@ async def test_a_sentence_that_broke_while_it_sounded_goes_on_at_the_word(story_
     assert finished.heard_ms == len(words) * WORD_MS + 120
 
 
-async def test_what_was_heard_is_exact_behind_the_seam(story_stage, tts):
+async def test_heard_words_are_exact_after_a_failover(story_stage, tts):
     tts.faults.append(TtsFault(ENGINE_FAILED, at_word=20, spoken_ms=120))
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
@@ -57,7 +57,7 @@ async def test_what_was_heard_is_exact_behind_the_seam(story_stage, tts):
     assert finished.heard_text.split() in (STORY.split()[:30], STORY.split()[:31])
 
 
-async def test_a_voice_that_is_gone_for_a_moment_is_waited_for(story_stage, tts):
+async def test_briefly_unavailable_tts_is_retried_without_a_notice(story_stage, tts):
     tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 9])
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
@@ -67,7 +67,7 @@ async def test_a_voice_that_is_gone_for_a_moment_is_waited_for(story_stage, tts)
     assert not story_stage.client.of_type(server_messages.Error)
 
 
-async def test_a_voice_that_stays_away_leaves_captions_soon(story_stage, tts):
+async def test_unavailable_tts_leads_to_captions(story_stage, tts):
     tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 500])
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
@@ -81,7 +81,7 @@ async def test_a_voice_that_stays_away_leaves_captions_soon(story_stage, tts):
     assert len(tts.opened_with) <= 40
 
 
-async def test_an_engine_that_breaks_twice_is_not_asked_a_third_time(story_stage, tts):
+async def test_failed_engine_is_retried_once_only(story_stage, tts):
     tts.faults.extend([TtsFault(ENGINE_FAILED, at_word=0)] * 3)
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
@@ -91,7 +91,7 @@ async def test_an_engine_that_breaks_twice_is_not_asked_a_third_time(story_stage
     assert finished.heard_text == STORY
 
 
-async def test_another_voice_speaks_on_and_the_client_is_told(story_stage, tts):
+async def test_fallback_tts_continues_and_the_client_is_notified(story_stage, tts):
     other = SentenceTts()
     story_stage.fallback_tts = (other,)
     tts.faults.extend([TtsFault(ENGINE_FAILED, at_word=20), TtsFault(ENGINE_FAILED, at_word=6)])
@@ -106,7 +106,7 @@ async def test_another_voice_speaks_on_and_the_client_is_told(story_stage, tts):
     assert (error.code, error.message) == ("tts.engine_failed", "continuing with the fallback TTS: it broke")
 
 
-async def test_a_voice_that_there_is_not_is_not_asked_for_twice(story_stage, tts):
+async def test_unknown_voice_is_not_retried(story_stage, tts):
     tts.faults.append(TtsFault(InvalidRequest("tts.unknown_voice", "nobody"), at_word=0))
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
@@ -115,7 +115,7 @@ async def test_a_voice_that_there_is_not_is_not_asked_for_twice(story_stage, tts
     assert story_stage.client.of_type(server_messages.Error)[0].code == "tts.unknown_voice"
 
 
-async def test_a_voice_that_hangs_is_given_up_while_the_listener_waits(story_stage, tts):
+async def test_hanging_tts_is_replaced_while_the_client_waits(story_stage, tts):
     tts.faults.append(TtsFault(at_word=10, stall_s=1000))
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
@@ -125,7 +125,7 @@ async def test_a_voice_that_hangs_is_given_up_while_the_listener_waits(story_sta
     assert finished.heard_text == STORY
 
 
-async def test_an_interruption_ends_the_asking(story_stage, tts):
+async def test_interrupt_ends_the_retries(story_stage, tts):
     tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 500])
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))

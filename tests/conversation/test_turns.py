@@ -63,7 +63,7 @@ def prompt_texts(stage) -> list[str]:
 # Waiting ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_hanging_sentence_is_waited_for_and_answered_once(stage):
+async def test_incomplete_sentence_is_awaited_and_answered_once(stage):
     stage.anchor_will_say("Where to?")
     stage.vad.probability = 0.0
     async with stage:
@@ -80,7 +80,7 @@ async def test_a_hanging_sentence_is_waited_for_and_answered_once(stage):
     assert len(stage.client.of_type(server_messages.ReplyFinished)) == 1
 
 
-async def test_a_sentence_left_hanging_is_answered_after_three_seconds(stage):
+async def test_incomplete_sentence_is_answered_after_three_seconds(stage):
     stage.anchor_will_say("Yes?")
     stage.vad.probability = 0.0
     async with stage:
@@ -91,7 +91,7 @@ async def test_a_sentence_left_hanging_is_answered_after_three_seconds(stage):
     assert (predicted.wait_ms, predicted.decided_by) == (3000, By.WAIT_DECISION_CEILING)
 
 
-async def test_a_sure_prediction_commits_as_soon_as_it_is_there(stage):
+async def test_confident_prediction_commits_at_once(stage):
     stage.anchor_will_say("Yes.")
     stage.vad.probability = 1.0
     async with stage:
@@ -102,7 +102,7 @@ async def test_a_sure_prediction_commits_as_soon_as_it_is_there(stage):
     assert (predicted.wait_ms, predicted.decided_by) == (100, By.WAIT_DECISION_FLOOR)
 
 
-async def test_a_later_judgement_on_the_same_silence_counts(stage):
+async def test_later_prediction_of_the_same_silence_counts(stage):
     stage.anchor_will_say("Yes.")
     stage.vad.probability = 0.0
     stage.vad.later_predictions = ((500, 0.95),)
@@ -116,7 +116,7 @@ async def test_a_later_judgement_on_the_same_silence_counts(stage):
     assert first.silence_ms < 500 <= second.silence_ms
 
 
-async def test_a_silence_that_nobody_judges_has_a_wait_of_its_own_and_says_so(stage):
+async def test_silence_without_prediction_uses_the_default_wait(stage):
     stage.anchor_will_say("Yes.")
     stage.vad.probability = None
     async with stage:
@@ -128,7 +128,7 @@ async def test_a_silence_that_nobody_judges_has_a_wait_of_its_own_and_says_so(st
     assert predicted.decided_by is By.WAIT_DECISION_NO_JUDGEMENT
 
 
-async def test_the_user_sets_the_pace_in_mid_session(stage):
+async def test_patience_changes_in_mid_session(stage):
     stage.anchor_will_say("Yes.")
     waits = []
     async with stage:
@@ -148,7 +148,7 @@ async def test_the_user_sets_the_pace_in_mid_session(stage):
     assert refused.code == "session.bad_patience"
 
 
-async def test_the_pace_outlives_the_connection(stage):
+async def test_patience_survives_the_session(stage):
     async with stage:
         stage.command(client_messages.SetPatience(2.0))
         await stage.until(server_messages.SessionUpdated)
@@ -157,7 +157,7 @@ async def test_the_pace_outlives_the_connection(stage):
         assert (await stage.until(server_messages.SessionStarted)).patience == 2.0
 
 
-async def test_a_user_who_was_cut_off_is_waited_for_longer_the_next_time(stage):
+async def test_wait_grows_after_the_user_was_cut_off(stage):
     stage.anchor_will_say("never heard", "Fine.")
     stage.vad.probability = 1.0
     stage.llm.first_token_ms = 900
@@ -177,7 +177,7 @@ async def test_a_user_who_was_cut_off_is_waited_for_longer_the_next_time(stage):
 # Speculating --------------------------------------------------------------------------------------------------------
 
 
-async def test_who_corrects_themselves_is_answered_once_and_as_a_whole(stage):
+async def test_self_correction_is_answered_once_as_a_whole(stage):
     stage.anchor_will_say("To Boston?", "To Denver, then.")
     stage.vad.probability = 0.2
     async with stage:
@@ -191,7 +191,7 @@ async def test_who_corrects_themselves_is_answered_once_and_as_a_whole(stage):
     assert stage.history == [("user", "a flight to Boston no to Denver"), ("anchor", "To Denver, then.")]
 
 
-async def test_a_cough_in_a_pause_costs_no_second_reply(stage):
+async def test_cough_in_a_pause_starts_no_second_reply(stage):
     stage.anchor_will_say("Sunny.")
     stage.vad.probability = 0.2
     async with stage:
@@ -207,7 +207,7 @@ async def test_a_cough_in_a_pause_costs_no_second_reply(stage):
     assert stage.history[-1] == ("anchor", "Sunny.")
 
 
-async def test_sound_that_lasts_drops_the_held_reply_though_no_word_is_understood(stage):
+async def test_long_sound_without_words_discards_the_speculative_reply(stage):
     stage.anchor_will_say("Sunny.")
     stage.vad.probability = 0.2
     async with stage:
@@ -219,7 +219,7 @@ async def test_sound_that_lasts_drops_the_held_reply_though_no_word_is_understoo
     assert prompt_texts(stage) == ["how is the weather"] * 2
 
 
-async def test_stale_work_is_gone_at_once_when_the_user_says_more(stage):
+async def test_new_words_cancel_the_speculative_reply_in_50_ms(stage):
     stage.llm = RecordingLlm(first_token_delay_ms=0, tokens_per_second=5, replies=(STORY,))
     stage.vad.probability = 0.2
     async with stage:
@@ -234,7 +234,7 @@ async def test_stale_work_is_gone_at_once_when_the_user_says_more(stage):
     assert 0 <= stage.llm.closed_ms[0] - said_more_ms <= 50
 
 
-async def test_stale_work_is_gone_at_once_when_a_turn_is_reopened(stage):
+async def test_reopened_turn_cancels_its_reply_in_50_ms(stage):
     stage.llm = RecordingLlm(first_token_delay_ms=2000, replies=(STORY,))
     async with stage:
         await stage.user("how is the weather")
@@ -246,7 +246,7 @@ async def test_stale_work_is_gone_at_once_when_a_turn_is_reopened(stage):
     assert not stage.client.of_type(server_messages.ReplyAudio)
 
 
-async def test_nothing_is_begun_on_the_fourth_pause_of_a_turn(stage):
+async def test_fourth_pause_of_a_turn_starts_no_speculation(stage):
     stage.anchor_will_say("Fine.")
     stage.vad.probability = 0.2
     async with stage:
@@ -258,7 +258,7 @@ async def test_nothing_is_begun_on_the_fourth_pause_of_a_turn(stage):
     assert prompt_texts(stage)[3:] == ["one two three four"]
 
 
-async def test_nothing_is_begun_on_a_turn_of_more_than_ten_seconds(stage):
+async def test_turn_longer_than_ten_seconds_starts_no_speculation(stage):
     stage.anchor_will_say("Fine.")
     async with stage:
         await stage.user("word " * 55)
@@ -268,7 +268,7 @@ async def test_nothing_is_begun_on_a_turn_of_more_than_ten_seconds(stage):
     assert prompt_texts(stage) == [("word " * 55).strip()]
 
 
-async def test_the_bounds_are_settings(stage):
+async def test_speculation_can_be_disabled(stage):
     stage.anchor_will_say("Fine.")
     stage.rules = replace(stage.rules, max_speculations=0)
     async with stage:
@@ -279,7 +279,7 @@ async def test_the_bounds_are_settings(stage):
     assert prompt_texts(stage) == ["how is the weather"]
 
 
-async def test_a_transcript_that_comes_late_for_a_pause_that_is_over_is_not_answered(stage):
+async def test_late_transcript_of_an_ended_pause_is_not_answered(stage):
     stage.anchor_will_say("Fine.")
     stage.stt.delay_ms = 500
     stage.vad.probability = 0.2
@@ -294,7 +294,7 @@ async def test_a_transcript_that_comes_late_for_a_pause_that_is_over_is_not_answ
 # Reading ahead ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_past_is_read_ahead_while_the_user_speaks(stage):
+async def test_history_is_prefilled_while_the_user_speaks(stage):
     stage.anchor_will_say("Sunny.")
     async with stage:
         await stage.user("how is the weather")
@@ -307,7 +307,7 @@ async def test_the_past_is_read_ahead_while_the_user_speaks(stage):
     assert [message.text for message in stage.llm.prefilled[1].history] == ["how is the weather", "Sunny."]
 
 
-async def test_reading_ahead_makes_way_for_the_real_request(stage):
+async def test_prefill_is_cancelled_before_the_reply_is_requested(stage):
     stage.anchor_will_say("Sunny.")
     order = []
 
@@ -331,7 +331,7 @@ async def test_reading_ahead_makes_way_for_the_real_request(stage):
     assert order == ["made way", "prompt_texts"]
 
 
-async def test_nothing_is_read_ahead_of_a_typed_turn_or_over_a_reply(stage):
+async def test_typed_turns_and_playing_replies_are_not_prefilled(stage):
     stage.anchor_will_say(STORY)
     async with stage:
         stage.command(client_messages.TextInput("a story please"))
@@ -344,7 +344,7 @@ async def test_nothing_is_read_ahead_of_a_typed_turn_or_over_a_reply(stage):
 # Being cut off ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_model_is_told_once_where_it_was_cut_off(stage):
+async def test_llm_gets_the_interruption_note_once(stage):
     stage.anchor_will_say(STORY, "All right.", "You are welcome.")
     async with stage:
         await stage.user("tell me a story")
@@ -363,7 +363,7 @@ async def test_the_model_is_told_once_where_it_was_cut_off(stage):
     assert "interrupted" not in str(third)
 
 
-async def test_a_word_half_spoken_was_not_heard(stage):
+async def test_partly_played_word_does_not_enter_history(stage):
     stage.anchor_will_say(STORY)
     async with stage:
         await stage.user("tell me a story")
@@ -378,7 +378,7 @@ async def test_a_word_half_spoken_was_not_heard(stage):
 # Silence ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_minute_of_silence_leaves_no_timers_and_no_tasks_behind(stage):
+async def test_a_minute_of_silence_leaves_no_timers_or_tasks(stage):
     stage.anchor_will_say("Sunny.")
     loop = asyncio.get_running_loop()
     async with stage:

@@ -34,14 +34,14 @@ def compare(echo, microphone, end_ms: int = 3_000, asked_ms: int = 500):
 
 @pytest.mark.parametrize("by_ms", [-80, 0, 90, 300, 550])
 @pytest.mark.parametrize("gain_db", [0, -20, -40])
-def test_an_echo_explains_all_that_is_heard(by_ms, gain_db):
+def test_echo_is_far_end_at_any_delay_and_level(by_ms, gain_db):
     echo_estimate = compare(AcousticEcho(), with_room_noise(delayed(ANCHOR_16_KHZ, by_ms, gain_db)), asked_ms=1_000)
     assert echo_estimate is not None
     assert echo_estimate.near_end_ms <= 40
     assert echo_estimate.far_end_ms >= 100
 
 
-def test_so_it_does_through_a_small_loudspeaker_in_a_room_that_rings():
+def test_echo_of_a_small_loudspeaker_in_a_reverberant_room_is_far_end():
     draw = np.random.default_rng(3)
     ringing = draw.standard_normal(4_800) * np.exp(-np.arange(4_800) / 700) * 0.1
     ringing[0] = 1
@@ -52,15 +52,15 @@ def test_so_it_does_through_a_small_loudspeaker_in_a_room_that_rings():
 
 
 @pytest.mark.parametrize("end_ms", range(1_000, 6_000, 500))
-def test_somebody_elses_speech_is_no_echo(end_ms):
+def test_another_speaker_is_no_echo(end_ms):
     assert compare(AcousticEcho(), with_room_noise(USER.astype(float)), end_ms) is None
 
 
-def test_neither_is_a_room_in_which_nobody_speaks():
+def test_room_noise_is_no_echo():
     assert compare(AcousticEcho(), with_room_noise(SILENCE)) is None
 
 
-def test_nothing_is_told_of_a_moment_or_of_silence():
+def test_short_or_silent_audio_has_no_estimate():
     echo = AcousticEcho()
     assert echo.estimate(ANCHOR_16_KHZ[:1_600], ANCHOR[: 24 * 800], 100) is None
     assert echo.estimate(ANCHOR_16_KHZ[:32_000], np.zeros(24 * 2_700, np.int16), 500) is None
@@ -68,7 +68,7 @@ def test_nothing_is_told_of_a_moment_or_of_silence():
 
 
 @pytest.mark.parametrize("gain_db", [-10, -20, -30])
-def test_a_voice_over_an_echo_is_not_explained_by_it(gain_db):
+def test_speaker_over_an_echo_is_near_end(gain_db):
     echo = AcousticEcho()
     over = np.where(np.arange(len(USER)) >= 3_000 * 16, USER, 0)
     microphone = with_room_noise(delayed(ANCHOR_16_KHZ, 100, gain_db) + over)
@@ -80,7 +80,7 @@ def test_a_voice_over_an_echo_is_not_explained_by_it(gain_db):
     assert after.near_end_ms >= 180
 
 
-def test_while_the_anchor_is_held_whatever_is_heard_is_somebody_elses():
+def test_sound_while_playback_is_paused_is_near_end():
     echo = AcousticEcho()
     assert compare(echo, with_room_noise(delayed(ANCHOR_16_KHZ, 100, -10))) is not None
     held = np.where(np.arange(24 * (HELD_MS + LATEST_MS - EARLIEST_MS)) < 24 * 1_600, sounded(3_000), 0)
@@ -89,14 +89,14 @@ def test_while_the_anchor_is_held_whatever_is_heard_is_somebody_elses():
     assert echo_estimate is None or echo_estimate.near_end_ms >= 200
 
 
-def test_an_echo_that_is_cancelled_at_last_is_forgotten():
+def test_echo_path_is_dropped_when_the_echo_vanishes():
     echo = AcousticEcho()
     assert compare(echo, with_room_noise(delayed(ANCHOR_16_KHZ, 100, -10))) is not None
     assert compare(echo, with_room_noise(SILENCE), 5_000) is None
     assert compare(echo, with_room_noise(USER.astype(float)), 5_500) is None
 
 
-def test_one_that_comes_by_another_way_is_found_again():
+def test_echo_path_follows_a_new_delay():
     echo = AcousticEcho()
     assert compare(echo, with_room_noise(delayed(ANCHOR_16_KHZ, 60, -20))) is not None
     echo_estimate = compare(echo, with_room_noise(delayed(ANCHOR_16_KHZ, 400, -5)), 5_000)
@@ -104,7 +104,7 @@ def test_one_that_comes_by_another_way_is_found_again():
     assert echo_estimate.near_end_ms <= 40
 
 
-def test_comparing_takes_milliseconds():
+def test_estimate_takes_milliseconds():
     echo = AcousticEcho()
     microphone = with_room_noise(delayed(ANCHOR_16_KHZ, 100, -10))
     compare(echo, microphone)

@@ -24,7 +24,7 @@ SAID = "Tomorrow it will be 19 degrees in Leipzig, with a light wind from the no
         "wind from north",
     ],
 )
-def test_the_anchors_words_are_an_echo(heard):
+def test_words_of_the_reply_are_an_echo(heard):
     assert is_echo(heard, SAID)
 
 
@@ -43,11 +43,11 @@ def test_the_anchors_words_are_an_echo(heard):
         " - ",
     ],
 )
-def test_the_users_words_are_not(heard):
+def test_other_words_are_no_echo(heard):
     assert not is_echo(heard, SAID)
 
 
-def test_nothing_echoes_silence():
+def test_no_playback_has_no_echo():
     assert not is_echo("tomorrow", "")
 
 
@@ -59,11 +59,11 @@ def test_nothing_echoes_silence():
         ("der zug fährt um", "Der Zug fährt um 8 Uhr ab."),
     ],
 )
-def test_echo_is_heard_in_any_script(heard, said):
+def test_echo_is_recognised_in_any_script(heard, said):
     assert is_echo(heard, said)
 
 
-def test_judging_a_long_utterance_takes_no_time_worth_mentioning():
+def test_comparing_a_long_utterance_takes_milliseconds():
     began_s = time.process_time()
     is_echo("a sentence that nobody has said yet in these words " * 3, SAID * 2)
     assert time.process_time() - began_s < 0.1
@@ -83,25 +83,25 @@ def heard_at(at_ms, for_ms=0, duration_ms=None, text=TEXT, marks=MARKS):
     return playback_context(text, marks, at_ms=at_ms, for_ms=for_ms, duration_ms=duration_ms, language="en")
 
 
-def test_what_sounded_shortly_before_and_a_little_ahead_may_echo():
+def test_context_spans_two_seconds_back_and_one_ahead():
     assert heard_at(5_500).text == "four five six seven"
 
 
-def test_a_longer_utterance_may_echo_more():
+def test_context_grows_with_the_utterance():
     assert heard_at(5_500, for_ms=2_000).text == "two three four five six seven"
 
 
-def test_nothing_older_than_ten_seconds_echoes():
+def test_context_is_at_most_ten_seconds():
     text = " ".join(f"w{number}" for number in range(100, 140))
     marks = [SpeechMark(5 * number, 5 * number + 4, 1000 * number) for number in range(40)]
     assert heard_at(30_000, for_ms=60_000, text=text, marks=marks).text == text[5 * 20 : 5 * 31 - 1]
 
 
-def test_what_has_not_begun_cannot_echo_much():
+def test_context_at_the_start_is_the_first_second():
     assert heard_at(0).text == "one"
 
 
-def test_without_marks_the_place_is_estimated_generously():
+def test_context_without_marks_is_a_generous_estimate():
     text = "x" * 1_000
     length = len(heard_at(10_000, text=text, marks=()).text)
     assert 100 <= length <= 250
@@ -117,9 +117,9 @@ def test_without_marks_the_place_is_estimated_generously():
         (9_500, None, TEXT + "?", False),
     ],
 )
-def test_a_question_is_put_when_it_is_nearly_over(at_ms, duration_ms, text, asking):
+def test_question_counts_as_asked_in_its_last_second(at_ms, duration_ms, text, asking):
     assert heard_at(at_ms, duration_ms=duration_ms, text=text).asking is asking
 
 
-def test_nobody_speaks_by_default():
+def test_default_context_is_empty():
     assert PlaybackContext() == PlaybackContext("", "en", asking=False)

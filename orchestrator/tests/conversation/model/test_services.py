@@ -14,10 +14,10 @@ from orchestrator.conversation.model.services import is_listed
         ("espeak:en-us", ("en-us", "de")),
     ],
 )
-def test_a_voice_is_known_with_its_engine_and_without(voice: str, voices: tuple[str, ...]) -> None:
+def test_voice_is_listed_with_or_without_its_engine(voice: str, voices: tuple[str, ...]) -> None:
     assert is_listed(voice, voices)
 
 
 @pytest.mark.parametrize("voice", ["anna", "us", "higgs:en-us", "higgs:", ":"])
-def test_other_names_are_not(voice: str) -> None:
+def test_other_names_are_not_listed(voice: str) -> None:
     assert not is_listed(voice, ("espeak:en-us", "higgs:hanna"))

@@ -32,7 +32,7 @@ def seconds(span) -> tuple[float, float]:
     return span.start_time / 1e9, span.end_time / 1e9
 
 
-async def test_a_turn_is_a_tree_whose_times_are_the_waterfalls(spans, now_s):
+async def test_spans_of_a_turn_have_the_waterfall_times(spans, now_s):
     turn = spoken(Waterfall(7, begin_turn(7, now_s)), now_s)
     with turn.trace.open_stage("think"):
         turn.record_stage("first_token", now_s + 2.3)
@@ -75,7 +75,7 @@ async def test_a_turn_is_a_tree_whose_times_are_the_waterfalls(spans, now_s):
     }
 
 
-async def test_a_barge_in_marks_the_turn_and_what_it_broke_off(spans, now_s):
+async def test_barge_in_marks_the_turn_and_the_cancelled_stage(spans, now_s):
     turn = spoken(Waterfall(1, begin_turn(1, now_s)), now_s)
 
     async def speak() -> None:
@@ -94,7 +94,7 @@ async def test_a_barge_in_marks_the_turn_and_what_it_broke_off(spans, now_s):
     assert told["speak"].attributes["cancelled"] is True
 
 
-async def test_what_broke_is_told_by_its_code(spans, now_s):
+async def test_failure_is_recorded_with_its_code(spans, now_s):
     turn = Waterfall(1, begin_turn(1, now_s))
     with turn.trace.open_stage("think"):
         turn.trace.record_failure("llm.silent", "think")
@@ -103,14 +103,14 @@ async def test_what_broke_is_told_by_its_code(spans, now_s):
         assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "llm.silent")
 
 
-async def test_a_turn_without_an_answer_ends_with_its_last_stage(spans, now_s):
+async def test_unanswered_turn_ends_with_its_last_stage(spans, now_s):
     turn = spoken(Waterfall(1, begin_turn(1, now_s)), now_s)
     turn.end("unanswered", now_s + 600)
     root = next(span for span in spans() if span.name == "turn")
     assert seconds(root)[1] - seconds(root)[0] == pytest.approx(2.5, abs=0.01)
 
 
-async def test_a_turn_that_was_typed_has_no_ear_in_it(spans, now_s):
+async def test_typed_turn_has_no_input_spans(spans, now_s):
     turn = Waterfall(1, begin_turn(1, now_s))
     turn.record_stage("turn_committed", now_s)
     turn.record_stage("first_frame_sent", now_s + 0.3)
@@ -119,14 +119,14 @@ async def test_a_turn_that_was_typed_has_no_ear_in_it(spans, now_s):
     assert next(span for span in spans() if span.name == "turn").attributes["response_latency_ms"] == 300
 
 
-async def test_a_turn_ends_once(spans, now_s):
+async def test_only_the_first_end_of_a_turn_counts(spans, now_s):
     turn = Waterfall(1, begin_turn(1, now_s))
     turn.end("interrupted", now_s + 1)
     turn.end("session_ended", now_s + 2)
     assert [span.attributes["outcome"] for span in spans()] == ["interrupted"]
 
 
-async def test_turns_are_traces_of_their_own_that_know_their_session(spans, now_s):
+async def test_each_turn_is_a_trace_linked_to_its_session(spans, now_s):
     with traced_session():
         for turn_id in (1, 2):
             turn = Waterfall(turn_id, begin_turn(turn_id, now_s))
@@ -137,7 +137,7 @@ async def test_turns_are_traces_of_their_own_that_know_their_session(spans, now_
     assert {link.context.span_id for turn in turns for link in turn.links} == {session.context.span_id}
 
 
-async def test_where_nothing_is_traced_nothing_is_kept(now_s):
+async def test_nothing_is_recorded_without_tracing(now_s):
     with traced_session():
         turn = spoken(Waterfall(1, begin_turn(1, now_s)), now_s)
         with turn.trace.open_stage("think"):

@@ -57,7 +57,7 @@ async def until(condition) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_is_read_ahead_is_how_the_real_request_begins():
+async def test_prefilled_messages_are_the_prefix_of_the_request():
     before = counted("finished")
     async with warming(StubSection(**FAST)) as (ahead, model, stub):
         ahead.start(AHEAD)
@@ -70,7 +70,7 @@ async def test_what_is_read_ahead_is_how_the_real_request_begins():
     assert (read["options"]["num_predict"], real["options"]["num_predict"]) == (1, 400)
 
 
-async def test_it_has_let_go_of_the_server_before_the_real_request_is_sent():
+async def test_stop_closes_the_prefill_request_first():
     before = counted("cut_off")
     hanging = StubSection(fault=Fault.HANG, fault_at=1, **FAST)
     async with warming(hanging) as (ahead, model, stub):
@@ -83,7 +83,7 @@ async def test_it_has_let_go_of_the_server_before_the_real_request_is_sent():
         assert [piece async for piece in model.reply(replace(AHEAD, text="What is new?"))]
 
 
-async def test_there_is_never_more_than_one():
+async def test_only_one_prefill_runs_at_a_time():
     async with warming(StubSection(fault=Fault.HANG, fault_at=1, **FAST)) as (ahead, _, stub):
         ahead.start(AHEAD)
         ahead.start(AHEAD)
@@ -93,7 +93,7 @@ async def test_there_is_never_more_than_one():
         assert len(stub.requests) == 1
 
 
-async def test_its_failure_is_counted_and_nothing_else():
+async def test_prefill_failure_is_counted_only():
     before = counted("failed")
     async with warming(StubSection(fault=Fault.ERROR, fault_at=1, **FAST)) as (ahead, _, _stub):
         ahead.start(AHEAD)
@@ -101,7 +101,7 @@ async def test_its_failure_is_counted_and_nothing_else():
         await ahead.stop()
 
 
-async def test_what_was_never_begun_ends_at_once():
+async def test_stop_without_a_prefill_returns_at_once():
     async with warming(StubSection(**FAST)) as (ahead, _, stub):
         await ahead.stop()
     assert not stub.requests

@@ -36,7 +36,7 @@ async def registry() -> AsyncGenerator[SessionRegistry]:
         yield registry
 
 
-async def test_a_client_that_comes_back_finds_its_session(registry):
+async def test_client_resumes_its_session_after_a_disconnect(registry):
     first = await SessionClient(registry).connect()
     await first.disconnect(ConnectionDropped())
     assert first.ended == []
@@ -47,7 +47,7 @@ async def test_a_client_that_comes_back_finds_its_session(registry):
     assert again.ended == ["session.closed_by_client"]
 
 
-async def test_a_call_that_is_cancelled_is_a_line_that_dropped(registry):
+async def test_cancelled_call_counts_as_a_disconnect(registry):
     first = await SessionClient(registry).connect()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -57,7 +57,7 @@ async def test_a_call_that_is_cancelled_is_a_line_that_dropped(registry):
     await again.disconnect()
 
 
-async def test_a_client_that_hangs_up_finds_another_session(registry):
+async def test_client_that_ended_its_session_gets_a_new_one(registry):
     first = await SessionClient(registry).connect()
     await first.disconnect()
     again = await SessionClient(registry).connect(ticket=first.started.ticket)
@@ -65,7 +65,7 @@ async def test_a_client_that_hangs_up_finds_another_session(registry):
     await again.disconnect()
 
 
-async def test_the_same_client_needs_not_wait_until_its_old_line_is_known_to_be_dead(registry):
+async def test_same_client_takes_over_from_its_stale_connection(registry):
     first = await SessionClient(registry).connect()
     again = await SessionClient(registry).connect(ticket=first.started.ticket, session_id=first.started.session_id)
     assert again.started.session_id == first.started.session_id
@@ -74,7 +74,7 @@ async def test_the_same_client_needs_not_wait_until_its_old_line_is_known_to_be_
     await again.disconnect()
 
 
-async def test_a_line_that_fell_silent_gives_way(registry):
+async def test_silent_connection_is_taken_over(registry):
     first = await SessionClient(registry).connect()
     first.send_audio_frame()
     await asyncio.sleep(0.02)
@@ -83,7 +83,7 @@ async def test_a_line_that_fell_silent_gives_way(registry):
     await again.disconnect()
 
 
-async def test_a_line_in_use_does_not(registry):
+async def test_active_connection_is_taken_over_on_request_only(registry):
     first = await SessionClient(registry).connect()
     first.send_audio_frame()
 
@@ -104,7 +104,7 @@ async def test_a_line_in_use_does_not(registry):
     await other.disconnect()
 
 
-async def test_a_client_of_another_kind_gets_a_session_of_its_own(registry):
+async def test_client_with_other_turn_detection_gets_a_new_session(registry):
     first = await SessionClient(registry).connect()
     manual = TurnDetection.TURN_DETECTION_MANUAL
     other = await SessionClient(registry).connect(ticket=first.started.ticket, take_over=True, turn_detection=manual)
@@ -114,7 +114,7 @@ async def test_a_client_of_another_kind_gets_a_session_of_its_own(registry):
     await other.disconnect()
 
 
-async def test_who_leaves_the_turns_to_the_anchor_is_of_one_kind(registry):
+async def test_unspecified_turn_detection_matches_automatic(registry):
     first = await SessionClient(registry).connect(turn_detection=TurnDetection.TURN_DETECTION_UNSPECIFIED)
     await first.disconnect(ConnectionDropped())
     automatic = TurnDetection.TURN_DETECTION_AUTOMATIC
@@ -123,7 +123,7 @@ async def test_who_leaves_the_turns_to_the_anchor_is_of_one_kind(registry):
     await again.disconnect()
 
 
-async def test_an_exchange_does_not_go_on_with_what_was_left(registry):
+async def test_client_that_cannot_resume_gets_a_new_session(registry):
     first = await SessionClient(registry).connect()
     await first.disconnect(ConnectionDropped())
     other = await SessionClient(registry, resumable=False).connect(ticket=first.started.ticket)
@@ -134,7 +134,7 @@ async def test_an_exchange_does_not_go_on_with_what_was_left(registry):
     await third.disconnect()
 
 
-async def test_sessions_without_a_client_give_way_to_one():
+async def test_disconnected_session_gives_way_at_capacity():
     async with sessions(capacity=1) as registry:
         first = await SessionClient(registry).connect()
         with pytest.raises(AtCapacity):
@@ -144,7 +144,7 @@ async def test_sessions_without_a_client_give_way_to_one():
         await second.disconnect()
 
 
-async def test_a_session_that_nobody_comes_back_to_ends():
+async def test_session_ends_without_a_reconnect():
     counts: list[int] = []
     async with sessions(resume_s=0.05, on_session_count=counts.append) as registry:
         first = await SessionClient(registry).connect()
@@ -157,7 +157,7 @@ async def test_a_session_that_nobody_comes_back_to_ends():
         await again.disconnect()
 
 
-async def test_a_page_that_was_left_is_not_waited_for_as_long_as_a_line_that_broke(registry, caplog):
+async def test_closed_page_is_awaited_for_a_shorter_time(registry, caplog):
     caplog.set_level("INFO")
     waits_s = []
     for how in (ConnectionDropped(), PageClosed()):
@@ -168,7 +168,7 @@ async def test_a_page_that_was_left_is_not_waited_for_as_long_as_a_line_that_bro
     assert waits_s == [30, 5]
 
 
-async def test_a_session_in_which_nothing_was_said_is_not_waited_for():
+async def test_session_without_content_ends_at_disconnect():
     counts: list[int] = []
     async with sessions(on_session_count=counts.append) as registry:
         first = await SessionClient(registry).connect(user_text="")
@@ -177,7 +177,7 @@ async def test_a_session_in_which_nothing_was_said_is_not_waited_for():
     assert counts == [1, 0]
 
 
-async def test_a_forgotten_conversation_takes_the_waiting_session_along():
+async def test_deleted_conversation_ends_its_disconnected_session():
     counts: list[int] = []
     async with sessions(on_session_count=counts.append) as registry:
         first = await SessionClient(registry).connect()
@@ -187,7 +187,7 @@ async def test_a_forgotten_conversation_takes_the_waiting_session_along():
     assert counts == [1, 0]
 
 
-async def test_nobody_is_waited_for_in_a_conversation_that_was_forgotten():
+async def test_session_of_a_deleted_conversation_ends_at_disconnect():
     counts: list[int] = []
     async with sessions(on_session_count=counts.append) as registry:
         first = await SessionClient(registry).connect()
@@ -199,7 +199,7 @@ async def test_nobody_is_waited_for_in_a_conversation_that_was_forgotten():
         assert counts == [1, 0]
 
 
-async def test_a_server_that_goes_away_hangs_up_without_a_last_word():
+async def test_shutdown_closes_connections_without_session_ended():
     async with sessions() as registry:
         first = await SessionClient(registry).connect()
         second = await SessionClient(registry).connect()
@@ -208,7 +208,7 @@ async def test_a_server_that_goes_away_hangs_up_without_a_last_word():
     assert first.ended == []
 
 
-async def test_two_who_come_back_at_once_do_not_lock_each_other_out(registry):
+async def test_concurrent_reconnects_leave_one_client_connected(registry):
     first = await SessionClient(registry).connect()
     await first.disconnect(ConnectionDropped())
     known = {"ticket": first.started.ticket, "session_id": first.started.session_id}
@@ -220,7 +220,7 @@ async def test_two_who_come_back_at_once_do_not_lock_each_other_out(registry):
     await last.disconnect()
 
 
-async def test_a_session_that_is_just_ending_is_not_gone_on_with():
+async def test_ending_session_is_not_resumed():
     async with sessions(stt=SlowToClose(), resume_s=0.05) as registry:
         first = await SessionClient(registry).connect()
         await first.disconnect(ConnectionDropped())
@@ -231,7 +231,7 @@ async def test_a_session_that_is_just_ending_is_not_gone_on_with():
         assert again.ended == ["session.closed_by_client"]
 
 
-async def test_a_client_that_hung_up_is_not_in_its_own_way():
+async def test_client_reconnects_while_its_ended_session_closes():
     async with sessions(stt=SlowToClose()) as registry:
         first = await SessionClient(registry).connect()
         first.end_session()
@@ -242,7 +242,7 @@ async def test_a_client_that_hung_up_is_not_in_its_own_way():
         await again.disconnect()
 
 
-async def test_one_place_is_not_given_to_two():
+async def test_one_free_place_is_given_to_one_client():
     async with sessions(stt=SlowToClose(), capacity=1) as registry:
         first = await SessionClient(registry).connect()
         await first.disconnect(ConnectionDropped())
@@ -252,7 +252,7 @@ async def test_one_place_is_not_given_to_two():
         await second.disconnect()
 
 
-async def test_the_session_that_waits_longest_gives_way(registry):
+async def test_longest_disconnected_session_gives_way_at_capacity(registry):
     first, second = await SessionClient(registry).connect(), await SessionClient(registry).connect()
     await second.disconnect(ConnectionDropped())
     await asyncio.sleep(0.01)
@@ -264,7 +264,7 @@ async def test_the_session_that_waits_longest_gives_way(registry):
     await third.disconnect()
 
 
-async def test_who_stays_is_not_put_out_for_having_dropped_twice_before():
+async def test_reconnected_client_is_not_ended_by_an_old_timer():
     async with sessions(resume_s=0.2) as registry:
         first = await SessionClient(registry).connect()
         await first.disconnect(ConnectionDropped())
@@ -279,7 +279,7 @@ async def test_who_stays_is_not_put_out_for_having_dropped_twice_before():
         await again.disconnect()
 
 
-async def test_who_was_taken_over_from_has_no_say_any_more(registry):
+async def test_commands_of_a_replaced_client_are_ignored(registry):
     first = await NonReadingClient(registry).connect()
     other = await SessionClient(registry).connect(ticket=first.started.ticket, take_over=True)
     first.send_command(SetPatience(2.0))
@@ -294,7 +294,7 @@ async def test_who_was_taken_over_from_has_no_say_any_more(registry):
     await other.disconnect()
 
 
-async def test_nobody_gives_way_to_one_who_is_refused():
+async def test_refused_client_evicts_no_session():
     async with sessions(capacity=1) as registry:
         first = await SessionClient(registry).connect()
         await first.disconnect(ConnectionDropped())
@@ -305,7 +305,7 @@ async def test_nobody_gives_way_to_one_who_is_refused():
         await again.disconnect()
 
 
-async def test_long_replies_can_be_told_again():
+async def test_long_replies_can_be_replayed():
     outbox = Outbox()
     for turn_id in (1, 2, 3):
         for number in range(3_000):

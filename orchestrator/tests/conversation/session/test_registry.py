@@ -42,7 +42,7 @@ def sessions(**rules) -> SessionRegistry:
     )
 
 
-def test_a_conversation_begins_with_what_was_chosen_or_the_servers_own():
+def test_conversation_starts_with_the_choices_or_the_defaults():
     registry = sessions()
     conversation = registry.start_conversation(SessionStart(language="fr", voice="nora"))
     chosen = conversation.preferences
@@ -60,19 +60,19 @@ def test_a_conversation_begins_with_what_was_chosen_or_the_servers_own():
         (SessionStart(patience=float("nan")), "session.bad_patience"),
     ],
 )
-def test_a_choice_that_there_is_not_is_refused(start, code):
+def test_unavailable_choice_is_refused(start, code):
     with pytest.raises(InvalidRequest) as refused:
         sessions().start_conversation(start)
     assert refused.value.code == code
 
 
-def test_patience_is_the_users_or_else_the_servers():
+def test_patience_defaults_to_the_servers_setting():
     registry = sessions(rules=TurnRules(patience=1.5))
     assert registry.start_conversation(SessionStart()).preferences.patience == 1.5
     assert registry.start_conversation(SessionStart(patience=0.5)).preferences.patience == 0.5
 
 
-def test_an_ended_conversation_is_forgotten():
+def test_ended_conversation_is_deleted():
     registry = sessions()
     ticket = registry.start_conversation(SessionStart()).ticket
     registry.end_conversation(ticket)
@@ -80,13 +80,13 @@ def test_an_ended_conversation_is_forgotten():
         registry.conversation(ticket)
 
 
-def test_a_conversation_is_kept_for_a_while_after_its_last_use():
+def test_conversation_expires_after_the_retention():
     registry = sessions(retention_s=-1.0)
     with pytest.raises(NotFound):
         registry.conversation(registry.start_conversation(SessionStart()).ticket)
 
 
-def test_idle_tickets_lock_nobody_out():
+def test_unused_tickets_are_evicted_at_capacity():
     registry = sessions(max_conversations=2)
     first, second = (registry.start_conversation(SessionStart()) for _ in range(2))
     first.history.add_user_turn(1, "hello")
@@ -99,7 +99,7 @@ def test_idle_tickets_lock_nobody_out():
         registry.start_conversation(SessionStart())
 
 
-async def test_places_are_bounded_and_given_back():
+async def test_sessions_beyond_the_capacity_are_refused():
     registry = sessions()
     async with registry.open(SessionStart(), RecordingClient()), registry.open(SessionStart(), RecordingClient()):
         with pytest.raises(AtCapacity):
@@ -109,7 +109,7 @@ async def test_places_are_bounded_and_given_back():
         pass
 
 
-async def test_a_conversation_has_one_owner():
+async def test_conversation_is_open_in_one_session_only():
     registry = sessions()
     ticket = registry.start_conversation(SessionStart()).ticket
     async with registry.open(SessionStart(ticket=ticket), RecordingClient()):
@@ -121,7 +121,7 @@ async def test_a_conversation_has_one_owner():
         pass
 
 
-async def test_nobody_comes_in_before_it_is_ready():
+async def test_client_is_refused_before_the_server_is_ready():
     with pytest.raises(NotReady):
         async with sessions(is_ready=lambda: False).open(SessionStart(), RecordingClient()):
             pass

@@ -21,7 +21,7 @@ def turn() -> Turn:
     return Turn(1, 1, 0, 0, Speculation(1, 3, 10_000, 400), 0)
 
 
-def test_a_turn_has_the_words_of_all_its_segments() -> None:
+def test_turn_has_the_words_of_all_segments() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     final = open_turn.add_final(TWO)
@@ -30,19 +30,19 @@ def test_a_turn_has_the_words_of_all_its_segments() -> None:
     assert [word.text for word in revised.words] == ["what", "new"]
 
 
-def test_a_part_without_times_leaves_all_of_them_out() -> None:
+def test_segment_without_word_times_omits_all_word_times() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     assert open_turn.add_final(replace(TWO, words=())).words == ()
 
 
-def test_a_part_without_text_takes_nothing_away() -> None:
+def test_segment_without_text_keeps_the_word_times() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     assert open_turn.add_final(FinalTranscript(2, 1, "", 2000)).words == ONE.words
 
 
-def test_words_are_told_to_those_who_asked() -> None:
+def test_word_times_are_sent_on_request() -> None:
     final = turn().add_final(ONE)
     told = transcript_message(final, word_times=True)
     assert told == messages.FinalTranscript(1, 1, "what is", "en", None, ONE.words)
