@@ -1,4 +1,4 @@
-"""A session whose microphone is heard through noise suppression and automatic gain goes on as one without."""
+"""A session with noise suppression and automatic gain behaves like one without."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orchestrator.conversation.messages import server as server_messages
 
 
 async def edges_of_a_question(stage) -> list[int]:
-    """Where speech began and ended, once the question is answered."""
+    """Times of the speech start and stop of a question, once it is answered."""
     stage.anchor_will_say("Once upon a time.")
     async with stage:
         await stage.silence(300)
@@ -22,10 +22,10 @@ async def edges_of_a_question(stage) -> list[int]:
 
 async def test_filtered_microphone_gives_the_same_speech_edges_and_answer(stage):
     plain, plain_edges = stage, await edges_of_a_question(stage)
-    aided = type(stage)()
-    aided.audio_filter = build_filter("medium", -20.0)
-    aided_edges = await edges_of_a_question(aided)
-    assert aided.history == plain.history == [("user", "tell me a story"), ("anchor", "Once upon a time.")]
-    # No sample is moved. A window of the suppression reaches 10 ms into what is before and after it.
+    filtered = type(stage)()
+    filtered.audio_filter = build_filter("medium", -20.0)
+    filtered_edges = await edges_of_a_question(filtered)
+    assert filtered.history == plain.history == [("user", "tell me a story"), ("anchor", "Once upon a time.")]
+    # No sample moves. A window of the noise suppression overlaps its neighbours by 10 ms.
     assert len(plain_edges) == 2
-    assert aided_edges == pytest.approx(plain_edges, abs=32)
+    assert filtered_edges == pytest.approx(plain_edges, abs=32)

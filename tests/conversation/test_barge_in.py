@@ -1,4 +1,4 @@
-"""Speaking over the anchor: what stops it, what does not, and that nothing is lost when it goes on."""
+"""Barge-in: speech that stops a reply, false alarms that do not, and resuming without loss."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def begin_story(stage, played_ms: int = 900) -> None:
 
 
 def assert_undisturbed(stage, finished, *expected: Verdict) -> None:
-    """The reply was heard to its end, every part of it once, and the user is held to have said nothing."""
+    """The reply was heard completely and once, and no user turn was added."""
     assert verdicts(stage) == list(expected)
     assert not finished.interrupted
     assert finished.heard_text == STORY
@@ -52,7 +52,7 @@ def assert_undisturbed(stage, finished, *expected: Verdict) -> None:
     assert len(stage.llm.prompts) == 1
 
 
-# Barge-in ---------------------------------------------------------------------------------------------------------
+# Barge-in -----------------------------------------------------------------------------------------------------------
 
 
 async def test_words_pause_then_stop_the_reply_and_heard_words_enter_history(stage):
@@ -93,7 +93,7 @@ async def test_half_a_second_of_speech_stops_the_reply_without_words(stage):
     assert finished.heard_text == "Sorry, I did not catch that."
 
 
-# False alarms -----------------------------------------------------------------------------------------------------
+# False alarms -------------------------------------------------------------------------------------------------------
 
 
 async def test_cough_pauses_reply_and_playback_resumes_at_the_same_position(stage):
@@ -130,7 +130,7 @@ async def test_backchannel_does_not_interrupt(stage, language, text):
         finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(2_000)
     assert_undisturbed(stage, finished, Verdict.BARGE_IN_VERDICT_BACKCHANNEL)
-    # Clients may show what was said all the same.
+    # Clients may still show the backchannel.
     settled = stage.client.of_type(server_messages.BargeInSettled)[0]
     assert [
         final.text
@@ -189,7 +189,7 @@ async def test_last_words_of_a_reply_count_as_echo_for_a_short_time(stage, pause
     assert (verdicts(stage) == [Verdict.BARGE_IN_VERDICT_ECHO]) is not answered
 
 
-# When the reply begins and ends -----------------------------------------------------------------------------------
+# When the reply begins and ends -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("llm_ms", "tts_ms"), [(100, 900), (900, 50)])
@@ -265,7 +265,7 @@ async def test_long_speech_stops_the_reply_while_the_echo_canceller_settles(stag
     assert at_ms(stage, server_messages.PlaybackStop)[0] - began_ms <= 650
 
 
-# Storms, and services and clients that do not help -------------------------------------------------------------------
+# Repeated barge-ins, slow services and paused clients ---------------------------------------------------------------
 
 
 async def test_ten_coughs_in_three_seconds_leave_the_reply_complete(stage):
@@ -338,7 +338,7 @@ async def test_cough_without_stt_pauses_the_reply_for_at_most_one_second(stage):
         await stage.silence(8_000)
     assert at_ms(stage, server_messages.PlaybackResume)[0] - at_ms(stage, server_messages.PlaybackPause)[0] <= 1_000
     assert finished.heard_text == STORY
-    # Nobody misses the words of a cough.
+    # A cough needs no apology.
     assert len(stage.client.of_type(server_messages.ReplyFinished)) == 1
 
 
@@ -386,5 +386,5 @@ async def test_barge_in_verdicts_are_counted_and_logged(stage, caplog):
         await stage.until(server_messages.ReplyFinished)
     expected = {"cough": 1, "backchannel": 1, "stop_words": 1}
     assert {verdict: counted(verdict) - before[verdict] for verdict in before} == expected
-    connection = next(record for record in caplog.records if record.message == "turn finished")
-    assert connection.barge_ins == expected
+    turn = next(record for record in caplog.records if record.message == "turn finished")
+    assert turn.barge_ins == expected

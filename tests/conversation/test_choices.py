@@ -1,4 +1,4 @@
-"""What a session is told that there is to choose from."""
+"""The choices of voices, personas and styles that a session announces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole conversations: what is said, what is heard, what is kept."""
+"""Complete conversations: transcripts, replies and history."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ async def test_speculative_reply_starts_early_and_plays_after_the_commit(stage):
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyAudio)
-        waterfall_then = {type(message): at_ms for at_ms, message in reversed(stage.client.messages)}
+        sent_at_ms = {type(message): at_ms for at_ms, message in reversed(stage.client.messages)}
         assert len(stage.llm.prompts) == 1
         await stage.until(server_messages.ReplyFinished)
     waterfall = stage.client.of_type(server_messages.LatencyWaterfall)[-1]
     assert waterfall.first_token_ms < waterfall.turn_committed_ms <= waterfall.first_frame_sent_ms
-    assert waterfall_then[server_messages.ReplyText] >= waterfall_then[server_messages.TurnCommitted]
+    assert sent_at_ms[server_messages.ReplyText] >= sent_at_ms[server_messages.TurnCommitted]
     # The endpointing wait hides the models: 450 ms for a predictor that says 0.5.
     assert waterfall.first_frame_sent_ms == pytest.approx(450, abs=35)
 

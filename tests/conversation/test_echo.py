@@ -1,4 +1,4 @@
-"""A client whose microphone hears the anchor: it does not interrupt itself, and people still do."""
+"""Echo suppression: the anchor does not interrupt itself, and users still can."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ECHO_FRAMES = 5
 
 
 class SpeechLikeTts(ScriptedTts):
-    """A voice that sounds like one."""
+    """TTS with speech-like audio."""
 
     def open(self, voice, language, style):
         opened = super().open(voice, language, style)
@@ -59,7 +59,7 @@ class _SpeechLikeStream:
 
 
 class EchoingStage(Stage):
-    """Its microphone hears what its loudspeaker plays, a tenth of a second delayed, and the user as a voice."""
+    """A stage whose microphone picks up the playback 0.1 s later, and speech-like user audio."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ async def begin_story(stage: EchoingStage, played_ms: int) -> None:
 
 
 async def mistranscribe_echo(stage: EchoingStage) -> None:
-    """The recogniser makes words of the echo that nobody has said."""
+    """Let the STT transcribe words that were not spoken from the echo."""
     for word in ("ogre", "approach", "nine", "hello", "there"):
         stage.user_speech.words.append(word)
         await stage.silence(600)
@@ -117,7 +117,7 @@ async def test_acoustic_echo_does_not_interrupt_with_any_transcript(stage, gain_
         await stage.silence(2_000)
     assert not finished.interrupted
     assert finished.heard_text == STORY
-    # Before there is enough to compare, a sound is a sound.
+    # Until enough audio can be compared, every sound pauses the reply.
     assert len(stage.client.of_type(server_messages.PlaybackPause)) <= 2
     verdicts = [message.verdict for message in stage.client.of_type(server_messages.BargeInSettled)]
     assert set(verdicts[1:]) <= {Verdict.BARGE_IN_VERDICT_ECHO}

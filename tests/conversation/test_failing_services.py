@@ -1,4 +1,4 @@
-"""What a conversation does while a peer fails it."""
+"""Conversations while VAD, STT, LLM or TTS fails."""
 
 from __future__ import annotations
 

@@ -15,9 +15,7 @@ def over_budget() -> float:
 
 
 @pytest.mark.parametrize(("budget_ms", "level", "counted"), [(10_000, "INFO", 0), (1, "WARNING", 1)])
-async def test_turn_over_its_latency_budget_is_logged_and_counted(
-    stage, caplog, budget_ms, level, counted
-) -> None:
+async def test_turn_over_its_latency_budget_is_logged_and_counted(stage, caplog, budget_ms, level, counted) -> None:
     stage.rules = replace(stage.rules, latency_budget_ms=budget_ms)
     before = over_budget()
     with caplog.at_level(logging.INFO):

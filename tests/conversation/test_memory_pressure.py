@@ -1,4 +1,4 @@
-"""What a user sees and hears while the GPU's memory runs short, and afterwards."""
+"""Degradations under GPU memory pressure, as a client sees them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service_kit.errors import PeerFailed
 
 
 class PressureSetup:
-    """Relief for one stage, whose voice and model may be parked."""
+    """A memory pressure controller for one stage, whose TTS and LLM can be parked."""
 
     def __init__(self, stage, *, small_voice: bool = True) -> None:
         self.engines = {"llm": Engine(), "tts": Engine()}
@@ -46,11 +46,11 @@ class PressureSetup:
             yield
 
     def active_codes(self) -> list[str]:
-        """The codes of all impairments that began, in order."""
+        """The codes of all degradations that started, in order."""
         return [notice.code for notice in self._stage.client.of_type(server_messages.ServiceNotice) if notice.active]
 
     def ended_codes(self) -> list[str]:
-        """The codes of all impairments that ended, in order."""
+        """The codes of all degradations that ended, in order."""
         return [
             notice.code for notice in self._stage.client.of_type(server_messages.ServiceNotice) if not notice.active
         ]
@@ -62,7 +62,7 @@ async def pressure(stage) -> PressureSetup:
 
 
 async def ask(stage, count: int) -> server_messages.ReplyFinished:
-    """A turn in writing, and what became of its reply."""
+    """Send a typed turn; return the end of its reply."""
     stage.command(client_messages.TextInput("tell me more"))
     return await stage.until(server_messages.ReplyFinished, count)
 

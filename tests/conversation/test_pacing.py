@@ -1,4 +1,4 @@
-"""Speech comes late enough to waste little, and early enough not to run dry."""
+"""Text pacing and playout: little wasted speech, and no underruns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_synthesis_stays_a_few_seconds_ahead_of_playback(story_stage, tts)
         while not story_stage.client.of_type(server_messages.ReplyFinished):
             await story_stage.silence(100)
             ahead_ms.append(tts.synthesised_ms - story_stage.client.played[1])
-    # Three seconds, and the sentence that was given when there were fewer: its nine words, and what the ear is behind.
+    # Three seconds, the next sentence (nine words), and the delay of the playback reports.
     assert 3000 < max(ahead_ms) <= 3000 + 10 * WORD_MS + 200
     assert story_stage.history[-1] == ("anchor", STORY)
     assert played_words(story_stage) == expected_words(STORY)
@@ -41,7 +41,7 @@ async def test_text_is_flushed_by_the_sentence_and_the_first_at_once(story_stage
     assert at_once == "Once upon a time there was a king. He lived in a castle by the sea. Every "
     for at_s, text in [given for given in tts.received_at_s if given[0] >= began_s + 0.1][:-1]:
         assert at_s > began_s + 0.5
-        # One word of the next sentence, which shows that this one is over.
+        # One word of the next sentence, which ends this one.
         assert re.search(r"\. \w+ $", text)
 
 
@@ -121,12 +121,12 @@ async def test_client_without_reports_gets_long_audio_in_short_frames(story_stag
     async with story_stage:
         story_stage.command(client_messages.TextInput("a story"))
         await story_stage.until_played(600)
-        in_hand_ms = []
+        buffered_ms = []
         for _ in range(100):
             await story_stage.silence(20)
-            in_hand_ms.append(story_stage.client.buffer_ms)
-    assert min(in_hand_ms) >= 100
-    assert max(in_hand_ms) <= 270
+            buffered_ms.append(story_stage.client.buffer_ms)
+    assert min(buffered_ms) >= 100
+    assert max(buffered_ms) <= 270
 
 
 async def test_client_that_reports_faster_than_real_time_is_not_slowed_down(story_stage, tts):
@@ -135,11 +135,11 @@ async def test_client_that_reports_faster_than_real_time_is_not_slowed_down(stor
         story_stage.command(client_messages.TextInput("a story"))
         await story_stage.until(server_messages.ReplyAudio)
         while not story_stage.client.of_type(server_messages.ReplyFinished):
-            # What has been delivered counts as heard, as where a file is asked for.
+            # Delivered audio counts as heard, as for a client that writes a file.
             story_stage.command(client_messages.PlaybackProgress(1, len(story_stage.client.pcm) // 48))
             await story_stage.silence(20)
     assert played_words(story_stage) == expected_words(STORY)
-    # 20 s of speech, made at a tenth of real time, with ten sentences to begin.
+    # 20 s of speech at a tenth of real time, plus the first audio of ten sentences.
     assert story_stage.now_ms - began_ms < 6000
 
 
@@ -147,7 +147,7 @@ async def test_client_that_reports_faster_than_real_time_is_not_slowed_down(stor
 async def test_stalled_tts_causes_one_underrun_and_loses_no_word(story_stage, tts, reports, caplog):
     caplog.set_level("INFO")
     story_stage.reports_playback = reports
-    # In its third sentence, with 16 words of 300 ms made: the tts needs 4.8 s + 1.5 s more than the ear has by then.
+    # In the third sentence, after 16 words of 300 ms: the stall is 1.5 s longer than the 4.8 s of speech so far.
     tts.faults.append(TtsFault(at_word=16, stall_s=6.3))
     tts.real_time_factor = 0.0
     before = metric_value("anchor_playout_underruns_total"), metric_value("anchor_playout_underrun_ms_total")
@@ -156,11 +156,11 @@ async def test_stalled_tts_causes_one_underrun_and_loses_no_word(story_stage, tt
         finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
     assert metric_value("anchor_playout_underruns_total") == before[0] + 1
     underrun_ms = metric_value("anchor_playout_underrun_ms_total") - before[1]
-    # The stalled sentence was given when three seconds were in hand, at the latest.
+    # The stalled sentence was flushed with at most three seconds of speech ahead.
     assert 1500 <= underrun_ms <= 6300
     (turn,) = [record for record in caplog.records if record.message == "turn finished"]
     assert (turn.underruns, turn.underrun_ms) == (1, round(underrun_ms))
-    # No sample of silence was sent, no place in the reply skipped, no word lost.
+    # No silence was sent, no offset skipped, no word lost.
     assert [message.offset_ms for message in story_stage.client.of_type(server_messages.ReplyAudio)] == [0]
     assert played_words(story_stage) == expected_words(STORY)
     assert finished.heard_text == STORY

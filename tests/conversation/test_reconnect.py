@@ -1,4 +1,4 @@
-"""Lines that drop, and clients that come back: the conversation goes on as if nothing had been."""
+"""Dropped connections and reconnects: replies, transcripts and preferences survive."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ async def test_reloaded_page_continues_at_the_heard_position(stage):
         await stage.disconnect()
         stage.reconnect(reloaded=True)
         finished = await stage.until(server_messages.ReplyFinished)
-    placed = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
-    assert 2_900 <= placed <= 3_100
-    assert bytes(stage.client.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+    start = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
+    assert 2_900 <= start <= 3_100
+    assert bytes(stage.client.replies[1][start * 48 :]) == speech_at(start, STORY_MS - start)
     assert finished.heard_ms == STORY_MS
     kinds = [type(message) for _, message in stage.client.messages[:6]]
     assert kinds[:3] == [server_messages.SessionStarted, server_messages.Choices, server_messages.SessionUpdated]
@@ -90,9 +90,9 @@ async def test_synthesis_is_bounded_while_disconnected(stage):
         await stage.disconnect()
         await asyncio.sleep(1)
         reply = stage.session._active_reply._reply
-        made_ms = reply.playout.synthesised_ms
+        synthesised_ms = reply.playout.synthesised_ms
         await asyncio.sleep(25)
-        assert reply.playout.synthesised_ms == made_ms <= reply.playout.sent_ms + 20_040
+        assert reply.playout.synthesised_ms == synthesised_ms <= reply.playout.sent_ms + 20_040
         assert reply.playout.heard_ms <= 1_100
 
 
@@ -153,8 +153,8 @@ async def test_paused_reply_stays_paused_after_a_reconnect(stage):
         assert not stage.client.pcm
         stage.command(client_messages.Resume())
         await stage.until(server_messages.ReplyFinished)
-    placed = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
-    assert bytes(stage.client.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+    start = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
+    assert bytes(stage.client.replies[1][start * 48 :]) == speech_at(start, STORY_MS - start)
 
 
 async def test_disconnect_during_a_barge_in_candidate_does_not_interrupt(stage):
@@ -242,16 +242,16 @@ async def test_takeover_gets_the_reply_and_the_old_client_is_notified(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(2_000)
-        first, left = stage.client, stage.connection_task
+        first, first_connection = stage.client, stage.connection_task
         stage.reconnect(reloaded=True)
-        await left
+        await first_connection
         await stage.until(server_messages.ReplyFinished)
     assert first.of_type(server_messages.SessionEnded) == [
         server_messages.SessionEnded("session.taken_over", "the conversation goes on elsewhere")
     ]
     assert not stage.client.of_type(server_messages.SessionEnded)[:-1]
-    placed = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
-    assert bytes(stage.client.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+    start = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
+    assert bytes(stage.client.replies[1][start * 48 :]) == speech_at(start, STORY_MS - start)
 
 
 @pytest.mark.parametrize("offset_ms", [0, 1_000, 4_000_000_000])
@@ -261,6 +261,6 @@ async def test_false_received_claims_are_clamped(stage, offset_ms):
         await stage.until_played(3_000)
         await stage.disconnect()
         stage.reconnect(received=client_messages.ReplyReceived(1, offset_ms))
-        placed = await stage.until(server_messages.ReplyAudio, 2)
+        start = await stage.until(server_messages.ReplyAudio, 2)
         await asyncio.sleep(0.1)
-    assert 2_900 <= placed.offset_ms <= 5_100
+    assert 2_900 <= start.offset_ms <= 5_100

@@ -1,4 +1,4 @@
-"""Conversations as traces: each turn tells what became of it, and none is left open."""
+"""Traces of conversations: each turn span has an outcome, and none stays open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STORY = "Once upon a time there was a king who could not sleep at night."
 
 
 def turn_spans(spans) -> dict[int, object]:
-    """The root spans by the number of their turn."""
+    """The root spans by turn id."""
     return {span.attributes["turn_id"]: span for span in spans() if span.name == "turn"}
 
 
@@ -30,7 +30,7 @@ async def test_turn_trace_has_all_stages(stage, spans):
     assert root.attributes["outcome"] == "finished"
     assert root.attributes["response_latency_ms"] == waterfall.first_frame_sent_ms
     listen, playout = (next(span for span in spans() if span.name == name) for name in ("listen", "playout"))
-    # One source of truth: the spans' times are the waterfall's.
+    # The spans have the times of the waterfall.
     assert (playout.start_time - listen.end_time) / 1e6 == pytest.approx(waterfall.first_frame_sent_ms, abs=1)
     assert (listen.end_time - listen.start_time) / 1e6 == pytest.approx(800, abs=100)
     assert not any("sunny" in span.to_json() or "weather" in span.to_json() for span in spans())

@@ -1,4 +1,4 @@
-"""A reply goes on when its tts faults, hangs or stays away."""
+"""TTS failover: replies continue when the TTS fails, hangs or is unavailable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_unsent_sentence_is_repeated_after_a_tts_failure(story_stage, tts)
 
 
 async def test_partly_sent_sentence_continues_at_the_failed_word(story_stage, tts):
-    # Slower than the ear, so that all that is made has left.
+    # As slow as playback, so that all synthesised audio has been sent.
     tts.real_time_factor = 1.0
     tts.faults.append(TtsFault(ENGINE_FAILED, at_word=4, spoken_ms=120))
     async with story_stage:
@@ -132,7 +132,7 @@ async def test_interrupt_ends_the_retries(story_stage, tts):
         await story_stage.until_played(4 * WORD_MS)
         story_stage.command(client_messages.Interrupt())
         finished = await story_stage.until(server_messages.ReplyFinished)
-        asked = len(tts.opened_with)
+        attempts = len(tts.opened_with)
         await story_stage.silence(3000)
-        assert len(tts.opened_with) == asked
+        assert len(tts.opened_with) == attempts
     assert finished.heard_text == "Once upon a time"

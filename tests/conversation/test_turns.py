@@ -1,4 +1,4 @@
-"""Whose turn it is: how long silences are waited for, what is begun before they are over, and what that costs."""
+"""Turn-taking: end-of-turn waits, speculative replies, prefill, and history after an interruption."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STORY = "Once upon a time there was a king who could not sleep at night."
 
 
 class RecordingLlm:
-    """The product's scripted model, and when each of its replies was prompt_texts for and let go of."""
+    """The product's scripted model; records its prompts and the end of each reply."""
 
     name = "scripted"
 
@@ -45,12 +45,12 @@ def now_ms() -> int:
 
 
 def sent_at_ms(stage, kind) -> list[int]:
-    """When the client was told messages of a kind."""
+    """When the client received messages of a kind."""
     return [at_ms for at_ms, message in stage.client.messages if isinstance(message, kind)]
 
 
 def waited_ms(stage) -> int:
-    """From the user's last silence edge to the last commit, on the client's clock; the edge comes 64 to 96 ms late."""
+    """The wait from the user's last end of speech to the last commit; the VAD reports the end 64 to 96 ms late."""
     return (
         sent_at_ms(stage, server_messages.TurnCommitted)[-1] - sent_at_ms(stage, server_messages.SpeechStopped)[-1] + 64
     )
@@ -60,7 +60,7 @@ def prompt_texts(stage) -> list[str]:
     return [prompt.text for prompt in stage.llm.prompts]
 
 
-# Waiting ------------------------------------------------------------------------------------------------------------
+# End-of-turn wait ---------------------------------------------------------------------------------------------------
 
 
 async def test_incomplete_sentence_is_awaited_and_answered_once(stage):
@@ -174,7 +174,7 @@ async def test_wait_grows_after_the_user_was_cut_off(stage):
     assert stage.history == [("user", "how is the weather in Leipzig"), ("anchor", "Fine.")]
 
 
-# Speculating --------------------------------------------------------------------------------------------------------
+# Speculation --------------------------------------------------------------------------------------------------------
 
 
 async def test_self_correction_is_answered_once_as_a_whole(stage):
@@ -226,12 +226,12 @@ async def test_new_words_cancel_the_speculative_reply_in_50_ms(stage):
         await stage.user("how is the weather")
         await stage.silence(600)
         await stage.user("in Leipzig tomorrow")
-        said_more_ms = next(
+        new_words_ms = next(
             at_ms
             for at_ms, message in stage.client.messages
             if isinstance(message, server_messages.PartialTranscript) and message.text == "how is the weather in"
         )
-    assert 0 <= stage.llm.closed_ms[0] - said_more_ms <= 50
+    assert 0 <= stage.llm.closed_ms[0] - new_words_ms <= 50
 
 
 async def test_reopened_turn_cancels_its_reply_in_50_ms(stage):
@@ -291,7 +291,7 @@ async def test_late_transcript_of_an_ended_pause_is_not_answered(stage):
     assert prompt_texts(stage) == ["how is the weather in Leipzig"]
 
 
-# Reading ahead ------------------------------------------------------------------------------------------------------
+# Prefill ------------------------------------------------------------------------------------------------------------
 
 
 async def test_history_is_prefilled_while_the_user_speaks(stage):
@@ -316,10 +316,10 @@ async def test_prefill_is_cancelled_before_the_reply_is_requested(stage):
             try:
                 await asyncio.sleep(60)
             finally:
-                order.append("made way")
+                order.append("cancelled")
 
         async def reply(self, prompt):
-            order.append("prompt_texts")
+            order.append("requested")
             async with aclosing(super().reply(prompt)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -328,7 +328,7 @@ async def test_prefill_is_cancelled_before_the_reply_is_requested(stage):
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyFinished)
-    assert order == ["made way", "prompt_texts"]
+    assert order == ["cancelled", "requested"]
 
 
 async def test_typed_turns_and_playing_replies_are_not_prefilled(stage):
@@ -341,7 +341,7 @@ async def test_typed_turns_and_playing_replies_are_not_prefilled(stage):
     assert stage.llm.prefilled == []
 
 
-# Being cut off ------------------------------------------------------------------------------------------------------
+# History after an interruption --------------------------------------------------------------------------------------
 
 
 async def test_llm_gets_the_interruption_note_once(stage):
@@ -370,7 +370,7 @@ async def test_partly_played_word_does_not_enter_history(stage):
         await stage.until_played(700)
         stage.command(client_messages.Interrupt())
         finished = await stage.until(server_messages.ReplyFinished)
-    # A word every 200 ms: what the client reports last lies within the fourth.
+    # One word per 200 ms: the last reported position lies within the fourth word.
     assert finished.heard_text == " ".join(STORY.split()[: finished.heard_ms // 200])
     assert not finished.estimated
 

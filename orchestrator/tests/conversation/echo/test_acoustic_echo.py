@@ -1,4 +1,4 @@
-"""The anchor's own voice is told by its sound, at any delay and level, and nobody else is taken for it."""
+"""Acoustic echo detection at any delay and level; other speakers are no echo."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SILENCE = np.zeros(len(USER))
 HELD_MS = 2_000
 
 
-def sounded(end_ms: int):
-    """What sounded around the last seconds before a moment."""
+def far_end(end_ms: int):
+    """The playback around the `HELD_MS` before `end_ms`."""
     padded = np.concatenate([np.zeros(24 * LATEST_MS, np.int16), ANCHOR, np.zeros(24 * 1_000, np.int16)])
     start = max(0, end_ms - HELD_MS) * 24
     return padded[start : end_ms * 24 + 24 * (LATEST_MS - EARLIEST_MS)]
 
 
-def heard(microphone, end_ms: int):
+def near_end(microphone, end_ms: int):
     return microphone[max(0, end_ms - HELD_MS) * 16 : end_ms * 16]
 
 
 def compare(echo, microphone, end_ms: int = 3_000, asked_ms: int = 500):
-    return echo.estimate(heard(microphone, end_ms), sounded(end_ms), asked_ms)
+    return echo.estimate(near_end(microphone, end_ms), far_end(end_ms), asked_ms)
 
 
 @pytest.mark.parametrize("by_ms", [-80, 0, 90, 300, 550])
@@ -83,8 +83,8 @@ def test_speaker_over_an_echo_is_near_end(gain_db):
 def test_sound_while_playback_is_paused_is_near_end():
     echo = AcousticEcho()
     assert compare(echo, with_room_noise(delayed(ANCHOR_16_KHZ, 100, -10))) is not None
-    held = np.where(np.arange(24 * (HELD_MS + LATEST_MS - EARLIEST_MS)) < 24 * 1_600, sounded(3_000), 0)
-    microphone = np.where(np.arange(HELD_MS * 16) >= 16 * 1_500, heard(USER, 3_000), 0).astype(float)
+    held = np.where(np.arange(24 * (HELD_MS + LATEST_MS - EARLIEST_MS)) < 24 * 1_600, far_end(3_000), 0)
+    microphone = np.where(np.arange(HELD_MS * 16) >= 16 * 1_500, near_end(USER, 3_000), 0).astype(float)
     echo_estimate = echo.estimate(with_room_noise(microphone), held.astype(np.int16), 400)
     assert echo_estimate is None or echo_estimate.near_end_ms >= 200
 
@@ -111,5 +111,5 @@ def test_estimate_takes_milliseconds():
     began_s = time.process_time()
     for _ in range(10):
         compare(echo, microphone)
-    # Asked for five times a second, at 2 ms: a hundredth of a processor, while something is heard over a reply.
+    # Five estimates a second at 2 ms each: 1 % of a core, during speech over a reply.
     assert time.process_time() - began_s < 0.1

@@ -1,4 +1,4 @@
-"""What was heard of a reply, from the marks and the milliseconds; and the history that keeps it."""
+"""Heard words by speech marks and playback position, and the history that keeps them."""
 
 from __future__ import annotations
 

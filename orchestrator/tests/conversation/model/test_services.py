@@ -1,3 +1,5 @@
+"""Matching of voice ids, with and without the engine's name."""
+
 from __future__ import annotations
 
 import pytest
@@ -9,7 +11,7 @@ from orchestrator.conversation.model.services import is_listed
     [
         ("en-us", ("en-us", "de")),
         ("higgs:anna", ("higgs:anna", "espeak:en-us")),
-        # Chosen when one engine spoke, and when several did.
+        # Chosen while one engine ran, and while several did.
         ("en-us", ("higgs:anna", "espeak:en-us")),
         ("espeak:en-us", ("en-us", "de")),
     ],

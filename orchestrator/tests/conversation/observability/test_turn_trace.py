@@ -1,4 +1,4 @@
-"""A turn's spans: the waterfall's moments, as a tree."""
+"""The spans of a turn, with the times of its waterfall."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.conversation.observability.waterfall import Waterfall
 from service_kit.observability import tracing
 from service_kit.observability.context import SESSION_ID
 
-# When a spoken turn began, counted from its first stage, in s.
+# Stages of a spoken turn, in seconds from the start of the turn.
 SPOKEN = {"speech_stopped": 2.1, "final_transcript": 2.2, "turn_committed": 2.5}
 
 
@@ -43,10 +43,10 @@ async def test_spans_of_a_turn_have_the_waterfall_times(spans, now_s):
     turn.record_sample_heard(now_s + 2.65)
     turn.end("finished", now_s + 5.0)
 
-    told = {span.name: span for span in spans()}
-    root = told["turn"]
+    by_name = {span.name: span for span in spans()}
+    root = by_name["turn"]
     assert root.parent is None
-    assert {span.parent.span_id for name, span in told.items() if name != "turn"} == {root.context.span_id}
+    assert {span.parent.span_id for name, span in by_name.items() if name != "turn"} == {root.context.span_id}
     assert dict(root.attributes) == {
         "session_id": "s1",
         "turn_id": 7,
@@ -62,9 +62,9 @@ async def test_spans_of_a_turn_have_the_waterfall_times(spans, now_s):
         "playout": (2.6, 5.0),
     }
     for name, (begin_s, end_s) in expected.items():
-        assert seconds(told[name]) == pytest.approx((zero_s + begin_s, zero_s + end_s), abs=0.01), name
+        assert seconds(by_name[name]) == pytest.approx((zero_s + begin_s, zero_s + end_s), abs=0.01), name
     events = {
-        name: [(event.name, round(event.timestamp / 1e9 - zero_s, 2)) for event in told[name].events]
+        name: [(event.name, round(event.timestamp / 1e9 - zero_s, 2)) for event in by_name[name].events]
         for name in ("think", "speak", "playout", "endpointing")
     }
     assert events == {
@@ -88,10 +88,10 @@ async def test_barge_in_marks_the_turn_and_the_cancelled_stage(spans, now_s):
     turn.end("interrupted", now_s + 4.0)
     speaking.cancel()
     await asyncio.wait({speaking})
-    told = {span.name: span for span in spans()}
-    assert told["turn"].attributes["outcome"] == "interrupted"
-    assert [event.name for event in told["turn"].events] == ["barge_in"]
-    assert told["speak"].attributes["cancelled"] is True
+    by_name = {span.name: span for span in spans()}
+    assert by_name["turn"].attributes["outcome"] == "interrupted"
+    assert [event.name for event in by_name["turn"].events] == ["barge_in"]
+    assert by_name["speak"].attributes["cancelled"] is True
 
 
 async def test_failure_is_recorded_with_its_code(spans, now_s):

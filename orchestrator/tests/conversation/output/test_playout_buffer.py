@@ -1,4 +1,4 @@
-"""Speech that was synthesised and not yet sent."""
+"""The playout buffer: synthesised and unsent speech."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def speech(length_ms: float, value: int = 1) -> bytes:
 
 
 def frames_of(buffer: PlayoutBuffer) -> list[float]:
-    """The lengths of all frames, in milliseconds, as they leave."""
+    """The lengths of all frames, in milliseconds, in order."""
     lengths = []
     while buffer:
         lengths.append(SPEECH.ms_of(len(buffer.pop_frame())))

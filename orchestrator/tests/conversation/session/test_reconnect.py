@@ -1,4 +1,4 @@
-"""Who gets a live session: its own client when that comes back, whoever takes over, and nobody else."""
+"""Clients that resume a session after a disconnect, take it over, or are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.virtual_clock
 
 @pytest.fixture
 async def registry() -> AsyncGenerator[SessionRegistry]:
-    """Open to two clients."""
+    """A registry with a capacity of two."""
     async with sessions() as registry:
         yield registry
 

@@ -1,4 +1,4 @@
-"""Who may come in, and what is kept of a conversation."""
+"""The session registry: choices, capacity, and retention of conversations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from session_client import SilentService, status
 
 
 class RecordingClient:
-    """A client that takes everything."""
+    """A client that reads all messages."""
 
     def __init__(self) -> None:
         self.received: list[object] = []
@@ -45,8 +45,13 @@ def sessions(**rules) -> SessionRegistry:
 def test_conversation_starts_with_the_choices_or_the_defaults():
     registry = sessions()
     conversation = registry.start_conversation(SessionStart(language="fr", voice="nora"))
-    chosen = conversation.preferences
-    assert (chosen.language, chosen.voice, chosen.persona, chosen.patience) == ("fr", "nora", "anchor", 1.0)
+    preferences = conversation.preferences
+    assert (preferences.language, preferences.voice, preferences.persona, preferences.patience) == (
+        "fr",
+        "nora",
+        "anchor",
+        1.0,
+    )
     assert registry.conversation(conversation.ticket) is conversation
 
 

@@ -1,4 +1,4 @@
-"""Listener's words: which utterances leave the anchor its turn, in every language."""
+"""Backchannels and stop words in every language."""
 
 from __future__ import annotations
 

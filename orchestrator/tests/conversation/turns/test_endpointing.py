@@ -1,4 +1,4 @@
-"""How long a silence is waited for: the formula, and what a user's own pauses add to it."""
+"""The end-of-turn wait: its formula, and the floor learned from a user's pauses."""
 
 from __future__ import annotations
 
@@ -61,28 +61,28 @@ def test_higher_probability_never_waits_longer(one, other, patience):
 
 
 def test_learned_floor_grows_with_every_cut_off():
-    habit = LearnedFloor()
-    learnt_ms = []
+    floor = LearnedFloor()
+    floors_ms = []
     for _ in range(3):
-        habit.on_cut_off(600)
-        learnt_ms.append(habit.least_wait_ms)
-    assert learnt_ms == [400, 600, 700]
+        floor.on_cut_off(600)
+        floors_ms.append(floor.least_wait_ms)
+    assert floors_ms == [400, 600, 700]
 
 
 def test_learned_floor_is_bounded_and_decays():
-    habit = LearnedFloor()
+    floor = LearnedFloor()
     for _ in range(20):
-        habit.on_cut_off(60_000)
-    assert habit.least_wait_ms == LearnedFloor.MOST_MS
+        floor.on_cut_off(60_000)
+    assert floor.least_wait_ms == LearnedFloor.MOST_MS
     turns = 0
-    while habit.least_wait_ms:
-        habit.on_turn_confirmed()
+    while floor.least_wait_ms:
+        floor.on_turn_confirmed()
         turns += 1
     assert 10 <= turns <= 25
 
 
 def test_shorter_cut_off_does_not_lower_the_learned_floor():
-    habit = LearnedFloor()
-    habit.on_cut_off(600)
-    habit.on_cut_off(0)
-    assert habit.least_wait_ms == 400
+    floor = LearnedFloor()
+    floor.on_cut_off(600)
+    floor.on_cut_off(0)
+    assert floor.least_wait_ms == 400

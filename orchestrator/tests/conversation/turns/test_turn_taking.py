@@ -47,7 +47,7 @@ from orchestrator.conversation.turns.turn_taking import TurnTaking, UserState
 from service_kit.errors import EngineFailed
 
 RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600, steepness=3))
-# The user asks, the anchor answers aloud: where most interruptions begin.
+# A question whose answer is audible: where most interruptions start.
 ANSWERING = [
     SpeechStarted(1000, 700),
     SpeechStopped(2000),
@@ -56,7 +56,7 @@ ANSWERING = [
     TimerFired(2200),
     ReplyAudible(1),
 ]
-# The user pauses, is answered in secret, and makes another sound.
+# A pause with a speculative reply, then resumed speech.
 RESUMED = [
     SpeechStarted(1000, 700),
     SpeechStopped(2000),
@@ -67,7 +67,7 @@ OVER_IT = [*ANSWERING, SpeechStarted(3000, 2700)]
 
 
 def after(events):
-    """A policy that has seen all events but the last, and what it says to the last."""
+    """A policy after all events, and its actions for the last one."""
     policy = TurnTaking(RULES)
     actions = []
     for event in events:

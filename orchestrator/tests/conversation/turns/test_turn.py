@@ -1,15 +1,11 @@
-"""When each word of a turn was said, as the client is told."""
+"""The open turn: word times over several segments."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from client_codec import server_from_json, server_from_proto
-from orchestrator.api.wire import codec
-from orchestrator.conversation.messages import server as messages
 from orchestrator.conversation.messages.server import Word
 from orchestrator.conversation.model.ports import FinalTranscript
-from orchestrator.conversation.session.notifications import transcript_message
 from orchestrator.conversation.turns.speculation import Speculation
 from orchestrator.conversation.turns.turn import Turn
 
@@ -40,12 +36,3 @@ def test_segment_without_text_keeps_the_word_times() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     assert open_turn.add_final(FinalTranscript(2, 1, "", 2000)).words == ONE.words
-
-
-def test_word_times_are_sent_on_request() -> None:
-    final = turn().add_final(ONE)
-    told = transcript_message(final, word_times=True)
-    assert told == messages.FinalTranscript(1, 1, "what is", "en", None, ONE.words)
-    assert server_from_json(codec.server_to_json(told)) == told
-    assert server_from_proto(codec.server_to_proto(told)) == told
-    assert transcript_message(final, word_times=False) == messages.FinalTranscript(1, 1, "what is", "en")
