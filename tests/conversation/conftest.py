@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sentence_voice import TALE, SentenceVoice
+from sentence_tts import STORY, SentenceTts
 from service_kit.testing.virtual_clock import VirtualLoop
 from stage import Stage
 
@@ -19,14 +19,14 @@ async def stage():
 
 
 @pytest.fixture
-def voice() -> SentenceVoice:
-    return SentenceVoice()
+def tts() -> SentenceTts:
+    return SentenceTts()
 
 
 @pytest.fixture
-def tale(stage, voice):
-    """The stage, with a model that writes the whole tale at once and a voice that speaks it by the sentence."""
-    stage.speech = voice
-    stage.model.first_token_ms = stage.model.token_ms = 0
-    stage.anchor_will_say(TALE)
+def story_stage(stage, tts):
+    """The stage, with an LLM that generates the whole story at once and a TTS that speaks it by the sentence."""
+    stage.tts = tts
+    stage.llm.first_token_ms = stage.llm.token_ms = 0
+    stage.anchor_will_say(STORY)
     return stage

@@ -1,4 +1,4 @@
-"""What a session is told that there is to choose from."""
+"""The choices of voices, personas and styles that a session announces."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ TONE = server_messages.VoiceChoice("tone", "Tone", ("en",), "scripted")
 NORA = server_messages.VoiceChoice("nora", "Nora", ("en", "de"), "piper", cloned=True)
 
 
-async def test_the_choices_follow_the_start(stage):
+async def test_choices_follow_session_started(stage):
     stage.voices.set((TONE,))
     async with stage:
         choices = await stage.until(server_messages.Choices)
-    assert [type(message) for _, message in stage.ear.messages[:2]] == [
+    assert [type(message) for _, message in stage.client.messages[:2]] == [
         server_messages.SessionStarted,
         server_messages.Choices,
     ]
@@ -22,17 +22,17 @@ async def test_the_choices_follow_the_start(stage):
     assert "en" in choices.languages
 
 
-async def test_a_voice_that_comes_is_told_of(stage):
+async def test_new_voices_are_announced_once(stage):
     async with stage:
         assert (await stage.until(server_messages.Choices)).voices == ()
         stage.voices.set((TONE, NORA))
         assert (await stage.until(server_messages.Choices, 2)).voices == (TONE, NORA)
         stage.voices.set((TONE, NORA))
         await stage.silence(100)
-    assert len(stage.ear.of(server_messages.Choices)) == 2
+    assert len(stage.client.of_type(server_messages.Choices)) == 2
 
 
-async def test_a_change_of_manner_is_confirmed_and_reaches_the_model(stage):
+async def test_style_change_is_confirmed_and_reaches_the_llm(stage):
     async with stage:
         stage.anchor_will_say("Well.")
         stage.command(client_messages.SetStyle(warmth=0.9, pace=1.2))
@@ -42,4 +42,4 @@ async def test_a_change_of_manner_is_confirmed_and_reaches_the_model(stage):
         assert updated.style == server_messages.Style(pace=1.5, warmth=0.9)
         stage.command(client_messages.TextInput("hello"))
         await stage.until(server_messages.ReplyFinished)
-    assert stage.model.prompts[-1].style == updated.style
+    assert stage.llm.prompts[-1].style == updated.style

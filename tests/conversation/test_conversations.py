@@ -1,4 +1,4 @@
-"""Whole conversations: what is said, what is heard, what is kept."""
+"""Complete conversations: transcripts, replies and history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.conversation.messages import server as server_messages
 STORY = "Once upon a time there was a king who could not sleep at night."
 
 
-async def test_a_question_is_answered_and_both_are_kept(stage):
+async def test_question_and_answer_enter_history(stage):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
@@ -20,147 +20,37 @@ async def test_a_question_is_answered_and_both_are_kept(stage):
     assert stage.history == [("user", "how is the weather"), ("anchor", "It is sunny.")]
 
 
-async def test_thinking_begins_before_the_turn_is_over_but_nothing_is_heard_before(stage):
+async def test_speculative_reply_starts_early_and_plays_after_the_commit(stage):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyAudio)
-        waterfall_then = {type(message): at_ms for at_ms, message in reversed(stage.ear.messages)}
-        assert len(stage.model.prompts) == 1
+        sent_at_ms = {type(message): at_ms for at_ms, message in reversed(stage.client.messages)}
+        assert len(stage.llm.prompts) == 1
         await stage.until(server_messages.ReplyFinished)
-    waterfall = stage.ear.of(server_messages.LatencyWaterfall)[-1]
+    waterfall = stage.client.of_type(server_messages.LatencyWaterfall)[-1]
     assert waterfall.first_token_ms < waterfall.turn_committed_ms <= waterfall.first_frame_sent_ms
-    assert waterfall_then[server_messages.ReplyText] >= waterfall_then[server_messages.TurnCommitted]
+    assert sent_at_ms[server_messages.ReplyText] >= sent_at_ms[server_messages.TurnCommitted]
     # The endpointing wait hides the models: 450 ms for a predictor that says 0.5.
     assert waterfall.first_frame_sent_ms == pytest.approx(450, abs=35)
 
 
-async def test_speech_that_goes_on_drops_the_reply_begun_too_early(stage):
+async def test_continued_speech_discards_the_speculative_reply(stage):
     stage.anchor_will_say("too early", "In Leipzig it is sunny.")
     async with stage:
         await stage.user("how is the weather")
         await stage.silence(300)
-        assert len(stage.model.prompts) == 1
+        assert len(stage.llm.prompts) == 1
         await stage.user("in Leipzig")
         finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "In Leipzig it is sunny."
-    assert stage.model.closed == 2
-    assert [prompt.text for prompt in stage.model.prompts] == ["how is the weather", "how is the weather in Leipzig"]
+    assert stage.llm.closed == 2
+    assert [prompt.text for prompt in stage.llm.prompts] == ["how is the weather", "how is the weather in Leipzig"]
     assert stage.history[0] == ("user", "how is the weather in Leipzig")
-    assert len(stage.ear.of(server_messages.TurnCommitted)) == 1
+    assert len(stage.client.of_type(server_messages.TurnCommitted)) == 1
 
 
-async def test_a_turn_is_reopened_when_the_user_goes_on_before_anything_was_heard(stage):
-    stage.anchor_will_say("too early", "In Leipzig it is sunny.")
-    stage.model.first_token_ms = 900
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.TurnCommitted)
-        await stage.user("in Leipzig")
-        finished = await stage.until(server_messages.ReplyFinished)
-    assert finished.heard_text == "In Leipzig it is sunny."
-    assert stage.history == [("user", "how is the weather in Leipzig"), ("anchor", "In Leipzig it is sunny.")]
-    assert {message.turn_id for message in stage.ear.of(server_messages.TurnCommitted)} == {1}
-
-
-async def test_barge_in_keeps_only_what_was_heard(stage):
-    stage.anchor_will_say(STORY, "All right.")
-    async with stage:
-        await stage.user("tell me a story")
-        await stage.until_played(900)
-        await stage.user("stop it")
-        stopped = await stage.until(server_messages.ReplyFinished)
-        await stage.until(server_messages.ReplyFinished, 2)
-    assert stopped.interrupted
-    assert stopped.heard_text in STORY
-    assert stopped.heard_text.split()[:3] == ["Once", "upon", "a"]
-    assert len(stopped.heard_text.split()) <= 6
-    assert stage.history == [
-        ("user", "tell me a story"),
-        ("anchor", stopped.heard_text),
-        ("user", "stop it"),
-        ("anchor", "All right."),
-    ]
-    assert stage.speech.open_streams == 0
-
-
-async def test_barge_in_pauses_at_the_speech_edge_and_stops_on_words(stage):
-    stage.anchor_will_say(STORY, "All right.")
-    async with stage:
-        await stage.user("tell me a story")
-        await stage.until_played(900)
-        onset_ms = stage.now_ms
-        await stage.user("stop it")
-        await stage.until(server_messages.PlaybackStop)
-        times = {type(message): at_ms for at_ms, message in stage.ear.messages}
-        assert times[server_messages.PlaybackPause] - onset_ms <= 150
-        assert times[server_messages.PlaybackStop] - times[server_messages.PlaybackPause] <= 250
-
-
-async def test_a_cough_pauses_the_reply_and_lets_it_go_on(stage):
-    stage.anchor_will_say("Once upon a time there was a king.")
-    async with stage:
-        await stage.user("tell me a story")
-        await stage.until_played(600)
-        await stage.noise(200)
-        await stage.until(server_messages.PlaybackResume)
-        finished = await stage.until(server_messages.ReplyFinished)
-    assert finished.heard_text == "Once upon a time there was a king."
-    assert not finished.interrupted
-    assert len(stage.model.prompts) == 1
-    assert not stage.ear.of(server_messages.PlaybackStop)
-
-
-async def test_half_a_second_of_speech_stops_the_reply_without_words(stage):
-    stage.anchor_will_say(STORY)
-    async with stage:
-        await stage.user("tell me a story")
-        await stage.until_played(600)
-        stage.words.deaf = True
-        await stage.noise(800)
-        finished = await stage.until(server_messages.ReplyFinished)
-        assert finished.interrupted
-        # It was meant, but not understood: the anchor says so.
-        finished = await stage.until(server_messages.ReplyFinished, 2)
-    assert finished.heard_text == "Sorry, I did not catch that."
-
-
-async def test_barge_in_before_the_first_frame_reopens_instead(stage):
-    stage.anchor_will_say("never heard", "Fine.")
-    stage.speech.delay_ms = 800
-    async with stage:
-        await stage.user("one")
-        await stage.until(server_messages.TurnCommitted)
-        await stage.user("two")
-        await stage.until(server_messages.ReplyFinished)
-    assert stage.history == [("user", "one two"), ("anchor", "Fine.")]
-
-
-async def test_barge_in_at_the_last_frame_leaves_a_whole_reply(stage):
-    stage.anchor_will_say("Yes indeed.", "Fine.")
-    async with stage:
-        await stage.user("is it so")
-        await stage.until(server_messages.ReplyAudioEnded)
-        await stage.until_played(360)
-        await stage.user("and now")
-        await stage.until(server_messages.ReplyFinished, 2)
-    assert stage.history[1] in [("anchor", "Yes indeed."), ("anchor", "Yes")]
-    assert stage.history[-1] == ("anchor", "Fine.")
-
-
-async def test_a_storm_of_barge_ins_leaves_no_reply_behind(stage):
-    stage.anchor_will_say(STORY)
-    async with stage:
-        for number in range(8):
-            await stage.user(f"question {number}")
-            await stage.silence(700)
-        finished = await stage.until(server_messages.ReplyFinished, 8)
-    assert stage.model.closed == len(stage.model.prompts)
-    assert stage.speech.open_streams == 0
-    assert finished.turn_id == 8
-
-
-async def test_two_quick_turns_are_one_after_the_other(stage):
+async def test_two_turns_in_quick_succession_stay_in_order(stage):
     stage.anchor_will_say("First.", "Second.")
     async with stage:
         await stage.user("one")
@@ -170,70 +60,70 @@ async def test_two_quick_turns_are_one_after_the_other(stage):
     assert stage.history == [("user", "one"), ("anchor", "First."), ("user", "two"), ("anchor", "Second.")]
 
 
-async def test_a_minute_of_silence_brings_nothing_about(stage):
+async def test_a_minute_of_silence_sends_no_message(stage):
     stage.anchor_will_say("never")
     async with stage:
         await stage.silence(60_000)
-    assert [type(message) for _, message in stage.ear.messages] == [
+    assert [type(message) for _, message in stage.client.messages] == [
         server_messages.SessionStarted,
         server_messages.Choices,
         server_messages.SessionEnded,
     ]
-    assert stage.words.heard_chunks == 0
+    assert stage.stt.received_chunks == 0
 
 
-async def test_a_long_sound_without_words_is_answered_honestly(stage):
-    stage.words.deaf = True
+async def test_long_sound_without_words_is_answered_with_did_not_catch(stage):
+    stage.stt.recognises_nothing = True
     async with stage:
         await stage.user("mumble mumble mumble mumble")
         finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_text == "Sorry, I did not catch that."
-    assert not stage.model.prompts
+    assert not stage.llm.prompts
 
 
-async def test_a_short_sound_without_words_is_ignored(stage):
+async def test_short_sound_without_words_is_ignored(stage):
     async with stage:
         await stage.noise(300)
         await stage.silence(3000)
-    assert not stage.ear.of(server_messages.ReplyStarted)
+    assert not stage.client.of_type(server_messages.ReplyStarted)
 
 
-async def test_a_client_without_reports_gets_audio_just_in_time_and_an_estimate(stage):
+async def test_client_without_reports_gets_audio_just_in_time_and_an_estimate(stage):
     stage.reports_playback = False
     stage.anchor_will_say(STORY)
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(600)
-        assert stage.ear.buffer_ms <= 260
+        assert stage.client.buffer_ms <= 260
         await stage.user("stop")
         finished = await stage.until(server_messages.ReplyFinished)
         assert finished.estimated
         assert finished.interrupted
-        assert finished.heard_ms <= stage.ear.played[finished.turn_id] + stage.ear.buffer_ms + 1
+        assert finished.heard_ms <= stage.client.played[finished.turn_id] + stage.client.buffer_ms + 1
         stage.anchor_will_say("Fine.")
 
 
-async def test_audio_runs_at_most_two_seconds_ahead_of_a_client_that_reports(stage):
+async def test_audio_is_sent_at_most_two_seconds_ahead_of_playback(stage):
     stage.anchor_will_say(STORY + " " + STORY)
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(300)
-        assert 1500 <= stage.ear.buffer_ms <= 2100
+        assert 1500 <= stage.client.buffer_ms <= 2100
         await stage.until(server_messages.ReplyFinished, within_s=60)
 
 
-async def test_no_more_than_three_replies_are_begun_on_a_turn_that_goes_on(stage):
+async def test_a_turn_starts_at_most_three_speculative_replies(stage):
     stage.anchor_will_say("Fine.")
     async with stage:
         for word in ("one", "two", "three", "four", "five"):
             await stage.user(word)
             await stage.silence(330)
         await stage.until(server_messages.ReplyFinished)
-    texts = [prompt.text for prompt in stage.model.prompts]
+    texts = [prompt.text for prompt in stage.llm.prompts]
     assert texts == ["one", "one two", "one two three", "one two three four five"]
 
 
-async def test_a_typed_turn_is_answered_aloud(stage):
+async def test_typed_turn_is_answered_with_speech(stage):
     stage.anchor_will_say("Aloud.")
     async with stage:
         stage.command(client_messages.TextInput("hello"))
@@ -241,16 +131,16 @@ async def test_a_typed_turn_is_answered_aloud(stage):
     assert stage.history == [("user", "hello"), ("anchor", "Aloud.")]
 
 
-async def test_interrupt_pause_and_resume_by_command(stage):
+async def test_client_pauses_resumes_and_interrupts_by_command(stage):
     stage.anchor_will_say(STORY)
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(500)
         stage.command(client_messages.Pause())
         await stage.until(server_messages.PlaybackPause)
-        before = stage.ear.played[1]
+        before = stage.client.played[1]
         await stage.silence(2000)
-        assert stage.ear.played[1] == before
+        assert stage.client.played[1] == before
         stage.command(client_messages.Resume())
         await stage.until_played(1000)
         stage.command(client_messages.Interrupt())
@@ -259,7 +149,7 @@ async def test_interrupt_pause_and_resume_by_command(stage):
     assert 1000 <= finished.heard_ms <= 1300
 
 
-async def test_preferences_hold_from_the_next_reply_on(stage):
+async def test_preferences_apply_from_the_next_reply(stage):
     stage.anchor_will_say("Bien.")
     async with stage:
         stage.command(client_messages.SetLanguage("fr"))
@@ -271,12 +161,12 @@ async def test_preferences_hold_from_the_next_reply_on(stage):
         stage.command(client_messages.SetLanguage("xx"))
         error = await stage.until(server_messages.Error)
     assert error.code == "session.unknown_language"
-    assert stage.speech.asked_for == [("marie", "fr")]
-    assert stage.words.opened_with == ["en", "fr"]
-    assert stage.model.prompts[0].style.pace == 1.5
+    assert stage.tts.opened_with == [("marie", "fr")]
+    assert stage.stt.opened_with == ["en", "fr"]
+    assert stage.llm.prompts[0].style.pace == 1.5
 
 
-async def test_a_voice_makes_way_for_a_language_that_it_does_not_speak(stage):
+async def test_voice_is_reset_by_a_language_that_it_does_not_speak(stage):
     stage.voices.set(
         (
             server_messages.VoiceChoice("espeak:ann", "Ann", ("en", "de")),
@@ -293,7 +183,7 @@ async def test_a_voice_makes_way_for_a_language_that_it_does_not_speak(stage):
     assert (speaks_not.language, speaks_not.voice) == ("fr", "")
 
 
-async def test_a_muted_microphone_is_heard_as_silence(stage):
+async def test_muted_microphone_counts_as_silence(stage):
     stage.anchor_will_say("Fine.")
     async with stage:
         await stage.user("how are you")
@@ -302,42 +192,42 @@ async def test_a_muted_microphone_is_heard_as_silence(stage):
     assert finished.heard_text == "Fine."
 
 
-async def test_push_to_talk_answers_when_the_button_is_released(stage):
+async def test_push_to_talk_turn_is_answered_after_end_turn(stage):
     stage.manual = True
     stage.anchor_will_say("Fine.")
     async with stage:
         await stage.user("how are you")
         await stage.silence(1000)
-        assert not stage.model.prompts
+        assert not stage.llm.prompts
         stage.command(client_messages.EndTurn())
         await stage.mute()
         await stage.until(server_messages.ReplyFinished)
     assert stage.history == [("user", "how are you"), ("anchor", "Fine.")]
 
 
-async def test_a_resumed_conversation_goes_on_with_its_past(stage):
+async def test_resumed_conversation_keeps_its_history(stage):
     stage.anchor_will_say("First.")
     async with stage:
         stage.command(client_messages.TextInput("one"))
         await stage.until(server_messages.ReplyFinished)
-    stage._over = False
+    stage._ended = False
     stage.anchor_will_say("Second.")
     async with stage:
         assert (await stage.until(server_messages.SessionStarted)).resumed
         stage.command(client_messages.TextInput("two"))
         finished = await stage.until(server_messages.ReplyFinished)
     assert finished.turn_id == 2
-    assert [message.text for message in stage.model.prompts[-1].history] == ["one", "First."]
+    assert [message.text for message in stage.llm.prompts[-1].history] == ["one", "First."]
 
 
-async def test_a_reply_held_near_its_end_is_heard_out(stage):
+async def test_reply_paused_near_its_end_plays_to_the_end(stage):
     stage.anchor_will_say(STORY)
     async with stage:
         stage.command(client_messages.TextInput("tell me a story"))
         await stage.until(server_messages.ReplyAudioEnded)
         stage.command(client_messages.Pause())
         await stage.until(server_messages.PlaybackPause)
-        left_ms = stage.ear.buffer_ms
+        left_ms = stage.client.buffer_ms
         assert left_ms > 1000
         await stage.silence(20_000)
         stage.command(client_messages.Resume())

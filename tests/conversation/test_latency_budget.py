@@ -1,4 +1,4 @@
-"""A turn that takes longer than its budget is told as such."""
+"""A turn over its latency budget is logged as a warning and counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def over_budget() -> float:
 
 
 @pytest.mark.parametrize(("budget_ms", "level", "counted"), [(10_000, "INFO", 0), (1, "WARNING", 1)])
-async def test_a_turn_over_its_budget_is_a_warning_and_counted(stage, caplog, budget_ms, level, counted) -> None:
+async def test_turn_over_its_latency_budget_is_logged_and_counted(stage, caplog, budget_ms, level, counted) -> None:
     stage.rules = replace(stage.rules, latency_budget_ms=budget_ms)
     before = over_budget()
     with caplog.at_level(logging.INFO):
@@ -28,6 +28,6 @@ async def test_a_turn_over_its_budget_is_a_warning_and_counted(stage, caplog, bu
     assert (finished.levelname, finished.latency_budget_ms) == (level, budget_ms)
     assert over_budget() - before == counted
     assert waterfall.budget_ms == budget_ms
-    told = {name.removesuffix("_ms"): at_ms for name, at_ms in asdict(waterfall).items() if at_ms is not None}
-    assert finished.stages_ms.items() <= told.items()
+    sent = {name.removesuffix("_ms"): at_ms for name, at_ms in asdict(waterfall).items() if at_ms is not None}
+    assert finished.stages_ms.items() <= sent.items()
     assert next(iter(finished.stages_ms)) == "speech_stopped"

@@ -1,4 +1,4 @@
-"""Speech comes late enough to waste little, and early enough not to run dry."""
+"""Text pacing and playout: little wasted speech, and no underruns."""
 
 from __future__ import annotations
 
@@ -7,189 +7,189 @@ import re
 import pytest
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
-from sentence_voice import (
-    TALE,
+from sentence_tts import (
+    STORY,
     WORD_MS,
-    Breaks,
-    counted,
-    sounded,
-    words_of,
+    TtsFault,
+    expected_words,
+    metric_value,
+    played_words,
 )
 
 
-async def test_of_a_reply_written_at_once_only_a_few_seconds_are_made_ahead(tale, voice):
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until(server_messages.ReplyAudio)
+async def test_synthesis_stays_a_few_seconds_ahead_of_playback(story_stage, tts):
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyAudio)
         ahead_ms = []
-        while not tale.ear.of(server_messages.ReplyFinished):
-            await tale.silence(100)
-            ahead_ms.append(voice.made_ms - tale.ear.played[1])
-    # Three seconds, and the sentence that was given when there were fewer: its nine words, and what the ear is behind.
+        while not story_stage.client.of_type(server_messages.ReplyFinished):
+            await story_stage.silence(100)
+            ahead_ms.append(tts.synthesised_ms - story_stage.client.played[1])
+    # Three seconds, the next sentence (nine words), and the delay of the playback reports.
     assert 3000 < max(ahead_ms) <= 3000 + 10 * WORD_MS + 200
-    assert tale.history[-1] == ("anchor", TALE)
-    assert sounded(tale) == words_of(TALE)
+    assert story_stage.history[-1] == ("anchor", STORY)
+    assert played_words(story_stage) == expected_words(STORY)
 
 
-async def test_text_is_given_in_whole_sentences_and_the_first_at_once(tale, voice):
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until(server_messages.ReplyFinished, within_s=60)
-    assert voice.given == TALE
-    began_s = voice.given_at_s[0][0]
-    at_once = "".join(text for at_s, text in voice.given_at_s if at_s < began_s + 0.1)
+async def test_text_is_flushed_by_the_sentence_and_the_first_at_once(story_stage, tts):
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert tts.received_text == STORY
+    began_s = tts.received_at_s[0][0]
+    at_once = "".join(text for at_s, text in tts.received_at_s if at_s < began_s + 0.1)
     assert at_once == "Once upon a time there was a king. He lived in a castle by the sea. Every "
-    for at_s, text in [given for given in voice.given_at_s if given[0] >= began_s + 0.1][:-1]:
+    for at_s, text in [given for given in tts.received_at_s if given[0] >= began_s + 0.1][:-1]:
         assert at_s > began_s + 0.5
-        # One word of the next sentence, which shows that this one is over.
+        # One word of the next sentence, which ends this one.
         assert re.search(r"\. \w+ $", text)
 
 
-async def test_a_model_slower_than_speech_is_followed_word_by_word(tale, voice):
-    tale.model.token_ms = 350
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until(server_messages.ReplyFinished, within_s=60)
-    assert max(len(text.split()) for _, text in voice.given_at_s) <= 2
+async def test_text_of_a_slow_llm_is_flushed_word_by_word(story_stage, tts):
+    story_stage.llm.token_ms = 350
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert max(len(text.split()) for _, text in tts.received_at_s) <= 2
 
 
 @pytest.mark.parametrize("reports", [True, False])
-async def test_a_voice_that_is_slow_to_begin_is_never_too_late(tale, voice, reports):
-    tale.reports_playback = reports
-    voice.first_ms, voice.factor = 900, 0.5
-    before = counted("anchor_playout_underruns_total")
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until(server_messages.ReplyFinished, within_s=60)
-    assert counted("anchor_playout_underruns_total") == before
-    assert tale.history[-1] == ("anchor", TALE)
+async def test_slow_first_audio_causes_no_underrun(story_stage, tts, reports):
+    story_stage.reports_playback = reports
+    tts.first_audio_ms, tts.real_time_factor = 900, 0.5
+    before = metric_value("anchor_playout_underruns_total")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert metric_value("anchor_playout_underruns_total") == before
+    assert story_stage.history[-1] == ("anchor", STORY)
 
 
-async def test_a_voice_that_marks_no_words_is_not_starved(tale, voice):
-    voice.marks = False
-    before = counted("anchor_playout_underruns_total")
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until(server_messages.ReplyFinished, within_s=60)
-    assert counted("anchor_playout_underruns_total") == before
-    assert sounded(tale) == words_of(TALE)
+async def test_tts_without_marks_gets_text_in_time(story_stage, tts):
+    tts.marks = False
+    before = metric_value("anchor_playout_underruns_total")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert metric_value("anchor_playout_underruns_total") == before
+    assert played_words(story_stage) == expected_words(STORY)
 
 
-async def test_while_the_reply_is_paused_nothing_more_is_made(tale, voice):
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until_played(1000)
-        tale.command(client_messages.Pause())
-        await tale.silence(500)
-        made_ms = voice.made_ms
-        await tale.silence(60_000)
-        assert voice.made_ms == made_ms
-        tale.command(client_messages.Resume())
-        await tale.until(server_messages.ReplyFinished, within_s=60)
-    assert sounded(tale) == words_of(TALE)
-    assert not tale.ear.of(server_messages.Error)
+async def test_paused_reply_stops_synthesis(story_stage, tts):
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(1000)
+        story_stage.command(client_messages.Pause())
+        await story_stage.silence(500)
+        synthesised_ms = tts.synthesised_ms
+        await story_stage.silence(60_000)
+        assert tts.synthesised_ms == synthesised_ms
+        story_stage.command(client_messages.Resume())
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert not story_stage.client.of_type(server_messages.Error)
 
 
-async def test_what_an_interruption_wastes_is_bounded_and_counted(tale, voice, caplog):
+async def test_wasted_speech_of_an_interruption_is_bounded_and_counted(story_stage, tts, caplog):
     caplog.set_level("INFO")
-    before_ms = counted("anchor_speech_wasted_ms_sum")
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until_played(4000)
-        tale.command(client_messages.Interrupt())
-        finished = await tale.until(server_messages.ReplyFinished)
-        wasted_ms = voice.made_ms - finished.heard_ms
-    assert counted("anchor_speech_wasted_ms_sum") - before_ms == pytest.approx(wasted_ms, abs=1)
+    before_ms = metric_value("anchor_speech_wasted_ms_sum")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(4000)
+        story_stage.command(client_messages.Interrupt())
+        finished = await story_stage.until(server_messages.ReplyFinished)
+        wasted_ms = tts.synthesised_ms - finished.heard_ms
+    assert metric_value("anchor_speech_wasted_ms_sum") - before_ms == pytest.approx(wasted_ms, abs=1)
     assert 2000 < wasted_ms <= 3000 + 10 * WORD_MS + 200
     (turn,) = [record for record in caplog.records if record.message == "turn finished"]
     assert turn.wasted_ms == pytest.approx(wasted_ms, abs=1)
 
 
-async def test_a_reply_begun_in_vain_counts_as_waste(tale, voice):
-    before = counted("anchor_speech_wasted_ms_count")
-    async with tale:
-        await tale.user("tell me")
-        await tale.silence(300)
-        await tale.user("a tale")
-        await tale.until(server_messages.ReplyAudio)
-        assert counted("anchor_speech_wasted_ms_count") == before + 1
+async def test_discarded_speculative_reply_counts_as_waste(story_stage, tts):
+    before = metric_value("anchor_speech_wasted_ms_count")
+    async with story_stage:
+        await story_stage.user("tell me")
+        await story_stage.silence(300)
+        await story_stage.user("a story")
+        await story_stage.until(server_messages.ReplyAudio)
+        assert metric_value("anchor_speech_wasted_ms_count") == before + 1
 
 
-async def test_long_runs_of_speech_go_in_short_frames_to_a_client_without_reports(tale, voice):
-    tale.reports_playback = False
-    voice.factor, voice.frame_ms = 0.0, 300
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until_played(600)
-        in_hand_ms = []
+async def test_client_without_reports_gets_long_audio_in_short_frames(story_stage, tts):
+    story_stage.reports_playback = False
+    tts.real_time_factor, tts.frame_ms = 0.0, 300
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(600)
+        buffered_ms = []
         for _ in range(100):
-            await tale.silence(20)
-            in_hand_ms.append(tale.ear.buffer_ms)
-    assert min(in_hand_ms) >= 100
-    assert max(in_hand_ms) <= 270
+            await story_stage.silence(20)
+            buffered_ms.append(story_stage.client.buffer_ms)
+    assert min(buffered_ms) >= 100
+    assert max(buffered_ms) <= 270
 
 
-async def test_a_client_that_takes_all_at_once_is_not_kept_to_the_pace_of_an_ear(tale, voice):
-    async with tale:
-        began_ms = tale.now_ms
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until(server_messages.ReplyAudio)
-        while not tale.ear.of(server_messages.ReplyFinished):
-            # What has been delivered counts as heard, as where a file is asked for.
-            tale.command(client_messages.PlaybackProgress(1, len(tale.ear.pcm) // 48))
-            await tale.silence(20)
-    assert sounded(tale) == words_of(TALE)
-    # 20 s of speech, made at a tenth of real time, with ten sentences to begin.
-    assert tale.now_ms - began_ms < 6000
+async def test_client_that_reports_faster_than_real_time_is_not_slowed_down(story_stage, tts):
+    async with story_stage:
+        began_ms = story_stage.now_ms
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyAudio)
+        while not story_stage.client.of_type(server_messages.ReplyFinished):
+            # Delivered audio counts as heard, as for a client that writes a file.
+            story_stage.command(client_messages.PlaybackProgress(1, len(story_stage.client.pcm) // 48))
+            await story_stage.silence(20)
+    assert played_words(story_stage) == expected_words(STORY)
+    # 20 s of speech at a tenth of real time, plus the first audio of ten sentences.
+    assert story_stage.now_ms - began_ms < 6000
 
 
 @pytest.mark.parametrize("reports", [True, False])
-async def test_a_voice_that_stalls_leaves_a_silence_and_nothing_else(tale, voice, reports, caplog):
+async def test_stalled_tts_causes_one_underrun_and_loses_no_word(story_stage, tts, reports, caplog):
     caplog.set_level("INFO")
-    tale.reports_playback = reports
-    # In its third sentence, with 16 words of 300 ms made: the voice needs 4.8 s + 1.5 s more than the ear has by then.
-    voice.breaks.append(Breaks(at_word=16, stall_s=6.3))
-    voice.factor = 0.0
-    before = counted("anchor_playout_underruns_total"), counted("anchor_playout_underrun_ms_total")
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        finished = await tale.until(server_messages.ReplyFinished, within_s=60)
-    assert counted("anchor_playout_underruns_total") == before[0] + 1
-    underrun_ms = counted("anchor_playout_underrun_ms_total") - before[1]
-    # The stalled sentence was given when three seconds were in hand, at the latest.
+    story_stage.reports_playback = reports
+    # In the third sentence, after 16 words of 300 ms: the stall is 1.5 s longer than the 4.8 s of speech so far.
+    tts.faults.append(TtsFault(at_word=16, stall_s=6.3))
+    tts.real_time_factor = 0.0
+    before = metric_value("anchor_playout_underruns_total"), metric_value("anchor_playout_underrun_ms_total")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert metric_value("anchor_playout_underruns_total") == before[0] + 1
+    underrun_ms = metric_value("anchor_playout_underrun_ms_total") - before[1]
+    # The stalled sentence was flushed with at most three seconds of speech ahead.
     assert 1500 <= underrun_ms <= 6300
     (turn,) = [record for record in caplog.records if record.message == "turn finished"]
     assert (turn.underruns, turn.underrun_ms) == (1, round(underrun_ms))
-    # No sample of silence was sent, no place in the reply skipped, no word lost.
-    assert [message.offset_ms for message in tale.ear.of(server_messages.ReplyAudio)] == [0]
-    assert sounded(tale) == words_of(TALE)
-    assert finished.heard_text == TALE
-    assert finished.heard_ms == pytest.approx(len(words_of(TALE)) * WORD_MS, abs=1)
+    # No silence was sent, no offset skipped, no word lost.
+    assert [message.offset_ms for message in story_stage.client.of_type(server_messages.ReplyAudio)] == [0]
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+    assert finished.heard_ms == pytest.approx(len(expected_words(STORY)) * WORD_MS, abs=1)
 
 
 @pytest.mark.parametrize("reports", [True, False])
-async def test_what_was_heard_is_exact_behind_a_silence(tale, voice, reports):
-    tale.reports_playback = reports
-    voice.breaks.append(Breaks(at_word=16, stall_s=6.3))
-    voice.factor = 0.0
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until_played(17.5 * WORD_MS)
-        tale.command(client_messages.Interrupt())
-        finished = await tale.until(server_messages.ReplyFinished)
-    assert finished.heard_text.split() in (TALE.split()[:17], TALE.split()[:18])
+async def test_heard_words_are_exact_after_an_underrun(story_stage, tts, reports):
+    story_stage.reports_playback = reports
+    tts.faults.append(TtsFault(at_word=16, stall_s=6.3))
+    tts.real_time_factor = 0.0
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(17.5 * WORD_MS)
+        story_stage.command(client_messages.Interrupt())
+        finished = await story_stage.until(server_messages.ReplyFinished)
+    assert finished.heard_text.split() in (STORY.split()[:17], STORY.split()[:18])
     assert finished.heard_ms == pytest.approx(17.5 * WORD_MS, abs=260)
 
 
-async def test_a_barge_in_into_the_silence_counts_it(tale, voice):
-    voice.breaks.append(Breaks(at_word=8, stall_s=5))
-    voice.factor = 0.0
-    before_ms = counted("anchor_playout_underrun_ms_total")
-    async with tale:
-        tale.command(client_messages.TextInput("a tale"))
-        await tale.until_played(8 * WORD_MS)
-        await tale.silence(1000)
-        tale.command(client_messages.Interrupt())
-        finished = await tale.until(server_messages.ReplyFinished)
-    assert counted("anchor_playout_underrun_ms_total") - before_ms == pytest.approx(1000, abs=120)
+async def test_interrupt_during_an_underrun_counts_it(story_stage, tts):
+    tts.faults.append(TtsFault(at_word=8, stall_s=5))
+    tts.real_time_factor = 0.0
+    before_ms = metric_value("anchor_playout_underrun_ms_total")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(8 * WORD_MS)
+        await story_stage.silence(1000)
+        story_stage.command(client_messages.Interrupt())
+        finished = await story_stage.until(server_messages.ReplyFinished)
+    assert metric_value("anchor_playout_underrun_ms_total") - before_ms == pytest.approx(1000, abs=120)
     assert finished.heard_text == "Once upon a time there was a king."

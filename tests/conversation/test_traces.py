@@ -1,4 +1,4 @@
-"""Conversations as traces: each turn tells what became of it, and none is left open."""
+"""Traces of conversations: each turn span has an outcome, and none stays open."""
 
 from __future__ import annotations
 
@@ -10,87 +10,87 @@ from service_kit.errors import EngineFailed, PeerFailed
 STORY = "Once upon a time there was a king who could not sleep at night."
 
 
-def turns(spans) -> dict[int, object]:
-    """The root spans by the number of their turn."""
+def turn_spans(spans) -> dict[int, object]:
+    """The root spans by turn id."""
     return {span.attributes["turn_id"]: span for span in spans() if span.name == "turn"}
 
 
-def below(spans, root) -> list[str]:
+def child_names(spans, root) -> list[str]:
     return sorted(span.name for span in spans() if span.parent and span.parent.span_id == root.context.span_id)
 
 
-async def test_a_turn_tells_all_its_stages(stage, spans):
+async def test_turn_trace_has_all_stages(stage, spans):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.LatencyWaterfall)
-    waterfall = stage.ear.of(server_messages.LatencyWaterfall)[-1]
-    (root,) = turns(spans).values()
-    assert below(spans, root) == ["endpointing", "listen", "playout", "speak", "think", "transcribe"]
+    waterfall = stage.client.of_type(server_messages.LatencyWaterfall)[-1]
+    (root,) = turn_spans(spans).values()
+    assert child_names(spans, root) == ["endpointing", "listen", "playout", "speak", "think", "transcribe"]
     assert root.attributes["outcome"] == "finished"
     assert root.attributes["response_latency_ms"] == waterfall.first_frame_sent_ms
     listen, playout = (next(span for span in spans() if span.name == name) for name in ("listen", "playout"))
-    # One source of truth: the spans' times are the waterfall's.
+    # The spans have the times of the waterfall.
     assert (playout.start_time - listen.end_time) / 1e6 == pytest.approx(waterfall.first_frame_sent_ms, abs=1)
     assert (listen.end_time - listen.start_time) / 1e6 == pytest.approx(800, abs=100)
     assert not any("sunny" in span.to_json() or "weather" in span.to_json() for span in spans())
 
 
-async def test_a_barge_in_ends_its_turn_as_interrupted_and_begins_another(stage, spans):
+async def test_barge_in_ends_the_turn_span_as_interrupted(stage, spans):
     stage.anchor_will_say(STORY, "All right.")
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(900)
         await stage.user("stop it")
         await stage.until(server_messages.ReplyFinished, 2)
-    first, second = (root for _, root in sorted(turns(spans).items()))
+    first, second = (root for _, root in sorted(turn_spans(spans).items()))
     assert first.attributes["outcome"] == "interrupted"
     assert [event.name for event in first.events] == ["barge_in"]
     assert second.attributes["outcome"] == "finished"
     assert first.context.trace_id != second.context.trace_id
 
 
-async def test_speech_that_goes_on_leaves_the_attempt_in_the_trace_as_cancelled(stage, spans):
+async def test_discarded_reply_appears_as_a_cancelled_think_span(stage, spans):
     stage.anchor_will_say("too early", "In Leipzig it is sunny.")
-    stage.model.first_token_ms = 900
+    stage.llm.first_token_ms = 900
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.TurnCommitted)
         await stage.user("in Leipzig")
         await stage.until(server_messages.ReplyFinished)
-    (root,) = turns(spans).values()
+    (root,) = turn_spans(spans).values()
     thinking = [span for span in spans() if span.name == "think"]
     assert {span.parent.span_id for span in thinking} == {root.context.span_id}
     assert [span.attributes.get("cancelled", False) for span in thinking] == [True, False]
     assert len({span.attributes["revision"] for span in thinking}) == 2
 
 
-async def test_a_session_that_is_dropped_ends_its_spans(stage, spans):
+async def test_ended_session_closes_its_spans(stage, spans):
     stage.anchor_will_say(STORY)
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(500)
-    (root,) = turns(spans).values()
+    (root,) = turn_spans(spans).values()
     assert root.attributes["outcome"] == "session_ended"
-    assert {"think", "speak", "playout"} <= set(below(spans, root))
+    assert {"think", "speak", "playout"} <= set(child_names(spans, root))
     (session,) = (span for span in spans() if span.name == "session")
     assert root.links[0].context.span_id == session.context.span_id
 
 
-async def test_a_turn_without_words_is_told_as_unanswered(stage, spans):
+async def test_turn_without_words_has_the_outcome_unanswered(stage, spans):
     stage.anchor_will_say("It is sunny.")
     async with stage:
         await stage.noise(300)
         await stage.silence(1500)
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyFinished)
-    outcomes = [root.attributes["outcome"] for _, root in sorted(turns(spans).items())]
+    outcomes = [root.attributes["outcome"] for _, root in sorted(turn_spans(spans).items())]
     assert outcomes == ["unanswered", "finished"]
 
 
-async def test_what_broke_marks_its_stage_and_its_turn(stage, spans):
+async def test_llm_failure_marks_the_think_and_turn_spans(stage, spans):
     stage.anchor_will_say("one two three four")
-    stage.model.failure, stage.model.fails_after_words = PeerFailed("llm.connection_lost", "it broke off: one two"), 2
+    stage.llm.failure, stage.llm.fails_after_words = PeerFailed("llm.connection_lost", "it broke off: one two"), 2
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyFinished)
@@ -100,9 +100,9 @@ async def test_what_broke_marks_its_stage_and_its_turn(stage, spans):
     assert not any("one two" in span.to_json() for span in spans())
 
 
-async def test_a_voice_that_is_lost_marks_what_was_to_be_spoken(stage, spans):
+async def test_tts_failure_marks_the_speak_and_turn_spans(stage, spans):
     stage.anchor_will_say("It is sunny.")
-    stage.speech.failure = EngineFailed("tts.engine_failed", "no voice")
+    stage.tts.failure = EngineFailed("tts.engine_failed", "no voice")
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyFinished)

@@ -1,4 +1,4 @@
-"""Whose turn it is: how long silences are waited for, what is begun before they are over, and what that costs."""
+"""Turn-taking: end-of-turn waits, speculative replies, prefill, and history after an interruption."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from orchestrator.llm.scripted import LlmSection, ScriptedModel
 STORY = "Once upon a time there was a king who could not sleep at night."
 
 
-class Watched:
-    """The product's scripted model, and when each of its replies was asked for and let go of."""
+class RecordingLlm:
+    """The product's scripted model; records its prompts and the end of each reply."""
 
     name = "scripted"
 
@@ -44,89 +44,91 @@ def now_ms() -> int:
     return round(asyncio.get_running_loop().time() * 1000)
 
 
-def times(stage, kind) -> list[int]:
-    """When the client was told messages of a kind."""
-    return [at_ms for at_ms, message in stage.ear.messages if isinstance(message, kind)]
+def sent_at_ms(stage, kind) -> list[int]:
+    """When the client received messages of a kind."""
+    return [at_ms for at_ms, message in stage.client.messages if isinstance(message, kind)]
 
 
 def waited_ms(stage) -> int:
-    """From the user's last silence edge to the last commit, on the client's clock; the edge comes 64 to 96 ms late."""
-    return times(stage, server_messages.TurnCommitted)[-1] - times(stage, server_messages.SpeechStopped)[-1] + 64
+    """The wait from the user's last end of speech to the last commit; the VAD reports the end 64 to 96 ms late."""
+    return (
+        sent_at_ms(stage, server_messages.TurnCommitted)[-1] - sent_at_ms(stage, server_messages.SpeechStopped)[-1] + 64
+    )
 
 
-def asked(stage) -> list[str]:
-    return [prompt.text for prompt in stage.model.prompts]
+def prompt_texts(stage) -> list[str]:
+    return [prompt.text for prompt in stage.llm.prompts]
 
 
-# Waiting ------------------------------------------------------------------------------------------------------------
+# End-of-turn wait ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_hanging_sentence_is_waited_for_and_answered_once(stage):
+async def test_incomplete_sentence_is_awaited_and_answered_once(stage):
     stage.anchor_will_say("Where to?")
-    stage.voice.probability = 0.0
+    stage.vad.probability = 0.0
     async with stage:
         await stage.user("I would like to")
         await stage.silence(2700)
-        assert not stage.ear.of(server_messages.TurnCommitted)
+        assert not stage.client.of_type(server_messages.TurnCommitted)
         await stage.user("fly to Denver")
-        stage.voice.probability = 1.0
+        stage.vad.probability = 1.0
         await stage.until(server_messages.ReplyFinished)
-    assert [message.text for message in stage.ear.of(server_messages.TurnCommitted)] == [
+    assert [message.text for message in stage.client.of_type(server_messages.TurnCommitted)] == [
         "I would like to fly to Denver"
     ]
     assert stage.history[0] == ("user", "I would like to fly to Denver")
-    assert len(stage.ear.of(server_messages.ReplyFinished)) == 1
+    assert len(stage.client.of_type(server_messages.ReplyFinished)) == 1
 
 
-async def test_a_sentence_left_hanging_is_answered_after_three_seconds(stage):
+async def test_incomplete_sentence_is_answered_after_three_seconds(stage):
     stage.anchor_will_say("Yes?")
-    stage.voice.probability = 0.0
+    stage.vad.probability = 0.0
     async with stage:
         await stage.user("I would like to")
         await stage.until(server_messages.ReplyFinished)
     assert waited_ms(stage) == pytest.approx(3000, abs=40)
-    (predicted,) = stage.ear.of(server_messages.TurnEndPredicted)
+    (predicted,) = stage.client.of_type(server_messages.TurnEndPredicted)
     assert (predicted.wait_ms, predicted.decided_by) == (3000, By.WAIT_DECISION_CEILING)
 
 
-async def test_a_sure_prediction_commits_as_soon_as_it_is_there(stage):
+async def test_confident_prediction_commits_at_once(stage):
     stage.anchor_will_say("Yes.")
-    stage.voice.probability = 1.0
+    stage.vad.probability = 1.0
     async with stage:
         await stage.user("is it so")
         await stage.until(server_messages.ReplyFinished)
     assert waited_ms(stage) <= 270
-    (predicted,) = stage.ear.of(server_messages.TurnEndPredicted)
+    (predicted,) = stage.client.of_type(server_messages.TurnEndPredicted)
     assert (predicted.wait_ms, predicted.decided_by) == (100, By.WAIT_DECISION_FLOOR)
 
 
-async def test_a_later_judgement_on_the_same_silence_counts(stage):
+async def test_later_prediction_of_the_same_silence_counts(stage):
     stage.anchor_will_say("Yes.")
-    stage.voice.probability = 0.0
-    stage.voice.again = ((500, 0.95),)
+    stage.vad.probability = 0.0
+    stage.vad.later_predictions = ((500, 0.95),)
     async with stage:
         await stage.user("is it so")
         await stage.until(server_messages.ReplyFinished)
     assert 500 <= waited_ms(stage) <= 580
-    first, second = stage.ear.of(server_messages.TurnEndPredicted)
+    first, second = stage.client.of_type(server_messages.TurnEndPredicted)
     assert (first.wait_ms, second.wait_ms) == (3000, 100)
     assert first.at_ms == second.at_ms
     assert first.silence_ms < 500 <= second.silence_ms
 
 
-async def test_a_silence_that_nobody_judges_has_a_wait_of_its_own_and_says_so(stage):
+async def test_silence_without_prediction_uses_the_default_wait(stage):
     stage.anchor_will_say("Yes.")
-    stage.voice.probability = None
+    stage.vad.probability = None
     async with stage:
         await stage.user("is it so")
         await stage.until(server_messages.ReplyFinished)
     assert waited_ms(stage) == pytest.approx(700, abs=40)
-    (predicted,) = stage.ear.of(server_messages.TurnEndPredicted)
+    (predicted,) = stage.client.of_type(server_messages.TurnEndPredicted)
     assert (predicted.probability, predicted.predictor, predicted.wait_ms) == (None, "", 700)
     assert predicted.decided_by is By.WAIT_DECISION_NO_JUDGEMENT
 
 
-async def test_the_user_sets_the_pace_in_mid_session(stage):
+async def test_patience_changes_in_mid_session(stage):
     stage.anchor_will_say("Yes.")
     waits = []
     async with stage:
@@ -138,207 +140,211 @@ async def test_the_user_sets_the_pace_in_mid_session(stage):
             waits.append(waited_ms(stage))
         stage.command(client_messages.SetPatience(3.0))
         refused = await stage.until(server_messages.Error)
-    predicted = [(message.wait_ms, message.patience) for message in stage.ear.of(server_messages.TurnEndPredicted)]
+    predicted = [
+        (message.wait_ms, message.patience) for message in stage.client.of_type(server_messages.TurnEndPredicted)
+    ]
     assert predicted == [(462, 1.0), (925, 2.0), (231, 0.5)]
     assert waits == pytest.approx([462, 925, 231], abs=40)
     assert refused.code == "session.bad_patience"
 
 
-async def test_the_pace_outlives_the_connection(stage):
+async def test_patience_survives_the_session(stage):
     async with stage:
         stage.command(client_messages.SetPatience(2.0))
         await stage.until(server_messages.SessionUpdated)
-    stage._over = False
+    stage._ended = False
     async with stage:
         assert (await stage.until(server_messages.SessionStarted)).patience == 2.0
 
 
-async def test_a_user_who_was_cut_off_is_waited_for_longer_the_next_time(stage):
+async def test_wait_grows_after_the_user_was_cut_off(stage):
     stage.anchor_will_say("never heard", "Fine.")
-    stage.voice.probability = 1.0
-    stage.model.first_token_ms = 900
+    stage.vad.probability = 1.0
+    stage.llm.first_token_ms = 900
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.TurnCommitted)
         await stage.silence(200)
         await stage.user("in Leipzig")
         await stage.until(server_messages.ReplyFinished)
-    first, second = stage.ear.of(server_messages.TurnEndPredicted)
+    first, second = stage.client.of_type(server_messages.TurnEndPredicted)
     assert first.decided_by is By.WAIT_DECISION_FLOOR
     assert second.decided_by is By.WAIT_DECISION_HABIT
     assert 250 <= second.wait_ms <= 450
     assert stage.history == [("user", "how is the weather in Leipzig"), ("anchor", "Fine.")]
 
 
-# Speculating --------------------------------------------------------------------------------------------------------
+# Speculation --------------------------------------------------------------------------------------------------------
 
 
-async def test_who_corrects_themselves_is_answered_once_and_as_a_whole(stage):
+async def test_self_correction_is_answered_once_as_a_whole(stage):
     stage.anchor_will_say("To Boston?", "To Denver, then.")
-    stage.voice.probability = 0.2
+    stage.vad.probability = 0.2
     async with stage:
         await stage.user("a flight to Boston")
         await stage.silence(700)
         await stage.user("no to Denver")
         finished = await stage.until(server_messages.ReplyFinished)
-    assert asked(stage) == ["a flight to Boston", "a flight to Boston no to Denver"]
+    assert prompt_texts(stage) == ["a flight to Boston", "a flight to Boston no to Denver"]
     assert finished.heard_text == "To Denver, then."
-    assert len(stage.ear.of(server_messages.ReplyStarted)) == 1
+    assert len(stage.client.of_type(server_messages.ReplyStarted)) == 1
     assert stage.history == [("user", "a flight to Boston no to Denver"), ("anchor", "To Denver, then.")]
 
 
-async def test_a_cough_in_a_pause_costs_no_second_reply(stage):
+async def test_cough_in_a_pause_starts_no_second_reply(stage):
     stage.anchor_will_say("Sunny.")
-    stage.voice.probability = 0.2
+    stage.vad.probability = 0.2
     async with stage:
         await stage.user("how is the weather")
         await stage.silence(600)
         await stage.noise(200)
         await stage.until(server_messages.ReplyFinished)
-    assert [message.text for message in stage.ear.of(server_messages.FinalTranscript)] == ["how is the weather"] * 2
-    assert asked(stage) == ["how is the weather"]
-    assert stage.model.closed == 1
+    assert [message.text for message in stage.client.of_type(server_messages.FinalTranscript)] == [
+        "how is the weather"
+    ] * 2
+    assert prompt_texts(stage) == ["how is the weather"]
+    assert stage.llm.closed == 1
     assert stage.history[-1] == ("anchor", "Sunny.")
 
 
-async def test_sound_that_lasts_drops_the_held_reply_though_no_word_is_understood(stage):
+async def test_long_sound_without_words_discards_the_speculative_reply(stage):
     stage.anchor_will_say("Sunny.")
-    stage.voice.probability = 0.2
+    stage.vad.probability = 0.2
     async with stage:
         await stage.user("how is the weather")
         await stage.silence(600)
         await stage.noise(600)
-        assert stage.model.closed == 1
+        assert stage.llm.closed == 1
         await stage.until(server_messages.ReplyFinished)
-    assert asked(stage) == ["how is the weather"] * 2
+    assert prompt_texts(stage) == ["how is the weather"] * 2
 
 
-async def test_stale_work_is_gone_at_once_when_the_user_says_more(stage):
-    stage.model = Watched(first_token_delay_ms=0, tokens_per_second=5, replies=(STORY,))
-    stage.voice.probability = 0.2
+async def test_new_words_cancel_the_speculative_reply_in_50_ms(stage):
+    stage.llm = RecordingLlm(first_token_delay_ms=0, tokens_per_second=5, replies=(STORY,))
+    stage.vad.probability = 0.2
     async with stage:
         await stage.user("how is the weather")
         await stage.silence(600)
         await stage.user("in Leipzig tomorrow")
-        said_more_ms = next(
+        new_words_ms = next(
             at_ms
-            for at_ms, message in stage.ear.messages
+            for at_ms, message in stage.client.messages
             if isinstance(message, server_messages.PartialTranscript) and message.text == "how is the weather in"
         )
-    assert 0 <= stage.model.closed_ms[0] - said_more_ms <= 50
+    assert 0 <= stage.llm.closed_ms[0] - new_words_ms <= 50
 
 
-async def test_stale_work_is_gone_at_once_when_a_turn_is_reopened(stage):
-    stage.model = Watched(first_token_delay_ms=2000, replies=(STORY,))
+async def test_reopened_turn_cancels_its_reply_in_50_ms(stage):
+    stage.llm = RecordingLlm(first_token_delay_ms=2000, replies=(STORY,))
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.TurnCommitted)
         await stage.user("in Leipzig")
         await stage.until(server_messages.TurnCommitted, 2)
-        reopened_ms = times(stage, server_messages.SpeechStarted)[1]
-    assert 0 <= stage.model.closed_ms[0] - reopened_ms <= 50
-    assert not stage.ear.of(server_messages.ReplyAudio)
+        reopened_ms = sent_at_ms(stage, server_messages.SpeechStarted)[1]
+    assert 0 <= stage.llm.closed_ms[0] - reopened_ms <= 50
+    assert not stage.client.of_type(server_messages.ReplyAudio)
 
 
-async def test_nothing_is_begun_on_the_fourth_pause_of_a_turn(stage):
+async def test_fourth_pause_of_a_turn_starts_no_speculation(stage):
     stage.anchor_will_say("Fine.")
-    stage.voice.probability = 0.2
+    stage.vad.probability = 0.2
     async with stage:
         for word in ("one", "two", "three", "four"):
             await stage.user(word)
             await stage.silence(600)
-        assert asked(stage) == ["one", "one two", "one two three"]
+        assert prompt_texts(stage) == ["one", "one two", "one two three"]
         await stage.until(server_messages.ReplyFinished)
-    assert asked(stage)[3:] == ["one two three four"]
+    assert prompt_texts(stage)[3:] == ["one two three four"]
 
 
-async def test_nothing_is_begun_on_a_turn_of_more_than_ten_seconds(stage):
+async def test_turn_longer_than_ten_seconds_starts_no_speculation(stage):
     stage.anchor_will_say("Fine.")
     async with stage:
         await stage.user("word " * 55)
         await stage.silence(350)
-        assert asked(stage) == []
+        assert prompt_texts(stage) == []
         await stage.until(server_messages.ReplyFinished)
-    assert asked(stage) == [("word " * 55).strip()]
+    assert prompt_texts(stage) == [("word " * 55).strip()]
 
 
-async def test_the_bounds_are_settings(stage):
+async def test_speculation_can_be_disabled(stage):
     stage.anchor_will_say("Fine.")
     stage.rules = replace(stage.rules, max_speculations=0)
     async with stage:
         await stage.user("how is the weather")
         await stage.silence(350)
-        assert asked(stage) == []
+        assert prompt_texts(stage) == []
         await stage.until(server_messages.ReplyFinished)
-    assert asked(stage) == ["how is the weather"]
+    assert prompt_texts(stage) == ["how is the weather"]
 
 
-async def test_a_transcript_that_comes_late_for_a_pause_that_is_over_is_not_answered(stage):
+async def test_late_transcript_of_an_ended_pause_is_not_answered(stage):
     stage.anchor_will_say("Fine.")
-    stage.words.delay_ms = 500
-    stage.voice.probability = 0.2
+    stage.stt.delay_ms = 500
+    stage.vad.probability = 0.2
     async with stage:
         await stage.user("how is the weather")
         await stage.silence(250)
         await stage.user("in Leipzig")
         await stage.until(server_messages.ReplyFinished)
-    assert asked(stage) == ["how is the weather in Leipzig"]
+    assert prompt_texts(stage) == ["how is the weather in Leipzig"]
 
 
-# Reading ahead ------------------------------------------------------------------------------------------------------
+# Prefill ------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_past_is_read_ahead_while_the_user_speaks(stage):
+async def test_history_is_prefilled_while_the_user_speaks(stage):
     stage.anchor_will_say("Sunny.")
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyFinished)
         await stage.user("and tomorrow")
         await stage.until(server_messages.ReplyFinished, 2)
-    assert len(stage.model.warmed) == 2
-    for ahead, real in zip(stage.model.warmed, stage.model.prompts, strict=True):
+    assert len(stage.llm.prefilled) == 2
+    for ahead, real in zip(stage.llm.prefilled, stage.llm.prompts, strict=True):
         assert chat_messages(real, 8192)[:-1] == chat_messages(ahead, 8192)[:-1]
-    assert [message.text for message in stage.model.warmed[1].history] == ["how is the weather", "Sunny."]
+    assert [message.text for message in stage.llm.prefilled[1].history] == ["how is the weather", "Sunny."]
 
 
-async def test_reading_ahead_makes_way_for_the_real_request(stage):
+async def test_prefill_is_cancelled_before_the_reply_is_requested(stage):
     stage.anchor_will_say("Sunny.")
     order = []
 
-    class Slow(Watched):
+    class SlowPrefillLlm(RecordingLlm):
         async def prefill(self, prompt):
             try:
                 await asyncio.sleep(60)
             finally:
-                order.append("made way")
+                order.append("cancelled")
 
         async def reply(self, prompt):
-            order.append("asked")
+            order.append("requested")
             async with aclosing(super().reply(prompt)) as pieces:
                 async for piece in pieces:
                     yield piece
 
-    stage.model = Slow(replies=("Sunny.",))
+    stage.llm = SlowPrefillLlm(replies=("Sunny.",))
     async with stage:
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyFinished)
-    assert order == ["made way", "asked"]
+    assert order == ["cancelled", "requested"]
 
 
-async def test_nothing_is_read_ahead_of_a_typed_turn_or_over_a_reply(stage):
+async def test_typed_turns_and_playing_replies_are_not_prefilled(stage):
     stage.anchor_will_say(STORY)
     async with stage:
         stage.command(client_messages.TextInput("a story please"))
         await stage.until_played(600)
         await stage.user("stop it now")
         await stage.until(server_messages.ReplyFinished)
-    assert stage.model.warmed == []
+    assert stage.llm.prefilled == []
 
 
-# Being cut off ------------------------------------------------------------------------------------------------------
+# History after an interruption --------------------------------------------------------------------------------------
 
 
-async def test_the_model_is_told_once_where_it_was_cut_off(stage):
+async def test_llm_gets_the_interruption_note_once(stage):
     stage.anchor_will_say(STORY, "All right.", "You are welcome.")
     async with stage:
         await stage.user("tell me a story")
@@ -348,7 +354,7 @@ async def test_the_model_is_told_once_where_it_was_cut_off(stage):
         await stage.until(server_messages.ReplyFinished, 2)
         await stage.user("thank you")
         await stage.until(server_messages.ReplyFinished, 3)
-    second, third = (chat_messages(prompt, 8192) for prompt in stage.model.prompts[-2:])
+    second, third = (chat_messages(prompt, 8192) for prompt in stage.llm.prompts[-2:])
     assert stopped.heard_text in STORY
     assert second[-1]["content"].startswith("(You were interrupted")
     assert f'"{stopped.heard_text}"' in second[-1]["content"]
@@ -357,14 +363,14 @@ async def test_the_model_is_told_once_where_it_was_cut_off(stage):
     assert "interrupted" not in str(third)
 
 
-async def test_a_word_half_spoken_was_not_heard(stage):
+async def test_partly_played_word_does_not_enter_history(stage):
     stage.anchor_will_say(STORY)
     async with stage:
         await stage.user("tell me a story")
         await stage.until_played(700)
         stage.command(client_messages.Interrupt())
         finished = await stage.until(server_messages.ReplyFinished)
-    # A word every 200 ms: what the client reports last lies within the fourth.
+    # One word per 200 ms: the last reported position lies within the fourth word.
     assert finished.heard_text == " ".join(STORY.split()[: finished.heard_ms // 200])
     assert not finished.estimated
 
@@ -372,7 +378,7 @@ async def test_a_word_half_spoken_was_not_heard(stage):
 # Silence ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_minute_of_silence_leaves_no_timers_and_no_tasks_behind(stage):
+async def test_a_minute_of_silence_leaves_no_timers_or_tasks(stage):
     stage.anchor_will_say("Sunny.")
     loop = asyncio.get_running_loop()
     async with stage:
@@ -380,8 +386,8 @@ async def test_a_minute_of_silence_leaves_no_timers_and_no_tasks_behind(stage):
         before = (len(asyncio.all_tasks()), len(loop._scheduled))
         await stage.user("how is the weather")
         await stage.until(server_messages.ReplyFinished)
-        messages = len(stage.ear.messages)
+        messages = len(stage.client.messages)
         await stage.silence(60_000)
-        assert len(stage.ear.messages) - messages <= 1, "the waterfall follows the reply; nothing else may"
+        assert len(stage.client.messages) - messages <= 1, "the waterfall follows the reply; nothing else may"
         assert len(asyncio.all_tasks()) == before[0]
         assert len(loop._scheduled) <= before[1] + 1

@@ -179,8 +179,8 @@ def session_registry(
         language=settings.language,
         persona=settings.persona,
         capacity=settings.max_sessions,
-        ready=lambda: health.ready,
-        attended=memory.parking.on_sessions_changed,
+        is_ready=lambda: health.ready,
+        on_session_count=memory.parking.on_sessions_changed,
         resume_s=settings.resume_s,
     )
 

@@ -1,4 +1,4 @@
-"""What has reference when, as far as a client tells."""
+"""The playback reference: which speech played when, by the client's reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tenths(sound) -> list[int]:
 
 @pytest.fixture
 def reference() -> PlaybackReference:
-    """A reply of nine tenths of a second that began to sound at 10 s."""
+    """A reply of 0.9 s whose playback started at 10 s."""
     reference = PlaybackReference()
     reference.begin_reply(10.0)
     reference.append(speech(1, 2, 3, 4))

@@ -13,7 +13,7 @@ from service_kit.tasks import stop_task
 
 
 class Stream:
-    """Records what it is sent: milliseconds of audio, `flush n`, `commit n`."""
+    """Records its input: spans of audio in ms, `flush n`, `commit n`."""
 
     def __init__(self) -> None:
         self.received: list[str] = []
@@ -42,14 +42,14 @@ def chunk(start_ms: int, length_ms: int = 20) -> AudioChunk:
     return AudioChunk(start_ms, bytes(MICROPHONE.bytes_for(length_ms)))
 
 
-def say(log: SegmentLog, start_ms: int, frames: int = 2) -> None:
+def append_audio(log: SegmentLog, start_ms: int, frames: int = 2) -> None:
     for at_ms in range(start_ms, start_ms + 20 * frames, 20):
         log.append_audio(chunk(at_ms))
 
 
 async def test_adjacent_audio_travels_as_one_chunk():
     log = SegmentLog()
-    say(log, 0)
+    append_audio(log, 0)
     log.flush_segment(1)
     log.commit_segment(1)
     async with writing(log) as stream:
@@ -58,11 +58,11 @@ async def test_adjacent_audio_travels_as_one_chunk():
 
 async def test_a_new_stream_receives_the_open_segment_again():
     log = SegmentLog()
-    say(log, 0)
+    append_audio(log, 0)
     log.flush_segment(1)
     async with writing(log) as first:
         assert first.received == ["0-40", "flush 1"]
-    say(log, 40)
+    append_audio(log, 40)
     async with writing(log) as second:
         assert second.received == ["0-40", "flush 1", "40-80"]
         assert log.offset == 0
@@ -71,12 +71,12 @@ async def test_a_new_stream_receives_the_open_segment_again():
 async def test_a_new_stream_numbers_its_segments_from_one():
     log = SegmentLog()
     async with writing(log):
-        say(log, 0)
+        append_audio(log, 0)
         log.commit_segment(1)
         log.commit_segment(2)
         for _ in range(5):
             await asyncio.sleep(0)
-    say(log, 100)
+    append_audio(log, 100)
     log.flush_segment(3)
     log.commit_segment(3)
     async with writing(log) as stream:
@@ -86,9 +86,9 @@ async def test_a_new_stream_numbers_its_segments_from_one():
 
 async def test_a_closed_segment_that_no_stream_received_is_replayed_too():
     log = SegmentLog()
-    say(log, 0)
+    append_audio(log, 0)
     log.commit_segment(1)
-    say(log, 100)
+    append_audio(log, 100)
     log.flush_segment(2)
     async with writing(log) as stream:
         assert log.offset == 0
@@ -108,6 +108,6 @@ async def test_audio_beyond_two_minutes_is_refused():
 @pytest.mark.parametrize("frames", [1, 25, 26])
 async def test_a_chunk_is_never_longer_than_half_a_second(frames):
     log = SegmentLog()
-    say(log, 0, frames)
+    append_audio(log, 0, frames)
     async with writing(log) as stream:
         assert stream.received == (["0-500", "500-520"] if frames == 26 else [f"0-{20 * frames}"])

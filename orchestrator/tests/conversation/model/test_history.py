@@ -1,4 +1,4 @@
-"""What was heard of a reply, from the marks and the milliseconds; and the history that keeps it."""
+"""Heard words by speech marks and playback position, and the history that keeps them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ PHRASES = [SpeechMark(0, 9, 0), SpeechMark(10, 17, 1000)]
         ([], 0, None, ""),
     ],
 )
-def test_the_heard_part_of_a_text(marks, heard_ms, duration_ms, heard):
+def test_heard_words_by_marks_and_playback_position(marks, heard_ms, duration_ms, heard):
     assert heard_text(TEXT, marks, heard_ms, duration_ms) == heard
 
 
-def test_spans_count_code_points_not_bytes():
+def test_marks_count_code_points_not_bytes():
     text = "Ça va? 👍🏽 नमस्ते दुनिया"
     marks = [
         SpeechMark(0, 2, 0),
@@ -48,7 +48,7 @@ def test_spans_count_code_points_not_bytes():
     assert heard_text(text, marks, 900, 1200) == "Ça va? 👍🏽 नमस्ते"
 
 
-def test_history_forgets_the_oldest_and_what_is_withdrawn():
+def test_history_drops_the_oldest_and_removed_turns():
     history = History(max_messages=3)
     for turn_id in (1, 2):
         history.add_user_turn(turn_id, f"question {turn_id}")
@@ -59,12 +59,12 @@ def test_history_forgets_the_oldest_and_what_is_withdrawn():
     assert history.last_turn_id() == 1
 
 
-def test_an_unheard_reply_leaves_no_message():
+def test_unheard_reply_does_not_enter_history():
     history = History()
     history.add_heard_reply(1, "", interrupted=True)
     assert history.messages == ()
 
 
-def test_neighbours_of_one_role_are_merged():
+def test_consecutive_messages_of_one_role_are_merged():
     merged = merge_consecutive([Message("user", "one"), Message("user", "two"), Message("anchor", "three")])
     assert merged == (Message("user", "one two"), Message("anchor", "three"))

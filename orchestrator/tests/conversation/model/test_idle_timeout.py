@@ -1,4 +1,4 @@
-"""A deadline that can be put off, suspended and excused."""
+"""The idle timeout: reset, suspended and paused."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from orchestrator.conversation.model.idle_timeout import IdleTimeout
 pytestmark = pytest.mark.virtual_clock
 
 
-async def test_a_deadline_passes_when_nobody_puts_it_off() -> None:
+async def test_timeout_expires_without_a_reset() -> None:
     with pytest.raises(TimeoutError):
         async with IdleTimeout(0.02):
             await asyncio.sleep(5)
 
 
-async def test_a_deadline_that_is_put_off_or_suspended_does_not_pass() -> None:
-    async with IdleTimeout(0.05) as deadline:
+async def test_reset_and_suspend_prevent_the_timeout() -> None:
+    async with IdleTimeout(0.05) as timeout:
         for _ in range(6):
             await asyncio.sleep(0.02)
-            deadline.reset()
-        deadline.suspend()
+            timeout.reset()
+        timeout.suspend()
         await asyncio.sleep(0.1)
-        deadline.reset()
+        timeout.reset()
 
 
-async def test_a_deadline_put_off_after_a_rest_passes() -> None:
-    async def rest_and_hang() -> None:
-        async with IdleTimeout(0.03) as deadline:
-            deadline.suspend()
+async def test_timeout_expires_after_suspend_and_reset() -> None:
+    async def suspend_and_hang() -> None:
+        async with IdleTimeout(0.03) as timeout:
+            timeout.suspend()
             await asyncio.sleep(0.05)
-            deadline.reset()
+            timeout.reset()
             await asyncio.sleep(5)
 
     with pytest.raises(TimeoutError):
-        await rest_and_hang()
+        await suspend_and_hang()
 
 
-async def test_who_is_excused_is_waited_for() -> None:
-    excused = [True, True, False]
+async def test_timeout_does_not_expire_while_paused() -> None:
+    paused = [True, True, False]
     with pytest.raises(TimeoutError):
-        async with IdleTimeout(0.01, lambda: excused.pop(0)):
+        async with IdleTimeout(0.01, lambda: paused.pop(0)):
             await asyncio.sleep(5)
-    assert excused == []
+    assert paused == []

@@ -1,4 +1,4 @@
-"""Speech that was synthesised and not yet sent."""
+"""The playout buffer: synthesised and unsent speech."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def speech(length_ms: float, value: int = 1) -> bytes:
 
 
 def frames_of(buffer: PlayoutBuffer) -> list[float]:
-    """The lengths of all frames, in milliseconds, as they leave."""
+    """The lengths of all frames, in milliseconds, in order."""
     lengths = []
     while buffer:
         lengths.append(SPEECH.ms_of(len(buffer.pop_frame())))
@@ -31,7 +31,7 @@ def buffer() -> PlayoutBuffer:
 
 
 def test_speech_is_split_into_frames(buffer):
-    assert buffer.made_ms == 250
+    assert buffer.synthesised_ms == 250
     assert buffer.next_ms == 100
     assert frames_of(buffer) == [100, 100, 50]
 
@@ -40,7 +40,7 @@ def test_prepended_frames_leave_first_and_in_order(buffer):
     sent = [buffer.pop_frame(), buffer.pop_frame()]
     buffer.prepend(sent)
     assert frames_of(buffer) == [100, 100, 50]
-    assert buffer.made_ms == 250
+    assert buffer.synthesised_ms == 250
 
 
 def test_marks_leave_once_before_their_audio(buffer):
@@ -62,7 +62,7 @@ def test_marks_leave_once_before_their_audio(buffer):
 )
 def test_truncate_discards_audio_and_marks_from_an_offset(buffer, offset_ms, frames, marks, discarded_ms):
     end_ms = buffer.truncate(offset_ms)
-    assert end_ms == buffer.made_ms == sum(frames)
+    assert end_ms == buffer.synthesised_ms == sum(frames)
     assert buffer.discarded_ms == discarded_ms
     assert [mark.offset_ms for mark in buffer.pop_marks(1_000)] == marks
     assert frames_of(buffer) == frames

@@ -1,4 +1,4 @@
-"""Reading the past ahead while the user speaks, against a server that speaks Ollama's wire format."""
+"""Prompt prefill while the user speaks, against a stub server with Ollama's wire format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from service_kit.engines.script import Fault
 from service_kit.http.server import http_server
 
-AHEAD = Prompt(
+PROMPT = Prompt(
     text="",
     language="en",
     persona=Persona(id="nadia", name="Nadia", instructions="You are Nadia."),
@@ -26,8 +26,8 @@ FAST = {"first_token_delay_ms": 0, "tokens_per_second": 5000}
 
 
 @asynccontextmanager
-async def warming(section: StubSection) -> AsyncGenerator[tuple[PromptPrefill, OllamaModel, OllamaStub]]:
-    """Warming of a model whose server is the stand-in, listening on a free port."""
+async def prefilling(section: StubSection) -> AsyncGenerator[tuple[PromptPrefill, OllamaModel, OllamaStub]]:
+    """A prefill of a model whose server is the stub, on a free port."""
     stub = OllamaStub(section)
     server = http_server(stub.app(), "127.0.0.1", 0)
     task = asyncio.create_task(server.serve())
@@ -47,7 +47,7 @@ async def warming(section: StubSection) -> AsyncGenerator[tuple[PromptPrefill, O
         await task
 
 
-def counted(outcome: str) -> float:
+def prefill_count(outcome: str) -> float:
     return REGISTRY.get_sample_value("anchor_llm_warmings_total", {"outcome": outcome}) or 0.0
 
 
@@ -57,51 +57,51 @@ async def until(condition) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_is_read_ahead_is_how_the_real_request_begins():
-    before = counted("finished")
-    async with warming(StubSection(**FAST)) as (ahead, model, stub):
-        ahead.start(AHEAD)
-        await until(lambda: counted("finished") == before + 1)
-        await ahead.stop()
-        assert [piece async for piece in model.reply(replace(AHEAD, text="What is new?"))]
+async def test_prefilled_messages_are_the_prefix_of_the_request():
+    before = prefill_count("finished")
+    async with prefilling(StubSection(**FAST)) as (prefill, model, stub):
+        prefill.start(PROMPT)
+        await until(lambda: prefill_count("finished") == before + 1)
+        await prefill.stop()
+        assert [piece async for piece in model.reply(replace(PROMPT, text="What is new?"))]
     read, real = stub.requests
     assert read["messages"] == real["messages"][:-1]
     assert [message["role"] for message in read["messages"]] == ["system", "user", "assistant"]
     assert (read["options"]["num_predict"], real["options"]["num_predict"]) == (1, 400)
 
 
-async def test_it_has_let_go_of_the_server_before_the_real_request_is_sent():
-    before = counted("cut_off")
+async def test_stop_closes_the_prefill_request_first():
+    before = prefill_count("cut_off")
     hanging = StubSection(fault=Fault.HANG, fault_at=1, **FAST)
-    async with warming(hanging) as (ahead, model, stub):
-        ahead.start(AHEAD)
+    async with prefilling(hanging) as (prefill, model, stub):
+        prefill.start(PROMPT)
         await until(lambda: stub.open == 1)
-        await ahead.stop()
-        assert counted("cut_off") == before + 1
+        await prefill.stop()
+        assert prefill_count("cut_off") == before + 1
         await until(lambda: stub.open == 0)
         assert len(stub.requests) == 1
-        assert [piece async for piece in model.reply(replace(AHEAD, text="What is new?"))]
+        assert [piece async for piece in model.reply(replace(PROMPT, text="What is new?"))]
 
 
-async def test_there_is_never_more_than_one():
-    async with warming(StubSection(fault=Fault.HANG, fault_at=1, **FAST)) as (ahead, _, stub):
-        ahead.start(AHEAD)
-        ahead.start(AHEAD)
+async def test_only_one_prefill_runs_at_a_time():
+    async with prefilling(StubSection(fault=Fault.HANG, fault_at=1, **FAST)) as (prefill, _, stub):
+        prefill.start(PROMPT)
+        prefill.start(PROMPT)
         await until(lambda: stub.open == 1)
-        ahead.start(AHEAD)
-        await ahead.stop()
+        prefill.start(PROMPT)
+        await prefill.stop()
         assert len(stub.requests) == 1
 
 
-async def test_its_failure_is_counted_and_nothing_else():
-    before = counted("failed")
-    async with warming(StubSection(fault=Fault.ERROR, fault_at=1, **FAST)) as (ahead, _, _stub):
-        ahead.start(AHEAD)
-        await until(lambda: counted("failed") == before + 1)
-        await ahead.stop()
+async def test_prefill_failure_is_counted_only():
+    before = prefill_count("failed")
+    async with prefilling(StubSection(fault=Fault.ERROR, fault_at=1, **FAST)) as (prefill, _, _stub):
+        prefill.start(PROMPT)
+        await until(lambda: prefill_count("failed") == before + 1)
+        await prefill.stop()
 
 
-async def test_what_was_never_begun_ends_at_once():
-    async with warming(StubSection(**FAST)) as (ahead, _, stub):
-        await ahead.stop()
+async def test_stop_without_a_prefill_returns_at_once():
+    async with prefilling(StubSection(**FAST)) as (prefill, _, stub):
+        await prefill.stop()
     assert not stub.requests

@@ -1,4 +1,4 @@
-"""Sent audio that a reconnecting client may need again."""
+"""The resend buffer: sent audio for a client that reconnects."""
 
 from __future__ import annotations
 

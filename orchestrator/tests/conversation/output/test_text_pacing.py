@@ -1,41 +1,40 @@
-"""The pure rules of pacing: how much text the voice gets, and where the ear is."""
+"""Text pacing: how much text is flushed to the TTS, and when."""
 
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation.output.playhead import Playhead
 from orchestrator.conversation.output.text_pacing import MIN_AHEAD_MS, TARGET_AHEAD_MS, TextPacer
 
 SHORT = "One is here. Two is here. Three is here. Four is here. "
 
 
-def test_the_first_sentence_is_handed_on_as_it_comes() -> None:
+def test_first_sentence_is_flushed_as_it_arrives() -> None:
     pacer = TextPacer()
     assert pacer.next_chunk("One", 0, 0) == "One"
     assert pacer.next_chunk("One is", 0, 0) == " is"
     assert pacer.next_chunk("One is", 0, 0) == ""
 
 
-def test_sentences_are_handed_on_until_enough_is_in_hand() -> None:
+def test_sentences_are_flushed_until_enough_speech_is_ahead() -> None:
     pacer = TextPacer()
     text = SHORT * 10
-    taken = pacer.next_chunk(text, 0, 0)
-    # 60 ms a character: 50 characters are 3 s.
-    assert taken == "One is here. Two is here. Three is here. Four is here. One "
+    sent = pacer.next_chunk(text, 0, 0)
+    # At 60 ms per character, 50 characters are 3 s.
+    assert sent == "One is here. Two is here. Three is here. Four is here. One "
     assert pacer.next_chunk(text, 0, 0) == ""
     assert pacer.next_chunk(text, TARGET_AHEAD_MS, 0) == ""
 
 
-def test_what_was_spoken_and_heard_makes_room_for_the_next_sentence() -> None:
+def test_playback_makes_room_for_the_next_sentence() -> None:
     pacer = TextPacer()
     text = SHORT * 10
-    handed = len(pacer.next_chunk(text, 0, 0))
-    pacer.on_synthesised(handed)
+    sent_chars = len(pacer.next_chunk(text, 0, 0))
+    pacer.on_synthesised(sent_chars)
     assert not pacer.has_due_text(text, TARGET_AHEAD_MS, 0)
     assert pacer.next_chunk(text, TARGET_AHEAD_MS - 1, 0) == "is here. Two "
 
 
-def test_a_voice_that_has_gone_quiet_gets_more_once_it_has_answered() -> None:
+def test_idle_tts_gets_more_text_once_after_its_audio() -> None:
     pacer = TextPacer()
     text = SHORT * 10
     pacer.next_chunk(text, 0, 0)
@@ -44,16 +43,16 @@ def test_a_voice_that_has_gone_quiet_gets_more_once_it_has_answered() -> None:
     assert not pacer.has_due_text(text, MIN_AHEAD_MS - 1, 0.2)
     assert not pacer.has_due_text(text, MIN_AHEAD_MS, 1)
     assert pacer.next_chunk(text, MIN_AHEAD_MS - 1, 1) == "is here. Two "
-    # Once only, until it answers again.
+    # Once only, until the next audio.
     assert not pacer.has_due_text(text, MIN_AHEAD_MS - 1, 1)
 
 
-def test_text_without_an_end_of_sentence_is_handed_on_in_parts() -> None:
+def test_text_without_sentence_end_is_flushed_in_parts() -> None:
     pacer = TextPacer()
     text = "word " * 200
-    taken = pacer.next_chunk(text, 0, 0)
-    assert 160 <= len(taken) <= 165
-    assert taken.endswith(" ")
+    sent = pacer.next_chunk(text, 0, 0)
+    assert 160 <= len(sent) <= 165
+    assert sent.endswith(" ")
 
 
 @pytest.mark.parametrize(
@@ -68,50 +67,20 @@ def test_text_without_an_end_of_sentence_is_handed_on_in_parts() -> None:
         ("यह एक लंबा वाक्य है जो तीन सेकंड तक चलता रहता है और रुकता नहीं। फिर वह गया था ", "नहीं। फिर "),
     ],
 )
-def test_sentences_end_at_their_marks_and_new_lines(text: str, first: str) -> None:
+def test_sentences_end_at_punctuation_and_new_lines(text: str, first: str) -> None:
     assert TextPacer().next_chunk(text, 0, 0).endswith(first)
 
 
-def test_a_reply_is_picked_up_at_a_character() -> None:
+def test_pacer_starts_at_a_given_character() -> None:
     assert TextPacer(start=13).next_chunk(SHORT[:25], 0, 0) == "Two is here."
 
 
-def test_all_text_is_handed_on_once() -> None:
+def test_all_text_is_flushed_exactly_once() -> None:
     pacer = TextPacer()
-    text, taken = "", ""
+    text, sent = "", ""
     for delta in [SHORT[start : start + 7] for start in range(0, len(SHORT), 7)]:
         text += delta
-        taken += pacer.next_chunk(text, TARGET_AHEAD_MS, 0)
-        taken += pacer.next_chunk(text, 0, 0)
+        sent += pacer.next_chunk(text, TARGET_AHEAD_MS, 0)
+        sent += pacer.next_chunk(text, 0, 0)
         pacer.on_synthesised(pacer.sent_chars)
-    assert taken + pacer.next_chunk(text, 0, 0) == SHORT
-
-
-def test_a_late_frame_is_an_underrun_of_the_silence_before_it() -> None:
-    playhead = Playhead(holds=True)
-    playhead.add_sent(100, 10.0)
-    playhead.add_sent(100, 10.1)
-    assert (playhead.underruns, playhead.played_ms) == (0, pytest.approx(100))
-    playhead.add_sent(100, 10.5)
-    assert playhead.underruns == 1
-    assert playhead.underrun_ms == pytest.approx(300)
-    assert playhead.played_ms == pytest.approx(200)
-
-
-def test_a_gap_that_nobody_hears_does_not_count() -> None:
-    playhead = Playhead(holds=True)
-    playhead.add_sent(100, 10.0)
-    playhead.add_sent(100, 10.115)
-    assert playhead.underruns == 0
-
-
-@pytest.mark.parametrize(("holds", "played_ms"), [(True, 100), (False, 200)])
-def test_a_pause_is_no_underrun(holds: bool, played_ms: float) -> None:
-    playhead = Playhead(holds)
-    playhead.add_sent(200, 10.0)
-    playhead.pause(10.1)
-    playhead.advance(15.0)
-    assert playhead.played_ms == pytest.approx(played_ms)
-    playhead.resume(15.0)
-    playhead.add_sent(100, 15.0)
-    assert playhead.underruns == 0
+    assert sent + pacer.next_chunk(text, 0, 0) == SHORT

@@ -1,9 +1,8 @@
-"""Who may come in, and what is kept of a conversation."""
+"""The session registry: choices, capacity, and retention of conversations."""
 
 from __future__ import annotations
 
 import pytest
-from callers import Quiet, status
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.model.observable import Observable
@@ -12,16 +11,17 @@ from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.turn import TurnRules
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
+from session_client import SilentService, status
 
 
-class Nobody:
-    """A client that takes everything."""
+class RecordingClient:
+    """A client that reads all messages."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.received: list[object] = []
 
     async def send(self, message: object) -> None:
-        self.told.append(message)
+        self.received.append(message)
 
     async def send_audio(self, pcm: bytes) -> None:
         pass
@@ -29,8 +29,8 @@ class Nobody:
 
 def sessions(**rules) -> SessionRegistry:
     services = Services(
-        voice_activity=Quiet(),
-        speech_to_text=Quiet(),
+        voice_activity=SilentService(),
+        speech_to_text=SilentService(),
         language_model=lambda: None,
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},
@@ -42,12 +42,17 @@ def sessions(**rules) -> SessionRegistry:
     )
 
 
-def test_a_conversation_begins_with_what_was_chosen_or_the_servers_own():
-    lobby = sessions()
-    conversation = lobby.start_conversation(SessionStart(language="fr", voice="nora"))
-    chosen = conversation.preferences
-    assert (chosen.language, chosen.voice, chosen.persona, chosen.patience) == ("fr", "nora", "anchor", 1.0)
-    assert lobby.conversation(conversation.ticket) is conversation
+def test_conversation_starts_with_the_choices_or_the_defaults():
+    registry = sessions()
+    conversation = registry.start_conversation(SessionStart(language="fr", voice="nora"))
+    preferences = conversation.preferences
+    assert (preferences.language, preferences.voice, preferences.persona, preferences.patience) == (
+        "fr",
+        "nora",
+        "anchor",
+        1.0,
+    )
+    assert registry.conversation(conversation.ticket) is conversation
 
 
 @pytest.mark.parametrize(
@@ -60,68 +65,68 @@ def test_a_conversation_begins_with_what_was_chosen_or_the_servers_own():
         (SessionStart(patience=float("nan")), "session.bad_patience"),
     ],
 )
-def test_a_choice_that_there_is_not_is_refused(start, code):
+def test_unavailable_choice_is_refused(start, code):
     with pytest.raises(InvalidRequest) as refused:
         sessions().start_conversation(start)
     assert refused.value.code == code
 
 
-def test_patience_is_the_users_or_else_the_servers():
-    lobby = sessions(rules=TurnRules(patience=1.5))
-    assert lobby.start_conversation(SessionStart()).preferences.patience == 1.5
-    assert lobby.start_conversation(SessionStart(patience=0.5)).preferences.patience == 0.5
+def test_patience_defaults_to_the_servers_setting():
+    registry = sessions(rules=TurnRules(patience=1.5))
+    assert registry.start_conversation(SessionStart()).preferences.patience == 1.5
+    assert registry.start_conversation(SessionStart(patience=0.5)).preferences.patience == 0.5
 
 
-def test_an_ended_conversation_is_forgotten():
-    lobby = sessions()
-    ticket = lobby.start_conversation(SessionStart()).ticket
-    lobby.end_conversation(ticket)
+def test_ended_conversation_is_deleted():
+    registry = sessions()
+    ticket = registry.start_conversation(SessionStart()).ticket
+    registry.end_conversation(ticket)
     with pytest.raises(NotFound):
-        lobby.conversation(ticket)
+        registry.conversation(ticket)
 
 
-def test_a_conversation_is_kept_for_a_while_after_its_last_use():
-    lobby = sessions(keep_s=-1.0)
+def test_conversation_expires_after_the_retention():
+    registry = sessions(retention_s=-1.0)
     with pytest.raises(NotFound):
-        lobby.conversation(lobby.start_conversation(SessionStart()).ticket)
+        registry.conversation(registry.start_conversation(SessionStart()).ticket)
 
 
-def test_idle_tickets_lock_nobody_out():
-    lobby = sessions(max_conversations=2)
-    first, second = (lobby.start_conversation(SessionStart()) for _ in range(2))
+def test_unused_tickets_are_evicted_at_capacity():
+    registry = sessions(max_conversations=2)
+    first, second = (registry.start_conversation(SessionStart()) for _ in range(2))
     first.history.add_user_turn(1, "hello")
-    third = lobby.start_conversation(SessionStart())
-    assert lobby.conversation(first.ticket)
+    third = registry.start_conversation(SessionStart())
+    assert registry.conversation(first.ticket)
     with pytest.raises(NotFound):
-        lobby.conversation(second.ticket)
+        registry.conversation(second.ticket)
     third.history.add_user_turn(1, "hello")
     with pytest.raises(AtCapacity):
-        lobby.start_conversation(SessionStart())
+        registry.start_conversation(SessionStart())
 
 
-async def test_places_are_bounded_and_given_back():
-    lobby = sessions()
-    async with lobby.open(SessionStart(), Nobody()), lobby.open(SessionStart(), Nobody()):
+async def test_sessions_beyond_the_capacity_are_refused():
+    registry = sessions()
+    async with registry.open(SessionStart(), RecordingClient()), registry.open(SessionStart(), RecordingClient()):
         with pytest.raises(AtCapacity):
-            async with lobby.open(SessionStart(), Nobody()):
+            async with registry.open(SessionStart(), RecordingClient()):
                 pass
-    async with lobby.open(SessionStart(), Nobody()):
+    async with registry.open(SessionStart(), RecordingClient()):
         pass
 
 
-async def test_a_conversation_has_one_owner():
-    lobby = sessions()
-    ticket = lobby.start_conversation(SessionStart()).ticket
-    async with lobby.open(SessionStart(ticket=ticket), Nobody()):
+async def test_conversation_is_open_in_one_session_only():
+    registry = sessions()
+    ticket = registry.start_conversation(SessionStart()).ticket
+    async with registry.open(SessionStart(ticket=ticket), RecordingClient()):
         with pytest.raises(InvalidRequest) as refused:
-            async with lobby.open(SessionStart(ticket=ticket), Nobody()):
+            async with registry.open(SessionStart(ticket=ticket), RecordingClient()):
                 pass
     assert refused.value.code == "session.already_open"
-    async with lobby.open(SessionStart(ticket=ticket), Nobody()):
+    async with registry.open(SessionStart(ticket=ticket), RecordingClient()):
         pass
 
 
-async def test_nobody_comes_in_before_it_is_ready():
+async def test_client_is_refused_before_the_server_is_ready():
     with pytest.raises(NotReady):
-        async with sessions(ready=lambda: False).open(SessionStart(), Nobody()):
+        async with sessions(is_ready=lambda: False).open(SessionStart(), RecordingClient()):
             pass

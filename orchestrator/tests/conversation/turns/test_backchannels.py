@@ -1,4 +1,4 @@
-"""Listener's words: which utterances leave the anchor its turn, in every language."""
+"""Backchannels and stop words in every language."""
 
 from __future__ import annotations
 
@@ -65,27 +65,27 @@ def table(lists):
 
 
 @pytest.mark.parametrize(("language", "text"), table(BACKCHANNELS))
-def test_a_listener_may_say(language, text):
+def test_backchannel_is_recognised(language, text):
     assert listener_words(language).is_backchannel(words_of(text))
 
 
 @pytest.mark.parametrize(("language", "text"), table(WORDS))
-def test_whoever_wants_the_floor_says(language, text):
+def test_other_words_are_no_backchannel(language, text):
     assert not listener_words(language).is_backchannel(words_of(text))
 
 
 @pytest.mark.parametrize(("language", "text"), table(STOPS))
-def test_a_stop_is_heard_wherever_it_stands(language, text):
+def test_stop_word_is_recognised_anywhere(language, text):
     assert listener_words(language).has_stop(words_of(text))
 
 
 @pytest.mark.parametrize(("language", "text"), table(BACKCHANNELS))
-def test_a_backchannel_stops_nothing(language, text):
+def test_backchannel_has_no_stop_word(language, text):
     assert not listener_words(language).has_stop(words_of(text))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_has_its_own_words_and_no_word_says_two_things(language):
+def test_every_language_has_distinct_word_lists(language):
     words = listener_words(language)
     assert min(len(words.hums), len(words.assents), len(words.stops)) >= 15
     assert len(words.hums | words.assents | words.stops) == sum(map(len, (words.hums, words.assents, words.stops)))
@@ -94,11 +94,11 @@ def test_every_language_has_its_own_words_and_no_word_says_two_things(language):
 @pytest.mark.parametrize(
     ("text", "listening"), [("yes", False), ("yeah okay", False), ("mhm", True), ("mhm yes", False)]
 )
-def test_after_a_question_assent_is_an_answer(text, listening):
+def test_assent_after_a_question_is_no_backchannel(text, listening):
     assert listener_words("en").is_backchannel(words_of(text), asked=True) is listening
 
 
-def test_much_of_it_is_more_than_listening():
+def test_long_utterance_is_no_backchannel():
     assert not listener_words("en").is_backchannel(words_of("yeah " * 7))
 
 
@@ -106,7 +106,7 @@ def test_silence_is_no_backchannel():
     assert not listener_words("en").is_backchannel(())
 
 
-def test_a_language_without_a_list_has_no_backchannels():
+def test_language_without_a_list_has_no_backchannels():
     assert not listener_words("xx").is_backchannel(("mhm",))
 
 
@@ -120,5 +120,5 @@ def test_a_language_without_a_list_has_no_backchannels():
         (" … ", ()),
     ],
 )
-def test_words_are_compared_without_case_accents_and_punctuation(text, words):
+def test_words_ignore_case_accents_and_punctuation(text, words):
     assert words_of(text) == words

@@ -1,4 +1,4 @@
-"""How long a silence is waited for: the formula, and what a user's own pauses add to it."""
+"""The end-of-turn wait: its formula, and the floor learned from a user's pauses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ patiences = st.floats(min_value=0.5, max_value=2)
 @pytest.mark.parametrize(
     ("probability", "wait_ms"), [(1.0, 300), (0.9, 327), (0.5, 975), (0.2, 2028), (0.0, 3000), (7.0, 300), (-1.0, 3000)]
 )
-def test_the_wait_falls_with_doubt(probability, wait_ms):
+def test_wait_shrinks_with_the_probability(probability, wait_ms):
     assert Endpointing().wait_ms(probability) == wait_ms
 
 
@@ -41,48 +41,48 @@ def test_the_wait_falls_with_doubt(probability, wait_ms):
         (None, 1.0, 800, 800, "HABIT"),
     ],
 )
-def test_the_wait_says_what_it_rests_on(probability, patience, habit_ms, wait_ms, decided_by):
+def test_wait_names_its_deciding_rule(probability, patience, habit_ms, wait_ms, decided_by):
     assert Endpointing().wait(probability, patience, habit_ms) == Wait(
         wait_ms, WaitDecision[f"WAIT_DECISION_{decided_by}"]
     )
 
 
 @given(probabilities, patiences, st.integers(0, 800), st.integers(0, 9000), st.integers(0, 9000), st.floats(0.5, 10))
-def test_no_wait_leaves_the_bounds_whatever_is_set(probability, patience, habit_ms, floor_ms, ceiling_ms, steepness):
+def test_wait_stays_within_the_bounds(probability, patience, habit_ms, floor_ms, ceiling_ms, steepness):
     endpointing = Endpointing(floor_ms, ceiling_ms, steepness=steepness)
     wait = endpointing.wait(probability, patience, habit_ms)
     assert SHORTEST_MS <= wait.ms <= LONGEST_MS
 
 
 @given(probabilities, probabilities, patiences)
-def test_surer_never_waits_longer(one, other, patience):
+def test_higher_probability_never_waits_longer(one, other, patience):
     surer, doubtful = max(one, other), min(one, other)
     assert Endpointing().wait(surer, patience).ms <= Endpointing().wait(doubtful, patience).ms
 
 
-def test_a_habit_is_learnt_in_three_slips_and_spares_the_next_one():
-    habit = LearnedFloor()
-    learnt_ms = []
+def test_learned_floor_grows_with_every_cut_off():
+    floor = LearnedFloor()
+    floors_ms = []
     for _ in range(3):
-        habit.on_cut_off(600)
-        learnt_ms.append(habit.least_wait_ms)
-    assert learnt_ms == [400, 600, 700]
+        floor.on_cut_off(600)
+        floors_ms.append(floor.least_wait_ms)
+    assert floors_ms == [400, 600, 700]
 
 
-def test_a_habit_is_bounded_and_forgotten():
-    habit = LearnedFloor()
+def test_learned_floor_is_bounded_and_decays():
+    floor = LearnedFloor()
     for _ in range(20):
-        habit.on_cut_off(60_000)
-    assert habit.least_wait_ms == LearnedFloor.MOST_MS
+        floor.on_cut_off(60_000)
+    assert floor.least_wait_ms == LearnedFloor.MOST_MS
     turns = 0
-    while habit.least_wait_ms:
-        habit.on_turn_confirmed()
+    while floor.least_wait_ms:
+        floor.on_turn_confirmed()
         turns += 1
     assert 10 <= turns <= 25
 
 
-def test_a_slip_shorter_than_what_was_learnt_takes_nothing_back():
-    habit = LearnedFloor()
-    habit.on_cut_off(600)
-    habit.on_cut_off(0)
-    assert habit.least_wait_ms == 400
+def test_shorter_cut_off_does_not_lower_the_learned_floor():
+    floor = LearnedFloor()
+    floor.on_cut_off(600)
+    floor.on_cut_off(0)
+    assert floor.least_wait_ms == 400

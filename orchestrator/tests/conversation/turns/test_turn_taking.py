@@ -47,7 +47,7 @@ from orchestrator.conversation.turns.turn_taking import TurnTaking, UserState
 from service_kit.errors import EngineFailed
 
 RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600, steepness=3))
-# The user asks, the anchor answers aloud: where most interruptions begin.
+# A question whose answer is audible: where most interruptions start.
 ANSWERING = [
     SpeechStarted(1000, 700),
     SpeechStopped(2000),
@@ -56,7 +56,7 @@ ANSWERING = [
     TimerFired(2200),
     ReplyAudible(1),
 ]
-# The user pauses, is answered in secret, and makes another sound.
+# A pause with a speculative reply, then resumed speech.
 RESUMED = [
     SpeechStarted(1000, 700),
     SpeechStopped(2000),
@@ -67,7 +67,7 @@ OVER_IT = [*ANSWERING, SpeechStarted(3000, 2700)]
 
 
 def after(events):
-    """A policy that has seen all events but the last, and what it says to the last."""
+    """A policy after all events, and its actions for the last one."""
     policy = TurnTaking(RULES)
     actions = []
     for event in events:
@@ -79,48 +79,48 @@ def final(text, segment_id=1, alternatives=(), end_ms=2000):
     return FinalTranscript(segment_id, 1, text, end_ms, "en", alternatives)
 
 
-def judged(probability, at_ms=2000):
+def predicted(probability, at_ms=2000):
     return TurnEndPredicted(at_ms, probability, "rule", 200)
 
 
-def announced(judgement, wait_ms, decided_by, patience=1.0, at_ms=2000):
-    return AnnounceWait(at_ms, Wait(wait_ms, WaitDecision[f"WAIT_DECISION_{decided_by}"]), patience, judgement)
+def announced(prediction, wait_ms, decided_by, patience=1.0, at_ms=2000):
+    return AnnounceWait(at_ms, Wait(wait_ms, WaitDecision[f"WAIT_DECISION_{decided_by}"]), patience, prediction)
 
 
 TABLE = {
-    "speech opens a turn and is listened to from its pre-roll on": (
+    "speech opens a turn and starts listening at its pre-roll": (
         [SpeechStarted(1000, 700)],
         [OpenTurn(1), PrefillPrompt(1), StartListening(700)],
     ),
-    "silence asks for the transcript, and waits even without a judgement": (
+    "silence flushes the segment and sets the default wait": (
         [SpeechStarted(1000, 700), SpeechStopped(2000)],
         [FlushSegment(1), SetTimer(2600)],
     ),
-    "a sure judgement shortens the wait": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), judged(1.0)],
-        [announced(judged(1.0), 200, "FLOOR"), SetTimer(2200)],
+    "confident prediction shortens the wait": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), predicted(1.0)],
+        [announced(predicted(1.0), 200, "FLOOR"), SetTimer(2200)],
     ),
-    "a hanging sentence lengthens it": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), judged(0.0)],
-        [announced(judged(0.0), 1000, "CEILING"), SetTimer(3000)],
+    "incomplete sentence lengthens the wait": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), predicted(0.0)],
+        [announced(predicted(0.0), 1000, "CEILING"), SetTimer(3000)],
     ),
-    "what is neither is for the prediction to decide": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), judged(0.5)],
-        [announced(judged(0.5), 300, "PREDICTION"), SetTimer(2300)],
+    "uncertain prediction sets the wait by its probability": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), predicted(0.5)],
+        [announced(predicted(0.5), 300, "PREDICTION"), SetTimer(2300)],
     ),
-    "the same silence may be judged again": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), judged(0.0), judged(0.5)],
-        [announced(judged(0.5), 300, "PREDICTION"), SetTimer(2300)],
+    "second prediction of a silence replaces the first": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), predicted(0.0), predicted(0.5)],
+        [announced(predicted(0.5), 300, "PREDICTION"), SetTimer(2300)],
     ),
-    "a first judgement that is taken back does not commit the turn at its alarm": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), final("to"), judged(1.0), judged(0.0), TimerFired(2200)],
+    "replaced prediction does not commit the turn at its timer": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), final("to"), predicted(1.0), predicted(0.0), TimerFired(2200)],
         [],
     ),
-    "nor when only the transcript was waited for": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), judged(1.0), TimerFired(2200), judged(0.0), final("to")],
+    "replaced prediction does not commit the turn at a late transcript": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), predicted(1.0), TimerFired(2200), predicted(0.0), final("to")],
         [AnnounceFinal(1, 1, "to", "en", None), StartReply(1, 1, "to")],
     ),
-    "a silence that nobody judged is told to be one when it is over": (
+    "silence without a prediction is announced at its end": (
         [SpeechStarted(1000, 700), SpeechStopped(2000), final("a question"), TimerFired(2600)],
         [
             announced(None, 600, "NO_JUDGEMENT"),
@@ -129,117 +129,117 @@ TABLE = {
             ReleaseReply(1),
         ],
     ),
-    "a judgement on a silence that is over means nothing": (
+    "prediction of an ended silence is ignored": (
         [SpeechStarted(1000, 700), SpeechStopped(2000), SpeechStarted(2300, 2000), TurnEndPredicted(2000, 1.0, "rule")],
         [],
     ),
-    "partials are told": (
+    "partial transcripts are announced": (
         [SpeechStarted(1000, 700), PartialTranscript(1, "a qu", 1500)],
         [AnnouncePartial(1, "a qu")],
     ),
-    "a transcript begins a held reply": (
+    "final transcript starts a speculative reply": (
         [SpeechStarted(1000, 700), SpeechStopped(2000), final("a question", alternatives=("a quest",))],
         [AnnounceFinal(1, 1, "a question", "en", None), StartReply(1, 1, "a question", ("a quest",))],
     ),
-    "a transcript that comes unprompted does so while the user is still thought to speak": (
+    "final transcript during speech starts a speculative reply": (
         [SpeechStarted(1000, 700), final("a question")],
         [AnnounceFinal(1, 1, "a question", "en", None), StartReply(1, 1, "a question")],
     ),
-    "the same transcript is not paid for twice": (
+    "same transcript starts no second reply": (
         [SpeechStarted(1000, 700), final("a question"), SpeechStopped(2000), final("a question")],
         [AnnounceFinal(1, 2, "a question", "en", None)],
     ),
-    "another transcript begins another reply": (
+    "changed transcript replaces the speculative reply": (
         [SpeechStarted(1000, 700), final("a"), SpeechStopped(2000), final("a question")],
         [AnnounceFinal(1, 2, "a question", "en", None), DropReply(1), StartReply(1, 2, "a question")],
     ),
-    "the same words in other dress are the same words": (
+    "case and punctuation do not change a transcript": (
         [SpeechStarted(1000, 700), final("a question"), SpeechStopped(2000), final("A question?")],
         [AnnounceFinal(1, 2, "A question?", "en", None)],
     ),
-    "speech that goes on makes the held reply doubtful": (
+    "resumed speech sets a timer for the speculative reply": (
         [SpeechStarted(1000, 700), SpeechStopped(2000), final("a question"), SpeechStarted(2300, 2000)],
         [SetTimer(2700), StartListening(2000)],
     ),
-    "words that it does not answer drop it": (
+    "new words drop the speculative reply": (
         [*RESUMED, PartialTranscript(1, "a question about", 2500)],
         [AnnouncePartial(1, "a question about"), DropReply(1)],
     ),
-    "words that it answers do not": (
+    "repeated words keep the speculative reply": (
         [*RESUMED, PartialTranscript(1, "A quest", 2500), PartialTranscript(1, "A question", 2550)],
         [AnnouncePartial(1, "A question")],
     ),
-    "speech that lasts drops it without words": (
+    "long resumed speech drops the speculative reply without words": (
         [*RESUMED, TimerFired(2700)],
         [DropReply(1)],
     ),
-    "and drops it once": (
+    "speculative reply is dropped once": (
         [*RESUMED, TimerFired(2700), PartialTranscript(1, "a question about", 2900)],
         [AnnouncePartial(1, "a question about")],
     ),
-    "a cough, and the same transcript again, keep it": (
+    "cough with the same transcript keeps the speculative reply": (
         [*RESUMED, SpeechStopped(2500), final("a question", end_ms=2500), TimerFired(2700)],
         [],
     ),
-    "and it is what the commit releases": (
-        [*RESUMED, SpeechStopped(2500), final("a question", end_ms=2500), judged(1.0, 2500), TimerFired(2700)],
+    "commit after a cough releases the speculative reply": (
+        [*RESUMED, SpeechStopped(2500), final("a question", end_ms=2500), predicted(1.0, 2500), TimerFired(2700)],
         [CommitSegment(1), CommitTurn(1, "a question"), ReleaseReply(1)],
     ),
-    "another transcript after it does not": (
+    "changed transcript after resumed speech replaces the reply": (
         [*RESUMED, SpeechStopped(2500), final("a question mark", end_ms=2500)],
         [AnnounceFinal(1, 2, "a question mark", "en", None), DropReply(1), StartReply(1, 2, "a question mark")],
     ),
-    "a transcript that was asked for before speech went on is not answered": (
+    "transcript requested before resumed speech starts no reply": (
         [SpeechStarted(1000, 700), SpeechStopped(2000), SpeechStarted(2300, 2000), final("a", end_ms=2096)],
         [AnnounceFinal(1, 1, "a", "en", None)],
     ),
-    "nor is the turn over with it": (
+    "transcript requested before resumed speech does not commit the turn": (
         [
             *(SpeechStarted(1000, 700), SpeechStopped(2000), SpeechStarted(2300, 2000), SpeechStopped(2600)),
-            *(final("a", end_ms=2096), judged(1.0, 2600), TimerFired(2800)),
+            *(final("a", end_ms=2096), predicted(1.0, 2600), TimerFired(2800)),
         ],
         [],
     ),
-    "a fourth transcript is only answered when the turn is over": (
+    "fourth transcript starts no speculative reply": (
         [SpeechStarted(1000, 700), *map(final, ["a", "a b", "a b c", "a b c d"])],
         [AnnounceFinal(1, 4, "a b c d", "en", None), DropReply(1)],
     ),
-    "and then it is": (
+    "commit answers the fourth transcript": (
         [
             *(SpeechStarted(1000, 700), *map(final, ["a", "a b", "a b c"]), SpeechStopped(2000)),
-            *(final("a b c d"), judged(1.0), TimerFired(2200)),
+            *(final("a b c d"), predicted(1.0), TimerFired(2200)),
         ],
         [CommitSegment(1), StartReply(1, 4, "a b c d"), CommitTurn(1, "a b c d"), ReleaseReply(1)],
     ),
-    "ten seconds of speech are answered before the turn is over": (
+    "ten seconds of speech start a speculative reply": (
         [SpeechStarted(1000, 700), SpeechStopped(11_000), final("much", end_ms=11_096)],
         [AnnounceFinal(1, 1, "much", "en", None), StartReply(1, 1, "much")],
     ),
-    "more than ten are not": (
+    "more than ten seconds of speech start no speculative reply": (
         [SpeechStarted(1000, 700), SpeechStopped(11_001), final("much", end_ms=11_096)],
         [AnnounceFinal(1, 1, "much", "en", None)],
     ),
-    "nor while the user still speaks": (
+    "more than ten seconds of ongoing speech start no speculative reply": (
         [SpeechStarted(1000, 700), final("much", end_ms=11_001)],
         [AnnounceFinal(1, 1, "much", "en", None)],
     ),
-    "a held reply that broke is begun again when the turn is over": (
+    "failed speculative reply is started again at the commit": (
         [*ANSWERING[:4], ReplyFailed(1, EngineFailed("session.reply_broke", "it broke")), TimerFired(2200)],
         [CommitSegment(1), StartReply(1, 2, "a question"), CommitTurn(1, "a question"), ReleaseReply(1)],
     ),
-    "the end of the wait releases the reply": (
+    "end of the wait commits the turn and releases the reply": (
         ANSWERING[:5],
         [CommitSegment(1), CommitTurn(1, "a question"), ReleaseReply(1)],
     ),
-    "an old alarm does nothing": (
+    "outdated timer does nothing": (
         [*ANSWERING[:4], TimerFired(2100)],
         [],
     ),
-    "without a transcript yet, the end of the wait waits on": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), judged(1.0), TimerFired(2200)],
+    "end of the wait without a transcript does nothing yet": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), predicted(1.0), TimerFired(2200)],
         [],
     ),
-    "and the transcript, when it comes, is answered at once": (
+    "transcript after the end of the wait is answered at once": (
         [SpeechStarted(1000, 700), SpeechStopped(2000), TimerFired(2600), final("a question")],
         [
             AnnounceFinal(1, 1, "a question", "en", None),
@@ -249,27 +249,27 @@ TABLE = {
             ReleaseReply(1),
         ],
     ),
-    "a long sound without words is answered honestly": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), final(" ... "), judged(0.1), TimerFired(2990)],
+    "long sound without words is answered with did_not_catch": (
+        [SpeechStarted(1000, 700), SpeechStopped(2000), final(" ... "), predicted(0.1), TimerFired(2990)],
         [CommitSegment(1), SpeakPhrase(1, "did_not_catch")],
     ),
-    "a short one is let go": (
-        [SpeechStarted(1000, 700), SpeechStopped(1300), final(""), judged(1.0, 1300), TimerFired(1900)],
+    "short sound without words is ignored": (
+        [SpeechStarted(1000, 700), SpeechStopped(1300), final(""), predicted(1.0, 1300), TimerFired(1900)],
         [CommitSegment(1)],
     ),
-    "a transcript that never comes is apologised for": (
+    "overdue transcript is answered with an apology": (
         [SpeechStarted(1000, 700), SpeechStopped(2000), TranscriptOverdue(1)],
         [CommitSegment(1), SpeakPhrase(1, "apology")],
     ),
-    "a transcript of a closed segment is too late": (
+    "transcript of a closed segment is ignored": (
         [*ANSWERING, ReplyDone(1), final("late")],
         [],
     ),
-    "speech before anything was heard takes the answer back": (
+    "speech before the first frame reopens the turn": (
         [*ANSWERING[:5], SpeechStarted(2500, 2200)],
         [DropReply(1), ReopenTurn(1), StartListening(2200)],
     ),
-    "a reopened turn keeps what was said before": (
+    "reopened turn keeps its text": (
         [*ANSWERING[:5], SpeechStarted(2500, 2200), SpeechStopped(3000), final("and more", segment_id=2)],
         [AnnounceFinal(1, 2, "a question and more", "en", None), StartReply(1, 2, "a question and more")],
     ),
@@ -277,19 +277,19 @@ TABLE = {
         OVER_IT,
         [OpenTurn(2), PausePlayback(1), SetTimer(3500), StartListening(2700)],
     ),
-    "words stop it": (
+    "words over the reply stop it": (
         [*OVER_IT, PartialTranscript(2, "stop", 3200)],
         [AnnouncePartial(2, "stop"), AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
     ),
-    "a partial without words does not": (
+    "partial without words does not stop the reply": (
         [*OVER_IT, PartialTranscript(2, " - ", 3200)],
         [AnnouncePartial(2, " - ")],
     ),
-    "half a second of speech stops it": (
+    "half a second of speech over the reply stops it": (
         [*OVER_IT, TimerFired(3500)],
         [AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_STOP_DURATION), StopReply(1)],
     ),
-    "a short sound without words lets it go on": (
+    "short sound without words resumes the reply": (
         [*OVER_IT, SpeechStopped(3200), final("", segment_id=2)],
         [
             AnnounceFinal(2, 1, "", "en", None),
@@ -298,7 +298,7 @@ TABLE = {
             CommitSegment(2),
         ],
     ),
-    "words in the final stop it and are answered": (
+    "words in the final transcript stop the reply and are answered": (
         [*OVER_IT, SpeechStopped(3200), final("stop", segment_id=2)],
         [
             AnnounceFinal(2, 1, "stop", "en", None),
@@ -307,14 +307,14 @@ TABLE = {
             StartReply(2, 1, "stop"),
         ],
     ),
-    "a reply that ends by itself is not stopped again": (
+    "finished reply is not stopped": (
         [*OVER_IT, ReplyDone(1), TimerFired(3500)],
         [],
     ),
     "interrupt stops the reply": ([*ANSWERING, Interrupt()], [StopReply(1)]),
-    "interrupt in silence does nothing": ([Interrupt()], []),
-    "pause and resume reach the reply": ([*ANSWERING, Pause()], [PausePlayback(1)]),
-    "resume": ([*ANSWERING, Pause(), Resume()], [ResumePlayback(1)]),
+    "interrupt without a reply does nothing": ([Interrupt()], []),
+    "pause pauses the reply": ([*ANSWERING, Pause()], [PausePlayback(1)]),
+    "resume resumes the reply": ([*ANSWERING, Pause(), Resume()], [ResumePlayback(1)]),
     "a typed turn is answered at once": (
         [TextInput("hello")],
         [OpenTurn(1), StartReply(1, 1, "hello"), CommitTurn(1, "hello"), ReleaseReply(1)],
@@ -323,20 +323,20 @@ TABLE = {
         [*ANSWERING, TextInput("hello")],
         [StopReply(1), OpenTurn(2), StartReply(2, 1, "hello"), CommitTurn(2, "hello"), ReleaseReply(2)],
     ),
-    "the client's word ends the turn without a wait": (
+    "end_turn flushes the segment without a wait": (
         [SpeechStarted(1000, 700), EndTurn()],
         [FlushSegment(1)],
     ),
-    "the end of a turn that is none is nothing": ([EndTurn()], []),
+    "end_turn without a turn does nothing": ([EndTurn()], []),
 }
 
 
 @pytest.mark.parametrize(("events", "actions"), TABLE.values(), ids=TABLE.keys())
-def test_the_policy_says(events, actions):
+def test_policy_actions(events, actions):
     assert after(events)[1] == actions
 
 
-def test_the_axes_follow_the_conversation():
+def test_user_state_and_anchor_phase_follow_the_events():
     policy, _ = after(ANSWERING)
     assert (policy.user_state, policy.anchor_phase) == (UserState.SILENT, AnchorPhase.SPEAKING)
     policy, _ = after([*OVER_IT, TimerFired(3500)])
@@ -345,7 +345,7 @@ def test_the_axes_follow_the_conversation():
     assert policy.anchor_phase is AnchorPhase.IDLE
 
 
-def test_a_long_segment_is_closed_at_the_next_speech_edge():
+def test_long_segment_is_closed_at_the_next_speech_start():
     policy, _ = after([SpeechStarted(1000, 700), SpeechStopped(27_000), final("much")])
     actions = policy.handle(SpeechStarted(27_300, 27_000))
     assert actions == [CommitSegment(1), StartListening(27_000)]
@@ -353,24 +353,24 @@ def test_a_long_segment_is_closed_at_the_next_speech_edge():
     assert policy.handle(final("more", segment_id=2))[0] == AnnounceFinal(1, 2, "much more", "en", None)
 
 
-def test_turn_numbers_go_on_in_a_resumed_conversation():
+def test_turn_ids_continue_in_a_resumed_conversation():
     assert TurnTaking(RULES, last_turn_id=7).handle(SpeechStarted(0, 0))[0] == OpenTurn(8)
 
 
-def test_patience_holds_from_the_next_silence_on():
-    policy, _ = after([SpeechStarted(1000, 700), SpeechStopped(2000), judged(0.5)])
+def test_patience_applies_from_the_next_silence():
+    policy, _ = after([SpeechStarted(1000, 700), SpeechStopped(2000), predicted(0.5)])
     policy.endpointing.patience = 2.0
     policy.handle(SpeechStarted(2200, 2000))
     policy.handle(SpeechStopped(3000))
-    assert policy.handle(judged(0.5, 3000))[0] == announced(judged(0.5, 3000), 600, "PREDICTION", 2.0, 3000)
+    assert policy.handle(predicted(0.5, 3000))[0] == announced(predicted(0.5, 3000), 600, "PREDICTION", 2.0, 3000)
 
 
-def test_a_turn_that_was_cut_off_teaches_the_least_wait_and_says_so():
+def test_cut_off_turn_raises_the_learned_floor():
     policy, _ = after([*ANSWERING[:5], SpeechStarted(2600, 2300)])
     policy.handle(SpeechStopped(3000))
-    assert policy.handle(judged(1.0, 3000))[0] == announced(judged(1.0, 3000), 400, "HABIT", at_ms=3000)
+    assert policy.handle(predicted(1.0, 3000))[0] == announced(predicted(1.0, 3000), 400, "HABIT", at_ms=3000)
 
 
-def test_a_turn_that_the_user_ended_by_command_teaches_nothing():
+def test_turn_ended_by_command_does_not_raise_the_learned_floor():
     policy, _ = after([*RESUMED[:3], EndTurn(), SpeechStarted(2600, 2300)])
     assert policy.endpointing.learned_floor.least_wait_ms == 0

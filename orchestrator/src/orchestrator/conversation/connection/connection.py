@@ -1,4 +1,4 @@
-"""A connection: the way to one client, from its coming in until it hangs up, drops, or another takes its place."""
+"""One client's connection: a bounded send queue, and detection of a connection that has gone silent."""
 
 from __future__ import annotations
 
@@ -16,114 +16,114 @@ from orchestrator.conversation.messages.server import ServerMessage, SessionEnde
 from orchestrator.conversation.model.idle_timeout import IdleTimeout
 from orchestrator.conversation.model.ports import Client
 
-# A client that leaves this much unread does not listen. Playout runs at most 2 s ahead of it, and a reply's text
-# comes faster than its speech.
+# Unread audio and messages beyond which a client counts as not reading. Playout runs at most 2 s ahead of playback;
+# the text of a reply is faster than its speech.
 _MAX_AUDIO_BYTES = SPEECH.bytes_for(8_000)
 _MAX_MESSAGES = 4_000
-# How long one frame may take to leave before the client counts as gone.
-_SEND_DEADLINE_S = 10.0
-_CLOSE_DEADLINE_S = 1.0
-# A connection over which something came this lately has fallen silent when nothing more comes for so long.
-_FLOWING_S = 2.0
-_FELL_SILENT_S = 1.0
+# How long one write may take before the client counts as gone.
+_SEND_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 1.0
+# A connection with input in the last `_ACTIVE_WITHIN_S` has gone silent when no more arrives for `_SILENT_AFTER_S`.
+_ACTIVE_WITHIN_S = 2.0
+_SILENT_AFTER_S = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class Connection:
-    """A bounded queue to one client, and when it was last heard of.
+    """A bounded send queue to one client, and the time of its last input.
 
-    Overflow ends the session: dropping messages would leave the client in a lie.
+    Overflow ends the session: a client that misses messages would show a wrong state.
     """
 
     def __init__(self, client: Client, received: ReplyReceived | None = None) -> None:
-        """`received` is what the client says it has of a reply that was under way."""
+        """`received` is the part of an interrupted reply that a reconnecting client has already."""
         self.received = received
         self._client = client
         self._now_s = asyncio.get_running_loop().time
         self._items: deque[ServerMessage | bytes] = deque()
         self._audio_bytes = 0
-        self._filled = asyncio.Event()
-        self._over = False
-        self._heard_s = -math.inf
-        self._most_messages = _MAX_MESSAGES
-        # Set when the session has greeted the client.
+        self._queue_changed = asyncio.Event()
+        self._closed = False
+        self._last_input_s = -math.inf
+        self._max_messages = _MAX_MESSAGES
+        # Set when the greeting is queued.
         self.greeted = asyncio.Event()
 
-    # Towards the client ---------------------------------------------------------------------------------------------
+    # To the client --------------------------------------------------------------------------------------------------
 
     def greet(self, messages: Iterable[ServerMessage]) -> None:
-        """Queue what a client that comes in is told; that is as long as the latest replies, and all at once."""
-        if not self._over:
+        """Queue the greeting and the replay; their number raises the limit, since they are queued all at once."""
+        if not self._closed:
             self._items.extend(messages)
-            self._most_messages += len(self._items)
-            self._filled.set()
+            self._max_messages += len(self._items)
+            self._queue_changed.set()
         self.greeted.set()
 
     def send(self, message: ServerMessage) -> None:
-        """Queue a message; nothing, when the connection is over. Raises `AtCapacity` when the client does not read."""
-        if self._over:
+        """Queue a message; ignored once closed. Raises `AtCapacity` when the client does not read."""
+        if self._closed:
             return
         self._items.append(message)
-        self._filled.set()
-        if len(self._items) > self._most_messages:
-            raise AtCapacity("session.client_too_slow", "the client does not read what it is sent")
+        self._queue_changed.set()
+        if len(self._items) > self._max_messages:
+            raise AtCapacity("session.client_too_slow", "the client does not read its messages")
 
     def send_audio(self, pcm: bytes) -> None:
-        """Queue speech; nothing, when the connection is over. Raises `AtCapacity` when the client does not read."""
-        if self._over:
+        """Queue speech, PCM16 mono 24 kHz; ignored once closed. Raises `AtCapacity` when the client does not read."""
+        if self._closed:
             return
         self._audio_bytes += len(pcm)
         if self._audio_bytes > _MAX_AUDIO_BYTES:
-            raise AtCapacity("session.client_too_slow", "the client does not read the audio it is sent")
+            raise AtCapacity("session.client_too_slow", "the client does not read its audio")
         self._items.append(pcm)
-        self._filled.set()
+        self._queue_changed.set()
 
     def drop_audio(self) -> None:
-        """Forget audio that has not left yet."""
+        """Discard queued audio."""
         self._items = deque(item for item in self._items if not isinstance(item, bytes))
         self._audio_bytes = 0
 
     def close(self, last: SessionEnded | None) -> None:
-        """Send what is left without its audio, then `last`, and nothing more."""
-        if self._over:
+        """Close after the queued messages, without the queued audio, and `last`."""
+        if self._closed:
             return
-        self._over = True
+        self._closed = True
         self.drop_audio()
         if last is not None:
             self._items.append(last)
-        self._filled.set()
+        self._queue_changed.set()
 
     def drop(self) -> None:
-        """Nobody is there any more."""
-        self._over = True
+        """Close without sending: the client is gone."""
+        self._closed = True
         self._items.clear()
-        self._filled.set()
+        self._queue_changed.set()
 
     async def run_sender(self) -> None:
-        """Send until hung up. Raises `AtCapacity` when a frame does not leave in time."""
+        """Send queued items until closed. Raises `AtCapacity` when a write takes too long."""
         try:
-            async with IdleTimeout(_SEND_DEADLINE_S) as deadline:
-                while not self._over:
-                    while self._items and not self._over:
-                        deadline.reset()
+            async with IdleTimeout(_SEND_TIMEOUT_S) as timeout:
+                while not self._closed:
+                    while self._items and not self._closed:
+                        timeout.reset()
                         await self._send_next()
-                    deadline.suspend()
-                    if not self._over:
-                        self._filled.clear()
-                        await self._filled.wait()
+                    timeout.suspend()
+                    if not self._closed:
+                        self._queue_changed.clear()
+                        await self._queue_changed.wait()
         except TimeoutError as error:
-            raise AtCapacity("session.client_too_slow", "the client takes nothing") from error
+            raise AtCapacity("session.client_too_slow", "a write to the client timed out") from error
         await self._send_last()
 
     async def _send_last(self) -> None:
-        """For a moment only: the client may be gone."""
+        """Send the last messages, for at most `_CLOSE_TIMEOUT_S`: the client may be gone."""
         try:
-            async with asyncio.timeout(_CLOSE_DEADLINE_S):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 while self._items:
                     await self._send_next()
         except (TimeoutError, AnchorError) as error:
-            log.debug("client took no last word", extra={"reason": str(error)})
+            log.debug("last messages not sent", extra={"reason": str(error)})
 
     async def _send_next(self) -> None:
         item = self._items.popleft()
@@ -136,16 +136,16 @@ class Connection:
     # From the client ------------------------------------------------------------------------------------------------
 
     def on_activity(self) -> None:
-        """Something came from the client just now."""
-        self._heard_s = self._now_s()
+        """Record that input arrived from the client."""
+        self._last_input_s = self._now_s()
 
     async def has_gone_silent(self) -> bool:
-        """Whether something came all along until lately, and nothing does any more; takes a moment.
+        """Whether continuous input has stopped; takes `_SILENT_AFTER_S`.
 
-        Of a client that says nothing anyway, muted say, it cannot be told.
+        False for a client without recent input, such as a muted one: its silence proves nothing.
         """
-        before_s = self._heard_s
-        if self._now_s() - before_s > _FLOWING_S:
+        before_s = self._last_input_s
+        if self._now_s() - before_s > _ACTIVE_WITHIN_S:
             return False
-        await asyncio.sleep(_FELL_SILENT_S)
-        return self._heard_s == before_s
+        await asyncio.sleep(_SILENT_AFTER_S)
+        return self._last_input_s == before_s

@@ -1,4 +1,4 @@
-"""What goes to the client: messages and audio in one order, over the connection that there is, if there is one."""
+"""The outbox of a session: sends messages and audio, in order, over the client's current connection."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ class Outbox:
 
     @property
     def connection(self) -> Connection | None:
-        """The way to the client; None while there is none."""
+        """The current connection; None while the client is disconnected."""
         return self._connection
 
     def connect(self, connection: Connection, greeting: Iterable[ServerMessage]) -> None:
-        """Send over `connection` from now on: first `greeting`, then what was told already."""
+        """Send over `connection` from now on: first `greeting`, then the replay of recorded messages."""
         self._connection = connection
         connection.greet((*greeting, *self._replay_buffer.messages()))
 
     def disconnect(self) -> None:
-        """Nobody is there for now."""
+        """The client disconnected; record messages without sending them."""
         self._connection = None
 
     def send(self, message: ServerMessage) -> None:
-        """Send a message. Raises `AtCapacity` when the client does not read."""
+        """Record and send a message. Raises `AtCapacity` when the client does not read."""
         self._replay_buffer.record(message)
         if self._connection is not None:
             self._connection.send(message)
 
     def send_audio(self, pcm: bytes) -> None:
-        """Send speech. Raises `AtCapacity` when the client does not read."""
+        """Send speech, PCM16 mono 24 kHz. Raises `AtCapacity` when the client does not read."""
         if self._connection is not None:
             self._connection.send_audio(pcm)
 
     def drop_audio(self) -> None:
-        """Forget audio that has not left yet."""
+        """Discard queued audio."""
         if self._connection is not None:
             self._connection.drop_audio()

@@ -1,4 +1,4 @@
-"""What the client was told of the latest turns, in short: what one that comes back is told again."""
+"""Replay buffer: the messages of the last three turns, compacted, for replay after a reconnect."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from orchestrator.conversation.messages.server import (
     TurnFailed,
 )
 
-# The one being answered, the one being spoken, and one whose end may have been lost with the connection.
+# The turn being answered, the open turn, and one whose last messages may have been lost with the connection.
 _TURNS = 3
 
-_OfTurn = (
+_TurnMessage = (
     PartialTranscript
     | FinalTranscript
     | TurnCommitted
@@ -37,27 +37,30 @@ _OfTurn = (
     | TurnFailed
     | LatencyWaterfall
 )
-_OF_REPLY = (ReplyStarted, ReplyText, SpeechMark, PlaybackStop, ReplyFinished, TurnFailed, LatencyWaterfall)
+_REPLY_MESSAGES = (ReplyStarted, ReplyText, SpeechMark, PlaybackStop, ReplyFinished, TurnFailed, LatencyWaterfall)
 
 
 class ReplayBuffer:
-    """Keeps the last turns, each bounded by the length of a reply. What passes with the moment is not kept."""
+    """Messages of the last turns; a turn is bounded by the length of its reply. Momentary messages are not kept.
+
+    A client may know any part of the replayed messages already.
+    """
 
     def __init__(self) -> None:
         self._turns: dict[int, _Turn] = {}
-        self._edge: SpeechStarted | SpeechStopped | None = None
+        self._speech_event: SpeechStarted | SpeechStopped | None = None
 
     def record(self, message: ServerMessage) -> None:
-        """The client is told `message`."""
+        """Record `message`, whether or not a client is connected."""
         if isinstance(message, SpeechStarted | SpeechStopped):
-            self._edge = message
-        elif isinstance(message, _OfTurn):
+            self._speech_event = message
+        elif isinstance(message, _TurnMessage):
             self._turn(message.turn_id).record(message)
 
     def messages(self) -> Iterator[ServerMessage]:
-        """All of it, turn by turn, in the order in which it began; for a client that may know a part."""
-        if self._edge is not None:
-            yield self._edge
+        """The messages to replay: the latest speech event, then turn by turn in the order of their first messages."""
+        if self._speech_event is not None:
+            yield self._speech_event
         for turn in self._turns.values():
             yield from turn.messages()
 
@@ -71,7 +74,10 @@ class ReplayBuffer:
 
 
 class _Turn:
-    """The latest message of each kind, the text as one, and every mark."""
+    """The messages of one turn: the latest of each type, the reply text joined, and every speech mark.
+
+    A new reply replaces the messages of the previous one; a final transcript replaces the partial one.
+    """
 
     def __init__(self, turn_id: int) -> None:
         self._turn_id = turn_id
@@ -79,10 +85,10 @@ class _Turn:
         self._text: list[str] = []
         self._marks: list[SpeechMark] = []
 
-    def record(self, message: _OfTurn) -> None:
+    def record(self, message: _TurnMessage) -> None:
         match message:
             case ReplyStarted():
-                for kind in _OF_REPLY:
+                for kind in _REPLY_MESSAGES:
                     self._latest.pop(kind, None)
                 self._text.clear()
                 self._marks.clear()

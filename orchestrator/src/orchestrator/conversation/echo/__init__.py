@@ -1,1 +1,1 @@
-"""Detection of the anchor's own voice in the microphone, by sound and by words."""
+"""Echo suppression: detects the anchor's own speech in the microphone, by sound and by words."""

@@ -1,4 +1,4 @@
-"""The anchor's ear for its own voice: what its client played, held against what the microphone hears."""
+"""Acoustic echo suppression: compares the client's playback (far end) with its microphone (near end)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from orchestrator.conversation.model.ports import FinalTranscript, PartialTransc
 
 
 class EchoDetector:
-    """Compares when it is asked to, unless it is switched off, and costs nothing until then."""
+    """Estimates the echo in one session's microphone on request; never unless `enabled`."""
 
-    def __init__(self, clock: AudioClock, microphone: RecentAudio, is_on: bool = True) -> None:
-        self._is_on = is_on
+    def __init__(self, clock: AudioClock, microphone: RecentAudio, enabled: bool = True) -> None:
+        self._enabled = enabled
         self._clock = clock
         self._microphone = microphone
         self._echo = AcousticEcho()
         self.playback_reference = PlaybackReference()
 
     def estimate_echo(self, since_ms: int, until_ms: int) -> EchoEstimate | None:
-        """What the microphone holds of the anchor's voice between two moments of the audio clock; None for nothing."""
-        chunks = self._microphone.until(until_ms) if self._is_on else []
+        """Estimate the echo in the microphone between two times of the audio clock; None without an echo."""
+        chunks = self._microphone.until(until_ms) if self._enabled else []
         if not chunks:
             return None
         near_end = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")
@@ -39,7 +39,7 @@ class EchoDetector:
 
 
 def echo_span(event: Event, listening_since_ms: int | None, now_ms: int) -> tuple[int, int] | None:
-    """From when to when on the audio clock an event makes one listen for the anchor's voice; None for not at all."""
+    """The span of the audio clock to search for echo when this event is handled; None for no search."""
     if isinstance(event, SpeechStarted) and listening_since_ms is None:
         return event.at_ms, now_ms
     if listening_since_ms is None or not isinstance(

@@ -1,4 +1,4 @@
-"""The last seconds of a microphone, for whoever finds out late that they mattered."""
+"""The last seconds of a microphone, for consumers that need audio from before their event arrived."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections import deque
 
 from service_kit.audio import AudioChunk
 
-# How far back speech can be found to have begun: pre-roll, the detector's hysteresis, and time for the event to come.
-_KEPT_MS = 2_000
+# How far back speech can turn out to have started: pre-roll, the detector's hysteresis, and the delay of the event.
+_RETENTION_MS = 2_000
 
 
 class RecentAudio:
-    """Keeps what was heard last; what is older is forgotten."""
+    """The newest microphone audio; older chunks are dropped."""
 
     def __init__(self) -> None:
         self._chunks: deque[AudioChunk] = deque()
 
     def append(self, chunk: AudioChunk) -> None:
-        """Take what follows."""
+        """Append the next chunk."""
         self._chunks.append(chunk)
-        while self._chunks[0].start_ms < chunk.start_ms - _KEPT_MS:
+        while self._chunks[0].start_ms < chunk.start_ms - _RETENTION_MS:
             self._chunks.popleft()
 
     def since(self, from_ms: int) -> list[AudioChunk]:
-        """What was heard from a moment of the audio clock on, in whole chunks."""
+        """The audio from a time of the audio clock on, in whole chunks."""
         return [chunk for chunk in self._chunks if chunk.end_ms > from_ms]
 
     def until(self, to_ms: int) -> list[AudioChunk]:
-        """What was heard up to a moment of the audio clock, in whole chunks."""
+        """The audio up to a time of the audio clock, in whole chunks."""
         return [chunk for chunk in self._chunks if chunk.end_ms <= to_ms]

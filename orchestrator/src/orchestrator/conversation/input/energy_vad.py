@@ -1,4 +1,4 @@
-"""Speech edges by loudness alone: what hears the user while vad-service is away."""
+"""Energy VAD: detects speech by loudness alone, as the fallback while vad-service is unavailable."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from service_kit.audio import AudioChunk, to_float
 
 from orchestrator.conversation.model.ports import SpeechStarted, SpeechStopped, TurnEndPredicted, VadEvent
 
-# Loudness is in dBFS. Speech stands this far above the quietest of the recent past, and never below the least.
+# Loudness in dBFS. Speech is this much louder than the noise floor, and never quieter than the minimum.
 _ABOVE_FLOOR_DB = 12.0
-_LEAST_SPEECH_DB = -45.0
+_MIN_SPEECH_DB = -45.0
 _FLOOR_RISE_DB_PER_CHUNK = 0.1
 _START_CHUNKS = 3
 _STOP_MS = 250
@@ -17,7 +17,11 @@ _PRE_ROLL_MS = 300
 
 
 class EnergyVad:
-    """Pure: audio in, events out."""
+    """Speech start and stop by loudness. Pure: audio in, events out.
+
+    Speech starts after `_START_CHUNKS` loud chunks and stops after `_STOP_MS` of silence; each stop comes with a
+    turn-end prediction of 0.5.
+    """
 
     def __init__(self) -> None:
         self._floor_db = -60.0
@@ -25,7 +29,7 @@ class EnergyVad:
         self._speech_end_ms: int | None = None
 
     def push_audio(self, chunk: AudioChunk) -> list[VadEvent]:
-        """The events that this chunk brings about."""
+        """The events that this chunk causes."""
         loud = self._is_loud(chunk)
         self._loud_chunks = self._loud_chunks + 1 if loud else 0
         if self._speech_end_ms is None:
@@ -45,4 +49,4 @@ class EnergyVad:
         samples = to_float(chunk.pcm)
         loudness_db = 10 * float(np.log10(np.mean(samples * samples) + 1e-10))
         self._floor_db = min(loudness_db, self._floor_db + _FLOOR_RISE_DB_PER_CHUNK)
-        return loudness_db > max(_LEAST_SPEECH_DB, self._floor_db + _ABOVE_FLOOR_DB)
+        return loudness_db > max(_MIN_SPEECH_DB, self._floor_db + _ABOVE_FLOOR_DB)

@@ -7,59 +7,59 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from orchestrator.conversation.model.audio_clock import AudioClock
 from orchestrator.conversation.model.ports import AudioFilter
 
-# A frame passes as it comes, so that nothing waits for company; smaller ones are gathered, larger ones cut.
-_LEAST_BYTES = MICROPHONE.bytes_for(10)
-_MOST_BYTES = MICROPHONE.bytes_for(32)
-# Chunks are whole milliseconds, so that their places on the clock are exact.
+# A frame of this size passes unchanged, without delay; smaller frames are joined, larger ones split.
+_MIN_CHUNK_BYTES = MICROPHONE.bytes_for(10)
+_MAX_CHUNK_BYTES = MICROPHONE.bytes_for(32)
+# Chunks are whole milliseconds, so that their times on the audio clock are exact.
 _MS_BYTES = MICROPHONE.bytes_for(1)
 
 
 class Microphone:
-    """Places audio on the clock, by way of a hearing audio_filter where there is one.
+    """Splits audio into chunks and advances the audio clock; `audio_filter`, if any, processes the audio first.
 
-    What the audio_filter holds back comes late, and to the same place on the clock as without it.
+    The filter's delay does not shift the audio clock: each sample has the same time as without a filter.
     """
 
     def __init__(self, clock: AudioClock, audio_filter: AudioFilter | None = None) -> None:
         self._clock = clock
-        self._hearing_aid = audio_filter
-        self._held_bytes = 0
-        self._rest = bytearray()
-        self._taken_ms = 0
+        self._audio_filter = audio_filter
+        self._filter_delay_bytes = 0
+        self._remainder = bytearray()
+        self._position_ms = 0
 
     def split_chunks(self, pcm: bytes) -> list[AudioChunk]:
-        """Take audio, PCM16 mono 16 kHz, of any length; return what is complete."""
-        if self._hearing_aid is None:
-            return self._place(pcm)
-        self._held_bytes += len(pcm)
-        cleaned = self._hearing_aid.process(pcm)
-        self._held_bytes -= len(cleaned)
-        return self._place(cleaned)
+        """Accept audio (PCM16 mono 16 kHz) of any length; return the complete chunks."""
+        if self._audio_filter is None:
+            return self._split(pcm)
+        self._filter_delay_bytes += len(pcm)
+        filtered = self._audio_filter.process(pcm)
+        self._filter_delay_bytes -= len(filtered)
+        return self._split(filtered)
 
     def flush_chunks(self) -> list[AudioChunk]:
-        """Complete a begun chunk with silence, and hold nothing back."""
+        """Flush the filter, and complete the last chunk with silence."""
         chunks: list[AudioChunk] = []
-        if self._hearing_aid is not None:
-            self._held_bytes = 0
-            chunks = self._place(self._hearing_aid.flush())
-        return chunks + self._place(bytes(_LEAST_BYTES)) if self._rest else chunks
+        if self._audio_filter is not None:
+            self._filter_delay_bytes = 0
+            chunks = self._split(self._audio_filter.flush())
+        return chunks + self._split(bytes(_MIN_CHUNK_BYTES)) if self._remainder else chunks
 
-    def _place(self, pcm: bytes) -> list[AudioChunk]:
+    def _split(self, pcm: bytes) -> list[AudioChunk]:
         chunks: list[AudioChunk] = []
-        if not self._rest and _LEAST_BYTES <= len(pcm) <= _MOST_BYTES and len(pcm) % _MS_BYTES == 0:
+        if not self._remainder and _MIN_CHUNK_BYTES <= len(pcm) <= _MAX_CHUNK_BYTES and len(pcm) % _MS_BYTES == 0:
             chunks.append(self._chunk(pcm))
         else:
-            self._rest += pcm
-            while (length := len(self._rest)) >= _LEAST_BYTES:
-                size = min(length - length % _MS_BYTES, _MOST_BYTES)
-                chunks.append(self._chunk(bytes(self._rest[:size])))
-                del self._rest[:size]
+            self._remainder += pcm
+            while (length := len(self._remainder)) >= _MIN_CHUNK_BYTES:
+                size = min(length - length % _MS_BYTES, _MAX_CHUNK_BYTES)
+                chunks.append(self._chunk(bytes(self._remainder[:size])))
+                del self._remainder[:size]
         if chunks:
-            # Held audio has arrived as well: latency counts from there.
-            self._clock.advance(self._taken_ms + self._held_bytes // _MS_BYTES)
+            # Audio inside the filter has arrived as well: latency counts from there.
+            self._clock.advance(self._position_ms + self._filter_delay_bytes // _MS_BYTES)
         return chunks
 
     def _chunk(self, pcm: bytes) -> AudioChunk:
-        chunk = AudioChunk(self._taken_ms, pcm)
-        self._taken_ms = chunk.end_ms
+        chunk = AudioChunk(self._position_ms, pcm)
+        self._position_ms = chunk.end_ms
         return chunk

@@ -1,4 +1,4 @@
-"""What speech-to-text has been told since the last closed segment, kept so that a restarted peer can be told again."""
+"""Log of the audio and commands sent to speech-to-text since the last closed segment, for replay to a new stream."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from service_kit.audio import AudioChunk, joined
 from orchestrator.conversation.model.ports import SpeechToTextStream
 from orchestrator.metrics import SEGMENT_CHUNKS_REFUSED
 
-# About two minutes of 20 ms frames: what is said beyond that in one breath is not transcribed.
+# About two minutes of 20 ms frames: speech beyond that in one segment is not transcribed.
 _MAX_ENTRIES = 6_000
-# Chunks that may travel in one message: below a second of them.
-_RUN = 25
+# Chunks joined into one message at most: less than a second of audio.
+_MAX_JOINED_CHUNKS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,72 +29,72 @@ class _Commit:
 class SegmentLog:
     """Audio, flushes and commits in order, written to one stream after another.
 
-    Segments are numbered by the session. A stream numbers its own from 1, so a stream opened in the middle of a
-    session counts from the first segment that it is told of.
+    Segments are numbered by the session. A stream numbers its own from 1, so a stream opened in mid-session counts from
+    the first segment that is written to it.
     """
 
     def __init__(self) -> None:
         self._entries: list[AudioChunk | _Flush | _Commit] = []
         self._written = 0
-        self._more = asyncio.Event()
-        # The segment that the log's first entry belongs to.
+        self._entry_added = asyncio.Event()
+        # The segment of the log's first entry.
         self._first_segment_id = 1
-        # What to add to a stream's numbers to get the session's.
+        # Session segment id minus stream segment id.
         self.offset = 0
 
     def append_audio(self, chunk: AudioChunk) -> None:
-        """Speech of the open segment."""
+        """Append audio of the open segment; dropped and counted when the log is full."""
         if len(self._entries) >= _MAX_ENTRIES:
             SEGMENT_CHUNKS_REFUSED.inc()
             return
         self._append(chunk)
 
     def flush_segment(self, segment_id: int) -> None:
-        """The transcript is wanted."""
+        """Append a flush: request the transcript of the segment."""
         self._append(_Flush(segment_id))
 
     def commit_segment(self, segment_id: int) -> None:
-        """The segment is closed."""
+        """Append a commit: close the segment."""
         self._append(_Commit(segment_id))
 
     async def write_to(self, stream: SpeechToTextStream) -> None:
-        """Tell a new stream everything since the last closed segment, then all that follows. Until cancelled."""
+        """Write all entries since the last closed segment to a new stream, then all later ones, until cancelled."""
         self._written = 0
         self.offset = self._first_segment_id - 1
         while True:
             while self._written < len(self._entries):
                 await self._write_next(stream)
-            self._more.clear()
-            await self._more.wait()
+            self._entry_added.clear()
+            await self._entry_added.wait()
 
     async def _write_next(self, stream: SpeechToTextStream) -> None:
         entry = self._entries[self._written]
         self._written += 1
         match entry:
             case AudioChunk():
-                chunks = self._run_from(entry)
+                chunks = self._take_adjacent_audio(entry)
                 for chunk in joined(chunks):
                     await stream.push_audio(chunk)
             case _Flush():
                 await stream.flush_segment(entry.segment_id - self.offset)
             case _Commit():
                 await stream.commit_segment(entry.segment_id - self.offset)
-                # Told and closed: nobody needs it again.
+                # The segment is closed: it is never replayed.
                 del self._entries[: self._written]
                 self._written = 0
                 self._first_segment_id = entry.segment_id + 1
 
-    def _run_from(self, chunk: AudioChunk) -> list[AudioChunk]:
-        """`chunk` and the audio that waits right behind it, which counts as written."""
-        run = [chunk]
-        while self._written < len(self._entries) and len(run) < _RUN:
+    def _take_adjacent_audio(self, chunk: AudioChunk) -> list[AudioChunk]:
+        """`chunk` and the audio entries directly behind it, which then count as written."""
+        chunks = [chunk]
+        while self._written < len(self._entries) and len(chunks) < _MAX_JOINED_CHUNKS:
             entry = self._entries[self._written]
             if not isinstance(entry, AudioChunk):
                 break
-            run.append(entry)
+            chunks.append(entry)
             self._written += 1
-        return run
+        return chunks
 
     def _append(self, entry: AudioChunk | _Flush | _Commit) -> None:
         self._entries.append(entry)
-        self._more.set()
+        self._entry_added.set()

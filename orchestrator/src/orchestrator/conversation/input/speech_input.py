@@ -1,4 +1,4 @@
-"""Hearing: from the microphone to voice activity and speech-to-text, and their events to the event_queue."""
+"""Speech input: sends microphone audio to voice activity and speech-to-text, and their events to the event queue."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from orchestrator.conversation.model.ports import (
 )
 from orchestrator.metrics import MICROPHONE_CHUNKS_DROPPED
 
-# What turn detection takes at once: one frame of its model.
-_VOICE_BYTES = MICROPHONE.bytes_for(32)
-# Audio and transcripts that wait for the voice detector; the oldest is dropped beyond.
-_VOICE_ITEMS = 100
+# One frame of the VAD model.
+_VAD_FRAME_BYTES = MICROPHONE.bytes_for(32)
+# Limit of audio and transcripts queued for voice activity; beyond it, the oldest is dropped.
+_MAX_VAD_ITEMS = 100
 _RETRY_S = 1.0
-_TRANSCRIPT_DEADLINE_S = 6.0
+_TRANSCRIPT_TIMEOUT_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class _TranscriptSoFar:
-    """What has been recognised up to `end_ms`, for the judge of the turn's end."""
+    """The transcript up to `end_ms`, for turn-end prediction."""
 
     text: str
     end_ms: int
 
 
 class _LanguageChanged(Exception):
-    """The user speaks another language from here on."""
+    """Reopens the speech-to-text stream with another language."""
 
 
 class SpeechInput:
-    """One session's stt. With `manual`, the client's word marks the turns and nothing is detected."""
+    """The speech input of one session. With `manual`, the client marks the end of each turn, and no VAD runs."""
 
     def __init__(
         self,
@@ -69,78 +69,78 @@ class SpeechInput:
         self._language = language
         self._manual = manual
         self._event_queue = event_queue
-        self._vad_queue: asyncio.Queue[AudioChunk | _TranscriptSoFar] = asyncio.Queue(_VOICE_ITEMS)
+        self._vad_queue: asyncio.Queue[AudioChunk | _TranscriptSoFar] = asyncio.Queue(_MAX_VAD_ITEMS)
         self._vad_pending = bytearray()
         self._vad_start_ms = 0
-        self._log = SegmentLog()
+        self._segment_log = SegmentLog()
         self._listening = False
         self._sent_until_ms = 0
-        self._voiced = False
+        self._user_speaking = False
         self._position_ms = 0
-        self._silence_filler = SilenceFiller(self.push_audio, lambda: self._position_ms, lambda: self._voiced)
-        self._lost: dict[str, AnchorError] = {}
+        self._silence_filler = SilenceFiller(self.push_audio, lambda: self._position_ms, lambda: self._user_speaking)
+        self._lost_services: dict[str, AnchorError] = {}
         self._energy_vad = EnergyVad()
         self._language_changed = asyncio.Event()
         self._turn_end_confirmed = asyncio.Event()
         self._transcript_timer: asyncio.TimerHandle | None = None
 
-    # What the session does ------------------------------------------------------------------------------------------
+    # Called by the session ------------------------------------------------------------------------------------------
 
     def start_listening(self, from_ms: int) -> None:
-        """Send audio to speech-to-text: what is still at hand since `from_ms`, and all that follows."""
+        """Send audio to speech-to-text: the retained audio from `from_ms` on, and all that follows."""
         self._listening = True
         for chunk in self.recent.since(from_ms):
             self._send_to_stt(chunk)
 
     def flush_segment(self, segment_id: int) -> None:
-        """Ask for the transcript and stop sending audio."""
+        """Request the transcript of the open segment and stop sending audio."""
         self._listening = False
-        self._log.flush_segment(segment_id)
+        self._segment_log.flush_segment(segment_id)
         self._expect_transcript(segment_id)
 
     def commit_segment(self, segment_id: int) -> None:
         """Close the segment."""
         self._cancel_transcript_timer()
-        self._log.commit_segment(segment_id)
+        self._segment_log.commit_segment(segment_id)
 
     def set_language(self, language: str) -> None:
-        """From here on, the user speaks this language."""
+        """Transcribe in this language from now on; reopens the speech-to-text stream."""
         if language != self._language:
             self._language = language
             self._language_changed.set()
 
     def on_disconnect(self) -> None:
-        """Nothing comes from the microphone for now."""
-        self._silence_filler.alone.set()
+        """The client disconnected; fill the microphone with silence."""
+        self._silence_filler.disconnected.set()
 
     def on_reconnect(self) -> None:
-        """Its audio goes on."""
-        self._silence_filler.alone.clear()
+        """The client reconnected; stop filling."""
+        self._silence_filler.disconnected.clear()
 
     def confirm_turn_end(self) -> None:
-        """The end of a turn that the client declared has been dealt with."""
+        """The session has handled the `EndTurn` that `end_turn` waits for."""
         self._turn_end_confirmed.set()
 
     def push_audio(self, pcm: bytes) -> None:
-        """Take audio from the client: PCM16 mono 16 kHz, any length. Never waits: what is behind drops and counts."""
+        """Accept microphone audio (PCM16 mono 16 kHz) of any length. Never waits: overflow is dropped and counted."""
         for chunk in self._microphone.split_chunks(pcm):
             self._accept_chunk(chunk)
 
     async def end_turn(self) -> None:
-        """The client says that the turn ends with the audio so far; waits until that has been dealt with.
+        """End the user's turn with the audio so far, and wait until the session has handled that.
 
-        So the next turn's audio does not run ahead of this turn's flush.
+        The wait keeps audio of the next turn behind the flush of this one.
         """
         for chunk in self._microphone.flush_chunks():
             self._accept_chunk(chunk)
         if self._manual:
-            self._voiced = False
+            self._user_speaking = False
         self._turn_end_confirmed.clear()
         await self._event_queue.put(EndTurn())
         await self._turn_end_confirmed.wait()
 
     async def run(self) -> None:
-        """Hear until cancelled. Lost services are reported and waited for, not raised."""
+        """Run until cancelled. Failed services are reported as events and retried."""
         if self._manual:
             await self._run_stt()
         else:
@@ -153,16 +153,16 @@ class SpeechInput:
         self.recent.append(chunk)
         if not self._manual:
             self._send_to_vad(chunk)
-        elif not self._voiced:
-            self._voiced = self._listening = True
+        elif not self._user_speaking:
+            self._user_speaking = self._listening = True
             self._event_queue.put_nowait(SpeechStarted(chunk.start_ms, chunk.start_ms))
         if self._listening:
             self._send_to_stt(chunk)
 
     def _send_to_vad(self, chunk: AudioChunk) -> None:
         self._vad_pending += chunk.pcm
-        # The end of speech is worth a message a frame; its start, which the pre-roll makes up for, one every other.
-        size = _VOICE_BYTES if self._voiced else 2 * _VOICE_BYTES
+        # One message per frame in speech, to detect its end early; per two frames in silence: pre-roll makes up for it.
+        size = _VAD_FRAME_BYTES if self._user_speaking else 2 * _VAD_FRAME_BYTES
         while len(self._vad_pending) >= size:
             self._queue_for_vad(AudioChunk(self._vad_start_ms, bytes(self._vad_pending[:size])))
             self._vad_start_ms += round(MICROPHONE.ms_of(size))
@@ -177,7 +177,7 @@ class SpeechInput:
     def _send_to_stt(self, chunk: AudioChunk) -> None:
         if chunk.end_ms > self._sent_until_ms:
             self._sent_until_ms = chunk.end_ms
-            self._log.append_audio(chunk)
+            self._segment_log.append_audio(chunk)
 
     # Voice activity -------------------------------------------------------------------------------------------------
 
@@ -186,11 +186,11 @@ class SpeechInput:
             try:
                 async with self._voice_activity.open(self._language) as stream:
                     await self._report_recovered("vad")
-                    await self._reset_vad_state()
+                    await self._end_detected_speech()
                     await run_together(self._write_vad(stream), self._read_vad(stream))
             except AnchorError as error:
-                if "vad" not in self._lost:
-                    await self._reset_vad_state()
+                if "vad" not in self._lost_services:
+                    await self._end_detected_speech()
                 await self._report_lost("vad", error)
             await self._detect_by_energy(_RETRY_S)
 
@@ -205,7 +205,7 @@ class SpeechInput:
     async def _read_vad(self, stream: VoiceActivityStream) -> None:
         async for event in stream.events():
             await self._emit_vad_event(event)
-        raise PeerFailed("vad.ended", "turn detection ended by itself")
+        raise PeerFailed("vad.ended", "vad-service ended its stream")
 
     async def _detect_by_energy(self, for_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -220,19 +220,19 @@ class SpeechInput:
                 for event in self._energy_vad.push_audio(item):
                     await self._emit_vad_event(event)
 
-    async def _reset_vad_state(self) -> None:
-        """Another detector takes over, and begins in silence; speech that goes on, it finds again at once."""
-        if self._voiced:
+    async def _end_detected_speech(self) -> None:
+        """End detected speech before another detector takes over: that one starts silent and redetects the speech."""
+        if self._user_speaking:
             await self._emit_vad_event(SpeechStopped(self._position_ms))
 
     async def _emit_vad_event(self, event: VadEvent) -> None:
         if isinstance(event, SpeechStarted):
-            self._voiced = True
+            self._user_speaking = True
         elif isinstance(event, SpeechStopped):
-            self._voiced = False
+            self._user_speaking = False
         await self._event_queue.put(event)
 
-    # Words ----------------------------------------------------------------------------------------------------------
+    # Speech-to-text -------------------------------------------------------------------------------------------------
 
     async def _run_stt(self) -> None:
         while True:
@@ -241,26 +241,28 @@ class SpeechInput:
                 async with self._speech_to_text.open(self._language) as stream:
                     await self._report_recovered("stt")
                     await run_together(
-                        self._log.write_to(stream), self._read_transcripts(stream), self._wait_for_language_change()
+                        self._segment_log.write_to(stream),
+                        self._read_transcripts(stream),
+                        self._wait_for_language_change(),
                     )
             except _LanguageChanged:
                 continue
             except AnchorError as error:
                 await self._report_lost("stt", error)
                 if isinstance(error, InvalidRequest):
-                    # Asking again for the same thing is no use.
+                    # The same request would fail again: retry after a change of language only.
                     wait_s = None
             await self._wait_before_retry(wait_s)
 
     async def _read_transcripts(self, stream: SpeechToTextStream) -> None:
         async for transcript in stream.transcripts():
-            event = replace(transcript, segment_id=transcript.segment_id + self._log.offset)
+            event = replace(transcript, segment_id=transcript.segment_id + self._segment_log.offset)
             if not isinstance(event, PartialTranscript):
                 self._cancel_transcript_timer()
             if not self._manual:
                 self._queue_for_vad(_TranscriptSoFar(event.text, event.end_ms))
             await self._event_queue.put(event)
-        raise PeerFailed("stt.ended", "speech to text ended by itself")
+        raise PeerFailed("stt.ended", "stt-service ended its stream")
 
     async def _wait_for_language_change(self) -> None:
         await self._language_changed.wait()
@@ -278,7 +280,7 @@ class SpeechInput:
         self._cancel_transcript_timer()
         loop = asyncio.get_running_loop()
         self._transcript_timer = loop.call_later(
-            _TRANSCRIPT_DEADLINE_S, self._event_queue.put_nowait, TranscriptOverdue(segment_id)
+            _TRANSCRIPT_TIMEOUT_S, self._event_queue.put_nowait, TranscriptOverdue(segment_id)
         )
 
     def _cancel_transcript_timer(self) -> None:
@@ -286,13 +288,13 @@ class SpeechInput:
             self._transcript_timer.cancel()
             self._transcript_timer = None
 
-    # Peers that come and go -----------------------------------------------------------------------------------------
+    # Service failures -----------------------------------------------------------------------------------------------
 
-    async def _report_lost(self, peer: str, error: AnchorError) -> None:
-        if peer not in self._lost:
-            self._lost[peer] = error
-            await self._event_queue.put(ServiceLost(peer, error))
+    async def _report_lost(self, service: str, error: AnchorError) -> None:
+        if service not in self._lost_services:
+            self._lost_services[service] = error
+            await self._event_queue.put(ServiceLost(service, error))
 
-    async def _report_recovered(self, peer: str) -> None:
-        if (error := self._lost.pop(peer, None)) is not None:
-            await self._event_queue.put(ServiceRecovered(peer, error))
+    async def _report_recovered(self, service: str) -> None:
+        if (error := self._lost_services.pop(service, None)) is not None:
+            await self._event_queue.put(ServiceRecovered(service, error))

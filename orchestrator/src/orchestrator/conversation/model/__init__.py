@@ -1,1 +1,1 @@
-"""What all stages share: ports, events, the conversation and its history, services, clocks."""
+"""Shared by all stages: ports, events, the conversation and its history, services, clocks."""

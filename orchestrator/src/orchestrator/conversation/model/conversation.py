@@ -1,4 +1,4 @@
-"""A conversation: history and preferences, which outlive a connection and a session."""
+"""A conversation: history and preferences, which outlive connections and sessions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from orchestrator.conversation.model.history import History
 from orchestrator.conversation.model.ports import Message
 
 # The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
-LEAST_PATIENCE = 0.5
-MOST_PATIENCE = 2.0
+MIN_PATIENCE = 0.5
+MAX_PATIENCE = 2.0
 # The commands that change a user's preferences.
 Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 
 
 @dataclass(slots=True)
 class Preferences:
-    """The user's choices. An empty `voice` means the persona's, or else the language's default."""
+    """The user's choices. An empty `voice` means the persona's voice, or else the language's default voice."""
 
     language: str
     voice: str
     persona: str
     style: Style = field(default_factory=Style)
-    # A factor on the end-of-turn wait, from `LEAST_PATIENCE` to `MOST_PATIENCE`.
+    # A factor on the end-of-turn wait, from `MIN_PATIENCE` to `MAX_PATIENCE`.
     patience: float = 1.0
 
     def set(self, choice: Preference) -> None:
@@ -38,15 +38,15 @@ class Preferences:
             case SetPersona():
                 self.persona = choice.persona
             case SetStyle():
-                wanted = {name: getattr(choice, name) for name in ("pace", "warmth", "humour", "energy")}
-                self.style = replace(self.style, **{name: value for name, value in wanted.items() if value is not None})
+                values = {name: getattr(choice, name) for name in ("pace", "warmth", "humour", "energy")}
+                self.style = replace(self.style, **{name: value for name, value in values.items() if value is not None})
             case SetPatience():
                 self.patience = choice.patience
 
 
 @dataclass(slots=True)
 class Conversation:
-    """One conversation, named by its ticket; at most one session has it open."""
+    """One conversation, identified by its ticket; at most one session has it open."""
 
     ticket: str
     preferences: Preferences
@@ -57,5 +57,5 @@ class Conversation:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """What was said and heard, oldest first."""
+        """The messages of its history, oldest first."""
         return self.history.messages

@@ -1,4 +1,4 @@
-"""Degradations: what the system does without for now, and the notices that sessions get of it."""
+"""Degradations: features that are switched off under memory pressure, and the notices that clients get of them."""
 
 from __future__ import annotations
 
@@ -9,54 +9,57 @@ from orchestrator.conversation.messages.server import ServerMessage, ServiceNoti
 from orchestrator.conversation.messages.system_status import Degradation, SystemStatus
 from orchestrator.conversation.model.observable import Observable
 
-# How much of its usual past a model is shown when contexts are short.
+# Share of the usual history in a prompt while contexts are short.
 SHORT_HISTORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class DegradedMode:
-    """What is saved. Looked at when a reply begins: one that is under way is finished as it was begun."""
+    """The features switched off now. Read when a reply starts; a running reply is not affected by changes."""
 
     short_contexts: bool = False
-    # The main voice is left in peace: another one speaks.
+    # The fallback TTS speaks instead of the main one.
     small_voice: bool = False
-    # No voice speaks: replies are shown.
+    # No TTS speaks: replies are captions only.
     text_only: bool = False
 
     @property
     def history_share(self) -> float:
-        """How much of its usual past the model is shown, 0 to 1."""
+        """Share of the usual history in a prompt, 0 to 1."""
         return SHORT_HISTORY_SHARE if self.short_contexts else 1.0
 
 
 class DegradationBoard:
-    """Holds the latest of every source, and what that comes to."""
+    """The current degradations of all sources, with change notification."""
 
     def __init__(self) -> None:
-        self._posted: dict[str, tuple[Degradation, ...]] = {}
+        self._published: dict[str, tuple[Degradation, ...]] = {}
         self._degraded = Observable[tuple[Degradation, ...]](())
 
     @property
     def degraded(self) -> tuple[Degradation, ...]:
-        """What is done without now."""
+        """The current degradations."""
         return self._degraded.value
 
     def publish(self, source: str, entries: tuple[Degradation, ...]) -> None:
-        """Replace what `source` had posted."""
-        self._posted[source] = entries
-        self._degraded.set(tuple(entry for entries in self._posted.values() for entry in entries))
+        """Replace the degradations that `source` published before."""
+        self._published[source] = entries
+        self._degraded.set(tuple(entry for entries in self._published.values() for entry in entries))
 
     async def wait_for_change(self, known: tuple[Degradation, ...]) -> tuple[Degradation, ...]:
-        """What is done without, as soon as that is something else than `known`."""
+        """Wait until the degradations differ from `known`; return them. Cancelling is safe."""
         return await self._degraded.wait_for_change(known)
 
 
-async def notify_degradation_changes(
+async def send_degradation_notices(
     degradation_board: DegradationBoard,
     system_status: Callable[[], Awaitable[SystemStatus]],
     send: Callable[[ServerMessage], None],
 ) -> None:
-    """Tell one session what is on the degradation_board, and every change of it, until cancelled."""
+    """Send one client a notice of each current degradation and of every change, until cancelled.
+
+    A new status follows each change.
+    """
     known: tuple[Degradation, ...] = ()
     while True:
         now = await degradation_board.wait_for_change(known)

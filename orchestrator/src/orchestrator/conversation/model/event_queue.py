@@ -1,4 +1,4 @@
-"""The event_queue of a session: everything that happens, in the order it happened."""
+"""The event queue of a session: all its events, in the order in which they happened."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import asyncio
 
 from orchestrator.conversation.model.events import Event
 
-# Peers and client wait beyond this many events.
+# Services and the client have to wait beyond this many events.
 _MAX_EVENTS = 500
 
 
 class EventQueue:
-    """Events in; one task takes them out."""
+    """A queue of events with many producers and one consumer, the session's task."""
 
     def __init__(self) -> None:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._room = asyncio.Event()
+        self._event_taken = asyncio.Event()
 
     async def put(self, event: Event) -> None:
-        """Put an event from outside; waits while there is no room."""
+        """Put an event of a service or the client; waits while the queue is full."""
         while self._events.qsize() >= _MAX_EVENTS:
-            self._room.clear()
-            await self._room.wait()
+            self._event_taken.clear()
+            await self._event_taken.wait()
         self._events.put_nowait(event)
 
     def put_nowait(self, event: Event) -> None:
-        """Put one of the session's own events: a timer's or a reply's, of which there are few."""
+        """Put one of the session's own events, from a timer or a reply; these are few and have no limit."""
         self._events.put_nowait(event)
 
     async def get(self) -> Event:
-        """The next event."""
+        """Remove and return the next event; waits while there is none."""
         event = await self._events.get()
-        self._room.set()
+        self._event_taken.set()
         return event

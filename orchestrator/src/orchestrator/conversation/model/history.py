@@ -1,4 +1,4 @@
-"""What was said and what was heard: the only past that the language model is told of."""
+"""The history of a conversation, the only past in the language model's prompt. Only heard words enter history."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from orchestrator.conversation.model.ports import Message, SpeechMark
 
-# Speech without marks: a slow reader's time for one character, so that an estimate claims too little, not too much.
+# Speech without marks: a slow reader's time for one character, so that the estimate is too low rather than too high.
 _MS_PER_CHARACTER = 75
 
 
 class History:
-    """The messages of one conversation, oldest first; the oldest give way beyond `max_messages`."""
+    """The messages of one conversation, oldest first; beyond `max_messages`, the oldest are dropped."""
 
     def __init__(self, max_messages: int = 400) -> None:
         self._max_messages = max_messages
@@ -24,24 +24,24 @@ class History:
         return tuple(message for _, message in self._messages)
 
     def before(self, turn_id: int) -> tuple[Message, ...]:
-        """The messages of all turns but this one."""
+        """The messages of all other turns."""
         return tuple(message for at, message in self._messages if at != turn_id)
 
     def add_user_turn(self, turn_id: int, text: str) -> None:
-        """The user's turn is over."""
+        """Append the text of a committed user turn."""
         self._append(turn_id, Message("user", text))
 
     def add_heard_reply(self, turn_id: int, heard: str, interrupted: bool) -> None:
-        """The anchor's reply is over; `heard` is what reached the user. Nothing heard leaves no message."""
+        """Append the heard words of a finished reply; nothing if the user heard none."""
         if heard:
             self._append(turn_id, Message("anchor", heard, interrupted))
 
     def remove_turn(self, turn_id: int) -> None:
-        """Forget a turn that the user goes on with."""
+        """Remove a turn that the user reopened."""
         self._messages = [(at, message) for at, message in self._messages if at != turn_id]
 
     def last_turn_id(self) -> int:
-        """The newest turn in the history; 0 for none."""
+        """The id of the newest turn; 0 for an empty history."""
         return max((at for at, _ in self._messages), default=0)
 
     def _append(self, turn_id: int, message: Message) -> None:
@@ -50,12 +50,11 @@ class History:
 
 
 def heard_text(text: str, marks: Sequence[SpeechMark], heard_ms: int, duration_ms: int | None) -> str:
-    """The part of `text` that sounded in the first `heard_ms` of its speech.
+    """The heard words: the part of `text` spoken in the first `heard_ms` of its speech.
 
-    A marked span counts when all of it sounded, which is when the next one begins: a word half spoken was not heard.
-    Of a span of several words, those count that lie in the part that sounded, by their share of its letters.
-    `duration_ms` is the length of the whole speech, None while it is not known; without marks, the words are reckoned
-    by the pace of a slow reader.
+    A marked span counts once it was played completely, that is, when the next one starts: a partly played word was not
+    heard. Of a span with several words, the words in the played share of its characters count. `duration_ms` is the
+    length of the whole speech, None while unknown. Without marks, the words are estimated by a slow reader's pace.
     """
     if duration_ms is not None and heard_ms >= duration_ms:
         return text.strip()
@@ -82,7 +81,7 @@ def heard_text(text: str, marks: Sequence[SpeechMark], heard_ms: int, duration_m
 
 
 def _leading_words(text: str, share: float) -> str:
-    """The words that lie wholly in the first `share` of `text`."""
+    """The words that lie completely in the first `share` of the characters of `text`."""
     limit = share * len(text)
     end = 0
     position = 0
@@ -95,7 +94,7 @@ def _leading_words(text: str, share: float) -> str:
 
 
 def merge_consecutive(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Messages with neighbours of one role joined: most chat templates insist that roles alternate."""
+    """Join consecutive messages of one role: most chat templates require alternating roles."""
     merged: list[Message] = []
     for message in messages:
         if merged and merged[-1].role == message.role:

@@ -1,4 +1,4 @@
-"""A deadline for many waits in a row."""
+"""A timeout for many waits in a row, reset by every received item."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from types import TracebackType
 
-# How soon to look again at one who is excused.
-_LOOK_AGAIN_S = 1.0
+# How soon a paused timeout is checked again.
+_RECHECK_S = 1.0
 
 
 def _never_paused() -> bool:
@@ -16,19 +16,19 @@ def _never_paused() -> bool:
 
 
 class IdleTimeout:
-    """Raises `TimeoutError` when nobody has put it off for `within_s`. Putting it off costs an assignment.
+    """Raises `TimeoutError` when `reset` was not called for `timeout_s`. A reset costs one assignment.
 
-    async with Deadline(10) as deadline:
+    async with IdleTimeout(10) as timeout:
         async for item in items:
-            deadline.put_off()
+            timeout.reset()
 
-    One timer serves all waits: it looks, when it fires, whether the deadline has moved. `excused` says then that the
-    wait is nobody's fault yet.
+    One timer serves all waits: when it fires, it checks whether the deadline has moved. While `paused_while` returns
+    true, the timeout does not expire.
     """
 
-    def __init__(self, within_s: float, excused: Callable[[], bool] = _never_paused) -> None:
-        self.within_s = within_s
-        self._excused = excused
+    def __init__(self, timeout_s: float, paused_while: Callable[[], bool] = _never_paused) -> None:
+        self.timeout_s = timeout_s
+        self._paused_while = paused_while
         self._loop = asyncio.get_running_loop()
         self._due_s = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -47,23 +47,23 @@ class IdleTimeout:
         return await self._timeout.__aexit__(kind, error, trace)
 
     def reset(self) -> None:
-        """Begin the wait anew."""
-        self._due_s = self._loop.time() + self.within_s
+        """Restart the wait."""
+        self._due_s = self._loop.time() + self.timeout_s
         if self._timer is None:
-            self._timer = self._loop.call_at(self._due_s, self._look)
+            self._timer = self._loop.call_at(self._due_s, self._check)
 
     def suspend(self) -> None:
-        """Wait for ever, until it is put off again."""
+        """Disable the timeout until the next `reset`."""
         self._due_s = math.inf
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if self._due_s == math.inf:
             return
         now_s = self._loop.time()
-        if now_s >= self._due_s and self._excused():
-            self._due_s = now_s + min(_LOOK_AGAIN_S, self.within_s)
+        if now_s >= self._due_s and self._paused_while():
+            self._due_s = now_s + min(_RECHECK_S, self.timeout_s)
         if now_s < self._due_s:
-            self._timer = self._loop.call_at(self._due_s, self._look)
+            self._timer = self._loop.call_at(self._due_s, self._check)
         else:
             self._timeout.reschedule(now_s)

@@ -1,4 +1,4 @@
-"""The latest of something that changes: no past is kept, so that a slow reader misses only what is no longer so."""
+"""A value with change notification. Readers see only the newest value; a slow reader misses outdated ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class Observable(Generic[Value]):
-    """Written by one, read and waited for by many."""
+    """One writer, many readers."""
 
     def __init__(self, value: Value) -> None:
         self._value = value
@@ -17,18 +17,18 @@ class Observable(Generic[Value]):
 
     @property
     def value(self) -> Value:
-        """What it is now."""
+        """The current value."""
         return self._value
 
     def set(self, value: Value) -> None:
-        """It is `value` from now on."""
+        """Replace the value; readers are notified only if it differs."""
         if value != self._value:
             self._value = value
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()
 
     async def wait_for_change(self, known: Value) -> Value:
-        """What it is, as soon as that is something else than `known`."""
+        """Wait until the value differs from `known`; return it. Cancelling is safe."""
         while self._value == known:
             await self._changed.wait()
         return self._value

@@ -1,4 +1,8 @@
-"""What the conversation needs of the world, as Protocols. Clients, engines and edges implement them."""
+"""The Protocols through which the conversation uses services and clients; `clients`, `llm` and `api` implement them.
+
+Cancellation: a docstring says whether cancelling the method is safe. "Not safe" means that the stream may end with it:
+plain gRPC cancels the whole call with a cancelled read or write. Open a new stream then.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,12 @@ from service_kit.audio import AudioChunk
 from orchestrator.conversation.messages.server import PredictorOpinion, ServerMessage, Style, Word
 
 # ---------------------------------------------------------------------------------------------------------------
-# Hearing
+# Input
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """Speech began `at_ms`; audio worth transcribing begins at `pre_roll_start_ms`. Both on the audio clock."""
+    """Speech began at `at_ms`; the audio to transcribe begins at `pre_roll_start_ms`. Both on the audio clock."""
 
     at_ms: int
     pre_roll_start_ms: int
@@ -25,17 +29,17 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """Speech gave way to silence `at_ms` on the audio clock."""
+    """Speech ended at `at_ms` on the audio clock."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class TurnEndPredicted:
-    """The silence that began `at_ms` ends the turn with this probability, 0 to 1.
+    """The silence that began at `at_ms` ends the turn with this probability, 0 to 1.
 
-    The same silence may be judged again as it goes on: `silence_ms` is its length when it was judged, 0 when that is
-    not known. `opinions` are the parts of the prediction, where it has any.
+    A silence may get several predictions while it lasts: `silence_ms` is its length at the prediction, 0 if unknown.
+    `opinions` are the predictions that were combined, if any.
     """
 
     at_ms: int
@@ -52,27 +56,29 @@ class VoiceActivityStream(Protocol):
     """Voice activity of one microphone."""
 
     async def push_audio(self, chunk: AudioChunk) -> None:
-        """Take audio; waits while the peer is behind."""
+        """Send audio; waits while the service is behind (backpressure). Not safe to cancel."""
         ...
 
     async def push_transcript(self, text: str, end_ms: int) -> None:
-        """Take what has been recognised so far, as a hint for end-of-turn prediction."""
+        """Send the transcript up to `end_ms`, a hint for turn-end prediction. Not safe to cancel."""
         ...
 
     def events(self) -> AsyncGenerator[VadEvent]:
-        """Events as they are found. Raises `AnchorError` when the peer fails."""
+        """Yield events until the stream ends. Raises `AnchorError` when the service fails. Not safe to cancel."""
         ...
 
 
 class VoiceActivity(Protocol):
-    """Tells speech from silence."""
+    """Detects speech and predicts the end of turns."""
 
-    def open(self, language: str) -> AbstractAsyncContextManager[VoiceActivityStream]: ...
+    def open(self, language: str) -> AbstractAsyncContextManager[VoiceActivityStream]:
+        """Open a stream; leaving the context ends it. Raises `AnchorError` when the service is unavailable."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscript:
-    """What has been recognised of a segment so far."""
+    """The transcript of a segment up to `end_ms`; may still change."""
 
     segment_id: int
     text: str
@@ -90,9 +96,9 @@ class FinalTranscript:
     language: str = ""
     alternatives: tuple[str, ...] = ()
     confidence: float | None = None
-    # Of the text, on the audio clock; empty where the engine has no times.
+    # The words of the text, with times on the audio clock; empty for engines without word times.
     words: tuple[Word, ...] = ()
-    # How sure the engine is of `language`; None where it has not told it, or does not say.
+    # Probability of `language`, 0 to 1; None for engines that do not detect it or do not report one.
     language_probability: float | None = None
 
 
@@ -102,42 +108,50 @@ Transcript = PartialTranscript | FinalTranscript
 class SpeechToTextStream(Protocol):
     """Recognition of one microphone; segments as in `anchor.stt.v1`."""
 
-    async def push_audio(self, chunk: AudioChunk) -> None: ...
+    async def push_audio(self, chunk: AudioChunk) -> None:
+        """Send audio of the open segment; waits while the service is behind (backpressure). Not safe to cancel."""
+        ...
 
-    async def flush_segment(self, segment_id: int) -> None: ...
+    async def flush_segment(self, segment_id: int) -> None:
+        """Request the final transcript of the segment so far. Not safe to cancel."""
+        ...
 
-    async def commit_segment(self, segment_id: int) -> None: ...
+    async def commit_segment(self, segment_id: int) -> None:
+        """Close the segment; later audio belongs to the next one. Not safe to cancel."""
+        ...
 
     def transcripts(self) -> AsyncGenerator[Transcript]:
-        """Transcripts as they are found. Raises `AnchorError` when the peer fails."""
+        """Yield transcripts until the stream ends. Raises `AnchorError` when the service fails. Not safe to cancel."""
         ...
 
 
 class SpeechToText(Protocol):
-    """Makes words of speech."""
+    """Transcribes speech."""
 
-    def open(self, language: str) -> AbstractAsyncContextManager[SpeechToTextStream]: ...
+    def open(self, language: str) -> AbstractAsyncContextManager[SpeechToTextStream]:
+        """Open a stream; leaving the context ends it. Raises `AnchorError` when the service is unavailable."""
+        ...
 
 
 class AudioFilter(Protocol):
-    """Makes one microphone easier to hear. Audio is PCM16 mono 16 kHz; what comes out is as long as what went in."""
+    """Filters the audio of one microphone, PCM16 mono 16 kHz; the output is as long as the input."""
 
     def process(self, pcm: bytes) -> bytes:
-        """Take audio of any length; return what is ready, each sample in its order and none twice."""
+        """Process audio of any length; return the filtered samples that are ready, in order."""
         ...
 
     def flush(self) -> bytes:
-        """All that is held back, when no more is to be waited for."""
+        """Return all delayed samples."""
         ...
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Thinking
+# Language model
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One past contribution. Of the anchor's, only what was heard; `interrupted` when it was cut off there."""
+    """One message of the history. A message of the anchor has the heard words only; `interrupted`: cut off there."""
 
     role: Literal["user", "anchor"]
     text: str
@@ -146,10 +160,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """Who the anchor is. `voices` and `phrases` are keyed by ISO 639-1 language.
+    """A character of the anchor. `voices` and `phrases` are keyed by ISO 639-1 language.
 
-    `phrases` holds what the anchor says by itself: `greeting`, `did_not_catch`, `apology`, `nothing_known`,
-    `fallback` (said before the briefing answers in the language model's place).
+    `phrases` are fixed texts: `greeting`, `did_not_catch`, `apology`, `nothing_known`, and `fallback`, which introduces
+    replies of the briefing engine while the language model is unavailable.
     """
 
     id: str
@@ -157,19 +171,19 @@ class Persona:
     instructions: str
     voices: Mapping[str, str] = field(default_factory=dict[str, str])
     phrases: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
-    # Who that is, in a sentence, for people who choose.
+    # One sentence for users who choose a persona.
     description: str = ""
 
     def phrase(self, name: str, language: str) -> str:
-        """The phrase `name` in `language`, in English where there is none; empty where there is neither."""
+        """The phrase `name` in `language`, or else in English; empty if neither exists."""
         return self.phrases.get(language, {}).get(name) or self.phrases.get("en", {}).get(name, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a reply is made from. `alternatives` are other readings of `text`, for retrieval only.
+    """The input of a reply. `alternatives` are other transcripts of `text`, for retrieval only.
 
-    `history_share` is how much of the room for the history may be used, 0 to 1.
+    `history_share` is the share of the context reserved for history that may be used, 0 to 1.
     """
 
     text: str
@@ -182,29 +196,32 @@ class Prompt:
 
 
 class LanguageModel(Protocol):
-    """Makes replies."""
+    """Generates replies."""
 
     @property
     def name(self) -> str:
-        """The engine, as people are told."""
+        """The engine's name, as shown to users."""
         ...
 
     def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """Yield the reply in pieces; closing the generator stops generation. Raises `AnchorError`."""
+        """Yield the reply in pieces. Raises `AnchorError`. Cancelling or closing the generator stops generation."""
         ...
 
     async def prefill(self, prompt: Prompt) -> None:
-        """Read all of `prompt` but its text ahead, where that makes the reply sooner. Raises `AnchorError`."""
+        """Process all of `prompt` except its text, if that makes the reply faster. Raises `AnchorError`.
+
+        Safe to cancel: the request is stopped.
+        """
         ...
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Speaking
+# Speech
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechAudio:
-    """A run of speech: PCM16 mono 24 kHz, `offset_ms` from the reply's first sample."""
+    """Speech, PCM16 mono 24 kHz, that begins `offset_ms` after the reply's first sample."""
 
     offset_ms: int
     pcm: bytes
@@ -212,7 +229,7 @@ class SpeechAudio:
 
 @dataclass(frozen=True, slots=True)
 class SpeechMark:
-    """Code points `text_start` to `text_end` of the reply's text begin to sound at `offset_ms`."""
+    """The speech of code points `text_start` to `text_end` of the reply's text begins at `offset_ms`."""
 
     text_start: int
     text_end: int
@@ -221,7 +238,7 @@ class SpeechMark:
 
 @dataclass(frozen=True, slots=True)
 class PhraseStarted:
-    """There was enough text for a phrase, code points `text_start` to `text_end`; the engine begins to speak it."""
+    """The engine starts to synthesise a phrase, code points `text_start` to `text_end`."""
 
     text_start: int
     text_end: int
@@ -231,26 +248,29 @@ Speech = SpeechAudio | SpeechMark | PhraseStarted
 
 
 class SpeechStream(Protocol):
-    """One reply being spoken."""
+    """The synthesis of one reply."""
 
     async def send_text(self, text: str) -> None:
-        """Take more of the reply's text."""
+        """Send more of the reply's text; waits while the service is behind (backpressure). Not safe to cancel."""
         ...
 
     async def end_text(self) -> None:
-        """All text has been said."""
+        """Send the end of the text. Not safe to cancel."""
         ...
 
     def speech(self) -> AsyncGenerator[Speech]:
-        """Yield audio, marks and phrase starts in order, until all text is spoken. Raises `AnchorError`."""
+        """Yield audio, marks and phrase starts in order, until all text is spoken. Raises `AnchorError`.
+
+        Not safe to cancel.
+        """
         ...
 
 
 class TextToSpeech(Protocol):
-    """Speaks replies."""
+    """Synthesises replies."""
 
     def open(self, voice: str, language: str, style: Style) -> AbstractAsyncContextManager[SpeechStream]:
-        """Begin a reply; leaving the context stops it."""
+        """Open a stream for one reply; leaving the context stops it. Raises `AnchorError`."""
         ...
 
 
@@ -259,18 +279,20 @@ class TextToSpeech(Protocol):
 
 
 class ConnectionDropped(Exception):
-    """The client's connection broke off: nobody hung up, and somebody may come back."""
+    """The client's connection dropped before the session ended; the client may reconnect."""
 
 
 class PageClosed(ConnectionDropped):
-    """The client says that its page goes away: one that is loaded anew is back at once, one that is closed never."""
+    """The browser page was closed or reloaded; after a reload, the client reconnects within seconds."""
 
 
 class Client(Protocol):
-    """The other end of a session, behind a door. Called by one task, in order; waiting is backpressure."""
+    """The client of a session, as the API sends to it. One task calls the methods, in order."""
 
-    async def send(self, message: ServerMessage) -> None: ...
+    async def send(self, message: ServerMessage) -> None:
+        """Send a message; waits while the client is behind (backpressure). Safe to cancel; it may be sent or not."""
+        ...
 
     async def send_audio(self, pcm: bytes) -> None:
-        """Send speech: PCM16 mono 24 kHz."""
+        """Send speech, PCM16 mono 24 kHz; waits while the client is behind. Safe to cancel; it may be sent or not."""
         ...

@@ -1,4 +1,4 @@
-"""Everything a session works with, and what there is to choose from."""
+"""The services of a session, and validation of the choices among them: languages, voices, personas, styles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service_kit.errors import InvalidRequest
 from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.messages.system_status import SystemStatus
-from orchestrator.conversation.model.conversation import LEAST_PATIENCE, MOST_PATIENCE, Preference
+from orchestrator.conversation.model.conversation import MAX_PATIENCE, MIN_PATIENCE, Preference
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
 from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (
@@ -22,7 +22,7 @@ from orchestrator.conversation.model.ports import (
     VoiceActivity,
 )
 
-# The languages of the conversation: what Voxtral hears.
+# The languages of the conversation: those that Voxtral transcribes.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 
 
@@ -40,36 +40,36 @@ class Services:
 
     voice_activity: VoiceActivity
     speech_to_text: SpeechToText
-    # Called once a session: a model may remember who answered last.
+    # Called once per session: a model may keep state between replies.
     language_model: Callable[[], LanguageModel]
     text_to_speech: TextToSpeech
     personas: Mapping[str, Persona]
-    # Asked when a client wants `system_status`.
+    # Called when a client requests `system_status`.
     system_status: Callable[[], Awaitable[SystemStatus]]
-    # What speaks on, in its own voice, when `text_to_speech` has broken in mid-reply.
+    # TTS failover: these replace `text_to_speech` when it fails, each with its default voice.
     fallback_tts: tuple[TextToSpeech, ...] = ()
-    # The voices there are; empty while they are not known, and then the voice service has the last word.
+    # The available voices; empty while unknown, in which case only tts-service validates them.
     voices: Observable[tuple[VoiceChoice, ...]] = field(default_factory=_no_voices)
-    # Called once a session: what its microphone is heard through, if anything.
+    # Called once per session: the filter of its microphone, if any.
     audio_filter: Callable[[], AudioFilter | None] = field(default=_no_audio_filter)
-    # What is done without while memory is short, and where sessions are told of it.
+    # Features switched off under memory pressure, and the board that notifies sessions of them.
     degraded_mode: Callable[[], DegradedMode] = field(default=DegradedMode)
     degradation_board: DegradationBoard = field(default_factory=DegradationBoard)
 
     def tts_chain(self, voice: str) -> tuple[tuple[TextToSpeech, ...], str]:
-        """Who speaks a reply that begins now, in the order in which they are asked, and the first one's voice.
+        """The TTS of a reply that starts now and its fallbacks, in order, and the voice for the first of them.
 
-        `voice` is one of the main voice service's.
+        `voice` is a voice of the main TTS. The chain is empty while replies are captions only.
         """
-        savings = self.degraded_mode()
-        if savings.text_only:
+        degraded = self.degraded_mode()
+        if degraded.text_only:
             return (), ""
-        if savings.small_voice:
+        if degraded.small_voice:
             return self.fallback_tts, ""
         return (self.text_to_speech, *self.fallback_tts), voice
 
     def check_preference(self, choice: Preference) -> None:
-        """Raise `InvalidRequest` for a choice that there is not."""
+        """Raise `InvalidRequest` for an unavailable choice."""
         match choice:
             case SetLanguage():
                 self.check_language(choice.language)
@@ -83,39 +83,39 @@ class Services:
                 check_patience(choice.patience)
 
     def check_language(self, language: str) -> None:
-        """Raise `InvalidRequest` for a language that is not spoken here."""
+        """Raise `InvalidRequest` for an unsupported language."""
         if language not in LANGUAGES:
             raise InvalidRequest(
                 "session.unknown_language", f"no language {language[:16]!r}; there are {', '.join(LANGUAGES)}"
             )
 
     def check_voice(self, voice: str) -> None:
-        """Raise `InvalidRequest` for a voice that there is not; the empty voice is the language's own."""
+        """Raise `InvalidRequest` for an unknown voice; the empty voice is the language's default."""
         voices = tuple(choice.id for choice in self.voices.value)
         if voice and voices and not is_listed(voice, voices):
             raise InvalidRequest("session.unknown_voice", f"no voice {voice[:64]!r}; there are {', '.join(voices)}")
 
     def speaks(self, voice: str, language: str) -> bool:
-        """Whether a voice speaks a language, as far as is known."""
+        """Whether a voice speaks a language; true for an unlisted voice."""
         listed = [choice for choice in self.voices.value if is_listed(voice, (choice.id,))]
         return not listed or any(language in choice.languages for choice in listed)
 
     def check_persona(self, persona: str) -> None:
-        """Raise `InvalidRequest` for a persona that there is not."""
+        """Raise `InvalidRequest` for an unknown persona."""
         if persona not in self.personas:
             known = ", ".join(sorted(self.personas))
             raise InvalidRequest("session.unknown_persona", f"no persona {persona[:64]!r}; there are {known}")
 
 
 def is_listed(voice: str, voices: Collection[str]) -> bool:
-    """Whether a voice is there. Where several engines speak, ids begin with an engine's name, which may be left out."""
+    """Whether `voice` is one of `voices`; ids may begin with `<engine>:`, which `voice` or the list may omit."""
     return any(listed == voice or listed.endswith(f":{voice}") or voice.endswith(f":{listed}") for listed in voices)
 
 
 def check_patience(patience: float) -> None:
-    """Raise `InvalidRequest` for a patience that no wait can be stretched by."""
-    if not LEAST_PATIENCE <= patience <= MOST_PATIENCE:
-        raise InvalidRequest("session.bad_patience", f"patience must be from {LEAST_PATIENCE:g} to {MOST_PATIENCE:g}")
+    """Raise `InvalidRequest` for a patience outside `MIN_PATIENCE` to `MAX_PATIENCE`."""
+    if not MIN_PATIENCE <= patience <= MAX_PATIENCE:
+        raise InvalidRequest("session.bad_patience", f"patience must be from {MIN_PATIENCE:g} to {MAX_PATIENCE:g}")
 
 
 def _check_style(style: SetStyle) -> None:

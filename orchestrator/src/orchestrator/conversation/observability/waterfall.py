@@ -1,11 +1,11 @@
-"""Where the time of a turn goes."""
+"""The latency waterfall of a turn: when each stage was reached, counted from the end of the user's speech."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from orchestrator.conversation.messages.server import LatencyWaterfall
-from orchestrator.conversation.observability.turn_trace import Moments, Outcome, TurnTrace
+from orchestrator.conversation.observability.turn_trace import Outcome, StageTimes, TurnTrace
 from orchestrator.metrics import STAGE_SECONDS
 
 Stage = Literal[
@@ -28,7 +28,7 @@ _REPLY_STAGES: tuple[Stage, ...] = (
 
 
 class Waterfall:
-    """The stages of one turn as moments of the loop's clock; told as times after the end of the user's speech."""
+    """The stages of one turn, recorded on the loop's clock and reported relative to the end of the user's speech."""
 
     def __init__(self, turn_id: int, trace: TurnTrace | None = None) -> None:
         self.trace = trace or TurnTrace()
@@ -37,33 +37,33 @@ class Waterfall:
         self._zero_s: float | None = None
         self._reached_s: dict[Stage, float] = {}
 
-    def speech_ended(self, at_ms: int, at_s: float) -> None:
-        """The user's speech ended `at_ms` on the audio clock, `at_s` on the loop's."""
+    def record_speech_end(self, at_ms: int, at_s: float) -> None:
+        """Record the end of the user's speech: `at_ms` on the audio clock, `at_s` on the loop's."""
         self._speech_end_ms = at_ms
         self._zero_s = at_s
 
-    def reached(self, stage: Stage, at_s: float, again: bool = False) -> None:
-        """A stage was reached; only its first time counts, unless `again`."""
+    def record_stage(self, stage: Stage, at_s: float, again: bool = False) -> None:
+        """Record that a stage was reached; only its first time counts, unless `again`."""
         if again or stage not in self._reached_s:
             self._reached_s[stage] = at_s
-            self.trace.reached(stage, at_s)
+            self.trace.record_stage(stage, at_s)
 
-    def sample_heard(self, at_s: float) -> None:
-        """The first sample was heard, by a client's reckoning; not before it was sent."""
-        self.reached("first_sample_heard", max(at_s, self._reached_s.get("first_frame_sent", at_s)))
+    def record_sample_heard(self, at_s: float) -> None:
+        """Record when the client played the first sample, by its reports; not before it was sent."""
+        self.record_stage("first_sample_heard", max(at_s, self._reached_s.get("first_frame_sent", at_s)))
 
-    def drop_reply(self) -> None:
-        """A reply was begun in vain: its stages are another's to reach."""
+    def clear_reply_stages(self) -> None:
+        """Clear the stages of a discarded reply, so that the next one can reach them."""
         for stage in _REPLY_STAGES:
             self._reached_s.pop(stage, None)
 
     def message(self, budget_ms: int = 0) -> LatencyWaterfall:
-        """The stages reached so far, and what they might have taken."""
+        """The `latency_waterfall` message: the stages reached so far, beside the latency budget."""
         stages = {f"{stage}_ms": at_ms for stage, at_ms in self.stages_ms().items()}
         return LatencyWaterfall(self._turn_id, self._speech_end_ms, **stages, budget_ms=budget_ms)
 
     def stages_ms(self) -> dict[str, int]:
-        """The same as times. A turn that was not spoken counts from its commit, and had no transcript."""
+        """Times of the stages in ms. A turn without speech counts from its commit, and has no transcript."""
         reached_s = dict(self._reached_s)
         zero_s = self._zero_s
         if zero_s is None:
@@ -72,11 +72,11 @@ class Waterfall:
         return {stage: round((at_s - zero_s) * 1000) for stage, at_s in reached_s.items()}
 
     def end(self, outcome: Outcome, now_s: float) -> None:
-        """The turn is over: its trace is told of the same moments."""
-        self.trace.end(outcome, Moments(self._zero_s, {**self._reached_s}), now_s)
+        """End the trace of the turn with the same times."""
+        self.trace.end(outcome, StageTimes(self._zero_s, {**self._reached_s}), now_s)
 
-    def observe(self) -> None:
-        """Add the turn to the metrics."""
+    def observe_metrics(self) -> None:
+        """Add the stages to the metrics; nothing for a turn without speech."""
         if self._zero_s is not None:
             for stage, at_s in self._reached_s.items():
                 STAGE_SECONDS.labels(stage).observe(max(0.0, at_s - self._zero_s))

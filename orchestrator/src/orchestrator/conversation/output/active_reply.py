@@ -1,4 +1,4 @@
-"""Speaking: the one reply that is being made or heard, and everything done to it."""
+"""The active reply of a session: starts, releases, pauses, stops and finishes it; its heard words enter history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service_kit.observability.context import TURN_ID, TURN_REVISION
 
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.echo.echo_detector import EchoDetector
-from orchestrator.conversation.echo.transcript_echo import TAIL_MS, PlaybackContext
+from orchestrator.conversation.echo.transcript_echo import ECHO_TAIL_MS, PlaybackContext
 from orchestrator.conversation.messages.client import PlaybackProgress, ReplyReceived
 from orchestrator.conversation.messages.server import BargeInSettled, PlaybackPause, PlaybackResume, PlaybackStop
 from orchestrator.conversation.model.audio_clock import AudioClock
@@ -33,17 +33,17 @@ from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.prompt_prefill import PromptPrefill
 from orchestrator.conversation.output.reply import Reply
-from orchestrator.conversation.output.synthesis import VoiceSettings
+from orchestrator.conversation.output.synthesis import SpeechSettings
 from orchestrator.metrics import BARGE_INS, OVER_BUDGET
 
 log = logging.getLogger(__name__)
 
-# How long a cancelled reply may take to let go of its streams before the session goes on without it.
+# How long a cancelled reply may take to close its streams before the session continues without waiting for it.
 _CANCEL_TIMEOUT_S = 2.0
 
 
 class ActiveReply:
-    """Owner of the reply. Its methods are called by the session's one task; replies run in its own group."""
+    """Owns the one reply that is generated or played. The session's task calls its methods; replies run in `run`."""
 
     def __init__(
         self,
@@ -71,27 +71,27 @@ class ActiveReply:
         self._prefill = PromptPrefill(self._model, self._group)
         self._reply: Reply | None = None
         self._task: asyncio.Task[None] | None = None
-        # The reply that ended last, and when on the audio clock.
-        self._ended: tuple[Reply, int] | None = None
+        # The latest finished reply, and its end on the audio clock in milliseconds.
+        self._last_reply: tuple[Reply, int] | None = None
         self._barge_ins: Tally[str] = Tally()
 
     @property
     def waterfall(self) -> Waterfall | None:
-        """Of the turn that is being answered."""
+        """The waterfall of the active reply's turn; None without a reply."""
         return self._reply.waterfall if self._reply else None
 
     async def run(self) -> None:
-        """Keep the replies' scope open until cancelled; leaving it ends them."""
+        """Keep the task group of the replies open until cancelled, which cancels them."""
         async with self._group:
             await asyncio.Event().wait()
 
     def prefill(self, turn_id: int) -> None:
-        """Let the model read the past ahead, while the user says what is to be answered."""
+        """Prefill the language model with the history before this turn; nothing while a reply runs."""
         if self._task is None:
             self._prefill.start(self._prompt(turn_id, ""))
 
     async def start(self, action: StartReply, waterfall: Waterfall) -> None:
-        """Begin to answer into a held buffer."""
+        """Start generating a reply; it is buffered until `release`."""
         await self._prefill.stop()
         prompt = self._prompt(action.turn_id, action.text, action.alternatives)
         model = self._model
@@ -100,31 +100,31 @@ class ActiveReply:
         )
 
     async def speak_phrase(self, action: SpeakPhrase, waterfall: Waterfall) -> None:
-        """Speak one of the persona's phrases at once."""
+        """Speak one of the persona's phrases, released immediately."""
         phrase = self._persona.phrase(action.phrase, self._conversation.preferences.language)
 
-        async def words() -> AsyncGenerator[str]:
+        async def generate_phrase() -> AsyncGenerator[str]:
             yield phrase
 
-        await self._start_reply(action.turn_id, 1, lambda: "phrase", words, waterfall)
+        await self._start_reply(action.turn_id, 1, lambda: "phrase", generate_phrase, waterfall)
         self.release(action.turn_id)
 
     def release(self, turn_id: int) -> None:
-        """Let the held reply be heard."""
+        """Release the buffered reply to playout."""
         if self._reply and self._reply.turn_id == turn_id:
             self._reply.release()
 
     async def discard(self, turn_id: int) -> None:
-        """End a reply of which nothing was heard, without a trace."""
+        """Cancel a reply of which nothing was heard; nothing enters history."""
         if self._reply and self._reply.turn_id == turn_id:
-            self._reply.waterfall.drop_reply()
+            self._reply.waterfall.clear_reply_stages()
             self._reply.record_metrics()
             self._reply = None
             self._outbox.drop_audio()
             await self._await_cancelled()
 
     async def stop(self, turn_id: int) -> None:
-        """Barge-in: silence first, then the rest."""
+        """Barge-in: stop playback first, then record the heard words and cancel the reply."""
         reply = self._reply
         if reply is None or reply.turn_id != turn_id:
             return
@@ -135,53 +135,56 @@ class ActiveReply:
         await self._await_cancelled()
 
     def pause(self, turn_id: int) -> None:
-        """Hold the reply where it is."""
+        """Pause playback."""
         if self._reply and self._reply.turn_id == turn_id and self._reply.playout.pause():
             self._outbox.send(PlaybackPause(turn_id))
 
     def resume(self, turn_id: int) -> None:
-        """Go on with a held reply."""
+        """Resume playback."""
         if self._reply and self._reply.turn_id == turn_id and self._reply.playout.resume():
             self._outbox.send(PlaybackResume(turn_id))
 
     def on_disconnect(self) -> None:
-        """Nobody hears it for now."""
+        """The client disconnected; pause playout."""
         if self._reply:
             self._reply.playout.on_disconnect()
 
     def on_reconnect(self, received: ReplyReceived | None) -> None:
-        """Somebody hears it again, and has what they say of it already."""
+        """The client reconnected; `received` is the part of the reply that it has already."""
         if self._reply:
             self._reply.playout.on_reconnect(received)
 
     def on_playback_progress(self, progress: PlaybackProgress) -> None:
-        """The client says how much it has played."""
+        """Record a playback report; reports for other replies, and of clients without reports, are ignored."""
         reply = self._reply
         if reply and reply.turn_id == progress.turn_id and self._reports_playback:
             if progress.played_ms:
-                # Reports come late by what they report; a file is "played" faster than sound.
-                reply.waterfall.sample_heard(self._loop.time() - progress.played_ms / 1000)
+                # The first sample was heard `played_ms` before the report. Clients that write a file "play" faster.
+                reply.waterfall.record_sample_heard(self._loop.time() - progress.played_ms / 1000)
             reply.playout.on_playback_progress(progress.played_ms)
 
     def on_reply_done(self, turn_id: int) -> None:
-        """The reply has been heard to its end, or has failed."""
+        """Finish a reply that was heard to its end, or failed."""
         if self._reply and self._reply.turn_id == turn_id:
             self._finish_reply(self._reply, interrupted=False)
             self._task = None
 
     def playback_context(self, since_ms: int, until_ms: int) -> PlaybackContext:
-        """What may echo, and does, in what is heard from `since_ms` to `until_ms` on the audio clock."""
+        """The reply text that may echo in microphone audio from `since_ms` to `until_ms`, and the echo estimate of it.
+
+        Both times are on the audio clock.
+        """
         if self._reply and self._reply.playout.sent_ms:
-            said = self._reply.playback_context(self._clock.now_ms - since_ms)
-            return replace(said, echo_estimate=self._echo_detector.estimate_echo(since_ms, until_ms))
-        if self._ended and since_ms - self._ended[1] <= TAIL_MS:
-            reply, ended_ms = self._ended
+            context = self._reply.playback_context(self._clock.now_ms - since_ms)
+            return replace(context, echo_estimate=self._echo_detector.estimate_echo(since_ms, until_ms))
+        if self._last_reply and since_ms - self._last_reply[1] <= ECHO_TAIL_MS:
+            reply, ended_ms = self._last_reply
             echo_estimate = self._echo_detector.estimate_echo(since_ms, until_ms)
             return replace(reply.playback_context(ended_ms - since_ms), echo_estimate=echo_estimate)
         return PlaybackContext(language=self._conversation.preferences.language)
 
     def on_barge_in_settled(self, action: AnnounceBargeIn) -> None:
-        """It is known what the user's sound over a reply was."""
+        """Count and send the verdict on the user's speech over a reply."""
         verdict = action.verdict.name.removeprefix("BARGE_IN_VERDICT_").lower()
         BARGE_INS.labels(verdict).inc()
         if self._reply and self._reply.turn_id == action.reply_turn_id:
@@ -208,8 +211,8 @@ class ActiveReply:
         self,
         turn_id: int,
         revision: int,
-        engine: Callable[[], str],
-        words: Callable[[], AsyncGenerator[str]],
+        engine_name: Callable[[], str],
+        generate_text: Callable[[], AsyncGenerator[str]],
         waterfall: Waterfall,
     ) -> None:
         if self._reply:
@@ -217,10 +220,10 @@ class ActiveReply:
                 self._reply.waterfall.end("interrupted", self._loop.time())
             await self.discard(self._reply.turn_id)
         preferences = self._conversation.preferences
-        voices, voice = self._services.tts_chain(
+        tts_chain, voice = self._services.tts_chain(
             preferences.voice or self._persona.voices.get(preferences.language, "")
         )
-        delivery = VoiceSettings(
+        speech_settings = SpeechSettings(
             voice=voice,
             language=preferences.language,
             style=preferences.style,
@@ -228,10 +231,10 @@ class ActiveReply:
         )
         reply = Reply(
             turn_id=turn_id,
-            engine=engine,
-            generate_text=words,
-            tts_chain=voices,
-            delivery=delivery,
+            engine_name=engine_name,
+            generate_text=generate_text,
+            tts_chain=tts_chain,
+            speech_settings=speech_settings,
             outbox=self._outbox,
             reports_playback=self._reports_playback,
             waterfall=waterfall,
@@ -242,7 +245,7 @@ class ActiveReply:
         self._task = self._group.create_task(self._run_reply(reply, revision), name=f"reply-{turn_id}.{revision}")
 
     async def _run_reply(self, reply: Reply, revision: int) -> None:
-        """Run a reply so that its failure is an event, not the end of the session."""
+        """Run a reply to its end. Its failure becomes a `ReplyFailed` event and does not end the session."""
         TURN_ID.set(str(reply.turn_id))
         TURN_REVISION.set(str(revision))
         try:
@@ -250,24 +253,25 @@ class ActiveReply:
         except Exception as failure:
             error = root_cause(failure)
             if not isinstance(error, AnchorError):
-                log.exception("reply broke")
-                error = EngineFailed("session.reply_broke", "the reply broke off")
-            reply.waterfall.trace.fail(error.code)
+                log.exception("reply raised an unexpected error")
+                error = EngineFailed("session.reply_broke", "the reply failed unexpectedly")
+            reply.waterfall.trace.record_failure(error.code)
             self._event_queue.put_nowait(ReplyFailed(reply.turn_id, error))
         else:
             self._event_queue.put_nowait(ReplyDone(reply.turn_id))
 
     def _finish_reply(self, reply: Reply, interrupted: bool) -> None:
+        """Report the end of the reply; its heard words enter history."""
         self._reply = None
-        self._ended = (reply, self._clock.now_ms)
+        self._last_reply = (reply, self._clock.now_ms)
         self._echo_detector.playback_reference.pause(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished_message(interrupted)
         self._conversation.history.add_heard_reply(reply.turn_id, finished.heard_text, interrupted)
         waterfall = reply.waterfall.message(self._latency_budget_ms)
-        reply.waterfall.observe()
+        reply.waterfall.observe_metrics()
         reply.waterfall.end("interrupted" if interrupted else "finished", self._loop.time())
-        account = reply.record_metrics()
+        playout_metrics = reply.record_metrics()
         self._outbox.send(finished)
         self._outbox.send(waterfall)
         if slow := (waterfall.first_frame_sent_ms or 0) > self._latency_budget_ms:
@@ -285,7 +289,7 @@ class ActiveReply:
                 "stages_ms": reply.waterfall.stages_ms(),
                 **reply.waterfall.trace.log_fields,
                 "barge_ins": dict(barge_ins),
-                **account,
+                **playout_metrics,
             },
         )
 
@@ -296,4 +300,4 @@ class ActiveReply:
         task.cancel()
         done, _ = await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT_S)
         if not done:
-            log.warning("cancelled reply did not let go", extra={"waited_s": _CANCEL_TIMEOUT_S})
+            log.warning("reply did not end when cancelled", extra={"waited_s": _CANCEL_TIMEOUT_S})

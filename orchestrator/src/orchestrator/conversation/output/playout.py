@@ -1,7 +1,7 @@
-"""Playout: speech on its way to the ear, held until released, paced, paused, and counted.
+"""Playout: sends the speech of one reply to the client, buffered until released, paced, paused and counted.
 
-Nothing here is a task a frame: what may leave is sent where it became possible, by whoever brought it about (speech
-that came, a report, a timer). `run` only waits for the end.
+No task runs per frame: each event that lets a frame leave (new speech, a playback report, a timer) sends it. `run`
+only waits for the end.
 """
 
 from __future__ import annotations
@@ -22,84 +22,84 @@ from orchestrator.conversation.output.playhead import Playhead
 from orchestrator.conversation.output.playout_buffer import PlayoutBuffer
 from orchestrator.conversation.output.resend_buffer import ResendBuffer
 
-# How far ahead of the ear audio is sent: to a client that can flush its playback, and to one that cannot.
-_AHEAD_REPORTING_MS, _AHEAD_BLIND_MS = 2_000, 250
-# Just in time goes only what is short beside that.
-_BLIND_FRAME_BYTES = SPEECH.bytes_for(80)
-# Speech held behind the frames already sent; beyond it the voice waits. Pacing keeps it far below.
-_HELD_MS = 20_000
-# A client whose reports stop has played on by itself after this long.
+# How far ahead of the playback position audio is sent: to clients that report playback and can flush it, and to others.
+_AHEAD_REPORTING_MS, _AHEAD_NOT_REPORTING_MS = 2_000, 250
+# Frames sent just in time must be short beside that.
+_NOT_REPORTING_FRAME_BYTES = SPEECH.bytes_for(80)
+# Unsent speech beyond which the TTS has to wait. Text pacing keeps it far below.
+_MAX_BUFFERED_MS = 20_000
+# A client that stops reporting is assumed to have played on after this long.
 _REPORT_GRACE_S = 2.0
-# A timer may fire a hair too early; a frame is not worth a second one.
+# Timers may fire slightly early; the slack avoids a second timer for the same frame.
 _TIMER_SLACK_S = 0.001
 
 
 class Playout:
-    """The audible half of one reply.
+    """The playout of one reply.
 
-    `on_audible` is called when its first frame has been sent, `on_progress` when more has been heard.
+    `on_audible` is called when the first frame has been sent, `on_progress` when the playback position may have moved.
 
-    How much was heard is what a reporting client says. For one that does not, it is what was sent, at real-time
-    pace from its first frame, never more than that: an estimate. Nobody is sent silence: when speech is late, the
-    client is silent by itself, and offsets count speech only.
+    With `reports_playback`, the client's reports are the playback position. Without, the position is an estimate: the
+    sent speech, played in real time from its first frame. No silence is sent: when speech is late, the client plays
+    silence by itself, and offsets count speech only.
     """
 
     def __init__(
         self,
         turn_id: int,
         outbox: Outbox,
-        reports: bool,
+        reports_playback: bool,
         on_audible: Callable[[], None],
         on_progress: Callable[[], None],
         playback_reference: PlaybackReference,
     ) -> None:
         self._turn_id = turn_id
         self._outbox = outbox
-        self._reports = reports
+        self._reports_playback = reports_playback
         self._on_audible = on_audible
         self._on_progress = on_progress
         self._playback_reference = playback_reference
         self._resend_buffer = ResendBuffer()
         self._loop = asyncio.get_running_loop()
-        self._ahead_ms = _AHEAD_REPORTING_MS if reports else _AHEAD_BLIND_MS
+        self._ahead_ms = _AHEAD_REPORTING_MS if reports_playback else _AHEAD_NOT_REPORTING_MS
         self._buffer = PlayoutBuffer()
-        self._playhead = Playhead(holds=reports)
+        self._playhead = Playhead(can_pause=reports_playback)
         self._reported_ms = 0.0
         self._reported_at_s = 0.0
-        self._ended = False
+        self._audio_complete = False
         self._end_sent = False
-        # Whether the client knows where the frames that follow belong.
+        # Whether the client got the offset of the next frames.
         self._offset_announced = False
         self._started = False
         self._released = False
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._failure: AnchorError | None = None
-        # Set when room was made, when all was sent, and at each report after that.
+        # Set when a frame was sent, when all were sent and at each report after that, and when the connection changes.
         self._changed = asyncio.Event()
 
     def release(self) -> None:
-        """Let it be heard."""
+        """Start sending."""
         self._released = True
         self._send_due()
 
     def pause(self) -> bool:
-        """Send nothing more for now; return whether that is news."""
-        news, self._paused = not self._paused, True
+        """Stop sending; return False if playout was paused already."""
+        changed, self._paused = not self._paused, True
         self._playhead.pause(self._loop.time())
-        if self._reports:
+        if self._reports_playback:
             self._playback_reference.pause(self._loop.time())
-        return news
+        return changed
 
     def resume(self) -> bool:
-        """Go on; return whether that is news."""
-        news, self._paused = self._paused, False
+        """Send again; return False if playout was not paused."""
+        changed, self._paused = self._paused, False
         if not self.is_paused:
             self._continue_playback()
-        return news
+        return changed
 
     def on_disconnect(self) -> None:
-        """Nobody is there: the ear stays where it is."""
+        """The client disconnected: freeze the playback position."""
         now_s = self._loop.time()
         self._stop_timer()
         self._playhead.pause(now_s)
@@ -107,12 +107,12 @@ class Playout:
         self._changed.set()
 
     def on_reconnect(self, received: ReplyReceived | None) -> None:
-        """Somebody is there again; who does not say what they have of the speech gets what has not been heard."""
+        """Resend speech that a reconnected client lacks: from the end of `received`, or else all unheard speech."""
         if self._started:
-            known_ms = float(self.heard_ms)
+            received_ms = float(self.heard_ms)
             if received is not None and received.turn_id == self._turn_id:
-                known_ms = max(self._reported_ms, received.offset_ms)
-            frames = self._resend_buffer.pop_unacknowledged(max(0.0, self._playhead.sent_ms - known_ms))
+                received_ms = max(self._reported_ms, received.offset_ms)
+            frames = self._resend_buffer.pop_unacknowledged(max(0.0, self._playhead.sent_ms - received_ms))
             length_ms = sum(SPEECH.ms_of(len(pcm)) for pcm in frames)
             self._playback_reference.retract(length_ms)
             self._playhead.remove_sent(length_ms, self._loop.time())
@@ -125,7 +125,7 @@ class Playout:
             self._continue_playback()
 
     def on_playback_progress(self, played_ms: int) -> None:
-        """The client says how much it has played."""
+        """Record the client's report that it has played `played_ms` of the reply."""
         self._reported_ms = max(self._reported_ms, min(float(played_ms), self._playhead.sent_ms))
         self._reported_at_s = self._loop.time()
         self._update_playback_reference()
@@ -133,83 +133,83 @@ class Playout:
 
     @property
     def heard_ms(self) -> int:
-        """How much of the reply has been heard."""
-        if self._reports:
+        """Playback position: the length of the heard speech."""
+        if self._reports_playback:
             return round(self._reported_ms)
         self._playhead.advance(self._loop.time())
         return round(self._playhead.played_ms)
 
     @property
     def sent_ms(self) -> int:
-        """How much of the reply has been sent."""
+        """Length of the sent speech."""
         return round(self._playhead.sent_ms)
 
     @property
-    def made_ms(self) -> float:
-        """How much speech there is, heard or not: where the next of it begins."""
-        return self._buffer.made_ms
+    def synthesised_ms(self) -> float:
+        """Length of the synthesised speech, sent or not: the offset of the next audio."""
+        return self._buffer.synthesised_ms
 
     @property
     def unheard_ms(self) -> float:
-        """How much speech there is that has not been heard yet."""
-        return self._buffer.made_ms - self.heard_ms
+        """Length of the synthesised speech that has not been heard."""
+        return self._buffer.synthesised_ms - self.heard_ms
 
     @property
     def wasted_ms(self) -> float:
-        """How much speech was made in vain, if nothing more is heard."""
+        """Length of the synthesised speech that was wasted, if playback ends here."""
         return self.unheard_ms + self._buffer.discarded_ms
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing is to be sent for now."""
+        """Whether playout is paused, or has no connection to send over."""
         return self._paused or self._outbox.connection is None
 
     def underruns(self) -> tuple[int, float]:
-        """How often speech was late in mid-reply, and for how many milliseconds in all."""
-        return self._playhead.underrun_totals(None if self._ended else self._loop.time())
+        """The number of underruns (late speech in mid-reply) and their total length in ms."""
+        return self._playhead.underrun_totals(None if self._audio_complete else self._loop.time())
 
     def append_audio(self, pcm: bytes) -> None:
-        """Take speech that follows what was made before."""
-        # Behind a frame that waits, this one waits too.
+        """Append speech, PCM16 mono 24 kHz."""
+        # A frame that follows a waiting one waits as well.
         may_leave = not self._buffer
-        self._buffer.append(pcm, len(pcm) if self._reports else _BLIND_FRAME_BYTES)
+        self._buffer.append(pcm, len(pcm) if self._reports_playback else _NOT_REPORTING_FRAME_BYTES)
         if may_leave:
             self._send_due()
 
     def add_mark(self, mark: SpeechMark) -> None:
-        """Take a mark; the client gets it with the speech it is about."""
+        """Append a speech mark; it is sent with the speech it refers to."""
         self._buffer.add_mark(mark)
 
     @property
     def is_full(self) -> bool:
-        """Whether enough is held."""
-        return self._buffer.made_ms - self._playhead.sent_ms >= _HELD_MS
+        """Whether the TTS should wait before it appends more."""
+        return self._buffer.synthesised_ms - self._playhead.sent_ms >= _MAX_BUFFERED_MS
 
     async def wait_capacity(self) -> None:
-        """Wait while enough is held."""
+        """Wait until `is_full` is false. Raises `AtCapacity` when the client does not read."""
         while self.is_full:
-            await self._wait(None)
+            await self._wait_for_change(None)
 
     def truncate(self, offset_ms: float) -> float:
-        """Discard the speech from `offset_ms` on, as far as it has not been sent; return where the rest ends."""
+        """Discard unsent speech from `offset_ms` on; return the new end of the speech in milliseconds."""
         return self._buffer.truncate(offset_ms)
 
     def end_audio(self) -> None:
-        """No more speech comes."""
-        self._ended = True
+        """All speech has been appended."""
+        self._audio_complete = True
         self._send_due()
 
     async def run(self) -> None:
-        """Wait until all that was put has been heard. Raises `AtCapacity` when the client does not read."""
+        """Wait until all speech has been heard. Raises `AtCapacity` when the client does not read."""
         try:
-            while not (self._released and self._ended and not self._buffer):
-                await self._wait(None)
+            while not (self._released and self._audio_complete and not self._buffer):
+                await self._wait_for_change(None)
             await self._wait_until_heard()
         finally:
             self._stop_timer()
 
     def _continue_playback(self) -> None:
-        """The ear moves again, and the client is to report from now on."""
+        """Move the playback position again and expect the client's reports from now on."""
         self._reported_at_s = self._loop.time()
         self._playhead.resume(self._reported_at_s)
         self._update_playback_reference()
@@ -217,19 +217,19 @@ class Playout:
         self._send_due()
 
     def _send_due(self) -> None:
-        """Send what may leave, and see that the next frame does when its time has come."""
+        """Send all frames that are due; without playback reports, set a timer for the next one."""
         self._stop_timer()
         if not self._released or self._failure is not None:
             return
         try:
             while self._buffer and not self.is_paused:
-                if (early_s := self._time_until_due_s()) <= 0:
+                if (wait_s := self._time_until_due_s()) <= 0:
                     self._send(self._buffer.pop_frame())
                     continue
-                if not self._reports:
-                    self._timer = self._loop.call_later(early_s + _TIMER_SLACK_S, self._send_due)
+                if not self._reports_playback:
+                    self._timer = self._loop.call_later(wait_s + _TIMER_SLACK_S, self._send_due)
                 break
-            if self._ended and not self._buffer and self._outbox.connection is not None:
+            if self._audio_complete and not self._buffer and self._outbox.connection is not None:
                 self._finish()
         except AnchorError as error:
             self._failure = error
@@ -238,9 +238,9 @@ class Playout:
             self._on_progress()
 
     def _time_until_due_s(self) -> float:
-        """How long until the next frame may leave, judging by what has been heard; 0 or less for now."""
-        then_sent_ms = self._playhead.sent_ms + self._buffer.next_ms
-        return (then_sent_ms - self.heard_ms - self._ahead_ms) / 1000
+        """Time until the next frame may be sent, by the playback position; 0 or less for now."""
+        sent_ms = self._playhead.sent_ms + self._buffer.next_ms
+        return (sent_ms - self.heard_ms - self._ahead_ms) / 1000
 
     def _send(self, pcm: bytes) -> None:
         if not self._offset_announced:
@@ -265,7 +265,7 @@ class Playout:
 
     def _update_playback_reference(self) -> None:
         if self._playhead.sent_ms:
-            moving = not (self._reports and self._paused)
+            moving = not (self._reports_playback and self._paused)
             self._playback_reference.update_position(self.heard_ms, self._loop.time(), moving=moving)
 
     def _send_marks(self, before_ms: float) -> None:
@@ -273,7 +273,7 @@ class Playout:
             self._outbox.send(mark)
 
     def _finish(self) -> None:
-        """All speech has left; said once."""
+        """Send the last marks and the end of the audio, once."""
         self._changed.set()
         if self._playhead.sent_ms and not self._end_sent:
             self._end_sent = True
@@ -285,7 +285,7 @@ class Playout:
             self._timer.cancel()
             self._timer = None
 
-    async def _wait(self, at_most_s: float | None) -> None:
+    async def _wait_for_change(self, at_most_s: float | None) -> None:
         if self._failure is not None:
             raise self._failure
         self._changed.clear()
@@ -294,13 +294,15 @@ class Playout:
                 await self._changed.wait()
 
     async def _wait_until_heard(self) -> None:
-        """Wait for the ear; a client that stopped reporting is given the time that playing would take."""
+        """Wait for the playback position; for a client that stopped reporting, wait as long as playback would take."""
         while (left_s := (self._playhead.sent_ms - self.heard_ms) / 1000) > 0:
-            if self._reports and not self.is_paused:
+            if self._reports_playback and not self.is_paused:
                 overdue_s = self._reported_at_s + left_s + _REPORT_GRACE_S - self._loop.time()
                 if overdue_s <= 0:
                     self._reported_ms = self._playhead.sent_ms
                     return
-                await self._wait(overdue_s)
+                await self._wait_for_change(overdue_s)
             else:
-                await self._wait(None if self.is_paused and self._reports else left_s + _TIMER_SLACK_S)
+                await self._wait_for_change(
+                    None if self.is_paused and self._reports_playback else left_s + _TIMER_SLACK_S
+                )

@@ -1,4 +1,4 @@
-"""Warming: while the user speaks, the language model reads what is known of the next prompt."""
+"""Prompt prefill: while the user speaks, the language model processes the known part of the next prompt."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from orchestrator.metrics import LLM_PREFILLS
 
 log = logging.getLogger(__name__)
 
-# How long a request that is cut off may take to let go before the real one is sent without it.
-_LET_GO_S = 0.2
+# How long a cancelled prefill may take to end before the reply is requested without waiting for it.
+_CANCEL_TIMEOUT_S = 0.2
 
 
 class PromptPrefill:
-    """Reads ahead, one prompt at a time; `group` owns the task. What fails here costs time, and nothing else."""
+    """Prefills one prompt at a time; `group` owns the task. A failed prefill only costs latency."""
 
     def __init__(self, model: LanguageModel, group: asyncio.TaskGroup) -> None:
         self._model = model
@@ -25,21 +25,21 @@ class PromptPrefill:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, prompt: Prompt) -> None:
-        """Read `prompt` ahead, unless something is still being read."""
+        """Prefill `prompt`, unless another prefill is still running."""
         if self._task is None or self._task.done():
-            self._task = self._group.create_task(self._warm(prompt), name="warming")
+            self._task = self._group.create_task(self._prefill(prompt), name="prefill")
 
     async def stop(self) -> None:
-        """Make way for the real request."""
+        """Cancel the prefill, so that the reply can be requested."""
         task, self._task = self._task, None
         if task is None or task.done():
             return
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=_LET_GO_S)
+        done, _ = await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT_S)
         if not done:
-            log.warning("warming did not let go", extra={"waited_s": _LET_GO_S})
+            log.warning("prefill did not end when cancelled", extra={"waited_s": _CANCEL_TIMEOUT_S})
 
-    async def _warm(self, prompt: Prompt) -> None:
+    async def _prefill(self, prompt: Prompt) -> None:
         outcome = "failed"
         try:
             await self._model.prefill(prompt)
@@ -48,8 +48,8 @@ class PromptPrefill:
             outcome = "cut_off"
             raise
         except AnchorError as error:
-            log.info("warming failed", extra={"code": error.code, "reason": error.message})
+            log.info("prefill failed", extra={"code": error.code, "reason": error.message})
         except Exception:
-            log.exception("warming broke")
+            log.exception("prefill raised an unexpected error")
         finally:
             LLM_PREFILLS.labels(outcome).inc()

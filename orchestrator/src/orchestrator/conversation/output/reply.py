@@ -1,4 +1,4 @@
-"""A reply: one task that thinks and speaks until it has been heard. Cancelling that task is barge-in."""
+"""A reply: one task that generates text, synthesises it and plays it out. Cancelling that task is barge-in."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ from orchestrator.conversation.model.idle_timeout import IdleTimeout
 from orchestrator.conversation.model.ports import TextToSpeech
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.playout import Playout
-from orchestrator.conversation.output.synthesis import ReplySynthesis, VoiceSettings
+from orchestrator.conversation.output.synthesis import ReplySynthesis, SpeechSettings
 from orchestrator.metrics import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS
 
 log = logging.getLogger(__name__)
 
-# A model that writes nothing for this long has failed.
-_THINK_DEADLINE_S = 8.0
+# A language model that generates nothing for this long has failed.
+_LLM_TIMEOUT_S = 8.0
 
 
 class Reply:
-    """One reply to one revision of a turn. Until `release`, the client learns nothing of it."""
+    """One reply to one revision of a turn. Its messages and audio are held back until `release`.
+
+    `on_audible` is called when the first frame has been sent.
+    """
 
     def __init__(
         self,
         *,
         turn_id: int,
-        engine: Callable[[], str],
+        engine_name: Callable[[], str],
         generate_text: Callable[[], AsyncGenerator[str]],
         tts_chain: Sequence[TextToSpeech],
-        delivery: VoiceSettings,
+        speech_settings: SpeechSettings,
         outbox: Outbox,
         reports_playback: bool,
         waterfall: Waterfall,
@@ -53,64 +56,66 @@ class Reply:
         self._synthesis = ReplySynthesis(
             turn_id=turn_id,
             tts_chain=tts_chain,
-            delivery=delivery,
+            settings=speech_settings,
             playout=self.playout,
             waterfall=waterfall,
             send=self._send_or_hold,
         )
-        self._engine = engine
+        self._engine_name = engine_name
         self._generate = generate_text
-        self._apology = delivery.apology
-        self._language = delivery.language
+        self._apology = speech_settings.apology
+        self._language = speech_settings.language
         self._outbox = outbox
-        self._reports = reports_playback
+        self._reports_playback = reports_playback
         self._on_audible = on_audible
         self._now_s = asyncio.get_running_loop().time
         self._released = False
         self._held_messages: list[ServerMessage] = []
 
     def release(self) -> None:
-        """Let it be seen and heard."""
+        """Send the messages held so far, then start playout."""
         self._released = True
-        self._outbox.send(ReplyStarted(self.turn_id, self._engine()))
+        self._outbox.send(ReplyStarted(self.turn_id, self._engine_name()))
         for message in self._held_messages:
             self._outbox.send(message)
         self._held_messages.clear()
         self.playout.release()
 
     async def run(self) -> None:
-        """Think, speak, and wait until all of it has been heard."""
+        """Generate and synthesise the reply, and wait until all of it has been heard."""
         await run_together(
-            self._traced("think", self._generate_text), self._traced("speak", self._synthesis.run), self.playout.run()
+            self._in_stage("think", self._generate_text),
+            self._in_stage("speak", self._synthesis.run),
+            self.playout.run(),
         )
 
     def finished_message(self, interrupted: bool) -> ReplyFinished:
-        """What became of it, for the client and for history."""
-        voicing = self._synthesis
+        """The message that ends the reply, with the heard text that enters history."""
+        synthesis = self._synthesis
         heard_ms = self.playout.heard_ms
-        heard = heard_text(voicing.text, voicing.marks, heard_ms, None if interrupted else voicing.duration_ms)
-        if voicing.is_text_only and not interrupted:
-            # What could not be spoken was shown.
-            heard = voicing.text.strip()
-        reckoned = interrupted and not voicing.marks
-        return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=reckoned or not self._reports)
+        heard = heard_text(synthesis.text, synthesis.marks, heard_ms, None if interrupted else synthesis.duration_ms)
+        if synthesis.is_text_only and not interrupted:
+            # The unspoken rest was shown as captions.
+            heard = synthesis.text.strip()
+        estimated = not self._reports_playback or (interrupted and not synthesis.marks)
+        return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=estimated)
 
     def playback_context(self, for_ms: int) -> PlaybackContext:
-        """What of it may echo in an utterance that began `for_ms` ago."""
-        voicing = self._synthesis
+        """The part of the reply that may echo in an utterance that began `for_ms` ago."""
+        synthesis = self._synthesis
         if not self.playout.sent_ms:
             return PlaybackContext(language=self._language)
         return playback_context(
-            voicing.text,
-            voicing.marks,
+            synthesis.text,
+            synthesis.marks,
             at_ms=self.playout.heard_ms,
             for_ms=for_ms,
-            duration_ms=voicing.duration_ms,
+            duration_ms=synthesis.duration_ms,
             language=self._language,
         )
 
     def record_metrics(self) -> dict[str, int]:
-        """Count, once it is over, what it cost and what it lacked; the figures, for the log."""
+        """Add wasted speech and underruns to the metrics, once the reply is over; return them for the log."""
         wasted_ms = self.playout.wasted_ms
         underruns, underrun_ms = self.playout.underruns()
         SPEECH_WASTED_MS.observe(wasted_ms)
@@ -118,26 +123,26 @@ class Reply:
         UNDERRUN_MS.inc(underrun_ms)
         return {"wasted_ms": round(wasted_ms), "underruns": underruns, "underrun_ms": round(underrun_ms)}
 
-    async def _traced(self, stage: str, work: Callable[[], Awaitable[None]]) -> None:
-        with self.waterfall.trace.stage(stage):
+    async def _in_stage(self, stage: str, work: Callable[[], Awaitable[None]]) -> None:
+        with self.waterfall.trace.open_stage(stage):
             await work()
 
     async def _generate_text(self) -> None:
         try:
-            async with IdleTimeout(_THINK_DEADLINE_S) as deadline, aclosing(self._generate()) as words:
-                async for delta in words:
-                    deadline.reset()
+            async with IdleTimeout(_LLM_TIMEOUT_S) as timeout, aclosing(self._generate()) as deltas:
+                async for delta in deltas:
+                    timeout.reset()
                     self._add_text(delta)
         except TimeoutError:
-            self._apologise(PeerFailed("llm.silent", f"the model wrote nothing for {_THINK_DEADLINE_S:.0f} s"))
+            self._append_apology(PeerFailed("llm.silent", f"the model generated nothing for {_LLM_TIMEOUT_S:.0f} s"))
         except AnchorError as error:
-            self._apologise(error)
+            self._append_apology(error)
         self._synthesis.end_text()
 
-    def _apologise(self, error: AnchorError) -> None:
-        """What was begun is finished with an apology, in the same breath."""
-        log.warning("reply broke off", extra={"code": error.code, "reason": error.message})
-        self.waterfall.trace.fail(error.code, "think")
+    def _append_apology(self, error: AnchorError) -> None:
+        """End the text generated so far with the persona's apology."""
+        log.warning("generation failed", extra={"code": error.code, "reason": error.message})
+        self.waterfall.trace.record_failure(error.code, "think")
         self._send_or_hold(TurnFailed(self.turn_id, error.code, error.message))
         text = self._synthesis.text
         gap = " " if text and not text.endswith((" ", "\n")) else ""
@@ -146,7 +151,7 @@ class Reply:
     def _add_text(self, delta: str) -> None:
         if not delta:
             return
-        self.waterfall.reached("first_token", self._now_s())
+        self.waterfall.record_stage("first_token", self._now_s())
         self._synthesis.add_text(delta)
         self._send_or_hold(ReplyText(self.turn_id, delta))
 
@@ -160,5 +165,5 @@ class Reply:
         self._synthesis.on_playback_progress()
 
     def _on_first_frame_sent(self) -> None:
-        self.waterfall.reached("first_frame_sent", self._now_s())
+        self.waterfall.record_stage("first_frame_sent", self._now_s())
         self._on_audible()

@@ -1,7 +1,7 @@
-"""Voicing: a reply's text becomes speech while it is written, at the pace of the ear, whatever becomes of the voice.
+"""Synthesis of a reply's text while it is generated: text pacing towards the TTS, and TTS failover.
 
-When a voice breaks, the reply is picked up where nothing of it has left yet: the same voice is asked once more, then
-another, and what is left when none speaks is shown as captions.
+When a TTS fails, synthesis continues from the first unsent speech: with the same TTS again, then with the fallback TTS;
+when all fail, the rest of the reply is shown as captions.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from orchestrator.metrics import TTS_FAILURES
 
 log = logging.getLogger(__name__)
 
-# A voice that has text to speak, and a listener who waits, has failed when it says nothing for this long. Longer than
-# the voice service gives its engine, so that the service can say what is wrong.
-_TTS_DEADLINE_S = 6.0
-# A broken voice is asked again until the listener has been without speech for so long, and no longer than that in all.
+# A TTS that has text, and a client that waits for speech, has failed when it returns nothing for this long. Longer than
+# the timeout of the TTS service for its engine, so that the service can report the cause.
+_TTS_TIMEOUT_S = 6.0
+# Failover retries the first TTS until the client has been without speech for `_MAX_GAP_S`, for `_MAX_RETRY_S` at most.
 _MAX_GAP_S = 1.5
 _MAX_RETRY_S = 6.0
 _RETRY_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceSettings:
-    """How a reply is spoken. `apology` is said when the model breaks off."""
+class SpeechSettings:
+    """How a reply is spoken; `apology` is appended when the language model fails."""
 
     voice: str
     language: str
@@ -46,9 +46,10 @@ class VoiceSettings:
 
 
 class ReplySynthesis:
-    """Speaks one reply. `voices` are asked in turn; the first is the one that `delivery` names a voice of.
+    """Synthesises one reply with the first TTS of `tts_chain`; the others are the fallbacks, in order.
 
-    Without any, the reply is shown.
+    `settings.voice` names a voice of the first TTS; fallbacks use their default voice. An empty chain means captions
+    only.
     """
 
     def __init__(
@@ -56,23 +57,23 @@ class ReplySynthesis:
         *,
         turn_id: int,
         tts_chain: Sequence[TextToSpeech],
-        delivery: VoiceSettings,
+        settings: SpeechSettings,
         playout: Playout,
         waterfall: Waterfall,
         send: Callable[[ServerMessage], None],
     ) -> None:
         self._turn_id = turn_id
         self._tts_chain = tts_chain
-        self._delivery = delivery
+        self._settings = settings
         self._playout = playout
         self._waterfall = waterfall
         self._send = send
         self._now_s = asyncio.get_running_loop().time
-        self._complete = False
+        self._text_complete = False
         self._pacer = TextPacer()
-        # Set when there may be text for the voice to get.
+        # Set when there may be text to flush to the TTS.
         self._text_due = asyncio.Event()
-        # Character of the text, and place in the speech, at which the present stream and its last phrase began.
+        # Character of the text, and offset in the speech, at which the current stream and its last phrase begin.
         self._stream_start = (0, 0.0)
         self._phrase_start = (0, 0.0)
         self._last_event_s = 0.0
@@ -80,93 +81,103 @@ class ReplySynthesis:
         self.text = ""
         self.marks: list[SpeechMark] = []
         self.duration_ms: int | None = None
-        # Captions only: no voice is left.
+        # Captions only: no TTS is left.
         self.is_text_only = False
 
     def add_text(self, delta: str) -> None:
-        """More text."""
+        """Append generated text."""
         self.text += delta
         self._text_due.set()
 
     def end_text(self) -> None:
-        """All text was written."""
-        self._complete = True
+        """All text has been generated."""
+        self._text_complete = True
         self._text_due.set()
 
     def on_playback_progress(self) -> None:
-        """The ear has moved on."""
+        """The playback position moved: flush text to TTS if more is due."""
         if self._pacer.has_due_text(self.text, self._playout.unheard_ms, self._now_s() - self._last_event_s):
             self._text_due.set()
 
     async def run(self) -> None:
-        """Speak until all of the text is spoken, or no voice is left."""
+        """Synthesise until all text is spoken, or no TTS is left."""
         if not self._tts_chain:
             self.is_text_only = True
             self._playout.end_audio()
             return
-        failure = await self._synthesise(self._tts_chain[0], self._delivery.voice, _TTS_DEADLINE_S)
-        if failure is not None and not isinstance(failure, InvalidRequest):
-            failure = await self._retry_first_tts(failure)
-        for voice in self._tts_chain[1:]:
-            if failure is None:
-                break
-            TTS_FAILURES.labels("another").inc()
-            self._send(Error(failure.code, f"another voice speaks on: {failure.message}", failure.retryable))
-            failure = await self._synthesise(voice, "", _TTS_DEADLINE_S)
+        failure = await self._synthesise(self._tts_chain[0], self._settings.voice, _TTS_TIMEOUT_S)
+        if failure is not None:
+            failure = await self._fail_over(failure)
         if failure is None:
-            self.duration_ms = round(self._playout.made_ms)
+            self.duration_ms = round(self._playout.synthesised_ms)
         else:
             self.is_text_only = True
-            self._waterfall.trace.fail(failure.code, "speak")
+            self._waterfall.trace.record_failure(failure.code, "speak")
             TTS_FAILURES.labels("captions").inc()
             self._send(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
         self._playout.end_audio()
 
+    async def _fail_over(self, failure: AnchorError) -> AnchorError | None:
+        """TTS failover: try the first TTS again, then the fallbacks; return the last failure, None after success.
+
+        The first TTS is not tried again after `InvalidRequest`: the same request would fail again.
+        """
+        last: AnchorError | None = failure
+        if not isinstance(failure, InvalidRequest):
+            last = await self._retry_first_tts(failure)
+        for tts in self._tts_chain[1:]:
+            if last is None:
+                break
+            TTS_FAILURES.labels("another").inc()
+            self._send(Error(last.code, f"continuing with the fallback TTS: {last.message}", last.retryable))
+            last = await self._synthesise(tts, "", _TTS_TIMEOUT_S)
+        return last
+
     async def _retry_first_tts(self, failure: AnchorError) -> AnchorError | None:
-        """Ask the first voice again, once; one that is not there, for as long as the listener may be kept waiting."""
+        """Try the first TTS once more; while it is unavailable, retry for as long as the client may be kept waiting."""
         TTS_FAILURES.labels("again").inc()
-        patience_s = min(self._playout.unheard_ms / 1000 + _MAX_GAP_S, _MAX_RETRY_S)
-        until_s = self._now_s() + patience_s
-        again: AnchorError | None = failure
+        until_s = self._now_s() + min(self._playout.unheard_ms / 1000 + _MAX_GAP_S, _MAX_RETRY_S)
+        last: AnchorError | None = failure
         while (left_s := until_s - self._now_s()) > 0:
-            again = await self._synthesise(self._tts_chain[0], self._delivery.voice, left_s)
-            if self._produced_audio or not isinstance(again, (PeerFailed, NotReady)):
+            last = await self._synthesise(self._tts_chain[0], self._settings.voice, left_s)
+            if self._produced_audio or not isinstance(last, (PeerFailed, NotReady)):
                 break
             await asyncio.sleep(_RETRY_INTERVAL_S)
-        return again
+        return last
 
-    async def _synthesise(self, voice: TextToSpeech, name: str, first_within_s: float) -> AnchorError | None:
-        """Speak what is not spoken yet; return why that came to nothing, or None."""
+    async def _synthesise(self, tts: TextToSpeech, voice: str, first_audio_timeout_s: float) -> AnchorError | None:
+        """Speak all text that has not been sent as speech; return the failure, None after success."""
         self._rewind_to_unsent()
-        delivery = self._delivery
+        settings = self._settings
         try:
             async with (
-                IdleTimeout(first_within_s, self._may_be_silent) as deadline,
-                voice.open(name, delivery.language, delivery.style) as speech,
+                IdleTimeout(first_audio_timeout_s, self._may_be_silent) as timeout,
+                tts.open(voice, settings.language, settings.style) as speech,
             ):
-                await run_together(self._send_text(speech, deadline), self._receive_speech(speech, deadline))
+                await run_together(self._send_text(speech, timeout), self._receive_speech(speech, timeout))
         except TimeoutError:
-            failure: AnchorError = PeerFailed("tts.silent", f"the voice said nothing for {first_within_s:.1f} s")
+            message = f"the TTS returned nothing for {first_audio_timeout_s:.1f} s"
+            failure: AnchorError = PeerFailed("tts.silent", message)
         except AnchorError as error:
             failure = error
         else:
             return None
         log.warning(
-            "voice failed", extra={"code": failure.code, "reason": failure.message, "spoke": self._produced_audio}
+            "TTS failed", extra={"code": failure.code, "reason": failure.message, "spoke": self._produced_audio}
         )
         return failure
 
     def _rewind_to_unsent(self) -> None:
-        """Find the place to speak on from, and forget what was made beyond it.
+        """Move synthesis back to the first unsent speech, and discard the speech and marks beyond it.
 
-        That is the phrase that broke off while nothing of it has left; then the last word begun, which may have been
-        cut short. Of a voice that does not mark its words, the phrase is said again.
+        That is the start of the unfinished phrase while none of it was sent, otherwise the last started word, which may
+        be incomplete. Without word marks, the whole phrase is repeated.
         """
         char, offset_ms = self._phrase_start
         if self._playout.sent_ms > offset_ms:
-            begun = [mark for mark in self.marks if offset_ms <= mark.offset_ms <= self._playout.made_ms]
-            if begun:
-                char, offset_ms = begun[-1].text_start, begun[-1].offset_ms
+            started = [mark for mark in self.marks if offset_ms <= mark.offset_ms <= self._playout.synthesised_ms]
+            if started:
+                char, offset_ms = started[-1].text_start, started[-1].offset_ms
         end_ms = self._playout.truncate(offset_ms)
         self.marks = [mark for mark in self.marks if mark.text_start < char]
         self._stream_start = self._phrase_start = (char, end_ms)
@@ -174,15 +185,16 @@ class ReplySynthesis:
         self._produced_audio = False
         self._text_due.set()
 
-    # Text to the voice ----------------------------------------------------------------------------------------------
+    # Text to the TTS ------------------------------------------------------------------------------------------------
 
-    async def _send_text(self, speech: SpeechStream, deadline: IdleTimeout) -> None:
+    async def _send_text(self, speech: SpeechStream, timeout: IdleTimeout) -> None:
+        """Flush text to TTS whenever some is due, until all of it was sent."""
         while True:
-            quiet_s = self._now_s() - self._last_event_s
-            if text := self._pacer.next_chunk(self.text, self._playout.unheard_ms, quiet_s):
-                deadline.reset()
+            tts_idle_s = self._now_s() - self._last_event_s
+            if text := self._pacer.next_chunk(self.text, self._playout.unheard_ms, tts_idle_s):
+                timeout.reset()
                 await speech.send_text(text)
-            elif self._complete and self._pacer.sent_chars == len(self.text):
+            elif self._text_complete and self._pacer.sent_chars == len(self.text):
                 break
             else:
                 self._text_due.clear()
@@ -190,28 +202,28 @@ class ReplySynthesis:
         await speech.end_text()
 
     def _may_be_silent(self) -> bool:
-        """Whether silence of the voice does no harm yet, or is not its fault: the model writes nothing."""
-        waits_for_text = not self._complete and self._pacer.sent_chars == len(self.text)
+        """Whether the TTS may return nothing: it waits for text, playout is paused, or enough speech is ahead."""
+        waits_for_text = not self._text_complete and self._pacer.sent_chars == len(self.text)
         return waits_for_text or self._playout.is_paused or self._playout.unheard_ms > MIN_AHEAD_MS
 
-    # Speech from it -------------------------------------------------------------------------------------------------
+    # Speech from the TTS --------------------------------------------------------------------------------------------
 
-    async def _receive_speech(self, speech: SpeechStream, deadline: IdleTimeout) -> None:
+    async def _receive_speech(self, speech: SpeechStream, timeout: IdleTimeout) -> None:
         async with aclosing(speech.speech()) as items:
             async for item in items:
                 self._last_event_s = self._now_s()
-                deadline.reset()
-                self._handle_speech(item, deadline)
+                timeout.reset()
+                self._handle_speech(item, timeout)
                 if self._playout.is_full:
                     await self._playout.wait_capacity()
-        if not (self._complete and self._pacer.sent_chars == len(self.text)):
-            raise PeerFailed("tts.ended", "the voice ended before the text did")
+        if not (self._text_complete and self._pacer.sent_chars == len(self.text)):
+            raise PeerFailed("tts.ended", "the TTS ended its stream before all text was spoken")
 
-    def _handle_speech(self, item: Speech, deadline: IdleTimeout) -> None:
+    def _handle_speech(self, item: Speech, timeout: IdleTimeout) -> None:
         char, base_ms = self._stream_start
         if isinstance(item, PhraseStarted):
-            self._waterfall.reached("first_phrase", self._last_event_s)
-            self._phrase_start = (char + item.text_start, self._playout.made_ms)
+            self._waterfall.record_stage("first_phrase", self._last_event_s)
+            self._phrase_start = (char + item.text_start, self._playout.synthesised_ms)
             self._pacer.on_synthesised(char + item.text_start)
         elif isinstance(item, SpeechMark):
             mark = SpeechMark(char + item.text_start, char + item.text_end, round(base_ms + item.offset_ms))
@@ -219,8 +231,8 @@ class ReplySynthesis:
             self._pacer.on_synthesised(mark.text_start)
             self._playout.add_mark(messages.SpeechMark(self._turn_id, mark.text_start, mark.text_end, mark.offset_ms))
         else:
-            self._waterfall.reached("first_audio", self._last_event_s)
+            self._waterfall.record_stage("first_audio", self._last_event_s)
             self._produced_audio = True
-            deadline.within_s = _TTS_DEADLINE_S
+            timeout.timeout_s = _TTS_TIMEOUT_S
             self._pacer.on_tts_event()
             self._playout.append_audio(item.pcm)

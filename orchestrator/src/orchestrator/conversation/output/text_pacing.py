@@ -1,62 +1,62 @@
-"""Pacing: how much of a reply's text the voice is given, and when. Pure.
+"""Text pacing: when to flush text to TTS, and how much. Pure.
 
-Text goes to the voice late enough that an interruption wastes little of its work, and early enough that the ear never
-waits for it: whole sentences, while less than three seconds of speech are in hand. In hand is what was made and not
-yet heard, and what the text that lies at the voice will become.
+Text goes to the TTS late enough that an interruption wastes little synthesis, and early enough that playback never
+waits for it: whole sentences, while less than three seconds of speech lie ahead of the playback position. Speech ahead
+is synthesised and unheard speech, plus an estimate for text that the TTS has and has not spoken yet.
 """
 
 from __future__ import annotations
 
 import re
 
-# Speech in hand below which the voice is given the next sentence. The slowest voice begins within a second.
+# Speech ahead of playback below which the TTS gets the next sentence. The slowest TTS starts within a second.
 TARGET_AHEAD_MS = 3_000
-# With so little made, a voice that has gone quiet is given more, whatever the text at it was held to become.
+# With less synthesised speech than this, a TTS that has gone idle gets more text, whatever the estimate for its text.
 MIN_AHEAD_MS = 1_500
-_QUIET_S = 0.3
-# A fast speaker's time for one character, so that text at the voice counts for too little, not too much.
+_IDLE_S = 0.3
+# A fast speaker's time for one character, so that the estimate for text at the TTS is too low rather than too high.
 _MS_PER_CHARACTER = 60
-# The end of a sentence, and the next word: only what follows shows the voice that the sentence is over. An
-# abbreviation taken for an end does no harm; the voice, which knows them, waits for the rest.
+# The end of a sentence, and the next word: only the following text shows the TTS that the sentence is over. Splitting
+# after an abbreviation does no harm: the TTS recognises abbreviations and waits for the rest.
 _BREAK = re.compile(r"(?:[.!?…।॥][\"'”’»)\]]*\s|\n)\s*\S+\s")
-# A sentence longer than this is given in parts: as long as the longest phrase that is spoken at once.
+# A longer sentence is sent in parts, each as long as the longest phrase that is synthesised at once.
 _MAX_CHARS = 160
 _SPACE = re.compile(r"\s")
 
 
 class TextPacer:
-    """Hands on the text of one reply, from character `start` on."""
+    """Releases the text of one reply to the TTS in chunks, from character `start` on."""
 
     def __init__(self, start: int = 0) -> None:
         self._sent_chars = start
         self._synthesised_chars = start
-        # Where the text was last broken; it waits there, and nowhere else.
+        # The latest break in the text; text waits at breaks only.
         self._break = start
         self._at_break = False
-        # Whether the voice has said anything since it was last given text.
-        self._answered = False
+        # Whether the TTS has returned audio since the last chunk of text.
+        self._audio_since_chunk = False
 
     @property
     def sent_chars(self) -> int:
-        """The text up to here has been handed on."""
+        """The text up to this character has been released."""
         return self._sent_chars
 
-    def on_synthesised(self, to: int) -> None:
-        """Speech has been made of the text up to here."""
-        self._synthesised_chars = max(self._synthesised_chars, min(to, self._sent_chars))
+    def on_synthesised(self, char: int) -> None:
+        """Record that the text up to `char` has been synthesised."""
+        self._synthesised_chars = max(self._synthesised_chars, min(char, self._sent_chars))
 
     def on_tts_event(self) -> None:
-        """The voice has said something."""
-        self._answered = True
+        """Record that the TTS returned audio."""
+        self._audio_since_chunk = True
 
-    def next_chunk(self, text: str, unheard_ms: float, quiet_s: float) -> str:
-        """What of `text` the voice gets now; empty while it has enough, or all there is.
+    def next_chunk(self, text: str, unheard_ms: float, tts_idle_s: float) -> str:
+        """The part of `text` to flush to the TTS now; empty while enough speech is ahead, or no text is left.
 
-        `unheard_ms` of speech have been made and not yet heard; the voice has said nothing for `quiet_s`.
+        `unheard_ms` of speech are synthesised and not heard yet; the TTS has returned nothing for `tts_idle_s`.
         """
         start = self._sent_chars
-        while self.has_due_text(text, unheard_ms, quiet_s):
-            self._answered = False
+        while self.has_due_text(text, unheard_ms, tts_idle_s):
+            self._audio_since_chunk = False
             end = _next_break(text, self._break, self._sent_chars)
             self._at_break = end is not None
             self._sent_chars = len(text) if end is None else end
@@ -64,18 +64,20 @@ class TextPacer:
                 self._break = end
         return text[start : self._sent_chars]
 
-    def has_due_text(self, text: str, unheard_ms: float, quiet_s: float) -> bool:
-        """Whether there is text that the voice should get now."""
+    def has_due_text(self, text: str, unheard_ms: float, tts_idle_s: float) -> bool:
+        """Whether the TTS should get more text now."""
         if self._sent_chars >= len(text):
             return False
         if not self._at_break:
             return True
-        in_hand_ms = unheard_ms + (self._sent_chars - self._synthesised_chars) * _MS_PER_CHARACTER
-        return in_hand_ms < TARGET_AHEAD_MS or (self._answered and unheard_ms < MIN_AHEAD_MS and quiet_s >= _QUIET_S)
+        ahead_ms = unheard_ms + (self._sent_chars - self._synthesised_chars) * _MS_PER_CHARACTER
+        if ahead_ms < TARGET_AHEAD_MS:
+            return True
+        return self._audio_since_chunk and unheard_ms < MIN_AHEAD_MS and tts_idle_s >= _IDLE_S
 
 
 def _next_break(text: str, since: int, after: int) -> int | None:
-    """The first place beyond `after` where the text since `since` may be broken; None when there is none yet."""
+    """The first break beyond `after` in the text from `since` on; None when there is none yet."""
     sentence = next((match.end() for match in _BREAK.finditer(text, since) if match.end() > after), None)
     long = _SPACE.search(text, max(since + _MAX_CHARS, after))
     ends = [end for end in (sentence, long and long.end()) if end]

@@ -20,26 +20,26 @@ from orchestrator.conversation.session.session import Session
 
 @dataclass(frozen=True, slots=True)
 class RunningSession:
-    """A session, and the task that it lives in."""
+    """A session and its task."""
 
     session: Session
     task: asyncio.Task[None]
 
     @property
-    def is_over(self) -> bool:
-        """Whether it has ended, or is about to: nobody is let in any more."""
-        return self.task.done() or self.session.presence.is_over
+    def is_ending(self) -> bool:
+        """Whether the session is ending or has ended, and accepts no client."""
+        return self.task.done() or self.session.presence.is_ending
 
 
 class ClientConnection:
-    """With `resumable`, the session waits for a client whose connection dropped."""
+    """One client's connection; with `resumable`, the session waits for a reconnect when it drops."""
 
     def __init__(self, running: RunningSession, connection: Connection, *, resumable: bool) -> None:
         self._session = running.session
-        self._running = running.task
+        self._session_task = running.task
         self._connection = connection
         self._resumable = resumable
-        # Whether the client hung up, or was told that it is over: nobody will come back.
+        # The client ended the session or got `session_ended`: it will not reconnect.
         self._ended = False
         self._page_closed = False
         self._session.presence.attach(connection)
@@ -47,39 +47,42 @@ class ClientConnection:
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:
         """Serve until `source` ends. It yields microphone audio (PCM16 mono 16 kHz) and commands.
 
-        Raises the `AnchorError` that ended the session, if one did; the client has been told.
+        Raises the `AnchorError` that ended the session, if any, after the client was notified.
         """
         dropped = False
         try:
             async with asyncio.TaskGroup() as group:
-                serving = [group.create_task(work) for work in (self._receive(source), self._tell(), self._watch())]
+                tasks = [
+                    group.create_task(work)
+                    for work in (self._receive(source), self._send_notifications(), self._close_with_session())
+                ]
                 await self._connection.run_sender()
-                for task in serving:
+                for task in tasks:
                     task.cancel()
         except* ConnectionDropped as drops:
             dropped = True
             self._page_closed = isinstance(root_cause(drops), PageClosed)
         except* AnchorError as failures:
-            # The client does not read: what the session ends with, it cannot be told.
+            # The client does not read, so it cannot be notified of the error.
             self._end(root_cause(failures))
         self._ended = not dropped
         if self._ended and self._session.presence.connection is self._connection:
-            await asyncio.wait((self._running,))
-            if not self._running.cancelled():
-                self._running.result()
+            await asyncio.wait((self._session_task,))
+            if not self._session_task.cancelled():
+                self._session_task.result()
 
-    async def leave(self) -> None:
-        """The client is gone, for now or for good."""
+    async def disconnect(self) -> None:
+        """Drop the connection; the session waits for a reconnect, or ends."""
         self._connection.drop()
         if self._resumable and not self._ended:
             self._session.presence.on_connection_lost(self._connection, page_closed=self._page_closed)
         elif self._session.presence.connection is self._connection:
             self._session.presence.end()
-            await asyncio.wait((self._running,))
+            await asyncio.wait((self._session_task,))
 
-    async def _watch(self) -> None:
-        """The connection ends with the session, whatever ends that."""
-        await asyncio.wait((self._running,))
+    async def _close_with_session(self) -> None:
+        """Close the connection when the session ends, for any reason."""
+        await asyncio.wait((self._session_task,))
         self._connection.close(None)
 
     async def _receive(self, source: AsyncIterator[bytes | Command]) -> None:
@@ -98,6 +101,6 @@ class ClientConnection:
         if self._session.presence.connection is self._connection:
             self._session.presence.end(error)
 
-    async def _tell(self) -> None:
+    async def _send_notifications(self) -> None:
         await self._connection.greeted.wait()
         await self._session.presence.send_notifications(self._connection.send)

@@ -1,4 +1,4 @@
-"""Builds the messages that a session sends unasked: greeting, settings, choices, transcripts."""
+"""Builds the messages that a session sends without a request: greeting, settings, choices, transcripts."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from orchestrator.conversation.model.services import LANGUAGES, Services
 def greeting_messages(
     session_id: str, conversation: Conversation, services: Services, *, resumed: bool
 ) -> Iterator[ServerMessage]:
-    """The greeting of a session, which is `resumed` when it or its conversation has a past."""
-    chosen = conversation.preferences
+    """The messages that greet a client; `resumed`: the session was greeted before, or the conversation has messages."""
+    preferences = conversation.preferences
     yield SessionStarted(
         session_id=session_id,
         ticket=conversation.ticket,
-        language=chosen.language,
-        voice=chosen.voice,
-        persona=chosen.persona,
+        language=preferences.language,
+        voice=preferences.voice,
+        persona=preferences.persona,
         microphone_sample_rate_hz=MICROPHONE.rate_hz,
         anchor_sample_rate_hz=SPEECH.rate_hz,
         resumed=resumed,
-        patience=chosen.patience,
+        patience=preferences.patience,
     )
     yield choices(services)
     if resumed:
@@ -44,23 +44,25 @@ def greeting_messages(
 
 
 def session_updated(conversation: Conversation) -> SessionUpdated:
-    """What is set now."""
-    chosen = conversation.preferences
-    return SessionUpdated(chosen.language, chosen.voice, chosen.persona, chosen.patience, chosen.style)
+    """The current preferences."""
+    preferences = conversation.preferences
+    return SessionUpdated(
+        preferences.language, preferences.voice, preferences.persona, preferences.patience, preferences.style
+    )
 
 
 def choices(services: Services) -> Choices:
-    """What there is to choose from now."""
+    """The available languages, voices and personas."""
     return _with_voices(services, services.voices.value)
 
 
-async def notify_choices(
-    services: Services, known: tuple[VoiceChoice, ...], send: Callable[[ServerMessage], None]
+async def send_choices_on_change(
+    services: Services, known_voices: tuple[VoiceChoice, ...], send: Callable[[ServerMessage], None]
 ) -> None:
-    """Tell a client that was told of the voices `known`, whenever they change, until cancelled."""
+    """Send a client that has `known_voices` the new choices whenever the voices change, until cancelled."""
     while True:
-        known = await services.voices.wait_for_change(known)
-        send(_with_voices(services, known))
+        known_voices = await services.voices.wait_for_change(known_voices)
+        send(_with_voices(services, known_voices))
 
 
 def _with_voices(services: Services, voices: tuple[VoiceChoice, ...]) -> Choices:
@@ -69,7 +71,7 @@ def _with_voices(services: Services, voices: tuple[VoiceChoice, ...]) -> Choices
 
 
 def transcript_message(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *, word_times: bool) -> ServerMessage:
-    """The message that says it, with the times of words where they are wanted."""
+    """The message of a transcript or of a wait; final transcripts have word times only with `word_times`."""
     match action:
         case AnnouncePartial():
             return PartialTranscript(action.turn_id, action.text)
@@ -83,14 +85,14 @@ def transcript_message(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *
                 action.words if word_times else (),
             )
         case AnnounceWait():
-            judgement = action.prediction
+            prediction = action.prediction
             return TurnEndPredicted(
                 at_ms=action.at_ms,
-                probability=judgement.probability if judgement else None,
-                predictor=judgement.predictor if judgement else "",
+                probability=prediction.probability if prediction else None,
+                predictor=prediction.predictor if prediction else "",
                 wait_ms=action.wait.ms,
                 patience=action.patience,
                 decided_by=action.wait.decided_by,
-                opinions=judgement.opinions if judgement else (),
-                silence_ms=judgement.silence_ms if judgement else 0,
+                opinions=prediction.opinions if prediction else (),
+                silence_ms=prediction.silence_ms if prediction else 0,
             )

@@ -1,4 +1,4 @@
-"""Tracks whether a session's client is connected, and ends the session when it hangs up or does not return.
+"""Tracks whether a session's client is connected, and ends the session when it ends the session or does not return.
 
 The APIs call `attach`, `on_connection_lost` and `end` at any time. Each queues an event; the session's task then calls
 `on_connected` or `on_disconnected`.
@@ -16,11 +16,11 @@ from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.messages.server import ServerMessage, SessionEnded
 from orchestrator.conversation.model.conversation import Conversation
-from orchestrator.conversation.model.degradation import notify_degradation_changes
+from orchestrator.conversation.model.degradation import send_degradation_notices
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import Connected, Disconnected
 from orchestrator.conversation.model.services import Services
-from orchestrator.conversation.session.notifications import greeting_messages, notify_choices
+from orchestrator.conversation.session.notifications import greeting_messages, send_choices_on_change
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,12 @@ class Presence:
         self._was_greeted = False
         self._known_voices = services.voices.value
         self._reconnect_timer: asyncio.TimerHandle | None = None
-        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
 
     @property
-    def is_over(self) -> bool:
+    def is_ending(self) -> bool:
         """Whether the session is ending or has ended."""
-        return self._over.done()
+        return self._closed.done()
 
     # Called by the APIs -----------------------------------------------------------------------------------------------
 
@@ -91,9 +91,9 @@ class Presence:
             self._event_queue.put_nowait(Disconnected())
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the session: the client hung up, or `error` occurred."""
-        if not self._over.done():
-            self._over.set_exception(error or SessionClosed())
+        """End the session: the client ended it, or `error` occurred."""
+        if not self._closed.done():
+            self._closed.set_exception(error or SessionClosed())
 
     def close_when_disconnected(self) -> None:
         """Allow no further reconnect: the session ends with its connection, or now."""
@@ -109,8 +109,8 @@ class Presence:
     async def send_notifications(self, send: Callable[[ServerMessage], None]) -> None:
         """Send a greeted client every change of degradations and voices, until cancelled."""
         await run_together(
-            notify_degradation_changes(self._services.degradation_board, self._services.system_status, send),
-            notify_choices(self._services, self._known_voices, send),
+            send_degradation_notices(self._services.degradation_board, self._services.system_status, send),
+            send_choices_on_change(self._services, self._known_voices, send),
         )
 
     # Called by the session's task -------------------------------------------------------------------------------------
@@ -146,12 +146,12 @@ class Presence:
 
     async def closed(self) -> None:
         """Wait for `end`. Raises the error it was called with, or `SessionClosed`."""
-        await self._over
+        await self._closed
 
     def close(self, last: SessionEnded | None) -> None:
         """Close the connection, if there is one, with `last` as its last message."""
         self._cancel_reconnect_timer()
-        self._over.cancel()
+        self._closed.cancel()
         if self.connection is not None:
             self.connection.close(last)
 

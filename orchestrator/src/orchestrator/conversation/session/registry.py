@@ -1,4 +1,4 @@
-"""The sessions under way, the conversations they belong to, and who may come in."""
+"""Registry of running sessions and stored conversations; enforces the capacity for both."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ from orchestrator.conversation.session.session import Session
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.metrics import SESSIONS_OPEN
 
-# How often conversations that were kept long enough are looked for.
+# Interval between deletions of expired conversations.
 _SWEEP_S = 60.0
 
 log = logging.getLogger(__name__)
 
 
 class SessionRegistry:
-    """The way in. Conversations are kept in memory, for `keep_s` after their last use, `max_conversations` at most."""
+    """Opens sessions for clients: `capacity` at most.
+
+    Conversations stay in memory for `retention_s` after their last use, `max_conversations` at most.
+    """
 
     def __init__(
         self,
@@ -40,47 +43,47 @@ class SessionRegistry:
         language: str,
         persona: str,
         capacity: int,
-        ready: Callable[[], bool] = lambda: True,
-        attended: Callable[[int], None] = lambda sessions: None,
+        is_ready: Callable[[], bool] = lambda: True,
+        on_session_count: Callable[[int], None] = lambda sessions: None,
         max_conversations: int = 10_000,
-        keep_s: float = 3600.0,
+        retention_s: float = 3600.0,
         resume_s: float = 30.0,
     ) -> None:
-        """`attended` is told how many sessions are open, whenever that changes.
+        """`on_session_count` is called with the number of open sessions whenever it changes.
 
-        `resume_s` is how long a session waits for a client whose connection dropped.
+        `resume_s` is how long a session waits for a client that disconnected.
         """
         services.check_language(language)
         services.check_persona(persona)
-        self._attended = attended
+        self._on_session_count = on_session_count
         self._services = services
         self._rules = rules
         self._language = language
         self._persona = persona
         self._capacity = capacity
-        self._ready = ready
+        self._is_ready = is_ready
         self._max_conversations = max_conversations
-        self._keep_s = keep_s
+        self._retention_s = retention_s
         self._resume_s = resume_s
         self._conversations: dict[str, Conversation] = {}
         self._running: dict[str, RunningSession] = {}
         self._swept_s = time.monotonic()
 
     def start_conversation(self, start: SessionStart) -> Conversation:
-        """A new conversation with these preferences. Raises `InvalidRequest` for choices there are not."""
+        """Store a new conversation with these preferences; `InvalidRequest` for unavailable choices, `AtCapacity`."""
         conversation = self._new_conversation(start)
         self._store(conversation)
         return conversation
 
     def conversation(self, ticket: str) -> Conversation:
-        """The conversation of a ticket. Raises `NotFound`."""
+        """The conversation of a ticket. Raises `NotFound` for an unknown or expired one."""
         conversation = self._conversations.get(ticket)
-        if conversation is None or self._is_over(conversation):
-            raise NotFound("session.unknown_ticket", "no conversation has this ticket, or not any more")
+        if conversation is None or self._is_expired(conversation):
+            raise NotFound("session.unknown_ticket", "no conversation has this ticket, or it has expired")
         return conversation
 
     def end_conversation(self, ticket: str) -> None:
-        """Forget a conversation. Raises `NotFound`; a session that has it open goes on while its client is there."""
+        """Delete a conversation. Raises `NotFound`. A session that has it open runs until its client disconnects."""
         del self._conversations[self.conversation(ticket).ticket]
         running = self._running.get(ticket)
         if running is not None:
@@ -90,23 +93,24 @@ class SessionRegistry:
     async def open(
         self, start: SessionStart, client: Client, *, resumable: bool = False
     ) -> AsyncGenerator[ClientConnection]:
-        """Let a client in: to the live session of its conversation, if that suits it, or else to a new one.
+        """Connect a client to the running session of its conversation, if that can be resumed, or else to a new one.
 
-        With `resumable`, the session waits for a client whose connection drops. Raises `AtCapacity` when all places are
-        taken, `InvalidRequest` and `NotFound` as above, `NotReady` while the orchestrator starts or ends.
+        With `resumable`, the session waits for a reconnect when the connection drops. Raises `AtCapacity` when the
+        capacity is reached, `InvalidRequest` for unavailable choices or a conversation that another client has open,
+        `NotFound` for an unknown ticket, `NotReady` while the orchestrator starts or stops.
         """
-        if not self._ready():
-            raise NotReady("session.not_ready", "the anchor is starting or going away; try again soon")
+        if not self._is_ready():
+            raise NotReady("session.not_ready", "the anchor is starting or stopping; try again soon")
         running = (
             await self._resumable_session(self.conversation(start.ticket), start, resumable) if start.ticket else None
         )
-        attendance = ClientConnection(
+        client_connection = ClientConnection(
             running or self._start_session(start), Connection(client, start.received), resumable=resumable
         )
         try:
-            yield attendance
+            yield client_connection
         finally:
-            await attendance.leave()
+            await client_connection.disconnect()
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,7 +118,7 @@ class SessionRegistry:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Break off whatever is under way; clients may come back to a server that is up again."""
+        """Cancel all sessions; clients may reconnect after a restart."""
         for running in self._running.values():
             running.task.cancel()
         if tasks := [running.task for running in self._running.values()]:
@@ -125,17 +129,17 @@ class SessionRegistry:
     async def _resumable_session(
         self, conversation: Conversation, start: SessionStart, resumable: bool
     ) -> RunningSession | None:
-        """The session that the client goes on with; any other of its conversation is ended. Raises `InvalidRequest`."""
+        """The session that the client resumes; one that it cannot resume is ended. Raises `InvalidRequest`."""
         while running := self._running.get(conversation.ticket):
-            if running.is_over:
+            if running.is_ending:
                 await asyncio.wait((running.task,))
                 continue
             connection = running.session.presence.connection
             known = start.take_over or start.session_id == running.session.session_id
             if connection is not None and not known and not await connection.has_gone_silent():
                 raise InvalidRequest("session.already_open", "another client has this conversation open")
-            if running.is_over or running.session.presence.connection is not connection:
-                # Much may have happened meanwhile.
+            if running.is_ending or running.session.presence.connection is not connection:
+                # The session changed during the check: start over.
                 continue
             if resumable and running.session.matches(start):
                 return running
@@ -155,39 +159,40 @@ class SessionRegistry:
         self._running[conversation.ticket] = running
         conversation.open = True
         task.add_done_callback(lambda _: self._on_session_over(conversation, running))
-        self._count()
+        self._report_session_count()
         return running
 
     def _on_session_over(self, conversation: Conversation, running: RunningSession) -> None:
         del self._running[conversation.ticket]
         conversation.open = False
         conversation.last_used_s = time.monotonic()
-        self._count()
+        self._report_session_count()
         error = None if running.task.cancelled() else running.task.exception()
         if error is not None and running.session.presence.connection is None:
-            # Nobody is there to be told.
-            log.error("session broke while nobody was there", exc_info=error)
+            # No connection reports the error.
+            log.error("session failed while disconnected", exc_info=error)
 
     def _evict_disconnected(self) -> None:
-        """End the session whose client has been gone the longest, if need be. Raises `AtCapacity` when all are there.
+        """Make room for a session: at capacity, end the one that has been disconnected the longest.
 
-        Those that end already hold no place.
+        Raises `AtCapacity` when all are connected. Sessions that are ending do not count.
         """
-        presences = [running.session.presence for running in self._running.values() if not running.is_over]
+        presences = [running.session.presence for running in self._running.values() if not running.is_ending]
         if len(presences) < self._capacity:
             return
-        alone = [presence for presence in presences if presence.connection is None]
-        if not alone:
-            raise AtCapacity("session.at_capacity", f"all {self._capacity} places are taken; try again soon")
-        min(alone, key=lambda presence: presence.disconnected_since_s).end()
+        disconnected = [presence for presence in presences if presence.connection is None]
+        if not disconnected:
+            message = f"the capacity of {self._capacity} sessions is reached; try again soon"
+            raise AtCapacity("session.at_capacity", message)
+        min(disconnected, key=lambda presence: presence.disconnected_since_s).end()
 
     async def _end_session(self, running: RunningSession) -> None:
         running.session.presence.evict_client()
         await asyncio.wait((running.task,))
 
-    def _count(self) -> None:
+    def _report_session_count(self) -> None:
         SESSIONS_OPEN.set(len(self._running))
-        self._attended(len(self._running))
+        self._on_session_count(len(self._running))
 
     # Conversations --------------------------------------------------------------------------------------------------
 
@@ -205,7 +210,7 @@ class SessionRegistry:
         return Conversation(secrets.token_urlsafe(16), preferences)
 
     def _store(self, conversation: Conversation) -> None:
-        """Raises `AtCapacity` when too many are kept."""
+        """Store a conversation. Raises `AtCapacity` when too many are stored."""
         self._delete_expired()
         if len(self._conversations) >= self._max_conversations:
             self._delete_oldest_unused()
@@ -217,16 +222,16 @@ class SessionRegistry:
             return
         self._swept_s = now_s
         for ticket, conversation in list(self._conversations.items()):
-            if self._is_over(conversation):
+            if self._is_expired(conversation):
                 del self._conversations[ticket]
 
-    def _is_over(self, conversation: Conversation) -> bool:
-        return not conversation.open and conversation.last_used_s < time.monotonic() - self._keep_s
+    def _is_expired(self, conversation: Conversation) -> bool:
+        return not conversation.open and conversation.last_used_s < time.monotonic() - self._retention_s
 
     def _delete_oldest_unused(self) -> None:
-        """Forget the oldest conversation in which nothing was said yet, so that idle tickets lock nobody out."""
+        """Delete the oldest closed conversation without messages: unused tickets must not exhaust the capacity."""
         for ticket, conversation in self._conversations.items():
             if not conversation.open and not conversation.messages:
                 del self._conversations[ticket]
                 return
-        raise AtCapacity("session.too_many_conversations", "too many conversations are kept; try again later")
+        raise AtCapacity("session.too_many_conversations", "too many conversations are stored; try again later")

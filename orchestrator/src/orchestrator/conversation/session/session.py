@@ -147,7 +147,7 @@ class Session:
 
     @property
     def _has_content(self) -> bool:
-        """Whether anything was said; otherwise a new session replaces this one without loss."""
+        """Whether the user or the anchor has spoken; otherwise a new session replaces this one without loss."""
         listening = self._turn_taking.listening_since_ms is not None
         return listening or self._active_reply.waterfall is not None or bool(self._conversation.messages)
 
@@ -207,11 +207,11 @@ class Session:
             case FinalTranscript():
                 self._final_s = self._event_s
             case SpeechStopped():
-                self._waterfall.speech_ended(event.at_ms, self._clock.loop_s(event.at_ms))
-                self._waterfall.reached("speech_stopped", self._event_s, again=True)
+                self._waterfall.record_speech_end(event.at_ms, self._clock.loop_s(event.at_ms))
+                self._waterfall.record_stage("speech_stopped", self._event_s, again=True)
                 self._outbox.send(messages.SpeechStopped(event.at_ms))
             case EndTurn():
-                self._waterfall.speech_ended(self._clock.now_ms, self._event_s)
+                self._waterfall.record_speech_end(self._clock.now_ms, self._event_s)
             case ReplyFailed():
                 self._outbox.send(TurnFailed(event.turn_id, event.error.code, event.error.message))
             case _:
@@ -288,14 +288,14 @@ class Session:
             case do.CommitSegment():
                 self._speech_input.commit_segment(action.segment_id)
             case do.StartReply():
-                self._waterfall.reached("final_transcript", self._final_s, again=True)
+                self._waterfall.record_stage("final_transcript", self._final_s, again=True)
                 await self._active_reply.start(action, self._waterfall)
             case do.SpeakPhrase():
                 await self._active_reply.speak_phrase(action, self._waterfall)
             case do.DropReply():
                 await self._active_reply.discard(action.turn_id)
             case do.CommitTurn():
-                self._waterfall.reached("turn_committed", self._loop.time(), again=True)
+                self._waterfall.record_stage("turn_committed", self._loop.time(), again=True)
                 self._conversation.history.add_user_turn(action.turn_id, action.text)
                 self._outbox.send(TurnCommitted(action.turn_id, action.text))
             case do.ReopenTurn():

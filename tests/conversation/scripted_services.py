@@ -1,4 +1,4 @@
-"""Scripted services of a conversation test: what hears, thinks and speaks on the virtual clock, all in memory."""
+"""Scripted VAD, STT, LLM and TTS for conversation tests: in memory, on the virtual clock."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ WORD_MS = 200
 
 
 @dataclass
-class Mouth:
-    """What the user is saying: the recogniser's ground truth."""
+class UserSpeech:
+    """The words that the user speaks: the ground truth of `ScriptedStt`."""
 
     words: list[str] = field(default_factory=list)
 
 
-class Voice:
-    """Voice activity that never errs: a chunk with sound in it is speech. Edges after 64 ms, judged after 200 ms.
+class ScriptedVad:
+    """Faultless VAD: a chunk with sound is speech. Reports edges after 64 ms, predicts the turn end after 200 ms.
 
-    A silence is judged with `probability`, unless that is None, and again as `again` says: (silence_ms, probability).
+    The first prediction is `probability`, none if that is None; `later_predictions` follow: (silence_ms, probability).
     """
 
     def __init__(self) -> None:
         self.probability: float | None = 0.5
-        self.again: tuple[tuple[int, float], ...] = ()
+        self.later_predictions: tuple[tuple[int, float], ...] = ()
         self.failure: AnchorError | None = None
         self.opened = 0
 
@@ -45,38 +45,38 @@ class Voice:
         if self.failure:
             raise self.failure
         self.opened += 1
-        yield VoiceStream(self)
+        yield ScriptedVadStream(self)
 
 
-class VoiceStream:
-    def __init__(self, voice: Voice) -> None:
-        self._voice = voice
+class ScriptedVadStream:
+    def __init__(self, vad: ScriptedVad) -> None:
+        self._vad = vad
         self._events: asyncio.Queue = asyncio.Queue()
-        self._loud = self._quiet_ms = 0
+        self._loud_chunks = self._quiet_ms = 0
         self._end_ms: int | None = None
-        self._due: list[tuple[int, float]] = []
+        self._due_predictions: list[tuple[int, float]] = []
 
     async def push_audio(self, chunk) -> None:
         if any(chunk.pcm):
-            self._loud += 1
+            self._loud_chunks += 1
             self._quiet_ms = 0
-            self._due = []
-            if self._end_ms is None and self._loud == 2:
+            self._due_predictions = []
+            if self._end_ms is None and self._loud_chunks == 2:
                 at_ms = chunk.start_ms - 32
                 self._events.put_nowait(SpeechStarted(at_ms, max(0, at_ms - 200)))
                 self._end_ms = chunk.end_ms
             elif self._end_ms is not None:
                 self._end_ms = chunk.end_ms
             return
-        self._loud = 0
+        self._loud_chunks = 0
         self._quiet_ms += chunk.end_ms - chunk.start_ms
         if self._end_ms is not None and self._quiet_ms >= 64:
             self._stopped_ms, self._end_ms = self._end_ms, None
             self._events.put_nowait(SpeechStopped(self._stopped_ms))
-            first = [] if self._voice.probability is None else [(200, self._voice.probability)]
-            self._due = [*first, *self._voice.again]
-        if self._due and self._quiet_ms >= self._due[0][0]:
-            _, probability = self._due.pop(0)
+            first = [] if self._vad.probability is None else [(200, self._vad.probability)]
+            self._due_predictions = [*first, *self._vad.later_predictions]
+        if self._due_predictions and self._quiet_ms >= self._due_predictions[0][0]:
+            _, probability = self._due_predictions.pop(0)
             self._events.put_nowait(TurnEndPredicted(self._stopped_ms, probability, "scripted", self._quiet_ms))
 
     async def push_transcript(self, text, end_ms) -> None:
@@ -85,37 +85,37 @@ class VoiceStream:
     async def events(self):
         while True:
             event = await self._events.get()
-            if self._voice.failure:
-                raise self._voice.failure
+            if self._vad.failure:
+                raise self._vad.failure
             yield event
 
 
-class Words:
-    """A recogniser that hears every word the mouth says while it is sent audio; finals after `delay_ms`."""
+class ScriptedStt:
+    """STT that recognises every word of `user_speech` while it is sent audio; finals arrive after `delay_ms`."""
 
-    def __init__(self, mouth: Mouth) -> None:
-        self.mouth = mouth
+    def __init__(self, user_speech: UserSpeech) -> None:
+        self.user_speech = user_speech
         self.delay_ms = 60
-        self.deaf = False
-        # Whether it tells what it hears before it is asked to.
+        self.recognises_nothing = False
+        # Whether partial transcripts are sent.
         self.partials = True
         self.failure: AnchorError | None = None
         self.opened_with: list[str] = []
-        self.heard_chunks = 0
-        self.stream: WordsStream | None = None
+        self.received_chunks = 0
+        self.stream: ScriptedSttStream | None = None
 
     @asynccontextmanager
     async def open(self, language):
         self.opened_with.append(language)
         if self.failure:
             raise self.failure
-        self.stream = WordsStream(self)
+        self.stream = ScriptedSttStream(self)
         yield self.stream
 
 
-class WordsStream:
-    def __init__(self, words: Words) -> None:
-        self._words = words
+class ScriptedSttStream:
+    def __init__(self, stt: ScriptedStt) -> None:
+        self._stt = stt
         self._events: asyncio.Queue = asyncio.Queue()
         self._segment = 1
         self._revision = 0
@@ -123,24 +123,24 @@ class WordsStream:
         self._end_ms = 0
 
     async def push_audio(self, chunk) -> None:
-        self._words.heard_chunks += 1
+        self._stt.received_chunks += 1
         self._end_ms = chunk.end_ms
-        if new := self._take():
+        if new := self._take_new_words():
             self._text += new
-            if self._words.partials:
+            if self._stt.partials:
                 self._events.put_nowait(PartialTranscript(self._segment, " ".join(self._text), self._end_ms))
 
-    def _take(self) -> list[str]:
-        mouth = self._words.mouth
-        new, mouth.words = mouth.words, []
-        return [] if self._words.deaf else new
+    def _take_new_words(self) -> list[str]:
+        user_speech = self._stt.user_speech
+        new, user_speech.words = user_speech.words, []
+        return [] if self._stt.recognises_nothing else new
 
     async def flush_segment(self, segment_id) -> None:
         assert segment_id == self._segment
-        self._text += self._take()
+        self._text += self._take_new_words()
         self._revision += 1
         final = FinalTranscript(segment_id, self._revision, " ".join(self._text), self._end_ms, "en")
-        asyncio.get_running_loop().call_later(self._words.delay_ms / 1000, self._events.put_nowait, final)
+        asyncio.get_running_loop().call_later(self._stt.delay_ms / 1000, self._events.put_nowait, final)
 
     async def commit_segment(self, segment_id) -> None:
         assert segment_id == self._segment
@@ -159,16 +159,16 @@ class WordsStream:
             yield event
 
 
-class Model:
-    """A language model that says what it is told to, word by word, and remembers what it was asked."""
+class ScriptedLlm:
+    """A language model that generates the given `replies` word by word, and records its prompts."""
 
     name = "scripted"
 
     def __init__(self) -> None:
         self.replies: list[str] = []
         self.prompts: list = []
-        self.warmed: list = []
-        self.warm_ms = 50
+        self.prefilled: list = []
+        self.prefill_ms = 50
         self.first_token_ms = 100
         self.token_ms = 10
         self.failure: AnchorError | None = None
@@ -189,76 +189,76 @@ class Model:
             self.closed += 1
 
     async def prefill(self, prompt):
-        self.warmed.append(prompt)
-        await asyncio.sleep(self.warm_ms / 1000)
+        self.prefilled.append(prompt)
+        await asyncio.sleep(self.prefill_ms / 1000)
 
 
 def speech_at(offset_ms: int, length_ms: int) -> bytes:
-    """What the voice says there: no two samples near each other are alike."""
+    """Audio (PCM16 mono 24 kHz) in which no two nearby samples are equal."""
     return (np.arange(24 * offset_ms, 24 * (offset_ms + length_ms)) % 9_973 + 1).astype("<i2").tobytes()
 
 
-class Speech:
-    """A voice that takes `WORD_MS` for every word, faster than real time, first audio after `delay_ms`."""
+class ScriptedTts:
+    """TTS with `WORD_MS` of speech per word, faster than real time; the first audio arrives after `delay_ms`."""
 
     def __init__(self) -> None:
         self.delay_ms = 50
         self.failure: AnchorError | None = None
         self.fails_at_word: int | None = None
         self.open_streams = 0
-        # What it says at a place of a reply, for so many milliseconds.
-        self.sound_at = lambda offset_ms, length_ms: b"\x01\x00" * (24 * length_ms)
-        self.asked_for: list[tuple[str, str]] = []
+        # The samples at an offset of a reply, for a length in milliseconds.
+        self.samples_at = lambda offset_ms, length_ms: b"\x01\x00" * (24 * length_ms)
+        self.opened_with: list[tuple[str, str]] = []
 
     @asynccontextmanager
     async def open(self, voice, language, style):
-        self.asked_for.append((voice, language))
+        self.opened_with.append((voice, language))
         self.open_streams += 1
         try:
-            yield SpeechStream(self)
+            yield ScriptedTtsStream(self)
         finally:
             self.open_streams -= 1
 
 
-class SpeechStream:
-    def __init__(self, speech: Speech) -> None:
-        self._speech = speech
+class ScriptedTtsStream:
+    def __init__(self, tts: ScriptedTts) -> None:
+        self._tts = tts
         self._text = ""
         self._done = False
-        self._more = asyncio.Event()
+        self._text_changed = asyncio.Event()
 
     async def send_text(self, text) -> None:
         self._text += text
-        self._more.set()
+        self._text_changed.set()
 
     async def end_text(self) -> None:
         self._done = True
-        self._more.set()
+        self._text_changed.set()
 
     async def speech(self):
-        await self._until_text()
-        await asyncio.sleep(self._speech.delay_ms / 1000)
+        await self._wait_for_text()
+        await asyncio.sleep(self._tts.delay_ms / 1000)
         position = offset_ms = count = 0
         while True:
-            rest = self._text[position:]
-            word = rest.strip().split(" ")[0] if rest.strip() else ""
-            complete = word and (self._done or rest.lstrip().find(" ") >= 0)
+            remaining = self._text[position:]
+            word = remaining.strip().split(" ")[0] if remaining.strip() else ""
+            complete = word and (self._done or remaining.lstrip().find(" ") >= 0)
             if not complete:
                 if self._done:
                     return
-                await self._until_text()
+                await self._wait_for_text()
                 continue
-            if self._speech.failure and count == (self._speech.fails_at_word or 0):
-                raise self._speech.failure
-            start = position + len(rest) - len(rest.lstrip())
+            if self._tts.failure and count == (self._tts.fails_at_word or 0):
+                raise self._tts.failure
+            start = position + len(remaining) - len(remaining.lstrip())
             position = start + len(word)
             yield SpeechMark(start, position, offset_ms)
             for _ in range(WORD_MS // 40):
-                yield SpeechAudio(offset_ms, self._speech.sound_at(offset_ms, 40))
+                yield SpeechAudio(offset_ms, self._tts.samples_at(offset_ms, 40))
                 offset_ms += 40
             count += 1
 
-    async def _until_text(self) -> None:
-        self._more.clear()
+    async def _wait_for_text(self) -> None:
+        self._text_changed.clear()
         if not self._text or not self._done:
-            await self._more.wait()
+            await self._text_changed.wait()

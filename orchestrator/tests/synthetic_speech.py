@@ -1,4 +1,4 @@
-"""Sound that is shaped like speech: noise in bands that come and go, a few times a second, as syllables do."""
+"""Speech-like sound: noise in bands whose levels vary a few times a second, as syllables do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 _BANDS_HZ = (200, 500, 1_000, 1_800, 3_000, 5_000)
 
 
-def talk(seed: int, seconds: float, rate_hz: int = 24_000) -> NDArray[np.int16]:
-    """One speaker; another one for each seed."""
+def speech_like(seed: int, seconds: float, rate_hz: int = 24_000) -> NDArray[np.int16]:
+    """The sound of one speaker, a different one for each seed."""
     draw = np.random.default_rng(seed)
     count = round(seconds * 24_000)
     frequencies = np.fft.rfftfreq(count, 1 / 24_000)
@@ -28,15 +28,15 @@ def talk(seed: int, seconds: float, rate_hz: int = 24_000) -> NDArray[np.int16]:
     return np.clip(np.rint(resampled), -32768, 32767).astype(np.int16)
 
 
-def later(sound: NDArray[np.int16], by_ms: int, gain_db: float = 0.0) -> NDArray[np.float64]:
-    """16 kHz sound, so much later and louder; of the same length."""
+def delayed(sound: NDArray[np.int16], by_ms: int, gain_db: float = 0.0) -> NDArray[np.float64]:
+    """16 kHz sound, delayed and amplified; of the same length."""
     moved = np.roll(sound.astype(np.float64), by_ms * 16)
     if by_ms > 0:
         moved[: by_ms * 16] = 0
     return moved * 10 ** (gain_db / 20)
 
 
-def in_a_room(sound: NDArray[np.float64], seed: int = 7) -> NDArray[np.int16]:
-    """With the hiss of a room, as a microphone hears it."""
+def with_room_noise(sound: NDArray[np.float64], seed: int = 7) -> NDArray[np.int16]:
+    """Add the noise of a quiet room."""
     hiss = np.random.default_rng(seed).standard_normal(len(sound)) * 3
     return np.clip(np.rint(sound + hiss), -32768, 32767).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Lines that drop, and clients that come back: the conversation goes on as if nothing had been."""
+"""Dropped connections and reconnects: replies, transcripts and preferences survive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.session.client_connection import ClientConnection
-from scripted_peers import speech_at
+from scripted_services import speech_at
 
 STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2
 WORDS = len(STORY.split())
@@ -17,250 +17,250 @@ STORY_MS = 200 * WORDS
 
 
 async def begin_story(stage) -> None:
-    stage.speech.sound_at = speech_at
+    stage.tts.samples_at = speech_at
     stage.anchor_will_say(STORY.strip())
     stage.command(client_messages.TextInput("tell me a story"))
 
 
-async def test_a_reply_goes_on_from_where_it_was_received(stage):
+async def test_reply_continues_after_the_received_audio(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)
-        await stage.drop()
+        await stage.disconnect()
         await asyncio.sleep(5)
-        stage.come_back()
+        stage.reconnect()
         finished = await stage.until(server_messages.ReplyFinished)
-    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
-    assert stage.ear.repeated_bytes == 0
+    assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.client.repeated_bytes == 0
     assert (finished.heard_ms, finished.interrupted) == (STORY_MS, False)
-    assert [start.resumed for start in stage.ear.of(server_messages.SessionStarted)] == [False, True]
-    assert len({start.session_id for start in stage.ear.of(server_messages.SessionStarted)}) == 1
+    assert [start.resumed for start in stage.client.of_type(server_messages.SessionStarted)] == [False, True]
+    assert len({start.session_id for start in stage.client.of_type(server_messages.SessionStarted)}) == 1
 
 
-async def test_frames_that_were_lost_with_the_line_come_again(stage):
+async def test_frames_lost_with_the_connection_are_resent(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)
-        stage.ear.cut_off()
+        stage.client.lose_messages()
         await asyncio.sleep(0.3)
-        await stage.drop()
-        stage.come_back()
+        await stage.disconnect()
+        stage.reconnect()
         await stage.until(server_messages.ReplyFinished)
-    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
-    assert stage.ear.repeated_bytes == 0
+    assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.client.repeated_bytes == 0
 
 
-async def test_a_page_that_was_loaded_anew_hears_on_from_where_it_heard_last(stage):
+async def test_reloaded_page_continues_at_the_heard_position(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)
-        await stage.drop()
-        stage.come_back(reloaded=True)
+        await stage.disconnect()
+        stage.reconnect(reloaded=True)
         finished = await stage.until(server_messages.ReplyFinished)
-    placed = stage.ear.of(server_messages.ReplyAudio)[0].offset_ms
-    assert 2_900 <= placed <= 3_100
-    assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+    start = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
+    assert 2_900 <= start <= 3_100
+    assert bytes(stage.client.replies[1][start * 48 :]) == speech_at(start, STORY_MS - start)
     assert finished.heard_ms == STORY_MS
-    kinds = [type(message) for _, message in stage.ear.messages[:6]]
+    kinds = [type(message) for _, message in stage.client.messages[:6]]
     assert kinds[:3] == [server_messages.SessionStarted, server_messages.Choices, server_messages.SessionUpdated]
     assert kinds[3:] == [server_messages.TurnCommitted, server_messages.ReplyStarted, server_messages.ReplyText]
-    assert stage.ear.of(server_messages.ReplyText)[0].text == STORY.strip()
-    marks = stage.ear.of(server_messages.SpeechMark)
+    assert stage.client.of_type(server_messages.ReplyText)[0].text == STORY.strip()
+    marks = stage.client.of_type(server_messages.SpeechMark)
     assert [mark.offset_ms for mark in marks] == list(range(0, STORY_MS, 200))
 
 
-async def test_who_does_not_come_back_in_time_has_heard_what_they_heard(stage):
+async def test_session_ends_when_the_client_does_not_reconnect_in_time(stage):
     stage.resume_s = 10.0
     async with stage:
         await begin_story(stage)
         await stage.until_played(2_000)
-        await stage.drop()
+        await stage.disconnect()
         before_ms = stage.now_ms
         await stage.running.task
         assert 10_000 <= stage.now_ms - before_ms < 10_100
-        assert stage.speech.open_streams == 0
+        assert stage.tts.open_streams == 0
     assert stage.history[0] == ("user", "tell me a story")
 
 
-async def test_nothing_grows_while_nobody_is_there(stage):
+async def test_synthesis_is_bounded_while_disconnected(stage):
     async with stage:
         stage.anchor_will_say("word " * 2_000)
         stage.command(client_messages.TextInput("talk on and on"))
         await stage.until_played(1_000)
-        await stage.drop()
+        await stage.disconnect()
         await asyncio.sleep(1)
         reply = stage.session._active_reply._reply
-        made_ms = reply.playout.made_ms
+        synthesised_ms = reply.playout.synthesised_ms
         await asyncio.sleep(25)
-        assert reply.playout.made_ms == made_ms <= reply.playout.sent_ms + 20_040
+        assert reply.playout.synthesised_ms == synthesised_ms <= reply.playout.sent_ms + 20_040
         assert reply.playout.heard_ms <= 1_100
 
 
-async def test_a_line_that_drops_in_mid_thought_hears_the_whole_reply(stage):
-    stage.model.first_token_ms = 2_000
+async def test_reply_generated_while_disconnected_plays_completely(stage):
+    stage.llm.first_token_ms = 2_000
     async with stage:
         await begin_story(stage)
         await stage.until(server_messages.ReplyStarted)
-        await stage.drop()
+        await stage.disconnect()
         await asyncio.sleep(4)
-        stage.come_back(reloaded=True)
+        stage.reconnect(reloaded=True)
         await stage.until(server_messages.ReplyFinished)
-    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
-    assert stage.ear.of(server_messages.ReplyAudio)[0].offset_ms == 0
+    assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms == 0
 
 
-async def test_a_line_that_drops_in_mid_speech_lets_the_user_finish(stage):
+async def test_user_finishes_after_disconnect_in_mid_speech(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
         await stage.user("how is the")
         stage.hold_audio()
-        stage.mouth.words.append("weather")
+        stage.user_speech.words.append("weather")
         await asyncio.sleep(0.5)
-        await stage.drop()
-        stage.come_back()
+        await stage.disconnect()
+        stage.reconnect()
         await stage.silence(2_000)
         await stage.until(server_messages.ReplyFinished)
-    committed = stage.ear.of(server_messages.TurnCommitted)
+    committed = stage.client.of_type(server_messages.TurnCommitted)
     assert {message.text for message in committed} == {"how is the weather"}
 
 
-async def test_dropping_during_speculation_answers_once(stage):
+async def test_disconnect_during_speculation_gives_one_answer(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
         await stage.user("how is the weather today")
         await asyncio.sleep(0.25)
-        assert not stage.ear.of(server_messages.TurnCommitted)
-        await stage.drop()
+        assert not stage.client.of_type(server_messages.TurnCommitted)
+        await stage.disconnect()
         await asyncio.sleep(1)
-        stage.come_back()
+        stage.reconnect()
         finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(1_000)
     assert finished.heard_text == "A fine day."
-    assert len(stage.ear.of(server_messages.ReplyFinished)) == 1
+    assert len(stage.client.of_type(server_messages.ReplyFinished)) == 1
 
 
-async def test_a_reply_that_is_held_stays_held(stage):
+async def test_paused_reply_stays_paused_after_a_reconnect(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(1_000)
         stage.command(client_messages.Pause())
         await stage.until(server_messages.PlaybackPause)
-        await stage.drop()
+        await stage.disconnect()
         await asyncio.sleep(2)
-        stage.come_back(reloaded=True)
+        stage.reconnect(reloaded=True)
         await stage.until(server_messages.PlaybackPause)
         await asyncio.sleep(2)
-        assert not stage.ear.pcm
+        assert not stage.client.pcm
         stage.command(client_messages.Resume())
         await stage.until(server_messages.ReplyFinished)
-    placed = stage.ear.of(server_messages.ReplyAudio)[0].offset_ms
-    assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+    start = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
+    assert bytes(stage.client.replies[1][start * 48 :]) == speech_at(start, STORY_MS - start)
 
 
-async def test_a_sound_over_the_reply_that_the_line_took_away_is_no_interruption(stage):
+async def test_disconnect_during_a_barge_in_candidate_does_not_interrupt(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(1_000)
         await stage.noise(200)
         await stage.until(server_messages.PlaybackPause)
-        await stage.drop()
+        await stage.disconnect()
         await asyncio.sleep(3)
-        stage.come_back()
+        stage.reconnect()
         finished = await stage.until(server_messages.ReplyFinished)
     assert not finished.interrupted
-    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+    assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
 
 
-async def test_a_line_may_drop_again_and_again(stage):
+async def test_reply_survives_repeated_disconnects(stage):
     async with stage:
         await begin_story(stage)
         for _ in range(3):
-            await stage.until_played(round(stage.ear.played.get(1, 0)) + 700)
-            await stage.drop()
+            await stage.until_played(round(stage.client.played.get(1, 0)) + 700)
+            await stage.disconnect()
             await asyncio.sleep(0.01)
-            stage.come_back()
+            stage.reconnect()
         await stage.until(server_messages.ReplyFinished)
-    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
-    assert stage.ear.repeated_bytes == 0
+    assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
+    assert stage.client.repeated_bytes == 0
 
 
-async def test_who_takes_over_and_is_gone_at_once_has_heard_nothing(stage):
+async def test_takeover_that_drops_at_once_hears_nothing(stage):
     async with stage:
         stage.anchor_will_say("A fine day with a little wind from the sea.")
         stage.command(client_messages.TextInput("how is the weather"))
         await stage.until_played(400)
-        await ClientConnection(stage.running, Connection(stage.ear), resumable=True).leave()
-        await stage.attending
+        await ClientConnection(stage.running, Connection(stage.client), resumable=True).disconnect()
+        await stage.connection_task
         await asyncio.sleep(20)
-        stage.come_back(reloaded=True)
+        stage.reconnect(reloaded=True)
         assert (await stage.until(server_messages.ReplyAudio, within_s=1)).offset_ms <= 600
         finished = await stage.until(server_messages.ReplyFinished)
     assert finished.heard_ms == 2_000
 
 
-async def test_a_client_that_only_listens_gets_what_it_lacks(stage):
+async def test_client_without_reports_gets_lost_audio_resent(stage):
     stage.reports_playback = False
     async with stage:
         await begin_story(stage)
         await stage.until_played(1_000)
-        stage.ear.cut_off()
+        stage.client.lose_messages()
         await asyncio.sleep(0.2)
-        await stage.drop()
+        await stage.disconnect()
         await asyncio.sleep(1)
-        stage.come_back()
+        stage.reconnect()
         await stage.until(server_messages.ReplyFinished)
-    assert bytes(stage.ear.replies[1]) == speech_at(0, STORY_MS)
+    assert bytes(stage.client.replies[1]) == speech_at(0, STORY_MS)
 
 
-async def test_an_end_that_was_lost_with_the_line_is_told_again(stage):
+async def test_lost_reply_finished_is_replayed(stage):
     async with stage:
         stage.anchor_will_say("A fine day.")
         stage.command(client_messages.TextInput("how is the weather"))
         await stage.until(server_messages.ReplyAudioEnded)
-        stage.ear.deaf = True
+        stage.client.unreachable = True
         await asyncio.sleep(1)
-        await stage.drop()
-        assert not stage.ear.of(server_messages.ReplyFinished)
-        stage.come_back()
+        await stage.disconnect()
+        assert not stage.client.of_type(server_messages.ReplyFinished)
+        stage.reconnect()
         assert (await stage.until(server_messages.ReplyFinished)).heard_text == "A fine day."
 
 
-async def test_what_was_chosen_stays_chosen(stage):
+async def test_preferences_survive_a_reconnect(stage):
     async with stage:
         stage.command(client_messages.SetStyle(warmth=1.0))
         stage.command(client_messages.SetPatience(2.0))
         await stage.until(server_messages.SessionUpdated, 2)
         await begin_story(stage)
         await stage.until(server_messages.ReplyAudio)
-        await stage.drop()
-        stage.come_back(reloaded=True)
+        await stage.disconnect()
+        stage.reconnect(reloaded=True)
         updated = await stage.until(server_messages.SessionUpdated)
     assert (updated.patience, updated.style) == (2.0, server_messages.Style(warmth=1.0))
 
 
-async def test_who_takes_over_gets_the_reply_and_the_other_one_is_told(stage):
+async def test_takeover_gets_the_reply_and_the_old_client_is_notified(stage):
     async with stage:
         await begin_story(stage)
         await stage.until_played(2_000)
-        first, left = stage.ear, stage.attending
-        stage.come_back(reloaded=True)
-        await left
+        first, first_connection = stage.client, stage.connection_task
+        stage.reconnect(reloaded=True)
+        await first_connection
         await stage.until(server_messages.ReplyFinished)
-    assert first.of(server_messages.SessionEnded) == [
+    assert first.of_type(server_messages.SessionEnded) == [
         server_messages.SessionEnded("session.taken_over", "the conversation goes on elsewhere")
     ]
-    assert not stage.ear.of(server_messages.SessionEnded)[:-1]
-    placed = stage.ear.of(server_messages.ReplyAudio)[0].offset_ms
-    assert bytes(stage.ear.replies[1][placed * 48 :]) == speech_at(placed, STORY_MS - placed)
+    assert not stage.client.of_type(server_messages.SessionEnded)[:-1]
+    start = stage.client.of_type(server_messages.ReplyAudio)[0].offset_ms
+    assert bytes(stage.client.replies[1][start * 48 :]) == speech_at(start, STORY_MS - start)
 
 
 @pytest.mark.parametrize("offset_ms", [0, 1_000, 4_000_000_000])
-async def test_a_client_may_claim_what_it_likes(stage, offset_ms):
+async def test_false_received_claims_are_clamped(stage, offset_ms):
     async with stage:
         await begin_story(stage)
         await stage.until_played(3_000)
-        await stage.drop()
-        stage.come_back(claim=client_messages.ReplyReceived(1, offset_ms))
-        placed = await stage.until(server_messages.ReplyAudio, 2)
+        await stage.disconnect()
+        stage.reconnect(received=client_messages.ReplyReceived(1, offset_ms))
+        start = await stage.until(server_messages.ReplyAudio, 2)
         await asyncio.sleep(0.1)
-    assert 2_900 <= placed.offset_ms <= 5_100
+    assert 2_900 <= start.offset_ms <= 5_100

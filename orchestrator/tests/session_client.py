@@ -1,4 +1,4 @@
-"""Clients that call, drop and call again; and sessions whose services hear nothing."""
+"""A client of the session registry that disconnects and reconnects; services that detect nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from orchestrator.conversation.turns.turn import TurnRules
 FRAME = bytes(640)
 
 
-class Quiet:
-    """A peer that hears nothing."""
+class SilentService:
+    """A service without events."""
 
     @asynccontextmanager
-    async def open(self, language: str) -> AsyncGenerator[Quiet]:
+    async def open(self, language: str) -> AsyncGenerator[SilentService]:
         yield self
 
     async def push_audio(self, chunk: object) -> None:
@@ -41,30 +41,30 @@ class Quiet:
     transcripts = events
 
 
-class Slow(Quiet):
-    """One that takes its time to let go."""
+class SlowToClose(SilentService):
+    """A service whose streams take 0.1 s to close."""
 
     @asynccontextmanager
-    async def open(self, language: str) -> AsyncGenerator[Quiet]:
+    async def open(self, language: str) -> AsyncGenerator[SilentService]:
         try:
             yield self
         finally:
             await asyncio.sleep(0.1)
 
 
-class Caller:
-    """A client of the sessions: comes in, speaks when asked to, and leaves in one way or another."""
+class SessionClient:
+    """A client of the registry: connects, sends on request, and ends the session or drops the connection."""
 
-    def __init__(self, lobby: SessionRegistry, *, resumable: bool = True) -> None:
-        self._lobby = lobby
+    def __init__(self, registry: SessionRegistry, *, resumable: bool = True) -> None:
+        self._registry = registry
         self._resumable = resumable
-        self._said: asyncio.Queue[bytes | Command | BaseException | None] = asyncio.Queue()
+        self._input: asyncio.Queue[bytes | Command | BaseException | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
-        self.told: list[object] = []
+        self.received: list[object] = []
         self.started: SessionStarted | None = None
 
     async def send(self, message: object) -> None:
-        self.told.append(message)
+        self.received.append(message)
         if isinstance(message, SessionStarted):
             self.started = message
 
@@ -72,42 +72,42 @@ class Caller:
         pass
 
     async def _source(self) -> AsyncGenerator[bytes | Command]:
-        while (said := await self._said.get()) is not None:
-            if isinstance(said, BaseException):
-                raise said
-            yield said
+        while (item := await self._input.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
 
     async def _serve(self, start: SessionStart) -> None:
-        async with self._lobby.open(start, self, resumable=self._resumable) as session:
+        async with self._registry.open(start, self, resumable=self._resumable) as session:
             await session.run(self._source())
 
-    async def come(self, says: str = "hello", **start: object) -> Caller:
-        """Come in. Raises what the door says."""
+    async def connect(self, user_text: str = "hello", **start: object) -> SessionClient:
+        """Connect, and add a user turn to the history unless `user_text` is empty. Raises the refusal."""
         self._task = asyncio.create_task(self._serve(SessionStart(**start)))
         async with asyncio.timeout(5):
             while self.started is None and not self._task.done():
                 await asyncio.sleep(0.005)
         if self.started is None:
             self._task.result()
-        elif says:
-            self._lobby.conversation(self.started.ticket).history.add_user_turn(1, says)
+        elif user_text:
+            self._registry.conversation(self.started.ticket).history.add_user_turn(1, user_text)
         return self
 
-    def say(self, command: Command) -> None:
-        self._said.put_nowait(command)
+    def send_command(self, command: Command) -> None:
+        self._input.put_nowait(command)
 
-    def speak(self) -> None:
-        self._said.put_nowait(FRAME)
+    def send_audio_frame(self) -> None:
+        self._input.put_nowait(FRAME)
 
-    def hang_up(self) -> None:
-        self._said.put_nowait(None)
+    def end_session(self) -> None:
+        self._input.put_nowait(None)
 
-    async def leave(self, how: BaseException | None = None) -> None:
-        """Hang up; or drop, with `LineDropped`."""
-        self._said.put_nowait(how)
-        await self.gone()
+    async def disconnect(self, how: BaseException | None = None) -> None:
+        """End the session, or with `ConnectionDropped` drop the connection."""
+        self._input.put_nowait(how)
+        await self.wait_ended()
 
-    async def gone(self) -> None:
+    async def wait_ended(self) -> None:
         async with asyncio.timeout(3):
             await self._task
 
@@ -116,11 +116,11 @@ class Caller:
 
     @property
     def ended(self) -> list[str]:
-        return [message.code for message in self.told if isinstance(message, SessionEnded)]
+        return [message.code for message in self.received if isinstance(message, SessionEnded)]
 
 
-class Deaf(Caller):
-    """One that reads no further than its greeting."""
+class NonReadingClient(SessionClient):
+    """A client that reads nothing after its greeting."""
 
     async def send(self, message: object) -> None:
         await super().send(message)
@@ -132,10 +132,10 @@ async def status() -> SystemStatus:
     return SystemStatus(())
 
 
-def sessions(*, stt: Quiet | None = None, **rules: object) -> SessionRegistry:
+def sessions(*, stt: SilentService | None = None, **rules: object) -> SessionRegistry:
     services = Services(
-        voice_activity=stt or Quiet(),
-        speech_to_text=stt or Quiet(),
+        voice_activity=stt or SilentService(),
+        speech_to_text=stt or SilentService(),
         language_model=lambda: None,
         text_to_speech=None,
         personas={"anchor": Persona("anchor", "Nora", "")},

@@ -1,4 +1,4 @@
-"""A client whose microphone hears the anchor: it does not interrupt itself, and people still do."""
+"""Echo suppression: the anchor does not interrupt itself, and users still can."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import asyncio
 
 import numpy as np
 import pytest
-from made_talk import talk
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
 from orchestrator.conversation.model.ports import SpeechAudio
 from orchestrator.conversation.turns.barge_in import BargeInRules
 from orchestrator.conversation.turns.turn import TurnRules
-from scripted_peers import Speech, SpeechStream
+from scripted_services import ScriptedTts, ScriptedTtsStream
 from stage import FRAME_MS, Stage
+from synthetic_speech import speech_like
 
 SECONDS = 20
-ANCHOR = talk(1, SECONDS)
-ANCHOR_HEARD = talk(1, SECONDS, 16_000)
-USER = talk(2, SECONDS, 16_000)
+ANCHOR = speech_like(1, SECONDS)
+ANCHOR_16_KHZ = speech_like(1, SECONDS, 16_000)
+USER = speech_like(2, SECONDS, 16_000)
 STORY = " ".join(f"word{number}" for number in range(30))
 ECHO_FRAMES = 5
 
 
-class TalkingSpeech(Speech):
-    """A voice that sounds like one."""
+class SpeechLikeTts(ScriptedTts):
+    """TTS with speech-like audio."""
 
     def open(self, voice, language, style):
         opened = super().open(voice, language, style)
-        return _Talking(opened)
+        return _SpeechLikeStream(opened)
 
 
-class _Talking:
+class _SpeechLikeStream:
     def __init__(self, opened) -> None:
         self._opened = opened
 
     async def __aenter__(self):
-        self._stream: SpeechStream = await self._opened.__aenter__()
+        self._stream: ScriptedTtsStream = await self._opened.__aenter__()
         return self
 
     async def __aexit__(self, *failure):
@@ -59,29 +59,29 @@ class _Talking:
 
 
 class EchoingStage(Stage):
-    """Its microphone hears what its loudspeaker plays, a tenth of a second later, and the user as a voice."""
+    """A stage whose microphone picks up the playback 0.1 s later, and speech-like user audio."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.speech = TalkingSpeech()
+        self.tts = SpeechLikeTts()
         self.gain_db = -15.0
 
     async def _source(self):
         loop = asyncio.get_running_loop()
         samples = FRAME_MS * 16
-        in_the_air = [np.zeros(samples)] * ECHO_FRAMES
+        echo_frames = [np.zeros(samples)] * ECHO_FRAMES
         frames, before_ms, next_s = 0, 0.0, loop.time()
-        while not self._over:
+        while not self._ended:
             for command in self._commands:
                 yield command
             self._commands.clear()
-            played_ms = self.ear.played.get(1, 0.0)
+            played_ms = self.client.played.get(1, 0.0)
             start = round(before_ms) * 16
-            played = ANCHOR_HEARD[start : start + samples] if played_ms > before_ms else np.zeros(samples)
+            played = ANCHOR_16_KHZ[start : start + samples] if played_ms > before_ms else np.zeros(samples)
             before_ms = played_ms
-            in_the_air.append(played * 10 ** (self.gain_db / 20))
+            echo_frames.append(played * 10 ** (self.gain_db / 20))
             at = frames * samples % (len(USER) - samples)
-            sound = in_the_air.pop(0) + (USER[at : at + samples] if self._loud else 0)
+            sound = echo_frames.pop(0) + (USER[at : at + samples] if self._loud else 0)
             yield np.rint(sound).astype("<i2").tobytes()
             frames += 1
             next_s += FRAME_MS / 1000
@@ -99,55 +99,55 @@ async def begin_story(stage: EchoingStage, played_ms: int) -> None:
     await stage.until_played(played_ms)
 
 
-async def mishear(stage: EchoingStage) -> None:
-    """The recogniser makes words of the echo that nobody has said."""
+async def mistranscribe_echo(stage: EchoingStage) -> None:
+    """Let the STT transcribe words that were not spoken from the echo."""
     for word in ("ogre", "approach", "nine", "hello", "there"):
-        stage.mouth.words.append(word)
+        stage.user_speech.words.append(word)
         await stage.silence(600)
 
 
 @pytest.mark.parametrize("gain_db", [-5, -25])
 @pytest.mark.parametrize("reports", [True, False])
-async def test_the_anchors_own_voice_does_not_interrupt_it_whatever_words_are_made_of_it(stage, gain_db, reports):
+async def test_acoustic_echo_does_not_interrupt_with_any_transcript(stage, gain_db, reports):
     stage.gain_db, stage.reports_playback = gain_db, reports
     async with stage:
         await begin_story(stage, 1_000)
-        await mishear(stage)
+        await mistranscribe_echo(stage)
         finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(2_000)
     assert not finished.interrupted
     assert finished.heard_text == STORY
-    # Before there is enough to compare, a sound is a sound.
-    assert len(stage.ear.of(server_messages.PlaybackPause)) <= 2
-    verdicts = [message.verdict for message in stage.ear.of(server_messages.BargeInSettled)]
+    # Until enough audio can be compared, every sound pauses the reply.
+    assert len(stage.client.of_type(server_messages.PlaybackPause)) <= 2
+    verdicts = [message.verdict for message in stage.client.of_type(server_messages.BargeInSettled)]
     assert set(verdicts[1:]) <= {Verdict.BARGE_IN_VERDICT_ECHO}
     assert [role for role, _ in stage.history] == ["user", "anchor"]
 
 
-async def test_switched_off_it_is_stopped_by_such_words(stage):
+async def test_without_echo_suppression_mistranscribed_echo_interrupts(stage):
     stage.rules = TurnRules(barge_in=BargeInRules(echo_defence=False))
     async with stage:
         await begin_story(stage, 1_000)
-        await mishear(stage)
+        await mistranscribe_echo(stage)
         finished = await stage.until(server_messages.ReplyFinished)
     assert finished.interrupted
 
 
-async def test_a_user_who_speaks_over_the_echo_stops_the_reply(stage):
+async def test_user_speech_over_the_echo_stops_the_reply(stage):
     async with stage:
         await begin_story(stage, 2_500)
         began_ms = stage.now_ms
         await stage.user("please tell me something else")
         await stage.until(server_messages.PlaybackStop)
         stopped_ms = next(
-            at_ms for at_ms, message in stage.ear.messages if isinstance(message, server_messages.PlaybackStop)
+            at_ms for at_ms, message in stage.client.messages if isinstance(message, server_messages.PlaybackStop)
         )
         await stage.until(server_messages.ReplyFinished, 2)
     assert stopped_ms - began_ms <= 700
     assert stage.history[2] == ("user", "please tell me something else")
 
 
-async def test_a_user_whose_microphone_hears_no_echo_is_heard_as_ever(stage):
+async def test_user_speech_without_echo_stops_the_reply_in_450_ms(stage):
     stage.gain_db = -200
     async with stage:
         await begin_story(stage, 2_500)
@@ -155,6 +155,6 @@ async def test_a_user_whose_microphone_hears_no_echo_is_heard_as_ever(stage):
         await stage.user("please stop")
         await stage.until(server_messages.PlaybackStop)
         stopped_ms = next(
-            at_ms for at_ms, message in stage.ear.messages if isinstance(message, server_messages.PlaybackStop)
+            at_ms for at_ms, message in stage.client.messages if isinstance(message, server_messages.PlaybackStop)
         )
     assert stopped_ms - began_ms <= 450

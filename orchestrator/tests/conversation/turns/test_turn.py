@@ -1,15 +1,11 @@
-"""When each word of a turn was said, as the client is told."""
+"""The open turn: word times over several segments."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from client_codec import server_from_json, server_from_proto
-from orchestrator.api.wire import codec
-from orchestrator.conversation.messages import server as messages
 from orchestrator.conversation.messages.server import Word
 from orchestrator.conversation.model.ports import FinalTranscript
-from orchestrator.conversation.session.notifications import transcript_message
 from orchestrator.conversation.turns.speculation import Speculation
 from orchestrator.conversation.turns.turn import Turn
 
@@ -21,7 +17,7 @@ def turn() -> Turn:
     return Turn(1, 1, 0, 0, Speculation(1, 3, 10_000, 400), 0)
 
 
-def test_a_turn_has_the_words_of_all_its_segments() -> None:
+def test_turn_has_the_words_of_all_segments() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     final = open_turn.add_final(TWO)
@@ -30,22 +26,13 @@ def test_a_turn_has_the_words_of_all_its_segments() -> None:
     assert [word.text for word in revised.words] == ["what", "new"]
 
 
-def test_a_part_without_times_leaves_all_of_them_out() -> None:
+def test_segment_without_word_times_omits_all_word_times() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     assert open_turn.add_final(replace(TWO, words=())).words == ()
 
 
-def test_a_part_without_text_takes_nothing_away() -> None:
+def test_segment_without_text_keeps_the_word_times() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     assert open_turn.add_final(FinalTranscript(2, 1, "", 2000)).words == ONE.words
-
-
-def test_words_are_told_to_those_who_asked() -> None:
-    final = turn().add_final(ONE)
-    told = transcript_message(final, word_times=True)
-    assert told == messages.FinalTranscript(1, 1, "what is", "en", None, ONE.words)
-    assert server_from_json(codec.server_to_json(told)) == told
-    assert server_from_proto(codec.server_to_proto(told)) == told
-    assert transcript_message(final, word_times=False) == messages.FinalTranscript(1, 1, "what is", "en")

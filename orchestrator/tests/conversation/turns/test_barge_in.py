@@ -1,0 +1,60 @@
+"""Classification of a transcript over a reply: nothing, weak, words, backchannel or echo."""
+
+from __future__ import annotations
+
+import pytest
+from orchestrator.conversation.echo.transcript_echo import PlaybackContext
+from orchestrator.conversation.turns.barge_in import BargeInRules, TranscriptClass, classify_transcript
+
+STORY = PlaybackContext("once upon a time there was a king", "en")
+QUESTION = PlaybackContext("would you like tea or coffee?", "en", asking=True)
+
+TRANSCRIPTS = {
+    "empty text is nothing": ("", 400, STORY, None, TranscriptClass.NOTHING),
+    "punctuation is nothing": (" ... ", 400, STORY, None, TranscriptClass.NOTHING),
+    "one word is words": ("Berlin", 250, STORY, None, TranscriptClass.WORDS),
+    "stop word in a very short sound is weak": ("no", 150, STORY, None, TranscriptClass.WEAK),
+    "stop word in a very short sound with high confidence is words": ("no", 150, STORY, 0.9, TranscriptClass.WORDS),
+    "stop word in a very short sound with low confidence is weak": ("no", 150, STORY, 0.3, TranscriptClass.WEAK),
+    "two words in a very short sound are words": ("wait please", 150, STORY, None, TranscriptClass.WORDS),
+    "hum is a backchannel": ("Mmmhm.", 400, STORY, None, TranscriptClass.BACKCHANNEL),
+    "backchannel followed by a word is words": ("yeah but", 400, STORY, None, TranscriptClass.WORDS),
+    "backchannel of another language is words": ("genau", 400, STORY, None, TranscriptClass.WORDS),
+    "backchannel of the reply's language is a backchannel": (
+        "genau",
+        400,
+        PlaybackContext("es war einmal", "de"),
+        None,
+        TranscriptClass.BACKCHANNEL,
+    ),
+    "words of the reply are an echo": ("a time there", 400, STORY, None, TranscriptClass.ECHO),
+    "quotation with other words is words": ("did you say a king", 400, STORY, None, TranscriptClass.WORDS),
+    "assent after a question is words": ("yes", 400, QUESTION, None, TranscriptClass.WORDS),
+    "hum after a question is a backchannel": ("mhm", 400, QUESTION, None, TranscriptClass.BACKCHANNEL),
+    "offered choice after a question is words": ("coffee", 400, QUESTION, None, TranscriptClass.WORDS),
+    "most of the question is an echo": ("you like tea or coffee", 400, QUESTION, None, TranscriptClass.ECHO),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "voiced_ms", "playback", "confidence", "expected"), TRANSCRIPTS.values(), ids=TRANSCRIPTS
+)
+def test_transcript_class(text, voiced_ms, playback, confidence, expected):
+    assert classify_transcript(text, voiced_ms, playback, BargeInRules(), confidence=confidence) is expected
+
+
+def test_partial_backchannel_is_not_classified_as_words():
+    assert classify_transcript("of", 300, STORY, BargeInRules(), more=True) is TranscriptClass.BACKCHANNEL
+    assert classify_transcript("of course", 300, STORY, BargeInRules(), more=True) is TranscriptClass.BACKCHANNEL
+    assert classify_transcript("yeah of", 300, STORY, BargeInRules(), more=True) is TranscriptClass.BACKCHANNEL
+    assert classify_transcript("of", 300, STORY, BargeInRules()) is TranscriptClass.WORDS
+    assert classify_transcript("Berlin", 280, STORY, BargeInRules(), more=True) is TranscriptClass.WEAK
+    assert classify_transcript("stop", 280, STORY, BargeInRules(), more=True) is TranscriptClass.WORDS
+    assert classify_transcript("of Berlin", 300, STORY, BargeInRules(), more=True) is TranscriptClass.WORDS
+
+
+def test_fewer_words_than_the_minimum_are_weak_without_a_stop_word():
+    rules = BargeInRules(min_words=3)
+    assert classify_transcript("what about", 400, STORY, rules) is TranscriptClass.WEAK
+    assert classify_transcript("what about Berlin", 400, STORY, rules) is TranscriptClass.WORDS
+    assert classify_transcript("wait", 400, STORY, rules) is TranscriptClass.WORDS

@@ -1,0 +1,138 @@
+"""TTS failover: replies continue when the TTS fails, hangs or is unavailable."""
+
+from __future__ import annotations
+
+from orchestrator.conversation.messages import client as client_messages
+from orchestrator.conversation.messages import server as server_messages
+from sentence_tts import (
+    ENGINE_FAILED,
+    STORY,
+    UNAVAILABLE,
+    WORD_MS,
+    SentenceTts,
+    TtsFault,
+    expected_words,
+    metric_value,
+    played_words,
+)
+from service_kit.errors import InvalidRequest
+
+
+async def test_unsent_sentence_is_repeated_after_a_tts_failure(story_stage, tts):
+    tts.faults.append(TtsFault(ENGINE_FAILED, at_word=20, spoken_ms=120))
+    before = metric_value("anchor_voice_failures_total", then="again")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+    assert not story_stage.client.of_type(server_messages.Error)
+    assert tts.opened_with == ["", ""]
+    assert metric_value("anchor_voice_failures_total", then="again") == before + 1
+    marks = story_stage.client.of_type(server_messages.SpeechMark)
+    assert [STORY[mark.text_start : mark.text_end] for mark in marks] == STORY.split()
+    assert [mark.offset_ms for mark in marks] == [index * WORD_MS for index in range(len(marks))]
+
+
+async def test_partly_sent_sentence_continues_at_the_failed_word(story_stage, tts):
+    # As slow as playback, so that all synthesised audio has been sent.
+    tts.real_time_factor = 1.0
+    tts.faults.append(TtsFault(ENGINE_FAILED, at_word=4, spoken_ms=120))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    words = expected_words(STORY)
+    assert played_words(story_stage) == [*words[:4], (words[4][0], 120 + WORD_MS), *words[5:]]
+    assert finished.heard_text == STORY
+    assert finished.heard_ms == len(words) * WORD_MS + 120
+
+
+async def test_heard_words_are_exact_after_a_failover(story_stage, tts):
+    tts.faults.append(TtsFault(ENGINE_FAILED, at_word=20, spoken_ms=120))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(30 * WORD_MS)
+        story_stage.command(client_messages.Interrupt())
+        finished = await story_stage.until(server_messages.ReplyFinished)
+    assert finished.heard_text.split() in (STORY.split()[:30], STORY.split()[:31])
+
+
+async def test_briefly_unavailable_tts_is_retried_without_a_notice(story_stage, tts):
+    tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 9])
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+    assert not story_stage.client.of_type(server_messages.Error)
+
+
+async def test_unavailable_tts_leads_to_captions(story_stage, tts):
+    tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 500])
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(3 * WORD_MS)
+        error = await story_stage.until(server_messages.Error, within_s=4)
+        assert story_stage.now_ms - story_stage.client.last_frame_s * 1000 <= 4 * WORD_MS + 1600
+        finished = await story_stage.until(server_messages.ReplyFinished)
+    assert (error.code, error.message) == ("tts.unavailable", "captions only: gone")
+    assert "".join(message.text for message in story_stage.client.of_type(server_messages.ReplyText)) == STORY
+    assert finished.heard_text == STORY
+    assert len(tts.opened_with) <= 40
+
+
+async def test_failed_engine_is_retried_once_only(story_stage, tts):
+    tts.faults.extend([TtsFault(ENGINE_FAILED, at_word=0)] * 3)
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert len(tts.opened_with) == 2
+    assert story_stage.client.of_type(server_messages.Error)[0].code == "tts.engine_failed"
+    assert finished.heard_text == STORY
+
+
+async def test_fallback_tts_continues_and_the_client_is_notified(story_stage, tts):
+    other = SentenceTts()
+    story_stage.fallback_tts = (other,)
+    tts.faults.extend([TtsFault(ENGINE_FAILED, at_word=20), TtsFault(ENGINE_FAILED, at_word=6)])
+    async with story_stage:
+        story_stage.command(client_messages.SetVoice("marie"))
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+    assert (tts.opened_with, other.opened_with) == (["marie", "marie"], [""])
+    (error,) = story_stage.client.of_type(server_messages.Error)
+    assert (error.code, error.message) == ("tts.engine_failed", "continuing with the fallback TTS: it broke")
+
+
+async def test_unknown_voice_is_not_retried(story_stage, tts):
+    tts.faults.append(TtsFault(InvalidRequest("tts.unknown_voice", "nobody"), at_word=0))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert len(tts.opened_with) == 1
+    assert story_stage.client.of_type(server_messages.Error)[0].code == "tts.unknown_voice"
+
+
+async def test_hanging_tts_is_replaced_while_the_client_waits(story_stage, tts):
+    tts.faults.append(TtsFault(at_word=10, stall_s=1000))
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert len(tts.opened_with) == 2
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+
+
+async def test_interrupt_ends_the_retries(story_stage, tts):
+    tts.faults.extend([TtsFault(UNAVAILABLE, at_word=4), *[TtsFault(UNAVAILABLE, at_word=-1)] * 500])
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until_played(4 * WORD_MS)
+        story_stage.command(client_messages.Interrupt())
+        finished = await story_stage.until(server_messages.ReplyFinished)
+        attempts = len(tts.opened_with)
+        await story_stage.silence(3000)
+        assert len(tts.opened_with) == attempts
+    assert finished.heard_text == "Once upon a time"
