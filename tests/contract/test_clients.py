@@ -167,7 +167,7 @@ async def test_a_missing_service_fails_the_call_at_once():
 async def test_the_voice_list_is_loaded(run_service, script):
     async with (
         run_service(build_tts(TtsSettings(engine="scripted", script=script, **PORTS))) as channel,
-        VoiceWatch(TtsClient(channel)) as voices,
+        VoiceWatch(TtsClient(channel)).running() as voices,
     ):
         async with asyncio.timeout(20):
             while not voices.ids:

@@ -150,7 +150,7 @@ async def test_the_fullest_card_counts_and_a_monitor_that_is_gone_is_told_of():
     monitor, told = Monitor(), []
     async with (
         watched(monitor) as (target, server),
-        StatusWatch({}, target, on_pressure=told.append, interval_s=0.05, deadline_s=60),
+        StatusWatch({}, target, on_pressure=told.append, interval_s=0.05, deadline_s=60).running(),
     ):
         for device, level in [
             (0, gpu_pb2.PRESSURE_LEVEL_NONE),
@@ -182,7 +182,10 @@ async def test_pressure_parks_a_voice_and_its_end_brings_it_back_and_a_restart_s
             )
 
         parking, memory_controller = house()
-        async with memory_controller, StatusWatch({}, target, on_pressure=memory_controller.on_pressure, deadline_s=60):
+        async with (
+            memory_controller.running(),
+            StatusWatch({}, target, on_pressure=memory_controller.on_pressure, deadline_s=60).running(),
+        ):
             parking.on_sessions_changed(1)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_CRITICAL))
             await until(lambda: voice.parked)
@@ -190,7 +193,10 @@ async def test_pressure_parks_a_voice_and_its_end_brings_it_back_and_a_restart_s
         # The orchestrator went away in the middle of it, and another one takes over.
         await until(lambda: monitor.watchers == 0)
         parking, memory_controller = house()
-        async with memory_controller, StatusWatch({}, target, on_pressure=memory_controller.on_pressure, deadline_s=60):
+        async with (
+            memory_controller.running(),
+            StatusWatch({}, target, on_pressure=memory_controller.on_pressure, deadline_s=60).running(),
+        ):
             await until(lambda: parking.engines["tts"].state is ParkingState.PARKED)
             monitor.levels.put_nowait((0, gpu_pb2.PRESSURE_LEVEL_HIGH))
             await until(lambda: "text_only" in memory_controller.describe()["steps"])

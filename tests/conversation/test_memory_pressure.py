@@ -40,7 +40,7 @@ class PressureSetup:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
-        async with self.memory_controller, self._stage:
+        async with self.memory_controller.running(), self._stage:
             self.parking.on_sessions_changed(1)
             await asyncio.sleep(0.1)
             yield
@@ -233,7 +233,7 @@ async def test_stt_stays_awake_while_a_stream_is_open(stage):
 
 
 async def test_new_session_is_notified_of_current_degradations(pressure, stage):
-    async with pressure.memory_controller:
+    async with pressure.memory_controller.running():
         pressure.memory_controller.on_pressure(PressureLevel.HIGH)
         await asyncio.sleep(1)
         async with stage:

@@ -17,7 +17,7 @@ from gpu.higgs_speech import steps_to_first_audio
 from gpu.higgs_steps import speech_shape, weights_touched
 from gpu.memory import server_share
 from gpu.random_weights import TINY, language_model, quantised_model
-from tts_service.engines.higgs.model.delay import Codebooks
+from tts_service.engines.higgs.delay import Codebooks
 
 PROJECT = Path(__file__).parents[2]
 CPU = torch.device("cpu")

@@ -18,7 +18,8 @@ from grpc import StatusCode, aio
 from service_kit.audio import to_float
 from service_kit.errors import InvalidRequest, NotFound, Unsupported
 from spoken_service import pcm_of, recording, service, spoken
-from tts_service.engines.csm.engine import CsmConfig, CsmEngine
+from tts_service.engines.csm.config import CsmConfig
+from tts_service.engines.csm.engine import CsmEngine
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.engines.pocket_tts.engine import PocketConfig, PocketEngine

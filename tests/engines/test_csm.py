@@ -20,7 +20,8 @@ from service_kit.errors import EngineFailed, InvalidRequest, NotFound
 from spoken_service import in_voice, pcm_of, recording, service, spoken
 from tts_service.engine import PhraseRequest, Samples, Voice
 from tts_service.engines import ENGINES
-from tts_service.engines.csm.engine import CsmConfig, CsmEngine
+from tts_service.engines.csm.config import CsmConfig
+from tts_service.engines.csm.engine import CsmEngine
 from tts_service.engines.csm.frames import DECODE_RAMP, PromptTurn
 from tts_service.engines.csm.loading import to_half_precision
 from tts_service.engines.csm.model import FrameModel

@@ -10,7 +10,8 @@ import csm_weights
 import pytest
 from service_kit.errors import EngineFailed
 from spoken_service import folder_beside, recording
-from tts_service.engines.csm.engine import CsmConfig, CsmEngine
+from tts_service.engines.csm.config import CsmConfig
+from tts_service.engines.csm.engine import CsmEngine
 from tts_service.settings import TtsSettings
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.model.loading import CodecFiles, load_codec
-from tts_service.engines.higgs.reference import ReferenceEncoder
+from tts_service.engines.higgs.model.reference import ReferenceEncoder
 from tts_service.engines.higgs.windowing import CONTEXT_FRAMES, FrameWindower, Window
 
 CPU = torch.device("cpu")

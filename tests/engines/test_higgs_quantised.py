@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from service_kit.errors import EngineFailed, InvalidRequest
+from tts_service.engines.higgs.delay import FrameAssembler
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.model.decode_slots import DecodeSlots
-from tts_service.engines.higgs.model.delay import FrameAssembler
 from tts_service.engines.higgs.model.loading import load_codec, load_language_model, load_tokenizer
 from tts_service.engines.higgs.model.quantised import (
     QuantisedLinear,

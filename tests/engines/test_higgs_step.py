@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from service_kit.errors import EngineFailed
+from tts_service.engines.higgs.delay import Codebooks, FrameAssembler, apply_delay
 from tts_service.engines.higgs.model.decode_slots import DecodeSlots
-from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler, apply_delay
 from tts_service.engines.higgs.model.loading import load_language_model, load_tokenizer
 from tts_service.engines.higgs.model.sampling import (
     SamplingRule,

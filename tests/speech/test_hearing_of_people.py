@@ -18,10 +18,10 @@ from service_kit.audio import AudioChunk
 from service_kit.engines.worker import EngineWorker
 from service_kit.testing.plugin import split_pcm
 from vad_service.engines.silero import SileroVad
+from vad_service.events import Event, SpeechStarted, SpeechStopped
 from vad_service.settings import VadSettings
 from vad_service.speech.batching import FrameBatcher
 from vad_service.speech.detection import DetectionConfig, TurnDetector
-from vad_service.speech.events import Event, SpeechStarted, SpeechStopped
 from vad_service.turn_end.predictor import PausePredictor
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.settings import SttSettings
 from vad_service.engine import FrameRequest, StreamState
 from vad_service.engines.silero import SileroVad
+from vad_service.events import SpeechStarted, SpeechStopped
 from vad_service.settings import VadSettings
-from vad_service.speech.events import SpeechStarted, SpeechStopped
 from vad_service.speech.frames import Framer
 from vad_service.speech.speech_edges import SpeechEdge, SpeechEdgeDetector
 

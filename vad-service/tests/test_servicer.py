@@ -17,11 +17,11 @@ from service_kit.errors import AnchorError, AtCapacity, InvalidRequest
 from service_kit.rpc.channel import read_message, write_message
 from service_kit.testing.plugin import serve_grpc, serve_multiplexed, split_pcm
 from vad_service.engine import SpeechModel
+from vad_service.events import PredictorOpinion
 from vad_service.servicer import SERVICE_NAME, TurnDetectionServicer
 from vad_service.settings import VadSettings
 from vad_service.speech.batching import FrameBatcher
 from vad_service.speech.detection import TurnDetector
-from vad_service.speech.events import PredictorOpinion
 from vad_service.turn_end.predictor import Pause, PausePredictor, Prediction, TurnEndPredictor
 
 WITHIN_S = 20.0

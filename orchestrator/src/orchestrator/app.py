@@ -42,7 +42,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
             for channel in channels.values():
                 await stack.enter_async_context(channel)
             knowledge.load()
-            for part in (model, memory.controller, voices, status, sessions):
+            for part in (model, memory.controller.running(), voices.running(), status.running(), sessions):
                 await stack.enter_async_context(part)
             yield
 

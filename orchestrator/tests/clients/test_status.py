@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
@@ -59,7 +59,7 @@ async def test_status_is_read_from_the_ready_endpoint():
     health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
     async with (
         listening(http_app(health, dict)) as address,
-        StatusWatch({"stt": address}, None, interval_s=0.02) as watch,
+        StatusWatch({"stt": address}, None, interval_s=0.02).running() as watch,
     ):
         assert health_of(await watch.system_status()) is ServiceHealth.SERVICE_HEALTH_UNSPECIFIED
         await until(watch, lambda status: health_of(status) is LOADING)
@@ -75,12 +75,12 @@ async def test_status_is_read_from_the_ready_endpoint():
 async def test_vanished_service_is_down_and_keeps_its_engine_name():
     health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
     health.move_to(Status.READY)
-    async with listening(http_app(health, dict)) as address:
-        watch = StatusWatch({"stt": address, "gone": "http://127.0.0.1:9"}, None, interval_s=0.02)
-        await watch.__aenter__()
-        await until(watch, lambda status: [each.health for each in status.services] == [READY, DOWN])
-    status = await until(watch, lambda status: health_of(status) is DOWN)
-    await watch.__aexit__(None, None, None)
+    async with AsyncExitStack() as stack:
+        async with listening(http_app(health, dict)) as address:
+            watch = StatusWatch({"stt": address, "gone": "http://127.0.0.1:9"}, None, interval_s=0.02)
+            await stack.enter_async_context(watch.running())
+            await until(watch, lambda status: [each.health for each in status.services] == [READY, DOWN])
+        status = await until(watch, lambda status: health_of(status) is DOWN)
     assert status.services[0].engine == "pocketsphinx"
 
 
@@ -103,7 +103,7 @@ async def test_service_with_an_invalid_answer_is_down(answer: Callable[[], Await
     app.get("/ready")(answer)
     async with (
         listening(app) as address,
-        StatusWatch({"odd": address}, None, interval_s=0.02, deadline_s=0.1) as watch,
+        StatusWatch({"odd": address}, None, interval_s=0.02, deadline_s=0.1).running() as watch,
     ):
         await until(watch, lambda status: health_of(status) is DOWN)
 
@@ -146,7 +146,7 @@ class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
 
 async def test_gpu_status_survives_failures_of_the_monitor():
     monitor = GpuMonitor()
-    async with served(monitor) as target, StatusWatch({}, target, interval_s=0.05, deadline_s=60) as watch:
+    async with served(monitor) as target, StatusWatch({}, target, interval_s=0.05, deadline_s=60).running() as watch:
         status = await until(watch, lambda status: status.gpu is not None)
         assert status.gpu == GpuStatus(
             present=True,
@@ -211,7 +211,10 @@ async def watch_levels(monitor: ControlledMonitor) -> AsyncGenerator[tuple[Statu
         if levels[-1:] != [level]:
             levels.append(level)
 
-    async with served(monitor) as target, StatusWatch({}, target, on_pressure=append_level, deadline_s=60) as watch:
+    async with (
+        served(monitor) as target,
+        StatusWatch({}, target, on_pressure=append_level, deadline_s=60).running() as watch,
+    ):
         yield watch, levels
 
 
@@ -249,6 +252,6 @@ async def test_device_with_a_lost_driver_has_unknown_pressure():
 
 
 async def test_without_a_monitor_there_is_no_gpu_status():
-    async with StatusWatch({}, "127.0.0.1:9", interval_s=0.02) as watch:
+    async with StatusWatch({}, "127.0.0.1:9", interval_s=0.02).running() as watch:
         await asyncio.sleep(0.1)
         assert await watch.system_status() == SystemStatus((), None)

@@ -76,7 +76,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def test_unreachable_server_opens_the_breaker_at_the_start():
     breaker, server = CircuitBreaker(hold_s=0), Server(healthy=False)
-    async with CircuitBreakerProbe(breaker, server, interval_s=0.005):
+    async with CircuitBreakerProbe(breaker, server, interval_s=0.005).running():
         assert breaker.open
         await until(lambda: server.probes > 3)
         assert breaker.open
@@ -86,7 +86,7 @@ async def test_unreachable_server_opens_the_breaker_at_the_start():
 
 async def test_closed_breaker_does_not_probe():
     breaker, server = CircuitBreaker(), Server(healthy=True)
-    async with CircuitBreakerProbe(breaker, server, interval_s=0.002):
+    async with CircuitBreakerProbe(breaker, server, interval_s=0.002).running():
         await asyncio.sleep(0.05)
     assert server.probes == 1
 
@@ -101,7 +101,7 @@ async def test_unexpected_probe_error_is_raised():
     breaker, server = CircuitBreaker(hold_s=0), Broken(healthy=True)
 
     async def watch() -> None:
-        async with CircuitBreakerProbe(breaker, server, interval_s=0.002):
+        async with CircuitBreakerProbe(breaker, server, interval_s=0.002).running():
             breaker.on_failure(0, permanent=True)
             await until(lambda: server.probes == 2)
 

@@ -7,8 +7,6 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service_kit.observability.logging import LogFormat
-
 Profile = Literal["embedded", "cpu", "gpu"]
 TracesSampler = Literal[
     "always_on",
@@ -18,6 +16,8 @@ TracesSampler = Literal[
     "parentbased_always_off",
     "parentbased_traceidratio",
 ]
+
+LogFormat = Literal["json", "text"]
 
 
 def shared(name: str) -> AliasChoices:

@@ -1,4 +1,7 @@
-"""A token bucket: a rate limit with a burst."""
+"""A token bucket: a rate limit with a burst, as the generic cell rate algorithm (ITU-T I.371, annex A).
+
+Instead of counting tokens it keeps one time, the theoretical arrival time: when all that was spent is earned back.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ class TokenBucket:
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst_s = burst / rate
-        # When the amount spent so far is earned back; at most one burst in the past.
-        self._even_s = float("-inf")
+        # The theoretical arrival time; at most one burst in the past.
+        self._earned_back_s = float("-inf")
 
     def spend(self, amount: float, now_s: float) -> float:
         """Spend `amount` and return the seconds to wait before spending more."""
-        self._even_s = max(self._even_s, now_s - self._burst_s) + amount / self._rate
-        return max(0.0, self._even_s - now_s)
+        self._earned_back_s = max(self._earned_back_s, now_s - self._burst_s) + amount / self._rate
+        return max(0.0, self._earned_back_s - now_s)

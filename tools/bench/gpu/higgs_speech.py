@@ -12,8 +12,8 @@ from statistics import mean, median
 import numpy as np
 from service_kit.engines.worker import EngineWorker
 from tts_service.engines.higgs.decode_loop import DecodeLoop
+from tts_service.engines.higgs.delay import Codebooks, FrameAssembler
 from tts_service.engines.higgs.model.codec import CodecDecoder
-from tts_service.engines.higgs.model.delay import Codebooks, FrameAssembler
 from tts_service.engines.higgs.prompt import PhrasePrompt
 from tts_service.engines.higgs.windowing import FrameWindower
 

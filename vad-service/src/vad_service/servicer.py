@@ -10,8 +10,8 @@ from grpc import aio
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import InvalidRequest
 
+from vad_service.events import Activity, Event, SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.speech.detection import DetectionConfig, TurnDetector
-from vad_service.speech.events import Activity, Event, SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.speech.utterance_trace import UtteranceTrace
 from vad_service.turn_end.predictor import PartialTranscript
 

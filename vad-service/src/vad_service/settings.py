@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,22 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
-from vad_service.speech.speech_edges import EdgeThresholds
+
+@dataclass(frozen=True, slots=True)
+class EdgeThresholds:
+    """Thresholds of `SpeechEdgeDetector`; `VadSettings` holds their meaning and defaults."""
+
+    sure_probability: float
+    start_probability: float
+    start_frames: int
+    faint_probability: float
+    faint_frames: int
+    stop_probability: float
+    faint_stop_probability: float
+    stop_silence_ms: int
+    pre_roll_ms: int
+    # Increasing.
+    turn_end_silences_ms: tuple[int, ...]
 
 
 class VadSettings(ServiceSettings):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from vad_service.settings import VadSettings
-from vad_service.speech.events import SpeechStarted, SpeechStopped
-from vad_service.speech.speech_edges import EdgeThresholds, PauseReached, SpeechEdgeDetector
+from vad_service.events import SpeechStarted, SpeechStopped
+from vad_service.settings import EdgeThresholds, VadSettings
+from vad_service.speech.speech_edges import PauseReached, SpeechEdgeDetector
 
 THRESHOLDS = VadSettings().edge_thresholds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vad_service.speech.events import Activity, SpeechStarted, SpeechStopped, TurnEndPredicted
+from vad_service.events import Activity, SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.speech.utterance_trace import UtteranceTrace
 
 TURN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

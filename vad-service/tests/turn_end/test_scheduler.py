@@ -12,8 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 from service_kit.engines.worker import EngineWorker
 from vad_service.engine import FRAME_SAMPLES
-from vad_service.speech.events import SpeechStarted, SpeechStopped, TurnEndPredicted
-from vad_service.speech.speech_edges import PauseReached
+from vad_service.events import PauseReached, SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.turn_end.predictor import PartialTranscript, Pause, Prediction, QuickPrediction
 from vad_service.turn_end.scheduler import TurnEndScheduler
 

@@ -19,7 +19,7 @@ from service_kit.errors import Denied, InvalidRequest
 from service_kit.observability.metrics import ERRORS
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.api.http.errors import error_response
+from orchestrator.api.errors import error_response
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

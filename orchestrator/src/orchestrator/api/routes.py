@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from orchestrator.api.audio.uploads import Uploads
+from orchestrator.api.errors import add_error_handlers
 from orchestrator.api.http import openai_transcriptions as transcriptions
 from orchestrator.api.http import rest, simple_websocket
 from orchestrator.api.http.body_limits import BodyLimitMiddleware
-from orchestrator.api.http.errors import add_error_handlers
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.api.streaming import websocket

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
 from service_kit.errors import AnchorError
 from service_kit.rpc.channel import open_channel, read_message
-from service_kit.tasks import run_together, start_task, stop_task
+from service_kit.tasks import background, run_together
 
 from orchestrator.conversation.messages.system_status import (
     GpuPressure,
@@ -71,16 +71,12 @@ class StatusWatch:
         }
         self._gpu: GpuStatus | None = None
         self._pressure = GpuPressure.GPU_PRESSURE_UNSPECIFIED
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._task = start_task(run_together(self._poll(), self._watch_gpu()), "status watch")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await stop_task(self._task)
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Poll the services and watch the GPU monitor inside the context."""
+        async with background(run_together(self._poll(), self._watch_gpu()), "status watch"):
+            yield self
 
     async def system_status(self) -> SystemStatus:
         """Return the latest known status."""

@@ -12,7 +12,7 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.observability.context import to_metadata
 from service_kit.rpc.channel import read_message, write_message
 
-from orchestrator.clients.calls import require_ready
+from orchestrator.clients.readiness import require_ready
 from orchestrator.conversation.messages.server import Word
 from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, Transcript
 from orchestrator.conversation.observability.turn_trace import LISTENED_TURN

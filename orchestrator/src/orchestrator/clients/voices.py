@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from types import TracebackType
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Self
 
 from service_kit.errors import AnchorError
-from service_kit.tasks import start_task, stop_task
+from service_kit.tasks import background
 
 from orchestrator.clients.tts import TtsClient
 from orchestrator.conversation.messages.server import VoiceChoice
@@ -26,7 +27,6 @@ class VoiceWatch:
 
     def __init__(self, tts: TtsClient) -> None:
         self._tts = tts
-        self._task: asyncio.Task[None] | None = None
         self.latest = Observable[tuple[VoiceChoice, ...]](())
 
     @property
@@ -34,14 +34,11 @@ class VoiceWatch:
         """The ids of all voices."""
         return tuple(voice.id for voice in self.latest.value)
 
-    async def __aenter__(self) -> Self:
-        self._task = start_task(self._watch(), "voice watch")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await stop_task(self._task)
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Poll the voices inside the context."""
+        async with background(self._watch(), "voice watch"):
+            yield self
 
     async def _watch(self) -> None:
         while True:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from types import TracebackType
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Protocol, Self
 
 from service_kit.errors import AnchorError
-from service_kit.tasks import start_task, stop_task
+from service_kit.tasks import background
 
 from orchestrator.metrics import LLM_CIRCUIT_OPEN
 
@@ -89,18 +90,14 @@ class CircuitBreakerProbe:
         self._breaker = breaker
         self._model = model
         self._interval_s = interval_s
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Probe inside the context; the first probe is made on entering it."""
         if not await self._probe_succeeds():
             self._breaker.on_failure(asyncio.get_running_loop().time(), permanent=True)
-        self._task = start_task(self._watch(), "language model probe")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await stop_task(self._task)
+        async with background(self._watch(), "language model probe"):
+            yield self
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

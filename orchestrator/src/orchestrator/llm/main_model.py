@@ -50,7 +50,7 @@ class MainModel:
             if self._served is not None:
                 await stack.enter_async_context(self._served)
                 await stack.enter_async_context(
-                    CircuitBreakerProbe(self._breaker, self._served, self._probe_interval_s)
+                    CircuitBreakerProbe(self._breaker, self._served, self._probe_interval_s).running()
                 )
             self._open = stack.pop_all()
         return self

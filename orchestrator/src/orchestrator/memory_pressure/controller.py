@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from types import TracebackType
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Self
 
-from service_kit.tasks import run_together, start_task, stop_task
+from service_kit.tasks import background, run_together
 
 from orchestrator.conversation.messages.system_status import Degradation
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
@@ -67,17 +68,13 @@ class MemoryPressureController:
         self._degraded_mode = DegradedMode()
         # Impossible steps, with the reason.
         self._skipped: dict[LadderStep, str] = {}
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Run the ladder and the parking of engines inside the context."""
         MEMORY_STEPS_TAKEN.set(0)
-        self._task = start_task(run_together(self._run_ladder(), self._parking.run()), "memory pressure controller")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await stop_task(self._task)
+        async with background(run_together(self._run_ladder(), self._parking.run()), "memory pressure controller"):
+            yield self
 
     def degraded_mode(self) -> DegradedMode:
         """Return the degraded mode for a reply that starts now."""

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from orchestrator.api.access import AccessMiddleware, AccessPolicy
+from orchestrator.api.errors import add_error_handlers
 from orchestrator.api.http import engines as memory
-from orchestrator.api.http.errors import add_error_handlers
 from pydantic import SecretStr
 from service_kit.errors import AtCapacity, NotFound
 

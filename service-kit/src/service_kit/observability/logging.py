@@ -9,12 +9,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Literal
 
 from service_kit.observability import tracing
 from service_kit.observability.context import SESSION_ID, TURN_ID
-
-LogFormat = Literal["json", "text"]
+from service_kit.settings import LogFormat
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 

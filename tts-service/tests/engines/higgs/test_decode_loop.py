@@ -12,7 +12,7 @@ import pytest
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed
 from tts_service.engines.higgs.decode_loop import DecodeLoop
-from tts_service.engines.higgs.model.delay import Codebooks, Codes, apply_delay
+from tts_service.engines.higgs.delay import Codebooks, Codes, apply_delay
 from tts_service.engines.higgs.prompt import PhrasePrompt
 
 BOOKS = Codebooks(4, 100, 101)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tts_service.engine import SpeakerTurn
-from tts_service.engines.higgs.model.delay import Codebooks
+from tts_service.engines.higgs.delay import Codebooks
 from tts_service.engines.higgs.prompt import PromptPiece, VoiceReference, build_voice_prefix, tag_speakers
 
 BOOKS = Codebooks(8, 1024, 1025)

@@ -11,11 +11,12 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity
 
 from vad_service.engine import FrameRequest, SpeechModel
+from vad_service.events import Activity, Event, PauseReached, SpeechStarted, SpeechStopped
 from vad_service.metrics import EVENTS, MICROPHONES_OPEN
+from vad_service.settings import EdgeThresholds
 from vad_service.speech.batching import FrameBatcher
-from vad_service.speech.events import Activity, Event, SpeechStarted, SpeechStopped
 from vad_service.speech.frames import Framer, TimedFrame
-from vad_service.speech.speech_edges import EdgeThresholds, PauseReached, SpeechEdge, SpeechEdgeDetector
+from vad_service.speech.speech_edges import SpeechEdge, SpeechEdgeDetector
 from vad_service.turn_end.predictor import PartialTranscript, TurnEndPredictor
 from vad_service.turn_end.scheduler import TurnEndScheduler
 

@@ -4,35 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
 
-from vad_service.speech.events import SpeechStarted, SpeechStopped
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeThresholds:
-    """Thresholds of `SpeechEdgeDetector`; `VadSettings` holds their meaning and defaults."""
-
-    sure_probability: float
-    start_probability: float
-    start_frames: int
-    faint_probability: float
-    faint_frames: int
-    stop_probability: float
-    faint_stop_probability: float
-    stop_silence_ms: int
-    pre_roll_ms: int
-    # Increasing.
-    turn_end_silences_ms: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PauseReached:
-    """The silence that began at `at_ms` has reached a length at which the turn's end is predicted."""
-
-    at_ms: int
-    silence_ms: int
-
+from vad_service.events import PauseReached, SpeechStarted, SpeechStopped
+from vad_service.settings import EdgeThresholds
 
 SpeechEdge = SpeechStarted | SpeechStopped | PauseReached
 

@@ -6,7 +6,7 @@ import time
 
 from service_kit.observability import tracing
 
-from vad_service.speech.events import Event, SpeechStarted, SpeechStopped, TurnEndPredicted
+from vad_service.events import Event, SpeechStarted, SpeechStopped, TurnEndPredicted
 
 
 class UtteranceTrace:

@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from vad_service.events import PredictorOpinion
 from vad_service.settings import VadSettings
-from vad_service.speech.events import PredictorOpinion
 
 
 @dataclass(frozen=True, slots=True)

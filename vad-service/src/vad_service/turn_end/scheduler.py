@@ -22,10 +22,9 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity
 
 from vad_service.engine import Frame
+from vad_service.events import PauseReached, SpeechStarted, SpeechStopped, TurnEndPredicted
 from vad_service.metrics import EVENTS, PREDICTION_SECONDS, PREDICTIONS_DROPPED
 from vad_service.recent_audio import PcmFrames, RecentAudio, join_frames
-from vad_service.speech.events import SpeechStarted, SpeechStopped, TurnEndPredicted
-from vad_service.speech.speech_edges import PauseReached
 from vad_service.turn_end.predictor import (
     PartialTranscript,
     Pause,

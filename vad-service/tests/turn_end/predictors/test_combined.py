@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from vad_service.speech.events import PredictorOpinion
+from vad_service.events import PredictorOpinion
 from vad_service.turn_end.predictor import PartialTranscript, Pause, Prediction
 from vad_service.turn_end.predictors.combined import SmartTurnAndText, Weights
 

@@ -13,7 +13,7 @@ from service_kit.observability.metrics import ERRORS
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.api.disconnect import ClientDisconnected
-from orchestrator.api.http.errors import BodyAbandoned, error_response
+from orchestrator.api.errors import BodyAbandoned, error_response
 from orchestrator.api.limits import ApiLimits
 
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from orchestrator.api.disconnect import ClientDisconnected
-from orchestrator.api.http.errors import BodyAbandoned, first_validation_error
+from orchestrator.api.errors import BodyAbandoned, first_validation_error
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming.one_shot import one_shot_session_start
 from orchestrator.conversation.messages.client import SessionStart

@@ -16,8 +16,8 @@ from starlette.datastructures import UploadFile
 
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.disconnect import run_unless_disconnected, wait_disconnected
+from orchestrator.api.errors import first_validation_error
 from orchestrator.api.http.captions import make_captions, to_srt, to_vtt
-from orchestrator.api.http.errors import first_validation_error
 from orchestrator.api.http.interact_request import read_body
 from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.server import Word

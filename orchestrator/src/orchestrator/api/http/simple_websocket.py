@@ -27,8 +27,8 @@ from service_kit.observability.metrics import ERRORS
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.disconnect import ClientDisconnected, run_unless_disconnected
+from orchestrator.api.errors import first_validation_error
 from orchestrator.api.http.answer_format import to_json_fields, to_text_frame
-from orchestrator.api.http.errors import first_validation_error
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.api.streaming.one_shot import OneShotAnswer, ask_question, one_shot_session_start

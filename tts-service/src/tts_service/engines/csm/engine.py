@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service_kit.engines.info import EngineInfo
@@ -15,6 +13,7 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound
 
 from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engines.csm.config import CsmConfig
 from tts_service.engines.csm.frames import Codes, FrameAccumulator, PromptTurn
 from tts_service.engines.engine_pool import EnginePool
 from tts_service.engines.phrase_limits import EstimatedWordTimes, PhraseLimiter, max_frames
@@ -40,30 +39,6 @@ _ATTEMPTS = 2
 _MAX_WAITING = 4
 # Recordings that wait for encoding.
 _MAX_WAITING_RECORDINGS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class CsmConfig:
-    """The settings of the engine; `TtsSettings` explains each."""
-
-    model: Path
-    voices: Path | None
-    device: str
-    temperature: float
-    seed: int
-
-    @classmethod
-    def from_settings(cls, settings: TtsSettings) -> CsmConfig:
-        """Take the configuration from the settings. Raises `InvalidRequest` when they name no model."""
-        if settings.csm_model is None:
-            raise InvalidRequest("tts.model_missing", "TTS_CSM_MODEL must name a folder")
-        return cls(
-            settings.csm_model,
-            settings.csm_voices,
-            settings.csm_device,
-            settings.csm_temperature,
-            settings.csm_seed,
-        )
 
 
 class CsmEngine:

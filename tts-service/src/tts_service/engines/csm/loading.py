@@ -17,7 +17,7 @@ from tts_service.engines.csm.model import FrameModel
 from tts_service.engines.model_folder import broken_file_error, find_file, read_config
 
 if TYPE_CHECKING:
-    from tts_service.engines.csm.engine import CsmConfig
+    from tts_service.engines.csm.config import CsmConfig
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 

@@ -13,7 +13,7 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed
 
 from tts_service.engines.engine_pool import ACQUIRE_TIMEOUT_S
-from tts_service.engines.higgs.model.delay import Codebooks, Codes, FrameAssembler
+from tts_service.engines.higgs.delay import Codebooks, Codes, FrameAssembler
 from tts_service.engines.higgs.phrase_limits import RepeatGuard
 from tts_service.engines.higgs.prompt import PhrasePrompt
 

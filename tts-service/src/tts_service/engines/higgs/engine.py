@@ -17,19 +17,18 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
 from service_kit.tasks import stop_task
 
-from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engine import Emit, PhraseRequest, Samples, Speech, SynthesisConfig, Voice
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.decode_loop import DecodeLoop
-from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.phrase_limits import max_phrase_frames
 from tts_service.engines.higgs.prompt import PhrasePrompt, tag_speakers
-from tts_service.engines.higgs.stream import HiggsStreamAdapter
 from tts_service.engines.higgs.style import build_style_prompt
 from tts_service.engines.higgs.voices import HiggsVoices, multi_speaker_voices, speaker_ids
 from tts_service.engines.higgs.windowing import FrameWindower, Window
 from tts_service.engines.phrase_limits import EstimatedWordTimes, SilenceGuard
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.stream import ReplyLimits
+from tts_service.synthesis.stream import CloningStreamAdapter, PhraseReplyStream, ReplyLimits
 from tts_service.voices.catalogue import primary_language
 from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
@@ -283,6 +282,43 @@ class HiggsEngine:
         if (window := windower.flush()) is not None:
             for piece in (await decode(window))[0]:
                 yield piece
+
+
+class HiggsStreamAdapter(CloningStreamAdapter):
+    """A `TtsEngine`, `CloningEngine` and `ParkableEngine`. Opening a stream raises `NotReady` while parked."""
+
+    def __init__(self, engine: HiggsEngine, limits: ReplyLimits) -> None:
+        super().__init__(engine, limits)
+        self._higgs = engine
+
+    def open_stream(self, config: SynthesisConfig) -> PhraseReplyStream:
+        self._higgs.check_awake()
+        return HiggsReplyStream(self._higgs, config, self._limits)
+
+    @property
+    def parked(self) -> bool:
+        return self._higgs.parked
+
+    async def memory(self) -> Mapping[MemoryKind, int]:
+        return await self._higgs.memory()
+
+    async def park(self) -> None:
+        await self._higgs.park()
+
+    async def wake(self) -> None:
+        await self._higgs.wake()
+
+
+class HiggsReplyStream(PhraseReplyStream):
+    """The stream of one reply; blocks parking while it runs."""
+
+    def __init__(self, engine: HiggsEngine, config: SynthesisConfig, limits: ReplyLimits) -> None:
+        super().__init__(engine, config, limits)
+        self._higgs = engine
+
+    async def run(self, emit: Emit) -> None:
+        with self._higgs.block_parking():
+            await super().run(emit)
 
 
 def higgs_engine(settings: TtsSettings) -> HiggsStreamAdapter:

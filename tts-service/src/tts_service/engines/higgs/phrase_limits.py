@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tts_service.engines import phrase_limits
-from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.delay import Codes
 from tts_service.synthesis.watchdog import MAX_TIMES_EXPECTED, expected_speech_ms
 
 FRAME_MS = 40

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tts_service.engine import SpeakerTurn
-from tts_service.engines.higgs.model.delay import Codebooks, Codes, apply_delay
+from tts_service.engines.higgs.delay import Codebooks, Codes, apply_delay
 
 Tokenize = Callable[[str], list[int]]
 

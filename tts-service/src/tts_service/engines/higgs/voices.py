@@ -9,7 +9,7 @@ from pathlib import Path
 from service_kit.errors import InvalidRequest
 
 from tts_service.engine import Voice
-from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.prompt import VoiceReference
 from tts_service.voices import voice_folder
 

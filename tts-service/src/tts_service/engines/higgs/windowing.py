@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.delay import Codes
 
 # The receptive field of the codec's decoder is 9.85 frames to either side.
 CONTEXT_FRAMES = 10

@@ -19,9 +19,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from vad_service.events import PredictorOpinion
 from vad_service.metrics import AUDIO_PREDICTIONS_SKIPPED
 from vad_service.settings import VadSettings
-from vad_service.speech.events import PredictorOpinion
 from vad_service.turn_end.cpu_budget import CpuBudget
 from vad_service.turn_end.predictor import Pause, Prediction, QuickPrediction
 from vad_service.turn_end.predictors.smart_turn import SmartTurn

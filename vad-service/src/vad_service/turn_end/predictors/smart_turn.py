@@ -13,9 +13,9 @@ from service_kit.audio import MICROPHONE
 from service_kit.engines.models import model_path
 
 from vad_service.engine import SAMPLES_PER_MS
+from vad_service.events import PredictorOpinion
 from vad_service.onnx_session import open_onnx_session
 from vad_service.settings import VadSettings
-from vad_service.speech.events import PredictorOpinion
 from vad_service.turn_end.predictor import Pause, Prediction
 from vad_service.turn_end.predictors.log_mel import Samples, log_mel
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
+from vad_service.events import PredictorOpinion
 from vad_service.settings import VadSettings
-from vad_service.speech.events import PredictorOpinion
 from vad_service.turn_end.predictor import Pause, Prediction
 from vad_service.turn_end.predictors.sentence_model import SentenceModel
 

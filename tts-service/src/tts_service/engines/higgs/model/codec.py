@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DacModel
 
-from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.model.loading import CodecFiles
 from tts_service.engines.higgs.windowing import Window
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from service_kit.errors import EngineFailed
 
-from tts_service.engines.higgs.model.delay import Codes
+from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.model.step import KvPrefix, SpeechModel
 from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize, build_voice_prefix, count_tokens, tokenize_phrase
 from tts_service.engines.higgs.voices import speaker_ids

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tts_service.engines.higgs.model.delay import Codebooks
+from tts_service.engines.higgs.delay import Codebooks
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tts_service.engines.higgs.model.delay import Codebooks
+from tts_service.engines.higgs.delay import Codebooks
 from tts_service.engines.higgs.model.sampling import SamplingRule, force_delay_pattern, sample_codes
 from tts_service.engines.higgs.prompt import PromptPiece
 

@@ -12,8 +12,8 @@ from service_kit.errors import EngineFailed
 from torch import Tensor
 from transformers import DacModel, HubertModel
 
+from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.model.codec import subset_weights
-from tts_service.engines.higgs.model.delay import Codes
 from tts_service.engines.higgs.model.loading import CodecFiles
 
 # Padding of the semantic model on either side of a recording, in samples.

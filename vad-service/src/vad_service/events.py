@@ -21,6 +21,14 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseReached:
+    """The silence that began at `at_ms` has reached a length at which the turn's end is predicted."""
+
+    at_ms: int
+    silence_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PredictorOpinion:
     """The probability of one part of a combined predictor that the turn is over."""
 
