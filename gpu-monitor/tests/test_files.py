@@ -114,7 +114,7 @@ def test_a_loss_is_played_for_a_while(tmp_path: Path):
 
 
 def test_the_handbooks_script_can_be_played(tmp_path: Path):
-    handbook = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
+    handbook = (Path(__file__).parents[2] / "docs/gpu-memory.md").read_text("utf-8")
     (script,) = re.findall(r"```json\n(\[.*?)```", handbook, re.DOTALL)
     readings = played(tmp_path, json.loads(script))
     assert readings[1] == "22011707392, [13421772800]"
