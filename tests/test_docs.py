@@ -84,5 +84,13 @@ def test_every_path_in_backticks_exists(page: str) -> None:
     assert {path for path in paths - known if from_root(page, path) not in tracked()} == set()
 
 
+def test_the_reference_lists_every_metric() -> None:
+    defined = re.compile(r"\b(?:Counter|Gauge|Histogram)\(\s*\"(anchor_\w+)\"")
+    modules = [path for path in tracked() if path.endswith(".py") and "/src/" in path]
+    names = {name for path in modules for name in defined.findall((ROOT / path).read_text("utf-8"))}
+    assert len(names) > 50
+    assert names == set(re.findall(r"`(anchor_\w+)`", prose("docs/metrics.md")))
+
+
 def test_links_are_found() -> None:
     assert len(LINK.findall(prose("README.md"))) > 20
