@@ -1,4 +1,4 @@
-# The only menu. `make help` lists it.
+# Every developer command. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -10,11 +10,11 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet --require-virtualenv
 # The demo's microphone.
 WAV ?= content/questions/demo.wav
 
-# What .env says, below what the shell says.
+# Settings from .env; the shell's environment takes precedence.
 WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
 
 WEB_SOURCES := $(shell find web/client/src web/console -name node_modules -prune -o -type f -print) web/package-lock.json
-# npm says nothing but errors, and asks nobody for funds.
+# npm prints errors only, and no funding notes.
 NPM := npm --prefix web --no-fund --no-audit --loglevel=error
 NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
@@ -22,77 +22,77 @@ NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.vers
 
 .PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-ears eval-turns check lint format type proto proto-check lock clean
 
-help: ## This menu
+help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
 
-setup: .venv/run.stamp ## Create the environment from the hash-pinned lock and fetch the models
+setup: .venv/run.stamp ## Create .venv from the hash-pinned lock and download the small models
 
-setup-dev: .venv/dev.stamp ## The same, with the tools of the developers and the tests
+setup-dev: .venv/dev.stamp ## Like setup, plus the development and test tools
 
-run: .venv/run.stamp ## Start the mesh, hold a self-test turn, serve until Ctrl-C
+run: .venv/run.stamp ## Start the mesh, run a self-test turn, serve until Ctrl-C
 	@if $(NODE_SERVES); then $(MAKE) --no-print-directory web || echo "the console was not built: serving without it, or with the one before"; \
 	elif [ ! -f web/dist/index.html ]; then echo "no Node.js $(NODE_NEEDED) or newer with npm: serving without the console (docs/setup.md)"; fi
 	@$(WITH_ENV) $(BIN)/anchor up
 
-demo: .venv/run.stamp ## Play a question into the running mesh as a microphone would: make demo WAV=question.wav
+demo: .venv/run.stamp ## Play a recording into the running mesh at microphone speed: make demo WAV=question.wav
 	@$(WITH_ENV) $(BIN)/anchor demo "$(WAV)"
 
 web: web/dist/index.html ## Build the console; needs Node.js 20.19 or newer
 
-up: ## Build and start the mesh in containers; it serves when this returns
+up: ## Build and start the mesh in containers; returns when it is ready
 	@docker compose up --build --wait --detach
 
-down: ## Stop the containers; what they keep stays in their volumes
+down: ## Stop the containers; their volumes stay
 	@docker compose --profile '*' down
 
-logs: ## Follow what the containers log
+logs: ## Follow the containers' logs
 	@docker compose logs --follow --tail 100
 
 test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with coverage
 	@tests/run.sh
 
-test-hostile: .venv/dev.stamp ## A real mesh under hostile input, while somebody goes on talking with it
+test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved session keeps talking
 	@$(BIN)/python -m pytest tests/hostile
 
-test-browser: .venv/dev.stamp web/dist/index.html ## The console's tests, then its page in Chromium against a real mesh
+test-browser: .venv/dev.stamp web/dist/index.html ## The console's unit tests, then the console in Chromium against a real mesh
 	@$(NPM) run --silent test
 	@$(NPM) run --silent test:browser
 
-test-compose: .venv/dev.stamp ## The mesh in containers, with faults; needs Docker, and Caddy and Prometheus for two tests
+test-compose: .venv/dev.stamp ## The mesh in containers, with injected faults; needs Docker, and Caddy and Prometheus for two tests
 	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose
 
-test-engines: .venv-engines/stamp .venv-vllm/stamp ## Real engines on tiny random weights, in environments of their own (torch, vLLM: 4 GB)
+test-engines: .venv-engines/stamp .venv-vllm/stamp ## Real engines on tiny random weights, in separate environments (torch, vLLM: 4 GB)
 	@.venv-engines/bin/python -m pytest tests/engines --durations=5
 
-bench: .venv/run.stamp ## Latency, processor time, sessions, around models of known cost: make bench BENCH=--quick
+bench: .venv/run.stamp ## Latency, CPU time and capacity with scripted models: make bench BENCH=--quick
 	@$(BIN)/python tools/bench/bench.py $(BENCH)
 
-# A Python that has torch and stands outside .venv-engines needs no installation of ours.
+# A Python with torch outside .venv-engines needs no installation by make.
 GPU_PYTHON ?= .venv-engines/bin/python
 BENCH_GPU_PATH := $(subst $(eval ) ,:,tools/bench $(SOURCES) proto/gen/python)
-bench-gpu: $(if $(filter .venv-engines/%,$(GPU_PYTHON)),.venv-engines/stamp) ## The GPU's engines at full size with random weights: make bench-gpu BENCH_GPU=--tiny
+bench-gpu: $(if $(filter .venv-engines/%,$(GPU_PYTHON)),.venv-engines/stamp) ## GPU engines at full size with random weights: make bench-gpu BENCH_GPU=--tiny
 	@PYTHONPATH=$(BENCH_GPU_PATH) $(GPU_PYTHON) -m gpu $(BENCH_GPU)
 
-eval-ears: .venv/dev.stamp ## Whether hearing aids help to hear people, on recordings of them: make eval-ears EARS="--only office"
+eval-ears: .venv/dev.stamp ## Effect of the audio filters on recognition, on recordings of people: make eval-ears EARS="--only office"
 	@$(BIN)/python tools/eval/eval_ears.py $(EARS)
 
 eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins, on recordings of people: make eval-turns TURNS="--predictors pause"
 	@$(BIN)/python tools/eval/turns/eval_turns.py $(TURNS)
 
-check: lint type proto-check test test-hostile ## What CI runs
+check: lint type proto-check test test-hostile ## All checks and tests that need no browser, Docker or torch
 
-lint: .venv/dev.stamp web/node_modules/.stamp ## Style, imports, layers
+lint: .venv/dev.stamp web/node_modules/.stamp ## Style and import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
 	@$(NPM) run --silent lint
 
-format: .venv/dev.stamp web/node_modules/.stamp ## Put the code in order
+format: .venv/dev.stamp web/node_modules/.stamp ## Format the code
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 	@$(NPM) run --silent format
 
-type: .venv/dev.stamp web/node_modules/.stamp ## Types, strictly
+type: .venv/dev.stamp web/node_modules/.stamp ## Strict type checks
 	@$(BIN)/basedpyright --level error
 	@$(NPM) run --silent type
 
@@ -133,7 +133,7 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) tts-service/gpu-requirements.in tts-service/pyproject.toml --extra espeak -c requirements.lock \
 	  -o tts-service/gpu-requirements.lock
 
-clean: ## Remove everything that make made
+clean: ## Remove everything that make created
 	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
 
 .venv/run.stamp: requirements.lock models.lock $(PYPROJECTS)
@@ -159,7 +159,7 @@ web/dist/index.html: web/node_modules/.stamp $(WEB_SOURCES)
 	@$(NPM) run --silent build -- --logLevel warn
 	@touch $@
 
-# torch stands beside the lock: its builds differ by machine (processor only, CUDA), and a hash would choose one.
+# torch is not in the lock: its builds differ by machine (CPU, CUDA), and a hash would select one.
 ENGINES_PIP := .venv-engines/bin/pip --disable-pip-version-check --quiet --require-virtualenv
 .venv-engines/stamp: engines-requirements.lock build-requirements.lock $(PYPROJECTS)
 	@test -x .venv-engines/bin/python || $(PYTHON) -m venv .venv-engines
@@ -169,7 +169,7 @@ ENGINES_PIP := .venv-engines/bin/pip --disable-pip-version-check --quiet --requi
 	@$(ENGINES_PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
-# Without dependencies: the lock has them all, but for what uv.toml and vllm-overrides.txt leave out.
+# Without dependencies: the lock has all of them, except those that uv.toml and vllm-overrides.txt exclude.
 VLLM_PIP := .venv-vllm/bin/pip --disable-pip-version-check --quiet --require-virtualenv
 .venv-vllm/stamp: vllm-requirements.lock
 	@test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm

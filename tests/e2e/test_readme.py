@@ -1,4 +1,4 @@
-"""Every example of the README's doors, as a reader would paste it, against a running mesh."""
+"""Every example of the README's APIs, as a reader would paste it, against a running mesh."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text("utf-8")
-DOORS = README.partition("## Doors")[2].partition("\n## ")[0]
+APIS = README.partition("## APIs")[2].partition("\n## ")[0]
 EXAMPLES = [
     pytest.param(block, id=f"{section.splitlines()[0].strip().replace(' ', '-')}-{number}")
-    for section in DOORS.split("\n### ")[1:]
+    for section in APIS.split("\n### ")[1:]
     for number, block in enumerate(re.findall(r"```bash\n(.*?)```", section, re.DOTALL), 1)
 ]
 
@@ -57,7 +57,7 @@ def reader(mesh, tmp_path):
         (tmp_path / name).unlink()
 
 
-def test_there_is_an_example_of_every_door():
+def test_the_readme_has_an_example_of_every_api():
     sections = {example.id.rsplit("-", 1)[0] for example in EXAMPLES}
     assert sections == {"WebSocket", "Simple-WebSocket", "REST", "OpenAI", "gRPC", "Operations"}
 

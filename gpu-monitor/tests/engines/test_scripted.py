@@ -77,7 +77,7 @@ def test_failure_step_is_repeated(tmp_path: Path):
 
 
 def test_script_in_the_operations_guide_is_valid(tmp_path: Path):
-    guide = (Path(__file__).parents[3] / "docs/operations.md").read_text("utf-8")
+    guide = (Path(__file__).parents[3] / "docs/gpu-memory.md").read_text("utf-8")
     (script,) = re.findall(r"```json\n(\[.*?)```", guide, re.DOTALL)
     readings = played(tmp_path, json.loads(script))
     assert readings[1] == "22011707392, [13421772800]"

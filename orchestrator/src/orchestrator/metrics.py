@@ -1,4 +1,4 @@
-"""All Prometheus metrics of the orchestrator; `docs/operations.md` lists them."""
+"""All Prometheus metrics of the orchestrator; `docs/metrics.md` lists them."""
 
 from __future__ import annotations
 
