@@ -10,6 +10,7 @@ from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.session.client_connection import ClientConnection
 from scripted_services import speech_at
+from service_kit.errors import PeerFailed
 
 STORY = "Once upon a time there was a king who had three daughters and no end of trouble with them all. " * 2
 WORDS = len(STORY.split())
@@ -264,3 +265,17 @@ async def test_false_received_claims_are_clamped(stage, offset_ms):
         start = await stage.until(server_messages.ReplyAudio, 2)
         await asyncio.sleep(0.1)
     assert 2_900 <= start.offset_ms <= 5_100
+
+
+async def test_an_impairment_is_reported_again_after_a_reconnect(stage):
+    stage.vad.failure = PeerFailed("vad.unavailable", "gone")
+    async with stage:
+        await begin_story(stage)
+        lost = server_messages.ServiceNotice("vad.unavailable", active=True, message="gone")
+        await stage.until(server_messages.ServiceNotice)
+        await stage.disconnect()
+        await asyncio.sleep(1)
+        stage.reconnect(reloaded=True)
+        await stage.until(server_messages.SessionStarted)
+        await asyncio.sleep(0.1)
+        assert stage.client.of_type(server_messages.ServiceNotice) == [lost]

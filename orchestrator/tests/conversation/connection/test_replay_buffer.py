@@ -12,6 +12,7 @@ from orchestrator.conversation.messages.server import (
     ReplyFinished,
     ReplyStarted,
     ReplyText,
+    ServiceNotice,
     SpeechMark,
     SpeechStarted,
     SpeechStopped,
@@ -26,7 +27,14 @@ STARTED = ReplyStarted(1, "scripted")
 MARKS = [SpeechMark(1, 0, 3, 0), SpeechMark(1, 4, 9, 300)]
 FINISHED = ReplyFinished(1, "Fine today", 900, interrupted=False, estimated=False)
 
+LOST = ServiceNotice("stt.unavailable", active=True, message="gone")
+RECOVERED = ServiceNotice("stt.unavailable", active=False, message="stt works again")
+DOWN = ServiceNotice("vad.unavailable", active=True, message="gone")
+
 TABLE = {
+    "an active notice is replayed": ([LOST, DOWN], [LOST, DOWN]),
+    "a notice that ended is not replayed": ([LOST, DOWN, RECOVERED], [DOWN]),
+    "a notice that returned is replayed once": ([LOST, RECOVERED, LOST], [LOST]),
     "nothing recorded replays nothing": ([], []),
     "the latest speech event comes first": (
         [SpeechStarted(100), COMMITTED, SpeechStopped(900)],

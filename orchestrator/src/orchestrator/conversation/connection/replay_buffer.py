@@ -14,6 +14,7 @@ from orchestrator.conversation.messages.server import (
     ReplyStarted,
     ReplyText,
     ServerMessage,
+    ServiceNotice,
     SpeechMark,
     SpeechStarted,
     SpeechStopped,
@@ -41,7 +42,9 @@ _REPLY_MESSAGES = (ReplyStarted, ReplyText, SpeechMark, PlaybackStop, ReplyFinis
 
 
 class ReplayBuffer:
-    """Messages of the last turns; a turn is bounded by the length of its reply. Momentary messages are not kept.
+    """Active service notices and the messages of the last turns; momentary messages are not kept.
+
+    A turn is bounded by the length of its reply, the notices by the number of their codes.
 
     A client may know any part of the replayed messages already.
     """
@@ -49,16 +52,22 @@ class ReplayBuffer:
     def __init__(self) -> None:
         self._turns: dict[int, _Turn] = {}
         self._speech_event: SpeechStarted | SpeechStopped | None = None
+        self._notices: dict[str, ServiceNotice] = {}
 
     def record(self, message: ServerMessage) -> None:
         """Record `message`, whether or not a client is connected."""
         if isinstance(message, SpeechStarted | SpeechStopped):
             self._speech_event = message
+        elif isinstance(message, ServiceNotice):
+            self._notices.pop(message.code, None)
+            if message.active:
+                self._notices[message.code] = message
         elif isinstance(message, _TurnMessage):
             self._turn(message.turn_id).record(message)
 
     def messages(self) -> Iterator[ServerMessage]:
-        """The messages to replay: the latest speech event, then turn by turn in the order of their first messages."""
+        """The messages to replay: active notices, the latest speech event, each turn in order of first messages."""
+        yield from self._notices.values()
         if self._speech_event is not None:
             yield self._speech_event
         for turn in self._turns.values():
