@@ -122,7 +122,7 @@ def row(recording: dict[str, str], heard: Heard, right: bool) -> str:
 
 
 @pytest.mark.parametrize("recording", recordings(), ids=lambda recording: Path(recording["file"]).stem)
-async def test_people_are_heard_and_only_people(recording: dict[str, str], detector, table):
+async def test_speech_is_detected_in_recordings_of_people_only(recording: dict[str, str], detector, table):
     heard = await hear(detector, RECORDINGS / recording["file"])
     right = bool(heard.starts) == (recording["language"] != NO_SPEECH)
     table.append(row(recording, heard, right))
