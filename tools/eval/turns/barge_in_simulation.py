@@ -26,9 +26,9 @@ from orchestrator.conversation.model.events import (
     Action,
     AnnounceBargeIn,
     CommitSegment,
-    Event,
     FlushSegment,
     PausePlayback,
+    PolicyEvent,
     ReplyAudible,
     ResumePlayback,
     SetTimer,
@@ -87,7 +87,7 @@ class BargeInSimulation:
         self._sound = sound
         self._echo_gain = echo_gain
         self._turn_taking = TurnTaking(TurnRules())
-        self._due: list[tuple[int, int, Event]] = []
+        self._due: list[tuple[int, int, PolicyEvent]] = []
         self._numbers = itertools.count()
         self._now_ms = 0
         self._recorded: list[tuple[bytes, int | None]] = []
@@ -161,7 +161,7 @@ class BargeInSimulation:
         if played_ms % _REPORT_MS == 0:
             reference.update_position(played_ms, now_s, moving=self._playing)
 
-    def _on_vad_event(self, event: Event, prediction_ms: int) -> None:
+    def _on_vad_event(self, event: PolicyEvent, prediction_ms: int) -> None:
         if isinstance(event, SpeechStarted):
             self.outcome.starts_ms.append(event.at_ms)
         self._schedule(self._now_ms + prediction_ms, event)
@@ -171,20 +171,20 @@ class BargeInSimulation:
         if has_words(text):
             self._schedule(self._now_ms + took_ms, PartialTranscript(self._segment_id, text, self._now_ms))
 
-    def _schedule(self, at_ms: int, event: Event) -> None:
+    def _schedule(self, at_ms: int, event: PolicyEvent) -> None:
         heapq.heappush(self._due, (at_ms, next(self._numbers), event))
 
     def _handle_due(self) -> None:
         while self._due and self._due[0][0] <= self._now_ms:
             self._handle(heapq.heappop(self._due)[2])
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: PolicyEvent) -> None:
         if isinstance(event, FinalTranscript):
             self.outcome.finals.append(event.text)
         for action in self._turn_taking.handle(event, self._playback_context(event)):
             self._perform(action)
 
-    def _playback_context(self, event: Event) -> PlaybackContext:
+    def _playback_context(self, event: PolicyEvent) -> PlaybackContext:
         span = echo_span(event, self._turn_taking.listening_since_ms, self._now_ms)
         if span is None:
             return NO_PLAYBACK

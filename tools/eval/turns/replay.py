@@ -12,8 +12,8 @@ from orchestrator.conversation.model.events import (
     Action,
     CommitSegment,
     CommitTurn,
-    Event,
     FlushSegment,
+    PolicyEvent,
     SetTimer,
     TimerFired,
 )
@@ -66,7 +66,7 @@ class Replay:
         self._trial = trial
         self._turn_taking = TurnTaking(TurnRules(endpointing=endpointing))
         self._numbers = itertools.count()
-        self._due: list[tuple[int, int, Event]] = []
+        self._due: list[tuple[int, int, PolicyEvent]] = []
         self._segment_start_ms = 0
         self._commits_ms: list[int] = []
         for each in events:
@@ -81,7 +81,7 @@ class Replay:
                 self._perform(action, now_ms)
         return self._commits_ms
 
-    def _schedule(self, at_ms: int, event: Event) -> None:
+    def _schedule(self, at_ms: int, event: PolicyEvent) -> None:
         heapq.heappush(self._due, (at_ms, next(self._numbers), event))
 
     def _perform(self, action: Action, now_ms: int) -> None:
