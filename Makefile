@@ -20,7 +20,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-ears eval-turns check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-filters eval-ears eval-turns check lint format type proto proto-check lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -51,7 +51,7 @@ logs: ## Follow the containers' logs
 test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with coverage
 	@tests/run.sh
 
-test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved session keeps talking
+test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved client keeps talking
 	@$(BIN)/python -m pytest tests/hostile
 
 test-browser: .venv/dev.stamp web/dist/index.html ## The console's unit tests, then the console in Chromium against a real mesh
@@ -73,10 +73,12 @@ BENCH_GPU_PATH := $(subst $(eval ) ,:,tools/bench $(SOURCES) proto/gen/python)
 bench-gpu: $(if $(filter .venv-engines/%,$(GPU_PYTHON)),.venv-engines/stamp) ## GPU engines at full size with random weights: make bench-gpu BENCH_GPU=--tiny
 	@PYTHONPATH=$(BENCH_GPU_PATH) $(GPU_PYTHON) -m gpu $(BENCH_GPU)
 
-eval-ears: .venv/dev.stamp ## Effect of the audio filters on recognition, on recordings of people: make eval-ears EARS="--only office"
-	@$(BIN)/python tools/eval/eval_ears.py $(EARS)
+eval-filters: .venv/dev.stamp ## Audio filters on recordings of people in noise: make eval-filters FILTERS="--only office"
+	@$(BIN)/python tools/eval/eval_filters.py $(FILTERS) $(EARS)
 
-eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins, on recordings of people: make eval-turns TURNS="--predictors pause"
+eval-ears: eval-filters
+
+eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins on recordings of people: make eval-turns TURNS="--predictors pause"
 	@$(BIN)/python tools/eval/turns/eval_turns.py $(TURNS)
 
 check: lint type proto-check test test-hostile ## All checks and tests that need no browser, Docker or torch

@@ -1,4 +1,4 @@
-"""For the whole suite: where skipping is not allowed, a skip fails the run."""
+"""With `ANCHOR_REQUIRE_ALL` set, a skipped test fails the run, except those that need a GPU."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ REQUIRE_ALL = "ANCHOR_REQUIRE_ALL"
 
 
 def _unwanted_skips(session: pytest.Session) -> list[pytest.TestReport]:
-    """Tests that were skipped although everything is required here; those that need a GPU may be."""
+    """Skipped tests, without those that need a GPU; empty when `ANCHOR_REQUIRE_ALL` is not set."""
     if not os.environ.get(REQUIRE_ALL):
         return []
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None:
-        # One of several processes that share the work; the one that gathers their reports sees to it.
+        # A worker of pytest-xdist; the controller has the reports.
         return []
     return [report for report in terminal.stats.get("skipped", []) if "gpu" not in getattr(report, "keywords", ())]
 
@@ -29,6 +29,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if skips := _unwanted_skips(terminalreporter._session):
-        terminalreporter.section(f"{REQUIRE_ALL} is set: these must not be skipped", red=True)
+        terminalreporter.section(f"{REQUIRE_ALL} is set: these tests must not be skipped", red=True)
         for report in skips:
             terminalreporter.write_line(f"{report.nodeid}: {report.longrepr[2] if report.longrepr else ''}")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The whole suite with coverage of every process it starts, a file at a time on each of two workers: most of it waits.
-# Arguments go to pytest, and then there is one worker: tests/run.sh vad-service/tests -q
+# Runs the whole suite with coverage of every process it starts; two workers take a file at a time, because most tests
+# wait. Arguments go to pytest, with one worker: tests/run.sh vad-service/tests -q
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Coverage begins by itself in every Python process that inherits these, and writes one file for each.
+# Coverage starts in every Python process that inherits these variables, and writes one file for each process.
 export COVERAGE_PROCESS_START="$PWD/pyproject.toml" COVERAGE_FILE="$PWD/run/coverage/data"
 rm -rf run/coverage && mkdir -p run/coverage
 
@@ -14,7 +14,7 @@ workers=(--numprocesses 2 --dist loadfile)
 .venv/bin/python -m pytest "${workers[@]}" "$@" || status=$?
 
 unset COVERAGE_PROCESS_START
-# A process that a test killed may leave an empty file.
+# A process killed by a test may leave an empty file.
 find run/coverage -type f -empty -delete
 .venv/bin/coverage combine --quiet
 if [[ $# -gt 0 ]]; then
@@ -22,4 +22,5 @@ if [[ $# -gt 0 ]]; then
 else
   .venv/bin/coverage report --fail-under=85 || status=$?
 fi
+printf 'The suite took %d.%d minutes.\n' $((SECONDS / 60)) $((SECONDS % 60 / 6))
 exit "$status"

@@ -1,4 +1,4 @@
-""".env.example is the reference of settings: it names every one, once, with its default, and none that nobody reads."""
+""".env.example lists every setting once, with its default and a comment, and no unused one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 ROOT = Path(__file__).parent.parent
-# With the services that differ by profile.
+# Including the services that differ by profile.
 COMPOSE_FILES = (ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("*-service.yaml")))
 COMPOSE = "\n".join(path.read_text("utf-8") for path in COMPOSE_FILES)
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
 PACKAGES = ("service_kit", "vad_service", "stt_service", "tts_service", "gpu_monitor", "orchestrator", "anchor_cli")
 LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
-# Chooses profiles of compose.yaml; read by Compose itself.
+# Read by Compose itself: the profiles of compose.yaml.
 COMPOSE_OWN = {"COMPOSE_PROFILES"}
 
 
 def settings_classes() -> list[type[BaseSettings]]:
-    """Every class of ours that reads the environment, apart from the bases of others."""
+    """Every settings class of the project, without base classes of others."""
     for package in PACKAGES:
         for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
             source = module.module_finder.find_spec(module.name, None)
@@ -39,13 +39,13 @@ def settings_classes() -> list[type[BaseSettings]]:
 
 
 def _ours(base: type[BaseSettings]) -> list[type[BaseSettings]]:
-    """All classes below `base` that a package of ours defines."""
+    """All subclasses of `base` defined in the project."""
     below = [found for child in base.__subclasses__() for found in (child, *_ours(child))]
     return [cls for cls in below if cls.__module__.partition(".")[0] in PACKAGES]
 
 
-def spelled(default: Any) -> str:
-    """A default as it stands in an environment."""
+def format_default(default: Any) -> str:
+    """A default as written in an environment variable."""
     match default:
         case None:
             return ""
@@ -62,7 +62,7 @@ def spelled(default: Any) -> str:
 
 
 def read_by_services() -> dict[str, set[str]]:
-    """Every name the settings classes read, with its default (a set: they should agree)."""
+    """Every variable of the settings classes, with its defaults (a set, because several classes may read it)."""
     names: dict[str, set[str]] = {}
     for cls in settings_classes():
         for field, info in cls.model_fields.items():
@@ -71,26 +71,26 @@ def read_by_services() -> dict[str, set[str]]:
                 (name,) = alias.choices
             else:
                 name = f"{cls.model_config.get('env_prefix', '')}{field}".upper()
-            default = "" if info.default is PydanticUndefined else spelled(info.default)
+            default = "" if info.default is PydanticUndefined else format_default(info.default)
             names.setdefault(str(name), set()).add(default)
     return names
 
 
 def read_by_compose() -> dict[str, set[str]]:
-    """Every name that Compose reads, with the defaults it gives."""
+    """Every variable that Compose reads, with its defaults."""
     names: dict[str, set[str]] = {}
     for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", COMPOSE):
         names.setdefault(name, set()).add(default)
     return names
 
 
-def test_every_setting_is_named_once() -> None:
+def test_every_setting_is_listed_once() -> None:
     named = [name for name, _ in LINE.findall(EXAMPLE)]
     assert sorted(named) == sorted(set(named))
     assert set(named) == read_by_services().keys() | read_by_compose().keys() | COMPOSE_OWN
 
 
-def test_every_default_is_the_true_one() -> None:
+def test_every_default_matches_the_settings_classes() -> None:
     shown = dict(LINE.findall(EXAMPLE))
     services = read_by_services()
     assert {name: {shown[name]} for name in services} == services
@@ -107,18 +107,18 @@ def test_compose_differs_from_the_services_only_where_it_must() -> None:
     assert differing == {"OLLAMA_URL"}
 
 
-def test_every_line_has_its_comment() -> None:
+def test_every_setting_has_a_comment() -> None:
     previous = ""
     for line in EXAMPLE.splitlines():
         if LINE.match(line):
-            assert previous, f"{line} stands without a comment"
+            assert previous, f"{line} has no comment"
         previous = line.strip()
 
 
-def test_the_names_people_know_are_there() -> None:
-    known = "SHARED_SECRET OLLAMA_URL OLLAMA_MODEL_NAME GPU_MEMORY_LIMIT_GB MAX_CONCURRENT_SESSIONS SAMPLE_RATE"
-    assert {*known.split(), "MAX_LATENCY_MS", "VOXTRAL_MODEL_PATH"} <= dict(LINE.findall(EXAMPLE)).keys()
+def test_the_documented_names_are_listed() -> None:
+    documented = "SHARED_SECRET OLLAMA_URL OLLAMA_MODEL_NAME GPU_MEMORY_LIMIT_GB MAX_CONCURRENT_SESSIONS SAMPLE_RATE"
+    assert {*documented.split(), "MAX_LATENCY_MS", "VOXTRAL_MODEL_PATH"} <= dict(LINE.findall(EXAMPLE)).keys()
 
 
-def test_the_example_as_it_stands_changes_nothing() -> None:
+def test_the_unedited_example_sets_only_the_profile() -> None:
     assert dict(dotenv_values(ROOT / ".env.example")) == {"ANCHOR_PROFILE": "embedded", "COMPOSE_PROFILES": "embedded"}

@@ -1,4 +1,4 @@
-"""docs/licences.md tells the truth about what is installed."""
+"""docs/licences.md matches the installed packages."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs/licences.md"
 PYPROJECTS = sorted([*ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml")])
 
-# The one GPL package, and the one package of ours that may use it.
+# The only GPL package, and the only package of the project that may use it.
 GPL_PACKAGE, GPL_USER = "espeakng-loader", "espeak-worker"
 
-# GPL and AGPL, but not LGPL, nor the exception that GCC makes for what is linked with its run time.
+# GPL and AGPL, but not LGPL, nor the GCC runtime library exception.
 GPL = re.compile(r"(?<!L)GPL(?!.*GCC-exception)|(?<!Lesser )General Public Licen[cs]e", re.IGNORECASE)
 
 
@@ -34,7 +34,7 @@ class Row:
 
 
 def section(title: str) -> str:
-    """The text of the document under one of its headings."""
+    """The text of the document under a heading."""
     _, found, rest = DOCUMENT.read_text().partition(f"\n## {title}\n")
     assert found, f"{DOCUMENT.name} has no section {title!r}"
     return rest.partition("\n## ")[0]
@@ -48,7 +48,7 @@ def table() -> dict[str, Row]:
 
 
 def locked() -> list[Requirement]:
-    """Every line of the lock that names a package; one may stand there for each version of Python."""
+    """Every package line of the lock; a package may have one for each version of Python."""
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     return [Requirement(line.removesuffix("\\").strip()) for line in lines if re.match(r"[a-z0-9]", line)]
 
@@ -58,19 +58,19 @@ def installed_here() -> list[Requirement]:
 
 
 def field(name: str, key: str) -> str:
-    """One field of a package's metadata; empty when that is not there."""
+    """A field of a package's metadata; empty when it is missing."""
     return next(iter(metadata.metadata(name).get_all(key) or []), "")
 
 
 def stated_licence(name: str) -> str:
-    """What a package's metadata says: its expression, else its licence field, else its classifiers."""
+    """The licence in a package's metadata: its expression, else its licence field, else its classifiers."""
     classifiers = metadata.metadata(name).get_all("Classifier") or []
-    told = "; ".join(line for line in classifiers if line.startswith("License ::"))
-    return field(name, "License-Expression") or field(name, "License") or told
+    by_classifier = "; ".join(line for line in classifiers if line.startswith("License ::"))
+    return field(name, "License-Expression") or field(name, "License") or by_classifier
 
 
 def bundled_libraries() -> dict[str, str]:
-    """Package by shared library that its wheel brings, without the hash and version in the file's name."""
+    """Shared library in a wheel → package, without hash and version in the file name."""
     return {
         re.sub(r"(-[0-9a-f]{8})*(\.so.*|[.0-9]*\.dylib)$", "", path.name): requirement.name
         for requirement in installed_here()
@@ -79,7 +79,7 @@ def bundled_libraries() -> dict[str, str]:
     }
 
 
-def our_packages() -> dict[str, dict[str, Any]]:
+def own_packages() -> dict[str, dict[str, Any]]:
     projects = [tomllib.loads(path.read_text())["project"] for path in PYPROJECTS]
     return {project["name"]: project for project in projects}
 
@@ -89,7 +89,7 @@ def test_every_locked_package_is_listed_and_no_other():
 
 
 @pytest.mark.parametrize("requirement", locked(), ids=str)
-def test_the_listed_versions_hold_the_locked_one(requirement: Requirement):
+def test_the_listed_versions_include_the_locked_one(requirement: Requirement):
     version = str(requirement.specifier).removeprefix("==")
     assert version in table()[requirement.name].versions
 
@@ -100,16 +100,16 @@ def test_the_listed_licence_is_the_one_the_package_states(name: str):
     if expression:
         assert listed == expression
     elif name != GPL_PACKAGE:
-        # Older metadata is prose ("3-Clause BSD License"): the family must be the one we list.
+        # Older metadata is prose ("3-Clause BSD License"): the family must be the listed one.
         family = listed.partition("-")[0].partition(" ")[0]
         assert family in stated_licence(name)
 
 
-def test_only_the_gpl_package_leaves_its_licence_to_its_files():
+def test_only_the_gpl_package_states_no_licence():
     assert [item.name for item in installed_here() if not stated_licence(item.name)] == [GPL_PACKAGE]
 
 
-def test_no_package_but_one_is_under_the_gpl():
+def test_only_one_package_is_under_the_gpl():
     stated = {requirement.name for requirement in installed_here() if GPL.search(stated_licence(requirement.name))}
     listed = {name for name, row in table().items() if GPL.search(row.licence)}
     assert stated | listed == {GPL_PACKAGE}
@@ -128,11 +128,11 @@ def test_no_package_but_one_is_under_the_gpl():
         ("BSD-3-Clause", False),
     ],
 )
-def test_the_gpl_is_known_by_its_names(licence: str, is_gpl: bool):
+def test_the_gpl_is_recognised_by_its_names(licence: str, is_gpl: bool):
     assert bool(GPL.search(licence)) is is_gpl
 
 
-def test_every_library_that_a_wheel_brings_is_listed():
+def test_every_library_bundled_in_a_wheel_is_listed():
     listed = set(re.findall(r"lib[\w+-]+", section("Libraries inside the packages")))
     assert {library: by for library, by in bundled_libraries().items() if library not in listed} == {}
 
@@ -144,14 +144,14 @@ def test_every_fetched_model_is_listed_with_its_licence():
         assert any(row.startswith(f"| {model['name']} ") and f"| {model['licence']}" in row for row in rows), model
 
 
-def test_our_own_packages_are_apache_licensed_but_for_the_one_that_loads_espeak():
-    licences = {name: project.get("license") for name, project in our_packages().items()}
+def test_all_own_packages_but_the_espeak_worker_are_apache_licensed():
+    licences = {name: project.get("license") for name, project in own_packages().items()}
     assert licences.pop(GPL_USER) == "GPL-3.0-or-later"
     assert set(licences.values()) == {"Apache-2.0"}
 
 
-def test_only_an_optional_extra_reaches_the_gpl_package():
-    needs = {name: " ".join(project.get("dependencies", [])) for name, project in our_packages().items()}
+def test_only_an_optional_extra_requires_the_gpl_package():
+    needs = {name: " ".join(project.get("dependencies", [])) for name, project in own_packages().items()}
     assert [name for name, need in needs.items() if GPL_PACKAGE in need] == [GPL_USER]
     assert [name for name, need in needs.items() if GPL_USER in need] == []
 
@@ -163,7 +163,7 @@ def test_only_the_worker_loads_espeak():
     assert {path.parent.name for path in loading} == {"espeak_worker"}
 
 
-def test_what_the_page_holds_of_others_is_listed() -> None:
+def test_every_npm_package_in_the_page_is_listed() -> None:
     lock = json.loads((ROOT / "web/package-lock.json").read_text())["packages"]
     shipped = {
         path.removeprefix("node_modules/"): (package["version"], package["license"].strip("()"))

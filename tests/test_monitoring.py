@@ -1,4 +1,4 @@
-"""What the dashboard shows and the alerts watch is what the services export, and Prometheus asks all of them."""
+"""The dashboard and the alerts query exported metrics, and Prometheus scrapes every service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_c
 
 
 def exported() -> set[str]:
-    """Every series that a service of ours can export."""
+    """Every series that the services can export."""
     for package in PACKAGES:
         for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
             spec = module.module_finder.find_spec(module.name, None)
@@ -43,29 +43,29 @@ def alert_expressions() -> list[str]:
 
 
 @pytest.mark.parametrize("expressions", [dashboard_expressions, alert_expressions])
-def test_every_metric_asked_for_is_exported(expressions) -> None:
-    asked = {name for expression in expressions() for name in re.findall(r"\banchor_\w+", expression)}
-    assert len(asked) > 5
-    assert asked - exported() == set()
+def test_every_queried_metric_is_exported(expressions) -> None:
+    queried = {name for expression in expressions() for name in re.findall(r"\banchor_\w+", expression)}
+    assert len(queried) > 5
+    assert queried - exported() == set()
 
 
 @pytest.mark.parametrize("expressions", [dashboard_expressions, alert_expressions])
-def test_every_stage_asked_for_is_one_of_the_waterfall(expressions) -> None:
+def test_every_queried_stage_is_in_the_waterfall(expressions) -> None:
     stages = {stage for expression in expressions() for stage in re.findall(r'stage="(\w+)"', expression)}
     assert stages
     assert stages <= set(get_args(Stage))
 
 
-def test_panels_lie_beside_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: dict[tuple[int, int], str] = {}
     for panel in json.loads((DEPLOY / "grafana/dashboards/anchor.json").read_text("utf-8"))["panels"]:
         at = panel["gridPos"]
         for cell in [(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])]:
-            assert cell not in taken, f"{panel['title']} lies over {taken[cell]}"
+            assert cell not in taken, f"{panel['title']} overlaps {taken[cell]}"
             taken[cell] = panel["title"]
 
 
-def test_prometheus_asks_every_service_where_compose_has_it() -> None:
+def test_prometheus_scrapes_every_service_of_compose() -> None:
     services = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text("utf-8"))["services"]
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))
     listed = [static["targets"] for job in config["scrape_configs"] for static in job["static_configs"]]
@@ -75,7 +75,7 @@ def test_prometheus_asks_every_service_where_compose_has_it() -> None:
     assert scraped == {f"{name}:{port}" for name, port in http.items()}
 
 
-def test_the_handbook_says_what_to_do_about_every_alert() -> None:
+def test_operations_documents_every_alert() -> None:
     groups = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text("utf-8"))["groups"]
     alerts = {rule["alert"] for group in groups for rule in group["rules"]}
     rows = re.findall(
@@ -84,15 +84,15 @@ def test_the_handbook_says_what_to_do_about_every_alert() -> None:
     assert {name for row in rows for name in row.split(", ")} == alerts
 
 
-def test_traces_are_taken_where_the_settings_say_and_shown_where_grafana_looks() -> None:
+def test_jaeger_listens_where_the_services_and_grafana_expect() -> None:
     compose = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text("utf-8"))["services"]["jaeger"]
     jaeger = yaml.safe_load((DEPLOY / "jaeger/jaeger.yaml").read_text("utf-8"))
     datasource = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/jaeger.yml").read_text("utf-8"))
     example = (DEPLOY.parent / ".env.example").read_text("utf-8")
-    taken_at = jaeger["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
+    received_at = jaeger["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
     shown_at = jaeger["extensions"]["jaeger_query"]["http"]["endpoint"].rpartition(":")[2]
-    assert f"http://jaeger:{taken_at} in containers" in example
+    assert f"http://jaeger:{received_at} in containers" in example
     assert compose["ports"] == [f"127.0.0.1:${{JAEGER_PORT:-{shown_at}}}:{shown_at}"]
     assert datasource["datasources"][0]["url"] == f"http://jaeger:{shown_at}"
-    # The services have no way out of it.
+    # The services reach only this network.
     assert "mesh" in compose["networks"]

@@ -1,4 +1,4 @@
-"""Who waits for whom when the mesh starts: on one card, voice, then language model, then recogniser."""
+"""The start order of the mesh: on one GPU, TTS, then language model, then recogniser."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def services() -> dict[str, Any]:
 
 
 def waits_for(started: dict[str, Any], name: str) -> dict[str, Any]:
-    """What a service waits for, by name."""
+    """The services that a service waits for, with the condition."""
     return started[name].get("depends_on", {})
 
 
-def first_to_last(started: dict[str, Any]) -> list[str]:
-    """The services in an order that keeps all waiting; fails on a circle."""
+def start_order(started: dict[str, Any]) -> list[str]:
+    """The services in start order. Fails on a circle."""
     order: list[str] = []
     left = dict(started)
     while left:
@@ -38,25 +38,25 @@ def first_to_last(started: dict[str, Any]) -> list[str]:
     return order
 
 
-def test_servers_of_the_gpu_wait_until_the_one_before_holds_its_memory() -> None:
+def test_gpu_servers_start_one_after_another() -> None:
     started = services()
     assert waits_for(started, "ollama-gpu")["tts-service"]["condition"] == "service_healthy"
     model = waits_for(started, "voxtral")["ollama-gpu"]
-    # The recogniser's server runs without the language model's too.
+    # The recogniser's server also runs without that of the language model.
     assert model == {"condition": "service_healthy", "required": False}
 
 
-def test_nobody_waits_for_whom_waits_for_him() -> None:
-    order = first_to_last(services())
+def test_the_start_order_has_no_circle() -> None:
+    order = start_order(services())
     assert order.index("tts-service") < order.index("ollama-gpu") < order.index("voxtral")
     assert order.index("orchestrator") > order.index("tts-service")
 
 
-def test_without_a_gpu_the_language_model_waits_for_nobody() -> None:
+def test_without_a_gpu_the_language_model_starts_at_once() -> None:
     assert waits_for(services(), "ollama") == {}
 
 
-def test_nothing_of_the_mesh_itself_waits_for_a_language_model() -> None:
+def test_mesh_services_do_not_wait_for_a_language_model() -> None:
     started = services()
     ours = [name for name, service in started.items() if service["image"].startswith("ai-anchor/")]
     assert len(ours) >= 5
@@ -72,7 +72,7 @@ def _has_compose() -> bool:
 
 @pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed")
 @pytest.mark.parametrize("profiles", [("gpu",), ("gpu", "voxtral"), ("voxtral",), ("cpu",), ()])
-def test_compose_itself_finds_every_choice_of_profiles_in_order(profiles: tuple[str, ...]) -> None:
+def test_compose_accepts_every_combination_of_profiles(profiles: tuple[str, ...]) -> None:
     chosen = [argument for profile in profiles for argument in ("--profile", profile)]
     done = subprocess.run(
         ["docker", "compose", "-f", str(ROOT / "compose.yaml"), *chosen, "config", "--format", "json"],
@@ -82,11 +82,11 @@ def test_compose_itself_finds_every_choice_of_profiles_in_order(profiles: tuple[
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    first_to_last(json.loads(done.stdout)["services"])
+    start_order(json.loads(done.stdout)["services"])
 
 
 @pytest.mark.parametrize(("profile", "first"), [("gpu", "tts"), ("embedded", "stt")])
-def test_without_containers_the_voice_comes_first_on_a_gpu(profile: str, first: str) -> None:
+def test_without_containers_the_tts_starts_first_on_a_gpu(profile: str, first: str) -> None:
     members = sorted(mesh_programs(MeshSettings(profile=profile)), key=lambda program: program.priority)
     assert members[0].name == first
     assert members[-1].name == "orchestrator"

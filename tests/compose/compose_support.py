@@ -1,4 +1,4 @@
-"""The mesh as compose.yaml builds and starts it, on ports of the tests' own."""
+"""Starts the mesh of compose.yaml, on ports of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from testcontainers.compose import DockerCompose
 PROJECT = Path(__file__).parents[2]
 NAME = "anchor-test"
 SERVICES = ("vad-service", "stt-service", "tts-service", "gpu-monitor", "orchestrator")
-DOORS = {
+HTTP_PORT_SETTINGS = {
     "orchestrator": "ORCHESTRATOR_HTTP_PORT",
     "stt-service": "STT_HTTP_PORT",
     "vad-service": "VAD_HTTP_PORT",
@@ -30,7 +30,7 @@ DOORS = {
 
 
 def docker(*arguments: str) -> str:
-    """What a docker command prints; fails the test that ran it when the command fails."""
+    """Run a docker command and return its output. Fails the test when the command fails."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.strip()}"
     return done.stdout.strip()
@@ -44,7 +44,7 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Containers:
-    """The mesh in containers. `ports` are the published HTTP ports; `states` what inspect said when it had come up."""
+    """The mesh in containers. `ports` are the published HTTP ports; `states` the states by inspect after the start."""
 
     ports: dict[str, int]
     grpc_port: int
@@ -61,11 +61,11 @@ class Containers:
         return json.loads(docker("inspect", self.container(service)))[0]
 
     def python(self, service: str, code: str) -> str:
-        """What `code` prints in the service's container."""
+        """Run `code` in the service's container and return its output."""
         return docker("exec", self.container(service), "python", "-c", code)
 
     def crash(self, service: str) -> None:
-        """End the service from inside, as a crash does: a container that a command has killed would stay dead."""
+        """Kill the service from inside, like a crash: Docker does not restart a container killed by a command."""
         code = (
             "import os, pathlib, signal\n"
             "for at in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
@@ -74,15 +74,15 @@ class Containers:
         )
         command = ["docker", "exec", self.container(service), "python", "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        # The container may be gone before the command has ended in it.
+        # The container may end before the command does.
         assert done.returncode in {0, 137}, done.stderr
 
     def is_healthy(self, service: str) -> bool:
         return self.inspect(service)["State"].get("Health", {}).get("Status") == "healthy"
 
 
-def _why_not() -> str:
-    """Why containers cannot be had here; empty when they can."""
+def _missing_requirement() -> str:
+    """The reason why containers cannot run here; empty when they can."""
     if shutil.which("docker") is None:
         return "needs Docker, which is not installed"
     found = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
@@ -91,20 +91,20 @@ def _why_not() -> str:
 
 @pytest.fixture(scope="session")
 def containers() -> Iterator[Containers]:
-    """One mesh for all tests that leave it as they found it."""
-    if reason := _why_not():
+    """One mesh for all tests that leave it unchanged."""
+    if reason := _missing_requirement():
         pytest.skip(reason)
-    *http, grpc_port = free_ports(len(DOORS) + 1)
-    ports = dict(zip(DOORS, http, strict=True))
-    own = {DOORS[service]: str(port) for service, port in ports.items()}
-    own |= {"COMPOSE_PROJECT_NAME": NAME, "ORCHESTRATOR_GRPC_PORT": str(grpc_port), "ANCHOR_PROFILE": "embedded"}
-    # What a developer's own .env may ask for besides.
-    own |= {"COMPOSE_PROFILES": "", "SHARED_SECRET": "", "ANCHOR_SITE": "localhost"}
+    *http, grpc_port = free_ports(len(HTTP_PORT_SETTINGS) + 1)
+    ports = dict(zip(HTTP_PORT_SETTINGS, http, strict=True))
+    settings = {HTTP_PORT_SETTINGS[service]: str(port) for service, port in ports.items()}
+    settings |= {"COMPOSE_PROJECT_NAME": NAME, "ORCHESTRATOR_GRPC_PORT": str(grpc_port), "ANCHOR_PROFILE": "embedded"}
+    # Overrides a developer's .env.
+    settings |= {"COMPOSE_PROFILES": "", "SHARED_SECRET": "", "ANCHOR_SITE": "localhost"}
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in own.items():
+        for name, value in settings.items():
             environment.setenv(name, value)
         compose = DockerCompose(PROJECT, build=True, wait=True)
-        # Left over from a run that was killed.
+        # Removes the containers of a killed run.
         compose.stop()
         with compose:
             mesh = Containers(ports, grpc_port)
@@ -114,7 +114,7 @@ def containers() -> Iterator[Containers]:
 
 @contextmanager
 def running(command: list[str], log: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
-    """A program of this machine, ended with the context."""
+    """Run a program on this machine until the context ends."""
     with log.open("wb") as out:
         program = subprocess.Popen(command, env={**os.environ, **environment}, stdout=out, stderr=subprocess.STDOUT)
         try:
@@ -132,9 +132,9 @@ class Question:
     passage: str
 
     def is_answered_by(self, reply: str) -> bool:
-        """Whether a sentence of the passage stands in the reply."""
-        told, known = " ".join(reply.split()), " ".join(self.passage.split())
-        return any(len(sentence) > 20 and sentence in known for sentence in told.split(". "))
+        """Whether the reply contains a sentence of the passage."""
+        spoken, known = " ".join(reply.split()), " ".join(self.passage.split())
+        return any(len(sentence) > 20 and sentence in known for sentence in spoken.split(". "))
 
 
 @pytest.fixture(scope="session")

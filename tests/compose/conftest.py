@@ -1,4 +1,4 @@
-"""Fixtures of the tests in containers, which `make test-compose` asks for: they take minutes, and a Docker engine."""
+"""Fixtures of the tests in containers, which only `make test-compose` runs: they take minutes, and need Docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mesh in containers talks, keeps to itself, and comes back from what happens to its parts."""
+"""The mesh in containers: conversation, isolation, and recovery from faults."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from service_kit.errors import PeerFailed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-LEANED_ON = ("vad-service", "stt-service", "tts-service")
+DEPENDENCIES = ("vad-service", "stt-service", "tts-service")
 
 
-def moment(text: str) -> datetime:
-    """A time of Docker's, which counts nanoseconds."""
+def parse_time(text: str) -> datetime:
+    """Parse a time of Docker, which has nanoseconds."""
     head, _, zone = text.partition(".")
     return datetime.fromisoformat(f"{head}.{zone[:6].rstrip('Z').ljust(6, '0')}+00:00")
 
@@ -32,8 +32,8 @@ async def ready(containers: Containers, service: str) -> bool:
             return False
 
 
-async def asked_again(talk: SessionClient, clip: bytes, question: Question, within_s: float) -> str:
-    """The reply to the first asking that is answered well: a mesh that heals needs a moment, but the session stays."""
+async def ask_until_answered(talk: SessionClient, clip: bytes, question: Question, within_s: float) -> str:
+    """Ask in the same session until the answer is right, or the time is over; return the last reply."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_s
     while True:
@@ -47,11 +47,11 @@ async def asked_again(talk: SessionClient, clip: bytes, question: Question, with
                 return reply
 
 
-def test_the_orchestrator_starts_when_those_it_leans_on_are_healthy(containers) -> None:
-    started = moment(containers.states["orchestrator"]["StartedAt"])
-    for service in LEANED_ON:
+def test_the_orchestrator_starts_after_its_dependencies_are_healthy(containers) -> None:
+    started = parse_time(containers.states["orchestrator"]["StartedAt"])
+    for service in DEPENDENCIES:
         checks = containers.states[service]["Health"]["Log"]
-        first_healthy = min(moment(check["End"]) for check in checks if check["ExitCode"] == 0)
+        first_healthy = min(parse_time(check["End"]) for check in checks if check["ExitCode"] == 0)
         assert first_healthy < started, service
 
 
@@ -66,7 +66,7 @@ def test_the_orchestrator_starts_when_those_it_leans_on_are_healthy(containers) 
         ("gpu,voxtral", {"ollama-gpu", "voxtral"}),
     ],
 )
-def test_one_setting_chooses_what_else_is_started(
+def test_profiles_choose_the_additional_services(
     containers, monkeypatch: pytest.MonkeyPatch, profiles: str, added: set[str]
 ) -> None:
     monkeypatch.setenv("COMPOSE_PROFILES", profiles)
@@ -83,7 +83,7 @@ async def test_a_spoken_question_is_answered_aloud(containers, question) -> None
     assert turn.response_ms < 10_000
 
 
-def test_nothing_is_published_but_on_loopback(containers) -> None:
+def test_ports_are_published_on_loopback_only(containers) -> None:
     published = {
         service: {
             (port, binding["HostIp"])
@@ -103,7 +103,7 @@ def test_nothing_is_published_but_on_loopback(containers) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_is_nobody_and_can_write_nowhere_that_lasts(containers, service: str) -> None:
+def test_a_service_has_no_privileges_and_writes_only_to_tmp(containers, service: str) -> None:
     host = containers.inspect(service)["HostConfig"]
     assert host["Memory"] > 0
     assert host["PidsLimit"] > 0
@@ -121,18 +121,18 @@ def test_a_service_is_nobody_and_can_write_nowhere_that_lasts(containers, servic
     assert found == "10001 0000000000000000 1 ['/tmp']"
 
 
-def test_the_network_of_the_services_leads_nowhere(containers) -> None:
+def test_the_service_networks_have_no_way_out(containers) -> None:
     assert docker("network", "inspect", "-f", "{{.Internal}}", f"{NAME}_mesh") == "true"
-    for service in LEANED_ON:
+    for service in DEPENDENCIES:
         networks = set(containers.inspect(service)["NetworkSettings"]["Networks"])
-        # The other one is for the health port and has no way out.
+        # The other network is for the health port and has no way out.
         assert networks == {f"{NAME}_mesh", f"{NAME}_health"}
     options = '{{index .Options "com.docker.network.bridge.enable_ip_masquerade"}}'
     assert docker("network", "inspect", "-f", options, f"{NAME}_health") == "false"
 
 
-@pytest.mark.parametrize("service", LEANED_ON)
-async def test_a_session_outlives_a_service_that_crashes(containers, question, service: str) -> None:
+@pytest.mark.parametrize("service", DEPENDENCIES)
+async def test_a_session_survives_a_crashed_service(containers, question, service: str) -> None:
     clip = load_clip(question.path)
     before = containers.inspect(service)
     async with open_session(containers.url) as talk:
@@ -143,12 +143,12 @@ async def test_a_session_outlives_a_service_that_crashes(containers, question, s
                 await asyncio.sleep(0.2)
             while not await ready(containers, service):
                 await asyncio.sleep(0.2)
-        reply = await asked_again(talk, clip, question, within_s=60)
+        reply = await ask_until_answered(talk, clip, question, within_s=60)
     assert question.is_answered_by(reply)
     assert containers.inspect(service)["State"]["StartedAt"] != before["State"]["StartedAt"]
 
 
-async def test_a_session_outlives_a_partition_and_is_told_of_it(containers, question) -> None:
+async def test_a_session_survives_a_network_partition_and_is_notified(containers, question) -> None:
     clip = load_clip(question.path)
     cut_off = containers.container("stt-service")
     async with open_session(containers.url) as talk:
@@ -157,17 +157,17 @@ async def test_a_session_outlives_a_partition_and_is_told_of_it(containers, ques
         try:
             since = len(talk.events)
             await talk.play_clip(clip)
-            told = await talk.wait_until(
+            message = await talk.wait_until(
                 lambda events: next((e for e in events[since:] if e.name in {"service_notice", "turn_failed"}), None),
                 within_s=60,
-                wanted="word of what is wrong",
+                description="service_notice or turn_failed",
             )
         finally:
             docker("network", "connect", "--alias", "stt-service", f"{NAME}_mesh", cut_off)
-        assert told.message.code.startswith("stt.")
-        reply = await asked_again(talk, clip, question, within_s=60)
+        assert message.message.code.startswith("stt.")
+        reply = await ask_until_answered(talk, clip, question, within_s=60)
     assert question.is_answered_by(reply)
 
 
-def test_after_all_this_everything_is_healthy(containers) -> None:
+def test_every_service_is_healthy_after_the_faults(containers) -> None:
     assert [service for service in SERVICES if not containers.is_healthy(service)] == []

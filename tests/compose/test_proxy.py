@@ -1,7 +1,7 @@
-"""The door for the world beyond this host: Caddy with deploy/caddy/Caddyfile before the mesh in containers.
+"""The proxy for other hosts: Caddy with deploy/caddy/Caddyfile in front of the mesh in containers.
 
-The image that compose.yaml names cannot be fetched everywhere, so Debian's package `caddy` runs the same file here, on
-a port of the test's own.
+The image in compose.yaml cannot be fetched everywhere, so Debian's package `caddy` runs the same file here, on a port
+of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 @dataclass(frozen=True)
 class Proxy:
-    """Caddy at `https://localhost:port`, with the certificate that its devices must trust."""
+    """Caddy at `https://localhost:port`, with the root certificate that clients must trust."""
 
     port: int
     root: Path
@@ -44,7 +44,7 @@ class Proxy:
 
 @pytest.fixture
 def proxy(containers, tmp_path) -> Iterator[Callable[..., Proxy]]:
-    """Starts Caddy with a secret, or with none; before the mesh, or before another server on this machine."""
+    """Starts Caddy with a secret, or with an empty one; in front of the mesh, or of another server on this machine."""
     if shutil.which("caddy") is None:
         pytest.skip("needs Caddy: apt-get install caddy")
     with ExitStack() as stack:
@@ -64,7 +64,7 @@ def proxy(containers, tmp_path) -> Iterator[Callable[..., Proxy]]:
             }
             stack.enter_context(running(command, log, **environment))
             deadline_s = time.monotonic() + 60
-            # It says so once for the authority and once for the site, each when it is there.
+            # Caddy logs this line for the authority and for the site.
             while "certificate obtained successfully" not in log.read_text("utf-8") or not root.exists():
                 assert time.monotonic() < deadline_s, log.read_text("utf-8")
                 time.sleep(0.1)
@@ -73,25 +73,25 @@ def proxy(containers, tmp_path) -> Iterator[Callable[..., Proxy]]:
         yield start
 
 
-async def test_the_page_comes_over_https_that_the_local_authority_vouches_for(proxy) -> None:
-    door = proxy("hush")
-    async with door.http() as http:
+async def test_the_page_is_served_over_https_by_the_local_authority(proxy) -> None:
+    caddy = proxy("hush")
+    async with caddy.http() as http:
         page = await http.get("/")
         health = await http.get("/health")
     assert page.status_code == 200
     assert "<html" in page.text
     assert health.json()["service"] == "orchestrator"
-    stranger = httpx.AsyncClient(base_url=f"https://localhost:{door.port}", verify=ssl.create_default_context())
+    stranger = httpx.AsyncClient(base_url=f"https://localhost:{caddy.port}", verify=ssl.create_default_context())
     async with stranger:
         with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
             await stranger.get("/")
 
 
-async def test_a_browser_talks_through_the_proxy(proxy) -> None:
-    door = proxy("hush")
-    # As a page from there does; of another page it would be refused.
-    origin = f"https://localhost:{door.port}"
-    async with connect(f"wss://localhost:{door.port}/ws/audio", ssl=door.trust, origin=origin) as socket:
+async def test_a_browser_session_works_through_the_proxy(proxy) -> None:
+    caddy = proxy("hush")
+    # The origin of the page; other origins are refused.
+    origin = f"https://localhost:{caddy.port}"
+    async with connect(f"wss://localhost:{caddy.port}/ws/audio", ssl=caddy.trust, origin=origin) as socket:
         await socket.send(json.dumps({"type": "session_start", "language": "en"}))
         assert json.loads(await socket.recv())["type"] == "session_started"
         await socket.send(json.dumps({"type": "text_input", "text": "Who are you?"}))
@@ -103,10 +103,10 @@ async def test_a_browser_talks_through_the_proxy(proxy) -> None:
     assert pcm >= 24_000
 
 
-async def test_a_program_talks_grpc_through_the_proxy(proxy) -> None:
-    door = proxy("hush")
-    trust = grpc.ssl_channel_credentials(door.root.read_bytes())
-    async with aio.secure_channel(f"localhost:{door.port}", trust) as channel:
+async def test_a_grpc_session_works_through_the_proxy(proxy) -> None:
+    caddy = proxy("hush")
+    trust = grpc.ssl_channel_credentials(caddy.root.read_bytes())
+    async with aio.secure_channel(f"localhost:{caddy.port}", trust) as channel:
         call = session_pb2_grpc.SessionServiceStub(channel).Converse(timeout=60)
         start = session_pb2.ClientMessage(session_start=session_pb2.SessionStart(language="en"))
         await call.write(session_pb2.ConverseRequest(message=start))
@@ -115,26 +115,26 @@ async def test_a_program_talks_grpc_through_the_proxy(proxy) -> None:
     assert first.message.WhichOneof("message") == "session_started"
 
 
-async def test_without_a_secret_the_proxy_lets_nobody_in_and_says_why(proxy) -> None:
-    door = proxy("")
-    async with door.http() as http:
+async def test_without_a_secret_the_proxy_refuses_everything_with_a_reason(proxy) -> None:
+    caddy = proxy("")
+    async with caddy.http() as http:
         answers = [await http.get("/"), await http.get("/health"), await http.post("/conversation/start", json={})]
     assert {answer.status_code for answer in answers} == {503}
     assert "SHARED_SECRET" in answers[0].text
 
 
-async def test_what_is_meant_for_this_machine_stays_on_it(proxy) -> None:
+async def test_the_proxy_does_not_expose_metrics(proxy) -> None:
     async with proxy("hush").http() as http:
         assert (await http.get("/metrics")).status_code == 404
 
 
-async def test_of_a_body_without_end_little_reaches_the_orchestrator(proxy) -> None:
-    came = 0
+async def test_the_proxy_forwards_little_of_an_endless_body(proxy) -> None:
+    received = 0
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal came
+        nonlocal received
         while piece := await reader.read(65_536):
-            came += len(piece)
+            received += len(piece)
         writer.close()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -142,21 +142,21 @@ async def test_of_a_body_without_end_little_reaches_the_orchestrator(proxy) -> N
             yield bytes(65_536)
 
     async with await asyncio.start_server(count, "127.0.0.1", 0) as server:
-        door = proxy("hush", server.sockets[0].getsockname()[1])
-        async with door.http() as http:
+        caddy = proxy("hush", server.sockets[0].getsockname()[1])
+        async with caddy.http() as http:
             try:
                 answer = await http.post("/interact", content=endless(), timeout=60)
             except httpx.TransportError:
-                # It stopped reading before it could be answered.
+                # The proxy stopped reading before it answered.
                 pass
             else:
                 assert answer.status_code in {413, 502}
-    assert 1_000_000 < came < 18_000_000
+    assert 1_000_000 < received < 18_000_000
 
 
-async def test_a_header_that_never_ends_is_given_up(proxy) -> None:
-    door = proxy("hush")
-    reader, writer = await asyncio.open_connection("localhost", door.port, ssl=door.trust)
+async def test_an_endless_header_is_refused(proxy) -> None:
+    caddy = proxy("hush")
+    reader, writer = await asyncio.open_connection("localhost", caddy.port, ssl=caddy.trust)
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         await writer.drain()

@@ -1,7 +1,7 @@
-"""A real Prometheus with deploy/prometheus reads every service's metrics, and knows its alerts.
+"""A real Prometheus with deploy/prometheus scrapes every service and evaluates the alerts.
 
-The image that compose.yaml names cannot be fetched everywhere, so Debian's package `prometheus` stands in for it. It
-is outside the mesh: the targets' names are replaced by the ports published on 127.0.0.1, and nothing else.
+The image in compose.yaml cannot be fetched everywhere, so Debian's package `prometheus` replaces it. It runs outside
+the mesh: only the names of the targets are replaced, by the ports published on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEPLOY = PROJECT / "deploy/prometheus"
 
 @pytest.fixture
 def prometheus(containers, tmp_path: Path) -> Iterator[str]:
-    """The address of a Prometheus that watches the mesh, once a second."""
+    """The URL of a Prometheus that scrapes the mesh once a second."""
     if shutil.which("prometheus") is None:
         pytest.skip("needs Prometheus: apt-get install prometheus")
     config = (DEPLOY / "prometheus.yml").read_text("utf-8").replace("10s", "1s")
@@ -57,19 +57,19 @@ def _answers(url: str) -> bool:
 
 
 async def value_of(url: str, query: str) -> dict[str, float]:
-    """What the query gives for each service."""
+    """The value of a query for each service."""
     async with httpx.AsyncClient(base_url=url) as http:
         answer = (await http.get("/api/v1/query", params={"query": query})).json()
     return {one["metric"].get("service", ""): float(one["value"][1]) for one in answer["data"]["result"]}
 
 
-async def test_every_service_is_scraped_and_says_that_it_is_ready(prometheus) -> None:
+async def test_every_service_is_scraped_and_ready(prometheus) -> None:
     async with asyncio.timeout(60):
         while await value_of(prometheus, "up * anchor_ready") != dict.fromkeys(SERVICES, 1.0):
             await asyncio.sleep(0.5)
 
 
-async def test_a_turn_shows_in_the_metrics(containers, prometheus, question) -> None:
+async def test_a_turn_appears_in_the_metrics(containers, prometheus, question) -> None:
     turns = 'sum(anchor_turn_stage_seconds_count{stage="first_frame_sent"})'
     spoken = "sum(anchor_tts_audio_seconds_total)"
     async with asyncio.timeout(60):
@@ -84,7 +84,7 @@ async def test_a_turn_shows_in_the_metrics(containers, prometheus, question) -> 
             await asyncio.sleep(0.5)
 
 
-async def test_every_alert_can_be_evaluated_and_none_fires_on_a_healthy_mesh(prometheus) -> None:
+async def test_every_alert_is_valid_and_none_fires_on_a_healthy_mesh(prometheus) -> None:
     async with httpx.AsyncClient(base_url=prometheus) as http, asyncio.timeout(60):
         while True:
             groups = (await http.get("/api/v1/rules")).json()["data"]["groups"]

@@ -103,7 +103,7 @@ async def test_the_scripted_engine_has_no_memory_on_either_channel(run_service):
         assert await RemoteEngineControl(channel, "tts").state() is ParkingState.FIXED
 
 
-async def test_a_service_that_is_gone_is_not_taken_for_one_that_gave_its_memory_back():
+async def test_an_unreachable_service_does_not_count_as_parked():
     channel = open_channel("127.0.0.1:9")
     rest = ParkableEngine("tts", RemoteEngineControl(channel, "tts"))
     with pytest.raises(PeerFailed):
@@ -165,7 +165,7 @@ async def test_the_fullest_card_counts_and_a_monitor_that_is_gone_is_told_of():
         await until(lambda: told[-1] is None)
 
 
-async def test_pressure_parks_a_voice_and_its_end_brings_it_back_and_a_restart_sees_what_is_parked():
+async def test_pressure_parks_tts_and_a_restarted_controller_sees_it_parked():
     voice, monitor = Voice(), Monitor()
     rules = LadderRules(step_interval_s=0.05, critical_step_interval_s=0.02, undo_interval_s=0.2)
     async with served(voice) as channel, watched(monitor) as (target, _):

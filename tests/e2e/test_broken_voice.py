@@ -1,4 +1,4 @@
-"""The voice is killed in mid-reply: the reply goes on where it broke, in one piece."""
+"""A TTS service is killed during a reply: the reply continues in one piece where it broke off."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ ms_per_character = {MS_PER_CHARACTER}
 
 
 @dataclass(frozen=True)
-class Voice:
-    """A voice service of its own, which nobody starts again."""
+class TtsProcess:
+    """A TTS service without a supervisor."""
 
     process: subprocess.Popen[bytes]
     address: str
@@ -54,51 +54,51 @@ class Voice:
 
 
 @pytest.fixture
-def voices(kept_ports, tmp_path: Path) -> Iterator[list[Voice]]:
-    """One that speaks and one that stands by: how long a service takes to start is up to the machine."""
-    script = tmp_path / "voices.toml"
+def tts_processes(free_ports, tmp_path: Path) -> Iterator[list[TtsProcess]]:
+    """Two ready TTS services, so that the second needs no time to start."""
+    script = tmp_path / "tts.toml"
     script.write_text(SCRIPT, "utf-8")
     with ExitStack() as stack:
-        started: list[Voice] = []
-        for grpc_port, http_port in zip(kept_ports(2), kept_ports(2), strict=True):
-            own = {"TTS_GRPC_PORT": str(grpc_port), "TTS_HTTP_PORT": str(http_port), "TTS_ENGINE": "scripted"}
+        started: list[TtsProcess] = []
+        for grpc_port, http_port in zip(free_ports(2), free_ports(2), strict=True):
+            environment = {"TTS_GRPC_PORT": str(grpc_port), "TTS_HTTP_PORT": str(http_port), "TTS_ENGINE": "scripted"}
             process = subprocess.Popen(
                 [sys.executable, "-m", "tts_service"],
-                env={**os.environ, **own, "ANCHOR_SCRIPT": str(script)},
+                env={**os.environ, **environment, "ANCHOR_SCRIPT": str(script)},
                 cwd=PROJECT,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
             stack.enter_context(process)
             stack.callback(process.kill)
-            started.append(Voice(process, f"127.0.0.1:{grpc_port}", f"http://127.0.0.1:{http_port}/ready"))
+            started.append(TtsProcess(process, f"127.0.0.1:{grpc_port}", f"http://127.0.0.1:{http_port}/ready"))
         until_s = time.monotonic() + START_WITHIN_S
-        while not all(voice.is_ready() for voice in started):
+        while not all(tts.is_ready() for tts in started):
             assert time.monotonic() < until_s
             time.sleep(0.1)
         yield started
 
 
-async def test_a_reply_goes_on_when_the_voice_was_killed_in_its_midst(scripted_mesh, voices, questions) -> None:
-    first, second = voices
+async def test_a_reply_continues_after_its_tts_service_is_killed(scripted_mesh, tts_processes, questions) -> None:
+    first, second = tts_processes
     mesh = scripted_mesh(SCRIPT, TTS_TARGET=f"ipv4:{first.address},{second.address}")
     async with open_session(mesh.url) as talk:
         await talk.play_clip(load_clip(questions[0].path))
-        placed = await talk.wait_for("reply_audio", within_s=15)
+        audio = await talk.wait_for("reply_audio", within_s=15)
         async with asyncio.timeout(30):
-            while talk.speaker.reply(placed.message.turn_id).received_ms < 3000:
+            while talk.speaker.reply(audio.message.turn_id).received_ms < 3000:
                 await asyncio.sleep(0.05)
         first.process.kill()
         finished = await talk.wait_for("reply_finished", within_s=60)
-    reply = talk.speaker.reply(placed.message.turn_id)
+    reply = talk.speaker.reply(audio.message.turn_id)
     assert finished.message.heard_text == reply.text == REPLY
-    # Spoken, and not shown: all of it, but for a word said twice or a fade lost at the seam.
+    # All of it is spoken, up to a repeated word or a lost fade where it continued.
     assert [event.message for event in talk.events if event.name == "error"] == []
     assert reply.received_ms == pytest.approx(MS_PER_CHARACTER * len(REPLY), abs=1000)
     assert [event.message.offset_ms for event in talk.events if event.name == "reply_audio"] == [0]
-    places = [event.message.offset_ms for event in talk.events if event.name == "speech_mark"]
-    assert places == sorted(places)
-    # Then all that was said is in the log.
+    offsets_ms = [event.message.offset_ms for event in talk.events if event.name == "speech_mark"]
+    assert offsets_ms == sorted(offsets_ms)
+    # After the stop, the log is complete.
     mesh.stop()
     (turn,) = mesh.log_lines("turn finished")
     assert turn["underrun_ms"] <= 1500

@@ -1,4 +1,4 @@
-"""Spoken questions through the whole mesh: microphone in, speech out, every process real."""
+"""Spoken questions through the whole mesh: microphone in, speech out, with real processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_a_spoken_question_is_answered_aloud_and_in_full(mesh, questions, 
     async with open_session(mesh.url) as talk:
         turn = await run_turn(talk, load_clip(question.path))
     assert topic_of(turn.reply.text) == question.topic
-    # Nobody speaks slower than 25 or faster than 5 words in 5 seconds.
+    # Speech has between one and five words a second.
     words = len(turn.reply.text.split())
     assert words / 5 < turn.reply.received_ms / 1000 < words
     assert (to_float(bytes(turn.reply.pcm)) ** 2).mean() > 1e-5
@@ -32,7 +32,7 @@ async def test_a_spoken_question_is_answered_aloud_and_in_full(mesh, questions, 
     assert turn.finished.heard_ms == pytest.approx(turn.reply.received_ms, abs=200)
 
 
-async def test_the_waterfall_of_a_turn_agrees_with_what_the_client_saw(mesh, questions) -> None:
+async def test_the_waterfall_agrees_with_the_latency_at_the_client(mesh, questions) -> None:
     async with open_session(mesh.url) as talk:
         turn = await run_turn(talk, load_clip(questions[0].path), listen_s=0.5)
     waterfall = turn.waterfall
@@ -49,13 +49,13 @@ async def test_nine_of_ten_questions_get_the_right_answer(mesh, questions, topic
     for question in questions[1 : ASKED + 1]:
         async with open_session(mesh.url) as talk:
             turn = await run_turn(talk, load_clip(question.path), listen_s=0.2)
-        told = topic_of(turn.reply.text)
-        (right if told == question.topic else wrong).append(f"{question.path.name}: {turn.transcript!r} → {told!r}")
+        topic = topic_of(turn.reply.text)
+        (right if topic == question.topic else wrong).append(f"{question.path.name}: {turn.transcript!r} → {topic!r}")
     assert len(right) >= RIGHT_AT_LEAST, wrong
 
 
 async def reply_to(talk: SessionClient, question: str) -> ReceivedReply:
-    """As much of the reply to a written question as has come with its first sound."""
+    """Send a text question; return the reply as received up to its first audio."""
     await talk.send_message("text_input", text=question)
     started = await talk.wait_for("reply_started", within_s=15)
     await talk.wait_for("reply_audio", "reply_finished", within_s=15)
@@ -64,7 +64,7 @@ async def reply_to(talk: SessionClient, question: str) -> ReceivedReply:
     return talk.speaker.reply(started.message.turn_id)
 
 
-async def test_what_is_written_into_the_knowledge_folder_can_be_asked_at_once(mesh) -> None:
+async def test_a_new_passage_can_be_asked_for_at_once(mesh) -> None:
     passage = mesh.knowledge / "otter-parade.md"
     passage.write_text(
         "---\ntitle: the otter parade\nkind: news\nkeywords: otters, parade\nquestions:\n"
@@ -73,7 +73,7 @@ async def test_what_is_written_into_the_knowledge_folder_can_be_asked_at_once(me
     )
     try:
         async with open_session(mesh.url) as talk:
-            # The folder is looked through once a second.
+            # The folder is scanned once a second.
             async with asyncio.timeout(30):
                 while "fish steps" not in (reply := await reply_to(talk, "When is the otter parade?")).text:
                     await asyncio.sleep(0.3)
@@ -83,14 +83,14 @@ async def test_what_is_written_into_the_knowledge_folder_can_be_asked_at_once(me
 
 
 @pytest.mark.parametrize("name", ["en-goforward.wav", "en-cards-001.wav", "en-lamp.wav", "en-lj-0002.wav"])
-async def test_a_person_who_asks_of_other_things_is_answered_all_the_same(mesh, person, name: str) -> None:
+async def test_a_person_with_an_unrelated_question_is_answered(mesh, recording_of, name: str) -> None:
     async with open_session(mesh.url) as talk:
-        turn = await run_turn(talk, load_clip(person(name)), listen_s=0.5)
+        turn = await run_turn(talk, load_clip(recording_of(name)), listen_s=0.5)
     assert turn.reply.text.strip()
     assert turn.reply.received_ms > 0
 
 
-async def test_a_scripted_turn_is_played_to_the_letter(scripted_mesh, questions) -> None:
+async def test_a_scripted_turn_is_played_exactly(scripted_mesh, questions) -> None:
     mesh = scripted_mesh(
         '[stt]\ntranscripts = ["what is new"]\n[llm]\nreplies = ["Nothing at all."]\n[tts]\nms_per_character = 50\n'
     )

@@ -27,37 +27,41 @@ async def ready(port: int) -> bool:
             return False
 
 
-def found_again(events: Sequence[ServerEvent], door: str) -> ServerEvent | None:
-    """The notice that the service works again."""
+def find_recovery(events: Sequence[ServerEvent], service: str) -> ServerEvent | None:
+    """The notice that the service has recovered."""
     return next(
         (
             event
             for event in events
-            if event.name == "service_notice" and not event.message.active and event.message.code.startswith(f"{door}.")
+            if event.name == "service_notice"
+            and not event.message.active
+            and event.message.code.startswith(f"{service}.")
         ),
         None,
     )
 
 
-@pytest.mark.parametrize(("module", "door"), [("tts_service", "tts"), ("stt_service", "stt"), ("vad_service", "vad")])
-async def test_a_session_outlives_a_service_that_was_killed(mesh, questions, topic_of, module: str, door: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "service"), [("tts_service", "tts"), ("stt_service", "stt"), ("vad_service", "vad")]
+)
+async def test_a_session_survives_a_killed_service(mesh, questions, topic_of, module: str, service: str) -> None:
     clip = load_clip(questions[0].path)
     async with open_session(mesh.url) as talk:
         await run_turn(talk, clip, listen_s=0.2)
         killed = mesh.process_of(module)
         os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(90):
-            while killed in mesh.processes() or not await ready(getattr(mesh.settings, f"{door}_http_port")):
+            while killed in mesh.processes() or not await ready(getattr(mesh.settings, f"{service}_http_port")):
                 await asyncio.sleep(0.1)
-        # The orchestrator comes back to it by itself, and says so of those that it always listens to.
-        if door in {"vad", "stt"}:
-            await talk.wait_until(lambda events: found_again(events, door), 30, f"{door} works again")
+        # The orchestrator reconnects by itself, and sends a notice for services with a session-long stream.
+        if service in {"vad", "stt"}:
+            await talk.wait_until(lambda events: find_recovery(events, service), 30, f"{service} works again")
         turn = await run_turn(talk, clip, listen_s=0.2)
     assert mesh.process_of(module) != killed
     assert topic_of(turn.reply.text) == questions[0].topic
 
 
-def test_a_second_mesh_in_the_same_place_says_that_one_runs(mesh) -> None:
+def test_a_second_mesh_in_the_same_run_folder_is_refused(mesh) -> None:
     environment = {**os.environ, "ANCHOR_RUN_DIR": str(mesh.settings.run_folder)}
     command = [sys.executable, "-m", "anchor_cli", "up"]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
@@ -65,7 +69,7 @@ def test_a_second_mesh_in_the_same_place_says_that_one_runs(mesh) -> None:
     assert f"already running here (process {mesh.launcher.pid})" in second.stdout
 
 
-def test_the_combined_log_holds_every_service(mesh) -> None:
+def test_the_combined_log_contains_every_service(mesh) -> None:
     services = {str(record["service"]).partition("-")[0] for record in mesh.log_lines("service ready")}
     assert services == {"stt", "tts", "vad", "gpu", "orchestrator"}
 
@@ -79,7 +83,7 @@ def test_a_stopped_launcher_leaves_no_process(scripted_mesh, number: signal.Sign
     assert "no process is left" in mesh.output.read_text()
 
 
-async def test_a_killed_launcher_leaves_no_process_either(scripted_mesh) -> None:
+async def test_a_killed_launcher_leaves_no_process(scripted_mesh) -> None:
     mesh = scripted_mesh("")
     mesh.launcher.kill()
     mesh.launcher.wait()
@@ -88,7 +92,7 @@ async def test_a_killed_launcher_leaves_no_process_either(scripted_mesh) -> None
             await asyncio.sleep(0.1)
 
 
-def test_the_launcher_says_how_long_it_took_and_where_it_serves(mesh) -> None:
+def test_the_launcher_prints_its_start_time_and_address(mesh) -> None:
     text = mesh.output.read_text()
     assert re.search(r"all services ready after \d+\.\d s", text)
     assert mesh.settings.address in text

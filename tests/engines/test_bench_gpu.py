@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from gpu.floors import BYTE, HALF, weights_read
 from gpu.higgs_speech import steps_to_first_audio
-from gpu.higgs_steps import speech_shape, weights_touched
+from gpu.higgs_steps import speech_shape, weight_bytes_touched
 from gpu.memory import server_share
 from gpu.random_weights import TINY, language_model, quantised_model
+from gpu.roofline import BYTE, HALF, weight_bytes_read
 from tts_service.engines.higgs.delay import Codebooks
 
 PROJECT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_phrases_are_heard_before_they_are_whole(measured: dict[str, Any]) -> No
     assert all(0 < row["first_audio_ms"] < row["realtime_factor"] * 800 for row in measured["speech"])
 
 
-def test_weights_that_the_device_cannot_compute_with_are_told_and_no_failure(measured: dict[str, Any]) -> None:
+def test_unsupported_weights_are_reported_and_are_no_failure(measured: dict[str, Any]) -> None:
     assert any(note.startswith("fp8 is not measured") for note in measured["notes"])
     assert any("vLLM is not installed" in note for note in measured["notes"])
 
@@ -84,12 +84,12 @@ def test_without_a_gpu_it_says_so_and_ends_with_status_2() -> None:
 def test_what_a_step_reads_is_what_its_floor_counts() -> None:
     lm = language_model(TINY, CPU)
     norms = (2 * 2 + 1) * 32 * 4
-    assert weights_touched(lm) == 2 * weights_read(speech_shape(lm), HALF) + norms
+    assert weight_bytes_touched(lm) == 2 * weight_bytes_read(speech_shape(lm), HALF) + norms
 
 
 def test_eight_bits_are_counted_as_eight_bits() -> None:
     lm, whole = quantised_model(TINY, CPU, "int8", 1), language_model(TINY, CPU)
-    saved = weights_touched(whole) - weights_touched(lm)
+    saved = weight_bytes_touched(whole) - weight_bytes_touched(lm)
     layers = speech_shape(lm).stack.parameters
     # Three of four bytes, less a scale for each output.
     assert layers * (4 - BYTE) * 0.85 < saved < layers * (4 - BYTE)

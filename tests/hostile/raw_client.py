@@ -1,4 +1,4 @@
-"""Clients that keep to no rules: bare sockets, and frames made by hand."""
+"""Clients outside the protocol: raw sockets and hand-made frames."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ TEXT, BINARY, PING, CONTINUATION = 1, 2, 9, 0
 START = {"type": "session_start"}
 
 
-def frame(opcode: int, payload: bytes = b"", *, last: bool = True) -> bytes:
-    """A masked WebSocket frame, with the mask that changes nothing."""
+def websocket_frame(opcode: int, payload: bytes = b"", *, last: bool = True) -> bytes:
+    """A masked WebSocket frame, with a mask of zeros."""
     head = bytes([(0x80 if last else 0) | opcode])
     length = bytes([0x80 | len(payload)]) if len(payload) < 126 else bytes([0xFE]) + struct.pack(">H", len(payload))
     return head + length + bytes(4) + payload
 
 
-def said(**message: object) -> bytes:
-    """A text frame with a message."""
-    return frame(TEXT, json.dumps(message).encode())
+def json_frame(**message: object) -> bytes:
+    """A text frame with a JSON message."""
+    return websocket_frame(TEXT, json.dumps(message).encode())
 
 
 @contextmanager
 def raw_websocket(port: int, path: str = "/ws/audio") -> Iterator[socket.socket]:
-    """A socket behind its handshake. Nobody reads it, nobody answers its pings."""
+    """A socket after its WebSocket handshake; it is not read, and pings stay unanswered."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
         host = f"127.0.0.1:{port}"
         client.sendall(
@@ -41,7 +41,7 @@ def raw_websocket(port: int, path: str = "/ws/audio") -> Iterator[socket.socket]
 
 
 async def flood(port: int, payload: bytes, for_s: float, *, reads: bool = True) -> int:
-    """Send `payload` over and over to a session, as fast as it goes; the bytes that left until the socket broke."""
+    """Send `payload` repeatedly to a session as fast as possible; return the bytes sent before the socket broke."""
     return await asyncio.to_thread(_flood, port, payload, for_s, reads)
 
 
@@ -49,8 +49,8 @@ def _flood(port: int, payload: bytes, for_s: float, reads: bool) -> int:
     sent = 0
     until_s = time.monotonic() + for_s
     with raw_websocket(port) as client:
-        reader = threading.Thread(target=_read_all, args=(client,))
-        client.sendall(said(**START))
+        reader = threading.Thread(target=_discard_input, args=(client,))
+        client.sendall(json_frame(**START))
         client.settimeout(0.2)
         if reads:
             reader.start()
@@ -69,7 +69,7 @@ def _flood(port: int, payload: bytes, for_s: float, reads: bool) -> int:
     return sent
 
 
-def _read_all(client: socket.socket) -> None:
+def _discard_input(client: socket.socket) -> None:
     while True:
         try:
             if not client.recv(65_536):
@@ -80,8 +80,8 @@ def _read_all(client: socket.socket) -> None:
             return
 
 
-def is_put_out(client: socket.socket) -> bool:
-    """Whether the server has ended this connection; what it still said is read first."""
+def is_closed_by_server(client: socket.socket) -> bool:
+    """Whether the server has closed this connection; pending data is read first."""
     client.setblocking(False)
     try:
         while client.recv(65_536):

@@ -1,4 +1,4 @@
-"""Recordings made to do harm: refused by name, at a cost like that of an honest recording of the same size."""
+"""Harmful recordings: refused with a code, at a cost similar to a normal recording of the same size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 MOST_AMPLIFICATION = 100
 MIB = 2**20
-# The processor clock ticks 100 times a second, so that a single cheap request may seem to be free.
+# The processor clock ticks 100 times a second, so a single cheap request may measure as zero.
 TIMES = 2
 
 
@@ -40,7 +40,7 @@ def flac(seconds: int) -> bytes:
 
 
 def opus(seconds: int) -> bytes:
-    """Silence in Opus: some 280 bytes a second."""
+    """Silence in Opus: about 280 bytes a second."""
     file = BytesIO()
     with av.open(file, "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=48_000, layout="mono", options={"frame_duration": "60"})
@@ -55,31 +55,31 @@ def opus(seconds: int) -> bytes:
 
 def lying_wav(claimed_bytes: int) -> bytes:
     """A tenth of a second in a WAV whose header claims more."""
-    honest = wav(0.1)
-    return honest[:40] + struct.pack("<I", claimed_bytes) + honest[44:]
+    normal = wav(0.1)
+    return normal[:40] + struct.pack("<I", claimed_bytes) + normal[44:]
 
 
 @pytest.fixture
-def http(ground):
-    return httpx.AsyncClient(base_url=ground.url, trust_env=False, timeout=30)
+def http(mesh):
+    return httpx.AsyncClient(base_url=mesh.url, trust_env=False, timeout=30)
 
 
 async def send(http: httpx.AsyncClient, recording: bytes) -> tuple[int, str]:
-    """How the server answers a recording: the status, and the code of its failure."""
+    """Send a recording; return the status and the error code."""
     answer = await http.post("/interact", files={"file": recording})
     return answer.status_code, answer.json()["error"]["code"] if answer.is_error else ""
 
 
-async def amplification(ground, http: httpx.AsyncClient, name: str, recording: bytes) -> tuple[float, float]:
-    """Processor time and memory that `recording` takes, each over what an honest WAV of its size takes."""
-    honest = wav(max(0.02, len(recording) / 32_000))
-    await send(http, honest)
+async def amplification(mesh, http: httpx.AsyncClient, name: str, recording: bytes) -> tuple[float, float]:
+    """Processor time and memory for `recording`, each relative to a normal WAV of the same size."""
+    normal = wav(max(0.02, len(recording) / 32_000))
+    await send(http, normal)
     costs = []
     for sent, what in (
-        (honest, f"honest WAV of {len(honest)} bytes"),
+        (normal, f"normal WAV of {len(normal)} bytes"),
         (recording, f"{name} of {len(recording)} bytes"),
     ):
-        with ground.measured(f"{TIMES} × {what}") as cost:
+        with mesh.measure_cost(f"{TIMES} × {what}") as cost:
             for _ in range(TIMES):
                 await send(http, sent)
         costs.append(cost)
@@ -93,8 +93,8 @@ async def amplification(ground, http: httpx.AsyncClient, name: str, recording: b
         ("noise", np.random.default_rng(1).bytes(20_000), (400, "session.unknown_container")),
         ("playlist", b"#EXTM3U\nfile:///etc/passwd\n", (400, "session.unknown_container")),
         ("bare header", lying_wav(0)[:44], (400, "session.no_audio")),
-        ("WAV of 4 GiB, it says", lying_wav(0xFFFFFFFF), (200, "")),
-        ("WAV of an hour, it says", lying_wav(115_200_000), (200, "")),
+        ("WAV that claims 4 GiB", lying_wav(0xFFFFFFFF), (200, "")),
+        ("WAV that claims an hour", lying_wav(115_200_000), (200, "")),
         ("WAV at 1 Hz", wav(20_000, rate_hz=1), (400, "session.audio_too_long")),
         ("silence of 10 min in FLAC", flac(600), (400, "session.audio_too_long")),
         ("silence of 59 s in FLAC", flac(59), (200, "")),
@@ -103,18 +103,18 @@ async def amplification(ground, http: httpx.AsyncClient, name: str, recording: b
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_hostile_recording_costs_little_more_than_an_honest_one(
-    ground, http, name: str, recording: bytes, expected: tuple[int, str]
+async def test_a_hostile_recording_costs_little_more_than_a_normal_one(
+    mesh, http, name: str, recording: bytes, expected: tuple[int, str]
 ) -> None:
-    async with http, ground.unharmed():
+    async with http, mesh.serving_bystander():
         assert await send(http, recording) == expected
-        processor, memory = await amplification(ground, http, name, recording)
+        processor, memory = await amplification(mesh, http, name, recording)
     assert processor <= MOST_AMPLIFICATION
     assert memory <= MOST_AMPLIFICATION
 
 
-async def test_a_bomb_at_the_simple_websocket_is_refused_and_the_next_recording_answered(ground, http) -> None:
-    async with http, ground.unharmed(), connect(ground.simple_url) as socket:
+async def test_the_simple_websocket_refuses_a_bomb_and_stays_open(mesh, http) -> None:
+    async with http, mesh.serving_bystander(), connect(mesh.simple_url) as socket:
         for recording, expected in ((flac(600), "error"), (wav(1.0), "metadata")):
             await socket.send(recording)
             await socket.send('{"type":"end_stream"}')
@@ -124,10 +124,10 @@ async def test_a_bomb_at_the_simple_websocket_is_refused_and_the_next_recording_
                 assert message["code"] == "session.audio_too_long"
 
 
-async def test_more_bombs_than_places_are_refused_at_once(ground, http) -> None:
-    async with http, ground.unharmed():
-        with ground.measured("20 FLAC bombs at once") as cost:
+async def test_more_bombs_than_upload_slots_are_refused_at_once(mesh, http) -> None:
+    async with http, mesh.serving_bystander():
+        with mesh.measure_cost("20 FLAC bombs at once") as cost:
             outcomes = await asyncio.gather(*(send(http, flac(600)) for _ in range(20)))
     assert set(outcomes) == {(400, "session.audio_too_long"), (503, "session.too_many_uploads")}
-    # Eight are unpacked at a time, each in a process of some 60 MiB.
+    # Eight are decoded at a time, each in a process of about 60 MiB.
     assert cost.memory_bytes < 8 * 80 * MIB

@@ -1,4 +1,4 @@
-"""Questions asked aloud are answered from the right passage: the real recogniser, the real briefing, no network.
+"""Spoken questions are answered from the right passage: the real recogniser and briefing, without services.
 
 The recordings are synthetic voices that ship with the project (`content/questions`).
 """
@@ -25,7 +25,7 @@ from stt_service.settings import SttSettings
 CONTENT = Path(__file__).parents[2] / "content"
 RIGHT = 0.9
 CHUNK_MS = 100
-# Room around the speech, as a microphone gives it.
+# Silence around the speech, as from a microphone.
 SILENCE = bytes(MICROPHONE.bytes_for(300))
 
 
@@ -34,7 +34,7 @@ async def recogniser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     settings = SttSettings(
         knowledge_dir=CONTENT / "knowledge",
         models_dir=tmp_path_factory.mktemp("models"),
-        # What is tried here is what is heard, not how fast on a busy machine.
+        # This measures words, not speed.
         second_opinion_ms=60_000,
     )
     engine = PocketsphinxEngine(settings)
@@ -42,7 +42,7 @@ async def recogniser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         yield engine
 
 
-async def transcript(engine: PocketsphinxEngine, recording: Path) -> FinalTranscript:
+async def transcribe(engine: PocketsphinxEngine, recording: Path) -> FinalTranscript:
     with wave.open(str(recording)) as file:
         pcm = SILENCE + file.readframes(file.getnframes()) + SILENCE
     segment = Segment(1, 0, int(MICROPHONE.ms_of(len(pcm))))
@@ -64,11 +64,11 @@ async def test_nine_of_ten_spoken_questions_get_the_right_topic(recogniser: Pock
     anchor = load_personas(CONTENT / "personas")[DEFAULT_PERSONA]
     missed: list[str] = []
     for question in questions:
-        heard = await transcript(recogniser, CONTENT / "questions" / question["file"])
-        prompt = Prompt(heard.text, "en", anchor, alternatives=heard.alternatives)
+        final = await transcribe(recogniser, CONTENT / "questions" / question["file"])
+        prompt = Prompt(final.text, "en", anchor, alternatives=final.alternatives)
         reply = "".join([piece async for piece in briefing.reply(prompt)])
         topics = {found[0].id for sentence in split_sentences(reply) if (found := index.find_sentence(sentence))}
         if topics != {question["topic"]}:
-            missed.append(f"{question['text']} -> {heard.text!r}, {heard.alternatives} -> {topics or reply}")
+            missed.append(f"{question['text']} -> {final.text!r}, {final.alternatives} -> {topics or reply}")
     assert len(questions) >= 12
     assert 1 - len(missed) / len(questions) >= RIGHT, "\n".join(missed)

@@ -1,4 +1,4 @@
-"""What groups of processes take of this machine, read from /proc: processor time and memory."""
+"""Processor time and memory of groups of processes, read from /proc."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of one group: processor seconds since its start, those of its ended children included; memory held now."""
+    """One group: processor seconds since its start, with those of its ended children; current memory."""
 
     cpu_s: float = 0.0
     rss_bytes: int = 0
@@ -23,7 +23,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look at the machine. `busy_s` and `stolen_s` are processor seconds by processor, since boot."""
+    """The machine at one time. `busy_s` is processor seconds by processor, `stolen_s` in all, since boot."""
 
     at_s: float
     groups: Mapping[str, Usage]
@@ -33,19 +33,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What was used between two looks. Shares are of one processor: 1.5 is one and a half."""
+    """The usage between two snapshots. Shares are of one processor: 1.5 is one and a half."""
 
     seconds: float
     cpu_s: Mapping[str, float]
     rss_bytes: Mapping[str, int]
-    # What runs here beside the groups, and what the hypervisor gave to others.
+    # Programs outside the groups, and time the hypervisor took.
     others_share: float
     stolen_share: float
     busy_share: Mapping[int, float]
 
 
-def snapshot(roots: Mapping[str, int]) -> Snapshot:
-    """Look at the groups: `roots` names the process each begins with; a process belongs to its nearest root."""
+def take_snapshot(roots: Mapping[str, int]) -> Snapshot:
+    """Take a snapshot of groups: `roots` gives the root process of each; a process belongs to its nearest root."""
     processes = _processes()
     names = {pid: name for name, pid in roots.items()}
     groups = dict.fromkeys(roots, Usage())
@@ -60,8 +60,8 @@ def snapshot(roots: Mapping[str, int]) -> Snapshot:
     return Snapshot(time.monotonic(), groups, busy_s, stolen_s)
 
 
-def between(before: Snapshot, after: Snapshot) -> Footprint:
-    """The footprint from one look to the next."""
+def footprint_between(before: Snapshot, after: Snapshot) -> Footprint:
+    """The footprint between two snapshots."""
     seconds = after.at_s - before.at_s
     cpu_s = {name: usage.cpu_s - before.groups[name].cpu_s for name, usage in after.groups.items()}
     busy_s = {cpu: after.busy_s[cpu] - before.busy_s[cpu] for cpu in after.busy_s}
@@ -69,7 +69,7 @@ def between(before: Snapshot, after: Snapshot) -> Footprint:
         seconds=seconds,
         cpu_s=cpu_s,
         rss_bytes={name: usage.rss_bytes for name, usage in after.groups.items()},
-        # Ticks are counted apart for processes and processors, and may disagree by a little.
+        # The kernel counts ticks of processes and processors separately, so they may differ slightly.
         others_share=max(0.0, sum(busy_s.values()) - sum(cpu_s.values())) / seconds,
         stolen_share=(after.stolen_s - before.stolen_s) / seconds,
         busy_share={cpu: used_s / seconds for cpu, used_s in busy_s.items()},
@@ -86,7 +86,7 @@ class _Process:
 def _processes() -> dict[int, _Process]:
     found: dict[int, _Process] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        # One that ends while we look is gone.
+        # A process may end meanwhile.
         with suppress(FileNotFoundError, ProcessLookupError):
             fields = path.read_text().rpartition(")")[2].split()
             ticks = sum(map(int, fields[11:15]))

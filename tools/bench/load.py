@@ -1,12 +1,12 @@
-"""The load: people who talk with the anchor at the same time, and how long they wait. A process of its own.
+"""The load client: simulated users who talk with the anchor at the same time, in a separate process.
 
     python tools/bench/load.py --url ws://127.0.0.1:8080/ws/audio --sessions 2 --seconds 60
 
-Each person asks the same question over and over. Every other answer is interrupted: the next question begins about a
-second into it. Microphones are open loops, a frame every 20 ms whatever the server does.
+Each user asks the same question repeatedly. Every other answer is interrupted: the next question begins about a
+second into it. Microphones are open loops: a frame every 20 ms, whatever the server does.
 
-Prints a line `{"event": "measuring"}` when everybody has warmed up and a line `{"event": "measured", …}` with the
-findings when the time is over; what uses the machine between the two lines is the work of these sessions.
+Prints a line `{"event": "measuring"}` after the warm-up and a line `{"event": "measured", …}` with the result at the
+end; the resources used between the two lines are those of these sessions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import uvloop
-from findings import Findings
+from load_result import LoadResult
 from service_kit.audio import MICROPHONE, SPEECH
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -32,9 +32,9 @@ from websockets.exceptions import ConnectionClosed
 FRAME_S = 0.02
 FRAME_BYTES = MICROPHONE.bytes_for(20)
 SILENCE = bytes(FRAME_BYTES)
-# A frame whose loudest sample reaches this, of 32767, is voiced: as the scripted recogniser has it.
+# A frame whose loudest sample reaches this, of 32767, is voiced, as in the scripted recogniser.
 VOICED_PEAK = 500
-# People begin spread over a turn and a half, so that they do not speak in chorus; then all go on for a moment.
+# Users start spread over a turn and a half, so that they do not speak in sync; then all run for a moment.
 SPREAD_S = 10.0
 SETTLE_S = 2.0
 REPORT_EVERY_S = 0.1
@@ -52,7 +52,7 @@ class Question:
 
     @classmethod
     def read(cls, path: Path) -> Question:
-        """The WAV file at `path`, silent outside its voice: what rings out unheard would blur the end of speech."""
+        """Read the WAV file at `path`, silenced outside its voice: a decaying tail would blur the end of speech."""
         with wave.open(str(path)) as clip:
             pcm = clip.readframes(clip.getnframes())
         frames = [pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES)]
@@ -67,131 +67,131 @@ class Question:
 
 @dataclass(slots=True)
 class Answer:
-    """A reply as one person gets it. Times are seconds of `perf_counter`: uvloop's own clock has whole milliseconds."""
+    """A reply as received. Times are seconds of `perf_counter`: uvloop's own clock has whole milliseconds."""
 
     turn_id: int
     first_frame_s: float | None = None
     last_frame_s: float = 0.0
     received_ms: float = 0.0
-    hushed_s: float | None = None
+    silenced_s: float | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     def played_ms(self, now_s: float) -> int:
-        """How much has been played: at real time, never more than has come."""
+        """How much has been played: in real time, and never more than was received."""
         if self.first_frame_s is None:
             return 0
-        until_s = now_s if self.hushed_s is None else self.hushed_s
+        until_s = now_s if self.silenced_s is None else self.silenced_s
         return int(min(self.received_ms, (until_s - self.first_frame_s) * 1000))
 
 
 @dataclass(slots=True)
-class Saying:
-    """A question on its way through the microphone."""
+class Utterance:
+    """A question while the microphone sends it."""
 
     ended: asyncio.Future[float]
     next_frame: int = 0
     began_s: float = 0.0
 
 
-class Person:
-    """One session: a microphone that never stops, an ear, a report of what was played, and a plan."""
+class SimulatedUser:
+    """One session: a continuous microphone, a receiver, playback reports, and a plan."""
 
-    def __init__(self, socket: ClientConnection, question: Question, findings: Findings, chance: random.Random) -> None:
+    def __init__(self, socket: ClientConnection, question: Question, result: LoadResult, rng: random.Random) -> None:
         self._socket = socket
         self._question = question
-        self._findings = findings
-        self._chance = chance
+        self._result = result
+        self._rng = rng
         self._loop = asyncio.get_running_loop()
-        self._saying: Saying | None = None
-        # When the question was over, until that has been noticed.
-        self._unnoticed_s: float | None = None
+        self._utterance: Utterance | None = None
+        # When the question ended, until speech_stopped comes.
+        self._speech_ended_s: float | None = None
         self._answer: Answer | None = None
-        # The answer to the question asked last, once it can be heard.
+        # The answer to the last question, once it is audible.
         self._audible: asyncio.Future[Answer] = self._loop.create_future()
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Talk until cancelled."""
-        await self._tell("session_start", reports_playback=True, sample_rate_hz=MICROPHONE.rate_hz)
+        await self._send("session_start", reports_playback=True, sample_rate_hz=MICROPHONE.rate_hz)
         async with asyncio.TaskGroup() as tasks:
-            for life in (self._listen(), self._report(), self._speak(), self._converse()):
-                tasks.create_task(life)
+            for task in (self._receive(), self._report_playback(), self._stream_microphone(), self._converse()):
+                tasks.create_task(task)
 
     # The plan -------------------------------------------------------------------------------------------------------
 
     async def _converse(self) -> None:
         while True:
             try:
-                await self._hear_out(await self._ask())
+                await self._wait_until_finished(await self._ask())
                 answer = await self._ask()
-                # At any point of a detector's frame and of the reports' rhythm.
-                await asyncio.sleep(1.0 + self._chance.random() * 0.2)
-                await self._hear_out(await self._ask(over=answer))
+                # Spreads the start over the detector's frames and the report interval.
+                await asyncio.sleep(1.0 + self._rng.random() * 0.2)
+                await self._wait_until_finished(await self._ask(over=answer))
             except TimeoutError:
-                self._findings.failures.append("no answer, or no end of it, in time")
+                self._result.failures.append("no answer, or no end of the answer, in time")
 
     async def _ask(self, over: Answer | None = None) -> Answer:
-        """Ask the question, `over` an answer that sounds; return its own answer when that can be heard."""
+        """Ask the question, `over` an audible answer if given; return its answer when that is audible."""
         self._audible = self._loop.create_future()
-        self._saying = saying = Saying(self._loop.create_future())
+        self._utterance = saying = Utterance(self._loop.create_future())
         ended_s = await saying.ended
         if over is not None:
-            self._note_interruption(over, saying.began_s)
+            self._record_interruption(over, saying.began_s)
         async with asyncio.timeout(ANSWER_WITHIN_S):
             answer = await self._audible
         assert answer.first_frame_s is not None
         wait_ms = (answer.first_frame_s - ended_s) * 1000
         if wait_ms < 0:
-            self._findings.failures.append("answered before the question was over")
+            self._result.failures.append("answered before the question was over")
         else:
-            self._findings.waits_ms.append(wait_ms)
+            self._result.waits_ms.append(wait_ms)
         return answer
 
-    async def _hear_out(self, answer: Answer) -> None:
+    async def _wait_until_finished(self, answer: Answer) -> None:
         async with asyncio.timeout(FINISH_WITHIN_S):
             await answer.finished.wait()
         await asyncio.sleep(0.3)
 
-    def _note_interruption(self, answer: Answer, began_s: float) -> None:
-        if answer.hushed_s is None:
-            self._findings.failures.append("not interrupted")
+    def _record_interruption(self, answer: Answer, began_s: float) -> None:
+        if answer.silenced_s is None:
+            self._result.failures.append("not interrupted")
             return
-        self._findings.silences_ms.append((answer.hushed_s - began_s) * 1000)
-        self._findings.last_frames_ms.append(max(0.0, answer.last_frame_s - began_s) * 1000)
+        self._result.silences_ms.append((answer.silenced_s - began_s) * 1000)
+        self._result.last_frames_ms.append(max(0.0, answer.last_frame_s - began_s) * 1000)
 
-    # Its limbs ------------------------------------------------------------------------------------------------------
+    # The tasks ------------------------------------------------------------------------------------------------------
 
-    async def _speak(self) -> None:
+    async def _stream_microphone(self) -> None:
         due_s = time.perf_counter()
         while True:
             due_s += FRAME_S
             await asyncio.sleep(due_s - time.perf_counter())
-            self._findings.frames += 1
-            self._findings.late_frames += time.perf_counter() - due_s > FRAME_S
-            if self._saying is None:
+            self._result.frames += 1
+            self._result.late_frames += time.perf_counter() - due_s > FRAME_S
+            if self._utterance is None:
                 await self._socket.send(SILENCE)
             else:
-                await self._say_frame(self._saying)
+                await self._send_frame(self._utterance)
 
-    async def _say_frame(self, saying: Saying) -> None:
+    async def _send_frame(self, saying: Utterance) -> None:
         index = saying.next_frame
         saying.next_frame += 1
         if index == self._question.first_voiced:
             saying.began_s = time.perf_counter()
         if index == self._question.last_voiced:
-            self._unnoticed_s = time.perf_counter()
-            saying.ended.set_result(self._unnoticed_s)
-            self._saying = None
+            self._speech_ended_s = time.perf_counter()
+            saying.ended.set_result(self._speech_ended_s)
+            self._utterance = None
         await self._socket.send(self._question.frames[index])
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         async for frame in self._socket:
             now_s = time.perf_counter()
             if isinstance(frame, bytes):
-                self._hear(frame, now_s)
+                self._on_audio(frame, now_s)
             else:
-                self._understand(json.loads(frame), now_s)
+                self._on_message(json.loads(frame), now_s)
 
-    def _hear(self, frame: bytes, now_s: float) -> None:
+    def _on_audio(self, frame: bytes, now_s: float) -> None:
         answer = self._answer
         assert answer is not None, "audio before reply_audio"
         answer.last_frame_s = now_s
@@ -201,28 +201,28 @@ class Person:
             if not self._audible.done():
                 self._audible.set_result(answer)
 
-    def _understand(self, message: dict[str, Any], now_s: float) -> None:
+    def _on_message(self, message: dict[str, Any], now_s: float) -> None:
         answer = self._answer
         match message["type"]:
             case "reply_audio" if answer is None or answer.turn_id != message["turn_id"]:
                 self._answer = Answer(message["turn_id"])
-            case "speech_stopped" if self._unnoticed_s is not None:
-                self._findings.stop_edges_ms.append((now_s - self._unnoticed_s) * 1000)
-                self._unnoticed_s = None
-            case "playback_pause" | "playback_stop" if answer is not None and answer.hushed_s is None:
-                answer.hushed_s = now_s
+            case "speech_stopped" if self._speech_ended_s is not None:
+                self._result.stop_edges_ms.append((now_s - self._speech_ended_s) * 1000)
+                self._speech_ended_s = None
+            case "playback_pause" | "playback_stop" if answer is not None and answer.silenced_s is None:
+                answer.silenced_s = now_s
             case "playback_resume" if answer is not None:
-                answer.hushed_s = None
+                answer.silenced_s = None
             case "reply_finished" if answer is not None and answer.turn_id == message["turn_id"]:
                 answer.finished.set()
             case "service_notice" if not message["active"]:
                 pass
             case "error" | "service_notice" | "turn_failed" | "session_ended":
-                self._findings.failures.append(f"{message['type']}: {message['code']}")
+                self._result.failures.append(f"{message['type']}: {message['code']}")
             case _:
                 pass
 
-    async def _report(self) -> None:
+    async def _report_playback(self) -> None:
         reported = (0, 0)
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
@@ -232,38 +232,38 @@ class Person:
             report = (answer.turn_id, answer.played_ms(time.perf_counter()))
             if report[1] and report != reported:
                 reported = report
-                await self._tell("playback_progress", turn_id=report[0], played_ms=report[1])
+                await self._send("playback_progress", turn_id=report[0], played_ms=report[1])
 
-    async def _tell(self, name: str, **fields: object) -> None:
+    async def _send(self, name: str, **fields: object) -> None:
         await self._socket.send(json.dumps({"type": name, **fields}))
 
 
-async def one_person(url: str, question: Question, findings: Findings, begin_s: float, seed: int) -> None:
-    """Begin after `begin_s` and talk until cancelled; a session that the server ends is a failure."""
+async def run_user(url: str, question: Question, result: LoadResult, begin_s: float, seed: int) -> None:
+    """Start after `begin_s` and talk until cancelled; a session ended by the server is a failure."""
     await asyncio.sleep(begin_s)
     try:
         async with connect(url, compression=None, max_size=2**20, ping_interval=None) as socket:
-            await Person(socket, question, findings, random.Random(seed)).live()
+            await SimulatedUser(socket, question, result, random.Random(seed)).run()
     except* (ConnectionClosed, OSError) as lost:
-        findings.failures.append(f"session lost: {lost.exceptions[0]!r}")
+        result.failures.append(f"session lost: {lost.exceptions[0]!r}")
 
 
-async def load(url: str, sessions: int, seconds: float, path: Path) -> None:
-    """Let `sessions` people talk, and print what they found in `seconds`."""
-    findings = Findings()
+async def run_users(url: str, sessions: int, seconds: float, path: Path) -> None:
+    """Run `sessions` users for `seconds`, and print the result."""
+    result = LoadResult()
     question = Question.read(path)
     async with asyncio.TaskGroup() as group:
-        people = [
-            group.create_task(one_person(url, question, findings, SPREAD_S * index / sessions, index))
+        users = [
+            group.create_task(run_user(url, question, result, SPREAD_S * index / sessions, index))
             for index in range(sessions)
         ]
         await asyncio.sleep(SPREAD_S + SETTLE_S)
-        findings.restart()
+        result.reset()
         _print(event="measuring")
         await asyncio.sleep(seconds)
-        _print(event="measured", **asdict(findings))
-        for person in people:
-            person.cancel()
+        _print(event="measured", **asdict(result))
+        for user in users:
+            user.cancel()
 
 
 def _print(**fields: object) -> None:
@@ -278,7 +278,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--question", type=Path, default=Path("content/questions/demo.wav"))
     options = parser.parse_args()
-    uvloop.run(load(options.url, options.sessions, options.seconds, options.question))
+    uvloop.run(run_users(options.url, options.sessions, options.seconds, options.question))
 
 
 if __name__ == "__main__":

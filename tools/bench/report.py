@@ -1,4 +1,4 @@
-"""From what was measured to figures: one `Row` a run, JSON lines for programs, tables for people."""
+"""Turns measurements into one `Row` for each run, and rows into Markdown tables."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from findings import Findings
 from footprint import Footprint
+from load_result import LoadResult
 
 BEGIN, END = "<!-- bench: figures begin -->", "<!-- bench: figures end -->"
-# By so much may load add to the 95th percentile of the overhead for a number of sessions to hold.
+# A number of sessions holds while load adds less than this to the 95th percentile of the overhead.
 ADDED_LIMIT_MS = 100.0
 # The series of levels measured with `ANCHOR_MULTIPLEX=false`.
 PLAIN_GRPC = "plain gRPC"
-# Beside the services: the load client, and supervisor and measurement together.
+# Groups beside the services: the load client; supervisor and benchmark together.
 CLIENT, LAUNCHER = "client", "launcher"
 
 
@@ -30,7 +30,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float], less: float = 0.0) -> Spread:
-        """The spread of `values`, each `less` by so much."""
+        """The spread of `values`, each reduced by `less`."""
         if not values:
             return cls(0.0, 0.0, 0)
         p50, p95 = np.percentile(values, (50, 95)) - less
@@ -42,14 +42,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run: so many sessions for a while."""
+    """One run of a number of sessions."""
 
     series: str
     sessions: int
     overhead_ms: Spread
-    # Last voiced sample sent → told that speech has stopped.
+    # Last voiced sample sent → speech_stopped received.
     stop_edge_ms: Spread
-    # Onset of an interruption → last frame received, and → told to pause or stop.
+    # Onset of an interruption → last frame received, and → playback_pause or playback_stop received.
     last_frame_ms: Spread
     silence_ms: Spread
     # Processor seconds for each minute of each session, and memory at the end, by service.
@@ -61,9 +61,9 @@ class Row:
     others_share: float
     stolen_share: float
     busy_share: Mapping[int, float]
-    # Share of the client's frames that left more than 20 ms late.
+    # Share of the client's frames sent more than 20 ms late.
     late_share: float
-    # What went wrong, and how often.
+    # Failures, with their counts.
     failures: Mapping[str, int]
 
     @property
@@ -73,21 +73,21 @@ class Row:
 
     @property
     def client_is_late(self) -> bool:
-        """Whether the load client was too slow for its people: then the waits are not the anchor's."""
+        """Whether the load client was too slow for its users, so that the waits are not the anchor's."""
         return self.late_share > 0.01
 
 
-def row(series: str, sessions: int, scripted_ms: float, findings: Findings, footprint: Footprint) -> Row:
-    """The figures of one run; `scripted_ms` is the sum of the models' delays."""
+def make_row(series: str, sessions: int, model_delay_ms: float, result: LoadResult, footprint: Footprint) -> Row:
+    """The row of one run; `model_delay_ms` is the sum of the models' delays."""
     minutes = sessions * footprint.seconds / 60
     services = footprint.cpu_s.keys() - {CLIENT, LAUNCHER}
     return Row(
         series=series,
         sessions=sessions,
-        overhead_ms=Spread.of(findings.waits_ms, less=scripted_ms),
-        stop_edge_ms=Spread.of(findings.stop_edges_ms),
-        last_frame_ms=Spread.of(findings.last_frames_ms),
-        silence_ms=Spread.of(findings.silences_ms),
+        overhead_ms=Spread.of(result.waits_ms, less=model_delay_ms),
+        stop_edge_ms=Spread.of(result.stop_edges_ms),
+        last_frame_ms=Spread.of(result.last_frames_ms),
+        silence_ms=Spread.of(result.silences_ms),
         cpu_s_per_session_minute={name: round(footprint.cpu_s[name] / minutes, 3) for name in sorted(services)},
         rss_mib={name: footprint.rss_bytes[name] >> 20 for name in sorted(services)},
         client_share=round(footprint.cpu_s[CLIENT] / footprint.seconds, 2),
@@ -95,26 +95,26 @@ def row(series: str, sessions: int, scripted_ms: float, findings: Findings, foot
         others_share=round(footprint.others_share, 2),
         stolen_share=round(footprint.stolen_share, 2),
         busy_share={cpu: round(share, 2) for cpu, share in footprint.busy_share.items()},
-        late_share=round(findings.late_frames / max(1, findings.frames), 4),
-        failures=dict(Counter(findings.failures)),
+        late_share=round(result.late_frames / max(1, result.frames), 4),
+        failures=dict(Counter(result.failures)),
     )
 
 
-def added_ms(level: Row, base: Row) -> float:
-    """What load adds to the 95th percentile of the overhead."""
+def added_p95_ms(level: Row, base: Row) -> float:
+    """The 95th percentile of the overhead above that of `base`."""
     return level.overhead_ms.p95 - base.overhead_ms.p95
 
 
-def holds(level: Row, base: Row) -> bool:
-    """Whether so many sessions are served as they should be."""
-    return bool(level.overhead_ms.count) and not level.failures and added_ms(level, base) < ADDED_LIMIT_MS
+def is_sustained(level: Row, base: Row) -> bool:
+    """Whether this number of sessions holds: answers, no failures, and little added overhead."""
+    return bool(level.overhead_ms.count) and not level.failures and added_p95_ms(level, base) < ADDED_LIMIT_MS
 
 
-def sessions_held(levels: Sequence[Row], base: Row) -> int:
-    """The most sessions that hold, where all smaller levels do too."""
+def max_sessions(levels: Sequence[Row], base: Row) -> int:
+    """The most sessions that hold, with all smaller levels holding too."""
     held = 0
     for level in sorted(levels, key=lambda level: level.sessions):
-        if not holds(level, base):
+        if not is_sustained(level, base):
             break
         held = level.sessions
     return held
@@ -123,8 +123,8 @@ def sessions_held(levels: Sequence[Row], base: Row) -> int:
 def waits_table(rows: Sequence[Row]) -> str:
     """Overhead, barge-in and processor time of each run; times are median and 95th percentile, in milliseconds."""
     lines = [
-        "| run | overhead | end of speech told | barge-in: last frame | barge-in: silence | CPU s per session-minute "
-        "| turns / barge-ins | failures |",
+        "| run | overhead | end of speech reported | barge-in: last frame | barge-in: silence "
+        "| CPU s per session-minute | turns / barge-ins | failures |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
@@ -155,7 +155,7 @@ def services_table(few: Row, many: Row) -> str:
 
 
 def levels_table(levels: Sequence[Row], base: Row) -> str:
-    """How the mesh takes more and more sessions; times are median and 95th percentile, in milliseconds.
+    """Results by number of sessions; times are median and 95th percentile, in milliseconds.
 
     Levels of the series `PLAIN_GRPC` follow the others of as many sessions.
     """
@@ -168,7 +168,7 @@ def levels_table(levels: Sequence[Row], base: Row) -> str:
     ]
     lines += [
         f"| {level.sessions}{f', {PLAIN_GRPC}' if level.series == PLAIN_GRPC else ''} "
-        f"| {level.overhead_ms} | {added_ms(level, base):.0f} | {level.silence_ms} "
+        f"| {level.overhead_ms} | {added_p95_ms(level, base):.0f} | {level.silence_ms} "
         f"| {level.cpu_s:.2f} | {level.cpu_s * level.sessions / 60:.0%} | {level.client_share:.0%} "
         f"| {level.late_share:.1%}{' (too slow)' if level.client_is_late else ''} "
         f"| {level.others_share + level.stolen_share:.0%} | {sum(level.failures.values())} |"
@@ -178,7 +178,7 @@ def levels_table(levels: Sequence[Row], base: Row) -> str:
 
 
 def replace_figures(page: Path, figures: str) -> None:
-    """Put `figures` between the page's marks."""
+    """Put `figures` between the marks of the page. Raises ValueError when it has none."""
     before, mark, rest = page.read_text("utf-8").partition(BEGIN)
     old, end, after = rest.partition(END)
     if not (mark and end):

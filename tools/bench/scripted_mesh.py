@@ -1,4 +1,4 @@
-"""A mesh of real processes on free ports, whose models play a script."""
+"""Starts a mesh of real processes on free ports, with models that play a script."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from report import LAUNCHER
 from vad_service.settings import VadSettings
 
 PROJECT = Path(__file__).parents[2]
-# What judges the ends of turns where nobody says otherwise: the product's own default.
+# The product's default turn-end predictor.
 PREDICTOR: str = VadSettings.model_fields["turn_end_predictor"].default
-# The log of the last mesh stays there.
+# Keeps the log of the last mesh.
 RUN_DIR = Path("run/bench")
 SERVICES = ("vad", "stt", "tts", "gpu", "orchestrator")
 ENVIRONMENT = {
@@ -38,7 +38,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class ServingMesh:
-    """A mesh that is ready: where people talk with it, and the process of each service and of the launcher."""
+    """A ready mesh: its session URL, and the process of each service and of the launcher."""
 
     url: str
     roots: dict[str, int]
@@ -46,7 +46,7 @@ class ServingMesh:
 
 @contextmanager
 def on_cores(cores: Set[int]) -> Generator[None]:
-    """What is started inside runs on `cores`, and so does what it starts."""
+    """Processes started inside run on `cores`, and so do their children."""
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -59,7 +59,7 @@ def on_cores(cores: Set[int]) -> Generator[None]:
 async def serving_mesh(
     script: Path, cores: Set[int], predictor: str = PREDICTOR, multiplex: bool = True
 ) -> AsyncGenerator[ServingMesh]:
-    """Run a mesh on `cores` that plays `script`; `predictor` judges the ends of turns.
+    """Run a mesh on `cores` that plays `script`; `predictor` predicts the ends of turns.
 
     Without `multiplex`, each call between the services has a gRPC stream of its own.
     """
@@ -68,7 +68,7 @@ async def serving_mesh(
     settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
     with ExitStack() as started:
         started.enter_context(on_cores(cores))
-        async with running_mesh(settings, mesh_programs(settings), _show) as (mesh, supervisor):
+        async with running_mesh(settings, mesh_programs(settings), _print_error) as (mesh, supervisor):
             await mesh.wait_until_ready(supervisor, lambda states: None)
             started.close()
             roots = {state.name: state.pid for state in await supervisor.fetch_states()}
@@ -76,13 +76,13 @@ async def serving_mesh(
 
 
 def _free_ports() -> dict[str, Any]:
-    names = [f"{service}_{door}_port" for service in SERVICES for door in ("grpc", "http")]
+    names = [f"{service}_{api}_port" for service in SERVICES for api in ("grpc", "http")]
     with ExitStack() as probes:
         servers = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
         return {name: server.getsockname()[1] for name, server in zip(names, servers, strict=True)}
 
 
-def _show(line: LogLine) -> None:
-    """Let people see what broke. Warnings, of which an overloaded mesh has many, stay in the log."""
+def _print_error(line: LogLine) -> None:
+    """Print errors. Warnings, of which an overloaded mesh has many, stay in the log."""
     if line.level in {"error", "critical"}:
         sys.stderr.write(f"{line.text}\n")

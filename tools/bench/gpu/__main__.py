@@ -1,4 +1,4 @@
-"""`make bench-gpu`: measures part by part; a part that fails leaves its error in the report and the others alone."""
+"""`make bench-gpu`: measures part by part; the error of a failed part goes into the report, and the others run."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Read by the libraries when they are imported: nothing is fetched, and a log is for lines.
+# The libraries read these on import: no downloads, and no progress bars.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 # Tiny matrices are slower on many threads.
@@ -27,16 +27,16 @@ if "--tiny" in sys.argv:
 
 from report import replace_figures  # pyright: ignore[reportAttributeAccessIssue]
 
-from gpu.figures import Measured
 from gpu.report import LONG_STEP_MS, SLOTS, as_json, page_text
+from gpu.results import BenchResult
 
 if TYPE_CHECKING:
     from gpu.memory import Loaded
 
 PROJECT = Path(__file__).parents[3]
 PAGE = PROJECT / "docs/gpu-performance.md"
-FOUND = PROJECT / "run/bench-gpu.json"
-# As `anchor plan` wishes for.
+RESULTS = PROJECT / "run/bench-gpu.json"
+# The defaults of `anchor plan`.
 CONTEXT_TOKENS, PLANNED_SLOTS = 1536, 4
 EIGHT_BITS = ("int8", "fp8")
 
@@ -50,16 +50,16 @@ class Bench:
 
         self.options = options
         self.tiny: bool = options.tiny
-        # Before anything here has taken from the card.
+        # Read before this process uses the card.
         self.used_before_mib = None if self.tiny else memory_used_mib()
-        found = find_device(self.tiny)
+        device = find_device(self.tiny)
         self.device = torch_device(self.tiny)
-        self.memory_bytes = found.memory_bytes
+        self.memory_bytes = device.memory_bytes
         self.size = TINY if self.tiny else FULL
-        self.measured = Measured(str(found), found.data_sheet, 512 if self.tiny else CONTEXT_TOKENS)
+        self.measured = BenchResult(str(device), device.data_sheet, 512 if self.tiny else CONTEXT_TOKENS)
 
-    def run(self) -> Measured:
-        """All parts."""
+    def run(self) -> BenchResult:
+        """Run all parts."""
         with self.part("bandwidth"):
             self.measure_bandwidth()
         self.measure_higgs()
@@ -67,14 +67,14 @@ class Bench:
         with self.part("Voxtral"):
             self.measure_voxtral()
         self.measured.notes.append(
-            "The language model is not measured: Ollama brings its own figures (`ollama run --verbose`), and random "
-            "weights of its formats are not to be had."
+            "The language model is not measured: Ollama prints its own timings (`ollama run --verbose`), and random "
+            "weights in its formats do not exist."
         )
         return self.measured
 
     @contextmanager
     def part(self, name: str) -> Generator[None]:
-        """Lets what fails in it fail alone."""
+        """Run one part; an error in it is recorded, and the other parts still run."""
         from service_kit.errors import root_cause
 
         from gpu.devices import clock_state
@@ -82,7 +82,7 @@ class Bench:
         begin = time.monotonic()
         try:
             yield
-        except Exception as error:  # Whatever it is, the other parts are worth having.
+        except Exception as error:  # The other parts still run.
             cause = root_cause(error)
             self.measured.failures[name] = f"{type(cause).__name__}: {str(cause)[:500]}"
         self.measured.seconds[name] = round(time.monotonic() - begin, 1)
@@ -110,7 +110,7 @@ class Bench:
             self.measure_weights(kind, lambda slots, kind=kind: self.in_eight_bits(codec, kind, slots))
 
     def measure_whole(self, loaded: Loaded) -> None:
-        """The model as it is published."""
+        """Measure the model in its published precision."""
         from gpu.memory import measure_memory
 
         self.release()
@@ -123,13 +123,13 @@ class Bench:
             self.profile_long_step(loaded)
 
     def in_eight_bits(self, loaded: Loaded, kind: str, slots: int) -> Loaded:
-        """The same model, quantised as the engine does it for so many slots."""
+        """The same model, quantised as in the engine for so many slots."""
         from gpu.random_weights import quantised_model
 
         return replace(loaded, lm=quantised_model(self.size, self.device, kind, slots))
 
     def measure_weights(self, weights: str, load: Callable[[int], Loaded]) -> None:
-        """Steps and speech with every number of slots."""
+        """Measure steps and speech with each number of slots."""
         from service_kit.errors import InvalidRequest
 
         for slots in SLOTS[:2] if self.tiny else SLOTS:
@@ -165,7 +165,7 @@ class Bench:
     def measure_voxtral(self) -> None:
         from gpu.devices import memory_used_mib
         from gpu.memory import server_memory, server_share
-        from gpu.voxtral import measure_finals, own_server, vllm_is_installed
+        from gpu.voxtral import measure_finals, start_server, vllm_is_installed
 
         if self.options.vllm_url:
             self.measured.finals = measure_finals(self.options.vllm_url)
@@ -173,12 +173,12 @@ class Bench:
             self.measured.notes.append("Voxtral is not measured: vLLM is not installed here.")
         else:
             before = memory_used_mib()
-            with own_server(server_share(self.memory_bytes)) as url:
+            with start_server(server_share(self.memory_bytes)) as url:
                 self.measured.memory += server_memory(before, memory_used_mib())
                 self.measured.finals = measure_finals(url)
 
     def release(self) -> None:
-        """Give back what nobody holds any more."""
+        """Free unreferenced memory."""
         import torch
 
         gc.collect()
@@ -188,20 +188,20 @@ class Bench:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench-gpu", description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="on the processor, with tiny weights: tries the bench out")
-    parser.add_argument("--vllm-url", help="a vLLM that serves `voxtral`, up to and including the version")
-    parser.add_argument("--no-page", action="store_true", help=f"leave {PAGE.name} as it is")
+    parser.add_argument("--tiny", action="store_true", help="on the processor, with tiny weights: tests the benchmark")
+    parser.add_argument("--vllm-url", help="base URL of a vLLM that serves `voxtral`, with the version path")
+    parser.add_argument("--no-page", action="store_true", help=f"leave {PAGE.name} unchanged")
     options = parser.parse_args()
     if find_spec("torch") is None:
         parser.exit(2, f"bench-gpu needs torch, which {sys.executable} does not have\n")
-    # Phrases are as long as the bench wants them, which the engine takes for a fault.
+    # The engine warns about phrases that reach their frame limit, as all of the benchmark do.
     logging.getLogger("tts_service").setLevel(logging.ERROR)
     measured = Bench(options).run()
-    found = FOUND.with_stem(f"{FOUND.stem}-tiny") if options.tiny else FOUND
-    found.parent.mkdir(exist_ok=True)
-    found.write_text(json.dumps(as_json(measured), indent=1) + "\n", "utf-8")
+    path = RESULTS.with_stem(f"{RESULTS.stem}-tiny") if options.tiny else RESULTS
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(as_json(measured), indent=1) + "\n", "utf-8")
     text = page_text(measured, time.strftime("%Y-%m-%d", time.gmtime()))
-    sys.stdout.write(f"{text}\n\n{found.relative_to(PROJECT)}\n")
+    sys.stdout.write(f"{text}\n\n{path.relative_to(PROJECT)}\n")
     if not (options.tiny or options.no_page):
         replace_figures(PAGE, text)
     sys.exit(1 if measured.failures else 0)

@@ -1,4 +1,4 @@
-"""On what is measured: the device, its driver, and how fast its clocks run."""
+"""The measured device: its properties, driver and clocks."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import torch
 
-from gpu.cards import DataSheet, data_sheet
+from gpu.data_sheets import DataSheet, data_sheet
 
-_ASKED = ("driver_version", "pstate", "clocks.sm", "clocks.max.sm", "clocks.mem", "clocks.max.mem", "power.draw")
+_CLOCK_FIELDS = ("driver_version", "pstate", "clocks.sm", "clocks.max.sm", "clocks.mem", "clocks.max.mem", "power.draw")
 UNREADABLE = "not readable"
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What every figure is said of."""
+    """The device and software versions of a run."""
 
     name: str
     driver: str
@@ -33,11 +33,11 @@ class Device:
 
 
 def find_device(tiny: bool) -> Device:
-    """The first CUDA device, or for a tiny run the processor. Ends the program with status 2 where there is none."""
+    """The first CUDA device, or the processor for a tiny run. Exits with status 2 when there is none."""
     if tiny:
         return Device(platform.machine() + " processor", "none", torch.__version__, "none", 0, None)
     if not torch.cuda.is_available():
-        sys.stderr.write("bench-gpu needs a CUDA device, and torch sees none; --tiny tries the benchmark itself out\n")
+        sys.stderr.write("bench-gpu needs a CUDA device, and torch finds none; --tiny tests the benchmark itself\n")
         raise SystemExit(2)
     found = torch.cuda.get_device_properties(0)
     driver = clock_state().partition(",")[0]
@@ -47,22 +47,22 @@ def find_device(tiny: bool) -> Device:
 
 
 def torch_device(tiny: bool) -> torch.device:
-    """Where tensors go."""
+    """The device for tensors."""
     return torch.device("cpu" if tiny else "cuda:0")
 
 
 def clock_state() -> str:
-    """Driver, performance state, clocks with their limits in MHz, and power, as nvidia-smi prints them just now."""
-    return _asked(",".join(_ASKED))
+    """Driver, performance state, clocks with their limits in MHz, and power, as nvidia-smi prints them."""
+    return _query_nvidia_smi(",".join(_CLOCK_FIELDS))
 
 
 def memory_used_mib() -> int | None:
-    """What the driver counts as used on the first device by everybody; None where it does not tell."""
-    answer = _asked("memory.used", "nounits")
+    """Memory used on the first device by all programs; None when the driver does not report it."""
+    answer = _query_nvidia_smi("memory.used", "nounits")
     return int(answer) if answer.isdigit() else None
 
 
-def _asked(fields: str, *options: str) -> str:
+def _query_nvidia_smi(fields: str, *options: str) -> str:
     program = shutil.which("nvidia-smi")
     if program is None:
         return UNREADABLE

@@ -1,4 +1,4 @@
-"""Phrases spoken at once through the engine's own decode loop and codec: time to first audio, and for all of it."""
+"""Times concurrent phrases through the engine's decode loop and codec: first audio, and total."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.prompt import PhrasePrompt
 from tts_service.engines.higgs.windowing import FrameWindower
 
-from gpu.figures import SpeechTimes
-from gpu.floors import FRAMES_PER_S
 from gpu.higgs_steps import TEXT, Speaker
+from gpu.results import SpeechTimes
+from gpu.roofline import FRAMES_PER_S
 
-# The same room as in the engine.
+# The same queue length as in the engine.
 _WAITING_PER_SLOT = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """One phrase: from asking for it, in ms."""
+class PhraseTimes:
+    """The times of one phrase since its request, in ms."""
 
     first_audio_ms: float
     total_ms: float
@@ -47,10 +47,10 @@ def steps_to_first_audio(books: Codebooks) -> int:
 
 
 async def measure_speech(speaker: Speaker, codec: CodecDecoder, weights: str, frames: int, rounds: int) -> SpeechTimes:
-    """Fill all slots with phrases of `frames` frames, `rounds` times; one before is not counted."""
+    """Fill all slots with phrases of `frames` frames, `rounds` times after one warm-up round."""
     worker = EngineWorker("bench", _WAITING_PER_SLOT * speaker.slots.count)
     loop = DecodeLoop(speaker.slots, speaker.model.books, worker)
-    spoken: list[Spoken] = []
+    spoken: list[PhraseTimes] = []
     try:
         async with asyncio.TaskGroup() as tasks:
             stepping = tasks.create_task(loop.run())
@@ -65,14 +65,18 @@ async def measure_speech(speaker: Speaker, codec: CodecDecoder, weights: str, fr
     return SpeechTimes(weights, speaker.slots.count, len(spoken), median(first), max(first), mean(factors))
 
 
-async def _round(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, count: int, frames: int) -> list[Spoken]:
+async def _round(
+    loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, count: int, frames: int
+) -> list[PhraseTimes]:
     async with asyncio.TaskGroup() as tasks:
         speaking = [tasks.create_task(_speak(loop, codec, worker, seed, frames)) for seed in range(count)]
     return [task.result() for task in speaking]
 
 
-async def _speak(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, seed: int, max_frames: int) -> Spoken:
-    """One phrase, decoded as the engine does it, window by window."""
+async def _speak(
+    loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, seed: int, max_frames: int
+) -> PhraseTimes:
+    """Time one phrase, decoded window by window as in the engine."""
     begin = time.perf_counter()
     emission, first_ms, count = FrameWindower(), 0.0, 0
     async with loop.decode_phrase(PhrasePrompt(TEXT, "own", (None,), seed), max_frames) as frames:
@@ -83,7 +87,7 @@ async def _speak(loop: DecodeLoop, codec: CodecDecoder, worker: EngineWorker, se
                 first_ms = first_ms or _since_ms(begin)
         if (window := emission.flush()) is not None:
             await worker.run(partial(codec.decode_window, window))
-    return Spoken(first_ms, _since_ms(begin), count)
+    return PhraseTimes(first_ms, _since_ms(begin), count)
 
 
 def _since_ms(begin: float) -> float:

@@ -1,4 +1,4 @@
-"""How long a step of higgs-audio takes: what the decode loop waits for, the graph alone, and without a graph."""
+"""Times a step of higgs-audio: as the decode loop waits for it, the graph alone, and without a graph."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from tts_service.engines.higgs.model.sampling import SamplingRule
 from tts_service.engines.higgs.model.step import SpeechModel, capture_graph
 from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize
 
-from gpu.bandwidth import each_ms, median_ms, settle
-from gpu.figures import StepProfile, StepTimes
-from gpu.floors import SpeechShape, cache_read
+from gpu.bandwidth import mean_ms, median_ms, synchronise
+from gpu.results import StepProfile, StepTimes
+from gpu.roofline import SpeechShape, cache_bytes_read
 
 TEXT = "The harbour was quiet in the morning, and only two boats had gone out before the rain began."
 _PROFILED_STEPS = 20
@@ -25,29 +25,29 @@ _TOP_KERNELS = 8
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """The engine's own slots and step, over the bench's weights."""
+    """The engine's slots and step, with the benchmark's weights."""
 
     model: SpeechModel
     slots: DecodeSlots
 
     @classmethod
     def of(cls, lm: Any, slots: int, context_tokens: int, encode: Tokenize) -> Speaker:
-        """A speaker as the engine puts it together."""
+        """Build a speaker as the engine does."""
         model = SpeechModel(lm, slots, context_tokens, SamplingRule(temperature=0.3))
         return cls(model, DecodeSlots(model, capture_graph(model.step, model.device), encode))
 
     def begin_all(self) -> None:
-        """Let every slot speak."""
+        """Start an utterance in every slot."""
         for slot in range(self.slots.count):
             self.slots.prefill(slot, PhrasePrompt(TEXT, "own", (None,), slot))
 
     def step_all(self) -> None:
-        """A step of all slots."""
+        """Run one step of all slots."""
         self.slots.step(frozenset(range(self.slots.count)))
 
 
 def speech_shape(lm: Any) -> SpeechShape:
-    """What a step of the model reads, by its configuration."""
+    """The shape of the part that a step reads, by the model's configuration."""
     config = lm.config
     stack = TransformerStack(
         config.num_hidden_layers,
@@ -60,8 +60,8 @@ def speech_shape(lm: Any) -> SpeechShape:
     return SpeechShape.speaking(stack, config.num_codebooks, config.codebook_size)
 
 
-def weights_touched(lm: Any) -> int:
-    """Bytes of the weights that a step reads, counted in the model as it stands, whatever they are made of."""
+def weight_bytes_touched(lm: Any) -> int:
+    """Bytes of the weights that a step reads, counted in the loaded model, quantised or not."""
     parts = [lm.model.norm, lm.audio_lm_head]
     for layer in lm.model.layers:
         parts += [layer.self_attn, layer.audio_mlp, layer.audio_input_layernorm, layer.audio_post_attention_layernorm]
@@ -70,7 +70,7 @@ def weights_touched(lm: Any) -> int:
 
 
 def measure_steps(lm: Any, weights: str, slots: int, context_tokens: int, encode: Tokenize, steps: int) -> StepTimes:
-    """Step `slots` slots that all speak."""
+    """Time steps with `slots` active slots."""
     speaker = Speaker.of(lm, slots, context_tokens, encode)
     speaker.begin_all()
     device = speaker.model.device
@@ -78,26 +78,26 @@ def measure_steps(lm: Any, weights: str, slots: int, context_tokens: int, encode
     eager_ms = median_ms(speaker.model.step, device, steps)
     graph_ms = median_ms(capture_graph(speaker.model.step, device), device, steps) if device.type == "cuda" else None
     value_bytes = lm.audio_lm_head.weight.element_size()
-    cache = cache_read(speech_shape(lm), slots, context_tokens) * value_bytes // 2
-    return StepTimes(weights, slots, whole_ms, graph_ms, eager_ms, weights_touched(lm) + cache)
+    cache = cache_bytes_read(speech_shape(lm), slots, context_tokens) * value_bytes // 2
+    return StepTimes(weights, slots, whole_ms, graph_ms, eager_ms, weight_bytes_touched(lm) + cache)
 
 
 def profile_steps(lm: Any, slots: int, context_tokens: int, encode: Tokenize) -> StepProfile:
-    """What a step is made of on the device, by torch's profiler."""
+    """Profile a step with torch's profiler."""
     speaker = Speaker.of(lm, slots, context_tokens, encode)
     speaker.begin_all()
     device = speaker.model.device
     on_gpu = device.type == "cuda"
-    # Not under the profiler, which slows the host down.
-    step_ms = each_ms(speaker.step_all, device, _PROFILED_STEPS)
+    # Measured without the profiler, which slows the host.
+    step_ms = mean_ms(speaker.step_all, device, _PROFILED_STEPS)
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as profiler:
         for _ in range(_PROFILED_STEPS):
             speaker.step_all()
-        settle(device)
+        synchronise(device)
     kernels = [
         (event.key, (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1000, event.count)
         for event in profiler.key_averages()
-        # An operation's time on the device is that of its kernels, which stand in the list themselves.
+        # The list also has operations, whose device time is that of their kernels.
         if not on_gpu or event.device_type == torch.autograd.DeviceType.CUDA
     ]
     kernels.sort(key=lambda kernel: kernel[1], reverse=True)

@@ -1,4 +1,4 @@
-"""What higgs-audio takes on the card, part by part, beside what `anchor plan` says it would."""
+"""Measures the card memory of higgs-audio by part, beside the estimate of `anchor plan`."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize, VoiceReference
 
 from gpu.devices import memory_used_mib
-from gpu.figures import Part
 from gpu.higgs_steps import TEXT, Speaker, speech_shape
 from gpu.random_weights import FULL, Size, codec_files, encode_for, language_model
+from gpu.results import MemoryPart
 
-# As many voices as the engine keeps the prefix of, each with 15 s of reference: what the plan counts with.
+# The plan counts this many cached voice prefixes, each with 15 s of reference.
 _VOICES, _REFERENCE_FRAMES = 16, 375
 _CONTEXT_ROOM = 200
-# The longest window that the codec is given: 25 frames, and 10 to either side.
+# The longest window of the codec: 25 frames, and 10 on either side.
 _DECODED_FRAMES = 45
 
 
@@ -31,22 +31,22 @@ _DECODED_FRAMES = 45
 class Loaded:
     """The model and its codec."""
 
-    # None once it is given back.
+    # None once it is freed.
     lm: Any
     codec: CodecDecoder
     encode: Tokenize
-    # What all programs had on the card before this one; None where nobody tells.
+    # Card memory used before this process; None when the driver does not report it.
     used_before_mib: int | None
 
 
 def load(size: Size, device: torch.device, used_before_mib: int | None) -> Loaded:
-    """Make both on the device. `used_before_mib` is to be read before anything asks for CUDA."""
+    """Create both on the device. Read `used_before_mib` before the first CUDA call."""
     codec = CodecDecoder(codec_files(size), device)
     return Loaded(language_model(size, device), codec, encode_for(size), used_before_mib)
 
 
-def measure_memory(loaded: Loaded, size: Size, slots: int, context_tokens: int) -> list[Part]:
-    """Load the slots, let every place of the voices' cache be taken, speak, and compare."""
+def measure_memory(loaded: Loaded, size: Size, slots: int, context_tokens: int) -> list[MemoryPart]:
+    """Load the slots, fill the voice cache, speak, and compare with the plan."""
     speaker = Speaker.of(loaded.lm, slots, context_tokens, loaded.encode)
     _learn_voices(speaker, context_tokens)
     speaker.begin_all()
@@ -55,29 +55,29 @@ def measure_memory(loaded: Loaded, size: Size, slots: int, context_tokens: int) 
     loaded.codec.decode_frames(np.zeros((_DECODED_FRAMES, speaker.model.books.count), np.int64))
     weights = speaker.model.weights_bytes + loaded.codec.weights_bytes
     cache = speaker.model.cache_bytes + speaker.slots.prefix_bytes
-    # On a processor nobody counts what an allocator keeps.
+    # Without CUDA, the allocator's reserve is not counted.
     workspace = max(speaker.model.state_bytes, _reserved_bytes() - weights - cache)
-    planned = plan_of(size, loaded.lm, slots, context_tokens)
+    planned = planned_memory(size, loaded.lm, slots, context_tokens)
     parts = [
-        Part("weights and codec", weights, planned.weights.bytes),
-        Part("cache of slots and voices", cache, planned.kv_cache.bytes),
-        Part("graphs and scratch", workspace, planned.activations.bytes),
+        MemoryPart("weights and codec", weights, planned.weights.bytes),
+        MemoryPart("cache of slots and voices", cache, planned.kv_cache.bytes),
+        MemoryPart("graphs and scratch", workspace, planned.activations.bytes),
     ]
     context = _context_bytes(loaded)
     if context is not None:
-        parts.append(Part("CUDA", context, planned.context.bytes))
-    return [*parts, together("higgs-audio together", parts)]
+        parts.append(MemoryPart("CUDA", context, planned.context.bytes))
+    return [*parts, total_of("higgs-audio together", parts)]
 
 
-def server_memory(before_mib: int | None, after_mib: int | None) -> list[Part]:
-    """What a vLLM with Voxtral has taken from the card; nothing where the driver does not tell."""
+def server_memory(before_mib: int | None, after_mib: int | None) -> list[MemoryPart]:
+    """The card memory of a vLLM with Voxtral; empty when the driver does not report it."""
     if before_mib is None or after_mib is None:
         return []
-    return [Part("Voxtral together", (after_mib - before_mib) * 2**20, _planned_voxtral().total_bytes)]
+    return [MemoryPart("Voxtral together", (after_mib - before_mib) * 2**20, _planned_voxtral().total_bytes)]
 
 
 def server_share(card_bytes: int) -> float:
-    """The share of the card that the plan gives Voxtral, rounded up to whole hundredths, of which 0.9 is the most."""
+    """The share of the card that the plan gives Voxtral, rounded up to hundredths, at most 0.9."""
     return min(0.9, ceil(100 * _planned_voxtral().total_bytes / card_bytes) / 100)
 
 
@@ -87,13 +87,13 @@ def _planned_voxtral() -> ServiceMemory:
     return estimate_memory("stt", choice, catalogue.model(choice.model), catalogue.runtimes)
 
 
-def together(name: str, parts: list[Part]) -> Part:
-    """All parts as one."""
-    return Part(name, sum(part.found for part in parts), sum(part.planned for part in parts))
+def total_of(name: str, parts: list[MemoryPart]) -> MemoryPart:
+    """The sum of all parts."""
+    return MemoryPart(name, sum(part.found for part in parts), sum(part.planned for part in parts))
 
 
-def plan_of(size: Size, lm: Any, slots: int, context_tokens: int) -> ServiceMemory:
-    """What `anchor plan` says of so many slots."""
+def planned_memory(size: Size, lm: Any, slots: int, context_tokens: int) -> ServiceMemory:
+    """The memory that `anchor plan` estimates for so many slots."""
     catalogue = read_catalogue()
     model = catalogue.model("higgs-v2")
     if size is not FULL:
@@ -116,7 +116,7 @@ def _learn_voices(speaker: Speaker, context_tokens: int) -> None:
 
 
 def _context_bytes(loaded: Loaded) -> int | None:
-    """What the card has given this process beside what torch counts."""
+    """Card memory of this process outside torch's allocator."""
     used = memory_used_mib()
     if used is None or loaded.used_before_mib is None:
         return None
@@ -124,5 +124,5 @@ def _context_bytes(loaded: Loaded) -> int | None:
 
 
 def _reserved_bytes() -> int:
-    """What torch has taken from the card, with what it keeps for later."""
+    """Card memory reserved by torch's allocator."""
     return torch.cuda.memory_reserved() if torch.cuda.is_available() else 0

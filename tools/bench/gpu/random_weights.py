@@ -1,4 +1,4 @@
-"""higgs-audio v2 and its codec with random weights, made where they are used: nothing is read, nothing is fetched."""
+"""higgs-audio v2 and its codec with random weights, created in memory: nothing is read or downloaded."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _TOKEN = re.compile(r"<\|.*?\|>|\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the model and its codec are; the fields that the real ones leave as they are by default stand out."""
+    """The size of the model and its codec: configuration fields that differ from the defaults."""
 
     model: dict[str, Any]
     acoustic: dict[str, Any]
 
 
-# 1024 codes, and two for begin and end.
+# 1024 codes, and two for start and end.
 FULL = Size({"codebook_size": 1026}, {})
 TINY = Size(
     {
@@ -56,7 +56,7 @@ TINY = Size(
 
 
 def language_model(size: Size, device: torch.device) -> Any:
-    """A model that speaks lively nonsense and does not end by itself."""
+    """A model that speaks nonsense and does not end by itself."""
     config = HiggsAudioV2Config(**size.model)
     torch.manual_seed(1)
     usual = torch.get_default_dtype()
@@ -67,20 +67,20 @@ def language_model(size: Size, device: torch.device) -> Any:
     finally:
         torch.set_default_dtype(usual)
     made = made.requires_grad_(False).eval()
-    # Its logit is none of the highest then, so it is never drawn.
+    # The logit of the end code is then never among the highest, so it is never drawn.
     heads = made.audio_lm_head.weight.data.view(config.num_codebooks, config.codebook_size, -1)
     heads[:, config.audio_stream_eos_id] = 0
     return made
 
 
 def quantised_model(size: Size, device: torch.device, kind: Any, slots: int) -> Any:
-    """The same with its layers in eight bits, as the engine keeps them for so many slots.
+    """The same model with 8-bit layers, as the engine keeps them for so many slots.
 
-    Raises `InvalidRequest` where the device cannot compute with them.
+    Raises `InvalidRequest` when the device cannot compute with them.
     """
     from tts_service.engines.higgs.model.quantised import QuantisedLinear, select_matmul
 
-    # What was compiled for other numbers of slots counts against a limit.
+    # Code compiled for other numbers of slots counts against a limit.
     torch.compiler.reset()
     product = select_matmul(kind, device, slots)
     made = language_model(size, device)
@@ -93,7 +93,7 @@ def quantised_model(size: Size, device: torch.device, kind: Any, slots: int) -> 
 
 
 def codec_files(size: Size) -> CodecFiles:
-    """What the codec's decoder is built from, with random weights; the encoder's are left out."""
+    """The files for the codec's decoder, with random weights; without the encoder's."""
     acoustic = {"model_type": "dac", "downsampling_ratios": _RATIOS, "upsampling_ratios": _RATIOS, **size.acoustic}
     config = HiggsAudioV2TokenizerConfig(target_bandwidths=[0.5, 1, 1.5, 2], acoustic_model_config=acoustic)
     torch.manual_seed(2)
@@ -110,7 +110,7 @@ def codec_files(size: Size) -> CodecFiles:
 
 
 def encode_for(size: Size) -> Tokenize:
-    """A token for each word and each sign; which one means nothing to random weights."""
+    """A tokenizer with one arbitrary token for each word and punctuation mark."""
     vocabulary = HiggsAudioV2Config(**size.model).vocab_size
     most = min(vocabulary, 128_000) - 4
     return lambda text: [crc32(piece.encode()) % most for piece in _TOKEN.findall(text)]

@@ -1,4 +1,4 @@
-"""From what was measured to JSON for programs and tables for people. Pure."""
+"""Renders the results as JSON and as Markdown tables. Pure."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any
 
 from anchor_cli.plan.catalogue import read_catalogue
 
-from gpu.cards import DATA_SHEETS, TARGET
-from gpu.figures import Finals, Measured, Part, SpeechTimes, StepProfile
-from gpu.floors import (
+from gpu.data_sheets import DATA_SHEETS, TARGET
+from gpu.results import BenchResult, FinalTimes, MemoryPart, SpeechTimes, StepProfile
+from gpu.roofline import (
     BYTE,
     HALF,
     FirstAudio,
     SpeechShape,
-    cache_read,
+    cache_bytes_read,
     floor_ms,
     projected_ms,
     realtime_factor,
     step_bytes,
-    weights_read,
+    weight_bytes_read,
 )
 
 SLOTS = (1, 2, 4, 8)
-# A step that takes longer is worth a look at what it is made of.
+# A longer step is profiled.
 LONG_STEP_MS = 4.0
 FULL_BOOKS, FULL_CODES = 8, 1026
 _FLOOR_CARDS = ("H200", "RTX 5090", "RTX 4090", "RTX 6000 Ada", "L40S", "RTX A6000")
 
 
 def higgs_shape() -> SpeechShape:
-    """The real model's, as `anchor plan` knows it."""
+    """The shape of the real model, from the catalogue of `anchor plan`."""
     shape = read_catalogue().model("higgs-v2").shape
     assert shape is not None
     return SpeechShape.speaking(shape.decoder, FULL_BOOKS, FULL_CODES)
 
 
 def floors_table(context_tokens: int) -> str:
-    """The least that a step can take on some cards, in ms, in half precision and with weights of eight bits."""
+    """The least time of a step on some cards, in ms, in half precision and with 8-bit weights."""
     shape = higgs_shape()
     cards = [sheet for title in _FLOOR_CARDS for sheet in DATA_SHEETS if sheet.title == title]
     heads = " | ".join(f"{slots} slots" if slots > 1 else "1 slot" for slots in SLOTS)
@@ -52,17 +52,17 @@ def floors_table(context_tokens: int) -> str:
 
 
 def read_sentence(context_tokens: int) -> str:
-    """What the floors are made of."""
+    """The bytes that a step reads, as a sentence."""
     shape = higgs_shape()
     return (
-        f"A step reads {weights_read(shape) / 1e9:.2f} GB of weights in bf16, {weights_read(shape, BYTE) / 1e9:.2f} GB "
-        f"with eight bits, and {cache_read(shape, 1, context_tokens) / 1e9:.3f} GB of cache for each slot of "
-        f"{context_tokens} tokens."
+        f"A step reads {weight_bytes_read(shape) / 1e9:.2f} GB of weights in bf16, "
+        f"{weight_bytes_read(shape, BYTE) / 1e9:.2f} GB with eight bits, and "
+        f"{cache_bytes_read(shape, 1, context_tokens) / 1e9:.3f} GB of cache for each slot of {context_tokens} tokens."
     )
 
 
-def steps_table(measured: Measured) -> str:
-    """Steps against the floor by measured bandwidth, and by the data sheet's."""
+def steps_table(measured: BenchResult) -> str:
+    """Steps against the floor by the measured bandwidth, and by the data sheet's."""
     sheet = measured.data_sheet
     lines = [
         "| weights | slots | step, ms | graph alone | without graph | floor, ms | step ÷ floor | step ÷ data sheet "
@@ -80,8 +80,8 @@ def steps_table(measured: Measured) -> str:
     return "\n".join(lines)
 
 
-def speech_table(measured: Measured) -> str:
-    """Time to first audio here, and what comes of it on the card that the profile is meant for."""
+def speech_table(measured: BenchResult) -> str:
+    """Time to first audio here, and projected to the card of the GPU profile."""
     lines = [
         f"| weights | slots | first audio, ms | the slowest | RTF with codec | first audio on {TARGET.title}, ms |",
         "|---|---|---|---|---|---|",
@@ -94,8 +94,8 @@ def speech_table(measured: Measured) -> str:
     return "\n".join(lines)
 
 
-def projected_cell(measured: Measured, row: SpeechTimes) -> str:
-    """Least and most on the target; a dash where the card is unknown, or the step was not measured."""
+def projected_cell(measured: BenchResult, row: SpeechTimes) -> str:
+    """Least and most on the target; a dash when the card is unknown or the step was not measured."""
     steps = [step for step in measured.steps if (step.weights, step.slots) == (row.weights, row.slots)]
     if measured.data_sheet is None or not measured.copy_gb_s or not steps:
         return "–"
@@ -105,8 +105,8 @@ def projected_cell(measured: Measured, row: SpeechTimes) -> str:
     return f"{least:.0f} to {most:.0f}"
 
 
-def ratio_sentence(measured: Measured) -> str:
-    """How fast the memory is, and how much slower the target's."""
+def ratio_sentence(measured: BenchResult) -> str:
+    """The measured bandwidth, and its ratio to that of the target."""
     found = f"Copying within the card moves {measured.copy_gb_s:.0f} GB/s"
     sheet = measured.data_sheet
     if sheet is None:
@@ -131,8 +131,8 @@ def profile_table(profile: StepProfile) -> str:
     return "\n".join([*lines, *(f"| `{name[:80]}` | {ms:.3f} | {calls:.0f} |" for name, ms, calls in profile.kernels)])
 
 
-def memory_table(parts: Sequence[Part]) -> str:
-    """What was found beside what was planned."""
+def memory_table(parts: Sequence[MemoryPart]) -> str:
+    """Measured memory beside planned memory."""
     lines = ["| part | found, GiB | planned, GiB | plan is off by |", "|---|---|---|---|"]
     lines += [
         f"| {part.name} | {part.found / 2**30:.2f} | {part.planned / 2**30:.2f} | {part.error:+.1%} |" for part in parts
@@ -140,7 +140,7 @@ def memory_table(parts: Sequence[Part]) -> str:
     return "\n".join(lines)
 
 
-def finals_table(finals: Sequence[Finals]) -> str:
+def finals_table(finals: Sequence[FinalTimes]) -> str:
     """Final transcripts behind vLLM."""
     lines = ["| clip, s | at a time | final, ms | the slowest | pieces of text |", "|---|---|---|---|---|"]
     lines += [
@@ -150,8 +150,8 @@ def finals_table(finals: Sequence[Finals]) -> str:
     return "\n".join(lines)
 
 
-def page_text(measured: Measured, when: str) -> str:
-    """What stands between the page's marks."""
+def page_text(measured: BenchResult, when: str) -> str:
+    """The text to put between the marks of the page."""
     parts = [f"Measured {when} on {measured.device}, with random weights.", ratio_sentence(measured)]
     if measured.steps:
         parts += ["### Steps of higgs-audio", steps_table(measured)]
@@ -174,8 +174,8 @@ def clocks_table(clocks: Mapping[str, str]) -> str:
     return "\n".join(["| part | state |", "|---|---|", *(f"| {part} | {state} |" for part, state in clocks.items())])
 
 
-def as_json(measured: Measured) -> dict[str, Any]:
-    """Everything, with the floors beside the steps."""
+def as_json(measured: BenchResult) -> dict[str, Any]:
+    """All results, with the floors beside the steps."""
     made = asdict(measured)
     for row in made["steps"]:
         row["floor_ms"] = floor_ms(row["read_bytes"], measured.copy_gb_s) if measured.copy_gb_s else None

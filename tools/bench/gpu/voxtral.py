@@ -1,4 +1,4 @@
-"""How long Voxtral Mini 3B takes for a final transcript behind vLLM, with weights that vLLM makes up."""
+"""Times final transcripts of Voxtral Mini 3B behind vLLM, with dummy weights."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from uuid import uuid4
 
 import numpy as np
 
-from gpu.figures import MAX_TOKENS, Finals
+from gpu.results import MAX_TOKENS, FinalTimes
 from gpu.voxtral_model import write_model
 
 RATE_HZ = 16_000
 START_S = 240
-# As compose.yaml starts it after `anchor plan --gpu rtx6000-ada`.
+# The flags of compose.yaml after `anchor plan --gpu rtx6000-ada`.
 _FLAGS = (
     *("--served-model-name=voxtral", "--tokenizer-mode=mistral", "--config-format=mistral", "--load-format=dummy"),
     *("--max-model-len=2048", "--max-num-seqs=4", '--limit-mm-per-prompt={"audio":1}', "--mm-processor-cache-gb=0"),
@@ -39,27 +39,27 @@ _FLAGS = (
 
 
 def vllm_is_installed() -> bool:
-    """Whether this Python could start a server."""
+    """Whether this Python can start a vLLM server."""
     return find_spec("vllm") is not None
 
 
-def measure_finals(url: str, rounds: int = 5) -> list[Finals]:
-    """Ask the server at `url` (up to and including the version) for transcripts of noise."""
-    return [_measured(url, clip_s, at_a_time, rounds) for clip_s, at_a_time in ((1.0, 1), (3.0, 1), (6.0, 1), (3.0, 4))]
+def measure_finals(url: str, rounds: int = 5) -> list[FinalTimes]:
+    """Time transcripts of noise by the server at `url` (base URL with the version path)."""
+    return [_measure(url, clip_s, at_a_time, rounds) for clip_s, at_a_time in ((1.0, 1), (3.0, 1), (6.0, 1), (3.0, 4))]
 
 
-def _measured(url: str, clip_s: float, at_a_time: int, rounds: int) -> Finals:
+def _measure(url: str, clip_s: float, at_a_time: int, rounds: int) -> FinalTimes:
     clip = noise_wav(clip_s)
-    with ThreadPoolExecutor(at_a_time) as people:
-        asked = [list(people.map(lambda _: transcribed(url, clip), range(at_a_time))) for _ in range(rounds + 1)]
+    with ThreadPoolExecutor(at_a_time) as pool:
+        asked = [list(pool.map(lambda _: time_transcript(url, clip), range(at_a_time))) for _ in range(rounds + 1)]
     # The first round warms up.
     answers = [answer for together in asked[1:] for answer in together]
     waits, tokens = zip(*answers, strict=True)
-    return Finals(clip_s, at_a_time, len(answers), median(waits), max(waits), sum(tokens) / len(tokens))
+    return FinalTimes(clip_s, at_a_time, len(answers), median(waits), max(waits), sum(tokens) / len(tokens))
 
 
-def transcribed(url: str, clip: bytes) -> tuple[float, int]:
-    """How long the server took for a whole transcript, in ms, and in how many pieces it came."""
+def time_transcript(url: str, clip: bytes) -> tuple[float, int]:
+    """The time to a whole transcript, in ms, and the number of pieces it came in."""
     fields = {"model": "voxtral", "language": "en", "temperature": "0", "stream": "true"}
     body, kind = multipart(fields | {"max_completion_tokens": str(MAX_TOKENS)}, clip)
     request = urllib.request.Request(  # noqa: S310
@@ -99,14 +99,14 @@ def noise_wav(seconds: float) -> bytes:
 
 
 def server_command(model: Path, port: int, share: float) -> list[str]:
-    """What starts a vLLM that may take `share` of the card."""
+    """The command of a vLLM with `share` of the card."""
     named = [f"--model={model}", "--host=127.0.0.1", f"--port={port}", f"--gpu-memory-utilization={share:.2f}"]
     return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *named, *_FLAGS]
 
 
 @contextmanager
-def own_server(share: float) -> Generator[str]:
-    """A vLLM with a Voxtral of full size and made-up weights; its URL up to and including the version."""
+def start_server(share: float) -> Generator[str]:
+    """Run a vLLM with a full-size Voxtral and dummy weights; yields its base URL with the version path."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as log:
@@ -118,7 +118,7 @@ def own_server(share: float) -> Generator[str]:
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )
         try:
-            _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+            _wait_until_ready(f"http://127.0.0.1:{port}/health", server, log)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             server.terminate()
@@ -129,7 +129,7 @@ def own_server(share: float) -> Generator[str]:
                 server.wait()
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Any) -> None:
+def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Any) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -139,4 +139,4 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Any) -> None:
             time.sleep(1)
     log.seek(0)
     last = log.read().decode(errors="replace").splitlines()[-5:]
-    raise RuntimeError(f"vLLM did not come up within {START_S} s (status {server.poll()}): {' / '.join(last)}")
+    raise RuntimeError(f"vLLM was not ready within {START_S} s (status {server.poll()}): {' / '.join(last)}")

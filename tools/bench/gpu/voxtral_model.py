@@ -1,4 +1,4 @@
-"""The folder of a Voxtral Mini 3B without weights: its shape, and a tokenizer as large as its own, for vLLM to fill."""
+"""Writes the folder of a Voxtral Mini 3B without weights: its shape and a tokenizer of the same size, for vLLM."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _ENCODER = {
     "max_source_positions": 1500,
     "use_biases": True,
 }
-# What the tokenizer is asked for by name, at the places that the real one has; what is between is never asked for.
-_SIGNS = {
+# Special tokens that are looked up by name, at the ranks of the real tokenizer; the others are never looked up.
+_SPECIAL_TOKENS = {
     0: "<unk>",
     1: "<s>",
     2: "</s>",
@@ -69,7 +69,7 @@ _SIGNS = {
 
 
 def write_model(folder: Path) -> Path:
-    """The two files that vLLM asks for. The tokenizer's words come with mistral-common, which vLLM brings."""
+    """Write the two files that vLLM reads. The vocabulary comes with mistral-common, a dependency of vLLM."""
     tokenizer = json.loads(files("mistral_common").joinpath("data/tekken_240911.json").read_text("utf-8"))
     folder.mkdir()
     (folder / "tekken.json").write_text(json.dumps(with_audio(tokenizer)), "utf-8")
@@ -78,19 +78,19 @@ def write_model(folder: Path) -> Path:
 
 
 def with_audio(tokenizer: dict[str, Any]) -> dict[str, Any]:
-    """A text model's `tokenizer` with the signs of a Voxtral, and without those of images."""
+    """A text model's `tokenizer` with the special tokens of Voxtral, and without those of images."""
     config = {**tokenizer["config"], "version": "v7", "default_vocab_size": _VOCABULARY}
-    signs = [
-        {"rank": rank, "token_str": _SIGNS.get(rank, f"<SPECIAL_{rank}>"), "is_control": True}
-        for rank in range(max(_SIGNS) + 1)
+    special_tokens = [
+        {"rank": rank, "token_str": _SPECIAL_TOKENS.get(rank, f"<SPECIAL_{rank}>"), "is_control": True}
+        for rank in range(max(_SPECIAL_TOKENS) + 1)
     ]
-    return {"config": config, "vocab": tokenizer["vocab"], "special_tokens": signs, "audio": _AUDIO}
+    return {"config": config, "vocab": tokenizer["vocab"], "special_tokens": special_tokens, "audio": _AUDIO}
 
 
 def shape() -> dict[str, Any]:
     """The model's parameters."""
-    heard = {name: _AUDIO[name] for name in ("sampling_rate", "frame_rate")}
-    encoding = {**heard, **_AUDIO["audio_encoding_config"]}
+    audio = {name: _AUDIO[name] for name in ("sampling_rate", "frame_rate")}
+    encoding = {**audio, **_AUDIO["audio_encoding_config"]}
     encoder = {**_ENCODER, "audio_encoding_args": encoding}
     parts = {"encoder_args": encoder, "downsample_args": {"downsample_factor": 4}}
     return {**_DECODER, "multimodal": {"whisper_model_args": parts}}

@@ -1,4 +1,4 @@
-"""What processes take, measured on real ones."""
+"""Processor time and memory, measured on real processes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from footprint import Footprint, between, snapshot
+from footprint import Footprint, footprint_between, take_snapshot
 
-# When told to, takes a third of a processor second itself, lets a child take as much, and waits to be told to end.
+# On a line of input, uses 0.35 s of processor time, runs a child that uses as much, and waits for another line.
 WORKER = """
 import subprocess, sys, time
 if sys.argv[1] == "parent":
@@ -25,12 +25,12 @@ if sys.argv[1] == "parent":
     sys.stdin.readline()
 """
 WORK_S = 2 * 0.35
-# Processor time is told in ticks of 10 ms, and starting the child's Python takes some, too.
+# Processor time is counted in ticks of 10 ms, and starting the child's Python takes some, too.
 TICKS_S, START_S = 0.1, 0.3
 
 
 class Worker:
-    """A process that works when it is told to."""
+    """A process that works on command."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -51,31 +51,31 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
     command = [sys.executable, "-S", str(script), "parent"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        # What starting it took is spent before anybody looks.
+        # Its start is over before the first snapshot.
         assert process.stdout.readline() == "here\n"
         yield Worker(process)
 
 
 def during(work: Callable[[], None], **roots: int) -> Footprint:
-    before = snapshot(roots)
+    before = take_snapshot(roots)
     work()
-    return between(before, snapshot(roots))
+    return footprint_between(before, take_snapshot(roots))
 
 
-def test_work_of_a_process_and_of_its_ended_child_is_counted_for_its_group_only(worker: Worker):
-    taken = during(worker.work, tests=os.getpid(), worker=worker.pid)
-    assert WORK_S - TICKS_S <= taken.cpu_s["worker"] <= WORK_S + START_S
-    assert taken.cpu_s["tests"] < WORK_S - TICKS_S
-    assert taken.rss_bytes["worker"] > 1 << 20
+def test_a_group_counts_its_process_and_ended_children(worker: Worker):
+    used = during(worker.work, tests=os.getpid(), worker=worker.pid)
+    assert WORK_S - TICKS_S <= used.cpu_s["worker"] <= WORK_S + START_S
+    assert used.cpu_s["tests"] < WORK_S - TICKS_S
+    assert used.rss_bytes["worker"] > 1 << 20
 
 
-def test_work_of_a_process_in_no_group_is_that_of_others(worker: Worker):
-    taken = during(worker.work)
-    # A process is charged for what the hypervisor took from it meanwhile; a processor is not.
-    assert (taken.others_share + taken.stolen_share) * taken.seconds >= WORK_S - TICKS_S
-    assert taken.others_share == pytest.approx(sum(taken.busy_share.values()))
+def test_a_process_outside_all_groups_counts_as_others(worker: Worker):
+    used = during(worker.work)
+    # Stolen time counts for a process, but not for a processor.
+    assert (used.others_share + used.stolen_share) * used.seconds >= WORK_S - TICKS_S
+    assert used.others_share == pytest.approx(sum(used.busy_share.values()))
 
 
-def test_a_process_whose_parent_is_a_root_belongs_to_it(worker: Worker):
-    taken = during(worker.work, tests=os.getpid())
-    assert taken.cpu_s["tests"] >= WORK_S - TICKS_S
+def test_a_child_of_a_root_belongs_to_its_group(worker: Worker):
+    used = during(worker.work, tests=os.getpid())
+    assert used.cpu_s["tests"] >= WORK_S - TICKS_S

@@ -1,4 +1,4 @@
-"""What the benchmark asks of a vLLM, against a server that answers as vLLM does."""
+"""The benchmark's requests to vLLM, against a server that answers like vLLM."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 from anchor_cli.plan.catalogue import read_catalogue
-from gpu.voxtral import measure_finals, noise_wav, server_command, transcribed, vllm_is_installed
+from gpu.voxtral import measure_finals, noise_wav, server_command, time_transcript, vllm_is_installed
 from gpu.voxtral_model import shape, with_audio
 
 PIECES = 7
 
 
 class Transcriber(BaseHTTPRequestHandler):
-    """Streams a transcript in pieces, then what it used, then the end."""
+    """Streams a transcript in pieces, then the usage, then the end."""
 
     forms: list[dict[str, bytes]]
 
@@ -39,7 +39,7 @@ class Transcriber(BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def forms() -> list[dict[str, bytes]]:
 
 @pytest.fixture
 def url(forms: list[dict[str, bytes]]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Transcriber,), {"forms": forms}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OwnTranscriber", (Transcriber,), {"forms": forms}))
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     serving.start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
@@ -59,7 +59,7 @@ def url(forms: list[dict[str, bytes]]) -> Iterator[str]:
 
 
 def test_a_final_is_timed_to_its_last_piece(url: str, forms: list[dict[str, bytes]]) -> None:
-    took_ms, pieces = transcribed(url, noise_wav(0.5))
+    took_ms, pieces = time_transcript(url, noise_wav(0.5))
     assert took_ms > 0
     assert pieces == PIECES
     (form,) = forms
@@ -69,16 +69,14 @@ def test_a_final_is_timed_to_its_last_piece(url: str, forms: list[dict[str, byte
         assert (clip.getframerate(), clip.getnchannels(), clip.getnframes()) == (16_000, 1, 8_000)
 
 
-def test_clips_are_sent_alone_and_four_at_a_time_and_the_first_round_is_not_counted(
-    url: str, forms: list[dict[str, bytes]]
-) -> None:
+def test_clips_are_sent_one_and_four_at_a_time_after_a_warm_up(url: str, forms: list[dict[str, bytes]]) -> None:
     finals = measure_finals(url, rounds=2)
     assert [(row.clip_s, row.at_a_time, row.count) for row in finals] == [(1, 1, 2), (3, 1, 2), (6, 1, 2), (3, 4, 8)]
     assert len(forms) == 3 * (1 + 1 + 1 + 4)
     assert all(row.tokens == PIECES and 0 < row.p50_ms <= row.worst_ms for row in finals)
 
 
-def test_the_model_is_as_large_as_the_plan_counts_it() -> None:
+def test_the_model_has_the_shape_that_the_plan_counts() -> None:
     planned = read_catalogue().model("voxtral-3b").shape
     assert planned is not None
     written = shape()
@@ -95,7 +93,7 @@ def test_the_model_is_as_large_as_the_plan_counts_it() -> None:
         assert found["vocab_size"] == planned.vocabulary
 
 
-def test_a_tokenizer_of_text_gets_the_signs_of_speech_where_the_real_one_has_them() -> None:
+def test_the_text_tokenizer_gets_the_audio_tokens_at_their_ranks() -> None:
     made = with_audio({"config": {"version": "v3", "pattern": "."}, "vocab": [], "image": {}})
     assert made["config"]["version"] == "v7"
     assert "image" not in made
@@ -105,12 +103,12 @@ def test_a_tokenizer_of_text_gets_the_signs_of_speech_where_the_real_one_has_the
     assert len(set(signs)) == 35
 
 
-def test_the_server_is_started_with_weights_it_makes_up_and_its_share_of_the_card() -> None:
+def test_the_server_starts_with_dummy_weights_and_its_share() -> None:
     command = server_command(Path("voxtral"), 8123, 0.09)
     assert "--load-format=dummy" in command
     assert {"--port=8123", "--host=127.0.0.1"} <= set(command)
     assert "--gpu-memory-utilization=0.09" in command
 
 
-def test_vllm_is_not_taken_to_be_here_unasked() -> None:
+def test_vllm_is_not_installed_here() -> None:
     assert vllm_is_installed() is False

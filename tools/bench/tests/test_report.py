@@ -1,4 +1,4 @@
-"""From what was measured to figures."""
+"""From measurements to rows and tables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from findings import Findings
 from footprint import Footprint
+from load_result import LoadResult
 from report import (
     BEGIN,
     CLIENT,
@@ -17,15 +17,15 @@ from report import (
     Row,
     Spread,
     levels_table,
+    make_row,
+    max_sessions,
     replace_figures,
-    row,
-    sessions_held,
 )
 
 
 def level(sessions: int, wait_ms: float, *failures: str) -> Row:
-    """A run of a minute in which everybody waited alike."""
-    findings = Findings(waits_ms=[wait_ms] * 4, failures=list(failures), frames=1000, late_frames=20)
+    """A run of a minute in which all answers took the same time."""
+    result = LoadResult(waits_ms=[wait_ms] * 4, failures=list(failures), frames=1000, late_frames=20)
     footprint = Footprint(
         seconds=60,
         cpu_s={"stt": 1.0 * sessions, "vad": 0.5 * sessions, CLIENT: 6.0, LAUNCHER: 3.0},
@@ -34,18 +34,18 @@ def level(sessions: int, wait_ms: float, *failures: str) -> Row:
         stolen_share=0.05,
         busy_share={0: 0.5, 1: 0.1},
     )
-    return row("level", sessions, 510.0, findings, footprint)
+    return make_row("level", sessions, 510.0, result, footprint)
 
 
-def test_overhead_is_what_is_waited_beyond_the_models():
+def test_overhead_is_the_wait_beyond_the_model_delays():
     assert level(2, 521.5).overhead_ms == Spread(p50=11.5, p95=11.5, count=4)
 
 
-def test_the_95th_percentile_is_of_the_slow_ones():
+def test_the_95th_percentile_counts_the_slowest():
     assert Spread.of([float(value) for value in range(101)]) == Spread(50.0, 95.0, 101)
 
 
-def test_processor_time_is_of_the_services_alone_and_for_each_session_minute():
+def test_processor_time_counts_services_per_session_minute():
     few, many = level(2, 520), level(10, 520)
     assert few.cpu_s_per_session_minute == many.cpu_s_per_session_minute == {"stt": 1.0, "vad": 0.5}
     assert many.cpu_s == 1.5
@@ -53,30 +53,30 @@ def test_processor_time_is_of_the_services_alone_and_for_each_session_minute():
     assert many.rss_mib == {"stt": 80, "vad": 90}
 
 
-def test_a_client_that_sends_late_is_told_of():
+def test_a_client_that_sends_late_is_reported():
     late = level(2, 520)
     assert late.late_share == 0.02
     assert "2.0% (too slow)" in levels_table([late], late)
 
 
-def test_sessions_hold_up_to_the_first_level_that_load_slows_by_100_ms():
+def test_sessions_hold_below_the_level_that_adds_100_ms():
     base = level(2, 520)
-    assert sessions_held([base, level(20, 619), level(40, 621), level(60, 530)], base) == 20
+    assert max_sessions([base, level(20, 619), level(40, 621), level(60, 530)], base) == 20
 
 
 def test_a_level_with_failures_does_not_hold():
     base = level(2, 520)
-    assert sessions_held([base, level(5, 520), level(10, 520, "not interrupted")], base) == 5
+    assert max_sessions([base, level(5, 520), level(10, 520, "not interrupted")], base) == 5
 
 
-def test_a_level_in_which_nobody_was_answered_does_not_hold():
+def test_a_level_without_answers_does_not_hold():
     base = level(2, 520)
-    silent = row("level", 80, 510.0, Findings(), between_nothing())
-    assert sessions_held([base, silent], base) == 2
+    silent = make_row("level", 80, 510.0, LoadResult(), empty_footprint())
+    assert max_sessions([base, silent], base) == 2
     assert "| 80 | – |" in levels_table([base, silent], base)
 
 
-def between_nothing() -> Footprint:
+def empty_footprint() -> Footprint:
     return Footprint(60, {CLIENT: 0.0, LAUNCHER: 0.0}, {CLIENT: 0, LAUNCHER: 0}, 0.0, 0.0, {})
 
 
@@ -95,7 +95,7 @@ def test_new_figures_replace_the_old_ones_and_nothing_else(tmp_path: Path):
     assert page.read_text("utf-8") == f"before\n{BEGIN}\n\nnewest\n\n{END}\nafter\n"
 
 
-def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path):
+def test_a_page_without_marks_is_left_unchanged(tmp_path: Path):
     page = tmp_path / "latency.md"
     page.write_text(f"before {BEGIN} and no end", "utf-8")
     with pytest.raises(ValueError, match="no place"):

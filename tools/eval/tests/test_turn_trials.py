@@ -1,4 +1,4 @@
-"""What is played: pauses put in where they belong, room around them, and an anchor's voice that comes back."""
+"""The audio of trials: inserted pauses, room tone around them, and the echo of the anchor's voice."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from barge_ins import Trials, barge_ins_table, lasting
-from noises import noises
+from barge_in_simulation import Outcome, add_echo
+from barge_ins import TrialGroup, barge_ins_table, loop_audio
+from noises import collect_noises
 from numpy.typing import NDArray
 from orchestrator.conversation.messages.server import BargeInVerdict
 from orchestrator.conversation.model.ports import SpeechMark
-from overspeech import Outcome, added
-from people import Recording
-from recogniser import TrueWords
+from recogniser import PerfectRecogniser
+from recordings import Recording
 from replies import Reply
 from service_kit.audio import MICROPHONE
 from trials import (
@@ -21,18 +21,18 @@ from trials import (
     TAIL_MS,
     Label,
     Speech,
-    dips,
+    find_dips,
     joined_trial,
-    made_trials,
     natural_trial,
     room_tone,
+    trials_with_pauses,
 )
 
 SPEECH = Speech((100,), (2900,))
 
 
 def samples(*parts: tuple[int, float]) -> NDArray[np.int16]:
-    """Noise of so many milliseconds each, at these levels of full scale."""
+    """Noise in parts of (milliseconds, level of full scale)."""
     draw = np.random.default_rng(1)
     loud = [level * draw.standard_normal(ms * 16) for ms, level in parts]
     return np.clip(np.concatenate(loud) * 32767, -32768, 32767).astype(np.int16)
@@ -49,19 +49,19 @@ def rms(pcm: NDArray[np.int16]) -> float:
     return float(np.sqrt(np.mean(np.square(pcm.astype(np.float64)))))
 
 
-def test_a_room_sounds_like_the_quietest_moment_and_does_not_repeat_itself(recording: Recording):
+def test_room_tone_has_the_level_of_the_quietest_moment(recording: Recording):
     tone = room_tone(np.frombuffer(recording.pcm, "<i2"), 1000)
     assert len(tone) == 16_000
     assert rms(tone) == pytest.approx(0.001 * 32767, rel=0.25)
     assert not np.array_equal(tone[:4800], tone[4800:9600])
 
 
-def test_a_pause_is_put_in_at_the_dip_and_the_words_behind_it_come_later(recording: Recording):
-    assert dips(recording, SPEECH) == [1540]
-    (trial,) = made_trials(recording, SPEECH, [600])
+def test_a_pause_is_inserted_at_the_dip_and_shifts_later_words(recording: Recording):
+    assert find_dips(recording, SPEECH) == [1540]
+    (trial,) = trials_with_pauses(recording, SPEECH, [600])
     whole = natural_trial(recording, SPEECH)
     assert len(trial.pcm) - len(whole.pcm) == MICROPHONE.bytes_for(600)
-    assert (trial.inner, trial.last, trial.made_at_ms) == (Label.HOLD, Label.UNKNOWN, LEAD_MS + 1540)
+    assert (trial.inner, trial.last, trial.inserted_at_ms) == (Label.HOLD, Label.UNKNOWN, LEAD_MS + 1540)
     moved = [after.end_ms - before.end_ms for after, before in zip(trial.words, whole.words, strict=True)]
     assert moved == [0, 0, 600, 600]
     at = (LEAD_MS + 1540) * 16
@@ -69,59 +69,59 @@ def test_a_pause_is_put_in_at_the_dip_and_the_words_behind_it_come_later(recordi
     assert rms(inside) < 100
 
 
-def test_a_recording_is_heard_in_its_own_room_until_an_end_can_be_missed(recording: Recording):
+def test_a_natural_trial_has_room_tone_before_and_after(recording: Recording):
     trial = natural_trial(recording, SPEECH)
     assert MICROPHONE.ms_of(len(trial.pcm)) == LEAD_MS + 3000 + TAIL_MS
     assert (trial.inner, trial.last) == (Label.HOLD, Label.END)
     assert trial.words[-1].end_ms == LEAD_MS + 2900
 
 
-def test_no_pause_is_put_into_talk_of_many_sentences_or_of_two_people(recording: Recording):
-    assert made_trials(replace(recording, transcript="One. Two three."), SPEECH, [600]) == []
-    assert made_trials(replace(recording, table_kind="multi-speaker"), SPEECH, [600]) == []
+def test_no_pause_is_inserted_into_many_sentences_or_two_speakers(recording: Recording):
+    assert trials_with_pauses(replace(recording, transcript="One. Two three."), SPEECH, [600]) == []
+    assert trials_with_pauses(replace(recording, table_kind="multi-speaker"), SPEECH, [600]) == []
     assert natural_trial(replace(recording, table_kind="multi-speaker"), SPEECH).inner is Label.UNKNOWN
 
 
-def test_the_end_of_a_recording_that_was_cut_is_no_end(recording: Recording):
+def test_the_end_of_a_cut_recording_is_not_an_end_of_turn(recording: Recording):
     assert natural_trial(replace(recording, notes="cut in a pause"), SPEECH).last is Label.UNKNOWN
     assert natural_trial(replace(recording, transcript="well, one two"), SPEECH).last is Label.UNKNOWN
 
 
-def test_two_halves_of_a_sentence_are_one_hold(recording: Recording):
+def test_two_joined_recordings_are_one_sentence_with_a_hold(recording: Recording):
     trial = joined_trial(recording, SPEECH, recording, SPEECH, 600)
     assert MICROPHONE.ms_of(len(trial.pcm)) == LEAD_MS + 2900 + 600 + 2900 + TAIL_MS
     assert [word.text for word in trial.words] == ["one", "two", "three", "four"] * 2
     assert trial.words[4].end_ms - trial.words[0].end_ms == 2900 + 600 - 100
-    assert trial.made_at_ms == LEAD_MS + 2900
+    assert trial.inserted_at_ms == LEAD_MS + 2900
 
 
-def test_made_sounds_keep_their_levels():
-    made = {noise.name: np.frombuffer(noise.pcm, "<i2") for noise in noises([])}
+def test_synthetic_noises_have_their_levels():
+    made = {noise.name: np.frombuffer(noise.pcm, "<i2") for noise in collect_noises([])}
     assert rms(made["white noise, -20 dB"]) == pytest.approx(3277, rel=0.01)
     assert rms(made["pink noise, -40 dB"]) == pytest.approx(328, rel=0.02)
     assert np.max(np.abs(made["cough, -26 dB"].astype(int))) == pytest.approx(32768 * 10 ** (-26 / 20), rel=0.01)
 
 
-def test_an_echo_is_added_at_its_gain_and_never_wraps_around():
+def test_an_echo_is_added_at_its_gain_and_clipped():
     sound, echo = np.array([100, 32000], "<i2").tobytes(), np.array([1000, 32000], "<i2").tobytes()
-    assert np.frombuffer(added(sound, echo, 0.1), "<i2").tolist() == [200, 32767]
-    assert np.frombuffer(lasting(sound, 1), "<i2").tolist() == [100, 32000] * 8
+    assert np.frombuffer(add_echo(sound, echo, 0.1), "<i2").tolist() == [200, 32767]
+    assert np.frombuffer(loop_audio(sound, 1), "<i2").tolist() == [100, 32000] * 8
 
 
-def test_a_recogniser_without_fault_tells_the_anchors_words_as_the_next_one_begins():
+def test_the_perfect_recogniser_emits_a_word_when_the_next_begins():
     text = "good evening everybody"
     marks = (SpeechMark(0, 4, 0), SpeechMark(5, 12, 300), SpeechMark(13, 22, 700))
-    recogniser = TrueWords(Reply(text, marks, b""))
+    recogniser = PerfectRecogniser(Reply(text, marks, b""))
     piece = bytes(MICROPHONE.bytes_for(100))
-    told = [recogniser.hear(piece, place_ms)[0] for place_ms in range(0, 800, 100)]
-    assert told == ["", "", "", "good", "", "", "", "good evening"]
+    partials = [recogniser.decode(piece, place_ms)[0] for place_ms in range(0, 800, 100)]
+    assert partials == ["", "", "", "good", "", "", "", "good evening"]
     assert recogniser.flush()[0] == text
     recogniser.commit()
-    assert recogniser.hear(piece, None) == ("", 0)
+    assert recogniser.decode(piece, None) == ("", 0)
     assert recogniser.flush()[0] == ""
 
 
-def test_the_table_tells_how_often_a_reply_was_held_and_stopped():
+def test_the_table_counts_pauses_and_stops_of_replies():
     held = Outcome(
         length_ms=4000,
         held_ms=1000,
@@ -133,5 +133,5 @@ def test_the_table_tells_how_often_a_reply_was_held_and_stopped():
         stopped_ms=900,
     )
     quiet = Outcome(length_ms=6000)
-    line = barge_ins_table([Trials("laughter", [held, quiet])]).splitlines()[-1]
+    line = barge_ins_table([TrialGroup("laughter", [held, quiet])]).splitlines()[-1]
     assert line == "| laughter | 2 | 10 | 2 | 10% | 1 | 400 / 490 | 1 cough, 1 stop words |"

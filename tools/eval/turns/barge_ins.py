@@ -1,4 +1,4 @@
-"""False barge-ins, and true ones: who stops an anchor that speaks, and how soon."""
+"""Measures false and true barge-ins over a speaking anchor, and renders them as a table."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from listening import Ears
-from noises import noises
-from overspeech import Outcome, over
-from people import Recording
-from recogniser import Recogniser, TrueWords
-from replies import replies, speaking_engine
+from barge_in_simulation import Outcome, simulate_barge_in
+from noises import collect_noises
+from offline_vad import OfflineVad
+from recogniser import PerfectRecogniser, PocketsphinxRecogniser
+from recordings import Recording
+from replies import load_tts_engine, synthesise_replies
 from service_kit.audio import MICROPHONE
 
 ECHO_DB = (0, -10, -20, -30, -40)
 _ECHO_OF_PEOPLE_DB = -20
 _ROOM = "zxx-room-silence"
-# A turn at the anchor's expense is a short one.
+# Barge-ins are short turns; longer recordings are not used.
 _LONGEST_BARGE_IN_MS = 8_000
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
-    """Like sounds, and what came of each."""
+class TrialGroup:
+    """The outcomes of all sounds of one kind."""
 
     name: str
     outcomes: Sequence[Outcome]
 
     @property
     def stops(self) -> int:
-        """Replies that were stopped."""
+        """The number of stopped replies."""
         return sum(outcome.stopped_ms is not None for outcome in self.outcomes)
 
-    def line(self) -> str:
-        """A line of the table."""
+    def table_row(self) -> str:
+        """The row of the table."""
         pauses = sum(len(outcome.pauses_ms) for outcome in self.outcomes)
         length_ms = sum(outcome.length_ms for outcome in self.outcomes)
         held = sum(outcome.held_ms for outcome in self.outcomes) / length_ms
@@ -53,49 +53,55 @@ class Trials:
         )
 
 
-def barge_ins_table(trials: Sequence[Trials]) -> str:
-    """How often a reply was held and stopped; verdicts in milliseconds after speech was found to begin."""
+def barge_ins_table(trials: Sequence[TrialGroup]) -> str:
+    """How often a reply was paused and stopped; verdicts in milliseconds after the start of speech was detected."""
     head = [
         "| over the reply | trials | seconds heard | times held | share held | replies stopped "
         "| verdict p50 / p95 ms | verdicts |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    return "\n".join([*head, *(each.line() for each in trials)])
+    return "\n".join([*head, *(each.table_row() for each in trials)])
 
 
-async def overspeech_section(recordings: Sequence[Recording], stt: Ears) -> str:
-    """Noise, the anchor's own voice, and people, over an anchor that speaks; as a table and in a sentence."""
-    recogniser = Recogniser()
-    async with speaking_engine() as engine:
-        spoken = await replies(engine)
-    reply = spoken[0]
-    sounds = noises(recordings)
-    trials: list[Trials] = []
+async def barge_in_section(recordings: Sequence[Recording], vad: OfflineVad) -> str:
+    """Noise, the anchor's own voice, and people, over a speaking anchor: a table and three sentences."""
+    recogniser = PocketsphinxRecogniser()
+    async with load_tts_engine() as engine:
+        replies = await synthesise_replies(engine)
+    reply = replies[0]
+    sounds = collect_noises(recordings)
+    trials: list[TrialGroup] = []
     for kind in dict.fromkeys(sound.kind for sound in sounds):
-        outcomes = [await over(stt, recogniser, reply, sound.pcm) for sound in sounds if sound.kind == kind]
-        trials.append(Trials(kind, outcomes))
+        outcomes = [
+            await simulate_barge_in(vad, recogniser, reply, sound.pcm) for sound in sounds if sound.kind == kind
+        ]
+        trials.append(TrialGroup(kind, outcomes))
     room = next(each.pcm for each in recordings if each.name == _ROOM)
     for name, recognisers in (
-        ("", [recogniser] * len(spoken)),
-        (", words understood", [TrueWords(each) for each in spoken]),
+        ("", [recogniser] * len(replies)),
+        (", words understood", [PerfectRecogniser(each) for each in replies]),
     ):
         for echo_db in ECHO_DB:
             outcomes = [
-                await over(stt, listener, each, lasting(room, each.length_ms), float(echo_db))
-                for listener, each in zip(recognisers, spoken, strict=True)
+                await simulate_barge_in(vad, listener, each, loop_audio(room, each.length_ms), float(echo_db))
+                for listener, each in zip(recognisers, replies, strict=True)
             ]
-            trials.append(Trials(f"the anchor's own voice, {echo_db} dB{name}", outcomes))
+            trials.append(TrialGroup(f"the anchor's own voice, {echo_db} dB{name}", outcomes))
     people = [each for each in recordings if each.language == "en" and each.length_ms <= _LONGEST_BARGE_IN_MS]
-    alone = Trials("people (should stop it)", [await over(stt, recogniser, reply, each.pcm) for each in people])
-    over_echo = Trials(
+    alone = TrialGroup(
+        "people (should stop it)", [await simulate_barge_in(vad, recogniser, reply, each.pcm) for each in people]
+    )
+    over_echo = TrialGroup(
         f"people, over an echo of {_ECHO_OF_PEOPLE_DB} dB (should stop it)",
-        [await over(stt, recogniser, reply, each.pcm, _ECHO_OF_PEOPLE_DB) for each in people],
+        [await simulate_barge_in(vad, recogniser, reply, each.pcm, _ECHO_OF_PEOPLE_DB) for each in people],
     )
     table = barge_ins_table([*trials, over_echo, alone])
-    return f"{table}\n\n{_summary([*trials, alone])} {_over_echo(alone, over_echo)} {_held(trials)}"
+    return (
+        f"{table}\n\n{_stops_sentence([*trials, alone])} {_echo_sentence(alone, over_echo)} {_pauses_sentence(trials)}"
+    )
 
 
-def _summary(trials: Sequence[Trials]) -> str:
+def _stops_sentence(trials: Sequence[TrialGroup]) -> str:
     *false, true = trials
     not_speech = [each for each in false if "made" in each.name or "music" in each.name]
     stopped = sum(each.stops for each in not_speech)
@@ -104,8 +110,8 @@ def _summary(trials: Sequence[Trials]) -> str:
     return f"Music, noise and made coughs stopped {stopped} of {of} replies; people, {true.stops} of {people}."
 
 
-def _over_echo(alone: Trials, over_echo: Trials) -> str:
-    """An echo is told to begin before the person does, so time counts from where they are found to begin without."""
+def _echo_sentence(alone: TrialGroup, over_echo: TrialGroup) -> str:
+    """Delays count from the start detected without echo, because an echo starts before the person does."""
     delays_ms = [
         echoed.stopped_ms - clean.starts_ms[0]
         for clean, echoed in zip(alone.outcomes, over_echo.outcomes, strict=True)
@@ -118,13 +124,13 @@ def _over_echo(alone: Trials, over_echo: Trials) -> str:
     )
 
 
-def _held(trials: Sequence[Trials]) -> str:
+def _pauses_sentence(trials: Sequence[TrialGroup]) -> str:
     echoes = [outcome for each in trials if "own voice" in each.name for outcome in each.outcomes]
     minutes = sum(outcome.length_ms for outcome in echoes) / 60_000
     pauses = sum(len(outcome.pauses_ms) for outcome in echoes)
     return f"Echoes held the reply {pauses / minutes:.1f} times a minute."
 
 
-def lasting(pcm: bytes, length_ms: int) -> bytes:
-    """`pcm` over and over, for so long."""
+def loop_audio(pcm: bytes, length_ms: int) -> bytes:
+    """`pcm`, repeated up to `length_ms`."""
     return np.resize(np.frombuffer(pcm, "<i2"), MICROPHONE.bytes_for(length_ms) // 2).tobytes()

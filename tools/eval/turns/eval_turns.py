@@ -1,7 +1,7 @@
-"""`make eval-turns`: how well turns are taken with people, by the product's own stt and policy.
+"""`make eval-turns`: turn-taking and barge-in on recordings of people, with the product's voice detection and policy.
 
-Plays recordings of people (`people.py`, `trials.py`) to turn detection with each predictor, and what that tells to
-turn-taking with many waits. Puts tables and a drawing into `docs/`, and every pause with its label into `run/eval/`.
+Plays recordings (`recordings.py`, `trials.py`) to turn detection with each predictor, and its events to turn-taking
+with many endpointing rules. Writes tables and a chart into `docs/`, and every labelled pause into `run/eval/`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from auditions import Heard, Rule, fixed, hear, outcomes, trials_of
-from barge_ins import overspeech_section
-from curve import Point, drawing
-from listening import Ears
+from barge_ins import barge_in_section
+from offline_vad import OfflineVad
 from orchestrator.conversation.turns.endpointing import Endpointing
-from people import PROJECT, RECORDINGS, Recording, halves, read_recordings
+from predictor_runs import PredictorRun, Rule, apply_rule, build_trials, fixed_silence, run_predictor
+from recordings import PROJECT, RECORDINGS, Recording, read_recordings, split_speakers
 from replay import Pause
-from scores import Score, best, score
+from scores import Score, pareto_front, score
+from trade_off_chart import Point, render_chart
 from trials import Trial
-from turn_report import Row, kinds_table, replace_section, rules_table, verdict, write_pauses
+from turn_report import Row, compare, kinds_table, replace_section, rules_table, write_pauses
 from vad_service.turn_end.predictor import PREDICTORS
 
 PAGE = PROJECT / "docs/evaluation.md"
-DRAWING = PROJECT / "docs/images/turn-taking.svg"
+CHART = PROJECT / "docs/images/turn-taking.svg"
 PAUSES = PROJECT / "run/eval/pauses.csv"
 
 FIXED_MS = (300, 500, 800)
@@ -35,7 +35,7 @@ SWEPT_MS = (200, 300, 400, 500, 600, 700, 800, 1000, 1200, 1500)
 FLOORS_MS = (100, 200, 300, 400)
 CEILINGS_MS = (800, 1200, 2000, 3000)
 STEEPNESSES = (1.0, 2.0, 3.0, 4.0)
-# A wait that leaves more than one in twenty for longer than this is not one to choose.
+# Rules with a higher 95th percentile of the delay are not chosen.
 SLOWEST_P95_MS = 2_000
 
 
@@ -49,18 +49,18 @@ class Halves:
 
 @dataclass
 class Evaluation:
-    """All trials, what the predictors told of them, and any rule tried on that."""
+    """All trials, and the run of each predictor; applies any rule to them."""
 
     trials: Sequence[Trial]
-    heard: Mapping[str, Heard]
+    runs: Mapping[str, PredictorRun]
 
     def __post_init__(self) -> None:
-        self._tuning, _ = halves([trial.recording.speaker for trial in self.trials])
+        self._tuning, _ = split_speakers([trial.recording.speaker for trial in self.trials])
 
     def halves(self, rule: Rule) -> Halves:
-        # A fixed silence needs only the edges, which are the same whoever judges.
-        heard = self.heard[rule.predictor] if rule.predictor else next(iter(self.heard.values()))
-        found = outcomes(self.trials, heard, rule)
+        # A fixed silence needs only the speech edges, which all runs share.
+        run = self.runs[rule.predictor] if rule.predictor else next(iter(self.runs.values()))
+        found = apply_rule(self.trials, run, rule)
         return Halves(
             [pause for pause in found if pause.speaker in self._tuning],
             [pause for pause in found if pause.speaker not in self._tuning],
@@ -68,24 +68,24 @@ class Evaluation:
 
     def row(self, rule: Rule) -> Row:
         found = self.halves(rule)
-        judging_ms = self.heard[rule.predictor].judging_ms if rule.predictor else ()
-        return Row(rule.name, found.tuning, found.held_back, judging_ms)
+        prediction_ms = self.runs[rule.predictor].prediction_ms if rule.predictor else ()
+        return Row(rule.name, found.tuning, found.held_back, prediction_ms)
 
 
-def waits() -> list[Endpointing]:
-    """All waits that are tried with a predictor."""
+def swept_endpointing() -> list[Endpointing]:
+    """All endpointing settings tried with a predictor."""
     return [
         replace(Endpointing(), floor_ms=floor_ms, ceiling_ms=ceiling_ms, steepness=steepness)
         for floor_ms, ceiling_ms, steepness in itertools.product(FLOORS_MS, CEILINGS_MS, STEEPNESSES)
     ]
 
 
-def described(wait: Endpointing) -> str:
+def describe(wait: Endpointing) -> str:
     return f"{wait.floor_ms}–{wait.ceiling_ms} ms, steepness {wait.steepness:g}"
 
 
-def chosen(tried: Sequence[tuple[Rule, Score]]) -> Rule:
-    """On the speakers to tune on: the fewest cut-offs among those no slower than the target; else the fastest."""
+def choose_rule(tried: Sequence[tuple[Rule, Score]]) -> Rule:
+    """The rule with the fewest cut-offs among those no slower than the target; else the fastest."""
     allowed = [
         (rule, found)
         for rule, found in tried
@@ -96,40 +96,40 @@ def chosen(tried: Sequence[tuple[Rule, Score]]) -> Rule:
     return min(allowed, key=lambda each: (each[1].cut_offs, each[1].interruptions, each[1].delay_p95_ms))[0]
 
 
-def line(evaluation: Evaluation, rules: Sequence[Rule]) -> tuple[Rule, Rule, list[Point]]:
-    """The rules to choose on either half; the trade-off: settings best on one half, at what they give on the other."""
+def trade_off(evaluation: Evaluation, rules: Sequence[Rule]) -> tuple[Rule, Rule, list[Point]]:
+    """The rules chosen on either half; the trade-off: the settings best on one half, scored on the other."""
     tried = {rule.name: (rule, evaluation.halves(rule)) for rule in rules}
     tuned = [(rule, score(found.tuning)) for rule, found in tried.values()]
-    front = best([(rule.name, found) for rule, found in tuned])
+    front = pareto_front([(rule.name, found) for rule, found in tuned])
     held_back = [score(tried[name][1].held_back) for name, _ in front]
-    on_the_others = chosen([(rule, score(found.held_back)) for rule, found in tried.values()])
-    return chosen(tuned), on_the_others, sorted((found.delay_p50_ms, found.cut_off_rate) for found in held_back)
+    on_the_others = choose_rule([(rule, score(found.held_back)) for rule, found in tried.values()])
+    return choose_rule(tuned), on_the_others, sorted((found.delay_p50_ms, found.cut_off_rate) for found in held_back)
 
 
 def turns_section(evaluation: Evaluation) -> tuple[str, str]:
-    """The figures of turns' ends as text, and the drawing."""
+    """The results of turn ends as text, and the chart as SVG."""
     lines: dict[str, list[Point]] = {}
-    _, _, lines["fixed silence"] = line(evaluation, [fixed(silence_ms) for silence_ms in SWEPT_MS])
+    _, _, lines["fixed silence"] = trade_off(evaluation, [fixed_silence(silence_ms) for silence_ms in SWEPT_MS])
     shipped, tuned, swapped = [], [], []
-    for predictor in evaluation.heard:
-        rules = [Rule(f"{predictor}, {described(wait)}", predictor, wait) for wait in waits()]
-        choice, on_the_others, lines[predictor] = line(evaluation, rules)
+    for predictor in evaluation.runs:
+        rules = [Rule(f"{predictor}, {describe(wait)}", predictor, wait) for wait in swept_endpointing()]
+        choice, on_the_others, lines[predictor] = trade_off(evaluation, rules)
         shipped.append(evaluation.row(Rule(f"{predictor}, as shipped", predictor, Endpointing())))
         tuned.append(evaluation.row(choice))
         swapped.append(evaluation.row(on_the_others))
-    rows = [*(evaluation.row(fixed(silence_ms)) for silence_ms in FIXED_MS), *shipped, *tuned]
+    rows = [*(evaluation.row(fixed_silence(silence_ms)) for silence_ms in FIXED_MS), *shipped, *tuned]
     write_pauses(PAUSES, rows)
-    target_row = next(row for row in rows if row.name == fixed(TARGET_MS).name)
+    target_row = next(row for row in rows if row.name == fixed_silence(TARGET_MS).name)
     target = score(target_row.held_back)
-    verdicts = [f"- {row.name}: {verdict(row.held_back, target_row.held_back)}." for row in [*shipped, *tuned]]
-    svg = drawing(
+    verdicts = [f"- {row.name}: {compare(row.held_back, target_row.held_back)}." for row in [*shipped, *tuned]]
+    svg = render_chart(
         "Answering soon, and not too soon: speakers held back",
         lines,
         (target.delay_p50_ms, target.cut_off_rate / 2),
         longest_ms=1_500,
     )
     shown = [target_row, *shipped]
-    other_way = [f"- {row.name}: {verdict(row.tuning, target_row.tuning)}." for row in swapped]
+    other_way = [f"- {row.name}: {compare(row.tuning, target_row.tuning)}." for row in swapped]
     texts = [
         *(rules_table(rows), "Against a fixed 500 ms:", "\n".join(verdicts)),
         *("The other way round, chosen on the half held back and measured on the other:", "\n".join(other_way)),
@@ -139,24 +139,24 @@ def turns_section(evaluation: Evaluation) -> tuple[str, str]:
 
 
 async def evaluate(recordings: Sequence[Recording], predictors: Sequence[str]) -> None:
-    """Everything, and onto the page."""
-    stt = Ears()
-    trials = await trials_of(recordings, stt)
-    heard: dict[str, Heard] = {}
+    """Run everything, and replace the sections of the page."""
+    vad = OfflineVad()
+    trials = await build_trials(recordings, vad)
+    runs: dict[str, PredictorRun] = {}
     for predictor in predictors:
         started_s = time.perf_counter()
-        heard[predictor] = await hear(trials, stt, predictor)
+        runs[predictor] = await run_predictor(trials, vad, predictor)
         print(f"{predictor}: {len(trials)} trials in {time.perf_counter() - started_s:.0f} s", flush=True)  # noqa: T201
-    figures, svg = turns_section(Evaluation(trials, heard))
+    figures, svg = turns_section(Evaluation(trials, runs))
     print(figures, flush=True)  # noqa: T201
-    DRAWING.write_text(svg, "utf-8")
+    CHART.write_text(svg, "utf-8")
     replace_section(PAGE, "turns", figures)
-    await evaluate_barge_ins(recordings, stt)
+    await evaluate_barge_ins(recordings, vad)
 
 
-async def evaluate_barge_ins(recordings: Sequence[Recording], stt: Ears) -> None:
-    """What stops an anchor that speaks, and onto the page."""
-    barge_ins = await overspeech_section(recordings, stt)
+async def evaluate_barge_ins(recordings: Sequence[Recording], vad: OfflineVad) -> None:
+    """Measure barge-in, and replace its section of the page."""
+    barge_ins = await barge_in_section(recordings, vad)
     print(barge_ins)  # noqa: T201
     replace_section(PAGE, "barge-in", barge_ins)
 
@@ -164,13 +164,13 @@ async def evaluate_barge_ins(recordings: Sequence[Recording], stt: Ears) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--predictors", nargs="+", default=list(PREDICTORS), choices=list(PREDICTORS))
-    parser.add_argument("--only", choices=["barge-ins"], help="measure again this part of it and no other")
+    parser.add_argument("--only", choices=["barge-ins"], help="measure only this part")
     options = parser.parse_args()
     if not (RECORDINGS / "speech.csv").is_file():
         print(f"skipped: no recordings of people in {RECORDINGS}")  # noqa: T201
         return
     if options.only:
-        asyncio.run(evaluate_barge_ins(read_recordings(), Ears()))
+        asyncio.run(evaluate_barge_ins(read_recordings(), OfflineVad()))
         return
     asyncio.run(evaluate(read_recordings(), options.predictors))
 

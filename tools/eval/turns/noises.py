@@ -1,4 +1,4 @@
-"""Sounds that are nobody's turn: recordings without speech, breath and laughter between words, noise, coughs."""
+"""Sounds that are not a turn: recordings without speech, breath and laughter between words, noise, coughs."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
-from people import NO_SPEECH, Recording
+from recordings import NO_SPEECH, Recording
 from service_kit.audio import MICROPHONE, to_pcm
 
 _SECONDS = 12
 _SAMPLES = _SECONDS * MICROPHONE.rate_hz
-# Kept away from a word, in milliseconds, and the shortest sound that is worth a trial.
+# The distance to the next word, and the shortest sound used for a trial, in milliseconds.
 _MARGIN_MS, _SHORTEST_MS = 120, 600
 _SEED = 4
-# What the dictionary lacks of the words around the sounds.
+# Words around the sounds that the dictionary lacks.
 _PRONUNCIATIONS = {"aligner": "AH L AY N ER"}
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """A sound over which the anchor should go on speaking; 16 kHz mono PCM16."""
+    """A sound that should not stop the anchor's reply; 16 kHz mono PCM16."""
 
     name: str
     kind: str
     pcm: bytes
 
 
-def noises(recordings: Sequence[Recording]) -> list[Noise]:
-    """All of them, the recorded ones first."""
+def collect_noises(recordings: Sequence[Recording]) -> list[Noise]:
+    """All noises, the recorded ones first."""
     recorded = [
         Noise(each.name, "recorded: music, noise, bird, chime", each.pcm)
         for each in recordings
@@ -41,7 +41,7 @@ def noises(recordings: Sequence[Recording]) -> list[Noise]:
 
 
 def _vocal_sounds(recording: Recording) -> list[Noise]:
-    """Breath, laughter and a cough: what lies between the words there, as a forced alignment finds them."""
+    """Breath, laughter and a cough: the audio between words that a forced alignment finds."""
     if "loud breaths" in recording.notes:
         return _between_words(recording, "recorded: breath", range(len(recording.words) + 1))
     if "[laughter]" in recording.transcript:
@@ -52,13 +52,13 @@ def _vocal_sounds(recording: Recording) -> list[Noise]:
 
 
 def _words_before(recording: Recording, event: str) -> list[int]:
-    """How many words come before each occurrence of `event`."""
+    """The number of words before each occurrence of `event`."""
     pieces = [replace(recording, transcript=piece).words for piece in recording.transcript.split(event)]
     return list(accumulate(len(words) for words in pieces[:-1]))
 
 
 def _between_words(recording: Recording, kind: str, places: Iterable[int]) -> list[Noise]:
-    """The sounds behind so many words each."""
+    """The sounds after so many words each."""
     spans = _word_spans(recording)
     found: list[Noise] = []
     for place in places:
@@ -74,7 +74,7 @@ def _word_spans(recording: Recording) -> list[tuple[int, int]]:
     """Starts and ends of the words, in milliseconds."""
     from pocketsphinx import Decoder
 
-    # Wide beams: what lies between the words is unlike anything the model knows.
+    # Wide beams: the model does not know the sounds between the words.
     decoder = Decoder(loglevel="FATAL", lm=None, beam=1e-80, wbeam=1e-60, pbeam=1e-80)
     for word, pronunciation in _PRONUNCIATIONS.items():
         decoder.add_word(word, pronunciation, True)
@@ -91,7 +91,7 @@ def _word_spans(recording: Recording) -> list[tuple[int, int]]:
 
 
 def _coughs() -> list[Noise]:
-    """Made coughs: a burst, a breathy middle, a shorter burst; every two seconds, at three levels."""
+    """Synthetic coughs: a burst, a breathy middle, a shorter burst; every two seconds, at three levels."""
     draw = np.random.default_rng(_SEED)
     found: list[Noise] = []
     for peak_db in (-6, -16, -26):
@@ -104,7 +104,7 @@ def _coughs() -> list[Noise]:
 
 
 def _burst(draw: np.random.Generator, length_ms: int, decay_ms: int) -> NDArray[np.float64]:
-    """Noise around 1 kHz that dies away."""
+    """Noise around 1 kHz that decays."""
     count = length_ms * MICROPHONE.rate_hz // 1000
     white = draw.standard_normal(count + 64)
     # Resonance of an open throat, by a short comb of delayed copies.

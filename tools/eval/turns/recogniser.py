@@ -1,11 +1,11 @@
-"""Recognisers in this process: the embedded one, and one that understands the anchor's own voice without a fault."""
+"""Recognisers that run in this process: the embedded one, and one that recognises the anchor's voice perfectly."""
 
 from __future__ import annotations
 
 import time
 from typing import Protocol
 
-from people import PROJECT
+from recordings import PROJECT
 from replies import Reply
 from service_kit.audio import MICROPHONE
 from stt_service.engines.pocketsphinx.decoding import DecoderPool, DecoderSpec, DecodingStream
@@ -15,31 +15,31 @@ from stt_service.engines.pocketsphinx.models import DecoderModel, build_models
 from stt_service.settings import SttSettings
 
 
-class Recognises(Protocol):
-    """A recogniser of one microphone. Its times are how long the work took, in milliseconds."""
+class SegmentRecogniser(Protocol):
+    """A recogniser of one microphone. Returned times are the duration of the work, in milliseconds."""
 
-    def open(self) -> None:
-        """Begin with a microphone nobody has heard yet."""
+    def start(self) -> None:
+        """Reset for a new microphone stream."""
         ...
 
-    def hear(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
-        """Decode; return what is understood so far when that is news, and the time.
+    def decode(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
+        """Decode one chunk; return the partial transcript, "" when unchanged, and the time.
 
-        `place_ms` is what comes back of the reply in it, None for nothing.
+        `place_ms` is the position in the reply of the echo in `pcm`; None without echo.
         """
         ...
 
     def flush(self) -> tuple[str, int]:
-        """End the utterance; return the segment's text, and the time."""
+        """End the utterance; return the transcript of the segment, and the time."""
         ...
 
     def commit(self) -> None:
-        """Forget the segment."""
+        """Discard the segment."""
         ...
 
 
-class Recogniser:
-    """PocketSphinx as it is shipped: its two decoders and its judgement, without its processes and its waits."""
+class PocketsphinxRecogniser:
+    """PocketSphinx as shipped: both decoders and the choice between them, without worker processes and waits."""
 
     def __init__(self) -> None:
         self._settings = SttSettings()
@@ -48,14 +48,14 @@ class Recogniser:
         self._streams: list[DecodingStream] = []
         self._hearings: list[HypothesisPair] = []
         self._bytes = 0
-        self.open()
+        self.start()
 
-    def open(self) -> None:
+    def start(self) -> None:
         self.commit()
         interval_ms = self._settings.partial_interval_ms
         self._streams = [DecodingStream(decoder, interval_ms) for decoder in self._decoders]
 
-    def hear(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
+    def decode(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
         del place_ms
         started_s = time.perf_counter()
         self._bytes += len(pcm)
@@ -93,20 +93,20 @@ class Recogniser:
         return DecoderPool(spec).acquire()
 
 
-class TrueWords:
-    """Understands the words of a reply that comes back, each as soon as the next one begins, and nothing else."""
+class PerfectRecogniser:
+    """Recognises exactly the words of the echoed reply, each as soon as the next one begins."""
 
     def __init__(self, reply: Reply, partial_interval_ms: int = 200) -> None:
         self._reply = reply
         self._interval_ms = partial_interval_ms
-        self.open()
+        self.start()
 
-    def open(self) -> None:
+    def start(self) -> None:
         self._words: list[str] = []
         self._shown = ""
         self._since_ms = 0.0
 
-    def hear(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
+    def decode(self, pcm: bytes, place_ms: int | None) -> tuple[str, int]:
         length_ms = MICROPHONE.ms_of(len(pcm))
         self._since_ms += length_ms
         if place_ms is not None:
@@ -122,7 +122,7 @@ class TrueWords:
         return " ".join(self._words), 0
 
     def commit(self) -> None:
-        self.open()
+        self.start()
 
 
 def _since_ms(started_s: float) -> int:

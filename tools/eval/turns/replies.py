@@ -1,4 +1,4 @@
-"""What the anchor says while somebody or something sounds over it, in the voice of the embedded engine."""
+"""The replies of the barge-in simulation, spoken by the embedded TTS engine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 from orchestrator.conversation.model import ports
-from people import PROJECT
+from recordings import PROJECT
 from service_kit.audio import MICROPHONE, SPEECH
 from tts_service.engine import SpeechAudio, SpeechEvent, SpeechMark, SynthesisConfig
 from tts_service.engines.espeak.engine import VOICES, espeak_engine
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import StreamAdapter
 
-# Two the recogniser's language model knows, since it is made of them, and two it does not.
+# Two passages that the recogniser's language model was built from, and two texts unknown to it.
 _KNOWN = ("about-the-anchor", "weekend-weather")
 _FREE = (
     "The committee met for almost five hours yesterday evening, and nobody expected an easy answer. Three members "
@@ -30,7 +30,7 @@ _FREE = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the anchor says: text, marks, and speech as 16 kHz mono PCM16; `sent` is the same at 24 kHz."""
+    """A reply: text, marks, and speech as 16 kHz mono PCM16; `sent` is the same speech at 24 kHz."""
 
     text: str
     marks: tuple[ports.SpeechMark, ...]
@@ -43,17 +43,17 @@ class Reply:
 
 
 @asynccontextmanager
-async def speaking_engine() -> AsyncGenerator[StreamAdapter]:
-    """The voice, which waits for no listener."""
+async def load_tts_engine() -> AsyncGenerator[StreamAdapter]:
+    """The embedded TTS engine, with no limit on synthesis ahead of playback."""
     engine = espeak_engine(TtsSettings(max_ahead_s=3600))
     async with engine.lifespan():
         yield engine
 
 
-async def replies(engine: StreamAdapter) -> list[Reply]:
-    """All of them."""
+async def synthesise_replies(engine: StreamAdapter) -> list[Reply]:
+    """Synthesise all replies."""
     known = [_passage(name) for name in _KNOWN]
-    return [await _spoken(engine, text) for text in (*known, *_FREE)]
+    return [await _synthesise(engine, text) for text in (*known, *_FREE)]
 
 
 def _passage(name: str) -> str:
@@ -61,14 +61,14 @@ def _passage(name: str) -> str:
     return " ".join(body.split())
 
 
-async def _spoken(engine: StreamAdapter, text: str) -> Reply:
+async def _synthesise(engine: StreamAdapter, text: str) -> Reply:
     voice = next(voice for voice in VOICES if "en" in voice.languages)
     reply = engine.open_stream(SynthesisConfig(voice, "en"))
     await reply.send_text(text)
     await reply.end_text()
     pcm, marks = bytearray(), list[ports.SpeechMark]()
 
-    async def take(event: SpeechEvent) -> None:
+    async def on_event(event: SpeechEvent) -> None:
         match event:
             case SpeechAudio():
                 pcm.extend(event.pcm)
@@ -77,6 +77,6 @@ async def _spoken(engine: StreamAdapter, text: str) -> Reply:
             case _:
                 pass
 
-    await reply.run(take)
+    await reply.run(on_event)
     samples = soxr.resample(np.frombuffer(bytes(pcm), "<i2"), SPEECH.rate_hz, MICROPHONE.rate_hz)
     return Reply(text, tuple(marks), samples.astype("<i2").tobytes(), bytes(pcm))

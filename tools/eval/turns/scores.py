@@ -1,4 +1,4 @@
-"""From pauses to figures: cut-offs, missed ends, delays, and how sure they are."""
+"""Scores pauses: cut-offs, missed ends, delays, and their confidence intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DRAWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one rule made of many pauses. Rates are shares; delays are milliseconds after the end of speech."""
+    """The score of one rule on many pauses. Rates are shares; delays are milliseconds after the end of speech."""
 
     holds: int
     cut_offs: int
@@ -30,17 +30,17 @@ class Score:
 
     @property
     def cut_off_rate(self) -> float:
-        """Of pauses in a sentence, how many were held to be the end."""
+        """The share of pauses in a sentence that were cut off."""
         return self.cut_offs / self.holds if self.holds else 0.0
 
     @property
     def interruption_rate(self) -> float:
-        """Of pauses after which the same speaker goes on, sentence or not."""
+        """The share of cut-offs among pauses after which the same speaker goes on, in a sentence or not."""
         return self.interruptions / self.goes_on if self.goes_on else 0.0
 
 
 def score(pauses: Sequence[Pause]) -> Score:
-    """The figures of `pauses`. A missed end counts as one that is answered after the longest delay there is."""
+    """Score `pauses`. An end without a commit has an infinite delay."""
     holds = [pause for pause in pauses if pause.label is Label.HOLD]
     goes_on = [pause for pause in pauses if pause.label is Label.GOES_ON]
     ends = [pause for pause in pauses if pause.label is Label.END]
@@ -60,24 +60,24 @@ def score(pauses: Sequence[Pause]) -> Score:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From the 2.5th to the 97.5th percentile of what other speakers might have given."""
+    """The 95 % interval: from the 2.5th to the 97.5th percentile over resampled speakers."""
 
     low: float
     high: float
 
 
 def interval(pauses: Sequence[Pause], figure: Callable[[Score], float]) -> Interval:
-    """How far `figure` moves when speakers are drawn anew, with all of their pauses; the same draws every time."""
-    return _middle([figure(found) for found in _redrawn(pauses)])
+    """Bootstrap `figure` over speakers, each with all pauses; the draws are the same every time."""
+    return _percentile_interval([figure(found) for found in _resampled_scores(pauses)])
 
 
-def gain(rule: Sequence[Pause], other: Sequence[Pause]) -> Interval:
-    """How much smaller the cut-off rate of `rule` is than that of `other`, on the same draws of the same speakers."""
-    pairs = zip(_redrawn(rule), _redrawn(other), strict=True)
-    return _middle([theirs.cut_off_rate - ours.cut_off_rate for ours, theirs in pairs])
+def cut_offs_spared(rule: Sequence[Pause], other: Sequence[Pause]) -> Interval:
+    """By how much the cut-off rate of `rule` is below that of `other`, on the same draws of the same speakers."""
+    pairs = zip(_resampled_scores(rule), _resampled_scores(other), strict=True)
+    return _percentile_interval([theirs.cut_off_rate - ours.cut_off_rate for ours, theirs in pairs])
 
 
-def _redrawn(pauses: Sequence[Pause]) -> Iterator[Score]:
+def _resampled_scores(pauses: Sequence[Pause]) -> Iterator[Score]:
     by_speaker: dict[str, list[Pause]] = defaultdict(list)
     for pause in pauses:
         by_speaker[pause.speaker].append(pause)
@@ -88,13 +88,13 @@ def _redrawn(pauses: Sequence[Pause]) -> Iterator[Score]:
         yield score([pause for speaker in drawn for pause in by_speaker[speaker]])
 
 
-def _middle(figures: Sequence[float]) -> Interval:
+def _percentile_interval(figures: Sequence[float]) -> Interval:
     low, high = np.percentile(figures, (2.5, 97.5), method="nearest").tolist()
     return Interval(low, high)
 
 
-def best(settings: Sequence[tuple[str, Score]]) -> list[tuple[str, Score]]:
-    """Those for which no other has both fewer cut-offs and a shorter median delay, from the fastest on."""
+def pareto_front(settings: Sequence[tuple[str, Score]]) -> list[tuple[str, Score]]:
+    """The settings for which no other has both fewer cut-offs and a shorter median delay, fastest first."""
     front: list[tuple[str, Score]] = []
     for name, found in sorted(settings, key=lambda each: (each[1].delay_p50_ms, each[1].cut_off_rate)):
         if not front or found.cut_off_rate < front[-1][1].cut_off_rate:

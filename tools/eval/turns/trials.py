@@ -1,12 +1,12 @@
-"""What is played to the stt: recordings as they are, and recordings with a pause put in or a sentence put together.
+"""The audio of the trials: recordings as they are, with an inserted pause, or joined to one sentence.
 
 Every pause of a trial has a label, by rule:
 
 - `end`: the last end of speech of a recording that was not cut and whose sentence does not go on.
-- `hold`: a pause inside a recording whose transcript is one sentence; or one that was put into such a recording at a
-  dip of its own, or between two recordings that are one sentence.
-- `goes on`: a pause after which the same speaker goes on, where nobody wrote down where sentences end.
-- `unknown`: all others. With two people, a pause may be the end of a turn; they are listed and not counted.
+- `hold`: a pause inside a recording whose transcript is one sentence; or one inserted into such a recording at a
+  dip of its own, or between two recordings that form one sentence.
+- `goes on`: a pause after which the same speaker goes on, where the sentence ends are not known.
+- `unknown`: all others. With two people, a pause may be the end of a turn; these are listed and not counted.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from people import Recording
+from recordings import Recording
 from service_kit.audio import MICROPHONE
 
 SAMPLES_PER_MS = MICROPHONE.rate_hz // 1000
-# Room before and after; what follows an end is long enough to see it missed.
+# Room tone before and after; the tail is long enough to see a missed end.
 LEAD_MS, TAIL_MS = 512, 4_000
 SEED = 20
 
@@ -34,7 +34,7 @@ _DIPS = 3
 
 
 class Label(StrEnum):
-    """What a pause is."""
+    """The kind of a pause."""
 
     END = "end"
     HOLD = "hold"
@@ -44,18 +44,18 @@ class Label(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Where a recording holds speech: starts and ends, in milliseconds from its beginning."""
+    """The spans of speech in a recording: starts and ends, in milliseconds from its beginning."""
 
     starts_ms: tuple[int, ...]
     ends_ms: tuple[int, ...]
 
     @property
     def pauses_ms(self) -> list[int]:
-        """How long its pauses are."""
+        """The lengths of its pauses."""
         return [start - end for end, start in zip(self.ends_ms, self.starts_ms[1:], strict=False)]
 
     def time_of(self, share: float) -> float:
-        """When so much of all speech was over, in milliseconds from the beginning."""
+        """When this share of all speech was over, in milliseconds from the beginning."""
         spans = list(zip(self.starts_ms, self.ends_ms, strict=True))
         left = share * sum(end - start for start, end in spans)
         for start, end in spans:
@@ -67,7 +67,7 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word, and when it has been said."""
+    """A word, and when it ends."""
 
     text: str
     end_ms: int
@@ -75,26 +75,26 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Audio to be heard, and what is known of it."""
+    """Audio to play, with the words and labels of its pauses."""
 
     name: str
     recording: Recording
-    # Whether its pauses are as they were spoken, or one was put in.
+    # Whether its pauses are as spoken; False with an inserted one.
     is_natural: bool
     pcm: bytes
     words: tuple[TimedWord, ...]
-    # What its inner pauses are; of a trial with a pause put in, only the one that holds `made_at_ms`.
+    # The label of its inner pauses; with an inserted pause, only of the one that holds `inserted_at_ms`.
     inner: Label
     last: Label
-    made_at_ms: int | None = None
+    inserted_at_ms: int | None = None
 
     def text_until(self, now_ms: int, since_ms: int = 0) -> str:
-        """The words said after `since_ms` and up to `now_ms`."""
+        """The words that end after `since_ms` and up to `now_ms`."""
         return " ".join(word.text for word in self.words if since_ms < word.end_ms <= now_ms)
 
 
 def natural_trial(recording: Recording, speech: Speech) -> Trial:
-    """The recording as it is, in its own room."""
+    """The recording as it is, between its own room tone."""
     samples = _samples(recording)
     return Trial(
         name=recording.name,
@@ -107,46 +107,50 @@ def natural_trial(recording: Recording, speech: Speech) -> Trial:
     )
 
 
-def made_trials(recording: Recording, speech: Speech, pauses_ms: Sequence[int]) -> list[Trial]:
-    """The recording with a pause at one of its dips, for each of the longest; how long is drawn from `pauses_ms`."""
+def trials_with_pauses(recording: Recording, speech: Speech, pauses_ms: Sequence[int]) -> list[Trial]:
+    """The recording with a pause inserted at each of its longest dips; the length is drawn from `pauses_ms`."""
     whole = _inner_label(recording) is Label.HOLD or (recording.kind == "command" and not _has_pause(speech))
     if not whole:
         return []
     draw = random.Random(f"{SEED} {recording.name}")
     samples = _samples(recording)
-    return [_with_pause(recording, speech, samples, at_ms, draw.choice(pauses_ms)) for at_ms in dips(recording, speech)]
+    return [
+        _with_pause(recording, speech, samples, at_ms, draw.choice(pauses_ms)) for at_ms in find_dips(recording, speech)
+    ]
 
 
-def joined_trial(first: Recording, heard: Speech, second: Recording, also: Speech, pause_ms: int) -> Trial:
-    """Two recordings of one speaker that are one sentence, with a pause between them."""
-    before = _samples(first)[: heard.ends_ms[-1] * SAMPLES_PER_MS]
-    after = _samples(second)[also.starts_ms[0] * SAMPLES_PER_MS :]
+def joined_trial(
+    first: Recording, first_speech: Speech, second: Recording, second_speech: Speech, pause_ms: int
+) -> Trial:
+    """Two recordings of one speaker that form one sentence, with a pause between them."""
+    before = _samples(first)[: first_speech.ends_ms[-1] * SAMPLES_PER_MS]
+    after = _samples(second)[second_speech.starts_ms[0] * SAMPLES_PER_MS :]
     silence = room_tone(_samples(first), pause_ms)
-    shift_ms = LEAD_MS + heard.ends_ms[-1] + pause_ms - also.starts_ms[0]
+    shift_ms = LEAD_MS + first_speech.ends_ms[-1] + pause_ms - second_speech.starts_ms[0]
     return Trial(
         name=f"{first.name}+{second.name}",
         recording=first,
         is_natural=False,
         pcm=_in_room(_samples(first), [before, silence, after]),
-        words=_timed(first, heard, LEAD_MS) + _timed(second, also, shift_ms),
+        words=_timed(first, first_speech, LEAD_MS) + _timed(second, second_speech, shift_ms),
         inner=Label.HOLD,
         last=Label.UNKNOWN,
-        made_at_ms=LEAD_MS + heard.ends_ms[-1],
+        inserted_at_ms=LEAD_MS + first_speech.ends_ms[-1],
     )
 
 
-def dips(recording: Recording, speech: Speech) -> list[int]:
-    """The middles of the longest quiet spots between words that are too short to be heard as pauses, in order."""
+def find_dips(recording: Recording, speech: Speech) -> list[int]:
+    """The middles of the longest quiet spots between words, too short to be detected as pauses, in order."""
     levels = _levels_db(_samples(recording))
     quiet = levels < np.percentile(levels, 95) - _DIP_DB
     spots: list[tuple[int, int]] = []
-    begun: int | None = None
+    begin: int | None = None
     for window, is_quiet in enumerate([*quiet.tolist(), False]):
-        if is_quiet and begun is None:
-            begun = window
-        elif not is_quiet and begun is not None:
-            spots.append((begun * _WINDOW_MS, window * _WINDOW_MS))
-            begun = None
+        if is_quiet and begin is None:
+            begin = window
+        elif not is_quiet and begin is not None:
+            spots.append((begin * _WINDOW_MS, window * _WINDOW_MS))
+            begin = None
     first, last = speech.starts_ms[0] + _EDGE_MS, speech.ends_ms[-1] - _EDGE_MS
     pauses = list(zip(speech.ends_ms, speech.starts_ms[1:], strict=False))
     usable = [
@@ -162,14 +166,14 @@ def dips(recording: Recording, speech: Speech) -> list[int]:
 
 
 def room_tone(samples: NDArray[np.int16], length_ms: int) -> NDArray[np.int16]:
-    """Silence as it sounds in this recording: noise of the colour and level of its quietest moment."""
+    """Room tone of this recording: noise with the spectrum and level of its quietest moment."""
     windows = _levels_db(samples)
     width = min(_TONE_MS // _WINDOW_MS, len(windows))
     start = int(np.argmin(np.convolve(windows, np.ones(width) / width, mode="valid"))) * _WINDOW_MS * SAMPLES_PER_MS
     count = width * _WINDOW_MS * SAMPLES_PER_MS // 2 * 2
     colour = np.abs(np.fft.rfft(samples[start : start + count].astype(np.float64)))
     draw = np.random.default_rng(SEED)
-    # Half overlapping pieces of random phase, faded into each other at constant power.
+    # Pieces of random phase that overlap by half, cross-faded at constant power.
     fade = np.sin(np.pi * (np.arange(count) + 0.5) / count)
     tone = np.zeros(length_ms * SAMPLES_PER_MS + 2 * count)
     for at in range(0, len(tone) - count + 1, count // 2):
@@ -193,7 +197,7 @@ def _with_pause(recording: Recording, speech: Speech, samples: NDArray[np.int16]
         words=words,
         inner=Label.HOLD,
         last=Label.UNKNOWN,
-        made_at_ms=LEAD_MS + at_ms,
+        inserted_at_ms=LEAD_MS + at_ms,
     )
 
 
@@ -202,7 +206,7 @@ def _in_room(samples: NDArray[np.int16], parts: Sequence[NDArray[np.int16]]) -> 
 
 
 def _timed(recording: Recording, speech: Speech, shift_ms: int) -> tuple[TimedWord, ...]:
-    """Words laid out over the speech in proportion to their letters."""
+    """The words, spread over the speech in proportion to their letters."""
     total = sum(len(word) for word in recording.words)
     said, timed = 0, list[TimedWord]()
     for word in recording.words:
@@ -230,7 +234,7 @@ def _samples(recording: Recording) -> NDArray[np.int16]:
 
 
 def _levels_db(samples: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Loudness of each window, in dB of full scale."""
+    """The level of each window, in dB of full scale."""
     window = _WINDOW_MS * SAMPLES_PER_MS
     whole = samples[: len(samples) // window * window].reshape(-1, window).astype(np.float64) / 32768
     return 10 * np.log10(np.mean(np.square(whole), axis=1) + 1e-10)

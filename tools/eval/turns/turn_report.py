@@ -1,4 +1,4 @@
-"""Scores as tables, and the place in a page where they go."""
+"""Renders scores as tables, and replaces sections of a page with them."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from pathlib import Path
 
 import numpy as np
 from replay import Pause
-from scores import gain, interval, score
+from scores import cut_offs_spared, interval, score
 from trials import Label
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rule on both halves of the speakers."""
+    """The pauses of one rule on both halves of the speakers."""
 
     name: str
     tuning: Sequence[Pause]
     held_back: Sequence[Pause]
-    # How long each judgement took; empty where nobody judges.
-    judging_ms: Sequence[float] = ()
+    # The time of each prediction; empty for rules without a predictor.
+    prediction_ms: Sequence[float] = ()
 
 
 def rules_table(rows: Sequence[Row]) -> str:
-    """What each rule made of the speakers held back, and in short of the others; delays in milliseconds."""
+    """The scores of each rule on the speakers held back, and in short on the others; delays in milliseconds."""
     lines = [
         "| rule | cut off in a sentence | 95 % interval | interrupted, goes on | missed ends | delay p50 / p95 "
         "| 95 % interval of p50 | judging p50 / p95 ms | tuning half: cut off, p50 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_rule_line(row) for row in rows]
+    lines += [_rule_row(row) for row in rows]
     return "\n".join(lines)
 
 
-def _rule_line(row: Row) -> str:
+def _rule_row(row: Row) -> str:
     found, tuned = score(row.held_back), score(row.tuning)
     rate = interval(row.held_back, lambda score: score.cut_off_rate)
     median = interval(row.held_back, lambda score: score.delay_p50_ms)
-    judging = "–"
-    if row.judging_ms:
-        p50, p95 = np.percentile(row.judging_ms, (50, 95)).tolist()
-        judging = f"{p50:.0f} / {p95:.0f}"
+    prediction = "–"
+    if row.prediction_ms:
+        p50, p95 = np.percentile(row.prediction_ms, (50, 95)).tolist()
+        prediction = f"{p50:.0f} / {p95:.0f}"
     return (
-        f"| {row.name} | {share(found.cut_offs, found.holds)} | {rate.low:.0%} – {rate.high:.0%} "
-        f"| {share(found.interruptions, found.goes_on)} | {found.missed} of {found.ends} "
-        f"| {found.delay_p50_ms:.0f} / {_ms(found.delay_p95_ms)} | {median.low:.0f} – {median.high:.0f} | {judging} "
+        f"| {row.name} | {format_share(found.cut_offs, found.holds)} | {rate.low:.0%} – {rate.high:.0%} "
+        f"| {format_share(found.interruptions, found.goes_on)} | {found.missed} of {found.ends} "
+        f"| {found.delay_p50_ms:.0f} / {_ms(found.delay_p95_ms)} | {median.low:.0f} – {median.high:.0f} | {prediction} "
         f"| {tuned.cut_off_rate:.0%}, {tuned.delay_p50_ms:.0f} |"
     )
 
 
 def kinds_table(rows: Sequence[Row]) -> str:
-    """Cut-offs by what makes a pause hard, over both halves."""
+    """Cut-offs by kind of speech, over both halves."""
     everything = [[*row.tuning, *row.held_back] for row in rows]
     holds = [[pause for pause in pauses if pause.label is Label.HOLD] for pauses in everything]
     kinds = sorted({(pause.kind, pause.is_natural) for pause in holds[0]}, key=lambda kind: (not kind[1], kind[0]))
@@ -69,8 +69,8 @@ def kinds_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def share(part: int, whole: int) -> str:
-    """A count, of how many, and the share."""
+def format_share(part: int, whole: int) -> str:
+    """A count, the total, and the share."""
     return f"{part} of {whole} ({part / whole:.0%})" if whole else "–"
 
 
@@ -79,7 +79,7 @@ def _ms(value: float) -> str:
 
 
 def write_pauses(path: Path, rows: Sequence[Row]) -> None:
-    """Every pause with its label, and when each rule held the turn to be over, as a table for programs."""
+    """Write every pause with its label, and when each rule committed the turn, as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     by_rule: Mapping[str, Sequence[Pause]] = {row.name: [*row.tuning, *row.held_back] for row in rows}
     halves = ["tuning"] * len(rows[0].tuning) + ["held back"] * len(rows[0].held_back)
@@ -95,22 +95,22 @@ def write_pauses(path: Path, rows: Sequence[Row]) -> None:
             )
 
 
-def verdict(of: Sequence[Pause], against: Sequence[Pause]) -> str:
-    """Whether a rule cuts off at most half as often as another, at no longer a median delay."""
+def compare(of: Sequence[Pause], against: Sequence[Pause]) -> str:
+    """Whether a rule cuts off at most half as often as another, with no longer median delay."""
     found, target = score(of), score(against)
     fewer = found.cut_off_rate <= target.cut_off_rate / 2
     faster = found.delay_p50_ms <= target.delay_p50_ms
-    less = gain(of, against)
-    answer = "met" if fewer and faster else "not met"
+    less = cut_offs_spared(of, against)
+    outcome = "met" if fewer and faster else "not met"
     return (
-        f"{answer}: {found.cut_offs} cut-offs against {target.cut_offs} of {target.holds}, "
+        f"{outcome}: {found.cut_offs} cut-offs against {target.cut_offs} of {target.holds}, "
         f"median delay {found.delay_p50_ms:.0f} ms against {target.delay_p50_ms:.0f} ms; of pauses in a sentence, "
         f"{less.low * 100:+.0f} to {less.high * 100:+.0f} in a hundred are spared"
     )
 
 
 def replace_section(page: Path, name: str, figures: str) -> None:
-    """Put `figures` between the page's marks of that name."""
+    """Put `figures` between the marks of that name. Raises ValueError when the page has none."""
     begin, end = f"<!-- {name}: figures begin -->", f"<!-- {name}: figures end -->"
     before, mark, rest = page.read_text("utf-8").partition(begin)
     _, closing, after = rest.partition(end)

@@ -1,6 +1,6 @@
-"""Recordings of people, as their table tells of them: who speaks, how, and what is said.
+"""Recordings of people, and their metadata from the table: speaker, language, transcript, notes.
 
-The recordings are not part of the project. They lie beside it, where a developer has them.
+The recordings are not part of the project; a developer may have them beside it, in `../shared/speech`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ RECORDINGS = PROJECT.parent / "shared" / "speech"
 NO_SPEECH = "zxx"
 UNKNOWN_LANGUAGE = "und"
 
-# One man speaks these, the table says.
+# The table names one speaker for these.
 _SAME_SPEAKER = {"en-acoustic": "en-mfa", "en-cold": "en-mfa"}
-# Longer than this without a sentence mark, a transcript holds more than one sentence.
+# A longer transcript without a sentence mark holds more than one sentence.
 _ONE_SENTENCE_WORDS = 30
 _EVENT = re.compile(r"<[^>]*>|\[[^\]]*\]|\{[^}]*\}")
 _HALTING = re.compile(r"<hes-|<cutoff-|\b(?:um|uh|hm|yknow)\b", re.IGNORECASE)
@@ -32,7 +32,7 @@ _REPEATED = re.compile(r"\b(\w+) \1 \1\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording, and what its table says of it."""
+    """One recording with its row of the table."""
 
     name: str
     # ISO 639-1; "zxx" for no speech, "und" for not known.
@@ -46,7 +46,7 @@ class Recording:
 
     @property
     def speaker(self) -> str:
-        """Who speaks: language and first name part, which all recordings of a speaker share."""
+        """The speaker: language and first part of the name, which all recordings of a speaker share."""
         speaker = "-".join(self.name.split("-")[:2])
         return _SAME_SPEAKER.get(speaker, speaker)
 
@@ -56,7 +56,7 @@ class Recording:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is said, as a recogniser without punctuation writes it; events and broken-off words left out."""
+        """The spoken words without punctuation, sound events and broken-off words."""
         plain = _EVENT.sub(" ", self.transcript)
         return tuple(word for raw in plain.split() if (word := raw.strip('.,;:!?"')))
 
@@ -66,23 +66,23 @@ class Recording:
 
     @property
     def is_cut(self) -> bool:
-        """Whether its end may be where somebody cut a longer recording, not where a speaker was done."""
+        """Whether its end may be a cut in a longer recording instead of the end of a turn."""
         return "cut in a pause" in self.notes or self.language == UNKNOWN_LANGUAGE
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether its sentence goes on beyond it: written with commas, and without a sentence mark at the end."""
+        """Whether its sentence continues after it: the transcript has commas, and no sentence mark at the end."""
         return "," in self.transcript and not self.transcript.endswith((".", "!", "?"))
 
     @property
     def is_one_sentence(self) -> bool:
-        """Whether its transcript can be read as one sentence: every pause inside is then a pause in a sentence."""
+        """Whether its transcript is one sentence, so that every pause inside is a pause in a sentence."""
         inside = self.transcript[:-1].replace("Mr.", "Mr")
         return 0 < len(self.words) <= _ONE_SENTENCE_WORDS and not re.search(r"[.!?]", inside)
 
     @property
     def kind(self) -> str:
-        """What makes its pauses hard."""
+        """The kind of speech that makes its pauses hard."""
         if self.many_speakers:
             return "two people"
         if _VOCAL_NOISE.search(self.notes):
@@ -115,8 +115,8 @@ def read_recordings(folder: Path = RECORDINGS) -> list[Recording]:
     ]
 
 
-def halves(speakers: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Those to tune on, and those held back: every other one in the order of the alphabet."""
+def split_speakers(speakers: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The speakers to tune on, and those held back: every other one in alphabetical order."""
     order = sorted(set(speakers))
     return frozenset(order[::2]), frozenset(order[1::2])
 

@@ -1,4 +1,4 @@
-"""Memory bandwidth of cards by their data sheets, for what a measurement cannot say: how fast another card would be."""
+"""Memory bandwidth of cards by their data sheets, to project measurements to another card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class DataSheet:
     gb_s: float
 
 
-# The first whose words all stand in the device's name, so the longer names come first.
+# The first entry with all words in the device's name applies, so longer names come first.
 DATA_SHEETS = (
     DataSheet("H200", 4800),
     DataSheet("H100 NVL", 3938),
@@ -31,11 +31,11 @@ DATA_SHEETS = (
     DataSheet("RTX 4090", 1008),
     DataSheet("T4", 320),
 )
-# The card that the GPU profile is meant for.
+# The card of the GPU profile.
 TARGET = next(sheet for sheet in DATA_SHEETS if sheet.title == "RTX 6000 Ada")
 
 
 def data_sheet(device_name: str) -> DataSheet | None:
-    """The data sheet of a device as its driver names it; None for one that is not listed."""
+    """The data sheet of a device by its driver name; None when it is not listed."""
     words = set(device_name.replace("-", " ").split())
     return next((sheet for sheet in DATA_SHEETS if words >= set(sheet.title.split())), None)

@@ -1,4 +1,4 @@
-"""The trade-off between answering soon and cutting people off, as a drawing that needs no library."""
+"""The trade-off between response delay and cut-offs, as an SVG written without a library."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Point = tuple[float, float]
 Scale = Callable[[float], float]
 
 
-def drawing(title: str, lines: Mapping[str, Sequence[Point]], target: Point, longest_ms: float) -> str:
-    """An SVG: one line a rule, and the region of the target, left of and below `target`."""
+def render_chart(title: str, lines: Mapping[str, Sequence[Point]], target: Point, longest_ms: float) -> str:
+    """Render an SVG: one line for each rule, and the target region left of and below `target`."""
     most = max([0.1, target[1] * 1.1, *(share for points in lines.values() for _, share in points)])
 
     def x(ms: float) -> float:

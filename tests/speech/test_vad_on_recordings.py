@@ -1,7 +1,7 @@
-"""Recordings of people are taken for speech, music and noise are not: the real model, the default settings.
+"""Voice detection on recordings of people, music and noise, with the real model and the default settings.
 
-The recordings are not part of the project; without them these tests are skipped. With `ANCHOR_REPORT_DIR` set, what
-was heard is written there as a table.
+The recordings are not part of the project; without them these tests are skipped. With `ANCHOR_REPORT_DIR` set, the
+results are written there as a table.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def recordings() -> list[dict[str, str]]:
 
 
 @dataclass
-class Heard:
-    """What turn detection made of one recording; times in milliseconds."""
+class Detection:
+    """The result of voice detection on one recording; times in milliseconds."""
 
     length_ms: int = 0
-    # Start of speech, and how much audio had been heard when it was told.
+    # The start of speech, and the amount of audio received when it was detected.
     starts: list[tuple[int, int]] = field(default_factory=list)
     stops: list[int] = field(default_factory=list)
 
@@ -68,22 +68,22 @@ def detector() -> Iterator[TurnDetector]:
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[list[str]]:
-    """Lines that tests add to; written at the end where a report is wanted."""
+    """The rows of all tests; written at the end when `ANCHOR_REPORT_DIR` is set."""
     lines = [
-        "| recording | kind | length s | first start s | told after ms | utterances | speech % | |",
+        "| recording | kind | length s | first start s | detected after ms | utterances | speech % | |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     yield lines
     if folder := os.environ.get("ANCHOR_REPORT_DIR"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        text = "# Hearing of people\n\n" + "\n".join(lines) + "\n"
-        (Path(folder) / "hearing-of-people.md").write_text(text, encoding="utf-8")
+        text = "# Voice detection on recordings of people\n\n" + "\n".join(lines) + "\n"
+        (Path(folder) / "vad-on-recordings.md").write_text(text, encoding="utf-8")
 
 
-async def hear(detector: TurnDetector, path: Path) -> Heard:
+async def detect(detector: TurnDetector, path: Path) -> Detection:
     with wave.open(str(path)) as file:
         pcm = file.readframes(file.getnframes())
-    heard = Heard(length_ms=len(pcm) // 32)
+    detection = Detection(length_ms=len(pcm) // 32)
     now_ms = 0
 
     async def microphone() -> AsyncIterator[AudioChunk]:
@@ -93,39 +93,41 @@ async def hear(detector: TurnDetector, path: Path) -> Heard:
             now_ms = chunk.end_ms
             yield chunk
 
-    async def note(event: Event) -> None:
+    async def record(event: Event) -> None:
         match event:
             case SpeechStarted(at_ms):
-                heard.starts.append((at_ms, now_ms))
+                detection.starts.append((at_ms, now_ms))
             case SpeechStopped(at_ms):
-                heard.stops.append(at_ms)
+                detection.stops.append(at_ms)
             case _:
                 pass
 
-    await detector.detect(DetectionConfig("", 0), microphone(), note)
-    return heard
+    await detector.detect(DetectionConfig("", 0), microphone(), record)
+    return detection
 
 
-def row(recording: dict[str, str], heard: Heard, right: bool) -> str:
-    start_ms, told_ms = heard.starts[0] if heard.starts else (None, None)
+def row(recording: dict[str, str], detection: Detection, right: bool) -> str:
+    start_ms, detected_at_ms = detection.starts[0] if detection.starts else (None, None)
     cells = [
         recording["file"],
         recording["kind"],
-        f"{heard.length_ms / 1000:.1f}",
+        f"{detection.length_ms / 1000:.1f}",
         "" if start_ms is None else f"{start_ms / 1000:.2f}",
-        "" if start_ms is None or told_ms is None else str(told_ms - start_ms),
-        str(len(heard.starts)),
-        f"{100 * heard.speech_share:.0f}",
+        "" if start_ms is None or detected_at_ms is None else str(detected_at_ms - start_ms),
+        str(len(detection.starts)),
+        f"{100 * detection.speech_share:.0f}",
         "right" if right else ("false alarm" if recording["language"] == NO_SPEECH else "missed"),
     ]
     return "| " + " | ".join(cells) + " |"
 
 
 @pytest.mark.parametrize("recording", recordings(), ids=lambda recording: Path(recording["file"]).stem)
-async def test_people_are_heard_and_only_people(recording: dict[str, str], detector, table):
-    heard = await hear(detector, RECORDINGS / recording["file"])
-    right = bool(heard.starts) == (recording["language"] != NO_SPEECH)
-    table.append(row(recording, heard, right))
-    assert right, f"{len(heard.starts)} utterances in a recording of {recording['language']}, {recording['kind']}"
-    assert len(heard.stops) == len(heard.starts)
-    assert all(0 <= start_ms < stop_ms for (start_ms, _), stop_ms in zip(heard.starts, heard.stops, strict=True))
+async def test_speech_is_detected_in_recordings_of_people_only(recording: dict[str, str], detector, table):
+    detection = await detect(detector, RECORDINGS / recording["file"])
+    right = bool(detection.starts) == (recording["language"] != NO_SPEECH)
+    table.append(row(recording, detection, right))
+    assert right, f"{len(detection.starts)} utterances in a recording of {recording['language']}, {recording['kind']}"
+    assert len(detection.stops) == len(detection.starts)
+    assert all(
+        0 <= start_ms < stop_ms for (start_ms, _), stop_ms in zip(detection.starts, detection.stops, strict=True)
+    )

@@ -1,33 +1,33 @@
-"""What is measured, as values: nothing here imports what measures them."""
+"""The results of the benchmark, as values without dependencies on the measuring code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gpu.cards import DataSheet
+from gpu.data_sheets import DataSheet
 
-# Most pieces of text of a final: what fifteen words come to; made-up weights rarely end by themselves.
+# Limit of tokens for a final, about fifteen words; random weights rarely end by themselves.
 MAX_TOKENS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Steps of so many slots, in ms."""
+    """Step times with a number of slots, in ms."""
 
     weights: str
     slots: int
-    # With the draws of every slot before, and the rows brought to the host after: what the loop waits for.
+    # With the random draws before and the copy to the host after: the time the decode loop waits.
     whole_ms: float
-    # The step alone, captured as a graph; None where there is no CUDA.
+    # The step alone, captured as a graph; None without CUDA.
     graph_ms: float | None
-    # The step alone, launched piece by piece.
+    # The step alone, launched kernel by kernel.
     eager_ms: float
     read_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class StepProfile:
-    """Where one step's time goes on the device, in ms; `kernels` are the longest, with their calls for each step."""
+    """The time of one step on the device, in ms; `kernels` are the longest: name, ms and calls for each step."""
 
     slots: int
     step_ms: float
@@ -36,26 +36,26 @@ class StepProfile:
 
     @property
     def gap_ms(self) -> float:
-        """The device had nothing to do."""
+        """Time in which the device is idle."""
         return max(0.0, self.step_ms - self.busy_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechTimes:
-    """Phrases in so many slots, all begun at the same moment."""
+    """Phrases in a number of slots, all started at the same moment."""
 
     weights: str
     slots: int
     phrases: int
     first_audio_ms: float
     worst_first_audio_ms: float
-    # Time for each second of speech, in every slot.
+    # Mean time for each second of speech.
     realtime_factor: float
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Memory of one kind, in bytes: as found, and as planned."""
+class MemoryPart:
+    """Memory of one kind, in bytes: measured, and planned."""
 
     name: str
     found: int
@@ -63,39 +63,39 @@ class Part:
 
     @property
     def error(self) -> float:
-        """By which share of what was found the plan says more (or less, below 0)."""
+        """The relative error of the plan: positive when it is above the measured memory."""
         return self.planned / self.found - 1 if self.found else 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finals:
-    """Final transcripts of clips of so many seconds, so many at a time, in ms."""
+class FinalTimes:
+    """Times of final transcripts for one clip length and concurrency, in ms."""
 
     clip_s: float
     at_a_time: int
     count: int
     p50_ms: float
     worst_ms: float
-    # Pieces of text that came; fewer than `MAX_TOKENS` where the weights ended by themselves.
+    # Mean number of tokens; below `MAX_TOKENS` when the weights end by themselves.
     tokens: float
 
 
 @dataclass(slots=True)
-class Measured:
-    """All that came of a run; a part that failed left its error instead."""
+class BenchResult:
+    """All results of a run; a failed part has its error in `failures`."""
 
     device: str
     data_sheet: DataSheet | None
     context_tokens: int
-    # While each part ran.
+    # After each part.
     clocks: dict[str, str] = field(default_factory=dict)
     copy_gb_s: float = 0.0
     steps: list[StepTimes] = field(default_factory=list)
     profile: StepProfile | None = None
     speech: list[SpeechTimes] = field(default_factory=list)
     steps_to_first_audio: int = 0
-    memory: list[Part] = field(default_factory=list)
-    finals: list[Finals] = field(default_factory=list)
+    memory: list[MemoryPart] = field(default_factory=list)
+    finals: list[FinalTimes] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
