@@ -29,56 +29,15 @@ MAX_TEST_NAME = 70
 # A service's metrics are one file, however few they are.
 SHORT_MODULES = {"__init__.py", "__main__.py", "metrics.py"}
 # Metaphors that once named modules, functions and classes; each stood for several things.
-RETIRED = frozenset(
-    [
-        "answering",
-        "attendance",
-        "beat",
-        "bulletin",
-        "carrier",
-        "casts",
-        "doors",
-        "doorstep",
-        "ears",
-        "edges",
-        "exchange",
-        "glance",
-        "hang_up",
-        "hear",
-        "hearing",
-        "hearing_aids",
-        "inbox",
-        "inquiry",
-        "judgement",
-        "judging",
-        "kept_engine",
-        "line",
-        "living",
-        "mouth",
-        "news",
-        "numbering",
-        "own_voice",
-        "peers",
-        "places",
-        "rest",
-        "resting",
-        "rouse",
-        "savings",
-        "sounded",
-        "sounding",
-        "speaking",
-        "spoken",
-        "stand_in",
-        "tell",
-        "thrift",
-        "told",
-        "voicing",
-        "waking",
-        "warming",
-        "wishes",
-        "woken",
-    ]
-)
+# fmt: off
+RETIRED = frozenset({
+    "answering", "attendance", "beat", "bulletin", "carrier", "casts", "doors", "doorstep", "ears", "edges",
+    "exchange", "glance", "hang_up", "hear", "hearing", "hearing_aids", "inbox", "inquiry", "judgement", "judging",
+    "kept_engine", "line", "living", "mouth", "news", "numbering", "own_voice", "peers", "places", "rest", "resting",
+    "rouse", "savings", "sounded", "sounding", "speaking", "spoken", "stand_in", "tell", "thrift", "told", "voicing",
+    "waking", "warming", "wishes", "woken",
+})
+# fmt: on
 # The same thing on its way through the orchestrator: as a service reports it, and as the client receives it.
 PORTS_AND_MESSAGES = {
     "FinalTranscript",
