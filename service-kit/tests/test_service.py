@@ -13,10 +13,10 @@ from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from service_kit.engines.info import EngineInfo
-from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
+from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, NotReady, PeerFailed
 from service_kit.health import Health, Status
 from service_kit.rpc.channel import open_channel, read_message, write_message
-from service_kit.service import Service
+from service_kit.service import Service, main
 from service_kit.settings import ServiceSettings
 from service_kit.testing.plugin import serve_grpc
 
@@ -211,6 +211,31 @@ async def test_a_taken_port_is_reported_in_one_line():
         await service.run(stop)
     blocker.close()
     await blocker.wait_closed()
+
+
+class EndsWith(Service):
+    """A service whose run ends with an error, wrapped by a task group."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def run(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fail())
+
+    async def _fail(self) -> None:
+        raise self._error
+
+
+def test_an_engine_that_gives_up_ends_the_process_with_one_line():
+    with pytest.raises(SystemExit, match=r"^service could not start: .*the decoder does not start$"):
+        main(lambda: EndsWith(EngineFailed("stt.decoder_unavailable", "the decoder does not start")))
+
+
+def test_a_bug_ends_the_process_with_its_traceback():
+    with pytest.raises(ExceptionGroup) as raised:
+        main(lambda: EndsWith(ValueError("a bug")))
+    assert isinstance(raised.value.exceptions[0], ValueError)
 
 
 def test_not_ready_is_a_kind_of_unavailable():

@@ -14,7 +14,7 @@ import uvloop
 from fastapi import FastAPI
 
 from service_kit.engines.info import EngineInfo
-from service_kit.errors import AnchorError
+from service_kit.errors import AnchorError, root_cause
 from service_kit.health import Health, Status
 from service_kit.http.routes import Details, http_app
 from service_kit.http.server import http_server
@@ -137,7 +137,11 @@ def main(build: Callable[[], Service]) -> None:
 
     try:
         uvloop.run(run())
-    except (OSError, AnchorError) as error:
+    except Exception as failure:
+        # Engines run in task groups, which wrap the error that ended them.
+        error = root_cause(failure)
+        if not isinstance(error, OSError | AnchorError):
+            raise
         log.error("service could not start", extra={"reason": str(error)})
         # Also in plain text: the log may be JSON, or not set up yet.
         sys.exit(f"service could not start: {error}")
