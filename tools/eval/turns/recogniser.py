@@ -46,7 +46,7 @@ class PocketsphinxRecogniser:
         models = build_models(PROJECT / "content/knowledge", PROJECT / "models/pocketsphinx")
         self._decoders = [self._loaded(models.topical), self._loaded(models.general)]
         self._streams: list[DecodingStream] = []
-        self._hearings: list[HypothesisPair] = []
+        self._utterances: list[HypothesisPair] = []
         self._bytes = 0
         self.start()
 
@@ -62,7 +62,7 @@ class PocketsphinxRecogniser:
         partial = clean(self._streams[0].push_audio(pcm, wants_partial=True))
         took_ms = _since_ms(started_s)
         self._streams[1].push_audio(pcm, wants_partial=False)
-        before, _ = combine_utterances(self._hearings)
+        before, _ = combine_utterances(self._utterances)
         return (" ".join(filter(None, (before, partial))) if partial else ""), took_ms
 
     def flush(self) -> tuple[str, int]:
@@ -71,16 +71,16 @@ class PocketsphinxRecogniser:
             topical, general = (
                 Hypothesis(clean(text), score) for text, score in (stream.end_utterance() for stream in self._streams)
             )
-            self._hearings.append(HypothesisPair(topical, general))
+            self._utterances.append(HypothesisPair(topical, general))
             self._bytes = 0
-        text, _ = combine_utterances(self._hearings)
+        text, _ = combine_utterances(self._utterances)
         return text, _since_ms(started_s)
 
     def commit(self) -> None:
         if self._bytes:
             for stream in self._streams:
                 stream.end_utterance()
-        self._bytes, self._hearings = 0, []
+        self._bytes, self._utterances = 0, []
 
     def _loaded(self, model: DecoderModel) -> object:
         spec = DecoderSpec(
