@@ -30,7 +30,7 @@ async def test_open_bind_needs_a_secret_unless_only_loopback_is_published() -> N
 
 async def test_published_on_loopback_accepts_only_configured_hosts() -> None:
     settings = OrchestratorSettings(host="0.0.0.0", published_on_loopback=True, hosts=("anchor.lan",))
-    policy = access_policy(settings.reached_at, settings.shared_secret, hosts=settings.hosts)
+    policy = access_policy(settings.client_host, settings.shared_secret, hosts=settings.hosts)
     async with serve_apis(FakeSessions(), policy=policy) as host, httpx.AsyncClient(base_url=f"http://{host}") as http:
         answers = {
             name: (await http.post("/conversation/start", json={}, headers={"Host": name})).status_code

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
-from orchestrator.conversation.turns.barge_in import BargeInRules
+from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from prometheus_client import REGISTRY
 from service_kit.errors import PeerFailed
 
@@ -230,7 +230,7 @@ async def test_cough_at_the_last_frames_leaves_the_reply_complete(stage, left_ms
 
 
 async def test_short_sound_is_ignored_while_the_echo_canceller_settles(stage):
-    stage.rules = replace(stage.rules, barge_in=BargeInRules(settling_ms=400))
+    stage.rules = replace(stage.rules, barge_in=BargeInThresholds(settling_ms=400))
     async with stage:
         await begin_story(stage, 20)
         await stage.noise(150)
@@ -240,7 +240,7 @@ async def test_short_sound_is_ignored_while_the_echo_canceller_settles(stage):
 
 
 async def test_words_stop_the_reply_while_the_echo_canceller_settles(stage):
-    stage.rules = replace(stage.rules, barge_in=BargeInRules(settling_ms=500))
+    stage.rules = replace(stage.rules, barge_in=BargeInThresholds(settling_ms=500))
     async with stage:
         await begin_story(stage, 20)
         began_ms = stage.now_ms

@@ -10,7 +10,7 @@ from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
 from orchestrator.conversation.model.ports import SpeechAudio
-from orchestrator.conversation.turns.barge_in import BargeInRules
+from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from orchestrator.conversation.turns.turn import TurnRules
 from scripted_services import ScriptedTts, ScriptedTtsStream
 from stage import FRAME_MS, Stage
@@ -125,7 +125,7 @@ async def test_acoustic_echo_does_not_interrupt_with_any_transcript(stage, gain_
 
 
 async def test_without_echo_suppression_mistranscribed_echo_interrupts(stage):
-    stage.rules = TurnRules(barge_in=BargeInRules(echo_defence=False))
+    stage.rules = TurnRules(barge_in=BargeInThresholds(echo_defence=False))
     async with stage:
         await begin_story(stage, 1_000)
         await mistranscribe_echo(stage)

@@ -9,7 +9,7 @@ import pytest
 from anchor_cli.app import app
 from anchor_cli.model_store.pull import ModelStore
 from hub_double import COMMIT, CONFIG, UNLISTED, WEIGHTS, Hub, placed
-from service_kit.engines.hub import is_held_to_lock
+from service_kit.engines.hub import verify_against_lock
 from service_kit.errors import EngineFailed, PeerFailed
 from typer.testing import CliRunner
 
@@ -28,7 +28,7 @@ def test_unlisted_model_is_rejected_without_trust(store: ModelStore, hub: Hub) -
     with pytest.raises(EngineFailed, match=r"no hash of tiny; --trust-on-first-use") as refused:
         store.pull(["gpu"])
     assert (refused.value.code, hub.asked) == ("models.unknown_hash", [])
-    assert not is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+    assert not verify_against_lock(store.folder / "tiny", store.lock, store.folder)
 
 
 def test_listed_weights_and_json_are_fetched_at_the_listed_commit(store: ModelStore, hub: Hub) -> None:
@@ -44,7 +44,7 @@ def test_listed_weights_and_json_are_fetched_at_the_listed_commit(store: ModelSt
         f"{COMMIT}/config.json",
         f"{COMMIT}/model.safetensors",
     ]
-    assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+    assert verify_against_lock(store.folder / "tiny", store.lock, store.folder)
     store.pull(["tiny"])
     store.pull(["tiny"], offline=True)
     assert len(hub.asked) == 3
@@ -55,7 +55,7 @@ def test_aborted_pull_is_incomplete_and_resumes(store: ModelStore, hub: Hub) -> 
     with pytest.raises(PeerFailed, match="no such file"):
         store.pull(["tiny"], trust_on_first_use=True)
     with pytest.raises(EngineFailed, match="model-00002-of-00002") as unfinished:
-        is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+        verify_against_lock(store.folder / "tiny", store.lock, store.folder)
     assert unfinished.value.code == "models.unknown_hash"
     with pytest.raises(
         EngineFailed, match=r"no hash of tiny/model-00002-of-00002\.safetensors, tiny/model\.safetensors;"
@@ -67,7 +67,7 @@ def test_aborted_pull_is_incomplete_and_resumes(store: ModelStore, hub: Hub) -> 
     store.pull(["tiny"], trust_on_first_use=True)
     assert asked(hub) == [f"{COMMIT}/model-00002-of-00002.safetensors", f"{COMMIT}/model.safetensors"]
     assert not (store.folder / "tiny/later.json").exists()
-    assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+    assert verify_against_lock(store.folder / "tiny", store.lock, store.folder)
 
 
 def test_partial_file_of_the_listed_commit_resumes(store: ModelStore, hub: Hub) -> None:
@@ -139,12 +139,12 @@ def test_only_pulled_folders_are_verified_against_the_lock(store: ModelStore, hu
     (store.folder / "mine").mkdir()
     # Copied by hand; in another folder; not a model of the lock.
     for given in (store.folder / "tiny", tmp_path / "tiny", store.folder / "mine"):
-        assert not is_held_to_lock(given, store.lock, store.folder)
+        assert not verify_against_lock(given, store.lock, store.folder)
     store.pull(["tiny"], trust_on_first_use=True)
-    assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+    assert verify_against_lock(store.folder / "tiny", store.lock, store.folder)
     (store.folder / "tiny/config.json").write_bytes(b"{}")
     with pytest.raises(EngineFailed, match="not the file the lock names"):
-        is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+        verify_against_lock(store.folder / "tiny", store.lock, store.folder)
 
 
 def test_doctor_suggests_trust_on_first_use(store: ModelStore) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from anchor_cli.model_store.pull import ModelStore
 from hub_double import COMMIT, CONFIG, PINNED, UNKNOWN, WEIGHTS, Hub, placed
-from service_kit.engines.hub import is_held_to_lock
+from service_kit.engines.hub import verify_against_lock
 from service_kit.errors import EngineFailed, InvalidRequest, PeerFailed
 
 
@@ -15,7 +15,7 @@ def test_profile_is_fetched_at_its_revision_and_verified(store: ModelStore, hub:
     store.pull(["gpu"])
     assert placed(store) == {"tiny/model.safetensors": WEIGHTS, "tiny/config.json": CONFIG}
     assert hub.asked[0] == (f"/example/tiny/resolve/{COMMIT}/model.safetensors", "")
-    assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+    assert verify_against_lock(store.folder / "tiny", store.lock, store.folder)
     assert store.progress.steps[-1] == (len(CONFIG), len(CONFIG))  # type: ignore[attr-defined]
 
 
@@ -147,7 +147,7 @@ def test_unknown_hash_is_rejected_by_name(store: ModelStore, hub: Hub) -> None:
     with pytest.raises(EngineFailed, match="--trust-on-first-use") as refused:
         store.pull(["gpu"])
     assert (refused.value.code, hub.asked) == ("models.unknown_hash", [])
-    assert not is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+    assert not verify_against_lock(store.folder / "tiny", store.lock, store.folder)
 
 
 @pytest.mark.parametrize("redirects", [False, True])
@@ -158,7 +158,7 @@ def test_trust_on_first_use_pins_hash_and_commit(store: ModelStore, hub: Hub, re
     own = [path for path, _ in hub.asked if not path.startswith("/elsewhere")]
     # The second file is requested at the commit that the first response reported.
     assert own == ["/example/tiny/resolve/main/model.safetensors", f"/example/tiny/resolve/{COMMIT}/config.json"]
-    assert is_held_to_lock(store.folder / "tiny", store.lock, store.folder)
+    assert verify_against_lock(store.folder / "tiny", store.lock, store.folder)
     (store.folder / "tiny/config.json").unlink()
     hub.files["config.json"] = b'{"dim": 99}'
     with pytest.raises(EngineFailed) as refused:

@@ -1,1 +1,1 @@
-"""Sessions: turn-taking, replies, history, and every door a client may come through."""
+"""Sessions: turn-taking, replies, history, and all client APIs."""

@@ -112,7 +112,7 @@ class OrchestratorSettings(ServiceSettings):
     echo_defence: Literal["on", "off"] = "on"
 
     @property
-    def reached_at(self) -> str:
+    def client_host(self) -> str:
         """The address at which clients reach the APIs: the bind address, or loopback when only that is published."""
         return "127.0.0.1" if self.published_on_loopback else self.host
 

@@ -32,7 +32,7 @@ from orchestrator.conversation.model.degradation import DegradationBoard
 from orchestrator.conversation.model.ports import SpeechToText
 from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.session.registry import SessionRegistry
-from orchestrator.conversation.turns.barge_in import BargeInRules
+from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.folder import KnowledgeFolder
@@ -157,7 +157,7 @@ def turn_rules(settings: OrchestratorSettings) -> TurnRules:
         patience=settings.patience,
         max_speculations=settings.speculation_tries,
         speculation_speech_ms=settings.speculation_speech_ms,
-        barge_in=BargeInRules(
+        barge_in=BargeInThresholds(
             stop_ms=settings.barge_in_stop_ms,
             hold_ms=max(settings.barge_in_stop_ms, settings.barge_in_hold_ms),
             min_speech_ms=settings.barge_in_min_speech_ms,
@@ -202,7 +202,7 @@ def api(
     uploads = add_routes(app, sessions, limits)
     app.include_router(openai_transcriptions.routes(speech_to_text, uploads, limits))
     policy = access_policy(
-        settings.reached_at,
+        settings.client_host,
         settings.shared_secret,
         origins=settings.origins,
         hosts=settings.hosts,

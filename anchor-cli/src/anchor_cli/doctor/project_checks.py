@@ -100,14 +100,14 @@ def check_models(settings: MeshSettings) -> Iterator[Finding]:
 
 def _check_hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
     if model.unknown:
-        fix = f"{model.cure} --trust-on-first-use; not needed when vLLM fetches the model itself"
+        fix = f"{model.pull_command} --trust-on-first-use; not needed when vLLM fetches the model itself"
         yield Finding("models", Verdict.HINT, f"{model.name} is not present, and its hashes are not known yet", fix)
         return
     for file in model.files:
         path = model.path_of(file, folder)
         # A missing file may belong to a server that fetches its own; a wrong file is always a problem.
         verdict = Verdict.PROBLEM if path.exists() else Verdict.WARNING
-        yield _check_file(f"{model.name}/{file.path}", path, file.sha256, model.cure, verdict)
+        yield _check_file(f"{model.name}/{file.path}", path, file.sha256, model.pull_command, verdict)
 
 
 def _check_file(name: str, path: Path, sha256: str, cure: str, verdict: Verdict) -> Finding:

@@ -148,7 +148,7 @@ class ModelStore:
     def _install(self, model: HubModel, file: HubFile, path: Path) -> None:
         part = _part(path)
         try:
-            verify(part, file.sha256, model.cure)
+            verify(part, file.sha256, model.pull_command)
         except EngineFailed as error:
             part.unlink(missing_ok=True)
             raise EngineFailed(

@@ -1,8 +1,8 @@
 """Access control: checks each request before it is read, and each WebSocket before it is accepted.
 
-Three checks, since each alone leaves a hole. *Secret*: does the caller know the shared secret? *Origin*: did a foreign
-web page send this browser? (Browsers let any page open a WebSocket to any host, and CORS does not apply to it.) *Host*:
-did a foreign name resolve to this loopback address? (DNS rebinding makes a foreign page "same host".)
+Three checks, each against a different attack. *Secret*: a caller without the shared secret. *Origin*: a foreign web
+page in the user's browser (browsers let any page open a WebSocket to any host, and CORS does not apply to it). *Host*:
+DNS rebinding, where a foreign name resolves to this loopback address and makes a foreign page "same host".
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from orchestrator.conversation.messages.client import ClientMessage, EndTurn, Mi
 _COSTS: dict[type, int] = {TextInput: 10, EndTurn: 10}
 
 
-class RateLimit:
+class RateLimiter:
     """Token buckets of one client, whose microphone has `rate_hz`."""
 
     def __init__(self, limits: ApiLimits, rate_hz: int) -> None:

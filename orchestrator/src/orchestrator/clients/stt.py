@@ -15,7 +15,7 @@ from service_kit.rpc.channel import read_message, write_message
 from orchestrator.clients.readiness import require_ready
 from orchestrator.conversation.messages.server import Word
 from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, Transcript
-from orchestrator.conversation.observability.turn_trace import LISTENED_TURN
+from orchestrator.conversation.observability.turn_trace import CURRENT_TURN_TRACE
 
 _PEER = "stt"
 _SERVICE = "anchor.stt.v1.SpeechToTextService"
@@ -45,7 +45,7 @@ class SttStream:
 
     def __init__(self, call: _Call) -> None:
         self._call = call
-        self._turn = LISTENED_TURN.get()
+        self._turn = CURRENT_TURN_TRACE.get()
 
     async def push_audio(self, chunk: AudioChunk) -> None:
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)

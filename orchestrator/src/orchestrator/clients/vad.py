@@ -15,7 +15,7 @@ from service_kit.rpc.channel import read_message, write_message
 from orchestrator.clients.readiness import require_ready
 from orchestrator.conversation.messages.server import PredictorOpinion
 from orchestrator.conversation.model.ports import SpeechStarted, SpeechStopped, TurnEndPredicted, VadEvent
-from orchestrator.conversation.observability.turn_trace import LISTENED_TURN
+from orchestrator.conversation.observability.turn_trace import CURRENT_TURN_TRACE
 
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
@@ -28,7 +28,7 @@ class VadStream:
 
     def __init__(self, call: _Call) -> None:
         self._call = call
-        self._turn = LISTENED_TURN.get()
+        self._turn = CURRENT_TURN_TRACE.get()
         self._sent_traceparent = ""
 
     async def push_audio(self, chunk: AudioChunk) -> None:

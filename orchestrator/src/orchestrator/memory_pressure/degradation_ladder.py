@@ -102,7 +102,7 @@ class LadderRules:
     undo_interval_s: float = 30.0
     # Limit of the down interval, which doubles when pressure returns before it is over.
     max_undo_interval_s: float = 480.0
-    # Without a monitor: a restarting one is back by then, and a lost one must not keep the anchor degraded for ever.
+    # Without a monitor: long enough for a monitor restart; then steps are undone, so that a lost one degrades nothing.
     monitor_lost_hold_s: float = 60.0
 
 

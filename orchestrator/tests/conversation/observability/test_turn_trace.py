@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from opentelemetry.trace import StatusCode
-from orchestrator.conversation.observability.turn_trace import LISTENED_TURN, begin_turn, traced_session
+from orchestrator.conversation.observability.turn_trace import CURRENT_TURN_TRACE, begin_turn, traced_session
 from orchestrator.conversation.observability.waterfall import Waterfall
 from service_kit.observability import tracing
 from service_kit.observability.context import SESSION_ID
@@ -130,7 +130,7 @@ async def test_each_turn_is_a_trace_linked_to_its_session(spans, now_s):
     with traced_session():
         for turn_id in (1, 2):
             turn = Waterfall(turn_id, begin_turn(turn_id, now_s))
-            assert LISTENED_TURN.get().traceparent[3:35] == turn.trace.trace_id
+            assert CURRENT_TURN_TRACE.get().traceparent[3:35] == turn.trace.trace_id
             turn.end("finished", now_s + 1)
     *turns, session = spans()
     assert len({span.context.trace_id for span in spans()}) == 3
@@ -143,5 +143,5 @@ async def test_nothing_is_recorded_without_tracing(now_s):
         with turn.trace.open_stage("think"):
             assert tracing.headers() == {}
         turn.end("finished", now_s + 3)
-        assert LISTENED_TURN.get() is None
+        assert CURRENT_TURN_TRACE.get() is None
         assert turn.trace.trace_id == ""

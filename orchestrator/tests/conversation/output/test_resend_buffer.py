@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from orchestrator.conversation.output.resend_buffer import ResendBuffer
+from orchestrator.conversation.output.resend_buffer import AudioResendBuffer
 from service_kit.audio import SPEECH
 
 
@@ -12,8 +12,8 @@ def frame(value: int, length_ms: float = 100) -> bytes:
 
 
 @pytest.fixture
-def buffer() -> ResendBuffer:
-    buffer = ResendBuffer()
+def buffer() -> AudioResendBuffer:
+    buffer = AudioResendBuffer()
     for value in (1, 2, 3):
         buffer.append(frame(value))
     return buffer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from orchestrator.conversation.echo.transcript_echo import PlaybackContext
-from orchestrator.conversation.turns.barge_in import BargeInRules, TranscriptClass, classify_transcript
+from orchestrator.conversation.turns.barge_in import BargeInThresholds, TranscriptClass, classify_transcript
 
 STORY = PlaybackContext("once upon a time there was a king", "en")
 QUESTION = PlaybackContext("would you like tea or coffee?", "en", asking=True)
@@ -40,21 +40,21 @@ TRANSCRIPTS = {
     ("text", "voiced_ms", "playback", "confidence", "expected"), TRANSCRIPTS.values(), ids=TRANSCRIPTS
 )
 def test_transcript_class(text, voiced_ms, playback, confidence, expected):
-    assert classify_transcript(text, voiced_ms, playback, BargeInRules(), confidence=confidence) is expected
+    assert classify_transcript(text, voiced_ms, playback, BargeInThresholds(), confidence=confidence) is expected
 
 
 def test_partial_backchannel_is_not_classified_as_words():
-    assert classify_transcript("of", 300, STORY, BargeInRules(), more=True) is TranscriptClass.BACKCHANNEL
-    assert classify_transcript("of course", 300, STORY, BargeInRules(), more=True) is TranscriptClass.BACKCHANNEL
-    assert classify_transcript("yeah of", 300, STORY, BargeInRules(), more=True) is TranscriptClass.BACKCHANNEL
-    assert classify_transcript("of", 300, STORY, BargeInRules()) is TranscriptClass.WORDS
-    assert classify_transcript("Berlin", 280, STORY, BargeInRules(), more=True) is TranscriptClass.WEAK
-    assert classify_transcript("stop", 280, STORY, BargeInRules(), more=True) is TranscriptClass.WORDS
-    assert classify_transcript("of Berlin", 300, STORY, BargeInRules(), more=True) is TranscriptClass.WORDS
+    assert classify_transcript("of", 300, STORY, BargeInThresholds(), more=True) is TranscriptClass.BACKCHANNEL
+    assert classify_transcript("of course", 300, STORY, BargeInThresholds(), more=True) is TranscriptClass.BACKCHANNEL
+    assert classify_transcript("yeah of", 300, STORY, BargeInThresholds(), more=True) is TranscriptClass.BACKCHANNEL
+    assert classify_transcript("of", 300, STORY, BargeInThresholds()) is TranscriptClass.WORDS
+    assert classify_transcript("Berlin", 280, STORY, BargeInThresholds(), more=True) is TranscriptClass.WEAK
+    assert classify_transcript("stop", 280, STORY, BargeInThresholds(), more=True) is TranscriptClass.WORDS
+    assert classify_transcript("of Berlin", 300, STORY, BargeInThresholds(), more=True) is TranscriptClass.WORDS
 
 
 def test_fewer_words_than_the_minimum_are_weak_without_a_stop_word():
-    rules = BargeInRules(min_words=3)
+    rules = BargeInThresholds(min_words=3)
     assert classify_transcript("what about", 400, STORY, rules) is TranscriptClass.WEAK
     assert classify_transcript("what about Berlin", 400, STORY, rules) is TranscriptClass.WORDS
     assert classify_transcript("wait", 400, STORY, rules) is TranscriptClass.WORDS

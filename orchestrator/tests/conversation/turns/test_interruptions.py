@@ -27,7 +27,7 @@ from orchestrator.conversation.model.ports import (
     SpeechStopped,
     TurnEndPredicted,
 )
-from orchestrator.conversation.turns.barge_in import BargeInRules
+from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.conversation.turns.turn_taking import AnchorPhase, TurnTaking
 
@@ -58,7 +58,7 @@ def final(text, end_ms=3300, playback=STORY):
 
 def after(events, rules=None):
     """A policy after all events, and its actions for the last one that concern the reply."""
-    policy = TurnTaking(TurnRules(barge_in=rules or BargeInRules()))
+    policy = TurnTaking(TurnRules(barge_in=rules or BargeInThresholds()))
     actions = []
     for event in events:
         actions = policy.handle(*event) if isinstance(event, tuple) else policy.handle(event)
@@ -235,7 +235,7 @@ def test_echo_canceller_settles_once_per_session():
 
 
 def test_settling_can_be_disabled():
-    assert after(SETTLING, BargeInRules(settling_ms=0))[1] == [PausePlayback(1)]
+    assert after(SETTLING, BargeInThresholds(settling_ms=0))[1] == [PausePlayback(1)]
 
 
 def test_timers_are_set_for_every_deadline():

@@ -86,7 +86,7 @@ class HubModel:
         return [f"{self.name}/{file.path}" for file in self.files if not file.sha256]
 
     @property
-    def cure(self) -> str:
+    def pull_command(self) -> str:
         """The command that downloads it."""
         return f"anchor pull {self.name}"
 
@@ -105,7 +105,7 @@ def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
     return {model.name: _with_trust(model, trusted) for model in models}
 
 
-def is_held_to_lock(given: Path, lock: Path, folder: Path) -> bool:
+def verify_against_lock(given: Path, lock: Path, folder: Path) -> bool:
     """Return whether `given` is a model of `lock` in the models folder, after verifying the hashes of all its files.
 
     False for a folder elsewhere, and for a model without any known hash: those are not verified. Raises `EngineFailed`
@@ -123,9 +123,9 @@ def is_held_to_lock(given: Path, lock: Path, folder: Path) -> bool:
 def _verify_all(model: HubModel, folder: Path) -> None:
     if model.unknown:
         names = ", ".join(model.unknown)
-        raise EngineFailed("models.unknown_hash", f"no hash of {names} is known; run `{model.cure}`")
+        raise EngineFailed("models.unknown_hash", f"no hash of {names} is known; run `{model.pull_command}`")
     for file in model.files:
-        verify(model.path_of(file, folder), file.sha256, model.cure)
+        verify(model.path_of(file, folder), file.sha256, model.pull_command)
 
 
 def read_trusted(folder: Path) -> dict[str, TrustedFile]:

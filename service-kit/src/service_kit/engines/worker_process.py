@@ -48,7 +48,7 @@ class WorkerOptions:
     command: Sequence[str]
     # Deadline for the handshake.
     start_s: float
-    # A process that owes an answer and sends no frame for so long is killed.
+    # A process with a pending request that sends no frame for so long is killed.
     hang_s: float
     # Pauses before a restart: the first after a steady process, the next ones after quick exits in a row; the last
     # one repeats.

@@ -15,7 +15,7 @@ from service_kit.observability.metrics import ERRORS
 from orchestrator.api.audio.resampler import MicrophoneResampler
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
-from orchestrator.api.rate_limit import RateLimit
+from orchestrator.api.rate_limit import RateLimiter
 from orchestrator.conversation.messages.client import ClientMessage, Command, EndTurn, MicrophoneAudio, SessionStart
 from orchestrator.conversation.messages.server import Error, ServerMessage, SessionEnded, SessionStarted
 from orchestrator.conversation.model.ports import ConnectionDropped
@@ -116,7 +116,7 @@ async def _session_input(
     Raises `InvalidRequest` after too many invalid messages.
     """
     rejections = 0
-    rate_limit = RateLimit(limits, microphone.rate_hz)
+    rate_limit = RateLimiter(limits, microphone.rate_hz)
     while True:
         message = None
         try:

@@ -1,4 +1,4 @@
-"""Replay buffer: the messages of the last three turns, compacted, for replay after a reconnect."""
+"""Replay buffer: active notices and messages of the last three turns, replayed when a client resumes the session."""
 
 from __future__ import annotations
 

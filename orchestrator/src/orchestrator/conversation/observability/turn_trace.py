@@ -26,14 +26,14 @@ _SPAN_OF_STAGE = {"first_token": "think", "first_phrase": "speak", "first_audio"
 
 
 @dataclass(slots=True)
-class ListenedTurn:
+class CurrentTurnTrace:
     """The open turn of a session, for the microphone's calls to VAD and STT, which outlive many turns."""
 
     traceparent: str = ""
 
 
 # The open turn of the current task's session; None without tracing.
-LISTENED_TURN: ContextVar[ListenedTurn | None] = ContextVar("listened_turn", default=None)
+CURRENT_TURN_TRACE: ContextVar[CurrentTurnTrace | None] = ContextVar("listened_turn", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class TurnTrace:
 def begin_turn(turn_id: int, started_s: float) -> TurnTrace:
     """Start the trace of a turn that began `started_s` on the loop's clock, linked to the span of its session.
 
-    It becomes the `LISTENED_TURN` of the session.
+    It becomes the `CURRENT_TURN_TRACE` of the session.
     """
     epoch_ns = time.time_ns() - _ns(asyncio.get_running_loop().time())
     span = tracing.tracer().start_span(
@@ -143,7 +143,7 @@ def begin_turn(turn_id: int, started_s: float) -> TurnTrace:
         start_time=_ns(started_s, epoch_ns),
         attributes={"session_id": SESSION_ID.get(), "turn_id": turn_id},
     )
-    if listened := LISTENED_TURN.get():
+    if listened := CURRENT_TURN_TRACE.get():
         listened.traceparent = tracing.traceparent(span)
     return TurnTrace(span, started_s, epoch_ns)
 
@@ -151,7 +151,7 @@ def begin_turn(turn_id: int, started_s: float) -> TurnTrace:
 @contextmanager
 def traced_session() -> Generator[None]:
     """Open the span of a session; the microphone's calls are its children."""
-    LISTENED_TURN.set(ListenedTurn() if tracing.is_recording() else None)
+    CURRENT_TURN_TRACE.set(CurrentTurnTrace() if tracing.is_recording() else None)
     with tracing.current(tracing.tracer().start_span("session", attributes={"session_id": SESSION_ID.get()})):
         yield
 

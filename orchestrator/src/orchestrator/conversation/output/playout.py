@@ -20,7 +20,7 @@ from orchestrator.conversation.messages.client import ReplyReceived
 from orchestrator.conversation.messages.server import PlaybackPause, ReplyAudio, ReplyAudioEnded, SpeechMark
 from orchestrator.conversation.output.playhead import Playhead
 from orchestrator.conversation.output.playout_buffer import PlayoutBuffer
-from orchestrator.conversation.output.resend_buffer import ResendBuffer
+from orchestrator.conversation.output.resend_buffer import AudioResendBuffer
 
 # How far ahead of the playback position audio is sent: to clients that report playback and can flush it, and to others.
 _AHEAD_REPORTING_MS, _AHEAD_NOT_REPORTING_MS = 2_000, 250
@@ -59,7 +59,7 @@ class Playout:
         self._on_audible = on_audible
         self._on_progress = on_progress
         self._playback_reference = playback_reference
-        self._resend_buffer = ResendBuffer()
+        self._resend_buffer = AudioResendBuffer()
         self._loop = asyncio.get_running_loop()
         self._ahead_ms = _AHEAD_REPORTING_MS if reports_playback else _AHEAD_NOT_REPORTING_MS
         self._buffer = PlayoutBuffer()

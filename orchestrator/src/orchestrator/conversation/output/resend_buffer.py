@@ -11,7 +11,7 @@ from service_kit.audio import SPEECH
 _RETENTION_MS = 6_000.0
 
 
-class ResendBuffer:
+class AudioResendBuffer:
     """Sent frames of one reply, newest last; frames older than the retention are dropped."""
 
     def __init__(self) -> None:

@@ -154,7 +154,7 @@ class ReplySynthesis:
                 IdleTimeout(first_audio_timeout_s, self._may_be_silent) as timeout,
                 tts.open(voice, settings.language, settings.style) as speech,
             ):
-                await run_together(self._send_text(speech, timeout), self._receive_speech(speech, timeout))
+                await run_together(self._flush_text(speech, timeout), self._receive_speech(speech, timeout))
         except TimeoutError:
             message = f"the TTS returned nothing for {first_audio_timeout_s:.1f} s"
             failure: AnchorError = PeerFailed("tts.silent", message)
@@ -187,7 +187,7 @@ class ReplySynthesis:
 
     # Text to the TTS ------------------------------------------------------------------------------------------------
 
-    async def _send_text(self, speech: SpeechStream, timeout: IdleTimeout) -> None:
+    async def _flush_text(self, speech: SpeechStream, timeout: IdleTimeout) -> None:
         """Flush text to TTS whenever some is due, until all of it was sent."""
         while True:
             tts_idle_s = self._now_s() - self._last_event_s

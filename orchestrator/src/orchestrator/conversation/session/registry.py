@@ -148,7 +148,7 @@ class SessionRegistry:
 
     def _start_session(self, start: SessionStart) -> RunningSession:
         conversation = self.conversation(start.ticket) if start.ticket else self._new_conversation(start)
-        self._evict_disconnected()
+        self._ensure_capacity()
         if not start.ticket:
             self._store(conversation)
         session = Session(
@@ -172,7 +172,7 @@ class SessionRegistry:
             # No connection reports the error.
             log.error("session failed while disconnected", exc_info=error)
 
-    def _evict_disconnected(self) -> None:
+    def _ensure_capacity(self) -> None:
         """Make room for a session: at capacity, end the one that has been disconnected the longest.
 
         Raises `AtCapacity` when all are connected. Sessions that are ending do not count.

@@ -31,7 +31,7 @@ def has_words(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class BargeInRules:
+class BargeInThresholds:
     """Thresholds of barge-in, in milliseconds unless noted. `settings.py` takes its defaults from here."""
 
     # Speech of this length stops the reply, with or without words.
@@ -87,7 +87,7 @@ def classify_transcript(
     text: str,
     voiced_ms: int,
     playback: PlaybackContext,
-    rules: BargeInRules,
+    rules: BargeInThresholds,
     *,
     confidence: float | None = None,
     more: bool = False,
@@ -124,7 +124,7 @@ class BargeInCandidate:
     called.
     """
 
-    rules: BargeInRules
+    rules: BargeInThresholds
     # Start of the current stretch of speech.
     since_ms: int
     # When the reply is paused.

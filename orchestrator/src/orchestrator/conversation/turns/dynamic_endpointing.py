@@ -14,9 +14,9 @@ _NOTICE_MS = 200
 class LearnedFloor:
     """The shortest wait that would not have cut this user off, learned from their pauses.
 
-    Only errors teach: a turn that was committed and then continued after a pause raises the floor half of the way to
-    that pause; a turn that was committed rightly lowers it by a tenth. So one error costs little, a habit is learned
-    in about three turns and forgotten in about ten.
+    A turn that was committed and then continued after a pause raises the floor half of the way to that pause; a turn
+    that was committed rightly lowers it by a tenth. One error therefore adds little; repeated pauses raise the floor
+    within about three turns, and it decays within about ten.
     """
 
     MOST_MS = 800
@@ -37,7 +37,7 @@ class LearnedFloor:
         self._least_wait_ms += max(0.0, needed_ms - self._least_wait_ms) * self._RISE
 
     def on_turn_confirmed(self) -> None:
-        """Learn from a committed turn that stood."""
+        """Decay the floor after a committed turn that the user did not continue."""
         self._least_wait_ms *= self._DECAY
 
 

@@ -7,7 +7,7 @@ from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, Playback
 from orchestrator.conversation.messages.server import BargeInVerdict
 from orchestrator.conversation.model.events import Action, AnnounceBargeIn, PausePlayback, ResumePlayback, SetTimer
 from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript
-from orchestrator.conversation.turns.barge_in import BargeInCandidate, BargeInRules, is_transcript_echo
+from orchestrator.conversation.turns.barge_in import BargeInCandidate, BargeInThresholds, is_transcript_echo
 from orchestrator.conversation.turns.turn import Turn
 
 _STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
@@ -24,7 +24,7 @@ class Interruptions:
     `held`: the client asked for a pause, so only the client resumes the reply.
     """
 
-    def __init__(self, rules: BargeInRules) -> None:
+    def __init__(self, rules: BargeInThresholds) -> None:
         self._rules = rules
         self._candidate: BargeInCandidate | None = None
         self._turn_id = 0
@@ -42,7 +42,7 @@ class Interruptions:
         return self._candidate is not None
 
     def update_echo(self, playback: PlaybackContext) -> None:
-        """What of the anchor's own voice is in what is heard; `SILENCE` says nothing about that."""
+        """Update the echo estimate; `NO_PLAYBACK` leaves it unchanged."""
         if playback is NO_PLAYBACK:
             return
         self._echo_estimate = playback.echo_estimate

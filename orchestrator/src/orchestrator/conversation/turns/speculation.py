@@ -33,23 +33,23 @@ class Speculation:
         """Whether the unreleased reply answers `text`, ignoring case and punctuation."""
         return self.answered_text is not None and _words(self.answered_text) == _words(text)
 
-    def begin(self, text: str, readings: tuple[str, ...]) -> list[Action]:
+    def begin(self, text: str, alternatives: tuple[str, ...]) -> list[Action]:
         """Start a reply to `text`, unless the unreleased one answers it."""
         if self.answers(text):
             return []
         actions = self.drop()
         self.revision += 1
         self.answered_text = text
-        return [*actions, StartReply(self.turn_id, self.revision, text, readings)]
+        return [*actions, StartReply(self.turn_id, self.revision, text, alternatives)]
 
-    def speculate(self, text: str, readings: tuple[str, ...], voiced_ms: int) -> list[Action]:
+    def speculate(self, text: str, alternatives: tuple[str, ...], voiced_ms: int) -> list[Action]:
         """Start a reply to `text` within the bounds; discard an unreleased reply to another text."""
         if not text or self.answers(text):
             return []
         if not self.tries_left or voiced_ms > self.most_voiced_ms:
             return self.drop()
         self.tries_left -= 1
-        return self.begin(text, readings)
+        return self.begin(text, alternatives)
 
     def drop(self) -> list[Action]:
         """Discard the unreleased reply."""

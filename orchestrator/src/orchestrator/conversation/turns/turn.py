@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from orchestrator.conversation.messages.server import Word
 from orchestrator.conversation.model.events import AnnounceFinal, CommitSegment
 from orchestrator.conversation.model.ports import FinalTranscript
-from orchestrator.conversation.turns.barge_in import BargeInRules, has_words
+from orchestrator.conversation.turns.barge_in import BargeInThresholds, has_words
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.speculation import Speculation
 
@@ -26,7 +26,7 @@ class TurnRules:
     resumed_speech_ms: int = 400
     # A turn without words is answered with "I did not catch that" when at least this much was voiced.
     did_not_catch_ms: int = 700
-    barge_in: BargeInRules = field(default_factory=BargeInRules)
+    barge_in: BargeInThresholds = field(default_factory=BargeInThresholds)
     # Latency budget from the end of speech to the first frame sent.
     latency_budget_ms: int = 2_000
     # A segment of this length is closed at the next silence, which bounds the work of speech-to-text.
@@ -115,9 +115,9 @@ class Turn:
         return " ".join(known for _, known in sorted({**self.texts, segment_id: text}.items()) if known)
 
     @property
-    def readings(self) -> tuple[str, ...]:
+    def all_alternatives(self) -> tuple[str, ...]:
         """Alternative transcripts of the turn."""
-        return tuple(reading for _, readings in sorted(self.alternatives.items()) for reading in readings)
+        return tuple(text for _, texts in sorted(self.alternatives.items()) for text in texts)
 
 
 class TurnIds:

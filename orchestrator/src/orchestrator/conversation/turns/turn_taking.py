@@ -172,7 +172,7 @@ class TurnTaking:
             return actions
         if self._user_state is UserState.SILENT and self._interruptions.is_echo(turn, playback):
             return [*actions, *self._discard_echo_turn(turn)]
-        actions += turn.speculation.speculate(turn.text, turn.readings, turn.voiced_until(event.end_ms))
+        actions += turn.speculation.speculate(turn.text, turn.all_alternatives, turn.voiced_until(event.end_ms))
         if self._user_state is UserState.SILENT and turn.commit_on_transcript:
             actions += self._commit_turn(turn)
         return actions
@@ -198,7 +198,7 @@ class TurnTaking:
     def _commit_turn(self, turn: Turn) -> list[Action]:
         actions: list[Action] = [self._close_turn(turn)]
         if text := turn.text:
-            actions += turn.speculation.begin(text, turn.readings)
+            actions += turn.speculation.begin(text, turn.all_alternatives)
             self._anchor_state.begin(turn.turn_id, turn)
             return [*actions, do.CommitTurn(turn.turn_id, text), do.ReleaseReply(turn.turn_id)]
         if turn.voiced_ms >= self._rules.did_not_catch_ms and self.anchor_phase is AnchorPhase.IDLE:

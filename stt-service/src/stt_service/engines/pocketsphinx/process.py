@@ -17,16 +17,16 @@ from stt_service.engines.pocketsphinx.decoding import DecoderSpec
 from stt_service.engines.pocketsphinx.frames import SCORE, Kind
 from stt_service.engines.pocketsphinx.hypotheses import Hypothesis, clean
 
-# Audio of one stream that may be at the process, undecoded; above it, `until_room` waits.
-MAX_UNHEARD_BYTES = MICROPHONE.bytes_for(1000)
+# Undecoded audio of one stream at the process; above it, `wait_capacity` waits.
+MAX_UNDECODED_BYTES = MICROPHONE.bytes_for(1000)
 # A decoder loads in about a second; a busy machine takes longer.
 _START_S = 60.0
-# A process that owes an answer and sends nothing for so long is replaced.
+# A process with a pending request that sends nothing for so long is replaced.
 STALLED_S = 10.0
 # How long a new stream waits for a process that is being replaced.
 REPLACED_WITHIN_S = 3.0
 RESTART_PAUSE_S = 0.5
-# So many restarts in a row that fail are a fault that a further one would not cure.
+# Failed restarts in a row after which the engine gives up.
 MAX_FAILED_STARTS = 3
 _FAILED = "stt.engine_failed"
 
@@ -126,7 +126,7 @@ class RemoteDecoder:
         self._process = process
         self._number = number
         self._on_partial = on_partial
-        self._unheard: deque[int] = deque()
+        self._undecoded: deque[int] = deque()
         self._unheard_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -141,11 +141,11 @@ class RemoteDecoder:
         self._check()
 
     def push_audio(self, pcm: bytes) -> None:
-        """Send audio; the caller has awaited `until_room`."""
+        """Send audio; call `wait_capacity` first."""
         self._check()
-        self._unheard.append(len(pcm))
+        self._undecoded.append(len(pcm))
         self._unheard_bytes += len(pcm)
-        if self._unheard_bytes >= MAX_UNHEARD_BYTES:
+        if self._unheard_bytes >= MAX_UNDECODED_BYTES:
             self._room.clear()
         self._process.send(WorkerFrame(Kind.AUDIO, self._number, pcm), expects_answer=True)
 
@@ -169,8 +169,8 @@ class RemoteDecoder:
                 (score,) = SCORE.unpack_from(frame.payload)
                 end.set_result(Hypothesis(clean(frame.payload[SCORE.size :].decode()), score))
             return
-        self._unheard_bytes -= self._unheard.popleft()
-        if self._unheard_bytes < MAX_UNHEARD_BYTES:
+        self._unheard_bytes -= self._undecoded.popleft()
+        if self._unheard_bytes < MAX_UNDECODED_BYTES:
             self._room.set()
         if frame.payload and self._on_partial:
             self._on_partial(clean(frame.payload.decode()))

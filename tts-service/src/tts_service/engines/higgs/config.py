@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from service_kit.engines.hub import is_held_to_lock
+from service_kit.engines.hub import verify_against_lock
 from service_kit.errors import InvalidRequest
 
 from tts_service.engines.higgs.voices import check_multi_speaker_id
@@ -70,5 +70,5 @@ class HiggsConfig:
     def verify_files(self) -> None:
         """Verify the hashes of files that `models.lock` lists. Raises `EngineFailed` for a mismatch."""
         for folder in (self.model, self.codec):
-            verified = is_held_to_lock(folder, self.models_lock, self.models_dir)
+            verified = verify_against_lock(folder, self.models_lock, self.models_dir)
             log.info("model files found", extra={"folder": str(folder), "verified": verified})
