@@ -65,7 +65,7 @@ class SpeechInput:
         self._voice_activity = voice_activity
         self._speech_to_text = speech_to_text
         self._microphone = microphone
-        self.recent = RecentAudio()
+        self.recent_audio = RecentAudio()
         self._language = language
         self._manual = manual
         self._event_queue = event_queue
@@ -89,7 +89,7 @@ class SpeechInput:
     def start_listening(self, from_ms: int) -> None:
         """Send audio to speech-to-text: the retained audio from `from_ms` on, and all that follows."""
         self._listening = True
-        for chunk in self.recent.since(from_ms):
+        for chunk in self.recent_audio.since(from_ms):
             self._send_to_stt(chunk)
 
     def flush_segment(self, segment_id: int) -> None:
@@ -150,7 +150,7 @@ class SpeechInput:
 
     def _accept_chunk(self, chunk: AudioChunk) -> None:
         self._position_ms = chunk.end_ms
-        self.recent.append(chunk)
+        self.recent_audio.append(chunk)
         if not self._manual:
             self._send_to_vad(chunk)
         elif not self._user_speaking:

@@ -120,7 +120,7 @@ class Session:
             outbox=self._outbox,
             event_queue=self._event_queue,
             clock=self._clock,
-            echo_detector=EchoDetector(self._clock, self._speech_input.recent, rules.barge_in.echo_defence),
+            echo_detector=EchoDetector(self._clock, self._speech_input.recent_audio, rules.barge_in.echo_defence),
             reports_playback=start.reports_playback,
             latency_budget_ms=rules.latency_budget_ms,
         )
