@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,17 @@ def test_an_event_without_a_handler_is_a_type_error(module: str, function: str) 
     (found,) = [node for node in definitions(DISTRIBUTIONS["orchestrator"] / module) if node.name == function]
     (match,) = [node for node in ast.walk(found) if isinstance(node, ast.Match)]
     assert ast.unparse(match.cases[-1]).startswith("case _:\n    assert_never(")
+
+
+def test_a_support_module_has_a_name_of_its_own() -> None:
+    pytest_options = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]
+    names = Counter(
+        path.stem
+        for folder in pytest_options["pythonpath"]
+        for path in (ROOT / folder).glob("*.py")
+        if path.name not in {"conftest.py", "__init__.py"} and not path.name.startswith("test_")
+    )
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def test_test_names_can_be_read() -> None:

@@ -13,8 +13,8 @@ from orchestrator.conversation.model.ports import SpeechAudio
 from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from orchestrator.conversation.turns.turn import TurnRules
 from scripted_services import ScriptedTts, ScriptedTtsStream
+from speech_signals import speech_like
 from stage import FRAME_MS, Stage
-from synthetic_speech import speech_like
 
 SECONDS = 20
 ANCHOR = speech_like(1, SECONDS)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from orchestrator.conversation.echo.acoustic_echo import EARLIEST_MS, LATEST_MS, AcousticEcho, bands_of
-from synthetic_speech import delayed, speech_like, with_room_noise
+from speech_signals import delayed, speech_like, with_room_noise
 
 SECONDS = 6.0
 ANCHOR = speech_like(1, SECONDS)
