@@ -10,7 +10,7 @@ The path of one turn, from a microphone frame to playout:
  5. `Session._perform_action` performs them, one at a time.
  6. `ActiveReply.start` (output) starts a reply, unreleased, often before the turn is committed.
  7. `Reply._generate_text` reads the language model's text.
- 8. `ReplySynthesis._send_text` flushes text to TTS at the pace of playback (`TextPacer`), and fails over.
+ 8. `ReplySynthesis._flush_text` flushes text to TTS at the pace of playback (`TextPacer`), and fails over.
  9. `Playout.append_audio` buffers speech; `Playout.release`, at the commit, sends it, paced, to the `Outbox`.
 10. `ActiveReply.on_playback_progress` counts what the client heard; `History.add_heard_reply` keeps those words.
 
