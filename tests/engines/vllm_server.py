@@ -91,7 +91,7 @@ class VllmServer:
         os.kill(self._core(), signal.SIGKILL)
 
     def under_way(self) -> int:
-        """How many requests its door has taken and not answered."""
+        """Requests that the server has accepted and not answered."""
         return int(httpx.get(f"{self.root}/load", timeout=10, trust_env=False).json()["server_load"])
 
     def until_gone(self) -> None:
