@@ -99,7 +99,9 @@ class TtsEngine(Protocol):
     """Turns streamed text into speech. Shared by all replies."""
 
     @property
-    def info(self) -> EngineInfo: ...
+    def info(self) -> EngineInfo:
+        """Name, model, version, languages and output rate."""
+        ...
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Load on entry, unload on exit."""
@@ -118,9 +120,13 @@ class TtsEngine(Protocol):
 class CloningEngine(Protocol):
     """An engine that also clones voices from recordings."""
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice: ...
+    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+        """Clone a voice from a WAV recording and its transcript. Raises `InvalidRequest` for a bad recording."""
+        ...
 
-    async def delete_voice(self, voice_id: str) -> None: ...
+    async def delete_voice(self, voice_id: str) -> None:
+        """Delete a cloned voice. Raises `NotFound`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +165,17 @@ class PhraseEngine(Protocol):
     """An engine that speaks a phrase at a time; `StreamAdapter` makes it a `TtsEngine`."""
 
     @property
-    def info(self) -> EngineInfo: ...
+    def info(self) -> EngineInfo:
+        """Name, model, version, languages and output rate."""
+        ...
 
-    def lifespan(self) -> AbstractAsyncContextManager[object]: ...
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Load on entry, unload on exit."""
+        ...
 
-    def voices(self) -> Sequence[Voice]: ...
+    def voices(self) -> Sequence[Voice]:
+        """All voices; each language's default comes before its other voices."""
+        ...
 
     def synthesize(
         self, phrase: PhraseRequest, config: SynthesisConfig

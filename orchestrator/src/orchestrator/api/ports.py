@@ -14,32 +14,48 @@ class PreferencesView(Protocol):
     """A conversation's preferences, with empty names replaced by the server's defaults."""
 
     @property
-    def language(self) -> str: ...
+    def language(self) -> str:
+        """ISO 639-1 language."""
+        ...
 
     @property
-    def voice(self) -> str: ...
+    def voice(self) -> str:
+        """Voice id; empty for the language's default."""
+        ...
 
     @property
-    def persona(self) -> str: ...
+    def persona(self) -> str:
+        """Persona id."""
+        ...
 
     @property
-    def patience(self) -> float: ...
+    def patience(self) -> float:
+        """Factor on the end-of-turn wait, 0.5 to 2."""
+        ...
 
 
 class ConversationView(Protocol):
     """A conversation and its messages so far; it outlives its sessions."""
 
     @property
-    def ticket(self) -> str: ...
+    def ticket(self) -> str:
+        """The secret name of the conversation."""
+        ...
 
     @property
-    def preferences(self) -> PreferencesView: ...
+    def preferences(self) -> PreferencesView:
+        """The user's choices."""
+        ...
 
     @property
-    def messages(self) -> tuple[Message, ...]: ...
+    def messages(self) -> tuple[Message, ...]:
+        """The history: what the user said, and what was heard of the replies."""
+        ...
 
     @property
-    def created_unix_s(self) -> float: ...
+    def created_unix_s(self) -> float:
+        """Creation time, in seconds since 1970."""
+        ...
 
     @property
     def open(self) -> bool:
