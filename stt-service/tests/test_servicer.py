@@ -130,7 +130,7 @@ async def test_a_cancelled_call_frees_its_stream(served: Any, ferry: bytes) -> N
             await microphone.flush()
             await microphone.final()
         async with open_microphone() as third:
-            await third.configure()
+            # Nothing is written: over plain gRPC, a write that meets the refusal may lose its status.
             assert isinstance(refused := await third.failure(), AtCapacity)
             assert refused.code == "stt.at_capacity"
         first.call.cancel()
