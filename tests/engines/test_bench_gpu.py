@@ -77,7 +77,7 @@ def test_without_a_gpu_it_says_so_and_ends_with_status_2() -> None:
     done = bench()
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        "bench-gpu needs a CUDA device, and torch sees none; --tiny tries the benchmark itself out"
+        "bench-gpu needs a CUDA device, and torch finds none; --tiny tests the benchmark itself"
     ]
 
 
