@@ -8,7 +8,7 @@ from service_kit.audio import SPEECH
 
 # Audio is sent at most 2 s ahead of what the client reports as heard (`playout._AHEAD_REPORTING_MS`), plus one chunk of
 # the TTS engine; the rest is margin.
-_RETENTION_MS = 6_000.0
+_RETENTION_BYTES = SPEECH.bytes_for(6_000)
 
 
 class AudioResendBuffer:
@@ -16,19 +16,19 @@ class AudioResendBuffer:
 
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
-        self._kept_ms = 0.0
+        self._kept_bytes = 0
 
     def append(self, pcm: bytes) -> None:
         """Append a sent frame, PCM16 mono 24 kHz."""
         self._frames.append(pcm)
-        self._kept_ms += SPEECH.ms_of(len(pcm))
-        while self._kept_ms - (oldest_ms := SPEECH.ms_of(len(self._frames[0]))) >= _RETENTION_MS:
-            self._frames.popleft()
-            self._kept_ms -= oldest_ms
+        self._kept_bytes += len(pcm)
+        while self._kept_bytes - len(self._frames[0]) >= _RETENTION_BYTES:
+            self._kept_bytes -= len(self._frames.popleft())
 
     def pop_unacknowledged(self, length_ms: float) -> list[bytes]:
         """Remove and return the last `length_ms`, oldest frame first; less where less is kept."""
-        missing = min(SPEECH.bytes_for(length_ms), sum(map(len, self._frames)))
+        missing = min(SPEECH.bytes_for(length_ms), self._kept_bytes)
+        self._kept_bytes -= missing
         popped: list[bytes] = []
         while missing > 0:
             pcm = self._frames.pop()
@@ -36,6 +36,5 @@ class AudioResendBuffer:
                 self._frames.append(pcm[:acknowledged])
                 pcm = pcm[acknowledged:]
             missing -= len(pcm)
-            self._kept_ms -= SPEECH.ms_of(len(pcm))
             popped.append(pcm)
         return popped[::-1]
