@@ -119,15 +119,15 @@ UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --
   $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator anchor-cli)
 ENGINE_PYPROJECTS := $(addsuffix /pyproject.toml,proto service-kit stt-service tts-service)
 lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
-	@$(UV) build-requirements.in $(PYPROJECTS) --extra noise-suppression -o requirements.lock
+	@$(UV) build-requirements.in $(PYPROJECTS) --extra noise-suppression --extra pocketsphinx -o requirements.lock
 	@$(UV) build-requirements.in -c requirements.lock -o build-requirements.lock
 	@$(UV) dev-requirements.in -c requirements.lock -o dev-requirements.lock
-	@for service in vad-service stt-service gpu-monitor; do \
+	@for service in vad-service gpu-monitor; do \
 	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
-	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --extra faster-whisper --no-emit-package torch \
+	@$(UV) stt-service/pyproject.toml --extra pocketsphinx -c requirements.lock -o stt-service/requirements.lock
+	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --no-emit-package torch \
 	  -c requirements.lock -o engines-requirements.lock
 	@$(UV) vllm-requirements.in --overrides vllm-overrides.txt --no-emit-package torch -o vllm-requirements.lock
-	@$(UV) stt-service/pyproject.toml --extra faster-whisper -c requirements.lock -o stt-service/whisper-requirements.lock
 	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) deploy/piper/requirements.in -c requirements.lock -o deploy/piper/requirements.lock
 	@$(UV) web/requirements.in -o web/requirements.lock

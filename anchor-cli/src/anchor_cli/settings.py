@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from service_kit.settings import Profile, shared
+from service_kit.settings import ModelSet, Profile, shared
 
 
 class MeshSettings(BaseSettings):
@@ -18,6 +18,8 @@ class MeshSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     profile: Profile = Field(default="embedded", validation_alias=shared("ANCHOR_PROFILE"))
+    # The models of the profile `embedded`: the default set, or the minimal one.
+    models: ModelSet = Field(default="default", validation_alias=shared("ANCHOR_MODELS"))
     # Script of the scripted engines.
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
     # Address the services listen on.

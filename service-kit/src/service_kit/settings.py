@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import AliasChoices, Field
@@ -18,6 +19,8 @@ TracesSampler = Literal[
 ]
 
 LogFormat = Literal["json", "text"]
+# Which model files a machine without a GPU uses: `minimal` needs none for speech, and no neural retrieval.
+ModelSet = Literal["default", "minimal"]
 
 
 def shared(name: str) -> AliasChoices:
@@ -35,6 +38,12 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     profile: Profile = Field(default="embedded", validation_alias=shared("ANCHOR_PROFILE"))
+    # The models of the profile `embedded`.
+    models: ModelSet = Field(default="default", validation_alias=shared("ANCHOR_MODELS"))
+    # What `anchor doctor --measure` measured of the engines on this machine.
+    machine_profile: Path = Field(
+        default=Path("models/machine.json"), validation_alias=shared("ANCHOR_MACHINE_PROFILE")
+    )
     reflection: bool = Field(default=False, validation_alias=shared("ANCHOR_REFLECTION"))
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias=shared("ANCHOR_LOG_LEVEL")

@@ -1,0 +1,65 @@
+"""What this machine measured of the engines, kept in a file: chooses engines and their number, and limits admission.
+
+`anchor doctor --measure` writes the file, and so does the first start; services read it when they start. Without the
+file, services choose as for the reference machine: two cores of a server processor of 2021.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpeed:
+    """How fast one engine is here: seconds to the first result of a typical request, and seconds per audio second.
+
+    A typical request is 3 s of speech to transcribe, or a sentence of twelve words to say.
+    """
+
+    first_result_s: float
+    real_time_factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class MachineProfile:
+    """The cores and the memory that the services may use, and the measured engines by name."""
+
+    cores: int
+    memory_bytes: int
+    engines: Mapping[str, EngineSpeed] = field(default_factory=dict[str, EngineSpeed])
+
+
+def read_profile(path: Path) -> MachineProfile | None:
+    """Return the profile in the file at `path`; None where there is none, or it is unusable, which is logged."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        if document["version"] != _VERSION:
+            raise ValueError(f"version {document['version']}")
+        engines = {
+            str(name): EngineSpeed(float(speed["first_result_s"]), float(speed["real_time_factor"]))
+            for name, speed in document["engines"].items()
+        }
+        return MachineProfile(int(document["cores"]), int(document["memory_bytes"]), engines)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("machine profile ignored", extra={"path": str(path), "reason": str(error)})
+        return None
+
+
+def write_profile(path: Path, profile: MachineProfile) -> None:
+    """Replace the file at `path`. Raises `OSError`."""
+    document = {"version": _VERSION, **asdict(profile)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    part.replace(path)
