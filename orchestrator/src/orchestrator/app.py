@@ -15,6 +15,7 @@ from orchestrator import wiring
 from orchestrator.api.streaming import grpc
 from orchestrator.conversation.model.services import LANGUAGES
 from orchestrator.knowledge.folder import KnowledgeFolder
+from orchestrator.knowledge.retriever import Retriever
 from orchestrator.settings import OrchestratorSettings
 
 NAME = "orchestrator"
@@ -24,7 +25,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     """Build the service. Raises `AnchorError` for invalid settings or content."""
     settings = settings or OrchestratorSettings()
     knowledge = KnowledgeFolder(settings.knowledge_dir)
-    model = wiring.language_model(knowledge, settings)
+    retriever = Retriever(knowledge, min_score=settings.briefing_min_score)
+    model = wiring.language_model(retriever, settings)
     engine = EngineInfo(settings.llm_engine, model.model, version("orchestrator"), LANGUAGES, 24_000)
     health = new_health(NAME, engine, settings)
     health.details = model.describe
