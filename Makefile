@@ -24,7 +24,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-filters eval-ears eval-turns check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-filters eval-ears eval-turns check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -140,6 +140,9 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
 	@$(UV) tts-service/gpu-requirements.in tts-service/pyproject.toml --extra espeak -c requirements.lock \
 	  -o tts-service/gpu-requirements.lock
+
+lock-check: .venv/dev.stamp ## Every lock installs from wheels only: Python 3.11 to 3.14, x86-64 and arm64; needs the package index
+	@$(BIN)/python tools/locks/check_locks.py
 
 clean: ## Remove everything that make created
 	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
