@@ -83,6 +83,8 @@ class OrchestratorSettings(ServiceSettings):
 
     # Content edited by users.
     knowledge_dir: Path = Path("content/knowledge")
+    # The vectors of the knowledge, a cache that is computed again when it is missing.
+    knowledge_vectors: Path = Path("models/knowledge-vectors.bin")
     personas_dir: Path = Path("content/personas")
     web_dir: Path = Path("web/dist")
     persona: str = DEFAULT_PERSONA
