@@ -14,7 +14,7 @@ from service_kit.settings import Profile
 
 from anchor_cli.client.demo import run_demo
 from anchor_cli.console import load_settings_or_exit, print_failure
-from anchor_cli.doctor.command import doctor_command
+from anchor_cli.doctor.command import doctor_command, measure_first_start
 from anchor_cli.mesh.command import run_mesh
 from anchor_cli.model_store.command import models_command, pull_command
 from anchor_cli.parking import park_command, wake_command
@@ -44,6 +44,10 @@ def up_command(
     """Start all services, run a self-test turn, and serve until Ctrl-C."""
     console = Console()
     settings = load_settings_or_exit(console, profile=cast("Profile", profile), script=script)
+    try:
+        measure_first_start(console, settings)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
     _run(console, run_mesh(settings, console, self_test=self_test))
 
 
