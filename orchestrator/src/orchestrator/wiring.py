@@ -38,6 +38,8 @@ from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.llm.briefing.engine import BriefingModel
+from orchestrator.llm.local.engine import LocalModel
+from orchestrator.llm.local.settings import LocalLlmSettings
 from orchestrator.llm.main_model import MainModel, MainModelControl
 from orchestrator.memory_pressure.controller import MemoryPressureController
 from orchestrator.memory_pressure.degradation_ladder import DegradationLadder
@@ -69,12 +71,17 @@ def service_channels(settings: OrchestratorSettings) -> dict[str, aio.Channel]:
 
 
 def language_model(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> MainModel:
-    """The main language model, with the briefing as its fallback."""
+    """The main language model, with the briefing as its fallback, and before it the local model where one runs."""
+    briefing = _briefing(knowledge, settings)
+    local = None
+    if "local" in (settings.llm_engine, settings.llm_fallback):
+        local = LocalModel(LocalLlmSettings(), knowledge, briefing, settings.briefing_min_score)
     return MainModel(
         settings.llm_engine,
-        _briefing(knowledge, settings),
+        briefing,
         first_token_s=settings.first_token_s,
         max_reply_chars=settings.max_reply_chars,
+        local=local,
     )
 
 

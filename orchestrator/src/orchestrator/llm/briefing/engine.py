@@ -75,7 +75,7 @@ class BriefingModel:
         """Do nothing: the knowledge is already indexed."""
 
     def _answer(self, prompt: Prompt, index: PassageIndex) -> str:
-        intent = _prompt_intent(prompt)
+        intent = prompt_intent(prompt)
         if intent in _PLAIN_PHRASES:
             return _phrase(prompt, _PLAIN_PHRASES[intent])
         match intent:
@@ -139,7 +139,7 @@ class BriefingModel:
         return self._sentences(heard.passage, heard.first) if heard else last
 
 
-def _prompt_intent(prompt: Prompt) -> Intent | None:
+def prompt_intent(prompt: Prompt) -> Intent | None:
     """Detect the intent of the best hypothesis, or of another that is long enough to trust."""
     hypotheses = [prompt.text, *(text for text in prompt.alternatives if len(text.split()) >= _MIN_COMMAND_WORDS)]
     intents = (detect_intent(hypothesis, _language(prompt), prompt.persona.name) for hypothesis in hypotheses)
