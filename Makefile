@@ -20,7 +20,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-filters eval-ears eval-turns check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-turns eval-retrieval check lint format type proto proto-check lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -67,6 +67,9 @@ test-engines: .venv-engines/stamp .venv-vllm/stamp ## Real engines on tiny rando
 bench: .venv/run.stamp ## Latency, CPU time and capacity with scripted models: make bench BENCH=--quick
 	@$(BIN)/python tools/bench/bench.py $(BENCH)
 
+bench-voice: .venv/run.stamp ## Waiting times and memory with the default engines: make bench-voice BENCH_VOICE="--users 2"
+	@$(BIN)/python tools/bench/voice_to_voice.py $(BENCH_VOICE)
+
 # A Python with torch outside .venv-engines needs no installation by make.
 GPU_PYTHON ?= .venv-engines/bin/python
 BENCH_GPU_PATH := $(subst $(eval ) ,:,tools/bench $(SOURCES) proto/gen/python)
@@ -80,6 +83,9 @@ eval-ears: eval-filters
 
 eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins on recordings of people: make eval-turns TURNS="--predictors pause"
 	@$(BIN)/python tools/eval/turns/eval_turns.py $(TURNS)
+
+eval-retrieval: .venv/dev.stamp ## Whether questions find their passage, typed and spoken: make eval-retrieval RETRIEVAL="--recogniser pocketsphinx"
+	@$(BIN)/python tools/eval/eval_retrieval.py $(RETRIEVAL)
 
 check: lint type proto-check test test-hostile ## All checks and tests that need no browser, Docker or torch
 

@@ -86,10 +86,11 @@ async def test_a_retryable_failure_to_load_is_raised() -> None:
     ("profile", "engine", "expected"),
     [
         ("embedded", "", "pocketsphinx"),
-        ("cpu", "", "faster-whisper"),
-        ("gpu", "", "faster-whisper"),
+        ("cpu", "", "whisper"),
+        ("gpu", "", "whisper"),
         ("gpu", "pocketsphinx", "pocketsphinx"),
-        ("embedded", "faster-whisper", "faster-whisper"),
+        ("embedded", "whisper", "whisper"),
+        ("embedded", "faster-whisper", "whisper"),
     ],
 )
 def test_the_profile_selects_the_engine_unless_one_is_named(profile: Any, engine: str, expected: str) -> None:

@@ -46,7 +46,10 @@ WAITS = Endpointing(floor_ms=100, ceiling_ms=3_000, unjudged_ms=700, steepness=3
 
 
 class PlayingClient:
-    """A client that plays received audio in real time and, with `reports`, reports its playback position."""
+    """A client that plays received audio in real time and, with `reports`, reports its playback position.
+
+    Playback of a reply begins `stage.output_delay_ms` after its first frame; reports take `stage.report_delay_ms`.
+    """
 
     def __init__(self, stage: Stage, reports: bool) -> None:
         self._stage = stage
@@ -63,6 +66,9 @@ class PlayingClient:
         # Messages and audio are lost, and the sender has not noticed.
         self.unreachable = False
         self.played: dict[int, float] = {}
+        # How much of a reply was played at each `playback_stop`.
+        self.stopped_after_ms: list[float] = []
+        self._audio_began_s = 0.0
         self.turn_id = 0
         self.paused = False
         self.last_frame_s = 0.0
@@ -83,13 +89,19 @@ class PlayingClient:
             case server_messages.PlaybackResume():
                 self.paused = False
             case server_messages.PlaybackStop():
-                self.buffer_ms = 0.0 if self._reports else self.buffer_ms
+                self.stopped_after_ms.append(self.played.get(self.turn_id, 0.0))
+                if self._reports:
+                    # What follows for this turn is another reply.
+                    self.buffer_ms = 0.0
+                    self.played.pop(message.turn_id, None)
+                    self.replies.pop(message.turn_id, None)
         self.changed.set()
 
     def _start_reply_audio(self, turn_id: int, offset_ms: int) -> None:
         played_ms = self.played.setdefault(turn_id, float(offset_ms))
         self.buffer_ms = min(self.buffer_ms, max(0.0, offset_ms - played_ms)) if turn_id == self.turn_id else 0.0
         self.turn_id, self._write_at, self.paused = turn_id, offset_ms * 48, False
+        self._audio_began_s = self._loop.time()
         # Audio before the first offset is silence.
         self.replies.setdefault(turn_id, bytearray(self._write_at))
 
@@ -113,13 +125,20 @@ class PlayingClient:
     async def play(self) -> None:
         while True:
             await asyncio.sleep(0.02)
-            step = 0.0 if self.paused else min(20.0, self.buffer_ms)
+            begins = self._loop.time() >= self._audio_began_s + self._stage.output_delay_ms / 1000
+            step = 0.0 if self.paused or not begins else min(20.0, self.buffer_ms)
             if not step:
                 continue
             self.buffer_ms -= step
             self.played[self.turn_id] += step
             if self._reports and round(self.played[self.turn_id]) % 100 == 0:
-                self._stage.command(client_messages.PlaybackProgress(self.turn_id, round(self.played[self.turn_id])))
+                self._report(client_messages.PlaybackProgress(self.turn_id, round(self.played[self.turn_id])))
+
+    def _report(self, progress: client_messages.PlaybackProgress) -> None:
+        if not self._stage.withholds_reports and not self._stage.report_delay_ms:
+            self._stage.command(progress)
+        elif not self._stage.withholds_reports:
+            self._loop.call_later(self._stage.report_delay_ms / 1000, self._stage.command, progress)
 
     def of_type(self, kind):
         """All messages of a kind, in order."""
@@ -145,6 +164,8 @@ class Stage:
         self.voices = Observable[tuple[server_messages.VoiceChoice, ...]](())
         self.rules = TurnRules(WAITS)
         self.reports_playback = True
+        self.output_delay_ms = self.report_delay_ms = 0
+        self.withholds_reports = False
         self.manual = False
         self.conversation = Conversation("ticket", Preferences("en", "", "anchor"))
         self._loud = False
@@ -266,6 +287,10 @@ class Stage:
     async def mute(self) -> None:
         """Stop sending microphone audio."""
         self._muted = True
+
+    async def unmute(self) -> None:
+        """Send microphone audio again."""
+        self._muted = False
 
     def hold_audio(self) -> None:
         """Hold microphone frames back until the client reconnects."""

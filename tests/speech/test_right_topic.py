@@ -15,6 +15,7 @@ from orchestrator.conversation.model.ports import Prompt
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import split_sentences
 from orchestrator.knowledge.personas import DEFAULT_PERSONA, load_personas
+from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.engine import BriefingModel
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.testing.plugin import split_pcm
@@ -60,7 +61,7 @@ async def test_nine_of_ten_spoken_questions_get_the_right_topic(recogniser: Pock
     knowledge = KnowledgeFolder(CONTENT / "knowledge")
     knowledge.load()
     index = await knowledge.current_index()
-    briefing = BriefingModel(knowledge)
+    briefing = BriefingModel(Retriever(knowledge))
     anchor = load_personas(CONTENT / "personas")[DEFAULT_PERSONA]
     missed: list[str] = []
     for question in questions:

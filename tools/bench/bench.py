@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench_mesh import PROJECT, ServingMesh, on_cores, serving_mesh
 from footprint import Snapshot, footprint_between, take_snapshot
 from load_result import LoadResult
 from report import (
@@ -36,7 +37,6 @@ from report import (
     services_table,
     waits_table,
 )
-from scripted_mesh import PROJECT, ServingMesh, on_cores, serving_mesh
 from service_kit.errors import AnchorError, root_cause
 
 HERE = Path(__file__).parent

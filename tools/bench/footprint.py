@@ -76,6 +76,29 @@ def footprint_between(before: Snapshot, after: Snapshot) -> Footprint:
     )
 
 
+def pss_bytes(roots: Mapping[str, int]) -> dict[str, int]:
+    """Return the proportional set size of each group, in bytes: memory that processes share counts once in the sum."""
+    processes = _processes()
+    names = {pid: name for name, pid in roots.items()}
+    sizes = dict.fromkeys(roots, 0)
+    for pid in processes:
+        ancestor = pid
+        while ancestor in processes and ancestor not in names:
+            ancestor = processes[ancestor].parent
+        if name := names.get(ancestor):
+            sizes[name] += _pss_bytes(pid)
+    return sizes
+
+
+def _pss_bytes(pid: int) -> int:
+    # The process may end meanwhile.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     parent: int

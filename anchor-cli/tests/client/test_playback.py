@@ -65,3 +65,26 @@ def test_frame_without_reply_is_dropped() -> None:
     speaker = Speaker()
     speaker.receive_frame(SECOND, 0.0)
     assert speaker.replies == {}
+
+
+def test_second_reply_to_a_turn_plays_after_the_first_was_stopped() -> None:
+    speaker = Speaker()
+    speaker.start_reply(1)
+    speaker.start_audio(1, 0, 0.0)
+    speaker.receive_frame(SECOND, 0.0)
+    speaker.stop(1, 0.1)
+    speaker.start_reply(1)
+    speaker.start_audio(1, 0, 1.0)
+    speaker.receive_frame(SECOND, 1.0)
+    assert speaker.progress(1.5) == (1, 500)
+    assert speaker.reply(1).received_ms == 1000
+
+
+def test_playback_begins_after_the_output_delay() -> None:
+    speaker = Speaker(output_delay_s=0.3)
+    speaker.start_audio(1, 0, 1.0)
+    speaker.receive_frame(SECOND, 1.0)
+    assert speaker.progress(1.2) == (1, 0)
+    assert speaker.progress(1.5) == (1, 200)
+    speaker.receive_frame(SECOND, 1.6)
+    assert speaker.progress(1.9) == (1, 600)

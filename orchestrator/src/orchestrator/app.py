@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from orchestrator import wiring
 from orchestrator.api.streaming import grpc
 from orchestrator.conversation.model.services import LANGUAGES
 from orchestrator.knowledge.folder import KnowledgeFolder
+from orchestrator.knowledge.retriever import Retriever
 from orchestrator.settings import OrchestratorSettings
 
 NAME = "orchestrator"
@@ -24,16 +25,22 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     """Build the service. Raises `AnchorError` for invalid settings or content."""
     settings = settings or OrchestratorSettings()
     knowledge = KnowledgeFolder(settings.knowledge_dir)
-    model = wiring.language_model(knowledge, settings)
+    semantic = wiring.semantic_index(knowledge, settings)
+    retriever = Retriever(knowledge, semantic, min_score=settings.briefing_min_score)
+    model = wiring.language_model(retriever, settings)
     engine = EngineInfo(settings.llm_engine, model.model, version("orchestrator"), LANGUAGES, 24_000)
     health = new_health(NAME, engine, settings)
-    health.details = model.describe
+
+    def details() -> Mapping[str, object]:
+        return {**model.describe(), **wiring.describe_knowledge(semantic)}
+
+    health.details = details
     channels = wiring.service_channels(settings)
     memory = wiring.memory_pressure(channels, model, settings)
     status = wiring.status_watch(memory, settings)
     services, voices = wiring.services(channels, model, memory, status, settings)
     sessions = wiring.session_registry(services, memory, health, settings)
-    routes = health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids, **model.describe()})
+    routes = health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids, **details()})
     app, servicer = wiring.api(sessions, services.speech_to_text, memory, routes, settings)
 
     @asynccontextmanager
@@ -42,6 +49,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
             for channel in channels.values():
                 await stack.enter_async_context(channel)
             knowledge.load()
+            if semantic is not None:
+                await stack.enter_async_context(semantic.running())
             for part in (model, memory.controller.running(), voices.running(), status.running(), sessions):
                 await stack.enter_async_context(part)
             yield

@@ -14,7 +14,8 @@ from orchestrator.api.limits import ApiLimits
 from orchestrator.audio_filters.build import AutoGain, NoiseSuppression
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.personas import DEFAULT_PERSONA
-from orchestrator.llm.briefing.engine import MAX_WORDS, MIN_SCORE
+from orchestrator.knowledge.retriever import MIN_SCORE
+from orchestrator.llm.briefing.engine import MAX_WORDS
 
 # Defaults come from the code that uses them.
 _TURNS = TurnRules()
@@ -84,6 +85,8 @@ class OrchestratorSettings(ServiceSettings):
 
     # Content edited by users.
     knowledge_dir: Path = Path("content/knowledge")
+    # The vectors of the knowledge, a cache that is computed again when it is missing.
+    knowledge_vectors: Path = Path("models/knowledge-vectors.bin")
     personas_dir: Path = Path("content/personas")
     web_dir: Path = Path("web/dist")
     persona: str = DEFAULT_PERSONA

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, FastAPI
@@ -35,8 +36,13 @@ from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from orchestrator.conversation.turns.endpointing import Endpointing
 from orchestrator.conversation.turns.turn import TurnRules
+from orchestrator.knowledge.embeddings.embedder import EmbeddingProcess
+from orchestrator.knowledge.embeddings.semantic_index import SemanticIndex, SemanticState
+from orchestrator.knowledge.embeddings.vector_file import VectorFile
+from orchestrator.knowledge.embeddings.worker import PACKAGE
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
+from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.engine import BriefingModel
 from orchestrator.llm.local.engine import LocalModel
 from orchestrator.llm.local.settings import LocalLlmSettings
@@ -70,12 +76,34 @@ def service_channels(settings: OrchestratorSettings) -> dict[str, aio.Channel]:
     return {name: open_service_channel(target, multiplex=settings.multiplex) for name, target in targets.items()}
 
 
-def language_model(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> MainModel:
+def semantic_index(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> SemanticIndex | None:
+    """Search by meaning, of the embedded profile with its default models; None elsewhere."""
+    if settings.profile != "embedded" or settings.models == "minimal":
+        return None
+    try:
+        model = f"{PACKAGE} {version(PACKAGE)}"
+    except PackageNotFoundError:
+        # The process reports it.
+        model = PACKAGE
+    return SemanticIndex(knowledge, EmbeddingProcess(), VectorFile(settings.knowledge_vectors, model))
+
+
+def describe_knowledge(semantic: SemanticIndex | None) -> Mapping[str, object]:
+    """How passages are found, for `/health` and `/info`; `degraded` has the reason when search by meaning is broken."""
+    if semantic is None:
+        return {"knowledge": {"search": "bm25"}}
+    described = {"search": f"bm25+{PACKAGE}", **semantic.describe()}
+    if semantic.state is not SemanticState.FAILED:
+        return {"knowledge": described}
+    return {"knowledge": described, "degraded": f"search by meaning is off: {semantic.failure}"}
+
+
+def language_model(retriever: Retriever, settings: OrchestratorSettings) -> MainModel:
     """The main language model, with the briefing as its fallback, and before it the local model where one runs."""
-    briefing = _briefing(knowledge, settings)
+    briefing = _briefing(retriever, settings)
     local = None
     if "local" in (settings.llm_engine, settings.llm_fallback):
-        local = LocalModel(LocalLlmSettings(), knowledge, briefing, settings.briefing_min_score)
+        local = LocalModel(LocalLlmSettings(), retriever, briefing)
     return MainModel(
         settings.llm_engine,
         briefing,
@@ -220,14 +248,13 @@ def api(
     return app, grpc.SessionServicer(sessions, limits, settings.shared_secret)
 
 
-def _briefing(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> BriefingModel:
+def _briefing(retriever: Retriever, settings: OrchestratorSettings) -> BriefingModel:
     try:
         zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise InvalidRequest("orchestrator.unknown_time_zone", f"no time zone {settings.time_zone!r}") from error
     return BriefingModel(
-        knowledge,
-        min_score=settings.briefing_min_score,
+        retriever,
         max_words=settings.briefing_max_words,
         clock=lambda: datetime.now(zone).astimezone(zone),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
@@ -127,6 +129,19 @@ async def test_frames_go_both_ways_after_the_handshake(client: Client) -> None:
         assert await echo(worker, client, b"hello") == b"hello"
         assert await echo(worker, client, bytes(100_000)) == bytes(100_000)
     assert client.exits == 1
+
+
+async def test_a_given_environment_is_the_whole_environment(client: Client) -> None:
+    program = (
+        "import json, os, struct, sys\n"
+        "names = json.dumps(sorted(os.environ)).encode()\n"
+        f"sys.stdout.buffer.write(struct.pack('<BII', {HELLO}, 0, len(names)) + names); sys.stdout.flush()\n"
+        "sys.stdin.buffer.read()"
+    )
+    alone = replace(options(program), environment={"ONLY": "1"})
+    async with asyncio.timeout(WITHIN_S), WorkerProcess(alone, client).running():
+        # Python itself may add LC_CTYPE.
+        assert set(json.loads(client.handshakes[0])) - {"LC_CTYPE"} == {"ONLY"}
 
 
 async def test_leaving_the_context_ends_the_process(client: Client) -> None:

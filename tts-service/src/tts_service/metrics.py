@@ -18,8 +18,8 @@ AUDIO_SECONDS = Counter("anchor_tts_audio_seconds_total", "Speech sent, in secon
 # `check` is a row of the table in synthesis/watchdog.py.
 WATCHDOG = Counter("anchor_tts_watchdog_total", "Repairs by the output watchdog.", ["check"])
 
-# Of the engine `espeak`.
-WORKER_STARTS = Counter("anchor_tts_worker_starts_total", "Starts of the engine's worker process.")
+# Of the engines `espeak`, `hibari` and `kokoro`.
+WORKER_STARTS = Counter("anchor_tts_worker_starts_total", "Starts of the engines' worker processes.")
 
 # With several engines only; `engine` is the engine's name.
 ENGINE_SPEAKS = Gauge("anchor_tts_engine_speaks", "Whether a routed engine is available.", ["engine"])

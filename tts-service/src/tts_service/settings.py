@@ -40,6 +40,8 @@ class TtsSettings(ServiceSettings):
     text_stall_ms: int = Field(default=400, ge=10, le=60_000)
     # An engine that yields nothing for this long has failed.
     engine_silent_s: float = Field(default=5.0, gt=0, le=300)
+    # Speech of phrases spoken before that an engine keeps, in MiB: 1 MiB is 22 s. Of `hibari` and `kokoro`.
+    phrase_cache_mib: int = Field(default=8, ge=0, le=1024)
     # Script of the `scripted` engine; see service_kit.engines.script.
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady, PeerFailed
+from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady, PeerFailed, Unsupported
 from tone_engines import RoutedTones
 from tts_service.metrics import FALLBACK_PHRASES
 from tts_service.routing.supervised_engine import EngineState
@@ -39,6 +39,14 @@ async def test_phrase_that_fails_before_audio_goes_to_the_next_engine(tones: Rou
         assert await tones.loudness("Good evening.", "en", "main:en-b") == [0.12]
     assert tones.small.spoken == [("Good evening.", "en-a", "en")]
     assert FALLBACK_PHRASES.labels("main")._value.get() == before + 1
+
+
+async def test_phrase_an_engine_cannot_say_costs_it_nothing(tones: RoutedTones) -> None:
+    tones.main.phrase_error = Unsupported("tts.unspeakable", "no sound for it")
+    async with tones.adapter.lifespan():
+        assert await tones.loudness("中文", "en") == [0.12]
+        tones.main.phrase_error = None
+        assert await tones.loudness("Good evening.", "en") == [0.5]
 
 
 @pytest.mark.parametrize("fault", ["hangs", "empty", "bug"])

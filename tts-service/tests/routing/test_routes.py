@@ -11,20 +11,25 @@ from tts_service.engines import ENGINES
 from tts_service.routing.routes import PROFILES, RoutingPlan, build_plan, merge_voices
 from tts_service.settings import TtsSettings
 
-NAMES = ("espeak", "pocket-tts", "piper", "higgs", "csm", "scripted")
+NAMES = ("espeak", "hibari", "pocket-tts", "piper", "higgs", "csm", "scripted")
 
 
 def plan(**settings: Any) -> RoutingPlan:
-    return build_plan(TtsSettings(**settings), NAMES)
+    return build_plan(TtsSettings(**{"models": "default", **settings}), NAMES)
 
 
-def test_embedded_profile_has_one_engine() -> None:
-    assert plan().engines == ("espeak",)
+def test_minimal_models_have_one_engine() -> None:
+    assert plan(models="minimal").engines == ("espeak",)
+
+
+def test_minimal_models_count_in_the_embedded_profile_only() -> None:
+    assert plan(models="minimal", profile="cpu").main == "pocket-tts"
 
 
 @pytest.mark.parametrize(
     ("profile", "language", "order"),
     [
+        ("embedded", "en", ("hibari", "espeak")),
         ("embedded", "hi", ("espeak",)),
         ("cpu", "en", ("pocket-tts", "espeak")),
         ("cpu", "hi", ("piper", "pocket-tts", "espeak")),

@@ -183,6 +183,8 @@ export class Anchor {
         });
         break;
       case "playbackStop":
+        // Audio that follows for the same turn is another reply's: the turn was reopened.
+        this.#lastReport = undefined;
         this.#withPlayer((player) => {
           player.stop(message.value.turnId);
         });

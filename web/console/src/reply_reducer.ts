@@ -59,8 +59,8 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
   }
 }
 
-// A second `reply_started` for a turn replaces the first reply, of which nothing was heard.
-const EMPTY_REPLY = {
+/** A turn without a reply. A second `reply_started` for a turn replaces the first reply, of which nothing was heard. */
+export const EMPTY_REPLY = {
   replyText: "",
   marks: [],
   replyFromMs: null,

@@ -1,7 +1,9 @@
 /** Reducer for messages about the user's speech. */
 import { BargeInVerdict, type ServerMessage } from "@ai-anchor/client";
 import { type Conversation, updateTurn } from "./conversation_state";
+import { EMPTY_REPLY } from "./reply_reducer";
 
+type BargeInSettled = Extract<ServerMessage, { case: "bargeInSettled" }>["value"];
 type UserMessage = Extract<
   ServerMessage,
   {
@@ -41,21 +43,21 @@ export function userReducer(state: Conversation, message: UserMessage, atMs: num
         anchor: state.anchor === "speaking" ? "speaking" : "thinking",
       };
     case "bargeInSettled":
-      return bargeInReducer(state, message.value.turnId, message.value.verdict);
+      return bargeInReducer(state, message.value);
   }
 }
 
-// The sound over the reply was not a turn. A backchannel ("mhm") stays visible; echo and coughs are removed.
-function bargeInReducer(state: Conversation, turnId: number, verdict: BargeInVerdict): Conversation {
+// The sound over the reply was not a turn. A backchannel ("mhm") stays visible; echo and coughs are removed. The words of
+// a continuation belong to the turn of the reply, which is withdrawn.
+function bargeInReducer(state: Conversation, { turnId, replyTurnId, verdict }: BargeInSettled): Conversation {
   switch (verdict) {
+    case BargeInVerdict.CONTINUATION:
+      return updateTurn(withoutTurn(state, turnId), replyTurnId, () => ({ ...EMPTY_REPLY, provisional: true }));
     case BargeInVerdict.BACKCHANNEL:
       return updateTurn(state, turnId, () => ({ provisional: false }));
     case BargeInVerdict.ECHO:
     case BargeInVerdict.COUGH:
-      return {
-        ...state,
-        turns: state.turns.filter(({ key }) => key !== `${state.epoch}.${turnId}`),
-      };
+      return withoutTurn(state, turnId);
     case BargeInVerdict.STOP_WORDS:
     case BargeInVerdict.STOP_DURATION:
     case BargeInVerdict.UNSPECIFIED:
@@ -64,4 +66,8 @@ function bargeInReducer(state: Conversation, turnId: number, verdict: BargeInVer
       // A verdict unknown to this version.
       return state;
   }
+}
+
+function withoutTurn(state: Conversation, turnId: number): Conversation {
+  return { ...state, turns: state.turns.filter(({ key }) => key !== `${state.epoch}.${turnId}`) };
 }

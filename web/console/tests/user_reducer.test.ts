@@ -37,6 +37,17 @@ test("a backchannel stays and is no longer provisional", () => {
   expect(state.turns.at(-1)).toMatchObject({ userText: "mhm", provisional: false });
 });
 
+test("a continuation joins the turn of the reply, which is withdrawn", () => {
+  const verdict = BargeInVerdict.CONTINUATION;
+  const state = play(
+    ...SPEAKING,
+    script.partialTranscript(2, "again"),
+    script.bargeInSettled({ turnId: 2, replyTurnId: 1, verdict }),
+    script.partialTranscript(1, "hello again"),
+  );
+  expect(state.turns).toMatchObject([{ userText: "hello again", provisional: true, replyText: "", heardText: null }]);
+});
+
 test("words that stop the reply stay provisional", () => {
   const verdict = BargeInVerdict.STOP_WORDS;
   const state = play(

@@ -26,9 +26,13 @@ class ReceivedReply:
 
 
 class Speaker:
-    """Plays one reply at a time as its audio arrives; holds while paused, drops audio after a stop."""
+    """Plays one reply at a time as its audio arrives; holds while paused, drops audio after a stop.
 
-    def __init__(self) -> None:
+    Playback of a reply begins `output_delay_s` after its first frame, as on an output device with that latency.
+    """
+
+    def __init__(self, output_delay_s: float = 0.0) -> None:
+        self.output_delay_s = output_delay_s
         self.replies: dict[int, ReceivedReply] = {}
         self._playing: ReceivedReply | None = None
         self._offset_bytes = 0
@@ -39,11 +43,16 @@ class Speaker:
         """The reply of turn `turn_id`; created when missing."""
         return self.replies.setdefault(turn_id, ReceivedReply(turn_id))
 
+    def start_reply(self, turn_id: int) -> None:
+        """A reply to this turn starts. If one was stopped, this is another one: the turn was reopened."""
+        if self.reply(turn_id).stopped:
+            self.replies[turn_id] = ReceivedReply(turn_id)
+
     def start_audio(self, turn_id: int, offset_ms: int, now_s: float) -> None:
         """Assign the next frames to this turn's reply, from `offset_ms` on."""
         self.advance_to(now_s)
-        if self._playing is None or self._playing.turn_id != turn_id:
-            self._playing = self.reply(turn_id)
+        if self._playing is not (reply := self.reply(turn_id)):
+            self._playing = reply
             self._paused = False
         self._offset_bytes = SPEECH.bytes_for(offset_ms)
 
@@ -78,10 +87,12 @@ class Speaker:
 
     def advance_to(self, now_s: float) -> None:
         """Advance playback to `now_s`."""
-        elapsed_ms = (now_s - self._now_s) * 1000
-        self._now_s = now_s
+        since_s, self._now_s = self._now_s, now_s
         reply = self._playing
-        if reply is not None and not reply.stopped and not self._paused:
+        if reply is None or reply.first_frame_at_s is None:
+            return
+        elapsed_ms = (now_s - max(since_s, reply.first_frame_at_s + self.output_delay_s)) * 1000
+        if elapsed_ms > 0 and not reply.stopped and not self._paused:
             reply.played_ms = min(reply.played_ms + elapsed_ms, reply.received_ms)
 
     def progress(self, now_s: float) -> tuple[int, int] | None:

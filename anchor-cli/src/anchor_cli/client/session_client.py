@@ -175,6 +175,8 @@ class SessionClient:
             raise PeerFailed("talk.flooded", f"more than {MAX_EVENTS} events in one session")
         speaker, message = self.speaker, event.message
         match event.name:
+            case "reply_started":
+                speaker.start_reply(message.turn_id)
             case "reply_text":
                 speaker.reply(message.turn_id).text += message.text
             case "reply_audio":

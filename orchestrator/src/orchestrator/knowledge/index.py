@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.knowledge.numbers import spell_numbers
 from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.stop_words import topic_words
 
@@ -80,7 +81,8 @@ class PassageIndex:
         """
         scores: dict[int, list[float]] = defaultdict(list)
         for hypothesis in dict.fromkeys(hypotheses):
-            for rowid, score in self._scores(topic_words(hypothesis, language)[:MAX_QUERY_WORDS], language):
+            query = topic_words(spell_numbers(hypothesis, language), language)[:MAX_QUERY_WORDS]
+            for rowid, score in self._scores(query, language):
                 scores[rowid].append(score)
         ranked = sorted(scores.items(), key=lambda entry: -sum(entry[1]))
         return [PassageMatch(self.passages[rowid], max(of_hypotheses)) for rowid, of_hypotheses in ranked]
@@ -117,7 +119,17 @@ class PassageIndex:
 
 
 def _columns(passage: Passage) -> tuple[str, str, str, str]:
-    return passage.title, ", ".join(passage.keywords), "\n".join(passage.questions), " ".join(passage.sentences)
+    """Return the indexed texts, with numbers as words, as in the search."""
+    title, keywords, questions, text = (
+        spell_numbers(column, passage.language)
+        for column in (
+            passage.title,
+            ", ".join(passage.keywords),
+            "\n".join(passage.questions),
+            " ".join(passage.sentences),
+        )
+    )
+    return title, keywords, questions, text
 
 
 def _table(language: str) -> str:

@@ -134,8 +134,14 @@ class MainModel:
         """Return the details for `/health` and `/info`; empty for the briefing."""
         if self._served is None:
             return {}
+        described = dict(self._served.describe())
         answering = BRIEFING if self._breaker.open else self._served.name
-        return {"language_model": {**self._served.describe(), "answered_by": answering}}
+        if self._local is not None:
+            described["fallback"] = {"engine": LOCAL, **self._local.describe()}
+        details: dict[str, object] = {"language_model": {**described, "answered_by": answering}}
+        if self._served.name == LOCAL and self._breaker.open:
+            details["degraded"] = f"the local language model does not run: {described.get('reason', 'no answer')}"
+        return details
 
     def status(self) -> tuple[ServiceStatus, ...]:
         """Return the model's entry in the list of services; empty for the briefing."""

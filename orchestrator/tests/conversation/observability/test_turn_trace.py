@@ -40,7 +40,7 @@ async def test_spans_of_a_turn_have_the_waterfall_times(spans, now_s):
         turn.record_stage("first_phrase", now_s + 2.35)
         turn.record_stage("first_audio", now_s + 2.4)
     turn.record_stage("first_frame_sent", now_s + 2.6)
-    turn.record_sample_heard(now_s + 2.65)
+    turn.record_stage("first_sample_heard", now_s + 2.65)
     turn.end("finished", now_s + 5.0)
 
     by_name = {span.name: span for span in spans()}

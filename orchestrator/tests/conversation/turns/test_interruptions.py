@@ -9,8 +9,9 @@ from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
 from orchestrator.conversation.model.events import (
     AnnounceBargeIn,
     CommitSegment,
+    FirstFrameSent,
+    FirstSampleHeard,
     PausePlayback,
-    ReplyAudible,
     ReplyDone,
     ResumePlayback,
     SetTimer,
@@ -32,14 +33,15 @@ from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.conversation.turns.turn_taking import AnchorPhase, TurnTaking
 
 STORY = PlaybackContext("once upon a time there was a king", "en")
-AUDIBLE_MS = 2_250
+SENT_MS = 2_250
 ANSWERING = [
     SpeechStarted(1000, 700),
     SpeechStopped(2000),
     FinalTranscript(1, 1, "a question", 2000),
     TurnEndPredicted(2000, 1.0, "rule"),
     TimerFired(2500),
-    ReplyAudible(1, AUDIBLE_MS),
+    FirstFrameSent(1, SENT_MS),
+    FirstSampleHeard(1, SENT_MS),
 ]
 OVER_IT = [*ANSWERING, SpeechStarted(3000, 2700)]
 
@@ -193,25 +195,25 @@ def test_actions_for_speech_over_a_reply(events, actions):
     assert after(events)[1] == actions
 
 
-SETTLING = [*ANSWERING, SpeechStarted(AUDIBLE_MS + 100, AUDIBLE_MS - 200)]
+SETTLING = [*ANSWERING, SpeechStarted(SENT_MS + 100, SENT_MS - 200)]
 
 SETTLING_TABLE = {
     "speech does not pause": (SETTLING, []),
     "words stop the reply": (
-        [*SETTLING, partial("what did you say", AUDIBLE_MS + 280)],
+        [*SETTLING, partial("what did you say", SENT_MS + 280)],
         [settled(Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
     ),
-    "speech beyond the settling time pauses": ([*SETTLING, TimerFired(AUDIBLE_MS + 300)], [PausePlayback(1)]),
+    "speech beyond the settling time pauses": ([*SETTLING, TimerFired(SENT_MS + 300)], [PausePlayback(1)]),
     "speech of half a second stops the reply": (
-        [*SETTLING, TimerFired(AUDIBLE_MS + 300), TimerFired(AUDIBLE_MS + 600)],
+        [*SETTLING, TimerFired(SENT_MS + 300), TimerFired(SENT_MS + 600)],
         [settled(Verdict.BARGE_IN_VERDICT_STOP_DURATION), StopReply(1)],
     ),
     "short sound is a cough and needs no resume": (
-        [*SETTLING, SpeechStopped(AUDIBLE_MS + 250), final("", AUDIBLE_MS + 250)],
+        [*SETTLING, SpeechStopped(SENT_MS + 250), final("", SENT_MS + 250)],
         [settled(Verdict.BARGE_IN_VERDICT_COUGH), CommitSegment(2)],
     ),
     "short echo is an echo and needs no resume": (
-        [*SETTLING, SpeechStopped(AUDIBLE_MS + 280), final("once upon", AUDIBLE_MS + 280)],
+        [*SETTLING, SpeechStopped(SENT_MS + 280), final("once upon", SENT_MS + 280)],
         [settled(Verdict.BARGE_IN_VERDICT_ECHO), CommitSegment(2)],
     ),
 }
@@ -230,7 +232,7 @@ def test_echo_canceller_settles_once_per_session():
         SpeechStopped(6000),
         FinalTranscript(2, 1, "more", 6000),
     ]
-    again += [TurnEndPredicted(6000, 1.0, "rule"), TimerFired(6500), ReplyAudible(2, 6500), SpeechStarted(6600, 6300)]
+    again += [TurnEndPredicted(6000, 1.0, "rule"), TimerFired(6500), FirstFrameSent(2, 6500), SpeechStarted(6600, 6300)]
     assert after(again)[1] == [PausePlayback(2)]
 
 
@@ -241,14 +243,14 @@ def test_settling_can_be_disabled():
 def test_timers_are_set_for_every_deadline():
     policy = TurnTaking(TurnRules())
     timers_ms = []
-    for event in [*SETTLING, partial("what", AUDIBLE_MS + 150), SpeechStopped(AUDIBLE_MS + 350)]:
+    for event in [*SETTLING, partial("what", SENT_MS + 150), SpeechStopped(SENT_MS + 350)]:
         actions = policy.handle(*event) if isinstance(event, tuple) else policy.handle(event)
         timers_ms.append({action.at_ms for action in actions if isinstance(action, SetTimer)})
     # End of settling and half a second of speech; speech long enough for a stop word and for any word; a second
     # without a transcript.
-    assert timers_ms[-3] == {AUDIBLE_MS + 300, AUDIBLE_MS + 600}
-    assert timers_ms[-2] == {AUDIBLE_MS + 380, AUDIBLE_MS + 500}
-    assert AUDIBLE_MS + 1_100 in timers_ms[-1]
+    assert timers_ms[-3] == {SENT_MS + 300, SENT_MS + 600}
+    assert timers_ms[-2] == {SENT_MS + 380, SENT_MS + 500}
+    assert SENT_MS + 1_100 in timers_ms[-1]
 
 
 def test_false_alarm_closes_the_turn_and_keeps_the_reply():

@@ -14,13 +14,14 @@ from orchestrator.conversation.model.events import (
     CommitSegment,
     CommitTurn,
     DropReply,
+    FirstFrameSent,
+    FirstSampleHeard,
     FlushSegment,
     OpenTurn,
     PausePlayback,
     PrefillPrompt,
     ReleaseReply,
     ReopenTurn,
-    ReplyAudible,
     ReplyDone,
     ReplyFailed,
     ResumePlayback,
@@ -47,14 +48,15 @@ from orchestrator.conversation.turns.turn_taking import TurnTaking, UserState
 from service_kit.errors import EngineFailed
 
 RULES = TurnRules(Endpointing(floor_ms=200, ceiling_ms=1000, unjudged_ms=600, steepness=3))
-# A question whose answer is audible: where most interruptions start.
+# A question whose answer is heard: where most interruptions start.
 ANSWERING = [
     SpeechStarted(1000, 700),
     SpeechStopped(2000),
     FinalTranscript(1, 1, "a question", 2000),
     TurnEndPredicted(2000, 1.0, "rule"),
     TimerFired(2200),
-    ReplyAudible(1),
+    FirstFrameSent(1),
+    FirstSampleHeard(1, 2250),
 ]
 # A pause with a speculative reply, then resumed speech.
 RESUMED = [
@@ -64,6 +66,9 @@ RESUMED = [
     SpeechStarted(2300, 2000),
 ]
 OVER_IT = [*ANSWERING, SpeechStarted(3000, 2700)]
+# The user goes on after the answer was sent, before the client reports that any of it was played.
+GOING_ON = [*ANSWERING[:6], SpeechStarted(2300, 2000)]
+CONTINUATION = AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_CONTINUATION)
 
 
 def after(events):
@@ -267,11 +272,76 @@ TABLE = {
     ),
     "speech before the first frame reopens the turn": (
         [*ANSWERING[:5], SpeechStarted(2500, 2200)],
-        [DropReply(1), ReopenTurn(1), StartListening(2200)],
+        [ReopenTurn(1), DropReply(1), StartListening(2200)],
     ),
     "reopened turn keeps its text": (
         [*ANSWERING[:5], SpeechStarted(2500, 2200), SpeechStopped(3000), final("and more", segment_id=2)],
         [AnnounceFinal(1, 2, "a question and more", "en", None), StartReply(1, 2, "a question and more")],
+    ),
+    "speech before the first sample was heard pauses the reply": (
+        GOING_ON,
+        [OpenTurn(2), PausePlayback(1), SetTimer(2800), StartListening(2000)],
+    ),
+    "words before the first sample was heard reopen the turn": (
+        [*GOING_ON, PartialTranscript(2, "and more", 2700)],
+        [
+            AnnouncePartial(2, "and more"),
+            *(CONTINUATION, ReopenTurn(1), DropReply(1)),
+            AnnouncePartial(1, "a question and more"),
+        ],
+    ),
+    "half a second of speech before the first sample was heard reopens the turn": (
+        [*GOING_ON, TimerFired(2800)],
+        [CONTINUATION, ReopenTurn(1), DropReply(1)],
+    ),
+    "a final transcript with words reopens the turn and is answered with it": (
+        [*GOING_ON, SpeechStopped(2700), final("and more", segment_id=2)],
+        [
+            AnnounceFinal(2, 1, "and more", "en", None),
+            *(CONTINUATION, ReopenTurn(1), DropReply(1)),
+            AnnounceFinal(1, 2, "a question and more", "en", None),
+            StartReply(1, 2, "a question and more"),
+        ],
+    ),
+    "end_turn in mid-continuation reopens the turn": (
+        [*GOING_ON, EndTurn()],
+        [CONTINUATION, ReopenTurn(1), DropReply(1), FlushSegment(2)],
+    ),
+    "speech that began before the first sample was heard reopens the turn": (
+        [*ANSWERING[:6], FirstSampleHeard(1, 2400), SpeechStarted(2380, 2100), PartialTranscript(2, "and more", 2700)],
+        [
+            AnnouncePartial(2, "and more"),
+            *(CONTINUATION, ReopenTurn(1), DropReply(1)),
+            AnnouncePartial(1, "a question and more"),
+        ],
+    ),
+    "a late report that the first sample was heard makes it a barge-in": (
+        [*GOING_ON, FirstSampleHeard(1, 2250), PartialTranscript(2, "stop", 2700)],
+        [AnnouncePartial(2, "stop"), AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
+    ),
+    "cough before the first sample was heard resumes the reply": (
+        [*GOING_ON, SpeechStopped(2500), final("", segment_id=2)],
+        [
+            AnnounceFinal(2, 1, "", "en", None),
+            AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_COUGH),
+            ResumePlayback(1),
+            CommitSegment(2),
+        ],
+    ),
+    "words after a cough still reopen the turn": (
+        [
+            *(*GOING_ON, SpeechStopped(2500), final("", segment_id=2), SpeechStarted(2900, 2600)),
+            PartialTranscript(3, "and more", 3300),
+        ],
+        [
+            AnnouncePartial(3, "and more"),
+            AnnounceBargeIn(3, 1, Verdict.BARGE_IN_VERDICT_CONTINUATION),
+            *(ReopenTurn(1), DropReply(1), AnnouncePartial(1, "a question and more")),
+        ],
+    ),
+    "speech before a typed turn's reply was heard interrupts it": (
+        [TextInput("hello"), FirstFrameSent(1), SpeechStarted(1000, 700), PartialTranscript(1, "wait", 1400)],
+        [AnnouncePartial(2, "wait"), AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
     ),
     "speech over the reply pauses it": (
         OVER_IT,
@@ -369,6 +439,22 @@ def test_cut_off_turn_raises_the_learned_floor():
     policy, _ = after([*ANSWERING[:5], SpeechStarted(2600, 2300)])
     policy.handle(SpeechStopped(3000))
     assert policy.handle(predicted(1.0, 3000))[0] == announced(predicted(1.0, 3000), 400, "HABIT", at_ms=3000)
+
+
+def test_continued_turn_raises_the_learned_floor_when_its_reply_was_sent():
+    policy, _ = after([*GOING_ON, PartialTranscript(2, "and more", 2700), SpeechStopped(3000)])
+    assert policy.handle(predicted(1.0, 3000))[0] == announced(predicted(1.0, 3000), 250, "HABIT", at_ms=3000)
+
+
+def test_continued_turn_commits_with_all_its_words():
+    policy, _ = after([*GOING_ON, PartialTranscript(2, "and more", 2700), SpeechStopped(3000)])
+    policy.handle(final("and more", segment_id=2, end_ms=3000))
+    policy.handle(predicted(1.0, 3000))
+    assert policy.handle(TimerFired(3250)) == [
+        CommitSegment(2),
+        CommitTurn(1, "a question and more"),
+        ReleaseReply(1),
+    ]
 
 
 def test_turn_ended_by_command_does_not_raise_the_learned_floor():

@@ -6,6 +6,7 @@ import pytest
 from orchestrator.conversation.model.ports import LanguageModel, Message, Persona, Prompt
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
+from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.engine import BriefingModel
 
 PERSONAS = Path(__file__).parents[4] / "content" / "personas"
@@ -46,7 +47,7 @@ def briefing(folder: Path) -> BriefingModel:
     knowledge = KnowledgeFolder(folder, rescan_s=0)
     knowledge.load()
     noon = datetime(2026, 11, 21, 16, 5, tzinfo=ZoneInfo("Europe/Berlin"))
-    return BriefingModel(knowledge, min_score=0.5, max_words=14, clock=lambda: noon)
+    return BriefingModel(Retriever(knowledge, min_score=0.5), max_words=14, clock=lambda: noon)
 
 
 @pytest.fixture
@@ -184,6 +185,6 @@ async def test_sentence_longer_than_a_reply_is_spoken_whole(folder: Path, briefi
 
 
 async def test_empty_folder_is_admitted(tmp_path_factory: pytest.TempPathFactory):
-    empty: LanguageModel = BriefingModel(KnowledgeFolder(tmp_path_factory.mktemp("empty")))
+    empty: LanguageModel = BriefingModel(Retriever(KnowledgeFolder(tmp_path_factory.mktemp("empty"))))
     prompt = Prompt("the ferry", "en", load_personas(PERSONAS)["anchor"])
     assert "".join([piece async for piece in empty.reply(prompt)]) == "I have nothing on that, I am afraid."

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.index import PassageIndex
+from orchestrator.knowledge.retriever import MIN_SCORE
 from orchestrator.knowledge.stop_words import split_words
-from orchestrator.llm.briefing.engine import MIN_SCORE
 
 CONTENT = Path(__file__).parents[4] / "content"
 RIGHT = 0.95
@@ -31,8 +31,8 @@ PARAPHRASES = [
     ("pancake-recipe", "pancake recipe please"),
     ("soup-recipe", "I want to cook a soup tonight"),
     ("coffee-brewing", "my coffee is bitter"),
-    ("burn-first-audio_filter", "I spilled hot water over my hand"),
-    ("nosebleed-first-audio_filter", "my son has a bloody nose"),
+    ("burn-first-aid", "I spilled hot water over my hand"),
+    ("nosebleed-first-aid", "my son has a bloody nose"),
     ("rose-pruning", "when do I cut the roses in my garden"),
     ("compost-heap", "my compost heap stinks"),
     ("house-plants", "my fern has brown leaves"),

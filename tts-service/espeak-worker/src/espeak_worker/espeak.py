@@ -21,6 +21,9 @@ _POS_CHARACTER = 1
 _EVENT_LIST_TERMINATED = 0
 _EVENT_WORD = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
+# International Phonetic Alphabet, with a tie between the letters of one phoneme.
+_PHONEMES_IPA, _PHONEMES_TIE = 0x02, 0x80
+TIE = "^"
 
 
 class _EventId(ctypes.Union):
@@ -84,6 +87,7 @@ class Espeak:
             raise EspeakError("eSpeak NG could not be initialised")
         self._library.espeak_Info.restype = ctypes.c_char_p
         self.version: str = self._library.espeak_Info(None).decode()
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._on_chunk: OnChunk | None = None
         self._error: Exception | None = None
         self._parameters: VoiceParameters | None = None
@@ -110,6 +114,24 @@ class Espeak:
             raise self._error
         if failed:
             raise EspeakError(f"eSpeak NG returned {failed}")
+
+    def phonemize(self, text: str, voice: str) -> str:
+        """The phonemes of `text` in IPA, words separated by spaces, punctuation left out.
+
+        A tie (`^`) joins the letters of one phoneme: `t^ʃ`. Raises `EspeakError` for an unknown voice.
+        """
+        self._parameters = None
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise EspeakError(f"no voice {voice!r}")
+        encoded = ctypes.create_string_buffer(text.replace("\0", " ").encode("utf-8", "replace"))
+        rest = ctypes.c_void_p(ctypes.addressof(encoded))
+        mode = _PHONEMES_IPA | _PHONEMES_TIE | ord(TIE) << 8
+        clauses: list[str] = []
+        # Each call reads one clause and moves `rest` behind it.
+        while rest.value:
+            phonemes = self._library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, mode)
+            clauses.append((phonemes or b"").decode("utf-8", "replace").strip())
+        return " ".join(clause for clause in clauses if clause)
 
     def _set_parameters(self, parameters: VoiceParameters) -> None:
         if parameters == self._parameters:

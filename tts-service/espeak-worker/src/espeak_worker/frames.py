@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import BinaryIO
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_PAYLOAD_BYTES = 1 << 20
 _HEADER = struct.Struct("<BII")
 _WORD = struct.Struct("<III")
@@ -23,6 +23,8 @@ class Kind(IntEnum):
     AUDIO = 5
     END = 6
     FAILED = 7
+    PHONEMIZE = 8
+    PHONEMES = 9
 
 
 class InvalidFrame(Exception):

@@ -26,7 +26,7 @@ class JobQueue:
         self._cancelled: set[int] = set()
 
     def add(self, frame: Frame) -> bool:
-        """Add a SPEAK frame; return False when too many wait."""
+        """Add a job; return False when too many wait."""
         with self._lock:
             self._open.add(frame.job)
         try:
@@ -92,15 +92,32 @@ class Worker:
             while (frame := read_frame(self._source)) is not None:
                 if frame.kind is Kind.CANCEL:
                     self._jobs.cancel(frame.job)
-                elif frame.kind is Kind.SPEAK and not self._jobs.add(frame):
+                elif frame.kind in (Kind.SPEAK, Kind.PHONEMIZE) and not self._jobs.add(frame):
                     self._write(Frame(Kind.FAILED, frame.job, b"too many jobs").encode())
         finally:
             self._jobs.close()
 
     def _process_job(self, frame: Frame) -> Frame:
-        """Synthesise a job; return its last frame."""
-        job = frame.job
+        """Synthesise or phonemise a job; return its last frame."""
+        try:
+            if self._jobs.is_cancelled(frame.job):
+                return Frame(Kind.END, frame.job)
+            request: dict[str, Any] = json.loads(frame.payload)
+            if frame.kind is Kind.PHONEMIZE:
+                self._phonemize(frame.job, request)
+            else:
+                self._synthesize(frame.job, request)
+        except (EspeakError, ValueError, KeyError, TypeError) as error:
+            return Frame(Kind.FAILED, frame.job, str(error).encode())
+        finally:
+            self._jobs.finish(frame.job)
+        return Frame(Kind.END, frame.job)
 
+    def _phonemize(self, job: int, request: dict[str, Any]) -> None:
+        phonemes = [self._espeak.phonemize(str(text), str(request["voice"])) for text in request["texts"]]
+        self._write(Frame(Kind.PHONEMES, job, json.dumps(phonemes, ensure_ascii=False).encode()).encode())
+
+    def _synthesize(self, job: int, request: dict[str, Any]) -> None:
         def on_chunk(words: list[Word], pcm: bytes) -> bool:
             if self._jobs.is_cancelled(job):
                 return False
@@ -110,17 +127,9 @@ class Worker:
             self._write(b"".join(each.encode() for each in frames))
             return True
 
-        try:
-            request: dict[str, Any] = json.loads(frame.payload)
-            values = (int(request[name]) for name in ("rate_wpm", "pitch", "range"))
-            parameters = VoiceParameters(str(request["voice"]), *values)
-            if not self._jobs.is_cancelled(job):
-                self._espeak.synthesize(str(request["text"]), parameters, on_chunk)
-        except (EspeakError, ValueError, KeyError, TypeError) as error:
-            return Frame(Kind.FAILED, job, str(error).encode())
-        finally:
-            self._jobs.finish(job)
-        return Frame(Kind.END, job)
+        values = (int(request[name]) for name in ("rate_wpm", "pitch", "range"))
+        parameters = VoiceParameters(str(request["voice"]), *values)
+        self._espeak.synthesize(str(request["text"]), parameters, on_chunk)
 
     def _write(self, encoded: bytes) -> None:
         with self._write_lock:

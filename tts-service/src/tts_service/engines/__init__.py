@@ -3,6 +3,7 @@
 ENGINES = {
     "csm": "tts_service.engines.csm.engine:csm_engine",
     "espeak": "tts_service.engines.espeak.engine:espeak_engine",
+    "hibari": "tts_service.engines.hibari.engine:hibari_engine",
     "higgs": "tts_service.engines.higgs.engine:higgs_engine",
     "piper": "tts_service.engines.piper.engine:piper_engine",
     "pocket-tts": "tts_service.engines.pocket_tts.engine:pocket_tts_engine",

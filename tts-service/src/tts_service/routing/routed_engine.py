@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from service_kit.audio import SPEECH
 from service_kit.engines.info import EngineInfo
-from service_kit.errors import AnchorError, AtCapacity, EngineFailed, NotReady
+from service_kit.errors import AnchorError, AtCapacity, EngineFailed, NotReady, Unsupported
 from service_kit.tasks import start_task, stop_task
 
 from tts_service.engine import PhraseRequest, Speech, SynthesisConfig, Voice, Word
@@ -153,7 +153,8 @@ class RoutedPhraseEngine:
                     engine.report_failure()
                     raise
                 failure = error
-            if not isinstance(failure, AtCapacity):
+            # A phrase that an engine cannot say says nothing about the next one.
+            if not isinstance(failure, (AtCapacity, Unsupported)):
                 engine.report_failure()
             FALLBACK_PHRASES.labels(engine.name).inc()
             code = failure.code if isinstance(failure, AnchorError) else repr(failure)

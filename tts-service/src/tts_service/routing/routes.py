@@ -43,11 +43,13 @@ class RoutingPlan:
 
 # The engines of each profile. The last fallback is part of every installation; the others may need a setup step.
 PROFILES: Mapping[Profile, RoutingPlan] = {
-    "embedded": RoutingPlan("espeak"),
+    "embedded": RoutingPlan("espeak", {"en": "hibari"}),
     "cpu": RoutingPlan("pocket-tts", {"hi": "piper"}, ("espeak",)),
     # The authors of higgs list en, de, zh and ko; its Spanish is not evaluated.
     "gpu": RoutingPlan("higgs", {"hi": "piper", "es": "pocket-tts"}, ("pocket-tts", "espeak")),
 }
+# The engine of `ANCHOR_MODELS=minimal`.
+MINIMAL = RoutingPlan("espeak")
 
 
 def build_plan(settings: TtsSettings, registered: Collection[str]) -> RoutingPlan:
@@ -55,7 +57,7 @@ def build_plan(settings: TtsSettings, registered: Collection[str]) -> RoutingPla
 
     Routes and fallbacks in the settings replace those of the profile. Raises `InvalidRequest` for unknown names.
     """
-    plan = RoutingPlan(settings.engine) if settings.engine else PROFILES[settings.profile]
+    plan = RoutingPlan(settings.engine) if settings.engine else _profile_plan(settings)
     plan = replace(
         plan,
         routes=settings.routes or plan.routes,
@@ -69,6 +71,12 @@ def build_plan(settings: TtsSettings, registered: Collection[str]) -> RoutingPla
             known = ", ".join(sorted(registered))
             raise InvalidRequest("engine.unknown", f"unknown engine {name!r}; known engines: {known}")
     return plan
+
+
+def _profile_plan(settings: TtsSettings) -> RoutingPlan:
+    if settings.profile == "embedded" and settings.models == "minimal":
+        return MINIMAL
+    return PROFILES[settings.profile]
 
 
 def merge_voices(plan: RoutingPlan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:

@@ -8,14 +8,15 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from service_kit.errors import EngineFailed
 from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig, Voice, Word
-from tts_service.engines.espeak.engine import RATE_HZ, VOICES, WORKER_COMMAND, EspeakEngine, prosody_parameters
-from tts_service.engines.espeak.process import MAX_WAITING_PIECES, EspeakWorker, Job
+from tts_service.engines.espeak.engine import RATE_HZ, VOICES, WORKER, EspeakEngine, prosody_parameters
+from tts_service.engines.phrase_worker.client import MAX_WAITING_PIECES, Job, PhraseWorker
 from tts_service.voices.catalogue import resolve_config
 
 SENTENCES = {
@@ -32,12 +33,12 @@ LONG = "this goes on and on for a very long time indeed " * 40
 
 
 @pytest.fixture
-def worker() -> EspeakWorker:
-    return EspeakWorker(WORKER_COMMAND, RATE_HZ, hang_s=2.0)
+def worker() -> PhraseWorker:
+    return PhraseWorker(replace(WORKER, hang_s=2.0))
 
 
 @pytest.fixture
-async def engine(worker: EspeakWorker) -> AsyncIterator[EspeakEngine]:
+async def engine(worker: PhraseWorker) -> AsyncIterator[EspeakEngine]:
     engine = EspeakEngine(worker)
     async with engine.lifespan():
         yield engine
@@ -117,7 +118,7 @@ async def test_concurrent_phrases_do_not_mix(engine: EspeakEngine) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 async def test_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
-    engine: EspeakEngine, worker: EspeakWorker, number: signal.Signals
+    engine: EspeakEngine, worker: PhraseWorker, number: signal.Signals
 ) -> None:
     pid = worker.pid
     assert pid is not None
@@ -139,7 +140,7 @@ async def test_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
             "tts.worker_protocol",
         ),
         (
-            'import sys, struct; hello = b\'{"protocol":1, "rate_hz":16000, "version":"0"}\';'
+            'import sys, struct; hello = b\'{"protocol":2, "rate_hz":16000, "version":"0"}\';'
             "sys.stdout.buffer.write(struct.pack('<BII', 1, 0, len(hello)) + hello); sys.stdout.flush()",
             "tts.worker_rate",
         ),
@@ -147,7 +148,7 @@ async def test_dead_or_hung_worker_fails_its_phrase_and_is_replaced(
 )
 async def test_worker_without_a_valid_hello_fails_the_start(program: str, code: str) -> None:
     with pytest.raises(EngineFailed) as failure:
-        async with EspeakWorker((sys.executable, "-c", program), RATE_HZ).running():
+        async with PhraseWorker(replace(WORKER, command=(sys.executable, "-c", program))).running():
             pass
     assert failure.value.code == code
 
@@ -158,12 +159,12 @@ async def test_worker_that_sends_invalid_frames_is_replaced(kind: int, payload: 
         "import sys, struct\n"
         "def send(kind, job, payload):\n"
         "    sys.stdout.buffer.write(struct.pack('<BII', kind, job, len(payload)) + payload); sys.stdout.flush()\n"
-        f'send(1, 0, b\'{{"protocol":1, "rate_hz":{RATE_HZ}, "version":"0"}}\')\n'
+        f'send(1, 0, b\'{{"protocol":2, "rate_hz":{RATE_HZ}, "version":"0"}}\')\n'
         "sys.stdin.buffer.read(9)\n"
         f"send({kind}, 1, {payload!r})\n"
         "sys.stdin.buffer.read()"
     )
-    worker = EspeakWorker((sys.executable, "-c", program), RATE_HZ)
+    worker = PhraseWorker(replace(WORKER, command=(sys.executable, "-c", program)))
     async with worker.running(), asyncio.timeout(20):
         pid = worker.pid
         with pytest.raises(EngineFailed):

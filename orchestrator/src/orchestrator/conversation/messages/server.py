@@ -41,6 +41,10 @@ class BargeInVerdict(IntEnum):
     """Echo of the anchor's own words in the microphone: the reply continues."""
     BARGE_IN_VERDICT_COUGH = 5
     """Short sound without words, such as a cough: the reply continues."""
+    BARGE_IN_VERDICT_CONTINUATION = 6
+    """The user continued the question before the client had played any of the reply: the reply is withdrawn, and its
+    turn is reopened. The words belong to that turn, `reply_turn_id`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +293,7 @@ class PlaybackStop:
 
 @dataclass(frozen=True, slots=True)
 class BargeInSettled:
-    """Verdict on the user's sound over a reply. Unless the reply stops, the turn that the sound opened ends here:
+    """Verdict on the user's sound over a reply. Unless the verdict is a stop, the turn that the sound opened ends here:
     neither `turn_committed` nor a reply follows for it.
     """
 
@@ -324,7 +328,9 @@ class ReplyFinished:
     interrupted: bool
     """Whether the reply was cut off."""
     estimated: bool
-    """Whether `heard_text` is an estimate: the client does not report playback, or the TTS engine provides no marks."""
+    """Whether `heard_text` is an estimate: the client does not report playback, or only part of the reply was heard and
+    the TTS engine provides no marks.
+    """
 
 
 @dataclass(frozen=True, slots=True)

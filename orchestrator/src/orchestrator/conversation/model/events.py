@@ -35,8 +35,16 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyAudible:
-    """The first frame of a released reply has been sent, `at_ms` on the audio clock."""
+class FirstFrameSent:
+    """The first frame of a released reply was sent, at `at_ms`."""
+
+    turn_id: int
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSampleHeard:
+    """The client played the first sample of a reply at `at_ms`, by its reports or by the estimate."""
 
     turn_id: int
     at_ms: int = 0
@@ -103,7 +111,8 @@ PolicyEvent = (
     | Resume
     | TimerFired
     | TranscriptOverdue
-    | ReplyAudible
+    | FirstFrameSent
+    | FirstSampleHeard
     | ReplyDone
     | ReplyFailed
 )
@@ -179,7 +188,7 @@ class SpeakPhrase:
 
 @dataclass(frozen=True, slots=True)
 class DropReply:
-    """Discard a reply of which nothing was heard."""
+    """Withdraw a reply, sent or not; nothing of it enters history."""
 
     turn_id: int
 
@@ -194,7 +203,7 @@ class CommitTurn:
 
 @dataclass(frozen=True, slots=True)
 class ReopenTurn:
-    """Reopen a committed turn: the user continues it."""
+    """Reopen a committed turn: the user continues it. Comes before the `DropReply` of its reply."""
 
     turn_id: int
 

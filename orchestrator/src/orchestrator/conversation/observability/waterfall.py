@@ -48,9 +48,12 @@ class Waterfall:
             self._reached_s[stage] = at_s
             self.trace.record_stage(stage, at_s)
 
-    def record_sample_heard(self, at_s: float) -> None:
-        """Record when the client played the first sample, by its reports; not before it was sent."""
-        self.record_stage("first_sample_heard", max(at_s, self._reached_s.get("first_frame_sent", at_s)))
+    def continue_speech(self, continuation: Waterfall) -> None:
+        """Take over the speech stages of the turn that continues this one."""
+        if continuation._zero_s is not None:
+            self.record_speech_end(continuation._speech_end_ms, continuation._zero_s)
+        for stage, at_s in continuation._reached_s.items():
+            self.record_stage(stage, at_s, again=True)
 
     def clear_reply_stages(self) -> None:
         """Clear the stages of a discarded reply, so that the next one can reach them."""

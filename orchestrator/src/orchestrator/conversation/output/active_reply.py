@@ -15,13 +15,14 @@ from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.echo.echo_detector import EchoDetector
 from orchestrator.conversation.echo.transcript_echo import ECHO_TAIL_MS, PlaybackContext
 from orchestrator.conversation.messages.client import PlaybackProgress, ReplyReceived
-from orchestrator.conversation.messages.server import BargeInSettled, PlaybackPause, PlaybackResume, PlaybackStop
+from orchestrator.conversation.messages.server import BargeInSettled, Error, PlaybackPause, PlaybackResume, PlaybackStop
 from orchestrator.conversation.model.audio_clock import AudioClock
 from orchestrator.conversation.model.conversation import Conversation
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import (
     AnnounceBargeIn,
-    ReplyAudible,
+    FirstFrameSent,
+    FirstSampleHeard,
     ReplyDone,
     ReplyFailed,
     SpeakPhrase,
@@ -63,6 +64,8 @@ class ActiveReply:
         self._event_queue = event_queue
         self._clock = clock
         self._echo_detector = echo_detector
+        self._declares_reports = reports_playback
+        # False for a while, when a client that declared playback reports sends none.
         self._reports_playback = reports_playback
         self._latency_budget_ms = latency_budget_ms
         self._model = services.language_model()
@@ -118,13 +121,20 @@ class ActiveReply:
             self._reply.release()
 
     async def discard(self, turn_id: int) -> None:
-        """Cancel a reply of which nothing was heard; nothing enters history."""
-        if self._reply and self._reply.turn_id == turn_id:
-            self._reply.waterfall.clear_reply_stages()
-            self._reply.record_metrics()
-            self._reply = None
-            self._outbox.drop_audio()
-            await self._await_cancelled()
+        """Withdraw a reply: nothing enters history. If audio was sent, the client discards it."""
+        reply = self._reply
+        if reply is None or reply.turn_id != turn_id:
+            return
+        reply.playout.pause()
+        self._outbox.drop_audio()
+        if reply.playout.sent_ms:
+            self._outbox.send(PlaybackStop(turn_id))
+            self._echo_detector.playback_reference.pause(self._loop.time())
+        reply.waterfall.clear_reply_stages()
+        reply.record_metrics()
+        self._reply = None
+        self._barge_ins.clear()
+        await self._await_cancelled()
 
     async def stop(self, turn_id: int) -> None:
         """Barge-in: stop playback first, then record the heard words and cancel the reply."""
@@ -154,17 +164,35 @@ class ActiveReply:
 
     def on_reconnect(self, received: ReplyReceived | None) -> None:
         """The client reconnected; `received` is the part of the reply that it has already."""
+        self._reports_playback = self._declares_reports
         if self._reply:
             self._reply.playout.on_reconnect(received)
 
     def on_playback_progress(self, progress: PlaybackProgress) -> None:
-        """Record a playback report; reports for other replies, and of clients without reports, are ignored."""
+        """Record a playback report; reports for other replies, and of clients without reports, are ignored.
+
+        A client whose reports were overdue counts as reporting again from its next reply on.
+        """
+        self._reports_playback = self._declares_reports
         reply = self._reply
-        if reply and reply.turn_id == progress.turn_id and self._reports_playback:
-            if progress.played_ms:
-                # The first sample was heard `played_ms` before the report. Clients that write a file "play" faster.
-                reply.waterfall.record_sample_heard(self._loop.time() - progress.played_ms / 1000)
+        if reply and reply.turn_id == progress.turn_id and reply.playout.reports_playback:
             reply.playout.on_playback_progress(progress.played_ms)
+
+    def on_first_frame_sent(self, turn_id: int) -> None:
+        """Queue the event: the first frame of a reply was sent."""
+        self._event_queue.put_nowait(FirstFrameSent(turn_id, self._clock.now_ms))
+
+    def on_first_sample_heard(self, turn_id: int, at_s: float) -> None:
+        """Queue the event: the first sample of a reply was heard at `at_s`, on the loop's clock."""
+        ago_ms = round((self._loop.time() - at_s) * 1000)
+        self._event_queue.put_nowait(FirstSampleHeard(turn_id, self._clock.now_ms - ago_ms))
+
+    def on_report_overdue(self) -> None:
+        """Notify the client that its playback is estimated, since it sends no reports."""
+        self._reports_playback = False
+        message = "no playback_progress arrived for 3 s of playback: the position is estimated until the next report"
+        log.warning("playback is not reported", extra={"code": "session.no_playback_reports"})
+        self._outbox.send(Error("session.no_playback_reports", message, retryable=False))
 
     def on_reply_done(self, turn_id: int) -> None:
         """Finish a reply that was heard to its end, or failed."""
@@ -241,7 +269,7 @@ class ActiveReply:
             outbox=self._outbox,
             reports_playback=self._reports_playback,
             waterfall=waterfall,
-            on_audible=lambda: self._event_queue.put_nowait(ReplyAudible(turn_id, self._clock.now_ms)),
+            listener=self,
             playback_reference=self._echo_detector.playback_reference,
         )
         self._reply = reply

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from service_kit.audio import SPEECH
 from service_kit.errors import AnchorError
@@ -30,17 +30,38 @@ _NOT_REPORTING_FRAME_BYTES = SPEECH.bytes_for(80)
 _MAX_BUFFERED_MS = 20_000
 # A client that stops reporting is assumed to have played on after this long.
 _REPORT_GRACE_S = 2.0
+# A client that declared playback reports sends the first within this time of the first frame.
+_FIRST_REPORT_S = 3.0
 # Timers may fire slightly early; the slack avoids a second timer for the same frame.
 _TIMER_SLACK_S = 0.001
+
+
+class PlayoutListener(Protocol):
+    """What a playout reports to the owner of the reply."""
+
+    def on_progress(self) -> None:
+        """The playback position may have moved."""
+        ...
+
+    def on_first_frame_sent(self) -> None:
+        """The first frame was sent."""
+        ...
+
+    def on_first_sample_heard(self, at_s: float) -> None:
+        """The first sample was heard at `at_s`, on the loop's clock."""
+        ...
+
+    def on_report_overdue(self) -> None:
+        """No playback report arrived within `_FIRST_REPORT_S` of playback."""
+        ...
 
 
 class Playout:
     """The playout of one reply.
 
-    `on_audible` is called when the first frame has been sent, `on_progress` when the playback position may have moved.
-
     With `reports_playback`, the client's reports are the playback position. Without, the position is an estimate: the
-    sent speech, played in real time from its first frame. No silence is sent: when speech is late, the client plays
+    sent speech, played in real time from its first frame; the first sample counts as heard once the client may have
+    used up what it buffers (`_AHEAD_NOT_REPORTING_MS`). No silence is sent: when speech is late, the client plays
     silence by itself, and offsets count speech only.
     """
 
@@ -49,15 +70,13 @@ class Playout:
         turn_id: int,
         outbox: Outbox,
         reports_playback: bool,
-        on_audible: Callable[[], None],
-        on_progress: Callable[[], None],
+        listener: PlayoutListener,
         playback_reference: PlaybackReference,
     ) -> None:
         self._turn_id = turn_id
         self._outbox = outbox
         self._reports_playback = reports_playback
-        self._on_audible = on_audible
-        self._on_progress = on_progress
+        self._listener = listener
         self._playback_reference = playback_reference
         self._resend_buffer = AudioResendBuffer()
         self._loop = asyncio.get_running_loop()
@@ -70,10 +89,14 @@ class Playout:
         self._end_sent = False
         # Whether the client got the offset of the next frames.
         self._offset_announced = False
-        self._started = False
+        # When the first frame was sent; None before.
+        self._first_frame_s: float | None = None
+        self._heard = False
         self._released = False
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
+        # Without reports: fires when the first sample counts as heard. With: when the client's first report is overdue.
+        self._first_sample_timer: asyncio.TimerHandle | None = None
         self._failure: AnchorError | None = None
         # Set when a frame was sent, when all were sent and at each report after that, and when the connection changes.
         self._changed = asyncio.Event()
@@ -101,14 +124,14 @@ class Playout:
     def on_disconnect(self) -> None:
         """The client disconnected: freeze the playback position."""
         now_s = self._loop.time()
-        self._stop_timer()
+        self._stop_timers()
         self._playhead.pause(now_s)
         self._playback_reference.pause(now_s)
         self._changed.set()
 
     def on_reconnect(self, received: ReplyReceived | None) -> None:
         """Resend speech that a reconnected client lacks: from the end of `received`, or else all unheard speech."""
-        if self._started:
+        if self._first_frame_s is not None:
             received_ms = float(self.heard_ms)
             if received is not None and received.turn_id == self._turn_id:
                 received_ms = max(self._reported_ms, received.offset_ms)
@@ -125,11 +148,32 @@ class Playout:
             self._continue_playback()
 
     def on_playback_progress(self, played_ms: int) -> None:
-        """Record the client's report that it has played `played_ms` of the reply."""
+        """Record the client's report that it has played `played_ms` of the reply; ignored before anything was sent.
+
+        Such a report belongs to an earlier reply to the same turn, which was withdrawn.
+        """
+        if self._first_frame_s is None:
+            return
         self._reported_ms = max(self._reported_ms, min(float(played_ms), self._playhead.sent_ms))
         self._reported_at_s = self._loop.time()
+        if played_ms:
+            # The first sample was heard `played_ms` before the report. Clients that write a file "play" faster.
+            self._on_first_sample_heard(max(self._reported_at_s - played_ms / 1000, self._first_frame_s))
         self._update_playback_reference()
         self._send_due()
+
+    def estimate_playback(self) -> None:
+        """Estimate the playback position from now on: the client declared reports and sends none."""
+        self._reports_playback = False
+        self._ahead_ms = _AHEAD_NOT_REPORTING_MS
+        self._changed.set()
+        self._on_first_sample_heard(self._loop.time())
+        self._send_due()
+
+    @property
+    def reports_playback(self) -> bool:
+        """Whether the playback position is the client's, rather than an estimate."""
+        return self._reports_playback
 
     @property
     def heard_ms(self) -> int:
@@ -206,12 +250,13 @@ class Playout:
                 await self._wait_for_change(None)
             await self._wait_until_heard()
         finally:
-            self._stop_timer()
+            self._stop_timers()
 
     def _continue_playback(self) -> None:
         """Move the playback position again and expect the client's reports from now on."""
         self._reported_at_s = self._loop.time()
         self._playhead.resume(self._reported_at_s)
+        self._expect_first_sample()
         self._update_playback_reference()
         self._changed.set()
         self._send_due()
@@ -235,7 +280,7 @@ class Playout:
             self._failure = error
             self._changed.set()
         else:
-            self._on_progress()
+            self._listener.on_progress()
 
     def _time_until_due_s(self) -> float:
         """Time until the next frame may be sent, by the playback position; 0 or less for now."""
@@ -245,10 +290,11 @@ class Playout:
     def _send(self, pcm: bytes) -> None:
         if not self._offset_announced:
             self._announce_offset()
-        first, self._started = not self._started, True
+        first = self._first_frame_s is None
         if first:
-            self._playback_reference.begin_reply(self._loop.time())
-            self._reported_at_s = self._loop.time()
+            self._first_frame_s = self._reported_at_s = self._loop.time()
+            self._playback_reference.begin_reply(self._first_frame_s)
+            self._expect_first_sample()
         length_ms = SPEECH.ms_of(len(pcm))
         self._send_marks(self._playhead.sent_ms + length_ms)
         self._outbox.send_audio(pcm)
@@ -257,7 +303,30 @@ class Playout:
         self._playhead.add_sent(length_ms, self._loop.time())
         self._changed.set()
         if first:
-            self._on_audible()
+            self._listener.on_first_frame_sent()
+
+    def _expect_first_sample(self) -> None:
+        """Set the timer for the first sample, unless it was heard."""
+        if self._first_frame_s is None or self._heard:
+            return
+        if self._first_sample_timer is not None:
+            self._first_sample_timer.cancel()
+        if self._reports_playback:
+            self._first_sample_timer = self._loop.call_later(_FIRST_REPORT_S, self._on_report_overdue)
+        else:
+            delay_s = _AHEAD_NOT_REPORTING_MS / 1000
+            heard_s = self._loop.time() + delay_s
+            self._first_sample_timer = self._loop.call_later(delay_s, self._on_first_sample_heard, heard_s)
+
+    def _on_report_overdue(self) -> None:
+        if not self.is_paused and self._reports_playback and not self._heard:
+            self._listener.on_report_overdue()
+
+    def _on_first_sample_heard(self, at_s: float) -> None:
+        """The first sample was heard at `at_s`, on the loop's clock; only the first call counts."""
+        if not self._heard:
+            self._heard = True
+            self._listener.on_first_sample_heard(at_s)
 
     def _announce_offset(self) -> None:
         self._offset_announced = True
@@ -279,6 +348,12 @@ class Playout:
             self._end_sent = True
             self._send_marks(math.inf)
             self._outbox.send(ReplyAudioEnded(self._turn_id, self.sent_ms))
+
+    def _stop_timers(self) -> None:
+        self._stop_timer()
+        if self._first_sample_timer is not None:
+            self._first_sample_timer.cancel()
+            self._first_sample_timer = None
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

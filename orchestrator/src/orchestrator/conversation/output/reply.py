@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from typing import Protocol
 
 from service_kit.errors import AnchorError, PeerFailed
 from service_kit.tasks import run_together
@@ -28,10 +29,26 @@ log = logging.getLogger(__name__)
 _LLM_TIMEOUT_S = 8.0
 
 
+class ReplyListener(Protocol):
+    """What a reply reports to the session."""
+
+    def on_first_frame_sent(self, turn_id: int) -> None:
+        """The first frame of the reply was sent."""
+        ...
+
+    def on_first_sample_heard(self, turn_id: int, at_s: float) -> None:
+        """The first sample of the reply was heard at `at_s`, on the loop's clock."""
+        ...
+
+    def on_report_overdue(self) -> None:
+        """The client sends no playback reports."""
+        ...
+
+
 class Reply:
     """One reply to one revision of a turn. Its messages and audio are held back until `release`.
 
-    `on_audible` is called when the first frame has been sent.
+    `listener` is notified of the stages of its playout.
     """
 
     def __init__(
@@ -45,14 +62,12 @@ class Reply:
         outbox: Outbox,
         reports_playback: bool,
         waterfall: Waterfall,
-        on_audible: Callable[[], None],
+        listener: ReplyListener,
         playback_reference: PlaybackReference,
     ) -> None:
         self.turn_id = turn_id
         self.waterfall = waterfall
-        self.playout = Playout(
-            turn_id, outbox, reports_playback, self._on_first_frame_sent, self._on_playback_progress, playback_reference
-        )
+        self.playout = Playout(turn_id, outbox, reports_playback, self, playback_reference)
         self._synthesis = ReplySynthesis(
             turn_id=turn_id,
             tts_chain=tts_chain,
@@ -66,8 +81,7 @@ class Reply:
         self._apology = speech_settings.apology
         self._language = speech_settings.language
         self._outbox = outbox
-        self._reports_playback = reports_playback
-        self._on_audible = on_audible
+        self._listener = listener
         self._now_s = asyncio.get_running_loop().time
         self._released = False
         self._held_messages: list[ServerMessage] = []
@@ -97,7 +111,8 @@ class Reply:
         if synthesis.is_text_only and not interrupted:
             # The unspoken rest was shown as captions.
             heard = synthesis.text.strip()
-        estimated = not self._reports_playback or (interrupted and not synthesis.marks)
+        # Without marks, the heard words are a guess, unless none were heard.
+        estimated = not self.playout.reports_playback or (interrupted and heard_ms > 0 and not synthesis.marks)
         return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=estimated)
 
     def playback_context(self, for_ms: int) -> PlaybackContext:
@@ -161,9 +176,24 @@ class Reply:
         else:
             self._held_messages.append(message)
 
-    def _on_playback_progress(self) -> None:
+    # Called by the playout ------------------------------------------------------------------------------------------
+
+    def on_progress(self) -> None:
+        """The playback position may have moved."""
         self._synthesis.on_playback_progress()
 
-    def _on_first_frame_sent(self) -> None:
+    def on_first_frame_sent(self) -> None:
+        """The first frame was sent."""
         self.waterfall.record_stage("first_frame_sent", self._now_s())
-        self._on_audible()
+        self._listener.on_first_frame_sent(self.turn_id)
+
+    def on_first_sample_heard(self, at_s: float) -> None:
+        """The first sample was heard at `at_s`, on the loop's clock."""
+        if self.playout.reports_playback:
+            self.waterfall.record_stage("first_sample_heard", at_s)
+        self._listener.on_first_sample_heard(self.turn_id, at_s)
+
+    def on_report_overdue(self) -> None:
+        """The client declared playback reports and sends none: the playback position becomes an estimate."""
+        self._listener.on_report_overdue()
+        self.playout.estimate_playback()

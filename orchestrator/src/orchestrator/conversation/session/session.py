@@ -269,6 +269,15 @@ class Session:
             self._waterfall.end("unanswered", self._loop.time())
         self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s))
 
+    def _reopen_turn(self, turn_id: int) -> None:
+        self._conversation.history.remove_turn(turn_id)
+        answered = self._active_reply.waterfall
+        if answered and answered is not self._waterfall:
+            # The speech that continues the turn had opened a turn of its own.
+            self._waterfall.end("unanswered", self._loop.time())
+            answered.continue_speech(self._waterfall)
+            self._waterfall = answered
+
     def _close_waterfalls(self) -> None:
         if answered := self._active_reply.waterfall:
             answered.end("session_ended", self._loop.time())
@@ -299,7 +308,7 @@ class Session:
                 self._conversation.history.add_user_turn(action.turn_id, action.text)
                 self._outbox.send(TurnCommitted(action.turn_id, action.text))
             case do.ReopenTurn():
-                self._conversation.history.remove_turn(action.turn_id)
+                self._reopen_turn(action.turn_id)
             case do.ReleaseReply():
                 self._active_reply.release(action.turn_id)
             case do.PausePlayback():

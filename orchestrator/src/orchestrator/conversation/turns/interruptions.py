@@ -11,6 +11,7 @@ from orchestrator.conversation.turns.barge_in import BargeInCandidate, BargeInTh
 from orchestrator.conversation.turns.turn import Turn
 
 _STOPS = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
+_CONTINUATION = BargeInVerdict.BARGE_IN_VERDICT_CONTINUATION
 
 
 def is_stop(verdict: BargeInVerdict) -> bool:
@@ -29,7 +30,7 @@ class Interruptions:
         self._candidate: BargeInCandidate | None = None
         self._turn_id = 0
         self._reply_turn_id = 0
-        # When the client's echo canceller is still adapting; None until the first reply is audible.
+        # When the client's echo canceller is still adapting; None until the first reply is sent.
         self._echo_canceller_settling: range | None = None
         # The turn that was confirmed as intended speech, whatever follows in it.
         self._confirmed_turn_id = 0
@@ -49,8 +50,8 @@ class Interruptions:
         if self._candidate is not None:
             self._candidate.echo_estimate = playback.echo_estimate
 
-    def on_reply_audible(self, at_ms: int) -> None:
-        """A reply becomes audible."""
+    def on_first_frame_sent(self, at_ms: int) -> None:
+        """The first frame of a reply was sent at `at_ms`."""
         self.held = False
         if self._echo_canceller_settling is None:
             self._echo_canceller_settling = range(at_ms, at_ms + self._rules.settling_ms)
@@ -111,6 +112,8 @@ class Interruptions:
         actions: list[Action] = [AnnounceBargeIn(self._turn_id, self._reply_turn_id, verdict)]
         if is_stop(verdict):
             self._confirmed_turn_id = self._turn_id
+        elif verdict is _CONTINUATION:
+            self._confirmed_turn_id = self._reply_turn_id
         else:
             actions += self._resume_playback()
         self._candidate = None

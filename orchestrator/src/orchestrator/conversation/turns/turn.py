@@ -104,6 +104,20 @@ class Turn:
             return ()
         return tuple(word for segment_id in transcribed for word in self.words[segment_id])
 
+    def absorb(self, continuation: Turn) -> None:
+        """Continue this closed turn with the open turn `continuation`: its segment, transcripts and silence."""
+        self.segment_id, self.segment_start_ms = continuation.segment_id, continuation.segment_start_ms
+        self.speech_start_ms = continuation.speech_start_ms
+        self.speech_end_ms = continuation.speech_end_ms or self.speech_end_ms
+        self.voiced_ms += continuation.voiced_ms
+        self.texts |= continuation.texts
+        self.alternatives |= continuation.alternatives
+        self.words |= continuation.words
+        self.due_ms, self.wait_explained = continuation.due_ms, continuation.wait_explained
+        self.transcript_pending = continuation.transcript_pending
+        self.commit_on_transcript = continuation.commit_on_transcript
+        self.stale_transcript_pending = continuation.stale_transcript_pending
+
     def continues_after(self, final: FinalTranscript) -> bool:
         """Whether `final` predates resumed speech, so that another transcript follows."""
         outdated = self.stale_transcript_pending and final.end_ms < self.speech_start_ms

@@ -1,13 +1,14 @@
 """The turn-taking policy: a sans-I/O state machine from events to actions.
 
-Two axes: the user is silent or speaking; the anchor is idle, thinking (a reply is due, nothing of it was heard yet) or
+Two axes: the user is silent or speaking; the anchor is idle, thinking (a reply is due, nothing of it was sent yet) or
 speaking. Nothing here waits, reads a clock or performs I/O: `TurnTaking.handle` takes an event and returns actions.
 
 A user's turn lives in `Turn` from the first speech edge until it commits. At each silence the policy requests the
 transcript, and speculates: it starts a reply, unreleased, as soon as there are words (`speculation.py`). The turn
 commits when the silence has lasted for the end-of-turn wait (`dynamic_endpointing.py`). Speech before that continues
-the turn and discards the unreleased reply, unless it was a cough. Speech after that, but before anything was heard,
-reopens the turn.
+the turn and discards the unreleased reply, unless it was a cough. Speech that begins after that, but before the first
+sample of the reply was heard, reopens the turn: at once while nothing of the reply was sent, otherwise by the verdict
+of a barge-in candidate, which a cough or an echo does not pass.
 """
 
 from __future__ import annotations
@@ -98,8 +99,10 @@ class TurnTaking:
                 return self._set_held(True)
             case Resume():
                 return self._set_held(False)
-            case do.ReplyAudible():
-                return self._on_reply_audible(event.turn_id, event.at_ms)
+            case do.FirstFrameSent():
+                return self._on_first_frame_sent(event.turn_id, event.at_ms)
+            case do.FirstSampleHeard():
+                return self._on_first_sample_heard(event.turn_id, event.at_ms)
             case do.ReplyDone() | do.ReplyFailed():
                 return self._on_reply_over(event.turn_id)
             case _:
@@ -112,7 +115,10 @@ class TurnTaking:
         self._user_state = UserState.SPEAKING
         actions = self._interruptions.on_speech_started(event.at_ms)
         if (turn := self._turn) is None:
-            if turn := self._anchor_state.reopenable:
+            continued = self._anchor_state.turn_continued_by(event.at_ms)
+            if continued and self.anchor_phase is AnchorPhase.THINKING:
+                turn = continued
+                self._turn_ids.reassign_segment(turn)
                 actions += self._reopen_turn(turn, event.at_ms)
             else:
                 turn = self._turn_ids.new_turn(event.at_ms)
@@ -153,8 +159,14 @@ class TurnTaking:
         if turn is None or event.segment_id != turn.segment_id:
             return []
         text = turn.text_with(event.segment_id, event.text)
-        actions = self._apply_verdict(turn, self._interruptions.on_partial(event, playback), event.end_ms)
-        return [do.AnnouncePartial(turn.turn_id, text), *actions, *turn.speculation.on_transcript(text)]
+        actions: list[Action] = [do.AnnouncePartial(turn.turn_id, text)]
+        actions += self._apply_verdict(turn, self._interruptions.on_partial(event, playback), event.end_ms)
+        if self._turn and self._turn is not turn:
+            return [
+                *actions,
+                do.AnnouncePartial(self._turn.turn_id, self._turn.text_with(event.segment_id, event.text)),
+            ]
+        return [*actions, *turn.speculation.on_transcript(text)]
 
     def _on_final(self, event: FinalTranscript, playback: PlaybackContext) -> list[Action]:
         turn = self._turn
@@ -164,6 +176,9 @@ class TurnTaking:
         goes_on = turn.continues_after(event)
         verdict = self._interruptions.on_final(event, playback, more=goes_on or self._user_state is UserState.SPEAKING)
         actions += self._apply_verdict(turn, verdict, event.end_ms)
+        if self._turn and self._turn is not turn:
+            turn = self._turn
+            actions.append(turn.add_final(event))
         if goes_on:
             return actions
         if self._user_state is UserState.SILENT:
@@ -182,6 +197,7 @@ class TurnTaking:
         if turn is None:
             return []
         actions = self._apply_verdict(turn, self._interruptions.on_timer(at_ms), at_ms)
+        turn = self._turn or turn
         if self._user_state is UserState.SPEAKING:
             return [*actions, *turn.speculation.on_timer(at_ms)]
         if turn.due_ms is None or at_ms < turn.due_ms:
@@ -227,7 +243,8 @@ class TurnTaking:
         turn.due_ms = None
         self._interruptions.confirm_turn(turn.turn_id)
         if self._interruptions.is_pending:
-            actions += self._stop_reply()
+            actions += self._continue_answered_turn(turn) or self._stop_reply()
+            turn = self._turn or turn
         if self._user_state is UserState.SPEAKING:
             # The client ended the turn: only the transcript is waited for.
             self._user_state = UserState.SILENT
@@ -251,26 +268,41 @@ class TurnTaking:
         return self._turn_ids.next_segment(turn, 0)
 
     def _reopen_turn(self, turn: Turn, at_ms: int) -> list[Action]:
+        """Reopen the answered turn, which the user continues from `at_ms` on, and withdraw its reply."""
         if turn.due_ms is not None:
             self.endpointing.learned_floor.on_cut_off(at_ms - turn.speech_end_ms)
         self._anchor_state.end()
         self._turn = turn
-        self._turn_ids.reassign_segment(turn)
-        return [*turn.speculation.drop(), do.ReopenTurn(turn.turn_id)]
+        return [do.ReopenTurn(turn.turn_id), *turn.speculation.drop()]
+
+    def _continue_answered_turn(self, turn: Turn) -> list[Action]:
+        """Reopen the answered turn with the speech of `turn`, if that began before any of the reply was heard."""
+        continued = self._anchor_state.turn_continued_by(turn.opened_ms)
+        if continued is None:
+            return []
+        settled = self._interruptions.settle(BargeInVerdict.BARGE_IN_VERDICT_CONTINUATION)
+        self._interruptions.reset()
+        actions = self._reopen_turn(continued, turn.opened_ms)
+        continued.absorb(turn)
+        return [*settled, *actions]
 
     # ------------------------------------------------------------------------------------------------------------
     # The anchor's reply
 
-    def _on_reply_audible(self, turn_id: int, at_ms: int) -> list[Action]:
-        waited_for = self._anchor_state.reopenable
-        if not self._anchor_state.on_audible(turn_id):
+    def _on_first_frame_sent(self, turn_id: int, at_ms: int) -> list[Action]:
+        if not self._anchor_state.on_first_frame_sent(turn_id):
             return []
-        if waited_for:
-            self.endpointing.learned_floor.on_turn_confirmed()
-        self._interruptions.on_reply_audible(at_ms)
+        self._interruptions.on_first_frame_sent(at_ms)
         return (
             self._open_barge_in_candidate(self._turn) if self._turn and self._user_state is UserState.SPEAKING else []
         )
+
+    def _on_first_sample_heard(self, turn_id: int, at_ms: int) -> list[Action]:
+        is_new = self._anchor_state.on_first_sample_heard(turn_id, at_ms)
+        # Speech that began before may still turn out to be a continuation.
+        if is_new and self._anchor_state.answers_speech and self._turn is None:
+            self.endpointing.learned_floor.on_turn_confirmed()
+        return []
 
     def _on_reply_over(self, turn_id: int) -> list[Action]:
         if self._anchor_state.on_reply_over(turn_id):
@@ -292,9 +324,11 @@ class TurnTaking:
         return self._interruptions.open_candidate(turn.turn_id, self._anchor_state.turn_id, turn.speech_start_ms)
 
     def _apply_verdict(self, turn: Turn, verdict: BargeInVerdict | None, now_ms: int) -> list[Action]:
-        """Apply a verdict on speech over the reply: stop the reply, or close the turn that was a false alarm."""
+        """Apply a verdict on speech over the reply: continue the answered turn, stop the reply, or close the turn."""
         if verdict is None:
             return self._interruptions.pending_actions(now_ms)
+        if is_stop(verdict) and (continuation := self._continue_answered_turn(turn)):
+            return continuation
         actions = self._interruptions.settle(verdict)
         return [*actions, *(self._stop_reply() if is_stop(verdict) else [self._close_turn(turn)])]
 

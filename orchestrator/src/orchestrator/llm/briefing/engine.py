@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.conversation.model.ports import Prompt
-from orchestrator.knowledge.folder import KnowledgeFolder
-from orchestrator.knowledge.index import PassageIndex, PassageMatch
+from orchestrator.knowledge.index import PassageIndex
 from orchestrator.knowledge.passages import Passage, PassageKind, split_sentences
+from orchestrator.knowledge.retriever import Retriever
 from orchestrator.knowledge.stop_words import topic_words
 from orchestrator.llm.briefing.calendar import spoken_date, spoken_time
 from orchestrator.llm.briefing.intents import Intent, detect_intent
 
-# Chosen on the questions and the misrecognised speech of `orchestrator/tests/llm/briefing/test_retrieval.py`.
-MIN_SCORE = 3.5
 MAX_WORDS = 70
 
 _TOPICS_OFFERED = 3
@@ -48,23 +46,18 @@ class BriefingModel:
 
     def __init__(
         self,
-        knowledge: KnowledgeFolder,
-        min_score: float = MIN_SCORE,
+        retriever: Retriever,
         max_words: int = MAX_WORDS,
         clock: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
-        """Speak only passages of at least `min_score`, in whole sentences of about `max_words` words per reply.
-
-        `clock` returns the local time of the users.
-        """
-        self._knowledge = knowledge
-        self._min_score = min_score
+        """Speak whole sentences of about `max_words` words per reply; `clock` returns the local time of the users."""
+        self._retriever = retriever
         self._max_words = max_words
         self._clock = clock
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """Yield the reply word by word."""
-        text = self._answer(prompt, await self._knowledge.current_index())
+        text = await self._answer(prompt, await self._retriever.knowledge.current_index())
         words = text.split()
         for word in words[:-1]:
             yield f"{word} "
@@ -74,7 +67,7 @@ class BriefingModel:
     async def prefill(self, prompt: Prompt) -> None:
         """Do nothing: the knowledge is already indexed."""
 
-    def _answer(self, prompt: Prompt, index: PassageIndex) -> str:
+    async def _answer(self, prompt: Prompt, index: PassageIndex) -> str:
         intent = prompt_intent(prompt)
         if intent in _PLAIN_PHRASES:
             return _phrase(prompt, _PLAIN_PHRASES[intent])
@@ -88,19 +81,20 @@ class BriefingModel:
             case Intent.REPEAT:
                 return self._repeat_last_reply(prompt, index)
             case Intent.MORE:
-                return self._continue_passage(prompt, index)
+                return await self._continue_passage(prompt, index)
             case _:
-                return self._answer_topic(prompt, index)
+                return await self._answer_topic(prompt, index)
 
-    def _answer_topic(self, prompt: Prompt, index: PassageIndex) -> str:
+    async def _answer_topic(self, prompt: Prompt, index: PassageIndex) -> str:
         """Return the best passage, or a phrase that there is none."""
         hypotheses = (prompt.text, *prompt.alternatives)
         if not any(topic_words(hypothesis, _language(prompt)) for hypothesis in hypotheses):
             return _phrase(prompt, "did_not_catch")
-        matches = index.search(hypotheses, _language(prompt))
-        if matches and matches[0].score >= self._min_score:
-            return self._announce_passage(prompt, matches[0].passage)
-        return _join(_phrase(prompt, "nothing_known"), _topics(prompt, index, matches))
+        found = await self._retriever.find(hypotheses, _language(prompt))
+        if found.answer is not None:
+            return self._announce_passage(prompt, found.answer)
+        near = (match.passage for match in found.matches)
+        return _join(_phrase(prompt, "nothing_known"), _topics(prompt, index, near))
 
     def _announce_passage(self, prompt: Prompt, passage: Passage) -> str:
         announcement = (
@@ -119,14 +113,15 @@ class BriefingModel:
             spoken.append(sentence)
         return " ".join(spoken)
 
-    def _continue_passage(self, prompt: Prompt, index: PassageIndex) -> str:
+    async def _continue_passage(self, prompt: Prompt, index: PassageIndex) -> str:
         """Return the rest of the last passage; after its end, the next best passage for the same question."""
         heard = list(_heard_passages(prompt, index))
         if heard and heard[-1].next < len(heard[-1].passage.sentences):
             return self._sentences(heard[-1].passage, heard[-1].next)
         heard_ids = {entry.passage.id for entry in heard}
-        for match in index.search(_last_question(prompt), _language(prompt)):
-            if match.score >= self._min_score and match.passage.id not in heard_ids:
+        found = await self._retriever.find(_last_question(prompt), _language(prompt))
+        for match in found.matches:
+            if match.confident and match.passage.id not in heard_ids:
                 return self._announce_passage(prompt, match.passage)
         return _join(_phrase(prompt, "nothing_more"), _topics(prompt, index))
 
@@ -169,18 +164,22 @@ def _last_question(prompt: Prompt) -> list[str]:
     return [text for text in asked if detect_intent(text, _language(prompt), prompt.persona.name) is None][:1]
 
 
-def _topics(prompt: Prompt, index: PassageIndex, near: Iterable[PassageMatch] = ()) -> str:
-    """Offer a few topics: those of the matches in `near`, then others, which vary from turn to turn."""
+def _topics(prompt: Prompt, index: PassageIndex, near: Iterable[Passage] = ()) -> str:
+    """Offer a few topics: those in `near`, then others, which vary from turn to turn; all in the prompt's language."""
     language = _language(prompt)
-    others = [entry for entry in index.passages if entry.language == language and entry.kind is not PassageKind.ABOUT]
+    others = [entry for entry in index.passages if _is_topic(entry, language)]
     start = len(prompt.history) * _TOPICS_OFFERED % max(1, len(others))
-    titles = [match.passage.title for match in near if match.passage.kind is not PassageKind.ABOUT]
+    titles = [passage.title for passage in near if _is_topic(passage, language)]
     titles += [passage.title for passage in others[start:] + others[:start]]
     offered = list(dict.fromkeys(titles))[:_TOPICS_OFFERED]
     if not offered:
         return ""
     either = f" {_phrase(prompt, 'or')} ".join(part for part in (", ".join(offered[:-1]), offered[-1]) if part)
     return _phrase(prompt, "topics", topics=either)
+
+
+def _is_topic(passage: Passage, language: str) -> bool:
+    return passage.language == language and passage.kind is not PassageKind.ABOUT
 
 
 def _phrase(prompt: Prompt, name: str, **placeholders: str) -> str:

@@ -14,10 +14,10 @@ from service_kit.errors import AnchorError
 from service_kit.tasks import background
 
 from orchestrator.conversation.model.ports import LanguageModel, Prompt
-from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
+from orchestrator.knowledge.retriever import Retriever
 from orchestrator.knowledge.stop_words import split_words
-from orchestrator.llm.briefing.engine import MIN_SCORE, prompt_intent
+from orchestrator.llm.briefing.engine import prompt_intent
 from orchestrator.llm.local.answer_check import best_sentence, first_sentence, is_supported, says_nothing
 from orchestrator.llm.local.fixed_answers import fixed_answer
 from orchestrator.llm.local.llama_client import LlamaClient, ModelServerDown
@@ -48,17 +48,15 @@ class LocalModel:
     def __init__(
         self,
         settings: LocalLlmSettings,
-        knowledge: KnowledgeFolder,
+        retriever: Retriever,
         briefing: LanguageModel,
-        min_score: float = MIN_SCORE,
     ) -> None:
-        """`briefing` answers whatever is no question about a passage in English of at least `min_score`."""
+        """`briefing` answers whatever is no question about a passage in English."""
         self._settings = settings
-        self._knowledge = knowledge
+        self._retriever = retriever
         self._briefing = briefing
-        self._min_score = min_score
         self._client = LlamaClient(settings)
-        self._preparation = PassagePreparation(self._client, knowledge, settings)
+        self._preparation = PassagePreparation(self._client, retriever.knowledge, settings)
         # The server's failure, which the next reply checks first; empty while it answers.
         self._failure = ""
         self._open = AsyncExitStack()
@@ -137,14 +135,12 @@ class LocalModel:
         """The passage to answer from; None when the briefing answers."""
         if (prompt.language or LANGUAGE) != LANGUAGE or prompt_intent(prompt) is not None:
             return None
-        index = await self._knowledge.current_index()
-        matches = index.search((prompt.text, *prompt.alternatives), LANGUAGE)
-        if matches and matches[0].score >= self._min_score:
-            return matches[0].passage if answers_from(matches[0].passage) else None
+        if (found := (await self._retriever.find((prompt.text, *prompt.alternatives), LANGUAGE)).answer) is not None:
+            return found if answers_from(found) else None
         words = list(split_words(prompt.text))
         if words[:1] != ["and"] and not _REFERENCES & set(words):
             return None
-        return _last_passage(prompt, index.passages)
+        return _last_passage(prompt, (await self._retriever.knowledge.current_index()).passages)
 
     async def _answer(self, passage: Passage, question: str) -> str:
         """The model's sentence, if it passes the checks, or else the passage's own."""

@@ -10,14 +10,13 @@ from dataclasses import replace
 from service_kit.engines.info import EngineInfo
 
 from tts_service.engine import PhraseRequest, Speech, Style, SynthesisConfig, Voice
-from tts_service.engines.espeak.process import EspeakWorker
+from tts_service.engines.phrase_worker.client import PhraseWorker, PhraseWorkerOptions
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 
-WORKER_COMMAND = (sys.executable, "-m", "espeak_worker")
-
-# eSpeak's sample rate; the worker's hello must name the same.
+# eSpeak's sample rate.
 RATE_HZ = 22_050
+WORKER = PhraseWorkerOptions(name="espeak worker", command=(sys.executable, "-m", "espeak_worker"), rate_hz=RATE_HZ)
 _DEFAULT_WPM = 165
 _MIN_WPM, _MAX_WPM = 80, 450
 
@@ -45,7 +44,7 @@ VOICES = tuple(
 class EspeakEngine:
     """A `PhraseEngine` over eSpeak NG's formant synthesis; 500 times faster than real time."""
 
-    def __init__(self, worker: EspeakWorker) -> None:
+    def __init__(self, worker: PhraseWorker) -> None:
         self._worker = worker
         self._info = EngineInfo(
             name="espeak",
@@ -94,4 +93,4 @@ def prosody_parameters(style: Style) -> dict[str, object]:
 
 def espeak_engine(settings: TtsSettings) -> StreamAdapter:
     """Create the engine `espeak`."""
-    return StreamAdapter(EspeakEngine(EspeakWorker(WORKER_COMMAND, RATE_HZ)), ReplyLimits.from_settings(settings))
+    return StreamAdapter(EspeakEngine(PhraseWorker(WORKER)), ReplyLimits.from_settings(settings))

@@ -30,6 +30,7 @@ class BargeInVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BARGE_IN_VERDICT_BACKCHANNEL: _ClassVar[BargeInVerdict]
     BARGE_IN_VERDICT_ECHO: _ClassVar[BargeInVerdict]
     BARGE_IN_VERDICT_COUGH: _ClassVar[BargeInVerdict]
+    BARGE_IN_VERDICT_CONTINUATION: _ClassVar[BargeInVerdict]
 
 class ServiceHealth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -59,6 +60,7 @@ BARGE_IN_VERDICT_STOP_DURATION: BargeInVerdict
 BARGE_IN_VERDICT_BACKCHANNEL: BargeInVerdict
 BARGE_IN_VERDICT_ECHO: BargeInVerdict
 BARGE_IN_VERDICT_COUGH: BargeInVerdict
+BARGE_IN_VERDICT_CONTINUATION: BargeInVerdict
 SERVICE_HEALTH_UNSPECIFIED: ServiceHealth
 SERVICE_HEALTH_READY: ServiceHealth
 SERVICE_HEALTH_LOADING: ServiceHealth

@@ -1,11 +1,11 @@
-"""Starts a mesh of real processes on free ports, with models that play a script."""
+"""Starts meshes of real processes on free ports: with models that play a script, or with real engines."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator, Generator, Set
+from collections.abc import AsyncGenerator, Generator, Mapping, Set
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,21 @@ async def serving_mesh(
     # The services inherit the launcher's environment.
     os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor, ANCHOR_MULTIPLEX=str(multiplex).lower())
     settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
+    async with _started_mesh(settings, cores) as mesh:
+        yield mesh
+
+
+@asynccontextmanager
+async def real_mesh(environment: Mapping[str, str]) -> AsyncGenerator[ServingMesh]:
+    """Run a mesh on all cores with the engines that the settings in `environment` choose."""
+    os.environ.update(environment)
+    settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, **_free_ports())
+    async with _started_mesh(settings, os.sched_getaffinity(0)) as mesh:
+        yield mesh
+
+
+@asynccontextmanager
+async def _started_mesh(settings: MeshSettings, cores: Set[int]) -> AsyncGenerator[ServingMesh]:
     with ExitStack() as started:
         started.enter_context(on_cores(cores))
         async with running_mesh(settings, mesh_programs(settings), _print_error) as (mesh, supervisor):

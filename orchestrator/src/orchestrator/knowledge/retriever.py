@@ -1,0 +1,136 @@
+"""Finds the passages that answer a question, by two rankings: BM25 over words and cosine over embeddings.
+
+The two are combined by reciprocal rank fusion. Whether the first passage answers at all is decided separately:
+
+1. BM25 finds a passage in the question's language with at least `min_score` points. The fused order is used.
+2. Otherwise the embeddings are compared with the passages of all languages. A passage is accepted when its evidence
+   reaches `MIN_EVIDENCE`; passages in the question's language come first.
+3. Otherwise nothing is known about it.
+
+docs/adr/0020-retrieval-by-two-rankings.md has the reasons, docs/evaluation.md the measurements.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.knowledge.folder import KnowledgeFolder
+from orchestrator.knowledge.index import PassageIndex
+from orchestrator.knowledge.passages import Passage
+
+# Least BM25 score of an answer. On the questions of orchestrator/tests/llm/briefing/test_retrieval.py and the set
+# "margin" of tools/eval/data, none of these in the right passage scores below 4.4, no off-topic question above 3.5.
+MIN_SCORE = 4.0
+# Reciprocal rank fusion, and its constant: Cormack, Clarke and Buettcher, SIGIR 2009.
+RRF_K = 60
+# Least evidence of an answer that BM25 does not find: chosen on the set "margin" of tools/eval/data, where it accepts 2
+# of 30 off-topic questions, and 15 of 18 foreign ones whose passage is in another language.
+MIN_EVIDENCE = 0.92
+# A passage in the question's language is preferred to one in another that is nearer by up to this cosine, since
+# short passages in other languages come near to any question. On the same questions no right passage is lost by it.
+OWN_LANGUAGE_MARGIN = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedPassage:
+    """A passage for a question. `score` orders the passages of one retrieval only; `confident`: it answers."""
+
+    passage: Passage
+    score: float
+    confident: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """The passages for a question, best first; those before the first unconfident one answer it."""
+
+    matches: tuple[RetrievedPassage, ...] = ()
+    language: str = "en"
+
+    @property
+    def answer(self) -> Passage | None:
+        """The passage that answers the question; None when nothing is known about it."""
+        return self.matches[0].passage if self.matches and self.matches[0].confident else None
+
+    @property
+    def in_other_language(self) -> bool:
+        """Whether the answer is in another language than the question."""
+        return self.answer is not None and self.answer.language != self.language
+
+
+class SemanticScores(Protocol):
+    """Similarity of a question's meaning to passages."""
+
+    async def scores(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
+        """Return the cosine by passage id; empty when there is none in time. Never raises `AnchorError`."""
+        ...
+
+
+class Retriever:
+    """Finds passages in a knowledge folder; without `semantic`, by BM25 alone."""
+
+    def __init__(
+        self, knowledge: KnowledgeFolder, semantic: SemanticScores | None = None, min_score: float = MIN_SCORE
+    ) -> None:
+        self.knowledge = knowledge
+        self._semantic = semantic
+        self._min_score = min_score
+
+    async def find(self, hypotheses: Sequence[str], language: str) -> Retrieval:
+        """Return the passages for a question in `language`, given its recognition `hypotheses`, best first.
+
+        Only the first hypothesis is embedded. Takes a few milliseconds, or as long as the semantic deadline.
+        """
+        index = await self.knowledge.current_index()
+        cosines: Mapping[str, float] = {}
+        if self._semantic is not None and hypotheses and hypotheses[0].strip():
+            cosines = await self._semantic.scores(hypotheses[0], index.passages)
+        return Retrieval(tuple(self._ranked(index, hypotheses, language, cosines)), language)
+
+    def _ranked(
+        self, index: PassageIndex, hypotheses: Sequence[str], language: str, cosines: Mapping[str, float]
+    ) -> Iterable[RetrievedPassage]:
+        by_words = index.search(hypotheses, language)
+        found_by_words = bool(by_words) and by_words[0].score >= self._min_score
+        points = {match.passage.id: match.score for match in by_words}
+        passages = {passage.id: passage for passage in index.passages}
+        local = {name for name in cosines if passages[name].language == language}
+        accepted = _accepted(cosines, local)
+        if found_by_words or not cosines:
+            by_meaning = sorted(local, key=lambda name: -cosines[name])
+            scores = fuse_rankings([match.passage.id for match in by_words], by_meaning)
+        else:
+            scores = {name: cosine + (name in local & accepted) for name, cosine in cosines.items()}
+        ranked = sorted(scores.items(), key=lambda entry: -entry[1])
+        for place, (name, score) in enumerate(ranked):
+            confident = name in accepted or points.get(name, 0.0) >= self._min_score
+            # The first of the fused order answers, though BM25 may have found the second.
+            yield RetrievedPassage(passages[name], score, confident or (found_by_words and place == 0))
+
+
+def fuse_rankings(*rankings: Sequence[str]) -> dict[str, float]:
+    """Return the sum of `1 / (RRF_K + rank)` over the rankings that contain an id; ranks count from 1."""
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, name in enumerate(ranking, 1):
+            scores[name] = scores.get(name, 0.0) + 1 / (RRF_K + rank)
+    return scores
+
+
+def _accepted(cosines: Mapping[str, float], local: Set[str]) -> set[str]:
+    """Return the passages whose evidence suffices, and the `local` ones almost as near as the nearest of those.
+
+    Evidence is the cosine plus its margin over the mean of all passages. Cosines of multilingual-e5 lie between 0.75
+    and 0.95 whatever the question is; alone, they tell questions with an answer from others worse than with the margin.
+    """
+    if not cosines:
+        return set()
+    mean = statistics.fmean(cosines.values())
+    accepted = {name for name, cosine in cosines.items() if cosine + (cosine - mean) >= MIN_EVIDENCE}
+    if accepted:
+        nearest = max(cosines.values())
+        accepted |= {name for name in local if cosines[name] >= nearest - OWN_LANGUAGE_MARGIN}
+    return accepted

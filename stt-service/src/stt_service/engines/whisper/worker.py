@@ -1,0 +1,56 @@
+"""The main program of a transcription process: it loads one model and transcribes the clips of its standard input.
+
+It exits at the end of its input. `python -m stt_service.engines.whisper.worker SPEC`, with a `WorkerSpec` as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """Which model a process loads, how, and with what priority."""
+
+    # `whisper` or `moonshine`.
+    model: str
+    folder: str
+    device: str = "cpu"
+    compute_type: str = "int8"
+    # Threads of one clip; 0 for the library's choice.
+    threads: int = 1
+    # Clips at one time.
+    clips: int = 1
+    # Added to the process's niceness: how far it gives way to others.
+    nice: int = 0
+
+    def to_json(self) -> str:
+        """Return the spec as JSON, for the process's command line."""
+        return json.dumps(asdict(self))
+
+
+def main() -> None:
+    """Serve on stdin and stdout."""
+    # Ctrl-C signals the whole process group; the parent ends this process by closing its stdin.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    spec = WorkerSpec(**json.loads(sys.argv[1]))
+    os.nice(spec.nice)
+    # Read by the libraries when they are loaded: with more threads than a clip's they would wait in a spinning loop.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    if spec.threads:
+        os.environ["OMP_NUM_THREADS"] = str(spec.threads)
+    from stt_service.engines.whisper.serving import serve_clips
+
+    # Redirect stdout to stderr: output of a library must not mix with the frames.
+    output = os.dup(1)
+    os.dup2(2, 1)
+    with open(0, "rb") as source, open(output, "wb", buffering=0) as sink:  # noqa: PTH123 - a descriptor
+        serve_clips(spec, source, sink)
+
+
+if __name__ == "__main__":
+    main()
