@@ -79,12 +79,16 @@ def best_sentence(passage: Passage, question: str) -> str:
     return max(passage.sentences, key=lambda sentence: len(asked & _stems(split_words(sentence))))
 
 
+def spelled_numbers(text: str) -> str:
+    """`text` with the numbers in digits, up to 9999, as English words."""
+    return _DIGITS.sub(lambda match: " ".join(_spelled(int(match[0]))) if len(match[0]) <= 4 else match[0], text)
+
+
 def _number_words(text: str) -> set[str]:
-    """The number words of `text`, with numbers in digits up to 9999 as words."""
-    words = {word for word in split_words(text.replace("-", " ")) if word in _NUMBER_WORDS}
-    for digits in _DIGITS.findall(text):
-        words.update(_spelled(int(digits)) if len(digits) <= 4 else (digits,))
-    return words
+    """The number words of `text`, and the numbers that are too long to be spelled."""
+    return {
+        word for word in split_words(spelled_numbers(text).replace("-", " ")) if word in _NUMBER_WORDS or word.isdigit()
+    }
 
 
 def _spelled(number: int) -> Iterable[str]:
