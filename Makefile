@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := proto service-kit vad-service stt-service tts-service/espeak-worker tts-service gpu-monitor orchestrator anchor-cli
+PACKAGES := proto service-kit vad-service stt-service tts-service/espeak-worker tts-service gpu-monitor orchestrator llm-service anchor-cli
 SOURCES := $(wildcard $(addsuffix /src,$(PACKAGES)))
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 PIP := $(BIN)/pip --disable-pip-version-check --quiet --require-virtualenv
@@ -24,7 +24,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-turns eval-retrieval check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -35,7 +35,14 @@ setup: .venv/run.stamp ## Create .venv from the hash-pinned lock and fetch the m
 
 setup-dev: .venv/dev.stamp ## Like setup, plus the development and test tools
 
-run: .venv/run.stamp $(MODELS_STAMP) ## Start the mesh, run a self-test turn, serve until Ctrl-C
+# The local language model: `make run LLM=local`.
+LLM ?=
+ifeq ($(LLM),local)
+LOCAL_LLM := .venv/local-llm.stamp
+export ORCHESTRATOR_LLM := local
+endif
+
+run: .venv/run.stamp $(MODELS_STAMP) $(LOCAL_LLM) ## Start the mesh, run a self-test turn, serve until Ctrl-C; LLM=local with a small language model
 	@if $(NODE_SERVES); then $(MAKE) --no-print-directory web || echo "the console was not built: serving without it, or with the one before"; \
 	elif [ ! -f web/dist/index.html ]; then echo "no Node.js $(NODE_NEEDED) or newer with npm: serving without the console (docs/setup.md)"; fi
 	@$(WITH_ENV) $(BIN)/anchor up
@@ -93,6 +100,9 @@ eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins on recording
 eval-retrieval: .venv/dev.stamp ## Whether questions find their passage, typed and spoken: make eval-retrieval RETRIEVAL="--recogniser pocketsphinx"
 	@$(BIN)/python tools/eval/eval_retrieval.py $(RETRIEVAL)
 
+eval-answers: .venv/dev.stamp .venv/local-llm.stamp ## Judged answers of the briefing and the local model: make eval-answers ANSWERS="--engines briefing"
+	@$(BIN)/python tools/eval/eval_answers.py $(ANSWERS)
+
 check: lint type proto-check test test-hostile ## All checks and tests that need no browser, Docker or torch
 
 lint: .venv/dev.stamp web/node_modules/.stamp ## Style and import contracts
@@ -128,7 +138,7 @@ proto-check: proto ## Fail when the committed generated code differs from the pr
 
 UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --quiet \
-  $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator anchor-cli)
+  $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator llm-service anchor-cli)
 ENGINE_PYPROJECTS := $(addsuffix /pyproject.toml,proto service-kit stt-service tts-service)
 lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) build-requirements.in $(PYPROJECTS) --extra noise-suppression --extra pocketsphinx -o requirements.lock
@@ -144,6 +154,7 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) deploy/piper/requirements.in -c requirements.lock -o deploy/piper/requirements.lock
 	@$(UV) web/requirements.in -o web/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
+	@$(UV) llm-service/pyproject.toml --extra runtime -c requirements.lock -o llm-service/requirements.lock
 	@$(UV) tts-service/gpu-requirements.in tts-service/pyproject.toml --extra espeak -c requirements.lock \
 	  -o tts-service/gpu-requirements.lock
 
@@ -164,6 +175,12 @@ clean: ## Remove everything that make created
 # Verified files are kept; `make setup` verifies and fetches even when this stamp is there.
 $(MODELS_STAMP): models.lock | .venv/run.stamp
 	@$(WITH_ENV) $(BIN)/anchor models
+	@touch $@
+
+.venv/local-llm.stamp: .venv/run.stamp llm-service/requirements.lock
+	@echo "installing the local language model: 34 MB of software, 1.1 GB of weights ..."
+	@$(PIP) install --require-hashes -r llm-service/requirements.lock
+	@$(BIN)/anchor pull qwen2.5-coder-1.5b-instruct
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp $(MODELS_STAMP) dev-requirements.lock

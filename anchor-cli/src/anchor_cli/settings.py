@@ -62,6 +62,17 @@ class MeshSettings(BaseSettings):
     orchestrator_grpc_port: int = Field(default=9080, ge=1, le=65535)
     orchestrator_http_port: int = Field(default=8080, ge=1, le=65535)
 
+    llm_http_port: int = Field(default=8006, ge=1, le=65535)
+
+    # The orchestrator's choices, read here because the local model is a process of the mesh.
+    llm: str = Field(default="", validation_alias=shared("ORCHESTRATOR_LLM"))
+    llm_fallback: str = Field(default="briefing", validation_alias=shared("ORCHESTRATOR_LLM_FALLBACK"))
+
+    @property
+    def runs_local_llm(self) -> bool:
+        """Whether the local language model belongs to the mesh: as the model, or as the fallback of another."""
+        return "local" in (self.llm, self.llm_fallback)
+
     @property
     def connect_host(self) -> str:
         """Address at which this machine reaches its own services."""

@@ -70,8 +70,7 @@ def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
     names: dict[int, str] = {}
     modules = [program.module for program in mesh_programs(settings)]
     for program in mesh_programs(settings):
-        names[program.grpc_port] = f"{program.name.upper()}_GRPC_PORT"
-        names[program.http_port] = f"{program.name.upper()}_HTTP_PORT"
+        names.update(program.ports)
     taken = machine.find_taken_ports(settings.host, list(names))
     ours = [port for port in taken if any(f"-m {module}" in port.command for module in modules)]
     if ours:
