@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from service_kit.engines import memory as engine_memory
 from service_kit.engines.info import DependentEngine, engine_class
+from service_kit.errors import EngineFailed
 from service_kit.health import Health
 from service_kit.service import Service, new_health
 
 from stt_service.engine import SttEngine
-from stt_service.fallback_engine import FALLBACK_NAME, PROFILE_ENGINES, FallbackEngine
+from stt_service.fallback_engine import DegradableEngine, FallbackEngine
 from stt_service.servicer import SERVICE_NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 
 # Engines by the name used in the `engine` setting.
-ENGINES: Mapping[str, str] = {
-    "faster-whisper": "stt_service.engines.faster_whisper:FasterWhisperEngine",
+ENGINES: dict[str, str] = {
+    # The name of earlier versions.
+    "faster-whisper": "stt_service.engines.whisper.engine:WhisperEngine",
     "pocketsphinx": "stt_service.engines.pocketsphinx.engine:PocketsphinxEngine",
     "scripted": "stt_service.engines.scripted:ScriptedEngine",
     "voxtral": "stt_service.engines.voxtral.engine:VoxtralEngine",
     "voxtral-realtime": "stt_service.engines.voxtral_realtime.engine:VoxtralRealtimeEngine",
+    "whisper": "stt_service.engines.whisper.engine:WhisperEngine",
 }
+# Needs no model file and no server.
+SMALLEST = "pocketsphinx"
 
 
 def build(settings: SttSettings | None = None) -> Service:
@@ -47,15 +53,33 @@ def build(settings: SttSettings | None = None) -> Service:
 
 
 def build_engine(settings: SttSettings) -> SttEngine:
-    """Build the engine that `settings.engine` names, or the profile's engine with its fallback.
+    """Build the engine that `settings.engine` names, or that of the profile with its fallbacks.
 
-    Raises `InvalidRequest` for an unknown engine.
+    Without a name, it is Whisper: of the folder in the settings, of the model store, and PocketSphinx when neither is
+    there. The profile `embedded` with the minimal models has PocketSphinx alone. Raises `InvalidRequest` for an unknown
+    engine.
     """
-    name = settings.engine or PROFILE_ENGINES[settings.profile]
-    engine: SttEngine = engine_class(ENGINES, name)(settings)
-    if settings.engine or name == FALLBACK_NAME:
-        return engine
-    return FallbackEngine(engine, engine_class(ENGINES, FALLBACK_NAME)(settings))
+    if settings.engine:
+        return engine_class(ENGINES, settings.engine)(settings)
+    if settings.profile == "embedded" and settings.models == "minimal":
+        return build_smallest(settings)
+    # Not before it is needed: CTranslate2 takes a while to import.
+    from stt_service.engines.whisper.engine import WhisperEngine
+    from stt_service.engines.whisper.models import candidates
+
+    first, *others = candidates(settings)
+    smaller = [partial(WhisperEngine, settings, name) for name in others]
+    return FallbackEngine(WhisperEngine(settings, first), *smaller, partial(build_smallest, settings))
+
+
+def build_smallest(settings: SttSettings) -> SttEngine:
+    """Build PocketSphinx. Raises `EngineFailed` where it is not installed: its wheels exist for some Pythons only."""
+    try:
+        return engine_class(ENGINES, SMALLEST)(settings)
+    except ImportError as error:
+        raise EngineFailed(
+            "stt.not_installed", f"{SMALLEST} is not installed: it offers no wheel for this version of Python"
+        ) from error
 
 
 @asynccontextmanager
@@ -63,6 +87,6 @@ async def _lifespan(engine: SttEngine, health: Health) -> AsyncGenerator[None]:
     """Run the engine's lifespan; report the active engine, and why a fallback is active, in `health`."""
     async with engine.lifespan():
         health.engine = engine.info
-        if isinstance(engine, FallbackEngine):
+        if isinstance(engine, DegradableEngine):
             health.details = lambda: {"degraded": engine.degraded}
         yield

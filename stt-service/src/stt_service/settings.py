@@ -34,12 +34,13 @@ class SttSettings(ServiceSettings):
     # pocketsphinx: the folder its vocabulary is built from, and the folder where the built models are cached.
     knowledge_dir: Path = Field(default=Path("content/knowledge"))
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
+    models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
     # pocketsphinx: pairs of decoder processes; streams are spread over them.
     worker_pairs: int = Field(default=1, ge=1, le=64)
     # pocketsphinx: how long a final waits for the general decoder once the topical one has finished.
     second_opinion_ms: int = Field(default=150, ge=0)
 
-    # voxtral, voxtral-realtime, faster-whisper: an utterance with less speech than this counts as noise.
+    # voxtral, voxtral-realtime, whisper: an utterance with less speech than this counts as noise.
     min_speech_ms: int = Field(default=120, ge=0)
 
     # voxtral: base URL, including the version, of a server with OpenAI's audio transcriptions API, such as vLLM.
@@ -71,16 +72,19 @@ class SttSettings(ServiceSettings):
     # voxtral-realtime: an utterance up to this long that continues after a flush is transcribed again from its start.
     voxtral_realtime_again_s: float = Field(default=20, ge=0)
 
-    # faster-whisper: folder of a model converted for CTranslate2, relative to the models folder.
-    whisper_model: Path = Field(default=Path("whisper"))
+    # whisper: folder of a model converted for CTranslate2, relative to the models folder; empty for the model store's.
+    whisper_model: Path | None = Field(default=None)
     whisper_device: Literal["cpu", "cuda"] = Field(default="cpu")
-    # faster-whisper: number type of the computation; `default` is the type the weights were saved in.
-    whisper_compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"] = Field(
-        default="default"
+    # whisper: number type of the computation; `auto` is int8 on the CPU and float16 on a GPU, `default` the type the
+    # weights were saved in.
+    whisper_compute_type: Literal["auto", "default", "int8", "int8_float16", "float16", "bfloat16", "float32"] = Field(
+        default="auto"
     )
-    # faster-whisper: CPU threads of one transcription; 0 for the library's choice.
-    whisper_threads: int = Field(default=0, ge=0, le=256)
-    # faster-whisper: beam size for finals; partials use 1.
-    whisper_beam_size: int = Field(default=5, ge=1, le=16)
-    # faster-whisper: whether finals have word times, which take one more pass over the attention.
+    # whisper: CPU threads of one transcription; 0 for the library's choice.
+    whisper_threads: int = Field(default=1, ge=0, le=256)
+    # whisper: finals transcribed at one time; 0 for one a core, two at most.
+    whisper_workers: int = Field(default=0, ge=0, le=16)
+    # whisper: beam size for finals; partials use 1.
+    whisper_beam_size: int = Field(default=1, ge=1, le=16)
+    # whisper: whether finals have word times, which take one more pass over the attention.
     whisper_word_times: bool = Field(default=True)

@@ -37,6 +37,15 @@ class Utterance:
         """The audio, 16 kHz mono PCM16."""
         return bytes(self._pcm)
 
+    def pcm_between(self, start_ms: float, end_ms: float) -> bytes:
+        """Return the audio from `start_ms` to `end_ms`, counted from the utterance's start."""
+        return bytes(self._pcm[MICROPHONE.bytes_for(start_ms) : MICROPHONE.bytes_for(end_ms)])
+
+    def quietest_ms(self, from_ms: float, to_ms: float) -> float:
+        """Return the middle of the quietest frame between two times from the utterance's start."""
+        first, stop = int(from_ms) // FRAME_MS, int(to_ms) // FRAME_MS
+        return (first + int(np.argmin(self._rms[first:stop])) + 0.5) * FRAME_MS
+
     @property
     def duration_ms(self) -> float:
         """Duration of the audio, in milliseconds."""

@@ -1,0 +1,175 @@
+"""The Whisper engine: a process for Whisper, and on the CPU one for Moonshine's English partials."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from importlib.metadata import version
+
+from service_kit.audio import MICROPHONE
+from service_kit.engines.info import EngineInfo
+from service_kit.engines.models import model_folder
+from service_kit.errors import EngineFailed, Unsupported
+
+from stt_service.engine import TranscriptionConfig
+from stt_service.engines.whisper.decoding import ClipOptions
+from stt_service.engines.whisper.models import MOONSHINE, SMALL, USERS_FOLDER, candidates, locate_model
+from stt_service.engines.whisper.process import TranscriptionProcess
+from stt_service.engines.whisper.worker_spec import WorkerSpec
+from stt_service.retranscribing.recogniser import ClipTranscript
+from stt_service.retranscribing.stream import RetranscribingStream, SharedModel, open_retranscribing_stream
+from stt_service.retranscribing.transcription_slots import TranscriptionSlots
+from stt_service.settings import SttSettings
+
+log = logging.getLogger(__name__)
+
+ENGLISH = "en"
+# A clip fills one window of 30 s and one frame of the pipe, and the last clip's wait stays below a second.
+MAX_CLIP_S = 15.0
+# A partial of a language that Moonshine lacks comes at most this often: it costs as much as a final.
+WHISPER_PARTIAL_MS = 800
+# The language of shorter clips is not to be relied on for partials.
+IDENTIFIED_FROM_BYTES = MICROPHONE.bytes_for(1000)
+# With less speech than this, a partial would be invented.
+MIN_PARTIAL_SPEECH_MS = 240
+# A partial of more audio than this would come too late.
+PARTIAL_WINDOW_MS = 6000
+# An utterance this long ends at its next flush: the next final then covers only what follows.
+SETTLED_AFTER_MS = 8000
+# Partials give way to finals, and to the other services.
+PARTIAL_NICENESS = 10
+
+
+class WhisperEngine:
+    """Transcribes clips in a process, several at one time with one copy of the weights.
+
+    Finals wait for finals only: partials have a place of their own, and English ones a process of their own.
+    """
+
+    def __init__(self, settings: SttSettings, model: str | None = None) -> None:
+        """`model`: see `models.candidates`; None for the first of them."""
+        self._settings = settings
+        if model is None:
+            model = candidates(settings)[0]
+        self._model = model
+        finals = settings.whisper_workers or min(os.cpu_count() or 1, 2)
+        self._finals = finals
+        self._whisper: TranscriptionProcess | None = None
+        self._moonshine: TranscriptionProcess | None = None
+        # Why it works with less than it should; empty when it does not.
+        self.degraded = ""
+        self._shared = SharedModel(
+            self,
+            TranscriptionSlots(finals),
+            settings.model_copy(update={"max_utterance_s": min(settings.max_utterance_s, MAX_CLIP_S)}),
+            partial_slots=TranscriptionSlots(1),
+            partial_interval_ms=self._partial_interval_ms,
+            min_partial_speech_ms=MIN_PARTIAL_SPEECH_MS,
+            partial_window_ms=PARTIAL_WINDOW_MS,
+            settled_after_ms=SETTLED_AFTER_MS,
+        )
+        name = model or (settings.whisper_model or USERS_FOLDER).name
+        self.info = EngineInfo(
+            name="whisper",
+            model=name,
+            version=version("ctranslate2"),
+            languages=(ENGLISH,) if model == SMALL else (),
+            sample_rate_hz=MICROPHONE.rate_hz,
+            notes={
+                "device": settings.whisper_device,
+                "compute_type": self._compute_type,
+                "clips at one time": str(finals),
+                "licence": "MIT",
+            },
+        )
+
+    @property
+    def pids(self) -> tuple[int | None, ...]:
+        """The ids of its processes."""
+        return tuple(process.pid for process in (self._whisper, self._moonshine) if process is not None)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Start the processes, which load and warm up the models.
+
+        Raises `InvalidRequest` for a named folder without a model, `EngineFailed` for one that cannot be loaded.
+        Without Moonshine it works, and is degraded.
+        """
+        settings = self._settings
+        folder = await asyncio.to_thread(locate_model, settings, self._model)
+        spec = WorkerSpec(
+            "whisper",
+            str(folder),
+            settings.whisper_device,
+            self._compute_type,
+            settings.whisper_threads,
+            # One more than finals, for a partial.
+            clips=self._finals + 1,
+        )
+        async with AsyncExitStack() as running:
+            self._whisper = TranscriptionProcess(self.info.model, spec)
+            await running.enter_async_context(self._whisper.running())
+            self.info = replace(self.info, languages=self._whisper.languages)
+            if settings.models == "default" and settings.whisper_device == "cpu":
+                await self._start_moonshine(running)
+            yield
+
+    async def _start_moonshine(self, running: AsyncExitStack) -> None:
+        try:
+            folder = await asyncio.to_thread(
+                model_folder, MOONSHINE, self._settings.models_lock, self._settings.models_dir
+            )
+            process = TranscriptionProcess(
+                MOONSHINE, WorkerSpec("moonshine", str(folder), clips=1, nice=PARTIAL_NICENESS)
+            )
+            await running.enter_async_context(process.running())
+            self._moonshine = process
+        except EngineFailed as error:
+            self.degraded = f"{MOONSHINE}: {error.message}; {self.info.model} makes the partial transcripts, fewer"
+            log.warning("partial transcripts degraded", extra={"reason": self.degraded})
+
+    def open_stream(self, config: TranscriptionConfig) -> AbstractAsyncContextManager[RetranscribingStream]:
+        """Open a microphone stream. Raises `Unsupported` for a language that the model does not support."""
+        if config.language and config.language not in self.info.languages:
+            raise Unsupported(
+                "stt.language_unsupported",
+                f"{self.info.model} does not support {config.language!r}, only {', '.join(self.info.languages)}",
+            )
+        return open_retranscribing_stream(self._shared, config)
+
+    async def transcribe_clip(self, pcm: bytes, language: str, *, final: bool) -> ClipTranscript:
+        """Transcribe at Whisper, and English partials at Moonshine.
+
+        Partials of an unknown language go to Moonshine too while they are short, and then have no language; the first
+        longer one goes to Whisper, which detects it.
+        """
+        assert self._whisper is not None, "used outside its lifespan"  # noqa: S101
+        settings = self._settings
+        if final:
+            options = ClipOptions(language, settings.whisper_beam_size, settings.whisper_word_times)
+            return await self._whisper.transcribe(pcm, options)
+        if self._moonshine is not None and ENGLISH in (language, *self._only_language):
+            return await self._moonshine.transcribe(pcm, ClipOptions(ENGLISH))
+        if self._moonshine is not None and not language and len(pcm) < IDENTIFIED_FROM_BYTES:
+            return replace(await self._moonshine.transcribe(pcm, ClipOptions(ENGLISH)), language="")
+        return await self._whisper.transcribe(pcm, ClipOptions(language))
+
+    @property
+    def _only_language(self) -> tuple[str, ...]:
+        return self.info.languages if len(self.info.languages) == 1 else ()
+
+    @property
+    def _compute_type(self) -> str:
+        settings = self._settings
+        automatic = "float16" if settings.whisper_device == "cuda" else "int8"
+        return automatic if settings.whisper_compute_type == "auto" else settings.whisper_compute_type
+
+    def _partial_interval_ms(self, language: str) -> int:
+        """The shortest time between two partials of a language, empty while it is unknown."""
+        if self._moonshine is not None and ENGLISH in (language or ENGLISH, *self._only_language):
+            return self._settings.partial_interval_ms
+        return max(self._settings.partial_interval_ms, WHISPER_PARTIAL_MS)
