@@ -74,7 +74,7 @@ def main() -> None:
 async def evaluate(options: argparse.Namespace) -> None:
     """Speak and transcribe with each engine in turn."""
     listener = WhisperModel(ModelOptions(str(options.whisper)))
-    settings = TtsSettings(phrase_cache_mib=0, max_ahead_s=3600, models_dir=ROOT / "models")
+    settings = TtsSettings(phrase_cache_mib=0, max_ahead_s=3600, engine_silent_s=120, models_dir=ROOT / "models")
     write(f"{describe_machine()}; {options.sentences} sentences a language at most\n")
     write("| engine | language | sentences | round-trip WER % | first audio ms, median (p95) | RTF | CPU RTF |")
     write("|---|---|---|---|---|---|---|")

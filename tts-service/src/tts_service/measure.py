@@ -88,7 +88,7 @@ async def measure_engine(name: str, settings: TtsSettings) -> EngineSpeed:
 async def measure(settings: TtsSettings) -> dict[str, EngineSpeed]:
     """The speed of each engine that loads; why others do not is logged."""
     # Without a cache, and without a wait for the listener to catch up.
-    settings = settings.model_copy(update={"phrase_cache_mib": 0, "max_ahead_s": 3600.0})
+    settings = settings.model_copy(update={"phrase_cache_mib": 0, "max_ahead_s": 3600.0, "engine_silent_s": 60.0})
     speeds: dict[str, EngineSpeed] = {}
     for name in SENTENCES:
         try:

@@ -249,7 +249,8 @@ class ActiveReply:
             await self.discard(self._reply.turn_id)
         preferences = self._conversation.preferences
         tts_chain, voice = self._services.tts_chain(
-            preferences.voice or self._persona.voices.get(preferences.language, "")
+            preferences.voice
+            or self._services.listed_voice(self._persona.voices.get(preferences.language, ""), preferences.language)
         )
         speech_settings = SpeechSettings(
             voice=voice,

@@ -27,7 +27,7 @@ _MAX_PEAK = 0.79
 # Rows of a voice, hence the longest run of phonemes.
 _ROWS, _WIDTH = 510, 256
 # A run ends after punctuation where it can: one run costs half its speech's duration and sounds only when it is over.
-_RUN_PHONEMES = 120
+_RUN_PHONEMES = 80
 _CLAUSE = re.compile(r"[^;:,.!?—…]*[;:,.!?—…]*\s*")
 
 
