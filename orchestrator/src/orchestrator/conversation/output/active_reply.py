@@ -253,7 +253,9 @@ class ActiveReply:
         preferences = self._conversation.preferences
         language = preferences.reply_language
         chosen = preferences.voice if self._services.speaks(preferences.voice, language) else ""
-        tts_chain, voice = self._services.tts_chain(chosen or self._persona.voices.get(language, ""))
+        tts_chain, voice = self._services.tts_chain(
+            chosen or self._services.listed_voice(self._persona.voices.get(language, ""), language)
+        )
         speech_settings = SpeechSettings(
             voice=voice,
             language=language,
