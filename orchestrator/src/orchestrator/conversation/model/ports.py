@@ -183,6 +183,8 @@ class Persona:
 class Prompt:
     """The input of a reply. `alternatives` are other transcripts of `text`, for retrieval only.
 
+    `partial` is the transcript so far of a turn that has no `text` yet; only `LanguageModel.prefill` gets one.
+
     `history_share` is the share of the context reserved for history that may be used, 0 to 1.
     """
 
@@ -193,6 +195,7 @@ class Prompt:
     alternatives: tuple[str, ...] = ()
     style: Style = field(default_factory=Style)
     history_share: float = 1.0
+    partial: str = ""
 
 
 class TextInLanguage(str):
@@ -227,7 +230,8 @@ class LanguageModel(Protocol):
     async def prefill(self, prompt: Prompt) -> None:
         """Process all of `prompt` except its text, if that makes the reply faster. Raises `AnchorError`.
 
-        Safe to cancel: the request is stopped.
+        Called when the user starts to speak, and then with each partial transcript, which only a model that retrieves
+        its notes by it needs. Safe to cancel: the request is stopped.
         """
         ...
 

@@ -79,7 +79,7 @@ class BriefingModel:
         """Do nothing: the knowledge is already indexed."""
 
     async def _answer(self, prompt: Prompt, index: PassageIndex) -> _Answer:
-        intent = _prompt_intent(prompt)
+        intent = prompt_intent(prompt)
         if intent in _PLAIN_PHRASES:
             return _Answer(_phrase(prompt, _PLAIN_PHRASES[intent]))
         match intent:
@@ -156,7 +156,7 @@ def _in_its_language(prompt: Prompt, passage: Passage, text: str) -> _Answer:
     return _Answer(text) if passage.language == _language(prompt) else _Answer("", text, passage.language)
 
 
-def _prompt_intent(prompt: Prompt) -> Intent | None:
+def prompt_intent(prompt: Prompt) -> Intent | None:
     """Detect the intent of the best hypothesis, or of another that is long enough to trust."""
     hypotheses = [prompt.text, *(text for text in prompt.alternatives if len(text.split()) >= _MIN_COMMAND_WORDS)]
     intents = (detect_intent(hypothesis, _language(prompt), prompt.persona.name) for hypothesis in hypotheses)
