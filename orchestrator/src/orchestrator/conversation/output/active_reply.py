@@ -261,6 +261,7 @@ class ActiveReply:
             language=language,
             style=preferences.style,
             apology=self._persona.phrase("apology", language),
+            voices=self._persona.voices,
         )
         reply = Reply(
             turn_id=turn_id,
