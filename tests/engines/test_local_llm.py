@@ -152,17 +152,17 @@ async def test_sigterm_ends_the_process(model_file: Path, tmp_path: Path) -> Non
 
 
 @pytest.fixture(params=["missing", "junk", "half"])
-def broken(request: pytest.FixtureRequest, model_file: Path, tmp_path: Path) -> Path:
-    """A model file that is missing, no GGUF file, or half fetched."""
+def broken(request: pytest.FixtureRequest, model_file: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A model file that is missing, no GGUF file, or half fetched; and the code of its error."""
     path = tmp_path / "broken.gguf"
     if request.param != "missing":
         path.write_bytes(b"junk" if request.param == "junk" else model_file.read_bytes()[:20_000])
-    return path
+    return path, "models.missing" if request.param == "missing" else "llm.not_loaded"
 
 
-async def test_damaged_model_is_reported_and_the_process_stays(broken: Path, tmp_path: Path) -> None:
-    expected = "llm.not_loaded" if broken.exists() else "models.missing"
-    async with serving(broken, tmp_path, wait=False) as (client, _, process):
+async def test_damaged_model_is_reported_and_the_process_stays(broken: tuple[Path, str], tmp_path: Path) -> None:
+    path, expected = broken
+    async with serving(path, tmp_path, wait=False) as (client, _, process):
         reason = ""
         async with asyncio.timeout(START_S):
             while "broken.gguf" not in reason:

@@ -1,0 +1,3 @@
+"""Fixtures of the local language model's process."""
+
+pytest_plugins = ["service_kit.testing.plugin"]
