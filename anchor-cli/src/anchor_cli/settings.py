@@ -41,6 +41,12 @@ class MeshSettings(BaseSettings):
     # Folder of the model files, and the lock file that lists them.
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
+    # Folder with copies of model files of your own, laid out like the models folder; looked in before any source.
+    models_own_dir: Path | None = Field(default=None, validation_alias=shared("ANCHOR_MODELS_OWN_DIR"))
+    # What was measured of the engines on this machine.
+    machine_profile: Path = Field(
+        default=Path("models/machine.json"), validation_alias=shared("ANCHOR_MACHINE_PROFILE")
+    )
     # URL of the hub (or a mirror) for models of kind "hub", and the token for models behind a licence.
     models_hub_url: str = Field(default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL"))
     models_hub_token: SecretStr = Field(default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN"))

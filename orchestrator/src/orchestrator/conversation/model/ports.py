@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from service_kit.audio import AudioChunk
 
@@ -198,6 +198,20 @@ class Prompt:
     partial: str = ""
 
 
+class TextInLanguage(str):
+    """A piece of a reply in another language than the prompt's; the next plain `str` is in the prompt's again."""
+
+    __slots__ = ("language",)
+
+    language: str
+
+    def __new__(cls, text: str, language: str) -> Self:
+        """`language` is ISO 639-1."""
+        piece = super().__new__(cls, text)
+        piece.language = language
+        return piece
+
+
 class LanguageModel(Protocol):
     """Generates replies."""
 
@@ -207,7 +221,10 @@ class LanguageModel(Protocol):
         ...
 
     def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """Yield the reply in pieces. Raises `AnchorError`. Cancelling or closing the generator stops generation."""
+        """Yield the reply in pieces, `TextInLanguage` for those in another language than the prompt's.
+
+        Raises `AnchorError`. Cancelling or closing the generator stops generation.
+        """
         ...
 
     async def prefill(self, prompt: Prompt) -> None:

@@ -95,7 +95,15 @@ class Turn:
         self.alternatives[final.segment_id] = final.alternatives
         self.words[final.segment_id] = final.words
         self.finals += 1
-        return AnnounceFinal(self.turn_id, self.finals, self.text, final.language, final.confidence, self._all_words())
+        return AnnounceFinal(
+            self.turn_id,
+            self.finals,
+            self.text,
+            final.language,
+            final.confidence,
+            self._all_words(),
+            final.language_probability,
+        )
 
     def _all_words(self) -> tuple[Word, ...]:
         """The timed words of the turn's text; empty when a part of it has none."""
