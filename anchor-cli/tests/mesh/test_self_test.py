@@ -51,8 +51,9 @@ def test_text_of_an_unlisted_recording_is_unknown(tmp_path: Path) -> None:
     assert not compare_words("", "anything")
 
 
-def test_equal_words_count_as_recognised_in_any_spelling() -> None:
-    line = compare_words("How is the weather?", "how is  the weather").plain
+@pytest.mark.parametrize("transcript", ["how is  the weather", "How's the weather?", "How\u2019s the weather."])
+def test_equal_words_count_as_recognised_in_any_spelling(transcript: str) -> None:
+    line = compare_words("How is the weather?", transcript).plain
     assert line == "said      How is the weather?  every word recognised"
 
 

@@ -16,13 +16,19 @@ export function machineLine(services: readonly ServiceStatus[], gpu: GpuStatus |
   const model = engine("language-model");
   if (!ears?.engine || !voice?.engine) return "";
   const answers = model ? model.model || model.engine : "answers from the notes";
-  const runs = `This machine: ${earsName(ears)}, ${nameOf(voice.engine)} voice, ${answers}.`;
+  const runs = `This machine: ${earsName(ears)}, ${voiceName(voice.engine)}, ${answers}.`;
   return gpu?.present ? runs : `${runs} ${WITH_A_GPU}`;
 }
 
 function earsName({ engine, model }: ServiceStatus): string {
   // The size is part of the model's name: `whisper-base`, `whisper-tiny.en`.
   return model.startsWith(`${engine}-`) ? `${nameOf(engine)} ${model.slice(engine.length + 1)}` : nameOf(engine);
+}
+
+/** Several engines, each for its languages, are named with a plus: `espeak+hibari`. The plainest comes last. */
+function voiceName(engine: string): string {
+  const names = engine.split("+").sort((one, other) => Number(one === "espeak") - Number(other === "espeak"));
+  return names.length > 1 ? `${names.map(nameOf).join(" and ")} voices` : `${nameOf(engine)} voice`;
 }
 
 function nameOf(engine: string): string {

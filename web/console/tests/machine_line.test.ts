@@ -35,6 +35,11 @@ test("engines without a size are named alone", () => {
   expect(lineOf({ services: [tiny, HIBARI] })).toMatch(/^This machine: Whisper tiny\.en, hibari voice/);
 });
 
+test("several voices are named, eSpeak last", () => {
+  const voices = { service: "tts-service", engine: "espeak+hibari" };
+  expect(lineOf({ services: [WHISPER, voices] })).toMatch(/^This machine: Whisper base, hibari and eSpeak voices, /);
+});
+
 test("there is no line before the engines are known", () => {
   expect(lineOf({})).toBe("");
   expect(lineOf({ services: [WHISPER, { service: "tts-service" }] })).toBe("");

@@ -16,6 +16,7 @@ from anchor_cli.settings import MeshSettings
 
 # Seconds of the reply that the self-test plays before it interrupts.
 LISTEN_S = 1.0
+_CONTRACTIONS = {"'s": " is", "'re": " are", "'m": " am", "'ll": " will", "'ve": " have", "n't": " not"}
 # Lists the recordings of a folder with their texts.
 _LIST = "questions.toml"
 
@@ -60,6 +61,8 @@ def compare_words(spoken: str, transcript: str) -> Text:
 
 
 def _words(text: str) -> list[str]:
-    """The words without case and punctuation."""
-    kept = "".join(letter if letter.isalnum() or letter == "'" else " " for letter in text.casefold())
-    return kept.split()
+    """The words without case and punctuation; English contractions are written out ("how's": "how is")."""
+    plain = text.casefold().replace("\u2019", "'")
+    for short, full in _CONTRACTIONS.items():
+        plain = plain.replace(short, full)
+    return "".join(letter if letter.isalnum() else " " for letter in plain).split()
