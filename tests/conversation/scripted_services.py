@@ -180,6 +180,8 @@ class ScriptedLlm:
         self.replies: list[str] = []
         self.prompts: list = []
         self.prefilled: list = []
+        # Prefills with a partial transcript, for models that retrieve by it.
+        self.partials: list = []
         self.prefill_ms = 50
         self.first_token_ms = 100
         self.token_ms = 10
@@ -201,7 +203,7 @@ class ScriptedLlm:
             self.closed += 1
 
     async def prefill(self, prompt):
-        self.prefilled.append(prompt)
+        (self.partials if prompt.partial else self.prefilled).append(prompt)
         await asyncio.sleep(self.prefill_ms / 1000)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
+KokoroUse = Literal["auto", "on", "off"]
 HiggsWeights = Literal["bf16", "int8", "fp8"]
 
 
@@ -48,6 +49,12 @@ class TtsSettings(ServiceSettings):
     # Folder of the model files, and the lock file that lists their hashes.
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
+
+    # Whether `kokoro` speaks its languages by default: auto for where this machine measured fast enough.
+    kokoro: KokoroUse = Field(default="auto")
+    # The engine `kokoro`: a folder of the model in place of the verified one, and the threads of one phrase.
+    kokoro_model: Path | None = Field(default=None)
+    kokoro_threads: int = Field(default=2, ge=1, le=64)
 
     # The engine `higgs`: folders of the model and of its codec, in the layout of transformers; by default the folders
     # that `anchor pull` fills.

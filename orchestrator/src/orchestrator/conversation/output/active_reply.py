@@ -88,10 +88,13 @@ class ActiveReply:
         async with self._group:
             await asyncio.Event().wait()
 
-    def prefill(self, turn_id: int) -> None:
-        """Prefill the language model with the history before this turn; nothing while a reply runs."""
+    def prefill(self, turn_id: int, partial: str = "") -> None:
+        """Prefill the language model with the history before this turn; nothing while a reply runs.
+
+        `partial` is the transcript so far, for models that choose their notes by it.
+        """
         if self._task is None:
-            self._prefill.start(self._prompt(turn_id, ""))
+            self._prefill.start(replace(self._prompt(turn_id, ""), partial=partial))
 
     async def start(self, action: StartReply, waterfall: Waterfall) -> None:
         """Start generating a reply; it is buffered until `release`."""

@@ -330,11 +330,15 @@ class Session:
                 self._loop.call_later(max(0.0, delay_s), self._event_queue.put_nowait, TimerFired(action.at_ms))
             case do.AnnounceBargeIn():
                 self._active_reply.on_barge_in_settled(action)
-            case do.AnnouncePartial() | do.AnnounceFinal() | do.AnnounceWait():
-                if isinstance(action, do.AnnounceFinal):
-                    self._spoken_language.on_transcript(
-                        action.turn_id, action.text, action.language, action.language_probability
-                    )
+            case do.AnnouncePartial():
+                self._active_reply.prefill(action.turn_id, action.text)
+                self._outbox.send(transcript_message(action, word_times=self._word_times))
+            case do.AnnounceFinal():
+                self._spoken_language.on_transcript(
+                    action.turn_id, action.text, action.language, action.language_probability
+                )
+                self._outbox.send(transcript_message(action, word_times=self._word_times))
+            case do.AnnounceWait():
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case _:
                 assert_never(action)

@@ -7,12 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from service_kit.engines.info import EngineInfo
-from service_kit.errors import Unsupported
 
-from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Speech, SynthesisConfig, Voice
 from tts_service.engines.hibari.package import VERSION
 from tts_service.engines.phrase_worker.cache import PhraseCache, PhraseKey, replay
-from tts_service.engines.phrase_worker.client import PhraseWorker, PhraseWorkerOptions
+from tts_service.engines.phrase_worker.client import PhraseWorker, PhraseWorkerOptions, require_sound
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 
@@ -76,16 +75,6 @@ class HibariEngine:
             return
         async with self._worker.speak({"text": phrase.text, "pace": config.style.pace}) as job:
             yield self._cache.record(key, require_sound(job))
-
-
-async def require_sound(speech: AsyncIterator[Speech]) -> AsyncGenerator[Speech]:
-    """Pass `speech` on. Raises `Unsupported` when it holds no sound: the voice has no sounds for the text."""
-    has_sound = False
-    async for piece in speech:
-        has_sound = has_sound or (isinstance(piece, Samples) and piece.samples.size > 0)
-        yield piece
-    if not has_sound:
-        raise Unsupported("tts.unspeakable", "the voice cannot say any character of the phrase")
 
 
 def hibari_engine(settings: TtsSettings) -> StreamAdapter:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts_service.engines.hibari import package
-from tts_service.engines.phrase_worker.server import Sentence, run_worker
+from tts_service.engines.phrase_worker.server import Sentence, Stop, run_worker
 from tts_service.engines.phrase_worker.shaping import WordPlaces, ends_sentence, shape_speech
 
 RATE_HZ = 24_000
@@ -35,16 +35,19 @@ class HibariSynthesizer:
 
         self._model: Any = hibari.Hibari(threads=1)
         for text in _WARM_UP:
-            for _ in self.synthesize({"text": text, "pace": 1.0}):
+            for _ in self.synthesize({"text": text, "pace": 1.0}, Stop()):
                 pass
 
-    def synthesize(self, request: Mapping[str, Any]) -> Iterator[Sentence]:
+    def synthesize(self, request: Mapping[str, Any], stop: Stop) -> Iterator[Sentence]:
         """Speak `text` at `pace`. A character that the model cannot say is left out."""
         text, pace = str(request["text"]), float(request["pace"])
         start_char = first_sample = 0
         for sentence in self._model.split_sentences(text):
             start_char = max(text.find(sentence, start_char), start_char)
             for samples, words in self._speak_sentence(sentence, start_char, first_sample, pace):
+                # A sentence takes 30 ms, so it is not stopped within.
+                if stop.requested:
+                    return
                 yield samples, words
                 first_sample += samples.size
             start_char += len(sentence)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from service_kit.audio import SAMPLE_BYTES, to_float
 from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
-from service_kit.errors import AtCapacity, EngineFailed
+from service_kit.errors import AtCapacity, EngineFailed, Unsupported
 
 from tts_service.engine import Samples, Speech, Word
 from tts_service.engines.phrase_worker.frames import PROTOCOL, WORD, FrameKind
@@ -208,6 +208,16 @@ class PhraseWorker:
         for job in self._jobs.values():
             job.end(EngineFailed("tts.worker_died", f"the {self._options.name} died"))
         self._jobs.clear()
+
+
+async def require_sound(speech: AsyncIterator[Speech]) -> AsyncGenerator[Speech]:
+    """Pass `speech` on. Raises `Unsupported` when it holds no sound: the voice has no sounds for the text."""
+    has_sound = False
+    async for piece in speech:
+        has_sound = has_sound or (isinstance(piece, Samples) and piece.samples.size > 0)
+        yield piece
+    if not has_sound:
+        raise Unsupported("tts.unspeakable", "the voice cannot say any character of the phrase")
 
 
 def _piece(frame: WorkerFrame) -> Speech | str:

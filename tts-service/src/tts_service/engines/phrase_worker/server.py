@@ -10,7 +10,8 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -35,24 +36,51 @@ class Synthesizer(Protocol):
     version: str
     rate_hz: int
 
-    def synthesize(self, request: Mapping[str, Any]) -> Iterator[Sentence]:
+    def synthesize(self, request: Mapping[str, Any], stop: Stop) -> Iterator[Sentence]:
         """Speak the request, a sentence at a time. Raises `ValueError` or `KeyError` for a malformed request."""
         ...
 
 
+class Stop:
+    """Whether a job is cancelled; a model that can be stopped within a sentence adds how."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._lock = threading.Lock()
+        self._callback: Callable[[], None] = _do_nothing
+
+    def request(self) -> None:
+        """Cancel the job; stops the model where it can be stopped."""
+        with self._lock:
+            self.requested = True
+            self._callback()
+
+    @contextmanager
+    def calling(self, callback: Callable[[], None]) -> Generator[None]:
+        """Call `callback` once when the job is cancelled inside the context, or was before."""
+        with self._lock:
+            self._callback = callback
+            if self.requested:
+                callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callback = _do_nothing
+
+
 class JobQueue:
-    """The waiting jobs, and the ids of cancelled ones. Shared by the two threads."""
+    """The waiting jobs, and how each is stopped. Shared by the two threads."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[Frame | None] = queue.Queue(MAX_JOBS)
         self._lock = threading.Lock()
-        self._open: set[int] = set()
-        self._cancelled: set[int] = set()
+        self._stops: dict[int, Stop] = {}
 
     def add(self, frame: Frame) -> bool:
         """Add a job; return False when too many wait."""
         with self._lock:
-            self._open.add(frame.job)
+            self._stops[frame.job] = Stop()
         try:
             self._waiting.put_nowait(frame)
         except queue.Full:
@@ -63,23 +91,26 @@ class JobQueue:
     def cancel(self, job: int) -> None:
         """Cancel `job`, running or waiting; does nothing if it has ended."""
         with self._lock:
-            if job in self._open:
-                self._cancelled.add(job)
+            stop = self._stops.get(job)
+        if stop is not None:
+            stop.request()
 
-    def is_cancelled(self, job: int) -> bool:
-        """Whether `job` is cancelled."""
-        return job in self._cancelled
+    def stop_of(self, job: int) -> Stop:
+        """How `job`, which has not ended, is stopped."""
+        with self._lock:
+            return self._stops[job]
 
     def finish(self, job: int) -> None:
         """Remove `job` after its end."""
         with self._lock:
-            self._open.discard(job)
-            self._cancelled.discard(job)
+            self._stops.pop(job, None)
 
     def close(self) -> None:
         """Cancel all jobs; `next` then returns None after the waiting ones."""
         with self._lock:
-            self._cancelled |= self._open
+            stops = list(self._stops.values())
+        for stop in stops:
+            stop.request()
         self._waiting.put(None)
 
     def next(self) -> Frame | None:
@@ -118,20 +149,26 @@ class Worker:
 
     def _process_job(self, frame: Frame) -> Frame:
         """Speak a job; return its last frame."""
-        if self._jobs.is_cancelled(frame.job):
+        stop = self._jobs.stop_of(frame.job)
+        if stop.requested:
             return Frame(FrameKind.END, frame.job)
         try:
             start = 0
-            for samples, words in self._synthesizer.synthesize(json.loads(frame.payload)):
-                if not self._write_sentence(frame.job, start, samples, words):
+            for samples, words in self._synthesizer.synthesize(json.loads(frame.payload), stop):
+                if not self._write_sentence(frame.job, stop, start, samples, words):
                     break
                 start += samples.size
         # What a model raises on odd input is its own; it fails this job only, and the host is told.
         except Exception as error:
+            # A model that was stopped says so with an error.
+            if stop.requested:
+                return Frame(FrameKind.END, frame.job)
             return Frame(FrameKind.FAILED, frame.job, f"{type(error).__name__}: {error}".encode())
         return Frame(FrameKind.END, frame.job)
 
-    def _write_sentence(self, job: int, start: int, samples: NDArray[np.float32], words: list[SpokenWord]) -> bool:
+    def _write_sentence(
+        self, job: int, stop: Stop, start: int, samples: NDArray[np.float32], words: list[SpokenWord]
+    ) -> bool:
         """Write the speech, each word with the audio that it starts in; return False when the job was cancelled.
 
         `start` is where the samples begin in the job's speech.
@@ -141,7 +178,7 @@ class Worker:
         chunk = self._synthesizer.rate_hz * CHUNK_MS // 1000
         waiting = list(words)
         for first in range(0, samples.size, chunk):
-            if self._jobs.is_cancelled(job):
+            if stop.requested:
                 return False
             frames: list[Frame] = []
             while waiting and waiting[0].first_sample < start + first + chunk:
@@ -156,6 +193,10 @@ class Worker:
         with self._write_lock:
             self._sink.write(encoded)
             self._sink.flush()
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def run_worker(name: str, load: Callable[[], Synthesizer], isolated: bool) -> None:
