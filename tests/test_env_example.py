@@ -19,7 +19,16 @@ ROOT = Path(__file__).parent.parent
 COMPOSE_FILES = (ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("*-service.yaml")))
 COMPOSE = "\n".join(path.read_text("utf-8") for path in COMPOSE_FILES)
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
-PACKAGES = ("service_kit", "vad_service", "stt_service", "tts_service", "gpu_monitor", "llm_service", "orchestrator", "anchor_cli")
+PACKAGES = (
+    "service_kit",
+    "vad_service",
+    "stt_service",
+    "tts_service",
+    "gpu_monitor",
+    "llm_service",
+    "orchestrator",
+    "anchor_cli",
+)
 LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 # Read by Compose itself: the profiles of compose.yaml.
 COMPOSE_OWN = {"COMPOSE_PROFILES"}
