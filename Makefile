@@ -149,7 +149,7 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) build-requirements.in $(PYPROJECTS) --extra noise-suppression --extra pocketsphinx -o requirements.lock
 	@$(UV) build-requirements.in -c requirements.lock -o build-requirements.lock
 	@$(UV) dev-requirements.in -c requirements.lock -o dev-requirements.lock
-	@for service in vad-service gpu-monitor; do \
+	@for service in vad-service gpu-monitor anchor-cli; do \
 	  $(UV) $$service/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
 	@$(UV) stt-service/pyproject.toml --extra pocketsphinx -c requirements.lock -o stt-service/requirements.lock
 	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --no-emit-package torch \

@@ -20,6 +20,8 @@ from testcontainers.compose import DockerCompose
 PROJECT = Path(__file__).parents[2]
 NAME = "anchor-test"
 SERVICES = ("vad-service", "stt-service", "tts-service", "gpu-monitor", "orchestrator")
+# Fetches the models, and ends.
+MODELS = "models"
 HTTP_PORT_SETTINGS = {
     "orchestrator": "ORCHESTRATOR_HTTP_PORT",
     "stt-service": "STT_HTTP_PORT",
@@ -100,6 +102,8 @@ def containers() -> Iterator[Containers]:
     settings |= {"COMPOSE_PROJECT_NAME": NAME, "ORCHESTRATOR_GRPC_PORT": str(grpc_port), "ANCHOR_PROFILE": "embedded"}
     # Overrides a developer's .env.
     settings |= {"COMPOSE_PROFILES": "", "SHARED_SECRET": "", "ANCHOR_SITE": "localhost"}
+    # The default engines, and their models from this project's folder, which set-up has filled.
+    settings |= {"ANCHOR_MODELS": "default", "ANCHOR_MODELS_OWN_DIR": str(PROJECT / "models")}
     with pytest.MonkeyPatch.context() as environment:
         for name, value in settings.items():
             environment.setenv(name, value)
@@ -108,7 +112,7 @@ def containers() -> Iterator[Containers]:
         compose.stop()
         with compose:
             mesh = Containers(ports, grpc_port)
-            mesh.states.update({service: mesh.inspect(service)["State"] for service in SERVICES})
+            mesh.states.update({service: mesh.inspect(service)["State"] for service in (MODELS, *SERVICES)})
             yield mesh
 
 
@@ -126,9 +130,10 @@ def running(command: list[str], log: Path, **environment: str) -> Generator[subp
 
 @dataclass(frozen=True)
 class Question:
-    """A recorded question and the passage that answers it."""
+    """A recorded question, what it says, and the passage that answers it."""
 
     path: Path
+    text: str
     passage: str
 
     def is_answered_by(self, reply: str) -> bool:
@@ -142,4 +147,4 @@ def question() -> Question:
     folder = PROJECT / "content/questions"
     entry = tomllib.loads((folder / "questions.toml").read_text("utf-8"))["question"][0]
     passage = (PROJECT / f"content/knowledge/{entry['topic']}.md").read_text("utf-8")
-    return Question(folder / entry["file"], passage)
+    return Question(folder / entry["file"], entry["text"], passage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import datetime
 
 import httpx
@@ -10,12 +11,14 @@ import pytest
 from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import SessionClient, open_session
 from anchor_cli.client.turn import run_turn
-from compose_support import NAME, PROJECT, SERVICES, Containers, Question, docker
+from compose_support import MODELS, NAME, PROJECT, SERVICES, Containers, Question, docker
 from service_kit.errors import PeerFailed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 DEPENDENCIES = ("vad-service", "stt-service", "tts-service")
+# Of an image, without models.
+MAX_IMAGE_BYTES = 1_500_000_000
 
 
 def parse_time(text: str) -> datetime:
@@ -55,6 +58,40 @@ def test_the_orchestrator_starts_after_its_dependencies_are_healthy(containers) 
         assert first_healthy < started, service
 
 
+def test_services_start_after_their_models_are_complete(containers) -> None:
+    fetched = containers.states[MODELS]
+    assert (fetched["Status"], fetched["ExitCode"]) == ("exited", 0)
+    for service in DEPENDENCIES:
+        assert parse_time(fetched["FinishedAt"]) < parse_time(containers.states[service]["StartedAt"]), service
+        mounts = {mount["Destination"]: mount for mount in containers.inspect(service)["Mounts"]}
+        assert mounts["/app/models"]["Name"] == f"{NAME}_models"
+        assert not mounts["/app/models"]["RW"]
+
+
+def test_a_later_start_needs_no_network_for_the_models() -> None:
+    output = docker("run", "--rm", "--network=none", f"--volume={NAME}_models:/app/models", "ai-anchor/models:local")
+    (complete,) = [line for line in output.splitlines() if line.startswith("models of the set default:")]
+    assert {"silero", "smart-turn", "whisper-base", "moonshine-tiny-en"} <= set(re.split("[ ,]+", complete))
+    assert "left out" not in output
+
+
+@pytest.mark.parametrize("image", [*SERVICES, MODELS])
+def test_an_image_is_small(containers, image: str) -> None:
+    name = containers.inspect(image)["Image"]
+    assert int(docker("image", "inspect", "--format", "{{.Size}}", name)) < MAX_IMAGE_BYTES
+
+
+async def test_the_default_engines_serve(containers) -> None:
+    async with httpx.AsyncClient(timeout=5) as http:
+        health = {
+            service: (await http.get(f"http://127.0.0.1:{port}/health")).json()
+            for service, port in containers.ports.items()
+        }
+    assert health["stt-service"]["engine"] == "whisper"
+    assert "hibari" in health["tts-service"]["engine"]
+    assert {service: report["degraded"] for service, report in health.items() if report.get("degraded")} == {}
+
+
 @pytest.mark.parametrize(
     ("profiles", "added"),
     [
@@ -64,6 +101,7 @@ def test_the_orchestrator_starts_after_its_dependencies_are_healthy(containers) 
         ("embedded,monitoring", {"prometheus", "grafana"}),
         ("embedded,tracing", {"jaeger"}),
         ("gpu,voxtral", {"ollama-gpu", "voxtral"}),
+        ("embedded,local-llm", {"local-llm", "local-llm-model"}),
     ],
 )
 def test_profiles_choose_the_additional_services(
@@ -71,12 +109,13 @@ def test_profiles_choose_the_additional_services(
 ) -> None:
     monkeypatch.setenv("COMPOSE_PROFILES", profiles)
     listed = docker("compose", "--project-directory", str(PROJECT), "config", "--services").split()
-    assert set(listed) == {*SERVICES, *added}
+    assert set(listed) == {MODELS, *SERVICES, *added}
 
 
 async def test_a_spoken_question_is_answered_aloud(containers, question) -> None:
     async with open_session(containers.url) as talk:
         turn = await run_turn(talk, load_clip(question.path))
+    assert re.findall(r"[a-z']+", turn.transcript.lower()) == re.findall(r"[a-z']+", question.text.lower())
     assert question.is_answered_by(turn.reply.text)
     assert turn.reply.received_ms > 1000
     assert turn.finished.heard_text.split() == turn.reply.text.split()

@@ -15,11 +15,13 @@ from compose_support import PROJECT
 from dotenv import dotenv_values
 
 PLANS = sorted((PROJECT / "deploy/profiles").glob("*.env"))
+USER = "USER 10001:10001"
 GPU = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
 DOCKERFILE = (PROJECT / "tts-service/Dockerfile").read_text("utf-8")
 # The compile cache of torch in a container.
 COMPILE_CACHE = "/tmp/compiled"  # noqa: S108
 STT_DOCKERFILE = (PROJECT / "stt-service/Dockerfile").read_text("utf-8")
+MODELS_DOCKERFILE = (PROJECT / "deploy/models/Dockerfile").read_text("utf-8")
 
 
 @pytest.fixture
@@ -66,10 +68,9 @@ def test_without_the_gpu_profile_no_service_requests_a_gpu(project: Path, profil
     assert [name for name, service in services.items() if devices(service)] == []
     assert services["tts-service"]["image"] == f"ai-anchor/tts-service:{profile or 'embedded'}"
     assert services["tts-service"]["build"]["target"] == "cpu"
-    assert services["tts-service"].get("volumes", []) == []
     stt = services["stt-service"]
-    assert stt["image"] == f"ai-anchor/stt-service:{profile or 'embedded'}"
-    assert stt["build"]["target"] == ("whisper" if profile == "cpu" else "pocketsphinx")
+    assert stt["image"] == "ai-anchor/stt-service:local"
+    assert "STT_WHISPER_MODEL" not in stt["environment"] or stt["environment"]["STT_WHISPER_MODEL"] == ""
     assert ("/app/models-given" in targets(stt)) == (profile == "cpu")
 
 
@@ -91,12 +92,12 @@ def test_a_plan_configures_the_servers(project: Path, plan: Path) -> None:
     own = {name: value for name, value in planned.items() if name.startswith("TTS_")}
     assert own.items() <= tts["environment"].items()
     stt = services["stt-service"]
-    assert stt["build"]["target"] == "whisper"
     assert devices(stt) == [GPU]
     chosen = {name: value for name, value in planned.items() if name.startswith("STT_")}
     assert chosen.items() <= stt["environment"].items()
-    # One volume for models the service builds, one folder for models it is given.
-    assert {"/app/models", "/app/models-given"} <= targets(stt)
+    # The model store's volume, one folder for models it is given, and one volume for what it builds.
+    assert {"/app/models", "/app/models-given", "/cache"} <= targets(stt)
+    assert stt["environment"]["STT_WHISPER_MODEL"] == "/app/models-given/whisper"
     assert ("voxtral" in services) == (planned["STT_ENGINE"] == "voxtral")
     assert services["gpu-monitor"]["environment"]["GPU_VLLM_URL"] == planned["GPU_VLLM_URL"]
     if "voxtral" in services:
@@ -163,16 +164,26 @@ def stage_of(dockerfile: str, name: str) -> str:
     return stage
 
 
-@pytest.mark.parametrize(
-    ("dockerfile", "names"), [(DOCKERFILE, ("gpu", "cpu")), (STT_DOCKERFILE, ("whisper", "pocketsphinx"))]
-)
-def test_images_run_unprivileged_and_contain_no_weights(dockerfile: str, names: tuple[str, ...]) -> None:
-    user = "USER 10001:10001"
-    assert user in stage_of(dockerfile, "base")
-    for name in names:
-        stage = stage_of(dockerfile, name)
-        assert re.findall(r"^USER .*$", stage, re.MULTILINE)[-1:] in ([], [user])
+def test_both_tts_images_run_unprivileged_and_contain_no_weights() -> None:
+    assert USER in stage_of(DOCKERFILE, "base")
+    for name in ("gpu", "cpu"):
+        stage = stage_of(DOCKERFILE, name)
+        assert re.findall(r"^USER .*$", stage, re.MULTILINE)[-1:] in ([], [USER])
         assert re.findall(r"^COPY .*$", stage, re.MULTILINE) == [f"COPY --from=build-{name} /opt/anchor /opt/anchor"]
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "copied"),
+    [
+        (STT_DOCKERFILE, {"LICENSE", "models.lock", "content/knowledge"}),
+        (MODELS_DOCKERFILE, {"LICENSE", "models.lock", "deploy/licences"}),
+    ],
+    ids=["stt-service", "models"],
+)
+def test_an_image_runs_unprivileged_and_copies_no_weights(dockerfile: str, copied: set[str]) -> None:
+    stage = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[-1]
+    assert re.findall(r"^USER .*$", stage, re.MULTILINE)[-1:] == [USER]
+    assert {source for source in re.findall(r"^COPY (\S+)", stage, re.MULTILINE) if source[0] != "-"} == copied
 
 
 def test_torch_has_the_same_version_in_images_and_tests() -> None:

@@ -31,8 +31,10 @@ class SttSettings(ServiceSettings):
     # The script of the scripted engine.
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
 
-    # pocketsphinx: the folder its vocabulary is built from, and the folder where the built models are cached.
+    # pocketsphinx: the folder its vocabulary is built from, and the folder where the built models are cached; unset for
+    # the folder `pocketsphinx` in the models folder.
     knowledge_dir: Path = Field(default=Path("content/knowledge"))
+    cache_dir: Path | None = Field(default=None)
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
     # pocketsphinx: pairs of decoder processes; streams are spread over them.

@@ -58,7 +58,7 @@ class PocketsphinxEngine:
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         """Build the models or take them from the cache, start the processes, and wait until they are ready."""
-        cache_dir = self._settings.models_dir / "pocketsphinx"
+        cache_dir = self._settings.cache_dir or self._settings.models_dir / "pocketsphinx"
         models = await asyncio.to_thread(build_models, self._settings.knowledge_dir, cache_dir)
         topical = self._spec(models.topical)
         general = self._spec(models.general)
