@@ -3,12 +3,18 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := proto service-kit vad-service stt-service tts-service/espeak-worker tts-service gpu-monitor orchestrator anchor-cli
+PACKAGES := proto service-kit vad-service stt-service tts-service/espeak-worker tts-service gpu-monitor orchestrator llm-service anchor-cli
 SOURCES := $(wildcard $(addsuffix /src,$(PACKAGES)))
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 PIP := $(BIN)/pip --disable-pip-version-check --quiet --require-virtualenv
+# Says what a step of the set-up does and how long it takes; shows its output only if it fails.
+STEP := tools/step.sh
 # The demo's microphone.
 WAV ?= content/questions/demo.wav
+
+# The models that set-up fetches: default or minimal. A stamp for each, so that a change of the setting fetches.
+MODEL_SET := $(or $(ANCHOR_MODELS),$(shell sed -n 's/^ANCHOR_MODELS=\([a-z]*\).*/\1/p' .env 2>/dev/null),default)
+MODELS_STAMP := .venv/models-$(MODEL_SET).stamp
 
 # Settings from .env; the shell's environment takes precedence.
 WITH_ENV = $(if $(wildcard .env),$(BIN)/dotenv run --no-override --)
@@ -20,21 +26,30 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-tts eval-turns eval-retrieval check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
 
-setup: .venv/run.stamp ## Create .venv from the hash-pinned lock and download the small models
+setup: .venv/run.stamp ## Create .venv from the hash-pinned lock and fetch the models: ANCHOR_MODELS=minimal make setup
+	@$(WITH_ENV) $(BIN)/anchor models
+	@touch $(MODELS_STAMP)
 
 setup-dev: .venv/dev.stamp ## Like setup, plus the development and test tools
 
-run: .venv/run.stamp ## Start the mesh, run a self-test turn, serve until Ctrl-C
+# The local language model: `make run LLM=local`.
+LLM ?=
+ifeq ($(LLM),local)
+LOCAL_LLM := .venv/local-llm.stamp
+export ORCHESTRATOR_LLM := local
+endif
+
+run: .venv/run.stamp $(MODELS_STAMP) $(LOCAL_LLM) ## Start the mesh, run a self-test turn, serve until Ctrl-C; LLM=local with a small language model
 	@if $(NODE_SERVES); then $(MAKE) --no-print-directory web || echo "the console was not built: serving without it, or with the one before"; \
 	elif [ ! -f web/dist/index.html ]; then echo "no Node.js $(NODE_NEEDED) or newer with npm: serving without the console (docs/setup.md)"; fi
 	@$(WITH_ENV) $(BIN)/anchor up
 
-demo: .venv/run.stamp ## Play a recording into the running mesh at microphone speed: make demo WAV=question.wav
+demo: .venv/run.stamp $(MODELS_STAMP) ## Play a recording into the running mesh at microphone speed: make demo WAV=question.wav
 	@$(WITH_ENV) $(BIN)/anchor demo "$(WAV)"
 
 web: web/dist/index.html ## Build the console; needs Node.js 20.19 or newer
@@ -64,7 +79,7 @@ test-compose: .venv/dev.stamp ## The mesh in containers, with injected faults; n
 test-engines: .venv-engines/stamp .venv-vllm/stamp ## Real engines on tiny random weights, in separate environments (torch, vLLM: 4 GB)
 	@.venv-engines/bin/python -m pytest tests/engines --durations=5
 
-bench: .venv/run.stamp ## Latency, CPU time and capacity with scripted models: make bench BENCH=--quick
+bench: .venv/run.stamp $(MODELS_STAMP) ## Latency, CPU time and capacity with scripted models: make bench BENCH=--quick
 	@$(BIN)/python tools/bench/bench.py $(BENCH)
 
 bench-voice: .venv/run.stamp ## Waiting times and memory with the default engines: make bench-voice BENCH_VOICE="--users 2"
@@ -89,6 +104,9 @@ eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins on recording
 
 eval-retrieval: .venv/dev.stamp ## Whether questions find their passage, typed and spoken: make eval-retrieval RETRIEVAL="--recogniser pocketsphinx"
 	@$(BIN)/python tools/eval/eval_retrieval.py $(RETRIEVAL)
+
+eval-answers: .venv/dev.stamp .venv/local-llm.stamp ## Judged answers of the briefing and the local model: make eval-answers ANSWERS="--engines briefing"
+	@$(BIN)/python tools/eval/eval_answers.py $(ANSWERS)
 
 check: lint type proto-check test test-hostile ## All checks and tests that need no browser, Docker or torch
 
@@ -125,7 +143,7 @@ proto-check: proto ## Fail when the committed generated code differs from the pr
 
 UV := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --quiet \
-  $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator anchor-cli)
+  $(addprefix --no-emit-package ,anchor-proto service-kit espeak-worker vad-service stt-service tts-service gpu-monitor orchestrator llm-service anchor-cli)
 ENGINE_PYPROJECTS := $(addsuffix /pyproject.toml,proto service-kit stt-service tts-service)
 lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) build-requirements.in $(PYPROJECTS) --extra noise-suppression --extra pocketsphinx -o requirements.lock
@@ -141,33 +159,44 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) deploy/piper/requirements.in -c requirements.lock -o deploy/piper/requirements.lock
 	@$(UV) web/requirements.in -o web/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock
+	@$(UV) llm-service/pyproject.toml --extra runtime -c requirements.lock -o llm-service/requirements.lock
 	@$(UV) tts-service/gpu-requirements.in tts-service/pyproject.toml --extra espeak -c requirements.lock \
 	  -o tts-service/gpu-requirements.lock
+
+lock-check: .venv/dev.stamp ## Every lock installs from wheels only: Python 3.11 to 3.14, x86-64 and arm64; needs the package index
+	@$(BIN)/python tools/locks/check_locks.py
 
 clean: ## Remove everything that make created
 	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
 
-.venv/run.stamp: requirements.lock models.lock $(PYPROJECTS)
+.venv/run.stamp: requirements.lock $(PYPROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing what requirements.lock names ..."
-	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
-	@$(BIN)/anchor models
+	@test -x $(BIN)/python || $(STEP) "creating the environment .venv" $(PYTHON) -m venv .venv
+	@$(STEP) "installing the packages of requirements.lock" $(PIP) install --require-hashes -r requirements.lock
+	@$(STEP) "installing the services" $(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
-.venv/dev.stamp: .venv/run.stamp dev-requirements.lock
-	@$(PIP) install --require-hashes -r dev-requirements.lock
+# Verified files are kept; `make setup` verifies and fetches even when this stamp is there.
+$(MODELS_STAMP): models.lock | .venv/run.stamp
+	@$(WITH_ENV) $(BIN)/anchor models
+	@touch $@
+
+.venv/local-llm.stamp: .venv/run.stamp llm-service/requirements.lock
+	@$(STEP) "installing the software of the local language model, 34 MB" $(PIP) install --require-hashes -r llm-service/requirements.lock
+	@$(BIN)/anchor pull qwen2.5-coder-1.5b-instruct
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp $(MODELS_STAMP) dev-requirements.lock
+	@$(STEP) "installing the development tools" $(PIP) install --require-hashes -r dev-requirements.lock
 	@touch $@
 
 web/node_modules/.stamp: web/package-lock.json
 	@$(NODE_SERVES) || { echo "the console needs Node.js $(NODE_NEEDED) or newer, with npm"; exit 1; }
-	@$(NPM) ci
+	@$(STEP) "fetching the console's packages with npm" $(NPM) ci
 	@touch $@
 
 web/dist/index.html: web/node_modules/.stamp $(WEB_SOURCES)
-	@echo "building the console ..."
-	@$(NPM) run --silent build -- --logLevel warn
+	@$(STEP) "building the console" $(NPM) run --silent build -- --logLevel warn
 	@touch $@
 
 # torch is not in the lock: its builds differ by machine (CPU, CUDA), and a hash would select one.

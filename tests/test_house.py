@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     "anchor-cli": ROOT / "anchor-cli/src/anchor_cli",
     "espeak-worker": ROOT / "tts-service/espeak-worker/src/espeak_worker",
     "gpu-monitor": ROOT / "gpu-monitor/src/gpu_monitor",
+    "llm-service": ROOT / "llm-service/src/llm_service",
     "orchestrator": ROOT / "orchestrator/src/orchestrator",
     "service-kit": ROOT / "service-kit/src/service_kit",
     "stt-service": ROOT / "stt-service/src/stt_service",

@@ -127,7 +127,7 @@ class RecordedProgress:
         self.lines.append(line)
 
     @contextmanager
-    def track_file(self, name: str) -> Generator[OnProgress]:
+    def track(self, name: str) -> Generator[OnProgress]:
         yield lambda here, total: self.steps.append((here, total))
 
 

@@ -39,12 +39,14 @@ class ScriptedVad:
         self.later_predictions: tuple[tuple[int, float], ...] = ()
         self.failure: AnchorError | None = None
         self.opened = 0
+        self.opened_with: list[str] = []
 
     @asynccontextmanager
     async def open(self, language):
         if self.failure:
             raise self.failure
         self.opened += 1
+        self.opened_with.append(language)
         yield ScriptedVadStream(self)
 
 
@@ -97,6 +99,8 @@ class ScriptedStt:
         self.user_speech = user_speech
         self.delay_ms = 60
         self.recognises_nothing = False
+        # The language of finals, and its probability.
+        self.detected: tuple[str, float | None] = ("en", None)
         # Whether partial transcripts are sent.
         self.partials = True
         self.failure: AnchorError | None = None
@@ -139,7 +143,15 @@ class ScriptedSttStream:
         assert segment_id == self._segment
         self._text += self._take_new_words()
         self._revision += 1
-        final = FinalTranscript(segment_id, self._revision, " ".join(self._text), self._end_ms, "en")
+        language, probability = self._stt.detected
+        final = FinalTranscript(
+            segment_id,
+            self._revision,
+            " ".join(self._text),
+            self._end_ms,
+            language,
+            language_probability=probability,
+        )
         asyncio.get_running_loop().call_later(self._stt.delay_ms / 1000, self._events.put_nowait, final)
 
     async def commit_segment(self, segment_id) -> None:
@@ -168,6 +180,8 @@ class ScriptedLlm:
         self.replies: list[str] = []
         self.prompts: list = []
         self.prefilled: list = []
+        # Prefills with a partial transcript, for models that retrieve by it.
+        self.partials: list = []
         self.prefill_ms = 50
         self.first_token_ms = 100
         self.token_ms = 10
@@ -189,7 +203,7 @@ class ScriptedLlm:
             self.closed += 1
 
     async def prefill(self, prompt):
-        self.prefilled.append(prompt)
+        (self.partials if prompt.partial else self.prefilled).append(prompt)
         await asyncio.sleep(self.prefill_ms / 1000)
 
 

@@ -163,6 +163,7 @@ class Stage:
         self.degradation_board = DegradationBoard()
         self.voices = Observable[tuple[server_messages.VoiceChoice, ...]](())
         self.rules = TurnRules(WAITS)
+        self.persona = PERSONA
         self.reports_playback = True
         self.output_delay_ms = self.report_delay_ms = 0
         self.withholds_reports = False
@@ -191,7 +192,7 @@ class Stage:
             language_model=lambda: self.main_llm or self.llm,
             text_to_speech=self.main_tts or self.tts,
             fallback_tts=self.fallback_tts,
-            personas={"anchor": PERSONA},
+            personas={"anchor": self.persona},
             system_status=self._status,
             audio_filter=self.audio_filter,
             degraded_mode=self.degraded_mode,

@@ -307,6 +307,17 @@ async def test_history_is_prefilled_while_the_user_speaks(stage):
     assert [message.text for message in stage.llm.prefilled[1].history] == ["how is the weather", "Sunny."]
 
 
+async def test_partial_transcripts_are_prefilled_for_retrieval(stage):
+    stage.anchor_will_say("Sunny.")
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(server_messages.ReplyFinished)
+    assert stage.llm.partials
+    for prompt in stage.llm.partials:
+        assert prompt.text == ""
+        assert "how is the weather".startswith(prompt.partial)
+
+
 async def test_prefill_is_cancelled_before_the_reply_is_requested(stage):
     stage.anchor_will_say("Sunny.")
     order = []

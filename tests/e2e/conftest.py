@@ -25,8 +25,15 @@ def free_ports() -> Iterator[Callable[[int], list[int]]]:
 
 @pytest.fixture(scope="session")
 def mesh() -> Iterator[RunningMesh]:
-    """One mesh on the embedded profile, shared by all tests that leave it unchanged."""
+    """One mesh on the minimal models, shared by all tests that leave it unchanged."""
     with launch_mesh() as mesh:
+        yield mesh
+
+
+@pytest.fixture(scope="session")
+def default_mesh() -> Iterator[RunningMesh]:
+    """One mesh on the default models, shared by all tests that leave it unchanged."""
+    with launch_mesh(ANCHOR_MODELS="default") as mesh:
         yield mesh
 
 

@@ -13,9 +13,6 @@ from service_kit.audio import to_float
 
 pytestmark = pytest.mark.e2e
 
-ASKED = 10
-RIGHT_AT_LEAST = 9
-
 
 async def test_a_spoken_question_is_answered_aloud_and_in_full(mesh, questions, topic_of) -> None:
     question = questions[0]
@@ -41,17 +38,6 @@ async def test_the_waterfall_agrees_with_the_latency_at_the_client(mesh, questio
     assert waterfall.first_token_ms <= waterfall.first_audio_ms <= waterfall.first_frame_sent_ms
     assert waterfall.first_frame_sent_ms == pytest.approx(turn.response_ms, abs=500)
     assert turn.response_ms < 10_000
-
-
-async def test_nine_of_ten_questions_get_the_right_answer(mesh, questions, topic_of) -> None:
-    right: list[str] = []
-    wrong: list[str] = []
-    for question in questions[1 : ASKED + 1]:
-        async with open_session(mesh.url) as talk:
-            turn = await run_turn(talk, load_clip(question.path), listen_s=0.2)
-        topic = topic_of(turn.reply.text)
-        (right if topic == question.topic else wrong).append(f"{question.path.name}: {turn.transcript!r} → {topic!r}")
-    assert len(right) >= RIGHT_AT_LEAST, wrong
 
 
 async def reply_to(talk: SessionClient, question: str) -> ReceivedReply:

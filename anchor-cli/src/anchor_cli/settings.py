@@ -41,6 +41,12 @@ class MeshSettings(BaseSettings):
     # Folder of the model files, and the lock file that lists them.
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
+    # Folder with copies of model files of your own, laid out like the models folder; looked in before any source.
+    models_own_dir: Path | None = Field(default=None, validation_alias=shared("ANCHOR_MODELS_OWN_DIR"))
+    # What was measured of the engines on this machine.
+    machine_profile: Path = Field(
+        default=Path("models/machine.json"), validation_alias=shared("ANCHOR_MACHINE_PROFILE")
+    )
     # URL of the hub (or a mirror) for models of kind "hub", and the token for models behind a licence.
     models_hub_url: str = Field(default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL"))
     models_hub_token: SecretStr = Field(default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN"))
@@ -55,6 +61,17 @@ class MeshSettings(BaseSettings):
     gpu_http_port: int = Field(default=8004, ge=1, le=65535)
     orchestrator_grpc_port: int = Field(default=9080, ge=1, le=65535)
     orchestrator_http_port: int = Field(default=8080, ge=1, le=65535)
+
+    llm_http_port: int = Field(default=8006, ge=1, le=65535)
+
+    # The orchestrator's choices, read here because the local model is a process of the mesh.
+    llm: str = Field(default="", validation_alias=shared("ORCHESTRATOR_LLM"))
+    llm_fallback: str = Field(default="briefing", validation_alias=shared("ORCHESTRATOR_LLM_FALLBACK"))
+
+    @property
+    def runs_local_llm(self) -> bool:
+        """Whether the local language model belongs to the mesh: as the model, or as the fallback of another."""
+        return "local" in (self.llm, self.llm_fallback)
 
     @property
     def connect_host(self) -> str:

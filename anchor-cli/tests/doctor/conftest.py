@@ -16,14 +16,10 @@ def project(tmp_path: Path) -> MeshSettings:
     (tmp_path / "models.lock").write_text(f"""
 [[model]]
 name = "tiny"
-file = "tiny.onnx"
-sha256 = "{digest}"
-size_bytes = 7
 licence = "MIT"
-package = "tiny"
-version = "1.0"
-wheel_sha256 = "{"0" * 64}"
-path_in_wheel = "tiny.onnx"
+sets = ["minimal", "default"]
+flat = true
+files = [{{path = "tiny.onnx", sha256 = "{digest}", size_bytes = 7, sources = [{{hub = "a/b", path = "tiny.onnx"}}]}}]
 
 [[model]]
 kind = "hub"

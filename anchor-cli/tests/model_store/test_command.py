@@ -1,12 +1,15 @@
-"""The pull command."""
+"""The commands `anchor models` and `anchor pull`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from anchor_cli.app import app
 from anchor_cli.model_store.pull import ModelStore
-from hub_double import Hub
+from file_store import COMPLETE
+from hub_double import Hub, placed
+from registry_double import Registry, wheel_name
 from typer.testing import CliRunner
 
 
@@ -43,3 +46,46 @@ def test_project_lock_rejects_models_of_unknown_hash(tmp_path: Path) -> None:
     )
     assert result.exit_code == 1
     assert "models.unknown_hash" in result.output
+
+
+@pytest.fixture
+def file_settings(pip_store: ModelStore, big_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANCHOR_MODELS", "default")
+    for name, value in environment(pip_store, big_hub).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_models_command_names_what_is_there(file_settings: None, pip_store: ModelStore) -> None:
+    result = CliRunner().invoke(app, ["models"])
+    assert (result.exit_code, placed(pip_store)) == (0, COMPLETE), result.output
+    assert "big: verified, 0.5 MB (MIT)" in result.output
+    assert "models of the set default: small, big" in result.output
+
+
+def test_models_command_goes_on_without_a_row(file_settings: None, registry: Registry) -> None:
+    del registry.files[wheel_name("big-part2")]
+    result = CliRunner().invoke(app, ["models"])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("big: left out (big/model.bin: ") == 1
+    assert "a smaller engine takes the place of each" in result.output
+
+
+def test_models_command_fails_without_a_needed_row(file_settings: None, registry: Registry) -> None:
+    del registry.files[wheel_name("small")]
+    result = CliRunner().invoke(app, ["models"])
+    assert result.exit_code == 1
+    assert "cannot do without small" in result.output
+
+
+def test_pull_of_a_name_fails_without_its_sources(file_settings: None, registry: Registry) -> None:
+    del registry.files[wheel_name("big-part2")]
+    result = CliRunner().invoke(app, ["pull", "big"])
+    assert result.exit_code == 1
+    assert "models.not_fetched" in result.output
+
+
+def test_offline_pull_names_the_missing_files(file_settings: None, registry: Registry) -> None:
+    result = CliRunner().invoke(app, ["pull", "big", "--offline"])
+    assert result.exit_code == 1
+    assert "missing or changed: big/model.bin, big/config.json" in result.output
+    assert registry.asked == []

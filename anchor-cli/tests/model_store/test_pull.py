@@ -116,7 +116,9 @@ def test_disguised_pickle_is_rejected_at_its_first_bytes(store: ModelStore, hub:
 
 
 def test_full_disk_is_reported_before_fetching(store: ModelStore, hub: Hub, tmp_path: Path) -> None:
-    full = ModelStore(store.lock, store.folder, store.hub_url, store.client, store.progress, lambda folder: 1 << 30)
+    full = ModelStore(
+        store.lock, store.folder, store.hub_url, store.client, store.progress, free_bytes=lambda _: 1 << 30
+    )
     with pytest.raises(EngineFailed, match=r"are free at") as refused:
         full.pull(["tiny"])
     assert (refused.value.code, hub.asked) == ("models.no_space", [])
@@ -125,7 +127,7 @@ def test_full_disk_is_reported_before_fetching(store: ModelStore, hub: Hub, tmp_
 def test_file_of_unknown_size_needs_free_space(store: ModelStore, hub: Hub) -> None:
     store.lock.write_text(UNKNOWN)
     full = ModelStore(
-        store.lock, store.folder, store.hub_url, store.client, store.progress, lambda folder: (1 << 30) + 1000
+        store.lock, store.folder, store.hub_url, store.client, store.progress, free_bytes=lambda _: (1 << 30) + 1000
     )
     with pytest.raises(EngineFailed, match="more than is free"):
         full.pull(["tiny"], trust_on_first_use=True)

@@ -49,6 +49,11 @@ LLM_FIRST_TOKEN_SECONDS = Histogram(
 LLM_REPLIES_CUT_SHORT = Counter(
     "anchor_llm_replies_cut_short_total", "Replies ended at the maximum length.", ["engine"]
 )
+LOCAL_ANSWERS = Counter(
+    "anchor_local_answers_total",
+    "Replies of the local language model: answered, replaced, not_in_notes, failed, fixed, or left to the briefing.",
+    ["outcome"],
+)
 LLM_LOADED = Gauge("anchor_llm_loaded", "Whether the model server holds the language model in memory (1) or not (0).")
 LLM_CPU_BYTES = Gauge("anchor_llm_cpu_bytes", "Bytes of the language model in CPU memory instead of GPU memory.")
 MEMORY_STEPS_TAKEN = Gauge("anchor_memory_steps_taken", "Degradation steps in force because of GPU memory pressure.")

@@ -20,7 +20,7 @@ from orchestrator.llm.briefing.engine import MAX_WORDS
 # Defaults come from the code that uses them.
 _TURNS = TurnRules()
 
-LlmName = Literal["briefing", "ollama", "openai", "scripted"]
+LlmName = Literal["briefing", "local", "ollama", "openai", "scripted"]
 
 
 class OrchestratorSettings(ServiceSettings):
@@ -67,6 +67,8 @@ class OrchestratorSettings(ServiceSettings):
 
     # Language model engine; empty for the profile's default.
     llm: LlmName | Literal[""] = ""
+    # What answers while the language model fails; `local` runs the local model's process, with the briefing behind it.
+    llm_fallback: Literal["briefing", "local"] = "briefing"
     # Time to the first token, allowed twice, before the briefing answers instead of the language model; unset for
     # 1.5 s, and 3.5 s in the CPU profile.
     llm_first_token_s: float | None = Field(default=None, gt=0, le=3.9)

@@ -44,6 +44,8 @@ from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.engine import BriefingModel
+from orchestrator.llm.local.engine import LocalModel
+from orchestrator.llm.local.settings import LocalLlmSettings
 from orchestrator.llm.main_model import MainModel, MainModelControl
 from orchestrator.memory_pressure.controller import MemoryPressureController
 from orchestrator.memory_pressure.degradation_ladder import DegradationLadder
@@ -97,12 +99,17 @@ def describe_knowledge(semantic: SemanticIndex | None) -> Mapping[str, object]:
 
 
 def language_model(retriever: Retriever, settings: OrchestratorSettings) -> MainModel:
-    """The main language model, with the briefing as its fallback."""
+    """The main language model, with the briefing as its fallback, and before it the local model where one runs."""
+    briefing = _briefing(retriever, settings)
+    local = None
+    if "local" in (settings.llm_engine, settings.llm_fallback):
+        local = LocalModel(LocalLlmSettings(), retriever, briefing)
     return MainModel(
         settings.llm_engine,
-        _briefing(retriever, settings),
+        briefing,
         first_token_s=settings.first_token_s,
         max_reply_chars=settings.max_reply_chars,
+        local=local,
     )
 
 

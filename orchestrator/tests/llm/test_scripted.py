@@ -113,7 +113,7 @@ async def test_registry_opens_clients_without_a_server(name: str):
 
 
 def test_unknown_engine_is_refused_with_the_known_names():
-    with pytest.raises(InvalidRequest, match="briefing, ollama, openai, scripted"):
+    with pytest.raises(InvalidRequest, match="briefing, local, ollama, openai, scripted"):
         served_model("llama")
 
 

@@ -1,4 +1,4 @@
-"""The rows of the lock: what is accepted, and the folder of a model, verified."""
+"""The rows of the lock: what is accepted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from service_kit.engines.model_lock import HubSource, PackagePart, PartsSource, UrlSource, read_lock, read_packages
-from service_kit.engines.models import model_folder
 from service_kit.errors import EngineFailed
 
 PROJECT_LOCK = Path(__file__).parents[3] / "models.lock"
@@ -26,7 +25,6 @@ def lock_text(**changes: str) -> str:
     } | changes
     return f"""
 [[model]]
-kind = "files"
 name = {parts["name"]}
 licence = "MIT"
 sets = {parts["sets"]}
@@ -59,15 +57,6 @@ def lock(tmp_path: Path) -> Path:
     path = tmp_path / "models.lock"
     path.write_text(lock_text())
     return path
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    (folder / "tiny/configs").mkdir(parents=True)
-    (folder / "tiny/model.bin").write_bytes(WEIGHTS)
-    (folder / "tiny/configs/config.json").write_bytes(CONFIG)
-    return folder
 
 
 def test_sources_keep_their_order(lock: Path) -> None:
@@ -113,32 +102,18 @@ def test_two_rows_of_one_name_are_rejected(lock: Path) -> None:
         read_lock(lock)
 
 
-def test_complete_folder_is_returned(lock: Path, folder: Path) -> None:
-    assert model_folder("tiny", lock, folder) == folder / "tiny"
+def test_missing_lock_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EngineFailed) as refused:
+        read_lock(tmp_path / "absent.lock")
+    assert refused.value.code == "models.no_lock"
 
 
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [(None, "missing"), (WEIGHTS[:-1] + b"!", "mismatch"), (WEIGHTS[:50], "mismatch"), (CONFIG, "mismatch")],
-)
-def test_incomplete_folder_is_rejected(lock: Path, folder: Path, content: bytes | None, code: str) -> None:
-    path = folder / "tiny/model.bin"
-    path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(EngineFailed, match="run `anchor models`") as refused:
-        model_folder("tiny", lock, folder)
-    assert refused.value.code == f"models.{code}"
-
-
-def test_model_of_no_set_names_its_own_command(lock: Path, tmp_path: Path) -> None:
-    lock.write_text(lock_text(sets="[]"))
-    with pytest.raises(EngineFailed, match="run `anchor pull tiny`"):
-        model_folder("tiny", lock, tmp_path)
-
-
-def test_unknown_name_is_rejected(lock: Path, folder: Path) -> None:
-    with pytest.raises(EngineFailed, match="it has tiny") as refused:
-        model_folder("huge", lock, folder)
-    assert refused.value.code == "models.unknown"
+@pytest.mark.parametrize("content", [b"[[model]", b"\xff", b"model = 3", b"[other]", b"[[model]]\nkind = 'wheel'\n"])
+def test_other_files_are_rejected(lock: Path, content: bytes) -> None:
+    lock.write_bytes(content)
+    with pytest.raises(EngineFailed) as refused:
+        read_lock(lock)
+    assert refused.value.code == "models.bad_lock"
 
 
 def test_project_lock_is_consistent() -> None:
@@ -154,5 +129,5 @@ def test_project_lock_is_consistent() -> None:
         if isinstance(source, PartsSource)
         for part in source.parts
     }
-    # silero and smart-turn name their packages themselves.
-    assert used | {"silero-vad", "pipecat-ai"} == read_packages(PROJECT_LOCK).keys()
+    assert used == read_packages(PROJECT_LOCK).keys()
+    assert {name for name, model in models.items() if "minimal" in model.sets} == {"silero", "smart-turn"}

@@ -12,6 +12,7 @@ export function formatDuration(ms: number): string {
 
 /** The language's name in the language itself: `de` → `Deutsch`; the code where the browser has no name for it. */
 export function formatLanguage(code: string): string {
+  if (code === "auto") return "Automatic";
   try {
     const name = new Intl.DisplayNames([code], { type: "language" }).of(code) ?? code;
     return name.charAt(0).toLocaleUpperCase(code) + name.slice(1);

@@ -22,4 +22,5 @@ test("each of the eight languages has its own name for itself", () => {
     "Polski",
   ]);
   expect(formatLanguage("not a language")).toBe("not a language");
+  expect(formatLanguage("auto")).toBe("Automatic");
 });

@@ -16,6 +16,13 @@ from rich.text import Text
 from anchor_cli.doctor.finding import Finding, Verdict, exit_code
 from anchor_cli.doctor.machine import LocalMachine, Machine
 from anchor_cli.doctor.machine_checks import check_containers, check_disk, check_gpu, check_python
+from anchor_cli.doctor.measurement import (
+    COMMAND_WITHIN_S,
+    FIRST_START_WITHIN_S,
+    measure_machine,
+    profile_path,
+)
+from anchor_cli.doctor.profile_checks import check_machine
 from anchor_cli.doctor.project_checks import (
     check_env_file,
     check_microphone,
@@ -23,6 +30,7 @@ from anchor_cli.doctor.project_checks import (
     check_ports,
     check_settings,
 )
+from anchor_cli.doctor.resources import read_resources
 from anchor_cli.settings import MeshSettings
 
 _STYLES = {Verdict.OK: "green", Verdict.HINT: "cyan", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
@@ -30,10 +38,14 @@ _STYLES = {Verdict.OK: "green", Verdict.HINT: "cyan", Verdict.WARNING: "yellow",
 
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure this machine's engines first.")] = False,
 ) -> None:
     """Check whether the mesh can run on this machine; exits with 1 when there is a problem."""
     # As `make run` does: variables of the shell take precedence.
     load_dotenv(_settings().root / ".env", override=False)
+    if measure:
+        # Standard output is for the findings.
+        print_measurement(Console(stderr=True), _settings())
     findings = run_checks(LocalMachine(), _settings())
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
@@ -51,6 +63,7 @@ def run_checks(machine: Machine, settings: MeshSettings) -> list[Finding]:
         *check_ports(machine, settings),
         *check_disk(machine, settings),
         *check_models(settings),
+        *check_machine(settings, read_resources()),
         *check_gpu(machine, settings),
         *check_containers(machine, settings),
         *check_microphone(settings),
@@ -64,6 +77,27 @@ def print_findings(console: Console, findings: Iterable[Finding]) -> None:
         console.print(line.append(finding.message), soft_wrap=True)
         if finding.fix:
             console.print(Text.assemble(" " * 8, ("→ ", "bold"), finding.fix), soft_wrap=True)
+
+
+def print_measurement(console: Console, settings: MeshSettings, within_s: float = COMMAND_WITHIN_S) -> None:
+    """Measure this machine, print what was measured, and write the machine profile."""
+    console.print(f"measuring the engines on this machine, {within_s:.0f} s at most ...")
+    try:
+        measure_machine(
+            settings,
+            read_resources(),
+            lambda line: console.print(Text(f"  {line}"), soft_wrap=True),
+            within_s=within_s,
+        )
+    except OSError as error:
+        console.print(Text(f"the machine profile cannot be written: {error}"), soft_wrap=True)
+
+
+def measure_first_start(console: Console, settings: MeshSettings) -> None:
+    """Measure this machine if it has no profile; nothing for profiles and models that need none."""
+    needless = settings.profile != "embedded" or settings.models == "minimal" or settings.script is not None
+    if not needless and not profile_path(settings).exists():
+        print_measurement(console, settings, FIRST_START_WITHIN_S)
 
 
 def _settings() -> MeshSettings:

@@ -103,11 +103,7 @@ def mesh_lock(folder: Path) -> Generator[None]:
 
 def require_free_ports(host: str, members: Sequence[Program]) -> None:
     """Raise `InvalidRequest` with every taken port and its owner, if there are any."""
-    settings_names = {
-        port: f"{program.name.upper()}_{protocol}_PORT"
-        for program in members
-        for port, protocol in ((program.grpc_port, "GRPC"), (program.http_port, "HTTP"))
-    }
+    settings_names = {port: setting for program in members for port, setting in program.ports.items()}
     if taken := find_taken_ports(host, sorted(settings_names)):
         lines = "\n".join(f"  {port} (to change it: {settings_names[port.port]}=...)" for port in taken)
         raise InvalidRequest("mesh.port_taken", f"cannot start:\n{lines}")

@@ -7,16 +7,32 @@ from dataclasses import dataclass
 
 from anchor_cli.settings import MeshSettings
 
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One service process. `priority` orders starts (lowest first) and stops (highest first)."""
+    """One service process. `priority` orders starts (lowest first) and stops (highest first).
+
+    Without an `optional` program that reports "failed", the mesh is ready all the same.
+    """
 
     name: str
     module: str
     priority: int
-    grpc_port: int
+    # None for a program without gRPC.
+    grpc_port: int | None
     http_port: int
+    optional: bool = False
+    ready_path: str = "/ready"
+    # The address that it listens on, where that is not the mesh's.
+    host: str = ""
+
+    @property
+    def ports(self) -> dict[int, str]:
+        """The settings' names by port."""
+        numbers = {"GRPC": self.grpc_port, "HTTP": self.http_port}
+        return {port: f"{self.name.upper()}_{name}_PORT" for name, port in numbers.items() if port is not None}
 
 
 def mesh_programs(settings: MeshSettings) -> tuple[Program, ...]:
@@ -25,7 +41,14 @@ def mesh_programs(settings: MeshSettings) -> tuple[Program, ...]:
     On a GPU, text-to-speech starts before speech-to-text, whose server takes the remaining memory.
     """
     stt, tts = (20, 10) if settings.profile == "gpu" else (10, 20)
+    local_llm = (
+        # llama.cpp's own server, on the loopback whatever the mesh's address is.
+        Program(
+            "llm", "llm_service", 45, None, settings.llm_http_port, optional=True, ready_path="/health", host=LOOPBACK
+        ),
+    )
     return (
+        *(local_llm if settings.runs_local_llm else ()),
         Program("stt", "stt_service", stt, settings.stt_grpc_port, settings.stt_http_port),
         Program("tts", "tts_service", tts, settings.tts_grpc_port, settings.tts_http_port),
         Program("vad", "vad_service", 30, settings.vad_grpc_port, settings.vad_http_port),
@@ -52,9 +75,10 @@ def program_environment(settings: MeshSettings, inherited: Mapping[str, str]) ->
     defaults = {"GRPC_ENABLE_FORK_SUPPORT": "false"}
     for program in mesh_programs(settings):
         name = program.name.upper()
-        own[f"{name}_GRPC_PORT"] = str(program.grpc_port)
-        own[f"{name}_HTTP_PORT"] = str(program.http_port)
-        if program.name != "orchestrator":
+        own.update({setting: str(port) for port, setting in program.ports.items()})
+        if program.name == "llm":
+            defaults["LLM_LOCAL_URL"] = f"http://{LOOPBACK}:{program.http_port}"
+        elif program.name != "orchestrator":
             defaults[f"{name}_TARGET"] = f"{settings.connect_host}:{program.grpc_port}"
             defaults[f"{name}_HEALTH_URL"] = f"http://{settings.connect_host}:{program.http_port}"
     return {**defaults, **inherited, **own}

@@ -15,6 +15,8 @@ from anchor_cli.mesh.programs import Program
 from anchor_cli.mesh.supervisor_client import ProgramState
 
 POLL_S = 0.1
+# The stage of a program that runs without its model; see `Program.optional`.
+FAILED = "failed"
 # A program with more starts than this before it was ready counts as failed.
 MAX_STARTS = 2
 
@@ -72,16 +74,23 @@ async def wait_until_ready(
     began_s = time.monotonic()
     members = list(members)
     states = {member.name: ServiceState() for member in members}
+    optional = {member.name for member in members if member.optional}
     starts = StartCounter()
     show(states)
     async with httpx.AsyncClient(timeout=2.0) as http:
         while True:
-            waiting = [member for member in members if states[member.name].ready_after_s is None]
+            waiting = [member for member in members if not _is_settled(member, states[member.name])]
             if not waiting:
                 return states
-            if failed := starts.find_failed(await _read_states(supervisor)):
+            given_up = optional - {member.name for member in waiting}
+            reported = await _read_states(supervisor)
+            if failed := starts.find_failed(state for state in reported if state.name not in given_up):
                 why = failed.reason or f"it ended {MAX_STARTS} times before it was ready"
-                raise PeerFailed("mesh.service_failed", f"{failed.name} does not start: {why}")
+                if failed.name not in optional:
+                    raise PeerFailed("mesh.service_failed", f"{failed.name} does not start: {why}")
+                states = {**states, failed.name: ServiceState(FAILED, reason=why)}
+                show(states)
+                waiting = [member for member in waiting if member.name != failed.name]
             now_s = time.monotonic() - began_s
             if now_s > within_s:
                 late = "; ".join(f"{m.name} is {states[m.name].stage} {states[m.name].reason}".strip() for m in waiting)
@@ -94,6 +103,10 @@ async def wait_until_ready(
             await asyncio.sleep(POLL_S)
 
 
+def _is_settled(member: Program, state: ServiceState) -> bool:
+    return state.ready_after_s is not None or (member.optional and state.stage == FAILED)
+
+
 async def _read_states(supervisor: ProgramStates) -> list[ProgramState]:
     try:
         return await supervisor.fetch_states()
@@ -104,9 +117,12 @@ async def _read_states(supervisor: ProgramStates) -> list[ProgramState]:
 
 async def _fetch_readiness(http: httpx.AsyncClient, host: str, member: Program, now_s: float) -> ServiceState:
     try:
-        response = await http.get(f"http://{host}:{member.http_port}/ready")
+        response = await http.get(f"http://{member.host or host}:{member.http_port}{member.ready_path}")
         body = cast("dict[str, object]", response.json())
     except (httpx.HTTPError, ValueError):
         return ServiceState()
     stage, engine, model, reason = (str(body.get(name, "")) for name in ("status", "engine", "model", "reason"))
+    if member.ready_path != "/ready":
+        # Another program's health: it has no name of an engine, and no stage while it loads.
+        stage = "ready" if response.status_code == 200 else stage or "loading"
     return ServiceState(stage, engine, model, reason, now_s if response.status_code == 200 else None)

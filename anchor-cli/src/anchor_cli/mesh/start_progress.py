@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from anchor_cli.mesh.readiness import ServiceState, ShowStates
+from anchor_cli.mesh.readiness import FAILED, ServiceState, ShowStates
 
 _STAGE_STYLES = {"ready": "green", "starting": "dim", "loading": "yellow", "failed": "red"}
 
@@ -42,6 +42,12 @@ class _PlainProgress:
 
     def __call__(self, states: Mapping[str, ServiceState]) -> None:
         for name, state in states.items():
-            if state.ready_after_s is not None and name not in self._printed:
+            if name in self._printed:
+                continue
+            if state.ready_after_s is not None:
+                engine = f" ({state.engine})" if state.engine else ""
                 self._printed.add(name)
-                self._console.print(Text(f"  {name} ready after {state.ready_after_s:.1f} s ({state.engine})"))
+                self._console.print(Text(f"  {name} ready after {state.ready_after_s:.1f} s{engine}"))
+            elif state.stage == FAILED and state.reason:
+                self._printed.add(name)
+                self._console.print(Text(f"  {name} does not run: {state.reason}", "red"))

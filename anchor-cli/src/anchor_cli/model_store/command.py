@@ -1,4 +1,4 @@
-"""The `anchor pull` command."""
+"""The commands `anchor models` and `anchor pull`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,35 @@ from typing import Annotated
 import httpx
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from service_kit.errors import AnchorError
+from service_kit.engines.model_lock import read_lock
+from service_kit.errors import AnchorError, EngineFailed
+from service_kit.settings import ModelSet
 
 from anchor_cli.console import load_settings_or_exit, print_failure
-from anchor_cli.model_store.download import OnProgress
+from anchor_cli.model_store.progress import TerminalProgress
 from anchor_cli.model_store.pull import ModelStore
 from anchor_cli.settings import MeshSettings
+
+# Models that no smaller engine replaces: without them the mesh does not start.
+_NEEDED: ModelSet = "minimal"
+
+
+def models_command() -> None:
+    """Fetch the models of the set ANCHOR_MODELS; verified files are not fetched again."""
+    console = Console()
+    settings = load_settings_or_exit(console)
+    with _failures_printed(console):
+        store = build_store(settings, console)
+        left_out = store.fetch_set()
+        sets = {name: model.sets for name, model in read_lock(store.lock).items()}
+        complete = [name for name, of in sets.items() if settings.models in of and name not in left_out]
+        store.progress.print_line(f"models of the set {settings.models}: {', '.join(complete) or 'none'}")
+        for name, reason in left_out.items():
+            store.progress.print_line(f"{name}: left out ({reason})")
+        if any(_NEEDED in sets[name] for name in left_out):
+            raise EngineFailed("models.not_fetched", f"cannot do without {', '.join(left_out)}")
+        if left_out:
+            store.progress.print_line("a smaller engine takes the place of each; `make setup` tries again")
 
 
 def pull_command(
@@ -30,16 +52,22 @@ def pull_command(
     """Fetch models, resume partial downloads, and verify each file's hash."""
     console = Console()
     settings = load_settings_or_exit(console)
-    try:
+    with _failures_printed(console):
         build_store(settings, console).pull(
             names or [settings.profile], offline=offline, trust_on_first_use=trust_on_first_use
         )
+
+
+@contextmanager
+def _failures_printed(console: Console) -> Generator[None]:
+    try:
+        yield
     except (AnchorError, OSError) as error:
         code, message = (error.code, error.message) if isinstance(error, AnchorError) else ("models.io", str(error))
         print_failure(console, code, message)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        console.print("stopped; the next pull resumes the partial file")
+        console.print("stopped; the next fetch goes on with what is complete")
         raise typer.Exit(130) from None
 
 
@@ -58,22 +86,6 @@ def build_store(settings: MeshSettings, console: Console) -> ModelStore:
             max_redirects=5,
         ),
         progress=TerminalProgress(console),
+        model_set=settings.models,
+        own=settings.models_own_dir,
     )
-
-
-class TerminalProgress:
-    """Prints one line per finished file and a progress bar for the current one. Implements `PullProgress`."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def print_line(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, highlight=False)
-
-    @contextmanager
-    def track_file(self, name: str) -> Generator[OnProgress]:
-        """Show a progress bar for file `name`."""
-        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with Progress(TextColumn("{task.description}"), *columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(name, total=None)
-            yield lambda here, total: progress.update(task, completed=here, total=total)

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-from service_kit.engines.hub import HubFile
 from service_kit.errors import EngineFailed, PeerFailed
 
 from anchor_cli.model_store.weights_format import HEAD_BYTES, check_format
 
-# Consecutive attempts without progress before giving up.
-_MAX_IDLE_ATTEMPTS = 5
 # Maximum size of a file whose size the lock does not state.
 _MAX_FILE_BYTES = 64 << 30
 _RETRYABLE = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
@@ -28,15 +25,22 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class Download:
-    """Downloads `file` from `url` into `part`. `commit` is the revision that the hub reports."""
+    """Downloads the file `path` from `url` into `part`; `commit` is the revision that the hub reports.
+
+    `size_bytes` is 0 while it is unknown. `max_idle` bounds consecutive attempts without progress.
+    """
 
     client: httpx.Client
     url: str
-    file: HubFile
+    path: str
+    size_bytes: int
     part: Path
     on_progress: OnProgress
     free_bytes: Callable[[], int]
     sleep: Callable[[float], None] = time.sleep
+    max_idle: int = 5
+    # False for a file of known hash, whose format then needs no check.
+    checks_format: bool = True
     commit: str = field(default="", init=False)
     _total: int = field(default=0, init=False)
 
@@ -49,7 +53,7 @@ class Download:
                 self._attempt(before)
             except httpx.HTTPError as error:
                 idle = 0 if self._part_size() > before else idle + 1
-                if idle == _MAX_IDLE_ATTEMPTS:
+                if idle == self.max_idle:
                     raise PeerFailed(
                         "models.not_fetched", f"cannot fetch {self.url}: {describe_error(error)}"
                     ) from error
@@ -59,7 +63,7 @@ class Download:
 
     def _attempt(self, here: int) -> None:
         """Make one request. Raises `httpx.HTTPError` for retryable failures."""
-        if self.file.size_bytes and here == self.file.size_bytes:
+        if self.size_bytes and here == self.size_bytes:
             return
         headers = {"Range": f"bytes={here}-"} if here else {}
         with self.client.stream("GET", self.url, headers=headers) as response:
@@ -85,26 +89,30 @@ class Download:
             for chunk in response.iter_raw():
                 here += len(chunk)
                 if here > most:
-                    raise EngineFailed("models.too_large", f"{self.file.path} is larger than the expected {most} bytes")
+                    raise EngineFailed("models.too_large", f"{self.path} is larger than the expected {most} bytes")
                 if len(head) < HEAD_BYTES:
                     head += chunk[: HEAD_BYTES - len(head)]
                     if len(head) == HEAD_BYTES:
-                        check_format(self.file.path, head)
+                        self._check_format(head)
                 part.write(chunk)
                 self.on_progress(here, most)
         if here < most:
             raise httpx.RemoteProtocolError(f"the response ended after {here} of {most} bytes")
-        check_format(self.file.path, head)
+        self._check_format(head)
 
     def _expected_size(self, response: httpx.Response, start: int) -> int:
         """Size of the whole file in bytes: from the lock, else from the response."""
-        if self.file.size_bytes:
-            return self.file.size_bytes
         length = response.headers.get("content-length", "")
+        if self.size_bytes:
+            if length.isdecimal() and (found := start + int(length)) != self.size_bytes:
+                self.part.unlink(missing_ok=True)
+                code = "models.too_large" if found > self.size_bytes else "models.mismatch"
+                raise EngineFailed(code, f"{self.path} has {found} bytes there, not {self.size_bytes}")
+            return self.size_bytes
         if not length.isdecimal() or start + int(length) > _MAX_FILE_BYTES:
-            raise EngineFailed("models.too_large", f"the hub reports no acceptable size for {self.file.path}")
+            raise EngineFailed("models.too_large", f"the hub reports no acceptable size for {self.path}")
         if int(length) > self.free_bytes():
-            raise EngineFailed("models.no_space", f"{self.file.path} has {int(length) / 1e9:.1f} GB, more than is free")
+            raise EngineFailed("models.no_space", f"{self.path} has {int(length) / 1e9:.1f} GB, more than is free")
         return start + int(length)
 
     @contextmanager
@@ -116,6 +124,10 @@ class Download:
         except EngineFailed:
             self.part.unlink(missing_ok=True)
             raise
+
+    def _check_format(self, head: bytes) -> None:
+        if self.checks_format:
+            check_format(self.path, head)
 
     def _part_size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0

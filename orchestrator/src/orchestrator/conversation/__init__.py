@@ -15,6 +15,8 @@ The path of one turn, from a microphone frame to playout:
 10. `ActiveReply.on_playback_progress` counts what the client heard; `History.add_heard_reply` keeps those words.
 
 Cancelling the reply's task is the barge-in. Speech that began before step 10 counted anything reopens the turn
-(`TurnTaking._continue_answered_turn`): back to step 4, and the reply is withdrawn (`ActiveReply.discard`). Layers, from the last stage to the first, which an import contract holds:
+(`TurnTaking._continue_answered_turn`): back to step 4, and the reply is withdrawn (`ActiveReply.discard`).
+
+Layers, from the last stage to the first, which an import contract holds:
 `session`, `input | output | turns`, `echo | connection`, `observability`, `model`, `messages`.
 """

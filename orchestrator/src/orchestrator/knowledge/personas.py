@@ -31,6 +31,8 @@ PERSONA_PHRASES: Mapping[str, frozenset[str]] = {
     "did_not_catch": frozenset(),
     "apology": frozenset(),
     "nothing_known": frozenset(),
+    # Before an answer in another language than the question's.
+    "other_language": frozenset({"language"}),
     "fallback": frozenset(),
     "topics": frozenset({"topics"}),
     "or": frozenset(),

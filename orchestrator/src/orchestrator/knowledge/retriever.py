@@ -3,8 +3,9 @@
 The two are combined by reciprocal rank fusion. Whether the first passage answers at all is decided separately:
 
 1. BM25 finds a passage in the question's language with at least `min_score` points. The fused order is used.
-2. Otherwise the embeddings are compared with the passages of all languages. A passage is accepted when its evidence
-   reaches `MIN_EVIDENCE`; passages in the question's language come first.
+2. Otherwise the embeddings are compared with the passages of all languages, or of the question's language only where
+   BM25 found words of it there. A passage is accepted when its evidence reaches `MIN_EVIDENCE`; passages in the
+   question's language come first.
 3. Otherwise nothing is known about it.
 
 docs/adr/0020-retrieval-by-two-rankings.md has the reasons, docs/evaluation.md the measurements.
@@ -24,11 +25,16 @@ from orchestrator.knowledge.passages import Passage
 # Least BM25 score of an answer. On the questions of orchestrator/tests/llm/briefing/test_retrieval.py and the set
 # "margin" of tools/eval/data, none of these in the right passage scores below 4.4, no off-topic question above 3.5.
 MIN_SCORE = 4.0
+# BM25 score below which the words of a question occur in its language by chance: the same foreign questions reach 0.5.
+CHANCE_SCORE = 1.0
 # Reciprocal rank fusion, and its constant: Cormack, Clarke and Buettcher, SIGIR 2009.
 RRF_K = 60
 # Least evidence of an answer that BM25 does not find: chosen on the set "margin" of tools/eval/data, where it accepts 2
 # of 30 off-topic questions, and 15 of 18 foreign ones whose passage is in another language.
 MIN_EVIDENCE = 0.92
+# Least evidence where both rankings have the same first passage. On the same questions and those of test_retrieval.py,
+# such a passage has at most 0.84 when it is wrong, and at least 0.90 when it is right.
+MIN_AGREED_EVIDENCE = 0.87
 # A passage in the question's language is preferred to one in another that is nearer by up to this cosine, since
 # short passages in other languages come near to any question. On the same questions no right passage is lost by it.
 OWN_LANGUAGE_MARGIN = 0.02
@@ -45,7 +51,7 @@ class RetrievedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """The passages for a question, best first; those before the first unconfident one answer it."""
+    """The passages for a question, best first: confident ones, then others in its language, then the rest."""
 
     matches: tuple[RetrievedPassage, ...] = ()
     language: str = "en"
@@ -94,21 +100,27 @@ class Retriever:
         self, index: PassageIndex, hypotheses: Sequence[str], language: str, cosines: Mapping[str, float]
     ) -> Iterable[RetrievedPassage]:
         by_words = index.search(hypotheses, language)
-        found_by_words = bool(by_words) and by_words[0].score >= self._min_score
+        best_points = by_words[0].score if by_words else 0.0
         points = {match.passage.id: match.score for match in by_words}
         passages = {passage.id: passage for passage in index.passages}
         local = {name for name in cosines if passages[name].language == language}
-        accepted = _accepted(cosines, local)
-        if found_by_words or not cosines:
-            by_meaning = sorted(local, key=lambda name: -cosines[name])
+        evidence = _evidence(cosines)
+        accepted = _accepted(evidence, local)
+        by_meaning = sorted(local, key=lambda name: (-cosines[name], name))
+        if best_points >= self._min_score or not cosines:
             scores = fuse_rankings([match.passage.id for match in by_words], by_meaning)
         else:
-            scores = {name: cosine + (name in local & accepted) for name, cosine in cosines.items()}
+            if best_points >= CHANCE_SCORE:
+                accepted &= local
+                if by_meaning[:1] == [by_words[0].passage.id] and evidence[by_meaning[0]] >= MIN_AGREED_EVIDENCE:
+                    accepted.add(by_meaning[0])
+            scores = {name: cosine + 2 * (name in accepted) + (name in local) for name, cosine in cosines.items()}
         ranked = sorted(scores.items(), key=lambda entry: -entry[1])
         for place, (name, score) in enumerate(ranked):
             confident = name in accepted or points.get(name, 0.0) >= self._min_score
             # The first of the fused order answers, though BM25 may have found the second.
-            yield RetrievedPassage(passages[name], score, confident or (found_by_words and place == 0))
+            confident = confident or (place == 0 and best_points >= self._min_score)
+            yield RetrievedPassage(passages[name], score, confident)
 
 
 def fuse_rankings(*rankings: Sequence[str]) -> dict[str, float]:
@@ -120,17 +132,21 @@ def fuse_rankings(*rankings: Sequence[str]) -> dict[str, float]:
     return scores
 
 
-def _accepted(cosines: Mapping[str, float], local: Set[str]) -> set[str]:
-    """Return the passages whose evidence suffices, and the `local` ones almost as near as the nearest of those.
+def _evidence(cosines: Mapping[str, float]) -> dict[str, float]:
+    """Return the evidence for each passage: its cosine plus the margin of that over the mean of all passages.
 
-    Evidence is the cosine plus its margin over the mean of all passages. Cosines of multilingual-e5 lie between 0.75
-    and 0.95 whatever the question is; alone, they tell questions with an answer from others worse than with the margin.
+    Cosines of multilingual-e5 lie between 0.75 and 0.95 whatever the question is; alone, they tell questions with an
+    answer from others worse than with the margin.
     """
-    if not cosines:
-        return set()
-    mean = statistics.fmean(cosines.values())
-    accepted = {name for name, cosine in cosines.items() if cosine + (cosine - mean) >= MIN_EVIDENCE}
+    mean = statistics.fmean(cosines.values()) if cosines else 0.0
+    return {name: cosine + (cosine - mean) for name, cosine in cosines.items()}
+
+
+def _accepted(evidence: Mapping[str, float], local: Set[str]) -> set[str]:
+    """Return the passages with enough evidence, and the `local` ones almost as near as the nearest of those."""
+    accepted = {name for name, value in evidence.items() if value >= MIN_EVIDENCE}
     if accepted:
-        nearest = max(cosines.values())
-        accepted |= {name for name in local if cosines[name] >= nearest - OWN_LANGUAGE_MARGIN}
+        nearest = max(evidence.values())
+        # A difference of evidence is twice that of cosines.
+        accepted |= {name for name in local if evidence[name] >= nearest - 2 * OWN_LANGUAGE_MARGIN}
     return accepted

@@ -14,8 +14,10 @@ from orchestrator.conversation.messages.system_status import ServiceHealth, Serv
 from orchestrator.conversation.model.ports import LanguageModel
 from orchestrator.llm.circuit_breaker import PROBE_INTERVAL_S, CircuitBreaker, CircuitBreakerProbe
 from orchestrator.llm.fallback import FallbackModel
+from orchestrator.llm.local.engine import LocalModel
+from orchestrator.llm.local.local_fallback import LocalFallback
 from orchestrator.llm.ollama.residency import LoadStage
-from orchestrator.llm.registry import BRIEFING, ParkableModel, ServedModel, served_model
+from orchestrator.llm.registry import BRIEFING, LOCAL, ParkableModel, ServedModel, served_model
 from orchestrator.memory_pressure.parkable_engine import ParkingState
 
 _LOADING_STAGES = {LoadStage.PULLING, LoadStage.LOADING}
@@ -32,13 +34,22 @@ class MainModel:
         first_token_s: float,
         max_reply_chars: int,
         probe_interval_s: float = PROBE_INTERVAL_S,
+        local: LocalModel | None = None,
     ) -> None:
         """`probe_interval_s` is the interval of probes while the breaker is open.
+
+        `local` is the local model: the main model itself for the name `local`, and otherwise its fallback, before
+        `briefing`.
 
         Raises `InvalidRequest` for an unknown name.
         """
         self._briefing = briefing
-        self._served: ServedModel | None = None if name == BRIEFING else served_model(name)
+        self._served: ServedModel | None = None
+        if name == LOCAL:
+            self._served, local = local, None
+        elif name != BRIEFING:
+            self._served = served_model(name)
+        self._local = local
         self._first_token_s = first_token_s
         self._max_reply_chars = max_reply_chars
         self._probe_interval_s = probe_interval_s
@@ -47,6 +58,8 @@ class MainModel:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            if self._local is not None:
+                await stack.enter_async_context(self._local)
             if self._served is not None:
                 await stack.enter_async_context(self._served)
                 await stack.enter_async_context(
@@ -71,7 +84,7 @@ class MainModel:
             return self._briefing
         return FallbackModel(
             self._served,
-            self._briefing,
+            LocalFallback(self._local, self._briefing) if self._local else self._briefing,
             self._breaker,
             first_token_s=self._first_token_s,
             max_reply_chars=self._max_reply_chars,
@@ -121,8 +134,14 @@ class MainModel:
         """Return the details for `/health` and `/info`; empty for the briefing."""
         if self._served is None:
             return {}
+        described = dict(self._served.describe())
         answering = BRIEFING if self._breaker.open else self._served.name
-        return {"language_model": {**self._served.describe(), "answered_by": answering}}
+        if self._local is not None:
+            described["fallback"] = {"engine": LOCAL, **self._local.describe()}
+        details: dict[str, object] = {"language_model": {**described, "answered_by": answering}}
+        if self._served.name == LOCAL and self._breaker.open:
+            details["degraded"] = f"the local language model does not run: {described.get('reason', 'no answer')}"
+        return details
 
     def status(self) -> tuple[ServiceStatus, ...]:
         """Return the model's entry in the list of services; empty for the briefing."""

@@ -75,15 +75,17 @@ class OpenAiModel(HttpModel):
         """Yield the reply in pieces. Raises `PeerFailed` or `AtCapacity`, with codes `llm.*`."""
         messages = chat_messages(prompt, self._settings.context_tokens)
         async with self._completion(messages, self._settings.max_reply_tokens) as lines:
-            while (text := await _read_text(lines)) is not None:
+            while (text := await read_text(lines)) is not None:
                 if text:
                     lines.mark_first_token()
                     yield text
 
     async def prefill(self, prompt: Prompt) -> None:
         """Make the server process all of `prompt` but its text, so that a reply to any text starts sooner."""
+        if prompt.partial:
+            return
         async with self._completion(prefix_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
-            while await _read_text(lines) is not None:
+            while await read_text(lines) is not None:
                 pass
 
     async def probe(self) -> None:
@@ -106,8 +108,8 @@ class OpenAiModel(HttpModel):
         )
 
 
-async def _read_text(lines: ResponseLines) -> str | None:
-    """Read the next piece of text, perhaps empty; None after `[DONE]`."""
+async def read_text(lines: ResponseLines) -> str | None:
+    """Read the next piece of text of a streamed completion, perhaps empty; None after `[DONE]`. Raises `PeerFailed`."""
     while (line := await lines.read_line()) is not None:
         if not line.startswith(_DATA):
             # Skip comments and other fields of server-sent events, and blank lines.

@@ -11,13 +11,15 @@ from service_kit.engines.info import engine_class
 from orchestrator.conversation.model.ports import LanguageModel
 
 # Each reads its own settings from the environment. The briefing is not among them: the composition root builds it from
-# the knowledge folder in any case, because it is the fallback of the others.
+# the knowledge folder in any case, because it is the fallback of the others; and so the local model, which answers from
+# that folder.
 LANGUAGE_MODELS = {
     "ollama": "orchestrator.llm.ollama.engine:OllamaModel",
     "openai": "orchestrator.llm.openai:OpenAiModel",
     "scripted": "orchestrator.llm.scripted:ScriptedModel",
 }
 BRIEFING = "briefing"
+LOCAL = "local"
 
 
 class ServedModel(LanguageModel, AbstractAsyncContextManager[Any], Protocol):
@@ -58,5 +60,5 @@ def served_model(name: str) -> ServedModel:
 
     Raises `InvalidRequest` for an unknown name, `pydantic.ValidationError` for invalid settings.
     """
-    engine: Any = engine_class({**LANGUAGE_MODELS, BRIEFING: ""}, name)
+    engine: Any = engine_class({**LANGUAGE_MODELS, BRIEFING: "", LOCAL: ""}, name)
     return engine.from_environment()

@@ -115,6 +115,12 @@ async def ask(http: httpx.AsyncClient, file: bytes | None = None, **fields: Any)
     return await http.post(transcriptions.PATH, files=files, data={"model": "whisper-1", **data})
 
 
+@pytest.mark.parametrize(("language", "asked"), [("en-US", "en"), ("auto", ""), ("", "")])
+async def test_language_is_cut_to_its_primary_tag(http: httpx.AsyncClient, stt: FakeStt, language, asked) -> None:
+    assert (await ask(http, language=language)).status_code == 200
+    assert stt.languages == [asked]
+
+
 async def test_recording_is_transcribed(http: httpx.AsyncClient, stt: FakeStt) -> None:
     answer = await ask(http, language="en", prompt="news", temperature="0")
     assert (answer.status_code, answer.json()) == (200, {"text": "Good evening. The ferry."})

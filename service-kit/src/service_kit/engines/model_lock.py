@@ -172,10 +172,10 @@ def entries_of(lock: Path, kind: str) -> list[dict[str, Any]]:
     """Return the rows of one kind, `files` or `hub`. Raises `EngineFailed` when the lock is missing or malformed."""
     try:
         entries: list[dict[str, Any]] = _read(lock)["model"]
-        kinds = [(dict(entry), entry.get("kind", "wheel")) for entry in entries]
+        kinds = [(dict(entry), entry.get("kind", "files")) for entry in entries]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise malformed(lock, error) from error
-    if unknown := {str(found) for _, found in kinds} - {"wheel", "files", "hub"}:
+    if unknown := {str(found) for _, found in kinds} - {"files", "hub"}:
         raise malformed(lock, ValueError(f"no kind {', '.join(sorted(unknown))}"))
     names = [str(entry.get("name")) for entry, _ in kinds]
     if doubled := {name for name in names if names.count(name) > 1}:

@@ -37,6 +37,7 @@ from orchestrator.conversation.messages.server import (
     TurnCommitted,
     TurnFailed,
 )
+from orchestrator.conversation.model.conversation import AUTOMATIC
 
 # A recording is sent in chunks of this length, as from a microphone but faster than real time.
 _CHUNK_BYTES = MICROPHONE.bytes_for(100)
@@ -151,7 +152,8 @@ class _OneShotClient:
         match message:
             case SessionStarted():
                 self._started = message
-                self._language = self._language or message.language
+                # The transcript tells which language an automatic one is.
+                self._language = "" if message.language == AUTOMATIC else message.language
             case Error():
                 self._error = message
             case ServiceNotice() if message.active:

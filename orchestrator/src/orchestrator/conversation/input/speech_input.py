@@ -14,6 +14,7 @@ from orchestrator.conversation.input.energy_vad import EnergyVad
 from orchestrator.conversation.input.microphone import Microphone
 from orchestrator.conversation.input.segment_log import SegmentLog
 from orchestrator.conversation.input.silence_filler import SilenceFiller
+from orchestrator.conversation.input.stream_language import LanguageChanged, StreamLanguage
 from orchestrator.conversation.messages.client import EndTurn
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import ServiceLost, ServiceRecovered, TranscriptOverdue
@@ -45,10 +46,6 @@ class _TranscriptSoFar:
     end_ms: int
 
 
-class _LanguageChanged(Exception):
-    """Reopens the speech-to-text stream with another language."""
-
-
 class SpeechInput:
     """The speech input of one session. With `manual`, the client marks the end of each turn, and no VAD runs."""
 
@@ -66,7 +63,8 @@ class SpeechInput:
         self._speech_to_text = speech_to_text
         self._microphone = microphone
         self.recent_audio = RecentAudio()
-        self._language = language
+        self._stt_language = StreamLanguage(language)
+        self._vad_language = StreamLanguage(language)
         self._manual = manual
         self._event_queue = event_queue
         self._vad_queue: asyncio.Queue[AudioChunk | _TranscriptSoFar] = asyncio.Queue(_MAX_VAD_ITEMS)
@@ -80,7 +78,6 @@ class SpeechInput:
         self._silence_filler = SilenceFiller(self.push_audio, lambda: self._position_ms, lambda: self._user_speaking)
         self._lost_services: dict[str, AnchorError] = {}
         self._energy_vad = EnergyVad()
-        self._language_changed = asyncio.Event()
         self._turn_end_confirmed = asyncio.Event()
         self._transcript_timer: asyncio.TimerHandle | None = None
 
@@ -104,10 +101,12 @@ class SpeechInput:
         self._segment_log.commit_segment(segment_id)
 
     def set_language(self, language: str) -> None:
-        """Transcribe in this language from now on; reopens the speech-to-text stream."""
-        if language != self._language:
-            self._language = language
-            self._language_changed.set()
+        """Transcribe in this language from now on, or detect it if empty; reopens the speech-to-text stream."""
+        self._stt_language.change(language)
+
+    def expect_language(self, language: str) -> None:
+        """Predict the end of turns in this language from now on; called between turns, reopens the VAD stream."""
+        self._vad_language.change(language)
 
     def on_disconnect(self) -> None:
         """The client disconnected; fill the microphone with silence."""
@@ -184,10 +183,14 @@ class SpeechInput:
     async def _run_vad(self) -> None:
         while True:
             try:
-                async with self._voice_activity.open(self._language) as stream:
+                async with self._voice_activity.open(self._vad_language.value) as stream:
                     await self._report_recovered("vad")
                     await self._end_detected_speech()
-                    await run_together(self._write_vad(stream), self._read_vad(stream))
+                    await run_together(
+                        self._write_vad(stream), self._read_vad(stream), self._vad_language.wait_for_change()
+                    )
+            except LanguageChanged:
+                continue
             except AnchorError as error:
                 if "vad" not in self._lost_services:
                     await self._end_detected_speech()
@@ -238,14 +241,14 @@ class SpeechInput:
         while True:
             wait_s: float | None = _RETRY_S
             try:
-                async with self._speech_to_text.open(self._language) as stream:
+                async with self._speech_to_text.open(self._stt_language.value) as stream:
                     await self._report_recovered("stt")
                     await run_together(
                         self._segment_log.write_to(stream),
                         self._read_transcripts(stream),
-                        self._wait_for_language_change(),
+                        self._stt_language.wait_for_change(),
                     )
-            except _LanguageChanged:
+            except LanguageChanged:
                 continue
             except AnchorError as error:
                 await self._report_lost("stt", error)
@@ -264,16 +267,11 @@ class SpeechInput:
             await self._event_queue.put(event)
         raise PeerFailed("stt.ended", "stt-service ended its stream")
 
-    async def _wait_for_language_change(self) -> None:
-        await self._language_changed.wait()
-        self._language_changed.clear()
-        raise _LanguageChanged
-
     async def _wait_before_retry(self, seconds: float | None) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._wait_for_language_change()
-        except (TimeoutError, _LanguageChanged):
+                await self._stt_language.wait_for_change()
+        except (TimeoutError, LanguageChanged):
             return
 
     def _expect_transcript(self, segment_id: int) -> None:

@@ -23,7 +23,9 @@ class SessionStart:
     """Opens or resumes a session."""
 
     language: str = ""
-    """Language of the conversation, ISO 639-1; empty for the server's default."""
+    """Language of the conversation, ISO 639-1 (`en`; of `en-US` only `en` counts), or `auto`: the user's speech
+    decides, and the reply is in the language heard if the persona speaks it. Empty for the server's default.
+    """
     voice: str = ""
     """Voice id; empty for the language's default voice."""
     persona: str = ""
@@ -125,7 +127,7 @@ class SetLanguage:
     """Changes the language. The language's default voice replaces a selected voice that does not speak it."""
 
     language: str
-    """Language, ISO 639-1."""
+    """Language, as in `session_start`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Choices:
     """Available languages, voices and personas."""
 
     languages: tuple[str, ...] = ()
-    """Languages, ISO 639-1."""
+    """Languages, ISO 639-1, and `auto`."""
     voices: tuple[VoiceChoice, ...] = ()
     """Voices, each language's default first; empty until the TTS service has answered once."""
     personas: tuple[PersonaChoice, ...] = ()
@@ -157,6 +157,8 @@ class FinalTranscript:
     """Confidence, 0 to 1; absent where the engine provides none."""
     words: tuple[Word, ...] = ()
     """Words of the text with timestamps, when `session_start` requested them; empty where the engine provides none."""
+    language_probability: float | None = None
+    """Probability of `language`, 0 to 1; absent where the engine did not detect the language, or provides none."""
 
 
 @dataclass(frozen=True, slots=True)

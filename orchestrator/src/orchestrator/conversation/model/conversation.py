@@ -10,6 +10,9 @@ from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.history import History
 from orchestrator.conversation.model.ports import Message
 
+# The language setting that lets the user's speech decide, and the language of replies before anything was heard.
+AUTOMATIC = "auto"
+_FIRST_LANGUAGE = "en"
 # The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
 MIN_PATIENCE = 0.5
 MAX_PATIENCE = 2.0
@@ -21,12 +24,25 @@ Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 class Preferences:
     """The user's choices. An empty `voice` means the persona's voice, or else the language's default voice."""
 
+    # ISO 639-1, or `AUTOMATIC`.
     language: str
     voice: str
     persona: str
     style: Style = field(default_factory=Style)
     # A factor on the end-of-turn wait, from `MIN_PATIENCE` to `MAX_PATIENCE`.
     patience: float = 1.0
+    # The language heard last, while `language` is automatic; empty before.
+    heard_language: str = ""
+
+    @property
+    def reply_language(self) -> str:
+        """The language of the next reply."""
+        return self.language if self.language != AUTOMATIC else self.heard_language or _FIRST_LANGUAGE
+
+    @property
+    def recognised_language(self) -> str:
+        """The language for speech-to-text; empty to detect it."""
+        return "" if self.language == AUTOMATIC else self.language
 
     def set(self, choice: Preference) -> None:
         """Apply a choice that `Services.check_preference` accepted."""

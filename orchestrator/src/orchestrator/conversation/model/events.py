@@ -255,6 +255,8 @@ class AnnounceFinal:
     confidence: float | None
     # The words of the whole text; empty when part of it has no times.
     words: tuple[Word, ...] = ()
+    # Probability of `language`; None where the engine provides none.
+    language_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

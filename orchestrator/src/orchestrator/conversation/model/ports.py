@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from service_kit.audio import AudioChunk
 
@@ -183,6 +183,8 @@ class Persona:
 class Prompt:
     """The input of a reply. `alternatives` are other transcripts of `text`, for retrieval only.
 
+    `partial` is the transcript so far of a turn that has no `text` yet; only `LanguageModel.prefill` gets one.
+
     `history_share` is the share of the context reserved for history that may be used, 0 to 1.
     """
 
@@ -193,6 +195,21 @@ class Prompt:
     alternatives: tuple[str, ...] = ()
     style: Style = field(default_factory=Style)
     history_share: float = 1.0
+    partial: str = ""
+
+
+class TextInLanguage(str):
+    """A piece of a reply in another language than the prompt's; the next plain `str` is in the prompt's again."""
+
+    __slots__ = ("language",)
+
+    language: str
+
+    def __new__(cls, text: str, language: str) -> Self:
+        """`language` is ISO 639-1."""
+        piece = super().__new__(cls, text)
+        piece.language = language
+        return piece
 
 
 class LanguageModel(Protocol):
@@ -204,13 +221,17 @@ class LanguageModel(Protocol):
         ...
 
     def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """Yield the reply in pieces. Raises `AnchorError`. Cancelling or closing the generator stops generation."""
+        """Yield the reply in pieces, `TextInLanguage` for those in another language than the prompt's.
+
+        Raises `AnchorError`. Cancelling or closing the generator stops generation.
+        """
         ...
 
     async def prefill(self, prompt: Prompt) -> None:
         """Process all of `prompt` except its text, if that makes the reply faster. Raises `AnchorError`.
 
-        Safe to cancel: the request is stopped.
+        Called when the user starts to speak, and then with each partial transcript, which only a model that retrieves
+        its notes by it needs. Safe to cancel: the request is stopped.
         """
         ...
 

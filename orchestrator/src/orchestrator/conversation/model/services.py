@@ -11,7 +11,7 @@ from service_kit.errors import InvalidRequest
 from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.messages.system_status import SystemStatus
-from orchestrator.conversation.model.conversation import MAX_PATIENCE, MIN_PATIENCE, Preference
+from orchestrator.conversation.model.conversation import AUTOMATIC, MAX_PATIENCE, MIN_PATIENCE, Preference
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
 from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (
@@ -27,6 +27,13 @@ log = logging.getLogger(__name__)
 
 # The languages of the conversation: those that Voxtral transcribes.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
+# What a client may choose: one of them, or to let the user's speech decide.
+LANGUAGE_CHOICES = (*LANGUAGES, AUTOMATIC)
+
+
+def primary_language(tag: str) -> str:
+    """The language of a BCP 47 tag, without script and region: `en` of `en-US`."""
+    return tag.replace("_", "-").partition("-")[0].lower()
 
 
 def _no_voices() -> Observable[tuple[VoiceChoice, ...]]:
@@ -89,10 +96,16 @@ class Services:
 
     def check_language(self, language: str) -> None:
         """Raise `InvalidRequest` for an unsupported language."""
-        if language not in LANGUAGES:
+        if language not in LANGUAGE_CHOICES:
             raise InvalidRequest(
-                "session.unknown_language", f"no language {language[:16]!r}; there are {', '.join(LANGUAGES)}"
+                "session.unknown_language", f"no language {language[:16]!r}; there are {', '.join(LANGUAGE_CHOICES)}"
             )
+
+    def can_answer(self, persona: str, language: str) -> bool:
+        """Whether a persona has its phrases in a language, and some voice speaks it."""
+        voices = self.voices.value
+        spoken = not voices or any(language in choice.languages for choice in voices)
+        return language in LANGUAGES and language in self.personas[persona].phrases and spoken
 
     def check_voice(self, voice: str) -> None:
         """Raise `InvalidRequest` for an unknown voice; the empty voice is the language's default."""

@@ -88,10 +88,13 @@ class ActiveReply:
         async with self._group:
             await asyncio.Event().wait()
 
-    def prefill(self, turn_id: int) -> None:
-        """Prefill the language model with the history before this turn; nothing while a reply runs."""
+    def prefill(self, turn_id: int, partial: str = "") -> None:
+        """Prefill the language model with the history before this turn; nothing while a reply runs.
+
+        `partial` is the transcript so far, for models that choose their notes by it.
+        """
         if self._task is None:
-            self._prefill.start(self._prompt(turn_id, ""))
+            self._prefill.start(replace(self._prompt(turn_id, ""), partial=partial))
 
     async def start(self, action: StartReply, waterfall: Waterfall) -> None:
         """Start generating a reply; it is buffered until `release`."""
@@ -104,7 +107,7 @@ class ActiveReply:
 
     async def speak_phrase(self, action: SpeakPhrase, waterfall: Waterfall) -> None:
         """Speak one of the persona's phrases, released immediately."""
-        phrase = self._persona.phrase(action.phrase, self._conversation.preferences.language)
+        phrase = self._persona.phrase(action.phrase, self._conversation.preferences.reply_language)
 
         async def generate_phrase() -> AsyncGenerator[str]:
             yield phrase
@@ -209,7 +212,7 @@ class ActiveReply:
             reply, ended_ms = self._last_reply
             echo_estimate = self._echo_detector.estimate_echo(since_ms, until_ms)
             return replace(reply.playback_context(ended_ms - since_ms), echo_estimate=echo_estimate)
-        return PlaybackContext(language=self._conversation.preferences.language)
+        return PlaybackContext(language=self._conversation.preferences.reply_language)
 
     def on_barge_in_settled(self, action: AnnounceBargeIn) -> None:
         """Count and send the verdict on the user's speech over a reply."""
@@ -227,7 +230,7 @@ class ActiveReply:
         preferences = self._conversation.preferences
         return Prompt(
             text=text,
-            language=preferences.language,
+            language=preferences.reply_language,
             persona=self._persona,
             history=merge_consecutive(self._conversation.history.before(turn_id)),
             alternatives=alternatives,
@@ -248,15 +251,17 @@ class ActiveReply:
                 self._reply.waterfall.end("interrupted", self._loop.time())
             await self.discard(self._reply.turn_id)
         preferences = self._conversation.preferences
+        language = preferences.reply_language
+        chosen = preferences.voice if self._services.speaks(preferences.voice, language) else ""
         tts_chain, voice = self._services.tts_chain(
-            preferences.voice
-            or self._services.listed_voice(self._persona.voices.get(preferences.language, ""), preferences.language)
+            chosen or self._services.listed_voice(self._persona.voices.get(language, ""), language)
         )
         speech_settings = SpeechSettings(
             voice=voice,
-            language=preferences.language,
+            language=language,
             style=preferences.style,
-            apology=self._persona.phrase("apology", preferences.language),
+            apology=self._persona.phrase("apology", language),
+            voices=self._persona.voices,
         )
         reply = Reply(
             turn_id=turn_id,

@@ -52,4 +52,6 @@ class PromptPrefill:
         except Exception:
             log.exception("prefill raised an unexpected error")
         finally:
-            LLM_PREFILLS.labels(outcome).inc()
+            # With a partial transcript, most models have nothing to do.
+            if not prompt.partial:
+                LLM_PREFILLS.labels(outcome).inc()

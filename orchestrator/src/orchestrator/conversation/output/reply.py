@@ -17,7 +17,7 @@ from orchestrator.conversation.echo.transcript_echo import PlaybackContext, play
 from orchestrator.conversation.messages.server import ReplyFinished, ReplyStarted, ReplyText, ServerMessage, TurnFailed
 from orchestrator.conversation.model.history import heard_text
 from orchestrator.conversation.model.idle_timeout import IdleTimeout
-from orchestrator.conversation.model.ports import TextToSpeech
+from orchestrator.conversation.model.ports import TextInLanguage, TextToSpeech
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.playout import Playout
 from orchestrator.conversation.output.synthesis import ReplySynthesis, SpeechSettings
@@ -167,8 +167,8 @@ class Reply:
         if not delta:
             return
         self.waterfall.record_stage("first_token", self._now_s())
-        self._synthesis.add_text(delta)
-        self._send_or_hold(ReplyText(self.turn_id, delta))
+        self._synthesis.add_text(delta, delta.language if isinstance(delta, TextInLanguage) else "")
+        self._send_or_hold(ReplyText(self.turn_id, str(delta)))
 
     def _send_or_hold(self, message: ServerMessage) -> None:
         if self._released:

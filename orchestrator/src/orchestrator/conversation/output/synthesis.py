@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service_kit.errors import AnchorError, InvalidRequest, NotReady, PeerFailed
 from service_kit.tasks import run_together
@@ -37,12 +37,16 @@ _RETRY_INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SpeechSettings:
-    """How a reply is spoken; `apology` is appended when the language model fails."""
+    """How a reply is spoken; `apology` is appended when the language model fails.
+
+    `voices` are those of the first TTS for parts of the reply in other languages; by default, the TTS chooses.
+    """
 
     voice: str
     language: str
     style: Style
     apology: str
+    voices: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ReplySynthesis:
@@ -73,6 +77,8 @@ class ReplySynthesis:
         self._pacer = TextPacer()
         # Set when there may be text to flush to the TTS.
         self._text_due = asyncio.Event()
+        # The languages of the text, each from a character on: one after the other, in a stream each.
+        self._languages = [(0, settings.language)]
         # Character of the text, and offset in the speech, at which the current stream and its last phrase begin.
         self._stream_start = (0, 0.0)
         self._phrase_start = (0, 0.0)
@@ -84,8 +90,11 @@ class ReplySynthesis:
         # Captions only: no TTS is left.
         self.is_text_only = False
 
-    def add_text(self, delta: str) -> None:
-        """Append generated text."""
+    def add_text(self, delta: str, language: str = "") -> None:
+        """Append generated text, in the reply's language or another."""
+        language = language or self._settings.language
+        if language != self._languages[-1][1]:
+            self._languages.append((len(self.text), language))
         self.text += delta
         self._text_due.set()
 
@@ -148,13 +157,11 @@ class ReplySynthesis:
     async def _synthesise(self, tts: TextToSpeech, voice: str, first_audio_timeout_s: float) -> AnchorError | None:
         """Speak all text that has not been sent as speech; return the failure, None after success."""
         self._rewind_to_unsent()
-        settings = self._settings
         try:
-            async with (
-                IdleTimeout(first_audio_timeout_s, self._may_be_silent) as timeout,
-                tts.open(voice, settings.language, settings.style) as speech,
-            ):
-                await run_together(self._flush_text(speech, timeout), self._receive_speech(speech, timeout))
+            await self._speak_language(tts, voice, first_audio_timeout_s)
+            while self._pacer.sent_chars < len(self.text) or not self._text_complete:
+                self._begin_stream(self._pacer.sent_chars, self._playout.synthesised_ms)
+                await self._speak_language(tts, voice, first_audio_timeout_s)
         except TimeoutError:
             message = f"the TTS returned nothing for {first_audio_timeout_s:.1f} s"
             failure: AnchorError = PeerFailed("tts.silent", message)
@@ -166,6 +173,32 @@ class ReplySynthesis:
             "TTS failed", extra={"code": failure.code, "reason": failure.message, "spoke": self._produced_audio}
         )
         return failure
+
+    async def _speak_language(self, tts: TextToSpeech, voice: str, first_audio_timeout_s: float) -> None:
+        """Speak the text from the stream's start up to the next language, in a stream of its own."""
+        settings = self._settings
+        start = self._stream_start[0]
+        language = [name for at, name in self._languages if at <= start][-1]
+        if language != settings.language:
+            voice = settings.voices.get(language, "") if tts is self._tts_chain[0] else ""
+        async with (
+            IdleTimeout(first_audio_timeout_s, self._may_be_silent) as timeout,
+            tts.open(voice, language, settings.style) as speech,
+        ):
+            await run_together(self._flush_text(speech, timeout), self._receive_speech(speech, timeout))
+
+    @property
+    def _stream_end(self) -> int | None:
+        """The character at which the stream's language ends; None while it lasts to the end of the text."""
+        return next((at for at, _ in self._languages if at > self._stream_start[0]), None)
+
+    @property
+    def _stream_text_sent(self) -> bool:
+        """Whether the stream got all of its text, and no more can come."""
+        end = self._stream_end
+        if end is None and not self._text_complete:
+            return False
+        return self._pacer.sent_chars == (len(self.text) if end is None else end)
 
     def _rewind_to_unsent(self) -> None:
         """Move synthesis back to the first unsent speech, and discard the speech and marks beyond it.
@@ -180,21 +213,25 @@ class ReplySynthesis:
                 char, offset_ms = started[-1].text_start, started[-1].offset_ms
         end_ms = self._playout.truncate(offset_ms)
         self.marks = [mark for mark in self.marks if mark.text_start < char]
-        self._stream_start = self._phrase_start = (char, end_ms)
-        self._pacer = TextPacer(char)
+        self._begin_stream(char, end_ms)
         self._produced_audio = False
+
+    def _begin_stream(self, char: int, offset_ms: float) -> None:
+        self._stream_start = self._phrase_start = (char, offset_ms)
+        self._pacer = TextPacer(char)
         self._text_due.set()
 
     # Text to the TTS ------------------------------------------------------------------------------------------------
 
     async def _flush_text(self, speech: SpeechStream, timeout: IdleTimeout) -> None:
-        """Flush text to TTS whenever some is due, until all of it was sent."""
+        """Flush text to TTS whenever some is due, until all of it in the stream's language was sent."""
         while True:
             tts_idle_s = self._now_s() - self._last_event_s
-            if text := self._pacer.next_chunk(self.text, self._playout.unheard_ms, tts_idle_s):
+            text = self.text[: self._stream_end]
+            if chunk := self._pacer.next_chunk(text, self._playout.unheard_ms, tts_idle_s):
                 timeout.reset()
-                await speech.send_text(text)
-            elif self._text_complete and self._pacer.sent_chars == len(self.text):
+                await speech.send_text(chunk)
+            elif self._stream_text_sent:
                 break
             else:
                 self._text_due.clear()
@@ -216,7 +253,7 @@ class ReplySynthesis:
                 self._handle_speech(item, timeout)
                 if self._playout.is_full:
                     await self._playout.wait_capacity()
-        if not (self._text_complete and self._pacer.sent_chars == len(self.text)):
+        if not self._stream_text_sent:
             raise PeerFailed("tts.ended", "the TTS ended its stream before all text was spoken")
 
     def _handle_speech(self, item: Speech, timeout: IdleTimeout) -> None:

@@ -19,7 +19,7 @@ from orchestrator.conversation.messages.server import (
 )
 from orchestrator.conversation.model.conversation import Conversation
 from orchestrator.conversation.model.events import AnnounceFinal, AnnouncePartial, AnnounceWait
-from orchestrator.conversation.model.services import LANGUAGES, Services
+from orchestrator.conversation.model.services import LANGUAGE_CHOICES, Services
 
 
 def greeting_messages(
@@ -67,7 +67,7 @@ async def send_choices_on_change(
 
 def _with_voices(services: Services, voices: tuple[VoiceChoice, ...]) -> Choices:
     personas = tuple(PersonaChoice(each.id, each.name, each.description) for each in services.personas.values())
-    return Choices(LANGUAGES, voices, personas)
+    return Choices(LANGUAGE_CHOICES, voices, personas)
 
 
 def transcript_message(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *, word_times: bool) -> ServerMessage:
@@ -83,6 +83,7 @@ def transcript_message(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *
                 action.language,
                 action.confidence,
                 action.words if word_times else (),
+                action.language_probability,
             )
         case AnnounceWait():
             prediction = action.prediction

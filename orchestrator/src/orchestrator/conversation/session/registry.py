@@ -17,7 +17,7 @@ from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.model.conversation import Conversation, Preferences
 from orchestrator.conversation.model.ports import Client
-from orchestrator.conversation.model.services import Services, check_patience
+from orchestrator.conversation.model.services import Services, check_patience, primary_language
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
 from orchestrator.conversation.session.session import Session
 from orchestrator.conversation.turns.turn import TurnRules
@@ -53,6 +53,7 @@ class SessionRegistry:
 
         `resume_s` is how long a session waits for a client that disconnected.
         """
+        language = primary_language(language)
         services.check_language(language)
         services.check_persona(persona)
         self._on_session_count = on_session_count
@@ -198,7 +199,7 @@ class SessionRegistry:
 
     def _new_conversation(self, start: SessionStart) -> Conversation:
         preferences = Preferences(
-            start.language or self._language,
+            primary_language(start.language) or self._language,
             start.voice,
             start.persona or self._persona,
             patience=self._rules.patience if start.patience is None else start.patience,

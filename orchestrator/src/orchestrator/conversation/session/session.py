@@ -43,7 +43,7 @@ from orchestrator.conversation.messages.server import (
 )
 from orchestrator.conversation.model import events as do
 from orchestrator.conversation.model.audio_clock import AudioClock
-from orchestrator.conversation.model.conversation import Conversation, Preference
+from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation, Preference
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import (
     Action,
@@ -58,7 +58,8 @@ from orchestrator.conversation.model.events import (
     TimerFired,
 )
 from orchestrator.conversation.model.ports import FinalTranscript, SpeechStarted, SpeechStopped
-from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.model.services import Services, primary_language
+from orchestrator.conversation.model.spoken_language import SpokenLanguage
 from orchestrator.conversation.observability.turn_trace import begin_turn, traced_session
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.active_reply import ActiveReply
@@ -101,6 +102,9 @@ class Session:
         )
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
         self._word_times = start.word_times
+        self._spoken_language = SpokenLanguage(
+            conversation.preferences, lambda language: services.can_answer(conversation.preferences.persona, language)
+        )
         self._waterfall = Waterfall(0)
         # Time of the event that is being handled, on the loop's clock.
         self._event_s = 0.0
@@ -110,7 +114,7 @@ class Session:
             voice_activity=services.voice_activity,
             speech_to_text=services.speech_to_text,
             microphone=Microphone(self._clock, services.audio_filter()),
-            language=conversation.preferences.language,
+            language=conversation.preferences.recognised_language,
             manual=_is_manual(start),
             event_queue=self._event_queue,
         )
@@ -248,6 +252,8 @@ class Session:
                 assert_never(event)
 
     def _set_preference(self, event: Preference) -> None:
+        if isinstance(event, SetLanguage):
+            event = SetLanguage(primary_language(event.language))
         try:
             self._services.check_preference(event)
         except InvalidRequest as error:
@@ -255,9 +261,10 @@ class Session:
             return
         self._conversation.preferences.set(event)
         if isinstance(event, SetLanguage):
-            self._speech_input.set_language(event.language)
-            if not self._services.speaks(self._conversation.preferences.voice, event.language):
-                self._conversation.preferences.set(SetVoice(""))
+            preferences = self._conversation.preferences
+            self._speech_input.set_language(preferences.recognised_language)
+            if event.language != AUTOMATIC and not self._services.speaks(preferences.voice, event.language):
+                preferences.set(SetVoice(""))
         if isinstance(event, SetPatience):
             self._turn_taking.endpointing.patience = event.patience
         self._outbox.send(session_updated(self._conversation))
@@ -307,6 +314,7 @@ class Session:
                 self._waterfall.record_stage("turn_committed", self._loop.time(), again=True)
                 self._conversation.history.add_user_turn(action.turn_id, action.text)
                 self._outbox.send(TurnCommitted(action.turn_id, action.text))
+                self._speech_input.expect_language(self._conversation.preferences.reply_language)
             case do.ReopenTurn():
                 self._reopen_turn(action.turn_id)
             case do.ReleaseReply():
@@ -322,7 +330,15 @@ class Session:
                 self._loop.call_later(max(0.0, delay_s), self._event_queue.put_nowait, TimerFired(action.at_ms))
             case do.AnnounceBargeIn():
                 self._active_reply.on_barge_in_settled(action)
-            case do.AnnouncePartial() | do.AnnounceFinal() | do.AnnounceWait():
+            case do.AnnouncePartial():
+                self._active_reply.prefill(action.turn_id, action.text)
+                self._outbox.send(transcript_message(action, word_times=self._word_times))
+            case do.AnnounceFinal():
+                self._spoken_language.on_transcript(
+                    action.turn_id, action.text, action.language, action.language_probability
+                )
+                self._outbox.send(transcript_message(action, word_times=self._word_times))
+            case do.AnnounceWait():
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case _:
                 assert_never(action)

@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.conversation.model.ports import Prompt
+from orchestrator.conversation.model.ports import Prompt, TextInLanguage
 from orchestrator.knowledge.index import PassageIndex
+from orchestrator.knowledge.language_names import language_name
 from orchestrator.knowledge.passages import Passage, PassageKind, split_sentences
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.knowledge.stop_words import topic_words
@@ -39,6 +40,15 @@ class _HeardPassage:
     next: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Text in the prompt's language, and what follows it in another one."""
+
+    text: str
+    other_text: str = ""
+    other_language: str = ""
+
+
 class BriefingModel:
     """Answers from the passages; implements `LanguageModel`. Shared by all sessions; stateless between replies."""
 
@@ -57,27 +67,28 @@ class BriefingModel:
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """Yield the reply word by word."""
-        text = await self._answer(prompt, await self._retriever.knowledge.current_index())
-        words = text.split()
-        for word in words[:-1]:
-            yield f"{word} "
-        for word in words[-1:]:
-            yield word
+        answer = await self._answer(prompt, await self._retriever.knowledge.current_index())
+        words, other_words = answer.text.split(), answer.other_text.split()
+        for number, word in enumerate(words, 1):
+            yield word if number == len(words) and not other_words else f"{word} "
+        for number, word in enumerate(other_words, 1):
+            piece = word if number == len(other_words) else f"{word} "
+            yield TextInLanguage(piece, answer.other_language)
 
     async def prefill(self, prompt: Prompt) -> None:
         """Do nothing: the knowledge is already indexed."""
 
-    async def _answer(self, prompt: Prompt, index: PassageIndex) -> str:
-        intent = _prompt_intent(prompt)
+    async def _answer(self, prompt: Prompt, index: PassageIndex) -> _Answer:
+        intent = prompt_intent(prompt)
         if intent in _PLAIN_PHRASES:
-            return _phrase(prompt, _PLAIN_PHRASES[intent])
+            return _Answer(_phrase(prompt, _PLAIN_PHRASES[intent]))
         match intent:
             case Intent.TIME:
-                return _phrase(prompt, "time_is", time=spoken_time(self._clock(), _language(prompt)))
+                return _Answer(_phrase(prompt, "time_is", time=spoken_time(self._clock(), _language(prompt))))
             case Intent.DATE:
-                return _phrase(prompt, "date_is", date=spoken_date(self._clock(), _language(prompt)))
+                return _Answer(_phrase(prompt, "date_is", date=spoken_date(self._clock(), _language(prompt))))
             case Intent.TOPICS:
-                return _join(_phrase(prompt, "what_can_you_do"), _topics(prompt, index))
+                return _Answer(_join(_phrase(prompt, "what_can_you_do"), _topics(prompt, index)))
             case Intent.REPEAT:
                 return self._repeat_last_reply(prompt, index)
             case Intent.MORE:
@@ -85,22 +96,27 @@ class BriefingModel:
             case _:
                 return await self._answer_topic(prompt, index)
 
-    async def _answer_topic(self, prompt: Prompt, index: PassageIndex) -> str:
+    async def _answer_topic(self, prompt: Prompt, index: PassageIndex) -> _Answer:
         """Return the best passage, or a phrase that there is none."""
         hypotheses = (prompt.text, *prompt.alternatives)
         if not any(topic_words(hypothesis, _language(prompt)) for hypothesis in hypotheses):
-            return _phrase(prompt, "did_not_catch")
+            return _Answer(_phrase(prompt, "did_not_catch"))
         found = await self._retriever.find(hypotheses, _language(prompt))
         if found.answer is not None:
             return self._announce_passage(prompt, found.answer)
         near = (match.passage for match in found.matches)
-        return _join(_phrase(prompt, "nothing_known"), _topics(prompt, index, near))
+        return _Answer(_join(_phrase(prompt, "nothing_known"), _topics(prompt, index, near)))
 
-    def _announce_passage(self, prompt: Prompt, passage: Passage) -> str:
-        announcement = (
-            "" if passage.kind is PassageKind.ABOUT else _phrase(prompt, passage.kind.value, title=passage.title)
-        )
-        return _join(announcement, self._sentences(passage, 0))
+    def _announce_passage(self, prompt: Prompt, passage: Passage) -> _Answer:
+        announcement = ""
+        if passage.kind is not PassageKind.ABOUT:
+            phrase = prompt.persona.phrase(passage.kind.value, passage.language)
+            announcement = phrase.replace("{title}", passage.title)
+        text = _join(announcement, self._sentences(passage, 0))
+        if passage.language == _language(prompt):
+            return _Answer(text)
+        name = language_name(passage.language, _language(prompt))
+        return _Answer(_phrase(prompt, "other_language", language=name), text, passage.language)
 
     def _sentences(self, passage: Passage, first: int) -> str:
         """Return a passage's sentences from `first` on, up to the maximum number of words, and at least one."""
@@ -113,28 +129,34 @@ class BriefingModel:
             spoken.append(sentence)
         return " ".join(spoken)
 
-    async def _continue_passage(self, prompt: Prompt, index: PassageIndex) -> str:
+    async def _continue_passage(self, prompt: Prompt, index: PassageIndex) -> _Answer:
         """Return the rest of the last passage; after its end, the next best passage for the same question."""
         heard = list(_heard_passages(prompt, index))
         if heard and heard[-1].next < len(heard[-1].passage.sentences):
-            return self._sentences(heard[-1].passage, heard[-1].next)
+            return _in_its_language(prompt, heard[-1].passage, self._sentences(heard[-1].passage, heard[-1].next))
         heard_ids = {entry.passage.id for entry in heard}
         found = await self._retriever.find(_last_question(prompt), _language(prompt))
         for match in found.matches:
             if match.confident and match.passage.id not in heard_ids:
                 return self._announce_passage(prompt, match.passage)
-        return _join(_phrase(prompt, "nothing_more"), _topics(prompt, index))
+        return _Answer(_join(_phrase(prompt, "nothing_more"), _topics(prompt, index)))
 
-    def _repeat_last_reply(self, prompt: Prompt, index: PassageIndex) -> str:
+    def _repeat_last_reply(self, prompt: Prompt, index: PassageIndex) -> _Answer:
         """Return the last reply; if it was an interrupted passage, from its beginning."""
         last = next((message.text for message in reversed(prompt.history) if message.role == "anchor"), "")
         if not last.strip():
-            return _phrase(prompt, "nothing_to_repeat")
+            return _Answer(_phrase(prompt, "nothing_to_repeat"))
         heard = _passage_heard_in(last, index)
-        return self._sentences(heard.passage, heard.first) if heard else last
+        if heard is None:
+            return _Answer(last)
+        return _in_its_language(prompt, heard.passage, self._sentences(heard.passage, heard.first))
 
 
-def _prompt_intent(prompt: Prompt) -> Intent | None:
+def _in_its_language(prompt: Prompt, passage: Passage, text: str) -> _Answer:
+    return _Answer(text) if passage.language == _language(prompt) else _Answer("", text, passage.language)
+
+
+def prompt_intent(prompt: Prompt) -> Intent | None:
     """Detect the intent of the best hypothesis, or of another that is long enough to trust."""
     hypotheses = [prompt.text, *(text for text in prompt.alternatives if len(text.split()) >= _MIN_COMMAND_WORDS)]
     intents = (detect_intent(hypothesis, _language(prompt), prompt.persona.name) for hypothesis in hypotheses)

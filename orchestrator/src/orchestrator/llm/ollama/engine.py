@@ -148,6 +148,8 @@ class OllamaModel(HttpModel):
 
     async def prefill(self, prompt: Prompt) -> None:
         """Make the server process all of `prompt` but its text, so that a reply to any text starts sooner."""
+        if prompt.partial:
+            return
         async with self._chat(prefix_messages(prompt, self._settings.context_tokens), max_tokens=1) as lines:
             done = False
             while not done:

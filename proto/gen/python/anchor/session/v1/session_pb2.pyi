@@ -359,20 +359,22 @@ class PartialTranscript(_message.Message):
     def __init__(self, turn_id: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class FinalTranscript(_message.Message):
-    __slots__ = ("turn_id", "revision", "text", "language", "confidence", "words")
+    __slots__ = ("turn_id", "revision", "text", "language", "confidence", "words", "language_probability")
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     turn_id: int
     revision: int
     text: str
     language: str
     confidence: float
     words: _containers.RepeatedCompositeFieldContainer[Word]
-    def __init__(self, turn_id: _Optional[int] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ...) -> None: ...
+    language_probability: float
+    def __init__(self, turn_id: _Optional[int] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., language_probability: _Optional[float] = ...) -> None: ...
 
 class Word(_message.Message):
     __slots__ = ("text", "start_ms", "end_ms", "confidence")

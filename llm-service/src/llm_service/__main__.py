@@ -1,0 +1,3 @@
+from llm_service.app import main
+
+main()

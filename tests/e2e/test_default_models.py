@@ -1,0 +1,98 @@
+"""The default models of a machine without a GPU: words, topics, voice, barge-in, and damaged model files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_session
+from anchor_cli.client.turn import run_turn
+from mesh_launcher import PROJECT, RunningMesh, launch_mesh
+
+pytestmark = pytest.mark.e2e
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, without case and punctuation."""
+    return re.findall(r"[a-z']+", text.lower())
+
+
+def health(port: int) -> dict[str, Any]:
+    """The health report of the service on this HTTP port."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+        return json.load(response)
+
+
+async def test_every_shipped_question_is_understood_and_answered(default_mesh, questions, topic_of) -> None:
+    wrong_topics: list[str] = []
+    spoken, misheard = 0, 0
+    for question in questions:
+        async with open_session(default_mesh.url) as talk:
+            turn = await run_turn(talk, load_clip(question.path), listen_s=0.2)
+        spoken += len(words(question.text))
+        misheard += len(set(words(question.text)) ^ set(words(turn.transcript)))
+        if topic_of(turn.reply.text) != question.topic:
+            wrong_topics.append(f"{question.path.name}: {turn.transcript!r} → {turn.reply.text[:60]!r}")
+    assert not wrong_topics
+    # Synthetic speakers; a wrong word counts twice, as missing and as additional.
+    assert misheard <= 0.2 * spoken
+
+
+async def test_engines_of_the_default_models_serve(default_mesh: RunningMesh) -> None:
+    settings = default_mesh.settings
+    stt, tts = health(settings.stt_http_port), health(settings.tts_http_port)
+    assert stt["engine"] == "whisper"
+    assert "hibari" in tts["engine"]
+    for report in (stt, tts, health(settings.orchestrator_http_port)):
+        assert report["status"] == "ready", report
+        assert not report.get("degraded"), report
+
+
+async def test_words_over_the_neural_voice_stop_it_at_once(default_mesh, questions, topic_of) -> None:
+    async with open_session(default_mesh.url) as talk:
+        await talk.play_clip(load_clip(questions[0].path))
+        turn_id = (await talk.wait_for("reply_audio", within_s=15)).message.turn_id
+        await asyncio.sleep(1.5)
+        await talk.play_clip(load_clip(questions[1].path))
+        finished = await talk.wait_for("reply_finished", within_s=15)
+        answer = await talk.wait_for("reply_audio", within_s=15)
+        stop = next(event for event in talk.events if event.name == "playback_stop")
+        heard = talk.speaker.reply(turn_id)
+    assert finished.message.interrupted
+    assert heard.text.startswith(finished.message.heard_text)
+    assert finished.message.heard_ms == pytest.approx(heard.played_ms, abs=150)
+    assert stop.message.turn_id == turn_id
+    assert topic_of(talk.speaker.reply(answer.message.turn_id).text) == questions[1].topic
+
+
+@pytest.mark.parametrize("damage", ["truncated", "swapped", "missing"])
+async def test_smaller_recogniser_replaces_a_damaged_one(tmp_path: Path, questions, damage: str) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(PROJECT / "models", models, copy_function=_link, ignore=shutil.ignore_patterns("*.gguf", "kokoro"))
+    for folder in ("whisper-base", "whisper-tiny.en"):
+        weights = models / folder / "model.bin"
+        content = weights.read_bytes()
+        weights.unlink()
+        if damage != "missing":
+            # Of the right length where it is swapped, so that only the hash tells.
+            weights.write_bytes(content[: 1 << 20] if damage == "truncated" else content[::-1])
+    with launch_mesh(ANCHOR_MODELS="default", ANCHOR_MODELS_DIR=str(models)) as mesh:
+        report = health(mesh.settings.stt_http_port)
+        async with open_session(mesh.url) as talk:
+            turn = await run_turn(talk, load_clip(questions[0].path), listen_s=0.2)
+    assert report["engine"] == "pocketsphinx"
+    assert "whisper" in report["degraded"]
+    assert turn.transcript
+    assert turn.reply.received_ms > 0
+
+
+def _link(source: str, target: str) -> str:
+    Path(target).hardlink_to(source)
+    return target
