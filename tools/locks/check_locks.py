@@ -38,7 +38,7 @@ def complaint(lock: Path, python: str, platform: str) -> str:
         command += ["--python-version", python, "--python-platform", platform, "--only-binary", ":all:"]
         command += ["--require-hashes", "--no-deps", "--color", "never", "-r", str(lock)]
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=os.environ, cwd=ROOT
             )
         except subprocess.TimeoutExpired:
