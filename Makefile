@@ -20,7 +20,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-filters eval-ears eval-turns check lint format type proto proto-check lock clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu eval-filters eval-ears eval-stt eval-turns check lint format type proto proto-check lock clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -77,6 +77,9 @@ eval-filters: .venv/dev.stamp ## Audio filters on recordings of people in noise:
 	@$(BIN)/python tools/eval/eval_filters.py $(FILTERS) $(EARS)
 
 eval-ears: eval-filters
+
+eval-stt: .venv/dev.stamp ## Word errors, language and false words on recordings of people: make eval-stt STT="--engines whisper-base"
+	@$(BIN)/python tools/eval/eval_stt.py $(STT)
 
 eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins on recordings of people: make eval-turns TURNS="--predictors pause"
 	@$(BIN)/python tools/eval/turns/eval_turns.py $(TURNS)
