@@ -7,6 +7,8 @@ PACKAGES := proto service-kit vad-service stt-service tts-service/espeak-worker 
 SOURCES := $(wildcard $(addsuffix /src,$(PACKAGES)))
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 PIP := $(BIN)/pip --disable-pip-version-check --quiet --require-virtualenv
+# Says what a step of the set-up does and how long it takes; shows its output only if it fails.
+STEP := tools/step.sh
 # The demo's microphone.
 WAV ?= content/questions/demo.wav
 
@@ -24,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -93,6 +95,9 @@ eval-filters: .venv/dev.stamp ## Audio filters on recordings of people in noise:
 	@$(BIN)/python tools/eval/eval_filters.py $(FILTERS) $(EARS)
 
 eval-ears: eval-filters
+
+eval-tts: .venv/dev.stamp ## Round-trip errors and speed of speech: make eval-tts EVAL_TTS="--engines kokoro"
+	@$(BIN)/python tools/eval/eval_tts.py $(EVAL_TTS)
 
 eval-turns: .venv/dev.stamp ## Cut-offs, delays and false barge-ins on recordings of people: make eval-turns TURNS="--predictors pause"
 	@$(BIN)/python tools/eval/turns/eval_turns.py $(TURNS)
@@ -166,10 +171,9 @@ clean: ## Remove everything that make created
 
 .venv/run.stamp: requirements.lock $(PYPROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing what requirements.lock names ..."
-	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@test -x $(BIN)/python || $(STEP) "creating the environment .venv" $(PYTHON) -m venv .venv
+	@$(STEP) "installing the packages of requirements.lock" $(PIP) install --require-hashes -r requirements.lock
+	@$(STEP) "installing the services" $(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
 # Verified files are kept; `make setup` verifies and fetches even when this stamp is there.
@@ -178,23 +182,21 @@ $(MODELS_STAMP): models.lock | .venv/run.stamp
 	@touch $@
 
 .venv/local-llm.stamp: .venv/run.stamp llm-service/requirements.lock
-	@echo "installing the local language model: 34 MB of software, 1.1 GB of weights ..."
-	@$(PIP) install --require-hashes -r llm-service/requirements.lock
+	@$(STEP) "installing the software of the local language model, 34 MB" $(PIP) install --require-hashes -r llm-service/requirements.lock
 	@$(BIN)/anchor pull qwen2.5-coder-1.5b-instruct
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp $(MODELS_STAMP) dev-requirements.lock
-	@$(PIP) install --require-hashes -r dev-requirements.lock
+	@$(STEP) "installing the development tools" $(PIP) install --require-hashes -r dev-requirements.lock
 	@touch $@
 
 web/node_modules/.stamp: web/package-lock.json
 	@$(NODE_SERVES) || { echo "the console needs Node.js $(NODE_NEEDED) or newer, with npm"; exit 1; }
-	@$(NPM) ci
+	@$(STEP) "fetching the console's packages with npm" $(NPM) ci
 	@touch $@
 
 web/dist/index.html: web/node_modules/.stamp $(WEB_SOURCES)
-	@echo "building the console ..."
-	@$(NPM) run --silent build -- --logLevel warn
+	@$(STEP) "building the console" $(NPM) run --silent build -- --logLevel warn
 	@touch $@
 
 # torch is not in the lock: its builds differ by machine (CPU, CUDA), and a hash would select one.

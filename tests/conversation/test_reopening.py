@@ -146,6 +146,24 @@ async def test_ten_coughs_before_the_first_sample_is_heard_end_in_one_answer(sta
     assert len(stage.llm.prompts) == 1
 
 
+async def test_noise_reopens_a_turn_twice_at_most(stage):
+    ask_quickly(stage)
+    stage.anchor_will_say(FORECAST)
+    stage.output_delay_ms = 800
+    async with stage:
+        await stage.user("how is the weather")
+        stage.stt.recognises_nothing = True
+        for number in range(1, 4):
+            await stage.until(server_messages.ReplyAudio, number)
+            await stage.noise(650)
+        await stage.silence(4_000)
+    assert verdicts(stage) == [
+        *(Verdict.BARGE_IN_VERDICT_CONTINUATION, Verdict.BARGE_IN_VERDICT_CONTINUATION),
+        Verdict.BARGE_IN_VERDICT_STOP_DURATION,
+    ]
+    assert stage.history[0] == ("user", "how is the weather")
+
+
 async def test_echo_of_the_first_words_does_not_reopen_the_turn(stage):
     ask_quickly(stage)
     # The client plays at once, and its reports are late: by them, nothing was heard when the echo begins.

@@ -1,4 +1,4 @@
-"""The up command: self-test, signals, failures."""
+"""The up command: signals and failures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from anchor_cli.client.waterfall import render_turn
-from anchor_cli.mesh.command import run_mesh, run_self_test, run_until_stopped
+from anchor_cli.mesh.command import run_mesh, run_until_stopped
 from anchor_cli.settings import MeshSettings
 from service_kit.errors import EngineFailed, PeerFailed, root_cause
 
@@ -27,30 +26,6 @@ def toy_services(short_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
         return short_root
 
     return write
-
-
-async def test_missing_waterfall_is_reported(anchor, console, question_wav, tmp_path) -> None:
-    async with anchor(waterfall=False) as double:
-        turn = await run_self_test(MeshSettings(orchestrator_http_port=double.port, self_test_wav=question_wav))
-    console.print(render_turn(turn))
-    assert "sent no waterfall" in console.export_text()
-
-
-@pytest.mark.parametrize(
-    ("options", "words"), [({"behaviour": "fail"}, "llm.gone: no language model"), ({"heard": ""}, "no words")]
-)
-async def test_failed_self_test_states_the_reason(anchor, question_wav, options, words: str) -> None:
-    async with anchor(**options) as double:
-        settings = MeshSettings(orchestrator_http_port=double.port, self_test_wav=question_wav)
-        with pytest.raises(PeerFailed, match=words) as raised:
-            await run_self_test(settings)
-    assert raised.value.code == "mesh.self_test_failed"
-
-
-async def test_self_test_without_recording_names_the_file(tmp_path) -> None:
-    with pytest.raises(Exception, match=r"missing\.wav") as raised:
-        await run_self_test(MeshSettings(self_test_wav=tmp_path / "missing.wav"))
-    assert "sound.unreadable" in str(root_cause(raised.value))
 
 
 async def test_work_ends_when_stop_is_set() -> None:

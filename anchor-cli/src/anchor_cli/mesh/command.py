@@ -10,22 +10,18 @@ from typing import Any
 
 from rich.console import Console
 from rich.text import Text
-from service_kit.errors import AnchorError, PeerFailed, root_cause
+from service_kit.errors import root_cause
 
-from anchor_cli.client.audio_files import load_clip
-from anchor_cli.client.session_client import open_session
-from anchor_cli.client.turn import TurnResult, run_turn
 from anchor_cli.client.waterfall import render_turn
 from anchor_cli.mesh.log import LogLine, render_log_line
 from anchor_cli.mesh.mesh import Mesh, running_mesh
 from anchor_cli.mesh.programs import mesh_programs
+from anchor_cli.mesh.self_test import compare_words, run_self_test, spoken_text
 from anchor_cli.mesh.start_progress import show_start_progress
 from anchor_cli.mesh.supervisor_client import SupervisorClient
 from anchor_cli.settings import MeshSettings
 
 FAILURE_LOG_LINES = 12
-# Seconds of the reply that the self-test plays before it interrupts.
-SELF_TEST_LISTEN_S = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -73,25 +69,12 @@ async def _serve(mesh: Mesh, supervisor: SupervisorClient, console: Console, sel
     console.print(f"all services ready after {time.monotonic() - began_s:.1f} s")
     if self_test:
         console.print(Text(f"self-test: asking {settings.self_test_wav}"))
-        console.print(render_turn(await run_self_test(settings)))
+        turn = await run_self_test(settings)
+        if comparison := compare_words(spoken_text(settings.root / settings.self_test_wav), turn.transcript):
+            console.print(comparison, soft_wrap=True)
+        console.print(render_turn(turn))
     console.print(Text.assemble(("serving at ", "bold"), (settings.address, "bold green"), "; Ctrl-C stops"))
     await mesh.wait_until_ended()
-
-
-async def run_self_test(settings: MeshSettings) -> TurnResult:
-    """Run one turn with recorded speech against the running mesh. Raises `AnchorError` when it fails."""
-    clip = load_clip(settings.root / settings.self_test_wav)
-    try:
-        async with open_session(settings.audio_url) as session:
-            turn = await run_turn(session, clip, SELF_TEST_LISTEN_S)
-    except Exception as error:
-        cause = root_cause(error)
-        if isinstance(cause, AnchorError):
-            raise PeerFailed("mesh.self_test_failed", f"the self-test turn failed: {cause}") from error
-        raise
-    if not turn.transcript:
-        raise PeerFailed("mesh.self_test_failed", "the self-test turn failed: no words were recognised")
-    return turn
 
 
 async def _wait_until_ready(mesh: Mesh, supervisor: SupervisorClient, console: Console) -> None:

@@ -3,6 +3,7 @@ import { captionSpans } from "../captions";
 import type { Conversation } from "../conversation_state";
 import { formatDuration } from "../format";
 import { responseMs } from "../latency";
+import { machineLine } from "../machine_line";
 import type { TalkMode } from "../phase";
 import type { Turn } from "../turn";
 import { Waterfall } from "./Waterfall";
@@ -42,13 +43,15 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
 }
 
 function Welcome({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
-  const { choices, settings, resumed } = conversation;
+  const { choices, settings, resumed, services, gpu } = conversation;
   const persona = choices?.personas.find(({ id }) => id === settings?.persona);
+  const machine = machineLine(services, gpu);
   return (
     <div class="welcome">
       <p class="welcome-line">{persona ? `${persona.name} is at the desk.` : "Talk with the anchor."}</p>
       {persona?.description && <p class="welcome-about">{persona.description}</p>}
       <p class="welcome-how">{resumed ? "Your conversation continues where it stopped." : INSTRUCTIONS[mode]}</p>
+      {machine && <p class="welcome-machine">{machine}</p>}
     </div>
   );
 }

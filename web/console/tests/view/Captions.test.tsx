@@ -18,6 +18,17 @@ test("captions separate heard text from interrupted text", () => {
   expect(page.querySelector("s")?.textContent).toBe(" evening.");
 });
 
+test("the first screen says what the machine runs", () => {
+  const engines = [
+    { service: "stt-service", engine: "whisper", model: "whisper-base" },
+    { service: "tts-service", engine: "hibari" },
+  ];
+  const page = rendered(<Captions conversation={play(script.systemStatus({ services: engines }))} mode="open" />);
+  expect(page.querySelector(".welcome-machine")?.textContent).toMatch(/^This machine: Whisper base, hibari voice/);
+  const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
+  expect(before.querySelector(".welcome-machine")).toBeNull();
+});
+
 test("before the first turn the instructions match the talk mode", () => {
   expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />).textContent).toContain(
     "Press the button and speak",

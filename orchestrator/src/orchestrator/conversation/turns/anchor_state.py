@@ -6,6 +6,9 @@ from enum import Enum, auto
 
 from orchestrator.conversation.turns.turn import Turn
 
+# A bound, so that a lasting noise cannot withhold the answer for ever.
+_MAX_WORDLESS_REOPENINGS = 2
+
 
 class AnchorPhase(Enum):
     """Whether a reply is due or sent."""
@@ -40,7 +43,10 @@ class AnchorState:
         """The turn that speech from `at_ms` on continues: the one being answered, if nothing was heard before `at_ms`.
 
         What counts is when the speech began: voice activity detects it later, and so may the first sample be heard.
+        A turn that sounds without words reopened `_MAX_WORDLESS_REOPENINGS` times is answered.
         """
+        if self._turn is None or self._turn.wordless_reopenings >= _MAX_WORDLESS_REOPENINGS:
+            return None
         return self._turn if self._heard_at_ms is None or at_ms < self._heard_at_ms else None
 
     def on_first_frame_sent(self, turn_id: int) -> bool:

@@ -58,6 +58,8 @@ class Turn:
     # A transcript requested before speech resumed has not arrived.
     stale_transcript_pending: bool = False
     finals: int = 0
+    # How often the turn was reopened since its latest transcript with words.
+    wordless_reopenings: int = 0
 
     @property
     def text(self) -> str:
@@ -92,6 +94,8 @@ class Turn:
     def add_final(self, final: FinalTranscript) -> AnnounceFinal:
         """Store the transcript of the open segment; return the announcement of the turn's new text."""
         self.texts[final.segment_id] = final.text if has_words(final.text) else ""
+        if self.texts[final.segment_id]:
+            self.wordless_reopenings = 0
         self.alternatives[final.segment_id] = final.alternatives
         self.words[final.segment_id] = final.words
         self.finals += 1

@@ -271,6 +271,7 @@ class TurnTaking:
         """Reopen the answered turn, which the user continues from `at_ms` on, and withdraw its reply."""
         if turn.due_ms is not None:
             self.endpointing.learned_floor.on_cut_off(at_ms - turn.speech_end_ms)
+        turn.wordless_reopenings += 1
         self._anchor_state.end()
         self._turn = turn
         return [do.ReopenTurn(turn.turn_id), *turn.speculation.drop()]

@@ -117,7 +117,7 @@ def _build_topical(folder: Path, texts: Iterable[str], common: Path) -> None:
     (folder / "topical.lm").write_text("\n".join(model.arpa_lines()) + "\n")
     _write_dictionary(folder / "topical.dict", filter(entries.__contains__, model.vocabulary), entries)
     if unknown:
-        log.warning("words without a pronunciation left out", extra={"words": sorted(unknown)})
+        log.info("words without a pronunciation left out", extra={"words": sorted(unknown)})
 
 
 def _dictionary() -> dict[str, list[str]]:
