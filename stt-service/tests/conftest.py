@@ -52,6 +52,16 @@ def football() -> bytes:
     return pcm_of(Path(__file__).parent / "audio" / "football.wav")
 
 
+@pytest.fixture(scope="session")
+def real_models() -> Path:
+    """The models folder of the project, with Whisper and Moonshine; without them the test is skipped."""
+    folder = Path(__file__).parents[2] / "models"
+    for name in ("whisper-base", "whisper-tiny.en", "moonshine-tiny-en"):
+        if not (folder / name).is_dir():
+            pytest.skip(f"no {name} in {folder}: run `make setup`")
+    return folder
+
+
 @pytest.fixture
 def refusing_port() -> Iterator[int]:
     """A port that is bound but does not listen, so that no other process can listen there."""
@@ -117,6 +127,14 @@ def settings(folder: Path) -> SttSettings:
         # Long enough for a loaded machine.
         second_opinion_ms=10_000,
     )
+
+
+@pytest.fixture
+def whisper(settings: SttSettings, real_models: Path) -> SttSettings:
+    """Settings of Whisper with the real models, the small one as one process."""
+    changes = {"engine": "whisper", "models_dir": real_models, "models_lock": real_models.parent / "models.lock"}
+    changes |= {"whisper_model": Path("whisper-tiny.en"), "whisper_workers": 1, "partial_interval_ms": 100}
+    return settings.model_copy(update=changes)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, PeerFailed
+from stt_service import app
 from stt_service.app import build, build_engine
 from stt_service.engine import SttStream, TranscriptionConfig
 from stt_service.fallback_engine import FallbackEngine
@@ -48,7 +49,7 @@ class FakeEngine:
 @pytest.mark.parametrize("failure", [InvalidRequest("stt.no_model", "none there"), EngineFailed("stt.x", "none there")])
 async def test_the_fallback_replaces_an_engine_that_cannot_be_loaded(failure: AnchorError) -> None:
     fallback = FakeEngine("small")
-    engine = FallbackEngine(FakeEngine("large", failure), fallback)
+    engine = FallbackEngine(FakeEngine("large", failure), lambda: fallback)
     async with engine.lifespan(), engine.open_stream(TranscriptionConfig()) as stream:
         assert fallback.loaded
         assert vars(stream)["engine"] is fallback
@@ -59,7 +60,7 @@ async def test_the_fallback_replaces_an_engine_that_cannot_be_loaded(failure: An
 
 async def test_the_fallback_is_not_loaded_unless_needed() -> None:
     preferred, fallback = FakeEngine("large"), FakeEngine("small")
-    engine = FallbackEngine(preferred, fallback)
+    engine = FallbackEngine(preferred, lambda: fallback)
     async with engine.lifespan(), engine.open_stream(TranscriptionConfig()) as stream:
         assert vars(stream)["engine"] is preferred
         assert (engine.info.name, engine.degraded, fallback.loaded) == ("large", "", False)
@@ -68,7 +69,7 @@ async def test_the_fallback_is_not_loaded_unless_needed() -> None:
 
 async def test_a_failure_after_loading_does_not_activate_the_fallback() -> None:
     preferred, fallback = FakeEngine("large"), FakeEngine("small")
-    engine = FallbackEngine(preferred, fallback)
+    engine = FallbackEngine(preferred, lambda: fallback)
     with pytest.raises(EngineFailed, match="lost"):
         async with engine.lifespan():
             raise EngineFailed("stt.engine_failed", "lost")
@@ -76,10 +77,51 @@ async def test_a_failure_after_loading_does_not_activate_the_fallback() -> None:
 
 
 async def test_a_retryable_failure_to_load_is_raised() -> None:
-    engine = FallbackEngine(FakeEngine("large", PeerFailed("stt.server_slow", "late")), FakeEngine("small"))
+    engine = FallbackEngine(FakeEngine("large", PeerFailed("stt.server_slow", "late")), lambda: FakeEngine("small"))
     with pytest.raises(PeerFailed):
         async with engine.lifespan():
             pytest.fail("it was loaded")
+
+
+def failing(name: str) -> FakeEngine:
+    return FakeEngine(name, EngineFailed("stt.x", "none there"))
+
+
+def unneeded() -> FakeEngine:
+    raise AssertionError("built without need")
+
+
+async def test_fallbacks_are_tried_in_order_and_built_when_needed() -> None:
+    engine = FallbackEngine(failing("large"), lambda: failing("medium"), lambda: FakeEngine("small"), unneeded)
+    async with engine.lifespan():
+        assert engine.info.name == "small"
+        assert engine.degraded == "large: none there; medium: none there; small is used instead"
+
+
+def missing() -> FakeEngine:
+    raise EngineFailed("stt.not_installed", "pocketsphinx is not installed")
+
+
+async def test_without_any_engine_the_reasons_are_all_given() -> None:
+    engine = FallbackEngine(failing("large"), missing)
+    with pytest.raises(EngineFailed, match=r"large: none there; pocketsphinx is not installed") as caught:
+        async with engine.lifespan():
+            pytest.fail("it was loaded")
+    assert caught.value.code == "stt.no_engine"
+
+
+async def test_a_degraded_fallback_adds_its_own_reason() -> None:
+    small = FakeEngine("small")
+    vars(small)["degraded"] = "no partials"
+    engine = FallbackEngine(failing("large"), lambda: small)
+    async with engine.lifespan():
+        assert engine.degraded == "large: none there; small is used instead; no partials"
+
+
+def test_a_recogniser_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.ENGINES, "pocketsphinx", "no_such_module:Engine")
+    with pytest.raises(EngineFailed, match="pocketsphinx is not installed"):
+        build_engine(SttSettings(profile="embedded", models="minimal"))
 
 
 @pytest.mark.parametrize(
@@ -94,9 +136,15 @@ async def test_a_retryable_failure_to_load_is_raised() -> None:
     ],
 )
 def test_the_profile_selects_the_engine_unless_one_is_named(profile: Any, engine: str, expected: str) -> None:
-    built = build_engine(SttSettings(profile=profile, engine=engine))
+    built = build_engine(SttSettings(profile=profile, engine=engine, models="minimal"))
     assert built.info.name == expected
     assert isinstance(built, FallbackEngine) == (profile != "embedded" and not engine)
+
+
+def test_the_default_models_select_whisper() -> None:
+    built = build_engine(SttSettings(profile="embedded", models="default"))
+    assert (built.info.name, built.info.model) == ("whisper", "whisper-base")
+    assert isinstance(built, FallbackEngine)
 
 
 async def test_without_a_model_the_service_starts_with_the_fallback(settings: SttSettings, tmp_path: Path) -> None:
@@ -116,7 +164,7 @@ async def test_without_a_model_the_service_starts_with_the_fallback(settings: St
 
 
 async def test_a_named_engine_has_no_fallback(tmp_path: Path) -> None:
-    engine = build_engine(SttSettings(profile="cpu", engine="faster-whisper", whisper_model=tmp_path / "nothing"))
+    engine = build_engine(SttSettings(profile="cpu", engine="whisper", whisper_model=tmp_path / "nothing"))
     with pytest.raises(InvalidRequest, match="not a converted Whisper model"):
         async with engine.lifespan():
             pytest.fail("it was loaded")

@@ -16,6 +16,7 @@ from stt_service.settings import SttSettings
 # Each engine's transcript of the clip "ferry".
 TRANSCRIPTS = {
     "scripted": "what is the latest news",
+    "whisper": "What is the latest on the ferry?",
     "pocketsphinx": "what is the latest on the ferry",
     "voxtral": "what is the latest on the ferry",
     "voxtral-realtime": "what is the latest on the ferry",
@@ -27,7 +28,7 @@ def transport(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture(params=["scripted", "pocketsphinx", "voxtral", "voxtral-realtime"])
+@pytest.fixture(params=["scripted", "pocketsphinx", "voxtral", "voxtral-realtime", "whisper"])
 async def served(
     request: pytest.FixtureRequest,
     settings: SttSettings,
@@ -35,8 +36,10 @@ async def served(
     voxtral_realtime: SttSettings,
     serve: Any,
 ) -> AsyncGenerator[Any]:
-    with_server = {"voxtral": voxtral, "voxtral-realtime": voxtral_realtime}
-    chosen = with_server.get(request.param) or settings.model_copy(update={"engine": request.param})
+    prepared = {"voxtral": voxtral, "voxtral-realtime": voxtral_realtime}
+    if request.param == "whisper":
+        prepared["whisper"] = request.getfixturevalue("whisper")
+    chosen = prepared.get(request.param) or settings.model_copy(update={"engine": request.param})
     async with serve(chosen) as (engine, open_microphone):
         yield engine, open_microphone
 

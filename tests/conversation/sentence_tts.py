@@ -56,6 +56,7 @@ class SentenceTts:
     frame_ms: int = FRAME_MS
     faults: deque[TtsFault | None] = field(default_factory=deque)
     opened_with: list[str] = field(default_factory=list)
+    opened_in: list[str] = field(default_factory=list)
     received_text: str = ""
     received_at_s: list[tuple[float, str]] = field(default_factory=list)
     synthesised_ms: float = 0.0
@@ -63,6 +64,7 @@ class SentenceTts:
     @asynccontextmanager
     async def open(self, voice, language, style):
         self.opened_with.append(voice)
+        self.opened_in.append(language)
         fault = self.faults.popleft() if self.faults else None
         if fault and fault.error and fault.at_word < 0:
             raise fault.error

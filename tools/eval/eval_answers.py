@@ -163,7 +163,7 @@ async def prepare(model: LocalModel, retriever: Retriever) -> tuple[float, int]:
                 await model.probe()
                 break
             except AnchorError as error:
-                if "failed" in error.message or "models." in error.message:
+                if re.search(r"models\.|llm\.not_", error.message):
                     raise SystemExit(error.message) from error
                 await asyncio.sleep(0.2)
     started_s = loop.time()
@@ -244,7 +244,7 @@ async def main(arguments: argparse.Namespace) -> None:
             if engine == "local":
                 cache = arguments.cache or Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 settings = LocalLlmSettings(
-                    url=f"http://127.0.0.1:{arguments.port}", cache_dir=cache, prepare_after_s=0
+                    url=f"http://127.0.0.1:{arguments.port}", cache_dir=cache, prepare_after_s=0.2
                 )
                 server = await stack.enter_async_context(local_server(settings))
                 model = local = await stack.enter_async_context(LocalModel(settings, retriever, briefing))

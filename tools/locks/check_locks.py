@@ -38,7 +38,7 @@ def complaint(lock: Path, python: str, platform: str) -> str:
         command += ["--python-version", python, "--python-platform", platform, "--only-binary", ":all:"]
         command += ["--require-hashes", "--no-deps", "--color", "never", "-r", str(lock)]
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=os.environ, cwd=ROOT
             )
         except subprocess.TimeoutExpired:
@@ -57,10 +57,13 @@ def main() -> int:
         for (lock, python, platform), words in zip(cases, pool.map(complaint, *zip(*cases, strict=True)), strict=True):
             if words:
                 failures += 1
-                print(f"{lock.relative_to(ROOT)}: Python {python}, {platform}: {words}")
-    print(f"{len(checked)} locks, Python {', '.join(PYTHONS)}, {' and '.join(PLATFORMS)}: {failures} without wheels")
+                sys.stdout.write(f"{lock.relative_to(ROOT)}: Python {python}, {platform}: {words}" + "\n")
+    sys.stdout.write(
+        f"{len(checked)} locks, Python {', '.join(PYTHONS)}, {' and '.join(PLATFORMS)}: {failures} without wheels"
+        + "\n"
+    )
     for name, reason in EXCEPTIONS.items():
-        print(f"{name}: not checked, {reason}")
+        sys.stdout.write(f"{name}: not checked, {reason}" + "\n")
     return 1 if failures else 0
 
 

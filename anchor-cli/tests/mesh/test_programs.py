@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from anchor_cli.mesh.programs import program_environment
+from anchor_cli.mesh.programs import mesh_programs, program_environment
 from anchor_cli.settings import MeshSettings
 
 
@@ -26,3 +26,15 @@ def test_inherited_service_address_takes_precedence(settings: MeshSettings) -> N
 def test_script_path_is_absolute(tmp_path: Path) -> None:
     settings = MeshSettings(root=tmp_path, script=Path("script.toml"))
     assert program_environment(settings, {})["ANCHOR_SCRIPT"] == str(Path.cwd() / "script.toml")
+
+
+def test_local_model_is_a_program_when_it_is_chosen() -> None:
+    names = [program.name for program in mesh_programs(MeshSettings())]
+    assert "llm" not in names
+    for chosen in ({"llm": "local"}, {"llm": "openai", "llm_fallback": "local"}):
+        own = MeshSettings(host="0.0.0.0", llm_http_port=7006, **chosen)
+        (llm,) = [program for program in mesh_programs(own) if program.name == "llm"]
+        assert (llm.optional, llm.host, llm.ports) == (True, "127.0.0.1", {7006: "LLM_HTTP_PORT"})
+        environment = program_environment(own, {})
+        assert environment["LLM_LOCAL_URL"] == "http://127.0.0.1:7006"
+        assert "LLM_GRPC_PORT" not in environment

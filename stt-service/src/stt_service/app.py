@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -18,7 +18,7 @@ from stt_service.servicer import SERVICE_NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
 
 # Engines by the name used in the `engine` setting.
-ENGINES: Mapping[str, str] = {
+ENGINES: dict[str, str] = {
     # The name of earlier versions.
     "faster-whisper": "stt_service.engines.whisper.engine:WhisperEngine",
     "pocketsphinx": "stt_service.engines.pocketsphinx.engine:PocketsphinxEngine",

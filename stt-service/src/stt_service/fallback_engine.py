@@ -61,13 +61,17 @@ class FallbackEngine:
             yield
 
     async def _load(self, loaded: AsyncExitStack) -> None:
-        for build in (lambda: self._active, *self._fallbacks):
+        preferred = self._active
+        for build in (lambda: preferred, *self._fallbacks):
+            engine: SttEngine | None = None
             try:
-                self._active = build()
-                await loaded.enter_async_context(self._active.lifespan())
+                engine = build()
+                await loaded.enter_async_context(engine.lifespan())
             except (InvalidRequest, EngineFailed) as error:
-                self._failures.append(f"{_title(self._active.info)}: {error.message}")
+                title = "" if engine is None else f"{_title(engine.info)}: "
+                self._failures.append(title + error.message)
             else:
+                self._active = engine
                 return
         raise EngineFailed("stt.no_engine", f"no recogniser can be loaded: {'; '.join(self._failures)}")
 

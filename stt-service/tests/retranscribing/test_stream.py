@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from service_kit.audio import AudioChunk
 from stt_service.engine import FinalTranscript, LanguageSource, Segment, TranscriptionConfig, Word
 from stt_service.retranscribing.recogniser import ClipTranscript
-from stt_service.retranscribing.stream import SharedModel, open_retranscribing_stream
+from stt_service.retranscribing.stream import RetranscribingStream, SharedModel, open_retranscribing_stream
 from stt_service.retranscribing.transcription_slots import TranscriptionSlots
 from stt_service.settings import SttSettings
 from synthetic_speech import voice
@@ -123,3 +124,128 @@ async def test_a_configured_language_has_no_probability() -> None:
         ScriptedRecogniser(ClipTranscript("the ferry", "en", 0.9, (), 1.0)), [AudioChunk(0, voice(1000))], "en"
     )
     assert final.language_probability is None
+
+
+class RecordingRecogniser:
+    """Its text is the length of the clip in ms; records the clips."""
+
+    def __init__(self, language: str = "", probability: float | None = None) -> None:
+        self.finals: list[int] = []
+        self.partials: list[tuple[int, str]] = []
+        self._language, self._probability = language, probability
+
+    async def transcribe_clip(self, pcm: bytes, language: str, *, final: bool) -> ClipTranscript:
+        length_ms = len(pcm) // 32
+        if final:
+            self.finals.append(length_ms)
+        else:
+            self.partials.append((length_ms, language))
+        return ClipTranscript(f"{length_ms}", self._language, language_probability=self._probability)
+
+
+def shared_by(recogniser: Any, **options: Any) -> SharedModel:
+    return SharedModel(recogniser, TranscriptionSlots(1), SttSettings(partial_interval_ms=200), **options)
+
+
+async def push(stream: RetranscribingStream, ms: int, start_ms: int = 0, pcm: bytes = b"") -> None:
+    """Push speech in steps of 100 ms, with time for partials in between."""
+    pcm = pcm or voice(ms)
+    for at in range(0, ms, 100):
+        chunk = AudioChunk(start_ms + at, pcm[at * 32 : (at + 100) * 32])
+        await stream.push_audio(chunk, Segment(1, 0, chunk.end_ms))
+        await asyncio.sleep(0.03)
+
+
+async def last_final(stream: RetranscribingStream) -> FinalTranscript:
+    await stream.end_audio()
+    *_, final = [transcript async for transcript in stream.transcripts()]
+    assert isinstance(final, FinalTranscript)
+    return final
+
+
+@pytest.mark.virtual_clock
+@pytest.mark.parametrize(
+    ("settled_after_ms", "finals"), [(None, [2000, 3000]), (5000.0, [2000, 3000]), (2000.0, [2000, 1000])]
+)
+async def test_a_long_utterance_that_was_flushed_is_not_transcribed_again(
+    settled_after_ms: float | None, finals: list[int]
+) -> None:
+    recogniser = RecordingRecogniser()
+    shared = shared_by(recogniser, settled_after_ms=settled_after_ms)
+    async with open_retranscribing_stream(shared, TranscriptionConfig("en")) as stream:
+        await push(stream, 2000)
+        await stream.flush_segment(Segment(1, 0, 2000))
+        await stream.flush_segment(Segment(1, 0, 2000))
+        await push(stream, 1000, 2000)
+        await stream.flush_segment(Segment(1, 0, 3000))
+        final = await last_final(stream)
+    assert recogniser.finals == finals
+    assert final.text == ("2000 1000" if finals[1] == 1000 else "3000")
+
+
+@pytest.mark.virtual_clock
+async def test_partials_of_a_long_utterance_cover_its_end() -> None:
+    recogniser = RecordingRecogniser()
+    shared = shared_by(recogniser, partial_window_ms=4000)
+    async with open_retranscribing_stream(shared, TranscriptionConfig("en", partial_transcripts=True)) as stream:
+        await push(stream, 10_000)
+        await stream.end_audio()
+        partials = [transcript async for transcript in stream.transcripts()]
+    assert max(length_ms for length_ms, _ in recogniser.partials) <= 4000
+    # The parts that are kept, and the end: together the audio so far.
+    assert sum(int(part) for part in partials[-1].text.split()) == pytest.approx(9900, abs=400)
+    assert len(partials[-1].text.split()) >= 3
+
+
+@pytest.mark.virtual_clock
+@pytest.mark.parametrize(("probability", "known"), [(0.95, "de"), (None, "de"), (0.5, "")])
+async def test_a_language_detected_with_certainty_is_kept_for_partials(probability: float | None, known: str) -> None:
+    recogniser = RecordingRecogniser("de", probability)
+    async with open_retranscribing_stream(
+        shared_by(recogniser), TranscriptionConfig("", partial_transcripts=True)
+    ) as stream:
+        await push(stream, 1000)
+        assert recogniser.partials[0][1] == ""
+        assert {language for _, language in recogniser.partials[1:]} == {known}
+        await stream.flush_segment(Segment(1, 0, 1000))
+        await stream.commit_segment(Segment(1, 0, 1000))
+        count = len(recogniser.partials)
+        await push(stream, 1000, 1000)
+        # The next utterance may be in another language.
+        assert recogniser.partials[count][1] == ""
+
+
+@pytest.mark.virtual_clock
+async def test_the_interval_of_partials_follows_the_language_heard_last() -> None:
+    asked: list[str] = []
+
+    def interval_ms(language: str) -> int:
+        asked.append(language)
+        return 700 if language == "de" else 200
+
+    recogniser = RecordingRecogniser("de", 0.9)
+    shared = shared_by(recogniser, partial_interval_ms=interval_ms)
+    async with open_retranscribing_stream(shared, TranscriptionConfig("", partial_transcripts=True)) as stream:
+        await push(stream, 1000)
+        assert set(asked) == {"", "de"}
+        await stream.flush_segment(Segment(1, 0, 1000))
+        await stream.commit_segment(Segment(1, 0, 1000))
+        asked.clear()
+        recogniser.partials.clear()
+        await push(stream, 1000, 1000)
+    assert set(asked) == {"de"}
+    assert [length_ms for length_ms, _ in recogniser.partials] == [700]
+
+
+@pytest.mark.virtual_clock
+async def test_silence_after_speech_brings_no_further_partials() -> None:
+    recogniser = RecordingRecogniser()
+    async with open_retranscribing_stream(
+        shared_by(recogniser), TranscriptionConfig("en", partial_transcripts=True)
+    ) as stream:
+        await push(stream, 1000)
+        spoken = len(recogniser.partials)
+        await push(stream, 2000, 1000, bytes(64_000))
+    assert spoken >= 3
+    # One for the last words.
+    assert len(recogniser.partials) - spoken <= 2

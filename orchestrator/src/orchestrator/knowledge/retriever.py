@@ -106,7 +106,7 @@ class Retriever:
         local = {name for name in cosines if passages[name].language == language}
         evidence = _evidence(cosines)
         accepted = _accepted(evidence, local)
-        by_meaning = sorted(local, key=lambda name: -cosines[name])
+        by_meaning = sorted(local, key=lambda name: (-cosines[name], name))
         if best_points >= self._min_score or not cosines:
             scores = fuse_rankings([match.passage.id for match in by_words], by_meaning)
         else:

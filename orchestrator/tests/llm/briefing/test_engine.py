@@ -1,10 +1,12 @@
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from orchestrator.conversation.model.ports import LanguageModel, Message, Persona, Prompt
+from orchestrator.conversation.model.ports import LanguageModel, Message, Persona, Prompt, TextInLanguage
 from orchestrator.knowledge.folder import KnowledgeFolder
+from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.engine import BriefingModel
@@ -188,3 +190,48 @@ async def test_empty_folder_is_admitted(tmp_path_factory: pytest.TempPathFactory
     empty: LanguageModel = BriefingModel(Retriever(KnowledgeFolder(tmp_path_factory.mktemp("empty"))))
     prompt = Prompt("the ferry", "en", load_personas(PERSONAS)["anchor"])
     assert "".join([piece async for piece in empty.reply(prompt)]) == "I have nothing on that, I am afraid."
+
+
+class NearPassage:
+    """Semantic scores in which one passage is near to every question."""
+
+    def __init__(self, near: str) -> None:
+        self._near = near
+
+    async def scores(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
+        return {passage.id: 0.95 if passage.id == self._near else 0.78 for passage in passages}
+
+
+@pytest.fixture
+def foreign_talk(folder: Path) -> Dialogue:
+    knowledge = KnowledgeFolder(folder, rescan_s=0)
+    knowledge.load()
+    briefing = BriefingModel(Retriever(knowledge, NearPassage("ferry")), max_words=14)
+    return Dialogue(briefing, load_personas(PERSONAS)["anchor"])
+
+
+async def test_answer_in_another_language_says_so(foreign_talk: Dialogue):
+    told = await foreign_talk.ask("Wann legt das Boot ab?", language="de")
+    assert told == (
+        "Das habe ich nur auf Englisch. Here is the latest on the ferry. "
+        "One sentence of just six words. Two sentences are a little longer."
+    )
+    assert await foreign_talk.ask("mehr", language="de") == "Three makes a crowd. Four is the end."
+
+
+async def test_pieces_carry_the_language_that_differs(folder: Path):
+    knowledge = KnowledgeFolder(folder, rescan_s=0)
+    knowledge.load()
+    briefing = BriefingModel(Retriever(knowledge, NearPassage("ferry")), max_words=14)
+    prompt = Prompt("Wann legt das Boot ab?", "de", load_personas(PERSONAS)["anchor"])
+    pieces = [piece async for piece in briefing.reply(prompt)]
+    foreign = [isinstance(piece, TextInLanguage) for piece in pieces]
+    assert foreign == [False] * 6 + [True] * (len(pieces) - 6)
+    assert {piece.language for piece in pieces if isinstance(piece, TextInLanguage)} == {"en"}
+
+
+async def test_unknown_topic_offers_topics_of_the_language(foreign_talk: Dialogue, folder: Path):
+    (folder / "ferry.md").unlink()
+    told = await foreign_talk.ask("Wer ist Bundeskanzler?", language="de")
+    assert "das Wetter" in told
+    assert "the cellar key" not in told

@@ -9,6 +9,7 @@ from service_kit.errors import InvalidRequest
 from service_kit.settings import Profile
 
 from tts_service.engine import Voice
+from tts_service.routing.kokoro_use import KOKORO_LANGUAGES, uses_kokoro
 from tts_service.settings import TtsSettings
 from tts_service.voices.catalogue import qualify_voice
 
@@ -42,6 +43,7 @@ class RoutingPlan:
 
 
 # The engines of each profile. The last fallback is part of every installation; the others may need a setup step.
+# In `embedded`, `kokoro` takes its languages where the machine is fast enough.
 PROFILES: Mapping[Profile, RoutingPlan] = {
     "embedded": RoutingPlan("espeak", {"en": "hibari"}),
     "cpu": RoutingPlan("pocket-tts", {"hi": "piper"}, ("espeak",)),
@@ -74,9 +76,14 @@ def build_plan(settings: TtsSettings, registered: Collection[str]) -> RoutingPla
 
 
 def _profile_plan(settings: TtsSettings) -> RoutingPlan:
-    if settings.profile == "embedded" and settings.models == "minimal":
+    plan = PROFILES[settings.profile]
+    if settings.profile != "embedded":
+        return plan
+    if settings.models == "minimal":
         return MINIMAL
-    return PROFILES[settings.profile]
+    if uses_kokoro(settings):
+        return replace(plan, routes={**plan.routes, **dict.fromkeys(KOKORO_LANGUAGES, "kokoro")})
+    return plan
 
 
 def merge_voices(plan: RoutingPlan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:

@@ -117,3 +117,24 @@ def test_invalid_frames_are_refused() -> None:
         read_frame(io.BytesIO(b"\xff" * 9))
     assert read_frame(io.BytesIO(b"\x01")) is None
     assert read_frame(io.BytesIO(Frame(Kind.AUDIO, 1, b"abcd").encode()[:-1])) is None
+
+
+def test_phonemes_are_ipa_with_ties_and_without_punctuation(espeak: Espeak) -> None:
+    assert espeak.phonemize("Buenas noches.", "es") == "bwˈenas nˈot^ʃes"
+    assert espeak.phonemize("", "es") == espeak.phonemize("...", "es") == ""
+    assert " " in espeak.phonemize("First. Second.", "en-us")
+    with pytest.raises(EspeakError, match="zz"):
+        espeak.phonemize("x", "zz")
+
+
+def test_speaking_after_phonemising_is_in_the_right_voice(espeak: Espeak) -> None:
+    def length(voice: str) -> int:
+        sizes: list[int] = []
+        espeak.synthesize(
+            "Buenas noches.", VoiceParameters(voice, 170, 50, 50), lambda _words, pcm: sizes.append(len(pcm)) is None
+        )
+        return sum(sizes)
+
+    before = length("es")
+    espeak.phonemize("x" * 10_000, "en-us")
+    assert abs(length("es") - before) < 4000

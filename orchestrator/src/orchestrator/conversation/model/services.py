@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from orchestrator.conversation.model.ports import (
     TextToSpeech,
     VoiceActivity,
 )
+
+log = logging.getLogger(__name__)
 
 # The languages of the conversation: those that Voxtral transcribes.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
@@ -62,6 +65,8 @@ class Services:
     # Features switched off under memory pressure, and the board that notifies sessions of them.
     degraded_mode: Callable[[], DegradedMode] = field(default=DegradedMode)
     degradation_board: DegradationBoard = field(default_factory=DegradationBoard)
+    # Voices of personas that were found missing, with the language; as many as personas name.
+    _missing_voices: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def tts_chain(self, voice: str) -> tuple[tuple[TextToSpeech, ...], str]:
         """The TTS of a reply that starts now and its fallbacks, in order, and the voice for the first of them.
@@ -107,6 +112,19 @@ class Services:
         voices = tuple(choice.id for choice in self.voices.value)
         if voice and voices and not is_listed(voice, voices):
             raise InvalidRequest("session.unknown_voice", f"no voice {voice[:64]!r}; there are {', '.join(voices)}")
+
+    def listed_voice(self, voice: str, language: str) -> str:
+        """A persona's `voice` where it is there and speaks `language`, else the empty voice; each is logged once."""
+        listed = not voice or not self.voices.value or is_listed(voice, [choice.id for choice in self.voices.value])
+        if listed and self.speaks(voice, language):
+            return voice
+        if (voice, language) not in self._missing_voices:
+            self._missing_voices.add((voice, language))
+            log.warning(
+                "a persona's voice is missing; the language's default speaks",
+                extra={"voice": voice, "language": language},
+            )
+        return ""
 
     def speaks(self, voice: str, language: str) -> bool:
         """Whether a voice speaks a language; true for an unlisted voice."""

@@ -253,12 +253,15 @@ class ActiveReply:
         preferences = self._conversation.preferences
         language = preferences.reply_language
         chosen = preferences.voice if self._services.speaks(preferences.voice, language) else ""
-        tts_chain, voice = self._services.tts_chain(chosen or self._persona.voices.get(language, ""))
+        tts_chain, voice = self._services.tts_chain(
+            chosen or self._services.listed_voice(self._persona.voices.get(language, ""), language)
+        )
         speech_settings = SpeechSettings(
             voice=voice,
             language=language,
             style=preferences.style,
             apology=self._persona.phrase("apology", language),
+            voices=self._persona.voices,
         )
         reply = Reply(
             turn_id=turn_id,

@@ -59,6 +59,7 @@ class LocalModel:
         self._preparation = PassagePreparation(self._client, retriever.knowledge, settings)
         # The server's failure, which the next reply checks first; empty while it answers.
         self._failure = ""
+        self._answered = False
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -116,11 +117,13 @@ class LocalModel:
         try:
             await self._client.check_health()
         except ModelServerDown as error:
-            if error.message != self._failure:
+            # At the start, the server is loading; its own log says when it cannot.
+            if self._answered and error.message != self._failure:
                 log.warning("the local language model does not answer", extra={"reason": error.message})
             self._failure = error.message
             raise
         self._failure = ""
+        self._answered = True
 
     def describe(self) -> Mapping[str, object]:
         """Return the model's name, its range and its state for `/health` and `/info`."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
-from service_kit.errors import PeerFailed
+from service_kit.errors import AnchorError, PeerFailed
 
 from orchestrator.llm.context import ChatMessage
 from orchestrator.llm.local.settings import LocalLlmSettings
@@ -48,7 +48,8 @@ class LlamaClient:
         """Raise `ModelServerDown`, with the server's reason, unless a model is loaded."""
         try:
             await get_json(self._client, "health", self._settings.connect_s)
-        except PeerFailed as error:
+        except AnchorError as error:
+            # Also `AtCapacity`: status 503 while the model loads, or when there is none.
             raise ModelServerDown(error.code, error.message) from error
 
     async def fetch_identity(self) -> str:

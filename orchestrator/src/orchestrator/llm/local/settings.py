@@ -25,6 +25,6 @@ class LocalLlmSettings(BaseSettings):
     # Its largest size; a passage takes about 5 MB.
     cache_mb: int = Field(default=512, ge=0, le=65_536)
     # Passages are prepared once no turn has begun for this long.
-    prepare_after_s: float = Field(default=20.0, ge=0, le=3600)
+    prepare_after_s: float = Field(default=20.0, ge=0.1, le=3600)
     # Time allowed for preparing one passage.
     prepare_s: float = Field(default=60.0, gt=0, le=600)

@@ -82,10 +82,6 @@ class SlotFiles:
             self._remove(path)
             excess -= size
 
-    def has_space_for(self, count: int, size: int) -> bool:
-        """Whether `count` files of `size` bytes fit."""
-        return count * size <= self._max_bytes
-
     def _remove(self, path: Path) -> None:
         self._verified.discard(path.name)
         for each in (self._note(path), path):

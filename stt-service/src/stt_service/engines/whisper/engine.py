@@ -19,7 +19,7 @@ from stt_service.engine import TranscriptionConfig
 from stt_service.engines.whisper.decoding import ClipOptions
 from stt_service.engines.whisper.models import MOONSHINE, SMALL, USERS_FOLDER, candidates, locate_model
 from stt_service.engines.whisper.process import TranscriptionProcess
-from stt_service.engines.whisper.worker import WorkerSpec
+from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.recogniser import ClipTranscript
 from stt_service.retranscribing.stream import RetranscribingStream, SharedModel, open_retranscribing_stream
 from stt_service.retranscribing.transcription_slots import TranscriptionSlots

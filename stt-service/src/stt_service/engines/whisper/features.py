@@ -34,6 +34,7 @@ def log_mel(samples: Floats, mels: int, padded: int) -> Floats:
     """
     # Whisper centres the windows: half a window before the clip, reflected, and as much behind it, here the padding.
     half = WINDOW // 2
+    samples = np.pad(samples, (0, max(half + 1 - len(samples), 0)))
     behind = np.zeros(half, np.float32) if padded > len(samples) else _reflected_end(samples, half)
     spoken = min(-(-(len(samples) + half) // HOP), padded // HOP)
     centred = np.concatenate([samples[half:0:-1], samples, behind, np.zeros(WINDOW, np.float32)])

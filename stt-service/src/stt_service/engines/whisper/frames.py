@@ -15,14 +15,14 @@ from stt_service.engine import Word
 from stt_service.engines.whisper.decoding import ClipOptions
 from stt_service.retranscribing.recogniser import ClipTranscript
 
-# Kind, number, payload size in bytes.
+# ClipFrameKind, number, payload size in bytes.
 HEADER = struct.Struct("<BII")
 _OPTIONS_SIZE = struct.Struct("<H")
 # Texts of a process: 30 s of speech have 224 tokens at most.
 MAX_TEXT = 8192
 
 
-class Kind(IntEnum):
+class ClipFrameKind(IntEnum):
     """The kind of a frame."""
 
     # To the process: a clip, its options and its PCM; answered by TRANSCRIPT or FAILED, cancelled or not.
@@ -82,7 +82,7 @@ def read_description(payload: bytes) -> ModelDescription:
         raise ValueError(f"malformed description: {error!r}") from error
 
 
-def write_frame(sink: BinaryIO, kind: Kind, number: int = 0, payload: bytes = b"") -> None:
+def write_frame(sink: BinaryIO, kind: ClipFrameKind, number: int = 0, payload: bytes = b"") -> None:
     """Write a frame to `sink`, which is unbuffered."""
     frame = memoryview(HEADER.pack(kind, number, len(payload)) + payload)
     while frame:

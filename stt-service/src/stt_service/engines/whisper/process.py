@@ -12,8 +12,8 @@ from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, Worke
 from service_kit.errors import EngineFailed, NotReady
 
 from stt_service.engines.whisper.decoding import ClipOptions
-from stt_service.engines.whisper.frames import Kind, clip_payload, read_description, read_transcript
-from stt_service.engines.whisper.worker import WorkerSpec
+from stt_service.engines.whisper.frames import ClipFrameKind, clip_payload, read_description, read_transcript
+from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.recogniser import ClipTranscript
 
 FAILED = "stt.engine_failed"
@@ -32,6 +32,7 @@ class TranscriptionProcess:
 
     def __init__(self, name: str, spec: WorkerSpec) -> None:
         self._name = name
+        self._folder = spec.folder
         options = WorkerOptions(
             name=f"{name} process",
             command=(sys.executable, "-m", "stt_service.engines.whisper.worker", spec.to_json()),
@@ -72,10 +73,10 @@ class TranscriptionProcess:
         number = next(self._numbers)
         answer = self._clips[number] = asyncio.get_running_loop().create_future()
         try:
-            self._process.send(WorkerFrame(Kind.CLIP, number, clip_payload(pcm, options)), expects_answer=True)
+            self._process.send(WorkerFrame(ClipFrameKind.CLIP, number, clip_payload(pcm, options)), expects_answer=True)
             return await answer
         except asyncio.CancelledError:
-            self._process.send(WorkerFrame(Kind.CANCEL, number))
+            self._process.send(WorkerFrame(ClipFrameKind.CANCEL, number))
             raise
         finally:
             del self._clips[number]
@@ -86,9 +87,9 @@ class TranscriptionProcess:
         """Do nothing: the starts are not counted."""
 
     def on_handshake(self, frame: WorkerFrame) -> None:
-        if frame.kind == Kind.FAILED:
-            raise EngineFailed(FAILED, f"{self._name} cannot be loaded: {_text(frame.payload)}")
-        if frame.kind != Kind.READY:
+        if frame.kind == ClipFrameKind.FAILED:
+            raise EngineFailed(FAILED, f"cannot load {self._name} from {self._folder}: {_text(frame.payload)}")
+        if frame.kind != ClipFrameKind.READY:
             raise EngineFailed(FAILED, f"the {self._name} process sent a frame of kind {frame.kind} first")
         try:
             self.languages = read_description(frame.payload).languages
@@ -96,10 +97,10 @@ class TranscriptionProcess:
             raise EngineFailed(FAILED, f"the {self._name} process: {error}") from error
 
     def on_frame(self, frame: WorkerFrame) -> bool:
-        if frame.kind not in (Kind.TRANSCRIPT, Kind.FAILED):
+        if frame.kind not in (ClipFrameKind.TRANSCRIPT, ClipFrameKind.FAILED):
             raise EngineFailed(FAILED, f"the {self._name} process sent a frame of kind {frame.kind}")
         answer = self._clips.get(frame.number)
-        if frame.kind == Kind.FAILED:
+        if frame.kind == ClipFrameKind.FAILED:
             if answer is not None and not answer.done():
                 answer.set_exception(EngineFailed(FAILED, f"{self._name} failed: {_text(frame.payload)}"))
             return True

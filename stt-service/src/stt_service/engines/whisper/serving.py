@@ -15,9 +15,9 @@ from service_kit.engines.worker_process import WorkerFrame
 
 from stt_service.engines.whisper.decoding import ClipOptions, ModelOptions, WhisperModel
 from stt_service.engines.whisper.features import Floats
-from stt_service.engines.whisper.frames import HEADER, Kind, read_clip, transcript_payload, write_frame
+from stt_service.engines.whisper.frames import HEADER, ClipFrameKind, read_clip, transcript_payload, write_frame
 from stt_service.engines.whisper.moonshine import LANGUAGE, MoonshineModel
-from stt_service.engines.whisper.worker import WorkerSpec
+from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.recogniser import ClipTranscript
 
 IsCancelled = Callable[[], bool]
@@ -75,10 +75,10 @@ class ClipServer:
     def handle_frame(self, frame: WorkerFrame) -> None:
         """Begin or cancel a clip. Raises `ValueError` for an unexpected kind."""
         match frame.kind:
-            case Kind.CLIP:
+            case ClipFrameKind.CLIP:
                 cancelled = self._cancelled[frame.number] = threading.Event()
                 self._threads.submit(self._answer_clip, frame, cancelled)
-            case Kind.CANCEL:
+            case ClipFrameKind.CANCEL:
                 if cancelled := self._cancelled.get(frame.number):
                     cancelled.set()
             case _:
@@ -96,13 +96,13 @@ class ClipServer:
             clip = ClipTranscript("")
             if not cancelled.is_set():
                 clip = self._model.transcribe_clip(to_float(pcm), options, cancelled.is_set)
-            self._write(Kind.TRANSCRIPT, frame.number, transcript_payload(clip))
+            self._write(ClipFrameKind.TRANSCRIPT, frame.number, transcript_payload(clip))
         except Exception as error:
-            self._write(Kind.FAILED, frame.number, _reason(error))
+            self._write(ClipFrameKind.FAILED, frame.number, _reason(error))
         finally:
             self._cancelled.pop(frame.number, None)
 
-    def _write(self, kind: Kind, number: int, payload: bytes) -> None:
+    def _write(self, kind: ClipFrameKind, number: int, payload: bytes) -> None:
         # Without a reader the service is gone, and the end of the input follows.
         with self._writing, suppress(BrokenPipeError):
             write_frame(self._sink, kind, number, payload)
@@ -113,9 +113,9 @@ def serve_clips(spec: WorkerSpec, source: BinaryIO, sink: BinaryIO) -> None:
     try:
         model = MODELS[spec.model](spec)
     except Exception as error:
-        write_frame(sink, Kind.FAILED, payload=_reason(error))
+        write_frame(sink, ClipFrameKind.FAILED, payload=_reason(error))
         return
-    write_frame(sink, Kind.READY, payload=json.dumps({"languages": model.languages}).encode())
+    write_frame(sink, ClipFrameKind.READY, payload=json.dumps({"languages": model.languages}).encode())
     server = ClipServer(model, spec.clips, sink)
     try:
         for frame in _read_frames(source):

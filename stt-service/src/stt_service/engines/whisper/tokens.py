@@ -72,5 +72,5 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
         if not isinstance(tokens, list):
             raise ValueError(f"{as_json.name} is not a list of tokens")
     else:
-        tokens = (folder / "vocabulary.txt").read_text("utf-8").split("\n")
+        tokens = (folder / "vocabulary.txt").read_text("utf-8").removesuffix("\n").split("\n")
     return {str(token): number for number, token in enumerate(tokens)}

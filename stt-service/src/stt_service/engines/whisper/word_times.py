@@ -20,16 +20,20 @@ def aligned_words(
     position, and a word ends where the next one begins, at the latest at `end_ms`. A word's confidence is the mean of
     its tokens' probabilities.
     """
-    begins: dict[int, int] = {}
+    first_positions: dict[int, int] = {}
     for token, position in alignment:
-        begins.setdefault(token, min(position * _POSITION_MS, end_ms))
+        first_positions.setdefault(token, position)
+    begins: list[int] = []
+    for token in range(len(tokens)):
+        # A token without a position begins with the one before.
+        before_ms = begins[-1] if begins else 0
+        begins.append(min(max(first_positions.get(token, 0) * _POSITION_MS, before_ms), end_ms))
+    begins.append(end_ms)
     words: list[Word] = []
     for first, stop in _word_spans(tokens):
         text = b"".join(to_bytes(token) for token in tokens[first:stop]).decode("utf-8", "replace").strip()
-        start_ms = begins.get(first, words[-1].end_ms if words else 0)
-        stop_ms = max(begins.get(stop, end_ms), start_ms)
         confidence = sum(probabilities[first:stop]) / (stop - first)
-        words.append(Word(text, start_ms, stop_ms, min(max(confidence, 0.0), 1.0)))
+        words.append(Word(text, begins[first], begins[stop], min(max(confidence, 0.0), 1.0)))
     return tuple(words)
 
 

@@ -105,7 +105,7 @@ def worker_options(folder: Path, threads: int) -> PhraseWorkerOptions:
         command=(sys.executable, "-I", "-m", "tts_service.engines.kokoro", str(folder.resolve()), str(threads)),
         rate_hz=RATE_HZ,
         start_s=60.0,
-        # A run of 120 phonemes takes 4 s on two slow cores, and phrases wait for each other.
+        # A run of 80 phonemes takes 3 s on two slow cores, and phrases wait for each other.
         hang_s=15.0,
         ready_s=0.25,
         max_jobs=8,

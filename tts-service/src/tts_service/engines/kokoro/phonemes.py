@@ -27,7 +27,7 @@ _CHARACTERS = {
 VOCABULARY: dict[str, int] = _CHARACTERS
 
 # eSpeak's voice for each language; the first letter of a Kokoro voice's name says which of two for English.
-_ESPEAK_VOICES = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br"}
+_ESPEAK_VOICES = {"a": "en-us", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br"}
 
 _PUNCTUATION = re.compile(r"\s*([;:,.!?¡¿—…\"«»“”()।]+)\s*")
 _SPOKEN_PUNCTUATION = str.maketrans({"¡": "", "¿": "", "«": "“", "»": "”", "।": "."})
@@ -43,7 +43,7 @@ _ENGLISH = {
     "ç": "k", "ɐ": "ə", "ɚ": "əɹ", "ɬ": "l", "ʔ": "t", "ʲ": "", "\u0329": "", "ɾ": "T",
 }  # fmt: skip
 _AMERICAN = {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɪə": "iə", "ː": ""}
-_BRITISH = {"e^ə": "ɛː", "iə": "ɪə"}
+_BRITISH = {"e^ə": "ɛː", "i^ə": "ɪə", "iə": "ɪə"}
 
 # Phonemes of each text, in eSpeak's voice.
 Phonemize = Callable[[list[str], str], Awaitable[list[str]]]

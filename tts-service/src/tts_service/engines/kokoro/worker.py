@@ -14,16 +14,20 @@ from numpy.typing import NDArray
 
 from tts_service.engines.kokoro.phonemes import to_tokens
 from tts_service.engines.phrase_worker.server import Sentence, Stop, run_worker
-from tts_service.engines.phrase_worker.shaping import WordPlaces, ends_sentence, shape_speech
+from tts_service.engines.phrase_worker.shaping import WordPlaces, active_level, ends_sentence, shape_speech
 
 RATE_HZ = 24_000
 MODEL_FILE = "kokoro-v1.0.int8.onnx"
-# Its active level is -25.4 dBFS over five Spanish and five English sentences, that of eSpeak -20.2.
-GAIN = 1.8
+# eSpeak's active level. Kokoro's voices differ by 9 dB (-22.4 dBFS ef_dora, -13.6 if_sara), so each voice has its own
+# gain, found with the first run that it speaks.
+_LEVEL = 10 ** (-20.2 / 20)
+_MAX_GAIN = 4.0
+# The limiter of the service begins at 0.79 (-2 dBFS); a peak above it lowers its run.
+_MAX_PEAK = 0.79
 # Rows of a voice, hence the longest run of phonemes.
 _ROWS, _WIDTH = 510, 256
 # A run ends after punctuation where it can: one run costs half its speech's duration and sounds only when it is over.
-_RUN_PHONEMES = 120
+_RUN_PHONEMES = 80
 _CLAUSE = re.compile(r"[^;:,.!?—…]*[;:,.!?—…]*\s*")
 
 
@@ -47,6 +51,7 @@ class KokoroSynthesizer:
             str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
         )
         self._voices = folder / "voices"
+        self._gains: dict[str, float] = {}
 
     def synthesize(self, request: Mapping[str, Any], stop: Stop) -> Iterator[Sentence]:
         """Speak `phonemes` of `text` in `voice` at `pace`, run by run."""
@@ -56,9 +61,17 @@ class KokoroSynthesizer:
         for tokens in runs:
             start_share, spoken = spoken / total, spoken + len(tokens)
             raw = self._run(tokens, voice, pace, stop)
-            samples = shape_speech(raw, GAIN, RATE_HZ, spoken == total and ends_sentence(text))
+            samples = shape_speech(raw, self._gain(voice, raw), RATE_HZ, spoken == total and ends_sentence(text))
             yield samples, words.pop_until(spoken / total, start_share, samples, first_sample)
             first_sample += samples.size
+
+    def _gain(self, voice: str, samples: NDArray[np.float32]) -> float:
+        level = active_level(samples, RATE_HZ)
+        peak = float(np.abs(samples).max(initial=0.0))
+        if level == 0 or not np.isfinite(level):
+            return 1.0
+        gain = self._gains.setdefault(voice, min(_LEVEL / level, _MAX_GAIN))
+        return min(gain, _MAX_PEAK / peak)
 
     def _run(self, tokens: list[int], voice: str, pace: float, stop: Stop) -> NDArray[np.float32]:
         options = self._runtime.RunOptions()

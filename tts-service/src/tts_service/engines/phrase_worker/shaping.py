@@ -47,6 +47,14 @@ def shape_speech(samples: NDArray[np.float32], gain: float, rate_hz: int, ends_s
     return (samples[start:end] * np.float32(gain)).astype(np.float32)
 
 
+def active_level(samples: NDArray[np.float32], rate_hz: int) -> float:
+    """RMS of the frames of 20 ms within 30 dB of the loudest: the level of the speech without its pauses."""
+    size = rate_hz // 50
+    frames = samples[: samples.size // size * size].reshape(-1, size)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return float(np.sqrt(np.mean(power[power >= power.max() / 1000]))) if power.size else 0.0
+
+
 def ends_sentence(text: str) -> bool:
     """Whether `text` ends as a sentence does."""
     return _SENTENCE_END.search(text) is not None

@@ -1,0 +1,69 @@
+"""Which Whisper is loaded: by the settings, by the speed of the machine, and by what is in the folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, write_profile
+from service_kit.errors import EngineFailed, InvalidRequest
+from stt_service.engines.whisper.models import BASE, SLOW_FIRST_RESULT_S, SMALL, candidates, locate_model
+from stt_service.settings import SttSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> SttSettings:
+    return SttSettings(models_dir=tmp_path / "models", machine_profile=tmp_path / "machine.json")
+
+
+def measured(settings: SttSettings, first_result_s: float) -> None:
+    speeds = {BASE: EngineSpeed(first_result_s, 0.1)}
+    write_profile(settings.machine_profile, MachineProfile(2, 8 << 30, speeds))
+
+
+def test_base_goes_first_on_a_machine_that_was_not_measured(settings: SttSettings) -> None:
+    assert candidates(settings) == [BASE, SMALL]
+
+
+@pytest.mark.parametrize(("factor", "first"), [(0.4, BASE), (1.0, BASE), (1.1, SMALL)])
+def test_a_slow_machine_gets_the_small_model(settings: SttSettings, factor: float, first: str) -> None:
+    measured(settings, factor * SLOW_FIRST_RESULT_S)
+    assert candidates(settings)[0] == first
+    assert len(candidates(settings)) == 2
+
+
+def test_a_named_or_filled_folder_goes_before_the_store(settings: SttSettings) -> None:
+    named = settings.model_copy(update={"whisper_model": Path("whisper-large")})
+    assert candidates(named) == ["", BASE, SMALL]
+    (settings.models_dir / "whisper").mkdir(parents=True)
+    assert candidates(settings) == ["", BASE, SMALL]
+
+
+def test_a_named_folder_needs_the_files_of_a_model(settings: SttSettings) -> None:
+    named = settings.model_copy(update={"whisper_model": Path("mine")})
+    with pytest.raises(InvalidRequest, match=r"it lacks model.bin, config.json, vocabulary.json"):
+        locate_model(named, "")
+    folder = settings.models_dir / "mine"
+    folder.mkdir(parents=True)
+    for name in ("model.bin", "config.json", "vocabulary.txt"):
+        (folder / name).write_bytes(b"{}")
+    assert locate_model(named, "") == folder
+
+
+@pytest.mark.parametrize("damage", ["missing", "half", "swapped"])
+def test_an_unusable_file_of_the_store_is_named(settings: SttSettings, real_models: Path, damage: str) -> None:
+    folder = settings.models_dir / SMALL
+    folder.mkdir(parents=True)
+    for file in (real_models / SMALL).iterdir():
+        (folder / file.name).symlink_to(file)
+    assert locate_model(settings, SMALL) == folder
+    bad = folder / "model.bin"
+    bad.unlink()
+    if damage == "half":
+        bad.write_bytes((real_models / SMALL / "model.bin").read_bytes()[:1000])
+    elif damage == "swapped":
+        bad.symlink_to(real_models / BASE / "model.bin")
+    with pytest.raises(EngineFailed, match=r"model\.bin") as caught:
+        locate_model(settings, SMALL)
+    assert caught.value.code == ("models.missing" if damage == "missing" else "models.mismatch")
+    assert "anchor" in caught.value.message
