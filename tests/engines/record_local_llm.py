@@ -34,7 +34,7 @@ def record(url: str) -> dict[str, dict[str, Any]]:
         "restore": ("POST", "/slots/0?action=restore", {"filename": "recorded.slot"}),
         "restore_missing": ("POST", "/slots/0?action=restore", {"filename": "nothing.slot"}),
     }
-    with httpx.Client(base_url=url, timeout=60) as http:
+    with httpx.Client(base_url=url, timeout=60, headers={"Connection": "close"}) as http:
         answers = {name: http.request(method, path, json=body) for name, (method, path, body) in requests.items()}
     return {
         name: {"status": answer.status_code, "type": answer.headers["content-type"], "body": answer.text}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +22,7 @@ from orchestrator.llm.local.passage_prompt import passage_prompt
 from orchestrator.llm.local.settings import LocalLlmSettings
 from orchestrator.llm.local.slot_files import SlotFiles
 from orchestrator.llm.openai import OpenAiModel, OpenAiSettings
+from record_local_llm import record
 from service_kit.errors import PeerFailed
 from tiny_gguf import write_tiny_gguf
 
@@ -27,6 +30,7 @@ pytest.importorskip("xllamacpp")
 
 FERRY = passage_prompt(Passage("ferry", "the ferry", ("A ticket costs four crowns.", "It leaves at six.")))
 START_S = 60
+RECORDED = Path(__file__).parents[2] / "orchestrator/tests/llm/local/recorded.json"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,7 @@ async def serving(
     }
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "llm_service", env=environment)
     settings = LocalLlmSettings(
-        url=f"http://127.0.0.1:{port}", cache_dir=cache, connect_s=10, first_token_s=10, complete_s=30
+        url=f"http://127.0.0.1:{port}", cache_dir=cache, connect_s=10, first_token_s=10, complete_s=7
     )
     try:
         async with LlamaClient(settings) as client, asyncio.timeout(START_S) as timeout:
@@ -186,3 +190,32 @@ async def test_process_listens_on_loopback_only(model_file: Path, tmp_path: Path
         port = int(settings.url.rpartition(":")[2])
         listening = listeners(port)
     assert listening == [f"0100007F:{port:04X}"]
+
+
+def shape(value: object) -> object:
+    """The keys of a JSON value at every depth; numbers and texts by their type."""
+    if isinstance(value, dict):
+        return {key: shape(entry) for key, entry in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
+
+
+def shapes(answer: dict[str, Any]) -> list[object]:
+    """The distinct shapes of an answer's JSON, or of the events of its stream."""
+    body: str = answer["body"]
+    events = [line.removeprefix("data: ") for line in body.split("\n\n") if line.strip()]
+    texts = [event for event in events if event != "[DONE]"] if body.startswith("data:") else [body]
+    found: list[object] = []
+    for text in texts:
+        if (one := shape(json.loads(text))) not in found:
+            found.append(one)
+    return found
+
+
+async def test_recorded_answers_are_shaped_like_the_servers(model_file: Path, tmp_path: Path) -> None:
+    async with serving(model_file, tmp_path) as (_, settings, _):
+        real = await asyncio.to_thread(record, settings.url)
+    recorded = json.loads(RECORDED.read_text("utf-8"))
+    assert recorded.keys() == real.keys()
+    for name, answer in real.items():
+        assert (recorded[name]["status"], recorded[name]["type"]) == (answer["status"], answer["type"]), name
+        assert shapes(recorded[name]) == shapes(answer), name

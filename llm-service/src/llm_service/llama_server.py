@@ -60,7 +60,10 @@ def _parameters(xllamacpp: Any, settings: LlmServiceSettings, model: Path) -> An
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model)
-    parameters.model_alias = {model.stem if settings.model_path else MODEL}
+    stat = model.stat()
+    # The second name changes with the file and the runtime: a prepared passage fits only the pair that made it.
+    state = f"state-{xllamacpp.__version__}-{stat.st_size}-{stat.st_mtime_ns}"
+    parameters.model_alias = {model.stem if settings.model_path else MODEL, state}
     # Read into memory once, in the layout that the processor needs; a mapped file would be in memory twice.
     parameters.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
     parameters.fit_params = False

@@ -71,8 +71,14 @@ def test_number_name_or_claim_of_its_own_is_not_supported(sentence: str, questio
 
 
 def test_sentence_with_the_most_words_of_the_question_is_read():
-    assert best_sentence(FERRY, "How many cars have room?") == "There is room for twelve cars."
-    assert best_sentence(FERRY, "Xylophone?") == FERRY.sentences[0]
+    assert best_sentence(FERRY, "How many cars have room?") == ("There is room for twelve cars.", True)
+    assert best_sentence(FERRY, "Xylophone?") == (FERRY.sentences[0], False)
+
+
+def test_words_of_the_title_count_last_for_the_sentence():
+    passage = Passage("tower", "the lighthouse", ("The lighthouse has a new lamp.", "It has two hundred steps."))
+    assert best_sentence(passage, "How many steps does the lighthouse have?") == (passage.sentences[1], True)
+    assert best_sentence(passage, "Who built the lighthouse?") == (passage.sentences[0], False)
 
 
 @pytest.mark.parametrize("sentence", ["The notes do not say.", "The notes do not say who.", "The notes don't say."])

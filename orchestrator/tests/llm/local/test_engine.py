@@ -61,7 +61,7 @@ def knowledge(tmp_path: Path) -> KnowledgeFolder:
 
 
 def settings(url: str, stub: LlamaStub, **own: float) -> LocalLlmSettings:
-    patient = {"connect_s": 10, "first_token_s": 10, "complete_s": 30, "prepare_after_s": 3600}
+    patient = {"connect_s": 10, "first_token_s": 10, "complete_s": 7, "prepare_after_s": 3600}
     return LocalLlmSettings.model_validate({"url": url, "cache_dir": stub.folder, **patient, **own})
 
 
@@ -137,7 +137,13 @@ async def test_only_the_first_sentence_is_spoken(stub: LlamaStub, knowledge: Kno
 async def test_silence_of_the_notes_is_said(stub: LlamaStub, knowledge: KnowledgeFolder):
     stub.answer = "The notes do not say."
     async with running(stub, knowledge) as model:
-        assert (await pieces_of(model, prompt(COST)))[1] == "My notes do not say that."
+        assert (await pieces_of(model, prompt("Who steers the ferry boat?")))[1] == "My notes do not say that."
+
+
+async def test_words_that_the_model_overlooks_are_read_out(stub: LlamaStub, knowledge: KnowledgeFolder):
+    stub.answer = "The notes do not say."
+    async with running(stub, knowledge) as model:
+        assert (await pieces_of(model, prompt(COST)))[1] == "A ticket costs four crowns."
 
 
 async def test_slow_first_token_is_replaced_by_the_passage(stub: LlamaStub, knowledge: KnowledgeFolder):
@@ -184,7 +190,6 @@ async def test_partial_transcript_prepares_and_then_restores(stub: LlamaStub, kn
     async with running(stub, knowledge) as model:
         partial = Prompt("", "en", NORA, partial="what does a ticket for the ferry")
         await model.prefill(partial)
-        assert [action for action, _ in stub.slot_actions] == []
         assert len(stub.prepared) == 1
         await model.prefill(partial)
         await pieces_of(model, prompt(COST))

@@ -73,10 +73,21 @@ def is_supported(sentence: str, passage: Passage, question: str) -> bool:
     return len(supported) >= _MIN_SUPPORT * len(topics)
 
 
-def best_sentence(passage: Passage, question: str) -> str:
-    """The sentence of `passage` that shares the most topic words with `question`; the first one when none does."""
+def best_sentence(passage: Passage, question: str) -> tuple[str, bool]:
+    """The sentence of `passage` that shares the most topic words with `question`; the first one when none does.
+
+    Words of the title count last: the whole passage is about them. The second value says whether any other word is
+    shared, without which the sentence is an answer by chance.
+    """
     asked = _stems(topic_words(question, "en"))
-    return max(passage.sentences, key=lambda sentence: len(asked & _stems(split_words(sentence))))
+    beyond_title = asked - _stems(split_words(passage.title))
+
+    def shared(sentence: str) -> tuple[int, int]:
+        words = _stems(split_words(sentence))
+        return len(beyond_title & words), len(asked & words)
+
+    best = max(passage.sentences, key=shared)
+    return best, shared(best)[0] > 0
 
 
 def spelled_numbers(text: str) -> str:

@@ -154,14 +154,16 @@ class LocalModel:
             self._failure = str(error) or "the sentence was not complete in time"
             log.warning("the local language model failed", extra={"reason": self._failure})
             LOCAL_ANSWERS.labels("failed").inc()
-            return best_sentence(passage, question)
+            return best_sentence(passage, question)[0]
         if says_nothing(sentence):
+            # The model overlooks what the notes say; a sentence with the question's own words is read out.
             LOCAL_ANSWERS.labels("not_in_notes").inc()
-            return _NOT_IN_NOTES
+            read, shares_words = best_sentence(passage, question)
+            return read if shares_words else _NOT_IN_NOTES
         if not sentence or not is_supported(sentence, passage, question):
             log.info("the model's sentence was replaced", extra={"passage": passage.id, "sentence": sentence})
             LOCAL_ANSWERS.labels("replaced").inc()
-            return best_sentence(passage, question)
+            return best_sentence(passage, question)[0]
         LOCAL_ANSWERS.labels("answered").inc()
         return sentence
 

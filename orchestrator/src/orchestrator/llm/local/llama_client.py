@@ -34,7 +34,9 @@ class LlamaClient:
     def __init__(self, settings: LocalLlmSettings) -> None:
         key = settings.api_key.get_secret_value()
         self._settings = settings
-        self._client = http_client(settings.url, settings.connect_s, {"Authorization": f"Bearer {key}"} if key else {})
+        # The server closes a connection after a stream without announcing it, so none is used twice.
+        headers = {"Connection": "close", **({"Authorization": f"Bearer {key}"} if key else {})}
+        self._client = http_client(settings.url, settings.connect_s, headers)
 
     async def __aenter__(self) -> Self:
         return self

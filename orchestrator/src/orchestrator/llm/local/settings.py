@@ -18,7 +18,7 @@ class LocalLlmSettings(BaseSettings):
     connect_s: float = Field(default=0.5, gt=0, le=10)
     # Time to the first token and to the end of the sentence; the passage is read out instead when one passes.
     first_token_s: float = Field(default=2.0, gt=0, le=10)
-    complete_s: float = Field(default=4.0, gt=0, le=30)
+    complete_s: float = Field(default=4.0, gt=0, le=7)
     max_answer_tokens: int = Field(default=48, ge=8, le=400)
     # Folder of the prepared passages, which the server writes; both processes must see it.
     cache_dir: Path = Path("run/llm-cache")
