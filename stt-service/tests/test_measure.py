@@ -29,7 +29,9 @@ def test_models_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.Capt
     settings = SttSettings(models_dir=tmp_path, models_lock=Path(__file__).parents[2] / "models.lock")
     assert measure_all(settings) == {}
     complaints = capsys.readouterr().err
-    assert all(f"{name} is not measured" in complaints for name in ("whisper-base", "whisper-tiny.en", "moonshine"))
+    assert all(
+        f"{name} is not measured" in complaints for name in ("whisper-base", "whisper-tiny.en", "moonshine-tiny-en")
+    )
 
 
 async def test_the_module_prints_one_object_of_speeds(real_models: Path) -> None:
