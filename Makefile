@@ -26,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -95,6 +95,9 @@ eval-filters: .venv/dev.stamp ## Audio filters on recordings of people in noise:
 	@$(BIN)/python tools/eval/eval_filters.py $(FILTERS) $(EARS)
 
 eval-ears: eval-filters
+
+eval-stt: .venv/dev.stamp ## Word errors, language and false words on recordings of people: make eval-stt STT="--engines whisper-base"
+	@$(BIN)/python tools/eval/eval_stt.py $(STT)
 
 eval-tts: .venv/dev.stamp ## Round-trip errors and speed of speech: make eval-tts EVAL_TTS="--engines kokoro"
 	@$(BIN)/python tools/eval/eval_tts.py $(EVAL_TTS)

@@ -26,8 +26,9 @@ async def test_speech_before_anything_was_heard_reopens_the_turn_every_time(scri
     question = load_clip(questions[0].path)[: MICROPHONE.bytes_for(1_200)]
     for number in range(TRIES):
         async with open_session(mesh.url) as talk:
-            # The latency of a loudspeaker; wireless ones take longer. The client reports what it has played.
-            talk.speaker.output_delay_s = 0.4
+            # A slow loudspeaker: on a loaded machine too, nothing has played when the pause arrives. The client reports
+            # what it has played.
+            talk.speaker.output_delay_s = 1.5
             await talk.play_clip(question)
             sent = await talk.wait_for("reply_audio", within_s=15)
             withdrawn = talk.speaker.reply(sent.message.turn_id)
@@ -45,5 +46,5 @@ async def test_speech_before_anything_was_heard_reopens_the_turn_every_time(scri
         message = finished.message
         assert (message.turn_id, message.heard_text) == (1, ANSWER)
         assert (message.interrupted, message.estimated) == (False, False)
-        assert message.heard_ms == pytest.approx(talk.speaker.reply(1).received_ms, abs=100)
+        assert message.heard_ms == pytest.approx(talk.speaker.reply(1).received_ms, abs=200)
         assert [event.name for event in talk.events].count("playback_stop") == 1

@@ -26,10 +26,11 @@ from orchestrator.conversation.model.events import (
     Action,
     AnnounceBargeIn,
     CommitSegment,
+    FirstFrameSent,
+    FirstSampleHeard,
     FlushSegment,
     PausePlayback,
     PolicyEvent,
-    ReplyAudible,
     ResumePlayback,
     SetTimer,
     StartListening,
@@ -109,7 +110,8 @@ class BargeInSimulation:
         """Run until the sound ends or the reply is stopped."""
         self._recogniser.start()
         self._handle(TextInput("go on"))
-        self._handle(ReplyAudible(1, 0))
+        self._handle(FirstFrameSent(1, 0))
+        self._handle(FirstSampleHeard(1, 0))
         self._echo_detector.playback_reference.begin_reply(0)
         await self._vad.run_live(self._microphone(), self._on_vad_event)
         self.outcome.length_ms = self._now_ms

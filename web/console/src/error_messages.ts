@@ -21,6 +21,7 @@ const SESSION_MESSAGES: Readonly<Record<string, string>> = {
   "session.taken_over": "This conversation goes on in another tab or on another device.",
   "session.at_capacity": "The server has no free session at the moment.",
   "session.not_ready": "The anchor is starting. A moment, please.",
+  "session.no_playback_reports": "This page plays no sound at the moment. The answers go on as text.",
   "session.unknown_ticket": "The server no longer knows this conversation.",
 };
 

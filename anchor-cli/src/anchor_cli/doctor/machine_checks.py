@@ -31,9 +31,11 @@ def check_python(machine: Machine) -> Iterator[Finding]:
     version = f"Python {major}.{minor}"
     if (major, minor) < (3, 11):
         yield Finding("python", Verdict.PROBLEM, f"{version} is too old", "install 3.12: make setup PYTHON=python3.12")
-    elif (major, minor) > (3, 12):
-        fix = "if a package has no wheel for it: make clean setup PYTHON=python3.12"
-        yield Finding("python", Verdict.WARNING, f"{version} is newer than the tested versions 3.11 and 3.12", fix)
+    elif (major, minor) > (3, 13):
+        fix = "if a package has no wheel for it: make clean setup PYTHON=python3.13"
+        yield Finding("python", Verdict.WARNING, f"{version} is newer than the tested versions 3.11 to 3.13", fix)
+    elif (major, minor) == (3, 12):
+        yield Finding("python", Verdict.OK, f"{version}; PocketSphinx has no wheel for it, Whisper recognises")
     else:
         yield Finding("python", Verdict.OK, version)
 

@@ -73,8 +73,8 @@ def _tts_settings(tts: ModelChoice, models: Mapping[str, Model]) -> dict[str, st
 def _stt_settings(stt: ModelChoice, models: Mapping[str, Model]) -> dict[str, str]:
     """Engine settings of speech-to-text."""
     model, slots = models[stt.model], str(stt.slots)
-    # Empty selects the profile's default: faster-whisper, with PocketSphinx until that is loaded.
-    engine = "" if model.engine == "faster-whisper" else model.engine
+    # Empty selects the profile's default: whisper, with PocketSphinx until that is loaded.
+    engine = "" if model.engine == "whisper" else model.engine
     settings = {"STT_ENGINE": engine, "GPU_VLLM_URL": VOXTRAL_URL if model.runtime == "vllm" else ""}
     match model.engine:
         case "voxtral":
@@ -83,7 +83,7 @@ def _stt_settings(stt: ModelChoice, models: Mapping[str, Model]) -> dict[str, st
             # Each speaking microphone occupies a slot at the server; there is no queue.
             settings |= {"STT_VOXTRAL_REALTIME_URL": VOXTRAL_URL, "STT_VOXTRAL_REALTIME_MODEL": VOXTRAL_SERVED_NAME}
             settings |= {"STT_MAX_STREAMS": slots}
-        case "faster-whisper":
+        case "whisper":
             compute_type = {"f16": "float16"}.get(stt.weights, stt.weights)
             settings |= {"STT_WHISPER_DEVICE": "cuda", "STT_WHISPER_COMPUTE_TYPE": compute_type}
         case _:

@@ -23,8 +23,8 @@ WORKER = PhraseWorkerOptions(
     # -I: no user site, no PYTHON... variables, and not the current folder.
     command=(sys.executable, "-I", "-m", "tts_service.engines.hibari"),
     rate_hz=RATE_HZ,
-    # 1.3 s on an idle machine; a start of the whole mesh loads seven models at once.
-    start_s=30.0,
+    # 0.8 s on an idle machine; a start of the whole mesh loads several models at once.
+    start_s=60.0,
     # A phrase takes 50 ms, and phrases wait for each other.
     hang_s=3.0,
     # While a worker is replaced, which takes 1.5 s, the fallback speaks.

@@ -1,0 +1,283 @@
+"""`make eval-stt`: word errors, language and false words of the recognisers on recordings of people.
+
+Each clip goes through the engine's own stream, as one segment: clean, as over a telephone, and in an office. The
+recordings are not part of the project: `--recordings` names their folder, laid out as `../shared/speech`. Prints the
+Markdown tables of docs/evaluation.md. `--latency` measures instead how long finals take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import noise_mixing
+import numpy as np
+from eval_filters import FILTERS, apply_filter, print_header, print_row
+from noise_mixing import Samples
+from offline_engines import ROOT, VadRunner, load_recogniser, word_errors
+from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.engines.models import model_folder
+from spoken_words import spoken_words
+from stt_service.engine import FinalTranscript, Segment, TranscriptionConfig
+from stt_service.engines.whisper.decoding import ClipOptions
+from stt_service.engines.whisper.engine import WhisperEngine
+from stt_service.engines.whisper.process import TranscriptionProcess
+from stt_service.engines.whisper.worker_spec import WorkerSpec
+from stt_service.retranscribing.recogniser import ClipTranscript
+from stt_service.retranscribing.stream import SharedModel, open_retranscribing_stream
+from stt_service.retranscribing.transcription_slots import TranscriptionSlots
+from stt_service.settings import SttSettings
+
+# Longer recordings have no transcript that was checked to the end, and are cut.
+LONGEST_S = 40
+CHUNK_BYTES = MICROPHONE.bytes_for(32)
+OFFICE_SNR_DB = 10
+TELEPHONE_HZ = 3400
+LANGUAGES = ("en", "de", "es", "fr", "nl", "it", "pt")
+ENGINES = ("whisper-base", "whisper-tiny.en", "moonshine", "pocketsphinx")
+# Clips of the latency table: a recording and how much of it.
+LATENCY_CLIPS = (("en-cards-001", 1.1), ("en-austen-0880", 3.0), ("en-lj-0001", 8.0))
+# Recordings of test material for aligners: whispers, laughter, words cut off.
+ODD = "en-mfa"
+
+
+@dataclass
+class Clip:
+    """A recording; `words` is empty where its source gives none, and None where it has none to be heard."""
+
+    name: str
+    language: str
+    words: list[str] | None
+    samples: Samples
+
+
+@dataclass
+class Score:
+    """The results of one engine in one condition."""
+
+    wrong: dict[str, int] = field(default_factory=dict[str, int])
+    words: dict[str, int] = field(default_factory=dict[str, int])
+    # Whether the language was right, of each clip with words.
+    languages: list[bool] = field(default_factory=list[bool])
+    # Clips of speech without words in the final.
+    unheard: int = 0
+    invented: list[str] = field(default_factory=list[str])
+    finals_s: list[float] = field(default_factory=list[float])
+    audio_s: float = 0.0
+
+    def add(self, clip: Clip, final: FinalTranscript, seconds: float) -> None:
+        """Count the final of a clip."""
+        heard = spoken_words(final.text, clip.language)
+        self.finals_s.append(seconds)
+        self.audio_s += len(clip.samples) / MICROPHONE.rate_hz
+        if clip.words is None:
+            self.invented += [f"{clip.name}: {final.text}"] if heard else []
+            return
+        if heard:
+            self.languages.append(final.language == clip.language)
+        else:
+            self.unheard += 1
+        if clip.words:
+            group = ODD if clip.name.startswith(ODD) else clip.language
+            self.wrong[group] = self.wrong.get(group, 0) + word_errors(clip.words, heard)
+            self.words[group] = self.words.get(group, 0) + len(clip.words)
+
+    def rate(self, group: str) -> str:
+        """Return the word error rate of a group in %."""
+        return f"{100 * self.wrong[group] / self.words[group]:.1f}" if self.words.get(group) else "–"
+
+
+class MoonshineClips:
+    """Moonshine as the only recogniser, for finals too."""
+
+    def __init__(self, process: TranscriptionProcess) -> None:
+        self._process = process
+
+    async def transcribe_clip(self, pcm: bytes, language: str, *, final: bool) -> ClipTranscript:
+        return await self._process.transcribe(pcm, ClipOptions("en"))
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    """Return the recordings that have a language, or no speech at all."""
+    with (folder / "speech.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    clips: list[Clip] = []
+    for row in rows:
+        language, words = row["language"], list[str]()
+        if row["transcript_status"] == "source" and float(row["duration_s"]) <= LONGEST_S:
+            words = spoken_words(row["transcript"], language)
+        samples = noise_mixing.read_wav(folder / row["file"])[: LONGEST_S * MICROPHONE.rate_hz]
+        if language in LANGUAGES or language == "zxx":
+            clips.append(
+                Clip(row["file"].removesuffix(".wav"), language, None if language == "zxx" else words, samples)
+            )
+    return [*clips, *artificial_noises()]
+
+
+def artificial_noises() -> list[Clip]:
+    """Return silence and noise, which no recording has."""
+    length = 5 * MICROPHONE.rate_hz
+    quiet = noise_mixing.set_level(noise_mixing.pink_noise(length, 5), -45)
+    loud = noise_mixing.set_level(noise_mixing.white_noise(length, 6), -25)
+    sounds = {"silence": np.zeros(length), "pink-noise": quiet, "white-noise": loud}
+    return [Clip(f"zxx-{name}", "zxx", None, samples) for name, samples in sounds.items()]
+
+
+def telephone(samples: Samples) -> Samples:
+    """Return the part of the sound that a telephone passes: below 3.4 kHz, at 8 kHz of sampling."""
+    spectrum = np.fft.rfft(samples)
+    spectrum[np.fft.rfftfreq(len(samples), 1 / MICROPHONE.rate_hz) > TELEPHONE_HZ] = 0
+    return np.fft.irfft(spectrum, len(samples))
+
+
+def rooms(clips: list[Clip]) -> dict[str, Callable[[Clip], Samples]]:
+    """Return how each clip sounds in each condition; noise is added to speech only."""
+    office = next(clip.samples for clip in clips if clip.name == "zxx-office")
+    office = noise_mixing.loop(office, LONGEST_S * MICROPHONE.rate_hz)
+    pcm = [noise_mixing.pcm16(clip.samples) for clip in clips]
+    spans = {clip.name: found for clip, found in zip(clips, VadRunner().find_speech(pcm), strict=True)}
+
+    def in_office(clip: Clip) -> Samples:
+        if clip.words is None or not spans[clip.name]:
+            return clip.samples
+        return noise_mixing.mix(clip.samples, spans[clip.name], office, OFFICE_SNR_DB)
+
+    return {
+        "clean": lambda clip: clip.samples,
+        "8 kHz": lambda clip: telephone(clip.samples),
+        f"office {OFFICE_SNR_DB} dB": in_office,
+    }
+
+
+@asynccontextmanager
+async def load_engine(name: str, folder: Path) -> AsyncGenerator[Any]:
+    """Load an engine; yields a function that opens its stream. `folder` is for PocketSphinx's models."""
+    settings = SttSettings(models="minimal", models_dir=ROOT / "models", models_lock=ROOT / "models.lock")
+    if name == "pocketsphinx":
+        async with load_recogniser(folder) as engine:
+            yield engine.open_stream
+    elif name == "moonshine":
+        model = model_folder("moonshine-tiny-en", settings.models_lock, settings.models_dir)
+        process = TranscriptionProcess(name, WorkerSpec("moonshine", str(model)))
+        limited = settings.model_copy(update={"max_utterance_s": 15.0})
+        shared = SharedModel(MoonshineClips(process), TranscriptionSlots(1), limited)
+        async with process.running():
+            yield lambda config: open_retranscribing_stream(shared, config)
+    else:
+        engine = WhisperEngine(settings, name)
+        async with engine.lifespan():
+            yield engine.open_stream
+
+
+async def transcribe(open_stream: Any, pcm: bytes, language: str) -> tuple[FinalTranscript, float]:
+    """Return the final of a clip, and the seconds from the flush to it."""
+    segment = Segment(1, 0, round(MICROPHONE.ms_of(len(pcm))))
+    async with open_stream(TranscriptionConfig(language)) as stream:
+        for at in range(0, len(pcm), CHUNK_BYTES):
+            await stream.push_audio(AudioChunk(round(MICROPHONE.ms_of(at)), pcm[at : at + CHUNK_BYTES]), segment)
+        flushed_s = time.perf_counter()
+        await stream.flush_segment(segment)
+        seconds = time.perf_counter() - flushed_s
+        await stream.end_audio()
+        finals = [event async for event in stream.transcripts() if isinstance(event, FinalTranscript)]
+    return finals[-1], seconds
+
+
+async def evaluate(clips: list[Clip], options: argparse.Namespace) -> None:
+    """Measure every engine in every condition, and print each row when it is done."""
+    conditions = rooms(clips)
+    print_header(
+        "engine", "room", "filter", "en %", f"{ODD} %", "de, es, fr, nl wrong", "language right", "not heard", "words in noise"
+    )  # fmt: skip
+    for engine in options.engines:
+        with tempfile.TemporaryDirectory() as folder:
+            async with load_engine(engine, Path(folder)) as open_stream:
+                for room, sound in conditions.items():
+                    for filters in options.filters if any(part in room for part in options.only) else []:
+                        heard = clips if engine == "whisper-base" else [clip for clip in clips if is_english(clip)]
+                        score = Score()
+                        for clip in heard:
+                            pcm = apply_filter(FILTERS[filters], sound(clip))
+                            final, seconds = await transcribe(open_stream, pcm, "")
+                            score.add(clip, final, seconds)
+                            if options.clips:
+                                print(f"{clip.name}\t{final.language}\t{final.language_probability}\t{final.text}")  # noqa: T201
+                        print_row(engine, room, filters, *cells(score))
+
+
+def is_english(clip: Clip) -> bool:
+    return clip.language in ("en", "zxx")
+
+
+def cells(score: Score) -> list[str]:
+    """Return the cells of a row."""
+    foreign = ", ".join(
+        f"{score.wrong[one]} of {score.words[one]}" for one in ("de", "es", "fr", "nl") if one in score.words
+    )
+    right = f"{sum(score.languages)} of {len(score.languages)}"
+    return [
+        score.rate("en"),
+        score.rate(ODD),
+        foreign or "–",
+        right,
+        str(score.unheard),
+        "; ".join(score.invented) or "none",
+    ]
+
+
+async def measure_latency(clips: list[Clip], options: argparse.Namespace) -> None:
+    """Print how long finals of three lengths take, from the flush, with nothing else to do."""
+    by_name = {clip.name: clip for clip in clips}
+    print_header("engine", *(f"{length} s, ms least / median" for _, length in LATENCY_CLIPS))
+    for engine in options.engines:
+        with tempfile.TemporaryDirectory() as folder:
+            async with load_engine(engine, Path(folder)) as open_stream:
+                row: list[str] = []
+                for name, length in LATENCY_CLIPS:
+                    samples = by_name[name].samples[: int(length * MICROPHONE.rate_hz)]
+                    pcm = noise_mixing.pcm16(samples)
+                    times = [(await transcribe(open_stream, pcm, ""))[1] * 1000 for _ in range(options.repeat)]
+                    row.append(f"{min(times):.0f} / {statistics.median(times):.0f}")
+                print_row(engine, *row)
+
+
+def machine() -> str:
+    """Return the processor and the number of its cores that this process may use."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{model or platform.processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recordings", type=Path, default=ROOT.parent / "shared" / "speech")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, metavar="ENGINE")
+    parser.add_argument("--filters", nargs="+", choices=FILTERS, default=["off", "low + gain"], metavar="FILTER")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="PART", help="rooms with one of these in their names"
+    )
+    parser.add_argument("--clips", action="store_true", help="print every transcript")
+    parser.add_argument("--latency", action="store_true", help="measure how long finals take instead")
+    parser.add_argument("--repeat", type=int, default=15, help="repetitions for --latency")
+    options = parser.parse_args()
+    if not (options.recordings / "speech.csv").is_file():
+        sys.exit(f"no recordings of people at {options.recordings}")
+    print(f"{machine()}\n")  # noqa: T201
+    clips = read_clips(options.recordings)
+    asyncio.run(measure_latency(clips, options) if options.latency else evaluate(clips, options))
+
+
+if __name__ == "__main__":
+    main()
