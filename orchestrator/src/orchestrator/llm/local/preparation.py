@@ -1,6 +1,6 @@
 """Prepares passages: has the server process each prompt prefix once, and keeps the result in a file.
 
-A prepared passage starts its answer in 0.4 s instead of 3 s. Passages are prepared in the background, one after
+A prepared passage saves the two to three seconds that its notes take. Passages are prepared in the background, one after
 another, while no turn has begun for a while; a turn that begins cancels the one in progress.
 """
 
