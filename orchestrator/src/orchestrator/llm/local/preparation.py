@@ -1,7 +1,7 @@
 """Prepares passages: has the server process each prompt prefix once, and keeps the result in a file.
 
-A prepared passage saves the two to three seconds that its notes take. Passages are prepared in the background, one after
-another, while no turn has begun for a while; a turn that begins cancels the one in progress.
+A prepared passage saves the two to three seconds that its notes take. Passages are prepared in the background, one
+after another, while no turn has begun for a while; a turn that begins cancels the one in progress.
 """
 
 from __future__ import annotations
