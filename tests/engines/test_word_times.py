@@ -6,15 +6,15 @@ Its texts are loops that nobody would believe, so what is tested is what the eng
 from __future__ import annotations
 
 from microphone import speech
-from stt_service.engines.faster_whisper import FasterWhisperEngine
+from stt_service.engines.whisper.engine import WhisperEngine
 from stt_service.retranscribing.recogniser import ClipTranscript
 from stt_service.settings import SttSettings
-from test_faster_whisper import models_dir, settings  # noqa: F401  (fixtures)
+from test_whisper import models_dir, settings  # noqa: F401  (fixtures)
 
 
 async def heard(settings: SttSettings, pcm: bytes, *, final: bool = True) -> ClipTranscript:  # noqa: F811
     """What the engine makes of a clip."""
-    engine = FasterWhisperEngine(settings)
+    engine = WhisperEngine(settings)
     async with engine.lifespan():
         return await engine.transcribe_clip(pcm, "", final=final)
 

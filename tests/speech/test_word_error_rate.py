@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import eval_stt
 import pytest
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from offline_engines import reference_words, word_errors
@@ -135,6 +136,28 @@ async def test_word_errors_stay_within_the_documented_bounds(clips: list[Clip], 
     assert by_name["en-forever-2"].errors <= 3
     short = [row for row in rows if len(row.clip.words) <= 9 and not row.clip.name.startswith("en-mfa")]
     assert sum(row.errors for row in short) < sum(len(row.clip.words) for row in short) * 0.7
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+async def test_whisper_stays_within_its_target_on_english() -> None:
+    """8 % of the words of the ordinary English clips, and no word from music, noise and silence."""
+    if not (ROOT / "models" / "whisper-base").is_dir():
+        pytest.skip("no whisper-base in models: run `make setup`")
+    recordings = [clip for clip in eval_stt.read_clips(CLIPS) if clip.words is None or clip.words]
+    score = eval_stt.Score()
+    async with eval_stt.load_engine("whisper-base", ROOT) as open_stream:
+        for clip in recordings:
+            pcm = eval_stt.noise_mixing.pcm16(clip.samples)
+            final, seconds = await eval_stt.transcribe(open_stream, pcm, "")
+            score.add(clip, final, seconds)
+    assert score.words["en"] > 250
+    assert score.wrong["en"] <= 0.08 * score.words["en"]
+    assert score.invented == []
+    # Of the clips that were heard.
+    assert sum(score.languages) >= 0.95 * len(score.languages)
+    # Whispers, laughter and words cut off.
+    assert score.unheard <= 4
 
 
 def test_no_recording_is_in_the_language_model_text(clips: list[Clip]) -> None:

@@ -64,12 +64,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer; times in seconds from the question. `model_s`: the model's first token, None without a model."""
+    """An answer; times in seconds from the question. `model_s`: the model's first token, None without a model.
+
+    `cpu_s` is the CPU time of the model's process, which other jobs on the machine do not change; 0 without a model.
+    """
 
     text: str
     opener_s: float
     model_s: float | None
     complete_s: float
+    cpu_s: float = 0.0
 
 
 def read_questions(path: Path = DATA) -> list[Question]:
@@ -100,9 +104,9 @@ def judge(question: Question, answer: str) -> str:
     return "refused" if refused else "wrong"
 
 
-async def ask(model: LanguageModel, question: Question, persona: Persona) -> Answer:
-    """Ask one question, and measure."""
-    before = first_token_total()
+async def ask(model: LanguageModel, question: Question, persona: Persona, server: int | None) -> Answer:
+    """Ask one question, and measure; `server` is the process of the model."""
+    before, cpu_before_s = first_token_total(), cpu_seconds(server)
     started_s = time.perf_counter()
     opener_s, text = 0.0, ""
     async for piece in model.reply(Prompt(text=question.text, language="en", persona=persona)):
@@ -111,7 +115,15 @@ async def ask(model: LanguageModel, question: Question, persona: Persona) -> Ans
     complete_s = time.perf_counter() - started_s
     after = first_token_total()
     model_s = after[0] - before[0] if after[1] > before[1] else None
-    return Answer(text, opener_s, model_s, complete_s)
+    return Answer(text, opener_s, model_s, complete_s, cpu_seconds(server) - cpu_before_s)
+
+
+def cpu_seconds(pid: int | None) -> float:
+    """The CPU time that a process has used, user and system; 0 for None."""
+    if pid is None:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def first_token_total() -> tuple[float, float]:
@@ -199,6 +211,7 @@ def describe_times(answers: Sequence[Answer]) -> list[str]:
         "first words": [answer.opener_s for answer in answers],
         "first token of the model": [answer.model_s for answer in answers if answer.model_s is not None],
         "complete": [answer.complete_s for answer in answers],
+        "CPU time of the model": [answer.cpu_s for answer in answers if answer.model_s is not None],
     }
     return [
         f"{name} {min(values):.2f} / {statistics.median(values):.2f} / {percentile(values, 0.95):.2f} s"
@@ -241,6 +254,7 @@ async def main(arguments: argparse.Namespace) -> None:
         briefing = BriefingModel(retriever)
         for engine in arguments.engines:
             model: LanguageModel = briefing
+            pid = None
             if engine == "local":
                 cache = arguments.cache or Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 settings = LocalLlmSettings(
@@ -248,9 +262,10 @@ async def main(arguments: argparse.Namespace) -> None:
                 )
                 server = await stack.enter_async_context(local_server(settings))
                 model = local = await stack.enter_async_context(LocalModel(settings, retriever, briefing))
+                pid = server.pid
                 seconds, count = await prepare(local, retriever)
                 print_line(f"{count} passages prepared in {seconds:.0f} s; PSS {pss_mb(server.pid)} MB.")
-            results[engine] = [await ask(model, question, persona) for question in questions]
+            results[engine] = [await ask(model, question, persona, pid) for question in questions]
             print_summary(engine, questions, results[engine])
     print_answers(questions, results)
 

@@ -134,7 +134,9 @@ async def english_row(name: str, questions: Sequence[Question], searches: Search
 
 async def print_english(searches: Searches, recogniser: str) -> None:
     """Print the table of English questions, typed and spoken."""
-    print_line("| questions | n | BM25 @1 / @3 | e5 @1 / @3 | both @1 / @3 | answered right | | wrong | nothing |")
+    print_line(
+        "| questions | n | BM25 @1 / @3 | e5 @1 / @3 | both @1 / @3 | answered right | share | wrong | nothing |"
+    )
     print_line("|---|---|---|---|---|---|---|---|---|")
     missed: list[str] = []
     shipped, paraphrases = read_shipped(), read_paraphrases()
@@ -163,6 +165,7 @@ async def print_foreign(searches: Searches) -> None:
     print_line("\n| foreign questions | n | BM25 @1 | e5, all languages @1 / @3 | answered right | wrong | nothing |")
     print_line("|---|---|---|---|---|---|---|")
     questions = read_questions("foreign.toml", question="text", set="group")
+    missed: list[str] = []
     for group in ("margin", "held-out"):
         members = [question for question in questions if question.group == group]
         words = [searches.by_words(question) for question in members]
@@ -175,6 +178,12 @@ async def print_foreign(searches: Searches) -> None:
             f"| {recall(meaning, members, 1)} / {recall(meaning, members, 3)} "
             f"| {right} | {len(members) - right - nothing} | {nothing} |"
         )
+        missed += [
+            f"* {question.text} -> {answer or 'nothing'} instead of {question.passage}"
+            for question, answer in zip(members, answers, strict=True)
+            if answer != question.passage
+        ]
+    print_line("\n" + "\n".join(missed))
 
 
 async def print_off_topic(searches: Searches) -> None:

@@ -199,7 +199,8 @@ async def evaluate(clips: list[Clip], options: argparse.Namespace) -> None:
     """Measure every engine in every condition, and print each row when it is done."""
     conditions = rooms(clips)
     print_header(
-        "engine", "room", "filter", "en %", f"{ODD} %", "de, es, fr, nl wrong", "language right", "not heard", "words in noise"
+        "engine", "room", "filter", "en %", f"{ODD} %", "de, es, fr, nl wrong", "language right", "not heard",
+        "words in noise",
     )  # fmt: skip
     for engine in options.engines:
         with tempfile.TemporaryDirectory() as folder:

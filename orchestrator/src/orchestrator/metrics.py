@@ -51,7 +51,7 @@ LLM_REPLIES_CUT_SHORT = Counter(
 )
 LOCAL_ANSWERS = Counter(
     "anchor_local_answers_total",
-    "Replies of the local language model: answered, replaced, not_in_notes, failed, fixed, or left to the briefing.",
+    "Replies of the local model: answered, replaced, not_in_notes, busy, failed, fixed, or left to the briefing.",
     ["outcome"],
 )
 LLM_LOADED = Gauge("anchor_llm_loaded", "Whether the model server holds the language model in memory (1) or not (0).")

@@ -5,7 +5,7 @@ The two are combined by reciprocal rank fusion. Whether the first passage answer
 1. BM25 finds a passage in the question's language with at least `min_score` points. The fused order is used.
 2. Otherwise the embeddings are compared with the passages of all languages, or of the question's language only where
    BM25 found words of it there. A passage is accepted when its evidence reaches `MIN_EVIDENCE`; passages in the
-   question's language come first.
+   question's language come before others that are about as near.
 3. Otherwise nothing is known about it.
 
 docs/adr/0020-retrieval-by-two-rankings.md has the reasons, docs/evaluation.md the measurements.
@@ -30,7 +30,7 @@ CHANCE_SCORE = 1.0
 # Reciprocal rank fusion, and its constant: Cormack, Clarke and Buettcher, SIGIR 2009.
 RRF_K = 60
 # Least evidence of an answer that BM25 does not find: chosen on the set "margin" of tools/eval/data, where it accepts 2
-# of 30 off-topic questions, and 15 of 18 foreign ones whose passage is in another language.
+# of 30 off-topic questions, and 15 of 18 questions whose passage is in another language.
 MIN_EVIDENCE = 0.92
 # Least evidence where both rankings have the same first passage. On the same questions and those of test_retrieval.py,
 # such a passage has at most 0.84 when it is wrong, and at least 0.90 when it is right.
@@ -114,7 +114,7 @@ class Retriever:
                 accepted &= local
                 if by_meaning[:1] == [by_words[0].passage.id] and evidence[by_meaning[0]] >= MIN_AGREED_EVIDENCE:
                     accepted.add(by_meaning[0])
-            scores = {name: cosine + 2 * (name in accepted) + (name in local) for name, cosine in cosines.items()}
+            scores = {name: _order(cosines[name], name in accepted, name in local) for name in cosines}
         ranked = sorted(scores.items(), key=lambda entry: -entry[1])
         for place, (name, score) in enumerate(ranked):
             confident = name in accepted or points.get(name, 0.0) >= self._min_score
@@ -130,6 +130,13 @@ def fuse_rankings(*rankings: Sequence[str]) -> dict[str, float]:
         for rank, name in enumerate(ranking, 1):
             scores[name] = scores.get(name, 0.0) + 1 / (RRF_K + rank)
     return scores
+
+
+def _order(cosine: float, accepted: bool, local: bool) -> float:
+    """Return the score by meaning: accepted passages first, local ones with their advantage, then other local ones."""
+    if accepted:
+        return 2 + cosine + (OWN_LANGUAGE_MARGIN if local else 0)
+    return cosine + (1 if local else 0)
 
 
 def _evidence(cosines: Mapping[str, float]) -> dict[str, float]:

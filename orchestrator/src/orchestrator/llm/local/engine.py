@@ -22,7 +22,7 @@ from orchestrator.llm.local.answer_check import best_sentence, first_sentence, i
 from orchestrator.llm.local.fixed_answers import fixed_answer
 from orchestrator.llm.local.llama_client import LlamaClient, ModelServerDown
 from orchestrator.llm.local.passage_prompt import passage_prompt
-from orchestrator.llm.local.preparation import LANGUAGE, PassagePreparation, answers_from
+from orchestrator.llm.local.preparation import LANGUAGE, PassagePreparation, SlotBusy, answers_from
 from orchestrator.llm.local.settings import LocalLlmSettings
 from orchestrator.metrics import LLM_FIRST_TOKEN_SECONDS, LOCAL_ANSWERS
 
@@ -108,7 +108,7 @@ class LocalModel:
         if not heard.text or fixed_answer(heard) or (passage := await self._find_passage(heard)) is None:
             return
         prefix = passage_prompt(passage)
-        async with self._preparation.slot:
+        async with self._preparation.slot(self._settings.first_token_s):
             if not await self._preparation.restore(prefix):
                 await self._preparation.prepare(prefix)
 
@@ -148,8 +148,14 @@ class LocalModel:
     async def _answer(self, passage: Passage, question: str) -> str:
         """The model's sentence, if it passes the checks, or else the passage's own."""
         try:
-            async with asyncio.timeout(self._settings.complete_s), self._preparation.slot:
+            async with (
+                asyncio.timeout(self._settings.complete_s),
+                self._preparation.slot(self._settings.first_token_s),
+            ):
                 sentence = await self._generate(passage, question)
+        except SlotBusy:
+            LOCAL_ANSWERS.labels("busy").inc()
+            return best_sentence(passage, question)[0]
         except (TimeoutError, AnchorError) as error:
             self._failure = str(error) or "the sentence was not complete in time"
             log.warning("the local language model failed", extra={"reason": self._failure})

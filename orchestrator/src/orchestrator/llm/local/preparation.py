@@ -1,7 +1,7 @@
 """Prepares passages: has the server process each prompt prefix once, and keeps the result in a file.
 
-A prepared passage starts its answer in 0.4 s instead of 3 s. Passages are prepared in the background, one after
-another, while no turn has begun for a while; a turn that begins cancels the one in progress.
+A prepared passage saves the two to three seconds that its notes take. Passages are prepared in the background, one
+after another, while no turn has begun for a while; a turn that begins cancels the one in progress.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
-from service_kit.errors import AnchorError
+from service_kit.errors import AnchorError, AtCapacity
 
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage, PassageKind
@@ -27,8 +28,12 @@ _INTERVAL_S = 5.0
 LANGUAGE = "en"
 
 
+class SlotBusy(AtCapacity):
+    """Another session's answer is being written."""
+
+
 class PassagePreparation:
-    """Owns the server's slot: `slot` is held by the one request that uses it."""
+    """Owns the server's slot, which one request at a time uses."""
 
     def __init__(
         self,
@@ -48,7 +53,7 @@ class PassagePreparation:
         self._identity = ""
         self._preparing: asyncio.Task[None] | None = None
         self._in_file: set[str] = set()
-        self.slot = asyncio.Lock()
+        self._slot = asyncio.Lock()
 
     @property
     def prepared_count(self) -> int:
@@ -60,6 +65,19 @@ class PassagePreparation:
         self._last_turn_s = self._clock()
         if self._preparing is not None:
             self._preparing.cancel()
+
+    @asynccontextmanager
+    async def slot(self, wait_s: float) -> AsyncGenerator[None]:
+        """Hold the slot; waits at most `wait_s` for it. Raises `SlotBusy`."""
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._slot.acquire()
+        except TimeoutError as error:
+            raise SlotBusy("llm.busy", f"another answer took longer than {wait_s:g} s") from error
+        try:
+            yield
+        finally:
+            self._slot.release()
 
     async def restore(self, prompt: PassagePrompt) -> bool:
         """Restore the prepared prefix into the slot, which the caller holds. Raises `AnchorError`."""
@@ -113,7 +131,7 @@ class PassagePreparation:
         names = {slot_filename(self._identity, prompt.system) for prompt in prompts}
         self._in_file &= names
         for prompt in prompts:
-            async with self.slot:
+            async with self.slot(self._settings.prepare_s):
                 if not await self._prepared_file(prompt):
                     await asyncio.to_thread(self._files.prune, names)
                     await self.prepare(prompt)

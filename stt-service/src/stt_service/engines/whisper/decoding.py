@@ -117,6 +117,15 @@ class WhisperModel:
         words = self._words(encoded, start, decoded, len(samples)) if options.word_times else ()
         return ClipTranscript(text, language, min(math.exp(decoded.logprob), 1.0), words, probability)
 
+    def decode_tokens(self, samples: Floats, tokens: int) -> None:
+        """Do the work of a clip whose text has `tokens` tokens, whatever is in it: for measuring speed."""
+        encoded = self._encode(samples)
+        self.detect_language(encoded)
+        prompt = self._start(self.languages[0])
+        end = self._ids["<|endoftext|>"]
+        limit = len(prompt) + tokens
+        self._model.generate(encoded, [prompt], beam_size=1, max_length=limit, suppress_tokens=[-1, end])
+
     def _warm_up(self, _clip: int) -> None:
         encoded = self._encode(np.zeros(MICROPHONE.rate_hz, np.float32))
         self.detect_language(encoded)

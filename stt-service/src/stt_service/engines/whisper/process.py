@@ -20,7 +20,7 @@ FAILED = "stt.engine_failed"
 # A model loads in a second; a busy machine, or a large model for a GPU, takes longer.
 _START_S = 120.0
 # A process that transcribes and sends nothing for so long is replaced. The longest clip takes 2 s of one core.
-_HANG_S = 30.0
+_HANG_S = 45.0
 # How long a clip waits for a process that is being replaced.
 REPLACED_WITHIN_S = 5.0
 _RESTART_DELAYS_S = (0.2, 1.0, 5.0)

@@ -90,10 +90,9 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(models_dir: Path) -> SttSettings:
     return SttSettings(
-        engine="faster-whisper",
+        engine="whisper",
         models_dir=models_dir,
-        whisper_compute_type="int8",
-        whisper_threads=1,
+        whisper_model=Path("whisper"),
         whisper_beam_size=2,
         max_streams=2,
     )
