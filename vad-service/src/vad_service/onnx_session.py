@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ def open_onnx_session(model: Path, config: Mapping[str, str] | None = None) -> A
     `config` holds entries of onnxruntime's session configuration, by key. Raises onnxruntime's own exceptions for a
     file that is missing or invalid.
     """
+    # Read when the library is loaded: otherwise it keeps a device id in the home folder, and uploads events.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

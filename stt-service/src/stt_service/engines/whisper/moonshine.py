@@ -6,6 +6,7 @@ probability, and writes sentences for noise: callers pass speech only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ class MoonshineModel:
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         """Load the model. Raises ONNX Runtime's exceptions, `OSError` or `ValueError` for missing or damaged files."""
+        # Read when the library is loaded: otherwise it keeps a device id in the home folder, and uploads events.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -50,21 +53,31 @@ class MoonshineModel:
 
     def transcribe(self, samples: Floats, is_cancelled: Callable[[], bool]) -> ClipTranscript:
         """Transcribe `samples`, 16 kHz; the text so far once cancelled."""
-        audio = np.pad(samples, (0, max(_MIN_SAMPLES - len(samples), 0)))[None]
-        mask = np.ones(audio.shape, np.int64)
-        (encoded,) = self._encoder.run(None, {"input_values": audio, "attention_mask": mask})
-        tokens = self._decode(encoded, mask, int(samples.size / MICROPHONE.rate_hz * _TOKENS_PER_S), is_cancelled)
+        limit = int(samples.size / MICROPHONE.rate_hz * _TOKENS_PER_S) + _MORE_TOKENS
+        tokens = self._decode(*self._encode(samples), limit, is_cancelled, end=_END)
         text = b"".join(self._tokens[token] for token in tokens).decode("utf-8", "replace")
         return ClipTranscript(" ".join(text.replace(_SPACE, " ").split()), LANGUAGE)
 
-    def _decode(self, encoded: Any, mask: Any, limit: int, is_cancelled: Callable[[], bool]) -> list[int]:
+    def decode_tokens(self, samples: Floats, tokens: int) -> None:
+        """Do the work of a clip whose text has `tokens` tokens, whatever is in it: for measuring speed."""
+        self._decode(*self._encode(samples), tokens, lambda: False, end=None)
+
+    def _encode(self, samples: Floats) -> tuple[Any, Any]:
+        audio = np.pad(samples, (0, max(_MIN_SAMPLES - len(samples), 0)))[None]
+        mask = np.ones(audio.shape, np.int64)
+        (encoded,) = self._encoder.run(None, {"input_values": audio, "attention_mask": mask})
+        return encoded, mask
+
+    def _decode(
+        self, encoded: Any, mask: Any, limit: int, is_cancelled: Callable[[], bool], end: int | None
+    ) -> list[int]:
         """Return the most probable tokens, one after another."""
         states: dict[str, Any] = {
             name: np.zeros((1, shape[1], 0, shape[3]), np.float32) for name, shape in self._states.items()
         }
         tokens: list[int] = []
         token = _START
-        while len(tokens) < limit + _MORE_TOKENS and not is_cancelled():
+        while len(tokens) < limit and not is_cancelled():
             inputs = {
                 "input_ids": np.array([[token]], np.int64),
                 "encoder_hidden_states": encoded,
@@ -73,7 +86,7 @@ class MoonshineModel:
             }
             logits, *present = self._decoder.run(None, inputs | states)
             token = int(logits[0, -1].argmax())
-            if token == _END:
+            if token == end:
                 break
             for name, state in zip(self._outputs, present, strict=True):
                 # The states of the encoder are complete after the first step; later ones are empty.
