@@ -1,4 +1,4 @@
-"""A clean start, a turn and a stop write no warning."""
+"""A clean start and a turn write no warning."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from mesh_launcher import launch_mesh
 
 pytestmark = pytest.mark.e2e
 
-# Set by the root conftest; the default models are a test of their own.
-MODELS = ("minimal",)
-
 
 def loud_lines(log: Path) -> list[str]:
     """The lines of the log above the level info, and those that are no record: tracebacks, output of libraries."""
@@ -30,14 +27,14 @@ def loud_lines(log: Path) -> list[str]:
     return loud
 
 
-@pytest.mark.parametrize("models", MODELS)
-async def test_clean_start_turn_and_stop_write_no_warning(models, questions) -> None:
+@pytest.mark.parametrize("models", ["minimal", "default"])
+async def test_clean_start_and_turn_write_no_warning(models, questions) -> None:
     with launch_mesh(ANCHOR_MODELS=models) as mesh:
         async with open_session(mesh.url) as talk:
             turn = await run_turn(talk, load_clip(questions[0].path), listen_s=0.5)
         assert turn.transcript
-        assert mesh.stop() == 0
         assert loud_lines(mesh.settings.run_folder / "mesh.log") == []
+        assert mesh.stop() == 0
         shown = mesh.output.read_text("utf-8")
     assert "warning" not in shown.lower(), shown
 
