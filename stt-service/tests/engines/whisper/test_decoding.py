@@ -138,8 +138,6 @@ def test_speech_without_an_end_is_decoded_again(loaded: Any) -> None:
         result(*FAST[:-1]),
         # ... a time at the clip's end, ...
         result(*FAST[:12], "<|0.90|>", "Ġno"),
-        # ... a loop, which would only go on, ...
-        result(*["Ġha"] * 14),
         # ... and no speech.
         result(*FAST, score=-1.2, no_speech=0.9),
     ],
@@ -148,6 +146,16 @@ def test_other_text_is_decoded_once(loaded: Any, first: Any) -> None:
     model, fake = loaded(first, result("Ġno"))
     model.transcribe(seconds(1), ClipOptions("en"))
     assert len(fake.asked) == 1
+
+
+def test_a_loop_without_an_end_is_not_made_longer(loaded: Any) -> None:
+    # Too short to be compressed.
+    model, fake = loaded(result(*["Ġha"] * 14))
+    assert model.transcribe(seconds(1), ClipOptions("en")).text == ""
+    assert [asked["prompt"][-1] for asked in fake.asked] == ["<|transcribe|>", "<|notimestamps|>"]
+    # With an end, it may have been said.
+    model, _ = loaded(result(*["Ġha"] * 8))
+    assert model.transcribe(seconds(1), ClipOptions("en")).text == "ha ha ha ha ha ha ha ha"
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,15 @@ class _Decoded:
     ended: bool
 
     @property
+    def text(self) -> str:
+        return to_text(self.tokens)
+
+    @property
+    def looping(self) -> bool:
+        """Whether the text repeats itself; repeated words that have an end may have been said."""
+        return compression_ratio(self.text) > MAX_COMPRESSION or (not self.ended and ends_in_loop(self.text))
+
+    @property
     def silent(self) -> bool:
         return self.no_speech > NO_SPEECH_PROBABILITY and self.logprob < MIN_LOGPROB
 
@@ -113,15 +122,13 @@ class WhisperModel:
         language, probability = (options.language, None) if options.language else self.detect_language(encoded)
         start = self._start(language)
         decoded = self._decode(encoded, start, len(samples), options.beam_size, times=True)
-        text = to_text(decoded.tokens)
-        if compression_ratio(text) > MAX_COMPRESSION:
-            # A loop. Without times the decoder often leaves it.
+        if decoded.looping:
+            # Without times the decoder often leaves the loop.
             decoded = self._decode(encoded, start, len(samples), options.beam_size, times=False)
-            text = to_text(decoded.tokens)
-        if not text or decoded.silent or compression_ratio(text) > MAX_COMPRESSION:
+        if not decoded.text or decoded.silent or decoded.looping:
             return ClipTranscript("", language, language_probability=probability)
         words = self._words(encoded, start, decoded, len(samples)) if options.word_times else ()
-        return ClipTranscript(text, language, min(math.exp(decoded.logprob), 1.0), words, probability)
+        return ClipTranscript(decoded.text, language, min(math.exp(decoded.logprob), 1.0), words, probability)
 
     def decode_tokens(self, samples: Floats, tokens: int) -> None:
         """Do the work of a clip whose text has `tokens` tokens, whatever is in it: for measuring speed."""
@@ -162,7 +169,7 @@ class WhisperModel:
         seconds = samples / MICROPHONE.rate_hz
         bound = min(int(seconds * _TOKENS_PER_S) + _MORE_TOKENS, _MAX_TOKENS)
         decoded = self._generate(encoded, prompt, seconds, beam_size, bound)
-        if decoded.ended or decoded.silent or bound == _MAX_TOKENS or ends_in_loop(to_text(decoded.tokens)):
+        if decoded.ended or decoded.silent or decoded.looping or bound == _MAX_TOKENS:
             return decoded
         return self._generate(encoded, prompt, seconds, beam_size, _MAX_TOKENS)
 
