@@ -53,6 +53,12 @@ def football() -> bytes:
 
 
 @pytest.fixture(scope="session")
+def fast() -> bytes:
+    """A long sentence at 300 words a minute, 5 s; it ends in "in time"."""
+    return pcm_of(Path(__file__).parent / "audio" / "fast.wav")
+
+
+@pytest.fixture(scope="session")
 def real_models() -> Path:
     """The models folder of the project, with Whisper and Moonshine; without them the test is skipped."""
     folder = Path(__file__).parents[2] / "models"

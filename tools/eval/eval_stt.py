@@ -19,14 +19,16 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import noise_mixing
 import numpy as np
 from eval_filters import FILTERS, apply_filter, print_header, print_row
 from noise_mixing import Samples
-from offline_engines import ROOT, VadRunner, load_recogniser, word_errors
+from offline_engines import ROOT, Spans, VadRunner, load_recogniser, word_errors
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.engines.models import model_folder
 from spoken_words import spoken_words
@@ -36,7 +38,7 @@ from stt_service.engines.whisper.engine import WhisperEngine
 from stt_service.engines.whisper.process import TranscriptionProcess
 from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.recogniser import ClipTranscript
-from stt_service.retranscribing.stream import SharedModel, open_retranscribing_stream
+from stt_service.retranscribing.stream import MIN_LANGUAGE_PROBABILITY, SharedModel, open_retranscribing_stream
 from stt_service.retranscribing.transcription_slots import TranscriptionSlots
 from stt_service.settings import SttSettings
 
@@ -69,26 +71,28 @@ class Score:
 
     wrong: dict[str, int] = field(default_factory=dict[str, int])
     words: dict[str, int] = field(default_factory=dict[str, int])
-    # Whether the language was right, of each clip with words.
+    # Whether the language was right, of each clip of speech.
     languages: list[bool] = field(default_factory=list[bool])
+    # Probabilities of the languages, of each clip of speech whose recogniser gives one.
+    probabilities: list[float] = field(default_factory=list[float])
     # Clips of speech without words in the final.
     unheard: int = 0
     invented: list[str] = field(default_factory=list[str])
     finals_s: list[float] = field(default_factory=list[float])
     audio_s: float = 0.0
 
-    def add(self, clip: Clip, final: FinalTranscript, seconds: float) -> None:
-        """Count the final of a clip."""
+    def add(self, clip: Clip, final: FinalTranscript, seconds: float, identified: ClipTranscript | None = None) -> None:
+        """Count the final of a clip; `identified` has the language that a dropped final does not have."""
         heard = spoken_words(final.text, clip.language)
         self.finals_s.append(seconds)
         self.audio_s += len(clip.samples) / MICROPHONE.rate_hz
         if clip.words is None:
             self.invented += [f"{clip.name}: {final.text}"] if heard else []
             return
-        if heard:
-            self.languages.append(final.language == clip.language)
-        else:
-            self.unheard += 1
+        self.languages.append((identified.language if identified else final.language) == clip.language)
+        if identified is not None and identified.language_probability is not None:
+            self.probabilities.append(identified.language_probability)
+        self.unheard += not heard
         if clip.words:
             group = ODD if clip.name.startswith(ODD) else clip.language
             self.wrong[group] = self.wrong.get(group, 0) + word_errors(clip.words, heard)
@@ -107,6 +111,19 @@ class MoonshineClips:
 
     async def transcribe_clip(self, pcm: bytes, language: str, *, final: bool) -> ClipTranscript:
         return await self._process.transcribe(pcm, ClipOptions("en"))
+
+
+class IdentifyingEngine(WhisperEngine):
+    """Whisper, which keeps its own transcript of each final: it has a language when the text is dropped, too."""
+
+    identified: ClipTranscript | None = None
+
+    async def transcribe_clip(self, pcm: bytes, language: str, *, final: bool) -> ClipTranscript:
+        clip = await super().transcribe_clip(pcm, language, final=final)
+        # A long clip has more than one; its first counts, as in the final.
+        if final and self.identified is None:
+            self.identified = clip
+        return clip
 
 
 def read_clips(folder: Path) -> list[Clip]:
@@ -146,13 +163,16 @@ def rooms(clips: list[Clip]) -> dict[str, Callable[[Clip], Samples]]:
     """Return how each clip sounds in each condition; noise is added to speech only."""
     office = next(clip.samples for clip in clips if clip.name == "zxx-office")
     office = noise_mixing.loop(office, LONGEST_S * MICROPHONE.rate_hz)
-    pcm = [noise_mixing.pcm16(clip.samples) for clip in clips]
-    spans = {clip.name: found for clip, found in zip(clips, VadRunner().find_speech(pcm), strict=True)}
+
+    @cache
+    def speech() -> dict[str, Spans]:
+        pcm = [noise_mixing.pcm16(clip.samples) for clip in clips]
+        return {clip.name: found for clip, found in zip(clips, VadRunner().find_speech(pcm), strict=True)}
 
     def in_office(clip: Clip) -> Samples:
-        if clip.words is None or not spans[clip.name]:
+        if clip.words is None or not speech()[clip.name]:
             return clip.samples
-        return noise_mixing.mix(clip.samples, spans[clip.name], office, OFFICE_SNR_DB)
+        return noise_mixing.mix(clip.samples, speech()[clip.name], office, OFFICE_SNR_DB)
 
     return {
         "clean": lambda clip: clip.samples,
@@ -163,28 +183,38 @@ def rooms(clips: list[Clip]) -> dict[str, Callable[[Clip], Samples]]:
 
 @asynccontextmanager
 async def load_engine(name: str, folder: Path) -> AsyncGenerator[Any]:
-    """Load an engine; yields a function that opens its stream. `folder` is for PocketSphinx's models."""
+    """Load an engine, which has `open_stream`; `folder` is for PocketSphinx's models."""
     settings = SttSettings(models="minimal", models_dir=ROOT / "models", models_lock=ROOT / "models.lock")
     if name == "pocketsphinx":
         async with load_recogniser(folder) as engine:
-            yield engine.open_stream
+            yield engine
     elif name == "moonshine":
         model = model_folder("moonshine-tiny-en", settings.models_lock, settings.models_dir)
         process = TranscriptionProcess(name, WorkerSpec("moonshine", str(model)))
         limited = settings.model_copy(update={"max_utterance_s": 15.0})
         shared = SharedModel(MoonshineClips(process), TranscriptionSlots(1), limited)
         async with process.running():
-            yield lambda config: open_retranscribing_stream(shared, config)
+            yield SimpleNamespace(open_stream=lambda config: open_retranscribing_stream(shared, config))
     else:
-        engine = WhisperEngine(settings, name)
+        engine = IdentifyingEngine(settings, name)
         async with engine.lifespan():
-            yield engine.open_stream
+            yield engine
 
 
-async def transcribe(open_stream: Any, pcm: bytes, language: str) -> tuple[FinalTranscript, float]:
+async def score_clip(engine: Any, clip: Clip, pcm: bytes, score: Score) -> FinalTranscript:
+    """Transcribe a clip that sounds as in `pcm`, and count its final."""
+    identifying = engine if isinstance(engine, IdentifyingEngine) else None
+    if identifying is not None:
+        identifying.identified = None
+    final, seconds = await transcribe(engine, pcm, "")
+    score.add(clip, final, seconds, identifying.identified if identifying is not None else None)
+    return final
+
+
+async def transcribe(engine: Any, pcm: bytes, language: str) -> tuple[FinalTranscript, float]:
     """Return the final of a clip, and the seconds from the flush to it."""
     segment = Segment(1, 0, round(MICROPHONE.ms_of(len(pcm))))
-    async with open_stream(TranscriptionConfig(language)) as stream:
+    async with engine.open_stream(TranscriptionConfig(language)) as stream:
         for at in range(0, len(pcm), CHUNK_BYTES):
             await stream.push_audio(AudioChunk(round(MICROPHONE.ms_of(at)), pcm[at : at + CHUNK_BYTES]), segment)
         flushed_s = time.perf_counter()
@@ -199,40 +229,40 @@ async def evaluate(clips: list[Clip], options: argparse.Namespace) -> None:
     """Measure every engine in every condition, and print each row when it is done."""
     conditions = rooms(clips)
     print_header(
-        "engine", "room", "filter", "en %", f"{ODD} %", "de, es, fr, nl wrong", "language right", "not heard",
-        "words in noise",
+        "engine", "room", "filter", "en %", f"{ODD} %", "de, es, fr, nl wrong", "language right", "sure",
+        "not heard", "words in noise",
     )  # fmt: skip
-    for engine in options.engines:
+    for name in options.engines:
         with tempfile.TemporaryDirectory() as folder:
-            async with load_engine(engine, Path(folder)) as open_stream:
+            async with load_engine(name, Path(folder)) as engine:
                 for room, sound in conditions.items():
                     for filters in options.filters if any(part in room for part in options.only) else []:
-                        heard = clips if engine == "whisper-base" else [clip for clip in clips if is_english(clip)]
+                        heard = clips if name == "whisper-base" else [clip for clip in clips if is_english(clip)]
                         score = Score()
                         for clip in heard:
                             pcm = apply_filter(FILTERS[filters], sound(clip))
-                            final, seconds = await transcribe(open_stream, pcm, "")
-                            score.add(clip, final, seconds)
+                            final = await score_clip(engine, clip, pcm, score)
                             if options.clips:
                                 print(f"{clip.name}\t{final.language}\t{final.language_probability}\t{final.text}")  # noqa: T201
-                        print_row(engine, room, filters, *cells(score))
+                        print_row(name, room, filters, *cells(score, name))
 
 
 def is_english(clip: Clip) -> bool:
     return clip.language in ("en", "zxx")
 
 
-def cells(score: Score) -> list[str]:
-    """Return the cells of a row."""
+def cells(score: Score, engine: str) -> list[str]:
+    """Return the cells of a row; only Whisper base knows more languages than one."""
     foreign = ", ".join(
         f"{score.wrong[one]} of {score.words[one]}" for one in ("de", "es", "fr", "nl") if one in score.words
     )
     right = f"{sum(score.languages)} of {len(score.languages)}"
+    sure = sum(probability >= MIN_LANGUAGE_PROBABILITY for probability in score.probabilities)
     return [
         score.rate("en"),
         score.rate(ODD),
         foreign or "–",
-        right,
+        *((right, str(sure)) if engine == "whisper-base" else ("English only", "–")),
         str(score.unheard),
         "; ".join(score.invented) or "none",
     ]
@@ -242,16 +272,16 @@ async def measure_latency(clips: list[Clip], options: argparse.Namespace) -> Non
     """Print how long finals of three lengths take, from the flush, with nothing else to do."""
     by_name = {clip.name: clip for clip in clips}
     print_header("engine", *(f"{length} s, ms least / median" for _, length in LATENCY_CLIPS))
-    for engine in options.engines:
+    for name in options.engines:
         with tempfile.TemporaryDirectory() as folder:
-            async with load_engine(engine, Path(folder)) as open_stream:
+            async with load_engine(name, Path(folder)) as engine:
                 row: list[str] = []
-                for name, length in LATENCY_CLIPS:
-                    samples = by_name[name].samples[: int(length * MICROPHONE.rate_hz)]
+                for clip, length in LATENCY_CLIPS:
+                    samples = by_name[clip].samples[: int(length * MICROPHONE.rate_hz)]
                     pcm = noise_mixing.pcm16(samples)
-                    times = [(await transcribe(open_stream, pcm, ""))[1] * 1000 for _ in range(options.repeat)]
+                    times = [(await transcribe(engine, pcm, ""))[1] * 1000 for _ in range(options.repeat)]
                     row.append(f"{min(times):.0f} / {statistics.median(times):.0f}")
-                print_row(engine, *row)
+                print_row(name, *row)
 
 
 def machine() -> str:

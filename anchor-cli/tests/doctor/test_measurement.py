@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from anchor_cli.doctor.command import measure_first_start
 from anchor_cli.doctor.measurement import measure_machine, measure_module, parse_speeds, profile_path
-from anchor_cli.doctor.resources import MachineResources
 from anchor_cli.settings import MeshSettings
 from rich.console import Console
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, read_profile, write_profile
 from service_kit.errors import EngineFailed
+from service_kit.resources import MachineResources
 
 RESOURCES = MachineResources(4, 2, None, 8 * 2**30, None)
 FAST = """

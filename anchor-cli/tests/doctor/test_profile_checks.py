@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from anchor_cli.doctor.finding import Verdict
 from anchor_cli.doctor.profile_checks import check_machine
-from anchor_cli.doctor.resources import MachineResources
 from anchor_cli.settings import MeshSettings
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, write_profile
+from service_kit.resources import MachineResources
 
 RESOURCES = MachineResources(2, 2, None, 8 * 2**30, None)
 

@@ -7,6 +7,7 @@ import pytest
 from eval_stt import Clip, Score, telephone
 from spoken_words import spelled_number, spoken_words
 from stt_service.engine import FinalTranscript, Segment
+from stt_service.retranscribing.recogniser import ClipTranscript
 
 
 @pytest.mark.parametrize(
@@ -42,12 +43,14 @@ def test_a_score_counts_words_languages_and_inventions() -> None:
     sound = np.zeros(16_000)
     score = Score()
     score.add(Clip("en-one", "en", ["ten", "clubs"], sound), final("10 cubs."), 0.1)
-    score.add(Clip("en-mfa-two", "en", ["hello"], sound), final("", ""), 0.1)
+    dropped = ClipTranscript("", "en", language_probability=0.9)
+    score.add(Clip("en-mfa-two", "en", ["hello"], sound), final("", ""), 0.1, dropped)
     score.add(Clip("de-three", "de", [], sound), final("Hallo", "nl"), 0.1)
     score.add(Clip("zxx-four", "zxx", None, sound), final("you"), 0.1)
     score.add(Clip("zxx-five", "zxx", None, sound), final(""), 0.1)
     assert (score.rate("en"), score.rate("en-mfa"), score.rate("fr")) == ("50.0", "100.0", "–")
-    assert (score.languages, score.unheard, score.invented) == ([True, False], 1, ["zxx-four: you"])
+    assert (score.languages, score.unheard, score.invented) == ([True, True, False], 1, ["zxx-four: you"])
+    assert score.probabilities == [0.9]
     assert score.audio_s == 5
 
 

@@ -12,6 +12,7 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
+from service_kit.resources import read_resources
 
 from anchor_cli.doctor.finding import Finding, Verdict, exit_code
 from anchor_cli.doctor.machine import LocalMachine, Machine
@@ -30,7 +31,6 @@ from anchor_cli.doctor.project_checks import (
     check_ports,
     check_settings,
 )
-from anchor_cli.doctor.resources import read_resources
 from anchor_cli.settings import MeshSettings
 
 _STYLES = {Verdict.OK: "green", Verdict.HINT: "cyan", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}

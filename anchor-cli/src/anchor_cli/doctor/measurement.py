@@ -19,8 +19,8 @@ from typing import Any
 
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, write_profile
 from service_kit.errors import EngineFailed
+from service_kit.resources import MachineResources
 
-from anchor_cli.doctor.resources import MachineResources
 from anchor_cli.settings import MeshSettings
 
 MEASURING_MODULES = ("stt_service.measure", "tts_service.measure")

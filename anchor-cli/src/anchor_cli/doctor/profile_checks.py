@@ -8,10 +8,10 @@ from importlib.util import find_spec
 
 from pydantic import ValidationError
 from service_kit.engines.machine_profile import MachineProfile, read_profile
+from service_kit.resources import MachineResources
 
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.doctor.measurement import describe_speed, profile_path
-from anchor_cli.doctor.resources import MachineResources
 from anchor_cli.settings import MeshSettings
 
 _MEASURE = "anchor doctor --measure"

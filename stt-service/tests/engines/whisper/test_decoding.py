@@ -85,10 +85,10 @@ def test_the_prompt_has_the_language_and_asks_for_times(loaded: Any) -> None:
     model.transcribe(seconds(2), ClipOptions("de", beam_size=3))
     asked = fake.asked[0]
     assert asked["prompt"] == ["<|startoftranscript|>", "<|de|>", "<|transcribe|>"]
-    # Two seconds of eight tokens, and twelve more, after the prompt.
-    assert (asked["max_length"], asked["beam_size"]) == (3 + 28, 3)
+    # Two seconds of six tokens, and eight more; CTranslate2 allows half of what it is asked for.
+    assert (asked["max_length"], asked["beam_size"]) == (2 * 20, 3)
     model.transcribe(seconds(30), ClipOptions("de"))
-    assert fake.asked[1]["max_length"] == 3 + 224
+    assert fake.asked[1]["max_length"] == 2 * 188
 
 
 def test_the_detected_language_is_one_of_ours(loaded: Any) -> None:
@@ -118,6 +118,44 @@ def test_a_loop_is_decoded_again_without_times(loaded: Any) -> None:
     assert len(fake.windows) == 1
     model, _ = loaded(result(*LOOP))
     assert model.transcribe(seconds(9), ClipOptions("en")).text == ""
+
+
+FAST = [f"Ġ{letter}" for letter in "abcdefghijklmn"]
+
+
+def test_speech_without_an_end_is_decoded_again(loaded: Any) -> None:
+    # A second has fourteen tokens; these are as many, and have no end.
+    model, fake = loaded(result(*FAST), result(*FAST, "Ġend"))
+    assert model.transcribe(seconds(1), ClipOptions("en")).text.endswith("n end")
+    assert [asked["max_length"] for asked in fake.asked] == [2 * 14, 2 * 224]
+    assert len(fake.windows) == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        # An end token, which is not among the tokens, ...
+        result(*FAST[:-1]),
+        # ... a time at the clip's end, ...
+        result(*FAST[:12], "<|0.90|>", "Ġno"),
+        # ... and no speech.
+        result(*FAST, score=-1.2, no_speech=0.9),
+    ],
+)
+def test_other_text_is_decoded_once(loaded: Any, first: Any) -> None:
+    model, fake = loaded(first, result("Ġno"))
+    model.transcribe(seconds(1), ClipOptions("en"))
+    assert len(fake.asked) == 1
+
+
+def test_a_loop_without_an_end_is_not_made_longer(loaded: Any) -> None:
+    # Too short to be compressed.
+    model, fake = loaded(result(*["Ġha"] * 14))
+    assert model.transcribe(seconds(1), ClipOptions("en")).text == ""
+    assert [asked["prompt"][-1] for asked in fake.asked] == ["<|transcribe|>", "<|notimestamps|>"]
+    # With an end, it may have been said.
+    model, _ = loaded(result(*["Ġha"] * 8))
+    assert model.transcribe(seconds(1), ClipOptions("en")).text == "ha ha ha ha ha ha ha ha"
 
 
 @pytest.mark.parametrize(
@@ -167,3 +205,39 @@ def test_the_real_model_hears_no_words_in_silence(base: WhisperModel) -> None:
 def test_a_question_in_a_longer_clip_is_not_repeated(base: WhisperModel, ferry: bytes) -> None:
     clip = np.concatenate([to_float(ferry), seconds(9)])
     assert base.transcribe(clip, ClipOptions("en")).text == "What is the latest on the ferry?"
+
+
+def test_fast_speech_keeps_its_end(base: WhisperModel, fast: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = bounds_asked(base, monkeypatch)
+    clip = base.transcribe(to_float(fast), ClipOptions("en"))
+    assert clip.text.rstrip(".").endswith("in time")
+    # More than the first bound allows, and so the second counts.
+    assert len(bounds) == 2
+    assert bounds[1] == 2 * 224
+
+
+def test_speech_of_ordinary_speed_is_decoded_once(
+    base: WhisperModel, ferry: bytes, football: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = bounds_asked(base, monkeypatch)
+    for clip in (ferry, football):
+        base.transcribe(to_float(clip), ClipOptions())
+    assert len(bounds) == 2
+
+
+def bounds_asked(model: WhisperModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The `max_length` of each decoding from now on."""
+    asked: list[int] = []
+    generate = model._model.generate
+
+    class Recorder:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(library, name)
+
+        def generate(self, *args: Any, **options: Any) -> Any:
+            asked.append(options["max_length"])
+            return generate(*args, **options)
+
+    library = model._model
+    monkeypatch.setattr(model, "_model", Recorder())
+    return asked

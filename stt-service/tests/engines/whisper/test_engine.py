@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import EngineFailed, Unsupported
+from service_kit.resources import MachineResources
 from stt_service.app import build_engine
 from stt_service.engine import FinalTranscript, LanguageSource, PartialTranscript, Segment, TranscriptionConfig
+from stt_service.engines.whisper import engine as whisper_engine
 from stt_service.engines.whisper.engine import WhisperEngine
 from stt_service.engines.whisper.models import BASE, MOONSHINE, SMALL
 from stt_service.settings import SttSettings
@@ -140,6 +142,15 @@ async def test_the_next_smaller_engine_replaces_a_missing_one(
         assert all(name in engine.degraded for name in missing)
         *_, final = await transcripts(engine, ferry, TranscriptionConfig("en"))
     assert final.text.lower().strip("?") == QUESTION.lower().strip("?")
+
+
+@pytest.mark.parametrize(("cores", "quota", "finals"), [(8, None, 2), (8, 1.5, 1), (1, None, 1)])
+def test_finals_at_one_time_follow_the_usable_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, quota: float | None, finals: int
+) -> None:
+    resources = MachineResources(64, cores, quota, 8 * 2**30, None)
+    monkeypatch.setattr(whisper_engine, "read_resources", lambda: resources)
+    assert WhisperEngine(SttSettings(), BASE).info.notes["clips at one time"] == str(finals)
 
 
 async def test_a_model_that_the_library_refuses_fails_with_the_reason(defaults: SttSettings, tmp_path: Path) -> None:

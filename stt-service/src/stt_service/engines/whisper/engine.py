@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from service_kit.audio import MICROPHONE
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.models import model_folder
 from service_kit.errors import EngineFailed, Unsupported
+from service_kit.resources import read_resources
 
 from stt_service.engine import TranscriptionConfig
 from stt_service.engines.whisper.decoding import ClipOptions
@@ -41,6 +41,8 @@ MIN_PARTIAL_SPEECH_MS = 240
 PARTIAL_WINDOW_MS = 6000
 # An utterance this long ends at its next flush: the next final then covers only what follows.
 SETTLED_AFTER_MS = 8000
+# Finals at one time without a setting: one a core that the process may use, and at most so many.
+MAX_FINALS = 2
 # Partials give way to finals, and to the other services.
 PARTIAL_NICENESS = 10
 
@@ -57,7 +59,7 @@ class WhisperEngine:
         if model is None:
             model = candidates(settings)[0]
         self._model = model
-        finals = settings.whisper_workers or min(os.cpu_count() or 1, 2)
+        finals = settings.whisper_workers or min(read_resources().cores, MAX_FINALS)
         self._finals = finals
         self._whisper: TranscriptionProcess | None = None
         self._moonshine: TranscriptionProcess | None = None

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 # Every language that the mesh can speak, ISO 639-1.
 SPOKEN = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-# Small multilingual models write Hindi that cannot be used: Whisper's paper gives base a word error rate of more than
-# 100 % there (Radford et al. 2022, table 13, Fleurs), and tiny more.
+# Base writes Hindi in another script: spoken Hindi sentences come back in that of Urdu. Tiny is smaller.
 WITHOUT_HINDI = tuple(language for language in SPOKEN if language != "hi")
 # By the width of the model's states, which names its size: tiny 384, base 512, small 768, medium 1024, large 1280.
 _LANGUAGES_FROM_WIDTH = {0: WITHOUT_HINDI, 768: SPOKEN}

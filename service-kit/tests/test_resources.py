@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from anchor_cli.doctor.resources import MachineResources, read_resources
+from service_kit.resources import MachineResources, read_resources
 
 GIB = 2**30
 
