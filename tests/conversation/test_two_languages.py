@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from orchestrator.conversation.messages import client as client_messages
@@ -40,5 +41,22 @@ async def test_failover_continues_in_the_language_that_failed(story_stage, tts, 
         story_stage.command(client_messages.TextInput("a story"))
         finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
     assert tts.opened_in == ["en", "de", "de"]
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+
+
+async def test_reply_in_another_language_has_one_stream_in_it(story_stage, tts, monkeypatch):
+    async def german_only(prompt: Prompt) -> AsyncGenerator[str]:
+        # The stream of the prompt's language may be open before the first word comes.
+        while not tts.opened_in:
+            await asyncio.sleep(0)
+        for word in STORY.split():
+            yield TextInLanguage(f"{word} ", "de")
+
+    monkeypatch.setattr(story_stage.llm, "reply", german_only)
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert tts.opened_in == ["en", "de"]
     assert played_words(story_stage) == expected_words(STORY)
     assert finished.heard_text == STORY

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 from anchor_cli.app import app
+from anchor_cli.model_store.command import build_store
 from anchor_cli.model_store.pull import ModelStore
+from anchor_cli.settings import MeshSettings
 from file_store import COMPLETE
-from hub_double import Hub, placed
+from hub_double import Hub, placed, serving
+from pydantic import SecretStr
 from registry_double import Registry, wheel_name
+from rich.console import Console
 from typer.testing import CliRunner
 
 
@@ -28,6 +32,15 @@ def test_command_pulls_from_the_configured_mirror(store: ModelStore, hub: Hub) -
     result = CliRunner().invoke(app, ["pull", "tiny"], env=environment(store, hub))
     assert (result.exit_code, hub.tokens[0]) == (0, "Bearer secret"), result.output
     assert "tiny/model.safetensors: verified, 1.0 MB (MIT)" in result.output
+
+
+def test_token_of_the_hub_is_sent_to_no_other_source(hub: Hub) -> None:
+    settings = MeshSettings(models_hub_url=hub.url, models_hub_token=SecretStr("secret"))
+    store = build_store(settings, Console())
+    with serving(Hub({"model.bin": b"weights"})) as other, store.client() as client:
+        client.get(f"{other.url}/model.bin")
+        client.get(f"{hub.url}/model.bin")
+    assert (other.tokens, hub.tokens) == ([""], ["Bearer secret"])
 
 
 def test_command_prints_the_reason_for_a_failure(store: ModelStore, hub: Hub) -> None:

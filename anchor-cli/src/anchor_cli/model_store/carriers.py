@@ -23,6 +23,8 @@ from threading import Event
 from service_kit.engines.model_lock import CarrierPackage
 from service_kit.errors import EngineFailed, PeerFailed
 
+from anchor_cli.model_store.download import FetchStopped
+
 # A source that does not answer a first question within this time is passed over.
 ANSWER_S = 3.0
 # For the start of the client on a busy machine, in addition.
@@ -98,7 +100,7 @@ class PackageClient:
         seen, changed = 0, time.monotonic()
         while process.poll() is None:
             if self.stop.wait(_POLL_S):
-                raise EngineFailed("models.stopped", "stopped")
+                raise FetchStopped
             size = folder_bytes(scratch)
             if size != seen:
                 seen, changed = size, time.monotonic()

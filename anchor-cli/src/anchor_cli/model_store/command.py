@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -58,6 +58,22 @@ def pull_command(
         )
 
 
+def _hub_authorization(hub_url: str, token: str) -> Callable[[httpx.Request], httpx.Request]:
+    """The hub's token for requests to the hub only: other sources of models.lock are on other hosts.
+
+    httpx drops it on redirects to another host.
+    """
+    hub = httpx.URL(hub_url)
+
+    def authorize(request: httpx.Request) -> httpx.Request:
+        origin = (request.url.scheme, request.url.host, request.url.port)
+        if token and origin == (hub.scheme, hub.host, hub.port):
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return authorize
+
+
 @contextmanager
 def _failures_printed(console: Console) -> Generator[None]:
     try:
@@ -73,14 +89,14 @@ def _failures_printed(console: Console) -> Generator[None]:
 
 def build_store(settings: MeshSettings, console: Console) -> ModelStore:
     """The model store for `settings`."""
-    token = settings.models_hub_token.get_secret_value()
+    authorize = _hub_authorization(settings.models_hub_url, settings.models_hub_token.get_secret_value())
     return ModelStore(
         lock=settings.root / settings.models_lock,
         folder=settings.root / settings.models_dir,
         hub_url=settings.models_hub_url,
-        # httpx drops the token on redirects to another host.
         client=lambda: httpx.Client(
-            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
+            auth=authorize,
+            headers={"Accept-Encoding": "identity"},
             timeout=httpx.Timeout(30.0, connect=10.0),
             follow_redirects=True,
             max_redirects=5,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-from service_kit.errors import EngineFailed, PeerFailed
+from service_kit.errors import AnchorError, EngineFailed, PeerFailed
 
 from anchor_cli.model_store.weights_format import HEAD_BYTES, check_format
 
@@ -21,6 +21,13 @@ _RETRYABLE = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 # Receives the bytes present and the total bytes of the file.
 OnProgress = Callable[[int, int], None]
+
+
+class FetchStopped(AnchorError):
+    """The user stopped the fetch; what has arrived is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("models.stopped", "stopped")
 
 
 @dataclass(slots=True)
@@ -45,7 +52,10 @@ class Download:
     _total: int = field(default=0, init=False)
 
     def run(self) -> None:
-        """Download the file into `part`. Raises `PeerFailed` when the hub fails, `EngineFailed` for an invalid file."""
+        """Download the file into `part`. Raises `PeerFailed` when the hub fails, `EngineFailed` for an invalid file.
+
+        What `on_progress` raises, such as `FetchStopped`, passes through; the part then stays.
+        """
         idle = 0
         while True:
             before = self._part_size()

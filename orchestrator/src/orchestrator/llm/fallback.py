@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
-from orchestrator.conversation.model.ports import LanguageModel, Prompt
+from orchestrator.conversation.model.ports import LanguageModel, Prompt, TextInLanguage
 from orchestrator.llm.circuit_breaker import CircuitBreaker
 from orchestrator.metrics import LLM_FAILURES, LLM_FALLBACKS, LLM_FIRST_TOKEN_SECONDS, LLM_REPLIES_CUT_SHORT
 
@@ -102,7 +102,10 @@ class FallbackModel:
         try:
             async with asyncio.timeout_at(started_s + self._first_token_s):
                 while not text.strip():
-                    text += await anext(pieces)
+                    piece = await anext(pieces)
+                    text += piece
+                    if isinstance(piece, TextInLanguage):
+                        text = TextInLanguage(text, piece.language)
         except TimeoutError:
             error = PeerFailed("llm.silent", f"no token within {self._first_token_s} s")
         except StopAsyncIteration:

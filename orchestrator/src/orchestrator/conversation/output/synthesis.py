@@ -79,6 +79,8 @@ class ReplySynthesis:
         self._text_due = asyncio.Event()
         # The languages of the text, each from a character on: one after the other, in a stream each.
         self._languages = [(0, settings.language)]
+        # The language of the current stream, which may be open before the text's is known.
+        self._stream_language = settings.language
         # Character of the text, and offset in the speech, at which the current stream and its last phrase begin.
         self._stream_start = (0, 0.0)
         self._phrase_start = (0, 0.0)
@@ -177,8 +179,7 @@ class ReplySynthesis:
     async def _speak_language(self, tts: TextToSpeech, voice: str, first_audio_timeout_s: float) -> None:
         """Speak the text from the stream's start up to the next language, in a stream of its own."""
         settings = self._settings
-        start = self._stream_start[0]
-        language = [name for at, name in self._languages if at <= start][-1]
+        self._stream_language = language = self._language_at(self._stream_start[0])
         if language != settings.language:
             voice = settings.voices.get(language, "") if tts is self._tts_chain[0] else ""
         async with (
@@ -187,10 +188,16 @@ class ReplySynthesis:
         ):
             await run_together(self._flush_text(speech, timeout), self._receive_speech(speech, timeout))
 
+    def _language_at(self, char: int) -> str:
+        return [name for at, name in self._languages if at <= char][-1]
+
     @property
     def _stream_end(self) -> int | None:
         """The character at which the stream's language ends; None while it lasts to the end of the text."""
-        return next((at for at, _ in self._languages if at > self._stream_start[0]), None)
+        start = self._stream_start[0]
+        if self._language_at(start) != self._stream_language:
+            return start
+        return next((at for at, _ in self._languages if at > start), None)
 
     @property
     def _stream_text_sent(self) -> bool:
