@@ -53,6 +53,7 @@ demo: .venv/run.stamp $(MODELS_STAMP) ## Play a recording into the running mesh 
 	@$(WITH_ENV) $(BIN)/anchor demo "$(WAV)"
 
 web: web/dist/index.html ## Build the console; needs Node.js 20.19 or newer
+	@:
 
 up: ## Build and start the mesh in containers; returns when it is ready
 	@docker compose up --build --wait --detach

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 from anchor_cli.app import app
+from anchor_cli.mesh.mesh import mesh_lock
 from typer.testing import CliRunner
 
 
@@ -16,6 +20,25 @@ def test_unknown_profile_is_named_and_exits_2() -> None:
     result = CliRunner().invoke(app, ["up", "--profile", "quantum"], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert "embedded" in result.output
+
+
+def test_taken_port_is_named_before_anything_is_measured(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environment = {"STT_HTTP_PORT": str(port), "ANCHOR_RUN_DIR": str(tmp_path), "ANCHOR_ROOT": str(tmp_path)}
+        result = CliRunner().invoke(app, ["up"], env=environment | {"ANCHOR_MODELS": "default", "COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert f"port {port} is taken" in result.output
+    assert "measuring" not in result.output
+
+
+def test_second_mesh_of_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    with mesh_lock(tmp_path):
+        environment = {"ANCHOR_RUN_DIR": str(tmp_path), "ANCHOR_ROOT": str(tmp_path), "ANCHOR_MODELS": "default"}
+        result = CliRunner().invoke(app, ["up"], env=environment | {"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert "a mesh is already running here" in result.output
+    assert "measuring" not in result.output
 
 
 def test_missing_models_lock_exits_1(tmp_path) -> None:

@@ -28,8 +28,8 @@ async def test_the_words_of_a_final_are_its_text_in_order(settings: SttSettings)
     # A window is 30 s long, and a model of random weights may point behind the clip's end.
     assert all(0 <= word.start_ms <= word.end_ms <= 30_000 for word in reading.words)
     assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in reading.words)
-    assert reading.language_probability is not None
-    assert 0 < reading.language_probability <= 1
+    # CTranslate2 takes a model of so few tokens for an English one, which detects no language.
+    assert (reading.language, reading.language_probability) == ("en", None)
 
 
 async def test_partials_have_no_words_and_spend_nothing_on_them(settings: SttSettings) -> None:  # noqa: F811

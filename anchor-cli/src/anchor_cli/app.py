@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -16,6 +17,8 @@ from anchor_cli.client.demo import run_demo
 from anchor_cli.console import load_settings_or_exit, print_failure
 from anchor_cli.doctor.command import doctor_command, measure_first_start
 from anchor_cli.mesh.command import run_mesh
+from anchor_cli.mesh.mesh import require_startable
+from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.model_store.command import models_command, pull_command
 from anchor_cli.parking import park_command, wake_command
 from anchor_cli.plan.command import plan_command
@@ -44,10 +47,9 @@ def up_command(
     """Start all services, run a self-test turn, and serve until Ctrl-C."""
     console = Console()
     settings = load_settings_or_exit(console, profile=cast("Profile", profile), script=script)
-    try:
+    with _failures(console):
+        require_startable(settings, mesh_programs(settings))
         measure_first_start(console, settings)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
     _run(console, run_mesh(settings, console, self_test=self_test))
 
 
@@ -55,7 +57,7 @@ def up_command(
 def demo_command(
     wav: Annotated[Path, typer.Argument(help="The recorded question: WAV, FLAC or OGG.")],
     reply: Annotated[Path, typer.Option(help="WAV file for the reply's speech.")] = Path("reply.wav"),
-    language: Annotated[str, typer.Option(help="Language of the question, such as de.")] = "",
+    language: Annotated[str, typer.Option(help="Language of the question, such as de.")] = "auto",
 ) -> None:
     """Stream a recording into the running mesh and print the conversation."""
     console = Console()
@@ -63,8 +65,15 @@ def demo_command(
 
 
 def _run(console: Console, work: Coroutine[Any, Any, None]) -> None:
-    try:
+    with _failures(console):
         asyncio.run(work)
+
+
+@contextmanager
+def _failures(console: Console) -> Generator[None]:
+    """Print the reason when the work within fails, and exit."""
+    try:
+        yield
     except Exception as error:
         cause = root_cause(error)
         if not isinstance(cause, AnchorError):

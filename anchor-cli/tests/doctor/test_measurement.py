@@ -44,8 +44,8 @@ def test_measured_engines_are_written_and_reported(settings: MeshSettings) -> No
     expected = {"whisper-base": EngineSpeed(0.27, 0.09), "hibari": EngineSpeed(0.04, 1.0)}
     assert read_profile(profile_path(settings)) == profile == MachineProfile(2, 8 * 2**30, expected)
     assert lines == [
-        "whisper-base: 0.27 s to the first result, 0.09 s per second",
-        "hibari: 0.04 s to the first result, 1.00 s per second",
+        "whisper-base: 0.27 s to the first result, 0.09 s per second of speech",
+        "hibari: 0.04 s to the first result, 1.00 s per second of speech",
     ]
 
 
@@ -59,7 +59,7 @@ def test_program_that_fails_leaves_the_others(settings: MeshSettings) -> None:
 
 def test_slow_measurement_ends_with_its_workers(settings: MeshSettings) -> None:
     began_s = time.monotonic()
-    with pytest.raises(EngineFailed, match="not measured within"):
+    with pytest.raises(EngineFailed, match="not measured in the 4 s left"):
         measure_module("slow", settings.root, 4)
     assert time.monotonic() - began_s < 20
     worker = int((settings.root / "child").read_text())
@@ -107,8 +107,8 @@ def test_first_start_measures_once(settings: MeshSettings, monkeypatch: pytest.M
     with console.capture() as captured:
         measure_first_start(console, settings)
         measure_first_start(console, settings)
-    assert measured == [15]
-    assert captured.get().splitlines() == ["measuring the engines on this machine, 15 s at most ..."]
+    assert measured == [30]
+    assert captured.get().splitlines() == ["measuring the engines on this machine, 30 s at most ..."]
 
 
 @pytest.mark.parametrize("changes", [{"models": "minimal"}, {"profile": "gpu"}, {"script": Path("script.toml")}])

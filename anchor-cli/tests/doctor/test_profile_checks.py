@@ -45,7 +45,7 @@ def test_unmeasured_machine_is_a_hint(settings: MeshSettings) -> None:
 def test_measured_speed_explains_the_recogniser(settings, first_result_s, model, compared) -> None:
     write(settings, whisper_base=EngineSpeed(first_result_s, 0.1))
     text = lines(settings)
-    assert f"speed: whisper-base: {first_result_s:.2f} s to the first result, 0.10 s per second" in text
+    assert f"speed: whisper-base: {first_result_s:.2f} s to the first result, 0.10 s per second of speech" in text
     (choice,) = [line for line in text if line.startswith("choice: speech to text")]
     assert choice.startswith(f"choice: speech to text: {model}, since whisper-base needs {first_result_s:.2f} s")
     assert f", {compared} than" in choice

@@ -26,7 +26,7 @@ from anchor_cli.settings import MeshSettings
 MEASURING_MODULES = ("stt_service.measure", "tts_service.measure")
 # Time for all modules together: by command, and at the first start, which somebody waits for.
 COMMAND_WITHIN_S = 180.0
-FIRST_START_WITHIN_S = 15.0
+FIRST_START_WITHIN_S = 30.0
 _MAX_OUTPUT_CHARS = 100_000
 
 
@@ -65,7 +65,9 @@ def measure_machine(
 
 def describe_speed(name: str, speed: EngineSpeed) -> str:
     """One line about a measured engine."""
-    return f"{name}: {speed.first_result_s:.2f} s to the first result, {speed.real_time_factor:.2f} s per second"
+    return (
+        f"{name}: {speed.first_result_s:.2f} s to the first result, {speed.real_time_factor:.2f} s per second of speech"
+    )
 
 
 def measure_module(module: str, folder: Path, within_s: float) -> dict[str, EngineSpeed]:
@@ -83,7 +85,7 @@ def measure_module(module: str, folder: Path, within_s: float) -> dict[str, Engi
         try:
             output, errors = process.communicate(timeout=within_s)
         except subprocess.TimeoutExpired:
-            raise EngineFailed("doctor.measuring_slow", f"not measured within {within_s:.0f} s") from None
+            raise EngineFailed("doctor.measuring_slow", f"not measured in the {within_s:.0f} s left") from None
         finally:
             _kill_group(process.pid)
     if process.returncode:

@@ -101,6 +101,12 @@ def mesh_lock(folder: Path) -> Generator[None]:
         yield
 
 
+def require_startable(settings: MeshSettings, members: Sequence[Program]) -> None:
+    """Raise `AtCapacity` while a mesh runs here, `InvalidRequest` for taken ports: before a start that takes long."""
+    with mesh_lock(settings.run_folder):
+        require_free_ports(settings.host, members)
+
+
 def require_free_ports(host: str, members: Sequence[Program]) -> None:
     """Raise `InvalidRequest` with every taken port and its owner, if there are any."""
     settings_names = {port: setting for program in members for port, setting in program.ports.items()}
