@@ -187,7 +187,7 @@ $(MODELS_STAMP): models.lock | .venv/run.stamp
 
 .venv/local-llm.stamp: .venv/run.stamp llm-service/requirements.lock
 	@$(STEP) "installing the software of the local language model, 34 MB" $(PIP) install --require-hashes -r llm-service/requirements.lock
-	@$(BIN)/anchor pull qwen2.5-coder-1.5b-instruct
+	@$(WITH_ENV) $(BIN)/anchor pull qwen2.5-coder-1.5b-instruct
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp $(MODELS_STAMP) dev-requirements.lock

@@ -90,6 +90,17 @@ def test_missing_runtime_is_reported_with_the_command(tmp_path: Path) -> None:
     assert "make run LLM=local" in reason
 
 
+def test_cache_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "cache").write_bytes(b"a file")
+    stand_in = "class CommonParams:\n    pass\n"
+    (tmp_path / "xllamacpp.py").write_text(stand_in, "utf-8")
+    settings = {"LLM_LOCAL_MODEL_PATH": "model.gguf", "LLM_LOCAL_CACHE_DIR": "cache", "PYTHONPATH": str(tmp_path)}
+    with process(tmp_path, **settings) as (running, port):
+        assert "llm.no_folder" in ask_health(port)[1]["reason"]
+        assert running.poll() is None
+
+
 def test_taken_port_ends_the_process(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

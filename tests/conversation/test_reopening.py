@@ -6,6 +6,7 @@ import pytest
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.messages.server import BargeInVerdict as Verdict
+from orchestrator.conversation.model.events import ReplyDone
 
 FORECAST = "The weather will be fine on all the days that follow."
 ANSWER = "It will rain in Berlin."
@@ -377,3 +378,16 @@ async def test_interrupt_before_anything_was_heard_is_no_estimate(stage):
         finished = await stage.until(server_messages.ReplyFinished)
     assert (finished.heard_ms, finished.heard_text, finished.interrupted) == (0, "", True)
     assert not finished.estimated
+
+
+async def test_late_end_of_the_withdrawn_reply_leaves_the_next_one(stage):
+    ask_quickly(stage)
+    stage.output_delay_ms = 400
+    async with stage:
+        await stage.user("how is the weather")
+        await stage.until(server_messages.ReplyAudio)
+        await stage.user("in Berlin")
+        await stage.until(server_messages.TurnCommitted, 2)
+        stage.session._event_queue.put_nowait(ReplyDone(1))
+        await stage.until(server_messages.ReplyFinished)
+    assert_reopened_once(stage)

@@ -69,6 +69,11 @@ def test_slow_measurement_ends_with_its_workers(settings: MeshSettings) -> None:
         time.sleep(0.02)
 
 
+def test_slow_measurement_counts_what_it_had_in_time(settings: MeshSettings) -> None:
+    (settings.root / "half.py").write_text(f"{FAST}\nsys.stdout.flush()\nimport time\ntime.sleep(60)")
+    assert measure_module("half", settings.root, 4) == {"whisper-base": EngineSpeed(0.27, 0.09)}
+
+
 def _is_running(pid: int) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text("ascii")

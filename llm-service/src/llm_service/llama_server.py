@@ -36,7 +36,7 @@ def find_model(settings: LlmServiceSettings) -> Path:
 def start_server(settings: LlmServiceSettings, model: Path) -> Any:
     """Load `model` and serve it on 127.0.0.1; blocks until it is loaded. The server lives as long as the result.
 
-    Raises `EngineFailed` when the package is missing or cannot load the file.
+    Raises `EngineFailed` when the package is missing or cannot load the file, or the cache folder cannot be made.
     """
     # Threads that wait for work sleep instead of spinning: on two cores, the recogniser needs the other one.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -46,7 +46,11 @@ def start_server(settings: LlmServiceSettings, model: Path) -> Any:
         raise EngineFailed(
             "llm.not_installed", f"the package xllamacpp cannot be imported; {_INSTALL}: {error}"
         ) from error
-    parameters = _parameters(xllamacpp, settings, model)
+    try:
+        parameters = _parameters(xllamacpp, settings, model)
+    except OSError as error:
+        reason = f"cannot use {error.filename}: {error.strerror}"
+        raise EngineFailed("llm.no_folder", f"the folder of the prepared passages or the model: {reason}") from error
     try:
         return xllamacpp.Server(parameters)
     except RuntimeError as error:

@@ -32,7 +32,7 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     health = new_health(NAME, engine, settings)
 
     def details() -> Mapping[str, object]:
-        return {**model.describe(), **wiring.describe_knowledge(semantic)}
+        return wiring.join_details(model.describe(), wiring.describe_knowledge(semantic))
 
     health.details = details
     channels = wiring.service_channels(settings)

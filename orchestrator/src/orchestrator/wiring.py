@@ -98,6 +98,14 @@ def describe_knowledge(semantic: SemanticIndex | None) -> Mapping[str, object]:
     return {"knowledge": described, "degraded": f"search by meaning is off: {semantic.failure}"}
 
 
+def join_details(*details: Mapping[str, object]) -> Mapping[str, object]:
+    """The details of all parts for `/health` and `/info`, with every reason for `degraded`."""
+    joined = {name: value for part in details for name, value in part.items()}
+    if reasons := [str(part["degraded"]) for part in details if "degraded" in part]:
+        joined["degraded"] = "; ".join(reasons)
+    return joined
+
+
 def language_model(retriever: Retriever, settings: OrchestratorSettings) -> MainModel:
     """The main language model, with the briefing as its fallback, and before it the local model where one runs."""
     briefing = _briefing(retriever, settings)

@@ -21,7 +21,18 @@ def test_missing_profile_is_none_without_a_warning(tmp_path: Path, caplog: pytes
     assert not caplog.records
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "cores": "two"}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": 2}',
+        '{"version": 1, "cores": "two"}',
+        '{"version": 1, "cores": Infinity, "memory_bytes": 1, "engines": {}}',
+        "\x00",
+    ],
+)
 def test_unusable_profile_is_ignored_with_a_warning(
     tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:

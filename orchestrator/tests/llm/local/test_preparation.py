@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from llama_stub import LlamaStub, serve_llama
+from llama_stub import SLOT_CONTENT, LlamaStub, serve_llama
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
+from orchestrator.llm.local import preparation
 from orchestrator.llm.local.llama_client import LlamaClient
 from orchestrator.llm.local.passage_prompt import passage_prompt
 from orchestrator.llm.local.preparation import PassagePreparation
 from orchestrator.llm.local.settings import LocalLlmSettings
+from orchestrator.llm.local.slot_files import SlotFiles
 from service_kit.tasks import background
 
 TOPICS = ("ferry", "tram", "castle")
@@ -114,6 +116,25 @@ async def test_size_of_the_folder_is_bounded(stub: LlamaStub, folder: Path):
         await asyncio.sleep(0.3)
         assert preparation.prepared_count == 0
     assert stub.slot_actions == []
+
+
+async def test_full_folder_ends_the_preparation(stub: LlamaStub, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    refusals: list[str] = []
+
+    class TwoFiles(SlotFiles):
+        def __init__(self, path: Path, max_bytes: int) -> None:
+            super().__init__(path, 2 * len(SLOT_CONTENT))
+
+        def make_room(self, wanted: Collection[str]) -> bool:
+            has_room = super().make_room(wanted)
+            if not has_room:
+                refusals.append("full")
+            return has_room
+
+    monkeypatch.setattr(preparation, "SlotFiles", TwoFiles)
+    async with preparing(stub, folder):
+        await until(lambda: len(refusals) >= 3)
+    assert len(stub.prepared) == 2
 
 
 async def test_long_passage_is_cut_at_a_sentence():

@@ -60,16 +60,33 @@ def test_save_that_is_not_complete_is_not_recorded(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unwanted_files_are_removed_first_when_space_is_short(tmp_path: Path):
-    found = SlotFiles(tmp_path, 10)
+def saved(folder: Path, max_bytes: int) -> tuple[SlotFiles, list[str]]:
+    """Three files of five bytes."""
+    found = SlotFiles(folder, max_bytes)
     names = [slot_filename("model", str(number)) for number in range(3)]
     for name in names:
-        save(tmp_path, name)
+        save(folder, name)
         found.record_save(name, 5)
-    found.prune({names[0], names[1]})
-    assert [found.is_prepared(name) for name in names] == [True, True, False]
+    return found, names
 
 
-def test_nothing_is_removed_while_there_is_space(files: SlotFiles, tmp_path: Path):
-    files.prune(())
-    assert files.is_prepared(NAME)
+@pytest.mark.parametrize(
+    ("max_bytes", "wanted", "left", "has_room"),
+    [
+        (20, 3, 3, True),
+        (19, 3, 3, False),
+        (15, 2, 2, True),
+        (14, 2, 2, False),
+        # The setting was larger before.
+        (10, 3, 2, False),
+    ],
+)
+def test_only_unwanted_files_make_room(tmp_path: Path, max_bytes: int, wanted: int, left: int, has_room: bool):
+    found, names = saved(tmp_path, max_bytes)
+    assert found.make_room(names[:wanted]) == has_room
+    assert sum(found.is_prepared(name) for name in names) == left
+    assert sum(found.is_prepared(name) for name in names[:wanted]) == left
+
+
+def test_empty_folder_has_room(tmp_path: Path):
+    assert SlotFiles(tmp_path, 100).make_room(())

@@ -51,7 +51,7 @@ def read_profile(path: Path) -> MachineProfile | None:
         return MachineProfile(int(document["cores"]), int(document["memory_bytes"]), engines)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         log.warning("machine profile ignored", extra={"path": str(path), "reason": str(error)})
         return None
 

@@ -56,6 +56,8 @@ def changed(**fields: Any) -> bytes:
         changed(words=[{"text": "a"}]),
         changed(words=[{"text": "a", "start_ms": 200, "end_ms": 100, "confidence": None}]),
         changed(words=[{"text": "a", "start_ms": -5, "end_ms": 100, "confidence": None}]),
+        changed(words=[{"text": "a", "start_ms": 0, "end_ms": float("inf"), "confidence": None}]),
+        b"[" * 500_000,
     ],
 )
 def test_a_malformed_transcript_is_refused(payload: bytes) -> None:
@@ -63,7 +65,7 @@ def test_a_malformed_transcript_is_refused(payload: bytes) -> None:
         read_transcript(payload)
 
 
-@pytest.mark.parametrize("payload", [b"", b"{}", b'{"languages": [1]}', b'{"languages": 1}', b"null"])
+@pytest.mark.parametrize("payload", [b"", b"{}", b"[" * 500_000, b'{"languages": [1]}', b'{"languages": 1}', b"null"])
 def test_a_malformed_description_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_description(payload)

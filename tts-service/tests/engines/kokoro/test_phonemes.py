@@ -60,6 +60,12 @@ async def test_punctuation_stays_where_it_was(phonemizer: PhraseWorker) -> None:
     assert "  " not in phonemes
 
 
+@pytest.mark.parametrize("number", ["1.500", "3,5", "10:30"])
+async def test_number_is_read_as_one(number: str, phonemizer: PhraseWorker) -> None:
+    (whole,) = await phonemizer.phonemize({"texts": [number], "voice": "es"})
+    assert await phonemes_of(f"{number}.", "ef_dora", phonemizer) == f"{map_ipa(whole, 'ef_dora')}."
+
+
 async def test_text_without_words_has_no_phonemes(phonemizer: PhraseWorker) -> None:
     assert await phonemes_of("", "ef_dora", phonemizer) == ""
     assert to_tokens(await phonemes_of("¿?", "ef_dora", phonemizer)) == to_tokens("?")

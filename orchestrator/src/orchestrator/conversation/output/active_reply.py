@@ -73,6 +73,8 @@ class ActiveReply:
         self._group = asyncio.TaskGroup()
         self._prefill = PromptPrefill(self._model, self._group)
         self._reply: Reply | None = None
+        # The reply that queued its end last.
+        self._over: Reply | None = None
         self._task: asyncio.Task[None] | None = None
         # The latest finished reply, and its end on the audio clock in milliseconds.
         self._last_reply: tuple[Reply, int] | None = None
@@ -194,9 +196,17 @@ class ActiveReply:
         log.warning("playback is not reported", extra={"code": "session.no_playback_reports"})
         self._outbox.send(Error("session.no_playback_reports", message, retryable=False))
 
-    def on_reply_done(self, turn_id: int) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether the reply was heard to its end, or failed.
+
+        False for the events of one that was withdrawn meanwhile: the next reply may be to the same turn.
+        """
+        return self._reply is not None and self._reply is self._over
+
+    def on_reply_over(self) -> None:
         """Finish a reply that was heard to its end, or failed."""
-        if self._reply and self._reply.turn_id == turn_id:
+        if self._reply:
             self._finish_reply(self._reply, interrupted=False)
             self._task = None
 
@@ -290,8 +300,10 @@ class ActiveReply:
                 log.exception("reply raised an unexpected error")
                 error = EngineFailed("session.reply_broke", "the reply failed unexpectedly")
             reply.waterfall.trace.record_failure(error.code)
+            self._over = reply
             self._event_queue.put_nowait(ReplyFailed(reply.turn_id, error))
         else:
+            self._over = reply
             self._event_queue.put_nowait(ReplyDone(reply.turn_id))
 
     def _finish_reply(self, reply: Reply, interrupted: bool) -> None:

@@ -193,6 +193,9 @@ class Session:
 
     async def _handle_policy_event(self, event: PolicyEvent) -> None:
         """Report what the event means to the client and the waterfall, then perform the policy's actions."""
+        if isinstance(event, ReplyDone | ReplyFailed) and not self._active_reply.is_over:
+            # Of a reply that was withdrawn after it had queued the event.
+            return
         self._report_policy_event(event)
         for action in self._turn_taking.handle(event, self._playback_context(event)):
             await self._perform_action(action)
@@ -200,7 +203,7 @@ class Session:
             case EndTurn():
                 self._speech_input.confirm_turn_end()
             case ReplyDone() | ReplyFailed():
-                self._active_reply.on_reply_done(event.turn_id)
+                self._active_reply.on_reply_over()
             case _:
                 pass
 

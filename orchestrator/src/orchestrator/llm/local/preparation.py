@@ -124,7 +124,7 @@ class PassagePreparation:
         return max(self._settings.prepare_after_s - quiet_s, min(_INTERVAL_S, self._settings.prepare_after_s))
 
     async def _prepare_missing(self) -> None:
-        """Prepare every passage that has no file yet, and remove the files of others when space is short."""
+        """Prepare passages that have no file yet, as many as there is room for; files of others make room."""
         self._identity = await self._client.fetch_identity()
         index = await self._knowledge.current_index()
         prompts = [passage_prompt(passage) for passage in index.passages if answers_from(passage)]
@@ -133,7 +133,9 @@ class PassagePreparation:
         for prompt in prompts:
             async with self.slot(self._settings.prepare_s):
                 if not await self._prepared_file(prompt):
-                    await asyncio.to_thread(self._files.prune, names)
+                    # Without room, each passage would take the place of another, in every round.
+                    if not await asyncio.to_thread(self._files.make_room, names):
+                        return
                     await self.prepare(prompt)
             if not self._has_files:
                 return

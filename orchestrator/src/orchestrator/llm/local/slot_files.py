@@ -68,19 +68,25 @@ class SlotFiles:
         self._verified.add(filename)
         return True
 
-    def prune(self, wanted: Collection[str]) -> None:
-        """Remove files beyond the largest size: those that are not `wanted` first, then the longest unused."""
+    def make_room(self, wanted: Collection[str]) -> bool:
+        """Make room for one more file, as large as the largest; return whether there is room.
+
+        Removes files that are not `wanted`, the longest unused first; wanted ones only when they exceed the folder's
+        size already, as after a change of the setting.
+        """
         found: list[tuple[bool, float, int, Path]] = []
         for path in self._folder.glob(f"*{_SUFFIX}"):
             with suppress(OSError):
                 stat = path.stat()
                 found.append((path.name in wanted, stat.st_mtime, stat.st_size, path))
-        excess = sum(size for _, _, size, _ in found) - self._max_bytes
-        for _, _, size, path in sorted(found):
-            if excess <= 0:
+        total = sum(size for _, _, size, _ in found)
+        limit = self._max_bytes - max((size for _, _, size, _ in found), default=0)
+        for is_wanted, _, size, path in sorted(found):
+            if total <= (self._max_bytes if is_wanted else limit):
                 break
             self._remove(path)
-            excess -= size
+            total -= size
+        return total <= limit
 
     def _remove(self, path: Path) -> None:
         self._verified.discard(path.name)

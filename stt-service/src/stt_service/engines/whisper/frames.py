@@ -70,7 +70,7 @@ def read_transcript(payload: bytes) -> ClipTranscript:
         words = tuple(_word(entry) for entry in fields["words"])
         probability = _probability(fields["language_probability"])
         return ClipTranscript(text, language, _probability(fields["confidence"]), words, probability)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"malformed transcript: {error!r}") from error
 
 
@@ -78,7 +78,7 @@ def read_description(payload: bytes) -> ModelDescription:
     """Return the description in a READY frame. Raises `ValueError` when it is malformed."""
     try:
         return ModelDescription(tuple(_string(language) for language in json.loads(payload)["languages"]))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"malformed description: {error!r}") from error
 
 

@@ -29,7 +29,8 @@ VOCABULARY: dict[str, int] = _CHARACTERS
 # eSpeak's voice for each language; the first letter of a Kokoro voice's name says which of two for English.
 _ESPEAK_VOICES = {"a": "en-us", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br"}
 
-_PUNCTUATION = re.compile(r"\s*([;:,.!?¡¿—…\"«»“”()।]+)\s*")
+# A mark between two digits belongs to the number ("1.500", "10:30"), which eSpeak reads as one.
+_PUNCTUATION = re.compile(r"\s*((?:(?!(?<=\d)[.,:](?=\d))[;:,.!?¡¿—…\"«»“”()।])+)\s*")
 _SPOKEN_PUNCTUATION = str.maketrans({"¡": "", "¿": "", "«": "“", "»": "”", "।": "."})
 # eSpeak marks words that it reads in another language: `(en)wˈiːkɛnd(es)`.
 _LANGUAGE_MARK = re.compile(r"\([a-z-]+\)")

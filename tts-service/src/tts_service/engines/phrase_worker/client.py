@@ -178,7 +178,7 @@ class PhraseWorker:
         try:
             hello: dict[str, Any] = json.loads(frame.payload) if frame.kind == FrameKind.HELLO else {}
             protocol, rate_hz, engine_version = hello.get("protocol"), hello.get("rate_hz"), hello.get("version")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise EngineFailed(_MALFORMED, "the worker's handshake is not a JSON object") from error
         if protocol != PROTOCOL:
             raise EngineFailed("tts.worker_protocol", f"the worker speaks protocol {protocol}")
@@ -234,7 +234,7 @@ def _piece(frame: WorkerFrame) -> Speech | str:
 def _phonemes(payload: str) -> list[str]:
     try:
         phonemes: Any = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EngineFailed(_MALFORMED, "the worker's phonemes are not JSON") from error
     if not isinstance(phonemes, list) or not all(isinstance(each, str) for each in cast(list[object], phonemes)):
         raise EngineFailed(_MALFORMED, "the worker's phonemes are not a list of texts")
