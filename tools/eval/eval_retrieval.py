@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-from offline_engines import ROOT, reference_words, transcribe, word_errors
+from offline_engines import ROOT, reference_words, transcribe_final, word_errors
 from orchestrator.knowledge.embeddings.embedder import EmbeddingProcess
 from orchestrator.knowledge.embeddings.semantic_index import SemanticIndex, SemanticState
 from orchestrator.knowledge.embeddings.vector_file import VectorFile
@@ -54,6 +54,12 @@ class Question:
     group: str = ""
     title_words: bool = True
     recording: Path | None = None
+    # Other transcripts of the recording.
+    alternatives: tuple[str, ...] = ()
+
+    @property
+    def hypotheses(self) -> tuple[str, ...]:
+        return (self.text, *self.alternatives)
 
 
 @dataclass
@@ -67,7 +73,7 @@ class Searches:
 
     def by_words(self, question: Question) -> list[str]:
         """Passages by BM25, best first."""
-        return [match.passage.id for match in self.index.search([question.text], question.language)]
+        return [match.passage.id for match in self.index.search(question.hypotheses, question.language)]
 
     async def by_meaning(self, question: Question, everywhere: bool = False) -> list[str]:
         """Passages by cosine, best first: those in the question's language, or all."""
@@ -79,7 +85,7 @@ class Searches:
     async def by_both(self, question: Question) -> tuple[list[str], str]:
         """Passages as the product orders them, best first, and the one it answers from, empty for none."""
         started_s = time.perf_counter()
-        found = await self.retriever.find([question.text], question.language)
+        found = await self.retriever.find(question.hypotheses, question.language)
         self.seconds.append(time.perf_counter() - started_s)
         return [match.passage.id for match in found.matches], found.answer.id if found.answer else ""
 
@@ -144,11 +150,14 @@ async def print_english(searches: Searches, recogniser: str) -> None:
     errors = ""
     if recogniser in ENGINES:
         heard = await hear([*shipped, *paraphrases], recogniser)
-        groups += [
-            (f"shipped, spoken ({recogniser})", heard[: len(shipped)]),
-            (f"paraphrases, spoken ({recogniser})", heard[len(shipped) :]),
-        ]
-        errors = f"Word errors of {recogniser}: {describe_errors(paraphrases, heard[len(shipped) :])}."
+        alone = [replace(question, alternatives=()) for question in heard]
+        for title, questions in ((recogniser, heard), (f"{recogniser}, no alternatives", alone)):
+            groups += [
+                (f"shipped, spoken ({title})", questions[: len(shipped)]),
+                (f"paraphrases, spoken ({title})", questions[len(shipped) :]),
+            ]
+        others = sum(bool(question.alternatives) for question in heard)
+        errors = f"{others} of {len(heard)} finals have an alternative. Word errors of {recogniser}: {describe_errors(paraphrases, heard[len(shipped) :])}."
     for name, questions in groups:
         without = [question for question in questions if not question.title_words]
         for part, members in ((name, questions), (f"{name}, no title word", without)):
@@ -210,7 +219,10 @@ async def print_off_topic(searches: Searches) -> None:
 async def hear(questions: Sequence[Question], recogniser: str) -> list[Question]:
     """Replace each question's text by what the recogniser makes of its recording."""
     settings = SttSettings(
-        models_dir=ROOT / "models", models_lock=ROOT / "models.lock", knowledge_dir=ROOT / "content" / "knowledge"
+        models="default",
+        models_dir=ROOT / "models",
+        models_lock=ROOT / "models.lock",
+        knowledge_dir=ROOT / "content" / "knowledge",
     )
     engine: Any = engine_class(ENGINES, recogniser)(settings)
     heard: list[Question] = []
@@ -218,7 +230,8 @@ async def hear(questions: Sequence[Question], recogniser: str) -> list[Question]
         for question in questions:
             assert question.recording is not None  # only questions with one are heard
             samples, _ = soundfile.read(question.recording, dtype="int16")
-            heard.append(replace(question, text=await transcribe(engine, SILENCE + samples.tobytes() + SILENCE)))
+            final = await transcribe_final(engine, SILENCE + samples.tobytes() + SILENCE)
+            heard.append(replace(question, text=final.text, alternatives=final.alternatives))
     return heard
 
 

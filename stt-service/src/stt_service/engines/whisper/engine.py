@@ -20,6 +20,7 @@ from stt_service.engines.whisper.decoding import ClipOptions
 from stt_service.engines.whisper.models import MOONSHINE, SMALL, USERS_FOLDER, candidates, locate_model
 from stt_service.engines.whisper.process import TranscriptionProcess
 from stt_service.engines.whisper.worker_spec import WorkerSpec
+from stt_service.retranscribing.alternatives import AlternativeModel
 from stt_service.retranscribing.recogniser import ClipTranscript
 from stt_service.retranscribing.stream import RetranscribingStream, SharedModel, open_retranscribing_stream
 from stt_service.retranscribing.transcription_slots import TranscriptionSlots
@@ -74,6 +75,7 @@ class WhisperEngine:
             min_partial_speech_ms=MIN_PARTIAL_SPEECH_MS,
             partial_window_ms=PARTIAL_WINDOW_MS,
             settled_after_ms=SETTLED_AFTER_MS,
+            alternative=AlternativeModel(ENGLISH, PARTIAL_WINDOW_MS, self._transcribe_alternative),
         )
         name = model or (settings.whisper_model or USERS_FOLDER).name
         self.info = EngineInfo(
@@ -156,10 +158,16 @@ class WhisperEngine:
             options = ClipOptions(language, settings.whisper_beam_size, settings.whisper_word_times)
             return await self._whisper.transcribe(pcm, options)
         if self._moonshine is not None and ENGLISH in (language, *self._only_language):
-            return await self._moonshine.transcribe(pcm, ClipOptions(ENGLISH))
+            return await self._transcribe_alternative(pcm)
         if self._moonshine is not None and not language and len(pcm) < IDENTIFIED_FROM_BYTES:
-            return replace(await self._moonshine.transcribe(pcm, ClipOptions(ENGLISH)), language="")
+            return replace(await self._transcribe_alternative(pcm), language="")
         return await self._whisper.transcribe(pcm, ClipOptions(language))
+
+    async def _transcribe_alternative(self, pcm: bytes) -> ClipTranscript:
+        """Transcribe at Moonshine; an empty transcript without it."""
+        if self._moonshine is None:
+            return ClipTranscript("")
+        return replace(await self._moonshine.transcribe(pcm, ClipOptions(ENGLISH)), by_other_model=True)
 
     @property
     def _only_language(self) -> tuple[str, ...]:
