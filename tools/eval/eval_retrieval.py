@@ -157,7 +157,8 @@ async def print_english(searches: Searches, recogniser: str) -> None:
                 (f"paraphrases, spoken ({title})", questions[len(shipped) :]),
             ]
         others = sum(bool(question.alternatives) for question in heard)
-        errors = f"{others} of {len(heard)} finals have an alternative. Word errors of {recogniser}: {describe_errors(paraphrases, heard[len(shipped) :])}."
+        errors = f"Word errors of {recogniser}: {describe_errors(paraphrases, heard[len(shipped) :])}. "
+        errors += f"{others} of {len(heard)} finals have an alternative."
     for name, questions in groups:
         without = [question for question in questions if not question.title_words]
         for part, members in ((name, questions), (f"{name}, no title word", without)):
