@@ -33,6 +33,8 @@ from orchestrator.knowledge.retriever import MIN_EVIDENCE, MIN_SCORE, Retriever
 from service_kit.audio import MICROPHONE
 from service_kit.engines.info import engine_class
 from stt_service.app import ENGINES
+from stt_service.engines.whisper.engine import WhisperEngine
+from stt_service.retranscribing.words import normalise
 from stt_service.settings import SttSettings
 
 DATA = Path(__file__).parent / "data"
@@ -231,8 +233,14 @@ async def hear(questions: Sequence[Question], recogniser: str) -> list[Question]
         for question in questions:
             assert question.recording is not None  # only questions with one are heard
             samples, _ = soundfile.read(question.recording, dtype="int16")
-            final = await transcribe_final(engine, SILENCE + samples.tobytes() + SILENCE)
-            heard.append(replace(question, text=final.text, alternatives=final.alternatives))
+            pcm = SILENCE + samples.tobytes() + SILENCE
+            final = await transcribe_final(engine, pcm)
+            alternatives = final.alternatives
+            if isinstance(engine, WhisperEngine):
+                # In a conversation it is given up when it is late; the evaluation waits.
+                partial = await engine.transcribe_clip(pcm, "en", final=False)
+                alternatives = (partial.text,) if normalise(partial.text) != normalise(final.text) else ()
+            heard.append(replace(question, text=final.text, alternatives=alternatives))
     return heard
 
 
