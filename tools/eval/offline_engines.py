@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service_kit.audio import MICROPHONE, AudioChunk
-from stt_service.engine import FinalTranscript, Segment, TranscriptionConfig
+from stt_service.engine import FinalTranscript, Segment, SttEngine, TranscriptionConfig
 from stt_service.engines.pocketsphinx.engine import PocketsphinxEngine
 from stt_service.engines.pocketsphinx.knowledge import dictionary_words
 from stt_service.settings import SttSettings
@@ -85,15 +85,20 @@ async def load_recogniser(models_dir: Path) -> AsyncGenerator[PocketsphinxEngine
         yield engine
 
 
-async def transcribe(engine: PocketsphinxEngine, pcm: bytes) -> str:
+async def transcribe(engine: SttEngine, pcm: bytes) -> str:
     """The final transcript of a recording, sent as one segment."""
+    return (await transcribe_final(engine, pcm)).text
+
+
+async def transcribe_final(engine: SttEngine, pcm: bytes) -> FinalTranscript:
+    """The final of a recording, sent as one segment, with its alternatives."""
     segment = Segment(1, 0, int(MICROPHONE.ms_of(len(pcm))))
     async with engine.open_stream(TranscriptionConfig("en")) as stream:
         async for chunk in _chunks(pcm, _CHUNK_MS):
             await stream.push_audio(chunk, segment)
         await stream.flush_segment(segment)
         await stream.end_audio()
-        return [event.text async for event in stream.transcripts() if isinstance(event, FinalTranscript)][-1]
+        return [event async for event in stream.transcripts() if isinstance(event, FinalTranscript)][-1]
 
 
 def reference_words(transcript: str) -> list[str]:

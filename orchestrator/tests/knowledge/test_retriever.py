@@ -114,9 +114,21 @@ async def test_agreeing_rankings_need_less_evidence(retriever: Retriever, cosine
     assert await answer(retriever, WEAK) is None
 
 
-async def test_only_the_best_hypothesis_is_embedded(retriever: Retriever, cosines: ChosenCosines):
-    assert await answer(retriever, "the fairy", "the ferry") == "ferry"
-    assert cosines.asked == ["the fairy"]
-    await retriever.find([], "en")
-    await retriever.find([" "], "en")
-    assert cosines.asked == ["the fairy"]
+@pytest.mark.parametrize(
+    ("hypotheses", "embedded"),
+    [
+        (["the ferry", "the boat"], ["the ferry"]),
+        # The first in which words find a passage, ...
+        (["the fairy", "the ferry"], ["the ferry"]),
+        # ... and the first of all when none does.
+        (["the fairy", "a crossing"], ["the fairy"]),
+        (["the fairy"], ["the fairy"]),
+        ([], []),
+        ([" "], []),
+    ],
+)
+async def test_one_hypothesis_is_embedded(
+    retriever: Retriever, cosines: ChosenCosines, hypotheses: list[str], embedded: list[str]
+):
+    await retriever.find(hypotheses, "en")
+    assert cosines.asked == embedded

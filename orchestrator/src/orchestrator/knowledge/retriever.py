@@ -88,13 +88,22 @@ class Retriever:
     async def find(self, hypotheses: Sequence[str], language: str) -> Retrieval:
         """Return the passages for a question in `language`, given its recognition `hypotheses`, best first.
 
-        Only the first hypothesis is embedded. Takes a few milliseconds, or as long as the semantic deadline.
+        One hypothesis is embedded: the first in which BM25 finds a passage, else the first. Takes a few milliseconds,
+        or as long as the semantic deadline.
         """
         index = await self.knowledge.current_index()
         cosines: Mapping[str, float] = {}
-        if self._semantic is not None and hypotheses and hypotheses[0].strip():
-            cosines = await self._semantic.scores(hypotheses[0], index.passages)
+        embedded = self._hypothesis_to_embed(index, hypotheses, language)
+        if self._semantic is not None and embedded.strip():
+            cosines = await self._semantic.scores(embedded, index.passages)
         return Retrieval(tuple(self._ranked(index, hypotheses, language, cosines)), language)
+
+    def _hypothesis_to_embed(self, index: PassageIndex, hypotheses: Sequence[str], language: str) -> str:
+        for hypothesis in hypotheses[1:] and hypotheses:
+            by_words = index.search([hypothesis], language)
+            if by_words and by_words[0].score >= self._min_score:
+                return hypothesis
+        return hypotheses[0] if hypotheses else ""
 
     def _ranked(
         self, index: PassageIndex, hypotheses: Sequence[str], language: str, cosines: Mapping[str, float]

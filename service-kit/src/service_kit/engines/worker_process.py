@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import struct
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from service_kit.engines.worker_watch import WorkerWatch, processor_time_s
 from service_kit.errors import EngineFailed
 from service_kit.tasks import background
 
@@ -60,6 +63,9 @@ class WorkerOptions:
     malformed_code: str
     # The process's whole environment; None for the service's own.
     environment: Mapping[str, str] | None = None
+    # With this, a process with a pending request hangs when it uses no processor time for so long, or more than its
+    # requests may take; `hang_s` then holds only where the system does not tell its processor time (worker_watch.py).
+    stall_s: float | None = None
 
 
 class WorkerClient(Protocol):
@@ -93,9 +99,7 @@ class WorkerProcess:
         self._client = client
         self._process: Process | None = None
         self._ready = asyncio.Event()
-        # Requests without an answer, and since when the process has sent nothing.
-        self._unanswered = 0
-        self._quiet_since_s = 0.0
+        self._watch = self._new_watch()
 
     @property
     def pid(self) -> int | None:
@@ -139,17 +143,16 @@ class WorkerProcess:
         finally:
             await self._stop()
 
-    def send(self, frame: WorkerFrame, expects_answer: bool = False) -> None:
+    def send(self, frame: WorkerFrame, expects_answer: bool = False, allowed_s: float = math.inf) -> None:
         """Write a frame; without a ready process it is dropped, since `on_exit` has failed the work.
 
+        With `stall_s`, the process may use `allowed_s` of processor time for the answer.
         The pipe has no back-pressure here: clients bound what they have under way, and a hung process is killed.
         """
         if self._process is None or not self.ready:
             return
         if expects_answer:
-            if self._unanswered == 0:
-                self._quiet_since_s = asyncio.get_running_loop().time()
-            self._unanswered += 1
+            self._watch.begin_request(allowed_s)
         cast(asyncio.StreamWriter, self._process.stdin).write(frame.encode())
 
     async def _start(self) -> None:
@@ -173,7 +176,7 @@ class WorkerProcess:
         except BaseException:
             await self._stop()
             raise
-        self._unanswered = 0
+        self._watch = self._new_watch()
         self._ready.set()
         seconds = round(loop.time() - started_s, 2)
         log.info("worker process ready", extra={"worker": options.name, "seconds": seconds})
@@ -204,14 +207,13 @@ class WorkerProcess:
     async def _read_frames(self) -> None:
         """Pass frames to the client until the process exits, hangs or sends a malformed frame."""
         process = cast(Process, self._process)
-        loop = asyncio.get_running_loop()
         try:
             async with background(self._kill_when_hung(process), f"{self._options.name} watchdog"):
                 while True:
                     frame = await self._read_frame(process)
-                    self._quiet_since_s = loop.time()
+                    self._watch.hear_frame()
                     if self._client.on_frame(frame):
-                        self._unanswered = max(0, self._unanswered - 1)
+                        self._watch.end_request()
         except asyncio.IncompleteReadError:
             return
         except EngineFailed as error:
@@ -228,16 +230,21 @@ class WorkerProcess:
         return WorkerFrame(kind, number, await output.readexactly(size))
 
     async def _kill_when_hung(self, process: Process) -> None:
-        loop = asyncio.get_running_loop()
-        hang_s = self._options.hang_s
+        watch = self._watch
         while True:
-            await asyncio.sleep(hang_s / 4)
-            if self._unanswered and loop.time() - self._quiet_since_s > hang_s:
-                extra = {"worker": self._options.name, "unanswered": self._unanswered}
+            await asyncio.sleep(watch.check_s)
+            if reason := watch.find_hang():
+                extra = {"worker": self._options.name, "unanswered": watch.unanswered, "reason": reason}
                 log.error("worker process hung", extra=extra)
                 if process.returncode is None:
                     process.kill()
                 return
+
+    def _new_watch(self) -> WorkerWatch:
+        def used_s() -> float | None:
+            return None if self._process is None else processor_time_s(self._process.pid)
+
+        return WorkerWatch(self._options.hang_s, self._options.stall_s, time.monotonic, used_s)
 
     async def _stop(self) -> int | None:
         """Kill the process, which has no state to save, and fail the client's work; return the exit code."""

@@ -21,6 +21,10 @@ class ClipTranscript:
     words: tuple[Word, ...] = ()
     # Probability of `language`, 0 to 1; None where the model gives none.
     language_probability: float | None = None
+    # Whether another model made it than makes the finals.
+    by_other_model: bool = False
+    # Another model's transcript of the clip; empty for none.
+    alternative: str = ""
 
 
 class ClipRecogniser(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from service_kit.audio import AudioChunk
@@ -19,6 +19,12 @@ from stt_service.engine import (
     Transcript,
     TranscriptionConfig,
     Word,
+)
+from stt_service.retranscribing.alternatives import (
+    AlternativeModel,
+    AlternativeText,
+    alternative_beside,
+    alternatives_to,
 )
 from stt_service.retranscribing.hallucinations import drop_hallucinations
 from stt_service.retranscribing.recogniser import ClipRecogniser, ClipTranscript
@@ -56,6 +62,8 @@ class SharedModel:
     partial_window_ms: float | None = None
     # An utterance this long ends at its next flush; None: only when it is full.
     settled_after_ms: float | None = None
+    # Another model, for alternatives to the finals.
+    alternative: AlternativeModel | None = None
 
 
 @dataclass(slots=True)
@@ -68,6 +76,8 @@ class PartialState:
     kept: list[ClipTranscript] = field(default_factory=list[ClipTranscript])
     # As detected in this utterance with some certainty; empty until then.
     language: str = ""
+    # The last partial, when all of it is by another model than the finals.
+    alternative: AlternativeText = field(default_factory=AlternativeText)
 
 
 @asynccontextmanager
@@ -197,6 +207,8 @@ class RetranscribingStream:
                 if granted:
                     await self._keep_first_part(utterance, partial)
                     clip = await self._transcribe_window(utterance, partial, utterance.duration_ms)
+                    if all(part.by_other_model for part in (*partial.kept, clip)):
+                        partial.alternative = AlternativeText(_joined([*partial.kept, clip]), voiced_ms)
                     self._put_partial(self._without_hallucinations(clip, voiced_ms), partial, segment)
         except AnchorError as error:
             # A missing partial does no harm. If the cause persists, the final fails with its error.
@@ -228,9 +240,18 @@ class RetranscribingStream:
     async def _transcribe(self, utterance: Utterance) -> ClipTranscript:
         if not _has_speech(utterance, self._settings):
             return ClipTranscript("")
-        async with self._slots.final_slot():
+        async with self._slots.final_slot(), self._beside_final(utterance) as alternative:
             clip = await self._recogniser.transcribe_clip(utterance.pcm, self._config.language, final=True)
-        return _on_audio_clock(self._without_hallucinations(clip, utterance.voiced_ms), utterance)
+            other = alternative.text
+        voiced_ms = utterance.voiced_ms
+        language = self._config.language or clip.language
+        if self._shared.alternative is not None and language == self._shared.alternative.language:
+            clip = replace(clip, alternative=drop_hallucinations(other, language, voiced_ms))
+        return _on_audio_clock(self._without_hallucinations(clip, voiced_ms), utterance)
+
+    def _beside_final(self, utterance: Utterance) -> AbstractAsyncContextManager[AlternativeText]:
+        language = self._config.language or self._partial.language or self._last_language
+        return alternative_beside(self._shared.alternative, utterance, self._partial.alternative, language)
 
     def _without_hallucinations(self, clip: ClipTranscript, voiced_ms: int) -> ClipTranscript:
         language = self._config.language or clip.language
@@ -249,6 +270,7 @@ class RetranscribingStream:
         return FinalTranscript(
             segment,
             text,
+            alternatives=alternatives_to(text, clips),
             language=language,
             language_source=source,
             # The confidence of the text is that of its least certain part.

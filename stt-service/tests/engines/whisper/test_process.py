@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from service_kit.engines.worker_process import WorkerFrame
 from service_kit.errors import EngineFailed
 from stt_service.engines.whisper.decoding import ClipOptions
 from stt_service.engines.whisper.frames import ClipFrameKind, transcript_payload
-from stt_service.engines.whisper.process import TranscriptionProcess
+from stt_service.engines.whisper.process import STALL_S, TranscriptionProcess
 from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.recogniser import ClipTranscript
 
@@ -56,6 +58,25 @@ async def test_a_process_that_dies_fails_its_clip_and_is_replaced(small: WorkerS
             await clip
         assert (await process.transcribe(ferry, ENGLISH)).text == QUESTION
         assert process.pid != died
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the processor time of another process")
+async def test_a_process_that_does_nothing_is_replaced_soon(small: WorkerSpec, ferry: bytes) -> None:
+    process = TranscriptionProcess("whisper", small)
+    async with process.running():
+        hung = process.pid
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        begun_s = time.monotonic()
+        with pytest.raises(EngineFailed, match="is gone"):
+            await process.transcribe(ferry, ENGLISH)
+        # Far below the limit of 45 s in real time, on a busy machine too.
+        assert STALL_S <= time.monotonic() - begun_s < 30
+        async with asyncio.timeout(60):
+            while process.pid in (None, hung):
+                await asyncio.sleep(0.05)
+            await process._process.wait_ready()
+        assert (await process.transcribe(ferry, ENGLISH)).text == QUESTION
 
 
 @pytest.mark.parametrize("kind", ["whisper", "moonshine"])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from service_kit.audio import MICROPHONE
 from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
 from service_kit.errors import EngineFailed, NotReady
 
@@ -19,8 +20,15 @@ from stt_service.retranscribing.recogniser import ClipTranscript
 FAILED = "stt.engine_failed"
 # A model loads in a second; a busy machine, or a large model for a GPU, takes longer.
 _START_S = 120.0
-# A process that transcribes and sends nothing for so long is replaced. The longest clip takes 2 s of one core.
+# A process that owes a transcript and uses no processor time for so long is replaced. On a GPU, and where the system
+# does not tell its processor time, so is one that sends nothing for longer than any clip takes on a busy machine.
+STALL_S = 3.0
 _HANG_S = 45.0
+# The processor time of a clip, and of each second of it, before the process counts as hung; wider beams take more. The
+# most work is 28 s that reach the bounds of all four decodings: 11 s on the reference machine, 17 s with a beam of 5,
+# and 45 s and 91 s of real time beside ten other busy programs.
+_CLIP_S = 15.0
+_CLIP_S_PER_S = 1.0
 # How long a clip waits for a process that is being replaced.
 REPLACED_WITHIN_S = 5.0
 _RESTART_DELAYS_S = (0.2, 1.0, 5.0)
@@ -42,6 +50,7 @@ class TranscriptionProcess:
             max_failed_restarts=MAX_FAILED_STARTS,
             unavailable_code=FAILED,
             malformed_code=FAILED,
+            stall_s=STALL_S if spec.device == "cpu" else None,
         )
         self._process = WorkerProcess(options, self)
         self._numbers = itertools.count(1)
@@ -73,7 +82,9 @@ class TranscriptionProcess:
         number = next(self._numbers)
         answer = self._clips[number] = asyncio.get_running_loop().create_future()
         try:
-            self._process.send(WorkerFrame(ClipFrameKind.CLIP, number, clip_payload(pcm, options)), expects_answer=True)
+            allowed_s = (_CLIP_S + _CLIP_S_PER_S * MICROPHONE.ms_of(len(pcm)) / 1000) * options.beam_size
+            frame = WorkerFrame(ClipFrameKind.CLIP, number, clip_payload(pcm, options))
+            self._process.send(frame, expects_answer=True, allowed_s=allowed_s)
             return await answer
         except asyncio.CancelledError:
             self._process.send(WorkerFrame(ClipFrameKind.CANCEL, number))
