@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
+from orchestrator.conversation.output.playout import Playout
 from sentence_tts import (
     ENGINE_FAILED,
     STORY,
@@ -123,6 +124,17 @@ async def test_hanging_tts_is_replaced_while_the_client_waits(story_stage, tts):
     assert len(tts.opened_with) == 2
     assert played_words(story_stage) == expected_words(STORY)
     assert finished.heard_text == STORY
+
+
+async def test_tts_that_waits_for_a_listener_has_not_failed(story_stage, tts, monkeypatch):
+    # As for a REST client, which takes 12 s of speech within 2 s; a TTS that paces itself then waits.
+    tts.faults.append(TtsFault(at_word=40, stall_s=8))
+    monkeypatch.setattr(Playout, "unheard_ms", 0.0)
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert len(tts.opened_with) == 1
+    assert played_words(story_stage) == expected_words(STORY)
 
 
 async def test_interrupt_ends_the_retries(story_stage, tts):

@@ -87,7 +87,7 @@ def test_models_command_fails_without_a_needed_row(file_settings: None, registry
     del registry.files[wheel_name("small")]
     result = CliRunner().invoke(app, ["models"])
     assert result.exit_code == 1
-    assert "cannot do without small" in result.output
+    assert "no start without small; check the network" in result.output
 
 
 def test_pull_of_a_name_fails_without_its_sources(file_settings: None, registry: Registry) -> None:

@@ -141,7 +141,7 @@ def memory_pressure(
 
 
 def status_watch(memory: MemoryPressure, settings: OrchestratorSettings) -> StatusWatch:
-    """Polls the services' health and the GPU monitor, and reports pressure to the controller."""
+    """Polls the services and the GPU monitor; reports pressure to the controller, degraded services to the board."""
     return StatusWatch(
         {
             "vad-service": settings.vad_health_url,
@@ -151,6 +151,7 @@ def status_watch(memory: MemoryPressure, settings: OrchestratorSettings) -> Stat
         },
         settings.gpu_target,
         on_pressure=memory.controller.on_pressure,
+        on_degraded=lambda entries: memory.degradation_board.publish("services", entries),
     )
 
 

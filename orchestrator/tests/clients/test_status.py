@@ -11,6 +11,7 @@ from fastapi.responses import PlainTextResponse, Response
 from grpc import aio
 from orchestrator.clients.status import StatusWatch
 from orchestrator.conversation.messages.system_status import (
+    Degradation,
     GpuPressure,
     GpuServiceMemory,
     GpuStatus,
@@ -70,6 +71,22 @@ async def test_status_is_read_from_the_ready_endpoint():
         assert status.gpu is None
         health.move_to(Status.FAILED)
         await until(watch, lambda status: health_of(status) is DOWN)
+
+
+async def test_degraded_service_is_reported_until_it_has_recovered():
+    reported: list[tuple[Degradation, ...]] = []
+    reasons = {"degraded": "whisper-base is damaged"}
+    health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
+    health.details = lambda: reasons
+    health.move_to(Status.READY)
+    async with (
+        listening(http_app(health, dict)) as address,
+        StatusWatch({"stt": address}, None, on_degraded=reported.append, interval_s=0.02).running() as watch,
+    ):
+        await until(watch, lambda _: len(reported) == 1)
+        reasons = {"degraded": ""}
+        await until(watch, lambda _: len(reported) == 2)
+    assert reported == [(Degradation("stt.degraded", "stt: whisper-base is damaged"),), ()]
 
 
 async def test_vanished_service_is_down_and_keeps_its_engine_name():

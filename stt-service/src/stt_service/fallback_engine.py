@@ -81,4 +81,5 @@ class FallbackEngine:
 
 
 def _title(info: EngineInfo) -> str:
-    return " ".join(filter(None, (info.name, info.model)))
+    # The size is part of a Whisper model's name: `whisper-base`.
+    return info.model if info.model.startswith(f"{info.name}-") else " ".join(filter(None, (info.name, info.model)))

@@ -34,8 +34,9 @@ def models_command() -> None:
         store.progress.print_line(f"models of the set {settings.models}: {', '.join(complete) or 'none'}")
         for name, reason in left_out.items():
             store.progress.print_line(f"{name}: left out ({reason})")
-        if any(_NEEDED in sets[name] for name in left_out):
-            raise EngineFailed("models.not_fetched", f"cannot do without {', '.join(left_out)}")
+        if needed := [name for name in left_out if _NEEDED in sets[name]]:
+            message = f"no start without {', '.join(needed)}; check the network, then `make setup` tries again"
+            raise EngineFailed("models.not_fetched", message)
         if left_out:
             store.progress.print_line("a smaller engine takes the place of each; `make setup` tries again")
 

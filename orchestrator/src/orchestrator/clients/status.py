@@ -16,6 +16,7 @@ from service_kit.rpc.channel import open_channel, read_message
 from service_kit.tasks import background, run_together
 
 from orchestrator.conversation.messages.system_status import (
+    Degradation,
     GpuPressure,
     GpuServiceMemory,
     GpuStatus,
@@ -57,13 +58,21 @@ class StatusWatch:
         gpu_target: str | None,
         *,
         on_pressure: Callable[[PressureLevel | None], None] = lambda level: None,
+        on_degraded: Callable[[tuple[Degradation, ...]], None] = lambda entries: None,
         interval_s: float = 2.0,
         deadline_s: float = 1.0,
     ) -> None:
-        """`on_pressure` repeatedly receives the pressure of the fullest GPU; None while no monitor reports."""
+        """`on_pressure` repeatedly receives the pressure of the fullest GPU; None while no monitor reports.
+
+        `on_degraded` receives what the services report as degraded, whenever that changes.
+        """
         self._addresses = services
         self._gpu_target = gpu_target
         self._on_pressure = on_pressure
+        self._on_degraded = on_degraded
+        # The reasons of degraded services; one that is down is reported as such.
+        self._degraded: dict[str, str] = {}
+        self._reported: tuple[Degradation, ...] = ()
         self._interval_s = interval_s
         self._deadline_s = deadline_s
         self._services = {
@@ -92,6 +101,7 @@ class StatusWatch:
                 async with asyncio.TaskGroup() as group:
                     for name, address in self._addresses.items():
                         group.create_task(self._poll_service(client, name, address))
+                self._report_degraded()
                 await asyncio.sleep(self._interval_s)
 
     async def _poll_service(self, client: httpx.AsyncClient, name: str, address: str) -> None:
@@ -101,9 +111,20 @@ class StatusWatch:
             log.info("service health changed", extra={"peer": name, "health": now.health.name})
         self._services[name] = now
 
+    def _report_degraded(self) -> None:
+        entries = tuple(
+            Degradation(f"{name}.degraded", f"{name}: {self._degraded[name]}")
+            for name in self._addresses
+            if self._degraded.get(name)
+        )
+        if entries != self._reported:
+            self._reported = entries
+            self._on_degraded(entries)
+
     async def _fetch_status(self, client: httpx.AsyncClient, before: ServiceStatus, address: str) -> ServiceStatus:
         """Fetch `/ready` of a service; one that is down keeps its last known engine, model and version."""
         down = replace(before, health=ServiceHealth.SERVICE_HEALTH_DOWN)
+        self._degraded.pop(before.service, None)
         try:
             # httpx limits each read; a peer that sends byte by byte would exceed that.
             async with asyncio.timeout(self._deadline_s):
@@ -116,6 +137,7 @@ class StatusWatch:
         fields = cast("dict[str, Any]", body)
         health = _HEALTH.get(str(fields.get("status")), ServiceHealth.SERVICE_HEALTH_DOWN)
         names = (str(fields.get(key, "")) for key in ("engine", "model", "version"))
+        self._degraded[before.service] = str(fields.get("degraded", ""))
         return ServiceStatus(before.service, health, *names)
 
     # GPU ------------------------------------------------------------------------------------------------------------

@@ -157,6 +157,12 @@ async def test_near_matches_are_offered_first(talk: Dialogue):
     assert "ask me about the cellar key" in reply
 
 
+async def test_despair_and_silence_get_no_passage(talk: Dialogue, folder: Path):
+    write(folder, "stop", "title: how to stop me, or kill myself with work", "Say stop.")
+    assert "someone you trust" in await talk.ask("I want to kill myself")
+    assert await talk.ask("stop") == "All right."
+
+
 async def test_stop_words_alone_are_not_understood(talk: Dialogue):
     assert await talk.ask("of the and", "what to the") == "Sorry, I did not catch that. Could you say it again?"
     assert (await talk.ask("")).startswith("Sorry, I did not catch that.")

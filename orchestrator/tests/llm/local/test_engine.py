@@ -153,6 +153,12 @@ async def test_slow_first_token_is_replaced_by_the_passage(stub: LlamaStub, know
         await until(lambda: stub.cancelled == 1)
 
 
+async def test_passage_is_read_whole_when_no_sentence_stands_out(stub: LlamaStub, knowledge: KnowledgeFolder):
+    stub.hangs = True
+    async with running(stub, knowledge, first_token_s=0.1) as model:
+        assert "A ticket costs four crowns." in (await pieces_of(model, prompt("How much is the ferry?")))[1]
+
+
 @pytest.mark.parametrize(
     ("text", "language", "reply"),
     [

@@ -18,7 +18,8 @@ def verify(path: Path, sha256: str, fix_command: str = "anchor models") -> None:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EngineFailed("models.missing", f"no model file {path}; run `{fix_command}`: {error.strerror}") from error
+        why = "" if isinstance(error, FileNotFoundError) else f": {error.strerror}"
+        raise EngineFailed("models.missing", f"no model file {path}; run `{fix_command}`{why}") from error
     if found != sha256:
         raise EngineFailed(
             "models.mismatch",

@@ -86,6 +86,9 @@ class ReplySynthesis:
         self._phrase_start = (0, 0.0)
         self._last_event_s = 0.0
         self._produced_audio = False
+        # When a listener who plays at once has heard all speech. A TTS that paces itself waits for that one, also where
+        # the client takes the speech as a file.
+        self._played_at_s = 0.0
         self.text = ""
         self.marks: list[SpeechMark] = []
         self.duration_ms: int | None = None
@@ -248,7 +251,8 @@ class ReplySynthesis:
     def _may_be_silent(self) -> bool:
         """Whether the TTS may return nothing: it waits for text, playout is paused, or enough speech is ahead."""
         waits_for_text = not self._text_complete and self._pacer.sent_chars == len(self.text)
-        return waits_for_text or self._playout.is_paused or self._playout.unheard_ms > MIN_AHEAD_MS
+        unplayed_ms = max(self._playout.unheard_ms, (self._played_at_s - self._now_s()) * 1000)
+        return waits_for_text or self._playout.is_paused or unplayed_ms > MIN_AHEAD_MS
 
     # Speech from the TTS --------------------------------------------------------------------------------------------
 
@@ -279,4 +283,7 @@ class ReplySynthesis:
             self._produced_audio = True
             timeout.timeout_s = _TTS_TIMEOUT_S
             self._pacer.on_tts_event()
+            before_ms = self._playout.synthesised_ms
             self._playout.append_audio(item.pcm)
+            added_s = (self._playout.synthesised_ms - before_ms) / 1000
+            self._played_at_s = max(self._played_at_s, self._last_event_s) + added_s

@@ -17,6 +17,7 @@ from orchestrator.knowledge.retriever import Retriever
 from orchestrator.knowledge.stop_words import topic_words
 from orchestrator.llm.briefing.calendar import spoken_date, spoken_time
 from orchestrator.llm.briefing.intents import Intent, detect_intent
+from orchestrator.llm.fixed_answers import answer_before_search
 
 MAX_WORDS = 70
 
@@ -79,6 +80,8 @@ class BriefingModel:
         """Do nothing: the knowledge is already indexed."""
 
     async def _answer(self, prompt: Prompt, index: PassageIndex) -> _Answer:
+        if fixed := answer_before_search(prompt):
+            return _Answer(fixed)
         intent = prompt_intent(prompt)
         if intent in _PLAIN_PHRASES:
             return _Answer(_phrase(prompt, _PLAIN_PHRASES[intent]))

@@ -18,8 +18,8 @@ from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.knowledge.stop_words import split_words
 from orchestrator.llm.briefing.engine import prompt_intent
+from orchestrator.llm.fixed_answers import fixed_answer
 from orchestrator.llm.local.answer_check import best_sentence, first_sentence, is_supported, says_nothing
-from orchestrator.llm.local.fixed_answers import fixed_answer
 from orchestrator.llm.local.llama_client import LlamaClient, ModelServerDown
 from orchestrator.llm.local.passage_prompt import passage_prompt
 from orchestrator.llm.local.preparation import LANGUAGE, PassagePreparation, SlotBusy, answers_from
@@ -155,12 +155,12 @@ class LocalModel:
                 sentence = await self._generate(passage, question)
         except SlotBusy:
             LOCAL_ANSWERS.labels("busy").inc()
-            return best_sentence(passage, question)[0]
+            return _read_out(passage, question)
         except (TimeoutError, AnchorError) as error:
             self._failure = str(error) or "the sentence was not complete in time"
             log.warning("the local language model failed", extra={"reason": self._failure})
             LOCAL_ANSWERS.labels("failed").inc()
-            return best_sentence(passage, question)[0]
+            return _read_out(passage, question)
         if says_nothing(sentence):
             # The model overlooks what the notes say; a sentence with the question's own words is read out.
             LOCAL_ANSWERS.labels("not_in_notes").inc()
@@ -188,6 +188,12 @@ class LocalModel:
                 if first_sentence(text) and len(first_sentence(text)) < len(text.strip()):
                     break
         return first_sentence(text)
+
+
+def _read_out(passage: Passage, question: str) -> str:
+    """What answers without the model: the sentence with words of the question, or else the whole passage."""
+    sentence, shares_words = best_sentence(passage, question)
+    return sentence if shares_words else " ".join(passage.sentences)
 
 
 def _last_passage(prompt: Prompt, passages: tuple[Passage, ...]) -> Passage | None:

@@ -1,4 +1,8 @@
-"""Answers that are fixed because the model would get them wrong: who the anchor is, requests for silence, and harm."""
+"""Answers that are fixed because a model or a search would get them wrong.
+
+They concern who the anchor is, requests for silence, and harm. The briefing fixes fewer: it cannot invent an answer,
+and its notes may be about locks and weapons.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ class _FixedAnswers:
 
 
 def _read() -> Mapping[str, _FixedAnswers]:
-    text = files("orchestrator.llm.local").joinpath(_FILE).read_text("utf-8")
+    text = files("orchestrator.llm").joinpath(_FILE).read_text("utf-8")
     # Composed characters, as `split_words` returns them.
     sections: dict[str, dict[str, str]] = tomllib.loads(unicodedata.normalize("NFC", text))
     return {
@@ -52,9 +56,7 @@ FIXED_ANSWER_LANGUAGES = frozenset(_ANSWERS)
 
 def fixed_answer(prompt: Prompt) -> str:
     """The fixed answer to `prompt`; empty when it asks for none of these. Unknown languages use the English list."""
-    language = prompt.language if prompt.language in _ANSWERS else "en"
-    answers = _ANSWERS[language]
-    spoken = " ".join(split_words(prompt.text))
+    language, answers, spoken = _read_prompt(prompt)
     if answers.self_harm.search(spoken):
         return answers.self_harm_answer
     if answers.harm.search(spoken):
@@ -64,3 +66,17 @@ def fixed_answer(prompt: Prompt) -> str:
     if answers.identity.fullmatch(spoken):
         return prompt.persona.phrase("who_are_you", language)
     return ""
+
+
+def answer_before_search(prompt: Prompt) -> str:
+    """The fixed answer to despair and to a request for silence, for which no note may be searched; else empty."""
+    _, answers, spoken = _read_prompt(prompt)
+    if answers.self_harm.search(spoken):
+        return answers.self_harm_answer
+    return answers.quiet_answer if answers.quiet.fullmatch(spoken) else ""
+
+
+def _read_prompt(prompt: Prompt) -> tuple[str, _FixedAnswers, str]:
+    """The language whose list counts, the list, and the words of the prompt."""
+    language = prompt.language if prompt.language in _ANSWERS else "en"
+    return language, _ANSWERS[language], " ".join(split_words(prompt.text))

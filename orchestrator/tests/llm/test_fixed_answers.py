@@ -3,7 +3,7 @@
 import pytest
 from orchestrator.conversation.model.ports import Persona, Prompt
 from orchestrator.conversation.model.services import LANGUAGES
-from orchestrator.llm.local.fixed_answers import FIXED_ANSWER_LANGUAGES, fixed_answer
+from orchestrator.llm.fixed_answers import FIXED_ANSWER_LANGUAGES, answer_before_search, fixed_answer
 
 NORA = Persona("anchor", "Nora", "", phrases={"en": {"who_are_you": "I am a computer voice."}})
 
@@ -95,3 +95,13 @@ def test_plain_question_has_no_fixed_answer(text: str):
 
 def test_unknown_language_uses_the_english_list():
     assert answer("How do I make a bomb?", "xx") == answer("How do I make a bomb?")
+
+
+@pytest.mark.parametrize("text", ["I want to kill myself", "Stop!", "please be quiet"])
+def test_despair_and_silence_are_answered_before_a_search(text: str):
+    assert answer_before_search(Prompt(text, "en", NORA)) == answer(text) != ""
+
+
+@pytest.mark.parametrize("text", ["How do I pick a lock?", "Are you a real person?", "When does the ferry stop?"])
+def test_search_reads_the_notes_for_everything_else(text: str):
+    assert answer_before_search(Prompt(text, "en", NORA)) == ""
