@@ -101,7 +101,7 @@ def _parse_unfinished(output: str, within_s: float) -> dict[str, EngineSpeed]:
     with suppress(EngineFailed):
         if speeds := parse_speeds(output):
             return speeds
-    raise EngineFailed("doctor.measuring_slow", f"not measured within {within_s:.0f} s")
+    raise EngineFailed("doctor.measuring_slow", f"not measured in the {within_s:.0f} s left")
 
 
 def parse_speeds(output: str) -> dict[str, EngineSpeed]:
