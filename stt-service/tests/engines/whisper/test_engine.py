@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -161,3 +163,29 @@ async def test_a_model_that_the_library_refuses_fails_with_the_reason(defaults: 
     with pytest.raises(EngineFailed, match="cannot load mine from"):
         async with engine.lifespan():
             pytest.fail("it was loaded")
+
+
+async def test_cancelled_whisper_partial_is_followed_by_no_other(defaults: SttSettings, ferry: bytes) -> None:
+    engine = WhisperEngine(defaults)
+    async with engine.lifespan():
+        first = asyncio.create_task(engine.transcribe_clip(ferry, "de", final=False))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        assert (await engine.transcribe_clip(ferry, "de", final=False)).text == ""
+        assert (await engine.transcribe_clip(ferry, "en", final=True)).text
+
+
+async def test_whisper_makes_the_partials_while_moonshine_is_replaced(defaults: SttSettings, ferry: bytes) -> None:
+    engine = WhisperEngine(defaults)
+    async with engine.lifespan():
+        whisper, moonshine = engine.pids
+        assert moonshine is not None
+        os.kill(moonshine, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while moonshine in engine.pids:
+                await asyncio.sleep(0.01)
+        partial = await engine.transcribe_clip(ferry, "en", final=False)
+        assert partial.text
+        assert not partial.by_other_model
+        assert engine.pids[0] == whisper

@@ -119,3 +119,16 @@ def test_an_answer_to_a_cancelled_clip_is_ignored() -> None:
     process = TranscriptionProcess("whisper", WorkerSpec("whisper", ""))
     assert process.on_frame(WorkerFrame(ClipFrameKind.TRANSCRIPT, 7, transcript_payload(ClipTranscript("late"))))
     assert process.on_frame(WorkerFrame(ClipFrameKind.FAILED, 7, b"late"))
+
+
+async def test_cancelled_clip_is_known_until_the_process_is_done_with_it(small: WorkerSpec, ferry: bytes) -> None:
+    process = TranscriptionProcess("whisper", small)
+    async with process.running():
+        clip = asyncio.create_task(process.transcribe(ferry, ENGLISH))
+        await asyncio.sleep(0)
+        clip.cancel()
+        await asyncio.wait([clip])
+        assert process.has_cancelled_clips
+        async with asyncio.timeout(60):
+            while process.has_cancelled_clips:
+                await asyncio.sleep(0.02)

@@ -130,7 +130,10 @@ class WhisperEngine:
                 model_folder, MOONSHINE, self._settings.models_lock, self._settings.models_dir
             )
             process = TranscriptionProcess(
-                MOONSHINE, WorkerSpec("moonshine", str(folder), clips=1, nice=PARTIAL_NICENESS)
+                MOONSHINE,
+                WorkerSpec("moonshine", str(folder), clips=1, nice=PARTIAL_NICENESS),
+                # Whisper makes the partials meanwhile.
+                max_failed_starts=None,
             )
             await running.enter_async_context(process.running())
             self._moonshine = process
@@ -158,17 +161,24 @@ class WhisperEngine:
         if final:
             options = ClipOptions(language, settings.whisper_beam_size, settings.whisper_word_times)
             return await self._whisper.transcribe(pcm, options)
-        if self._moonshine is not None and ENGLISH in (language, *self._only_language):
+        if self._moonshine_ready and ENGLISH in (language, *self._only_language):
             return await self._transcribe_alternative(pcm)
-        if self._moonshine is not None and not language and len(pcm) < IDENTIFIED_FROM_BYTES:
+        if self._moonshine_ready and not language and len(pcm) < IDENTIFIED_FROM_BYTES:
             return replace(await self._transcribe_alternative(pcm), language="")
+        if self._whisper.has_cancelled_clips:
+            # It would take the place of a final: Whisper does not stop in the middle of a clip.
+            return ClipTranscript("")
         return await self._whisper.transcribe(pcm, ClipOptions(language))
 
     async def _transcribe_alternative(self, pcm: bytes) -> ClipTranscript:
         """Transcribe at Moonshine; an empty transcript without it."""
-        if self._moonshine is None:
+        if self._moonshine is None or not self._moonshine.ready:
             return ClipTranscript("")
         return replace(await self._moonshine.transcribe(pcm, ClipOptions(ENGLISH)), by_other_model=True)
+
+    @property
+    def _moonshine_ready(self) -> bool:
+        return self._moonshine is not None and self._moonshine.ready
 
     @property
     def _only_language(self) -> tuple[str, ...]:
@@ -182,6 +192,6 @@ class WhisperEngine:
 
     def _partial_interval_ms(self, language: str) -> int:
         """The shortest time between two partials of a language, empty while it is unknown."""
-        if self._moonshine is not None and ENGLISH in (language or ENGLISH, *self._only_language):
+        if self._moonshine_ready and ENGLISH in (language or ENGLISH, *self._only_language):
             return self._settings.partial_interval_ms
         return max(self._settings.partial_interval_ms, WHISPER_PARTIAL_MS)

@@ -38,7 +38,8 @@ MAX_FAILED_STARTS = 3
 class TranscriptionProcess:
     """One process and its replacements. The clips of a process that dies fail, and so do those that it cannot do."""
 
-    def __init__(self, name: str, spec: WorkerSpec) -> None:
+    def __init__(self, name: str, spec: WorkerSpec, max_failed_starts: int | None = MAX_FAILED_STARTS) -> None:
+        """After so many failed restarts in a row, the body of `running` is cancelled; None: never."""
         self._name = name
         self._folder = spec.folder
         options = WorkerOptions(
@@ -47,7 +48,7 @@ class TranscriptionProcess:
             start_s=_START_S,
             hang_s=_HANG_S,
             restart_delays_s=_RESTART_DELAYS_S,
-            max_failed_restarts=MAX_FAILED_STARTS,
+            max_failed_restarts=max_failed_starts,
             unavailable_code=FAILED,
             malformed_code=FAILED,
             stall_s=STALL_S if spec.device == "cpu" else None,
@@ -55,6 +56,8 @@ class TranscriptionProcess:
         self._process = WorkerProcess(options, self)
         self._numbers = itertools.count(1)
         self._clips: dict[int, asyncio.Future[ClipTranscript]] = {}
+        # Clips that the process may still be working on.
+        self._cancelled: set[int] = set()
         # Of the loaded model; empty before.
         self.languages: tuple[str, ...] = ()
 
@@ -62,6 +65,16 @@ class TranscriptionProcess:
     def pid(self) -> int | None:
         """The process id; None while there is no process."""
         return self._process.pid
+
+    @property
+    def ready(self) -> bool:
+        """Whether a process has loaded its model."""
+        return self._process.ready
+
+    @property
+    def has_cancelled_clips(self) -> bool:
+        """Whether the process may still be working on a cancelled clip."""
+        return bool(self._cancelled)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -87,7 +100,9 @@ class TranscriptionProcess:
             self._process.send(frame, expects_answer=True, allowed_s=allowed_s)
             return await answer
         except asyncio.CancelledError:
-            self._process.send(WorkerFrame(ClipFrameKind.CANCEL, number))
+            if self._process.ready:
+                self._process.send(WorkerFrame(ClipFrameKind.CANCEL, number))
+                self._cancelled.add(number)
             raise
         finally:
             del self._clips[number]
@@ -110,6 +125,7 @@ class TranscriptionProcess:
     def on_frame(self, frame: WorkerFrame) -> bool:
         if frame.kind not in (ClipFrameKind.TRANSCRIPT, ClipFrameKind.FAILED):
             raise EngineFailed(FAILED, f"the {self._name} process sent a frame of kind {frame.kind}")
+        self._cancelled.discard(frame.number)
         answer = self._clips.get(frame.number)
         if frame.kind == ClipFrameKind.FAILED:
             if answer is not None and not answer.done():
@@ -125,6 +141,7 @@ class TranscriptionProcess:
         return True
 
     def on_exit(self) -> None:
+        self._cancelled.clear()
         for answer in self._clips.values():
             if not answer.done():
                 answer.set_exception(EngineFailed(FAILED, f"the {self._name} process is gone"))
