@@ -48,6 +48,7 @@ async def speak(engine: KokoroEngine, text: str, language: str, voice: str = "")
     return np.concatenate(sound)
 
 
+@pytest.mark.pulled
 @needs_model
 async def test_each_language_is_spoken_at_the_level_of_the_others(engine: KokoroEngine) -> None:
     for language, text in {"es": SENTENCE, "it": "Buonasera a tutti.", "en": "Good evening."}.items():
@@ -56,6 +57,7 @@ async def test_each_language_is_spoken_at_the_level_of_the_others(engine: Kokoro
         assert 0.2 < np.abs(sound).max() < 0.8, language
 
 
+@pytest.mark.pulled
 @needs_model
 async def test_a_cancelled_phrase_frees_the_model_at_once(engine: KokoroEngine) -> None:
     config = resolve_config(engine.voices(), "", "es", Style())
