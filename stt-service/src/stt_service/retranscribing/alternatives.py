@@ -16,8 +16,8 @@ from stt_service.retranscribing.words import normalise
 
 log = logging.getLogger(__name__)
 
-# A partial that lacks less speech than this covers the utterance.
-COVERED_SLACK_MS = 60
+# A partial that lacks at most this much speech, half a word or two, is as good as one of all of it, and costs nothing.
+COVERED_SLACK_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
