@@ -74,7 +74,7 @@ async def test_words_over_the_neural_voice_stop_it_at_once(default_mesh, questio
 
 
 @pytest.mark.parametrize(
-    ("name", "language", "reply"), [("de-linden.wav", "de", "nichts"), ("fr-consulat.wav", "fr", "rien")]
+    ("name", "language", "reply"), [("de-leichenhalle.wav", "de", "nichts"), ("fr-consulat.wav", "fr", "rien")]
 )
 async def test_people_are_answered_in_the_language_they_speak(
     default_mesh, recording_of, name: str, language: str, reply: str
