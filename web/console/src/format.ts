@@ -10,9 +10,12 @@ export function formatDuration(ms: number): string {
   return Math.abs(ms) < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
 }
 
+/** The setting for the language that is heard. */
+export const AUTOMATIC = "auto";
+
 /** The language's name in the language itself: `de` → `Deutsch`; the code where the browser has no name for it. */
 export function formatLanguage(code: string): string {
-  if (code === "auto") return "Automatic";
+  if (code === AUTOMATIC) return "Automatic";
   try {
     const name = new Intl.DisplayNames([code], { type: "language" }).of(code) ?? code;
     return name.charAt(0).toLocaleUpperCase(code) + name.slice(1);

@@ -1,6 +1,6 @@
 import type { MicrophoneSettings } from "@ai-anchor/client";
 import type { Conversation } from "../conversation_state";
-import { formatLanguage } from "../format";
+import { AUTOMATIC, formatLanguage } from "../format";
 import type { Preferences } from "../preferences";
 import type { ConsoleStore } from "../store";
 import { Dialog } from "./Dialog";
@@ -52,14 +52,20 @@ function SpeakerSettings({
   conversation: Conversation;
 }) {
   if (!choices || !settings) return <p class="hint">The choices appear once the session is open.</p>;
-  const voices = choices.voices.filter(({ languages }) => languages.includes(settings.language));
+  const voices = choices.voices.filter(
+    ({ languages }) => settings.language === AUTOMATIC || languages.includes(settings.language),
+  );
   const persona = choices.personas.find(({ id }) => id === settings.persona);
   return (
     <>
       <SelectField
         name="Language"
         value={settings.language}
-        options={choices.languages.map((code) => ({ value: code, name: formatLanguage(code), lang: code }))}
+        options={choices.languages.map((code) => ({
+          value: code,
+          name: formatLanguage(code),
+          lang: code === AUTOMATIC ? "en" : code,
+        }))}
         onChoose={(language) => {
           void store.updatePreferences({ language, voice: "" });
           // The voice may not speak the new language.
