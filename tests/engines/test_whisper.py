@@ -70,6 +70,8 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Letters stand out from timestamps and marks, so that what is written is text.
     with torch.no_grad():
         model.model.decoder.embed_tokens.weight[: ids["endoftext"]] *= 20
+        # Each place has a letter of its own: the same one over and over would be dropped as a loop.
+        model.model.decoder.embed_positions.weight *= 200
     model.generation_config = GenerationConfig(
         suppress_tokens=[],
         begin_suppress_tokens=[ids["endoftext"]],
