@@ -25,7 +25,7 @@ from service_kit.resources import MachineResources
 from anchor_cli.settings import MeshSettings
 
 MEASURING_MODULES = ("stt_service.measure", "tts_service.measure")
-# Time for all modules together: by command, and at the first start, which somebody waits for.
+# Time for all modules together: by command, and at the first start, which the user waits for.
 COMMAND_WITHIN_S = 180.0
 FIRST_START_WITHIN_S = 30.0
 _MAX_OUTPUT_CHARS = 100_000
