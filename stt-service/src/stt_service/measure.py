@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from service_kit.engines.models import model_folder
 from service_kit.errors import EngineFailed
@@ -50,33 +51,27 @@ def _least(time_clip: Callable[[float], float], seconds: float) -> float:
 
 def whisper_timer(folder: Path) -> Callable[[float], float]:
     """Return the `time_clip` of a Whisper model, as the engine loads it by default."""
-    import numpy as np
-
     from stt_service.engines.whisper.decoding import ModelOptions, WhisperModel
 
-    model = WhisperModel(ModelOptions(str(folder)))
-    noise = np.random.default_rng(1).normal(0, 0.05, int(LONG_S * 16_000)).astype(np.float32)
-
-    def time_clip(seconds: float) -> float:
-        begun_s = time.process_time()
-        model.decode_tokens(noise[: int(seconds * 16_000)], round(seconds * TOKENS_PER_S))
-        return time.process_time() - begun_s
-
-    return time_clip
+    return _clip_timer(WhisperModel(ModelOptions(str(folder))).decode_tokens)
 
 
 def moonshine_timer(folder: Path) -> Callable[[float], float]:
     """Return the `time_clip` of Moonshine, as the engine loads it."""
-    import numpy as np
-
     from stt_service.engines.whisper.moonshine import MoonshineModel
 
-    model = MoonshineModel(folder)
+    return _clip_timer(MoonshineModel(folder).decode_tokens)
+
+
+def _clip_timer(decode_tokens: Callable[[Any, int], None]) -> Callable[[float], float]:
+    """Return a function that decodes a clip of so many seconds, to as many tokens as speech has, and times it."""
+    import numpy as np
+
     noise = np.random.default_rng(1).normal(0, 0.05, int(LONG_S * 16_000)).astype(np.float32)
 
     def time_clip(seconds: float) -> float:
         begun_s = time.process_time()
-        model.decode_tokens(noise[: int(seconds * 16_000)], round(seconds * TOKENS_PER_S))
+        decode_tokens(noise[: int(seconds * 16_000)], round(seconds * TOKENS_PER_S))
         return time.process_time() - begun_s
 
     return time_clip
