@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
+from service_kit.engines.worker_frames import WorkerFrame
+from service_kit.engines.worker_process import WorkerOptions, WorkerProcess
 from service_kit.errors import EngineFailed
 
 WITHIN_S = 20.0

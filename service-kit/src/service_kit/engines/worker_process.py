@@ -1,7 +1,6 @@
 """Supervision of a worker process that exchanges frames with the service over its standard input and output.
 
-A frame is a header of 9 bytes (kind, number, length of the payload; little endian) and the payload. The first frame of
-a process is its handshake. What kinds and numbers mean is the engine's own.
+The first frame of a process is its handshake.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import struct
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -17,29 +15,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from service_kit.engines.worker_frames import FRAME_HEADER, WorkerFrame
 from service_kit.engines.worker_watch import WorkerWatch, processor_time_s
 from service_kit.errors import EngineFailed
 from service_kit.tasks import background
 
 log = logging.getLogger(__name__)
 
-_HEADER = struct.Struct("<BII")
 _MAX_PAYLOAD_BYTES = 1 << 20
 # A process that was ready for so long resets the restart delays.
 _STEADY_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFrame:
-    """One message to or from a worker process; `number` names the piece of work, 0 for none."""
-
-    kind: int
-    number: int = 0
-    payload: bytes = b""
-
-    def encode(self) -> bytes:
-        """Return the frame as bytes."""
-        return _HEADER.pack(self.kind, self.number, len(self.payload)) + self.payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +208,7 @@ class WorkerProcess:
     async def _read_frame(self, process: Process) -> WorkerFrame:
         """Raises `asyncio.IncompleteReadError` at the end of the output, `EngineFailed` for a malformed header."""
         output = cast(asyncio.StreamReader, process.stdout)
-        kind, number, size = _HEADER.unpack(await output.readexactly(_HEADER.size))
+        kind, number, size = FRAME_HEADER.unpack(await output.readexactly(FRAME_HEADER.size))
         if size > _MAX_PAYLOAD_BYTES:
             reason = f"the {self._options.name} sent a frame of kind {kind} with {size} bytes"
             raise EngineFailed(self._options.malformed_code, reason)

@@ -6,7 +6,7 @@ import io
 import os
 
 import pytest
-from service_kit.engines.worker_process import WorkerFrame
+from service_kit.engines.worker_frames import WorkerFrame
 from service_kit.errors import EngineFailed
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec, read_frames, serve_frames
 from stt_service.engines.pocketsphinx.frames import SCORE, Frame, Kind

@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from service_kit.engines.worker_frames import FRAME_HEADER
 from stt_service.engine import Word
 from stt_service.engines.whisper.decoding import ClipOptions
 from stt_service.engines.whisper.frames import (
-    HEADER,
     ClipFrameKind,
     clip_payload,
     read_clip,
@@ -81,4 +81,4 @@ class SlowPipe(io.BytesIO):
 def test_a_frame_is_written_whole_to_a_pipe_that_takes_parts() -> None:
     pipe = SlowPipe()
     write_frame(pipe, ClipFrameKind.TRANSCRIPT, 5, b"payload")
-    assert pipe.getvalue() == HEADER.pack(ClipFrameKind.TRANSCRIPT, 5, 7) + b"payload"
+    assert pipe.getvalue() == FRAME_HEADER.pack(ClipFrameKind.TRANSCRIPT, 5, 7) + b"payload"

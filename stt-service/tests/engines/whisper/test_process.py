@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from service_kit.engines.worker_process import WorkerFrame
+from service_kit.engines.worker_frames import WorkerFrame
 from service_kit.errors import EngineFailed
 from stt_service.engines.whisper.decoding import ClipOptions
 from stt_service.engines.whisper.frames import ClipFrameKind, transcript_payload

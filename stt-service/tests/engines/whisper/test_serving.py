@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service_kit.engines.worker_process import WorkerFrame
+from service_kit.engines.worker_frames import FRAME_HEADER, WorkerFrame
 from stt_service.engines.whisper import serving
 from stt_service.engines.whisper.decoding import ClipOptions
-from stt_service.engines.whisper.frames import HEADER, ClipFrameKind, clip_payload, read_description, read_transcript
+from stt_service.engines.whisper.frames import ClipFrameKind, clip_payload, read_description, read_transcript
 from stt_service.engines.whisper.serving import ClipServer, serve_clips
 from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.recogniser import ClipTranscript
@@ -58,7 +58,10 @@ class Answers:
     def wait(self, count: int) -> list[WorkerFrame]:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._written) >= count, WITHIN_S)
-            return [WorkerFrame(*HEADER.unpack(one[: HEADER.size])[:2], one[HEADER.size :]) for one in self._written]
+            return [
+                WorkerFrame(*FRAME_HEADER.unpack(one[: FRAME_HEADER.size])[:2], one[FRAME_HEADER.size :])
+                for one in self._written
+            ]
 
 
 def clip(number: int, samples: int, language: str = "en") -> WorkerFrame:

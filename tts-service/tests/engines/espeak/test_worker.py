@@ -13,7 +13,7 @@ import pytest
 from espeak_worker.espeak import Espeak, EspeakError, VoiceParameters
 from espeak_worker.frames import Frame, InvalidFrame, Kind, read_frame
 from espeak_worker.worker import Worker
-from service_kit.engines.worker_process import WorkerFrame
+from service_kit.engines.worker_frames import WorkerFrame
 from tts_service.engines.phrase_worker.frames import FrameKind
 
 REQUEST = {"text": "Hello there.", "voice": "en-us", "rate_wpm": 170, "pitch": 50, "range": 50}

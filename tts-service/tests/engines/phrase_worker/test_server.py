@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from service_kit.engines.worker_process import WorkerFrame
+from service_kit.engines.worker_frames import WorkerFrame
 from tts_service.engines.phrase_worker.frames import MAX_PAYLOAD_BYTES, Frame, FrameKind, InvalidFrame, read_frame
 from tts_service.engines.phrase_worker.server import CHUNK_MS, JobQueue, Sentence, Stop, Worker
 from tts_service.engines.phrase_worker.shaping import SpokenWord

@@ -8,7 +8,8 @@ import sys
 from typing import Protocol
 
 import numpy as np
-from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
+from service_kit.engines.worker_frames import WorkerFrame
+from service_kit.engines.worker_process import WorkerOptions, WorkerProcess
 from service_kit.errors import AtCapacity, EngineFailed, NotReady
 
 from orchestrator.knowledge.embeddings.frames import DIMENSIONS, MAX_TEXT_CHARS, Kind, Vector

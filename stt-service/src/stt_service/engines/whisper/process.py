@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from service_kit.audio import MICROPHONE
-from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
+from service_kit.engines.worker_frames import WorkerFrame
+from service_kit.engines.worker_process import WorkerOptions, WorkerProcess
 from service_kit.errors import EngineFailed, NotReady
 
 from stt_service.engines.whisper.decoding import ClipOptions

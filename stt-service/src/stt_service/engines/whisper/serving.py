@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from service_kit.audio import to_float
-from service_kit.engines.worker_process import WorkerFrame
+from service_kit.engines.worker_frames import FRAME_HEADER, WorkerFrame
 
 from stt_service.engines.whisper.decoding import ClipOptions, ModelOptions, WhisperModel
 from stt_service.engines.whisper.features import Floats
-from stt_service.engines.whisper.frames import HEADER, ClipFrameKind, read_clip, transcript_payload, write_frame
+from stt_service.engines.whisper.frames import ClipFrameKind, read_clip, transcript_payload, write_frame
 from stt_service.engines.whisper.moonshine import LANGUAGE, MoonshineModel
 from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.recogniser import ClipTranscript
@@ -126,8 +126,8 @@ def serve_clips(spec: WorkerSpec, source: BinaryIO, sink: BinaryIO) -> None:
 
 def _read_frames(source: BinaryIO) -> Iterator[WorkerFrame]:
     """Yield the frames of `source` until its end; an incomplete last frame is dropped."""
-    while len(header := source.read(HEADER.size)) == HEADER.size:
-        kind, number, size = HEADER.unpack(header)
+    while len(header := source.read(FRAME_HEADER.size)) == FRAME_HEADER.size:
+        kind, number, size = FRAME_HEADER.unpack(header)
         payload = source.read(size)
         if len(payload) == size:
             yield WorkerFrame(kind, number, payload)

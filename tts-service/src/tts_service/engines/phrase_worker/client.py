@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from service_kit.audio import SAMPLE_BYTES, to_float
-from service_kit.engines.worker_process import WorkerFrame, WorkerOptions, WorkerProcess
+from service_kit.engines.worker_frames import WorkerFrame
+from service_kit.engines.worker_process import WorkerOptions, WorkerProcess
 from service_kit.errors import AtCapacity, EngineFailed, Unsupported
 
 from tts_service.engine import Samples, Speech, Word
