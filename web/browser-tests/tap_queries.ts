@@ -32,6 +32,27 @@ export async function receivedMessages(page: Page, type: string): Promise<Omit<F
   return frames.filter((frame) => frame.type === type);
 }
 
+/**
+ * The first reply that a voice cut off: the message that silenced the speaker, which is the pause or, where words came
+ * first, the stop; and the first audio of the next reply. Null until all of it has arrived. A reply withdrawn because
+ * its turn went on is stopped too, but not finished.
+ */
+export async function interruptedReply(page: Page): Promise<{ silenced: Frame; next: Frame } | null> {
+  return page.evaluate(() => {
+    const { received } = window.taps;
+    const finished = received.findIndex(
+      ({ type, turnId }, index) =>
+        type === "reply_finished" &&
+        received.slice(0, index).some((other) => other.type === "playback_stop" && other.turnId === turnId),
+    );
+    const next = finished < 0 ? undefined : received.slice(finished).find(({ type }) => type === "reply_audio");
+    const playback = received.slice(0, finished).filter(({ type }) => type.startsWith("playback_"));
+    const [last, before] = playback.reverse();
+    const silenced = before?.type === "playback_pause" ? before : last;
+    return silenced && next ? { silenced, next } : null;
+  });
+}
+
 /** Waits until `count` messages of one type have arrived. */
 export async function waitForMessage(page: Page, type: string, count = 1): Promise<void> {
   await page.waitForFunction(
@@ -48,8 +69,13 @@ export async function comparePlayback(page: Page): Promise<{ samples: number; di
   return page.evaluate(() => {
     const FADE = 240;
     const { speaker, received } = window.taps;
-    const sent = received.flatMap(({ pcm }) => (pcm ? Array.from(pcm) : []));
-    const played = speaker.samples.flatMap((run) => Array.from(run));
+    // A turn that goes on after a pause is reopened: the client drops what it had of the first reply.
+    const kept = received.slice(received.findLastIndex(({ type }) => type === "playback_stop") + 1);
+    const since = kept.find(({ pcm }) => pcm)?.now ?? 0;
+    const sent = kept.flatMap(({ pcm }) => (pcm ? Array.from(pcm) : []));
+    const played = speaker.samples.flatMap((run, index) =>
+      (speaker.quanta[index]?.now ?? 0) >= since ? Array.from(run) : [],
+    );
     const firstSound = (samples: number[]): number => samples.findIndex((sample) => sample !== 0);
     const [sentFrom, playedFrom] = [firstSound(sent), firstSound(played)];
     let [samples, difference, broken, sinceSilence] = [0, 0, 0, 0];
