@@ -8,6 +8,7 @@ import pytest
 from anchor_cli.doctor.finding import Verdict
 from anchor_cli.doctor.profile_checks import check_machine
 from anchor_cli.settings import MeshSettings
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, ModelSpeed, write_profile
 from service_kit.resources import MachineResources
 
@@ -35,7 +36,7 @@ def lines(settings: MeshSettings) -> list[str]:
 def test_unmeasured_machine_is_a_hint(settings: MeshSettings) -> None:
     findings = list(check_machine(settings, RESOURCES))
     assert findings[0].message == "2 of 2 cores, 8.0 GiB of memory"
-    assert (findings[1].verdict, findings[1].fix) == (Verdict.HINT, "anchor doctor --measure")
+    assert (findings[1].verdict, findings[1].fix) == (Verdict.HINT, anchor_command("doctor --measure"))
     assert "speech to text: whisper-base, since whisper-base was not measured" in [each.message for each in findings]
 
 
@@ -84,7 +85,7 @@ def test_installed_engines_without_a_row_are_a_hint(settings: MeshSettings) -> N
     rows = {"whisper-base", "hibari", *(f"kokoro:{language}" for language in ("es", "fr", "it", "pt", "hi"))}
     assert hint.message.startswith("installed, but not measured: ")
     assert set(hint.message.partition(": ")[2].split(", ")) == rows
-    assert (hint.verdict, hint.fix) == (Verdict.HINT, "anchor doctor --measure")
+    assert (hint.verdict, hint.fix) == (Verdict.HINT, anchor_command("doctor --measure"))
 
 
 @pytest.mark.parametrize(("first_token_s", "reads_out"), [(0.4, False), (2.5, True)])

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import ValidationError
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.machine_profile import MachineProfile, ModelSpeed, read_profile
 from service_kit.engines.measurement import MEASURING_MODULES, describe_speeds, unmeasured_engines
 from service_kit.resources import MachineResources
@@ -15,8 +16,11 @@ from service_kit.resources import MachineResources
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.settings import MeshSettings
 
-_MEASURE = "anchor doctor --measure"
 _LANGUAGE_MODEL = "local-llm"
+
+
+def _speed_hint(message: str) -> Finding:
+    return Finding("speed", Verdict.HINT, message, anchor_command("doctor --measure"))
 
 
 def profile_path(settings: MeshSettings) -> Path:
@@ -31,7 +35,7 @@ def check_machine(settings: MeshSettings, resources: MachineResources) -> Iterat
         return
     profile = read_profile(profile_path(settings))
     if profile is None:
-        yield Finding("speed", Verdict.HINT, "this machine was not measured; the first `make run` does that", _MEASURE)
+        yield _speed_hint("this machine was not measured; the first `make run` does that")
     else:
         yield from _check_profile(profile, resources)
     yield from check_choices(profile)
@@ -42,14 +46,14 @@ def check_machine(settings: MeshSettings, resources: MachineResources) -> Iterat
 def _check_profile(profile: MachineProfile, resources: MachineResources) -> Iterator[Finding]:
     if profile.cores != resources.cores:
         message = f"measured with {profile.cores} cores; now there are {resources.cores}"
-        yield Finding("speed", Verdict.HINT, message, _MEASURE)
+        yield _speed_hint(message)
     if not profile.engines:
-        yield Finding("speed", Verdict.HINT, "no engine was measured on this machine", _MEASURE)
+        yield _speed_hint("no engine was measured on this machine")
     engines, language_models = dict(sorted(profile.engines.items())), dict(sorted(profile.language_models.items()))
     for line in describe_speeds(engines, language_models):
         yield Finding("speed", Verdict.OK, line)
     if unmeasured := unmeasured_engines(profile, MEASURING_MODULES):
-        yield Finding("speed", Verdict.HINT, f"installed, but not measured: {', '.join(unmeasured)}", _MEASURE)
+        yield _speed_hint(f"installed, but not measured: {', '.join(unmeasured)}")
 
 
 def check_choices(profile: MachineProfile | None) -> Iterator[Finding]:
@@ -104,7 +108,7 @@ def _kokoro(_profile: MachineProfile | None) -> str:
     if settings.kokoro != "auto":
         why = "the settings say so"
     elif not use.kokoro_folder(settings).is_dir():
-        why = "its model is not here: `anchor pull kokoro`, then measure again"
+        why = f"its model is not here: `{anchor_command('pull kokoro')}`, then measure again"
     elif not set(others) <= set(speeds):
         why = "it was not measured here"
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.machine_profile import EngineSpeed, language_row, read_profile
 
 from tts_service.settings import TtsSettings
@@ -42,7 +43,7 @@ def kokoro_languages(settings: TtsSettings) -> tuple[str, ...]:
     if len(speeds) < len(KOKORO_LANGUAGES):
         unmeasured = [language for language in KOKORO_LANGUAGES if language not in speeds]
         log.info(
-            "kokoro does not speak languages that were not measured; run `anchor doctor --measure`",
+            f"kokoro does not speak languages that were not measured; run `{anchor_command('doctor --measure')}`",
             extra={"languages": unmeasured},
         )
     for language, speed in speeds.items():
