@@ -167,6 +167,9 @@ def test_a_container_measures_what_the_profile_lacks_once(folder: Path, voices: 
     assert profile is not None
     assert set(profile.engines) == {"whisper-base", "espeak", "kokoro:es"}
     assert lines[0] == "measuring espeak, kokoro:es, kokoro:fr, 30 s at most"
+    # A start that could not measure it in time is not repeated.
+    assert lines[-1] == "not measured, and not tried again with this profile: kokoro:fr"
+    assert profile.given_up == ("kokoro:fr",)
     lines.clear()
     measure_missing(kit_settings(folder), [voices], lines.append)
     assert lines == ["nothing to measure: the machine profile has the installed engines"]

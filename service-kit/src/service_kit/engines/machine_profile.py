@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class MachineProfile:
     memory_bytes: int
     engines: Mapping[str, EngineSpeed] = field(default_factory=dict[str, EngineSpeed])
     language_models: Mapping[str, ModelSpeed] = field(default_factory=dict[str, ModelSpeed])
+    # Engines that a start tried to measure, and could not in its time: the next start does not wait for them again.
+    given_up: Sequence[str] = ()
 
 
 def language_row(engine: str, language: str) -> str:
@@ -70,7 +72,8 @@ def read_profile(path: Path) -> MachineProfile | None:
             str(name): ModelSpeed(float(speed["first_token_s"]), float(speed["tokens_per_s"]))
             for name, speed in document.get("language_models", {}).items()
         }
-        return MachineProfile(int(document["cores"]), int(document["memory_bytes"]), engines, language_models)
+        given_up = tuple(str(name) for name in document.get("given_up", ()))
+        return MachineProfile(int(document["cores"]), int(document["memory_bytes"]), engines, language_models, given_up)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

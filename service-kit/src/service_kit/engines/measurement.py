@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -177,8 +177,7 @@ def _kill_group(pid: int) -> None:
 def measure_missing(settings: ServiceSettings, modules: Sequence[str], report: Callable[[str], None]) -> None:
     """Measure the engines of `modules` unless the profile has them, in the time of a first start.
 
-    An engine with a row for one language is not measured again for the others: a machine that was too slow for them
-    would wait at each start.
+    What cannot be measured in that time is noted in the profile, and not tried again: each start would wait for it.
     """
     if settings.profile != "embedded" or settings.models == "minimal":
         report("nothing to measure: the settings choose the engines")
@@ -187,22 +186,21 @@ def measure_missing(settings: ServiceSettings, modules: Sequence[str], report: C
     known = read_profile(path)
     if known is not None and known.cores != resources.cores:
         known = None
-    measured = {_engine_name(row) for row in known.engines} if known else set[str]()
-    missing = [name for name in unmeasured_engines(known, modules) if _engine_name(name) not in measured]
+    given_up = list(known.given_up) if known else []
+    missing = [name for name in unmeasured_engines(known, modules) if name not in given_up]
     if not missing:
         report("nothing to measure: the machine profile has the installed engines")
         return
     report(f"measuring {', '.join(missing)}, {FIRST_START_WITHIN_S:.0f} s at most")
     try:
-        measure_machine(
+        profile = measure_machine(
             path, resources, report, folder=Path.cwd(), within_s=FIRST_START_WITHIN_S, modules=modules, known=known
         )
+        if failed := unmeasured_engines(profile, modules):
+            report(f"not measured, and not tried again with this profile: {', '.join(failed)}")
+        write_profile(path, replace(profile, given_up=tuple(dict.fromkeys((*given_up, *failed)))))
     except OSError as error:
         report(f"the machine profile cannot be written: {error}")
-
-
-def _engine_name(row: str) -> str:
-    return row.partition(":")[0]
 
 
 def main() -> None:
