@@ -16,6 +16,7 @@ from anchor_cli.doctor.project_checks import (
 from anchor_cli.mesh.ports import TakenPort
 from anchor_cli.settings import MeshSettings
 from doctor_machine import EMBEDDED, FakeMachine, the
+from service_kit.anchor_command import anchor_command
 
 
 def test_taken_port_names_owner_and_setting() -> None:
@@ -58,7 +59,7 @@ def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     (models / "large/large.gguf").write_bytes(b"weighty")
     tiny, large, unknown = check_models(project)
     assert (tiny.verdict, large.verdict, unknown.verdict) == (Verdict.OK, Verdict.PROBLEM, Verdict.HINT)
-    assert (large.fix, "trust-on-first-use" in unknown.fix) == ("anchor pull large", True)
+    assert (large.fix, "trust-on-first-use" in unknown.fix) == (anchor_command("pull large"), True)
 
 
 def test_missing_lock_is_a_problem(tmp_path: Path) -> None:

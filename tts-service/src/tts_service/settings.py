@@ -50,7 +50,7 @@ class TtsSettings(ServiceSettings):
     models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
 
-    # Whether `kokoro` speaks its languages by default: auto for where this machine measured fast enough.
+    # Whether `kokoro` speaks its languages by default: auto for those for which this machine measured fast enough.
     kokoro: KokoroUse = Field(default="auto")
     # The engine `kokoro`: a folder of the model in place of the verified one, and the threads of one phrase.
     kokoro_model: Path | None = Field(default=None)
