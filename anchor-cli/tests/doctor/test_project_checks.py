@@ -51,6 +51,11 @@ def test_unknown_env_name_suggests_the_closest_one() -> None:
     assert list(check_env_file(FakeMachine(), EMBEDDED)) == []
 
 
+def test_names_of_other_voice_servers_are_known() -> None:
+    env = {".env.example": {"OLLAMA_MODEL_NAME": ""}, ".env": {"OLLAMA_MODEL": "x", "WHISPER_MODEL": "small"}}
+    assert list(check_env_file(FakeMachine(env=env), EMBEDDED)) == []
+
+
 def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     models = project.root / "models"
     assert [each.verdict for each in check_models(project)] == [Verdict.PROBLEM, Verdict.WARNING, Verdict.HINT]

@@ -90,6 +90,8 @@ class OrchestratorSettings(ServiceSettings):
     personas_dir: Path = Path("content/personas")
     web_dir: Path = Path("web/dist")
     persona: str = DEFAULT_PERSONA
+    # Speaks where neither the client nor the persona names a voice of the language; empty for the engine's own.
+    voice: str = Field(default="", validation_alias=shared("ORCHESTRATOR_VOICE", "TTS_VOICE"))
     language: str = "en"
 
     # Endpointing: the shortest and longest end-of-turn wait, and the wait without a prediction.

@@ -13,11 +13,18 @@ from orchestrator.conversation.model.ports import Message
 # The language setting that lets the user's speech decide, and the language of replies before anything was heard.
 AUTOMATIC = "auto"
 _FIRST_LANGUAGE = "en"
+# What clients may send as a voice for the language's default.
+DEFAULT_VOICE = "default"
 # The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
 MIN_PATIENCE = 0.5
 MAX_PATIENCE = 2.0
 # The commands that change a user's preferences.
 Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
+
+
+def chosen_voice(name: str) -> str:
+    """The voice that a client chose by `name`; empty for the language's default."""
+    return "" if name == DEFAULT_VOICE else name
 
 
 @dataclass(slots=True)
@@ -50,7 +57,7 @@ class Preferences:
             case SetLanguage():
                 self.language = choice.language
             case SetVoice():
-                self.voice = choice.voice
+                self.voice = chosen_voice(choice.voice)
             case SetPersona():
                 self.persona = choice.persona
             case SetStyle():

@@ -15,7 +15,7 @@ from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
-from orchestrator.conversation.model.conversation import Conversation, Preferences
+from orchestrator.conversation.model.conversation import Conversation, Preferences, chosen_voice
 from orchestrator.conversation.model.ports import Client
 from orchestrator.conversation.model.services import Services, check_patience, primary_language
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
@@ -200,7 +200,7 @@ class SessionRegistry:
     def _new_conversation(self, start: SessionStart) -> Conversation:
         preferences = Preferences(
             primary_language(start.language) or self._language,
-            start.voice,
+            chosen_voice(start.voice),
             start.persona or self._persona,
             patience=self._rules.patience if start.patience is None else start.patience,
         )

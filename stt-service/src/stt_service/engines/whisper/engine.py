@@ -17,7 +17,7 @@ from service_kit.resources import read_resources
 
 from stt_service.engine import TranscriptionConfig
 from stt_service.engines.whisper.decoding import ClipOptions
-from stt_service.engines.whisper.models import MOONSHINE, SMALL, USERS_FOLDER, candidates, locate_model
+from stt_service.engines.whisper.models import MOONSHINE, SMALL, candidates, find_device, locate_model, named_folder
 from stt_service.engines.whisper.process import TranscriptionProcess
 from stt_service.engines.whisper.worker_spec import WorkerSpec
 from stt_service.retranscribing.alternatives import AlternativeModel
@@ -61,6 +61,7 @@ class WhisperEngine:
         if model is None:
             model = candidates(settings)[0]
         self._model = model
+        self._device = find_device(settings)
         finals = settings.whisper_workers or min(read_resources().cores, MAX_FINALS)
         self._finals = finals
         self._whisper: TranscriptionProcess | None = None
@@ -78,7 +79,7 @@ class WhisperEngine:
             settled_after_ms=SETTLED_AFTER_MS,
             alternative=AlternativeModel(ENGLISH, PARTIAL_WINDOW_MS, self._transcribe_alternative),
         )
-        name = model or (settings.whisper_model or USERS_FOLDER).name
+        name = model or named_folder(settings).name
         self.info = EngineInfo(
             name="whisper",
             model=name,
@@ -86,7 +87,7 @@ class WhisperEngine:
             languages=(ENGLISH,) if model == SMALL else (),
             sample_rate_hz=MICROPHONE.rate_hz,
             notes={
-                "device": settings.whisper_device,
+                "device": self._device,
                 "compute_type": self._compute_type,
                 "clips at one time": str(finals),
                 "licence": "MIT",
@@ -110,7 +111,7 @@ class WhisperEngine:
         spec = WorkerSpec(
             "whisper",
             str(folder),
-            settings.whisper_device,
+            self._device,
             self._compute_type,
             settings.whisper_threads,
             # One more than finals, for a partial.
@@ -120,7 +121,7 @@ class WhisperEngine:
             self._whisper = TranscriptionProcess(self.info.model, spec)
             await running.enter_async_context(self._whisper.running())
             self.info = replace(self.info, languages=self._whisper.languages)
-            if settings.models == "default" and settings.whisper_device == "cpu":
+            if settings.models == "default" and self._device == "cpu":
                 await self._start_moonshine(running)
             yield
 
@@ -187,7 +188,7 @@ class WhisperEngine:
     @property
     def _compute_type(self) -> str:
         settings = self._settings
-        automatic = "float16" if settings.whisper_device == "cuda" else "int8"
+        automatic = "float16" if self._device == "cuda" else "int8"
         return automatic if settings.whisper_compute_type == "auto" else settings.whisper_compute_type
 
     def _partial_interval_ms(self, language: str) -> int:
