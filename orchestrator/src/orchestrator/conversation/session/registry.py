@@ -15,7 +15,7 @@ from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
-from orchestrator.conversation.model.conversation import Conversation, Preferences
+from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation, Preferences
 from orchestrator.conversation.model.ports import Client
 from orchestrator.conversation.model.services import Services, check_patience, primary_language
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
@@ -204,6 +204,8 @@ class SessionRegistry:
             start.persona or self._persona,
             patience=self._rules.patience if start.patience is None else start.patience,
         )
+        if self._language != AUTOMATIC:
+            preferences.first_language = self._language
         self._services.check_language(preferences.language)
         self._services.check_voice(preferences.voice)
         self._services.check_persona(preferences.persona)
