@@ -59,8 +59,10 @@ def test_conversation_starts_with_the_choices_or_the_defaults():
     ("installed", "chosen", "language", "first"),
     [("auto", "", "auto", "en"), ("auto", "de", "de", "en"), ("de", "", "de", "de"), ("de-AT", "auto", "auto", "de")],
 )
-def test_automatic_conversation_begins_in_the_language_of_the_installation(installed, chosen, language, first):
-    preferences = sessions(language=installed).start_conversation(SessionStart(language=chosen)).preferences
+def test_automatic_conversation_begins_in_the_default_language(installed, chosen, language, first):
+    registry = sessions(language=installed)
+    preferences = registry.start_conversation(SessionStart(language=chosen)).preferences
+    assert registry.default_language == installed.partition("-")[0]
     assert (preferences.language, preferences.first_language) == (language, first)
     assert preferences.reply_language == (first if language == "auto" else language)
 

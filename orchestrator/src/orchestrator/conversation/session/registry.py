@@ -70,6 +70,11 @@ class SessionRegistry:
         self._running: dict[str, RunningSession] = {}
         self._swept_s = time.monotonic()
 
+    @property
+    def default_language(self) -> str:
+        """The language of conversations whose client names none: ISO 639-1, or `AUTOMATIC`."""
+        return self._language
+
     def start_conversation(self, start: SessionStart) -> Conversation:
         """Store a new conversation with these preferences; `InvalidRequest` for unavailable choices, `AtCapacity`."""
         conversation = self._new_conversation(start)
