@@ -46,7 +46,10 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     status = wiring.status_watch(memory, settings)
     services, voices = wiring.services(channels, model, memory, status, settings)
     sessions = wiring.session_registry(services, memory, health, settings)
-    routes = health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids, **details()})
+    language = sessions.default_language
+    routes = health_routes(
+        health, lambda: {"language": language, "languages": LANGUAGES, "voices": voices.ids, **details()}
+    )
     app, servicer = wiring.api(sessions, services.speech_to_text, memory, routes, settings)
 
     @asynccontextmanager

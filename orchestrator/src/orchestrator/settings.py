@@ -12,6 +12,7 @@ from service_kit.settings import ServiceSettings, shared
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.limits import ApiLimits
 from orchestrator.audio_filters.build import AutoGain, NoiseSuppression
+from orchestrator.conversation.model.conversation import AUTOMATIC
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.personas import DEFAULT_PERSONA
 from orchestrator.knowledge.retriever import MIN_SCORE
@@ -92,7 +93,8 @@ class OrchestratorSettings(ServiceSettings):
     persona: str = DEFAULT_PERSONA
     # Speaks where neither the client nor the persona names a voice of the language; empty for the engine's own.
     voice: str = Field(default="", validation_alias=shared("ORCHESTRATOR_VOICE", "TTS_VOICE"))
-    language: str = "en"
+    # ISO 639-1, or `auto`: the language that is heard.
+    language: str = AUTOMATIC
 
     # Endpointing: the shortest and longest end-of-turn wait, and the wait without a prediction.
     endpointing_floor_ms: int = Field(default=_TURNS.endpointing.floor_ms, ge=100, le=3_000)

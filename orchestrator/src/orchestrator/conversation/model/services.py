@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 # The languages of the conversation: those that Voxtral transcribes.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-# What a client may choose: one of them, or to let the user's speech decide.
-LANGUAGE_CHOICES = (*LANGUAGES, AUTOMATIC)
+# What a client may choose: to let the user's speech decide, the default, or one of them.
+LANGUAGE_CHOICES = (AUTOMATIC, *LANGUAGES)
 
 
 def primary_language(tag: str) -> str:

@@ -210,7 +210,8 @@ export const ClientMessageSchema: GenMessage<ClientMessage> = /*@__PURE__*/
 export type SessionStart = Message<"anchor.session.v1.SessionStart"> & {
   /**
    * Language of the conversation, ISO 639-1 (`en`; of `en-US` only `en` counts), or `auto`: the user's speech decides,
-   * and the reply is in the language heard if the persona speaks it. Empty for the server's default.
+   * and the reply is in the language heard if the persona speaks it. Empty for the server's default, which is
+   * `auto` unless it was set otherwise.
    *
    * @generated from field: string language = 1;
    */
