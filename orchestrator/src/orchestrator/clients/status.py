@@ -35,11 +35,13 @@ _HEALTH = {
 }
 _PRESSURES: Mapping[PressureLevel | None, GpuPressure] = {
     PressureLevel.NONE: GpuPressure.GPU_PRESSURE_NONE,
+    PressureLevel.ELEVATED: GpuPressure.GPU_PRESSURE_ELEVATED,
     PressureLevel.HIGH: GpuPressure.GPU_PRESSURE_HIGH,
     PressureLevel.CRITICAL: GpuPressure.GPU_PRESSURE_CRITICAL,
 }
 _LEVELS = {
     gpu_pb2.PRESSURE_LEVEL_NONE: PressureLevel.NONE,
+    gpu_pb2.PRESSURE_LEVEL_ELEVATED: PressureLevel.ELEVATED,
     gpu_pb2.PRESSURE_LEVEL_HIGH: PressureLevel.HIGH,
     gpu_pb2.PRESSURE_LEVEL_CRITICAL: PressureLevel.CRITICAL,
 }

@@ -4,6 +4,7 @@ import { formatGibibytes } from "../format";
 const PRESSURE: Readonly<Record<number, string>> = {
   [GpuPressure.UNSPECIFIED]: "unknown",
   [GpuPressure.NONE]: "enough memory",
+  [GpuPressure.ELEVATED]: "not enough memory to wake what is parked",
   [GpuPressure.HIGH]: "memory is short",
   [GpuPressure.CRITICAL]: "memory is almost full",
 };

@@ -43,6 +43,7 @@ class GpuPressure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     GPU_PRESSURE_UNSPECIFIED: _ClassVar[GpuPressure]
     GPU_PRESSURE_NONE: _ClassVar[GpuPressure]
+    GPU_PRESSURE_ELEVATED: _ClassVar[GpuPressure]
     GPU_PRESSURE_HIGH: _ClassVar[GpuPressure]
     GPU_PRESSURE_CRITICAL: _ClassVar[GpuPressure]
 TURN_DETECTION_UNSPECIFIED: TurnDetection
@@ -67,6 +68,7 @@ SERVICE_HEALTH_LOADING: ServiceHealth
 SERVICE_HEALTH_DOWN: ServiceHealth
 GPU_PRESSURE_UNSPECIFIED: GpuPressure
 GPU_PRESSURE_NONE: GpuPressure
+GPU_PRESSURE_ELEVATED: GpuPressure
 GPU_PRESSURE_HIGH: GpuPressure
 GPU_PRESSURE_CRITICAL: GpuPressure
 
