@@ -142,9 +142,7 @@ def test_a_kept_plan_is_no_pressure_whatever_part_of_it_is_in_use(
 
 
 @given(beyond_gib=st.floats(0, 30), shares=st.lists(st.floats(0, 1), min_size=3, max_size=3))
-def test_memory_beyond_a_partly_used_plan_counts_in_full(
-    beyond_gib: float, shares: list[float]
-):
+def test_memory_beyond_a_partly_used_plan_counts_in_full(beyond_gib: float, shares: list[float]):
     services = [
         service(name, planned_gib * share) for (name, planned_gib), share in zip(PLAN_GIB.items(), shares, strict=True)
     ]

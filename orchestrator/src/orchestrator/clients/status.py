@@ -212,4 +212,5 @@ def _service_memory(held: gpu_pb2.ServiceMemory) -> GpuServiceMemory:
         held.service,
         held.used_bytes // _MIB if held.HasField("used_bytes") else None,
         held.planned_bytes // _MIB if held.HasField("planned_bytes") else None,
+        held.trend.leaking,
     )

@@ -105,3 +105,5 @@ class GpuServiceMemory:
     """Memory in use, in mebibytes; absent when unknown."""
     planned_mib: int | None = None
     """Memory that the plan assigns, in mebibytes; absent when the plan does not include the service."""
+    leaking: bool = False
+    """Whether the service has grown steadily over the last half hour: a memory leak."""
