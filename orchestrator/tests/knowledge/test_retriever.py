@@ -1,12 +1,12 @@
 """The two rankings and the decision whether a passage answers, with cosines that a test chooses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
-from orchestrator.knowledge.retriever import RRF_K, Retriever, fuse_rankings
+from orchestrator.knowledge.retriever import RRF_K, Retriever, Similarities, fuse_rankings
 
 FAR, NEAR = 0.78, 0.93
 # A question with one word of a passage, too few for an answer by words alone.
@@ -14,18 +14,19 @@ WEAK = "boat purple telephone"
 
 
 class ChosenCosines:
-    """Semantic scores that a test sets; all passages that it does not name are far."""
+    """Cosines that a test sets; all passages that it does not name are far, and so is the background."""
 
     def __init__(self) -> None:
         self.near: dict[str, float] = {}
+        self.background = FAR
         self.asked: list[str] = []
         self.available = True
 
-    async def scores(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
+    async def similarities(self, question: str, passages: Sequence[Passage]) -> Similarities:
         self.asked.append(question)
         if not self.available:
-            return {}
-        return {passage.id: self.near.get(passage.id, FAR) for passage in passages}
+            return Similarities()
+        return Similarities({passage.id: self.near.get(passage.id, FAR) for passage in passages}, self.background)
 
 
 @pytest.fixture
@@ -85,6 +86,33 @@ async def test_passage_that_is_not_near_enough_is_no_answer(retriever: Retriever
     assert found.matches[0].passage.id == "ferry"
 
 
+async def test_question_nearer_to_the_background_needs_more_evidence(retriever: Retriever, cosines: ChosenCosines):
+    cosines.near = {"ferry": 0.88}
+    assert await answer(retriever, "what does a crossing cost") == "ferry"
+    cosines.background = 0.91
+    assert await answer(retriever, "what does a crossing cost") is None
+    cosines.near = {"ferry": 0.95}
+    assert await answer(retriever, "what does a crossing cost") == "ferry"
+
+
+async def test_lone_word_is_no_answer_against_the_meaning(retriever: Retriever, cosines: ChosenCosines):
+    # Both words occur in the text of the bakery alone.
+    cosines.near = {"roses": 0.85}
+    cosines.background = 0.84
+    question = "flour bread"
+    assert await answer(retriever, question) is None
+    cosines.near = {"roses": 0.85, "bread": 0.845}
+    assert await answer(retriever, question) == "bread"
+    cosines.near = {"bread": 0.81}
+    assert await answer(retriever, question) == "bread"
+
+
+async def test_words_that_are_sure_need_no_meaning(retriever: Retriever, cosines: ChosenCosines):
+    cosines.near = {"roses": 0.85}
+    cosines.background = 0.84
+    assert await answer(retriever, "ferry boat ship") == "ferry"
+
+
 async def test_answer_in_another_language_is_reported(retriever: Retriever, cosines: ChosenCosines):
     cosines.near = {"ferry": NEAR}
     found = await retriever.find(["Wann legt das Boot ab?"], "de")
@@ -108,9 +136,9 @@ async def test_words_of_its_language_keep_a_question_there(retriever: Retriever,
 
 
 async def test_agreeing_rankings_need_less_evidence(retriever: Retriever, cosines: ChosenCosines):
-    cosines.near = {"ferry": 0.845}
+    cosines.near = {"ferry": 0.835}
     assert await answer(retriever, WEAK) == "ferry"
-    cosines.near = {"roses": 0.845}
+    cosines.near = {"roses": 0.835}
     assert await answer(retriever, WEAK) is None
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,7 +8,7 @@ from orchestrator.conversation.model.ports import LanguageModel, Message, Person
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.personas import load_personas
-from orchestrator.knowledge.retriever import Retriever
+from orchestrator.knowledge.retriever import Retriever, Similarities
 from orchestrator.llm.briefing.engine import BriefingModel
 
 PERSONAS = Path(__file__).parents[4] / "content" / "personas"
@@ -199,13 +199,14 @@ async def test_empty_folder_is_admitted(tmp_path_factory: pytest.TempPathFactory
 
 
 class NearPassage:
-    """Semantic scores in which one passage is near to every question."""
+    """Cosines by which one passage is near to every question."""
 
     def __init__(self, near: str) -> None:
         self._near = near
 
-    async def scores(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
-        return {passage.id: 0.95 if passage.id == self._near else 0.78 for passage in passages}
+    async def similarities(self, question: str, passages: Sequence[Passage]) -> Similarities:
+        cosines = {passage.id: 0.95 if passage.id == self._near else 0.78 for passage in passages}
+        return Similarities(cosines, background=0.78)
 
 
 @pytest.fixture
