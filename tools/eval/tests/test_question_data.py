@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import soundfile
-from orchestrator.knowledge.background_questions import BACKGROUND_QUESTIONS
+from orchestrator.knowledge.embeddings.semantic_index import BACKGROUND_QUESTIONS
 from orchestrator.knowledge.passages import Passage, read_passage
 from orchestrator.knowledge.stop_words import split_words, topic_words
 

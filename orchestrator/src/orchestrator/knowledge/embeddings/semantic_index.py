@@ -13,11 +13,11 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from importlib.resources import files
 
 from service_kit.errors import AnchorError
 from service_kit.tasks import background
 
-from orchestrator.knowledge.background_questions import BACKGROUND_QUESTIONS
 from orchestrator.knowledge.embeddings.embedder import Embedder
 from orchestrator.knowledge.embeddings.frames import MAX_TEXT_CHARS, Vector
 from orchestrator.knowledge.embeddings.vector_file import VectorFile, VectorsDamaged
@@ -25,6 +25,12 @@ from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.retriever import Similarities
 
+# Small talk, commands and questions of general knowledge, about one for each kind of request that voice assistants get.
+# A question that is no nearer to a passage than to one of these is probably not about the passage: the background model
+# of speaker verification. They are in English, since the embeddings compare languages.
+BACKGROUND_QUESTIONS = tuple(
+    files("orchestrator.knowledge.embeddings").joinpath("background_questions.txt").read_text("utf-8").splitlines()
+)
 # Deadline for a question's vector, which takes 12 to 20 ms on a quiet core.
 DEADLINE_S = 0.15
 # Share of the texts that need a vector before vectors are used: the margin compares a passage with all others.
