@@ -107,6 +107,12 @@ async def test_lone_word_is_no_answer_against_the_meaning(retriever: Retriever, 
     assert await answer(retriever, "flour bread") == "bread"
 
 
+async def test_agreeing_hypotheses_need_no_meaning(retriever: Retriever, cosines: ChosenCosines):
+    assert await answer(retriever, "flour bread", "flower bread") == "bread"
+    assert await answer(retriever, "flour bread", "boat bread ship") != "bread"
+    assert await answer(retriever, "flour bread", "nothing known") is None
+
+
 async def test_words_that_are_sure_need_no_meaning(retriever: Retriever, cosines: ChosenCosines):
     cosines.near = {"roses": 0.85}
     cosines.background = 0.84

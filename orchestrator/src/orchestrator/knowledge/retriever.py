@@ -3,7 +3,8 @@
 The two are combined by reciprocal rank fusion. Whether the first passage answers at all is decided separately:
 
 1. BM25 finds a passage in the question's language with at least `min_score` points, and either BM25 is sure, or the
-   first of the fused order has some evidence by the embeddings too (`MIN_SUPPORTING_EVIDENCE`).
+   first of the fused order has some evidence by the embeddings too (`MIN_SUPPORTING_EVIDENCE`), or it is BM25's first
+   for each of several hypotheses: of misheard speech, the embeddings know little.
 2. Otherwise the embeddings are compared with the passages of all languages, or of the question's language only where
    BM25 found words of it there. A passage is accepted when its evidence reaches `MIN_EVIDENCE`; passages in the
    question's language come before others that are about as near.
@@ -136,7 +137,9 @@ class Retriever:
         by_meaning = sorted(local, key=lambda name: (-cosines[name], name))
         fused = fuse_rankings([match.passage.id for match in by_words], by_meaning)
         words_answer = best_points >= self._min_score and (
-            best_points >= SURE_SCORE or _supported(max(fused, key=lambda name: fused[name]), evidence)
+            best_points >= SURE_SCORE
+            or _supported(max(fused, key=lambda name: fused[name]), evidence)
+            or _hypotheses_agree(index, hypotheses, language)
         )
         if words_answer or not cosines:
             scores: Mapping[str, float] = fused
@@ -172,6 +175,12 @@ def _order(cosine: float, accepted: bool, local: bool) -> float:
 def _supported(name: str, evidence: Mapping[str, float]) -> bool:
     """Whether the embeddings support BM25's answer `name`, or there are none of it yet."""
     return evidence.get(name, MIN_SUPPORTING_EVIDENCE) >= MIN_SUPPORTING_EVIDENCE
+
+
+def _hypotheses_agree(index: PassageIndex, hypotheses: Sequence[str], language: str) -> bool:
+    """Whether BM25 finds one passage first for each of several hypotheses."""
+    found = [index.search([hypothesis], language)[:1] for hypothesis in hypotheses]
+    return len(found) > 1 and all(found) and len({match.passage.id for (match,) in found}) == 1
 
 
 def _evidence(similarities: Similarities) -> dict[str, float]:
