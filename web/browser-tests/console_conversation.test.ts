@@ -66,7 +66,7 @@ test("a written turn gets a spoken reply, and Stop ends it", async () => {
   await sendText(page, "How long does the ferry take?");
   await waitForPlayback(page, 1);
   expect(await page.locator(".said-anchor .words").textContent()).toMatch(/ferry/i);
-  expect(await page.locator(".sources summary").textContent()).toBe("From: the summer ferry timetable");
+  expect(await page.locator(".sources summary").textContent()).toBe("From: the ferry");
   expect(await page.locator(".sources blockquote").isVisible()).toBe(false);
   await page.locator(".sources summary").click();
   await expect.poll(() => page.locator(".sources blockquote").textContent()).toMatch(/ferry-timetable\.md$/);
