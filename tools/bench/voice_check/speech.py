@@ -1,0 +1,91 @@
+"""Speaks sentences through the engine's own decode loop and windows, and the default voice through the engine."""
+# pyright: basic, reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gpu.higgs_steps import Speaker
+from service_kit.engines.worker import EngineWorker
+from tts_service.engine import PhraseRequest, SynthesisConfig
+from tts_service.engine import Samples as EngineSamples
+from tts_service.engines.higgs.config import HiggsConfig
+from tts_service.engines.higgs.decode_loop import DecodeLoop
+from tts_service.engines.higgs.engine import HiggsEngine
+from tts_service.engines.higgs.model.codec import CodecDecoder
+from tts_service.engines.higgs.phrase_limits import max_phrase_frames
+from tts_service.engines.higgs.prompt import PhrasePrompt, VoiceReference
+from tts_service.engines.higgs.windowing import FrameWindower
+
+from voice_check.sound import Samples, level_dbfs, longest_silence_s, save_wav
+
+SEEDS = (1, 2, 3)
+_DEFAULT_TEXTS = ("Good morning, and welcome to the programme.", "The museum opens its doors again on Saturday.")
+
+
+async def speak_seeds(
+    speaker: Speaker, codec: CodecDecoder, reference: VoiceReference, text: str, folder: Path, most_frames: int
+) -> list[dict[str, Any]]:
+    """Speak `text` in a learned voice with each seed; figures and files."""
+    worker = EngineWorker("voice-check", 4 * speaker.slots.count)
+    loop = DecodeLoop(speaker.slots, speaker.model.books, worker)
+    limit = min(max_phrase_frames(text, 1.0), most_frames)
+    stepping = asyncio.create_task(loop.run())
+    try:
+        return [await _speak(loop, worker, codec, reference, text, seed, folder, limit) for seed in SEEDS]
+    finally:
+        stepping.cancel()
+        with suppress(asyncio.CancelledError):
+            await stepping
+        worker.close()
+
+
+async def _speak(
+    loop: DecodeLoop,
+    worker: EngineWorker,
+    codec: CodecDecoder,
+    reference: VoiceReference,
+    text: str,
+    seed: int,
+    folder: Path,
+    limit: int,
+) -> dict[str, Any]:
+    windower, streamed, spoken = FrameWindower(), list[Samples](), list[Any]()
+    async with loop.decode_phrase(PhrasePrompt(text, "learned", (reference,), seed), limit) as frames:
+        async for frame in frames:
+            spoken.append(frame)
+            if (window := windower.push_frame(frame)) is not None:
+                streamed.append(await worker.run(partial(codec.decode_window, window)))
+    if (window := windower.flush()) is not None:
+        streamed.append(await worker.run(partial(codec.decode_window, window)))
+    samples = np.concatenate(streamed)
+    whole = (await worker.run(partial(codec.decode_frames, np.stack(spoken)))).float().cpu().numpy()
+    name = f"learned-seed-{seed}.wav"
+    save_wav(folder / name, samples, codec.rate_hz)
+    return {
+        "seed": seed,
+        "ended": len(spoken) < limit,
+        "seconds": len(samples) / codec.rate_hz,
+        "level_dbfs": level_dbfs(samples),
+        "longest_silence_s": longest_silence_s(samples, codec.rate_hz),
+        "streamed_error": float(np.sqrt(np.square(samples - whole).mean() / max(np.square(whole).mean(), 1e-12))),
+        "file": name,
+    }
+
+
+async def speak_default(config: HiggsConfig, folder: Path) -> list[Samples]:
+    """Two sentences in the engine's default voice, as a first user hears it."""
+    engine, spoken = HiggsEngine(config), list[Samples]()
+    async with engine.lifespan():
+        voice = engine.voices()[0]
+        for number, text in enumerate(_DEFAULT_TEXTS, 1):
+            async with engine.synthesize(PhraseRequest(0, text), SynthesisConfig(voice, "en")) as speech:
+                pieces = [piece.samples async for piece in speech if isinstance(piece, EngineSamples)]
+            spoken.append(np.concatenate(pieces))
+            save_wav(folder / f"default-{number}.wav", spoken[-1], engine.info.sample_rate_hz)
+    return spoken
