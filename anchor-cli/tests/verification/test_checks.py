@@ -292,8 +292,9 @@ TABLE = MemoryFigures(
     [
         ({}, set[str]()),
         ({"rows": (ServiceRow("tts-service", 12 * GIB, 11 * GIB, 13 * GIB),)}, {"memory beside the plan"}),
-        ({"parked": {"tts": (40 * GIB, 41 * GIB)}}, {"tts parked and woken"}),
-        ({"parked": {"tts": (None, None)}}, {"tts parked and woken"}),
+        ({"parked": {"tts": (40 * GIB, 41 * GIB)}}, {"tts: memory after waking"}),
+        ({"parked": {"tts": (None, None)}}, {"tts: memory after waking"}),
+        ({"parked": {}}, {"parked and woken"}),
         ({"turns_s": 300}, {"turns for"}),
         ({"after_turns_bytes": 40 * GIB + 65 * limits.MIB}, {"growth over 60 turns"}),
     ],

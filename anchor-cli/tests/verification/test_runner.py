@@ -79,6 +79,7 @@ def bench_in(folder: Path) -> Workbench:
         sound=folder / "run/verify",
         page=folder / "run/verify-gpu.md",
         offline=True,
+        turns_s=0,
         say=lambda line: None,
     )
 

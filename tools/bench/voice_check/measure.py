@@ -174,7 +174,7 @@ def _config(job: Job) -> HiggsConfig:
 
 
 def _measured_slots(job: Job) -> tuple[int, ...]:
-    return _SLOTS[:2] if job.tiny else _SLOTS
+    return (2,) if job.tiny else _SLOTS
 
 
 def _slots(job: Job) -> int:

@@ -23,6 +23,7 @@ from anchor_cli.plan.detection import DetectedCard, detect_card, match_card, nvi
 from anchor_cli.plan.overrides import build_planner
 from anchor_cli.settings import MeshSettings
 from anchor_cli.verification.catalogue import STEPS
+from anchor_cli.verification.checks.limits import TURNS_S
 from anchor_cli.verification.equipment.containers import ContainerEquipment
 from anchor_cli.verification.equipment.rehearsal import RehearsalEquipment
 from anchor_cli.verification.outcome import Result
@@ -121,6 +122,7 @@ async def _verify(
             sound=sound,
             page=results.path.with_suffix(".md"),
             offline=options.offline,
+            turns_s=0.0 if options.tiny else TURNS_S,
             say=lambda line: console.print(Text(line, "dim"), soft_wrap=True),
         )
         runner = Runner(STEPS, results, subject, fingerprint(subject), partial(print_step, console))

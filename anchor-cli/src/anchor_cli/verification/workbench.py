@@ -32,6 +32,8 @@ class Workbench:
     sound: Path
     page: Path
     offline: bool
+    # For how long the step `memory` takes turns.
+    turns_s: float
     say: Callable[[str], None]
     records: dict[str, StepRecord] = field(default_factory=dict[str, StepRecord])
     # The finished entries of models.lock.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from anchor_cli.verification.checks import limits
 from anchor_cli.verification.checks.voice import check_plan
-from anchor_cli.verification.outcome import Check, at_most, skip
+from anchor_cli.verification.outcome import Check, at_least, at_most, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,13 @@ def check_memory(figures: MemoryFigures) -> tuple[Check, ...]:
     return (
         check_plan(measured),
         *(_check_wake(engine, before, after) for engine, (before, after) in figures.parked.items()),
-        *(() if figures.parked else (skip("parking", "no engine can be parked"),)),
-        at_most(
-            "turns for",
-            None if figures.turns_s < limits.TURNS_S else 0.0,
-            0,
-            "missing seconds",
-            "Run `--only memory` again: the turns ended early.",
+        require(
+            "parked and woken",
+            bool(figures.parked),
+            ", ".join(figures.parked) or "no engine can be parked",
+            "Read `docker compose logs orchestrator`: it has no engine whose memory it can release.",
         ),
+        at_least("turns for", figures.turns_s, limits.TURNS_S, "s", "Run `--only memory` again: it ended early."),
         at_most(
             f"growth over {figures.turns} turns",
             None if growth is None else growth / limits.MIB,
@@ -73,7 +72,7 @@ def check_memory(figures: MemoryFigures) -> tuple[Check, ...]:
 def _check_wake(engine: str, before: int | None, after: int | None) -> Check:
     difference = _difference(before, after)
     return at_most(
-        f"{engine} parked and woken",
+        f"{engine}: memory after waking",
         None if difference is None else abs(difference) / limits.MIB,
         limits.MOST_WAKE_DIFFERENCE_BYTES / limits.MIB,
         "MiB",

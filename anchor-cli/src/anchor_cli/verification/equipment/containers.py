@@ -122,6 +122,7 @@ class ContainerEquipment:
             tts_target=f"{await self._address('tts-service')}:{_TTS_PORT}",
             stt_target=f"{await self._address('stt-service')}:{_STT_PORT}",
             ollama=await self._ollama(),
+            voices=self.plan.service("tts").choice.slots,
         )
 
     async def _up(self, *arguments: str) -> None:

@@ -40,6 +40,8 @@ class MeshAddresses:
     tts_target: str
     stt_target: str
     ollama: OllamaServer
+    # Phrases that tts-service speaks at the same time.
+    voices: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ from anchor_cli.verification.processes import project_environment, run_command, 
 _START_TIMEOUT_S = 120.0
 _MODEL, _CODEC = "higgs-audio-v2", "higgs-audio-v2-tokenizer"
 _LLM, _LLM_CONTEXT_TOKENS = "rehearsal", 8192
-_CONTEXT_TOKENS = 768
+_CONTEXT_TOKENS, _SLOTS = 768, 2
+_ELSEWHERE = ("_TARGET", "_HEALTH_URL")
 # Any commit: the tiny models are in no repository.
 _COMMIT = hashlib.sha1(b"rehearsal", usedforsecurity=False).hexdigest()
 _SCRIPT = """
@@ -157,6 +158,7 @@ class RehearsalEquipment:
             tts_target=tts_target,
             stt_target=recognition.stt_target,
             ollama=ollama,
+            voices=_SLOTS,
         )
 
     async def _start_service(self, name: str, python: Sequence[str]) -> None:
@@ -175,7 +177,7 @@ class RehearsalEquipment:
             "TTS_HIGGS_MODEL": str(folders.model),
             "TTS_HIGGS_CODEC": str(folders.codec),
             "TTS_HIGGS_DEVICE": "cpu",
-            "TTS_HIGGS_SLOTS": "2",
+            "TTS_HIGGS_SLOTS": str(_SLOTS),
             "TTS_HIGGS_CONTEXT_TOKENS": str(_CONTEXT_TOKENS),
             "ORCHESTRATOR_LLM": "ollama",
             "OLLAMA_URL": f"http://127.0.0.1:{self._llm_port}",
@@ -184,8 +186,11 @@ class RehearsalEquipment:
             "ANCHOR_MODELS": "minimal",
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
+            "SHARED_SECRET": "",
         }
-        return program_environment(self._settings, {**os.environ, **own})
+        # Services that run elsewhere have no part in a rehearsal.
+        inherited = {name: value for name, value in os.environ.items() if not name.endswith(_ELSEWHERE)}
+        return program_environment(self._settings, {**inherited, **own})
 
     async def _start(self, name: str, command: Sequence[str], ready_url: str, environment: Mapping[str, str]) -> None:
         if name in self._started:

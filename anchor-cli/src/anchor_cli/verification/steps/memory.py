@@ -12,7 +12,6 @@ from service_kit.errors import PeerFailed
 from service_kit.rpc.channel import open_channel, read_message
 
 from anchor_cli.client.audio_files import load_clip
-from anchor_cli.verification.checks.limits import TURNS_S
 from anchor_cli.verification.checks.memory import MemoryFigures, ServiceRow, check_memory
 from anchor_cli.verification.equipment.equipment import MeshAddresses
 from anchor_cli.verification.outcome import Outcome
@@ -27,14 +26,13 @@ _MOVE_TIMEOUT_S = 330.0
 async def verify_memory(bench: Workbench) -> Outcome:
     """Read the monitor's table, park and wake each engine, and run turns."""
     clip = load_clip(bench.root / bench.settings.self_test_wav)
-    turns_s = 0.0 if bench.equipment.rehearsal else TURNS_S
     async with bench.equipment.mesh() as mesh:
         report = await _read_report(mesh)
-        parked = await _park_and_wake(bench, mesh)
+        parked = await park_and_wake(bench, mesh)
         # What the first turn after waking allocates is no growth.
         await run_one_turn(mesh, clip)
         before, began_s, turns = await bench.equipment.used_bytes(), time.monotonic(), 0
-        while time.monotonic() - began_s < turns_s:
+        while time.monotonic() - began_s < bench.turns_s:
             await run_one_turn(mesh, clip)
             turns += 1
         ran_s, after = time.monotonic() - began_s, await bench.equipment.used_bytes()
@@ -67,7 +65,7 @@ async def _read_report(mesh: MeshAddresses) -> gpu_pb2.GpuReport:
             call.cancel()
 
 
-async def _park_and_wake(bench: Workbench, mesh: MeshAddresses) -> dict[str, tuple[int | None, int | None]]:
+async def park_and_wake(bench: Workbench, mesh: MeshAddresses) -> dict[str, tuple[int | None, int | None]]:
     """Memory in use before parking and after waking, by engine that can be parked. Raises `PeerFailed`."""
     used: dict[str, tuple[int | None, int | None]] = {}
     async with httpx.AsyncClient(

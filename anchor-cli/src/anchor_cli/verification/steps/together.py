@@ -24,7 +24,7 @@ async def verify_together(bench: Workbench) -> Outcome:
     clip = load_clip(bench.root / bench.settings.self_test_wav)
     async with bench.equipment.mesh() as mesh:
         turn = await run_one_turn(mesh, clip)
-        factors = await _run_load(mesh, clip, bench.plan.service("tts").choice.slots)
+        factors = await _run_load(mesh, clip)
         loaded = await find_loaded(mesh.ollama)
     bench.sound.mkdir(parents=True, exist_ok=True)
     save_speech(bench.sound / "reply.wav", bytes(turn.reply.pcm))
@@ -47,9 +47,9 @@ async def run_one_turn(mesh: MeshAddresses, clip: bytes) -> TurnResult:
         return await run_turn(session, clip)
 
 
-async def _run_load(mesh: MeshAddresses, clip: bytes, voices: int) -> tuple[float, ...]:
+async def _run_load(mesh: MeshAddresses, clip: bytes) -> tuple[float, ...]:
     """Speak in all slots beside a reply and a transcript; the time for each second of speech, by voice."""
-    texts = [SENTENCES[number % 4][2] for number in range(voices)]
+    texts = [SENTENCES[number % 4][2] for number in range(mesh.voices)]
     async with asyncio.TaskGroup() as tasks:
         speaking = [tasks.create_task(speak(mesh.tts_target, text, "en")) for text in texts]
         tasks.create_task(transcribe(mesh.stt_target, clip, "en", paced=True))
