@@ -55,12 +55,11 @@ class ModelStore:
         of_files, from_hub = self._select(names)
         if not trust_on_first_use:
             _require_known_hashes(from_hub)
-        hub = HubPull(self.folder, self.hub_url, self.client, self.progress, self.free_bytes, self.sleep)
-        if offline:
-            # Writes nothing, so the folder may be read-only.
-            self._check_offline(hub, of_files, from_hub)
-            return
         with hold_folder(self.folder, self.progress.print_line):
+            hub = HubPull(self.folder, self.hub_url, self.client, self.progress, self.free_bytes, self.sleep)
+            if offline:
+                self._check_offline(hub, of_files, from_hub)
+                return
             if left_out := self._fetch(of_files):
                 reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
                 raise EngineFailed("models.not_fetched", f"cannot fetch {reasons}")
