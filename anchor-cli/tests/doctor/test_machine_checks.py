@@ -90,6 +90,8 @@ def test_old_driver_and_full_card_have_fixes() -> None:
     assert (driver.verdict, memory.verdict) == (Verdict.PROBLEM, Verdict.WARNING)
     assert "580" in driver.fix
     assert "nvidia-smi" in memory.fix
+    # The other profiles do not use the card.
+    assert [finding.verdict for finding in check_gpu(machine, EMBEDDED)] == [Verdict.OK, Verdict.OK]
 
 
 def test_small_card_refers_to_anchor_plan() -> None:

@@ -102,13 +102,13 @@ def check_gpu(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
                 "driver", Verdict.WARNING, f"unexpected nvidia-smi output: {line!r}", "run `nvidia-smi` for details"
             )
             continue
-        yield _check_driver(fields[0], fields[1])
+        yield _check_driver(fields[0], fields[1], settings)
         yield _check_gpu_memory(fields[0], int(fields[2]), int(fields[3]), settings)
 
 
-def _check_driver(card: str, version: str) -> Finding:
+def _check_driver(card: str, version: str, settings: MeshSettings) -> Finding:
     major = version.partition(".")[0]
-    if major.isdecimal() and int(major) < MIN_DRIVER:
+    if settings.profile == "gpu" and major.isdecimal() and int(major) < MIN_DRIVER:
         fix = f"install driver {MIN_DRIVER} or newer, which CUDA {max(CUDA_OF.values())} needs"
         return Finding(
             "driver", Verdict.PROBLEM, f"{card} has driver {version}, which is too old for the model servers", fix
