@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from compose_config import PROJECT, compose_config, rendered
 from pydantic import SecretStr
-from settings_classes import names_of, settings_classes
+from service_kit.familiar_settings import FamiliarSettings
+from settings_classes import all_names_of, names_of, settings_classes
 
 PLAN = PROJECT / "deploy/profiles/rtx6000-ada.env"
 # The package in each container of ours that stays.
@@ -23,8 +24,17 @@ PACKAGES = {
     "gpu-monitor": "gpu_monitor",
     "orchestrator": "orchestrator",
     "local-llm": "llm_service",
+    "measure-stt": "stt_service",
+    "measure-tts": "tts_service",
 }
-TRACED = frozenset(PACKAGES) - {"local-llm"}
+TRACED = frozenset(PACKAGES) - {"local-llm", "measure-stt", "measure-tts"}
+# Settings that a container leaves at their defaults: the local model shares the orchestrator's network, where another
+# port would not be found; a measurement does not listen.
+UNSET = {
+    "local-llm": {"LLM_HTTP_PORT"},
+    "measure-stt": {"STT_GRPC_PORT", "STT_HTTP_PORT", "STT_KNOWLEDGE_DIR", "STT_CACHE_DIR"},
+    "measure-tts": {"TTS_GRPC_PORT", "TTS_HTTP_PORT"},
+}
 # Read by the exporter of traces, which has no settings class.
 OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 # Read by libraries and by the container runtime.
@@ -48,10 +58,7 @@ SERVERS_ON_THE_GPU = {"stt-service", "tts-service", "ollama-gpu", "voxtral"}
 def read_by(package: str) -> set[str]:
     """The variables that the settings classes of a package read."""
     return {
-        name
-        for cls in settings_classes()
-        if cls.__module__.partition(".")[0] == package
-        for name in names_of(cls).values()
+        name for cls in settings_classes() if cls.__module__.partition(".")[0] == package for name in all_names_of(cls)
     }
 
 
@@ -70,10 +77,11 @@ def test_a_service_gets_the_settings_that_it_reads_and_no_others(profile: str) -
     services = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*")
     for name, package in PACKAGES.items():
         given = set(services[name]["environment"]) - OF_LIBRARIES.get(name, set())
-        expected = read_by(package) | ({OTLP_HEADERS} if name in TRACED else set())
-        if name == "local-llm":
-            # It shares the orchestrator's network, where another port would not be found.
-            expected -= {"LLM_HTTP_PORT"}
+        expected = read_by(package) | ({OTLP_HEADERS} if name != "local-llm" else set())
+        if name == "orchestrator":
+            # Answers those that have no counterpart.
+            expected |= all_names_of(FamiliarSettings)
+        expected -= UNSET.get(name, set())
         assert given == expected, f"deploy/settings.yaml, {name}"
 
 
@@ -103,9 +111,9 @@ def test_a_secret_reaches_only_the_services_that_need_it(tmp_path: Path) -> None
     ("name", "value", "recreated"),
     [
         ("VAD_MAX_STREAMS", "7", {"vad-service"}),
-        ("STT_MAX_STREAMS", "7", {"stt-service"}),
+        ("STT_MAX_STREAMS", "7", {"stt-service", "measure-stt"}),
         ("LLM_OLLAMA_TEMPERATURE", "1", {"orchestrator"}),
-        ("TTS_MAX_STREAMS", "7", {"tts-service", "tts-fallback"}),
+        ("TTS_MAX_STREAMS", "7", {"tts-service", "tts-fallback", "measure-tts"}),
         ("ANCHOR_GPU", "1", SERVERS_ON_THE_GPU | {"gpu-monitor"}),
         ("ANCHOR_LOG_LEVEL", "DEBUG", set(PACKAGES)),
         ("NOT_OURS", "1", set()),

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
-from pydantic import SecretStr
+from pydantic import AliasChoices, SecretStr
 from pydantic_core import PydanticUndefined
+from service_kit.familiar_settings import FamiliarSettings
 from settings_classes import names_of, settings_classes
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +50,13 @@ def read_by_services() -> dict[str, set[str]]:
     return names
 
 
+def familiar_names() -> set[str]:
+    """Names of other voice servers: those that stand beside one of ours, and those that are only answered."""
+    aliases = [info.validation_alias for cls in settings_classes() for info in cls.model_fields.values()]
+    beside = {str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices[1:]}
+    return beside | {str(name).upper() for name in FamiliarSettings.model_fields}
+
+
 def read_by_compose() -> dict[str, set[str]]:
     """Every variable that Compose reads, with its defaults."""
     names: dict[str, set[str]] = {}
@@ -79,6 +87,14 @@ def test_compose_differs_from_the_services_only_where_it_must() -> None:
     # In a container, 127.0.0.1 is the container, and a given model has a folder of its own; a mount needs a folder.
     # With a GPU there is a second voice.
     assert differing == {"ANCHOR_MODELS_OWN_DIR", "OLLAMA_URL", "STT_WHISPER_MODEL", "TTS_FALLBACK_TARGET"}
+
+
+def test_familiar_names_are_documented_and_mentioned() -> None:
+    page = (ROOT / "docs/migration.md").read_text("utf-8")
+    assert len(familiar_names()) > 10
+    for name in familiar_names():
+        assert f"| `{name}` |" in page, name
+        assert name in EXAMPLE, name
 
 
 def test_every_setting_has_a_comment() -> None:

@@ -48,3 +48,10 @@ def names_of(cls: type[BaseSettings]) -> dict[str, str]:
         prefix = cls.model_config.get("env_prefix", "")
         names[field] = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{prefix}{field}".upper()
     return names
+
+
+def all_names_of(cls: type[BaseSettings]) -> set[str]:
+    """Every variable that a settings class reads, with the names that other voice servers use."""
+    aliases = [info.validation_alias for info in cls.model_fields.values()]
+    familiar = {str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices[1:]}
+    return familiar | set(names_of(cls).values())
