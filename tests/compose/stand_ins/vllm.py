@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import wave
+from array import array
 from pathlib import Path
 
 import uvicorn
@@ -16,6 +17,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from transcription_server import TranscriptionServer
 
+# Of 32768.
+LOUD = 1000
 KNOWN = Path("/stand-ins/known")
 FILES = ("params.json", "tekken.json", "consolidated.safetensors")
 METRICS = """# TYPE vllm:kv_cache_usage_perc gauge
@@ -47,7 +50,10 @@ def main() -> None:
     server.models = [chosen.served_model_name]
     for recording in KNOWN.glob("*.wav"):
         with wave.open(str(recording)) as clip:
-            server.known[clip.readframes(clip.getnframes())] = recording.with_suffix(".txt").read_text("utf-8")
+            samples = array("h", clip.readframes(clip.getnframes()))
+        # Without the silence at the end, of which a turn does not have all.
+        end = max(place for place, sample in enumerate(samples) if abs(sample) > LOUD) + 1
+        server.known[samples[:end].tobytes()] = recording.with_suffix(".txt").read_text("utf-8")
     size = chosen.kv_cache_memory_bytes
     metrics = METRICS.format(name=chosen.served_model_name, cache=int(size[:-1]) * UNITS[size[-1]])
     asleep = False
