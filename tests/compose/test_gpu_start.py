@@ -27,6 +27,8 @@ from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.command import write_plan
 from anchor_cli.plan.overrides import build_planner
 from compose_support import HTTP_PORT_SETTINGS, PROJECT, docker, free_ports, needs_docker, parse_time
+from dotenv import dotenv_values
+from gpu_monitor.memory.plan import read_plan
 from service_kit.engines.hub import HubFile, read_hub_models, trust
 from testcontainers.compose import DockerCompose
 
@@ -88,9 +90,20 @@ def write_files(folder: Path, question: Path, words: str) -> None:
     write_plan(folder / ".env", plan, planner)
     used_bytes = plan.total_bytes + round(plan.card.driver_gib * 2**30)
     device = {"index": 0, "uuid": "GPU-stand-in", "name": plan.card.title, "memory_total_bytes": plan.card.total_bytes}
-    readings = [[device | {"memory_used_bytes": used_bytes}]]
+    planned = read_plan(folder / "deploy/profiles/planned.json").services
+    processes = [
+        {
+            "pid": 1000 + number,
+            "name": "server",
+            "service": server.service,
+            "memory_used_bytes": server.total_bytes,
+        }
+        for number, server in enumerate(planned)
+    ]
+    readings = [[device | {"memory_used_bytes": used_bytes, "processes": processes}]]
     (folder / "deploy/profiles/devices.json").write_text(json.dumps(readings))
-    (folder / "script.toml").write_text(f"[llm]\nreplies = [{json.dumps(REPLY)}]\n")
+    model = dotenv_values(folder / ".env")["OLLAMA_MODEL_NAME"]
+    (folder / "script.toml").write_text(f"[llm]\nreplies = [{json.dumps(REPLY)}]\npullable = {json.dumps(model)}\n")
     (folder / "known").mkdir()
     shutil.copy(question, folder / "known/question.wav")
     (folder / "known/question.txt").write_text(words)
