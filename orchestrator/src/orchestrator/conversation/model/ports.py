@@ -59,8 +59,11 @@ class VoiceActivityStream(Protocol):
         """Send audio; waits while the service is behind (backpressure). Not safe to cancel."""
         ...
 
-    async def push_transcript(self, text: str, end_ms: int) -> None:
-        """Send the transcript up to `end_ms`, a hint for turn-end prediction. Not safe to cancel."""
+    async def push_transcript(self, text: str, end_ms: int, language: str) -> None:
+        """Send the transcript up to `end_ms`, a hint for turn-end prediction. Not safe to cancel.
+
+        `language` is that of the text, ISO 639-1; empty for the stream's.
+        """
         ...
 
     def events(self) -> AsyncGenerator[VadEvent]:
@@ -83,6 +86,8 @@ class PartialTranscript:
     segment_id: int
     text: str
     end_ms: int
+    # ISO 639-1; empty while unknown.
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class GpuPressure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     GPU_PRESSURE_UNSPECIFIED: _ClassVar[GpuPressure]
     GPU_PRESSURE_NONE: _ClassVar[GpuPressure]
+    GPU_PRESSURE_ELEVATED: _ClassVar[GpuPressure]
     GPU_PRESSURE_HIGH: _ClassVar[GpuPressure]
     GPU_PRESSURE_CRITICAL: _ClassVar[GpuPressure]
 TURN_DETECTION_UNSPECIFIED: TurnDetection
@@ -67,6 +68,7 @@ SERVICE_HEALTH_LOADING: ServiceHealth
 SERVICE_HEALTH_DOWN: ServiceHealth
 GPU_PRESSURE_UNSPECIFIED: GpuPressure
 GPU_PRESSURE_NONE: GpuPressure
+GPU_PRESSURE_ELEVATED: GpuPressure
 GPU_PRESSURE_HIGH: GpuPressure
 GPU_PRESSURE_CRITICAL: GpuPressure
 
@@ -625,14 +627,16 @@ class GpuStatus(_message.Message):
     def __init__(self, present: _Optional[bool] = ..., unavailable_reason: _Optional[str] = ..., memory_total_mib: _Optional[int] = ..., memory_used_mib: _Optional[int] = ..., services: _Optional[_Iterable[_Union[GpuServiceMemory, _Mapping]]] = ..., pressure: _Optional[_Union[GpuPressure, str]] = ..., temperature_celsius: _Optional[int] = ...) -> None: ...
 
 class GpuServiceMemory(_message.Message):
-    __slots__ = ("service", "used_mib", "planned_mib")
+    __slots__ = ("service", "used_mib", "planned_mib", "leaking")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     USED_MIB_FIELD_NUMBER: _ClassVar[int]
     PLANNED_MIB_FIELD_NUMBER: _ClassVar[int]
+    LEAKING_FIELD_NUMBER: _ClassVar[int]
     service: str
     used_mib: int
     planned_mib: int
-    def __init__(self, service: _Optional[str] = ..., used_mib: _Optional[int] = ..., planned_mib: _Optional[int] = ...) -> None: ...
+    leaking: bool
+    def __init__(self, service: _Optional[str] = ..., used_mib: _Optional[int] = ..., planned_mib: _Optional[int] = ..., leaking: _Optional[bool] = ...) -> None: ...
 
 class SessionUpdated(_message.Message):
     __slots__ = ("language", "voice", "persona", "patience", "style")
