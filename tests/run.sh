@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the whole suite with coverage of every process it starts. Three workers (conftest.py says who takes what), because
-# many tests wait for speech in real time. Arguments go to pytest, with one worker: tests/run.sh vad-service/tests -q
+# Runs the whole suite with coverage of every process it starts, by two workers (conftest.py says who takes what). Arguments
+# go to pytest, with one worker: tests/run.sh vad-service/tests -q
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ rm -rf run/coverage && mkdir -p run/coverage
 unset PYTHONDONTWRITEBYTECODE
 
 status=0
-workers=(--numprocesses 3 --durations 20)
+workers=(--numprocesses 2 --durations 20)
 [[ $# -eq 0 ]] || workers=()
 .venv/bin/python -m pytest "${workers[@]}" "$@" || status=$?
 
