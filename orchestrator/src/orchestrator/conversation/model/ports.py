@@ -83,6 +83,8 @@ class PartialTranscript:
     segment_id: int
     text: str
     end_ms: int
+    # 0 to 1; None where the recogniser has none.
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
