@@ -64,7 +64,9 @@ class SttStream:
                 case "partial_transcript":
                     partial = response.partial_transcript
                     confidence = partial.confidence if partial.HasField("confidence") else None
-                    yield PartialTranscript(partial.segment_id, partial.text, partial.end_ms, confidence)
+                    yield PartialTranscript(
+                        partial.segment_id, partial.text, partial.end_ms, partial.language, confidence
+                    )
                 case "final_transcript":
                     yield _final_transcript(response.final_transcript)
                 case _:

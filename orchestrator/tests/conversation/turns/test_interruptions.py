@@ -51,7 +51,7 @@ def settled(verdict):
 
 
 def partial(text, end_ms, playback=STORY, confidence=None):
-    return PartialTranscript(2, text, end_ms, confidence), playback
+    return PartialTranscript(2, text, end_ms, confidence=confidence), playback
 
 
 def final(text, end_ms=3300, playback=STORY, confidence=None):

@@ -4,6 +4,7 @@ import { formatGibibytes } from "../format";
 const PRESSURE: Readonly<Record<number, string>> = {
   [GpuPressure.UNSPECIFIED]: "unknown",
   [GpuPressure.NONE]: "enough memory",
+  [GpuPressure.ELEVATED]: "not enough memory to wake what is parked",
   [GpuPressure.HIGH]: "memory is short",
   [GpuPressure.CRITICAL]: "memory is almost full",
 };
@@ -53,7 +54,7 @@ function GpuMemory({ gpu }: { gpu: GpuStatus }) {
 }
 
 function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMib: number }) {
-  const { service, usedMib, plannedMib } = memory;
+  const { service, usedMib, plannedMib, leaking } = memory;
   const over = usedMib !== undefined && plannedMib !== undefined && usedMib > plannedMib;
   const used = usedMib === undefined ? "unknown" : formatGibibytes(usedMib);
   return (
@@ -61,6 +62,7 @@ function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMi
       <span class="row-name">{service}</span>
       <span class="row-figure">
         {plannedMib === undefined ? used : `${used} of ${formatGibibytes(plannedMib)} planned`}
+        {leaking && ", grows steadily"}
       </span>
       <span class="plan" aria-hidden="true">
         <span class="plan-given" style={{ width: percent(plannedMib ?? 0, totalMib) }} />

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.hub import verify_against_lock
 from service_kit.errors import InvalidRequest
 
@@ -46,7 +47,8 @@ class HiggsConfig:
         codec = settings.higgs_codec or settings.models_dir / _CODEC
         for folder in (model, codec):
             if not folder.is_dir():
-                remedy = f"`anchor pull {_MODEL} {_CODEC} --trust-on-first-use` downloads both"
+                pull = anchor_command(f"pull {_MODEL} {_CODEC} --trust-on-first-use")
+                remedy = f"`{pull}` downloads both"
                 message = f"there is no folder {folder}; {remedy}, or set TTS_HIGGS_MODEL and TTS_HIGGS_CODEC"
                 raise InvalidRequest("tts.model_missing", message)
         for voice_id in settings.higgs_casts:
