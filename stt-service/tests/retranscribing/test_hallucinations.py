@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from stt_service.retranscribing.hallucinations import (
     collapse_loops,
+    collapse_stutter,
     compression_ratio,
     drop_hallucinations,
     ends_in_loop,
@@ -60,3 +61,24 @@ def test_ordinary_text_has_a_low_compression_ratio() -> None:
         < 2
     )
     assert compression_ratio("short " * 3) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "once"),
+    [
+        ("So so so so", "So"),
+        ("What about the weather weather?", "What about the weather"),
+        ("In being comparative, in being comp", "In being comparative,"),
+        ("Ten of ten of ten of ten", "Ten of"),
+        ("I say, I say, I", "I say,"),
+        ("Four, four, four, fou", "Four,"),
+        ("had had enough", "had had enough"),
+        ("now no", "now no"),
+        ("one of the best of the", "one of the best of the"),
+        ("What about tomorrow?", "What about tomorrow?"),
+        ("so", "so"),
+        ("", ""),
+    ],
+)
+def test_repetition_at_the_end_of_a_partial_is_removed(text: str, once: str) -> None:
+    assert collapse_stutter(text) == once
