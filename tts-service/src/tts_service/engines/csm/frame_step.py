@@ -27,13 +27,14 @@ class FrameStep:
         self._backbone = LayerStack(model.backbone_model, config.max_position_embeddings)
         # The backbone's output, then one position per codebook but the last, which only leads to the next frame.
         self._depth = LayerStack(depth.model, self._books)
-        self._project = depth.model.inputs_embeds_projector.weight
+        self._depth_positions = self._depth.fixed_positions()
+        self._project = depth.model.inputs_embeds_projector.weight.T
         self._embeddings = depth.model.embed_tokens.weight.split(depth.model.vocab_size)
-        # The first code is the backbone's; each other book has its own head.
-        self._heads = [model.lm_head.weight, *(weight.T for weight in depth.codebooks_head.weight)]
+        # The first code is the backbone's; each other book has its own head. Shape [hidden, codes].
+        self._heads = [model.lm_head.weight.T, *depth.codebooks_head.weight]
         self._embed_frame = model.backbone_model.embed_tokens
         device = self._project.device
-        top_k = min(_TOP_K, *(len(head) for head in self._heads))
+        top_k = min(_TOP_K, *(head.shape[1] for head in self._heads))
         # Drawn from the exponential distribution before each step.
         self.draws = torch.ones((self._books, top_k), device=device)
         self.frame = torch.zeros(self._books, dtype=torch.long, device=device)
@@ -56,14 +57,14 @@ class FrameStep:
     def step(self) -> None:
         """Sample `frame` with `draws`, and feed it to the backbone."""
         # The argmax of logits / temperature - log(draws) is a sample of their softmax.
-        noise = self.draws.log() * -self._temperature
-        code = _sample_code(F.linear(self.hidden, self._heads[0]), noise[0])
-        self._depth.step_fixed(F.linear(self.hidden, self._project), 0)
+        noise = (self.draws.log() * -self._temperature).unbind()
+        code = _sample_code(torch.mm(self.hidden, self._heads[0]), noise[0])
+        self._depth.step_fixed(torch.mm(self.hidden, self._project), self._depth_positions[0])
         codes = [code]
         for book in range(1, self._books):
             embedded = F.embedding(code, self._embeddings[book - 1])
-            hidden = self._depth.step_fixed(F.linear(embedded, self._project), book)
-            code = _sample_code(F.linear(hidden, self._heads[book]), noise[book])
+            hidden = self._depth.step_fixed(torch.mm(embedded, self._project), self._depth_positions[book])
+            code = _sample_code(torch.mm(hidden, self._heads[book]), noise[book])
             codes.append(code)
         torch.cat(codes, out=self.frame)
         position = self.position.clamp(max=self.context_tokens - 1)

@@ -1,7 +1,7 @@
 """The layers of CSM's backbone, or of its depth decoder, with a static cache for one sequence.
 
 It computes what transformers' modules compute, in a third of the operations: one product for query, key and value, one
-for gate and up, residuals added by the products, and a cache that is written in place.
+for gate and up, residuals added by the products, a cache that is written in place, and views that are made once.
 """
 # pyright: basic, reportMissingImports=false
 
@@ -18,16 +18,34 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
+    # Weights are transposed, as `mm` takes them.
     input_norm: Tensor
-    # Shape [heads + 2 x key heads, head_dim] x [hidden].
+    # Shape [hidden, (heads + 2 x key heads) x head_dim].
     qkv: Tensor
-    # Transposed, for `addmm`.
     output: Tensor
     feed_norm: Tensor
     gate_up: Tensor
     down: Tensor
     # Keys, then values, shape [2 x key heads, positions, head_dim].
     cache: Tensor
+
+    def cached(self, key_heads: int, positions: int) -> _Cached:
+        """The keys and values of the first `positions`."""
+        return self.cache[None, :key_heads, :positions], self.cache[None, key_heads:, :positions]
+
+
+# Keys and values, each of shape [1, key heads, positions, head_dim].
+_Cached = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPosition:
+    """A position of a stack: its rotation, and per layer the place of its keys and values, and those up to it."""
+
+    cos: Tensor
+    sin: Tensor
+    places: tuple[Tensor, ...]
+    cached: tuple[_Cached, ...]
 
 
 class LayerStack:
@@ -46,10 +64,25 @@ class LayerStack:
         self._layers = [self._fused(layer, weight.new_zeros(shape)) for layer in model.layers]
         self._positions = torch.arange(positions, device=weight.device)
         cos, sin = (table[0][:, None] for table in model.rotary_emb(weight, self._positions[None]))
-        # Values are rotated by nothing, which saves taking keys and values apart.
+        # Values are rotated by nothing, which saves taking keys and values apart. For the sign see `_attention_input`.
         rotated, plain = self._heads + self._key_heads, (positions, self._key_heads, self._width)
+        first, second = sin.chunk(2, dim=-1)
+        sin = torch.cat([-first, second], dim=-1)
         self._cos = torch.cat([cos.expand(-1, rotated, -1), cos.new_ones(plain)], dim=1)
         self._sin = torch.cat([sin.expand(-1, rotated, -1), sin.new_zeros(plain)], dim=1)
+        self._all_cached = [layer.cached(self._key_heads, positions) for layer in self._layers]
+
+    def fixed_positions(self) -> list[FixedPosition]:
+        """The stack's views at each of its positions, for `step_fixed`."""
+        return [
+            FixedPosition(
+                self._cos[position],
+                self._sin[position],
+                tuple(layer.cache[:, position] for layer in self._layers),
+                tuple(layer.cached(self._key_heads, position + 1) for layer in self._layers),
+            )
+            for position in range(self.positions)
+        ]
 
     @staticmethod
     def _fused(layer: Any, cache: Tensor) -> _Layer:
@@ -60,10 +93,10 @@ class LayerStack:
             raise EngineFailed("tts.model_layout", "the model's layers have biases, which CSM's have not")
         return _Layer(
             layer.input_layernorm.weight,
-            _fuse(attention.q_proj, attention.k_proj, attention.v_proj),
+            _fuse(attention.q_proj, attention.k_proj, attention.v_proj).T,
             attention.o_proj.weight.T,
             layer.post_attention_layernorm.weight,
-            _fuse(feed_forward.gate_proj, feed_forward.up_proj),
+            _fuse(feed_forward.gate_proj, feed_forward.up_proj).T,
             feed_forward.down_proj.weight.T,
             cache,
         )
@@ -81,48 +114,50 @@ class LayerStack:
         for layer in self._layers:
             rotated = self._attention_input(layer, hidden, self._cos[:count], self._sin[:count]).transpose(0, 1)
             layer.cache[:, :count] = rotated[self._heads :]
-            keys, values = layer.cache[None, : self._key_heads, :count], layer.cache[None, self._key_heads :, :count]
             # The query heads that share a key head become rows of one query, which avoids copies of the keys.
             query = rotated[: self._heads].reshape(1, self._key_heads, group * count, self._width)
-            attended = F.scaled_dot_product_attention(query, keys, values, visible.repeat(group, 1))
+            cached = layer.cached(self._key_heads, count)
+            attended = F.scaled_dot_product_attention(query, *cached, visible.repeat(group, 1))
             rows = attended.view(self._heads, count, self._width).transpose(0, 1).flatten(1)
             hidden = self._layer_output(layer, hidden, rows)
         return self._normed(hidden[-1:], self._norm)
 
-    def step_fixed(self, hidden: Tensor, position: int) -> Tensor:
+    def step_fixed(self, hidden: Tensor, at: FixedPosition) -> Tensor:
         """The normed output of one more row, shape [1, hidden], at a position that is the same in every call."""
-        cos, sin = self._cos[position], self._sin[position]
-        for layer in self._layers:
-            rotated = self._attention_input(layer, hidden, cos, sin)[0]
-            layer.cache[:, position] = rotated[self._heads :]
-            hidden = self._attend(layer, hidden, rotated, layer.cache[None, :, : position + 1], None)
+        for layer, place, cached in zip(self._layers, at.places, at.cached, strict=True):
+            rotated = self._attention_input(layer, hidden, at.cos, at.sin)[0]
+            place.copy_(rotated[self._heads :])
+            hidden = self._attend(layer, hidden, rotated, cached, None)
         return self._normed(hidden, self._norm)
 
     def step_at(self, hidden: Tensor, position: Tensor) -> Tensor:
         """The normed output of one more row, shape [1, hidden], at `position`, shape [1]."""
         cos, sin = self._cos[position], self._sin[position]
         visible = (self._positions <= position)[None]
-        for layer in self._layers:
+        for layer, cached in zip(self._layers, self._all_cached, strict=True):
             rotated = self._attention_input(layer, hidden, cos, sin)[0]
             layer.cache.index_copy_(1, position, rotated[self._heads :, None])
-            hidden = self._attend(layer, hidden, rotated, layer.cache[None], visible)
+            hidden = self._attend(layer, hidden, rotated, cached, visible)
         return self._normed(hidden, self._norm)
 
     def _attention_input(self, layer: _Layer, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Rotated queries and keys, and values, shape [n, heads + 2 x key heads, head_dim]."""
-        heads = F.linear(self._normed(hidden, layer.input_norm), layer.qkv).unflatten(-1, (-1, self._width))
-        first, second = heads.chunk(2, dim=-1)
-        return torch.addcmul(heads * cos, torch.cat((-second, first), dim=-1), sin)
+        product = torch.mm(self._normed(hidden, layer.input_norm), layer.qkv)
+        heads = product.view(len(hidden), -1, self._width)
+        # The halves change places; the first half's sign is in `sin`.
+        swapped = product.view(len(hidden), -1, 2, self._width // 2).flip(2).view(heads.shape)
+        return torch.addcmul(heads * cos, swapped, sin)
 
-    def _attend(self, layer: _Layer, hidden: Tensor, rotated: Tensor, cached: Tensor, visible: Tensor | None) -> Tensor:
+    def _attend(
+        self, layer: _Layer, hidden: Tensor, rotated: Tensor, cached: _Cached, visible: Tensor | None
+    ) -> Tensor:
         query = rotated[: self._heads].view(1, self._key_heads, -1, self._width)
-        keys, values = cached[:, : self._key_heads], cached[:, self._key_heads :]
-        attended = F.scaled_dot_product_attention(query, keys, values, visible)
+        attended = F.scaled_dot_product_attention(query, *cached, visible)
         return self._layer_output(layer, hidden, attended.view(1, -1))
 
     def _layer_output(self, layer: _Layer, hidden: Tensor, attended: Tensor) -> Tensor:
         hidden = torch.addmm(hidden, attended, layer.output)
-        gate, up = F.linear(self._normed(hidden, layer.feed_norm), layer.gate_up).chunk(2, dim=-1)
+        gate, up = torch.mm(self._normed(hidden, layer.feed_norm), layer.gate_up).chunk(2, dim=-1)
         return torch.addmm(hidden, self._activate(gate) * up, layer.down)
 
     def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
