@@ -58,7 +58,7 @@ def settings_for(folder: Path, voices: Path) -> TtsSettings:
         higgs_voices=voices,
         higgs_device="cpu",
         higgs_slots=2,
-        higgs_context_tokens=1536,
+        higgs_context_tokens=1024,
         higgs_temperature=0.8,
         higgs_seed=SEED,
     )
