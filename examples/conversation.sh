@@ -5,7 +5,7 @@ url=${ANCHOR_URL:-http://127.0.0.1:8080}
 auth="Authorization: Bearer ${SHARED_SECRET:-none}"
 ask() { curl --fail-with-body --silent --show-error -H "$auth" -H "Content-Type: application/json" "$@"; }
 
-ticket=$(ask -d '{"language":"en"}' "$url/conversation/start" | sed 's/.*"ticket":"\([^"]*\)".*/\1/')
+ticket=$(ask -d '{}' "$url/conversation/start" | sed 's/.*"ticket":"\([^"]*\)".*/\1/')
 ask -d "{\"text\":\"Good evening\",\"ticket\":\"$ticket\"}" -o reply.wav "$url/interact"
 ask "$url/conversation/$ticket"
 echo

@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, SecretStr
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
+from service_kit.familiar_settings import FamiliarSettings
 
 ROOT = Path(__file__).parent.parent
 # Including the services that differ by profile.
@@ -77,12 +78,20 @@ def read_by_services() -> dict[str, set[str]]:
         for field, info in cls.model_fields.items():
             alias = info.validation_alias
             if isinstance(alias, AliasChoices):
-                (name,) = alias.choices
+                # Further names are those that other voice servers use.
+                name = alias.choices[0]
             else:
                 name = f"{cls.model_config.get('env_prefix', '')}{field}".upper()
             default = "" if info.default is PydanticUndefined else format_default(info.default)
             names.setdefault(str(name), set()).add(default)
     return names
+
+
+def familiar_names() -> set[str]:
+    """Names of other voice servers: those that stand beside one of ours, and those that are only answered."""
+    aliases = [info.validation_alias for cls in settings_classes() for info in cls.model_fields.values()]
+    beside = {str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices[1:]}
+    return beside | {str(name).upper() for name in FamiliarSettings.model_fields}
 
 
 def read_by_compose() -> dict[str, set[str]]:
@@ -114,6 +123,14 @@ def test_compose_differs_from_the_services_only_where_it_must() -> None:
     differing = {name for name in compose.keys() & services.keys() if compose[name] != services[name]}
     # In a container, 127.0.0.1 is the container, and a given model has a folder of its own; a mount needs a folder.
     assert differing == {"ANCHOR_MODELS_OWN_DIR", "OLLAMA_URL", "STT_WHISPER_MODEL"}
+
+
+def test_familiar_names_are_documented_and_mentioned() -> None:
+    page = (ROOT / "docs/migration.md").read_text("utf-8")
+    assert len(familiar_names()) > 10
+    for name in familiar_names():
+        assert f"| `{name}` |" in page, name
+        assert name in EXAMPLE, name
 
 
 def test_every_setting_has_a_comment() -> None:

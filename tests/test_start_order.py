@@ -52,6 +52,24 @@ def test_the_start_order_has_no_circle() -> None:
     assert order.index("orchestrator") > order.index("tts-service")
 
 
+def test_the_machine_is_measured_before_the_services_choose_by_it() -> None:
+    """One after the other, so that neither measures the other's work, and in images that the services build."""
+    started = services()
+    measuring = {name: started[f"measure-{name}"] for name in ("stt", "tts")}
+    ended = {"condition": "service_completed_successfully"}
+    assert measuring["stt"]["depends_on"] == {"models": ended}
+    assert measuring["tts"]["depends_on"] == {"measure-stt": ended}
+    for name, service in measuring.items():
+        chooser = started[f"{name}-service"]
+        assert chooser["depends_on"] == {"measure-tts": ended}
+        assert service["image"] == chooser["image"]
+        assert service["command"] == ["python", "-m", "service_kit.engines.measurement", f"{name}_service.measure"]
+        assert service["environment"]["ANCHOR_MACHINE_PROFILE"] == chooser["environment"]["ANCHOR_MACHINE_PROFILE"]
+        # It only reads models and writes its profile beside them.
+        assert (service["network_mode"], service["restart"]) == ("none", "no")
+        assert service["volumes"] == ["models:/app/models"]
+
+
 def test_without_a_gpu_the_language_model_starts_at_once() -> None:
     assert waits_for(services(), "ollama") == {}
 

@@ -8,7 +8,7 @@ from gpu_monitor.findings.exhaustion import Exhaustion, ExhaustionCause
 from gpu_monitor.findings.findings import Findings
 from gpu_monitor.findings.leak import MemoryTrend
 from gpu_monitor.findings.plan_verdict import PlanVerdict
-from gpu_monitor.findings.pressure import Pressure, PressureLevel
+from gpu_monitor.findings.pressure import Headroom, Pressure, PressureLevel
 from gpu_monitor.memory.self_report import ReceivedReport, SelfReport
 from gpu_monitor.memory.service_memory import ServiceMemory
 from gpu_monitor.metrics import MAX_PROCESSES, largest_processes, update_gauges
@@ -25,7 +25,7 @@ def present(*processes: GpuProcess) -> Snapshot:
     device = Device(0, "GPU-0", "GPU", 100, 92, utilisation=0.5, processes=processes)
     received = ReceivedReport(SelfReport(parts={MemoryKind.WEIGHTS: 30}, kv_cache_used_share=0.25), age_s=3)
     findings = Findings(
-        pressures={0: Pressure(0, PressureLevel.HIGH, 0.92)},
+        pressures={0: Pressure(0, PressureLevel.HIGH, Headroom(4, -6, 10))},
         exhaustion={0: Exhaustion(0, ExhaustionCause.GROWTH, "tts-service", 8, seconds_to_full=40.0)},
         services={
             "tts-service": ServiceMemory("tts-service", driver_bytes=36, received=received, planned_bytes=20),
@@ -44,7 +44,9 @@ def test_device_gauges_show_known_values():
     assert value("anchor_gpu_memory_used_bytes", device="0") == 92
     assert value("anchor_gpu_memory_budget_bytes", device="0") == 99
     assert value("anchor_gpu_utilisation_ratio", device="0") == 0.5
-    assert value("anchor_gpu_pressure_level", device="0") == 2
+    assert value("anchor_gpu_pressure_level", device="0") == 3
+    assert value("anchor_gpu_headroom_bytes", device="0") == 4
+    assert value("anchor_gpu_planned_headroom_bytes", device="0") == -6
     assert value("anchor_gpu_power_watts", device="0") is None
 
 

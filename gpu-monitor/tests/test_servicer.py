@@ -190,17 +190,17 @@ async def test_interval_out_of_range_is_rejected(monitor: Monitor, interval_ms: 
 async def test_pressure_change_is_sent_between_reports(monitor: Monitor):
     async with monitor.watch(60_000) as watcher:
         await watcher.report()
-        monitor.reader.used = 93
+        monitor.reader.used = 96
         began = (await watcher.next()).pressure_changed
         monitor.reader.used = 50
         ended = (await watcher.next()).pressure_changed
     assert (began.device_index, began.level) == (0, HIGH)
-    assert began.used_share == pytest.approx(0.93)
+    assert began.headroom_bytes == 4
     assert ended.level == NONE
 
 
 async def test_new_watcher_receives_pressure_after_the_first_report(monitor: Monitor):
-    monitor.reader.used = 93
+    monitor.reader.used = 96
     async with monitor.watch() as early:
         await early.pressure()
         async with monitor.watch() as late:
@@ -210,10 +210,12 @@ async def test_new_watcher_receives_pressure_after_the_first_report(monitor: Mon
 
 async def test_budget_is_reported_and_used_for_pressure():
     reader = HeldReader()
-    reader.used = 48
+    reader.used, reader.held = 60, 58
+    reader.reports["stt-service"] = ReceivedReport(SelfReport())
     async with monitoring(reader, memory_limit_gb=50 / 1024**3) as monitor, monitor.watch() as watcher:
-        assert (await watcher.report()).devices[0].memory_budget_bytes == 50
-        assert (await watcher.pressure()).used_share == pytest.approx(0.96)
+        device = (await watcher.report()).devices[0]
+        assert (device.memory_budget_bytes, device.headroom_bytes) == (50, 50 - 58 + 10)
+        assert (await watcher.pressure()).level == HIGH
 
 
 async def test_absent_gpus_are_reported_until_one_appears():

@@ -22,6 +22,12 @@ ROOT = Path(__file__).parents[2]
 CONTENT = {"personas_dir": ROOT / "content/personas", "web_dir": ROOT / "web/dist"}
 
 
+def test_language_is_automatic_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OrchestratorSettings(_env_file=None).language == "auto"
+    monkeypatch.setenv("ORCHESTRATOR_LANGUAGE", "de")
+    assert OrchestratorSettings(_env_file=None).language == "de"
+
+
 async def test_open_bind_needs_a_secret_unless_only_loopback_is_published() -> None:
     with pytest.raises(InvalidRequest, match="needs a shared secret"):
         build(OrchestratorSettings(host="0.0.0.0", **CONTENT))

@@ -22,6 +22,8 @@ NAME = "anchor-test"
 SERVICES = ("vad-service", "stt-service", "tts-service", "gpu-monitor", "orchestrator")
 # Fetches the models, and ends.
 MODELS = "models"
+# Measure the machine, and end.
+MEASUREMENTS = ("measure-stt", "measure-tts")
 HTTP_PORT_SETTINGS = {
     "orchestrator": "ORCHESTRATOR_HTTP_PORT",
     "stt-service": "STT_HTTP_PORT",
@@ -112,7 +114,9 @@ def containers() -> Iterator[Containers]:
         compose.stop()
         with compose:
             mesh = Containers(ports, grpc_port)
-            mesh.states.update({service: mesh.inspect(service)["State"] for service in (MODELS, *SERVICES)})
+            mesh.states.update(
+                {service: mesh.inspect(service)["State"] for service in (MODELS, *MEASUREMENTS, *SERVICES)}
+            )
             yield mesh
 
 

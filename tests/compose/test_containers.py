@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import SessionClient, open_session
 from anchor_cli.client.turn import run_turn
 from anchor_cli.mesh.self_test import compare_words
-from compose_support import MODELS, NAME, PROJECT, SERVICES, Containers, Question, docker
+from compose_support import MEASUREMENTS, MODELS, NAME, PROJECT, SERVICES, Containers, Question, docker
 from service_kit.errors import PeerFailed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -69,6 +70,23 @@ def test_services_start_after_their_models_are_complete(containers) -> None:
         assert not mounts["/app/models"]["RW"]
 
 
+def test_the_first_start_measures_the_engines(containers) -> None:
+    for name in MEASUREMENTS:
+        measured = containers.states[name]
+        assert (measured["Status"], measured["ExitCode"]) == ("exited", 0)
+        for service in ("stt-service", "tts-service"):
+            assert parse_time(measured["FinishedAt"]) < parse_time(containers.states[service]["StartedAt"])
+    profile = json.loads(containers.python("tts-service", "print(open('/app/models/machine.json').read())"))
+    assert {"whisper-base", "espeak", "hibari"} <= set(profile["engines"])
+    assert all(speed["first_result_s"] > 0 for speed in profile["engines"].values())
+
+
+def test_a_later_start_measures_nothing(containers) -> None:
+    for name in MEASUREMENTS:
+        docker("start", "--attach", containers.container(name))
+        assert "nothing to measure" in docker("logs", "--tail", "1", containers.container(name))
+
+
 def test_a_later_start_needs_no_network_for_the_models() -> None:
     output = docker("run", "--rm", "--network=none", f"--volume={NAME}_models:/app/models", "ai-anchor/models:local")
     (complete,) = [line for line in output.splitlines() if line.startswith("models of the set default:")]
@@ -110,7 +128,7 @@ def test_profiles_choose_the_additional_services(
 ) -> None:
     monkeypatch.setenv("COMPOSE_PROFILES", profiles)
     listed = docker("compose", "--project-directory", str(PROJECT), "config", "--services").split()
-    assert set(listed) == {MODELS, *SERVICES, *added}
+    assert set(listed) == {MODELS, *MEASUREMENTS, *SERVICES, *added}
 
 
 async def test_a_spoken_question_is_answered_aloud(containers, question) -> None:

@@ -74,7 +74,7 @@ async def test_speech_edges_come_back_as_events(run_service):
     ):
         for chunk in [*sound(0, 640, False), *sound(640, 640, True), *sound(1280, 640, False)]:
             await stream.push_audio(chunk)
-        await stream.push_transcript("what is", 1280)
+        await stream.push_transcript("what is", 1280, "en")
         started, stopped, judged = await take(stream.events(), 3)
     assert isinstance(started, SpeechStarted)
     assert started.pre_roll_start_ms < started.at_ms

@@ -40,6 +40,7 @@ class ScriptedVad:
         self.failure: AnchorError | None = None
         self.opened = 0
         self.opened_with: list[str] = []
+        self.transcript_languages: list[str] = []
 
     @asynccontextmanager
     async def open(self, language):
@@ -81,8 +82,8 @@ class ScriptedVadStream:
             _, probability = self._due_predictions.pop(0)
             self._events.put_nowait(TurnEndPredicted(self._stopped_ms, probability, "scripted", self._quiet_ms))
 
-    async def push_transcript(self, text, end_ms) -> None:
-        pass
+    async def push_transcript(self, text, end_ms, language) -> None:
+        self._vad.transcript_languages.append(language)
 
     async def events(self):
         while True:
@@ -132,7 +133,8 @@ class ScriptedSttStream:
         if new := self._take_new_words():
             self._text += new
             if self._stt.partials:
-                self._events.put_nowait(PartialTranscript(self._segment, " ".join(self._text), self._end_ms))
+                partial = PartialTranscript(self._segment, " ".join(self._text), self._end_ms, self._stt.detected[0])
+                self._events.put_nowait(partial)
 
     def _take_new_words(self) -> list[str]:
         user_speech = self._stt.user_speech

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
+from orchestrator.conversation.model.services import LANGUAGES
 
 TONE = server_messages.VoiceChoice("tone", "Tone", ("en",), "scripted")
 NORA = server_messages.VoiceChoice("nora", "Nora", ("en", "de"), "piper", cloned=True)
@@ -19,7 +20,7 @@ async def test_choices_follow_session_started(stage):
     ]
     assert choices.voices == (TONE,)
     assert choices.personas == (server_messages.PersonaChoice("anchor", "Anna", "Reads the news."),)
-    assert "en" in choices.languages
+    assert choices.languages == ("auto", *LANGUAGES)
 
 
 async def test_new_voices_are_announced_once(stage):

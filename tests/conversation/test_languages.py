@@ -49,8 +49,9 @@ async def test_reply_is_in_the_language_heard(automatic):
         ("es", pytest.approx(0.85)),
         ("en", pytest.approx(0.9)),
     ]
-    # The predictor of turn ends gets the language of the turn before.
+    # The predictor of turn ends gets the language of the turn before, and that of each transcript.
     assert stage.vad.opened_with == ["", "de", "es", "en"]
+    assert list(dict.fromkeys(stage.vad.transcript_languages)) == ["de", "es", "en"]
     started = stage.client.of_type(server_messages.SessionStarted)[0]
     assert started.language == "auto"
 
@@ -64,6 +65,14 @@ async def test_one_short_misdetected_utterance_does_not_change_the_language(auto
         # Twice in a row is no accident.
         assert await ask(stage, "warum", "de", 0.7) == "en"
         assert await ask(stage, "weiter", "de", 0.7) == "de"
+
+
+async def test_one_short_word_changes_no_language(automatic):
+    async with automatic as stage:
+        assert await ask(stage, "okay", "de", 0.7) == "en"
+        assert await ask(stage, "wie wird das Wetter", "de", 0.98) == "de"
+        assert await ask(stage, "okay", "en", 0.99) == "de"
+        assert await ask(stage, "und wie wird es morgen", "de", 0.98) == "de"
 
 
 async def test_language_that_the_persona_does_not_speak_is_ignored(automatic):

@@ -15,6 +15,7 @@ from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import open_session
 from anchor_cli.client.turn import run_turn
 from mesh_launcher import PROJECT, RunningMesh, launch_mesh
+from service_kit.audio import MICROPHONE
 
 pytestmark = pytest.mark.e2e
 
@@ -24,9 +25,9 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
 
 
-def health(port: int) -> dict[str, Any]:
-    """The health report of the service on this HTTP port."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+def health(port: int, path: str = "health") -> dict[str, Any]:
+    """The health report, or another one, of the service on this HTTP port."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as response:
         return json.load(response)
 
 
@@ -54,6 +55,7 @@ async def test_engines_of_the_default_models_serve(default_mesh: RunningMesh) ->
     for report in (stt, tts, health(settings.orchestrator_http_port)):
         assert report["status"] == "ready", report
         assert not report.get("degraded"), report
+    assert health(settings.orchestrator_http_port, "info")["language"] == "auto"
 
 
 async def test_words_over_the_neural_voice_stop_it_at_once(default_mesh, questions, topic_of) -> None:
@@ -74,16 +76,28 @@ async def test_words_over_the_neural_voice_stop_it_at_once(default_mesh, questio
 
 
 @pytest.mark.parametrize(
-    ("name", "language", "reply"), [("de-leichenhalle.wav", "de", "nichts"), ("fr-consulat.wav", "fr", "rien")]
+    ("name", "from_s", "to_s", "language", "heard", "reply"),
+    [
+        ("de-leichenhalle.wav", 0, 6, "de", "raum wurde als", "nichts"),
+        ("fr-consulat.wav", 0, 7, "fr", "sous le consulat", "rien"),
+        ("es-rhino-luz.wav", 0, 5, "es", "habitación", "nada"),
+        ("it-assistente.wav", 5, 10.2, "it", "dispositivo consumer", "niente"),
+        ("en-goforward.wav", 0, 3, "en", "go forward", "nothing"),
+    ],
 )
 async def test_people_are_answered_in_the_language_they_speak(
-    default_mesh, recording_of, name: str, language: str, reply: str
+    default_mesh, recording_of, name: str, from_s: float, to_s: float, language: str, heard: str, reply: str
 ) -> None:
-    async with open_session(default_mesh.url, language="auto") as talk:
-        turn = await run_turn(talk, load_clip(recording_of(name)), listen_s=0.5)
+    clip = load_clip(recording_of(name))[MICROPHONE.bytes_for(1000 * from_s) : MICROPHONE.bytes_for(1000 * to_s)]
+    # No language is named.
+    async with open_session(default_mesh.url) as talk:
+        turn = await run_turn(talk, clip, listen_s=0.2)
         finals = [event.message for event in talk.events if event.name == "final_transcript" and event.message.text]
+        started = next(event.message for event in talk.events if event.name == "session_started")
+    assert started.language == "auto"
     assert {final.language for final in finals} == {language}
     assert all(final.language_probability > 0.5 for final in finals)
+    assert heard in turn.transcript.lower()
     # "I know nothing about that", in the language heard.
     assert reply in turn.reply.text
 

@@ -255,17 +255,20 @@ def predictor():
     predictor.released.set()
 
 
-async def test_a_predictor_gets_audio_transcript_and_language(serve, energy, utterance, predictor):
+@pytest.mark.parametrize(("text_language", "language"), [("", "fr"), ("de", "de")])
+async def test_a_predictor_gets_audio_transcript_and_language(
+    serve, energy, utterance, predictor, text_language, language
+):
     predictor.released.set()
     async with serve(energy, predictor) as stub, open_call(stub, language="fr") as call:
-        transcript = vad_pb2.PartialTranscript(text="a i u e o", end_ms=1900)
+        transcript = vad_pb2.PartialTranscript(text="a i u e o", end_ms=1900, language=text_language)
         await write_message(call, vad_pb2.DetectRequest(partial_transcript=transcript), "vad")
         await send_audio(call, utterance)
         event = (await finish(call))[-1].turn_end_predicted
     assert (event.probability, event.predictor) == (0.875, "held")
     assert [(opinion.name, opinion.probability) for opinion in event.opinions] == [("ear", 0.75), ("eye", 1.0)]
     (pause,) = predictor.pauses
-    assert (pause.language, pause.transcript.text, pause.transcript.end_ms) == ("fr", "a i u e o", 1900)
+    assert (pause.language, pause.transcript.text, pause.transcript.end_ms) == (language, "a i u e o", 1900)
     assert (pause.at_ms, pause.silence_ms) == (event.at_ms, event.silence_ms)
     assert len(pause.audio) == 384 * 16
     assert not pause.audio[-180 * 16 :].any()

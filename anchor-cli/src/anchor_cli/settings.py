@@ -39,7 +39,7 @@ class MeshSettings(BaseSettings):
         default=Path("content/questions/demo.wav"), validation_alias=shared("ANCHOR_SELF_TEST_WAV")
     )
     # Folder of the model files, and the lock file that lists them.
-    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
+    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR", "MODEL_CACHE_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
     # Folder with copies of model files of your own, laid out like the models folder; looked in before any source.
     models_own_dir: Path | None = Field(default=None, validation_alias=shared("ANCHOR_MODELS_OWN_DIR"))

@@ -8,6 +8,7 @@ from anchor_cli.doctor.machine import CommandResult
 from anchor_cli.doctor.machine_checks import check_containers, check_disk, check_gpu, check_python
 from anchor_cli.settings import MeshSettings
 from doctor_machine import DOCKER, EMBEDDED, GOOD_GPU, GPU, FakeMachine, the
+from service_kit.anchor_command import anchor_command
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_old_driver_and_full_card_have_fixes() -> None:
 def test_small_card_refers_to_anchor_plan() -> None:
     machine = FakeMachine(answers={"nvidia-smi": CommandResult("Tesla T4, 560.1, 15360, 0", succeeded=True)})
     _, memory = check_gpu(machine, GPU)
-    assert (memory.verdict, memory.fix) == (Verdict.WARNING, "choose models that fit: `anchor plan`")
+    assert (memory.verdict, memory.fix) == (Verdict.WARNING, f"choose models that fit: `{anchor_command('plan')}`")
     _, memory = check_gpu(machine, EMBEDDED)
     assert memory.verdict is Verdict.OK
 

@@ -16,6 +16,7 @@ from anchor_cli.doctor.project_checks import (
 from anchor_cli.mesh.ports import TakenPort
 from anchor_cli.settings import MeshSettings
 from doctor_machine import EMBEDDED, FakeMachine, the
+from service_kit.anchor_command import anchor_command
 
 
 def test_taken_port_names_owner_and_setting() -> None:
@@ -50,6 +51,11 @@ def test_unknown_env_name_suggests_the_closest_one() -> None:
     assert list(check_env_file(FakeMachine(), EMBEDDED)) == []
 
 
+def test_names_of_other_voice_servers_are_known() -> None:
+    env = {".env.example": {"OLLAMA_MODEL_NAME": ""}, ".env": {"OLLAMA_MODEL": "x", "WHISPER_MODEL": "small"}}
+    assert list(check_env_file(FakeMachine(env=env), EMBEDDED)) == []
+
+
 def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     models = project.root / "models"
     assert [each.verdict for each in check_models(project)] == [Verdict.PROBLEM, Verdict.WARNING, Verdict.HINT]
@@ -58,7 +64,7 @@ def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     (models / "large/large.gguf").write_bytes(b"weighty")
     tiny, large, unknown = check_models(project)
     assert (tiny.verdict, large.verdict, unknown.verdict) == (Verdict.OK, Verdict.PROBLEM, Verdict.HINT)
-    assert (large.fix, "trust-on-first-use" in unknown.fix) == ("anchor pull large", True)
+    assert (large.fix, "trust-on-first-use" in unknown.fix) == (anchor_command("pull large"), True)
 
 
 def test_missing_lock_is_a_problem(tmp_path: Path) -> None:

@@ -111,6 +111,17 @@ def test_verified_parts_are_kept_until_the_file_is_there(file_store: ModelStore,
     assert placed(file_store) == COMPLETE
 
 
+def test_packages_that_the_lock_does_not_name_are_removed(file_store: ModelStore, registry: Registry) -> None:
+    """Of an earlier lock, and of a fetch that was killed; a kept part stays."""
+    registry.files.pop(SECOND)
+    file_store.fetch_set()
+    (kept,) = (file_store.folder / CARRIERS).iterdir()
+    (kept.parent / kept.name.replace("1.0", "0.9")).with_suffix(".old.whl").write_bytes(b"earlier")
+    (kept.parent / ".fetch-abc/tmp").mkdir(parents=True)
+    file_store.fetch_set()
+    assert list(kept.parent.iterdir()) == [kept]
+
+
 def test_damaged_kept_part_is_fetched_again(file_store: ModelStore, registry: Registry) -> None:
     second = registry.files.pop(SECOND)
     file_store.fetch_set()
@@ -166,7 +177,7 @@ def test_silent_index_is_asked_one_question(
 def test_download_without_bytes_is_given_up(
     pip_store: ModelStore, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carriers, "_CLIENT_TIMEOUT_S", 2)
+    monkeypatch.setattr(carriers, "_CLIENT_TIMEOUT_S", 1)
     registry.held = [f"/files/{SECOND}"]
     left_out = pip_store.fetch_set()
     assert left_out.keys() == {"big"}

@@ -45,8 +45,11 @@ def to_watch_response(notification: Notification) -> gpu_pb2.WatchResponse:
 
 def _pressure_changed(pressure: Pressure) -> gpu_pb2.PressureChanged:
     """The pressure of one device."""
-    level = gpu_pb2.PressureLevel.Name(pressure.level)
-    return gpu_pb2.PressureChanged(device_index=pressure.device_index, level=level, used_share=pressure.used_share)
+    return gpu_pb2.PressureChanged(
+        device_index=pressure.device_index,
+        level=gpu_pb2.PressureLevel.Name(pressure.level),
+        headroom_bytes=pressure.headroom and pressure.headroom.awake_bytes,
+    )
 
 
 def to_planned_memory(planned: PlannedMemory, findings: Findings) -> gpu_pb2.PlannedMemory:
@@ -66,6 +69,8 @@ def to_planned_memory(planned: PlannedMemory, findings: Findings) -> gpu_pb2.Pla
 
 def _device(device: Device, snapshot: Snapshot) -> gpu_pb2.Device:
     exhaustion = snapshot.findings.exhaustion.get(device.index, Exhaustion(device.index))
+    pressure = snapshot.findings.pressures.get(device.index)
+    headroom = pressure and pressure.headroom
     return gpu_pb2.Device(
         index=device.index,
         uuid=device.uuid,
@@ -79,6 +84,7 @@ def _device(device: Device, snapshot: Snapshot) -> gpu_pb2.Device:
         processes=[_process(process) for process in device.processes],
         exhaustion=gpu_pb2.ExhaustionCause.Name(exhaustion.cause),
         seconds_to_full=exhaustion.seconds_to_full,
+        headroom_bytes=headroom and headroom.awake_bytes,
     )
 
 

@@ -28,7 +28,11 @@ MEMORY_BUDGET = Gauge("anchor_gpu_memory_budget_bytes", "Memory budgeted for the
 UTILISATION = Gauge("anchor_gpu_utilisation_ratio", "Share of time in which a kernel ran, 0 to 1.", ["device"])
 TEMPERATURE = Gauge("anchor_gpu_temperature_celsius", "Temperature of the device.", ["device"])
 POWER = Gauge("anchor_gpu_power_watts", "Power draw of the device.", ["device"])
-PRESSURE = Gauge("anchor_gpu_pressure_level", "0 unknown, 1 none, 2 high, 3 critical.", ["device"])
+PRESSURE = Gauge("anchor_gpu_pressure_level", "0 unknown, 1 none, 2 elevated, 3 high, 4 critical.", ["device"])
+HEADROOM = Gauge("anchor_gpu_headroom_bytes", "Memory that stays free when awake services take their plan.", ["device"])
+PLANNED_HEADROOM = Gauge(
+    "anchor_gpu_planned_headroom_bytes", "Memory that stays free when parked services wake, too.", ["device"]
+)
 PROCESS_MEMORY = Gauge(
     "anchor_gpu_process_memory_bytes", "Memory held by processes of one name.", ["device", "process", "service"]
 )
@@ -53,7 +57,7 @@ SELF_REPORT_FAILURES = Counter("anchor_gpu_self_report_failures_total", "Failed 
 
 _PER_DEVICE = (
     *(MEMORY_TOTAL, MEMORY_USED, MEMORY_BUDGET, UTILISATION, TEMPERATURE, POWER, PRESSURE, PROCESS_MEMORY),
-    *(EXHAUSTION, SECONDS_TO_FULL),
+    *(HEADROOM, PLANNED_HEADROOM, EXHAUSTION, SECONDS_TO_FULL),
 )
 _PER_SERVICE = (
     *(SERVICE_MEMORY, SERVICE_REPORTED, SERVICE_UNEXPLAINED, SERVICE_PLANNED, SERVICE_VERDICT, SERVICE_GROWTH),
@@ -75,7 +79,11 @@ def update_gauges(snapshot: Snapshot) -> None:
         _set_gauge(UTILISATION, label, device.utilisation)
         _set_gauge(TEMPERATURE, label, device.temperature_celsius)
         _set_gauge(POWER, label, device.power_watts)
-        _set_gauge(PRESSURE, label, findings.pressures[device.index].level)
+        pressure = findings.pressures[device.index]
+        _set_gauge(PRESSURE, label, pressure.level)
+        if pressure.headroom:
+            _set_gauge(HEADROOM, label, pressure.headroom.awake_bytes)
+            _set_gauge(PLANNED_HEADROOM, label, pressure.headroom.planned_bytes)
         exhaustion = findings.exhaustion[device.index]
         _set_gauge(EXHAUSTION, label, exhaustion.cause)
         _set_gauge(SECONDS_TO_FULL, label, exhaustion.seconds_to_full)

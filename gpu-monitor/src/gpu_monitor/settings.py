@@ -31,7 +31,7 @@ class GpuSettings(ServiceSettings):
     ollama_url: str = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
     # The vLLM server behind stt-service; when empty, only stt-service's own report counts.
     vllm_url: str = Field(default="")
-    # Memory of each device budgeted for the services, in GiB; without it, the whole device counts.
+    # Memory of each device that the services may hold together, in GiB; without it, the whole device.
     memory_limit_gb: float | None = Field(default=None, gt=0, le=4096)
     # The memory plan, a JSON file; without it, nothing is planned.
     plan_path: Path | None = Field(default=None)

@@ -101,4 +101,4 @@ def test_every_notification_is_encoded():
     leak = to_watch_response(LeakChanged("ollama", True, LEAK)).leak_changed
     assert (leak.leaking, leak.trend.growth_bytes, leak.trend.leaking) == (True, 50, True)
     assert not to_watch_response(LeakChanged("ollama", False)).leak_changed.HasField("trend")
-    assert to_watch_response(Pressure(1, PressureLevel.HIGH, 0.5)).pressure_changed.level == PressureLevel.HIGH
+    assert to_watch_response(Pressure(1, PressureLevel.HIGH)).pressure_changed.level == PressureLevel.HIGH

@@ -32,3 +32,8 @@ def test_invalid_plan_is_rejected(tmp_path: Path, text: str):
 def test_entries_of_one_service_are_summed():
     entries = PlannedMemory("ollama", "m", weights_bytes=9), PlannedMemory("ollama", "n", context_bytes=1)
     assert MemoryPlan(entries).bytes_by_service == {"ollama": 10}
+
+
+def test_several_models_of_one_service_share_a_context():
+    entries = PlannedMemory("ollama", "m", context_bytes=5), PlannedMemory("ollama", "n", context_bytes=5)
+    assert MemoryPlan(entries).context_bytes_by_service == {"ollama": 5}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from gpu_monitor.engine import Device, GpuProcess
+from gpu_monitor.memory.plan import MemoryPlan, PlannedMemory
 from gpu_monitor.memory.self_report import ReceivedReport, SelfReport
 from gpu_monitor.memory.service_memory import ServiceMemory, attribute_memory, unattributed_bytes
 from self_reporting import reported
+from service_kit.engines.memory import MemoryKind
 
 CONTAINER = "3f2a" * 16
 
@@ -16,8 +18,12 @@ def device(*processes: GpuProcess, used: int = 100, index: int = 0) -> Device:
 
 
 def only(*devices: Device, received: ReceivedReport, service: str = "tts-service") -> ServiceMemory:
-    (found,) = attribute_memory(devices, {service: received}, {})
+    (found,) = attribute_memory(devices, {service: received}, MemoryPlan())
     return found
+
+
+def plan_of(service: str, weights: int, context: int = 0) -> MemoryPlan:
+    return MemoryPlan((PlannedMemory(service, "m", weights_bytes=weights, context_bytes=context),))
 
 
 def test_driver_figure_counts_and_difference_is_unexplained():
@@ -35,7 +41,7 @@ def test_process_is_matched_by_reported_container():
 
 def test_container_match_precedes_package_match():
     received = {"tts-service": reported(1), "another-tts": reported(1, container_id=CONTAINER)}
-    found = attribute_memory([device(GpuProcess(7, "python3", "tts-service", 40, CONTAINER))], received, {})
+    found = attribute_memory([device(GpuProcess(7, "python3", "tts-service", 40, CONTAINER))], received, MemoryPlan())
     assert [(service.service, service.driver_bytes) for service in found] == [
         ("another-tts", 40),
         ("tts-service", None),
@@ -60,7 +66,7 @@ def test_unknown_pids_are_unattributed():
 
 def test_unknown_processes_are_unattributed_bytes():
     devices = [device(GpuProcess(7, "python3", "tts-service", 40), GpuProcess(8, "Xorg", "", 10), used=60)]
-    services = attribute_memory(devices, {"tts-service": reported(30)}, {})
+    services = attribute_memory(devices, {"tts-service": reported(30)}, MemoryPlan())
     assert unattributed_bytes(devices, services) == 20
 
 
@@ -79,14 +85,14 @@ def test_devices_of_one_service_are_summed():
 
 def test_over_reporting_service_has_negative_unexplained_bytes():
     devices = [device(GpuProcess(7, "python3", "tts-service", 40), used=40)]
-    services = attribute_memory(devices, {"tts-service": reported(50)}, {})
+    services = attribute_memory(devices, {"tts-service": reported(50)}, MemoryPlan())
     assert (services[0].used_bytes, services[0].unexplained_bytes) == (40, -10)
     assert unattributed_bytes(devices, services) == 0
 
 
 def test_unattributed_bytes_are_never_negative():
     devices = [device(used=20)]
-    assert unattributed_bytes(devices, attribute_memory(devices, {"tts-service": reported(50)}, {})) == 0
+    assert unattributed_bytes(devices, attribute_memory(devices, {"tts-service": reported(50)}, MemoryPlan())) == 0
 
 
 def test_self_report_counts_when_a_process_figure_is_missing():
@@ -107,15 +113,48 @@ def test_stale_report_is_current_only_with_a_driver_figure():
 
 
 def test_planned_service_without_figures_is_listed():
-    (found,) = attribute_memory([device()], {}, {"ollama": 80})
+    (found,) = attribute_memory([device()], {}, plan_of("ollama", 80))
     assert found == ServiceMemory("ollama", planned_bytes=80)
     assert (found.used_bytes, found.unexplained_bytes, found.is_current) == (None, None, False)
 
 
 def test_planned_service_is_matched_by_package_without_report():
-    (found,) = attribute_memory([device(GpuProcess(7, "python3", "stt-service", 40))], {}, {"stt-service": 50})
+    (found,) = attribute_memory([device(GpuProcess(7, "python3", "stt-service", 40))], {}, plan_of("stt-service", 50))
     assert (found.used_bytes, found.planned_bytes) == (40, 50)
 
 
 def test_incomplete_report_gives_no_figure():
     assert only(device(), received=reported(30, complete=False)).used_bytes is None
+
+
+def outstanding(planned: MemoryPlan, received: ReceivedReport | None, *processes: GpuProcess) -> int:
+    """Outstanding bytes of `ollama`."""
+    (found,) = attribute_memory([device(*processes)], {"ollama": received} if received else {}, planned)
+    return found.outstanding_bytes
+
+
+def test_planned_memory_that_is_not_allocated_is_outstanding():
+    plan = plan_of("ollama", 80)
+    assert outstanding(plan, reported(30)) == 50
+    assert outstanding(plan, reported(80)) == outstanding(plan, reported(90)) == 0
+    # The driver's figure counts before the service's own.
+    assert outstanding(plan, reported(30), GpuProcess(7, "x", "ollama", 70)) == 10
+
+
+def test_without_a_current_figure_nothing_is_outstanding():
+    plan = plan_of("ollama", 80)
+    assert outstanding(plan, None) == 0
+    assert outstanding(plan, reported(30, complete=False)) == 0
+    assert outstanding(plan, ReceivedReport(reported(30).report, stale=True)) == 0
+    assert outstanding(MemoryPlan(), reported(30)) == 0
+
+
+def test_context_that_a_service_does_not_report_is_not_outstanding():
+    plan = plan_of("ollama", 80, context=5)
+    assert outstanding(plan, reported(80)) == 0
+    assert outstanding(plan, reported(70)) == 10
+    assert outstanding(plan, reported(80), GpuProcess(7, "x", "ollama", 80)) == 5
+    with_context = SelfReport(parts={MemoryKind.WEIGHTS: 70, MemoryKind.CONTEXT: 5})
+    assert outstanding(plan, ReceivedReport(with_context)) == 10
+    # A model that is not loaded has no context.
+    assert outstanding(plan, reported(0)) == 85

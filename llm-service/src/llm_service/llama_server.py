@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from service_kit.anchor_command import anchor_command
 from service_kit.engines import models
 from service_kit.errors import EngineFailed
 
@@ -29,7 +30,7 @@ def find_model(settings: LlmServiceSettings) -> Path:
     folder = models.model_folder(MODEL, settings.models_lock, settings.models_dir)
     files = sorted(folder.glob("*.gguf"))
     if not files:
-        raise EngineFailed("models.missing", f"no GGUF file in {folder}; run `anchor pull {MODEL}`")
+        raise EngineFailed("models.missing", f"no GGUF file in {folder}; run `{anchor_command(f'pull {MODEL}')}`")
     return files[0]
 
 

@@ -34,7 +34,7 @@ class LlmServiceSettings(BaseSettings):
         default="INFO", validation_alias=shared("ANCHOR_LOG_LEVEL")
     )
     log_format: LogFormat = Field(default="json", validation_alias=shared("ANCHOR_LOG_FORMAT"))
-    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
+    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR", "MODEL_CACHE_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
 
     # Port on 127.0.0.1; the server listens on no other address.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
 from service_kit.engines.info import EngineInfo
+from service_kit.familiar_settings import FamiliarSettings, answer_familiar_settings
 from service_kit.http.routes import health_routes
 from service_kit.service import Service, new_health
 
@@ -18,12 +20,16 @@ from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.settings import OrchestratorSettings
 
+log = logging.getLogger(__name__)
+
 NAME = "orchestrator"
 
 
 def build(settings: OrchestratorSettings | None = None) -> Service:
     """Build the service. Raises `AnchorError` for invalid settings or content."""
     settings = settings or OrchestratorSettings()
+    for line in answer_familiar_settings(FamiliarSettings()):
+        log.warning(line)
     knowledge = KnowledgeFolder(settings.knowledge_dir)
     semantic = wiring.semantic_index(knowledge, settings)
     retriever = Retriever(knowledge, semantic, min_score=settings.briefing_min_score)
@@ -40,7 +46,10 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     status = wiring.status_watch(memory, settings)
     services, voices = wiring.services(channels, model, memory, status, settings)
     sessions = wiring.session_registry(services, memory, health, settings)
-    routes = health_routes(health, lambda: {"languages": LANGUAGES, "voices": voices.ids, **details()})
+    language = sessions.default_language
+    routes = health_routes(
+        health, lambda: {"language": language, "languages": LANGUAGES, "voices": voices.ids, **details()}
+    )
     app, servicer = wiring.api(sessions, services.speech_to_text, memory, routes, settings)
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from service_kit.settings import ServiceSettings, shared
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.limits import ApiLimits
 from orchestrator.audio_filters.build import AutoGain, NoiseSuppression
+from orchestrator.conversation.model.conversation import AUTOMATIC
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.knowledge.personas import DEFAULT_PERSONA
 from orchestrator.knowledge.retriever import MIN_SCORE
@@ -90,7 +91,10 @@ class OrchestratorSettings(ServiceSettings):
     personas_dir: Path = Path("content/personas")
     web_dir: Path = Path("web/dist")
     persona: str = DEFAULT_PERSONA
-    language: str = "en"
+    # Speaks where neither the client nor the persona names a voice of the language; empty for the engine's own.
+    voice: str = Field(default="", validation_alias=shared("ORCHESTRATOR_VOICE", "TTS_VOICE"))
+    # ISO 639-1, or `auto`: the language that is heard.
+    language: str = AUTOMATIC
 
     # Endpointing: the shortest and longest end-of-turn wait, and the wait without a prediction.
     endpointing_floor_ms: int = Field(default=_TURNS.endpointing.floor_ms, ge=100, le=3_000)

@@ -181,6 +181,7 @@ def services(
         text_to_speech=OnDemandTts(tts, parked["tts"], _TTS_WAKE_WAIT_S if fallback_tts else None),
         fallback_tts=fallback_tts,
         personas=load_personas(settings.personas_dir),
+        default_voice=settings.voice,
         system_status=system_status,
         voices=voices.latest,
         audio_filter=build_filter(settings.noise_suppression, settings.auto_gain),

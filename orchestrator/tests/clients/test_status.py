@@ -144,7 +144,12 @@ class GpuMonitor(gpu_pb2_grpc.GpuMonitorServiceServicer):
                 availability=gpu_pb2.GPU_AVAILABILITY_PRESENT,
                 devices=[cool, warm],
                 services=[
-                    gpu_pb2.ServiceMemory(service="tts", used_bytes=9 << 30, planned_bytes=10 << 30),
+                    gpu_pb2.ServiceMemory(
+                        service="tts",
+                        used_bytes=9 << 30,
+                        planned_bytes=10 << 30,
+                        trend=gpu_pb2.MemoryTrend(leaking=True),
+                    ),
                     gpu_pb2.ServiceMemory(service="llm"),
                 ],
             )
@@ -169,7 +174,7 @@ async def test_gpu_status_survives_failures_of_the_monitor():
             present=True,
             memory_total_mib=48 * 1024,
             memory_used_mib=12 * 1024,
-            services=(GpuServiceMemory("tts", 9 * 1024, 10 * 1024), GpuServiceMemory("llm")),
+            services=(GpuServiceMemory("tts", 9 * 1024, 10 * 1024, leaking=True), GpuServiceMemory("llm")),
             pressure=GpuPressure.GPU_PRESSURE_HIGH,
             temperature_celsius=61,
         )
@@ -254,6 +259,15 @@ async def test_pressure_is_that_of_the_fullest_device():
         monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_NONE, device=1)
         await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_NONE)
     assert levels == [None, PressureLevel.CRITICAL, PressureLevel.NONE]
+
+
+async def test_elevated_pressure_is_passed_on():
+    monitor = ControlledMonitor()
+    async with watch_levels(monitor) as (watch, levels):
+        monitor.send_report(0)
+        monitor.send_pressure(gpu_pb2.PRESSURE_LEVEL_ELEVATED)
+        await until(watch, lambda status: bool(status.gpu) and status.gpu.pressure is GpuPressure.GPU_PRESSURE_ELEVATED)
+    assert levels[-1] is PressureLevel.ELEVATED
 
 
 async def test_device_with_a_lost_driver_has_unknown_pressure():

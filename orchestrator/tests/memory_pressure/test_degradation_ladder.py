@@ -20,9 +20,10 @@ from orchestrator.memory_pressure.degradation_ladder import (
     UndoStep,
 )
 
-HIGH, CRITICAL, NONE = (
+HIGH, CRITICAL, ELEVATED, NONE = (
     PressureReported(PressureLevel.HIGH),
     PressureReported(PressureLevel.CRITICAL),
+    PressureReported(PressureLevel.ELEVATED),
     PressureReported(PressureLevel.NONE),
 )
 ORDER = [LadderStep.SHORT_CONTEXTS, LadderStep.PARKED_MODEL, LadderStep.SMALL_VOICE, LadderStep.TEXT_ONLY]
@@ -102,6 +103,27 @@ def test_short_relief_undoes_nothing(clock):
         # The step interval of ten seconds is over: renewed pressure takes the next step.
         clock.on(HIGH)
     assert clock.ladder.steps_taken == tuple(ORDER)
+
+
+def test_elevated_pressure_takes_no_step(clock):
+    assert clock.on(ELEVATED) == []
+    assert clock.ladder.due_s == math.inf
+
+
+def test_elevated_pressure_holds_the_steps_until_it_ends(clock):
+    clock.on(HIGH)
+    clock.until(10)
+    assert clock.on(ELEVATED) == []
+    assert clock.until(3600) == []
+    assert clock.on(NONE) == []
+    assert clock.until(100) == [(30, UndoStep(ORDER[1])), (60, UndoStep(ORDER[0]))]
+
+
+def test_high_pressure_after_elevated_takes_the_next_step(clock):
+    clock.on(HIGH)
+    clock.on(ELEVATED)
+    assert clock.until(100) == []
+    assert clock.on(HIGH) == [TakeStep(LadderStep.PARKED_MODEL)]
 
 
 def test_pressure_soon_after_an_undo_doubles_the_interval(clock):

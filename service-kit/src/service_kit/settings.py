@@ -23,9 +23,12 @@ LogFormat = Literal["json", "text"]
 ModelSet = Literal["default", "minimal"]
 
 
-def shared(name: str) -> AliasChoices:
-    """Return the alias of a setting that all services share, whose environment name has no service prefix."""
-    return AliasChoices(name)
+def shared(name: str, *familiar: str) -> AliasChoices:
+    """Return the environment names of a setting that do not follow from its class: ours first.
+
+    `familiar` are names that other voice servers use for the same; they count while ours is not set.
+    """
+    return AliasChoices(name, *familiar)
 
 
 class ServiceSettings(BaseSettings):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
+from service_kit.engines import isolation
 
 CHILD = """
 import ctypes, json, os, threading
@@ -57,3 +59,11 @@ def test_python_code_gets_no_socket(seen: dict[str, object]) -> None:
 def test_native_code_gets_no_socket_from_the_kernel(seen: dict[str, object]) -> None:
     assert seen["enforced"] is True
     assert seen["native"] == [-1, 13]
+
+
+def test_onnxruntime_is_loaded_without_its_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    monkeypatch.setattr(isolation, "import_module", lambda name: seen.append(os.environ["ORT_DISABLE_TELEMETRY"]))
+    isolation.import_onnxruntime()
+    assert seen == ["1"]

@@ -67,7 +67,7 @@ def test_verified_models_are_returned(lock: Path, folder: Path) -> None:
 def test_incomplete_folder_is_rejected(lock: Path, folder: Path, path: str, content: bytes | None, code: str) -> None:
     file = folder / "tiny" / path
     file.unlink() if content is None else file.write_bytes(content)
-    with pytest.raises(EngineFailed, match="run `anchor models`") as refused:
+    with pytest.raises(EngineFailed, match=r"run `.*anchor models`") as refused:
         model_folder("tiny", lock, folder)
     assert refused.value.code == f"models.{code}"
 
@@ -81,7 +81,7 @@ def test_changed_file_is_rejected_with_both_hashes(lock: Path, folder: Path) -> 
 
 
 def test_model_of_no_set_names_its_own_command(lock: Path, folder: Path) -> None:
-    with pytest.raises(EngineFailed, match="run `anchor pull optional`"):
+    with pytest.raises(EngineFailed, match=r"run `.*anchor pull optional`"):
         model_folder("optional", lock, folder)
 
 

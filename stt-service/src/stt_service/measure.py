@@ -97,6 +97,12 @@ def measure_all(settings: SttSettings) -> Iterator[dict[str, dict[str, float]]]:
             yield speeds
 
 
+def installed_engines() -> list[str]:
+    """The recognisers whose models are in the models folder."""
+    settings = SttSettings()
+    return [name for name in TIMERS if (settings.models_dir / name).is_dir()]
+
+
 def main() -> None:
     # As in a transcription process, before the libraries are loaded.
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"

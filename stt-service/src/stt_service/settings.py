@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
+
+WhisperComputeType = Literal[
+    "auto",
+    "default",
+    "int8",
+    "int8_float32",
+    "int8_float16",
+    "int8_bfloat16",
+    "int16",
+    "float16",
+    "bfloat16",
+    "float32",
+]
+
+
+def _device_type(device: object) -> object:
+    """The kind of a device, without its number: `cuda` of `cuda:0`, as torch writes it."""
+    return device.lower().partition(":")[0] if isinstance(device, str) else device
 
 
 class SttSettings(ServiceSettings):
@@ -35,7 +53,7 @@ class SttSettings(ServiceSettings):
     # the folder `pocketsphinx` in the models folder.
     knowledge_dir: Path = Field(default=Path("content/knowledge"))
     cache_dir: Path | None = Field(default=None)
-    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
+    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR", "MODEL_CACHE_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
     # pocketsphinx: pairs of decoder processes; streams are spread over them.
     worker_pairs: int = Field(default=1, ge=1, le=64)
@@ -74,13 +92,17 @@ class SttSettings(ServiceSettings):
     # voxtral-realtime: an utterance up to this long that continues after a flush is transcribed again from its start.
     voxtral_realtime_again_s: float = Field(default=20, ge=0)
 
-    # whisper: folder of a model converted for CTranslate2, relative to the models folder; empty for the model store's.
-    whisper_model: Path | None = Field(default=None)
-    whisper_device: Literal["cpu", "cuda"] = Field(default="cpu")
+    # whisper: folder of a model converted for CTranslate2, relative to the models folder, or the name of a size that is
+    # there (`small` or `Systran/faster-whisper-small` for the folder `whisper-small`); empty for the model store's.
+    whisper_model: Path | None = Field(default=None, validation_alias=shared("STT_WHISPER_MODEL", "WHISPER_MODEL"))
+    # whisper: `auto` is cuda where CTranslate2 finds a GPU.
+    whisper_device: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_device_type)] = Field(
+        default="cpu", validation_alias=shared("STT_WHISPER_DEVICE", "DEVICE")
+    )
     # whisper: number type of the computation; `auto` is int8 on the CPU and float16 on a GPU, `default` the type the
     # weights were saved in.
-    whisper_compute_type: Literal["auto", "default", "int8", "int8_float16", "float16", "bfloat16", "float32"] = Field(
-        default="auto"
+    whisper_compute_type: WhisperComputeType = Field(
+        default="auto", validation_alias=shared("STT_WHISPER_COMPUTE_TYPE", "COMPUTE_TYPE")
     )
     # whisper: CPU threads of one transcription; 0 for the library's choice.
     whisper_threads: int = Field(default=1, ge=0, le=256)

@@ -45,6 +45,8 @@ def test_a_loop_at_the_end_is_detected() -> None:
         ("Thank you.", "de", 200, "Thank you."),
         ("देखने के लिए धन्यवाद।", "hi", 2000, ""),
         ("  What is   the news? ", "en", 900, "What is the news?"),
+        ("Can I? Stop!. Put it on the compost heap?.", "en", 900, "Can I? Stop! Put it on the compost heap?"),
+        ("He asked: why?.. And then?!", "en", 900, "He asked: why?.. And then?!"),
         (", ".join(f"it is {n} it is {n} o'clock" for n in "123123123123"), "en", 9000, ""),
     ],
 )

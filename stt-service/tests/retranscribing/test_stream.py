@@ -216,6 +216,24 @@ async def test_a_language_detected_with_certainty_is_kept_for_partials(probabili
 
 
 @pytest.mark.virtual_clock
+@pytest.mark.parametrize(("configured", "expected"), [("", ("de", "")), ("nl", ("nl", "nl"))])
+async def test_short_partials_are_in_the_language_heard_last(configured: str, expected: tuple[str, str]) -> None:
+    recogniser = RecordingRecogniser("de", 0.5)
+    shared = shared_by(recogniser, identified_from_ms=500)
+    async with open_retranscribing_stream(shared, TranscriptionConfig(configured, partial_transcripts=True)) as stream:
+        await push(stream, 400)
+        # Nothing was heard yet.
+        assert {language for _, language in recogniser.partials} == {configured}
+        await stream.flush_segment(Segment(1, 0, 400))
+        await stream.commit_segment(Segment(1, 0, 400))
+        recogniser.partials.clear()
+        await push(stream, 700, 400)
+    short, longer = expected
+    assert {length_ms < 500 for length_ms, _ in recogniser.partials} == {True, False}
+    assert all(language == (short if length_ms < 500 else longer) for length_ms, language in recogniser.partials)
+
+
+@pytest.mark.virtual_clock
 async def test_the_interval_of_partials_follows_the_language_heard_last() -> None:
     asked: list[str] = []
 

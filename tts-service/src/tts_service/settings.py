@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode, SettingsConfigDict
 from service_kit.settings import ServiceSettings, shared
 
 KokoroUse = Literal["auto", "on", "off"]
 HiggsWeights = Literal["bf16", "int8", "fp8"]
+
+
+# The owner of higgs-audio's repositories on the hub.
+_HIGGS_OWNER = "bosonai/"
+
+
+def _folder_of_pulled_model(value: object) -> object:
+    """None, for the folder that `anchor pull` fills, in place of a repository of the hub."""
+    return None if isinstance(value, str) and value.startswith(_HIGGS_OWNER) and not Path(value).exists() else value
+
+
+def _torch_device(value: object) -> object:
+    """The device that `auto` stands for: without a GPU, an engine that needs one is replaced by the next."""
+    return {"auto": "cuda"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+def _piper_voices(value: object) -> object:
+    """The voices of a JSON list; for the path of a model file, the voice that it is named after."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else (Path(value).name.removesuffix(".onnx"),)
 
 
 class TtsSettings(ServiceSettings):
@@ -47,10 +69,10 @@ class TtsSettings(ServiceSettings):
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
 
     # Folder of the model files, and the lock file that lists their hashes.
-    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
+    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR", "MODEL_CACHE_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
 
-    # Whether `kokoro` speaks its languages by default: auto for where this machine measured fast enough.
+    # Whether `kokoro` speaks its languages by default: auto for those for which this machine measured fast enough.
     kokoro: KokoroUse = Field(default="auto")
     # The engine `kokoro`: a folder of the model in place of the verified one, and the threads of one phrase.
     kokoro_model: Path | None = Field(default=None)
@@ -58,14 +80,18 @@ class TtsSettings(ServiceSettings):
 
     # The engine `higgs`: folders of the model and of its codec, in the layout of transformers; by default the folders
     # that `anchor pull` fills.
-    higgs_model: Path | None = Field(default=None)
+    higgs_model: Annotated[Path | None, BeforeValidator(_folder_of_pulled_model)] = Field(
+        default=None, validation_alias=shared("TTS_HIGGS_MODEL", "HIGGS_AUDIO_MODEL_PATH")
+    )
     higgs_codec: Path | None = Field(default=None)
     # Folder for cloned voices and for the references of the built-in voice; without it the engine cannot clone.
     higgs_voices: Path | None = Field(default=None)
     # Multi-speaker voices: ids of cloned voices joined by +. Each speaks the text behind its tag ([SPEAKER0], ...).
     higgs_casts: tuple[str, ...] = Field(default=())
     # A torch device: cuda, cuda:1, cpu.
-    higgs_device: str = Field(default="cuda")
+    higgs_device: Annotated[str, BeforeValidator(_torch_device)] = Field(
+        default="cuda", validation_alias=shared("TTS_HIGGS_DEVICE", "DEVICE")
+    )
     # Weight format of the layers; converted from the bf16 files while loading. fp8 needs Ada, Hopper or later.
     higgs_weights: HiggsWeights = Field(default="bf16")
     # Phrases spoken at the same time; each takes 112 KiB of memory per token of context.
@@ -81,7 +107,9 @@ class TtsSettings(ServiceSettings):
 
     # The engine `piper`: URL of its server, and the preferred voices, one per language.
     piper_url: str = Field(default="http://127.0.0.1:5000")
-    piper_voices: tuple[str, ...] = Field(default=("hi_IN-rohan-medium",))
+    piper_voices: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_piper_voices)] = Field(
+        default=("hi_IN-rohan-medium",), validation_alias=shared("TTS_PIPER_VOICES", "PIPER_MODEL_PATH")
+    )
     # Timeouts of connecting, and of one whole phrase.
     piper_connect_s: float = Field(default=1.0, gt=0, le=60)
     piper_phrase_s: float = Field(default=4.0, gt=0, le=300)
@@ -106,7 +134,9 @@ class TtsSettings(ServiceSettings):
     # Folder for cloned voices; without it the engine cannot clone.
     csm_voices: Path | None = Field(default=None)
     # A torch device: cuda, cuda:1, cpu.
-    csm_device: str = Field(default="cuda")
+    csm_device: Annotated[str, BeforeValidator(_torch_device)] = Field(
+        default="cuda", validation_alias=shared("TTS_CSM_DEVICE", "DEVICE")
+    )
     # Sampling temperature: lower is steadier.
     csm_temperature: float = Field(default=0.9, gt=0, le=2)
     # The same seed, text and voice give the same speech.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from service_kit.engines.isolation import import_onnxruntime
 
 # onnxruntime's severity scale: 3 logs errors only. Silero's file causes a harmless warning about dropped initialisers.
 _ERRORS_ONLY = 3
@@ -20,10 +21,7 @@ def open_onnx_session(model: Path, config: Mapping[str, str] | None = None) -> A
     `config` holds entries of onnxruntime's session configuration, by key. Raises onnxruntime's own exceptions for a
     file that is missing or invalid.
     """
-    # Read when the library is loaded: otherwise it keeps a device id in the home folder, and uploads events.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

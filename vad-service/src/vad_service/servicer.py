@@ -64,7 +64,8 @@ async def _read_inputs(requests: Requests, trace: UtteranceTrace):
             case "audio":
                 yield AudioChunk(request.audio.start_ms, request.audio.pcm)
             case "partial_transcript":
-                yield PartialTranscript(request.partial_transcript.text, request.partial_transcript.end_ms)
+                partial = request.partial_transcript
+                yield PartialTranscript(partial.text, partial.end_ms, partial.language)
             case "traced_turn":
                 trace.set_turn(request.traced_turn.traceparent)
             case "config":

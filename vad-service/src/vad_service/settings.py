@@ -36,7 +36,7 @@ class VadSettings(ServiceSettings):
     grpc_port: int = Field(default=9082, ge=0, le=65535)
     http_port: int = Field(default=8002, ge=0, le=65535)
 
-    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR"))
+    models_dir: Path = Field(default=Path("models"), validation_alias=shared("ANCHOR_MODELS_DIR", "MODEL_CACHE_DIR"))
     models_lock: Path = Field(default=Path("models.lock"), validation_alias=shared("ANCHOR_MODELS_LOCK"))
 
     # The speech model: silero, or energy, which needs no model file.

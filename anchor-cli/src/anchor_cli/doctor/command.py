@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,18 +12,19 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
+from service_kit.engines.measurement import (
+    CHOOSING_MODULES,
+    COMMAND_WITHIN_S,
+    FIRST_START_WITHIN_S,
+    MEASURING_MODULES,
+    measure_machine,
+)
 from service_kit.resources import read_resources
 
 from anchor_cli.doctor.finding import Finding, Verdict, exit_code
 from anchor_cli.doctor.machine import LocalMachine, Machine
 from anchor_cli.doctor.machine_checks import check_containers, check_disk, check_gpu, check_python
-from anchor_cli.doctor.measurement import (
-    COMMAND_WITHIN_S,
-    FIRST_START_WITHIN_S,
-    measure_machine,
-    profile_path,
-)
-from anchor_cli.doctor.profile_checks import check_machine
+from anchor_cli.doctor.profile_checks import check_machine, profile_path
 from anchor_cli.doctor.project_checks import (
     check_env_file,
     check_microphone,
@@ -79,25 +80,32 @@ def print_findings(console: Console, findings: Iterable[Finding]) -> None:
             console.print(Text.assemble(" " * 8, ("→ ", "bold"), finding.fix), soft_wrap=True)
 
 
-def print_measurement(console: Console, settings: MeshSettings, within_s: float = COMMAND_WITHIN_S) -> None:
+def print_measurement(
+    console: Console,
+    settings: MeshSettings,
+    within_s: float = COMMAND_WITHIN_S,
+    modules: Sequence[str] = MEASURING_MODULES,
+) -> None:
     """Measure this machine, print what was measured, and write the machine profile."""
     console.print(f"measuring the engines on this machine, {within_s:.0f} s at most ...")
     try:
         measure_machine(
-            settings,
+            profile_path(settings),
             read_resources(),
             lambda line: console.print(Text(f"  {line}"), soft_wrap=True),
+            folder=settings.root,
             within_s=within_s,
+            modules=modules,
         )
     except OSError as error:
         console.print(Text(f"the machine profile cannot be written: {error}"), soft_wrap=True)
 
 
 def measure_first_start(console: Console, settings: MeshSettings) -> None:
-    """Measure this machine if it has no profile; nothing for profiles and models that need none."""
+    """Measure what the services choose by, if there is no profile; nothing for profiles and models that need none."""
     needless = settings.profile != "embedded" or settings.models == "minimal" or settings.script is not None
     if not needless and not profile_path(settings).exists():
-        print_measurement(console, settings, FIRST_START_WITHIN_S)
+        print_measurement(console, settings, FIRST_START_WITHIN_S, CHOOSING_MODULES)
 
 
 def _settings() -> MeshSettings:

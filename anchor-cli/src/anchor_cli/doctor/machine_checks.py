@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 
+from service_kit.anchor_command import anchor_command
+
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.doctor.machine import CommandResult, Machine
 from anchor_cli.settings import MeshSettings
@@ -91,9 +93,10 @@ def _check_gpu_memory(card: str, total_mib: int, used_mib: int, settings: MeshSe
     message = f"{card} has {free_mib / 1024:.1f} of {total_mib / 1024:.1f} GiB free"
     if settings.profile != "gpu" or free_mib >= _GPU_FREE_MIB:
         return Finding("gpu memory", Verdict.OK, message)
+    plan = anchor_command("plan")
     if total_mib < _GPU_FREE_MIB:
-        return Finding("gpu memory", Verdict.WARNING, message, "choose models that fit: `anchor plan`")
-    fix = "stop other programs on the GPU (`nvidia-smi` lists them; the mesh itself is fine), or run `anchor plan`"
+        return Finding("gpu memory", Verdict.WARNING, message, f"choose models that fit: `{plan}`")
+    fix = f"stop other programs on the GPU (`nvidia-smi` lists them; the mesh itself is fine), or run `{plan}`"
     return Finding("gpu memory", Verdict.WARNING, message, fix)
 
 

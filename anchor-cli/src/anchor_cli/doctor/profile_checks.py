@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 from pydantic import ValidationError
-from service_kit.engines.machine_profile import MachineProfile, read_profile
+from service_kit.anchor_command import anchor_command
+from service_kit.engines.machine_profile import MachineProfile, ModelSpeed, read_profile
+from service_kit.engines.measurement import MEASURING_MODULES, describe_speeds, unmeasured_engines
 from service_kit.resources import MachineResources
 
 from anchor_cli.doctor.finding import Finding, Verdict
-from anchor_cli.doctor.measurement import describe_speed, profile_path
 from anchor_cli.settings import MeshSettings
 
-_MEASURE = "anchor doctor --measure"
+_LANGUAGE_MODEL = "local-llm"
+
+
+def _speed_hint(message: str) -> Finding:
+    return Finding("speed", Verdict.HINT, message, anchor_command("doctor --measure"))
+
+
+def profile_path(settings: MeshSettings) -> Path:
+    """The file of the machine profile."""
+    return settings.root / settings.machine_profile
 
 
 def check_machine(settings: MeshSettings, resources: MachineResources) -> Iterator[Finding]:
@@ -24,20 +35,25 @@ def check_machine(settings: MeshSettings, resources: MachineResources) -> Iterat
         return
     profile = read_profile(profile_path(settings))
     if profile is None:
-        yield Finding("speed", Verdict.HINT, "this machine was not measured; the first `make run` does that", _MEASURE)
+        yield _speed_hint("this machine was not measured; the first `make run` does that")
     else:
         yield from _check_profile(profile, resources)
     yield from check_choices(profile)
+    if settings.runs_local_llm and profile and (speed := profile.language_models.get(_LANGUAGE_MODEL)):
+        yield from _check_language_model(speed)
 
 
 def _check_profile(profile: MachineProfile, resources: MachineResources) -> Iterator[Finding]:
     if profile.cores != resources.cores:
         message = f"measured with {profile.cores} cores; now there are {resources.cores}"
-        yield Finding("speed", Verdict.HINT, message, _MEASURE)
+        yield _speed_hint(message)
     if not profile.engines:
-        yield Finding("speed", Verdict.HINT, "no engine was measured on this machine", _MEASURE)
-    for name, speed in sorted(profile.engines.items()):
-        yield Finding("speed", Verdict.OK, describe_speed(name, speed))
+        yield _speed_hint("no engine was measured on this machine")
+    engines, language_models = dict(sorted(profile.engines.items())), dict(sorted(profile.language_models.items()))
+    for line in describe_speeds(engines, language_models):
+        yield Finding("speed", Verdict.OK, line)
+    if unmeasured := unmeasured_engines(profile, MEASURING_MODULES):
+        yield _speed_hint(f"installed, but not measured: {', '.join(unmeasured)}")
 
 
 def check_choices(profile: MachineProfile | None) -> Iterator[Finding]:
@@ -49,6 +65,22 @@ def check_choices(profile: MachineProfile | None) -> Iterator[Finding]:
         except ValidationError:
             # `check_settings` reports invalid settings.
             continue
+
+
+def _check_language_model(speed: ModelSpeed) -> Iterator[Finding]:
+    """Whether the local language model answers within the time that the orchestrator waits for it."""
+    if find_spec("orchestrator") is None:
+        return
+    try:
+        waits_s = import_module("orchestrator.llm.local.settings").LocalLlmSettings().first_token_s
+    except ValidationError:
+        return
+    if speed.first_token_s > waits_s:
+        message = (
+            f"language model: passages are read out, since it needs {speed.first_token_s:.2f} s to its first token, "
+            f"more than the {waits_s:g} s of LLM_LOCAL_FIRST_TOKEN_S"
+        )
+        yield Finding("choice", Verdict.HINT, message)
 
 
 def _recogniser(profile: MachineProfile | None) -> str:
@@ -67,22 +99,28 @@ def _recogniser(profile: MachineProfile | None) -> str:
     )
 
 
-def _kokoro(profile: MachineProfile | None) -> str:
-    if find_spec("tts_service.routing.kokoro_use") is None:
-        return "text to speech: kokoro is not available"
+def _kokoro(_profile: MachineProfile | None) -> str:
     use = import_module("tts_service.routing.kokoro_use")
     settings = import_module("tts_service.settings").TtsSettings()
-    languages = ", ".join(use.KOKORO_LANGUAGES)
-    if use.uses_kokoro(settings):
-        return f"text to speech: kokoro for {languages}"
-    speed = profile.engines.get("kokoro") if profile else None
+    spoken = use.kokoro_languages(settings)
+    others = [language for language in use.KOKORO_LANGUAGES if language not in spoken]
+    speeds = use.measured_speeds(settings)
     if settings.kokoro != "auto":
         why = "the settings say so"
-    elif speed is None:
-        why = "it was not measured here: `anchor pull kokoro`, then measure again"
+    elif not use.kokoro_folder(settings).is_dir():
+        why = f"its model is not here: `{anchor_command('pull kokoro')}`, then measure again"
+    elif not set(others) <= set(speeds):
+        why = "it was not measured here"
     else:
+        slow = [
+            f"{language} {speeds[language].first_result_s:.2f} s, {speeds[language].real_time_factor:.2f}"
+            for language in others
+        ]
         why = (
-            f"{speed.first_result_s:.2f} s to the first audio and {speed.real_time_factor:.2f} s per second are more "
-            f"than {use.MAX_FIRST_AUDIO_S:g} and {use.MAX_REAL_TIME_FACTOR:g}"
+            f"first audio or seconds per second of speech exceed {use.MAX_FIRST_AUDIO_S:g} s or "
+            f"{use.MAX_REAL_TIME_FACTOR:g} ({'; '.join(slow)})"
         )
-    return f"text to speech: espeak for {languages}, not kokoro: {why}"
+    parts = [f"kokoro for {', '.join(spoken)}"] if spoken else []
+    if others:
+        parts.append(f"espeak for {', '.join(others)}, not kokoro: {why}")
+    return f"text to speech: {'; '.join(parts)}"

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import AliasChoices, ValidationError
 from pydantic_settings import BaseSettings
 from service_kit.engines.hub import HubModel, read_hub_models
 from service_kit.engines.model_lock import LockedModel, read_lock
@@ -22,15 +22,27 @@ from anchor_cli.doctor.machine import Machine
 from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
 
+# Where the language models' engines have their settings.
+_LLM_SETTINGS = ("orchestrator.llm.ollama.engine", "orchestrator.llm.openai", "orchestrator.llm.local.settings")
+
 
 def settings_classes() -> Iterator[type[BaseSettings]]:
     """Settings classes of the command and of every installed service."""
     yield MeshSettings
-    for module in (program.module for program in mesh_programs(MeshSettings.model_construct())):
-        if find_spec(module) is not None:
-            found = vars(import_module(f"{module}.settings")).values()
-            own = (each for each in found if isinstance(each, type) and issubclass(each, ServiceSettings))
-            yield from (each for each in own if each is not ServiceSettings)
+    programs = (program.module for program in mesh_programs(MeshSettings.model_construct()))
+    modules = [f"{program}.settings" for program in programs if find_spec(program) is not None]
+    if "orchestrator.settings" in modules:
+        modules += _LLM_SETTINGS
+    for module in modules:
+        found = vars(import_module(module)).values()
+        own = (each for each in found if isinstance(each, type) and issubclass(each, BaseSettings))
+        yield from (each for each in own if each not in (BaseSettings, ServiceSettings))
+
+
+def familiar_names(classes: Callable[[], Iterator[type[BaseSettings]]] = settings_classes) -> set[str]:
+    """The names of other voice servers that some program reads in place of its own."""
+    aliases = (field.validation_alias for each in classes() for field in each.model_fields.values())
+    return {str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices[1:]}
 
 
 def check_settings(classes: Callable[[], Iterator[type[BaseSettings]]] = settings_classes) -> Iterator[Finding]:
@@ -56,10 +68,11 @@ def check_settings(classes: Callable[[], Iterator[type[BaseSettings]]] = setting
 
 def check_env_file(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
     """Check .env for names that no program reads; most are misspelt."""
-    known, used = (machine.read_env_names(settings.root / name) for name in (".env.example", ".env"))
-    if not known:
+    listed, used = (machine.read_env_names(settings.root / name) for name in (".env.example", ".env"))
+    if not listed:
         return
-    for name in used.keys() - known.keys():
+    known = listed.keys() | familiar_names()
+    for name in used.keys() - known:
         near = get_close_matches(name, known, n=1)
         fix = f"did you mean {near[0]}?" if near else "remove it, unless another program reads it"
         yield Finding("settings", Verdict.WARNING, f".env sets {name}, which no program here reads", fix)

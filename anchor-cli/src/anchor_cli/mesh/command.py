@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 from service_kit.errors import root_cause
+from service_kit.familiar_settings import FamiliarSettings, answer_familiar_settings
 
 from anchor_cli.client.waterfall import render_turn
 from anchor_cli.mesh.log import LogLine, render_log_line
@@ -65,6 +66,8 @@ async def _serve(mesh: Mesh, supervisor: SupervisorClient, console: Console, sel
     settings = mesh.settings
     began_s = time.monotonic()
     console.print(Text.assemble(f"starting the mesh, profile {settings.profile}; log file ", str(mesh.log.path)))
+    for line in answer_familiar_settings(FamiliarSettings()):
+        console.print(Text(line, "yellow"), soft_wrap=True)
     await _wait_until_ready(mesh, supervisor, console)
     console.print(f"all services ready after {time.monotonic() - began_s:.1f} s")
     if self_test:

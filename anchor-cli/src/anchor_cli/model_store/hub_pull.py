@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.hub import MOVING, HubFile, HubModel, trust
 from service_kit.engines.models import verify
 from service_kit.errors import EngineFailed
@@ -141,7 +142,7 @@ def _alternatives_named(model: HubModel) -> Generator[None]:
     except EngineFailed as error:
         if not model.alternatives or error.code not in ("models.too_large", "models.wrong_weights"):
             raise
-        others = " or ".join(f"`anchor pull {name} --trust-on-first-use`" for name in model.alternatives)
+        others = " or ".join(f"`{anchor_command(f'pull {name} --trust-on-first-use')}`" for name in model.alternatives)
         message = f"{model.repository} does not hold {model.name}: {error.message}; {others} fetches a copy of it"
         raise EngineFailed(error.code, message) from error
 

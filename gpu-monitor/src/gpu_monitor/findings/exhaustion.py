@@ -156,12 +156,8 @@ def furthest_over_plan(services: Iterable[ServiceMemory]) -> str:
 
 
 def total_outstanding_bytes(services: Iterable[ServiceMemory]) -> int:
-    """Planned memory not in use yet, of services whose use is current. Parked engines count: they may wake."""
-    return sum(
-        max(0, service.planned_bytes - (service.used_bytes or 0))
-        for service in services
-        if service.planned_bytes is not None and service.is_current
-    )
+    """Planned memory not allocated yet. Parked engines count: they may wake."""
+    return sum(service.outstanding_bytes for service in services)
 
 
 def _is_planned_growth(grower: str, services: Iterable[ServiceMemory], outstanding: int, free_bytes: int) -> bool:

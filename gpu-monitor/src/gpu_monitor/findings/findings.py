@@ -36,22 +36,22 @@ class MemoryAnalyser:
     """Feeds each reading to every detector."""
 
     def __init__(self, plan: MemoryPlan, settings: GpuSettings) -> None:
-        self._planned = plan.bytes_by_service
+        self._memory_plan = plan
         self._pressure = PressureTracker(settings.memory_budget_bytes)
         self._exhaustion = ExhaustionDetector(settings.exhaustion_within_s)
-        self._plan = PlanChecker(settings.plan_tolerance)
+        self._plan_checker = PlanChecker(settings.plan_tolerance)
         self._leak = LeakDetector(
             LeakLimits(settings.leak_window_s, settings.leak_mib_per_hour, settings.leak_growth_mib)
         )
 
     def on_reading(self, now_s: float, devices: Sequence[Device], reports: Mapping[str, ReceivedReport]) -> Findings:
         """Findings for `devices` (empty while the driver fails) and the latest self-reports, by service."""
-        services = attribute_memory(devices, reports, self._planned)
+        services = attribute_memory(devices, reports, self._memory_plan)
         return Findings(
-            pressures=self._pressure.on_reading(devices),
+            pressures=self._pressure.on_reading(devices, services),
             exhaustion=self._exhaustion.on_reading(now_s, devices, services),
             services={service.service: service for service in services},
-            verdicts=self._plan.on_reading(now_s, services),
+            verdicts=self._plan_checker.on_reading(now_s, services),
             trends=self._leak.on_reading(now_s, services),
             unattributed_bytes=unattributed_bytes(devices, services),
         )

@@ -40,6 +40,14 @@ class MemoryPlan:
             total[planned.service] += planned.total_bytes
         return dict(total)
 
+    @property
+    def context_bytes_by_service(self) -> dict[str, int]:
+        """Bytes of the CUDA context by service: that of one process, however many models it runs."""
+        contexts: dict[str, int] = {}
+        for planned in self.services:
+            contexts[planned.service] = max(contexts.get(planned.service, 0), planned.context_bytes)
+        return contexts
+
 
 _PLAN = TypeAdapter(MemoryPlan)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from service_kit.engines.memory import MemoryKind
+
 from gpu_monitor.engine import Device, GpuProcess
+from gpu_monitor.memory.plan import MemoryPlan
 from gpu_monitor.memory.self_report import EngineState, ReceivedReport
 
 
@@ -17,6 +20,8 @@ class ServiceMemory:
     driver_bytes: int | None = None
     received: ReceivedReport | None = None
     planned_bytes: int | None = None
+    # The part of `planned_bytes` that is the CUDA context.
+    planned_context_bytes: int = 0
 
     @property
     def used_bytes(self) -> int | None:
@@ -32,10 +37,24 @@ class ServiceMemory:
         return None if self.driver_bytes is None or reported is None else self.driver_bytes - reported
 
     @property
+    def outstanding_bytes(self) -> int:
+        """Planned memory that it has not allocated yet; 0 without a plan or a current figure."""
+        if self.planned_bytes is None or not self.is_current:
+            return 0
+        return max(0, self.planned_bytes - (self.used_bytes or 0) - self._unreported_context_bytes)
+
+    @property
     def is_current(self) -> bool:
         """Whether `used_bytes` is known and not from a stale report."""
         stale = self.received is not None and self.received.stale
         return self.used_bytes is not None and (self.driver_bytes is not None or not stale)
+
+    @property
+    def _unreported_context_bytes(self) -> int:
+        """The CUDA context of a service that holds memory and reports it without its context, as planned."""
+        report = self.received.report if self.received and self.driver_bytes is None else None
+        omits_context = report is not None and report.held_bytes and MemoryKind.CONTEXT not in report.parts
+        return self.planned_context_bytes if omits_context else 0
 
     @property
     def state(self) -> EngineState:
@@ -44,12 +63,13 @@ class ServiceMemory:
 
 
 def attribute_memory(
-    devices: Iterable[Device], reports: Mapping[str, ReceivedReport], planned: Mapping[str, int]
+    devices: Iterable[Device], reports: Mapping[str, ReceivedReport], plan: MemoryPlan
 ) -> tuple[ServiceMemory, ...]:
     """Memory of each service that is planned or has reported, sorted by name.
 
     Processes of no such service are left out; `unattributed_bytes` counts them.
     """
+    planned, contexts = plan.bytes_by_service, plan.context_bytes_by_service
     services = sorted({*reports, *planned})
     processes = [process for device in devices for process in device.processes]
     owners = [owning_service(process, services, reports) for process in processes]
@@ -59,6 +79,7 @@ def attribute_memory(
             _driver_bytes([process for process, owned in zip(processes, owners, strict=True) if owned == service]),
             reports.get(service),
             planned.get(service),
+            contexts.get(service, 0),
         )
         for service in services
     )

@@ -35,11 +35,13 @@ _HEALTH = {
 }
 _PRESSURES: Mapping[PressureLevel | None, GpuPressure] = {
     PressureLevel.NONE: GpuPressure.GPU_PRESSURE_NONE,
+    PressureLevel.ELEVATED: GpuPressure.GPU_PRESSURE_ELEVATED,
     PressureLevel.HIGH: GpuPressure.GPU_PRESSURE_HIGH,
     PressureLevel.CRITICAL: GpuPressure.GPU_PRESSURE_CRITICAL,
 }
 _LEVELS = {
     gpu_pb2.PRESSURE_LEVEL_NONE: PressureLevel.NONE,
+    gpu_pb2.PRESSURE_LEVEL_ELEVATED: PressureLevel.ELEVATED,
     gpu_pb2.PRESSURE_LEVEL_HIGH: PressureLevel.HIGH,
     gpu_pb2.PRESSURE_LEVEL_CRITICAL: PressureLevel.CRITICAL,
 }
@@ -210,4 +212,5 @@ def _service_memory(held: gpu_pb2.ServiceMemory) -> GpuServiceMemory:
         held.service,
         held.used_bytes // _MIB if held.HasField("used_bytes") else None,
         held.planned_bytes // _MIB if held.HasField("planned_bytes") else None,
+        held.trend.leaking,
     )

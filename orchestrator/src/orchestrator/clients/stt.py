@@ -63,7 +63,7 @@ class SttStream:
             match response.WhichOneof("event"):
                 case "partial_transcript":
                     partial = response.partial_transcript
-                    yield PartialTranscript(partial.segment_id, partial.text, partial.end_ms)
+                    yield PartialTranscript(partial.segment_id, partial.text, partial.end_ms, partial.language)
                 case "final_transcript":
                     yield _final_transcript(response.final_transcript)
                 case _:

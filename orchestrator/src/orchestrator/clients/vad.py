@@ -42,8 +42,8 @@ class VadStream:
         turn = vad_pb2.TracedTurn(traceparent=traceparent)
         await write_message(self._call, vad_pb2.DetectRequest(traced_turn=turn), _PEER)
 
-    async def push_transcript(self, text: str, end_ms: int) -> None:
-        partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms)
+    async def push_transcript(self, text: str, end_ms: int, language: str) -> None:
+        partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms, language=language)
         await write_message(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
 
     async def events(self) -> AsyncGenerator[VadEvent]:

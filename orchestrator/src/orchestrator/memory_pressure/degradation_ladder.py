@@ -12,6 +12,7 @@ The state is the number of steps taken; each level includes the steps below it.
     pressure                transition
       HIGH                  one level up at once, then one every 10 s
       CRITICAL              one level up at once, then one every 3 s
+      ELEVATED              none: what an undone step would wake does not fit
       NONE                  one level down after 30 s, then one every 30 s; the interval doubles, up to 480 s, when
                             pressure returns before it is over
       monitor lost          none for 60 s, then as for NONE
@@ -33,8 +34,10 @@ class PressureLevel(IntEnum):
     """GPU memory pressure, as the GPU monitor reports it."""
 
     NONE = 1
-    HIGH = 2
-    CRITICAL = 3
+    # Enough memory is free, but not for the parked engines.
+    ELEVATED = 2
+    HIGH = 3
+    CRITICAL = 4
 
 
 class LadderStep(StrEnum):
@@ -131,16 +134,20 @@ class DegradationLadder:
     def due_s(self) -> float:
         """When a `Tick` will make a transition; infinity when only another event can."""
         rules = self._rules
-        if self._level is not None and self._level > PressureLevel.NONE:
+        if self._is_short:
             critical = self._level is PressureLevel.CRITICAL
             interval_s = rules.critical_step_interval_s if critical else rules.step_interval_s
             return self._moved_at_s + interval_s if self._next_step() else math.inf
-        if not self._steps_taken:
+        if not self._steps_taken or self._level is PressureLevel.ELEVATED:
             return math.inf
         hold_s = self._undo_interval_s
         if self._level is None:
             hold_s = max(hold_s, rules.monitor_lost_hold_s)
         return max(self._eased_at_s + hold_s, self._moved_at_s + self._undo_interval_s)
+
+    @property
+    def _is_short(self) -> bool:
+        return self._level is not None and self._level >= PressureLevel.HIGH
 
     def handle(self, event: LadderEvent, now_s: float) -> list[LadderAction]:
         """Return the actions after `event`: at most one. The caller applies it, or reports `StepImpossible`."""
@@ -166,14 +173,14 @@ class DegradationLadder:
         if level is PressureLevel.NONE:
             if before is not PressureLevel.NONE:
                 self._eased_at_s = now_s
-        elif before is None or before is PressureLevel.NONE:
+        elif self._is_short and (before is None or before <= PressureLevel.ELEVATED):
             too_soon = now_s - self._undone_at_s < self._undo_interval_s
             doubled_s = min(2 * self._undo_interval_s, self._rules.max_undo_interval_s)
             self._undo_interval_s = doubled_s if too_soon else self._rules.undo_interval_s
 
     def _make_transition(self, now_s: float) -> list[LadderAction]:
         self._moved_at_s = now_s
-        if self._level is not None and self._level > PressureLevel.NONE:
+        if self._is_short:
             step = self._next_step()
             assert step is not None  # noqa: S101 (`due_s` is infinite without one)
             self._steps_taken.append(step)

@@ -57,6 +57,8 @@ async def answer_to(client: ClientConnection, data: bytes, piece: int = 30_000) 
     assert metadata["audio_bytes"] == len(file)
     with wave.open(BytesIO(file)) as reader:
         assert reader.getframerate() == metadata["sample_rate_hz"] == 24_000
+        info = {"sample_rate": reader.getframerate(), "channels": reader.getnchannels()}
+        assert metadata["audio_info"] == {**info, "duration": pytest.approx(reader.getnframes() / 24_000, abs=0.001)}
         return metadata, reader.readframes(reader.getnframes())
 
 

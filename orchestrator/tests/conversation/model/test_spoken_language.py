@@ -23,8 +23,17 @@ def language_after(*heard: tuple[str, str, float | None], chosen: str = "auto") 
     ("heard", "language"),
     [
         ([], "en"),
-        ([("ja", "de", 0.6)], "de"),
-        ([("ja", "de", 0.4)], "en"),
+        # Before any language has counted, one word needs certainty, or another turn; a sentence does not.
+        ([("okay", "de", 0.6)], "en"),
+        ([("okay", "de", None)], "en"),
+        ([("ja", "de", 0.8)], "de"),
+        ([("ja", "de", 0.6), ("genau", "de", 0.6)], "de"),
+        ([(SENTENCE, "de", 0.6)], "de"),
+        ([(SENTENCE, "de", None)], "de"),
+        ([(SENTENCE, "de", 0.4)], "en"),
+        # Afterwards one word changes nothing, however certain it is.
+        ([(SENTENCE, "de", 0.9), ("okay", "en", 0.99)], "de"),
+        ([(SENTENCE, "en", 0.9), ("ja", "de", 0.99)], "en"),
         ([("", "de", 0.9)], "en"),
         ([(SENTENCE, "fr", 0.99)], "en"),
         ([(SENTENCE, "", None)], "en"),
@@ -47,6 +56,14 @@ def test_revised_transcripts_of_one_turn_do_not_count_twice():
     spoken.on_transcript(1, SENTENCE, "de", 0.9)
     for text in ("si", "si claro"):
         spoken.on_transcript(2, text, "es", 0.9)
+    assert preferences.reply_language == "de"
+
+
+def test_conversation_begins_in_the_language_of_the_installation():
+    preferences = Preferences("auto", "", "anchor", first_language="es")
+    spoken = SpokenLanguage(preferences, lambda language: True)
+    assert preferences.reply_language == "es"
+    spoken.on_transcript(1, SENTENCE, "de", 0.9)
     assert preferences.reply_language == "de"
 
 

@@ -56,6 +56,18 @@ def test_conversation_starts_with_the_choices_or_the_defaults():
 
 
 @pytest.mark.parametrize(
+    ("installed", "chosen", "language", "first"),
+    [("auto", "", "auto", "en"), ("auto", "de", "de", "en"), ("de", "", "de", "de"), ("de-AT", "auto", "auto", "de")],
+)
+def test_automatic_conversation_begins_in_the_default_language(installed, chosen, language, first):
+    registry = sessions(language=installed)
+    preferences = registry.start_conversation(SessionStart(language=chosen)).preferences
+    assert registry.default_language == installed.partition("-")[0]
+    assert (preferences.language, preferences.first_language) == (language, first)
+    assert preferences.reply_language == (first if language == "auto" else language)
+
+
+@pytest.mark.parametrize(
     ("start", "code"),
     [
         (SessionStart(language="xx"), "session.unknown_language"),

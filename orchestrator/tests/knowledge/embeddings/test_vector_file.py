@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orchestrator.knowledge.embeddings import vector_file
 from orchestrator.knowledge.embeddings.frames import DIMENSIONS, Vector
 from orchestrator.knowledge.embeddings.vector_file import VectorFile, VectorsDamaged
 
@@ -80,6 +81,24 @@ def test_truncated_file_is_refused(tmp_path: Path, size: int):
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(VectorsDamaged):
         VectorFile(path, "model 1").load()
+
+
+def test_a_file_at_its_limit_is_loaded_with_the_first_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(vector_file, "_MAX_ROWS", 200)
+    vectors = saved(tmp_path / "vectors", 300)
+    store = VectorFile(tmp_path / "vectors", "model 1")
+    store.load()
+    assert [number for number in range(300) if key(number) in store] == list(range(200))
+    assert store.similarities(vectors[199], [key(199)]) == pytest.approx([1], abs=1e-3)
+
+
+def test_the_largest_file_that_is_written_can_be_read():
+    """With a long model name: the header's share of the limit holds it."""
+    store = VectorFile(Path("unused"), "m" * 500)
+    store.add(key(0), unit_vectors(1)[0])
+    row_bytes = 16 + 2 * DIMENSIONS
+    largest = len(store.snapshot()) + (vector_file._MAX_ROWS - 1) * row_bytes
+    assert vector_file._MAX_FILE_BYTES - 2 * row_bytes < largest <= vector_file._MAX_FILE_BYTES
 
 
 def test_retained_vectors_stay_and_others_go(tmp_path: Path):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.model_lock import entries_of, malformed
 from service_kit.engines.models import verify
 from service_kit.errors import EngineFailed
@@ -100,7 +101,7 @@ class HubModel:
     @property
     def pull_command(self) -> str:
         """The command that downloads it."""
-        return f"anchor pull {self.name}"
+        return anchor_command(f"pull {self.name}")
 
     def path_of(self, file: HubFile, folder: Path) -> Path:
         """Return the path of `file` below the models folder."""

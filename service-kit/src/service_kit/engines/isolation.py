@@ -1,5 +1,8 @@
 """Takes sockets away from the process that calls it, for code that has no business with the network.
 
+For a package that is verified before it is imported, `ignore_compiled_files` closes the way around its sources.
+`import_onnxruntime` is the one place that loads that library.
+
 | where                        | what holds                                                                        |
 |------------------------------|-----------------------------------------------------------------------------------|
 | Linux on x86-64 and arm64    | a seccomp filter: the kernel refuses to create a socket, to native code as well   |
@@ -12,9 +15,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import platform
 import sys
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_SET_SECCOMP: Final = 22
@@ -55,6 +60,27 @@ def forbid_sockets() -> bool:
         return False
     architecture, numbers = _MACHINES[platform.machine()]
     return _install(_instructions(architecture, numbers))
+
+
+def ignore_compiled_files() -> None:
+    """Have this process import source files only, from now on and for good.
+
+    Python runs a compiled file beside a source in its place when size and time of the source match, so verifying the
+    sources of a package is not enough.
+    """
+    sys.dont_write_bytecode = True
+    # A folder that cannot exist.
+    sys.pycache_prefix = os.devnull
+
+
+def import_onnxruntime() -> Any:
+    """Return the module `onnxruntime`, loaded without its telemetry; packages that import it afterwards get the same.
+
+    Raises `ImportError` where it is not installed.
+    """
+    # Read when the library is loaded: otherwise it keeps a device id in the home folder, and uploads events.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    return import_module("onnxruntime")
 
 
 def _instructions(architecture: int, numbers: tuple[int, ...]) -> list[tuple[int, int, int, int]]:

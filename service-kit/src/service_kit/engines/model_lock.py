@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from service_kit.anchor_command import anchor_command
 from service_kit.errors import EngineFailed
 from service_kit.settings import ModelSet
 
@@ -134,7 +135,7 @@ class LockedModel:
     @property
     def fix_command(self) -> str:
         """The command that fetches it."""
-        return "anchor models" if self.sets else f"anchor pull {self.name}"
+        return anchor_command("models" if self.sets else f"pull {self.name}")
 
     def folder_in(self, models_dir: Path) -> Path:
         """Return the folder of its files below the models folder."""

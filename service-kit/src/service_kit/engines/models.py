@@ -8,12 +8,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.model_lock import LockedModel, read_lock
 from service_kit.errors import EngineFailed
 
 
-def verify(path: Path, sha256: str, fix_command: str = "anchor models") -> None:
-    """Raise `EngineFailed`, with the command that fixes it, unless the file at `path` has this SHA-256."""
+def verify(path: Path, sha256: str, fix_command: str = "") -> None:
+    """Raise `EngineFailed`, with the command that fixes it, unless the file at `path` has this SHA-256.
+
+    Without `fix_command`, it is the one that fetches the set of models.
+    """
+    fix_command = fix_command or anchor_command("models")
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

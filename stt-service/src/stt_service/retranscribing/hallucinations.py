@@ -14,6 +14,8 @@ MIN_LOOPS = 4
 MIN_WORD_LOOPS = 6
 # The same for letters, where a loop has no spaces.
 LETTER_LOOP = re.compile(r"(\S{1,8}?)\1{7,}")
+# Whisper ends some questions twice: "on the compost heap?."
+SECOND_STOP = re.compile(r"(?<=[?!])\.(?!\S)")
 # Text of at least this many bytes that compresses better than this is a repetition.
 MAX_COMPRESSION = 2.4
 MIN_COMPRESSED_BYTES = 80
@@ -27,7 +29,7 @@ def drop_hallucinations(text: str, language: str, voiced_ms: int) -> str:
     `language` is empty when unknown: then the phrases of every language are compared. `voiced_ms` is the amount of
     speech in the audio.
     """
-    text = collapse_loops(" ".join(text.split()))
+    text = SECOND_STOP.sub("", collapse_loops(" ".join(text.split())))
     if compression_ratio(text) > MAX_COMPRESSION:
         return ""
     normalised = normalise(text)

@@ -64,6 +64,8 @@ class SharedModel:
     settled_after_ms: float | None = None
     # Another model, for alternatives to the finals.
     alternative: AlternativeModel | None = None
+    # Partials of less audio are taken to be in the language of the last final, where none is known.
+    identified_from_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -225,10 +227,12 @@ class RetranscribingStream:
 
     async def _transcribe_window(self, utterance: Utterance, partial: PartialState, until_ms: float) -> ClipTranscript:
         language = self._config.language or partial.language
+        is_short = until_ms - partial.begin_ms < self._shared.identified_from_ms
+        assumed = self._last_language if not language and is_short else ""
         pcm = utterance.pcm_between(partial.begin_ms, until_ms)
-        clip = await self._recogniser.transcribe_clip(pcm, language, final=False)
+        clip = await self._recogniser.transcribe_clip(pcm, language or assumed, final=False)
         probability = clip.language_probability
-        if clip.text and (probability is None or probability >= MIN_LANGUAGE_PROBABILITY):
+        if clip.text and not assumed and (probability is None or probability >= MIN_LANGUAGE_PROBABILITY):
             partial.language = clip.language
         return clip
 

@@ -99,6 +99,27 @@ def test_the_detected_language_is_one_of_ours(loaded: Any) -> None:
     assert model.transcribe(seconds(2), ClipOptions("en")).language_probability is None
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (ClipOptions(min_language_probability=0.31), ""),
+        (ClipOptions(min_language_probability=0.3), "yes"),
+        (ClipOptions(left_to_other_model="de"), ""),
+        (ClipOptions(left_to_other_model="en"), "yes"),
+        # A language that is given counts, however improbable.
+        (ClipOptions("de", min_language_probability=0.9, left_to_other_model="de"), "yes"),
+    ],
+)
+def test_clip_in_an_unsure_or_another_models_language_is_only_identified(
+    loaded: Any, options: ClipOptions, text: str
+) -> None:
+    model, fake = loaded(result("Ġyes"))
+    clip = model.transcribe(seconds(2), options)
+    assert (clip.text, clip.language) == (text, "de")
+    assert clip.language_probability == (None if options.language else 0.3)
+    assert len(fake.asked) == (1 if text else 0)
+
+
 def test_a_model_of_english_alone_has_no_language_token(loaded: Any) -> None:
     model, fake = loaded(result("Ġyes"), multilingual=False)
     clip = model.transcribe(seconds(2), ClipOptions())

@@ -18,7 +18,7 @@ from service_kit.resources import MachineResources
 from stt_service.app import build_engine
 from stt_service.engine import FinalTranscript, LanguageSource, PartialTranscript, Segment, TranscriptionConfig
 from stt_service.engines.whisper import engine as whisper_engine
-from stt_service.engines.whisper.engine import WhisperEngine
+from stt_service.engines.whisper.engine import SURE_PROBABILITY, WhisperEngine, min_language_probability
 from stt_service.engines.whisper.models import BASE, MOONSHINE, SMALL
 from stt_service.settings import SttSettings
 
@@ -83,17 +83,29 @@ async def test_partials_come_from_either_process_while_audio_comes(defaults: Stt
     assert all(isinstance(partial, PartialTranscript) for partial in found[:-1])
 
 
-async def test_a_short_partial_of_an_unknown_language_has_none(defaults: SttSettings, ferry: bytes) -> None:
+async def test_partials_of_an_unknown_language_wait_until_it_is_identified(defaults: SttSettings, ferry: bytes) -> None:
     async with loaded(defaults, BASE) as engine:
-        short = await engine.transcribe_clip(ferry[: MICROPHONE.bytes_for(900)], "", final=False)
-        assert (short.language, short.words) == ("", ())
-        assert "what" in short.text.lower()
-        longer = await engine.transcribe_clip(ferry, "", final=False)
-        assert (longer.text, longer.language, longer.words) == (QUESTION, "en", ())
-        assert longer.language_probability is not None
-        # From then on, Moonshine: it has no probability.
+        # A click is no language.
+        click = bytes(16_000) + b"\x00\x40" + bytes(3_198)
+        unsure = await engine.transcribe_clip(click, "", final=False)
+        assert unsure.text == ""
+        assert unsure.language_probability is not None
+        assert unsure.language_probability < SURE_PROBABILITY
+        # English is left to Moonshine, before and after it is known.
+        identified = await engine.transcribe_clip(ferry, "", final=False)
+        assert (identified.text, identified.language, identified.words) == (QUESTION, "en", ())
+        assert identified.by_other_model
+        assert identified.language_probability is not None
+        assert identified.language_probability >= SURE_PROBABILITY
         known = await engine.transcribe_clip(ferry, "en", final=False)
-        assert (known.text, known.language_probability) == (QUESTION, None)
+        assert (known.text, known.language_probability, known.by_other_model) == (QUESTION, None, True)
+
+
+@pytest.mark.parametrize(
+    ("clip_ms", "needed"), [(300, 0.8), (999, 0.8), (1000, 0.3), (2999, 0.3), (3000, 0.0), (28_000, 0.0)]
+)
+def test_longer_partials_need_less_certainty_of_their_language(clip_ms: float, needed: float) -> None:
+    assert min_language_probability(clip_ms) == needed
 
 
 async def test_words_with_times_can_be_turned_off(defaults: SttSettings, ferry: bytes) -> None:

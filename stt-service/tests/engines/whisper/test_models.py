@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, write_profile
 from service_kit.errors import EngineFailed, InvalidRequest
-from stt_service.engines.whisper.models import BASE, SLOW_FIRST_RESULT_S, SMALL, candidates, locate_model
+from stt_service.engines.whisper.models import BASE, SLOW_FIRST_RESULT_S, SMALL, candidates, find_device, locate_model
 from stt_service.settings import SttSettings
 
 
@@ -67,3 +67,37 @@ def test_an_unusable_file_of_the_store_is_named(settings: SttSettings, real_mode
         locate_model(settings, SMALL)
     assert caught.value.code == ("models.missing" if damage == "missing" else "models.mismatch")
     assert "anchor" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["small", "whisper-small", "Systran/faster-whisper-small", "openai/whisper-small"])
+def test_a_size_names_the_folder_that_was_pulled(
+    name: str, settings: SttSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = settings.models_dir / "whisper-small"
+    folder.mkdir(parents=True)
+    for file in ("model.bin", "config.json", "vocabulary.txt"):
+        (folder / file).touch()
+    monkeypatch.setenv("WHISPER_MODEL", name)
+    named = SttSettings(models_dir=settings.models_dir, machine_profile=settings.machine_profile)
+    assert candidates(named)[0] == ""
+    assert locate_model(named, "") == folder
+
+
+def test_a_size_that_was_not_pulled_is_named(settings: SttSettings) -> None:
+    named = settings.model_copy(update={"whisper_model": Path("medium")})
+    with pytest.raises(InvalidRequest, match="medium"):
+        locate_model(named, "")
+
+
+@pytest.mark.parametrize(("device", "found"), [("cuda:0", "cuda"), ("CPU", "cpu"), ("cuda", "cuda"), ("auto", "cpu")])
+def test_device_is_read_as_other_servers_write_it(device: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
+    monkeypatch.setenv("DEVICE", device)
+    assert find_device(SttSettings()) == found
+    monkeypatch.setenv("STT_WHISPER_DEVICE", "cpu")
+    assert find_device(SttSettings()) == "cpu"
+
+
+def test_automatic_device_is_the_gpu_that_the_library_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
+    assert find_device(SttSettings(whisper_device="auto")) == "cuda"

@@ -9,7 +9,8 @@ from service_kit.errors import InvalidRequest
 from service_kit.settings import Profile
 
 from tts_service.engine import Voice
-from tts_service.routing.kokoro_use import KOKORO_LANGUAGES, uses_kokoro
+from tts_service.routing.kokoro_use import ENGINE as KOKORO
+from tts_service.routing.kokoro_use import kokoro_languages
 from tts_service.settings import TtsSettings
 from tts_service.voices.catalogue import qualify_voice
 
@@ -43,7 +44,7 @@ class RoutingPlan:
 
 
 # The engines of each profile. The last fallback is part of every installation; the others may need a setup step.
-# In `embedded`, `kokoro` takes its languages where the machine is fast enough.
+# In `embedded`, `kokoro` takes those of its languages for which the machine is fast enough.
 PROFILES: Mapping[Profile, RoutingPlan] = {
     "embedded": RoutingPlan("espeak", {"en": "hibari"}),
     "cpu": RoutingPlan("pocket-tts", {"hi": "piper"}, ("espeak",)),
@@ -81,9 +82,7 @@ def _profile_plan(settings: TtsSettings) -> RoutingPlan:
         return plan
     if settings.models == "minimal":
         return MINIMAL
-    if uses_kokoro(settings):
-        return replace(plan, routes={**plan.routes, **dict.fromkeys(KOKORO_LANGUAGES, "kokoro")})
-    return plan
+    return replace(plan, routes={**plan.routes, **dict.fromkeys(kokoro_languages(settings), KOKORO)})
 
 
 def merge_voices(plan: RoutingPlan, voices: Mapping[str, Sequence[Voice]]) -> list[Voice]:

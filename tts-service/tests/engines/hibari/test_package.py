@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import marshal
 import shutil
+import struct
+import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
 import pytest
@@ -55,6 +59,33 @@ def test_damaged_package_is_refused_with_the_command_that_repairs_it(copy: Path,
     damage(copy)
     with pytest.raises(package.PackageMismatch, match=r"pip install --force-reinstall --no-deps hibari-tts==0\.2\.1"):
         package.verify(copy)
+
+
+def test_a_compiled_file_outside_the_cache_is_refused(copy: Path) -> None:
+    """Python imports it where there is no source of its name."""
+    (copy / "more.pyc").write_bytes(b"compiled")
+    with pytest.raises(package.PackageMismatch, match="damaged"):
+        package.verify(copy)
+
+
+VERIFIED_IMPORT = "from tts_service.engines.hibari.package import import_package; import_package()"
+
+
+@pytest.mark.parametrize("program", ["import hibari", VERIFIED_IMPORT])
+def test_a_swapped_compiled_file_is_not_run(copy: Path, program: str) -> None:
+    """It has the size and time of its source, so a plain import runs it; that of the worker does not."""
+    source = copy / "tts.py"
+    swapped = Path(cache_from_source(str(source)))
+    swapped.parent.mkdir(exist_ok=True)
+    code = marshal.dumps(compile("raise SystemExit('swapped')", "tts.py", "exec"))
+    stat = source.stat()
+    swapped.write_bytes(MAGIC_NUMBER + struct.pack("<III", 0, int(stat.st_mtime), stat.st_size) + code)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(copy.parent)!r}); {program}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ("swapped" in done.stderr) is (program == "import hibari")
+    assert (done.returncode == 0) is (program != "import hibari")
 
 
 async def test_worker_without_its_package_says_so_and_does_not_start(tmp_path: Path) -> None:

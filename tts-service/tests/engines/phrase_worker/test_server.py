@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from service_kit.engines.worker_frames import WorkerFrame
-from tts_service.engines.phrase_worker.frames import MAX_PAYLOAD_BYTES, Frame, FrameKind, InvalidFrame, read_frame
+from tts_service.engines.phrase_worker.frames import MAX_PAYLOAD_BYTES, FrameKind, InvalidFrame, read_frame
 from tts_service.engines.phrase_worker.server import CHUNK_MS, JobQueue, Sentence, Stop, Worker
 from tts_service.engines.phrase_worker.shaping import SpokenWord
 
@@ -61,12 +61,12 @@ def running(tones: Tones) -> Iterator[tuple[io.BufferedWriter, io.BufferedReader
 
 
 def job(number: int, **request: object) -> bytes:
-    return Frame(FrameKind.SPEAK, number, json.dumps(request).encode()).encode()
+    return WorkerFrame(FrameKind.SPEAK, number, json.dumps(request).encode()).encode()
 
 
-def read_job(reader: io.BufferedReader) -> list[Frame]:
+def read_job(reader: io.BufferedReader) -> list[WorkerFrame]:
     """The frames up to the job's last one."""
-    frames: list[Frame] = []
+    frames: list[WorkerFrame] = []
     while not frames or frames[-1].kind not in (FrameKind.END, FrameKind.FAILED):
         frame = read_frame(reader)
         assert frame is not None
@@ -74,9 +74,8 @@ def read_job(reader: io.BufferedReader) -> list[Frame]:
     return frames
 
 
-def test_frames_are_those_of_the_service() -> None:
-    frame = Frame(FrameKind.AUDIO, 7, b"abc")
-    assert frame.encode() == WorkerFrame(FrameKind.AUDIO, 7, b"abc").encode()
+def test_incomplete_and_foreign_frames_are_not_read() -> None:
+    frame = WorkerFrame(FrameKind.AUDIO, 7, b"abc")
     assert read_frame(io.BytesIO(frame.encode())) == frame
     assert read_frame(io.BytesIO(frame.encode()[:-1])) is None
     with pytest.raises(InvalidFrame):
@@ -92,7 +91,7 @@ def test_speech_comes_in_short_pieces_with_each_word_before_its_audio() -> None:
     with running(tones) as (writer, reader):
         writer.write(job(1, sentences=2))
         frames = read_job(reader)
-    audio = [frame for frame in frames if frame.kind is FrameKind.AUDIO]
+    audio = [frame for frame in frames if frame.kind == FrameKind.AUDIO]
     assert all(len(frame.payload) == CHUNK_BYTES for frame in audio)
     assert len(audio) == 10
     # A word at 20000 samples of 24000 belongs to the last fifth of its second.
@@ -105,14 +104,14 @@ def test_a_failing_model_fails_its_job_only(fault: str) -> None:
         writer.write(job(1, sentences=1, fault=fault) + job(2, sentences=1))
         (failed,) = read_job(reader)
         assert failed.kind is FrameKind.FAILED
-        assert failed.job == 1
+        assert failed.number == 1
         assert read_job(reader)[-1].kind is FrameKind.END
 
 
 @pytest.mark.parametrize("payload", [b"", b"not json", b"{}", b"[]", b'{"sentences": "x"}', b"\xff"])
 def test_a_malformed_request_fails_its_job_only(payload: bytes) -> None:
     with running(Tones()) as (writer, reader):
-        writer.write(Frame(FrameKind.SPEAK, 1, payload).encode() + job(2, sentences=1))
+        writer.write(WorkerFrame(FrameKind.SPEAK, 1, payload).encode() + job(2, sentences=1))
         assert read_job(reader)[0].kind is FrameKind.FAILED
         assert read_job(reader)[-1].kind is FrameKind.END
 
@@ -122,7 +121,7 @@ def test_a_cancelled_job_stops_its_model_and_waiting_ones_never_start() -> None:
     with running(tones) as (writer, reader):
         writer.write(job(1, sentences=5, waits=True) + job(2, sentences=5) + job(3, sentences=1))
         assert tones.started.wait(WITHIN_S)
-        writer.write(Frame(FrameKind.CANCEL, 2).encode() + Frame(FrameKind.CANCEL, 1).encode())
+        writer.write(WorkerFrame(FrameKind.CANCEL, 2).encode() + WorkerFrame(FrameKind.CANCEL, 1).encode())
         assert tones.stopped.wait(WITHIN_S)
         tones.go.release()
         assert [frame.kind for frame in read_job(reader)] == [FrameKind.END]
@@ -141,7 +140,7 @@ def test_the_end_of_the_input_ends_the_worker() -> None:
 def test_more_jobs_than_the_bound_are_refused() -> None:
     jobs = JobQueue()
     added = 0
-    while jobs.add(Frame(FrameKind.SPEAK, added)):
+    while jobs.add(WorkerFrame(FrameKind.SPEAK, added)):
         added += 1
         assert added < 10_000
     assert added == 256

@@ -19,6 +19,8 @@ class PartialTranscript:
 
     text: str
     end_ms: int
+    # ISO 639-1; empty for the stream's language.
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

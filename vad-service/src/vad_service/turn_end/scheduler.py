@@ -258,7 +258,7 @@ class TurnEndScheduler:
             request.silence_ms,
             audio,
             request.transcript,
-            self._language,
+            (request.transcript.language if request.transcript else "") or self._language,
             request.speech_ms,
             earlier,
         )

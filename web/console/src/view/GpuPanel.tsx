@@ -4,15 +4,19 @@ import { formatGibibytes } from "../format";
 const PRESSURE: Readonly<Record<number, string>> = {
   [GpuPressure.UNSPECIFIED]: "unknown",
   [GpuPressure.NONE]: "enough memory",
+  [GpuPressure.ELEVATED]: "not enough memory to wake what is parked",
   [GpuPressure.HIGH]: "memory is short",
   [GpuPressure.CRITICAL]: "memory is almost full",
 };
+
+const WITH_A_GPU = "A GPU adds a large language model and more expressive voices.";
 
 export function GpuPanel({ gpu }: { gpu: GpuStatus | null }) {
   return (
     <section class="card" aria-label="GPU">
       <h2>GPU</h2>
       {gpu?.present ? <GpuMemory gpu={gpu} /> : <p class="empty">{unavailableText(gpu)}</p>}
+      {gpu?.present === false && <p class="empty">{WITH_A_GPU}</p>}
     </section>
   );
 }
@@ -53,7 +57,7 @@ function GpuMemory({ gpu }: { gpu: GpuStatus }) {
 }
 
 function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMib: number }) {
-  const { service, usedMib, plannedMib } = memory;
+  const { service, usedMib, plannedMib, leaking } = memory;
   const over = usedMib !== undefined && plannedMib !== undefined && usedMib > plannedMib;
   const used = usedMib === undefined ? "unknown" : formatGibibytes(usedMib);
   return (
@@ -61,6 +65,7 @@ function ServiceMemory({ memory, totalMib }: { memory: GpuServiceMemory; totalMi
       <span class="row-name">{service}</span>
       <span class="row-figure">
         {plannedMib === undefined ? used : `${used} of ${formatGibibytes(plannedMib)} planned`}
+        {leaking && ", grows steadily"}
       </span>
       <span class="plan" aria-hidden="true">
         <span class="plan-given" style={{ width: percent(plannedMib ?? 0, totalMib) }} />

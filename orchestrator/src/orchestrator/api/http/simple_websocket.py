@@ -153,6 +153,7 @@ class SimpleWebSocketConnection:
             "format": "wav",
             "sample_rate_hz": SPEECH.rate_hz,
             "audio_bytes": len(file),
+            "audio_info": {"sample_rate": SPEECH.rate_hz, "channels": 1, "duration": answer.duration_ms / 1000},
         }
         try:
             async with asyncio.timeout(self._limits.answer_timeout_s):

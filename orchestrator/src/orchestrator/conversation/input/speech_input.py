@@ -44,6 +44,8 @@ class _TranscriptSoFar:
 
     text: str
     end_ms: int
+    # ISO 639-1; empty when unknown.
+    language: str
 
 
 class SpeechInput:
@@ -203,7 +205,7 @@ class SpeechInput:
             if isinstance(item, AudioChunk):
                 await stream.push_audio(item)
             else:
-                await stream.push_transcript(item.text, item.end_ms)
+                await stream.push_transcript(item.text, item.end_ms, item.language)
 
     async def _read_vad(self, stream: VoiceActivityStream) -> None:
         async for event in stream.events():
@@ -263,7 +265,7 @@ class SpeechInput:
             if not isinstance(event, PartialTranscript):
                 self._cancel_transcript_timer()
             if not self._manual:
-                self._queue_for_vad(_TranscriptSoFar(event.text, event.end_ms))
+                self._queue_for_vad(_TranscriptSoFar(event.text, event.end_ms, event.language))
             await self._event_queue.put(event)
         raise PeerFailed("stt.ended", "stt-service ended its stream")
 

@@ -24,7 +24,8 @@ class SessionStart:
 
     language: str = ""
     """Language of the conversation, ISO 639-1 (`en`; of `en-US` only `en` counts), or `auto`: the user's speech
-    decides, and the reply is in the language heard if the persona speaks it. Empty for the server's default.
+    decides, and the reply is in the language heard if the persona speaks it. Empty for the server's default, which
+    is `auto` unless it was set otherwise.
     """
     voice: str = ""
     """Voice id; empty for the language's default voice."""

@@ -26,10 +26,12 @@ class GpuPressure(IntEnum):
     GPU_PRESSURE_UNSPECIFIED = 0
     """Unknown."""
     GPU_PRESSURE_NONE = 1
-    """Enough memory is free."""
-    GPU_PRESSURE_HIGH = 2
-    """Use is above the pressure threshold."""
-    GPU_PRESSURE_CRITICAL = 3
+    """Enough memory is free for everything that is planned."""
+    GPU_PRESSURE_ELEVATED = 2
+    """Enough memory is free now, but parked services would not find what the plan assigns to them."""
+    GPU_PRESSURE_HIGH = 3
+    """Less memory stays free than is meant to, when awake services take what the plan assigns to them."""
+    GPU_PRESSURE_CRITICAL = 4
     """The device is so full that the next allocation may fail."""
 
 
@@ -103,3 +105,5 @@ class GpuServiceMemory:
     """Memory in use, in mebibytes; absent when unknown."""
     planned_mib: int | None = None
     """Memory that the plan assigns, in mebibytes; absent when the plan does not include the service."""
+    leaking: bool = False
+    """Whether the service has grown steadily over the last half hour: a memory leak."""

@@ -10,14 +10,22 @@ from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.history import History
 from orchestrator.conversation.model.ports import Message
 
-# The language setting that lets the user's speech decide, and the language of replies before anything was heard.
+# The language setting that lets the user's speech decide, and the language of replies before anything was heard where
+# the installation has no language of its own: every persona has English phrases.
 AUTOMATIC = "auto"
 _FIRST_LANGUAGE = "en"
+# What clients may send as a voice for the language's default.
+DEFAULT_VOICE = "default"
 # The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
 MIN_PATIENCE = 0.5
 MAX_PATIENCE = 2.0
 # The commands that change a user's preferences.
 Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
+
+
+def chosen_voice(name: str) -> str:
+    """The voice that a client chose by `name`; empty for the language's default."""
+    return "" if name == DEFAULT_VOICE else name
 
 
 @dataclass(slots=True)
@@ -33,11 +41,13 @@ class Preferences:
     patience: float = 1.0
     # The language heard last, while `language` is automatic; empty before.
     heard_language: str = ""
+    # ISO 639-1: the language of replies while `language` is automatic and nothing was heard.
+    first_language: str = _FIRST_LANGUAGE
 
     @property
     def reply_language(self) -> str:
         """The language of the next reply."""
-        return self.language if self.language != AUTOMATIC else self.heard_language or _FIRST_LANGUAGE
+        return self.language if self.language != AUTOMATIC else self.heard_language or self.first_language
 
     @property
     def recognised_language(self) -> str:
@@ -50,7 +60,7 @@ class Preferences:
             case SetLanguage():
                 self.language = choice.language
             case SetVoice():
-                self.voice = choice.voice
+                self.voice = chosen_voice(choice.voice)
             case SetPersona():
                 self.persona = choice.persona
             case SetStyle():

@@ -11,7 +11,13 @@ from service_kit.errors import InvalidRequest
 from orchestrator.conversation.messages.client import SetLanguage, SetPatience, SetPersona, SetStyle, SetVoice
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.messages.system_status import SystemStatus
-from orchestrator.conversation.model.conversation import AUTOMATIC, MAX_PATIENCE, MIN_PATIENCE, Preference
+from orchestrator.conversation.model.conversation import (
+    AUTOMATIC,
+    MAX_PATIENCE,
+    MIN_PATIENCE,
+    Preference,
+    chosen_voice,
+)
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
 from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (
@@ -27,8 +33,8 @@ log = logging.getLogger(__name__)
 
 # The languages of the conversation: those that Voxtral transcribes.
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-# What a client may choose: one of them, or to let the user's speech decide.
-LANGUAGE_CHOICES = (*LANGUAGES, AUTOMATIC)
+# What a client may choose: to let the user's speech decide, the default, or one of them.
+LANGUAGE_CHOICES = (AUTOMATIC, *LANGUAGES)
 
 
 def primary_language(tag: str) -> str:
@@ -60,6 +66,8 @@ class Services:
     fallback_tts: tuple[TextToSpeech, ...] = ()
     # The available voices; empty while unknown, in which case only tts-service validates them.
     voices: Observable[tuple[VoiceChoice, ...]] = field(default_factory=_no_voices)
+    # Speaks where neither the user nor the persona has chosen a voice of the language; empty for the engine's own.
+    default_voice: str = ""
     # Called once per session: the filter of its microphone, if any.
     audio_filter: Callable[[], AudioFilter | None] = field(default=_no_audio_filter)
     # Features switched off under memory pressure, and the board that notifies sessions of them.
@@ -108,20 +116,25 @@ class Services:
         return language in LANGUAGES and language in self.personas[persona].phrases and spoken
 
     def check_voice(self, voice: str) -> None:
-        """Raise `InvalidRequest` for an unknown voice; the empty voice is the language's default."""
+        """Raise `InvalidRequest` for an unknown voice; the empty voice and `default` are the language's default."""
         voices = tuple(choice.id for choice in self.voices.value)
-        if voice and voices and not is_listed(voice, voices):
+        if chosen_voice(voice) and voices and not is_listed(voice, voices):
             raise InvalidRequest("session.unknown_voice", f"no voice {voice[:64]!r}; there are {', '.join(voices)}")
 
-    def listed_voice(self, voice: str, language: str) -> str:
-        """A persona's `voice` where it is there and speaks `language`, else the empty voice; each is logged once."""
+    def voice_of(self, persona: Persona, language: str) -> str:
+        """The voice in which a persona speaks a language; empty for the engine's default."""
+        default = self.default_voice if self.speaks(self.default_voice, language) else ""
+        return self._listed_voice(persona.voices.get(language) or default, language)
+
+    def _listed_voice(self, voice: str, language: str) -> str:
+        """`voice` where it is there and speaks `language`, else the empty voice; each is logged once."""
         listed = not voice or not self.voices.value or is_listed(voice, [choice.id for choice in self.voices.value])
         if listed and self.speaks(voice, language):
             return voice
         if (voice, language) not in self._missing_voices:
             self._missing_voices.add((voice, language))
             log.warning(
-                "a persona's voice is missing; the language's default speaks",
+                "a voice is missing or does not speak the language; the language's default speaks",
                 extra={"voice": voice, "language": language},
             )
         return ""

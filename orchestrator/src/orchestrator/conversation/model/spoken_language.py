@@ -33,7 +33,8 @@ class SpokenLanguage:
     def on_transcript(self, turn_id: int, text: str, language: str, probability: float | None) -> None:
         """Record the detected `language` of a turn's final transcript.
 
-        The first language heard counts; after it, another one that is sure, or that is heard in two turns in a row.
+        A language counts that is sure, or that is heard in two turns in a row. Before any has counted, either enough
+        words or a high probability make one sure; afterwards it takes both.
         """
         preferences = self._preferences
         if preferences.language != AUTOMATIC or not text or not self._can_answer(language):
@@ -43,9 +44,13 @@ class SpokenLanguage:
         if language == preferences.heard_language:
             self._doubtful = None
             return
-        is_sure = len(text.split()) >= _SURE_WORDS and (probability is None or probability >= _SURE_PROBABILITY)
+        has_words = len(text.split()) >= _SURE_WORDS
+        if preferences.heard_language:
+            is_sure = has_words and (probability is None or probability >= _SURE_PROBABILITY)
+        else:
+            is_sure = has_words or (probability is not None and probability >= _SURE_PROBABILITY)
         is_repeated = self._doubtful is not None and self._doubtful[0] == language and self._doubtful[1] != turn_id
-        if is_sure or is_repeated or not preferences.heard_language:
+        if is_sure or is_repeated:
             preferences.heard_language, self._doubtful = language, None
         elif self._doubtful is None or self._doubtful[0] != language:
             self._doubtful = (language, turn_id)

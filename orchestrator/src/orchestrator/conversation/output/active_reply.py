@@ -263,9 +263,7 @@ class ActiveReply:
         preferences = self._conversation.preferences
         language = preferences.reply_language
         chosen = preferences.voice if self._services.speaks(preferences.voice, language) else ""
-        tts_chain, voice = self._services.tts_chain(
-            chosen or self._services.listed_voice(self._persona.voices.get(language, ""), language)
-        )
+        tts_chain, voice = self._services.tts_chain(chosen or self._services.voice_of(self._persona, language))
         speech_settings = SpeechSettings(
             voice=voice,
             language=language,

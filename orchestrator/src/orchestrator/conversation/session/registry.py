@@ -15,7 +15,7 @@ from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
-from orchestrator.conversation.model.conversation import Conversation, Preferences
+from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation, Preferences, chosen_voice
 from orchestrator.conversation.model.ports import Client
 from orchestrator.conversation.model.services import Services, check_patience, primary_language
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
@@ -69,6 +69,11 @@ class SessionRegistry:
         self._conversations: dict[str, Conversation] = {}
         self._running: dict[str, RunningSession] = {}
         self._swept_s = time.monotonic()
+
+    @property
+    def default_language(self) -> str:
+        """The language of conversations whose client names none: ISO 639-1, or `AUTOMATIC`."""
+        return self._language
 
     def start_conversation(self, start: SessionStart) -> Conversation:
         """Store a new conversation with these preferences; `InvalidRequest` for unavailable choices, `AtCapacity`."""
@@ -200,10 +205,12 @@ class SessionRegistry:
     def _new_conversation(self, start: SessionStart) -> Conversation:
         preferences = Preferences(
             primary_language(start.language) or self._language,
-            start.voice,
+            chosen_voice(start.voice),
             start.persona or self._persona,
             patience=self._rules.patience if start.patience is None else start.patience,
         )
+        if self._language != AUTOMATIC:
+            preferences.first_language = self._language
         self._services.check_language(preferences.language)
         self._services.check_voice(preferences.voice)
         self._services.check_persona(preferences.persona)

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Collection, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,8 @@ _KEY_BYTES = 16
 _DIGEST_BYTES = 32
 # 2000 passages with 20 questions each, at 800 bytes a vector.
 _MAX_FILE_BYTES = 64 << 20
+_MAX_HEADER_BYTES = 1024
+_MAX_ROWS = (_MAX_FILE_BYTES - len(_MAGIC) - _MAX_HEADER_BYTES - _DIGEST_BYTES) // (_KEY_BYTES + 2 * DIMENSIONS)
 
 
 class VectorsDamaged(Exception):
@@ -108,10 +111,14 @@ class VectorFile:
         self._matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     def snapshot(self) -> bytes:
-        """Return the file's content; `write` may then run on another thread."""
-        count = len(self._rows)
+        """Return the file's content; `write` may then run on another thread.
+
+        Vectors beyond the file's size limit are left out, the latest first; they are made again after the next start.
+        """
+        count = min(len(self._rows), _MAX_ROWS)
         header = json.dumps({"model": self._model, "dimensions": DIMENSIONS, "count": count}).encode()
-        body = b"".join((_MAGIC, header, b"\n", *self._rows, self._matrix[:count].astype("<f2").tobytes()))
+        keys, vectors = islice(self._rows, count), self._matrix[:count].astype("<f2")
+        body = b"".join((_MAGIC, header, b"\n", *keys, vectors.tobytes()))
         return body + hashlib.sha256(body).digest()
 
     def write(self, content: bytes) -> None:

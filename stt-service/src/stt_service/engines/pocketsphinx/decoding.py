@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
 from service_kit.audio import MICROPHONE
+from service_kit.engines.worker_frames import FRAME_HEADER, WorkerFrame
 
-from stt_service.engines.pocketsphinx.frames import HEADER, SCORE, Frame, Kind
+from stt_service.engines.pocketsphinx.frames import SCORE, Kind
 
 # Initial cepstral mean: that of typical speech, published with this model (`-cmninit` of the older en-us feat.params).
 # The library's default, 40,3,-1,0,..., causes a third more errors until it has adapted to a stream.
@@ -134,32 +135,32 @@ class DecoderProgram:
         self._streams: dict[int, tuple[DecodingStream, bool]] = {}
         self._acquired: dict[int, Any] = {}
 
-    def handle_frame(self, frame: Frame) -> Frame | None:
+    def handle_frame(self, frame: WorkerFrame) -> WorkerFrame | None:
         """Handle `frame` and return the answer, if its kind has one. Raises `ValueError` for an unexpected kind."""
         match frame.kind:
             case Kind.OPEN:
-                decoder = self._acquired[frame.stream] = self.decoders.acquire()
-                self._streams[frame.stream] = (DecodingStream(decoder, self._interval_ms), frame.payload == b"\1")
+                decoder = self._acquired[frame.number] = self.decoders.acquire()
+                self._streams[frame.number] = (DecodingStream(decoder, self._interval_ms), frame.payload == b"\1")
             case Kind.AUDIO:
-                stream, wants_partial = self._streams[frame.stream]
-                return Frame(Kind.DECODED, frame.stream, stream.push_audio(frame.payload, wants_partial).encode())
+                stream, wants_partial = self._streams[frame.number]
+                return WorkerFrame(Kind.DECODED, frame.number, stream.push_audio(frame.payload, wants_partial).encode())
             case Kind.END:
-                text, score = self._streams[frame.stream][0].end_utterance()
-                return Frame(Kind.UTTERANCE, frame.stream, SCORE.pack(score) + text.encode())
+                text, score = self._streams[frame.number][0].end_utterance()
+                return WorkerFrame(Kind.UTTERANCE, frame.number, SCORE.pack(score) + text.encode())
             case Kind.CLOSE:
-                stream, _ = self._streams.pop(frame.stream)
+                stream, _ = self._streams.pop(frame.number)
                 stream.end_utterance()
-                self.decoders.release(self._acquired.pop(frame.stream))
+                self.decoders.release(self._acquired.pop(frame.number))
             case _:
-                raise ValueError(f"a decoder process does not accept {frame.kind.name}")
+                raise ValueError(f"a decoder process does not accept {Kind(frame.kind).name}")
         return None
 
 
-def read_frames(source: BinaryIO) -> Iterator[Frame]:
+def read_frames(source: BinaryIO) -> Iterator[WorkerFrame]:
     """Yield the frames of `source` until its end; an incomplete last frame is dropped."""
-    while header := _read_exactly(source, HEADER.size):
-        kind, stream, size = HEADER.unpack(header)
-        yield Frame(Kind(kind), stream, _read_exactly(source, size))
+    while header := _read_exactly(source, FRAME_HEADER.size):
+        kind, stream, size = FRAME_HEADER.unpack(header)
+        yield WorkerFrame(Kind(kind), stream, _read_exactly(source, size))
 
 
 def _read_exactly(source: BinaryIO, size: int) -> bytes:
@@ -174,11 +175,11 @@ def serve_frames(spec: DecoderSpec, source: BinaryIO, sink: BinaryIO) -> None:
     """Answer the frames of `source` on `sink` until `source` ends; `source` must be unbuffered."""
     program = DecoderProgram(spec)
     program.decoders.load_decoder()
-    sink.write(Frame(Kind.READY).packed())
+    sink.write(WorkerFrame(Kind.READY).encode())
     for frame in read_frames(source):
         answer = program.handle_frame(frame)
         if answer is not None:
-            sink.write(answer.packed())
+            sink.write(answer.encode())
         idle = not select.select([source], [], [], 0)[0]
         if idle and program.decoders.needs_spare:
             program.decoders.load_decoder()

@@ -1,9 +1,8 @@
-"""The pipe protocol between the service and a decoder process: frames of a header and a payload."""
+"""The pipe protocol between the service and a decoder process. A frame's number is that of a stream, 0 for none."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -26,20 +25,5 @@ class Kind(IntEnum):
     UTTERANCE = 7
 
 
-# Kind, stream number, payload size in bytes.
-HEADER = struct.Struct("<BII")
 # The score at the start of an UTTERANCE's payload.
 SCORE = struct.Struct("<d")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One message; `stream` is 0 for a frame that concerns no stream."""
-
-    kind: Kind
-    stream: int = 0
-    payload: bytes = b""
-
-    def packed(self) -> bytes:
-        """Return the frame as bytes for the pipe."""
-        return HEADER.pack(self.kind, self.stream, len(self.payload)) + self.payload

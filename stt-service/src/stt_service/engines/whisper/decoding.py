@@ -64,6 +64,9 @@ class ClipOptions:
     language: str = ""
     beam_size: int = 1
     word_times: bool = False
+    # A clip whose language is detected with less, or is this one, gets no text: only its language and probability.
+    min_language_probability: float = 0.0
+    left_to_other_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,10 @@ class WhisperModel:
         samples = samples[:MAX_WINDOW_SAMPLES]
         encoded = self._encode(samples)
         language, probability = (options.language, None) if options.language else self.detect_language(encoded)
+        if probability is not None and (
+            probability < options.min_language_probability or language == options.left_to_other_model
+        ):
+            return ClipTranscript("", language, language_probability=probability)
         start = self._start(language)
         decoded = self._decode(encoded, start, len(samples), options.beam_size, times=True)
         if decoded.looping:

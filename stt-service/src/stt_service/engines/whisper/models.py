@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from service_kit.engines.machine_profile import read_profile
 from service_kit.engines.models import model_folder
@@ -36,6 +37,28 @@ def candidates(settings: SttSettings) -> list[str]:
     return stored
 
 
+def find_device(settings: SttSettings) -> Literal["cpu", "cuda"]:
+    """The device of the settings; `auto` is cuda where CTranslate2 finds a GPU."""
+    if settings.whisper_device != "auto":
+        return settings.whisper_device
+    # Here, because the process that transcribes is the only other one that loads the library.
+    from ctranslate2 import get_cuda_device_count
+
+    return "cuda" if get_cuda_device_count() else "cpu"
+
+
+def named_folder(settings: SttSettings) -> Path:
+    """The folder that the user names: a path, or the name of a size for the folder that `anchor pull` fills with it.
+
+    `small`, `whisper-small` and `Systran/faster-whisper-small` all mean the folder `whisper-small`.
+    """
+    named = settings.whisper_model or USERS_FOLDER
+    folder = settings.models_dir / named
+    size = named.name.removeprefix("faster-").removeprefix("whisper-")
+    stored = settings.models_dir / f"whisper-{size}"
+    return stored if not folder.is_dir() and stored.is_dir() else folder
+
+
 def locate_model(settings: SttSettings, name: str) -> Path:
     """Return the folder of a model that `candidates` named.
 
@@ -44,7 +67,7 @@ def locate_model(settings: SttSettings, name: str) -> Path:
     """
     if name:
         return model_folder(name, settings.models_lock, settings.models_dir)
-    folder = settings.models_dir / (settings.whisper_model or USERS_FOLDER)
+    folder = named_folder(settings)
     missing = [file for file in _MODEL_FILES if not (folder / file).is_file()]
     if not any((folder / file).is_file() for file in _VOCABULARIES):
         missing.append(_VOCABULARIES[0])

@@ -6,13 +6,13 @@ probability, and writes sentences for noise: callers pass speech only.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from service_kit.audio import MICROPHONE
+from service_kit.engines.isolation import import_onnxruntime
 
 from stt_service.engines.whisper.features import Floats
 from stt_service.retranscribing.recogniser import ClipTranscript
@@ -34,10 +34,7 @@ class MoonshineModel:
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         """Load the model. Raises ONNX Runtime's exceptions, `OSError` or `ValueError` for missing or damaged files."""
-        # Read when the library is loaded: otherwise it keeps a device id in the home folder, and uploads events.
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

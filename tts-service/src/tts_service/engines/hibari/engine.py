@@ -31,9 +31,8 @@ WORKER = PhraseWorkerOptions(
     ready_s=0.25,
     max_jobs=64,
     max_failed_restarts=3,
-    # One thread; spinning threads cost 100 ms of CPU time a phrase. onnxruntime would keep a device id, and
-    # upload events.
-    environment={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"},
+    # One thread; spinning threads cost 100 ms of CPU time a phrase.
+    environment={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
 )
 
 

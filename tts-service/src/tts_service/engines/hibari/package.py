@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 from pathlib import Path
+from typing import Any
+
+from service_kit.engines.isolation import ignore_compiled_files, import_onnxruntime
 
 PACKAGE = "hibari-tts"
 VERSION = "0.2.1"
@@ -38,15 +42,27 @@ def verify(folder: Path, sha256: str = SHA256) -> None:
         )
 
 
+def import_package() -> Any:
+    """Import the installed package, once it is verified. Raises `PackageMismatch`.
+
+    The process imports no compiled files from then on.
+    """
+    verify(find_package())
+    # The package imports it too, without turning off its telemetry.
+    import_onnxruntime()
+    ignore_compiled_files()
+    return importlib.import_module("hibari")
+
+
 def digest(folder: Path) -> str:
     """SHA-256 over the lines `<SHA-256 of a file>  <its path>` of all files below `folder`, in order of path.
 
-    Compiled files, which Python writes there, do not count.
+    Compiled files in `__pycache__`, which Python writes there, do not count: `import_package` does not run them.
     """
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n"
         for name, path in sorted(paths.items())
-        if path.suffix != ".pyc"
+        if not (path.suffix == ".pyc" and path.parent.name == "__pycache__")
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -30,10 +30,7 @@ class HibariSynthesizer:
     rate_hz = RATE_HZ
 
     def __init__(self) -> None:
-        package.verify(package.find_package())
-        import hibari  # pyright: ignore[reportMissingImports]
-
-        self._model: Any = hibari.Hibari(threads=1)
+        self._model: Any = package.import_package().Hibari(threads=1)
         for text in _WARM_UP:
             for _ in self.synthesize({"text": text, "pace": 1.0}, Stop()):
                 pass

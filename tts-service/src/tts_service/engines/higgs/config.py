@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.hub import verify_against_lock
 from service_kit.errors import InvalidRequest
 
@@ -48,7 +49,8 @@ class HiggsConfig:
         codec = settings.higgs_codec or _find_codec(settings.models_dir)
         for folder in (model, codec):
             if not folder.is_dir():
-                remedy = f"`anchor pull {_MODEL} {CODECS[0]} --trust-on-first-use` downloads both"
+                pull = anchor_command(f"pull {_MODEL} {CODECS[0]} --trust-on-first-use")
+                remedy = f"`{pull}` downloads both"
                 message = f"there is no folder {folder}; {remedy}, or set TTS_HIGGS_MODEL and TTS_HIGGS_CODEC"
                 raise InvalidRequest("tts.model_missing", message)
         for voice_id in settings.higgs_casts:

@@ -110,8 +110,7 @@ def worker_options(folder: Path, threads: int) -> PhraseWorkerOptions:
         ready_s=0.25,
         max_jobs=8,
         max_failed_restarts=3,
-        # onnxruntime would keep a device id, and upload events.
-        environment={"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"},
+        environment={"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"},
     )
 
 

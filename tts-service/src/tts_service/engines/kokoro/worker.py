@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from service_kit.engines.isolation import import_onnxruntime
 
 from tts_service.engines.kokoro.phonemes import to_tokens
 from tts_service.engines.phrase_worker.server import Sentence, Stop, run_worker
@@ -38,15 +39,14 @@ class KokoroSynthesizer:
     rate_hz = RATE_HZ
 
     def __init__(self, folder: Path, threads: int) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # Spinning threads would take a core from the rest of the machine between phrases.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._runtime: Any = onnxruntime
+        self._runtime = onnxruntime
         self._session: Any = onnxruntime.InferenceSession(
             str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
         )

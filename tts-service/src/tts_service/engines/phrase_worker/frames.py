@@ -1,17 +1,17 @@
 """The frames of the pipe to a worker that speaks phrases. `espeak-worker/README.md` specifies them; no code is shared.
 
-A frame is a header (kind, job, length of the payload; little endian) and the payload.
+They are those of `service_kit.engines.worker_frames`; the number is that of the job.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import BinaryIO
 
+from service_kit.engines.worker_frames import FRAME_HEADER, WorkerFrame
+
 PROTOCOL = 2
-HEADER = struct.Struct("<BII")
 # First character, length in characters, first sample.
 WORD = struct.Struct("<III")
 MAX_PAYLOAD_BYTES = 1 << 20
@@ -36,26 +36,13 @@ class InvalidFrame(Exception):
     """The bytes on the pipe are not a frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One message, as the worker reads and writes it."""
-
-    kind: FrameKind
-    job: int = 0
-    payload: bytes = b""
-
-    def encode(self) -> bytes:
-        """Return the frame as bytes."""
-        return HEADER.pack(self.kind, self.job, len(self.payload)) + self.payload
-
-
-def read_frame(pipe: BinaryIO) -> Frame | None:
+def read_frame(pipe: BinaryIO) -> WorkerFrame | None:
     """Read the next frame; None at the end of the pipe, also within a frame. Raises `InvalidFrame`."""
-    header = pipe.read(HEADER.size)
-    if len(header) < HEADER.size:
+    header = pipe.read(FRAME_HEADER.size)
+    if len(header) < FRAME_HEADER.size:
         return None
-    kind, job, length = HEADER.unpack(header)
+    kind, job, length = FRAME_HEADER.unpack(header)
     if kind not in set(FrameKind) or length > MAX_PAYLOAD_BYTES:
         raise InvalidFrame(f"kind {kind}, {length} bytes")
     payload = pipe.read(length)
-    return Frame(FrameKind(kind), job, payload) if len(payload) == length else None
+    return WorkerFrame(FrameKind(kind), job, payload) if len(payload) == length else None

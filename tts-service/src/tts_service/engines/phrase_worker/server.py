@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from service_kit.audio import to_pcm
+from service_kit.engines.worker_frames import WorkerFrame
 
-from tts_service.engines.phrase_worker.frames import PROTOCOL, WORD, Frame, FrameKind, read_frame
+from tts_service.engines.phrase_worker.frames import PROTOCOL, WORD, FrameKind, read_frame
 from tts_service.engines.phrase_worker.shaping import SpokenWord
 
 # The host has one job per reply and refuses more than it allows; more than this are refused here.
@@ -73,18 +74,18 @@ class JobQueue:
     """The waiting jobs, and how each is stopped. Shared by the two threads."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[Frame | None] = queue.Queue(MAX_JOBS)
+        self._waiting: queue.Queue[WorkerFrame | None] = queue.Queue(MAX_JOBS)
         self._lock = threading.Lock()
         self._stops: dict[int, Stop] = {}
 
-    def add(self, frame: Frame) -> bool:
+    def add(self, frame: WorkerFrame) -> bool:
         """Add a job; return False when too many wait."""
         with self._lock:
-            self._stops[frame.job] = Stop()
+            self._stops[frame.number] = Stop()
         try:
             self._waiting.put_nowait(frame)
         except queue.Full:
-            self.finish(frame.job)
+            self.finish(frame.number)
             return False
         return True
 
@@ -113,7 +114,7 @@ class JobQueue:
             stop.request()
         self._waiting.put(None)
 
-    def next(self) -> Frame | None:
+    def next(self) -> WorkerFrame | None:
         """Wait for the next job; None after `close`."""
         return self._waiting.get()
 
@@ -134,37 +135,37 @@ class Worker:
         threading.Thread(target=self._read, name="read", daemon=True).start()
         while (frame := self._jobs.next()) is not None:
             last = self._process_job(frame)
-            self._jobs.finish(frame.job)
+            self._jobs.finish(frame.number)
             self._write(last.encode())
 
     def _read(self) -> None:
         try:
             while (frame := read_frame(self._source)) is not None:
-                if frame.kind is FrameKind.CANCEL:
-                    self._jobs.cancel(frame.job)
-                elif frame.kind is FrameKind.SPEAK and not self._jobs.add(frame):
-                    self._write(Frame(FrameKind.FAILED, frame.job, b"too many jobs").encode())
+                if frame.kind == FrameKind.CANCEL:
+                    self._jobs.cancel(frame.number)
+                elif frame.kind == FrameKind.SPEAK and not self._jobs.add(frame):
+                    self._write(WorkerFrame(FrameKind.FAILED, frame.number, b"too many jobs").encode())
         finally:
             self._jobs.close()
 
-    def _process_job(self, frame: Frame) -> Frame:
+    def _process_job(self, frame: WorkerFrame) -> WorkerFrame:
         """Speak a job; return its last frame."""
-        stop = self._jobs.stop_of(frame.job)
+        stop = self._jobs.stop_of(frame.number)
         if stop.requested:
-            return Frame(FrameKind.END, frame.job)
+            return WorkerFrame(FrameKind.END, frame.number)
         try:
             start = 0
             for samples, words in self._synthesizer.synthesize(json.loads(frame.payload), stop):
-                if not self._write_sentence(frame.job, stop, start, samples, words):
+                if not self._write_sentence(frame.number, stop, start, samples, words):
                     break
                 start += samples.size
         # What a model raises on odd input is its own; it fails this job only, and the host is told.
         except Exception as error:
             # A model that was stopped says so with an error.
             if stop.requested:
-                return Frame(FrameKind.END, frame.job)
-            return Frame(FrameKind.FAILED, frame.job, f"{type(error).__name__}: {error}".encode())
-        return Frame(FrameKind.END, frame.job)
+                return WorkerFrame(FrameKind.END, frame.number)
+            return WorkerFrame(FrameKind.FAILED, frame.number, f"{type(error).__name__}: {error}".encode())
+        return WorkerFrame(FrameKind.END, frame.number)
 
     def _write_sentence(
         self, job: int, stop: Stop, start: int, samples: NDArray[np.float32], words: list[SpokenWord]
@@ -180,12 +181,12 @@ class Worker:
         for first in range(0, samples.size, chunk):
             if stop.requested:
                 return False
-            frames: list[Frame] = []
+            frames: list[WorkerFrame] = []
             while waiting and waiting[0].first_sample < start + first + chunk:
                 word = waiting.pop(0)
                 payload = WORD.pack(word.first_char, word.chars, word.first_sample)
-                frames.append(Frame(FrameKind.WORD, job, payload))
-            frames.append(Frame(FrameKind.AUDIO, job, to_pcm(samples[first : first + chunk])))
+                frames.append(WorkerFrame(FrameKind.WORD, job, payload))
+            frames.append(WorkerFrame(FrameKind.AUDIO, job, to_pcm(samples[first : first + chunk])))
             self._write(b"".join(frame.encode() for frame in frames))
         return True
 
@@ -212,7 +213,7 @@ def run_worker(name: str, load: Callable[[], Synthesizer], isolated: bool) -> No
         try:
             synthesizer = load()
         except Exception as error:
-            sink.write(Frame(FrameKind.FAILED, 0, str(error).encode()).encode())
+            sink.write(WorkerFrame(FrameKind.FAILED, 0, str(error).encode()).encode())
             sink.flush()
             sys.exit(1)
         hello = {
@@ -222,7 +223,7 @@ def run_worker(name: str, load: Callable[[], Synthesizer], isolated: bool) -> No
             "rate_hz": synthesizer.rate_hz,
             "isolated": isolated,
         }
-        sink.write(Frame(FrameKind.HELLO, 0, json.dumps(hello).encode()).encode())
+        sink.write(WorkerFrame(FrameKind.HELLO, 0, json.dumps(hello).encode()).encode())
         sink.flush()
         Worker(synthesizer, sys.stdin.buffer, sink).run()
     except BrokenPipeError:

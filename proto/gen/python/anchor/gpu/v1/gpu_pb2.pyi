@@ -26,6 +26,7 @@ class PressureLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRESSURE_LEVEL_UNSPECIFIED: _ClassVar[PressureLevel]
     PRESSURE_LEVEL_NONE: _ClassVar[PressureLevel]
+    PRESSURE_LEVEL_ELEVATED: _ClassVar[PressureLevel]
     PRESSURE_LEVEL_HIGH: _ClassVar[PressureLevel]
     PRESSURE_LEVEL_CRITICAL: _ClassVar[PressureLevel]
 
@@ -44,6 +45,7 @@ GPU_AVAILABILITY_ABSENT: GpuAvailability
 GPU_AVAILABILITY_LOST: GpuAvailability
 PRESSURE_LEVEL_UNSPECIFIED: PressureLevel
 PRESSURE_LEVEL_NONE: PressureLevel
+PRESSURE_LEVEL_ELEVATED: PressureLevel
 PRESSURE_LEVEL_HIGH: PressureLevel
 PRESSURE_LEVEL_CRITICAL: PressureLevel
 EXHAUSTION_CAUSE_UNSPECIFIED: ExhaustionCause
@@ -139,7 +141,7 @@ class MemoryTrend(_message.Message):
     def __init__(self, slope_bytes_per_hour: _Optional[float] = ..., slope_lower_bytes_per_hour: _Optional[float] = ..., growth_bytes: _Optional[int] = ..., leaking: _Optional[bool] = ...) -> None: ...
 
 class Device(_message.Message):
-    __slots__ = ("index", "uuid", "name", "memory_total_bytes", "memory_used_bytes", "memory_budget_bytes", "utilisation", "temperature_celsius", "power_watts", "processes", "exhaustion", "seconds_to_full")
+    __slots__ = ("index", "uuid", "name", "memory_total_bytes", "memory_used_bytes", "memory_budget_bytes", "utilisation", "temperature_celsius", "power_watts", "processes", "exhaustion", "seconds_to_full", "headroom_bytes")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     UUID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +154,7 @@ class Device(_message.Message):
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     EXHAUSTION_FIELD_NUMBER: _ClassVar[int]
     SECONDS_TO_FULL_FIELD_NUMBER: _ClassVar[int]
+    HEADROOM_BYTES_FIELD_NUMBER: _ClassVar[int]
     index: int
     uuid: str
     name: str
@@ -164,7 +167,8 @@ class Device(_message.Message):
     processes: _containers.RepeatedCompositeFieldContainer[GpuProcess]
     exhaustion: ExhaustionCause
     seconds_to_full: float
-    def __init__(self, index: _Optional[int] = ..., uuid: _Optional[str] = ..., name: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_budget_bytes: _Optional[int] = ..., utilisation: _Optional[float] = ..., temperature_celsius: _Optional[int] = ..., power_watts: _Optional[float] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., exhaustion: _Optional[_Union[ExhaustionCause, str]] = ..., seconds_to_full: _Optional[float] = ...) -> None: ...
+    headroom_bytes: int
+    def __init__(self, index: _Optional[int] = ..., uuid: _Optional[str] = ..., name: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., memory_budget_bytes: _Optional[int] = ..., utilisation: _Optional[float] = ..., temperature_celsius: _Optional[int] = ..., power_watts: _Optional[float] = ..., processes: _Optional[_Iterable[_Union[GpuProcess, _Mapping]]] = ..., exhaustion: _Optional[_Union[ExhaustionCause, str]] = ..., seconds_to_full: _Optional[float] = ..., headroom_bytes: _Optional[int] = ...) -> None: ...
 
 class GpuProcess(_message.Message):
     __slots__ = ("pid", "name", "service", "memory_used_bytes", "container_id")
@@ -181,14 +185,14 @@ class GpuProcess(_message.Message):
     def __init__(self, pid: _Optional[int] = ..., name: _Optional[str] = ..., service: _Optional[str] = ..., memory_used_bytes: _Optional[int] = ..., container_id: _Optional[str] = ...) -> None: ...
 
 class PressureChanged(_message.Message):
-    __slots__ = ("device_index", "level", "used_share")
+    __slots__ = ("device_index", "level", "headroom_bytes")
     DEVICE_INDEX_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
-    USED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    HEADROOM_BYTES_FIELD_NUMBER: _ClassVar[int]
     device_index: int
     level: PressureLevel
-    used_share: float
-    def __init__(self, device_index: _Optional[int] = ..., level: _Optional[_Union[PressureLevel, str]] = ..., used_share: _Optional[float] = ...) -> None: ...
+    headroom_bytes: int
+    def __init__(self, device_index: _Optional[int] = ..., level: _Optional[_Union[PressureLevel, str]] = ..., headroom_bytes: _Optional[int] = ...) -> None: ...
 
 class PlanVerdictChanged(_message.Message):
     __slots__ = ("service", "verdict", "used_bytes", "planned_bytes")

@@ -30,12 +30,14 @@ class DetectionConfig(_message.Message):
     def __init__(self, sample_rate_hz: _Optional[int] = ..., language: _Optional[str] = ..., activity_interval_ms: _Optional[int] = ...) -> None: ...
 
 class PartialTranscript(_message.Message):
-    __slots__ = ("text", "end_ms")
+    __slots__ = ("text", "end_ms", "language")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     END_MS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     text: str
     end_ms: int
-    def __init__(self, text: _Optional[str] = ..., end_ms: _Optional[int] = ...) -> None: ...
+    language: str
+    def __init__(self, text: _Optional[str] = ..., end_ms: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
 
 class TracedTurn(_message.Message):
     __slots__ = ("traceparent",)
