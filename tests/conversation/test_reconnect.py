@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
+from orchestrator.conversation.messages.server import ReplySource
+from orchestrator.conversation.model.ports import Prompt, ReplyPiece
 from orchestrator.conversation.session.client_connection import ClientConnection
 from scripted_services import speech_at
 from service_kit.errors import PeerFailed
@@ -68,6 +71,35 @@ async def test_reloaded_page_continues_at_the_heard_position(stage):
     assert stage.client.of_type(server_messages.ReplyText)[0].text == STORY.strip()
     marks = stage.client.of_type(server_messages.SpeechMark)
     assert [mark.offset_ms for mark in marks] == list(range(0, STORY_MS, 200))
+
+
+async def test_sources_precede_the_text_and_are_replayed(stage, monkeypatch):
+    sources = tuple(ReplySource(f"topic {number}", f"{number}.md", "Once.", "en") for number in range(6))
+
+    scripted = stage.llm.reply
+
+    async def sourced(prompt: Prompt) -> AsyncGenerator[str]:
+        first = True
+        async for piece in scripted(prompt):
+            yield ReplyPiece(piece, sources=sources if first else ())
+            first = False
+
+    monkeypatch.setattr(stage.llm, "reply", sourced)
+    async with stage:
+        await begin_story(stage)
+        await stage.until_played(3_000)
+        kinds = [type(message) for _, message in stage.client.messages]
+        place = kinds.index(server_messages.ReplySources)
+        assert kinds[place - 1 : place + 2] == [
+            server_messages.ReplyStarted,
+            server_messages.ReplySources,
+            server_messages.ReplyText,
+        ]
+        await stage.disconnect()
+        stage.reconnect(reloaded=True)
+        await stage.until(server_messages.ReplyFinished)
+    # Four at most; to the client that came back, once more.
+    assert stage.client.of_type(server_messages.ReplySources) == [server_messages.ReplySources(1, sources[:4])]
 
 
 async def test_session_ends_when_the_client_does_not_reconnect_in_time(stage):

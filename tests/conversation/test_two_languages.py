@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
-from orchestrator.conversation.model.ports import Prompt, TextInLanguage
+from orchestrator.conversation.model.ports import Prompt, ReplyPiece
 from sentence_tts import ENGINE_FAILED, STORY, WORD_MS, TtsFault, expected_words, played_words
 
 FIRST, REST = STORY[:35], STORY[35:]
@@ -18,7 +18,7 @@ async def german_then_english(prompt: Prompt) -> AsyncGenerator[str]:
     for word in FIRST.split():
         yield f"{word} "
     for word in REST.split():
-        yield TextInLanguage(f"{word} ", "de")
+        yield ReplyPiece(f"{word} ", "de")
 
 
 async def test_each_language_is_spoken_in_a_stream_of_its_own(story_stage, tts, monkeypatch):
@@ -51,7 +51,7 @@ async def test_reply_in_another_language_has_one_stream_in_it(story_stage, tts, 
         while not tts.opened_in:
             await asyncio.sleep(0)
         for word in STORY.split():
-            yield TextInLanguage(f"{word} ", "de")
+            yield ReplyPiece(f"{word} ", "de")
 
     monkeypatch.setattr(story_stage.llm, "reply", german_only)
     async with story_stage:

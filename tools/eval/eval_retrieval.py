@@ -79,7 +79,7 @@ class Searches:
 
     async def by_meaning(self, question: Question, everywhere: bool = False) -> list[str]:
         """Passages by cosine, best first: those in the question's language, or all."""
-        cosines = await self.semantic.scores(question.text, self.index.passages)
+        cosines = (await self.semantic.similarities(question.text, self.index.passages)).passages
         languages = {passage.id: passage.language for passage in self.index.passages}
         wanted = [name for name in cosines if everywhere or languages[name] == question.language]
         return sorted(wanted, key=lambda name: -cosines[name])
@@ -202,9 +202,13 @@ async def print_off_topic(searches: Searches) -> None:
     """Print the table of questions that no passage answers, and the answers that they got."""
     print_line("\n| off-topic questions | n | answered, BM25 alone | answered, both | of these en, de, es, fr |")
     print_line("|---|---|---|---|---|")
-    questions = read_questions("off-topic.toml", question="text", set="group")
+    questions = [
+        question
+        for name in ("off-topic.toml", "off-topic-clinc150.toml")
+        for question in read_questions(name, question="text", set="group")
+    ]
     answered: list[str] = []
-    for group in ("margin", "held-out"):
+    for group in dict.fromkeys(question.group for question in questions):
         members = [question for question in questions if question.group == group]
         alone = 0
         by_language = dict.fromkeys(("en", "de", "es", "fr"), 0)
@@ -213,7 +217,7 @@ async def print_off_topic(searches: Searches) -> None:
             alone += bool(matches) and matches[0].score >= MIN_SCORE
             if answer := (await searches.by_both(question))[1]:
                 by_language[question.language] += 1
-                answered.append(f"* {question.text} -> {answer}")
+                answered.append(f"* {group}: {question.text} -> {answer}")
         counts = ", ".join(map(str, by_language.values()))
         print_line(f"| {group} | {len(members)} | {alone} | {sum(by_language.values())} | {counts} |")
     print_line("\n" + "\n".join(answered))

@@ -66,6 +66,10 @@ test("a written turn gets a spoken reply, and Stop ends it", async () => {
   await sendText(page, "How long does the ferry take?");
   await waitForPlayback(page, 1);
   expect(await page.locator(".said-anchor .words").textContent()).toMatch(/ferry/i);
+  expect(await page.locator(".sources summary").textContent()).toBe("From: the ferry");
+  expect(await page.locator(".sources blockquote").isVisible()).toBe(false);
+  await page.locator(".sources summary").click();
+  await expect.poll(() => page.locator(".sources blockquote").textContent()).toMatch(/ferry-timetable\.md$/);
   await page.getByRole("button", { name: "Stop" }).click();
   await waitForMessage(page, "reply_finished");
   await expect.poll(() => page.locator("s").count()).toBe(1);

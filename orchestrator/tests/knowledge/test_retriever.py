@@ -1,12 +1,12 @@
 """The two rankings and the decision whether a passage answers, with cosines that a test chooses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
-from orchestrator.knowledge.retriever import RRF_K, Retriever, fuse_rankings
+from orchestrator.knowledge.retriever import RRF_K, Retriever, Similarities, fuse_rankings
 
 FAR, NEAR = 0.78, 0.93
 # A question with one word of a passage, too few for an answer by words alone.
@@ -14,18 +14,19 @@ WEAK = "boat purple telephone"
 
 
 class ChosenCosines:
-    """Semantic scores that a test sets; all passages that it does not name are far."""
+    """Cosines that a test sets; all passages that it does not name are far, and so is the background."""
 
     def __init__(self) -> None:
         self.near: dict[str, float] = {}
+        self.background = FAR
         self.asked: list[str] = []
         self.available = True
 
-    async def scores(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
+    async def similarities(self, question: str, passages: Sequence[Passage]) -> Similarities:
         self.asked.append(question)
         if not self.available:
-            return {}
-        return {passage.id: self.near.get(passage.id, FAR) for passage in passages}
+            return Similarities()
+        return Similarities({passage.id: self.near.get(passage.id, FAR) for passage in passages}, self.background)
 
 
 @pytest.fixture
@@ -72,6 +73,7 @@ async def test_meaning_finds_what_words_do_not(retriever: Retriever, cosines: Ch
 
 
 async def test_meaning_reorders_what_words_found(retriever: Retriever, cosines: ChosenCosines):
+    cosines.near = {"ferry": 0.84, "bread": 0.83}
     assert await answer(retriever, "ferry") == "ferry"
     cosines.near = {"bread": NEAR}
     found = await retriever.find(["ferry bread"], "en")
@@ -83,6 +85,38 @@ async def test_passage_that_is_not_near_enough_is_no_answer(retriever: Retriever
     found = await retriever.find(["what is the capital of Mongolia"], "en")
     assert found.answer is None
     assert found.matches[0].passage.id == "ferry"
+
+
+async def test_question_nearer_to_the_background_needs_more_evidence(retriever: Retriever, cosines: ChosenCosines):
+    cosines.near = {"ferry": 0.88}
+    assert await answer(retriever, "what does a crossing cost") == "ferry"
+    cosines.background = 0.91
+    assert await answer(retriever, "what does a crossing cost") is None
+    cosines.near = {"ferry": 0.95}
+    assert await answer(retriever, "what does a crossing cost") == "ferry"
+
+
+async def test_lone_word_is_no_answer_against_the_meaning(retriever: Retriever, cosines: ChosenCosines):
+    # Both words occur in the text of the bakery alone; 5.8 points.
+    assert await answer(retriever, "flour bread") is None
+    cosines.near = {"bread": 0.83}
+    assert await answer(retriever, "flour bread") == "bread"
+    cosines.background = 0.84
+    assert await answer(retriever, "flour bread") is None
+    cosines.available = False
+    assert await answer(retriever, "flour bread") == "bread"
+
+
+async def test_agreeing_hypotheses_need_no_meaning(retriever: Retriever, cosines: ChosenCosines):
+    assert await answer(retriever, "flour bread", "flower bread") == "bread"
+    assert await answer(retriever, "flour bread", "boat bread ship") != "bread"
+    assert await answer(retriever, "flour bread", "nothing known") is None
+
+
+async def test_words_that_are_sure_need_no_meaning(retriever: Retriever, cosines: ChosenCosines):
+    cosines.near = {"roses": 0.85}
+    cosines.background = 0.84
+    assert await answer(retriever, "ferry boat ship") == "ferry"
 
 
 async def test_answer_in_another_language_is_reported(retriever: Retriever, cosines: ChosenCosines):
@@ -108,9 +142,9 @@ async def test_words_of_its_language_keep_a_question_there(retriever: Retriever,
 
 
 async def test_agreeing_rankings_need_less_evidence(retriever: Retriever, cosines: ChosenCosines):
-    cosines.near = {"ferry": 0.845}
+    cosines.near = {"ferry": 0.835}
     assert await answer(retriever, WEAK) == "ferry"
-    cosines.near = {"roses": 0.845}
+    cosines.near = {"roses": 0.835}
     assert await answer(retriever, WEAK) is None
 
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
-from orchestrator.conversation.model.ports import Message, Persona, Prompt, TextInLanguage
+from orchestrator.conversation.messages.server import ReplySource
+from orchestrator.conversation.model.ports import Message, Persona, Prompt, ReplyPiece
 from orchestrator.llm.circuit_breaker import CircuitBreaker
 from orchestrator.llm.fallback import FallbackModel
 from prometheus_client import REGISTRY
@@ -89,10 +90,18 @@ async def test_healthy_model_answers(model, briefing: Model):
 
 
 async def test_first_piece_keeps_its_language(model):
-    anchor = model(Model("main", [" ", TextInLanguage("Guten ", "de"), TextInLanguage("Abend.", "de")]))
+    anchor = model(Model("main", [" ", ReplyPiece("Guten ", "de"), ReplyPiece("Abend.", "de")]))
     pieces = [piece async for piece in anchor.reply(PROMPT)]
     assert pieces == [" Guten ", "Abend."]
     assert [piece.language for piece in pieces] == ["de", "de"]
+
+
+async def test_first_piece_keeps_its_sources(model):
+    source = ReplySource("the ferry", "ferry.md", "It sails at six.", "en")
+    anchor = model(Model("main", [ReplyPiece(" ", sources=(source,)), "It ", "sails."]))
+    pieces = [piece async for piece in anchor.reply(PROMPT)]
+    assert pieces == [" It ", "sails."]
+    assert [ReplyPiece.of(piece).sources for piece in pieces] == [(source,), ()]
 
 
 @pytest.mark.parametrize(

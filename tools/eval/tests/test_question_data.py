@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import soundfile
+from orchestrator.knowledge.embeddings.semantic_index import BACKGROUND_QUESTIONS
 from orchestrator.knowledge.passages import Passage, read_passage
-from orchestrator.knowledge.stop_words import topic_words
+from orchestrator.knowledge.stop_words import split_words, topic_words
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tools" / "eval" / "data"
@@ -66,6 +67,14 @@ def test_foreign_questions_ask_for_english_passages(passages: dict[str, Passage]
 
 
 def test_off_topic_questions_are_in_four_languages() -> None:
-    measured = [entry for entry in _questions("off-topic.toml") if entry["set"] == "margin"]
-    assert len(measured) == 30
-    assert {entry["language"] for entry in measured} == {"en", "de", "es", "fr"}
+    for group, size in {"margin": 83, "held-out": 20, "blind": 42}.items():
+        members = [entry for entry in _questions("off-topic.toml") if entry["set"] == group]
+        assert len(members) == size
+        assert {entry["language"] for entry in members} == {"en", "de", "es", "fr"}
+    assert len(_questions("off-topic-clinc150.toml")) == 100
+
+
+def test_the_search_knows_no_question_that_judges_it() -> None:
+    names = ("paraphrases.toml", "foreign.toml", "off-topic.toml", "off-topic-clinc150.toml")
+    asked = {tuple(split_words(entry["question"])) for name in names for entry in _questions(name)}
+    assert not asked & {tuple(split_words(question)) for question in BACKGROUND_QUESTIONS}

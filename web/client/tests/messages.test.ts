@@ -52,6 +52,13 @@ describe("decode", () => {
     expect(ended?.value).toMatchObject({ code: "stt.unreachable", active: false, message: "stt works again" });
   });
 
+  test("reads the passages that a reply is taken from", () => {
+    const source = { title: "the ferry", file: "news/ferry.md", text: "It sails at six.", language: "en" };
+    const message = decode(JSON.stringify({ type: "reply_sources", turn_id: 2, sources: [source] }));
+    expect(message?.case).toBe("replySources");
+    expect(message?.value).toMatchObject({ turnId: 2, sources: [source] });
+  });
+
   test("ignores fields of a newer server", () => {
     expect(decode('{"type":"speech_started","at_ms":5,"loud":true}')?.value).toMatchObject({ atMs: 5 });
   });

@@ -56,6 +56,7 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "bargeInSettled":
       return userReducer(state, message, atMs);
     case "replyStarted":
+    case "replySources":
     case "replyText":
     case "replyAudio":
     case "speechMark":

@@ -7,6 +7,7 @@ type ReplyMessage = Extract<
   {
     case:
       | "replyStarted"
+      | "replySources"
       | "replyText"
       | "replyAudio"
       | "speechMark"
@@ -27,6 +28,8 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
         ...updateTurn(state, turnId, () => ({ ...EMPTY_REPLY, engine: message.value.engine })),
         anchor: "thinking",
       };
+    case "replySources":
+      return updateTurn(state, turnId, () => ({ sources: message.value.sources }));
     case "replyText":
       return updateTurn(state, turnId, (turn) => ({
         replyText: turn.replyText + message.value.text,
@@ -61,6 +64,7 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
 
 /** A turn without a reply. A second `reply_started` for a turn replaces the first reply, of which nothing was heard. */
 export const EMPTY_REPLY = {
+  sources: [],
   replyText: "",
   marks: [],
   replyFromMs: null,

@@ -1,5 +1,5 @@
 /** One turn: the user's words, the reply, and how much of it was heard. */
-import type { LatencyWaterfall } from "@ai-anchor/client";
+import type { LatencyWaterfall, ReplySource } from "@ai-anchor/client";
 
 /** A `speech_mark`: the text from `textStart` to before `textEnd`, in code points, plays from `offsetMs` on. */
 export interface Mark {
@@ -20,6 +20,8 @@ export interface Turn {
   userToMs: number | null;
   replyText: string;
   engine: string;
+  /** The passages that the reply is taken from. */
+  sources: readonly ReplySource[];
   marks: readonly Mark[];
   /** When the reply's first sample played, or its first text appeared, on the page's clock. */
   replyFromMs: number | null;
@@ -42,6 +44,7 @@ export function newTurn(epoch: number, id: number): Turn {
     userToMs: null,
     replyText: "",
     engine: "",
+    sources: [],
     marks: [],
     replyFromMs: null,
     playedMs: null,

@@ -17,6 +17,13 @@ test("a reply starts over when the server starts it again", () => {
   expect(state.turns[0]).toMatchObject({ replyText: "Well.", marks: [] });
 });
 
+test("the sources of a reply are kept until it starts over", () => {
+  const sourced = play(...SPEAKING, script.replySources(1, "ferry"), script.replyText(1, " Well."));
+  expect(sourced.turns[0]?.sources).toMatchObject([{ title: "ferry", file: "ferry.md", text: "About ferry." }]);
+  expect(playFrom(sourced, script.replySources(1, "roses")).turns[0]?.sources).toMatchObject([{ title: "roses" }]);
+  expect(playFrom(sourced, script.replyStarted(1)).turns[0]?.sources).toEqual([]);
+});
+
 test("the first playback report sets when the reply began on the page's clock", () => {
   const state = play(...SPEAKING, script.playback(1, 100, 5100), script.playback(1, 200, 9999));
   expect(state.turns[0]).toMatchObject({ replyFromMs: 5000, playedMs: 200 });

@@ -67,6 +67,13 @@ export const replyText = (turnId: number, text: string): ServerMessageInit => ({
   case: "replyText",
   value: { turnId, text },
 });
+export const replySources = (turnId: number, ...titles: string[]): ServerMessageInit => ({
+  case: "replySources",
+  value: {
+    turnId,
+    sources: titles.map((title) => ({ title, file: `${title}.md`, text: `About ${title}.`, language: "en" })),
+  },
+});
 export const replyAudio = (turnId: number): ServerMessageInit => ({
   case: "replyAudio",
   value: { turnId, offsetMs: 0 },

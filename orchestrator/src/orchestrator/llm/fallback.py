@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
-from orchestrator.conversation.model.ports import LanguageModel, Prompt, TextInLanguage
+from orchestrator.conversation.model.ports import LanguageModel, Prompt, ReplyPiece
 from orchestrator.llm.circuit_breaker import CircuitBreaker
 from orchestrator.metrics import LLM_FAILURES, LLM_FALLBACKS, LLM_FIRST_TOKEN_SECONDS, LLM_REPLIES_CUT_SHORT
 
@@ -98,14 +98,12 @@ class FallbackModel:
         """Read the reply up to its first visible character, or return the error that prevented it."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        text = ""
+        text = ReplyPiece("")
         try:
             async with asyncio.timeout_at(started_s + self._first_token_s):
                 while not text.strip():
-                    piece = await anext(pieces)
-                    text += piece
-                    if isinstance(piece, TextInLanguage):
-                        text = TextInLanguage(text, piece.language)
+                    piece = ReplyPiece.of(await anext(pieces))
+                    text = ReplyPiece(text + piece, piece.language, text.sources + piece.sources)
         except TimeoutError:
             error = PeerFailed("llm.silent", f"no token within {self._first_token_s} s")
         except StopAsyncIteration:

@@ -28,6 +28,8 @@ from orchestrator.conversation.messages.server import (
     AnchorAudio,
     FinalTranscript,
     LatencyWaterfall,
+    ReplySource,
+    ReplySources,
     ReplyText,
     ServerMessage,
 )
@@ -112,6 +114,14 @@ def test_enum_values_are_written_by_name_in_nested_messages():
     names = {"engine": "", "model": "", "version": ""}
     assert fields["services"][0] == {"service": "stt", "health": "SERVICE_HEALTH_READY", **names}
     assert codec.as_fields(status) == {key: value for key, value in fields.items() if key != "type"}
+
+
+def test_the_sources_of_a_reply_are_a_list_of_objects():
+    message = ReplySources(2, (ReplySource("the ferry", "news/ferry.md", "It sails at six.", "en"),))
+    source = {"title": "the ferry", "file": "news/ferry.md", "text": "It sails at six.", "language": "en"}
+    fields = {"type": "reply_sources", "turn_id": 2, "sources": [source]}
+    assert json.loads(codec.server_to_json(message)) == fields
+    assert codec.server_to_proto(message).reply_sources.sources[0].file == "news/ferry.md"
 
 
 def test_a_client_may_omit_fields_with_a_default():

@@ -10,6 +10,8 @@ from orchestrator.conversation.messages.server import (
     PartialTranscript,
     PlaybackStop,
     ReplyFinished,
+    ReplySource,
+    ReplySources,
     ReplyStarted,
     ReplyText,
     ServiceNotice,
@@ -26,6 +28,8 @@ COMMITTED = TurnCommitted(1, "how is it")
 STARTED = ReplyStarted(1, "scripted")
 MARKS = [SpeechMark(1, 0, 3, 0), SpeechMark(1, 4, 9, 300)]
 FINISHED = ReplyFinished(1, "Fine today", 900, interrupted=False, estimated=False)
+
+SOURCES = ReplySources(1, (ReplySource("the weather", "weather.md", "Fine today.", "en"),))
 
 LOST = ServiceNotice("stt.unavailable", active=True, message="gone")
 RECOVERED = ServiceNotice("stt.unavailable", active=False, message="stt works again")
@@ -55,6 +59,14 @@ TABLE = {
     "a new reply replaces the previous reply of its turn": (
         [COMMITTED, STARTED, ReplyText(1, "Too early"), MARKS[0], PlaybackStop(1), STARTED, ReplyText(1, "Fine")],
         [COMMITTED, STARTED, ReplyText(1, "Fine")],
+    ),
+    "the sources of the reply are kept": (
+        [STARTED, SOURCES, ReplyText(1, "Fine")],
+        [STARTED, SOURCES, ReplyText(1, "Fine")],
+    ),
+    "a new reply discards the sources of the previous one": (
+        [STARTED, SOURCES, STARTED, ReplyText(1, "Hello")],
+        [STARTED, ReplyText(1, "Hello")],
     ),
     "only the last three turns are kept": (
         [TurnCommitted(turn_id, "hello") for turn_id in (1, 2, 3, 4)],

@@ -19,6 +19,7 @@ from orchestrator.knowledge.folder import KnowledgeFolder
 from service_kit.errors import EngineFailed
 
 WITHIN_S = 20.0
+BACKGROUND = ("Tell me a joke.",)
 
 
 class HashedWords:
@@ -75,7 +76,7 @@ def write(folder: Path, name: str, front_matter: str, text: str) -> None:
 async def running(folder: Path, embedder: HashedWords, deadline_s: float = 5.0) -> AsyncGenerator[SemanticIndex]:
     knowledge = KnowledgeFolder(folder, rescan_s=0)
     knowledge.load()
-    index = SemanticIndex(knowledge, embedder, VectorFile(folder.parent / "vectors", "hashed"), deadline_s)
+    index = SemanticIndex(knowledge, embedder, VectorFile(folder.parent / "vectors", "hashed"), deadline_s, BACKGROUND)
     async with index.running(), asyncio.timeout(WITHIN_S):
         yield index
 
@@ -88,7 +89,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def scores(index: SemanticIndex, folder: Path, question: str) -> dict[str, float]:
     knowledge = KnowledgeFolder(folder)
     knowledge.load()
-    return dict(await index.scores(question, (await knowledge.current_index()).passages))
+    return dict((await index.similarities(question, (await knowledge.current_index()).passages)).passages)
 
 
 async def test_passage_scores_by_its_nearest_text(folder: Path):
@@ -99,6 +100,18 @@ async def test_passage_scores_by_its_nearest_text(folder: Path):
     assert found["roses"] < 0.5
 
 
+async def test_background_is_the_nearest_background_question(folder: Path):
+    knowledge = KnowledgeFolder(folder)
+    knowledge.load()
+    passages = (await knowledge.current_index()).passages
+    embedder = HashedWords()
+    async with running(folder, embedder) as index:
+        await until(lambda: index.state is SemanticState.READY)
+        assert (await index.similarities("tell me a joke", passages)).background == pytest.approx(1, abs=1e-3)
+        assert (await index.similarities("When does it sail?", passages)).background < 0.5
+    assert embedder.embedded[0] == BACKGROUND[0]
+
+
 async def test_vectors_are_kept_for_the_next_start(folder: Path):
     first, second = HashedWords(), HashedWords()
     async with running(folder, first) as index:
@@ -106,7 +119,7 @@ async def test_vectors_are_kept_for_the_next_start(folder: Path):
     async with running(folder, second) as index:
         await until(lambda: index.state is SemanticState.READY)
         assert (await scores(index, folder, "When does it sail?"))["ferry"] == pytest.approx(1, abs=1e-3)
-    assert len(first.embedded) == 3
+    assert len(first.embedded) == 4
     assert second.embedded == []
 
 
@@ -126,7 +139,7 @@ async def test_damaged_vectors_are_computed_again(folder: Path, caplog: pytest.L
     embedder = HashedWords()
     async with running(folder, embedder) as index:
         await until(lambda: index.state is SemanticState.READY)
-    assert len(embedder.embedded) == 3
+    assert len(embedder.embedded) == 4
     assert "reading the vectors failed, they are computed again" in caplog.messages
 
 
@@ -156,7 +169,9 @@ async def test_no_scores_before_the_vectors_are_there(folder: Path):
     embedder.ready = False
     knowledge = KnowledgeFolder(folder)
     knowledge.load()
-    index = SemanticIndex(knowledge, embedder, VectorFile(folder.parent / "vectors", "hashed"))
+    index = SemanticIndex(
+        knowledge, embedder, VectorFile(folder.parent / "vectors", "hashed"), background_questions=BACKGROUND
+    )
     assert index.state is SemanticState.STARTING
     assert await scores(index, folder, "When does it sail?") == {}
 

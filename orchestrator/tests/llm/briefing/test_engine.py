@@ -1,15 +1,16 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from orchestrator.conversation.model.ports import LanguageModel, Message, Persona, Prompt, TextInLanguage
+from orchestrator.conversation.messages.server import ReplySource
+from orchestrator.conversation.model.ports import LanguageModel, Message, Persona, Prompt, ReplyPiece
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.personas import load_personas
-from orchestrator.knowledge.retriever import Retriever
-from orchestrator.llm.briefing.engine import BriefingModel
+from orchestrator.knowledge.retriever import Retriever, Similarities
+from orchestrator.llm.briefing.engine import BriefingModel, reply_source
 
 PERSONAS = Path(__file__).parents[4] / "content" / "personas"
 FERRY = "One sentence of just six words. Two sentences are a little longer. Three makes a crowd. Four is the end."
@@ -199,13 +200,14 @@ async def test_empty_folder_is_admitted(tmp_path_factory: pytest.TempPathFactory
 
 
 class NearPassage:
-    """Semantic scores in which one passage is near to every question."""
+    """Cosines by which one passage is near to every question."""
 
     def __init__(self, near: str) -> None:
         self._near = near
 
-    async def scores(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
-        return {passage.id: 0.95 if passage.id == self._near else 0.78 for passage in passages}
+    async def similarities(self, question: str, passages: Sequence[Passage]) -> Similarities:
+        cosines = {passage.id: 0.95 if passage.id == self._near else 0.78 for passage in passages}
+        return Similarities(cosines, background=0.78)
 
 
 @pytest.fixture
@@ -231,9 +233,42 @@ async def test_pieces_carry_the_language_that_differs(folder: Path):
     briefing = BriefingModel(Retriever(knowledge, NearPassage("ferry")), max_words=14)
     prompt = Prompt("Wann legt das Boot ab?", "de", load_personas(PERSONAS)["anchor"])
     pieces = [piece async for piece in briefing.reply(prompt)]
-    foreign = [isinstance(piece, TextInLanguage) for piece in pieces]
-    assert foreign == [False] * 6 + [True] * (len(pieces) - 6)
-    assert {piece.language for piece in pieces if isinstance(piece, TextInLanguage)} == {"en"}
+    assert [ReplyPiece.of(piece).language for piece in pieces] == [""] * 6 + ["en"] * (len(pieces) - 6)
+
+
+class Sources(Dialogue):
+    """A dialogue that keeps the titles of the sources of the last reply, which only its first piece may have."""
+
+    async def ask(self, text: str, *alternatives: str, language: str = "en", heard: str | None = None) -> str:
+        prompt = Prompt(text, language, self._persona, tuple(self.history), alternatives)
+        pieces = [ReplyPiece.of(piece) async for piece in self._briefing.reply(prompt)]
+        assert not any(piece.sources for piece in pieces[1:])
+        self.titles = [source.title for source in pieces[0].sources]
+        return await super().ask(text, *alternatives, language=language, heard=heard)
+
+
+async def test_reply_from_a_passage_names_it(briefing: BriefingModel):
+    talk = Sources(briefing, load_personas(PERSONAS)["anchor"])
+    for text, titles in (
+        ("when does the ferry go", ["the ferry"]),
+        ("tell me more", ["the ferry"]),
+        ("say that again", ["the ferry"]),
+        ("what time is it", []),
+        ("say that again", []),
+        ("who invented the telephone", []),
+        ("hello", []),
+    ):
+        await talk.ask(text)
+        assert talk.titles == titles, text
+
+
+def test_source_is_the_passage_within_bounds():
+    ferry = Passage("news/ferry", "the ferry", ("It sails at six.", "It is red."), language="en")
+    assert reply_source(ferry) == ReplySource("the ferry", "news/ferry.md", "It sails at six. It is red.", "en")
+    long = reply_source(Passage("saga", "t" * 300, ("x" * 50_000,)))
+    assert (len(long.title), len(long.text), long.text[-2:]) == (200, 4000, "x…")
+    exact = reply_source(Passage("saga", "t" * 200, ("x" * 4000,)))
+    assert (exact.title, exact.text) == ("t" * 200, "x" * 4000)
 
 
 async def test_unknown_topic_offers_topics_of_the_language(foreign_talk: Dialogue, folder: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from llama_stub import LlamaStub, serve_llama
-from orchestrator.conversation.model.ports import Message, Persona, Prompt
+from orchestrator.conversation.model.ports import Message, Persona, Prompt, ReplyPiece
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.engine import BriefingModel
@@ -102,6 +102,17 @@ async def test_opener_names_the_topic_and_one_sentence_follows(stub: LlamaStub, 
     assert request["messages"][0]["content"].startswith("Notes on the ferry: The summer timetable")
     assert request["messages"][-1]["content"] == COST
     assert (request["temperature"], request["max_tokens"]) == (0, 48)
+
+
+async def test_reply_names_its_passage_as_the_source(stub: LlamaStub, knowledge: KnowledgeFolder):
+    async with running(stub, knowledge) as model:
+        opener, sentence = [ReplyPiece.of(piece) for piece in await pieces_of(model, prompt(COST))]
+        fixed = [ReplyPiece.of(piece) for piece in await pieces_of(model, prompt("Are you a human?"))]
+    (source,) = opener.sources
+    assert (source.title, source.file, source.language) == ("the ferry", "ferry.md", "en")
+    assert sentence in source.text
+    assert sentence.sources == ()
+    assert [piece.sources for piece in fixed] == [()]
 
 
 async def test_opener_is_out_before_the_model_answers(stub: LlamaStub, knowledge: KnowledgeFolder):

@@ -43,9 +43,9 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
 }
 
 function Welcome({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
-  const { choices, settings, resumed, services, gpu } = conversation;
+  const { choices, settings, resumed, services } = conversation;
   const persona = choices?.personas.find(({ id }) => id === settings?.persona);
-  const machine = machineLine(services, gpu);
+  const machine = machineLine(services);
   return (
     <div class="welcome">
       <p class="welcome-line">{persona ? `${persona.name} is at the desk.` : "Talk with the anchor."}</p>
@@ -83,11 +83,28 @@ function TurnItem({ turn, audioStarted }: { turn: Turn; audioStarted: boolean })
             </p>
           </div>
         )}
+        <Sources turn={turn} />
         {turn.failure && <p class="failure">{turn.failure}</p>}
         <TurnTimes turn={turn} />
       </li>
     ),
     [turn, audioStarted],
+  );
+}
+
+/** Names the passages that the reply is taken from; open, it shows their text. */
+function Sources({ turn: { sources } }: { turn: Turn }) {
+  if (sources.length === 0) return null;
+  return (
+    <details class="sources">
+      <summary>From: {sources.map(({ title }) => title).join(", ")}</summary>
+      {sources.map(({ file, text, language }) => (
+        <blockquote key={file} lang={language}>
+          <p>{text}</p>
+          <cite lang="en">{file}</cite>
+        </blockquote>
+      ))}
+    </details>
   );
 }
 

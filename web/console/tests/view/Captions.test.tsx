@@ -18,13 +18,28 @@ test("captions separate heard text from interrupted text", () => {
   expect(page.querySelector("s")?.textContent).toBe(" evening.");
 });
 
+test("a reply from passages names them and shows their text on request", () => {
+  const answered = [script.turnCommitted(1, "when"), script.replyStarted(1)];
+  const state = play(...answered, script.replySources(1, "the ferry", "the tides"), script.replyText(1, "At six."));
+  const details = rendered(<Captions conversation={state} mode="open" />).querySelector("details.sources");
+  expect(details?.hasAttribute("open")).toBe(false);
+  expect(details?.querySelector("summary")?.textContent).toBe("From: the ferry, the tides");
+  const passages = Array.from(details?.querySelectorAll("blockquote") ?? []);
+  expect(passages.map(({ lang, textContent }) => [lang, textContent])).toEqual([
+    ["en", "About the ferry.the ferry.md"],
+    ["en", "About the tides.the tides.md"],
+  ]);
+  const without = rendered(<Captions conversation={play(...answered, script.replyText(1, "No."))} mode="open" />);
+  expect(without.querySelector(".sources")).toBeNull();
+});
+
 test("the first screen says what the machine runs", () => {
   const engines = [
     { service: "stt-service", engine: "whisper", model: "whisper-base" },
     { service: "tts-service", engine: "hibari" },
   ];
   const page = rendered(<Captions conversation={play(script.systemStatus({ services: engines }))} mode="open" />);
-  expect(page.querySelector(".welcome-machine")?.textContent).toMatch(/^This machine: Whisper base, hibari voice/);
+  expect(page.querySelector(".welcome-machine")?.textContent).toMatch(/^Whisper base transcribes, hibari speaks/);
   const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
   expect(before.querySelector(".welcome-machine")).toBeNull();
 });

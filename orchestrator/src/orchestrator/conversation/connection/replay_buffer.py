@@ -11,6 +11,7 @@ from orchestrator.conversation.messages.server import (
     PartialTranscript,
     PlaybackStop,
     ReplyFinished,
+    ReplySources,
     ReplyStarted,
     ReplyText,
     ServerMessage,
@@ -31,6 +32,7 @@ _TurnMessage = (
     | TurnCommitted
     | BargeInSettled
     | ReplyStarted
+    | ReplySources
     | ReplyText
     | SpeechMark
     | PlaybackStop
@@ -38,13 +40,22 @@ _TurnMessage = (
     | TurnFailed
     | LatencyWaterfall
 )
-_REPLY_MESSAGES = (ReplyStarted, ReplyText, SpeechMark, PlaybackStop, ReplyFinished, TurnFailed, LatencyWaterfall)
+_REPLY_MESSAGES = (
+    ReplyStarted,
+    ReplySources,
+    ReplyText,
+    SpeechMark,
+    PlaybackStop,
+    ReplyFinished,
+    TurnFailed,
+    LatencyWaterfall,
+)
 
 
 class ReplayBuffer:
     """Active service notices and the messages of the last turns; momentary messages are not kept.
 
-    A turn is bounded by the length of its reply, the notices by the number of their codes.
+    A turn is bounded by the length of its reply and of its sources, the notices by the number of their codes.
 
     A client may know any part of the replayed messages already.
     """

@@ -228,6 +228,30 @@ class ReplyStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplySources:
+    """The passages of the knowledge folder that a reply is taken from."""
+
+    turn_id: int
+    """Id of the answered turn."""
+    sources: tuple[ReplySource, ...] = ()
+    """The passages, at most 4."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySource:
+    """A passage of the knowledge folder."""
+
+    title: str
+    """Title, at most 200 characters."""
+    file: str
+    """Path of the file in the knowledge folder, such as `news/ferry.md`."""
+    text: str
+    """Text of the passage, at most 4000 characters: a longer one is cut and ends with an ellipsis."""
+    language: str
+    """Language of the passage, ISO 639-1."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyText:
     """Next part of the reply's text."""
 
@@ -500,5 +524,7 @@ ServerMessage = (
     | Choices
     # A service failed or recovered, or a degradation began or ended.
     | ServiceNotice
+    # The passages that the reply is taken from. Precedes the text; not sent for a reply without passages.
+    | ReplySources
 )
 """Any message from the server."""

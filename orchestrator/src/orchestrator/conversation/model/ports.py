@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Self
 
 from service_kit.audio import AudioChunk
 
-from orchestrator.conversation.messages.server import PredictorOpinion, ServerMessage, Style, Word
+from orchestrator.conversation.messages.server import PredictorOpinion, ReplySource, ServerMessage, Style, Word
 
 # ---------------------------------------------------------------------------------------------------------------
 # Input
@@ -88,6 +88,8 @@ class PartialTranscript:
     end_ms: int
     # ISO 639-1; empty while unknown.
     language: str = ""
+    # 0 to 1; None where the recogniser has none.
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,18 +205,28 @@ class Prompt:
     partial: str = ""
 
 
-class TextInLanguage(str):
-    """A piece of a reply in another language than the prompt's; the next plain `str` is in the prompt's again."""
+class ReplyPiece(str):
+    """A piece of a reply that is in another language than the prompt's, or begins text taken from passages.
 
-    __slots__ = ("language",)
+    A plain `str` is in the prompt's language.
+    """
+
+    __slots__ = ("language", "sources")
 
     language: str
+    sources: tuple[ReplySource, ...]
 
-    def __new__(cls, text: str, language: str) -> Self:
-        """`language` is ISO 639-1."""
+    def __new__(cls, text: str, language: str = "", sources: tuple[ReplySource, ...] = ()) -> Self:
+        """`language` is ISO 639-1, empty for the prompt's; `sources` are the passages of this piece and later ones."""
         piece = super().__new__(cls, text)
         piece.language = language
+        piece.sources = sources
         return piece
+
+    @classmethod
+    def of(cls, text: str) -> ReplyPiece:
+        """Return `text` itself if it is a `ReplyPiece`, else one in the prompt's language without sources."""
+        return text if isinstance(text, ReplyPiece) else cls(text)
 
 
 class LanguageModel(Protocol):
@@ -226,7 +238,7 @@ class LanguageModel(Protocol):
         ...
 
     def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """Yield the reply in pieces, `TextInLanguage` for those in another language than the prompt's.
+        """Yield the reply in pieces: `ReplyPiece` for those in another language than the prompt's, or with sources.
 
         Raises `AnchorError`. Cancelling or closing the generator stops generation.
         """

@@ -14,10 +14,17 @@ from service_kit.tasks import run_together
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.echo.playback_reference import PlaybackReference
 from orchestrator.conversation.echo.transcript_echo import PlaybackContext, playback_context
-from orchestrator.conversation.messages.server import ReplyFinished, ReplyStarted, ReplyText, ServerMessage, TurnFailed
+from orchestrator.conversation.messages.server import (
+    ReplyFinished,
+    ReplySources,
+    ReplyStarted,
+    ReplyText,
+    ServerMessage,
+    TurnFailed,
+)
 from orchestrator.conversation.model.history import heard_text
 from orchestrator.conversation.model.idle_timeout import IdleTimeout
-from orchestrator.conversation.model.ports import TextInLanguage, TextToSpeech
+from orchestrator.conversation.model.ports import ReplyPiece, TextToSpeech
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.playout import Playout
 from orchestrator.conversation.output.synthesis import ReplySynthesis, SpeechSettings
@@ -27,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # A language model that generates nothing for this long has failed.
 _LLM_TIMEOUT_S = 8.0
+# The bound of `reply_sources`.
+_MAX_SOURCES = 4
 
 
 class ReplyListener(Protocol):
@@ -167,7 +176,10 @@ class Reply:
         if not delta:
             return
         self.waterfall.record_stage("first_token", self._now_s())
-        self._synthesis.add_text(delta, delta.language if isinstance(delta, TextInLanguage) else "")
+        piece = ReplyPiece.of(delta)
+        if piece.sources:
+            self._send_or_hold(ReplySources(self.turn_id, piece.sources[:_MAX_SOURCES]))
+        self._synthesis.add_text(delta, piece.language)
         self._send_or_hold(ReplyText(self.turn_id, str(delta)))
 
     def _send_or_hold(self, message: ServerMessage) -> None:

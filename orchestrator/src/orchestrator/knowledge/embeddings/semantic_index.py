@@ -1,7 +1,7 @@
 """Similarity of questions to passages by meaning: keeps a vector for each text of the knowledge folder.
 
 Vectors are computed in the background and kept in a file. Until nine tenths of them are there,
-and whenever the embedding process is not, `scores` is empty and words alone decide.
+and whenever the embedding process is not, `similarities` is empty and words alone decide.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from importlib.resources import files
 
 from service_kit.errors import AnchorError
 from service_kit.tasks import background
@@ -22,7 +23,14 @@ from orchestrator.knowledge.embeddings.frames import MAX_TEXT_CHARS, Vector
 from orchestrator.knowledge.embeddings.vector_file import VectorFile, VectorsDamaged
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.passages import Passage
+from orchestrator.knowledge.retriever import Similarities
 
+# Small talk, commands and questions of general knowledge, about one for each kind of request that voice assistants get.
+# A question that is no nearer to a passage than to one of these is probably not about the passage: the background model
+# of speaker verification. They are in English, since the embeddings compare languages.
+BACKGROUND_QUESTIONS = tuple(
+    files("orchestrator.knowledge.embeddings").joinpath("background_questions.txt").read_text("utf-8").splitlines()
+)
 # Deadline for a question's vector, which takes 12 to 20 ms on a quiet core.
 DEADLINE_S = 0.15
 # Share of the texts that need a vector before vectors are used: the margin compares a passage with all others.
@@ -53,7 +61,12 @@ class SemanticIndex:
     """Implements `SemanticScores` with an embedder and a vector file. `running` keeps both at work."""
 
     def __init__(
-        self, knowledge: KnowledgeFolder, embedder: Embedder, vectors: VectorFile, deadline_s: float = DEADLINE_S
+        self,
+        knowledge: KnowledgeFolder,
+        embedder: Embedder,
+        vectors: VectorFile,
+        deadline_s: float = DEADLINE_S,
+        background_questions: Sequence[str] = BACKGROUND_QUESTIONS,
     ) -> None:
         self._knowledge = knowledge
         self._embedder = embedder
@@ -68,6 +81,8 @@ class SemanticIndex:
         self._passages: Sequence[Passage] | None = None
         self._texts: dict[bytes, str] = {}
         self._keys: dict[Passage, tuple[bytes, ...]] = {}
+        # Embedded before the passages, so that they are there when most texts are.
+        self._background = {_key(text): text for text in background_questions}
         self.failure = ""
         self.late = 0
 
@@ -91,23 +106,26 @@ class SemanticIndex:
         built = len(self._texts) - len(self._missing())
         return {"state": self.state.value, "vectors": built, "texts": len(self._texts), "late": self.late}
 
-    async def scores(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
-        """Return the cosine of `question` and each passage's nearest text, by passage id; empty when not in time."""
+    async def similarities(self, question: str, passages: Sequence[Passage]) -> Similarities:
+        """Return the cosine of `question` and each passage's nearest text, and the background; empty when late."""
         if self.failure or not self._texts or len(self._missing()) > (1 - _ENOUGH) * len(self._texts):
-            return {}
+            return Similarities()
         try:
             async with asyncio.timeout(self._deadline_s):
                 vector = await self._question_vector(question)
         except TimeoutError:
             self.late += 1
             log.info("embedding a question took too long", extra={"deadline_s": self._deadline_s})
-            return {}
+            return Similarities()
         except AnchorError as error:
             log.info("embedding a question failed", extra={"code": error.code, "reason": error.message})
-            return {}
+            return Similarities()
         return self._similarities(vector, passages)
 
-    def _similarities(self, vector: Vector, passages: Sequence[Passage]) -> dict[str, float]:
+    def _similarities(self, vector: Vector, passages: Sequence[Passage]) -> Similarities:
+        background = [key for key in self._background if key in self._vectors]
+        if not background:
+            return Similarities()
         owners: list[str] = []
         keys: list[bytes] = []
         for passage in passages:
@@ -117,7 +135,7 @@ class SemanticIndex:
         best: dict[str, float] = {}
         for owner, similarity in zip(owners, self._vectors.similarities(vector, keys).tolist(), strict=True):
             best[owner] = max(similarity, best.get(owner, -1.0))
-        return best
+        return Similarities(best, max(self._vectors.similarities(vector, background).tolist()))
 
     async def _question_vector(self, question: str) -> Vector:
         question = question[:MAX_TEXT_CHARS]
@@ -168,7 +186,7 @@ class SemanticIndex:
 
     def _adopt(self, passages: Sequence[Passage]) -> None:
         self._keys = {passage: tuple(_key(text) for text in _texts(passage)) for passage in passages}
-        self._texts = {_key(text): text for passage in passages for text in _texts(passage)}
+        self._texts = self._background | {_key(text): text for passage in passages for text in _texts(passage)}
         self._passages = passages
 
     def _missing(self) -> list[bytes]:

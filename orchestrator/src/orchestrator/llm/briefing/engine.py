@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.conversation.model.ports import Prompt, TextInLanguage
+from orchestrator.conversation.messages.server import ReplySource
+from orchestrator.conversation.model.ports import Prompt, ReplyPiece
 from orchestrator.knowledge.index import PassageIndex
 from orchestrator.knowledge.language_names import language_name
 from orchestrator.knowledge.passages import Passage, PassageKind, split_sentences
@@ -22,6 +23,9 @@ from orchestrator.llm.fixed_answers import answer_before_search
 MAX_WORDS = 70
 
 _TOPICS_OFFERED = 3
+# The bounds of `reply_sources`, in characters.
+_MAX_SOURCE_TITLE = 200
+_MAX_SOURCE_TEXT = 4000
 # Shorter hypotheses other than the best are too often misrecognitions to count as commands.
 _MIN_COMMAND_WORDS = 3
 _PLAIN_PHRASES = {
@@ -48,6 +52,8 @@ class _Answer:
     text: str
     other_text: str = ""
     other_language: str = ""
+    # The passage that the text is taken from, if any.
+    passage: Passage | None = None
 
 
 class BriefingModel:
@@ -67,14 +73,14 @@ class BriefingModel:
         self._clock = clock
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """Yield the reply word by word."""
+        """Yield the reply word by word; the first piece has the passage as its source."""
         answer = await self._answer(prompt, await self._retriever.knowledge.current_index())
-        words, other_words = answer.text.split(), answer.other_text.split()
-        for number, word in enumerate(words, 1):
-            yield word if number == len(words) and not other_words else f"{word} "
-        for number, word in enumerate(other_words, 1):
-            piece = word if number == len(other_words) else f"{word} "
-            yield TextInLanguage(piece, answer.other_language)
+        words = [(word, "") for word in answer.text.split()]
+        words += [(word, answer.other_language) for word in answer.other_text.split()]
+        sources = (reply_source(answer.passage),) if answer.passage else ()
+        for number, (word, language) in enumerate(words, 1):
+            piece = word if number == len(words) else f"{word} "
+            yield ReplyPiece(piece, language, sources if number == 1 else ())
 
     async def prefill(self, prompt: Prompt) -> None:
         """Do nothing: the knowledge is already indexed."""
@@ -117,9 +123,9 @@ class BriefingModel:
             announcement = phrase.replace("{title}", passage.title)
         text = _join(announcement, self._sentences(passage, 0))
         if passage.language == _language(prompt):
-            return _Answer(text)
+            return _Answer(text, passage=passage)
         name = language_name(passage.language, _language(prompt))
-        return _Answer(_phrase(prompt, "other_language", language=name), text, passage.language)
+        return _Answer(_phrase(prompt, "other_language", language=name), text, passage.language, passage)
 
     def _sentences(self, passage: Passage, first: int) -> str:
         """Return a passage's sentences from `first` on, up to the maximum number of words, and at least one."""
@@ -156,7 +162,19 @@ class BriefingModel:
 
 
 def _in_its_language(prompt: Prompt, passage: Passage, text: str) -> _Answer:
-    return _Answer(text) if passage.language == _language(prompt) else _Answer("", text, passage.language)
+    if passage.language == _language(prompt):
+        return _Answer(text, passage=passage)
+    return _Answer("", text, passage.language, passage)
+
+
+def reply_source(passage: Passage) -> ReplySource:
+    """Return the passage as the source of a reply; a long title or text is cut and ends with an ellipsis."""
+    text = _cut(" ".join(passage.sentences), _MAX_SOURCE_TEXT)
+    return ReplySource(_cut(passage.title, _MAX_SOURCE_TITLE), f"{passage.id}.md", text, passage.language)
+
+
+def _cut(text: str, max_chars: int) -> str:
+    return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"
 
 
 def prompt_intent(prompt: Prompt) -> Intent | None:

@@ -13,11 +13,11 @@ from typing import Self
 from service_kit.errors import AnchorError
 from service_kit.tasks import background
 
-from orchestrator.conversation.model.ports import LanguageModel, Prompt
+from orchestrator.conversation.model.ports import LanguageModel, Prompt, ReplyPiece
 from orchestrator.knowledge.passages import Passage
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.knowledge.stop_words import split_words
-from orchestrator.llm.briefing.engine import prompt_intent
+from orchestrator.llm.briefing.engine import prompt_intent, reply_source
 from orchestrator.llm.fixed_answers import fixed_answer
 from orchestrator.llm.local.answer_check import best_sentence, first_sentence, is_supported, says_nothing
 from orchestrator.llm.local.llama_client import LlamaClient, ModelServerDown
@@ -98,7 +98,7 @@ class LocalModel:
             return
         if self._failure:
             await self.probe()
-        yield _OPENER.format(title=passage.title)
+        yield ReplyPiece(_OPENER.format(title=passage.title), sources=(reply_source(passage),))
         yield await self._answer(passage, prompt.text)
 
     async def prefill(self, prompt: Prompt) -> None:

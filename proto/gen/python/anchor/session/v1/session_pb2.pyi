@@ -229,7 +229,7 @@ class RequestStatus(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice")
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
@@ -256,6 +256,7 @@ class ServerMessage(_message.Message):
     BARGE_IN_SETTLED_FIELD_NUMBER: _ClassVar[int]
     CHOICES_FIELD_NUMBER: _ClassVar[int]
     SERVICE_NOTICE_FIELD_NUMBER: _ClassVar[int]
+    REPLY_SOURCES_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     speech_started: SpeechStarted
     speech_stopped: SpeechStopped
@@ -282,7 +283,8 @@ class ServerMessage(_message.Message):
     barge_in_settled: BargeInSettled
     choices: Choices
     service_notice: ServiceNotice
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ...) -> None: ...
+    reply_sources: ReplySources
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
     __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience")
@@ -433,6 +435,26 @@ class ReplyStarted(_message.Message):
     turn_id: int
     engine: str
     def __init__(self, turn_id: _Optional[int] = ..., engine: _Optional[str] = ...) -> None: ...
+
+class ReplySources(_message.Message):
+    __slots__ = ("turn_id", "sources")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    sources: _containers.RepeatedCompositeFieldContainer[ReplySource]
+    def __init__(self, turn_id: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[ReplySource, _Mapping]]] = ...) -> None: ...
+
+class ReplySource(_message.Message):
+    __slots__ = ("title", "file", "text", "language")
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    title: str
+    file: str
+    text: str
+    language: str
+    def __init__(self, title: _Optional[str] = ..., file: _Optional[str] = ..., text: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
 
 class ReplyText(_message.Message):
     __slots__ = ("turn_id", "text")

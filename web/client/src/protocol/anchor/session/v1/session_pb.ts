@@ -27,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file anchor/session/v1/session.proto.
  */
 export const file_anchor_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIuECCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJQgsKCV9wYXRpZW5jZUILCglfcmVjZWl2ZWQiMwoNUmVwbHlSZWNlaXZlZBIPCgd0dXJuX2lkGAEgASgNEhEKCW9mZnNldF9tcxgCIAEoDSIeCg9NaWNyb3Bob25lQXVkaW8SCwoDcGNtGAEgASgMIgkKB0VuZFR1cm4iGQoJVGV4dElucHV0EgwKBHRleHQYASABKAkiCwoJSW50ZXJydXB0IgcKBVBhdXNlIggKBlJlc3VtZSIdCgpTZXRQZXJzb25hEg8KB3BlcnNvbmEYASABKAkiGQoIU2V0Vm9pY2USDQoFdm9pY2UYASABKAkiHwoLU2V0TGFuZ3VhZ2USEAoIbGFuZ3VhZ2UYASABKAkihgEKCFNldFN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSIfCgtTZXRQYXRpZW5jZRIQCghwYXRpZW5jZRgBIAEoAiI2ChBQbGF5YmFja1Byb2dyZXNzEg8KB3R1cm5faWQYASABKA0SEQoJcGxheWVkX21zGAIgASgNIg8KDVJlcXVlc3RTdGF0dXMilQwKDVNlcnZlck1lc3NhZ2USPAoPc2Vzc2lvbl9zdGFydGVkGAEgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RhcnRlZBgCIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RvcHBlZBgDIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0b3BwZWRIABJCChJwYXJ0aWFsX3RyYW5zY3JpcHQYBCABKAsyJC5hbmNob3Iuc2Vzc2lvbi52MS5QYXJ0aWFsVHJhbnNjcmlwdEgAEj4KEGZpbmFsX3RyYW5zY3JpcHQYBSABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5GaW5hbFRyYW5zY3JpcHRIABJBChJ0dXJuX2VuZF9wcmVkaWN0ZWQYBiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRW5kUHJlZGljdGVkSAASOgoOdHVybl9jb21taXR0ZWQYByABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuQ29tbWl0dGVkSAASOAoNcmVwbHlfc3RhcnRlZBgIIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U3RhcnRlZEgAEjIKCnJlcGx5X3RleHQYCSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVRleHRIABI0CgtyZXBseV9hdWRpbxgKIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9IABI2CgxhbmNob3JfYXVkaW8YCyABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5BbmNob3JBdWRpb0gAEjQKC3NwZWVjaF9tYXJrGAwgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoTWFya0gAEjoKDnBsYXliYWNrX3BhdXNlGA0gASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tQYXVzZUgAEjwKD3BsYXliYWNrX3Jlc3VtZRgOIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUmVzdW1lSAASOAoNcGxheWJhY2tfc3RvcBgPIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrU3RvcEgAEj8KEXJlcGx5X2F1ZGlvX2VuZGVkGBAgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0VuZGVkSAASOgoOcmVwbHlfZmluaXNoZWQYESABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUZpbmlzaGVkSAASNAoLdHVybl9mYWlsZWQYEiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRmFpbGVkSAASQAoRbGF0ZW5jeV93YXRlcmZhbGwYEyABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5MYXRlbmN5V2F0ZXJmYWxsSAASOAoNc3lzdGVtX3N0YXR1cxgUIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlN5c3RlbVN0YXR1c0gAEjwKD3Nlc3Npb25fdXBkYXRlZBgVIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25VcGRhdGVkSAASKQoFZXJyb3IYFiABKAsyGC5hbmNob3Iuc2Vzc2lvbi52MS5FcnJvckgAEjgKDXNlc3Npb25fZW5kZWQYFyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uRW5kZWRIABI9ChBiYXJnZV9pbl9zZXR0bGVkGBggASgLMiEuYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJblNldHRsZWRIABItCgdjaG9pY2VzGBkgASgLMhouYW5jaG9yLnNlc3Npb24udjEuQ2hvaWNlc0gAEjoKDnNlcnZpY2Vfbm90aWNlGBogASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZU5vdGljZUgAQgkKB21lc3NhZ2UiywEKDlNlc3Npb25TdGFydGVkEhIKCnNlc3Npb25faWQYASABKAkSDgoGdGlja2V0GAIgASgJEhAKCGxhbmd1YWdlGAMgASgJEg0KBXZvaWNlGAQgASgJEg8KB3BlcnNvbmEYBSABKAkSIQoZbWljcm9waG9uZV9zYW1wbGVfcmF0ZV9oehgGIAEoDRIdChVhbmNob3Jfc2FtcGxlX3JhdGVfaHoYByABKA0SDwoHcmVzdW1lZBgIIAEoCBIQCghwYXRpZW5jZRgJIAEoAiKAAQoHQ2hvaWNlcxIRCglsYW5ndWFnZXMYASADKAkSLgoGdm9pY2VzGAIgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuVm9pY2VDaG9pY2USMgoIcGVyc29uYXMYAyADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QZXJzb25hQ2hvaWNlIloKC1ZvaWNlQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJbGFuZ3VhZ2VzGAMgAygJEg4KBmVuZ2luZRgEIAEoCRIOCgZjbG9uZWQYBSABKAgiPgoNUGVyc29uYUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJIh4KDVNwZWVjaFN0YXJ0ZWQSDQoFYXRfbXMYASABKA0iHgoNU3BlZWNoU3RvcHBlZBINCgVhdF9tcxgBIAEoDSIyChFQYXJ0aWFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAki4AEKD0ZpbmFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEhAKCHJldmlzaW9uGAIgASgNEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkSFwoKY29uZmlkZW5jZRgFIAEoAkgAiAEBEiYKBXdvcmRzGAYgAygLMhcuYW5jaG9yLnNlc3Npb24udjEuV29yZBIhChRsYW5ndWFnZV9wcm9iYWJpbGl0eRgHIAEoAkgBiAEBQg0KC19jb25maWRlbmNlQhcKFV9sYW5ndWFnZV9wcm9iYWJpbGl0eSJeCgRXb3JkEgwKBHRleHQYASABKAkSEAoIc3RhcnRfbXMYAiABKA0SDgoGZW5kX21zGAMgASgNEhcKCmNvbmZpZGVuY2UYBCABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSIuCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiKgoJUmVwbHlUZXh0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIwCgpSZXBseUF1ZGlvEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIhoKC0FuY2hvckF1ZGlvEgsKA3BjbRgBIAEoDCJWCgpTcGVlY2hNYXJrEg8KB3R1cm5faWQYASABKA0SEgoKdGV4dF9zdGFydBgCIAEoDRIQCgh0ZXh0X2VuZBgDIAEoDRIRCglvZmZzZXRfbXMYBCABKA0iIAoNUGxheWJhY2tQYXVzZRIPCgd0dXJuX2lkGAEgASgNIiEKDlBsYXliYWNrUmVzdW1lEg8KB3R1cm5faWQYASABKA0iHwoMUGxheWJhY2tTdG9wEg8KB3R1cm5faWQYASABKA0ibAoOQmFyZ2VJblNldHRsZWQSDwoHdHVybl9pZBgBIAEoDRIVCg1yZXBseV90dXJuX2lkGAIgASgNEjIKB3ZlcmRpY3QYAyABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluVmVyZGljdCI3Cg9SZXBseUF1ZGlvRW5kZWQSDwoHdHVybl9pZBgBIAEoDRITCgtkdXJhdGlvbl9tcxgCIAEoDSJuCg1SZXBseUZpbmlzaGVkEg8KB3R1cm5faWQYASABKA0SEgoKaGVhcmRfdGV4dBgCIAEoCRIQCghoZWFyZF9tcxgDIAEoDRITCgtpbnRlcnJ1cHRlZBgEIAEoCBIRCgllc3RpbWF0ZWQYBSABKAgiPAoKVHVybkZhaWxlZBIPCgd0dXJuX2lkGAEgASgNEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL9AwoQTGF0ZW5jeVdhdGVyZmFsbBIPCgd0dXJuX2lkGAEgASgNEhUKDXNwZWVjaF9lbmRfbXMYAiABKA0SHgoRc3BlZWNoX3N0b3BwZWRfbXMYAyABKAVIAIgBARIgChNmaW5hbF90cmFuc2NyaXB0X21zGAQgASgFSAGIAQESHgoRdHVybl9jb21taXR0ZWRfbXMYBSABKAVIAogBARIbCg5maXJzdF90b2tlbl9tcxgGIAEoBUgDiAEBEhwKD2ZpcnN0X3BocmFzZV9tcxgHIAEoBUgEiAEBEhsKDmZpcnN0X2F1ZGlvX21zGAggASgFSAWIAQESIAoTZmlyc3RfZnJhbWVfc2VudF9tcxgJIAEoBUgGiAEBEiIKFWZpcnN0X3NhbXBsZV9oZWFyZF9tcxgKIAEoBUgHiAEBEhEKCWJ1ZGdldF9tcxgLIAEoDUIUChJfc3BlZWNoX3N0b3BwZWRfbXNCFgoUX2ZpbmFsX3RyYW5zY3JpcHRfbXNCFAoSX3R1cm5fY29tbWl0dGVkX21zQhEKD19maXJzdF90b2tlbl9tc0ISChBfZmlyc3RfcGhyYXNlX21zQhEKD19maXJzdF9hdWRpb19tc0IWChRfZmlyc3RfZnJhbWVfc2VudF9tc0IYChZfZmlyc3Rfc2FtcGxlX2hlYXJkX21zIqwBCgxTeXN0ZW1TdGF0dXMSMgoIc2VydmljZXMYASADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlU3RhdHVzEi4KA2dwdRgCIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkdwdVN0YXR1c0gAiAEBEjAKCGRlZ3JhZGVkGAMgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuRGVncmFkYXRpb25CBgoEX2dwdSIsCgtEZWdyYWRhdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiggEKDVNlcnZpY2VTdGF0dXMSDwoHc2VydmljZRgBIAEoCRIwCgZoZWFsdGgYAiABKA4yIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlSGVhbHRoEg4KBmVuZ2luZRgDIAEoCRINCgVtb2RlbBgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJIo4CCglHcHVTdGF0dXMSDwoHcHJlc2VudBgBIAEoCBIaChJ1bmF2YWlsYWJsZV9yZWFzb24YAiABKAkSGAoQbWVtb3J5X3RvdGFsX21pYhgDIAEoDRIXCg9tZW1vcnlfdXNlZF9taWIYBCABKA0SNQoIc2VydmljZXMYBSADKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTZXJ2aWNlTWVtb3J5EjAKCHByZXNzdXJlGAYgASgOMh4uYW5jaG9yLnNlc3Npb24udjEuR3B1UHJlc3N1cmUSIAoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgHIAEoDUgAiAEBQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzIoIBChBHcHVTZXJ2aWNlTWVtb3J5Eg8KB3NlcnZpY2UYASABKAkSFQoIdXNlZF9taWIYAiABKA1IAIgBARIYCgtwbGFubmVkX21pYhgDIAEoDUgBiAEBEg8KB2xlYWtpbmcYBCABKAhCCwoJX3VzZWRfbWliQg4KDF9wbGFubmVkX21pYiJ9Cg5TZXNzaW9uVXBkYXRlZBIQCghsYW5ndWFnZRgBIAEoCRINCgV2b2ljZRgCIAEoCRIPCgdwZXJzb25hGAMgASgJEhAKCHBhdGllbmNlGAQgASgCEicKBXN0eWxlGAUgASgLMhguYW5jaG9yLnNlc3Npb24udjEuU3R5bGUigwEKBVN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSI+Cg1TZXJ2aWNlTm90aWNlEgwKBGNvZGUYASABKAkSDgoGYWN0aXZlGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiOQoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCCItCgxTZXNzaW9uRW5kZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJKmgKDVR1cm5EZXRlY3Rpb24SHgoaVFVSTl9ERVRFQ1RJT05fVU5TUEVDSUZJRUQQABIcChhUVVJOX0RFVEVDVElPTl9BVVRPTUFUSUMQARIZChVUVVJOX0RFVEVDVElPTl9NQU5VQUwQAiq4AQoMV2FpdERlY2lzaW9uEh0KGVdBSVRfREVDSVNJT05fVU5TUEVDSUZJRUQQABIcChhXQUlUX0RFQ0lTSU9OX1BSRURJQ1RJT04QARIeChpXQUlUX0RFQ0lTSU9OX05PX0pVREdFTUVOVBACEhcKE1dBSVRfREVDSVNJT05fRkxPT1IQAxIZChVXQUlUX0RFQ0lTSU9OX0NFSUxJTkcQBBIXChNXQUlUX0RFQ0lTSU9OX0hBQklUEAUq8wEKDkJhcmdlSW5WZXJkaWN0EiAKHEJBUkdFX0lOX1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIfChtCQVJHRV9JTl9WRVJESUNUX1NUT1BfV09SRFMQARIiCh5CQVJHRV9JTl9WRVJESUNUX1NUT1BfRFVSQVRJT04QAhIgChxCQVJHRV9JTl9WRVJESUNUX0JBQ0tDSEFOTkVMEAMSGQoVQkFSR0VfSU5fVkVSRElDVF9FQ0hPEAQSGgoWQkFSR0VfSU5fVkVSRElDVF9DT1VHSBAFEiEKHUJBUkdFX0lOX1ZFUkRJQ1RfQ09OVElOVUFUSU9OEAYqfgoNU2VydmljZUhlYWx0aBIeChpTRVJWSUNFX0hFQUxUSF9VTlNQRUNJRklFRBAAEhgKFFNFUlZJQ0VfSEVBTFRIX1JFQURZEAESGgoWU0VSVklDRV9IRUFMVEhfTE9BRElORxACEhcKE1NFUlZJQ0VfSEVBTFRIX0RPV04QAyqPAQoLR3B1UHJlc3N1cmUSHAoYR1BVX1BSRVNTVVJFX1VOU1BFQ0lGSUVEEAASFQoRR1BVX1BSRVNTVVJFX05PTkUQARIZChVHUFVfUFJFU1NVUkVfRUxFVkFURUQQAhIVChFHUFVfUFJFU1NVUkVfSElHSBADEhkKFUdQVV9QUkVTU1VSRV9DUklUSUNBTBAEMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
+  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIuECCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJQgsKCV9wYXRpZW5jZUILCglfcmVjZWl2ZWQiMwoNUmVwbHlSZWNlaXZlZBIPCgd0dXJuX2lkGAEgASgNEhEKCW9mZnNldF9tcxgCIAEoDSIeCg9NaWNyb3Bob25lQXVkaW8SCwoDcGNtGAEgASgMIgkKB0VuZFR1cm4iGQoJVGV4dElucHV0EgwKBHRleHQYASABKAkiCwoJSW50ZXJydXB0IgcKBVBhdXNlIggKBlJlc3VtZSIdCgpTZXRQZXJzb25hEg8KB3BlcnNvbmEYASABKAkiGQoIU2V0Vm9pY2USDQoFdm9pY2UYASABKAkiHwoLU2V0TGFuZ3VhZ2USEAoIbGFuZ3VhZ2UYASABKAkihgEKCFNldFN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSIfCgtTZXRQYXRpZW5jZRIQCghwYXRpZW5jZRgBIAEoAiI2ChBQbGF5YmFja1Byb2dyZXNzEg8KB3R1cm5faWQYASABKA0SEQoJcGxheWVkX21zGAIgASgNIg8KDVJlcXVlc3RTdGF0dXMizwwKDVNlcnZlck1lc3NhZ2USPAoPc2Vzc2lvbl9zdGFydGVkGAEgASgLMiEuYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RhcnRlZBgCIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0YXJ0ZWRIABI6Cg5zcGVlY2hfc3RvcHBlZBgDIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaFN0b3BwZWRIABJCChJwYXJ0aWFsX3RyYW5zY3JpcHQYBCABKAsyJC5hbmNob3Iuc2Vzc2lvbi52MS5QYXJ0aWFsVHJhbnNjcmlwdEgAEj4KEGZpbmFsX3RyYW5zY3JpcHQYBSABKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5GaW5hbFRyYW5zY3JpcHRIABJBChJ0dXJuX2VuZF9wcmVkaWN0ZWQYBiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRW5kUHJlZGljdGVkSAASOgoOdHVybl9jb21taXR0ZWQYByABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuQ29tbWl0dGVkSAASOAoNcmVwbHlfc3RhcnRlZBgIIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U3RhcnRlZEgAEjIKCnJlcGx5X3RleHQYCSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVRleHRIABI0CgtyZXBseV9hdWRpbxgKIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9IABI2CgxhbmNob3JfYXVkaW8YCyABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5BbmNob3JBdWRpb0gAEjQKC3NwZWVjaF9tYXJrGAwgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuU3BlZWNoTWFya0gAEjoKDnBsYXliYWNrX3BhdXNlGA0gASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUGxheWJhY2tQYXVzZUgAEjwKD3BsYXliYWNrX3Jlc3VtZRgOIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUmVzdW1lSAASOAoNcGxheWJhY2tfc3RvcBgPIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrU3RvcEgAEj8KEXJlcGx5X2F1ZGlvX2VuZGVkGBAgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlBdWRpb0VuZGVkSAASOgoOcmVwbHlfZmluaXNoZWQYESABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUZpbmlzaGVkSAASNAoLdHVybl9mYWlsZWQYEiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5UdXJuRmFpbGVkSAASQAoRbGF0ZW5jeV93YXRlcmZhbGwYEyABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5MYXRlbmN5V2F0ZXJmYWxsSAASOAoNc3lzdGVtX3N0YXR1cxgUIAEoCzIfLmFuY2hvci5zZXNzaW9uLnYxLlN5c3RlbVN0YXR1c0gAEjwKD3Nlc3Npb25fdXBkYXRlZBgVIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25VcGRhdGVkSAASKQoFZXJyb3IYFiABKAsyGC5hbmNob3Iuc2Vzc2lvbi52MS5FcnJvckgAEjgKDXNlc3Npb25fZW5kZWQYFyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uRW5kZWRIABI9ChBiYXJnZV9pbl9zZXR0bGVkGBggASgLMiEuYW5jaG9yLnNlc3Npb24udjEuQmFyZ2VJblNldHRsZWRIABItCgdjaG9pY2VzGBkgASgLMhouYW5jaG9yLnNlc3Npb24udjEuQ2hvaWNlc0gAEjoKDnNlcnZpY2Vfbm90aWNlGBogASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmljZU5vdGljZUgAEjgKDXJlcGx5X3NvdXJjZXMYGyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVNvdXJjZXNIAEIJCgdtZXNzYWdlIssBCg5TZXNzaW9uU3RhcnRlZBISCgpzZXNzaW9uX2lkGAEgASgJEg4KBnRpY2tldBgCIAEoCRIQCghsYW5ndWFnZRgDIAEoCRINCgV2b2ljZRgEIAEoCRIPCgdwZXJzb25hGAUgASgJEiEKGW1pY3JvcGhvbmVfc2FtcGxlX3JhdGVfaHoYBiABKA0SHQoVYW5jaG9yX3NhbXBsZV9yYXRlX2h6GAcgASgNEg8KB3Jlc3VtZWQYCCABKAgSEAoIcGF0aWVuY2UYCSABKAIigAEKB0Nob2ljZXMSEQoJbGFuZ3VhZ2VzGAEgAygJEi4KBnZvaWNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlZvaWNlQ2hvaWNlEjIKCHBlcnNvbmFzGAMgAygLMiAuYW5jaG9yLnNlc3Npb24udjEuUGVyc29uYUNob2ljZSJaCgtWb2ljZUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWxhbmd1YWdlcxgDIAMoCRIOCgZlbmdpbmUYBCABKAkSDgoGY2xvbmVkGAUgASgIIj4KDVBlcnNvbmFDaG9pY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSIeCg1TcGVlY2hTdGFydGVkEg0KBWF0X21zGAEgASgNIh4KDVNwZWVjaFN0b3BwZWQSDQoFYXRfbXMYASABKA0iMgoRUGFydGlhbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIuABCg9GaW5hbFRyYW5zY3JpcHQSDwoHdHVybl9pZBgBIAEoDRIQCghyZXZpc2lvbhgCIAEoDRIMCgR0ZXh0GAMgASgJEhAKCGxhbmd1YWdlGAQgASgJEhcKCmNvbmZpZGVuY2UYBSABKAJIAIgBARImCgV3b3JkcxgGIAMoCzIXLmFuY2hvci5zZXNzaW9uLnYxLldvcmQSIQoUbGFuZ3VhZ2VfcHJvYmFiaWxpdHkYByABKAJIAYgBAUINCgtfY29uZmlkZW5jZUIXChVfbGFuZ3VhZ2VfcHJvYmFiaWxpdHkiXgoEV29yZBIMCgR0ZXh0GAEgASgJEhAKCHN0YXJ0X21zGAIgASgNEg4KBmVuZF9tcxgDIAEoDRIXCgpjb25maWRlbmNlGAQgASgCSACIAQFCDQoLX2NvbmZpZGVuY2UiNQoQUHJlZGljdG9yT3BpbmlvbhIMCgRuYW1lGAEgASgJEhMKC3Byb2JhYmlsaXR5GAIgASgCIoECChBUdXJuRW5kUHJlZGljdGVkEg0KBWF0X21zGAEgASgNEhgKC3Byb2JhYmlsaXR5GAIgASgCSACIAQESEQoJcHJlZGljdG9yGAMgASgJEg8KB3dhaXRfbXMYBCABKA0SEAoIcGF0aWVuY2UYBSABKAISMwoKZGVjaWRlZF9ieRgGIAEoDjIfLmFuY2hvci5zZXNzaW9uLnYxLldhaXREZWNpc2lvbhI1CghvcGluaW9ucxgHIAMoCzIjLmFuY2hvci5zZXNzaW9uLnYxLlByZWRpY3Rvck9waW5pb24SEgoKc2lsZW5jZV9tcxgIIAEoDUIOCgxfcHJvYmFiaWxpdHkiLgoNVHVybkNvbW1pdHRlZBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAkiLwoMUmVwbHlTdGFydGVkEg8KB3R1cm5faWQYASABKA0SDgoGZW5naW5lGAIgASgJIlAKDFJlcGx5U291cmNlcxIPCgd0dXJuX2lkGAEgASgNEi8KB3NvdXJjZXMYAiADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVNvdXJjZSJKCgtSZXBseVNvdXJjZRINCgV0aXRsZRgBIAEoCRIMCgRmaWxlGAIgASgJEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkiKgoJUmVwbHlUZXh0Eg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIwCgpSZXBseUF1ZGlvEg8KB3R1cm5faWQYASABKA0SEQoJb2Zmc2V0X21zGAIgASgNIhoKC0FuY2hvckF1ZGlvEgsKA3BjbRgBIAEoDCJWCgpTcGVlY2hNYXJrEg8KB3R1cm5faWQYASABKA0SEgoKdGV4dF9zdGFydBgCIAEoDRIQCgh0ZXh0X2VuZBgDIAEoDRIRCglvZmZzZXRfbXMYBCABKA0iIAoNUGxheWJhY2tQYXVzZRIPCgd0dXJuX2lkGAEgASgNIiEKDlBsYXliYWNrUmVzdW1lEg8KB3R1cm5faWQYASABKA0iHwoMUGxheWJhY2tTdG9wEg8KB3R1cm5faWQYASABKA0ibAoOQmFyZ2VJblNldHRsZWQSDwoHdHVybl9pZBgBIAEoDRIVCg1yZXBseV90dXJuX2lkGAIgASgNEjIKB3ZlcmRpY3QYAyABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5CYXJnZUluVmVyZGljdCI3Cg9SZXBseUF1ZGlvRW5kZWQSDwoHdHVybl9pZBgBIAEoDRITCgtkdXJhdGlvbl9tcxgCIAEoDSJuCg1SZXBseUZpbmlzaGVkEg8KB3R1cm5faWQYASABKA0SEgoKaGVhcmRfdGV4dBgCIAEoCRIQCghoZWFyZF9tcxgDIAEoDRITCgtpbnRlcnJ1cHRlZBgEIAEoCBIRCgllc3RpbWF0ZWQYBSABKAgiPAoKVHVybkZhaWxlZBIPCgd0dXJuX2lkGAEgASgNEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL9AwoQTGF0ZW5jeVdhdGVyZmFsbBIPCgd0dXJuX2lkGAEgASgNEhUKDXNwZWVjaF9lbmRfbXMYAiABKA0SHgoRc3BlZWNoX3N0b3BwZWRfbXMYAyABKAVIAIgBARIgChNmaW5hbF90cmFuc2NyaXB0X21zGAQgASgFSAGIAQESHgoRdHVybl9jb21taXR0ZWRfbXMYBSABKAVIAogBARIbCg5maXJzdF90b2tlbl9tcxgGIAEoBUgDiAEBEhwKD2ZpcnN0X3BocmFzZV9tcxgHIAEoBUgEiAEBEhsKDmZpcnN0X2F1ZGlvX21zGAggASgFSAWIAQESIAoTZmlyc3RfZnJhbWVfc2VudF9tcxgJIAEoBUgGiAEBEiIKFWZpcnN0X3NhbXBsZV9oZWFyZF9tcxgKIAEoBUgHiAEBEhEKCWJ1ZGdldF9tcxgLIAEoDUIUChJfc3BlZWNoX3N0b3BwZWRfbXNCFgoUX2ZpbmFsX3RyYW5zY3JpcHRfbXNCFAoSX3R1cm5fY29tbWl0dGVkX21zQhEKD19maXJzdF90b2tlbl9tc0ISChBfZmlyc3RfcGhyYXNlX21zQhEKD19maXJzdF9hdWRpb19tc0IWChRfZmlyc3RfZnJhbWVfc2VudF9tc0IYChZfZmlyc3Rfc2FtcGxlX2hlYXJkX21zIqwBCgxTeXN0ZW1TdGF0dXMSMgoIc2VydmljZXMYASADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlU3RhdHVzEi4KA2dwdRgCIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkdwdVN0YXR1c0gAiAEBEjAKCGRlZ3JhZGVkGAMgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuRGVncmFkYXRpb25CBgoEX2dwdSIsCgtEZWdyYWRhdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiggEKDVNlcnZpY2VTdGF0dXMSDwoHc2VydmljZRgBIAEoCRIwCgZoZWFsdGgYAiABKA4yIC5hbmNob3Iuc2Vzc2lvbi52MS5TZXJ2aWNlSGVhbHRoEg4KBmVuZ2luZRgDIAEoCRINCgVtb2RlbBgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJIo4CCglHcHVTdGF0dXMSDwoHcHJlc2VudBgBIAEoCBIaChJ1bmF2YWlsYWJsZV9yZWFzb24YAiABKAkSGAoQbWVtb3J5X3RvdGFsX21pYhgDIAEoDRIXCg9tZW1vcnlfdXNlZF9taWIYBCABKA0SNQoIc2VydmljZXMYBSADKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTZXJ2aWNlTWVtb3J5EjAKCHByZXNzdXJlGAYgASgOMh4uYW5jaG9yLnNlc3Npb24udjEuR3B1UHJlc3N1cmUSIAoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgHIAEoDUgAiAEBQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzIoIBChBHcHVTZXJ2aWNlTWVtb3J5Eg8KB3NlcnZpY2UYASABKAkSFQoIdXNlZF9taWIYAiABKA1IAIgBARIYCgtwbGFubmVkX21pYhgDIAEoDUgBiAEBEg8KB2xlYWtpbmcYBCABKAhCCwoJX3VzZWRfbWliQg4KDF9wbGFubmVkX21pYiJ9Cg5TZXNzaW9uVXBkYXRlZBIQCghsYW5ndWFnZRgBIAEoCRINCgV2b2ljZRgCIAEoCRIPCgdwZXJzb25hGAMgASgJEhAKCHBhdGllbmNlGAQgASgCEicKBXN0eWxlGAUgASgLMhguYW5jaG9yLnNlc3Npb24udjEuU3R5bGUigwEKBVN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSI+Cg1TZXJ2aWNlTm90aWNlEgwKBGNvZGUYASABKAkSDgoGYWN0aXZlGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiOQoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCCItCgxTZXNzaW9uRW5kZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJKmgKDVR1cm5EZXRlY3Rpb24SHgoaVFVSTl9ERVRFQ1RJT05fVU5TUEVDSUZJRUQQABIcChhUVVJOX0RFVEVDVElPTl9BVVRPTUFUSUMQARIZChVUVVJOX0RFVEVDVElPTl9NQU5VQUwQAiq4AQoMV2FpdERlY2lzaW9uEh0KGVdBSVRfREVDSVNJT05fVU5TUEVDSUZJRUQQABIcChhXQUlUX0RFQ0lTSU9OX1BSRURJQ1RJT04QARIeChpXQUlUX0RFQ0lTSU9OX05PX0pVREdFTUVOVBACEhcKE1dBSVRfREVDSVNJT05fRkxPT1IQAxIZChVXQUlUX0RFQ0lTSU9OX0NFSUxJTkcQBBIXChNXQUlUX0RFQ0lTSU9OX0hBQklUEAUq8wEKDkJhcmdlSW5WZXJkaWN0EiAKHEJBUkdFX0lOX1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIfChtCQVJHRV9JTl9WRVJESUNUX1NUT1BfV09SRFMQARIiCh5CQVJHRV9JTl9WRVJESUNUX1NUT1BfRFVSQVRJT04QAhIgChxCQVJHRV9JTl9WRVJESUNUX0JBQ0tDSEFOTkVMEAMSGQoVQkFSR0VfSU5fVkVSRElDVF9FQ0hPEAQSGgoWQkFSR0VfSU5fVkVSRElDVF9DT1VHSBAFEiEKHUJBUkdFX0lOX1ZFUkRJQ1RfQ09OVElOVUFUSU9OEAYqfgoNU2VydmljZUhlYWx0aBIeChpTRVJWSUNFX0hFQUxUSF9VTlNQRUNJRklFRBAAEhgKFFNFUlZJQ0VfSEVBTFRIX1JFQURZEAESGgoWU0VSVklDRV9IRUFMVEhfTE9BRElORxACEhcKE1NFUlZJQ0VfSEVBTFRIX0RPV04QAyqPAQoLR3B1UHJlc3N1cmUSHAoYR1BVX1BSRVNTVVJFX1VOU1BFQ0lGSUVEEAASFQoRR1BVX1BSRVNTVVJFX05PTkUQARIZChVHUFVfUFJFU1NVUkVfRUxFVkFURUQQAhIVChFHUFVfUFJFU1NVUkVfSElHSBADEhkKFUdQVV9QUkVTU1VSRV9DUklUSUNBTBAEMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
 
 /**
  * One message from a gRPC client.
@@ -823,6 +823,14 @@ export type ServerMessage = Message<"anchor.session.v1.ServerMessage"> & {
      */
     value: ServiceNotice;
     case: "serviceNotice";
+  } | {
+    /**
+     * The passages that the reply is taken from. Precedes the text; not sent for a reply without passages.
+     *
+     * @generated from field: anchor.session.v1.ReplySources reply_sources = 27;
+     */
+    value: ReplySources;
+    case: "replySources";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1361,6 +1369,76 @@ export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 31);
 
 /**
+ * The passages of the knowledge folder that a reply is taken from.
+ *
+ * @generated from message anchor.session.v1.ReplySources
+ */
+export type ReplySources = Message<"anchor.session.v1.ReplySources"> & {
+  /**
+   * Id of the answered turn.
+   *
+   * @generated from field: uint32 turn_id = 1;
+   */
+  turnId: number;
+
+  /**
+   * The passages, at most 4.
+   *
+   * @generated from field: repeated anchor.session.v1.ReplySource sources = 2;
+   */
+  sources: ReplySource[];
+};
+
+/**
+ * Describes the message anchor.session.v1.ReplySources.
+ * Use `create(ReplySourcesSchema)` to create a new message.
+ */
+export const ReplySourcesSchema: GenMessage<ReplySources> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 32);
+
+/**
+ * A passage of the knowledge folder.
+ *
+ * @generated from message anchor.session.v1.ReplySource
+ */
+export type ReplySource = Message<"anchor.session.v1.ReplySource"> & {
+  /**
+   * Title, at most 200 characters.
+   *
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * Path of the file in the knowledge folder, such as `news/ferry.md`.
+   *
+   * @generated from field: string file = 2;
+   */
+  file: string;
+
+  /**
+   * Text of the passage, at most 4000 characters: a longer one is cut and ends with an ellipsis.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+
+  /**
+   * Language of the passage, ISO 639-1.
+   *
+   * @generated from field: string language = 4;
+   */
+  language: string;
+};
+
+/**
+ * Describes the message anchor.session.v1.ReplySource.
+ * Use `create(ReplySourceSchema)` to create a new message.
+ */
+export const ReplySourceSchema: GenMessage<ReplySource> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 33);
+
+/**
  * Next part of the reply's text.
  *
  * @generated from message anchor.session.v1.ReplyText
@@ -1386,7 +1464,7 @@ export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
  * Use `create(ReplyTextSchema)` to create a new message.
  */
 export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 32);
+  messageDesc(file_anchor_session_v1_session, 34);
 
 /**
  * Position of the audio frames that follow.
@@ -1414,7 +1492,7 @@ export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
  * Use `create(ReplyAudioSchema)` to create a new message.
  */
 export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 33);
+  messageDesc(file_anchor_session_v1_session, 35);
 
 /**
  * A run of the reply's audio.
@@ -1435,7 +1513,7 @@ export type AnchorAudio = Message<"anchor.session.v1.AnchorAudio"> & {
  * Use `create(AnchorAudioSchema)` to create a new message.
  */
 export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 34);
+  messageDesc(file_anchor_session_v1_session, 36);
 
 /**
  * Position of a span of the reply's text in the reply's audio.
@@ -1477,7 +1555,7 @@ export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
  * Use `create(SpeechMarkSchema)` to create a new message.
  */
 export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 35);
+  messageDesc(file_anchor_session_v1_session, 37);
 
 /**
  * Pauses playback of a reply.
@@ -1498,7 +1576,7 @@ export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
  * Use `create(PlaybackPauseSchema)` to create a new message.
  */
 export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 36);
+  messageDesc(file_anchor_session_v1_session, 38);
 
 /**
  * Resumes playback of a reply.
@@ -1519,7 +1597,7 @@ export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
  * Use `create(PlaybackResumeSchema)` to create a new message.
  */
 export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 37);
+  messageDesc(file_anchor_session_v1_session, 39);
 
 /**
  * Stops playback of a reply and discards its audio.
@@ -1540,7 +1618,7 @@ export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
  * Use `create(PlaybackStopSchema)` to create a new message.
  */
 export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 38);
+  messageDesc(file_anchor_session_v1_session, 40);
 
 /**
  * Verdict on the user's sound over a reply. Unless the verdict is a stop, the turn that the sound opened ends here:
@@ -1576,7 +1654,7 @@ export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
  * Use `create(BargeInSettledSchema)` to create a new message.
  */
 export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 39);
+  messageDesc(file_anchor_session_v1_session, 41);
 
 /**
  * All audio of a reply has been sent.
@@ -1604,7 +1682,7 @@ export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
  * Use `create(ReplyAudioEndedSchema)` to create a new message.
  */
 export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 40);
+  messageDesc(file_anchor_session_v1_session, 42);
 
 /**
  * A reply is over.
@@ -1654,7 +1732,7 @@ export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
  * Use `create(ReplyFinishedSchema)` to create a new message.
  */
 export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 41);
+  messageDesc(file_anchor_session_v1_session, 43);
 
 /**
  * A reply failed.
@@ -1689,7 +1767,7 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
  * Use `create(TurnFailedSchema)` to create a new message.
  */
 export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 42);
+  messageDesc(file_anchor_session_v1_session, 44);
 
 /**
  * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in which
@@ -1781,7 +1859,7 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
  * Use `create(LatencyWaterfallSchema)` to create a new message.
  */
 export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 43);
+  messageDesc(file_anchor_session_v1_session, 45);
 
 /**
  * Health of the system.
@@ -1817,7 +1895,7 @@ export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
  * Use `create(SystemStatusSchema)` to create a new message.
  */
 export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 44);
+  messageDesc(file_anchor_session_v1_session, 46);
 
 /**
  * A capability that is reduced or switched off at present.
@@ -1845,7 +1923,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
  * Use `create(DegradationSchema)` to create a new message.
  */
 export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 45);
+  messageDesc(file_anchor_session_v1_session, 47);
 
 /**
  * Status of one service.
@@ -1894,7 +1972,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
  * Use `create(ServiceStatusSchema)` to create a new message.
  */
 export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 46);
+  messageDesc(file_anchor_session_v1_session, 48);
 
 /**
  * Summary of the GPUs.
@@ -1957,7 +2035,7 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
  * Use `create(GpuStatusSchema)` to create a new message.
  */
 export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 47);
+  messageDesc(file_anchor_session_v1_session, 49);
 
 /**
  * GPU memory held by one service.
@@ -1999,7 +2077,7 @@ export type GpuServiceMemory = Message<"anchor.session.v1.GpuServiceMemory"> & {
  * Use `create(GpuServiceMemorySchema)` to create a new message.
  */
 export const GpuServiceMemorySchema: GenMessage<GpuServiceMemory> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 48);
+  messageDesc(file_anchor_session_v1_session, 50);
 
 /**
  * Current settings of the session.
@@ -2048,7 +2126,7 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
  * Use `create(SessionUpdatedSchema)` to create a new message.
  */
 export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 49);
+  messageDesc(file_anchor_session_v1_session, 51);
 
 /**
  * Speaking style, as in `set_style`; for an absent field the voice's and the persona's own style applies.
@@ -2090,7 +2168,7 @@ export type Style = Message<"anchor.session.v1.Style"> & {
  * Use `create(StyleSchema)` to create a new message.
  */
 export const StyleSchema: GenMessage<Style> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 50);
+  messageDesc(file_anchor_session_v1_session, 52);
 
 /**
  * A service or a capability is impaired, or has recovered. The session continues in both cases. After
@@ -2127,7 +2205,7 @@ export type ServiceNotice = Message<"anchor.session.v1.ServiceNotice"> & {
  * Use `create(ServiceNoticeSchema)` to create a new message.
  */
 export const ServiceNoticeSchema: GenMessage<ServiceNotice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 51);
+  messageDesc(file_anchor_session_v1_session, 53);
 
 /**
  * A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
@@ -2164,7 +2242,7 @@ export type Error = Message<"anchor.session.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 52);
+  messageDesc(file_anchor_session_v1_session, 54);
 
 /**
  * The session is over; reports the reason.
@@ -2192,7 +2270,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 53);
+  messageDesc(file_anchor_session_v1_session, 55);
 
 /**
  * How the end of the user's turn is detected.
