@@ -177,7 +177,7 @@ clean: ## Remove everything that make created
 	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
 
 .venv/run.stamp: requirements.lock $(PYPROJECTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.13 ..."; exit 1; }
 	@test -x $(BIN)/python || $(STEP) "creating the environment .venv" $(PYTHON) -m venv .venv
 	@$(STEP) "installing the packages of requirements.lock" $(PIP) install --require-hashes -r requirements.lock
 	@$(STEP) "installing the services" $(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
