@@ -60,7 +60,9 @@ def familiar_names() -> set[str]:
 def read_by_compose() -> dict[str, set[str]]:
     """Every variable that Compose reads, with its defaults."""
     names: dict[str, set[str]] = {}
-    for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", COMPOSE):
+    # ${OURS:-${FAMILIAR:-default}} is ours with its default.
+    ours = re.sub(r"\$\{([A-Z_]+):-\$\{[A-Z_]+:-([^}]*)\}\}", r"${\1:-\2}", COMPOSE)
+    for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", ours):
         names.setdefault(name, set()).add(default)
     return names
 
