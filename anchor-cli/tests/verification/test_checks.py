@@ -35,13 +35,14 @@ def plan_for(card: str) -> MemoryPlan:
     return build_planner(catalogue, [], None).plan(catalogue.card(card))
 
 
-MACHINE = MachineFigures("580.95.05", 8.9, 500, {"the models": 100.0}, "GPU 0: NVIDIA RTX 6000 Ada Generation")
+MACHINE = MachineFigures("gpu", "580.95.05", 8.9, 500, {"the models": 100.0}, "GPU 0: NVIDIA RTX 6000 Ada Generation")
 
 
 @pytest.mark.parametrize(
     ("change", "names"),
     [
         ({}, set[str]()),
+        ({"profile": "embedded"}, {"profile"}),
         ({"driver": "575.64"}, {"driver"}),
         ({"driver": ""}, {"driver"}),
         # 43.18 of 47.99 GiB are planned.

@@ -38,8 +38,10 @@ profiles = ["gpu"]
 files = []
 """
 SMI = """#!/bin/sh
-echo "NVIDIA T4, 15360, 10, 7.5"
-echo "NVIDIA RTX 6000 Ada Generation, 49140, 500, 8.9"
+case "$*" in
+  *--id=0*) echo "NVIDIA RTX 6000 Ada Generation, 49140, 500, 8.9" ;;
+  *--id=1*) echo "NVIDIA T4, 15360, 10, 7.5" ;;
+esac
 """
 
 
@@ -108,10 +110,12 @@ async def test_offline_pulls_and_builds_nothing(equipment: ContainerEquipment, t
 
 
 async def test_the_card_is_asked_in_a_container_and_by_the_driver(
-    equipment: ContainerEquipment, tmp_path: Path
+    equipment: ContainerEquipment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await equipment.card_in_container() == "GPU 0: NVIDIA RTX 6000 Ada Generation"
     assert await equipment.used_bytes() == 500 * 2**20
+    monkeypatch.setenv("ANCHOR_GPU", "1")
+    assert await equipment.used_bytes() == 10 * 2**20
     (tmp_path / "card").unlink()
     assert await equipment.card_in_container() == ""
     write_program(tmp_path / "nvidia-smi", "#!/bin/sh\nexit 9\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ MODEL = HubModel(
     "Boson Higgs Audio 2 Community License",
     (HubFile("config.json", "ab" * 32, 1056), HubFile("model.safetensors", "cd" * 32, 2_236_880)),
     ("gpu",),
+    subfolder="audio_tokenizer",
+    max_bytes=10**9,
+    has_tensor="fc2.weight",
+    alternatives=("higgs-audio-v2-copy",),
 )
 
 
@@ -60,8 +65,9 @@ def test_a_configuration_must_be_an_object(tmp_path: Path) -> None:
 
 def test_lock_rows_are_what_models_lock_reads(tmp_path: Path) -> None:
     lock = tmp_path / "models.lock"
-    lock.write_text(render_lock_rows([MODEL]), "utf-8")
-    assert read_hub_models(lock, tmp_path) == {MODEL.name: MODEL}
+    copy = replace(MODEL, name="higgs-audio-v2-copy", alternatives=(), subfolder="", max_bytes=0, has_tensor="")
+    lock.write_text(render_lock_rows([MODEL, copy]), "utf-8")
+    assert read_hub_models(lock, tmp_path) == {MODEL.name: MODEL, copy.name: copy}
 
 
 def test_only_known_commits_and_hashes_can_be_pinned() -> None:

@@ -19,7 +19,7 @@ from service_kit.errors import AnchorError
 from anchor_cli.console import load_settings_or_exit
 from anchor_cli.doctor.machine import LocalMachine
 from anchor_cli.plan.catalogue import read_catalogue
-from anchor_cli.plan.detection import DetectedCard, detect_card, match_card, nvidia_smi_probe
+from anchor_cli.plan.detection import NVIDIA_SMI, DetectedCard, detect_card, match_card, nvidia_smi_probe
 from anchor_cli.plan.overrides import build_planner
 from anchor_cli.settings import MeshSettings
 from anchor_cli.verification.catalogue import STEPS
@@ -29,7 +29,7 @@ from anchor_cli.verification.equipment.rehearsal import RehearsalEquipment
 from anchor_cli.verification.outcome import Result
 from anchor_cli.verification.results import ResultsFile, RunRecord, StepRecord
 from anchor_cli.verification.runner import Runner, StepName, failed_steps, sound_folder
-from anchor_cli.verification.subject import describe_subject, fingerprint, read_driver
+from anchor_cli.verification.subject import describe_subject, fingerprint, of_the_card, read_driver
 from anchor_cli.verification.workbench import Workbench
 
 _STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.SKIP: "yellow"}
@@ -79,7 +79,7 @@ def verify_gpu_command(
 def _find_card(console: Console) -> DetectedCard:
     """The card by nvidia-smi. Exits with 2 when there is none."""
     try:
-        return asyncio.run(detect_card([nvidia_smi_probe()]))
+        return asyncio.run(detect_card([nvidia_smi_probe(of_the_card(NVIDIA_SMI, os.environ))]))
     except AnchorError as error:
         reason = error.message.partition(";")[0]
         console.print(
@@ -98,7 +98,7 @@ async def _verify(
     card = match_card(detected, catalogue.cards) if detected else catalogue.card(_REHEARSED_CARD)
     plan = planner.plan(card)
     sound = sound_folder(settings.run_folder, rehearsal=options.tiny)
-    driver = read_driver(machine) if detected else ""
+    driver = read_driver(machine, os.environ) if detected else ""
     subject = describe_subject(settings.root, detected, driver, os.environ, options.tiny)
     suffix = "-tiny" if options.tiny else ""
     results = ResultsFile(settings.run_folder / f"verify-gpu{suffix}.json")

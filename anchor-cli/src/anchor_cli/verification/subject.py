@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,17 @@ _VERSION_FILES = (
     "tts-service/gpu-requirements.lock",
 )
 # The settings that decide what runs on the card, and how.
-_PREFIXES = ("ANCHOR_PROFILE", "GPU_", "LLM_OLLAMA_", "OLLAMA_", "STT_", "TTS_", "VOXTRAL_", "MAX_LATENCY_MS")
+_PREFIXES = (
+    "ANCHOR_GPU",
+    "ANCHOR_PROFILE",
+    "GPU_",
+    "LLM_OLLAMA_",
+    "OLLAMA_",
+    "STT_",
+    "TTS_",
+    "VOXTRAL_",
+    "MAX_LATENCY_MS",
+)
 
 
 def describe_subject(
@@ -39,9 +49,14 @@ def fingerprint(subject: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_driver(machine: Machine) -> str:
+def of_the_card(query: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """A query of nvidia-smi for the one card that the containers get: `ANCHOR_GPU`, an index or a UUID."""
+    return (*query, f"--id={environment.get('ANCHOR_GPU') or 0}")
+
+
+def read_driver(machine: Machine, environment: Mapping[str, str]) -> str:
     """The driver's version, such as 580.95; empty without a driver."""
-    answer = machine.run_command(*NVIDIA_SMI)
+    answer = machine.run_command(*of_the_card(NVIDIA_SMI, environment))
     fields = answer.output.splitlines()[0].split(",") if answer.succeeded and answer.output else []
     return fields[1].strip() if len(fields) > 1 else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,13 @@ def _row(model: HubModel) -> str:
         f'    {{path = "{file.path}", sha256 = "{file.sha256}", size_bytes = {file.size_bytes}}},'
         for file in model.files
     ]
-    profiles = ", ".join(f'"{profile}"' for profile in model.profiles)
+    optional = {
+        "subfolder": model.subfolder,
+        "max_bytes": model.max_bytes,
+        "has_tensor": model.has_tensor,
+        "profiles": list(model.profiles),
+        "alternatives": list(model.alternatives),
+    }
     lines = [
         "[[model]]",
         'kind = "hub"',
@@ -85,7 +92,8 @@ def _row(model: HubModel) -> str:
         f'repository = "{model.repository}"',
         f'revision = "{model.revision}"',
         f'licence = "{model.licence}"',
-        f"profiles = [{profiles}]",
+        # JSON's strings, numbers and lists are TOML's.
+        *(f"{name} = {json.dumps(value)}" for name, value in optional.items() if value),
         "files = [",
         *files,
         "]",

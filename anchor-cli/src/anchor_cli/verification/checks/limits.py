@@ -5,8 +5,7 @@ from __future__ import annotations
 MIB, GIB = 2**20, 2**30
 
 # --- machine ---
-# CUDA 13, for which the images' torch and vLLM are built, needs NVIDIA's driver branch R580 (CUDA's release notes).
-LEAST_DRIVER = 580
+# The least driver is the doctor's: `MIN_DRIVER`, by the CUDA generation of the pinned torch and vLLM.
 # Models 33 GB, images 35 GB, and as much again while layers and downloads are unpacked.
 LEAST_DISK_GB = 100.0
 

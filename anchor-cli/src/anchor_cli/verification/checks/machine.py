@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from anchor_cli.doctor.machine_checks import MIN_DRIVER
 from anchor_cli.plan.ladder import MemoryPlan
-from anchor_cli.verification.checks.limits import GIB, LEAST_DISK_GB, LEAST_DRIVER
-from anchor_cli.verification.outcome import Check, at_least, require
+from anchor_cli.verification.checks.limits import GIB, LEAST_DISK_GB
+from anchor_cli.verification.outcome import Check, Result, at_least, require
 
 
 @dataclass(frozen=True, slots=True)
 class MachineFigures:
     """What the machine reports. Memory in MiB, disks in GB."""
 
+    profile: str
     driver: str
     compute: float
     used_mib: int
@@ -39,12 +41,21 @@ def check_machine(figures: MachineFigures, plan: MemoryPlan) -> tuple[Check, ...
         for purpose, gb in figures.disk_gb.items()
     )
     return (
+        Check("profile", Result.PASS, figures.profile, has_limit=True)
+        if figures.profile == "gpu"
+        else Check(
+            "profile",
+            Result.FAIL,
+            f"ANCHOR_PROFILE is {figures.profile}",
+            "Run `anchor plan --write .env`, which selects the profile gpu and sets the servers' memory.",
+            has_limit=True,
+        ),
         at_least(
             "driver",
             float(major) if major.isdecimal() else None,
-            LEAST_DRIVER,
+            MIN_DRIVER,
             "",
-            f"Install NVIDIA's driver {LEAST_DRIVER} or newer.",
+            f"Install NVIDIA's driver {MIN_DRIVER} or newer.",
         ),
         require(
             "plan",

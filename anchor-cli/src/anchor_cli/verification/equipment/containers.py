@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from anchor_cli.verification.equipment.equipment import (
     VoiceModels,
 )
 from anchor_cli.verification.processes import run_command
+from anchor_cli.verification.subject import of_the_card
 
 _PROFILE = "gpu"
 _MODEL, _CODEC = "higgs-audio-v2", "higgs-audio-v2-tokenizer"
@@ -50,10 +52,18 @@ class ContainerEquipment:
     rehearsal: bool = False
 
     async def fetch_models(self, *, offline: bool) -> Sequence[HubModel]:
-        """Fetch the models of the profile. Raises `AnchorError`."""
-        build_store(self.settings, self.console).pull([_PROFILE], offline=offline, trust_on_first_use=True)
-        models = read_hub_models(self.settings.root / self.settings.models_lock, self.models_folder())
-        return [model for model in models.values() if _PROFILE in model.profiles]
+        """Fetch the models of the profile, or alternatives that are there already. Raises `AnchorError`."""
+        lock = self.settings.root / self.settings.models_lock
+        wanted = [model for model in read_hub_models(lock, self.models_folder()).values() if _PROFILE in model.profiles]
+        names = [self._source_of(model) for model in wanted]
+        build_store(self.settings, self.console).pull(names, offline=offline, trust_on_first_use=True)
+        models = read_hub_models(lock, self.models_folder())
+        return [models[name] for name in names]
+
+    def _source_of(self, model: HubModel) -> str:
+        """The model's name, or that of an alternative which was fetched in its place."""
+        folders = [self.models_folder() / name for name in (model.name, *model.alternatives)]
+        return next((folder.name for folder in folders if any(folder.glob("*.safetensors"))), model.name)
 
     def models_folder(self) -> Path:
         """The models folder of the settings."""
@@ -79,10 +89,10 @@ class ContainerEquipment:
             return ""
 
     async def used_bytes(self) -> int | None:
-        """Memory in use on the largest card, by nvidia-smi."""
-        answer = self.machine.run_command(*NVIDIA_SMI)
+        """Memory in use on the card, by nvidia-smi."""
+        answer = self.machine.run_command(*of_the_card(NVIDIA_SMI, os.environ))
         cards = parse_nvidia_smi(answer.output) if answer.succeeded else []
-        return max(cards, key=lambda card: card.memory_mib).used_mib * 2**20 if cards else None
+        return cards[0].used_mib * 2**20 if cards else None
 
     async def clear_card(self) -> None:
         """Stop the containers on the card."""

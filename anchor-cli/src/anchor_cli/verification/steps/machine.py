@@ -20,6 +20,7 @@ async def verify_machine(bench: Workbench) -> Outcome:
     """Check driver, memory, disks and containers, and plan the measured card."""
     used = await bench.equipment.used_bytes()
     figures = MachineFigures(
+        profile=bench.settings.profile,
         driver=bench.driver,
         compute=bench.card.compute,
         used_mib=(used or 0) // 2**20,

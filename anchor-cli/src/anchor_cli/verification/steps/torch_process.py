@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from anchor_cli.verification.processes import project_environment, run_json
@@ -14,6 +15,8 @@ _QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 async def run_voice_check(bench: Workbench, *arguments: str, timeout_s: float, use_card: bool) -> dict[str, Any]:
     """Run one of its commands and return its figures; its messages go to `voice_check.log`. Raises `EngineFailed`."""
     extra = dict(_QUIET)
+    # The card of the containers, counted as nvidia-smi does.
+    extra |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": os.environ.get("ANCHOR_GPU") or "0"}
     if not use_card:
         extra["CUDA_VISIBLE_DEVICES"] = ""
     if bench.equipment.rehearsal:
