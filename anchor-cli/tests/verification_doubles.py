@@ -90,12 +90,17 @@ class EngineMemory:
     """The orchestrator's `/memory`: engines that park and wake."""
 
     moves: list[str] = field(default_factory=list[str])
+    # Requests that are refused before one is granted.
+    busy: int = 0
 
     async def list_engines(self, request: Request) -> Response:
         states = {"llm": "awake", "stt": "fixed"}
         return JSONResponse({"engines": {name: {"state": state} for name, state in states.items()}})
 
     async def move(self, request: Request) -> Response:
+        if self.busy:
+            self.busy -= 1
+            return JSONResponse({}, 503)
         self.moves.append("{engine} {move}".format(**request.path_params))
         return JSONResponse({})
 

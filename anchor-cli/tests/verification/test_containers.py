@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from anchor_cli.app import app
 from anchor_cli.doctor.machine import LocalMachine
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.overrides import build_planner
@@ -14,6 +15,7 @@ from anchor_cli.settings import MeshSettings
 from anchor_cli.verification.equipment.containers import ContainerEquipment
 from rich.console import Console
 from service_kit.errors import EngineFailed, NotFound
+from typer.testing import CliRunner
 
 CONFIG = {"services": {"ollama-gpu": {"image": "ollama/ollama:1", "environment": {"OLLAMA_MODEL_NAME": "model:Q4"}}}}
 # Notes its arguments, and answers as Docker does.
@@ -39,6 +41,7 @@ files = []
 """
 SMI = """#!/bin/sh
 case "$*" in
+  *driver_version*) echo "NVIDIA RTX 6000 Ada Generation, 580.95.05, 49140, 500" ;;
   *--id=0*) echo "NVIDIA RTX 6000 Ada Generation, 49140, 500, 8.9" ;;
   *--id=1*) echo "NVIDIA T4, 15360, 10, 7.5" ;;
 esac
@@ -138,6 +141,23 @@ async def test_a_failing_start_has_composes_last_words(equipment: ContainerEquip
     with pytest.raises(EngineFailed, match="container is unhealthy"):
         async with equipment.mesh():
             pass
+
+
+def test_the_command_runs_one_step_on_a_card(
+    equipment: ContainerEquipment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"ANCHOR_PROFILE": "gpu", "ANCHOR_ROOT": str(tmp_path), "ANCHOR_RUN_DIR": "run", "COLUMNS": "200"}
+    result = CliRunner().invoke(app, ["verify-gpu", "--only", "machine"], env=environment)
+    found = json.loads((tmp_path / "run/verify-gpu.json").read_text("utf-8"))
+    assert found["subject"]["card"]["title"] == "NVIDIA RTX 6000 Ada Generation"
+    assert found["subject"]["driver"] == "580.95.05"
+    (step,) = found["steps"]
+    verdicts = {check["name"]: check["verdict"] for check in step["checks"] if not check["name"].startswith("disk")}
+    assert set(verdicts.values()) == {"PASS"}, step["checks"]
+    # The disk of this machine may be too small.
+    assert (result.exit_code, step["verdict"]) in {(0, "PASS"), (1, "FAIL")}
+    assert f"{step['verdict']:5}machine" in result.output
 
 
 async def test_models_come_from_the_store(equipment: ContainerEquipment, tmp_path: Path) -> None:

@@ -206,6 +206,7 @@ async def test_memory(bench: Workbench, equipment: EquipmentDouble) -> None:
         devices=[gpu_pb2.Device(**device)],
     )
     equipment.used = [44 * GIB, 44 * GIB + 10 * MIB, 44 * GIB, 44 * GIB + 65 * MIB]
+    equipment.engines.busy = 1
     bench.turns_s = 0.01
     outcome = await verify_memory(bench)
     assert equipment.engines.moves == ["llm park", "llm wake"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tts_service.engine import PhraseRequest, SynthesisConfig
 from tts_service.engine import Samples as EngineSamples
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.decode_loop import DecodeLoop
+from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.engine import HiggsEngine
 from tts_service.engines.higgs.model.codec import CodecDecoder
 from tts_service.engines.higgs.phrase_limits import max_phrase_frames
@@ -28,16 +30,29 @@ SEEDS = (1, 2, 3)
 _DEFAULT_TEXTS = ("Good morning, and welcome to the programme.", "The museum opens its doors again on Saturday.")
 
 
+@dataclass(frozen=True, slots=True)
+class SpokenSeed:
+    """A sentence: its frames, shape [n, books], and the samples of the windows in which it was decoded."""
+
+    seed: int
+    ended: bool
+    frames: Codes
+    samples: Samples
+
+
 async def speak_seeds(
-    speaker: Speaker, codec: CodecDecoder, reference: VoiceReference, text: str, folder: Path, most_frames: int
-) -> list[dict[str, Any]]:
-    """Speak `text` in a learned voice with each seed; figures and files."""
+    speaker: Speaker, codec: CodecDecoder, reference: VoiceReference, text: str, most_frames: int
+) -> list[SpokenSeed]:
+    """Speak `text` in a learned voice with each seed."""
     worker = EngineWorker("voice-check", 4 * speaker.slots.count)
     loop = DecodeLoop(speaker.slots, speaker.model.books, worker)
     limit = min(max_phrase_frames(text, 1.0), most_frames)
     stepping = asyncio.create_task(loop.run())
     try:
-        return [await _speak(loop, worker, codec, reference, text, seed, folder, limit) for seed in SEEDS]
+        return [
+            await _speak(loop, worker, codec, PhrasePrompt(text, "learned", (reference,), seed), limit)
+            for seed in SEEDS
+        ]
     finally:
         stepping.cancel()
         with suppress(asyncio.CancelledError):
@@ -46,30 +61,28 @@ async def speak_seeds(
 
 
 async def _speak(
-    loop: DecodeLoop,
-    worker: EngineWorker,
-    codec: CodecDecoder,
-    reference: VoiceReference,
-    text: str,
-    seed: int,
-    folder: Path,
-    limit: int,
-) -> dict[str, Any]:
-    windower, streamed, spoken = FrameWindower(), list[Samples](), list[Any]()
-    async with loop.decode_phrase(PhrasePrompt(text, "learned", (reference,), seed), limit) as frames:
+    loop: DecodeLoop, worker: EngineWorker, codec: CodecDecoder, prompt: PhrasePrompt, limit: int
+) -> SpokenSeed:
+    windower, streamed, spoken = FrameWindower(), list[Samples](), list[Codes]()
+    async with loop.decode_phrase(prompt, limit) as frames:
         async for frame in frames:
             spoken.append(frame)
             if (window := windower.push_frame(frame)) is not None:
                 streamed.append(await worker.run(partial(codec.decode_window, window)))
     if (window := windower.flush()) is not None:
         streamed.append(await worker.run(partial(codec.decode_window, window)))
-    samples = np.concatenate(streamed)
-    whole = (await worker.run(partial(codec.decode_frames, np.stack(spoken)))).float().cpu().numpy()
-    name = f"learned-seed-{seed}.wav"
+    return SpokenSeed(prompt.seed, len(spoken) < limit, np.stack(spoken), np.concatenate(streamed))
+
+
+def judge_seed(spoken: SpokenSeed, codec: CodecDecoder, folder: Path) -> dict[str, Any]:
+    """Save the sentence; its figures, and how far it is from one decoding of all frames."""
+    samples = spoken.samples
+    whole = codec.decode_frames(spoken.frames).float().cpu().numpy()
+    name = f"learned-seed-{spoken.seed}.wav"
     save_wav(folder / name, samples, codec.rate_hz)
     return {
-        "seed": seed,
-        "ended": len(spoken) < limit,
+        "seed": spoken.seed,
+        "ended": spoken.ended,
         "seconds": len(samples) / codec.rate_hz,
         "level_dbfs": level_dbfs(samples),
         "longest_silence_s": longest_silence_s(samples, codec.rate_hz),

@@ -64,7 +64,11 @@ def check_machine(figures: MachineFigures, plan: MemoryPlan) -> tuple[Check, ...
             "Choose smaller models with `anchor plan --model`.",
         ),
         at_least(
-            "free memory", free_gib, needed_gib, "GiB", "Stop the other programs on the card: nvidia-smi lists them."
+            "free memory",
+            free_gib,
+            needed_gib,
+            "GiB",
+            "Stop this project's containers (`make down`) and the other programs that nvidia-smi lists.",
         ),
         *disks,
         require(

@@ -77,12 +77,11 @@ class ContainerEquipment:
 
     async def card_in_container(self) -> str:
         """The card as nvidia-smi prints it in Ollama's image."""
-        config: dict[str, Any] = json.loads(await self._compose("config", "--format", "json"))
-        image = str(config["services"]["ollama-gpu"]["image"])
-        command = ("docker", "run", "--rm", "--gpus", "all", "--entrypoint", "nvidia-smi", image, "-L")
-        if self.offline:
-            command = (*command[:3], "--pull", "never", *command[3:])
+        pull = ("--pull", "never") if self.offline else ()
         try:
+            config: dict[str, Any] = json.loads(await self._compose("config", "--format", "json"))
+            image = str(config["services"]["ollama-gpu"]["image"])
+            command = ("docker", "run", "--rm", *pull, "--gpus", "all", "--entrypoint", "nvidia-smi", image, "-L")
             return (await run_command(command, self.log, timeout_s=_UP_TIMEOUT_S)).strip()
         except EngineFailed as error:
             self.console.print(error.message, soft_wrap=True, markup=False)

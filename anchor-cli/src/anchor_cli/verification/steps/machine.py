@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,6 +38,6 @@ def _disks(bench: Workbench) -> dict[str, float]:
     there = sum(path.stat().st_size for path in models.rglob("*") if path.is_file()) if models.is_dir() else 0
     disks = {"the models": (bench.machine.free_bytes(models) + there) / 1e9}
     docker = bench.machine.run_command(*_DOCKER_ROOT)
-    if docker.succeeded and Path(docker.output).exists():
-        disks["Docker's images"] = shutil.disk_usage(docker.output).free / 1e9
+    if docker.succeeded and docker.output:
+        disks["Docker's images"] = bench.machine.free_bytes(Path(docker.output)) / 1e9
     return {purpose: round(gb, 1) for purpose, gb in disks.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -21,6 +23,8 @@ from anchor_cli.verification.workbench import Workbench
 _REPORT_TIMEOUT_S = 30.0
 # Waking a model may read it from disk.
 _MOVE_TIMEOUT_S = 330.0
+# After a session, its engines are in use for a moment.
+_BUSY_S = 30.0
 
 
 async def verify_memory(bench: Workbench) -> Outcome:
@@ -76,11 +80,22 @@ async def park_and_wake(bench: Workbench, mesh: MeshAddresses) -> dict[str, tupl
             for name in (name for name, engine in engines.items() if engine["state"] != "fixed"):
                 before = await bench.equipment.used_bytes()
                 for move in ("park", "wake"):
-                    (await http.post(f"/memory/{name}/{move}")).raise_for_status()
+                    await _move(http, name, move)
                 used[name] = before, await bench.equipment.used_bytes()
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise PeerFailed("verify.parking_failed", f"parking and waking: {error or type(error).__name__}") from error
     return used
+
+
+async def _move(http: httpx.AsyncClient, engine: str, move: str) -> None:
+    """Park or wake an engine; one that is still busy with the last turn is asked again."""
+    until_s = time.monotonic() + _BUSY_S
+    while True:
+        response = await http.post(f"/memory/{engine}/{move}")
+        if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > until_s:
+            response.raise_for_status()
+            return
+        await asyncio.sleep(1)
 
 
 def _row(service: gpu_pb2.ServiceMemory) -> ServiceRow:
