@@ -68,7 +68,7 @@ def check_machine(figures: MachineFigures, plan: MemoryPlan) -> tuple[Check, ...
             free_gib,
             needed_gib,
             "GiB",
-            "Stop this project's containers (`make down`) and the other programs that nvidia-smi lists.",
+            "Run `make down`, and stop the other programs that nvidia-smi lists.",
         ),
         *disks,
         require(
