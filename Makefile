@@ -26,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice bench-over-reply eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-over-reply eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -94,6 +94,10 @@ GPU_PYTHON ?= .venv-engines/bin/python
 BENCH_GPU_PATH := $(subst $(eval ) ,:,tools/bench $(SOURCES) proto/gen/python)
 bench-gpu: $(if $(filter .venv-engines/%,$(GPU_PYTHON)),.venv-engines/stamp) ## GPU engines at full size with random weights: make bench-gpu BENCH_GPU=--tiny
 	@PYTHONPATH=$(BENCH_GPU_PATH) $(GPU_PYTHON) -m gpu $(BENCH_GPU)
+
+# Resumes: what passed on this card, with these versions and settings, is not run again.
+verify-gpu: .venv/run.stamp $(MODELS_STAMP) $(if $(filter .venv-engines/%,$(GPU_PYTHON)),.venv-engines/stamp) ## Prove on a GPU that everything works, in nine steps: make verify-gpu VERIFY=--tiny
+	@$(WITH_ENV) env GPU_PYTHON=$(GPU_PYTHON) $(BIN)/anchor verify-gpu $(VERIFY)
 
 eval-filters: .venv/dev.stamp ## Audio filters on recordings of people in noise: make eval-filters FILTERS="--only office"
 	@$(BIN)/python tools/eval/eval_filters.py $(FILTERS) $(EARS)

@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING
 # The libraries read these on import: no downloads, and no progress bars.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+# CUDA sees the card of the containers alone, counted as nvidia-smi does.
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("ANCHOR_GPU") or "0")
 # Tiny matrices are slower on many threads.
 if "--tiny" in sys.argv:
     os.environ.setdefault("OMP_NUM_THREADS", "1")

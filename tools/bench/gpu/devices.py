@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -66,7 +67,9 @@ def _query_nvidia_smi(fields: str, *options: str) -> str:
     program = shutil.which("nvidia-smi")
     if program is None:
         return UNREADABLE
-    command = [program, f"--query-gpu={fields}", ",".join(("--format=csv", "noheader", *options)), "--id=0"]
+    # The card of the containers; the programs show CUDA only this one.
+    card = os.environ.get("ANCHOR_GPU") or "0"
+    command = [program, f"--query-gpu={fields}", ",".join(("--format=csv", "noheader", *options)), f"--id={card}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     return done.stdout.strip() if done.returncode == 0 else UNREADABLE
 

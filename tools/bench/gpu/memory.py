@@ -48,7 +48,7 @@ def load(size: Size, device: torch.device, used_before_mib: int | None) -> Loade
 def measure_memory(loaded: Loaded, size: Size, slots: int, context_tokens: int) -> list[MemoryPart]:
     """Load the slots, fill the voice cache, speak, and compare with the plan."""
     speaker = Speaker.of(loaded.lm, slots, context_tokens, loaded.encode)
-    _learn_voices(speaker, context_tokens)
+    learn_voices(speaker, context_tokens)
     speaker.begin_all()
     for _ in range(3):
         speaker.step_all()
@@ -108,7 +108,8 @@ def _shape_of(lm: Any, model: Model) -> ModelShape:
     return replace(model.shape, decoder=decoder, vocabulary=lm.config.vocab_size)
 
 
-def _learn_voices(speaker: Speaker, context_tokens: int) -> None:
+def learn_voices(speaker: Speaker, context_tokens: int) -> None:
+    """Fill the cache of voices as far as the plan counts."""
     frames = min(_REFERENCE_FRAMES, context_tokens - _CONTEXT_ROOM)
     reference = VoiceReference(TEXT * 2, np.ones((frames, speaker.model.books.count), np.int64))
     for voice in range(_VOICES):

@@ -18,6 +18,8 @@ class ReceivedReply:
     last_frame_at_s: float | None = None
     played_ms: float = 0.0
     stopped: bool = False
+    # Times at which the next frame came after all audio had been played.
+    underruns: int = 0
 
     @property
     def received_ms(self) -> float:
@@ -64,6 +66,8 @@ class Speaker:
             return
         if reply.first_frame_at_s is None:
             reply.first_frame_at_s = now_s
+        elif not self._paused and reply.played_ms >= reply.received_ms:
+            reply.underruns += 1
         reply.last_frame_at_s = now_s
         if self._offset_bytes > len(reply.pcm):
             reply.pcm.extend(bytes(self._offset_bytes - len(reply.pcm)))

@@ -1,0 +1,1 @@
+"""What the steps measure: the card, and the servers on it."""
