@@ -10,6 +10,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from service_kit.engines.info import EngineInfo
+from service_kit.errors import Unsupported
+
+from tts_service.voices.consent import ConsentSummary, VoiceConsent
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Voice:
     cloned: bool = False
     # Name of its engine, where the service has several engines; `id` then begins with it.
     engine: str = ""
+    # Of a cloned voice; None for others, and for one that was added without.
+    consent: ConsentSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +125,35 @@ class TtsEngine(Protocol):
 class CloningEngine(Protocol):
     """An engine that also clones voices from recordings."""
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Clone a voice from a WAV recording and its transcript. Raises `InvalidRequest` for a bad recording."""
+    def cloning_languages(self) -> Sequence[str]:
+        """Languages that a voice can be cloned for now, ISO 639-1. Raises `Unsupported` when none can, with advice."""
+        ...
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
+        """Clone a voice from a WAV recording and its transcript, and store the consent with it.
+
+        The servicer refuses a request without consent. Raises `InvalidRequest` for a bad recording.
+        """
         ...
 
     async def delete_voice(self, voice_id: str) -> None:
         """Delete a cloned voice. Raises `NotFound`."""
         ...
+
+
+def cloning_unsupported(engine: str) -> Unsupported:
+    """The refusal of an engine that cannot clone voices, with those that can."""
+    return Unsupported(
+        "tts.cloning_unsupported",
+        f"engine {engine!r} cannot clone voices; pocket-tts on a CPU, and higgs and csm on a GPU, can (docs/voices.md)",
+    )
 
 
 @dataclass(frozen=True, slots=True)

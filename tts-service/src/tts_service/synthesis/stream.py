@@ -35,6 +35,7 @@ from tts_service.synthesis.speech_output import SpeechOutput
 from tts_service.synthesis.watchdog import PhraseWatchdog
 from tts_service.text.normalisation import NormalisedText, WordMarks, normalise_text
 from tts_service.text.phrases import Phrase, PhraseCutter
+from tts_service.voices.consent import VoiceConsent
 
 # Text deltas queued while a phrase is spoken; when the queue is full, reading from the client waits.
 _MAX_WAITING_DELTAS = 64
@@ -108,8 +109,18 @@ class CloningStreamAdapter(StreamAdapter):
         super().__init__(engine, limits)
         self._cloning_engine = engine
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        return await self._cloning_engine.add_voice(name, reference_wav, reference_transcript, language)
+    def cloning_languages(self) -> Sequence[str]:
+        return self._cloning_engine.cloning_languages()
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
+        return await self._cloning_engine.add_voice(name, reference_wav, reference_transcript, language, consent)
 
     async def delete_voice(self, voice_id: str) -> None:
         await self._cloning_engine.delete_voice(voice_id)

@@ -20,6 +20,7 @@ from tts_service.engines.phrase_limits import EstimatedWordTimes, PhraseLimiter,
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import CloningStreamAdapter, ReplyLimits
 from tts_service.voices.catalogue import primary_language
+from tts_service.voices.consent import VoiceConsent
 from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 from tts_service.voices.voice_folder import VoiceFolder, read_codes, write_codes
 
@@ -99,7 +100,19 @@ class CsmEngine:
         async with self._pool.acquire(), aclosing(self._generate_with_retry(phrase.text, config.voice.id)) as speech:
             yield speech
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        """The language of the model. Raises `Unsupported` without a folder for voices."""
+        self._ready[1].require_folder()
+        return (LANGUAGE,)
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         """Clone a voice from a recording and its transcript."""
         loaded, voices = self._ready
         if primary_language(language) != LANGUAGE:
@@ -111,7 +124,7 @@ class CsmEngine:
             check_transcript(reference_transcript)
             frames = loaded.model.encode_audio(decode_reference(reference_wav, RATE_HZ))
             return voices.save_voice(
-                name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames)
+                name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames), consent
             )
 
         return await self._voice_worker.run(encode_and_save)

@@ -30,6 +30,7 @@ from tts_service.engines.phrase_limits import EstimatedWordTimes, SilenceGuard
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import CloningStreamAdapter, PhraseReplyStream, ReplyLimits
 from tts_service.voices.catalogue import primary_language
+from tts_service.voices.consent import VoiceConsent
 from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 if TYPE_CHECKING:
@@ -116,7 +117,19 @@ class HiggsEngine:
         async with aclosing(self._generate_with_retry(phrase, config)) as speech:
             yield speech
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        """The model's languages. Raises `Unsupported` without a folder for voices."""
+        self._voices.require_folder()
+        return LANGUAGES
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         """Clone a voice from a recording and its transcript. Raises `NotReady` while parked."""
         self.check_awake()
         code = primary_language(language)
@@ -130,7 +143,7 @@ class HiggsEngine:
 
             check_transcript(reference_transcript)
             frames = encode_reference(self._config.codec, decode_reference(reference_wav, RATE_HZ))
-            return self._voices.add_voice(name.strip(), code, reference_transcript.strip(), frames)
+            return self._voices.add_voice(name.strip(), code, reference_transcript.strip(), frames, consent)
 
         return await self._voice_worker.run(encode_and_save)
 

@@ -21,6 +21,7 @@ from tts_service.engines.pocket_tts.voices import PocketVoices
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import CloningStreamAdapter, ReplyLimits
 from tts_service.voices.catalogue import primary_language
+from tts_service.voices.consent import VoiceConsent
 from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 if TYPE_CHECKING:
@@ -131,7 +132,19 @@ class PocketEngine:
         ):
             yield speech
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        """The language of the model. Raises `Unsupported` without a folder for voices."""
+        self._ready[1].cloned.require_folder()
+        return (self._config.language,)
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         """Clone a voice from a recording; the model does not need its transcript."""
         loaded, voices = self._ready
         if primary_language(language) != self._config.language:
@@ -144,7 +157,9 @@ class PocketEngine:
                 check_transcript(reference_transcript)
             state = loaded.encode_voice(decode_reference(reference_wav, RATE_HZ))
             write = partial(loaded.write_voice, state=state)
-            return voices.cloned.save_voice(name.strip(), self._config.language, reference_transcript.strip(), write)
+            return voices.cloned.save_voice(
+                name.strip(), self._config.language, reference_transcript.strip(), write, consent
+            )
 
         return await self._voice_worker.run(encode_and_save)
 
