@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from service_kit.engines.info import EngineInfo
@@ -22,6 +20,7 @@ from tts_service.engine import (
     Style,
     SynthesisConfig,
     Voice,
+    VoiceConsent,
     Word,
 )
 from tts_service.routing.routed_adapter import RoutedStreamAdapter
@@ -30,9 +29,6 @@ from tts_service.routing.routes import RoutingPlan
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 from tts_service.voices.catalogue import resolve_config
-from tts_service.voices.consent import VoiceConsent
-from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
-from tts_service.voices.voice_folder import VoiceFolder, read_codes, write_codes
 
 LIMITS = ReplyLimits.from_settings(TtsSettings())
 RATE_HZ = 24_000
@@ -122,50 +118,6 @@ class CloningToneEngine(ToneEngine):
         if voice_id not in self.cloned:
             raise NotFound("tts.unknown_voice", f"no cloned voice {voice_id!r}")
         self.cloned.remove(voice_id)
-
-
-class LearningToneEngine(ToneEngine):
-    """A `CloningEngine` that stores its voices like the real ones: each speaks as loud as its recording, in 1/1000."""
-
-    def __init__(self, folder: Path | None, languages: tuple[str, ...] = ("en", "de")) -> None:
-        super().__init__("learning", languages, 0.5)
-        self.folder = VoiceFolder(folder, "TTS_LEARNING_VOICES", "frames.npy", partial(read_codes, books=1, codes=1024))
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncGenerator[None]:
-        self.folder.load()
-        yield
-
-    def voices(self) -> Sequence[Voice]:
-        return [*super().voices(), *self.folder.voices()]
-
-    @asynccontextmanager
-    async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
-        cloned = self.folder.find_voice(config.voice.id)
-        self.loudness = 0.5 if cloned is None else float(cloned.conditioning[0, 0]) / 1000
-        async with super().synthesize(phrase, config) as speech:
-            yield speech
-
-    def cloning_languages(self) -> Sequence[str]:
-        self.folder.require_folder()
-        return self.languages
-
-    async def add_voice(
-        self,
-        name: str,
-        reference_wav: bytes,
-        reference_transcript: str,
-        language: str,
-        consent: VoiceConsent | None = None,
-    ) -> Voice:
-        check_name(name)
-        check_transcript(reference_transcript)
-        loudness = np.abs(decode_reference(reference_wav, RATE_HZ)).mean()
-        write = partial(write_codes, frames=np.array([[round(1000 * float(loudness))]]))
-        return self.folder.save_voice(name.strip(), language, reference_transcript, write, consent)
-
-    async def delete_voice(self, voice_id: str) -> None:
-        self.folder.delete_voice(voice_id)
 
 
 class ParkableToneAdapter(StreamAdapter):

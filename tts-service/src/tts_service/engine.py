@@ -12,7 +12,24 @@ from numpy.typing import NDArray
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import Unsupported
 
-from tts_service.voices.consent import ConsentSummary, VoiceConsent
+
+@dataclass(frozen=True, slots=True)
+class ConsentSummary:
+    """Who consented and when; `given_unix_s` in seconds since 1970, `language` ISO 639-1 or empty."""
+
+    id: str
+    name: str
+    language: str
+    given_unix_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceConsent:
+    """The consent: a written statement, or the transcript of a recorded one and its recording (WAV, else empty)."""
+
+    summary: ConsentSummary
+    statement: str
+    recording_wav: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,8 @@ class Voice:
     engine: str = ""
     # Of a cloned voice; None for others, and for one that was added without.
     consent: ConsentSummary | None = None
+    # When a cloned voice was added, in seconds since 1970; 0 if unknown.
+    created_unix_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

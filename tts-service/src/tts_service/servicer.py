@@ -13,6 +13,7 @@ from service_kit.errors import AtCapacity, InvalidRequest, Unsupported
 
 from tts_service.engine import (
     CloningEngine,
+    ConsentSummary,
     PhraseStarted,
     ReplyStream,
     SpeechAudio,
@@ -21,10 +22,11 @@ from tts_service.engine import (
     Style,
     TtsEngine,
     Voice,
+    VoiceConsent,
     cloning_unsupported,
 )
 from tts_service.voices.catalogue import resolve_config, voices_for_language
-from tts_service.voices.consent import ConsentSummary, VoiceConsent, check_consent
+from tts_service.voices.consent import check_consent
 
 SERVICE_NAME = tts_pb2.DESCRIPTOR.services_by_name["TextToSpeechService"].full_name
 
@@ -101,7 +103,7 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
             return tts_pb2.CloningSupport(unavailable_reason=error.message)
 
     def _to_voice(self, voice: Voice) -> tts_pb2.Voice:
-        fields = {name: getattr(voice, name) for name in ("id", "name", "languages", "cloned")}
+        fields = {name: getattr(voice, name) for name in ("id", "name", "languages", "cloned", "created_unix_s")}
         consent = None if voice.consent is None else tts_pb2.VoiceConsent(**asdict(voice.consent))
         return tts_pb2.Voice(engine=voice.engine or self._engine.info.name, consent=consent, **fields)
 

@@ -17,7 +17,8 @@ from anchor.tts.v1 import tts_pb2_grpc
 from grpc import StatusCode, aio
 from service_kit.errors import AnchorError, InvalidRequest, NotFound, Unsupported, from_rpc_error
 from service_kit.testing.plugin import serve_grpc, serve_multiplexed
-from tone_engines import LIMITS, LearningToneEngine, RoutedTones
+from tone_engines import LIMITS, RoutedTones
+from tts_service.engines.scripted import LANGUAGES, ScriptedEngine, TtsScript
 from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.synthesis.stream import CloningStreamAdapter
 from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
@@ -42,11 +43,13 @@ def changed_consent(**changed: Any) -> pb.VoiceConsent:
     return changed_one
 
 
-def recording(seconds: float = 3.0, loudness: int = 8000) -> bytes:
+def recording(seconds: float = 3.0) -> bytes:
     made = BytesIO()
     with open_wav(made, "wb") as wav:
         wav.setparams((1, 2, 24_000, 0, "NONE", ""))
-        wav.writeframes(np.full(int(seconds * 24_000), loudness, "<i2").tobytes())
+        wav.writeframes(
+            (8000 * np.sin(np.arange(int(seconds * 24_000)) * (2 * np.pi * 440 / 24_000))).astype("<i2").tobytes()
+        )
     return made.getvalue()
 
 
@@ -73,7 +76,7 @@ async def serve(engine: Any, serving: Any = serve_grpc) -> AsyncGenerator[Any]:
 
 
 def learning(folder: Path | None) -> CloningStreamAdapter:
-    return CloningStreamAdapter(LearningToneEngine(folder), LIMITS)
+    return CloningStreamAdapter(ScriptedEngine(TtsScript(voices=folder, first_audio_delay_ms=0)), LIMITS)
 
 
 async def refusal(call: Any) -> AnchorError:
@@ -82,7 +85,7 @@ async def refusal(call: Any) -> AnchorError:
     return from_rpc_error(refused.value, "tts")
 
 
-async def loudest(stub: Any, voice: str) -> int:
+async def pitch_hz(stub: Any, voice: str) -> float:
     call = stub.Synthesize()
     await call.write(pb.SynthesizeRequest(config=pb.SynthesisConfig(voice=voice, language="en")))
     await call.write(pb.SynthesizeRequest(text=pb.TextDelta(text="Good evening.")))
@@ -90,7 +93,8 @@ async def loudest(stub: Any, voice: str) -> int:
     pcm = b""
     while (response := await call.read()) is not aio.EOF:
         pcm += response.audio.pcm
-    return int(np.abs(np.frombuffer(pcm, "<i2").astype(int)).max())
+    samples = np.frombuffer(pcm, "<i2")
+    return float(np.argmax(np.abs(np.fft.rfft(samples)))) * 24_000 / samples.size
 
 
 async def cloned(stub: Any) -> dict[str, pb.Voice]:
@@ -112,8 +116,8 @@ async def test_voice_is_added_spoken_and_kept_with_its_consent(tmp_path: Path, s
     async with serve(learning(tmp_path / "voices"), serving) as stub:
         voice = (await stub.AddVoice(request())).voice
         assert (voice.name, voice.cloned, list(voice.languages)) == ("Ana", True, ["en"])
-        # The recording has 8000 of 32768; the engine's own voice would be twice as loud.
-        assert await loudest(stub, voice.id) == pytest.approx(8000, rel=0.02)
+        # The engine's own voice speaks at 220 Hz.
+        assert await pitch_hz(stub, voice.id) == pytest.approx(440, abs=3)
     folder = tmp_path / "voices" / voice.id
     stored = json.loads((folder / "consent.json").read_text("utf-8"))
     assert stored == {
@@ -132,6 +136,7 @@ async def test_voice_is_added_spoken_and_kept_with_its_consent(tmp_path: Path, s
         "Ana Silva",
         1_790_000_000,
     )
+    assert again.created_unix_s == voice.created_unix_s > 1_700_000_000
     # The words stay on the disk.
     assert (again.consent.statement, again.consent.recording_wav) == ("", b"")
 
@@ -206,14 +211,14 @@ async def test_same_recording_under_the_same_name_takes_the_later_consent(tmp_pa
 async def test_list_says_for_which_languages_a_voice_can_be_added(tmp_path: Path) -> None:
     async with serve(learning(tmp_path)) as stub:
         support = (await stub.ListVoices(pb.ListVoicesRequest())).cloning
-        assert (list(support.languages), support.unavailable_reason) == (["en", "de"], "")
+        assert (tuple(support.languages), support.unavailable_reason) == (LANGUAGES, "")
 
 
 async def test_engine_without_a_folder_names_the_setting() -> None:
     async with serve(learning(None)) as stub:
         support = (await stub.ListVoices(pb.ListVoicesRequest())).cloning
         assert list(support.languages) == []
-        assert "TTS_LEARNING_VOICES" in support.unavailable_reason
+        assert "section [tts] of the script" in support.unavailable_reason
         refused = await refusal(stub.AddVoice(request(consent=None)))
         assert isinstance(refused, Unsupported)
         assert refused.message == support.unavailable_reason

@@ -9,11 +9,10 @@ from dataclasses import replace
 from service_kit.engines.memory import MeasuredEngine, MemoryKind, ParkableEngine
 from service_kit.errors import NotFound, NotReady, Unsupported
 
-from tts_service.engine import CloningEngine, Voice, cloning_unsupported
+from tts_service.engine import CloningEngine, Voice, VoiceConsent, cloning_unsupported
 from tts_service.routing.routed_engine import RoutedPhraseEngine
 from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 from tts_service.voices.catalogue import find_voice, local_voice_id, primary_language, qualify_voice
-from tts_service.voices.consent import VoiceConsent
 
 
 class RoutedStreamAdapter(StreamAdapter):

@@ -27,6 +27,7 @@ from tts_service.engine import (
     SpeechMark,
     SynthesisConfig,
     Voice,
+    VoiceConsent,
     Word,
 )
 from tts_service.metrics import AUDIO_SECONDS, CHARACTERS, FIRST_AUDIO_SECONDS, PHRASES, WATCHDOG
@@ -35,7 +36,6 @@ from tts_service.synthesis.speech_output import SpeechOutput
 from tts_service.synthesis.watchdog import PhraseWatchdog
 from tts_service.text.normalisation import NormalisedText, WordMarks, normalise_text
 from tts_service.text.phrases import Phrase, PhraseCutter
-from tts_service.voices.consent import VoiceConsent
 
 # Text deltas queued while a phrase is spoken; when the queue is full, reading from the client waits.
 _MAX_WAITING_DELTAS = 64

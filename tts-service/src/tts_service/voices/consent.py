@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from service_kit.errors import InvalidRequest
+
+from tts_service.engine import ConsentSummary, VoiceConsent
 
 CONSENT_FILE, RECORDING_FILE = "consent.json", "consent.wav"
 # The longest recorded statement, 30 s of PCM16 mono at 16 kHz, plus its header.
@@ -15,25 +17,6 @@ MAX_CONSENT_RECORDING_BYTES = 30 * 16_000 * 2 + 4_096
 _MIN_STATEMENT_CHARS, _MAX_STATEMENT_CHARS = 10, 2_000
 _MAX_NAME_CHARS = 60
 _ID = re.compile(r"cons_[0-9a-f]{8,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentSummary:
-    """Who consented and when; `given_unix_s` in seconds since 1970, `language` ISO 639-1 or empty."""
-
-    id: str
-    name: str
-    language: str
-    given_unix_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceConsent:
-    """The consent: a written statement, or the transcript of a recorded one and its recording (WAV, else empty)."""
-
-    summary: ConsentSummary
-    statement: str
-    recording_wav: bytes = b""
 
 
 def check_consent(consent: VoiceConsent) -> None:

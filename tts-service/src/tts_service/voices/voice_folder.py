@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from service_kit.errors import InvalidRequest, NotFound, Unsupported
 
-from tts_service.engine import Voice
-from tts_service.voices.consent import ConsentSummary, VoiceConsent, read_consent, write_consent
+from tts_service.engine import ConsentSummary, Voice, VoiceConsent
+from tts_service.voices.consent import read_consent, write_consent
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,12 @@ class VoiceFolder(Generic[Conditioning]):
         """
         folder = self.require_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        metadata = {"name": name, "languages": [language], "transcript": transcript}
+        metadata: dict[str, Any] = {
+            "name": name,
+            "languages": [language],
+            "transcript": transcript,
+            "created_unix_s": int(time.time()),
+        }
         with tempfile.TemporaryDirectory(dir=folder, prefix=_ADDING) as scratch:
             made = Path(scratch, "voice")
             made.mkdir()
@@ -135,7 +141,14 @@ class VoiceFolder(Generic[Conditioning]):
     def _register(
         self, voice_id: str, metadata: dict[str, Any], consent: ConsentSummary | None, conditioning: Conditioning
     ) -> Voice:
-        voice = Voice(voice_id, metadata["name"], tuple(metadata["languages"]), cloned=True, consent=consent)
+        voice = Voice(
+            voice_id,
+            metadata["name"],
+            tuple(metadata["languages"]),
+            cloned=True,
+            consent=consent,
+            created_unix_s=int(metadata.get("created_unix_s", 0)),
+        )
         self._voices[voice_id] = ClonedVoice(voice, metadata["transcript"], conditioning)
         return voice
 

@@ -17,7 +17,7 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
 from service_kit.tasks import stop_task
 
-from tts_service.engine import Emit, PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engine import Emit, PhraseRequest, Samples, Speech, SynthesisConfig, Voice, VoiceConsent
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.decode_loop import DecodeLoop
 from tts_service.engines.higgs.delay import Codes
@@ -30,7 +30,6 @@ from tts_service.engines.phrase_limits import EstimatedWordTimes, SilenceGuard
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import CloningStreamAdapter, PhraseReplyStream, ReplyLimits
 from tts_service.voices.catalogue import primary_language
-from tts_service.voices.consent import VoiceConsent
 from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 if TYPE_CHECKING:

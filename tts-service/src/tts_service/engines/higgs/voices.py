@@ -8,11 +8,10 @@ from pathlib import Path
 
 from service_kit.errors import InvalidRequest
 
-from tts_service.engine import Voice
+from tts_service.engine import Voice, VoiceConsent
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.prompt import VoiceReference
 from tts_service.voices import voice_folder
-from tts_service.voices.consent import VoiceConsent
 
 _BOOKS, _CODES = 8, 1024
 _SEPARATOR = "+"

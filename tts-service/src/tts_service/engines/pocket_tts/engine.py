@@ -14,14 +14,13 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest
 
-from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, VoiceConsent
 from tts_service.engines.engine_pool import EnginePool
 from tts_service.engines.phrase_limits import EstimatedWordTimes, PhraseLimiter
 from tts_service.engines.pocket_tts.voices import PocketVoices
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import CloningStreamAdapter, ReplyLimits
 from tts_service.voices.catalogue import primary_language
-from tts_service.voices.consent import VoiceConsent
 from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
 
 if TYPE_CHECKING:
