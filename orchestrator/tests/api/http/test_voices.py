@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from wave import open as open_wav
 
@@ -26,6 +28,7 @@ from service_kit.errors import InvalidRequest, NotFound
 from service_kit.http.server import http_server
 
 LIMITS = ApiLimits(max_upload_bytes=2_000_000, decode_timeout_s=60, voice_addition_burst=100)
+EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 STATEMENT = "I consent that this anchor speaks with my voice."
 
 
@@ -374,3 +377,26 @@ async def test_speech_is_sent_as_samples_and_cut_off() -> None:
 )
 async def test_bad_speech_requests_are_refused(served: Served, body: dict[str, object]) -> None:
     assert code_of(await served.http.post(openai_speech.PATH, json=body)) == (400, "session.bad_message")
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+async def test_shell_example_clones_a_voice_and_saves_its_speech(served: Served, tmp_path: Path, spoken: bool) -> None:
+    voice, consent = tmp_path / "voice.wav", tmp_path / "consent.wav"
+    voice.write_bytes(wav())
+    consent.write_bytes(wav(2, 16_000))
+    script = str(EXAMPLES / "clone_voice.sh")
+    process = await asyncio.create_subprocess_exec(
+        *("sh", script, "Ana", str(voice), str(consent) if spoken else STATEMENT),
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "ANCHOR_URL": str(served.http.base_url)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, output.decode()
+    assert "anchor voice remove fake:Ana" in output.decode()
+    *_, kept = served.store.added["fake:Ana"]
+    assert (kept.statement, bool(kept.recording_wav)) == (STATEMENT, spoken)
+    assert served.tts.asked == [("fake:Ana", "", Style(pace=1.0))]
+    with open_wav(str(tmp_path / "reply.wav")) as reply:
+        assert reply.getnframes() == len("Good evening.") * 2400
