@@ -26,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu bench-voice bench-over-reply eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -67,7 +67,7 @@ logs: ## Follow the containers' logs
 test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with coverage
 	@tests/run.sh
 
-test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved client keeps talking
+test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved client keeps talking; ANCHOR_MODELS=default make test-hostile
 	@$(BIN)/python -m pytest tests/hostile
 
 test-browser: .venv/dev.stamp web/dist/index.html ## The console's unit tests, then the console in Chromium against a real mesh
@@ -85,6 +85,9 @@ bench: .venv/run.stamp $(MODELS_STAMP) ## Latency, CPU time and capacity with sc
 
 bench-voice: .venv/run.stamp ## Waiting times and memory with the default engines: make bench-voice BENCH_VOICE="--users 2"
 	@$(BIN)/python tools/bench/voice_to_voice.py $(BENCH_VOICE)
+
+bench-over-reply: .venv/dev.stamp ## Which sounds over a reply stop it, with the default engines: make bench-over-reply OVER_REPLY="--sounds DIR"
+	@PYTHONPATH=tools/bench:tools/eval:tools/eval/turns $(BIN)/python tools/bench/over_reply.py $(OVER_REPLY)
 
 # A Python with torch outside .venv-engines needs no installation by make.
 GPU_PYTHON ?= .venv-engines/bin/python
@@ -174,7 +177,7 @@ clean: ## Remove everything that make created
 	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
 
 .venv/run.stamp: requirements.lock $(PYPROJECTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.13 ..."; exit 1; }
 	@test -x $(BIN)/python || $(STEP) "creating the environment .venv" $(PYTHON) -m venv .venv
 	@$(STEP) "installing the packages of requirements.lock" $(PIP) install --require-hashes -r requirements.lock
 	@$(STEP) "installing the services" $(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))

@@ -3,55 +3,24 @@
 from __future__ import annotations
 
 import json
-import pkgutil
 import re
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, SecretStr
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings
 from service_kit.familiar_settings import FamiliarSettings
+from settings_classes import names_of, settings_classes
 
 ROOT = Path(__file__).parent.parent
 # Including the services that differ by profile.
-COMPOSE_FILES = (ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("*-service.yaml")))
+COMPOSE_FILES = (ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("*.yaml")))
 COMPOSE = "\n".join(path.read_text("utf-8") for path in COMPOSE_FILES)
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
-PACKAGES = (
-    "service_kit",
-    "vad_service",
-    "stt_service",
-    "tts_service",
-    "gpu_monitor",
-    "llm_service",
-    "orchestrator",
-    "anchor_cli",
-)
 LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 # Read by Compose itself: the profiles of compose.yaml.
 COMPOSE_OWN = {"COMPOSE_PROFILES"}
-
-
-def settings_classes() -> list[type[BaseSettings]]:
-    """Every settings class of the project, without base classes of others."""
-    for package in PACKAGES:
-        for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
-            source = module.module_finder.find_spec(module.name, None)
-            assert source is not None
-            assert source.origin is not None
-            if "BaseSettings" in Path(source.origin).read_text() or module.name.endswith("settings"):
-                import_module(module.name)
-
-    return [cls for cls in _ours(BaseSettings) if not _ours(cls)]
-
-
-def _ours(base: type[BaseSettings]) -> list[type[BaseSettings]]:
-    """All subclasses of `base` defined in the project."""
-    below = [found for child in base.__subclasses__() for found in (child, *_ours(child))]
-    return [cls for cls in below if cls.__module__.partition(".")[0] in PACKAGES]
 
 
 def format_default(default: Any) -> str:
@@ -75,15 +44,9 @@ def read_by_services() -> dict[str, set[str]]:
     """Every variable of the settings classes, with its defaults (a set, because several classes may read it)."""
     names: dict[str, set[str]] = {}
     for cls in settings_classes():
-        for field, info in cls.model_fields.items():
-            alias = info.validation_alias
-            if isinstance(alias, AliasChoices):
-                # Further names are those that other voice servers use.
-                name = alias.choices[0]
-            else:
-                name = f"{cls.model_config.get('env_prefix', '')}{field}".upper()
-            default = "" if info.default is PydanticUndefined else format_default(info.default)
-            names.setdefault(str(name), set()).add(default)
+        for field, name in names_of(cls).items():
+            default = cls.model_fields[field].default
+            names.setdefault(name, set()).add("" if default is PydanticUndefined else format_default(default))
     return names
 
 
@@ -97,7 +60,9 @@ def familiar_names() -> set[str]:
 def read_by_compose() -> dict[str, set[str]]:
     """Every variable that Compose reads, with its defaults."""
     names: dict[str, set[str]] = {}
-    for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", COMPOSE):
+    # ${OURS:-${FAMILIAR:-default}} is ours with its default.
+    ours = re.sub(r"\$\{([A-Z_]+):-\$\{[A-Z_]+:-([^}]*)\}\}", r"${\1:-\2}", COMPOSE)
+    for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", ours):
         names.setdefault(name, set()).add(default)
     return names
 
@@ -122,7 +87,8 @@ def test_compose_differs_from_the_services_only_where_it_must() -> None:
     services, compose = read_by_services(), read_by_compose()
     differing = {name for name in compose.keys() & services.keys() if compose[name] != services[name]}
     # In a container, 127.0.0.1 is the container, and a given model has a folder of its own; a mount needs a folder.
-    assert differing == {"ANCHOR_MODELS_OWN_DIR", "OLLAMA_URL", "STT_WHISPER_MODEL"}
+    # With a GPU there is a second voice.
+    assert differing == {"ANCHOR_MODELS_OWN_DIR", "OLLAMA_URL", "STT_WHISPER_MODEL", "TTS_FALLBACK_TARGET"}
 
 
 def test_familiar_names_are_documented_and_mentioned() -> None:

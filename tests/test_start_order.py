@@ -1,10 +1,9 @@
-"""The start order of the mesh: on one GPU, TTS, then language model, then recogniser."""
+"""The start order of the mesh: on one GPU, TTS, then language model, then recogniser; and the time each may take."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
+import re
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,17 @@ import pytest
 import yaml
 from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
+from compose_config import rendered
 
 ROOT = Path(__file__).parents[1]
+PLAN = ROOT / "deploy/profiles/rtx6000-ada.env"
+# What a first clip at a server that has just started may take.
+FIRST_CLIP_S = 60.0
+# stt-service is not ready before the server that its engine uses has transcribed a clip, and waits so long for it.
+STT_SERVERS = {
+    "voxtral": ("STT_VOXTRAL_URL", "STT_VOXTRAL_START_S"),
+    "voxtral-realtime": ("STT_VOXTRAL_REALTIME_URL", "STT_VOXTRAL_REALTIME_START_S"),
+}
 
 
 def services() -> dict[str, Any]:
@@ -38,6 +46,110 @@ def start_order(started: dict[str, Any]) -> list[str]:
     return order
 
 
+def profiles_of_compose() -> list[str]:
+    """The profiles that are not a choice of ANCHOR_PROFILE."""
+    named = {profile for service in services().values() for profile in service.get("profiles", ())}
+    return sorted(named - {"cpu", "gpu"})
+
+
+def combinations_of(profiles: list[str]) -> list[tuple[str, ...]]:
+    return list(chain.from_iterable(combinations(profiles, size) for size in range(len(profiles) + 1)))
+
+
+def active(every: dict[str, Any], profiles: set[str]) -> dict[str, Any]:
+    """The services that Compose starts with these profiles, out of those of all profiles."""
+    started = {name: s for name, s in every.items() if not s.get("profiles") or set(s["profiles"]) & profiles}
+    for name, service in started.items():
+        waited = service.get("depends_on", {})
+        missing = {other for other, how in waited.items() if other not in started and how["required"]}
+        assert not missing, f"{name} requires {missing}, which {sorted(profiles)} does not start"
+        started[name] = service | {"depends_on": {k: v for k, v in waited.items() if k in started}}
+    return started
+
+
+def seconds(duration: str) -> float:
+    """Parse a duration of Compose, such as 1h30m0s."""
+    parts = re.findall(r"([\d.]+)(h|ms|m|s)", duration)
+    assert "".join(number + unit for number, unit in parts) == duration
+    return sum(float(number) * {"h": 3600, "m": 60, "s": 1, "ms": 0.001}[unit] for number, unit in parts)
+
+
+def starts_at_s(started: dict[str, Any], name: str) -> float:
+    """The latest time at which Compose starts it, after `up`; Compose waits without a limit for what ends."""
+    times = [0.0]
+    for other, how in waits_for(started, name).items():
+        at_s = starts_at_s(started, other)
+        times.append(at_s + start_period_s(started[other]) if how["condition"] == "service_healthy" else at_s)
+    return max(times)
+
+
+def start_period_s(service: dict[str, Any]) -> float:
+    """How long it may fail its check before it counts as unhealthy, which ends the start of all that wait for it."""
+    assert "healthcheck" in service, "waited for until it is healthy, but has no health check"
+    return seconds(service["healthcheck"]["start_period"])
+
+
+def leans_on(started: dict[str, Any], name: str) -> tuple[str, float] | None:
+    """The server without which a service does not become ready, and how long the service waits for it, in seconds."""
+    environment = started[name].get("environment", {})
+    url, wait = STT_SERVERS.get(environment.get("STT_ENGINE", ""), ("", ""))
+    host = re.sub(r"^https?://([^:/]+).*$", r"\1", environment.get(url) or "") if name == "stt-service" else ""
+    return (host, float(environment.get(wait) or 900)) if host in started else None
+
+
+def assert_start_periods_suffice(started: dict[str, Any]) -> None:
+    waited_for = {
+        other
+        for name in started
+        for other, how in waits_for(started, name).items()
+        if how["condition"] == "service_healthy"
+    }
+    for name in waited_for:
+        begins_s, period_s = starts_at_s(started, name), start_period_s(started[name])
+        assert period_s >= 60, f"{name}: {period_s} s are too short for any start"
+        if server := leans_on(started, name):
+            host, patience_s = server
+            usable_s = starts_at_s(started, host) + start_period_s(started[host]) + FIRST_CLIP_S
+            assert begins_s + period_s >= usable_s, f"{name} is unhealthy before {host} can serve it"
+            assert begins_s + patience_s >= usable_s, f"{name} ends before {host} can serve it"
+
+
+@pytest.mark.parametrize("profile", ["embedded", "cpu", "gpu"])
+def test_start_periods_cover_what_a_service_waits_for(profile: str) -> None:
+    """With every combination of profiles, and the recogniser that waits longest."""
+    engines = {"": "", "voxtral": "STT_VOXTRAL_URL", "voxtral-realtime": "STT_VOXTRAL_REALTIME_URL"}
+    for engine, url in engines.items():
+        settings = {"ANCHOR_PROFILE": profile, "COMPOSE_PROFILES": "*", "STT_ENGINE": engine}
+        every = rendered(**settings, **({url: "http://voxtral:8000/v1"} if url else {}))
+        for others in combinations_of(profiles_of_compose()):
+            started = active(every, {profile, *others})
+            assert_start_periods_suffice(started)
+            start_order(started)
+
+
+def test_without_the_order_stt_would_be_unhealthy_too_early() -> None:
+    every = rendered(PLAN)
+    assert_start_periods_suffice(every)
+    assert leans_on(every, "stt-service") == ("voxtral", 900)
+    del every["stt-service"]["depends_on"]["voxtral"]
+    with pytest.raises(AssertionError, match="stt-service is unhealthy before voxtral"):
+        assert_start_periods_suffice(every)
+    # As long as the servers on the way to it: text to speech, language model and the recogniser's own.
+    chain_s = sum(start_period_s(every[name]) for name in ("tts-service", "ollama-gpu", "voxtral"))
+    every["stt-service"]["healthcheck"]["start_period"] = f"{chain_s + FIRST_CLIP_S:g}s"
+    with pytest.raises(AssertionError, match="stt-service ends before voxtral"):
+        assert_start_periods_suffice(every)
+
+
+def test_the_services_of_a_combination_are_those_that_compose_starts() -> None:
+    for profiles in ("gpu,voxtral", "cpu,proxy,local-llm", "embedded"):
+        profile = profiles.partition(",")[0]
+        every = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*")
+        chosen = set(profiles.split(","))
+        real = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES=profiles)
+        assert active(every, chosen) == active(real, chosen)
+
+
 def test_gpu_servers_start_one_after_another() -> None:
     started = services()
     assert waits_for(started, "ollama-gpu")["tts-service"]["condition"] == "service_healthy"
@@ -49,7 +161,7 @@ def test_gpu_servers_start_one_after_another() -> None:
 def test_the_start_order_has_no_circle() -> None:
     order = start_order(services())
     assert order.index("tts-service") < order.index("ollama-gpu") < order.index("voxtral")
-    assert order.index("orchestrator") > order.index("tts-service")
+    assert order.index("voxtral") < order.index("stt-service") < order.index("orchestrator")
 
 
 def test_the_machine_is_measured_before_the_services_choose_by_it() -> None:
@@ -61,7 +173,7 @@ def test_the_machine_is_measured_before_the_services_choose_by_it() -> None:
     assert measuring["tts"]["depends_on"] == {"measure-stt": ended}
     for name, service in measuring.items():
         chooser = started[f"{name}-service"]
-        assert chooser["depends_on"] == {"measure-tts": ended}
+        assert chooser["depends_on"]["measure-tts"] == ended
         assert service["image"] == chooser["image"]
         assert service["command"] == ["python", "-m", "service_kit.engines.measurement", f"{name}_service.measure"]
         assert service["environment"]["ANCHOR_MACHINE_PROFILE"] == chooser["environment"]["ANCHOR_MACHINE_PROFILE"]
@@ -74,33 +186,18 @@ def test_without_a_gpu_the_language_model_starts_at_once() -> None:
     assert waits_for(services(), "ollama") == {}
 
 
-def test_mesh_services_do_not_wait_for_a_language_model() -> None:
-    started = services()
-    ours = [name for name, service in started.items() if service["image"].startswith("ai-anchor/")]
-    assert len(ours) >= 5
-    for name in ours:
-        assert not {"ollama", "ollama-gpu", "voxtral"} & set(waits_for(started, name))
-
-
-def _has_compose() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed")
-@pytest.mark.parametrize("profiles", [("gpu",), ("gpu", "voxtral"), ("voxtral",), ("cpu",), ()])
-def test_compose_accepts_every_combination_of_profiles(profiles: tuple[str, ...]) -> None:
-    chosen = [argument for profile in profiles for argument in ("--profile", profile)]
-    done = subprocess.run(
-        ["docker", "compose", "-f", str(ROOT / "compose.yaml"), *chosen, "config", "--format", "json"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    start_order(json.loads(done.stdout)["services"])
+def test_only_voxtral_makes_the_mesh_wait_for_the_language_model() -> None:
+    for profiles, waits in (("cpu", False), ("gpu", False), ("gpu,voxtral", True)):
+        profile = profiles.partition(",")[0]
+        started = active(rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*"), set(profiles.split(",")))
+        before: set[str] = set()
+        left = ["orchestrator"]
+        while left:
+            new = set(waits_for(started, left.pop())) - before
+            before |= new
+            left += new
+        assert {"vad-service", "stt-service", "tts-service"} <= before
+        assert bool({"ollama", "ollama-gpu"} & before) is waits
 
 
 @pytest.mark.parametrize(("profile", "first"), [("gpu", "tts"), ("embedded", "stt")])

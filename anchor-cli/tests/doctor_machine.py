@@ -11,7 +11,7 @@ from anchor_cli.doctor.machine import CommandResult
 from anchor_cli.mesh.ports import TakenPort
 from anchor_cli.settings import MeshSettings
 
-GOOD_GPU = CommandResult("NVIDIA RTX 6000 Ada Generation, 570.86.15, 49140, 500", succeeded=True)
+GOOD_GPU = CommandResult("NVIDIA RTX 6000 Ada Generation, 580.86.15, 49140, 500", succeeded=True)
 
 
 ABSENT = CommandResult(found=False)
@@ -23,6 +23,8 @@ class FakeMachine:
 
     python: tuple[int, int] = (3, 12)
     free: int = 500 * 10**9
+    # Free bytes of other disks, by the folder that each is mounted at.
+    disks: dict[str, int] = field(default_factory=dict)
     taken: list[TakenPort] = field(default_factory=list)
     answers: dict[str, CommandResult] = field(default_factory=dict)
     env: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -32,7 +34,13 @@ class FakeMachine:
         return next((answer for start, answer in self.answers.items() if line.startswith(start)), ABSENT)
 
     def free_bytes(self, folder: Path) -> int:
-        return self.free
+        return self.disks.get(self._mount_of(folder), self.free)
+
+    def disk_of(self, folder: Path) -> int:
+        return hash(self._mount_of(folder))
+
+    def _mount_of(self, folder: Path) -> str:
+        return next((mount for mount in self.disks if folder.is_relative_to(mount)), "/")
 
     def find_taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]:
         return [port for port in self.taken if port.port in ports]

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +86,25 @@ class Containers:
         return self.inspect(service)["State"].get("Health", {}).get("Status") == "healthy"
 
 
-def _missing_requirement() -> str:
-    """The reason why containers cannot run here; empty when they can."""
+def needs_docker() -> None:
+    """Skips where containers cannot run."""
     if shutil.which("docker") is None:
-        return "needs Docker, which is not installed"
+        pytest.skip("needs Docker, which is not installed")
     found = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
-    return "" if found.returncode == 0 else "needs a Docker engine that runs: `docker info` fails"
+    if found.returncode != 0:
+        pytest.skip("needs a Docker engine that runs: `docker info` fails")
+
+
+def parse_time(text: str) -> datetime:
+    """Parse a time of Docker, which has nanoseconds."""
+    head, _, zone = text.partition(".")
+    return datetime.fromisoformat(f"{head}.{zone[:6].rstrip('Z').ljust(6, '0')}+00:00")
 
 
 @pytest.fixture(scope="session")
 def containers() -> Iterator[Containers]:
     """One mesh for all tests that leave it unchanged."""
-    if reason := _missing_requirement():
-        pytest.skip(reason)
+    needs_docker()
     *http, grpc_port = free_ports(len(HTTP_PORT_SETTINGS) + 1)
     ports = dict(zip(HTTP_PORT_SETTINGS, http, strict=True))
     settings = {HTTP_PORT_SETTINGS[service]: str(port) for service, port in ports.items()}

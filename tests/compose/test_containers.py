@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from datetime import datetime
 
 import httpx
 import pytest
@@ -13,7 +12,17 @@ from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import SessionClient, open_session
 from anchor_cli.client.turn import run_turn
 from anchor_cli.mesh.self_test import compare_words
-from compose_support import MEASUREMENTS, MODELS, NAME, PROJECT, SERVICES, Containers, Question, docker
+from compose_support import (
+    MEASUREMENTS,
+    MODELS,
+    NAME,
+    PROJECT,
+    SERVICES,
+    Containers,
+    Question,
+    docker,
+    parse_time,
+)
 from service_kit.errors import PeerFailed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -21,12 +30,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 DEPENDENCIES = ("vad-service", "stt-service", "tts-service")
 # Of an image, without models.
 MAX_IMAGE_BYTES = 1_500_000_000
-
-
-def parse_time(text: str) -> datetime:
-    """Parse a time of Docker, which has nanoseconds."""
-    head, _, zone = text.partition(".")
-    return datetime.fromisoformat(f"{head}.{zone[:6].rstrip('Z').ljust(6, '0')}+00:00")
 
 
 async def ready(containers: Containers, service: str) -> bool:
@@ -116,10 +119,10 @@ async def test_the_default_engines_serve(containers) -> None:
     [
         ("embedded", set()),
         ("cpu", {"ollama"}),
-        ("gpu,proxy", {"ollama-gpu", "proxy"}),
+        ("gpu,proxy", {"ollama-gpu", "tts-fallback", "proxy"}),
         ("embedded,monitoring", {"prometheus", "grafana"}),
         ("embedded,tracing", {"jaeger"}),
-        ("gpu,voxtral", {"ollama-gpu", "voxtral"}),
+        ("gpu,voxtral", {"ollama-gpu", "tts-fallback", "voxtral-model", "voxtral"}),
         ("embedded,local-llm", {"local-llm", "local-llm-model"}),
     ],
 )

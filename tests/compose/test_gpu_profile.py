@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 
 PLANS = sorted((PROJECT / "deploy/profiles").glob("*.env"))
 USER = "USER 10001:10001"
-GPU = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+GPU = {"driver": "nvidia", "device_ids": ["0"], "capabilities": ["gpu"]}
 DOCKERFILE = (PROJECT / "tts-service/Dockerfile").read_text("utf-8")
 # The compile cache of torch in a container.
 COMPILE_CACHE = "/tmp/compiled"  # noqa: S108
@@ -70,7 +70,7 @@ def test_without_the_gpu_profile_no_service_requests_a_gpu(project: Path, profil
     assert services["tts-service"]["build"]["target"] == "cpu"
     stt = services["stt-service"]
     assert stt["image"] == "ai-anchor/stt-service:local"
-    assert "STT_WHISPER_MODEL" not in stt["environment"] or stt["environment"]["STT_WHISPER_MODEL"] == ""
+    assert not stt["environment"]["STT_WHISPER_MODEL"]
     assert ("/app/models-given" in targets(stt)) == (profile == "cpu")
 
 

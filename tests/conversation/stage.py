@@ -277,6 +277,12 @@ class Stage:
             await self._make_sound(True, 40)
         self._loud = False
 
+    async def ask(self, text: str) -> server_messages.ReplyAudio:
+        """Speak, and wait for the first audio of the reply."""
+        replies = len(self.client.of_type(server_messages.ReplyAudio))
+        await self.user(text)
+        return await self.until(server_messages.ReplyAudio, replies + 1)
+
     async def noise(self, ms: int) -> None:
         """Make a sound without words."""
         await self._make_sound(True, ms)

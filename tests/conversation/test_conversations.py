@@ -23,8 +23,7 @@ async def test_question_and_answer_enter_history(stage):
 async def test_speculative_reply_starts_early_and_plays_after_the_commit(stage):
     stage.anchor_will_say("It is sunny.")
     async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+        await stage.ask("how is the weather")
         sent_at_ms = {type(message): at_ms for at_ms, message in reversed(stage.client.messages)}
         assert len(stage.llm.prompts) == 1
         await stage.until(server_messages.ReplyFinished)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import pytest
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
@@ -12,11 +15,21 @@ FORECAST = "The weather will be fine on all the days that follow."
 ANSWER = "It will rain in Berlin."
 
 
-def ask_quickly(stage) -> None:
-    """The reply is synthesised before the turn commits, so its first frame is sent at the commit."""
-    stage.anchor_will_say(FORECAST, ANSWER)
+def prepare_replies(stage, *replies: str) -> None:
+    """A reply is synthesised before the turn commits, so its first frame is sent at the commit."""
+    stage.anchor_will_say(*replies or (FORECAST, ANSWER))
     stage.llm.first_token_ms = stage.llm.token_ms = 0
     stage.vad.probability = 0.6
+
+
+@asynccontextmanager
+async def replying(stage, *replies: str, output_delay_ms: int = 0) -> AsyncGenerator[None]:
+    """A session in which the user asked for the weather, and the first frame of the reply is sent."""
+    prepare_replies(stage, *replies)
+    stage.output_delay_ms = output_delay_ms
+    async with stage:
+        await stage.ask("how is the weather")
+        yield
 
 
 def verdicts(stage) -> list[Verdict]:
@@ -47,11 +60,7 @@ def finals(stage, turn_id: int) -> list[server_messages.FinalTranscript]:
 
 @pytest.mark.parametrize("pause_ms", [0, 40, 120, 200])
 async def test_speech_before_the_first_sample_is_heard_reopens_the_turn(stage, pause_ms):
-    ask_quickly(stage)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         await stage.silence(pause_ms)
         await stage.user("in Berlin")
         await stage.until(server_messages.ReplyFinished)
@@ -62,7 +71,7 @@ async def test_speech_before_the_first_sample_is_heard_reopens_the_turn(stage, p
 
 
 async def test_speech_that_began_before_the_commit_reopens_the_turn(stage):
-    ask_quickly(stage)
+    prepare_replies(stage)
     stage.output_delay_ms = 100
     async with stage:
         await stage.user("how is the weather")
@@ -77,11 +86,7 @@ async def test_speech_that_began_before_the_commit_reopens_the_turn(stage):
 
 
 async def test_detection_after_the_first_sample_is_heard_reopens_the_turn(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 120
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=120):
         # Speech begins while nothing plays; playback begins before it is detected.
         await stage.silence(90)
         await stage.user("in Berlin")
@@ -91,7 +96,7 @@ async def test_detection_after_the_first_sample_is_heard_reopens_the_turn(stage)
 
 
 async def test_speech_after_the_first_sample_is_heard_interrupts(stage):
-    ask_quickly(stage)
+    prepare_replies(stage)
     stage.output_delay_ms = 120
     async with stage:
         await stage.user("how is the weather")
@@ -104,7 +109,7 @@ async def test_speech_after_the_first_sample_is_heard_interrupts(stage):
 
 @pytest.mark.parametrize("report_delay_ms", [0, 150])
 async def test_late_report_turns_the_continuation_into_a_barge_in(stage, report_delay_ms):
-    ask_quickly(stage)
+    prepare_replies(stage)
     stage.report_delay_ms = report_delay_ms
     async with stage:
         await stage.user("how is the weather")
@@ -117,12 +122,8 @@ async def test_late_report_turns_the_continuation_into_a_barge_in(stage, report_
 
 @pytest.mark.parametrize("reports", [True, False])
 async def test_cough_before_the_first_sample_is_heard_costs_nothing(stage, reports):
-    ask_quickly(stage)
     stage.reports_playback = reports
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         await stage.noise(150)
         finished = await stage.until(server_messages.ReplyFinished)
     assert verdicts(stage) == [Verdict.BARGE_IN_VERDICT_COUGH]
@@ -133,11 +134,7 @@ async def test_cough_before_the_first_sample_is_heard_costs_nothing(stage, repor
 
 
 async def test_ten_coughs_before_the_first_sample_is_heard_end_in_one_answer(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         for _ in range(10):
             await stage.noise(120)
             await stage.silence(180)
@@ -148,7 +145,7 @@ async def test_ten_coughs_before_the_first_sample_is_heard_end_in_one_answer(sta
 
 
 async def test_noise_reopens_a_turn_twice_at_most(stage):
-    ask_quickly(stage)
+    prepare_replies(stage)
     stage.anchor_will_say(FORECAST)
     stage.output_delay_ms = 800
     async with stage:
@@ -166,12 +163,9 @@ async def test_noise_reopens_a_turn_twice_at_most(stage):
 
 
 async def test_echo_of_the_first_words_does_not_reopen_the_turn(stage):
-    ask_quickly(stage)
     # The client plays at once, and its reports are late: by them, nothing was heard when the echo begins.
     stage.report_delay_ms = 1_500
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage):
         await stage.user("the weather will be")
         finished = await stage.until(server_messages.ReplyFinished)
         await stage.silence(2_000)
@@ -182,11 +176,8 @@ async def test_echo_of_the_first_words_does_not_reopen_the_turn(stage):
 
 @pytest.mark.parametrize(("after_ms", "reopens"), [(40, True), (160, True), (300, False), (600, False)])
 async def test_without_reports_the_first_quarter_of_a_second_reopens_the_turn(stage, after_ms, reopens):
-    ask_quickly(stage)
     stage.reports_playback = False
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage):
         await stage.silence(after_ms)
         await stage.user("in Berlin")
         finished = await stage.until(server_messages.ReplyFinished)
@@ -201,11 +192,7 @@ async def test_without_reports_the_first_quarter_of_a_second_reopens_the_turn(st
 
 
 async def test_paused_reply_of_which_nothing_was_heard_is_withdrawn(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 200
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=200):
         stage.command(client_messages.Pause())
         await stage.until(server_messages.PlaybackPause)
         await stage.silence(5_000)
@@ -218,11 +205,7 @@ async def test_paused_reply_of_which_nothing_was_heard_is_withdrawn(stage):
 
 @pytest.mark.parametrize("reloaded", [False, True])
 async def test_turn_is_reopened_after_a_reconnect(stage, reloaded):
-    ask_quickly(stage)
-    stage.output_delay_ms = 2_000
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=2_000):
         await stage.disconnect()
         await stage.silence(1_000)
         stage.reconnect(reloaded=reloaded)
@@ -235,11 +218,7 @@ async def test_turn_is_reopened_after_a_reconnect(stage, reloaded):
 
 
 async def test_connection_lost_after_the_reopening_replays_the_withdrawal(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         stage.client.lose_messages()
         await stage.user("in Berlin")
         await stage.disconnect()
@@ -252,7 +231,7 @@ async def test_connection_lost_after_the_reopening_replays_the_withdrawal(stage)
 
 
 async def test_second_press_of_push_to_talk_reopens_the_turn(stage):
-    ask_quickly(stage)
+    prepare_replies(stage)
     stage.manual = True
     stage.output_delay_ms = 1_000
     async with stage:
@@ -269,12 +248,7 @@ async def test_second_press_of_push_to_talk_reopens_the_turn(stage):
 
 
 async def test_turn_can_be_reopened_twice(stage):
-    ask_quickly(stage)
-    stage.anchor_will_say(FORECAST, FORECAST, ANSWER)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, FORECAST, FORECAST, ANSWER, output_delay_ms=400):
         await stage.user("in Berlin")
         await stage.until(server_messages.ReplyAudio, 2)
         await stage.user("tomorrow")
@@ -285,11 +259,7 @@ async def test_turn_can_be_reopened_twice(stage):
 
 
 async def test_report_of_the_withdrawn_reply_is_ignored(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         await stage.user("in Berlin")
         await stage.until(server_messages.PlaybackStop)
         stage.command(client_messages.PlaybackProgress(1, 100))
@@ -300,11 +270,7 @@ async def test_report_of_the_withdrawn_reply_is_ignored(stage):
 
 
 async def test_waterfall_counts_from_the_end_of_the_continuation(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         await stage.user("in Berlin")
         waterfall = await stage.until(server_messages.LatencyWaterfall)
         speech_end_ms = stage.client.of_type(server_messages.SpeechStopped)[-1].at_ms
@@ -354,11 +320,7 @@ async def test_reports_after_the_fallback_count_from_the_next_reply_on(stage):
 
 
 async def test_paused_reply_needs_no_reports(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 200
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=200):
         stage.command(client_messages.Pause())
         await stage.until(server_messages.PlaybackPause)
         await stage.silence(10_000)
@@ -369,11 +331,7 @@ async def test_paused_reply_needs_no_reports(stage):
 
 
 async def test_interrupt_before_anything_was_heard_is_no_estimate(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         stage.command(client_messages.Interrupt())
         finished = await stage.until(server_messages.ReplyFinished)
     assert (finished.heard_ms, finished.heard_text, finished.interrupted) == (0, "", True)
@@ -381,11 +339,7 @@ async def test_interrupt_before_anything_was_heard_is_no_estimate(stage):
 
 
 async def test_late_end_of_the_withdrawn_reply_leaves_the_next_one(stage):
-    ask_quickly(stage)
-    stage.output_delay_ms = 400
-    async with stage:
-        await stage.user("how is the weather")
-        await stage.until(server_messages.ReplyAudio)
+    async with replying(stage, output_delay_ms=400):
         await stage.user("in Berlin")
         await stage.until(server_messages.TurnCommitted, 2)
         stage.session._event_queue.put_nowait(ReplyDone(1))

@@ -1,9 +1,10 @@
-"""A clean start and a turn write no warning."""
+"""A clean start, a turn and a stop write no warning, and leave no process."""
 
 from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,10 @@ def loud_lines(log: Path) -> list[str]:
     return loud
 
 
-@pytest.mark.parametrize("models", ["minimal", "default"])
-async def test_clean_start_and_turn_write_no_warning(models, questions, tmp_path) -> None:
+@pytest.mark.parametrize(("models", "stop_signal"), [("minimal", signal.SIGTERM), ("default", signal.SIGINT)])
+async def test_clean_start_and_stop_leave_no_warning_and_no_process(
+    models: str, stop_signal: signal.Signals, questions, tmp_path: Path
+) -> None:
     # A start without the console warns, and it may not be built here.
     (tmp_path / "index.html").write_text("<!doctype html><title>AI Anchor</title>")
     with launch_mesh(ANCHOR_MODELS=models, ORCHESTRATOR_WEB_DIR=str(tmp_path)) as mesh:
@@ -36,9 +39,12 @@ async def test_clean_start_and_turn_write_no_warning(models, questions, tmp_path
             turn = await run_turn(talk, load_clip(questions[0].path), listen_s=0.5)
         assert turn.transcript
         assert loud_lines(mesh.settings.run_folder / "mesh.log") == []
-        assert mesh.stop() == 0
+        assert len(mesh.processes()) >= 7
+        assert mesh.stop(stop_signal) == 0
+        assert mesh.processes() == {}
         shown = mesh.output.read_text("utf-8")
     assert "warning" not in shown.lower(), shown
+    assert "no process is left" in shown
 
 
 def test_warning_in_the_log_is_found(tmp_path) -> None:

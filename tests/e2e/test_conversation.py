@@ -74,16 +74,3 @@ async def test_a_person_with_an_unrelated_question_is_answered(mesh, recording_o
         turn = await run_turn(talk, load_clip(recording_of(name)), listen_s=0.5)
     assert turn.reply.text.strip()
     assert turn.reply.received_ms > 0
-
-
-async def test_a_scripted_turn_is_played_exactly(scripted_mesh, questions) -> None:
-    mesh = scripted_mesh(
-        '[stt]\ntranscripts = ["what is new"]\n[llm]\nreplies = ["Nothing at all."]\n[tts]\nms_per_character = 50\n'
-    )
-    async with open_session(mesh.url) as talk:
-        turn = await run_turn(talk, load_clip(questions[0].path))
-    assert turn.transcript == "what is new"
-    assert turn.reply.text == "Nothing at all."
-    assert turn.engine == "scripted"
-    assert turn.reply.received_ms == pytest.approx(50 * len("Nothing at all."), abs=100)
-    assert turn.finished.heard_text == "Nothing at all."

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anchor.session.v1 import session_pb2
 from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import open_session
 from anchor_cli.client.turn import run_turn
@@ -75,14 +76,45 @@ async def test_words_over_the_neural_voice_stop_it_at_once(default_mesh, questio
     assert topic_of(talk.speaker.reply(answer.message.turn_id).text) == questions[1].topic
 
 
+# Parts of recordings, in ms: a cough, laughter, an "um". Moonshine finds words in them ("Question.", "Says the.").
+SOUNDS_WITHOUT_WORDS = (
+    ("en-cold-corpus-3.wav", 16_980, 18_300),
+    ("en-mfa-laughter.wav", 9_060, 9_900),
+    ("en-mfa-uhum.wav", 3_000, 3_800),
+)
+
+
+async def verdicts_on(mesh: RunningMesh, pcm: bytes) -> list[int]:
+    """The verdicts on a sound over a reply."""
+    async with open_session(mesh.url, language="en") as talk:
+        await talk.send_message("text_input", text="What is the weather at the weekend?")
+        await talk.wait_for("reply_audio", within_s=15)
+        await asyncio.sleep(1)
+        await talk.play_clip(pcm)
+        await talk.wait_for("barge_in_settled", within_s=15)
+        return [event.message.verdict for event in talk.events if event.name == "barge_in_settled"]
+
+
+async def test_words_guessed_in_coughs_and_laughter_do_not_stop_the_voice(default_mesh, recording_of) -> None:
+    for name, start_ms, end_ms in SOUNDS_WITHOUT_WORDS:
+        pcm = load_clip(recording_of(name))[MICROPHONE.bytes_for(start_ms) : MICROPHONE.bytes_for(end_ms)]
+        # On a machine that is so busy that transcripts are late, half a second of sound stops it.
+        assert session_pb2.BARGE_IN_VERDICT_STOP_WORDS not in await verdicts_on(default_mesh, pcm), name
+
+
+async def test_single_word_of_a_person_stops_the_neural_voice(default_mesh, recording_of) -> None:
+    (verdict,) = await verdicts_on(default_mesh, load_clip(recording_of("en-cv-no.wav")))
+    assert verdict in (session_pb2.BARGE_IN_VERDICT_STOP_WORDS, session_pb2.BARGE_IN_VERDICT_STOP_DURATION)
+
+
 @pytest.mark.parametrize(
     ("name", "from_s", "to_s", "language", "heard", "reply"),
     [
-        ("de-leichenhalle.wav", 0, 6, "de", "raum wurde als", "nichts"),
-        ("fr-consulat.wav", 0, 7, "fr", "sous le consulat", "rien"),
+        ("de-leichenhalle.wav", 0, 6, "de", "portal", "nichts"),
+        ("fr-consulat.wav", 0, 7, "fr", "consulat", "rien"),
         ("es-rhino-luz.wav", 0, 5, "es", "habitación", "nada"),
-        ("it-assistente.wav", 5, 10.2, "it", "dispositivo consumer", "niente"),
-        ("en-goforward.wav", 0, 3, "en", "go forward", "nothing"),
+        ("it-assistente.wav", 5, 10.2, "it", "dispositivo", "niente"),
+        ("en-goforward.wav", 0, 3, "en", "forward", "nothing"),
     ],
 )
 async def test_people_are_answered_in_the_language_they_speak(

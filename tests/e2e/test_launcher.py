@@ -74,15 +74,6 @@ def test_the_combined_log_contains_every_service(mesh) -> None:
     assert services == {"stt", "tts", "vad", "gpu", "orchestrator"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_launcher_leaves_no_process(scripted_mesh, number: signal.Signals) -> None:
-    mesh = scripted_mesh("")
-    assert len(mesh.processes()) >= 7
-    assert mesh.stop(number) == 0
-    assert mesh.processes() == {}
-    assert "no process is left" in mesh.output.read_text()
-
-
 async def test_a_killed_launcher_leaves_no_process(scripted_mesh) -> None:
     mesh = scripted_mesh("")
     mesh.launcher.kill()

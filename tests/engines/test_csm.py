@@ -204,8 +204,9 @@ async def test_cloning_does_not_delay_speech(engine: CsmEngine) -> None:
         await asyncio.sleep(0)
         pieces = [piece async for piece in speech]
     assert pieces
-    # Requests beyond the queue are refused; every other one is cloned.
-    assert len(engine.voices()) == 2 + sum(isinstance(voice, Voice) for voice in await results)
+    # Requests beyond the queue are refused; every other one is cloned, also after the end of the speech.
+    cloned = sum(isinstance(voice, Voice) for voice in await results)
+    assert len(engine.voices()) == 2 + cloned
 
 
 async def test_deleted_voice_is_not_spoken(engine: CsmEngine) -> None:
@@ -243,6 +244,11 @@ def test_half_precision_leaves_the_codec_in_full() -> None:
         FrameModel(csm_weights.model(), csm_weights.tokenizer(), 0.9).decode_frames(generated),
     )
     assert {parameter.dtype for parameter in model.backbone_model.parameters()} == {torch.bfloat16}
+    # Rounded rotary frequencies would turn late positions by more than a radian.
+    buffers = [name for name, buffer in model.named_buffers() if buffer.dtype == torch.bfloat16]
+    assert buffers == []
+    whole = csm_weights.model().backbone_model.rotary_emb.inv_freq
+    assert torch.equal(model.backbone_model.rotary_emb.inv_freq, whole)
     assert model.depth_decoder.model.embed_tokens.weight.data_ptr() == (
         model.backbone_model.embed_tokens.embed_audio_tokens.weight.data_ptr()
     )

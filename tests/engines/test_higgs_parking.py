@@ -183,7 +183,7 @@ def test_memory_is_reported_by_kind(settings: TtsSettings) -> None:
     held = loaded.memory()
     config = loaded._model._lm.config
     per_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 4
-    assert held[MemoryKind.KV_CACHE] == 2 * 768 * per_token
+    assert held[MemoryKind.KV_CACHE] == 2 * 1024 * per_token
     parameters = sum(parameter.numel() for parameter in loaded._model._lm.parameters())
     assert held[MemoryKind.WEIGHTS] >= 4 * parameters
     assert held[MemoryKind.WORKSPACE] >= loaded._model.draws.nbytes

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,13 @@ import higgs_weights
 import numpy as np
 import pytest
 import torch
+from anchor_cli.plan.catalogue import read_catalogue
 from service_kit.errors import EngineFailed
+from tts_service.engines import cuda_graph
+from tts_service.engines.cuda_graph import capture_graph
 from tts_service.engines.higgs.delay import Codebooks, FrameAssembler, apply_delay
-from tts_service.engines.higgs.model.decode_slots import DecodeSlots
+from tts_service.engines.higgs.model import step as step_module
+from tts_service.engines.higgs.model.decode_slots import CACHED_PREFIX_TOKENS, DecodeSlots
 from tts_service.engines.higgs.model.loading import load_language_model, load_tokenizer
 from tts_service.engines.higgs.model.sampling import (
     SamplingRule,
@@ -20,8 +27,14 @@ from tts_service.engines.higgs.model.sampling import (
     sample_codes,
     warped_probabilities,
 )
-from tts_service.engines.higgs.model.step import SpeechModel, capture_graph
-from tts_service.engines.higgs.prompt import PhrasePrompt, VoiceReference, build_voice_prefix, tokenize_phrase
+from tts_service.engines.higgs.model.step import SpeechModel
+from tts_service.engines.higgs.prompt import (
+    QUIET_ROOM,
+    PhrasePrompt,
+    VoiceReference,
+    build_voice_prefix,
+    tokenize_phrase,
+)
 
 BOOKS = Codebooks(8, 1024, 1025)
 PROMPT = (*range(3, 23), higgs_weights.AUDIO_BOS)
@@ -194,11 +207,59 @@ def test_prompt_without_room_for_speech_is_refused(model_folder: Path) -> None:
         slots.prefill(0, PhrasePrompt("word " * 100, "higgs", (None,), 7))
 
 
-def test_least_recently_used_voice_is_evicted(model_folder: Path) -> None:
-    slots = slots_of(model_folder)
-    for number in range(20):
-        slots.prefill(0, PhrasePrompt("hello", f"voice-{number}", (None,), 7))
-    assert [voice for voice, _ in slots._prefixes] == [f"voice-{number}" for number in range(4, 20)]
+def test_least_recently_used_prefixes_leave_by_tokens(model_folder: Path) -> None:
+    slots = slots_of(model_folder, context=2048)
+
+    def learn(voice: str, frames: int) -> int:
+        reference = VoiceReference("this is me", np.zeros((frames, 8), np.int64))
+        slots.prefill(0, PhrasePrompt("hello", voice, (reference,), 7))
+        (keys, _) = slots._prefixes[voice, QUIET_ROOM]
+        return keys.shape[2]
+
+    # Of casts with four references, four fit; of short voices many.
+    size = learn("cast-0", 1486)
+    for number in range(1, 16):
+        learn(f"cast-{number}", 1486)
+    kept = CACHED_PREFIX_TOKENS // size
+    assert [voice for voice, _ in slots._prefixes] == [f"cast-{number}" for number in range(16 - kept, 16)]
+    per_token = 2 * 2 * 2 * 8 * 4
+    assert slots.prefix_bytes == kept * size * per_token <= CACHED_PREFIX_TOKENS * per_token
+    short = learn("short-0", 20)
+    for number in range(1, 20):
+        learn(f"short-{number}", 20)
+    assert len(slots._prefixes) >= min(20, CACHED_PREFIX_TOKENS // short)
+    assert slots.prefix_bytes <= CACHED_PREFIX_TOKENS * per_token
+
+
+def test_cached_prefixes_are_those_of_the_plan() -> None:
+    shape = read_catalogue().models["higgs-v2"].shape
+    assert shape is not None
+    assert shape.cached_voice_tokens == CACHED_PREFIX_TOKENS
+
+
+def test_a_mask_is_never_beside_grouped_queries() -> None:
+    # PyTorch has no fused kernel for both: it would copy keys and values, and hold the scores in full precision.
+    source = inspect.getsource(step_module)
+    assert "enable_gqa=" not in source
+    assert source.count("scaled_dot_product_attention(") == 2
+
+
+def test_graph_is_captured_on_the_devices_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    current: list[object] = [None]
+
+    @contextmanager
+    def on_device(device: torch.device) -> Generator[None]:
+        current.append(device)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", on_device)
+    second = torch.device("cuda:1")
+    captured: list[object] = []
+    monkeypatch.setattr(cuda_graph, "_capture", lambda step: captured.append(current[-1]) or step)
+    capture_graph(lambda: None, second)
+    assert captured == [second]
+    assert current == [None]
 
 
 def test_control_tokens_are_removed_from_text(model_folder: Path) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from anchor.stt.v1 import stt_pb2
@@ -17,7 +18,7 @@ from microphone import Microphone, OpenMicrophone, hearing, speech
 from service_kit.errors import AnchorError, PeerFailed
 from stt_service.engines.voxtral.client import ModelMissing
 from stt_service.settings import SttSettings
-from vllm_server import VllmServer, needs_vllm, running
+from vllm_server import STARTS_WITHIN_S, VllmServer, needs_vllm, running
 from voxtral_files import WORDS, write_voxtral
 
 pytestmark = needs_vllm()
@@ -67,6 +68,18 @@ def in_order(text: str) -> bool:
     """Whether every word is the one after the word before it."""
     places = [WORDS.index(word) for word in text.split()]
     return all(later == (earlier + 1) % len(WORDS) for earlier, later in pairwise(places))
+
+
+def test_without_the_packages_that_decode_audio_the_server_ends(tmp_path: Path) -> None:
+    """Why compose.yaml has an image of its own: vLLM's stock one lacks them."""
+    write_voxtral(tmp_path / "voxtral")
+    server = VllmServer(tmp_path / "voxtral", "voxtral", tmp_path / "voxtral.log", hidden="soundfile")
+    server.start()
+    try:
+        server.until_gone(STARTS_WITHIN_S)
+    finally:
+        server.stop()
+    assert "soundfile" in server.said()
 
 
 async def test_a_final_is_what_the_model_wrote_up_to_its_cap(service: OpenMicrophone, server: VllmServer) -> None:

@@ -43,8 +43,10 @@ def needs_vllm() -> pytest.MarkDecorator:
 class VllmServer:
     """One server with its processes, on a port that stays the same when it is started again."""
 
-    def __init__(self, folder: Path, name: str, log: Path) -> None:
+    def __init__(self, folder: Path, name: str, log: Path, hidden: str = "") -> None:
+        """`hidden` is a package that its processes shall not find."""
         self.name = name
+        self._hidden = hidden
         self._log = log
         self._folder = folder
         with closing(socket.socket()) as free:
@@ -57,11 +59,16 @@ class VllmServer:
         """Start its processes; it answers later."""
         command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", *FLAGS]
         command += ["--model", str(self._folder), "--served-model-name", self.name, "--port", str(self._port)]
+        environment = {**os.environ, **ENVIRONMENT}
+        if self._hidden:
+            # Python imports it at the start of each process; an entry of None is a package that is not there.
+            start = self._log.parent / "start"
+            start.mkdir(exist_ok=True)
+            (start / "sitecustomize.py").write_text(f"import sys\nsys.modules[{self._hidden!r}] = None\n")
+            environment["PYTHONPATH"] = str(start)
         with self._log.open("ab") as log:
             # A session and group of its own, by which all that it forks is found and ended.
-            self._process = subprocess.Popen(
-                command, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def until_there(self) -> float:
         """Wait until it answers; return the seconds that took."""
@@ -94,10 +101,10 @@ class VllmServer:
         """Requests that the server has accepted and not answered."""
         return int(httpx.get(f"{self.root}/load", timeout=10, trust_env=False).json()["server_load"])
 
-    def until_gone(self) -> None:
+    def until_gone(self, within_s: float = ENDS_WITHIN_S) -> None:
         """Wait until it has noticed by itself that it is broken, and ended."""
         assert self._process is not None
-        self._process.wait(ENDS_WITHIN_S)
+        self._process.wait(within_s)
         until_s = time.monotonic() + ENDS_WITHIN_S
         while self._processes():
             assert time.monotonic() < until_s, "processes of vLLM outlived it"

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SAMPLE_EVERY_S = 0.02
-# The scripted engines answer in about 70 ms; other work on the machine may delay them.
+# The scripted engines answer in about 70 ms, the default ones in about 150; other work on the machine may delay them.
 ANSWER_WITHIN_S = 2.5
 
 

@@ -1,14 +1,18 @@
-"""One real mesh for all hostile clients, with the instruments of `AttackedMesh` on it."""
+"""One real mesh for all hostile clients, with the instruments of `AttackedMesh` on it.
+
+On scripted engines, which cost almost nothing; with `ANCHOR_MODELS=default` on the default ones.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from attacked_mesh import AttackedMesh
-from mesh_launcher import launch_scripted_mesh
+from mesh_launcher import launch_mesh, launch_scripted_mesh
 
 # Replies that are longer than any client here listens, from engines that cost almost nothing.
 SCRIPT = f"""
@@ -27,6 +31,10 @@ real_time_factor = 0.02
 
 @contextmanager
 def _attacked_mesh(script: Path) -> Iterator[AttackedMesh]:
+    if os.environ["ANCHOR_MODELS"] == "default":
+        with launch_mesh() as mesh:
+            yield AttackedMesh(mesh)
+        return
     script.write_text(SCRIPT, "utf-8")
     with launch_scripted_mesh(script) as mesh:
         yield AttackedMesh(mesh)
@@ -34,7 +42,7 @@ def _attacked_mesh(script: Path) -> Iterator[AttackedMesh]:
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedMesh]:
-    """A mesh on scripted engines that all tests attack, one after another."""
+    """A mesh that all tests attack, one after another."""
     with _attacked_mesh(tmp_path_factory.mktemp("hostile") / "script.toml") as mesh:
         yield mesh
 

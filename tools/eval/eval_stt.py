@@ -2,7 +2,7 @@
 
 Each clip goes through the engine's own stream, as one segment: clean, as over a telephone, and in an office. The
 recordings are not part of the project: `--recordings` names their folder, laid out as `../shared/speech`. Prints the
-Markdown tables of docs/evaluation.md. `--latency` measures instead how long finals take.
+Markdown tables of docs/evaluation.md. `--latency` measures instead how long finals take, and how long partials.
 """
 
 from __future__ import annotations
@@ -51,6 +51,19 @@ LANGUAGES = ("en", "de", "es", "fr", "nl", "it", "pt")
 ENGINES = ("whisper-base", "whisper-tiny.en", "moonshine", "pocketsphinx")
 # Clips of the latency table: a recording and how much of it.
 LATENCY_CLIPS = (("en-cards-001", 1.1), ("en-austen-0880", 3.0), ("en-lj-0001", 8.0))
+# Clips of the table of partials, by language.
+PARTIAL_CLIPS = {
+    "en": ("en-austen-0870", "en-forever-2", "en-lamp", "en-lj-0001", "en-lj-0004", "en-quilter", "en-dog-or-cat"),
+    "other languages": (
+        "de-leichenhalle",
+        "es-arenas",
+        "es-riva",
+        "fr-consulat",
+        "fr-udhr-24",
+        "nl-vl04108",
+        "pt-sistema",
+    ),
+}
 # Recordings of test material for aligners: whispers, laughter, words cut off.
 ODD = "en-mfa"
 
@@ -284,6 +297,82 @@ async def measure_latency(clips: list[Clip], options: argparse.Namespace) -> Non
                 print_row(name, *row)
 
 
+async def measure_partials(clips: list[Clip]) -> None:
+    """Print how long after its end a word first stands in a partial, with Whisper base and Moonshine, in real time."""
+    by_name = {clip.name: clip for clip in clips}
+    settings = SttSettings(
+        models="default", models_dir=ROOT / "models", models_lock=ROOT / "models.lock", whisper_word_times=True
+    )
+    engine = WhisperEngine(settings, "whisper-base")
+    print_header("partials", "session's language", "words", "delay p50 / p95 ms", "in no partial")
+    async with engine.lifespan():
+        for group, names in PARTIAL_CLIPS.items():
+            for known in (True, False):
+                delays_ms: list[float] = []
+                words = 0
+                for name in names:
+                    clip = by_name[name]
+                    heard, final = await hear_in_real_time(engine, clip, clip.language if known else "")
+                    found = [delay for delay in partial_delays_ms(heard, final, clip.language) if delay is not None]
+                    words += len(final.words)
+                    delays_ms += found
+                spread = (
+                    f"{np.percentile(delays_ms, 50):.0f} / {np.percentile(delays_ms, 95):.0f}" if delays_ms else "–"
+                )
+                missing = f"{words - len(delays_ms)} of {words}"
+                print_row(group, "set" if known else "detected", str(len(delays_ms)), spread, missing)
+
+
+async def hear_in_real_time(
+    engine: WhisperEngine, clip: Clip, language: str
+) -> tuple[list[tuple[float, str]], FinalTranscript]:
+    """Send a clip as it is spoken; return its partials with their times on the audio clock, and its final."""
+    pcm = noise_mixing.pcm16(clip.samples)
+    segment = Segment(1, 0, round(MICROPHONE.ms_of(len(pcm))))
+    heard: list[tuple[float, str]] = []
+    finals: list[FinalTranscript] = []
+    async with engine.open_stream(TranscriptionConfig(language, partial_transcripts=True)) as stream:
+        began_s = time.perf_counter()
+
+        async def read() -> None:
+            async for event in stream.transcripts():
+                if isinstance(event, FinalTranscript):
+                    finals.append(event)
+                else:
+                    heard.append(((time.perf_counter() - began_s) * 1000, event.text))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(read())
+            for at in range(0, len(pcm), CHUNK_BYTES):
+                chunk = pcm[at : at + CHUNK_BYTES]
+                end_s = MICROPHONE.ms_of(at + len(chunk)) / 1000
+                await asyncio.sleep(max(began_s + end_s - time.perf_counter(), 0))
+                await stream.push_audio(AudioChunk(round(MICROPHONE.ms_of(at)), chunk), segment)
+            await stream.flush_segment(segment)
+            await stream.end_audio()
+    return heard, finals[-1]
+
+
+def partial_delays_ms(heard: list[tuple[float, str]], final: FinalTranscript, language: str) -> list[float | None]:
+    """Return for each word of the final the time from its end to the first partial that holds it; None for no partial.
+
+    A partial holds a word that stands in the final for the second time if it has it twice. A word whose end the final
+    places after the partial has a delay of 0.
+    """
+    partials = [(at_ms, spoken_words(text, language)) for at_ms, text in heard]
+    delays: list[float | None] = []
+    before: list[str] = []
+    for word in final.words:
+        # A number may be spelled with several words.
+        spelled = spoken_words(word.text, language)
+        before += spelled
+        at_ms = next(
+            (at for at, words in partials if all(words.count(one) >= before.count(one) for one in spelled)), None
+        )
+        delays.append(None if at_ms is None or not spelled else max(0.0, at_ms - word.end_ms))
+    return delays
+
+
 def machine() -> str:
     """Return the processor and the number of its cores that this process may use."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
@@ -300,14 +389,19 @@ def main() -> None:
         "--only", nargs="+", default=[""], metavar="PART", help="rooms with one of these in their names"
     )
     parser.add_argument("--clips", action="store_true", help="print every transcript")
-    parser.add_argument("--latency", action="store_true", help="measure how long finals take instead")
+    parser.add_argument("--latency", action="store_true", help="measure how long finals and partials take instead")
     parser.add_argument("--repeat", type=int, default=15, help="repetitions for --latency")
     options = parser.parse_args()
     if not (options.recordings / "speech.csv").is_file():
         sys.exit(f"no recordings of people at {options.recordings}")
     print(f"{machine()}\n")  # noqa: T201
     clips = read_clips(options.recordings)
-    asyncio.run(measure_latency(clips, options) if options.latency else evaluate(clips, options))
+    if not options.latency:
+        asyncio.run(evaluate(clips, options))
+        return
+    asyncio.run(measure_latency(clips, options))
+    print()  # noqa: T201
+    asyncio.run(measure_partials(clips))
 
 
 if __name__ == "__main__":

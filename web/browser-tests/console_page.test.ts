@@ -67,6 +67,17 @@ test.for(Object.keys(SIZES).flatMap((size) => SCHEMES.map((scheme) => [size as k
   },
 );
 
+// From 1025 px on, the side panel is open and takes 384 px.
+test.for([1024, 1025, 1280])("what transcribes, speaks and answers stands in one line at %i px", async (width) => {
+  const { page } = await openPage(port, { viewport: { width, height: 800 } });
+  const line = page.locator(".welcome-machine");
+  await expect.poll(() => line.textContent()).toMatch(/transcribes, .* speaks?, /);
+  const lines = await line.evaluate(
+    (element) => element.clientHeight / Number.parseFloat(getComputedStyle(element).lineHeight),
+  );
+  expect(lines).toBeCloseTo(1, 1);
+});
+
 test("the console stays within its size budget", () => {
   const dist = `${PROJECT}web/dist/`;
   const files = readdirSync(dist, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());

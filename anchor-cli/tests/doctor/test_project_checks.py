@@ -58,12 +58,12 @@ def test_names_of_other_voice_servers_are_known() -> None:
 
 def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     models = project.root / "models"
-    assert [each.verdict for each in check_models(project)] == [Verdict.PROBLEM, Verdict.WARNING, Verdict.HINT]
+    assert [each.verdict for each in check_models(project)] == [Verdict.PROBLEM, Verdict.WARNING, Verdict.WARNING]
     (models / "large").mkdir(parents=True)
     (models / "tiny.onnx").write_bytes(b"weights")
     (models / "large/large.gguf").write_bytes(b"weighty")
     tiny, large, unknown = check_models(project)
-    assert (tiny.verdict, large.verdict, unknown.verdict) == (Verdict.OK, Verdict.PROBLEM, Verdict.HINT)
+    assert (tiny.verdict, large.verdict, unknown.verdict) == (Verdict.OK, Verdict.PROBLEM, Verdict.WARNING)
     assert (large.fix, "trust-on-first-use" in unknown.fix) == (anchor_command("pull large"), True)
 
 

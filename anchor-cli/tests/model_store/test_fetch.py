@@ -177,7 +177,7 @@ def test_silent_index_is_asked_one_question(
 def test_download_without_bytes_is_given_up(
     pip_store: ModelStore, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carriers, "_CLIENT_TIMEOUT_S", 2)
+    monkeypatch.setattr(carriers, "_CLIENT_TIMEOUT_S", 1)
     registry.held = [f"/files/{SECOND}"]
     left_out = pip_store.fetch_set()
     assert left_out.keys() == {"big"}

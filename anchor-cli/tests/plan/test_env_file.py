@@ -71,7 +71,7 @@ def test_higgs_slots_and_context_match_the_plan(planner: Planner) -> None:
                 "STT_VOXTRAL_REALTIME_MODEL": "voxtral",
                 "STT_MAX_STREAMS": "4",
                 "VOXTRAL_MAX_NUM_SEQS": "4",
-                "VOXTRAL_CUDAGRAPH_MODE": "PIECEWISE",
+                "VOXTRAL_MODEL_PATH": "voxtral-mini-4b-realtime",
                 "GPU_VLLM_URL": "http://voxtral:8000/v1",
             },
         ),

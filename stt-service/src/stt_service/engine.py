@@ -56,6 +56,8 @@ class PartialTranscript:
     segment: Segment
     text: str
     language: str = ""
+    # 0 to 1; None where the engine has none.
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

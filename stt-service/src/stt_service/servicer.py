@@ -117,6 +117,7 @@ def _partial(partial: PartialTranscript) -> stt_pb2.PartialTranscript:
         start_ms=segment.start_ms,
         end_ms=segment.end_ms,
         language=partial.language,
+        confidence=partial.confidence,
     )
 
 

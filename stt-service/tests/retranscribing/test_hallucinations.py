@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from stt_service.retranscribing.hallucinations import (
     collapse_loops,
+    collapse_stutter,
     compression_ratio,
     drop_hallucinations,
     ends_in_loop,
@@ -45,6 +46,8 @@ def test_a_loop_at_the_end_is_detected() -> None:
         ("Thank you.", "de", 200, "Thank you."),
         ("देखने के लिए धन्यवाद।", "hi", 2000, ""),
         ("  What is   the news? ", "en", 900, "What is the news?"),
+        ("Can I? Stop!. Put it on the compost heap?.", "en", 900, "Can I? Stop! Put it on the compost heap?"),
+        ("He asked: why?.. And then?!", "en", 900, "He asked: why?.. And then?!"),
         (", ".join(f"it is {n} it is {n} o'clock" for n in "123123123123"), "en", 9000, ""),
     ],
 )
@@ -58,3 +61,24 @@ def test_ordinary_text_has_a_low_compression_ratio() -> None:
         < 2
     )
     assert compression_ratio("short " * 3) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "once"),
+    [
+        ("So so so so", "So"),
+        ("What about the weather weather?", "What about the weather"),
+        ("In being comparative, in being comp", "In being comparative,"),
+        ("Ten of ten of ten of ten", "Ten of"),
+        ("I say, I say, I", "I say,"),
+        ("Four, four, four, fou", "Four,"),
+        ("had had enough", "had had enough"),
+        ("now no", "now no"),
+        ("one of the best of the", "one of the best of the"),
+        ("What about tomorrow?", "What about tomorrow?"),
+        ("so", "so"),
+        ("", ""),
+    ],
+)
+def test_repetition_at_the_end_of_a_partial_is_removed(text: str, once: str) -> None:
+    assert collapse_stutter(text) == once

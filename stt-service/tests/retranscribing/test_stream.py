@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from service_kit.audio import AudioChunk
-from stt_service.engine import FinalTranscript, LanguageSource, Segment, TranscriptionConfig, Word
+from stt_service.engine import FinalTranscript, LanguageSource, PartialTranscript, Segment, TranscriptionConfig, Word
 from stt_service.retranscribing.recogniser import ClipTranscript
 from stt_service.retranscribing.stream import RetranscribingStream, SharedModel, open_retranscribing_stream
 from stt_service.retranscribing.transcription_slots import TranscriptionSlots
@@ -267,3 +267,25 @@ async def test_silence_after_speech_brings_no_further_partials() -> None:
     assert spoken >= 3
     # One for the last words.
     assert len(recogniser.partials) - spoken <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "expected_text", "expected"),
+    [
+        ("where is where is", 0.8, "where is", 0.8),
+        ("where is", None, "where is", None),
+        # Moonshine writes this for a burst of noise, with a confidence of 0.85.
+        ("You", 0.85, "You", 0.0),
+    ],
+)
+async def test_partial_has_the_confidence_of_its_text(
+    text: str, confidence: float | None, expected_text: str, expected: float | None
+) -> None:
+    shared = SharedModel(
+        ScriptedRecogniser(ClipTranscript(text, "en", confidence)), TranscriptionSlots(1), SttSettings()
+    )
+    async with open_retranscribing_stream(shared, TranscriptionConfig("en", partial_transcripts=True)) as stream:
+        await stream.push_audio(AudioChunk(0, voice(1000)), Segment(1, 0, 1000))
+        partial = await anext(aiter(stream.transcripts()))
+    assert isinstance(partial, PartialTranscript)
+    assert (partial.text, partial.confidence) == (expected_text, expected)

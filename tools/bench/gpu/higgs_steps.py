@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from anchor_cli.plan.shapes import TransformerStack
 from torch.profiler import ProfilerActivity, profile
+from tts_service.engines.cuda_graph import capture_graph
 from tts_service.engines.higgs.model.decode_slots import DecodeSlots
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.step import SpeechModel, capture_graph
+from tts_service.engines.higgs.model.step import SpeechModel
 from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize
 
 from gpu.bandwidth import mean_ms, median_ms, synchronise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eval_stt import Clip, Score, telephone
+from eval_stt import Clip, Score, partial_delays_ms, telephone
 from spoken_words import spelled_number, spoken_words
-from stt_service.engine import FinalTranscript, Segment
+from stt_service.engine import FinalTranscript, Segment, Word
 from stt_service.retranscribing.recogniser import ClipTranscript
 
 
@@ -58,3 +58,21 @@ def test_a_telephone_passes_low_sound_only() -> None:
     at = np.arange(16_000) / 16_000
     low, high = np.sin(2 * np.pi * 1000 * at), np.sin(2 * np.pi * 5000 * at)
     np.testing.assert_allclose(telephone(low + high), low, atol=1e-6)
+
+
+def test_delay_of_a_word_counts_from_its_end_to_its_first_partial() -> None:
+    words = (
+        Word("The", 0, 200),
+        Word("dog", 200, 500),
+        Word("and", 500, 700),
+        Word("the", 700, 800),
+        Word("cat.", 800, 1200),
+    )
+    final = FinalTranscript(Segment(1), "The dog and the cat.", words=words)
+    heard = [(450.0, "The dock"), (900.0, "The dog, and"), (1250.0, "The dog and the")]
+    assert partial_delays_ms(heard, final, "en") == [250, 400, 200, 450, None]
+
+
+def test_word_that_a_partial_has_before_its_end_has_no_delay() -> None:
+    final = FinalTranscript(Segment(1), "Dog", words=(Word("Dog", 0, 500),))
+    assert partial_delays_ms([(450.0, "dog")], final, "en") == [0]

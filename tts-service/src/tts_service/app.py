@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 
 from anchor.tts.v1 import tts_pb2_grpc
 from grpc import aio
@@ -12,7 +13,7 @@ from service_kit.engines.info import engine_class
 from service_kit.health import Health, Status
 from service_kit.service import Service, new_health
 
-from tts_service.engine import ServerBackedEngine, TtsEngine
+from tts_service.engine import ServerBackedEngine, StagedEngine, TtsEngine
 from tts_service.engines import ENGINES
 from tts_service.routing.routed_adapter import RoutedStreamAdapter
 from tts_service.routing.routed_engine import RoutedPhraseEngine
@@ -40,6 +41,8 @@ def build(settings: TtsSettings | None = None) -> Service:
     health = new_health("tts-service", engine.info, settings)
     if isinstance(engine, RoutedStreamAdapter):
         _report_engine_states(health, engine.routed_engine)
+    elif isinstance(engine, StreamAdapter) and isinstance(engine.phrase_engine, StagedEngine):
+        engine.phrase_engine.on_stage = partial(_report_stage, health)
     return Service(
         settings=settings,
         health=health,
@@ -69,6 +72,12 @@ def build_engine(settings: TtsSettings) -> TtsEngine:
         if not isinstance(engine.phrase_engine, ServerBackedEngine):
             return engine
     return RoutedStreamAdapter(RoutedPhraseEngine(plan, create, limits.engine_silent_s), limits, len(plan.engines))
+
+
+def _report_stage(health: Health, stage: str) -> None:
+    """Show the stage of the only engine's start on `/health` and `/ready`."""
+    if health.status is Status.LOADING:
+        health.move_to(Status.LOADING, stage)
 
 
 def _report_engine_states(health: Health, routed: RoutedPhraseEngine) -> None:

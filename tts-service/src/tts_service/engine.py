@@ -241,3 +241,11 @@ class ServerBackedEngine(Protocol):
     async def check_server(self) -> None:
         """Probe the server; raise its failure."""
         ...
+
+
+@runtime_checkable
+class StagedEngine(Protocol):
+    """A `PhraseEngine` whose start has long stages."""
+
+    # Called inside its lifespan when a stage begins, with what it does, and with "" when it is over.
+    on_stage: Callable[[str], None]

@@ -84,7 +84,7 @@ class TtsSettings(ServiceSettings):
         default=None, validation_alias=shared("TTS_HIGGS_MODEL", "HIGGS_AUDIO_MODEL_PATH")
     )
     higgs_codec: Path | None = Field(default=None)
-    # Folder for cloned voices; without it the engine cannot clone.
+    # Folder for cloned voices and for the references of the built-in voice; without it the engine cannot clone.
     higgs_voices: Path | None = Field(default=None)
     # Multi-speaker voices: ids of cloned voices joined by +. Each speaks the text behind its tag ([SPEAKER0], ...).
     higgs_casts: tuple[str, ...] = Field(default=())
@@ -100,7 +100,7 @@ class TtsSettings(ServiceSettings):
     higgs_context_tokens: int = Field(default=1536, ge=256, le=8192)
     # Sampling temperature: lower is steadier.
     higgs_temperature: float = Field(default=0.3, gt=0, le=2)
-    # The same seed, text and voice give the same speech.
+    # The same seed, text and voice give the same speech; the built-in voice follows it.
     higgs_seed: int = Field(default=1, ge=0, le=2**63 - 1)
     # Whether the engine starts parked and loads the model when it is first woken, by a session or by hand.
     higgs_lazy: bool = Field(default=False)

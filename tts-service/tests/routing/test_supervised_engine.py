@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from service_kit.errors import EngineFailed
@@ -43,3 +43,29 @@ async def test_lost_model_is_freed_before_it_is_loaded_again() -> None:
         await loaded.wait()
     await stop_task(supervising)
     assert alive_at_load == [0, 0]
+
+
+async def test_stages_of_a_start_are_the_reason_until_it_is_loaded() -> None:
+    reasons: list[str] = []
+
+    class StagedToneEngine(ToneEngine):
+        on_stage: Callable[[str], None] = staticmethod(lambda stage: None)
+
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncGenerator[None]:
+            self.on_stage("speaking the reference of the default voice in en")
+            self.on_stage("")
+            yield
+            self.on_stage("unloading")
+
+    engine = SupervisedEngine(
+        "main",
+        lambda: StreamAdapter(StagedToneEngine("main", ("en",), 0.5), LIMITS),
+        lambda: reasons.append(engine.reason),
+    )
+    supervising = asyncio.create_task(engine.supervise())
+    async with asyncio.timeout(20):
+        while engine.adapter is None:
+            await asyncio.sleep(0)
+    assert reasons == ["loading: speaking the reference of the default voice in en", "", ""]
+    await stop_task(supervising)

@@ -105,3 +105,22 @@ def test_digits_capitals_and_pace_change_the_expected_duration() -> None:
     assert expected_speech_ms("123", 1.0) > expected_speech_ms("abc", 1.0)
     assert expected_speech_ms("NATO", 1.0) > expected_speech_ms("nato", 1.0)
     assert expected_speech_ms("nato", 0.5) == 2 * expected_speech_ms("nato", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken_ms"),
+    [
+        # Read at 4 to 5 syllables a second.
+        ("今天天气很好我们去公园走走吧", 14 * 220),
+        ("오늘은 날씨가 좋아서 공원에 갑니다", 15 * 220),
+        ("Today the weather is fine, so we walk to the park.", 3500),
+    ],
+)
+def test_a_calm_speakers_time_is_between_half_and_twice_the_expected(text: str, spoken_ms: int) -> None:
+    assert expected_speech_ms(text, 1.0) / 2 < spoken_ms < expected_speech_ms(text, 1.0)
+
+
+def test_a_syllable_takes_a_quarter_of_a_second() -> None:
+    for syllable in ("好", "가", "\U00020000"):
+        assert expected_speech_ms(10 * syllable, 1.0) - expected_speech_ms("", 1.0) == 2500
+    assert expected_speech_ms("10 letters", 1.0) == expected_speech_ms("xy letters", 1.0) + 2 * 7 * 75

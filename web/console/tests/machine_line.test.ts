@@ -8,20 +8,16 @@ const HIBARI = { service: "tts-service", engine: "hibari", model: "english", ver
 const QWEN = { service: "language-model", engine: "ollama", model: "qwen3:8b" };
 
 function lineOf(fields: Parameters<typeof script.systemStatus>[0]): string {
-  const { services, gpu } = play(script.systemStatus(fields));
-  return machineLine(services, gpu);
+  return machineLine(play(script.systemStatus(fields)).services);
 }
 
-test("the line names ears, voice and answers, and what a GPU would add", () => {
-  expect(lineOf({ services: [WHISPER, HIBARI] })).toBe(
-    "This machine: Whisper base, hibari voice, answers from the notes. " +
-      "A GPU would add a larger language model and more expressive voices.",
-  );
+test("the line says what transcribes, speaks and answers", () => {
+  expect(lineOf({ services: [WHISPER, HIBARI] })).toBe("Whisper base transcribes, hibari speaks, your notes answer.");
 });
 
-test("the line names the language model, and nothing to add where there is a GPU", () => {
-  expect(lineOf({ services: [WHISPER, HIBARI, QWEN], gpu: { present: true } })).toBe(
-    "This machine: Whisper base, hibari voice, qwen3:8b.",
+test("the language model is named", () => {
+  expect(lineOf({ services: [WHISPER, HIBARI, QWEN] })).toBe(
+    "Whisper base transcribes, hibari speaks, qwen3:8b answers.",
   );
 });
 
@@ -30,14 +26,16 @@ test("engines without a size are named alone", () => {
     { service: "stt-service", engine: "pocketsphinx", model: "en-us" },
     { service: "tts-service", engine: "espeak", model: "espeak-ng" },
   ];
-  expect(lineOf({ services })).toMatch(/^This machine: PocketSphinx, eSpeak voice, answers from the notes\./);
+  expect(lineOf({ services })).toBe("PocketSphinx transcribes, eSpeak speaks, your notes answer.");
   const tiny = { service: "stt-service", engine: "whisper", model: "whisper-tiny.en" };
-  expect(lineOf({ services: [tiny, HIBARI] })).toMatch(/^This machine: Whisper tiny\.en, hibari voice/);
+  expect(lineOf({ services: [tiny, HIBARI] })).toMatch(/^Whisper tiny\.en transcribes, hibari speaks,/);
 });
 
-test("several voices are named, eSpeak last", () => {
-  const voices = { service: "tts-service", engine: "espeak+hibari" };
-  expect(lineOf({ services: [WHISPER, voices] })).toMatch(/^This machine: Whisper base, hibari and eSpeak voices, /);
+test.for([
+  ["espeak+hibari", "hibari and eSpeak speak"],
+  ["espeak+hibari+kokoro", "hibari, Kokoro and eSpeak speak"],
+] as const)("the voices of %s are named, eSpeak last", ([engine, words]) => {
+  expect(lineOf({ services: [WHISPER, { service: "tts-service", engine }] })).toContain(`, ${words}, `);
 });
 
 test("there is no line before the engines are known", () => {

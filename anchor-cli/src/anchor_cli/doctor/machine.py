@@ -36,6 +36,10 @@ class Machine(Protocol):
 
     def free_bytes(self, folder: Path) -> int: ...
 
+    def disk_of(self, folder: Path) -> int:
+        """A number that folders on the same file system share."""
+        ...
+
     def find_taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]: ...
 
     def read_env_names(self, env_file: Path) -> Mapping[str, str]:
@@ -64,9 +68,11 @@ class LocalMachine:
 
     def free_bytes(self, folder: Path) -> int:
         """Free bytes of the disk of `folder`, which need not exist yet."""
-        while not folder.exists():
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return shutil.disk_usage(_existing(folder)).free
+
+    def disk_of(self, folder: Path) -> int:
+        """The device number of the folder's file system; the folder need not exist yet."""
+        return _existing(folder).stat().st_dev
 
     def find_taken_ports(self, host: str, ports: list[int]) -> list[TakenPort]:
         """Those of `ports` that are in use on `host`."""
@@ -78,3 +84,10 @@ class LocalMachine:
             return {}
         lines = (line.lstrip("#").partition("=") for line in env_file.read_text("utf-8").splitlines())
         return {name: value for name, equals, value in lines if equals and name.replace("_", "").isalnum()}
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder

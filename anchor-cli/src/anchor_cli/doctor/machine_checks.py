@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from service_kit.anchor_command import anchor_command
 
@@ -17,14 +18,21 @@ NVIDIA_SMI = (
     "--query-gpu=name,driver_version,memory.total,memory.used",
     "--format=csv,noheader,nounits",
 )
-# Required by the container images of the model servers.
-_MIN_DRIVER = 550
+# The CUDA generation that the pinned GPU software is built for: torch of tts-service's image (the index's build for
+# Linux) and vLLM's image. Ollama's brings builds for 12 and 13.
+CUDA_OF = {"torch==2.13.0": 13, "vllm==0.33.0": 13}
+# NVIDIA's least driver for a CUDA generation on Linux ("CUDA minor version compatibility" of its release notes).
+DRIVER_OF_CUDA = {12: 525, 13: 580}
+MIN_DRIVER = max(DRIVER_OF_CUDA[cuda] for cuda in CUDA_OF.values())
 _MIN_DOCKER = (25, 0)
 _MIN_COMPOSE = (2, 24)
 # The profile gpu is designed for a card with 48 GB.
 _GPU_FREE_MIB = 40 * 1024
-# Per profile, in GB: below the first is a problem, below the second a warning.
-_DISK_GB = {"embedded": (2, 5), "cpu": (8, 15), "gpu": (30, 60)}
+# Per profile, in GB: below the first is a problem, below the second a warning. With a GPU, Voxtral and higgs-audio take
+# 21 GB in the models folder ...
+_MODELS_GB = {"embedded": (2, 5), "cpu": (8, 15), "gpu": (22, 30)}
+# ... and on Docker's disk the language model takes 14 GB, the images of vLLM, torch and Ollama about 35.
+_DOCKER_GB = (50, 70)
 
 
 def check_python(machine: Machine) -> Iterator[Finding]:
@@ -32,7 +40,7 @@ def check_python(machine: Machine) -> Iterator[Finding]:
     major, minor = machine.python
     version = f"Python {major}.{minor}"
     if (major, minor) < (3, 11):
-        yield Finding("python", Verdict.PROBLEM, f"{version} is too old", "install 3.12: make setup PYTHON=python3.12")
+        yield Finding("python", Verdict.PROBLEM, f"{version} is too old", "install 3.13: make setup PYTHON=python3.13")
     elif (major, minor) > (3, 13):
         fix = "if a package has no wheel for it: make clean setup PYTHON=python3.13"
         yield Finding("python", Verdict.WARNING, f"{version} is newer than the tested versions 3.11 to 3.13", fix)
@@ -43,17 +51,39 @@ def check_python(machine: Machine) -> Iterator[Finding]:
 
 
 def check_disk(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
-    """Check the free disk space for images and models."""
-    free = machine.free_bytes(settings.root / settings.models_dir) / 1e9
-    least, comfortable = _DISK_GB[settings.profile]
-    message = f"{free:.0f} GB free; the profile {settings.profile} needs {comfortable}"
-    fix = "free disk space, or set ANCHOR_MODELS_DIR to a larger disk"
-    if free < least:
-        yield Finding("disk", Verdict.PROBLEM, message, fix)
-    elif free < comfortable:
-        yield Finding("disk", Verdict.WARNING, message, fix)
+    """Check the free disk space for models, and with a GPU for images, which Docker may keep on another disk."""
+    folder = settings.root / settings.models_dir
+    models, docker = _MODELS_GB[settings.profile], _DOCKER_GB
+    docker_folder = _docker_folder(machine) if settings.profile == "gpu" else None
+    if docker_folder is None:
+        needs = (models[0] + docker[0], models[1] + docker[1]) if settings.profile == "gpu" else models
+        yield _check_space(machine, folder, needs, f"the profile {settings.profile}")
+    elif machine.disk_of(docker_folder) == machine.disk_of(folder):
+        both = (models[0] + docker[0], models[1] + docker[1])
+        yield _check_space(machine, folder, both, "the models and Docker's images")
     else:
-        yield Finding("disk", Verdict.OK, message)
+        yield _check_space(machine, folder, models, "the models")
+        yield _check_space(machine, docker_folder, docker, "Docker's images and the language model")
+
+
+def _docker_folder(machine: Machine) -> Path | None:
+    """Docker's own folder; None without Docker, and where it is inside a virtual machine."""
+    answer = machine.run_command("docker", "info", "--format", "{{.DockerRootDir}}")
+    folder = Path(answer.output)
+    return folder if answer.succeeded and folder.is_absolute() and folder.is_dir() else None
+
+
+def _check_space(machine: Machine, folder: Path, needs: tuple[int, int], content: str) -> Finding:
+    """Compare the free bytes of the folder's disk with the least and the comfortable number of GB."""
+    free = machine.free_bytes(folder) / 1e9
+    least, comfortable = needs
+    message = f"{free:.0f} GB free at {folder}; {content} need {comfortable}"
+    fix = "free disk space there, or let the folder be a link to a larger disk"
+    if free < least:
+        return Finding("disk", Verdict.PROBLEM, message, fix)
+    if free < comfortable:
+        return Finding("disk", Verdict.WARNING, message, fix)
+    return Finding("disk", Verdict.OK, message)
 
 
 def check_gpu(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
@@ -62,7 +92,7 @@ def check_gpu(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
     if not result.succeeded:
         reason = result.output.splitlines()[0] if result.output else "nvidia-smi not found"
         if settings.profile == "gpu":
-            fix = f"install NVIDIA's driver {_MIN_DRIVER} or newer, or set ANCHOR_PROFILE=cpu"
+            fix = f"install NVIDIA's driver {MIN_DRIVER} or newer, or set ANCHOR_PROFILE=cpu"
             yield Finding("driver", Verdict.PROBLEM, f"no GPU found: {reason}", fix)
         else:
             yield Finding("driver", Verdict.OK, f"no GPU found; the profile {settings.profile} needs none")
@@ -74,14 +104,14 @@ def check_gpu(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
                 "driver", Verdict.WARNING, f"unexpected nvidia-smi output: {line!r}", "run `nvidia-smi` for details"
             )
             continue
-        yield _check_driver(fields[0], fields[1])
+        yield _check_driver(fields[0], fields[1], settings)
         yield _check_gpu_memory(fields[0], int(fields[2]), int(fields[3]), settings)
 
 
-def _check_driver(card: str, version: str) -> Finding:
+def _check_driver(card: str, version: str, settings: MeshSettings) -> Finding:
     major = version.partition(".")[0]
-    if major.isdecimal() and int(major) < _MIN_DRIVER:
-        fix = f"install driver {_MIN_DRIVER} or newer"
+    if settings.profile == "gpu" and major.isdecimal() and int(major) < MIN_DRIVER:
+        fix = f"install driver {MIN_DRIVER} or newer, which CUDA {max(CUDA_OF.values())} needs"
         return Finding(
             "driver", Verdict.PROBLEM, f"{card} has driver {version}, which is too old for the model servers", fix
         )

@@ -24,6 +24,12 @@ from anchor_cli.settings import MeshSettings
 
 # Where the language models' engines have their settings.
 _LLM_SETTINGS = ("orchestrator.llm.ollama.engine", "orchestrator.llm.openai", "orchestrator.llm.local.settings")
+# What happens without a model of a hub.
+_WITHOUT = {
+    "voxtral-mini-3b": "without it the container voxtral does not start",
+    "higgs-audio-v2": "without it eSpeak speaks",
+    "higgs-audio-v2-tokenizer": "without it eSpeak speaks",
+}
 
 
 def settings_classes() -> Iterator[type[BaseSettings]]:
@@ -125,12 +131,13 @@ def _check_locked(model: LockedModel, folder: Path) -> Finding:
 
 def _check_hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
     if model.unknown:
-        fix = f"{model.pull_command} --trust-on-first-use; not needed when vLLM fetches the model itself"
-        yield Finding("models", Verdict.HINT, f"{model.name} is not present, and its hashes are not known yet", fix)
+        without = _WITHOUT.get(model.name, "")
+        message = f"{model.name} is not present, and its hashes are not known yet{without and '; '}{without}"
+        yield Finding("models", Verdict.WARNING, message, f"{model.pull_command} --trust-on-first-use")
         return
     for file in model.files:
         path = model.path_of(file, folder)
-        # A missing file may belong to a server that fetches its own; a wrong file is always a problem.
+        # A plan need not use the model; a wrong file is always a problem.
         verdict = Verdict.PROBLEM if path.exists() else Verdict.WARNING
         yield _check_file(f"{model.name}/{file.path}", path, file.sha256, model.pull_command, verdict)
 

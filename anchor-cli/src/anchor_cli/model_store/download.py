@@ -16,7 +16,7 @@ from service_kit.errors import AnchorError, EngineFailed, PeerFailed
 from anchor_cli.model_store.weights_format import HEAD_BYTES, check_format
 
 # Maximum size of a file whose size the lock does not state.
-_MAX_FILE_BYTES = 64 << 30
+MAX_FILE_BYTES = 64 << 30
 _RETRYABLE = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 # Receives the bytes present and the total bytes of the file.
@@ -48,6 +48,8 @@ class Download:
     max_idle: int = 5
     # False for a file of known hash, whose format then needs no check.
     checks_format: bool = True
+    # A larger file is refused before it is fetched.
+    max_bytes: int = MAX_FILE_BYTES
     commit: str = field(default="", init=False)
     _total: int = field(default=0, init=False)
 
@@ -119,8 +121,11 @@ class Download:
                 code = "models.too_large" if found > self.size_bytes else "models.mismatch"
                 raise EngineFailed(code, f"{self.path} has {found} bytes there, not {self.size_bytes}")
             return self.size_bytes
-        if not length.isdecimal() or start + int(length) > _MAX_FILE_BYTES:
+        if not length.isdecimal():
             raise EngineFailed("models.too_large", f"the hub reports no acceptable size for {self.path}")
+        if (size := start + int(length)) > self.max_bytes:
+            limit = f"at most {self.max_bytes / 1e9:.1f} GB are expected"
+            raise EngineFailed("models.too_large", f"{self.path} has {size / 1e9:.1f} GB there, and {limit}")
         if int(length) > self.free_bytes():
             raise EngineFailed("models.no_space", f"{self.path} has {int(length) / 1e9:.1f} GB, more than is free")
         return start + int(length)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.hub import MOVING, HubFile, HubModel, trust
 from service_kit.engines.models import verify
 from service_kit.errors import EngineFailed
 
-from anchor_cli.model_store.download import Download
+from anchor_cli.model_store.download import MAX_FILE_BYTES, Download
 from anchor_cli.model_store.listing import list_files
 from anchor_cli.model_store.progress import StoreProgress
+from anchor_cli.model_store.weights_format import SAFETENSORS, require_tensor
 
 # Disk space left free.
 _SPARE_BYTES = 1 << 30
@@ -91,12 +94,23 @@ class HubPull:
         if not file.sha256 and model.revision == MOVING:
             # The partial file may be of another revision, and there is no hash to detect that.
             _part(path).unlink(missing_ok=True)
-        url = f"{self.hub_url.rstrip('/')}/{model.repository}/resolve/{model.revision}/{file.path}"
-        with self.progress.track(f"{model.name}/{file.path}") as advance:
+        place = model.path_in_repository(file)
+        url = f"{self.hub_url.rstrip('/')}/{model.repository}/resolve/{model.revision}/{place}"
+        with self.progress.track(f"{model.name}/{file.path}") as advance, _alternatives_named(model):
             download = Download(
-                client, url, file.path, file.size_bytes, _part(path), advance, self._usable_bytes, self.sleep
+                client,
+                url,
+                file.path,
+                file.size_bytes,
+                _part(path),
+                advance,
+                self._usable_bytes,
+                self.sleep,
+                max_bytes=model.max_bytes or MAX_FILE_BYTES,
             )
             download.run()
+            if model.has_tensor and path.suffix == SAFETENSORS:
+                require_tensor(_part(path), file.path, model.has_tensor)
         if not file.sha256:
             model = replace(model, revision=download.commit or MOVING) if model.revision == MOVING else model
             file = replace(file, sha256=_sha256(_part(path)), size_bytes=_part(path).stat().st_size)
@@ -118,6 +132,19 @@ class HubPull:
         self.progress.print_line(
             f"{model.name}/{file.path}: verified, {file.size_bytes / 1e6:.1f} MB ({model.licence})"
         )
+
+
+@contextmanager
+def _alternatives_named(model: HubModel) -> Generator[None]:
+    """Name the model's alternatives in the error of a file that is not the expected one."""
+    try:
+        yield
+    except EngineFailed as error:
+        if not model.alternatives or error.code not in ("models.too_large", "models.wrong_weights"):
+            raise
+        others = " or ".join(f"`{anchor_command(f'pull {name} --trust-on-first-use')}`" for name in model.alternatives)
+        message = f"{model.repository} does not hold {model.name}: {error.message}; {others} fetches a copy of it"
+        raise EngineFailed(error.code, message) from error
 
 
 def _part(path: Path) -> Path:

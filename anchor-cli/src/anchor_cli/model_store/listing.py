@@ -21,8 +21,8 @@ _MAX_FILES = 64
 def list_files(client: httpx.Client, hub_url: str, model: HubModel) -> HubModel:
     """`model` with its repository's current files and their commit.
 
-    Includes only files in the top folder with an allowed suffix (weights and configuration). Raises `PeerFailed` when
-    the hub does not respond, `EngineFailed` for an invalid listing.
+    Includes only files in the model's own folder with an allowed suffix (weights and configuration). Raises
+    `PeerFailed` when the hub does not respond, `EngineFailed` for an invalid listing.
     """
     url = f"{hub_url.rstrip('/')}/api/models/{model.repository}/revision/{model.revision}"
     try:
@@ -38,7 +38,9 @@ def list_files(client: httpx.Client, hub_url: str, model: HubModel) -> HubModel:
         raise PeerFailed("models.not_fetched", f"cannot list {url}: {describe_error(error)}") from error
     try:
         listing: dict[str, Any] = json.loads(body)
-        paths = sorted(path for entry in listing["siblings"] if _is_wanted(path := entry["rfilename"]))
+        folder = f"{model.subfolder}/" if model.subfolder else ""
+        listed = [entry["rfilename"] for entry in listing["siblings"]]
+        paths = sorted(name for path in listed if path.startswith(folder) and _is_wanted(name := path[len(folder) :]))
         files = tuple(HubFile(path, "", 0) for path in paths[: _MAX_FILES + 1])
         found = replace(model, revision=listing["sha"], files=files)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

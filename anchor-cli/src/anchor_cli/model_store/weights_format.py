@@ -1,13 +1,18 @@
-"""Checks that a file's first bytes match the format of its name. Pickles are rejected, because they can run code."""
+"""Checks that a file's first bytes match the format of its name, and its tensors those of its model.
+
+Pickles are rejected, because they can run code.
+"""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import json
+from pathlib import Path, PurePosixPath
 
 from service_kit.errors import EngineFailed
 
 # Number of bytes needed to recognise a format.
 HEAD_BYTES = 16
+SAFETENSORS = ".safetensors"
 # Maximum header length of the safetensors library.
 _MAX_SAFETENSORS_HEADER = 100_000_000
 _PICKLE_PROTOCOLS = range(2, 6)
@@ -22,6 +27,23 @@ def check_format(path: str, head: bytes) -> None:
     raise EngineFailed("models.unsafe", f"{path} does not have the format of its name: it {reason}")
 
 
+def require_tensor(file: Path, path: str, tensor: str) -> None:
+    """Delete a safetensors file, and raise `EngineFailed`, unless it holds `tensor`; `path` is its name."""
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        head = opened.read(min(length, _MAX_SAFETENSORS_HEADER))
+    try:
+        tensors: dict[str, object] = json.loads(head)
+        names = [name for name in tensors if name != "__metadata__"]
+    except (ValueError, TypeError, RecursionError) as error:
+        file.unlink()
+        raise EngineFailed("models.wrong_weights", f"{path} has no readable list of tensors") from error
+    if tensor not in names:
+        file.unlink()
+        found = ", ".join(sorted(names)[:2]) or "none"
+        raise EngineFailed("models.wrong_weights", f"{path} lacks the tensor {tensor}; it has {found}")
+
+
 def _disguise(head: bytes) -> str:
     if head[:1] == b"\x80" and len(head) > 1 and head[1] in _PICKLE_PROTOCOLS:
         return "a pickle"
@@ -32,7 +54,7 @@ def _disguise(head: bytes) -> str:
 
 def _fits(suffix: str, head: bytes) -> bool:
     match suffix:
-        case ".safetensors":
+        case suffix if suffix == SAFETENSORS:
             length = int.from_bytes(head[:8], "little")
             return 2 <= length <= _MAX_SAFETENSORS_HEADER and head[8:9] == b"{"
         case ".gguf":

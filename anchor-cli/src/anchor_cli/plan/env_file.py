@@ -95,8 +95,6 @@ def _voxtral_settings(plan: MemoryPlan, models: Mapping[str, Model]) -> dict[str
     """Launch options of vLLM."""
     stt = plan.service("stt")
     model = models[stt.choice.model]
-    # The realtime model does not support full CUDA graphs.
-    graphs = "PIECEWISE" if model.engine == "voxtral-realtime" else "FULL_AND_PIECEWISE"
     return {
         "VOXTRAL_MODEL_PATH": model.server_name or model.name,
         "VOXTRAL_GPU_MEMORY_UTILIZATION": f"{gpu_share(stt, plan):.2f}",
@@ -104,7 +102,6 @@ def _voxtral_settings(plan: MemoryPlan, models: Mapping[str, Model]) -> dict[str
         "VOXTRAL_MAX_MODEL_LEN": str(stt.choice.context_tokens),
         "VOXTRAL_MAX_NUM_SEQS": str(stt.choice.slots),
         "VOXTRAL_QUANTIZATION": "None" if stt.choice.weights == "bf16" else stt.choice.weights,
-        "VOXTRAL_CUDAGRAPH_MODE": graphs,
     }
 
 

@@ -63,7 +63,10 @@ class SttStream:
             match response.WhichOneof("event"):
                 case "partial_transcript":
                     partial = response.partial_transcript
-                    yield PartialTranscript(partial.segment_id, partial.text, partial.end_ms, partial.language)
+                    confidence = partial.confidence if partial.HasField("confidence") else None
+                    yield PartialTranscript(
+                        partial.segment_id, partial.text, partial.end_ms, partial.language, confidence
+                    )
                 case "final_transcript":
                     yield _final_transcript(response.final_transcript)
                 case _:

@@ -15,7 +15,18 @@ TRANSCRIPTS = {
     "one word is words": ("Berlin", 250, STORY, None, TranscriptClass.WORDS),
     "stop word in a very short sound is weak": ("no", 150, STORY, None, TranscriptClass.WEAK),
     "stop word in a very short sound with high confidence is words": ("no", 150, STORY, 0.9, TranscriptClass.WORDS),
-    "stop word in a very short sound with low confidence is weak": ("no", 150, STORY, 0.3, TranscriptClass.WEAK),
+    "stop word in a very short sound with low confidence is doubtful": (
+        "no",
+        150,
+        STORY,
+        0.3,
+        TranscriptClass.DOUBTFUL,
+    ),
+    "few words with low confidence are doubtful": ("i'm sorry", 700, STORY, 0.2, TranscriptClass.DOUBTFUL),
+    "few words with some confidence are words": ("ten clubs", 700, STORY, 0.44, TranscriptClass.WORDS),
+    "more words with low confidence are words": ("break and nice speech", 700, STORY, 0.3, TranscriptClass.WORDS),
+    "few words with low confidence in long speech are words": ("break nice", 1_000, STORY, 0.3, TranscriptClass.WORDS),
+    "laughter is a backchannel": ("Hahaha.", 700, STORY, 0.2, TranscriptClass.BACKCHANNEL),
     "two words in a very short sound are words": ("wait please", 150, STORY, None, TranscriptClass.WORDS),
     "hum is a backchannel": ("Mmmhm.", 400, STORY, None, TranscriptClass.BACKCHANNEL),
     "backchannel followed by a word is words": ("yeah but", 400, STORY, None, TranscriptClass.WORDS),
@@ -51,6 +62,27 @@ def test_partial_backchannel_is_not_classified_as_words():
     assert classify_transcript("Berlin", 280, STORY, BargeInThresholds(), more=True) is TranscriptClass.WEAK
     assert classify_transcript("stop", 280, STORY, BargeInThresholds(), more=True) is TranscriptClass.WORDS
     assert classify_transcript("of Berlin", 300, STORY, BargeInThresholds(), more=True) is TranscriptClass.WORDS
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "expected"),
+    [
+        ("no", 0.6, TranscriptClass.DOUBTFUL),
+        ("no", 0.76, TranscriptClass.WORDS),
+        ("so", 0.78, TranscriptClass.DOUBTFUL),
+        ("so", 0.8, TranscriptClass.WORDS),
+        ("♪ ♪", 0.4, TranscriptClass.DOUBTFUL),
+        ("this is the first time", 0.4, TranscriptClass.DOUBTFUL),
+        ("what about", 0.8, TranscriptClass.WORDS),
+        ("what about", None, TranscriptClass.WORDS),
+        ("yeah", 0.4, TranscriptClass.BACKCHANNEL),
+    ],
+)
+def test_partial_with_low_confidence_is_doubtful(text, confidence, expected):
+    classified = classify_transcript(
+        text, 400, STORY, BargeInThresholds(), confidence=confidence, more=True, is_partial=True
+    )
+    assert classified is expected
 
 
 def test_fewer_words_than_the_minimum_are_weak_without_a_stop_word():

@@ -50,12 +50,12 @@ def settled(verdict):
     return AnnounceBargeIn(2, 1, verdict)
 
 
-def partial(text, end_ms, playback=STORY):
-    return PartialTranscript(2, text, end_ms), playback
+def partial(text, end_ms, playback=STORY, confidence=None):
+    return PartialTranscript(2, text, end_ms, confidence=confidence), playback
 
 
-def final(text, end_ms=3300, playback=STORY):
-    return FinalTranscript(2, 1, text, end_ms), playback
+def final(text, end_ms=3300, playback=STORY, confidence=None):
+    return FinalTranscript(2, 1, text, end_ms, confidence=confidence), playback
 
 
 def after(events, rules=None):
@@ -80,6 +80,31 @@ TABLE = {
     "backchannel of a second stops the reply": (
         [*OVER_IT, partial("yeah yeah", 3400), TimerFired(3500), TimerFired(4000)],
         [settled(Verdict.BARGE_IN_VERDICT_STOP_DURATION), StopReply(1)],
+    ),
+    "words that a recogniser guesses in a cough do not stop the reply": (
+        [*OVER_IT, partial("no", 3250, confidence=0.3), partial("you know", 3450, confidence=0.4), TimerFired(3500)],
+        [],
+    ),
+    "final that is empty settles them as a cough": (
+        [*OVER_IT, partial("you know", 3250, confidence=0.4), SpeechStopped(3600), final("", 3600)],
+        [settled(Verdict.BARGE_IN_VERDICT_COUGH), *FALSE_ALARM],
+    ),
+    "final with low confidence settles them as a cough": (
+        [
+            *OVER_IT,
+            partial("you know", 3250, confidence=0.4),
+            SpeechStopped(3600),
+            final("hello", 3600, confidence=0.3),
+        ],
+        [settled(Verdict.BARGE_IN_VERDICT_COUGH), *FALSE_ALARM],
+    ),
+    "guessed words that last for a second stop the reply": (
+        [*OVER_IT, partial("you know", 3250, confidence=0.4), TimerFired(3500), TimerFired(4000)],
+        [settled(Verdict.BARGE_IN_VERDICT_STOP_DURATION), StopReply(1)],
+    ),
+    "certain words after guessed ones stop the reply": (
+        [*OVER_IT, partial("no", 3250, confidence=0.4), partial("what about", 3450, confidence=0.8)],
+        [settled(Verdict.BARGE_IN_VERDICT_STOP_WORDS), StopReply(1)],
     ),
     "words after a backchannel stop the reply": (
         [*OVER_IT, partial("yeah", 3250), partial("yeah but", 3450)],

@@ -63,7 +63,12 @@ class TrustedFile:
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """One entry of kind `hub`: a folder of files, empty while they are unknown; `profiles` use it."""
+    """One entry of kind `hub`: a folder of files, empty while they are unknown; `profiles` use it.
+
+    The files lie in `subfolder` of the repository, empty for its top folder. No file may be larger than `max_bytes`, 0
+    for no limit, and the weights must hold the tensor `has_tensor`, if it is named: repositories have been found with
+    another model's weights. `alternatives` are models of the same content from other repositories.
+    """
 
     name: str
     repository: str
@@ -71,8 +76,14 @@ class HubModel:
     licence: str
     files: tuple[HubFile, ...]
     profiles: tuple[str, ...] = ()
+    subfolder: str = ""
+    max_bytes: int = 0
+    has_tensor: str = ""
+    alternatives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.subfolder and not _NAME.fullmatch(self.subfolder.replace("_", "-")):
+            raise ValueError(f"{self.subfolder!r} of {self.name} is not a folder of a repository")
         if not _NAME.fullmatch(self.name) or not _REPOSITORY.fullmatch(self.repository):
             raise ValueError(f"{self.name!r} of {self.repository!r} is not a model name and a repository")
         if self.revision != MOVING and not _COMMIT.fullmatch(self.revision):
@@ -96,6 +107,10 @@ class HubModel:
         """Return the path of `file` below the models folder."""
         return folder / self.name / file.path
 
+    def path_in_repository(self, file: HubFile) -> str:
+        """Return the path of `file` in the repository."""
+        return f"{self.subfolder}/{file.path}" if self.subfolder else file.path
+
 
 def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
     """Return the entries of kind `hub` by name, completed from the trust list of the models folder."""
@@ -104,6 +119,9 @@ def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
         models = [_hub_model(entry) for entry in entries_of(lock, "hub")]
     except (KeyError, TypeError, ValueError) as error:
         raise malformed(lock, error) from error
+    names = {model.name for model in models}
+    if unknown := {name for model in models for name in model.alternatives} - names:
+        raise malformed(lock, ValueError(f"there are no alternatives {', '.join(sorted(unknown))}"))
     return {model.name: _with_trust(model, trusted) for model in models}
 
 
@@ -163,7 +181,8 @@ def _trusted_file(entry: dict[str, Any]) -> TrustedFile:
 
 def _hub_model(entry: dict[str, Any]) -> HubModel:
     files = tuple(HubFile(**file) for file in entry.pop("files"))
-    model = HubModel(files=files, profiles=tuple(entry.pop("profiles", ())), **entry)
+    profiles, alternatives = (tuple(entry.pop(key, ())) for key in ("profiles", "alternatives"))
+    model = HubModel(files=files, profiles=profiles, alternatives=alternatives, **entry)
     if model.revision == MOVING and any(file.sha256 for file in files):
         raise ValueError(f"{model.name} has hashes, so its revision must be a commit")
     return model

@@ -26,7 +26,7 @@ from stt_service.retranscribing.alternatives import (
     alternative_beside,
     alternatives_to,
 )
-from stt_service.retranscribing.hallucinations import drop_hallucinations
+from stt_service.retranscribing.hallucinations import collapse_stutter, drop_hallucinations, is_doubtful
 from stt_service.retranscribing.recogniser import ClipRecogniser, ClipTranscript
 from stt_service.retranscribing.transcription_slots import TranscriptionSlots
 from stt_service.retranscribing.utterance import Utterance
@@ -237,9 +237,13 @@ class RetranscribingStream:
         return clip
 
     def _put_partial(self, clip: ClipTranscript, partial: PartialState, segment: Segment) -> None:
-        text = _joined([*self._finished, *partial.kept, clip])
+        text = _joined([*self._finished, *partial.kept, replace(clip, text=collapse_stutter(clip.text))])
         if text:
-            self._queue.put_partial(PartialTranscript(segment, text, self._config.language or clip.language))
+            language = self._config.language or clip.language
+            confidence = _confidence([*partial.kept, clip])
+            if confidence is not None and is_doubtful(text, language):
+                confidence = 0.0
+            self._queue.put_partial(PartialTranscript(segment, text, language, confidence))
 
     async def _transcribe(self, utterance: Utterance) -> ClipTranscript:
         if not _has_speech(utterance, self._settings):
@@ -270,15 +274,13 @@ class RetranscribingStream:
         text = _joined(clips)
         language, source, probability = self._language(text, clips)
         self._last_language = language or self._last_language
-        confidences = [clip.confidence for clip in clips if clip.confidence is not None]
         return FinalTranscript(
             segment,
             text,
             alternatives=alternatives_to(text, clips),
             language=language,
             language_source=source,
-            # The confidence of the text is that of its least certain part.
-            confidence=min(confidences, default=None),
+            confidence=_confidence(clips),
             words=_all_words(clips),
             language_probability=probability,
         )
@@ -295,6 +297,11 @@ class RetranscribingStream:
 
 def _has_speech(utterance: Utterance, settings: SttSettings) -> bool:
     return utterance.voiced_ms >= settings.min_speech_ms
+
+
+def _confidence(clips: list[ClipTranscript]) -> float | None:
+    """Return the confidence of the least certain clip that has one."""
+    return min((clip.confidence for clip in clips if clip.confidence is not None), default=None)
 
 
 def _joined(clips: list[ClipTranscript]) -> str:

@@ -30,6 +30,8 @@ def moonshine(real_models: Path) -> MoonshineModel:
 def test_the_real_model_transcribes_a_question(moonshine: MoonshineModel, ferry: bytes) -> None:
     clip = moonshine.transcribe(to_float(ferry), lambda: False)
     assert (clip.text, clip.language) == ("What is the latest on the ferry?", "en")
+    assert clip.confidence is not None
+    assert clip.confidence > 0.7
 
 
 def test_a_clip_of_one_sample_is_long_enough(moonshine: MoonshineModel) -> None:

@@ -32,6 +32,11 @@ def max_frames(text: str, frame_ms: int) -> int:
     return math.ceil(max_speech_ms(text) / frame_ms)
 
 
+def is_silent(samples: NDArray[np.float32]) -> bool:
+    """Whether no sample is louder than -50 dBFS."""
+    return not (np.abs(samples) > _SILENT).any()
+
+
 class SilenceGuard:
     """Detects that a phrase has fallen silent, after 1.5 s of silence."""
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from service_kit.errors import AnchorError, root_cause
 
-from tts_service.engine import ServerBackedEngine, Voice
+from tts_service.engine import ServerBackedEngine, StagedEngine, Voice
 from tts_service.metrics import ENGINE_SPEAKS
 from tts_service.synthesis.stream import StreamAdapter
 
@@ -91,6 +91,8 @@ class SupervisedEngine:
     @asynccontextmanager
     async def _loaded(self) -> AsyncGenerator[StreamAdapter]:
         adapter = self._create()
+        if isinstance(adapter.phrase_engine, StagedEngine):
+            adapter.phrase_engine.on_stage = self._report_stage
         async with adapter.lifespan():
             self._on_loaded(adapter)
             try:
@@ -98,6 +100,12 @@ class SupervisedEngine:
             finally:
                 self._voices, self.adapter = self.voices, None
                 ENGINE_SPEAKS.labels(self.name).set(0)
+
+    def _report_stage(self, stage: str) -> None:
+        # A loaded engine may report stages too, when it is woken.
+        if self.adapter is None:
+            self.reason = f"{self.state.value}: {stage}" if stage else ""
+            self._on_change()
 
     def _on_loaded(self, adapter: StreamAdapter) -> None:
         log.info("engine available", extra={"engine": self.name})

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -36,6 +37,9 @@ _KNEE = 10 ** (-2 / 20)
 _SILENT = 1e-3
 
 _MS_PER_LETTER = 75
+# A Chinese character or a Korean syllable block is a whole syllable.
+_MS_PER_SYLLABLE = 250
+_SYLLABLES = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]")
 # A digit, a sign or a capital may be a whole word: "7" is "seven", "%" is "percent", "B" is "bee".
 _LETTERS_PER_SIGN = 8
 _LETTERS_PER_CAPITAL = 4
@@ -45,15 +49,16 @@ _MS_PER_PHRASE = 1000
 
 def expected_speech_ms(text: str, pace: float) -> float:
     """Estimate the duration of `text` at `pace` times the speed of a calm speaker, in milliseconds."""
+    others, syllables = _SYLLABLES.subn("", text)
     letters = 0
-    for character in text:
+    for character in others:
         if character.isupper():
             letters += _LETTERS_PER_CAPITAL
         elif character.isalpha() or character.isspace():
             letters += 1
         else:
             letters += _LETTERS_PER_SIGN
-    return (_MS_PER_PHRASE + letters * _MS_PER_LETTER) / pace
+    return (_MS_PER_PHRASE + letters * _MS_PER_LETTER + syllables * _MS_PER_SYLLABLE) / pace
 
 
 class PhraseWatchdog:

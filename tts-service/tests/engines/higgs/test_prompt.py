@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tts_service.engine import SpeakerTurn
 from tts_service.engines.higgs.delay import Codebooks
-from tts_service.engines.higgs.prompt import PromptPiece, VoiceReference, build_voice_prefix, tag_speakers
+from tts_service.engines.higgs.prompt import PromptPiece, VoiceReference, build_voice_prefix, prepare_text, tag_speakers
 
 BOOKS = Codebooks(8, 1024, 1025)
 FRAMES = np.random.default_rng(1).integers(0, 1024, (5, 8))
@@ -55,3 +55,29 @@ def test_single_voice_has_no_speaker_tag() -> None:
     text, sounds = prompt_of((None,))
     assert text.endswith("A beach.\n<|scene_desc_end|><|eot_id|>")
     assert sounds == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "prepared"),
+    [
+        ("hello (there)", "en", "hello there."),
+        ("Hello there.", "en", "Hello there."),
+        ("Is it (very) cold?", "en", "Is it very cold?"),
+        # A phrase that was cut off while text was missing.
+        ("and then we went to the", "en", "and then we went to the."),
+        ("And then,", "en", "And then,"),
+        ('She said "no"', "en", 'She said "no"'),
+        ("It is 20°C, or 68 °F", "en", "It is 20 degrees Celsius, or 68 degrees Fahrenheit."),
+        ("Es hat 20 °C", "de", "Es hat 20 Grad Celsius."),
+        ("Hace 20 °C.", "es", "Hace 20 grados Celsius."),
+        ("今天20°C", "zh", "今天20摄氏度."),
+        ("你好，世界。“好吗？”", "zh", '你好, 世界."好吗?"'),
+        ("그래요（정말）", "ko", "그래요 정말."),
+        ("It\u2019s late\u2026", "en", "It's late..."),
+        ("  two\n lines ", "en", "two lines."),
+        ("", "en", ""),
+        ("()", "en", ""),
+    ],
+)
+def test_text_is_prepared_as_the_authors_do(text: str, language: str, prepared: str) -> None:
+    assert prepare_text(text, language) == prepared

@@ -43,9 +43,9 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
 }
 
 function Welcome({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
-  const { choices, settings, resumed, services, gpu } = conversation;
+  const { choices, settings, resumed, services } = conversation;
   const persona = choices?.personas.find(({ id }) => id === settings?.persona);
-  const machine = machineLine(services, gpu);
+  const machine = machineLine(services);
   return (
     <div class="welcome">
       <p class="welcome-line">{persona ? `${persona.name} is at the desk.` : "Talk with the anchor."}</p>

@@ -9,11 +9,14 @@ const PRESSURE: Readonly<Record<number, string>> = {
   [GpuPressure.CRITICAL]: "memory is almost full",
 };
 
+const WITH_A_GPU = "A GPU adds a large language model and more expressive voices.";
+
 export function GpuPanel({ gpu }: { gpu: GpuStatus | null }) {
   return (
     <section class="card" aria-label="GPU">
       <h2>GPU</h2>
       {gpu?.present ? <GpuMemory gpu={gpu} /> : <p class="empty">{unavailableText(gpu)}</p>}
+      {gpu?.present === false && <p class="empty">{WITH_A_GPU}</p>}
     </section>
   );
 }

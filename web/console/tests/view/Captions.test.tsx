@@ -39,7 +39,7 @@ test("the first screen says what the machine runs", () => {
     { service: "tts-service", engine: "hibari" },
   ];
   const page = rendered(<Captions conversation={play(script.systemStatus({ services: engines }))} mode="open" />);
-  expect(page.querySelector(".welcome-machine")?.textContent).toMatch(/^This machine: Whisper base, hibari voice/);
+  expect(page.querySelector(".welcome-machine")?.textContent).toMatch(/^Whisper base transcribes, hibari speaks/);
   const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
   expect(before.querySelector(".welcome-machine")).toBeNull();
 });

@@ -88,6 +88,8 @@ class PartialTranscript:
     end_ms: int
     # ISO 639-1; empty while unknown.
     language: str = ""
+    # 0 to 1; None where the recogniser has none.
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

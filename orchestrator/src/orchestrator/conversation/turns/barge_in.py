@@ -3,6 +3,9 @@
 Evidence is words of the user's own beyond a backchannel, or speech that lasts. Anything else (a cough, a backchannel,
 the echo of the anchor's words) resumes the reply where it was paused. When the microphone holds echo of the anchor (the
 far end), only near-end sound counts.
+
+A recogniser finds words in coughs, laughter and hums too, with low confidence: such words are in doubt, and the reply
+stays paused until the transcript is more certain, or the speech is too long for a cough.
 """
 
 from __future__ import annotations
@@ -17,8 +20,15 @@ from orchestrator.conversation.turns.backchannels import listener_words
 
 # Delay of `SpeechStopped`: until it arrives, speech that has ended seems to continue.
 _EDGE_MS = 100
-# Confidence at which a single word counts, however short the sound.
+# Confidence at which a single word counts, however short the sound, and from which a partial counts. Moonshine has 0.1
+# to 0.68 for coughs and hums, and 0.7 or more for most people within half a second of speech; for single words in
+# laughter it has up to 0.78 (docs/evaluation.md).
 _SURE = 0.7
+_SURE_OF_ONE_WORD = 0.8
+# Below this confidence a final of so few words is in doubt. Whisper base has 0.2 to 0.37 for coughs, laughter and hums,
+# and 0.44 or more for short interruptions (docs/evaluation.md).
+_UNSURE = 0.4
+_FEW_WORDS = 3
 # Interval at which near-end speech is looked for in echo.
 _ECHO_CHECK_MS = 200
 # An answer to a question repeats its words ("tea or coffee?" "coffee"): fewer words than this are no echo then.
@@ -36,8 +46,8 @@ class BargeInThresholds:
 
     # Speech of this length stops the reply, with or without words.
     stop_ms: int = 500
-    # Speech of this length stops it even when its transcript is only backchannels or echo; and a paused reply resumes
-    # after this time when no transcript of a shorter sound arrives.
+    # Speech of this length stops it even when its transcript is only backchannels, echo or words in doubt; and a paused
+    # reply resumes after this time when no transcript of a shorter sound arrives.
     hold_ms: int = 1_000
     # A single word in a shorter sound counts as a cough that speech-to-text turned into a word.
     min_speech_ms: int = 180
@@ -63,6 +73,7 @@ class TranscriptClass(Enum):
 
     NOTHING = auto()
     WEAK = auto()
+    DOUBTFUL = auto()
     BACKCHANNEL = auto()
     ECHO = auto()
     WORDS = auto()
@@ -71,6 +82,7 @@ class TranscriptClass(Enum):
 _FALSE_ALARMS = {
     TranscriptClass.NOTHING: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
     TranscriptClass.WEAK: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
+    TranscriptClass.DOUBTFUL: BargeInVerdict.BARGE_IN_VERDICT_COUGH,
     TranscriptClass.BACKCHANNEL: BargeInVerdict.BARGE_IN_VERDICT_BACKCHANNEL,
     TranscriptClass.ECHO: BargeInVerdict.BARGE_IN_VERDICT_ECHO,
 }
@@ -91,18 +103,25 @@ def classify_transcript(
     *,
     confidence: float | None = None,
     more: bool = False,
+    is_partial: bool = False,
 ) -> TranscriptClass:
     """Classify the transcript `text` of a sound of `voiced_ms`; with `more`, the user is still speaking."""
     words = words_of(text)
     echo_estimate = playback.echo_estimate
     if rules.is_only_echo(echo_estimate) or is_transcript_echo(text, playback):
         return TranscriptClass.ECHO
-    if not words:
-        return TranscriptClass.NOTHING
     listener = listener_words(playback.language)
     if listener.is_backchannel(words, asked=playback.asking, unfinished=more):
         return TranscriptClass.BACKCHANNEL
     asks_for_silence = listener.has_stop(words)
+    if voiced_ms < rules.hold_ms and confidence is not None:
+        one_word = len(words) <= 1 and not asks_for_silence
+        partial_counts = confidence >= (_SURE_OF_ONE_WORD if one_word else _SURE)
+        final_counts = len(words) > _FEW_WORDS or confidence >= _UNSURE
+        if not (partial_counts if is_partial else final_counts):
+            return TranscriptClass.DOUBTFUL
+    if not words:
+        return TranscriptClass.NOTHING
     if echo_estimate is not None:
         voiced_ms = min(voiced_ms, echo_estimate.near_end_ms)
         if voiced_ms < rules.stop_near_end_ms and not asks_for_silence:
@@ -136,7 +155,8 @@ class BargeInCandidate:
     # Voiced length of earlier stretches.
     _voiced_ms: int = 0
     _class: TranscriptClass = TranscriptClass.NOTHING
-    _partial: tuple[str, PlaybackContext] = ("", PlaybackContext())
+    # The latest partial, and its confidence.
+    _partial: tuple[str, float | None, PlaybackContext] = ("", None, PlaybackContext())
     # When to look for near-end speech in echo next.
     _echo_check_ms: int = 0
     _alarms_ms: list[int] = field(default_factory=list[int])
@@ -160,9 +180,11 @@ class BargeInCandidate:
         self.speaking = False
         self._alarms_ms.append(max(at_ms, self.since_ms + self.rules.hold_ms))
 
-    def on_partial(self, text: str, end_ms: int, playback: PlaybackContext) -> BargeInVerdict | None:
+    def on_partial(
+        self, text: str, confidence: float | None, end_ms: int, playback: PlaybackContext
+    ) -> BargeInVerdict | None:
         """Classify a partial transcript."""
-        self._partial = (text, playback)
+        self._partial = (text, confidence, playback)
         return self._classify_partial(end_ms)
 
     def on_final(
@@ -185,8 +207,8 @@ class BargeInCandidate:
             loud = self.echo_estimate.near_end_ms >= self.rules.stop_near_end_ms
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION if loud else None
         voiced_ms = self._voiced_until(now_ms)
-        is_listener = self._class in (TranscriptClass.BACKCHANNEL, TranscriptClass.ECHO)
-        if voiced_ms >= (self.rules.hold_ms if is_listener else self.rules.stop_ms):
+        is_held = self._class in (TranscriptClass.BACKCHANNEL, TranscriptClass.ECHO, TranscriptClass.DOUBTFUL)
+        if voiced_ms >= (self.rules.hold_ms if is_held else self.rules.stop_ms):
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION
         if self._class is TranscriptClass.WEAK and voiced_ms >= self.rules.min_speech_ms + _EDGE_MS:
             return self._classify_partial(now_ms)
@@ -202,8 +224,11 @@ class BargeInCandidate:
         return not self.speaking and now_ms >= self.since_ms + self.rules.hold_ms
 
     def _classify_partial(self, until_ms: int) -> BargeInVerdict | None:
-        text, playback = self._partial
-        self._class = classify_transcript(text, self._voiced_until(until_ms), playback, self.rules, more=True)
+        text, confidence, playback = self._partial
+        voiced_ms = self._voiced_until(until_ms)
+        self._class = classify_transcript(
+            text, voiced_ms, playback, self.rules, confidence=confidence, more=True, is_partial=True
+        )
         if self._class is TranscriptClass.WORDS:
             return BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS
         if self.speaking and self._class is TranscriptClass.WEAK:

@@ -82,7 +82,9 @@ class Interruptions:
 
     def on_partial(self, event: PartialTranscript, playback: PlaybackContext) -> BargeInVerdict | None:
         """Return the verdict on a partial transcript, if it brings one."""
-        return self._candidate.on_partial(event.text, event.end_ms, playback) if self._candidate else None
+        if self._candidate is None:
+            return None
+        return self._candidate.on_partial(event.text, event.confidence, event.end_ms, playback)
 
     def on_final(self, event: FinalTranscript, playback: PlaybackContext, *, more: bool) -> BargeInVerdict | None:
         """Return the verdict on a final transcript, if it brings one; `more`: the user is still speaking."""

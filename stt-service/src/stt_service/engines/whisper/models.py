@@ -55,8 +55,8 @@ def named_folder(settings: SttSettings) -> Path:
     named = settings.whisper_model or USERS_FOLDER
     folder = settings.models_dir / named
     size = named.name.removeprefix("faster-").removeprefix("whisper-")
-    stored = settings.models_dir / f"whisper-{size}"
-    return stored if not folder.is_dir() and stored.is_dir() else folder
+    stored = folder.parent / f"whisper-{size}", settings.models_dir / f"whisper-{size}"
+    return next((found for found in (folder, *stored) if found.is_dir()), folder)
 
 
 def locate_model(settings: SttSettings, name: str) -> Path:

@@ -6,6 +6,7 @@ probability, and writes sentences for noise: callers pass speech only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,9 @@ class MoonshineModel:
     def transcribe(self, samples: Floats, is_cancelled: Callable[[], bool]) -> ClipTranscript:
         """Transcribe `samples`, 16 kHz; the text so far once cancelled."""
         limit = int(samples.size / MICROPHONE.rate_hz * _TOKENS_PER_S) + _MORE_TOKENS
-        tokens = self._decode(*self._encode(samples), limit, is_cancelled, end=_END)
+        tokens, logprob = self._decode(*self._encode(samples), limit, is_cancelled, end=_END)
         text = b"".join(self._tokens[token] for token in tokens).decode("utf-8", "replace")
-        return ClipTranscript(" ".join(text.replace(_SPACE, " ").split()), LANGUAGE)
+        return ClipTranscript(" ".join(text.replace(_SPACE, " ").split()), LANGUAGE, math.exp(logprob))
 
     def decode_tokens(self, samples: Floats, tokens: int) -> None:
         """Do the work of a clip whose text has `tokens` tokens, whatever is in it: for measuring speed."""
@@ -67,12 +68,13 @@ class MoonshineModel:
 
     def _decode(
         self, encoded: Any, mask: Any, limit: int, is_cancelled: Callable[[], bool], end: int | None
-    ) -> list[int]:
-        """Return the most probable tokens, one after another."""
+    ) -> tuple[list[int], float]:
+        """Return the most probable tokens, one after another, and their mean log-probability with that of the end."""
         states: dict[str, Any] = {
             name: np.zeros((1, shape[1], 0, shape[3]), np.float32) for name, shape in self._states.items()
         }
         tokens: list[int] = []
+        logprobs: list[float] = []
         token = _START
         while len(tokens) < limit and not is_cancelled():
             inputs = {
@@ -83,6 +85,7 @@ class MoonshineModel:
             }
             logits, *present = self._decoder.run(None, inputs | states)
             token = int(logits[0, -1].argmax())
+            logprobs.append(_log_softmax(logits[0, -1], token))
             if token == end:
                 break
             for name, state in zip(self._outputs, present, strict=True):
@@ -90,7 +93,14 @@ class MoonshineModel:
                 if not tokens or ".decoder." in name:
                     states[name.replace("present", "past_key_values")] = state
             tokens.append(token)
-        return tokens
+        return tokens, sum(logprobs) / max(len(logprobs), 1)
+
+
+def _log_softmax(logits: Floats, token: int) -> float:
+    """Return the log-probability of a token."""
+    above = logits - logits[token]
+    largest = float(above.max())
+    return -largest - math.log(float(np.exp(above - largest).sum()))
 
 
 def read_tokens(content: bytes) -> list[bytes]:

@@ -59,9 +59,13 @@ def load_model(folder: Path, device: torch.device) -> Any:
 
 
 def to_half_precision(model: Any) -> Any:
-    """Convert `model` to half precision, except for its codec, whose audio quality would suffer."""
+    """Convert `model` to half precision, except for its codec, whose audio quality would suffer.
+
+    Buffers stay as they are, as in `from_pretrained`: rounded rotary frequencies are off by 1.4 rad at position 1500.
+    """
     for part in (model.backbone_model, model.depth_decoder, model.lm_head, model.embed_text_tokens):
-        part.to(torch.bfloat16)
+        for parameter in part.parameters():
+            parameter.data = parameter.data.to(torch.bfloat16)
     return model
 
 

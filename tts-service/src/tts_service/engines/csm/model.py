@@ -1,4 +1,4 @@
-"""Generates frame by frame: the backbone samples a frame's first code, the depth decoder the others. Blocking."""
+"""Generates frame by frame, encodes and decodes. Blocking."""
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import torch
 from service_kit.errors import EngineFailed
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import DynamicCache
 
+from tts_service.engines.csm.frame_step import FrameStep
 from tts_service.engines.csm.frames import Codes, PromptTurn
+from tts_service.engines.cuda_graph import capture_graph
 
-_TOP_K = 50
 # A prompt that leaves room for fewer frames than this is refused.
 _MIN_FRAMES = 25
 _END_OF_TEXT = "<|end_of_text|>"
@@ -27,7 +27,6 @@ class FrameModel:
     def __init__(self, model: Any, tokenizer: Tokenizer, temperature: float) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._temperature = temperature
         self._device = next(model.parameters()).device
         self._noise = torch.Generator(self._device)
         self._books: int = model.config.num_codebooks
@@ -37,35 +36,38 @@ class FrameModel:
         if end is None:
             raise EngineFailed("tts.model_layout", f"the tokenizer does not know {_END_OF_TEXT}; copy the model's own")
         self._end_of_text: int = end
-        self._cache: Any = None
-        self._hidden: Tensor | None = None
+        self._step = FrameStep(model, temperature)
+        # The step, or its captured graph.
+        self._run_step = capture_graph(self._step.step, self._device)
+        self._in_phrase = False
 
     @torch.inference_mode()
     def start_phrase(self, turns: Sequence[PromptTurn], seed: int) -> int:
         """Prefill `turns`, the last of which is spoken next; return the number of frames that fit into the context."""
         self._noise.manual_seed(seed)
         embedded = torch.cat([part for turn in turns for part in self._embed(turn)], dim=1)
-        room = self._model.config.max_position_embeddings - embedded.shape[1]
+        room = self._step.context_tokens - embedded.shape[1]
         if room < _MIN_FRAMES:
             raise EngineFailed("tts.context_full", f"voice and phrase take {embedded.shape[1]} tokens of the context")
-        self._cache = DynamicCache(config=self._model.config)
-        self._extend_cache(embedded)
+        self._step.prefill(embedded[0])
+        self._in_phrase = True
         return room
 
     @torch.inference_mode()
     def next_frame(self) -> Codes | None:
         """The next frame, shape [books]; None at the end of the speech."""
-        if self._hidden is None:
+        if not self._in_phrase:
             raise EngineFailed("tts.engine_failed", "a frame was requested before the prompt")
-        frame = self._sample_frame(self._hidden)
+        self._step.draws.exponential_(generator=self._noise)
+        self._run_step()
+        frame = self._step.frame.cpu()
         if bool((frame == self._model.config.codebook_eos_token_id).all()):
             return None
-        self._extend_cache(self._model.backbone_model.embed_tokens(frame[:, None]))
-        return frame[0].clamp(max=self._last_code).cpu().numpy()
+        return frame.clamp(max=self._last_code).numpy()
 
     def reset(self) -> None:
-        """Drop the phrase's state."""
-        self._cache = self._hidden = None
+        """End the phrase."""
+        self._in_phrase = False
 
     @torch.inference_mode()
     def decode_frames(self, frames: Codes) -> np.ndarray:
@@ -89,29 +91,3 @@ class FrameModel:
             frames = torch.as_tensor(np.concatenate([turn.frames, end]), device=self._device)
             parts.append(self._model.backbone_model.embed_tokens(frames[None]))
         return parts
-
-    def _extend_cache(self, embedded: Tensor) -> None:
-        output = self._model.backbone_model(inputs_embeds=embedded, past_key_values=self._cache, use_cache=True)
-        self._hidden = output.last_hidden_state[:, -1]
-
-    def _sample_frame(self, hidden: Tensor) -> Tensor:
-        code = self._sample_code(self._model.lm_head(hidden))
-        frame = [code]
-        cache = DynamicCache(config=self._model.config.depth_decoder_config)
-        # Position 0 belongs to the backbone; its id is ignored.
-        ids = torch.stack([torch.zeros_like(code), code], dim=1)
-        for _ in range(self._books - 1):
-            first = {"backbone_last_hidden_state": hidden} if len(frame) == 1 else {}
-            output = self._model.depth_decoder(
-                input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **first
-            )
-            code = self._sample_code(output.logits[:, -1])
-            frame.append(code)
-            ids = code[:, None]
-        return torch.stack(frame, dim=1)
-
-    def _sample_code(self, logits: Tensor) -> Tensor:
-        """Sample a code for each row of `logits` from the `_TOP_K` most likely ones."""
-        best = (logits.float() / self._temperature).topk(min(_TOP_K, logits.shape[-1]), dim=-1)
-        drawn = torch.multinomial(best.values.softmax(dim=-1), 1, generator=self._noise)
-        return best.indices.gather(1, drawn)[:, 0]

@@ -16,7 +16,9 @@ from tts_service.settings import HiggsWeights, TtsSettings
 log = logging.getLogger(__name__)
 
 # Their names in models.lock.
-_MODEL, _CODEC = "higgs-audio-v2", "higgs-audio-v2-tokenizer"
+_MODEL = "higgs-audio-v2"
+# The codec in its authors' repository, and copies of it in others.
+CODECS = ("higgs-audio-v2-tokenizer", "higgs-audio-v2-tokenizer-eustlb", "higgs-audio-v2-tokenizer-omnivoice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,10 @@ class HiggsConfig:
         Raises `InvalidRequest` when a model folder is missing, and for an invalid multi-speaker voice.
         """
         model = settings.higgs_model or settings.models_dir / _MODEL
-        codec = settings.higgs_codec or settings.models_dir / _CODEC
+        codec = settings.higgs_codec or _find_codec(settings.models_dir)
         for folder in (model, codec):
             if not folder.is_dir():
-                pull = anchor_command(f"pull {_MODEL} {_CODEC} --trust-on-first-use")
+                pull = anchor_command(f"pull {_MODEL} {CODECS[0]} --trust-on-first-use")
                 remedy = f"`{pull}` downloads both"
                 message = f"there is no folder {folder}; {remedy}, or set TTS_HIGGS_MODEL and TTS_HIGGS_CODEC"
                 raise InvalidRequest("tts.model_missing", message)
@@ -74,3 +76,9 @@ class HiggsConfig:
         for folder in (self.model, self.codec):
             verified = verify_against_lock(folder, self.models_lock, self.models_dir)
             log.info("model files found", extra={"folder": str(folder), "verified": verified})
+
+
+def _find_codec(models_dir: Path) -> Path:
+    """The first complete folder of a codec, else the folder of the first of `CODECS`."""
+    folders = [models_dir / name for name in CODECS]
+    return next((folder for folder in folders if (folder / "model.safetensors").is_file()), folders[0])

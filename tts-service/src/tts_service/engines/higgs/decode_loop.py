@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
@@ -41,6 +41,8 @@ class PhraseFrames:
         self._remaining_rows = max_rows
         self._frames: asyncio.Queue[Codes | EngineFailed | None] = asyncio.Queue(max_frames + 1)
         self.ended = False
+        # Whether the phrase was cut: at a limit, or on repeated frames.
+        self.truncated = False
 
     def __aiter__(self) -> PhraseFrames:
         return self
@@ -76,6 +78,7 @@ class PhraseFrames:
 
     def _truncate(self, reason: str) -> None:
         log.warning("phrase truncated", extra={"reason": reason})
+        self.truncated = True
         self.end()
 
 
@@ -119,7 +122,7 @@ class DecodeLoop:
                     self._deactivate(slot, frames)
 
     @asynccontextmanager
-    async def decode_phrase(self, prompt: PhrasePrompt, max_frames: int) -> AsyncGenerator[AsyncIterator[Codes]]:
+    async def decode_phrase(self, prompt: PhrasePrompt, max_frames: int) -> AsyncGenerator[PhraseFrames]:
         """Decode a phrase of at most `max_frames`. Leaving the context stops it before the next step.
 
         Raises `AtCapacity` when no slot becomes free in time.

@@ -5,28 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.memory import MemoryKind
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
 from service_kit.tasks import stop_task
 
-from tts_service.engine import Emit, PhraseRequest, Samples, Speech, SynthesisConfig, Voice, VoiceConsent
+from tts_service.engine import Emit, PhraseRequest, Samples, Speech, Style, SynthesisConfig, Voice, VoiceConsent
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.decode_loop import DecodeLoop
+from tts_service.engines.higgs.default_voice import (
+    MIN_CONTEXT_TOKENS,
+    DefaultVoice,
+    identify_voice,
+    is_long_enough,
+    max_reference_frames,
+    reference_transcript,
+)
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.phrase_limits import max_phrase_frames
-from tts_service.engines.higgs.prompt import PhrasePrompt, tag_speakers
+from tts_service.engines.higgs.prompt import PhrasePrompt, prepare_text, tag_speakers
 from tts_service.engines.higgs.style import build_style_prompt
 from tts_service.engines.higgs.voices import HiggsVoices, multi_speaker_voices, speaker_ids
 from tts_service.engines.higgs.windowing import FrameWindower, Window
-from tts_service.engines.phrase_limits import EstimatedWordTimes, SilenceGuard
+from tts_service.engines.phrase_limits import EstimatedWordTimes, SilenceGuard, is_silent
 from tts_service.settings import TtsSettings
 from tts_service.synthesis.stream import CloningStreamAdapter, PhraseReplyStream, ReplyLimits
 from tts_service.voices.catalogue import primary_language
@@ -40,10 +49,14 @@ log = logging.getLogger(__name__)
 RATE_HZ = 24_000
 # The languages that its authors list; the default first.
 LANGUAGES = ("en", "de", "es", "zh", "ko")
-_BUILT_IN_VOICE = Voice("higgs", "Higgs, in a voice of its own choice", LANGUAGES)
+_BUILT_IN_VOICE = Voice("higgs", "Higgs, the model's own voice", LANGUAGES)
 # Tasks queued while a step runs: at most one prefill and one decoding per slot, and one control task.
 _WAITING_PER_SLOT = 4
 _ATTEMPTS = 2
+# The references of the built-in voice: attempts per language, and the time for all of them. A GPU that keeps up with
+# four slots needs about 20 s.
+_REFERENCE_ATTEMPTS = 3
+_REFERENCES_TIMEOUT_S = 90.0
 
 
 class HiggsEngine:
@@ -52,6 +65,9 @@ class HiggsEngine:
     def __init__(self, config: HiggsConfig) -> None:
         self._config = config
         self._voices = HiggsVoices(config.voices)
+        self._default_voice = DefaultVoice(config.voices)
+        # What the start is at, for readiness; called with "" when it is over.
+        self.on_stage: Callable[[str], None] = lambda stage: None
         self._worker = EngineWorker("higgs", _WAITING_PER_SLOT * config.slots)
         # Encoding a recording takes seconds; on a thread of its own it does not delay the steps.
         self._voice_worker = EngineWorker("higgs-voices", config.slots)
@@ -220,6 +236,71 @@ class HiggsEngine:
         async with aclosing(self._generate_with_retry(PhraseRequest(0, "Hello."), config)) as warming_up:
             async for _ in warming_up:
                 pass
+        await self._complete_default_voice()
+
+    async def _complete_default_voice(self) -> None:
+        """Let the model speak the references of the built-in voice that are missing or of another model.
+
+        A language that fails, or is not done in time, has no reference until the next start: its phrases vary in voice.
+        """
+        config = self._config
+        if config.context_tokens < MIN_CONTEXT_TOKENS:
+            needed = f"TTS_HIGGS_CONTEXT_TOKENS={MIN_CONTEXT_TOKENS}"
+            log.warning("default voice has no reference", extra={"needs": needed, "effect": "its voice varies"})
+            return
+        identify = partial(identify_voice, (config.model, config.codec), config.seed)
+        identity = await self._voice_worker.run(identify)
+        await self._voice_worker.run(partial(self._default_voice.load, identity))
+        missing = self._default_voice.missing_languages
+        if not missing:
+            return
+        self.on_stage(f"speaking the reference of the default voice in {', '.join(missing)}")
+        permits = asyncio.Semaphore(config.slots)
+
+        async def speak(language: str) -> None:
+            async with permits:
+                await self._speak_reference(language)
+
+        try:
+            async with asyncio.timeout(_REFERENCES_TIMEOUT_S), asyncio.TaskGroup() as tasks:
+                for language in missing:
+                    tasks.create_task(speak(language))
+        except TimeoutError:
+            log.warning("default voice not complete in time", extra={"timeout_s": _REFERENCES_TIMEOUT_S})
+        left = self._default_voice.missing_languages
+        log.info("default voice made", extra={"made": sorted(set(missing) - set(left)), "missing": left})
+        self.on_stage("")
+
+    async def _speak_reference(self, language: str) -> None:
+        """Speak and save the reference in `language`: the first attempt that ends by itself, else one that was cut."""
+        loaded, loop = self._ready
+        max_frames, transcript = max_reference_frames(language), reference_transcript(language)
+        neutral = build_style_prompt(Style(), self._config.temperature)
+        cut: Codes | None = None
+        for attempt in range(_REFERENCE_ATTEMPTS):
+            prompt = PhrasePrompt(
+                transcript, f"{_BUILT_IN_VOICE.id}/none", (None,), self._config.seed + attempt, neutral.scene, None
+            )
+            spoken: list[Codes] = []
+            try:
+                async with (
+                    loop.decode_phrase(prompt, max_frames) as frames,
+                    aclosing(self._generate(transcript, loaded, _recorded(frames, spoken))) as speech,
+                ):
+                    pieces = [piece.samples async for piece in speech if isinstance(piece, Samples)]
+                    truncated = frames.truncated
+            except AtCapacity:
+                continue
+            if not is_long_enough(language, len(spoken)) or is_silent(samples := np.concatenate(pieces)):
+                continue
+            # A phrase that is left because of silence has frames that are not decoded.
+            if not truncated and samples.size == len(spoken) * loaded.codec.samples_per_frame:
+                await self._voice_worker.run(partial(self._default_voice.save_reference, language, np.stack(spoken)))
+                return
+            cut = np.stack(spoken) if cut is None else cut
+        if cut is not None:
+            log.warning("reference of the default voice was cut", extra={"language": language})
+            await self._voice_worker.run(partial(self._default_voice.save_reference, language, cut))
 
     async def _unload(self) -> None:
         from tts_service.engines.higgs.model.loaded_model import release_gpu_memory
@@ -250,9 +331,12 @@ class HiggsEngine:
         text, voice_id = phrase.text, config.voice.id
         if None in references:
             # The built-in voice; also for the rest of a reply whose voice was deleted meanwhile.
-            voice_id, references = _BUILT_IN_VOICE.id, (None,)
+            reference = self._default_voice.find_reference(config.language)
+            voice_id = f"{_BUILT_IN_VOICE.id}/{config.language if reference else 'none'}"
+            references = (reference,)
         elif len(speakers) > 1:
             text = tag_speakers(phrase.text, phrase.speaker_turns, len(speakers))
+        text = prepare_text(text, config.language)
         return PhrasePrompt(text, voice_id, references, self._config.seed, style.scene, style.temperature)
 
     async def _generate_with_retry(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[Speech]:
@@ -294,6 +378,13 @@ class HiggsEngine:
         if (window := windower.flush()) is not None:
             for piece in (await decode(window))[0]:
                 yield piece
+
+
+async def _recorded(frames: AsyncIterator[Codes], record: list[Codes]) -> AsyncGenerator[Codes]:
+    """`frames`, each also added to `record`."""
+    async for frame in frames:
+        record.append(frame)
+        yield frame
 
 
 class HiggsStreamAdapter(CloningStreamAdapter):

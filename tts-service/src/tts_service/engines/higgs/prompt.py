@@ -25,6 +25,29 @@ _END_OF_AUDIO = "<|audio_eos|><|eot_id|>"
 # Text that the tokenizer would read as a control token.
 _CONTROL = re.compile(r"<\|.*?\|>")
 
+# As `normalize_chinese_punctuation` and the replacements of the authors' `generation.py`.
+_PUNCTUATION = str.maketrans(
+    {
+        **dict(zip("：；？！【】《》、—·", ":;?![]<>,-.", strict=True)),
+        **dict.fromkeys("“”「」『』", '"'),
+        **dict.fromkeys("‘’", "'"),
+        **dict.fromkeys("()（）", " "),
+        "，": ", ",
+        "。": ".",
+        "…": "...",
+    }
+)
+_DEGREES = re.compile(r"°\s?([CF])")
+# How Celsius and Fahrenheit are said behind the number; "en" also for other languages.
+_DEGREE_WORDS = {
+    "en": {"C": " degrees Celsius", "F": " degrees Fahrenheit"},
+    "de": {"C": " Grad Celsius", "F": " Grad Fahrenheit"},
+    "es": {"C": " grados Celsius", "F": " grados Fahrenheit"},
+    "zh": {"C": "摄氏度", "F": "华氏度"},
+    "ko": {"C": "도", "F": "도"},
+}
+_FINAL_MARKS = (".", "!", "?", ",", ";", '"', "'")
+
 # Text tokens, or rows of codes, shape [n, books].
 PromptPiece = tuple[int, ...] | Codes
 
@@ -77,6 +100,18 @@ def tag_speakers(text: str, turns: Sequence[SpeakerTurn], speakers: int) -> str:
     ends = [place for place, _ in starts[1:]] + [len(text)]
     parts = ((speaker, text[start:end].strip()) for (start, speaker), end in zip(starts, ends, strict=True))
     return " ".join(_speaker_text(speaker, words) for speaker, words in parts if words)
+
+
+def prepare_text(text: str, language: str) -> str:
+    """Prepare a text to be spoken in `language` by the four rules of the model's authors.
+
+    Full-width punctuation becomes plain, parentheses become spaces, degrees become words, and a text without a final
+    mark gets a full stop: behind an open end the model goes on talking.
+    """
+    words = _DEGREE_WORDS.get(language, _DEGREE_WORDS["en"])
+    plain = _DEGREES.sub(lambda degrees: words[degrees[1]], text.translate(_PUNCTUATION))
+    prepared = " ".join(plain.split())
+    return prepared if not prepared or prepared.endswith(_FINAL_MARKS) else f"{prepared}."
 
 
 def tokenize_phrase(tokenize: Tokenize, text: str) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.prompt import VoiceReference
 from tts_service.voices import voice_folder
 
-_BOOKS, _CODES = 8, 1024
+# The codec's codebooks, and the codes of each.
+CODEC_BOOKS, CODEC_CODES = 8, 1024
 _SEPARATOR = "+"
 # Speaker tags have one digit; beyond four speakers the references leave little room in the model's context.
 _MIN_SPEAKERS, _MAX_SPEAKERS = 2, 4
@@ -23,7 +24,7 @@ class HiggsVoices(voice_folder.VoiceFolder[Codes]):
     """The cloned voices and their references. Blocking."""
 
     def __init__(self, folder: Path | None) -> None:
-        read = partial(voice_folder.read_codes, books=_BOOKS, codes=_CODES)
+        read = partial(voice_folder.read_codes, books=CODEC_BOOKS, codes=CODEC_CODES)
         super().__init__(folder, "TTS_HIGGS_VOICES", "frames.npy", read)
 
     def find_reference(self, voice_id: str) -> VoiceReference | None:

@@ -64,18 +64,20 @@ class TranscribeResponse(_message.Message):
     def __init__(self, partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ...) -> None: ...
 
 class PartialTranscript(_message.Message):
-    __slots__ = ("segment_id", "text", "start_ms", "end_ms", "language")
+    __slots__ = ("segment_id", "text", "start_ms", "end_ms", "language", "confidence")
     SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     START_MS_FIELD_NUMBER: _ClassVar[int]
     END_MS_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     segment_id: int
     text: str
     start_ms: int
     end_ms: int
     language: str
-    def __init__(self, segment_id: _Optional[int] = ..., text: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
+    confidence: float
+    def __init__(self, segment_id: _Optional[int] = ..., text: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., language: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class FinalTranscript(_message.Message):
     __slots__ = ("segment_id", "revision", "text", "alternatives", "start_ms", "end_ms", "language", "language_source", "confidence", "words", "language_probability")

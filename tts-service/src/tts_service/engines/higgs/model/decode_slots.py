@@ -14,8 +14,9 @@ from tts_service.engines.higgs.model.step import KvPrefix, SpeechModel
 from tts_service.engines.higgs.prompt import PhrasePrompt, Tokenize, build_voice_prefix, count_tokens, tokenize_phrase
 from tts_service.engines.higgs.voices import speaker_ids
 
-# Voice prefixes cached on the device; the least recently used one is evicted. 15 s of reference take about 50 MB.
-_MAX_PREFIXES = 16
+# Tokens of the voice prefixes cached on the device, which `anchor plan` sets aside: 16 voices, each with a reference of
+# 15 s and its transcript. Beyond them, the least recently used prefix is evicted.
+CACHED_PREFIX_TOKENS = 7200
 # A prompt that leaves room for fewer rows than this is refused.
 _MIN_ROWS = 50
 
@@ -76,9 +77,14 @@ class DecodeSlots:
         self._check_context_fits(count_tokens(pieces))
         tokens = self._model.prefill(slot, pieces, 0)
         self._prefixes[key] = self._model.save_prefix(slot, tokens)
-        if len(self._prefixes) > _MAX_PREFIXES:
+        # The newest always stays: it is in use.
+        while self._cached_tokens > CACHED_PREFIX_TOKENS and len(self._prefixes) > 1:
             self._prefixes.popitem(last=False)
         return tokens
+
+    @property
+    def _cached_tokens(self) -> int:
+        return sum(keys.shape[2] for keys, _ in self._prefixes.values())
 
     def _check_context_fits(self, tokens: int) -> None:
         if tokens + _MIN_ROWS > self._model.context_tokens:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from service_kit.engines.memory import MemoryKind
 
+from tts_service.engines.cuda_graph import capture_graph
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.model.codec import CodecDecoder
@@ -19,7 +20,7 @@ from tts_service.engines.higgs.model.decode_slots import DecodeSlots
 from tts_service.engines.higgs.model.loading import load_codec, load_language_model, load_tokenizer
 from tts_service.engines.higgs.model.reference import ReferenceEncoder
 from tts_service.engines.higgs.model.sampling import SamplingRule
-from tts_service.engines.higgs.model.step import SpeechModel, capture_graph
+from tts_service.engines.higgs.model.step import SpeechModel
 
 
 class LoadedHiggs:

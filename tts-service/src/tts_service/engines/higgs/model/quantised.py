@@ -80,8 +80,10 @@ def fp8_matmul(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
 
 def _fused_matmul(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    # Only used compiled: as plain operations, it would store one value per weight and row.
-    return ((rows.float()[:, None] * weight).sum(dim=-1) * scale).to(rows.dtype)
+    # Only used compiled: as plain operations, it would store one value per weight and row. The outputs come first, so
+    # that the compiler's outer loop runs over them and each weight is read once for all rows.
+    products = (weight[:, None] * rows.float()).sum(dim=-1) * scale[:, None]
+    return products.T.to(rows.dtype)
 
 
 def int8_matmul(device: torch.device, step_rows: int) -> MatMul:

@@ -17,8 +17,6 @@ from tts_service.engines.higgs.prompt import PromptPiece
 # Keys and values of a prompt's start, each of shape [layers, heads, tokens, head_dim].
 KvPrefix = tuple[Tensor, Tensor]
 
-_WARM_UP_STEPS = 3
-
 
 class SpeechModel:
     """The language model with a static cache, and the state of `slots` phrases decoded side by side.
@@ -122,15 +120,18 @@ class SpeechModel:
             keys, values = self._keys[number, slot], self._values[number, slot]
             keys[:, start:stop] = _rotate(key, cos, sin).transpose(0, 1)
             values[:, start:stop] = value.transpose(0, 1)
+            # As in `step`, the query heads that share a key head become rows: with `enable_gqa` and a mask, PyTorch
+            # would copy keys and values per query head and hold the scores in full precision.
+            grouped = _rotate(query, cos, sin).transpose(0, 1).unflatten(0, (keys.shape[0], -1))
             attended = F.scaled_dot_product_attention(
-                _rotate(query, cos, sin).transpose(0, 1)[None],
+                grouped.flatten(1, 2)[None],
                 keys[None, :, :stop],
                 values[None, :, :stop],
-                visible,
+                visible.repeat(grouped.shape[1], 1),
                 scale=attention.scaling,
-                enable_gqa=True,
             )
-            hidden = hidden + attention.o_proj(attended[0].transpose(0, 1).flatten(1))
+            heads = attended[0].unflatten(1, grouped.shape[1:3]).flatten(0, 1)
+            hidden = hidden + attention.o_proj(heads.transpose(0, 1).flatten(1))
             hidden = hidden + _apply_by_kind(
                 hidden,
                 text_rows,
@@ -188,21 +189,3 @@ def _apply_by_kind(
     output[text_rows] = text_layer(rows[text_rows])
     output[audio_rows] = audio_layer(rows[audio_rows])
     return output
-
-
-def capture_graph(step: Callable[[], None], device: Any) -> Callable[[], None]:
-    """Capture `step` in a CUDA graph, which saves the cost of kernel launches; on a CPU return `step` itself."""
-    return step if device.type != "cuda" else _capture(step)
-
-
-def _capture(step: Callable[[], None]) -> Callable[[], None]:
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(_WARM_UP_STEPS):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay

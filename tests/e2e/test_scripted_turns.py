@@ -1,16 +1,21 @@
-"""A user who continues before the client has played any of the answer is answered once, over a real WebSocket."""
+"""Scripted engines over a real WebSocket: a turn is played exactly, and one is reopened before its reply is heard."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 from anchor.session.v1 import session_pb2
 from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import open_session
+from anchor_cli.client.turn import run_turn
+from mesh_launcher import RunningMesh, launch_scripted_mesh
 from service_kit.audio import MICROPHONE
 
 pytestmark = pytest.mark.e2e
 
-TRIES = 6
+TRIES = 3
+MS_PER_CHARACTER = 50
 CONTINUATION = session_pb2.BARGE_IN_VERDICT_CONTINUATION
 FIRST, SECOND, ANSWER = "how is the weather", "and tomorrow in the north", "It will rain."
 SCRIPT = f"""
@@ -18,14 +23,34 @@ SCRIPT = f"""
 transcripts = ["{FIRST}", "{SECOND}"]
 [llm]
 replies = ["{ANSWER}"]
+[tts]
+ms_per_character = {MS_PER_CHARACTER}
 """
 
 
-async def test_speech_before_anything_was_heard_reopens_the_turn_every_time(scripted_mesh, questions) -> None:
-    mesh = scripted_mesh(SCRIPT)
+@pytest.fixture(scope="module")
+def weather_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
+    """One mesh; every session begins the script anew."""
+    script = tmp_path_factory.mktemp("script") / "weather.toml"
+    script.write_text(SCRIPT, "utf-8")
+    with launch_scripted_mesh(script) as mesh:
+        yield mesh
+
+
+async def test_a_scripted_turn_is_played_exactly(weather_mesh, questions) -> None:
+    async with open_session(weather_mesh.url) as talk:
+        turn = await run_turn(talk, load_clip(questions[0].path))
+    assert turn.transcript == FIRST
+    assert turn.reply.text == ANSWER
+    assert turn.engine == "scripted"
+    assert turn.reply.received_ms == pytest.approx(MS_PER_CHARACTER * len(ANSWER), abs=100)
+    assert turn.finished.heard_text == ANSWER
+
+
+async def test_speech_before_anything_was_heard_reopens_the_turn_every_time(weather_mesh, questions) -> None:
     question = load_clip(questions[0].path)[: MICROPHONE.bytes_for(1_200)]
     for number in range(TRIES):
-        async with open_session(mesh.url) as talk:
+        async with open_session(weather_mesh.url) as talk:
             # A slow loudspeaker: on a loaded machine too, nothing has played when the pause arrives. The client reports
             # what it has played.
             talk.speaker.output_delay_s = 1.5

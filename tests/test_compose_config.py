@@ -1,0 +1,235 @@
+"""What compose.yaml gives each container: settings, secrets, the GPU, memory, folders and images."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compose_config import PROJECT, compose_config, rendered
+from pydantic import SecretStr
+from service_kit.familiar_settings import FamiliarSettings
+from settings_classes import all_names_of, names_of, settings_classes
+
+PLAN = PROJECT / "deploy/profiles/rtx6000-ada.env"
+# The package in each container of ours that stays.
+PACKAGES = {
+    "vad-service": "vad_service",
+    "stt-service": "stt_service",
+    "tts-service": "tts_service",
+    "tts-fallback": "tts_service",
+    "gpu-monitor": "gpu_monitor",
+    "orchestrator": "orchestrator",
+    "local-llm": "llm_service",
+    "measure-stt": "stt_service",
+    "measure-tts": "tts_service",
+}
+TRACED = frozenset(PACKAGES) - {"local-llm", "measure-stt", "measure-tts"}
+# Settings that a container leaves at their defaults: the local model shares the orchestrator's network, where another
+# port would not be found; a measurement does not listen.
+UNSET = {
+    "local-llm": {"LLM_HTTP_PORT"},
+    "measure-stt": {"STT_GRPC_PORT", "STT_HTTP_PORT", "STT_KNOWLEDGE_DIR", "STT_CACHE_DIR"},
+    "measure-tts": {"TTS_GRPC_PORT", "TTS_HTTP_PORT"},
+}
+# Read by the exporter of traces, which has no settings class.
+OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+# Read by libraries and by the container runtime.
+OF_LIBRARIES = {
+    "tts-service": {"OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS"},
+    "gpu-monitor": {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"},
+}
+# The containers that each secret of .env is for.
+SECRETS = {
+    "SHARED_SECRET": {"orchestrator", "proxy"},
+    "LLM_OPENAI_API_KEY": {"orchestrator"},
+    "LLM_LOCAL_API_KEY": {"orchestrator", "local-llm"},
+    "STT_VOXTRAL_API_KEY": {"stt-service"},
+    "STT_VOXTRAL_REALTIME_API_KEY": {"stt-service"},
+    "ANCHOR_MODELS_HUB_TOKEN": {"models", "local-llm-model"},
+    OTLP_HEADERS: TRACED,
+}
+SERVERS_ON_THE_GPU = {"stt-service", "tts-service", "ollama-gpu", "voxtral"}
+
+
+def read_by(package: str) -> set[str]:
+    """The variables that the settings classes of a package read."""
+    return {
+        name for cls in settings_classes() if cls.__module__.partition(".")[0] == package for name in all_names_of(cls)
+    }
+
+
+def devices(service: dict[str, Any]) -> list[dict[str, Any]]:
+    return service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
+
+
+@pytest.fixture(scope="module")
+def every() -> dict[str, Any]:
+    """The services of all profiles, for a card with 48 GB."""
+    return rendered(PLAN, COMPOSE_PROFILES="*")
+
+
+@pytest.mark.parametrize("profile", ["embedded", "cpu", "gpu"])
+def test_a_service_gets_the_settings_that_it_reads_and_no_others(profile: str) -> None:
+    services = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*")
+    for name, package in PACKAGES.items():
+        given = set(services[name]["environment"]) - OF_LIBRARIES.get(name, set())
+        expected = read_by(package) | ({OTLP_HEADERS} if name != "local-llm" else set())
+        if name == "orchestrator":
+            # Answers those that have no counterpart.
+            expected |= all_names_of(FamiliarSettings)
+        expected -= UNSET.get(name, set())
+        assert given == expected, f"deploy/settings.yaml, {name}"
+
+
+def test_the_fetcher_of_models_gets_only_settings_that_it_reads(every) -> None:
+    for name in ("models", "local-llm-model", "voxtral-model"):
+        assert set(every[name]["environment"]) <= read_by("anchor_cli")
+
+
+def test_a_secret_reaches_only_the_services_that_need_it(tmp_path: Path) -> None:
+    fields = {
+        names_of(cls)[field]
+        for cls in settings_classes()
+        for field, info in cls.model_fields.items()
+        if info.annotation in (SecretStr, SecretStr | None)
+    }
+    assert SECRETS.keys() == fields | {OTLP_HEADERS}
+    env = tmp_path / "secrets.env"
+    env.write_text("".join(f"{name}=hush-{number}-hush\n" for number, name in enumerate(SECRETS)))
+    for profile in ("embedded", "cpu", "gpu"):
+        services = rendered(env, ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*")
+        for number, (name, wanted) in enumerate(SECRETS.items()):
+            found = {service for service, config in services.items() if f"hush-{number}-hush" in json.dumps(config)}
+            assert found == wanted, name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "recreated"),
+    [
+        ("VAD_MAX_STREAMS", "7", {"vad-service"}),
+        ("STT_MAX_STREAMS", "7", {"stt-service", "measure-stt"}),
+        ("LLM_OLLAMA_TEMPERATURE", "1", {"orchestrator"}),
+        ("TTS_MAX_STREAMS", "7", {"tts-service", "tts-fallback", "measure-tts"}),
+        ("ANCHOR_GPU", "1", SERVERS_ON_THE_GPU | {"gpu-monitor"}),
+        ("ANCHOR_LOG_LEVEL", "DEBUG", set(PACKAGES)),
+        ("NOT_OURS", "1", set()),
+    ],
+)
+def test_a_changed_setting_recreates_only_the_containers_that_read_it(
+    tmp_path: Path, name: str, value: str, recreated: set[str]
+) -> None:
+    env = tmp_path / "changed.env"
+
+    def hashes() -> dict[str, str]:
+        lines = compose_config(env, "--hash=*", COMPOSE_PROFILES="*").splitlines()
+        return dict(line.split() for line in lines)
+
+    env.write_text("ANCHOR_PROFILE=gpu\n")
+    before = hashes()
+    env.write_text(f"ANCHOR_PROFILE=gpu\n{name}={value}\n")
+    assert {service for service, digest in hashes().items() if digest != before[service]} == recreated
+
+
+@pytest.mark.parametrize("card", ["0", "1", "GPU-8f5c4f3e-1b2d-4c6a-9e7f-0a1b2c3d4e5f"])
+def test_all_servers_use_the_same_card_and_the_monitor_sees_that_one(card: str) -> None:
+    services = rendered(PLAN, ANCHOR_GPU="" if card == "0" else card)
+    wanted = {"driver": "nvidia", "device_ids": [card], "capabilities": ["gpu"]}
+    assert {name: devices(service) for name, service in services.items() if devices(service)} == {
+        name: [wanted] for name in SERVERS_ON_THE_GPU
+    }
+    assert services["gpu-monitor"]["environment"]["NVIDIA_VISIBLE_DEVICES"] == card
+
+
+def test_every_container_has_a_memory_limit(every) -> None:
+    assert [name for name, service in every.items() if not service.get("mem_limit")] == []
+    changed = rendered(PLAN, OLLAMA_MEMORY_LIMIT="40g", VOXTRAL_MEMORY_LIMIT="30g")
+    assert [int(changed[name]["mem_limit"]) >> 30 for name in ("ollama-gpu", "voxtral")] == [40, 30]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "cpu", "gpu"])
+def test_docker_makes_no_folder_on_the_host(profile: str) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    files = {PROJECT / line for line in tracked.splitlines()}
+    shipped = files | {folder for file in files for folder in file.parents}
+    for settings in ({}, {"STT_WHISPER_MODEL": "whisper-small"}):
+        services = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*", **settings)
+        for name, service in services.items():
+            for mount in service.get("volumes", ()):
+                if mount["type"] == "bind" and Path(mount["source"]) not in shipped:
+                    assert not mount["bind"].get("create_host_path"), f"{name}: {mount['source']}"
+                    assert mount["source"] == str(PROJECT / "models")
+        needs = profile == "gpu" or (profile == "cpu" and bool(settings))
+        sources = {mount["source"] for mount in services["stt-service"]["volumes"]}
+        assert (str(PROJECT / "models") in sources) is needs
+
+
+def test_the_voxtral_image_has_the_packages_that_decode_audio(every) -> None:
+    build = every["voxtral"]["build"]
+    dockerfile = (Path(build["context"]) / build["dockerfile"]).read_text("utf-8")
+    (base,) = re.findall(r"^FROM vllm/vllm-openai:v([\d.]+)$", dockerfile, re.MULTILINE)
+    assert f"RUN uv pip install --system 'vllm[audio]=={base}'\n" in dockerfile
+
+
+def test_voxtral_loads_the_verified_folder_that_pull_filled(every) -> None:
+    folder = "voxtral-mini-3b"
+    server, verifier = every["voxtral"], every["voxtral-model"]
+    assert server["command"][0] == f"/app/models/{folder}"
+    assert verifier["command"] == ["pull", "--offline", folder]
+    assert server["depends_on"]["voxtral-model"]["condition"] == "service_completed_successfully"
+    for service in (server, verifier):
+        (models,) = (mount for mount in service["volumes"] if mount["target"] == "/app/models")
+        assert (models["source"], models["read_only"]) == (str(PROJECT / "models"), True)
+        # Fetches nothing: this network has no route to the outside.
+        assert list(service["networks"]) == ["mesh"]
+    assert server["environment"]["HF_HUB_OFFLINE"] == "1"
+
+
+def test_vllm_keeps_what_it_compiled_and_reports_nothing(every) -> None:
+    server = every["voxtral"]
+    (cache,) = (mount for mount in server["volumes"] if mount["type"] == "volume")
+    # vLLM's own cache and Triton's are below it.
+    assert cache["target"] == "/root/.cache"
+    assert server["environment"]["TRITON_CACHE_DIR"].startswith("/root/.cache/")
+    assert server["environment"]["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_vllm_captures_graphs_that_voxtral_realtime_accepts(every) -> None:
+    """Its attention over a sliding window cannot be captured with the rest of a mixed batch: no pure FULL."""
+    (flag,) = (part for part in every["voxtral"]["command"] if part.startswith("--compilation-config="))
+    assert json.loads(flag.partition("=")[2]) == {"cudagraph_mode": "FULL_AND_PIECEWISE"}
+
+
+@pytest.mark.parametrize("name", ["ollama", "ollama-gpu"])
+def test_ollama_keeps_sessions_apart_and_stays_local(every, name: str) -> None:
+    major, minor = map(int, re.fullmatch(r"ollama/ollama:(\d+)\.(\d+)\.\d+", every[name]["image"]).groups())
+    environment = every[name]["environment"]
+    # 0.30 keeps the caches of sessions apart by itself.
+    assert ("OLLAMA_MULTIUSER_CACHE" in environment) == ((major, minor) < (0, 30))
+    assert environment.get("OLLAMA_MULTIUSER_CACHE", "1") == environment["OLLAMA_NO_CLOUD"] == "1"
+    documented = (PROJECT / "docs/operations.md").read_text("utf-8")
+    assert f"Ollama {every[name]['image'].partition(':')[2]}" in documented
+
+
+def test_on_a_gpu_a_second_voice_on_the_cpu_stands_by() -> None:
+    services = rendered(ANCHOR_PROFILE="gpu", COMPOSE_PROFILES="gpu")
+    host, _, port = services["orchestrator"]["environment"]["TTS_FALLBACK_TARGET"].partition(":")
+    fallback, main = services[host], services["tts-service"]
+    assert fallback["environment"]["TTS_GRPC_PORT"] == port
+    assert fallback["environment"]["ANCHOR_PROFILE"] == "embedded"
+    assert fallback["environment"]["TTS_ENGINE"] == ""
+    assert (fallback["build"]["target"], main["build"]["target"]) == ("cpu", "gpu")
+    assert devices(fallback) == []
+    assert set(fallback["networks"]) & set(services["orchestrator"]["networks"])
+    own = rendered(ANCHOR_PROFILE="gpu", COMPOSE_PROFILES="gpu", TTS_FALLBACK_TARGET="elsewhere:9083")
+    assert own["orchestrator"]["environment"]["TTS_FALLBACK_TARGET"] == "elsewhere:9083"
+
+
+@pytest.mark.parametrize("profile", ["embedded", "cpu"])
+def test_without_a_gpu_there_is_one_voice(profile: str) -> None:
+    services = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES=profile)
+    assert "tts-fallback" not in services
+    assert not services["orchestrator"]["environment"]["TTS_FALLBACK_TARGET"]
