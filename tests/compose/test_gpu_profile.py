@@ -193,3 +193,16 @@ def test_torch_has_the_same_version_in_images_and_tests() -> None:
     lock = (PROJECT / "tts-service/gpu-requirements.lock").read_text("utf-8")
     assert "transformers==" in lock
     assert not re.search(r"^(torch|nvidia[-\w]*|triton)==", lock, re.MULTILINE)
+
+
+def test_cloned_voices_are_kept_on_a_volume(project: Path) -> None:
+    (project / ".env").write_text("ANCHOR_PROFILE=gpu\nCOMPOSE_PROFILES=gpu\n")
+    service = configured(project)["tts-service"]
+    folders = {service["environment"][f"TTS_{engine}_VOICES"] for engine in ("HIGGS", "CSM")}
+    # A folder each: the codes of one codec mean nothing to the other.
+    assert len(folders) == 2
+    volumes = [volume for volume in service["volumes"] if volume["type"] == "volume" and not volume.get("read_only")]
+    kept = [volume["target"] for volume in volumes]
+    assert all(any(folder.startswith(f"{target}/") for target in kept) for folder in folders)
+    # The image gives the user of the service the mount point, and with it the new volume.
+    assert all(target in DOCKERFILE[DOCKERFILE.index("install -d -o 10001") :].splitlines()[0] for target in kept)

@@ -23,6 +23,15 @@ from tts_service.servicer import SERVICE_NAME, TtsServicer
 from tts_service.settings import TtsSettings
 from tts_service.voices.reference_audio import MAX_RECORDING_BYTES
 
+CONSENT = pb.VoiceConsent(
+    id="cons_0123456789abcdef",
+    name="Ana Silva",
+    statement="I consent that this anchor speaks with my voice.",
+    recording_wav=b"RIFF, the statement",
+    language="en",
+    given_unix_s=1_790_000_000,
+)
+
 
 @asynccontextmanager
 async def service(settings: TtsSettings) -> AsyncGenerator[Any]:

@@ -17,7 +17,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
 from service_kit.audio import to_float
 from service_kit.errors import InvalidRequest, NotFound, Unsupported
-from spoken_service import pcm_of, recording, service, spoken
+from spoken_service import CONSENT, pcm_of, recording, service, spoken
 from tts_service.engines.csm.config import CsmConfig
 from tts_service.engines.csm.engine import CsmEngine
 from tts_service.engines.higgs.config import HiggsConfig
@@ -103,6 +103,11 @@ def is_same_audio(first: bytes, second: bytes, tolerance: float | None) -> bool:
     return np.allclose(one, other[: one.size], atol=tolerance)
 
 
+def stored_files(settings: TtsSettings, case: Case) -> list[str]:
+    """The names of everything in the folder of the cloned voices."""
+    return sorted(path.name for path in getattr(settings, case.voices_setting).rglob("*"))
+
+
 async def voice_ids(stub: Any) -> list[str]:
     return [voice.id for voice in (await stub.ListVoices(pb.ListVoicesRequest())).voices]
 
@@ -110,13 +115,20 @@ async def voice_ids(stub: Any) -> list[str]:
 async def test_voice_is_cloned_spoken_kept_over_a_restart_and_deleted(case: Case, settings: TtsSettings) -> None:
     same, different = case.tolerances or (None, None)
     async with service(settings) as stub:
+        # An engine may keep a voice of its own there.
+        before = stored_files(settings, case)
         plain = pcm_of(await spoken(stub, TEXT))
         request = pb.AddVoiceRequest(
-            name="Ana", reference_wav=recording(3), reference_transcript="hello all", language="en-GB"
+            name="Ana",
+            reference_wav=recording(3),
+            reference_transcript="hello all",
+            language="en-GB",
+            consent=CONSENT,
         )
         voice = (await stub.AddVoice(request)).voice
         assert voice.cloned
         assert list(voice.languages) == ["en"]
+        assert {"consent.json", "consent.wav", "voice.json", voice.id} < set(stored_files(settings, case))
         cloned = pcm_of(await spoken(stub, TEXT, voice.id))
         assert not is_same_audio(cloned, plain, different)
     async with service(settings) as stub:
@@ -124,6 +136,7 @@ async def test_voice_is_cloned_spoken_kept_over_a_restart_and_deleted(case: Case
         assert is_same_audio(pcm_of(await spoken(stub, TEXT, voice.id)), cloned, same)
         await stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id=voice.id))
         assert await voice_ids(stub) == list(case.built_in)
+        assert stored_files(settings, case) == before
         with pytest.raises(aio.AioRpcError) as refused:
             await spoken(stub, TEXT, voice.id)
         assert refused.value.code() is StatusCode.INVALID_ARGUMENT

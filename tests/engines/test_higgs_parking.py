@@ -18,7 +18,7 @@ from grpc import StatusCode, aio
 from higgs_service import Stubs, service, settings_for, spoken, write_folders
 from service_kit.engines.memory import MemoryKind, ParkableEngine
 from service_kit.errors import ERROR_CODE_KEY
-from spoken_service import begun, pcm_of, recording, rest_of
+from spoken_service import CONSENT, begun, pcm_of, recording, rest_of
 from tts_service.engine import PhraseRequest, SynthesisConfig
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine, higgs_engine
@@ -90,7 +90,9 @@ async def test_parking_and_waking_are_idempotent(stubs: Stubs) -> None:
 
 async def test_parked_engine_refuses_speech_and_cloning(stubs: Stubs) -> None:
     await stubs.memory.Park(memory.ParkRequest())
-    added = pb.AddVoiceRequest(name="Ana", reference_wav=recording(3), reference_transcript="hola", language="en")
+    added = pb.AddVoiceRequest(
+        name="Ana", reference_wav=recording(3), reference_transcript="hola", language="en", consent=CONSENT
+    )
     for work in (spoken(stubs.tts, TEXT), stubs.tts.AddVoice(added)):
         with pytest.raises(aio.AioRpcError) as refused:
             await work

@@ -13,7 +13,7 @@ from anchor.tts.v1 import tts_pb2 as pb
 from grpc import StatusCode, aio
 from higgs_service import service, settings_for, spoken, write_folders
 from service_kit.errors import ERROR_CODE_KEY, InvalidRequest
-from spoken_service import pcm_of, recording
+from spoken_service import CONSENT, pcm_of, recording
 from tts_service.engine import PhraseRequest, Samples, Style, SynthesisConfig
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.engine import HiggsEngine
@@ -41,7 +41,11 @@ async def stub(settings: TtsSettings) -> AsyncGenerator[Any]:
 
 async def clone_voice(stub: Any, name: str, seconds: float = 2.5) -> str:
     request = pb.AddVoiceRequest(
-        name=name, reference_wav=recording(seconds), reference_transcript=f"this is {name}", language="en"
+        name=name,
+        reference_wav=recording(seconds),
+        reference_transcript=f"this is {name}",
+        language="en",
+        consent=CONSENT,
     )
     return (await stub.AddVoice(request)).voice.id
 
@@ -147,7 +151,9 @@ async def test_temperature_of_a_style_applies_to_its_phrase_only(settings: TtsSe
     ids=["silent", "short", "long", "many channels", "telephone", "no WAV", "nothing"],
 )
 async def test_unusable_recording_is_refused_with_advice(stub: Any, wav: bytes, code: str, advice: str) -> None:
-    request = pb.AddVoiceRequest(name="Ana", reference_wav=wav, reference_transcript="hola", language="en")
+    request = pb.AddVoiceRequest(
+        name="Ana", reference_wav=wav, reference_transcript="hola", language="en", consent=CONSENT
+    )
     with pytest.raises(aio.AioRpcError) as refused:
         await stub.AddVoice(request)
     assert refused.value.code() is StatusCode.INVALID_ARGUMENT
@@ -160,7 +166,11 @@ async def test_stereo_recording_equals_its_mono_mix(stub: Any) -> None:
     voices = set()
     for channels in (1, 2):
         request = pb.AddVoiceRequest(
-            name="Ana", reference_wav=recording(3, channels=channels), reference_transcript="hola", language="en"
+            name="Ana",
+            reference_wav=recording(3, channels=channels),
+            reference_transcript="hola",
+            language="en",
+            consent=CONSENT,
         )
         voices.add((await stub.AddVoice(request)).voice.id)
     assert len(voices) == 1
@@ -179,5 +189,5 @@ async def test_voice_cloned_again_after_deletion_uses_no_old_prefix(settings: Tt
         first = await audio_of(config)
         await engine.delete_voice(voice.id)
         assert await audio_of(config) == await audio_of(SynthesisConfig(engine.voices()[0], "en"))
-        assert await engine.add_voice("Ana", recording(3), "hola", "en") == voice
+        assert (await engine.add_voice("Ana", recording(3), "hola", "en")).id == voice.id
         assert await audio_of(config) == first

@@ -20,6 +20,7 @@ from tts_service.engine import (
     Style,
     SynthesisConfig,
     Voice,
+    VoiceConsent,
     Word,
 )
 from tts_service.routing.routed_adapter import RoutedStreamAdapter
@@ -99,7 +100,17 @@ class CloningToneEngine(ToneEngine):
     def voices(self) -> Sequence[Voice]:
         return [*super().voices(), *(Voice(name, name, self.languages, cloned=True) for name in self.cloned)]
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        return self.languages
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         self.cloned.append(name)
         return Voice(name, name, (language,), cloned=True)
 
@@ -115,6 +126,7 @@ class ParkableToneAdapter(StreamAdapter):
     def __init__(self, engine: CloningToneEngine) -> None:
         super().__init__(engine, LIMITS)
         self.engine = engine
+        self.cloning_languages = engine.cloning_languages
         self.add_voice = engine.add_voice
         self.delete_voice = engine.delete_voice
 

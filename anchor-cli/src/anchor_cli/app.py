@@ -23,6 +23,7 @@ from anchor_cli.model_store.command import models_command, pull_command
 from anchor_cli.parking import park_command, wake_command
 from anchor_cli.plan.command import plan_command
 from anchor_cli.verification.command import verify_gpu_command
+from anchor_cli.voices import voice_app
 
 app = typer.Typer(
     help="A self-hosted voice anchor: start it, talk to it, manage its models.",
@@ -38,6 +39,7 @@ app.command("doctor")(doctor_command)
 app.command("park")(park_command)
 app.command("wake")(wake_command)
 app.command("verify-gpu")(verify_gpu_command)
+app.add_typer(voice_app, name="voice")
 
 
 @app.command("up")

@@ -6,18 +6,15 @@ import asyncio
 from enum import StrEnum
 from typing import Annotated
 
-import httpx
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from service_kit.errors import AnchorError, PeerFailed
 
+from anchor_cli.client.rest_client import open_rest_client, request_bytes, request_model
 from anchor_cli.console import load_settings_or_exit, print_failure
 from anchor_cli.settings import MeshSettings
-
-# Waking a model may read it from disk.
-_MOVE_TIMEOUT_S = 330.0
 
 
 class EngineStatus(BaseModel):
@@ -33,15 +30,6 @@ class MemoryStatus(BaseModel):
 
     steps: list[str]
     engines: dict[str, EngineStatus]
-
-
-class _Error(BaseModel):
-    code: str
-    message: str
-
-
-class _Refusal(BaseModel):
-    error: _Error
 
 
 class EngineChoice(StrEnum):
@@ -82,38 +70,20 @@ def _run_command(move: str, engine: EngineChoice) -> None:
 
 async def _move_all(settings: MeshSettings, console: Console, move: str, engine: EngineChoice) -> list[AnchorError]:
     """Park or wake one engine or all movable ones; returns the failures. Raises `PeerFailed` without a mesh."""
-    secret = settings.shared_secret.get_secret_value()
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     failures: list[AnchorError] = []
-    async with httpx.AsyncClient(
-        base_url=settings.address, headers=headers, timeout=_MOVE_TIMEOUT_S, trust_env=False
-    ) as http:
-        memory = await _request(http, "GET", "/memory")
+    async with open_rest_client(settings) as http:
+        memory = await request_model(http, MemoryStatus, "GET", "/memory")
         for name, status in memory.engines.items():
             if engine is EngineChoice.ALL and status.state == "fixed":
                 continue
             if engine in (EngineChoice.ALL, name):
                 try:
-                    await _request(http, "POST", f"/memory/{name}/{move}")
+                    await request_bytes(http, "POST", f"/memory/{name}/{move}")
                 except AnchorError as error:
                     failures.append(PeerFailed(error.code, f"{name}: {error.message}"))
-        memory = await _request(http, "GET", "/memory")
+        memory = await request_model(http, MemoryStatus, "GET", "/memory")
     console.print(_table(memory))
     return failures
-
-
-async def _request(http: httpx.AsyncClient, method: str, path: str) -> MemoryStatus:
-    try:
-        response = await http.request(method, path)
-        if response.is_success:
-            return MemoryStatus.model_validate_json(response.content)
-        refusal = _Refusal.model_validate_json(response.content).error
-    except httpx.HTTPError as error:
-        reason = str(error) or type(error).__name__
-        raise PeerFailed("mesh.not_running", f"no anchor responds at {http.base_url}: {reason}") from error
-    except ValidationError as error:
-        raise PeerFailed("mesh.not_running", f"the server at {http.base_url} is not an anchor") from error
-    raise PeerFailed(refusal.code, refusal.message)
 
 
 def _table(memory: MemoryStatus) -> Table:

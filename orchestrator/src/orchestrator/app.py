@@ -44,13 +44,13 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     channels = wiring.service_channels(settings)
     memory = wiring.memory_pressure(channels, model, settings)
     status = wiring.status_watch(memory, settings)
-    services, voices = wiring.services(channels, model, memory, status, settings)
+    services, voices, voice_store = wiring.services(channels, model, memory, status, settings)
     sessions = wiring.session_registry(services, memory, health, settings)
     language = sessions.default_language
     routes = health_routes(
         health, lambda: {"language": language, "languages": LANGUAGES, "voices": voices.ids, **details()}
     )
-    app, servicer = wiring.api(sessions, services.speech_to_text, memory, routes, settings)
+    app, servicer = wiring.api(sessions, services, voice_store, memory, routes, settings)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:

@@ -16,7 +16,7 @@ from service_kit.health import Health
 from service_kit.rpc.channel import open_service_channel
 
 from orchestrator.api.access import AccessMiddleware, access_policy
-from orchestrator.api.http import engines, openai_transcriptions
+from orchestrator.api.http import engines, openai_speech, openai_transcriptions, voice_consents, voices
 from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
@@ -30,8 +30,8 @@ from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.messages.system_status import SystemStatus
 from orchestrator.conversation.model.degradation import DegradationBoard
-from orchestrator.conversation.model.ports import SpeechToText
 from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.model.voice_store import VoiceStore
 from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from orchestrator.conversation.turns.endpointing import Endpointing
@@ -50,7 +50,7 @@ from orchestrator.llm.main_model import MainModel, MainModelControl
 from orchestrator.memory_pressure.controller import MemoryPressureController
 from orchestrator.memory_pressure.degradation_ladder import DegradationLadder
 from orchestrator.memory_pressure.engine_parking import EngineParking
-from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts
+from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts, OnDemandVoiceStore
 from orchestrator.memory_pressure.parkable_engine import ParkableEngine
 from orchestrator.settings import OrchestratorSettings
 
@@ -161,11 +161,11 @@ def services(
     memory: MemoryPressure,
     status: StatusWatch,
     settings: OrchestratorSettings,
-) -> tuple[Services, VoiceWatch]:
-    """The services that sessions use, each woken on demand, and the watch over the TTS voices."""
+) -> tuple[Services, VoiceWatch, VoiceStore]:
+    """The services that sessions use, each woken on demand, the watch over the TTS voices, and their store."""
     parked = memory.parking.engines
     tts = TtsClient(channels["tts"])
-    voices = VoiceWatch(tts)
+    watch = VoiceWatch(tts)
     fallback_tts = tuple(TtsClient(channels[name]) for name in (_TTS_FALLBACK,) if name in channels)
 
     async def system_status() -> SystemStatus:
@@ -174,20 +174,26 @@ def services(
             known, services=(*known.services, *main_model.status()), degraded=memory.degradation_board.degraded
         )
 
-    return Services(
-        voice_activity=VadClient(channels["vad"]),
-        speech_to_text=OnDemandStt(SttClient(channels["stt"]), parked["stt"]),
-        language_model=lambda: OnDemandLlm(main_model.session_model(), parked["llm"], wait_s=settings.first_token_s),
-        text_to_speech=OnDemandTts(tts, parked["tts"], _TTS_WAKE_WAIT_S if fallback_tts else None),
-        fallback_tts=fallback_tts,
-        personas=load_personas(settings.personas_dir),
-        default_voice=settings.voice,
-        system_status=system_status,
-        voices=voices.latest,
-        audio_filter=build_filter(settings.noise_suppression, settings.auto_gain),
-        degraded_mode=memory.controller.degraded_mode,
-        degradation_board=memory.degradation_board,
-    ), voices
+    return (
+        Services(
+            voice_activity=VadClient(channels["vad"]),
+            speech_to_text=OnDemandStt(SttClient(channels["stt"]), parked["stt"]),
+            language_model=lambda: OnDemandLlm(
+                main_model.session_model(), parked["llm"], wait_s=settings.first_token_s
+            ),
+            text_to_speech=OnDemandTts(tts, parked["tts"], _TTS_WAKE_WAIT_S if fallback_tts else None),
+            fallback_tts=fallback_tts,
+            personas=load_personas(settings.personas_dir),
+            default_voice=settings.voice,
+            system_status=system_status,
+            voices=watch.latest,
+            audio_filter=build_filter(settings.noise_suppression, settings.auto_gain),
+            degraded_mode=memory.controller.degraded_mode,
+            degradation_board=memory.degradation_board,
+        ),
+        watch,
+        OnDemandVoiceStore(tts, parked["tts"], watch.refresh),
+    )
 
 
 def turn_rules(settings: OrchestratorSettings) -> TurnRules:
@@ -232,7 +238,8 @@ def session_registry(
 
 def api(
     sessions: SessionRegistry,
-    speech_to_text: SpeechToText,
+    services: Services,
+    voice_store: VoiceStore,
     memory: MemoryPressure,
     health: APIRouter,
     settings: OrchestratorSettings,
@@ -245,7 +252,13 @@ def api(
     app.include_router(console)
     app.include_router(engines.routes(memory.parking, memory.controller.describe))
     uploads = add_routes(app, sessions, limits)
+    speech_to_text = services.speech_to_text
     app.include_router(openai_transcriptions.routes(speech_to_text, uploads, limits))
+    app.include_router(openai_speech.routes(services.text_to_speech, uploads, limits))
+    consents = voice_consents.Consents(speech_to_text, uploads, limits)
+    adding = voices.VoiceAdding(voice_store, consents, speech_to_text, uploads, limits)
+    app.include_router(voices.routes(adding, voice_store, uploads, limits))
+    app.include_router(voice_consents.routes(consents, voice_store, uploads, limits))
     policy = access_policy(
         settings.client_host,
         settings.shared_secret,

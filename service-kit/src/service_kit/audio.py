@@ -1,9 +1,11 @@
-"""PCM arithmetic: milliseconds, samples and bytes."""
+"""PCM arithmetic: milliseconds, samples and bytes, and WAV files."""
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +61,17 @@ def joined(chunks: Sequence[AudioChunk]) -> list[AudioChunk]:
     return [
         run[0] if len(run) == 1 else AudioChunk(run[0].start_ms, b"".join(part.pcm for part in run)) for run in runs
     ]
+
+
+def to_wav(pcm: bytes, audio_format: AudioFormat) -> bytes:
+    """Return `pcm` as a WAV file."""
+    file = BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(SAMPLE_BYTES)
+        writer.setframerate(audio_format.rate_hz)
+        writer.writeframes(pcm)
+    return file.getvalue()
 
 
 def to_float(pcm: bytes) -> NDArray[np.float32]:

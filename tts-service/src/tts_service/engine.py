@@ -10,6 +10,26 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from service_kit.engines.info import EngineInfo
+from service_kit.errors import Unsupported
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSummary:
+    """Who consented and when; `given_unix_s` in seconds since 1970, `language` ISO 639-1 or empty."""
+
+    id: str
+    name: str
+    language: str
+    given_unix_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceConsent:
+    """The consent: a written statement, or the transcript of a recorded one and its recording (WAV, else empty)."""
+
+    summary: ConsentSummary
+    statement: str
+    recording_wav: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +44,10 @@ class Voice:
     cloned: bool = False
     # Name of its engine, where the service has several engines; `id` then begins with it.
     engine: str = ""
+    # Of a cloned voice; None for others, and for one that was added without.
+    consent: ConsentSummary | None = None
+    # When a cloned voice was added, in seconds since 1970; 0 if unknown.
+    created_unix_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +144,35 @@ class TtsEngine(Protocol):
 class CloningEngine(Protocol):
     """An engine that also clones voices from recordings."""
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        """Clone a voice from a WAV recording and its transcript. Raises `InvalidRequest` for a bad recording."""
+    def cloning_languages(self) -> Sequence[str]:
+        """Languages that a voice can be cloned for now, ISO 639-1. Raises `Unsupported` when none can, with advice."""
+        ...
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
+        """Clone a voice from a WAV recording and its transcript, and store the consent with it.
+
+        The servicer refuses a request without consent. Raises `InvalidRequest` for a bad recording.
+        """
         ...
 
     async def delete_voice(self, voice_id: str) -> None:
         """Delete a cloned voice. Raises `NotFound`."""
         ...
+
+
+def cloning_unsupported(engine: str) -> Unsupported:
+    """The refusal of an engine that cannot clone voices, with those that can."""
+    return Unsupported(
+        "tts.cloning_unsupported",
+        f"engine {engine!r} cannot clone voices; pocket-tts on a CPU, and higgs and csm on a GPU, can (docs/voices.md)",
+    )
 
 
 @dataclass(frozen=True, slots=True)

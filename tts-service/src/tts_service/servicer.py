@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
@@ -12,6 +13,7 @@ from service_kit.errors import AtCapacity, InvalidRequest, Unsupported
 
 from tts_service.engine import (
     CloningEngine,
+    ConsentSummary,
     PhraseStarted,
     ReplyStream,
     SpeechAudio,
@@ -20,8 +22,11 @@ from tts_service.engine import (
     Style,
     TtsEngine,
     Voice,
+    VoiceConsent,
+    cloning_unsupported,
 )
 from tts_service.voices.catalogue import resolve_config, voices_for_language
+from tts_service.voices.consent import check_consent
 
 SERVICE_NAME = tts_pb2.DESCRIPTOR.services_by_name["TextToSpeechService"].full_name
 
@@ -57,13 +62,16 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
         self, request: tts_pb2.ListVoicesRequest, context: object
     ) -> tts_pb2.ListVoicesResponse:
         listed = voices_for_language(self._engine.voices(), request.language)
-        return tts_pb2.ListVoicesResponse(voices=map(self._to_voice, listed))
+        return tts_pb2.ListVoicesResponse(voices=map(self._to_voice, listed), cloning=self._cloning_support())
 
     async def AddVoice(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: tts_pb2.AddVoiceRequest, context: object
     ) -> tts_pb2.AddVoiceResponse:
-        voice = await self._cloning_engine().add_voice(
-            request.name, request.reference_wav, request.reference_transcript, request.language
+        engine, consent = self._cloning_engine(), _from_consent(request.consent)
+        engine.cloning_languages()
+        check_consent(consent)
+        voice = await engine.add_voice(
+            request.name, request.reference_wav, request.reference_transcript, request.language, consent
         )
         return tts_pb2.AddVoiceResponse(voice=self._to_voice(voice))
 
@@ -85,12 +93,24 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
 
     def _cloning_engine(self) -> CloningEngine:
         if not isinstance(self._engine, CloningEngine):
-            raise Unsupported("tts.cloning_unsupported", f"engine {self._engine.info.name!r} cannot clone voices")
+            raise cloning_unsupported(self._engine.info.name)
         return self._engine
 
+    def _cloning_support(self) -> tts_pb2.CloningSupport:
+        try:
+            return tts_pb2.CloningSupport(languages=self._cloning_engine().cloning_languages())
+        except Unsupported as error:
+            return tts_pb2.CloningSupport(unavailable_reason=error.message)
+
     def _to_voice(self, voice: Voice) -> tts_pb2.Voice:
-        fields = {name: getattr(voice, name) for name in ("id", "name", "languages", "cloned")}
-        return tts_pb2.Voice(engine=voice.engine or self._engine.info.name, **fields)
+        fields = {name: getattr(voice, name) for name in ("id", "name", "languages", "cloned", "created_unix_s")}
+        consent = None if voice.consent is None else tts_pb2.VoiceConsent(**asdict(voice.consent))
+        return tts_pb2.Voice(engine=voice.engine or self._engine.info.name, consent=consent, **fields)
+
+
+def _from_consent(consent: tts_pb2.VoiceConsent) -> VoiceConsent:
+    summary = ConsentSummary(consent.id, consent.name.strip(), consent.language, consent.given_unix_s)
+    return VoiceConsent(summary, consent.statement.strip(), consent.recording_wav)
 
 
 async def _forward_text(requests: AsyncIterator[tts_pb2.SynthesizeRequest], stream: ReplyStream) -> None:

@@ -45,6 +45,16 @@ class ApiLimits:
     upload_timeout_s: float = 90.0
     # Time to decode a recording; also the limit of its CPU time.
     decode_timeout_s: float = 10.0
+    # Consents that wait for their voice, over all clients, and how long each waits.
+    max_pending_consents: int = 32
+    pending_consent_s: float = 3600.0
+    # Longest recorded statement of consent.
+    max_consent_audio_s: float = 30.0
+    # Voices and consents added over all clients, a minute on average and in a burst; further ones are refused.
+    voice_additions_per_min: float = 6.0
+    voice_addition_burst: float = 10.0
+    # Longest text of `/v1/audio/speech`, in characters.
+    max_speech_chars: int = 4096
     # Longest spoken answer to a one-shot question; a longer one is cut off.
     max_answer_audio_s: float = 300.0
     # Time to produce an answer to a one-shot question; then the same again to deliver it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
@@ -14,9 +15,13 @@ from service_kit.rpc.channel import await_response, read_message, write_message
 
 from orchestrator.conversation.messages.server import Style, VoiceChoice
 from orchestrator.conversation.model.ports import PhraseStarted, Speech, SpeechAudio, SpeechMark
+from orchestrator.conversation.model.voice_store import StoredVoice, VoiceConsent, VoiceListing
 
 _PEER = "tts"
 _LIST_TIMEOUT_S = 2.0
+# Learning a voice of 15 s takes a few seconds on two busy cores; others may wait before it.
+_CLONE_TIMEOUT_S = 90.0
+_DELETE_TIMEOUT_S = 30.0
 
 _Call = aio.StreamStreamCall[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
 
@@ -74,10 +79,40 @@ class TtsClient:
         finally:
             call.cancel()
 
+    async def list_voices(self) -> VoiceListing:
+        """List all voices, and say whether one can be added. Raises `PeerFailed`."""
+        response = await await_response(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_TIMEOUT_S)
+        support = response.cloning
+        return VoiceListing(
+            tuple(map(_stored_voice, response.voices)), tuple(support.languages), support.unavailable_reason
+        )
+
+    async def add_voice(
+        self, name: str, reference_wav: bytes, transcript: str, language: str, consent: VoiceConsent
+    ) -> StoredVoice:
+        """Clone a voice. Raises the refusal of tts-service, or `PeerFailed`."""
+        request = tts_pb2.AddVoiceRequest(
+            name=name,
+            reference_wav=reference_wav,
+            reference_transcript=transcript,
+            language=language,
+            consent=tts_pb2.VoiceConsent(**asdict(consent)),
+        )
+        response = await await_response(self._stub.AddVoice(request), _PEER, _CLONE_TIMEOUT_S)
+        return _stored_voice(response.voice)
+
+    async def delete_voice(self, voice_id: str) -> None:
+        """Delete a cloned voice. Raises the refusal of tts-service, or `PeerFailed`."""
+        request = tts_pb2.DeleteVoiceRequest(voice_id=voice_id)
+        await await_response(self._stub.DeleteVoice(request), _PEER, _DELETE_TIMEOUT_S)
+
     async def voices(self) -> tuple[VoiceChoice, ...]:
         """List all voices, each language's default first. Raises `PeerFailed`."""
-        response = await await_response(self._stub.ListVoices(tts_pb2.ListVoicesRequest()), _PEER, _LIST_TIMEOUT_S)
-        return tuple(
-            VoiceChoice(voice.id, voice.name, tuple(voice.languages), voice.engine, voice.cloned)
-            for voice in response.voices
-        )
+        return tuple(voice.choice for voice in (await self.list_voices()).voices)
+
+
+def _stored_voice(voice: tts_pb2.Voice) -> StoredVoice:
+    choice = VoiceChoice(voice.id, voice.name, tuple(voice.languages), voice.engine, voice.cloned)
+    stored = voice.consent
+    consent = VoiceConsent(stored.id, stored.name, stored.language, stored.given_unix_s)
+    return StoredVoice(choice, consent if voice.HasField("consent") else None, voice.created_unix_s)

@@ -17,7 +17,7 @@ from orchestrator.conversation.model.observable import Observable
 
 log = logging.getLogger(__name__)
 
-# Short enough for a newly cloned voice to appear soon; shorter while tts-service does not answer.
+# Short enough for a voice that another client of tts-service adds to appear soon; shorter while that does not answer.
 _INTERVAL_S = 5.0
 _RETRY_S = 2.0
 
@@ -34,6 +34,10 @@ class VoiceWatch:
         """The ids of all voices."""
         return tuple(voice.id for voice in self.latest.value)
 
+    async def refresh(self) -> None:
+        """List the voices now; called when one was added or deleted. Raises `PeerFailed`."""
+        self.latest.set(await self._tts.voices())
+
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Poll the voices inside the context."""
@@ -43,7 +47,7 @@ class VoiceWatch:
     async def _watch(self) -> None:
         while True:
             try:
-                self.latest.set(await self._tts.voices())
+                await self.refresh()
                 await asyncio.sleep(_INTERVAL_S)
             except AnchorError as error:
                 log.debug("listing voices failed", extra={"code": error.code})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TypeVar
 
@@ -17,7 +18,10 @@ from orchestrator.conversation.model.ports import (
     SpeechToTextStream,
     TextToSpeech,
 )
+from orchestrator.conversation.model.voice_store import StoredVoice, VoiceConsent, VoiceListing, VoiceStore
 from orchestrator.memory_pressure.parkable_engine import ParkableEngine, ParkingState
+
+log = logging.getLogger(__name__)
 
 StreamT = TypeVar("StreamT")
 
@@ -74,6 +78,38 @@ class OnDemandStt:
     def open(self, language: str) -> AbstractAsyncContextManager[SpeechToTextStream]:
         """Start recognition; leaving the context ends it."""
         return _open_awake(self._engine, None, lambda: self._stt.open(language))
+
+
+class OnDemandVoiceStore:
+    """The voices; adding one wakes its engine. `on_change` is awaited when one was added or deleted."""
+
+    def __init__(self, store: VoiceStore, engine: ParkableEngine, on_change: Callable[[], Awaitable[None]]) -> None:
+        self._store = store
+        self._engine = engine
+        self._on_change = on_change
+
+    async def list_voices(self) -> VoiceListing:
+        return await self._store.list_voices()
+
+    async def add_voice(
+        self, name: str, reference_wav: bytes, transcript: str, language: str, consent: VoiceConsent
+    ) -> StoredVoice:
+        """Clone a voice once the engine is awake."""
+        async with self._engine.use():
+            voice = await self._store.add_voice(name, reference_wav, transcript, language, consent)
+        await self._notify()
+        return voice
+
+    async def delete_voice(self, voice_id: str) -> None:
+        await self._store.delete_voice(voice_id)
+        await self._notify()
+
+    async def _notify(self) -> None:
+        try:
+            await self._on_change()
+        except AnchorError as error:
+            # The voice is stored or deleted all the same, and the list is polled again soon.
+            log.warning("voices not listed after a change", extra={"code": error.code})
 
 
 @asynccontextmanager

@@ -82,3 +82,14 @@ def test_voice_called_default_is_the_languages_own() -> None:
     preferences = Preferences("en", "en-us", "anchor", patience=1)
     preferences.set(SetVoice("default"))
     assert preferences.voice == ""
+
+
+def test_deleted_voice_is_not_available() -> None:
+    voice = VoiceChoice("higgs:ana-1234", "Ana", ("en",), cloned=True)
+    here = services(VoiceChoice("espeak:en-us", "", ("en", "de")), voice)
+    assert here.is_available("ana-1234", "en")
+    assert not here.is_available("ana-1234", "de")
+    here.voices.set((VoiceChoice("espeak:en-us", "", ("en", "de")),))
+    assert not here.is_available("ana-1234", "en")
+    # Before tts-service has answered, it alone knows the voices.
+    assert services().is_available("ana-1234", "en")

@@ -1,4 +1,7 @@
-"""The engine `scripted`: plays a tone with the delays and faults of a script. For tests; never a default."""
+"""The engine `scripted`: plays a tone with the delays and faults of a script. For tests; never a default.
+
+With a folder for voices it also clones them: a cloned voice speaks at the strongest frequency of its recording.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,24 @@ import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from service_kit.audio import SPEECH
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.script import Fault, ScriptSection, load_section
-from service_kit.errors import EngineFailed
+from service_kit.errors import EngineFailed, InvalidRequest
 
-from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, Word
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, VoiceConsent, Word
 from tts_service.settings import TtsSettings
-from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
+from tts_service.synthesis.stream import CloningStreamAdapter, ReplyLimits, StreamAdapter
 from tts_service.text.normalisation import WordMarks, normalise_text
+from tts_service.voices.catalogue import primary_language
+from tts_service.voices.reference_audio import check_name, check_transcript, decode_reference
+from tts_service.voices.voice_folder import VoiceFolder, read_codes, write_codes
 
 LANGUAGES = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 # Longer than the output's first chunk plus its fade, so the first piece is sent immediately.
@@ -38,6 +47,8 @@ class TtsScript(ScriptSection):
     real_time_factor: float = Field(default=0.25, ge=0)
     # Duration of the speech of one character, in milliseconds.
     ms_per_character: float = Field(default=60, gt=0)
+    # Folder for cloned voices; without it the engine cannot clone.
+    voices: Path | None = None
 
 
 class ScriptedEngine:
@@ -46,6 +57,8 @@ class ScriptedEngine:
     def __init__(self, script: TtsScript) -> None:
         self._script = script
         self._reply_numbers = itertools.count(1)
+        read = partial(read_codes, books=1, codes=SPEECH.rate_hz)
+        self._cloned = VoiceFolder(script.voices, "`voices` in the section [tts] of the script", "pitch.npy", read)
         self._info = EngineInfo("scripted", "tone", "1", LANGUAGES, SPEECH.rate_hz, {"purpose": "tests only"})
 
     @property
@@ -53,20 +66,53 @@ class ScriptedEngine:
         return self._info
 
     def voices(self) -> Sequence[Voice]:
-        return (Voice("tone", "A tone", LANGUAGES),)
+        return (Voice("tone", "A tone", LANGUAGES), *self._cloned.voices())
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
+        self._cloned.load()
         yield
+
+    def cloning_languages(self) -> Sequence[str]:
+        """All languages. Raises `Unsupported` without a folder for voices."""
+        self._cloned.require_folder()
+        return LANGUAGES
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
+        """Clone a voice: its conditioning is one frequency, in Hz."""
+        self._cloned.require_folder()
+        check_name(name)
+        check_transcript(reference_transcript)
+        code = primary_language(language)
+        if code not in LANGUAGES:
+            raise InvalidRequest("tts.unknown_language", f"no voice speaks {language!r}")
+        pitch_hz = _strongest_hz(decode_reference(reference_wav, SPEECH.rate_hz))
+        write = partial(write_codes, frames=np.array([[pitch_hz]]))
+        return self._cloned.save_voice(name.strip(), code, reference_transcript.strip(), write, consent)
+
+    async def delete_voice(self, voice_id: str) -> None:
+        """Delete a cloned voice."""
+        self._cloned.delete_voice(voice_id)
 
     @asynccontextmanager
     async def synthesize(self, phrase: PhraseRequest, config: SynthesisConfig) -> AsyncGenerator[AsyncIterator[Speech]]:
         fault = self._script.fault_of(next(self._reply_numbers)) if phrase.index == 0 else None
         delay_ms = self._script.first_audio_delay_ms if phrase.index == 0 else 0.0
-        async with aclosing(self._generate(phrase.text, delay_ms, fault)) as speech:
+        cloned = self._cloned.find_voice(config.voice.id)
+        tone_hz = _TONE_HZ if cloned is None else float(cloned.conditioning[0, 0])
+        async with aclosing(self._generate(phrase.text, delay_ms, fault, tone_hz)) as speech:
             yield speech
 
-    async def _generate(self, text: str, delay_ms: float, fault: Fault | None) -> AsyncGenerator[Speech]:
+    async def _generate(
+        self, text: str, delay_ms: float, fault: Fault | None, tone_hz: float
+    ) -> AsyncGenerator[Speech]:
         loop = asyncio.get_running_loop()
         start_s = loop.time() + delay_ms / 1000
         await _sleep_until(start_s)
@@ -81,7 +127,8 @@ class ScriptedEngine:
                 return
             case _:
                 pass
-        pieces = _garbage() if fault is Fault.GARBAGE else _tone(text, self._script, endless=fault is Fault.ENDLESS)
+        endless = fault is Fault.ENDLESS
+        pieces = _garbage() if fault is Fault.GARBAGE else _tone(text, self._script, tone_hz, endless=endless)
         generated_ms = 0.0
         for piece in pieces:
             if isinstance(piece, Samples):
@@ -90,7 +137,7 @@ class ScriptedEngine:
             yield piece
 
 
-def _tone(text: str, script: TtsScript, endless: bool) -> Iterator[Speech]:
+def _tone(text: str, script: TtsScript, tone_hz: float, *, endless: bool) -> Iterator[Speech]:
     """A tone of the text's duration; each word comes before the chunk in which it starts."""
     per_character = script.ms_per_character * SPEECH.rate_hz / 1000
     total = max(round(len(text) * per_character), 1)
@@ -107,8 +154,13 @@ def _tone(text: str, script: TtsScript, endless: bool) -> Iterator[Speech]:
         end = start + length if endless else min(start + length, total)
         while marks and marks[0].first_sample < end:
             yield marks.pop(0)
-        phase = np.arange(start, end, dtype=np.float64) * (2 * np.pi * _TONE_HZ / SPEECH.rate_hz)
+        phase = np.arange(start, end, dtype=np.float64) * (2 * np.pi * tone_hz / SPEECH.rate_hz)
         yield Samples((_LOUDNESS * np.sin(phase)).astype(np.float32))
+
+
+def _strongest_hz(samples: NDArray[np.float32]) -> int:
+    spectrum = np.abs(np.fft.rfft(samples))
+    return max(1, round(float(np.argmax(spectrum)) * SPEECH.rate_hz / samples.size))
 
 
 def _garbage() -> Iterator[Speech]:
@@ -129,4 +181,5 @@ async def _sleep_until(due_s: float) -> None:
 def scripted_engine(settings: TtsSettings) -> StreamAdapter:
     """Create the engine `scripted` with the script of the settings."""
     script = load_section(settings.script, "tts", TtsScript)
-    return StreamAdapter(ScriptedEngine(script), ReplyLimits.from_settings(settings))
+    engine, limits = ScriptedEngine(script), ReplyLimits.from_settings(settings)
+    return StreamAdapter(engine, limits) if script.voices is None else CloningStreamAdapter(engine, limits)

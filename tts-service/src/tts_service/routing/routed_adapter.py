@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from service_kit.engines.memory import MeasuredEngine, MemoryKind, ParkableEngine
 from service_kit.errors import NotFound, NotReady, Unsupported
 
-from tts_service.engine import CloningEngine, Voice
+from tts_service.engine import CloningEngine, Voice, VoiceConsent, cloning_unsupported
 from tts_service.routing.routed_engine import RoutedPhraseEngine
 from tts_service.synthesis.stream import ReplyLimits, StreamAdapter
 from tts_service.voices.catalogue import find_voice, local_voice_id, primary_language, qualify_voice
@@ -31,14 +31,40 @@ class RoutedStreamAdapter(StreamAdapter):
         """The wrapped engines."""
         return self._routed_engine
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        """The languages of all engines that can clone voices."""
+        adapters = self._routed_engine.available_adapters().values()
+        cloning = [adapter for adapter in adapters if isinstance(adapter, CloningEngine)]
+        languages: dict[str, None] = {}
+        refusal = cloning_unsupported(self.info.name)
+        for adapter in cloning:
+            try:
+                languages |= dict.fromkeys(adapter.cloning_languages())
+            except Unsupported as error:
+                refusal = error
+        if not languages:
+            raise refusal
+        return tuple(languages)
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         """Clone a voice with the first engine that speaks the language and can clone."""
         code = primary_language(language)
         for engine, adapter in self._routed_engine.available_adapters().items():
             if isinstance(adapter, CloningEngine) and code in adapter.info.languages:
-                voice = await adapter.add_voice(name, reference_wav, reference_transcript, language)
+                voice = await adapter.add_voice(name, reference_wav, reference_transcript, language, consent)
                 return qualify_voice(voice, engine)
-        raise Unsupported("tts.cloning_unsupported", f"no engine here can clone a voice for language {language!r}")
+        known = ", ".join(self.cloning_languages())
+        raise Unsupported(
+            "tts.cloning_unsupported",
+            f"no engine here can clone a voice for language {language!r}; voices can be added for {known}",
+        )
 
     async def delete_voice(self, voice_id: str) -> None:
         """Delete a cloned voice from the engine that its id names, else from the first engine that has it."""

@@ -27,6 +27,7 @@ from tts_service.engine import (
     SpeechMark,
     SynthesisConfig,
     Voice,
+    VoiceConsent,
     Word,
 )
 from tts_service.metrics import AUDIO_SECONDS, CHARACTERS, FIRST_AUDIO_SECONDS, PHRASES, WATCHDOG
@@ -108,8 +109,18 @@ class CloningStreamAdapter(StreamAdapter):
         super().__init__(engine, limits)
         self._cloning_engine = engine
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
-        return await self._cloning_engine.add_voice(name, reference_wav, reference_transcript, language)
+    def cloning_languages(self) -> Sequence[str]:
+        return self._cloning_engine.cloning_languages()
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
+        return await self._cloning_engine.add_voice(name, reference_wav, reference_transcript, language, consent)
 
     async def delete_voice(self, voice_id: str) -> None:
         await self._cloning_engine.delete_voice(voice_id)

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from service_kit.audio import to_float
 from service_kit.errors import InvalidRequest
 
+from tts_service.voices.consent import MAX_CONSENT_RECORDING_BYTES
+
 # Longer references do not improve the speech, and take tokens of a model's context.
 MIN_REFERENCE_S, MAX_REFERENCE_S = 2.0, 15.0
-# The longest recording in stereo at 48 kHz with 16 bits, plus its header and its transcript.
-MAX_RECORDING_BYTES = int(MAX_REFERENCE_S * 48_000 * 2 * 2) + 65_536
+# The longest recording in stereo at 48 kHz with 16 bits, plus its header, its transcript and the recorded consent.
+MAX_RECORDING_BYTES = int(MAX_REFERENCE_S * 48_000 * 2 * 2) + 65_536 + MAX_CONSENT_RECORDING_BYTES
 # Telephone audio has 8 kHz, and a voice cloned from it sounds like a telephone.
 MIN_RATE_HZ = 16_000
 _MAX_CHANNELS = 2
@@ -25,9 +27,9 @@ _MAX_NAME_CHARS = 60
 
 
 def check_name(name: str) -> None:
-    """Raises `InvalidRequest` for an empty or too long voice name."""
-    if not 0 < len(name.strip()) <= _MAX_NAME_CHARS:
-        raise InvalidRequest("tts.voice_name", f"a voice's name has 1 to {_MAX_NAME_CHARS} characters")
+    """Raises `InvalidRequest` for an empty, too long or unprintable voice name."""
+    if not (0 < len(name.strip()) <= _MAX_NAME_CHARS and name.strip().isprintable()):
+        raise InvalidRequest("tts.voice_name", f"a voice's name has 1 to {_MAX_NAME_CHARS} printable characters")
 
 
 def check_transcript(transcript: str) -> None:

@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from service_kit.errors import InvalidRequest, NotFound, Unsupported
 
-from tts_service.engine import Voice
+from tts_service.engine import ConsentSummary, Voice, VoiceConsent
+from tts_service.voices.consent import read_consent, write_consent
 
 log = logging.getLogger(__name__)
 
 _CHARS_OF_HASH = 8
 _METADATA_FILE = "voice.json"
+# Folders that a voice is in while it is added and deleted; one that a crash left is removed at the next start.
+_ADDING, _DELETING = ".adding-", ".deleting-"
 # All voices are held in memory and listed to every client, and every client may add voices.
 MAX_VOICES = 256
 
@@ -56,10 +60,14 @@ class VoiceFolder(Generic[Conditioning]):
         """Load all voices; log and skip folders that hold no valid voice."""
         if self._folder is None:
             return
+        for prefix in (_ADDING, _DELETING):
+            for left_over in self._folder.glob(f"{prefix}*"):
+                shutil.rmtree(left_over)
         for path in sorted(self._folder.glob(f"[!.]*/{_METADATA_FILE}")):
             try:
                 metadata = json.loads(path.read_text("utf-8"))
-                self._register(path.parent.name, metadata, self._read(path.with_name(self._file_name)))
+                consent = read_consent(path.parent)
+                self._register(path.parent.name, metadata, consent, self._read(path.with_name(self._file_name)))
             except (OSError, ValueError, KeyError) as error:
                 log.warning("cloned voice could not be read", extra={"voice": path.parent.name, "reason": repr(error)})
 
@@ -77,18 +85,33 @@ class VoiceFolder(Generic[Conditioning]):
             raise Unsupported("tts.cloning_unsupported", f"no folder for cloned voices is set; set {self._setting}")
         return self._folder
 
-    def save_voice(self, name: str, language: str, transcript: str, write: Callable[[Path], object]) -> Voice:
-        """Save a voice; `write` writes its conditioning to a path. The same content under the same name is one voice.
+    def save_voice(
+        self,
+        name: str,
+        language: str,
+        transcript: str,
+        write: Callable[[Path], object],
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
+        """Save a voice; `write` writes its conditioning to a path. The same content under the same name is one voice,
+        which keeps the latest consent.
 
         Raises `InvalidRequest` when there are `MAX_VOICES` already.
         """
         folder = self.require_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        metadata = {"name": name, "languages": [language], "transcript": transcript}
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as scratch:
+        metadata: dict[str, Any] = {
+            "name": name,
+            "languages": [language],
+            "transcript": transcript,
+            "created_unix_s": int(time.time()),
+        }
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_ADDING) as scratch:
             made = Path(scratch, "voice")
             made.mkdir()
             (made / _METADATA_FILE).write_text(json.dumps(metadata, ensure_ascii=False), "utf-8")
+            if consent is not None:
+                write_consent(made, consent)
             write(made / self._file_name)
             # Raises before the voice is stored if its file cannot be read back.
             self._read(made / self._file_name)
@@ -100,17 +123,32 @@ class VoiceFolder(Generic[Conditioning]):
             # The rename is atomic, so the folder never holds an incomplete voice.
             if not target.exists():
                 made.rename(target)
-        return self._register(target.name, metadata, self._read(target / self._file_name))
+            elif consent is not None:
+                write_consent(target, consent)
+        return self._register(target.name, metadata, read_consent(target), self._read(target / self._file_name))
 
     def delete_voice(self, voice_id: str) -> None:
-        """Delete a cloned voice. Raises `NotFound` when there is none with that id."""
+        """Delete a cloned voice and its consent. Raises `NotFound` when there is none with that id."""
         if voice_id not in self._voices:
             raise NotFound("tts.unknown_voice", f"no cloned voice {voice_id!r}")
+        folder = self.require_folder()
+        # The rename is atomic: a crash within the removal does not leave a voice that the next start would load.
+        leaving = folder / f"{_DELETING}{voice_id}"
+        (folder / voice_id).rename(leaving)
         del self._voices[voice_id]
-        shutil.rmtree(self.require_folder() / voice_id)
+        shutil.rmtree(leaving)
 
-    def _register(self, voice_id: str, metadata: dict[str, Any], conditioning: Conditioning) -> Voice:
-        voice = Voice(voice_id, metadata["name"], tuple(metadata["languages"]), cloned=True)
+    def _register(
+        self, voice_id: str, metadata: dict[str, Any], consent: ConsentSummary | None, conditioning: Conditioning
+    ) -> Voice:
+        voice = Voice(
+            voice_id,
+            metadata["name"],
+            tuple(metadata["languages"]),
+            cloned=True,
+            consent=consent,
+            created_unix_s=int(metadata.get("created_unix_s", 0)),
+        )
         self._voices[voice_id] = ClonedVoice(voice, metadata["transcript"], conditioning)
         return voice
 

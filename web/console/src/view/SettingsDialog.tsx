@@ -1,11 +1,14 @@
 import type { MicrophoneSettings } from "@ai-anchor/client";
+import { useState } from "preact/hooks";
 import type { Conversation } from "../conversation_state";
 import { AUTOMATIC, formatLanguage } from "../format";
 import type { Preferences } from "../preferences";
 import type { ConsoleStore } from "../store";
+import { VoiceApi } from "../voice_api";
 import { Dialog } from "./Dialog";
 import { SoundSettings } from "./SoundSettings";
 import { StyleSettings } from "./StyleSettings";
+import { VoiceDialog } from "./VoiceDialog";
 
 interface SettingsProps {
   store: ConsoleStore;
@@ -21,6 +24,7 @@ export function SettingsDialog({ store, conversation, preferences, microphoneSet
       <section class="settings" aria-label="The anchor">
         <h3>The anchor</h3>
         <SpeakerSettings store={store} conversation={conversation} />
+        <VoicesButton store={store} />
         <StyleSettings store={store} settings={conversation.settings} />
       </section>
       <SoundSettings store={store} preferences={preferences} microphoneSettings={microphoneSettings} />
@@ -41,6 +45,33 @@ export function SettingsDialog({ store, conversation, preferences, microphoneSet
         </div>
       </section>
     </Dialog>
+  );
+}
+
+function VoicesButton({ store }: { store: ConsoleStore }) {
+  const [open, setOpen] = useState(false);
+  const [api] = useState(() => new VoiceApi(new URL(window.location.href).searchParams.get("token") ?? ""));
+  return (
+    <div class="actions">
+      <button
+        class="button"
+        type="button"
+        onClick={() => {
+          setOpen(true);
+        }}
+      >
+        Clone a voice
+      </button>
+      {open && (
+        <VoiceDialog
+          api={api}
+          store={store}
+          onClose={() => {
+            setOpen(false);
+          }}
+        />
+      )}
+    </div>
   );
 }
 

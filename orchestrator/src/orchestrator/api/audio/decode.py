@@ -1,4 +1,4 @@
-"""Decodes a recording in any common container to PCM16 mono 16 kHz: `python -m orchestrator.api.audio.decode`.
+"""Decodes a recording in any common container to PCM16 mono: `python -m orchestrator.api.audio.decode`.
 
 Recordings are untrusted input to a large C library (FFmpeg), so decoding runs in a separate process with dropped
 privileges: the recording on stdin, samples on stdout, the result as exit status (`ExitCode`).
@@ -16,10 +16,11 @@ from io import BytesIO
 from typing import cast
 
 import av
-from av.codec.context import CodecContext
+from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
 
+# The rate of microphone audio; reference recordings of voices are decoded at a higher one.
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 # Limit of the address space, of which the library alone takes 120 MiB (measured).
@@ -46,6 +47,7 @@ class ExitCode(IntEnum):
     UNKNOWN_CONTAINER = 10
     NO_AUDIO = 11
     TOO_LONG = 12
+    LOW_RATE = 13
 
 
 class DecodeError(Exception):
@@ -56,12 +58,15 @@ class DecodeError(Exception):
         self.exit_code = exit_code
 
 
-def decode(recording: bytes, max_s: float) -> bytes:
-    """Return all samples of the first audio stream, without its damaged packets. Raises `DecodeError`."""
-    max_bytes = int(max_s * RATE_HZ) * SAMPLE_BYTES
+def decode(recording: bytes, max_s: float, rate_hz: int = RATE_HZ, min_rate_hz: int = 0) -> bytes:
+    """Return all samples of the first audio stream at `rate_hz`, without its damaged packets.
+
+    Raises `DecodeError`, also for a recording of less than `min_rate_hz`.
+    """
+    max_bytes = int(max_s * rate_hz) * SAMPLE_BYTES
     pcm = bytearray()
     # Count the decoded samples: the duration in a container's header can be wrong.
-    for chunk in _decode_chunks(recording):
+    for chunk in _decode_chunks(recording, rate_hz, min_rate_hz):
         pcm += chunk
         if len(pcm) > max_bytes:
             raise DecodeError(ExitCode.TOO_LONG)
@@ -70,7 +75,7 @@ def decode(recording: bytes, max_s: float) -> bytes:
     return bytes(pcm)
 
 
-def _decode_chunks(recording: bytes) -> Iterator[bytes]:
+def _decode_chunks(recording: bytes, rate_hz: int, min_rate_hz: int) -> Iterator[bytes]:
     try:
         container = av.open(BytesIO(recording), "r", options=dict(_OPTIONS))
     except (FFmpegError, ValueError) as error:
@@ -80,11 +85,13 @@ def _decode_chunks(recording: bytes) -> Iterator[bytes]:
             raise DecodeError(ExitCode.NO_AUDIO)
         stream = container.streams.audio[0]
         # None for a codec that the library does not know.
-        codec = cast("CodecContext | None", stream.codec_context)
+        codec = cast("AudioCodecContext | None", stream.codec_context)
         if codec is None or codec.name not in CODECS:
             raise DecodeError(ExitCode.UNKNOWN_CONTAINER)
+        if codec.sample_rate < min_rate_hz:
+            raise DecodeError(ExitCode.LOW_RATE)
         codec.thread_count = 1
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
         for frame in _decode_frames(container, stream):
             yield from _resample(resampler, frame)
         yield from _resample(resampler, None)
@@ -127,11 +134,11 @@ def _drop_privileges(cpu_s: int) -> None:
 
 
 def main() -> int:
-    """Decode stdin to stdout; arguments: maximum seconds of audio, maximum seconds of CPU time."""
-    max_s, cpu_s = float(sys.argv[1]), int(sys.argv[2])
+    """Decode stdin to stdout; arguments: maximum seconds of audio and of CPU time, output rate, lowest rate in Hz."""
+    max_s, cpu_s, rate_hz, min_rate_hz = float(sys.argv[1]), *map(int, sys.argv[2:5])
     _drop_privileges(cpu_s)
     try:
-        pcm = decode(sys.stdin.buffer.read(), max_s)
+        pcm = decode(sys.stdin.buffer.read(), max_s, rate_hz, min_rate_hz)
     except DecodeError as error:
         return error.exit_code
     sys.stdout.buffer.write(pcm)

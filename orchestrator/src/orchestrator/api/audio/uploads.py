@@ -1,4 +1,4 @@
-"""Uploaded recordings: limits their number and size, and decodes them to PCM16 mono 16 kHz."""
+"""Uploaded recordings: limits their number and size, and decodes them to PCM16 mono."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from io import BytesIO
 
 import numpy as np
 import soxr
-from service_kit.audio import MICROPHONE, SAMPLE_BYTES
+from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH
 from service_kit.errors import AtCapacity, InvalidRequest
 
 from orchestrator.api.audio.decode import ExitCode
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ, MicrophoneResampler
 from orchestrator.api.limits import ApiLimits
 
+# A voice learned from telephone audio (8 kHz) sounds like a telephone.
+MIN_REFERENCE_RATE_HZ = 16_000
 _MAGIC = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM")
 
 
@@ -58,11 +60,24 @@ class Uploads:
         max_s = self._limits.max_upload_audio_s
         if raw_rate_hz is not None and not _is_container(recording):
             return await asyncio.to_thread(_from_raw, recording, raw_rate_hz, max_s)
+        return await self._decode(recording, MICROPHONE.rate_hz, 0)
+
+    async def decode_reference(self, recording: bytes) -> bytes:
+        """Decode the recording of a voice to PCM16 mono 24 kHz. Raises `InvalidRequest`."""
+        self.check_size(len(recording))
+        if not recording:
+            raise InvalidRequest("session.no_audio", "the recording is empty")
+        return await self._decode(recording, SPEECH.rate_hz, MIN_REFERENCE_RATE_HZ)
+
+    async def _decode(self, recording: bytes, rate_hz: int, min_rate_hz: int) -> bytes:
+        max_s = self._limits.max_upload_audio_s
         # Nearly all recordings are plain WAV, and a subprocess takes about 150 ms to start.
-        plain = await asyncio.to_thread(_from_plain_wav, recording, max_s)
+        plain = await asyncio.to_thread(_from_plain_wav, recording, max_s, rate_hz, min_rate_hz)
         if plain is not None:
             return plain
-        return await decode_in_subprocess(recording, max_s, self._limits.decode_timeout_s)
+        return await decode_in_subprocess(
+            recording, max_s, self._limits.decode_timeout_s, rate_hz=rate_hz, min_rate_hz=min_rate_hz
+        )
 
 
 def _is_container(recording: bytes) -> bool:
@@ -80,7 +95,7 @@ def _from_raw(recording: bytes, rate_hz: int, max_s: float) -> bytes:
     return microphone.resample(recording) + microphone.flush()
 
 
-def _from_plain_wav(recording: bytes, max_s: float) -> bytes | None:
+def _from_plain_wav(recording: bytes, max_s: float, target_hz: int, min_rate_hz: int) -> bytes | None:
     """Decode a complete 16-bit WAV of one or two channels; None for anything else."""
     if not recording.startswith(b"RIFF"):
         return None
@@ -90,6 +105,8 @@ def _from_plain_wav(recording: bytes, max_s: float) -> bytes | None:
             plain = file.getsampwidth() == SAMPLE_BYTES and channels in (1, 2) and count > 0
             if not plain or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
                 return None
+            if rate_hz < min_rate_hz:
+                raise _low_rate()
             if count > max_s * rate_hz and count * channels * SAMPLE_BYTES <= len(recording):
                 raise _too_long(max_s)
             frames = file.readframes(count)
@@ -100,14 +117,23 @@ def _from_plain_wav(recording: bytes, max_s: float) -> bytes | None:
     samples = np.frombuffer(frames, dtype="<i2")
     if channels > 1:
         samples = samples.reshape(-1, channels).astype(np.int32).mean(axis=1).astype(np.int16)
-    if rate_hz != MICROPHONE.rate_hz:
-        samples = soxr.resample(samples, rate_hz, MICROPHONE.rate_hz)
+    if rate_hz != target_hz:
+        samples = soxr.resample(samples, rate_hz, target_hz)
     return np.asarray(samples).astype("<i2").tobytes()
 
 
-async def decode_in_subprocess(recording: bytes, max_s: float, within_s: float) -> bytes:
-    """Decode `recording` in a process with dropped privileges. Raises `InvalidRequest`."""
-    limits = (str(max_s), str(math.ceil(within_s)))
+def _low_rate() -> InvalidRequest:
+    return InvalidRequest(
+        "session.low_sample_rate",
+        f"the recording has less than {MIN_REFERENCE_RATE_HZ} Hz, like a telephone; record at 24000 Hz or more",
+    )
+
+
+async def decode_in_subprocess(
+    recording: bytes, max_s: float, within_s: float, *, rate_hz: int = MICROPHONE.rate_hz, min_rate_hz: int = 0
+) -> bytes:
+    """Decode `recording` to `rate_hz` in a process with dropped privileges. Raises `InvalidRequest`."""
+    limits = (str(max_s), str(math.ceil(within_s)), str(rate_hz), str(min_rate_hz))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-m", "orchestrator.api.audio.decode", *limits),
         stdin=asyncio.subprocess.PIPE,
@@ -119,7 +145,7 @@ async def decode_in_subprocess(recording: bytes, max_s: float, within_s: float) 
     try:
         async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
             tasks.create_task(_write_recording(process, recording))
-            pcm = await _read_pcm(process, int(max_s * MICROPHONE.rate_hz) * SAMPLE_BYTES)
+            pcm = await _read_pcm(process, int(max_s * rate_hz) * SAMPLE_BYTES)
             status = await process.wait()
     except TimeoutError as error:
         raise InvalidRequest(
@@ -167,5 +193,7 @@ def _check_exit_code(status: int, max_s: float) -> None:
             raise InvalidRequest("session.no_audio", "the recording contains no audio")
         case ExitCode.TOO_LONG:
             raise _too_long(max_s)
+        case ExitCode.LOW_RATE:
+            raise _low_rate()
         case _:
             raise InvalidRequest("session.undecodable", "the recording cannot be decoded within the limits")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import wave
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from io import BytesIO
 
-from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH
+from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH, to_wav
 from service_kit.errors import AnchorError, PeerFailed, root_cause
 
 from orchestrator.api.limits import ApiLimits
@@ -66,13 +64,7 @@ class OneShotAnswer:
 
     def wav(self) -> bytes:
         """Return the speech as a WAV file."""
-        file = BytesIO()
-        with wave.open(file, "wb") as writer:
-            writer.setnchannels(1)
-            writer.setsampwidth(SAMPLE_BYTES)
-            writer.setframerate(SPEECH.rate_hz)
-            writer.writeframes(self.pcm)
-        return file.getvalue()
+        return to_wav(self.pcm, SPEECH)
 
 
 def one_shot_session_start(*, language: str = "", voice: str = "", persona: str = "", ticket: str = "") -> SessionStart:

@@ -139,6 +139,11 @@ class Services:
             )
         return ""
 
+    def is_available(self, voice: str, language: str) -> bool:
+        """Whether a voice may be used for a language: listed and speaking it, or no voice is listed yet."""
+        voices = self.voices.value
+        return not voices or (is_listed(voice, [choice.id for choice in voices]) and self.speaks(voice, language))
+
     def speaks(self, voice: str, language: str) -> bool:
         """Whether a voice speaks a language; true for an unlisted voice."""
         listed = [choice for choice in self.voices.value if is_listed(voice, (choice.id,))]

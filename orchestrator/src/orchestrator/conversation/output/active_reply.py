@@ -262,7 +262,7 @@ class ActiveReply:
             await self.discard(self._reply.turn_id)
         preferences = self._conversation.preferences
         language = preferences.reply_language
-        chosen = preferences.voice if self._services.speaks(preferences.voice, language) else ""
+        chosen = preferences.voice if self._services.is_available(preferences.voice, language) else ""
         tts_chain, voice = self._services.tts_chain(chosen or self._services.voice_of(self._persona, language))
         speech_settings = SpeechSettings(
             voice=voice,

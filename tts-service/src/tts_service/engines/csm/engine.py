@@ -12,7 +12,7 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest, NotFound
 
-from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, VoiceConsent
 from tts_service.engines.csm.config import CsmConfig
 from tts_service.engines.csm.frames import Codes, FrameAccumulator, PromptTurn
 from tts_service.engines.engine_pool import EnginePool
@@ -99,7 +99,19 @@ class CsmEngine:
         async with self._pool.acquire(), aclosing(self._generate_with_retry(phrase.text, config.voice.id)) as speech:
             yield speech
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        """The language of the model. Raises `Unsupported` without a folder for voices."""
+        self._ready[1].require_folder()
+        return (LANGUAGE,)
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         """Clone a voice from a recording and its transcript."""
         loaded, voices = self._ready
         if primary_language(language) != LANGUAGE:
@@ -111,7 +123,7 @@ class CsmEngine:
             check_transcript(reference_transcript)
             frames = loaded.model.encode_audio(decode_reference(reference_wav, RATE_HZ))
             return voices.save_voice(
-                name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames)
+                name.strip(), LANGUAGE, reference_transcript.strip(), partial(write_codes, frames=frames), consent
             )
 
         return await self._voice_worker.run(encode_and_save)

@@ -18,7 +18,7 @@ from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, NotReady
 from service_kit.tasks import stop_task
 
-from tts_service.engine import Emit, PhraseRequest, Samples, Speech, Style, SynthesisConfig, Voice
+from tts_service.engine import Emit, PhraseRequest, Samples, Speech, Style, SynthesisConfig, Voice, VoiceConsent
 from tts_service.engines.higgs.config import HiggsConfig
 from tts_service.engines.higgs.decode_loop import DecodeLoop
 from tts_service.engines.higgs.default_voice import (
@@ -132,7 +132,19 @@ class HiggsEngine:
         async with aclosing(self._generate_with_retry(phrase, config)) as speech:
             yield speech
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        """The model's languages. Raises `Unsupported` without a folder for voices."""
+        self._voices.require_folder()
+        return LANGUAGES
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         """Clone a voice from a recording and its transcript. Raises `NotReady` while parked."""
         self.check_awake()
         code = primary_language(language)
@@ -146,7 +158,7 @@ class HiggsEngine:
 
             check_transcript(reference_transcript)
             frames = encode_reference(self._config.codec, decode_reference(reference_wav, RATE_HZ))
-            return self._voices.add_voice(name.strip(), code, reference_transcript.strip(), frames)
+            return self._voices.add_voice(name.strip(), code, reference_transcript.strip(), frames, consent)
 
         return await self._voice_worker.run(encode_and_save)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from service_kit.errors import InvalidRequest
 
-from tts_service.engine import Voice
+from tts_service.engine import Voice, VoiceConsent
 from tts_service.engines.higgs.delay import Codes
 from tts_service.engines.higgs.prompt import VoiceReference
 from tts_service.voices import voice_folder
@@ -32,9 +32,11 @@ class HiggsVoices(voice_folder.VoiceFolder[Codes]):
         cloned = self.find_voice(voice_id)
         return None if cloned is None else VoiceReference(cloned.transcript, cloned.conditioning)
 
-    def add_voice(self, name: str, language: str, transcript: str, frames: Codes) -> Voice:
+    def add_voice(
+        self, name: str, language: str, transcript: str, frames: Codes, consent: VoiceConsent | None = None
+    ) -> Voice:
         """Save a cloned voice; the same recording under the same name is one voice."""
-        return self.save_voice(name, language, transcript, partial(voice_folder.write_codes, frames=frames))
+        return self.save_voice(name, language, transcript, partial(voice_folder.write_codes, frames=frames), consent)
 
 
 def speaker_ids(voice_id: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from service_kit.engines.info import EngineInfo
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import EngineFailed, InvalidRequest
 
-from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice
+from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, VoiceConsent
 from tts_service.engines.engine_pool import EnginePool
 from tts_service.engines.phrase_limits import EstimatedWordTimes, PhraseLimiter
 from tts_service.engines.pocket_tts.voices import PocketVoices
@@ -131,7 +131,19 @@ class PocketEngine:
         ):
             yield speech
 
-    async def add_voice(self, name: str, reference_wav: bytes, reference_transcript: str, language: str) -> Voice:
+    def cloning_languages(self) -> Sequence[str]:
+        """The language of the model. Raises `Unsupported` without a folder for voices."""
+        self._ready[1].cloned.require_folder()
+        return (self._config.language,)
+
+    async def add_voice(
+        self,
+        name: str,
+        reference_wav: bytes,
+        reference_transcript: str,
+        language: str,
+        consent: VoiceConsent | None = None,
+    ) -> Voice:
         """Clone a voice from a recording; the model does not need its transcript."""
         loaded, voices = self._ready
         if primary_language(language) != self._config.language:
@@ -144,7 +156,9 @@ class PocketEngine:
                 check_transcript(reference_transcript)
             state = loaded.encode_voice(decode_reference(reference_wav, RATE_HZ))
             write = partial(loaded.write_voice, state=state)
-            return voices.cloned.save_voice(name.strip(), self._config.language, reference_transcript.strip(), write)
+            return voices.cloned.save_voice(
+                name.strip(), self._config.language, reference_transcript.strip(), write, consent
+            )
 
         return await self._voice_worker.run(encode_and_save)
 

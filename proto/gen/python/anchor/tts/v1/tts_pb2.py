@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/tts/v1/tts.proto\x12\ranchor.tts.v1\"\xab\x01\n\x11SynthesizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.anchor.tts.v1.SynthesisConfigH\x00\x12(\n\x04text\x18\x02 \x01(\x0b\x32\x18.anchor.tts.v1.TextDeltaH\x00\x12/\n\x0b\x65nd_of_text\x18\x03 \x01(\x0b\x32\x18.anchor.tts.v1.EndOfTextH\x00\x42\t\n\x07request\"]\n\x0fSynthesisConfig\x12\r\n\x05voice\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12)\n\x05style\x18\x03 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechStyle\"\x89\x01\n\x0bSpeechStyle\x12\x11\n\x04pace\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x13\n\x06warmth\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x13\n\x06humour\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x13\n\x06\x65nergy\x18\x04 \x01(\x02H\x03\x88\x01\x01\x42\x07\n\x05_paceB\t\n\x07_warmthB\t\n\x07_humourB\t\n\x07_energy\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0b\n\tEndOfText\"\xb4\x01\n\x12SynthesizeResponse\x12+\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechAudioH\x00\x12\x30\n\x0bspeech_mark\x18\x02 \x01(\x0b\x32\x19.anchor.tts.v1.SpeechMarkH\x00\x12\x36\n\x0ephrase_started\x18\x03 \x01(\x0b\x32\x1c.anchor.tts.v1.PhraseStartedH\x00\x42\x07\n\x05\x65vent\"-\n\x0bSpeechAudio\x12\x11\n\toffset_ms\x18\x01 \x01(\r\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"E\n\nSpeechMark\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\x12\x11\n\toffset_ms\x18\x03 \x01(\r\"5\n\rPhraseStarted\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\"T\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x0e\n\x06\x63loned\x18\x05 \x01(\x08\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\":\n\x12ListVoicesResponse\x12$\n\x06voices\x18\x01 \x03(\x0b\x32\x14.anchor.tts.v1.Voice\"f\n\x0f\x41\x64\x64VoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rreference_wav\x18\x02 \x01(\x0c\x12\x1c\n\x14reference_transcript\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\"7\n\x10\x41\x64\x64VoiceResponse\x12#\n\x05voice\x18\x01 \x01(\x0b\x32\x14.anchor.tts.v1.Voice\"&\n\x12\x44\x65leteVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteVoiceResponse2\xe2\x02\n\x13TextToSpeechService\x12U\n\nSynthesize\x12 .anchor.tts.v1.SynthesizeRequest\x1a!.anchor.tts.v1.SynthesizeResponse(\x01\x30\x01\x12Q\n\nListVoices\x12 .anchor.tts.v1.ListVoicesRequest\x1a!.anchor.tts.v1.ListVoicesResponse\x12K\n\x08\x41\x64\x64Voice\x12\x1e.anchor.tts.v1.AddVoiceRequest\x1a\x1f.anchor.tts.v1.AddVoiceResponse\x12T\n\x0b\x44\x65leteVoice\x12!.anchor.tts.v1.DeleteVoiceRequest\x1a\".anchor.tts.v1.DeleteVoiceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/tts/v1/tts.proto\x12\ranchor.tts.v1\"\xab\x01\n\x11SynthesizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.anchor.tts.v1.SynthesisConfigH\x00\x12(\n\x04text\x18\x02 \x01(\x0b\x32\x18.anchor.tts.v1.TextDeltaH\x00\x12/\n\x0b\x65nd_of_text\x18\x03 \x01(\x0b\x32\x18.anchor.tts.v1.EndOfTextH\x00\x42\t\n\x07request\"]\n\x0fSynthesisConfig\x12\r\n\x05voice\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12)\n\x05style\x18\x03 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechStyle\"\x89\x01\n\x0bSpeechStyle\x12\x11\n\x04pace\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x13\n\x06warmth\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x13\n\x06humour\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x13\n\x06\x65nergy\x18\x04 \x01(\x02H\x03\x88\x01\x01\x42\x07\n\x05_paceB\t\n\x07_warmthB\t\n\x07_humourB\t\n\x07_energy\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0b\n\tEndOfText\"\xb4\x01\n\x12SynthesizeResponse\x12+\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechAudioH\x00\x12\x30\n\x0bspeech_mark\x18\x02 \x01(\x0b\x32\x19.anchor.tts.v1.SpeechMarkH\x00\x12\x36\n\x0ephrase_started\x18\x03 \x01(\x0b\x32\x1c.anchor.tts.v1.PhraseStartedH\x00\x42\x07\n\x05\x65vent\"-\n\x0bSpeechAudio\x12\x11\n\toffset_ms\x18\x01 \x01(\r\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"E\n\nSpeechMark\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\x12\x11\n\toffset_ms\x18\x03 \x01(\r\"5\n\rPhraseStarted\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\"\x9a\x01\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x0e\n\x06\x63loned\x18\x05 \x01(\x08\x12,\n\x07\x63onsent\x18\x06 \x01(\x0b\x32\x1b.anchor.tts.v1.VoiceConsent\x12\x16\n\x0e\x63reated_unix_s\x18\x07 \x01(\x03\"z\n\x0cVoiceConsent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tstatement\x18\x03 \x01(\t\x12\x15\n\rrecording_wav\x18\x04 \x01(\x0c\x12\x10\n\x08language\x18\x05 \x01(\t\x12\x14\n\x0cgiven_unix_s\x18\x06 \x01(\x03\"?\n\x0e\x43loningSupport\x12\x11\n\tlanguages\x18\x01 \x03(\t\x12\x1a\n\x12unavailable_reason\x18\x02 \x01(\t\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"j\n\x12ListVoicesResponse\x12$\n\x06voices\x18\x01 \x03(\x0b\x32\x14.anchor.tts.v1.Voice\x12.\n\x07\x63loning\x18\x02 \x01(\x0b\x32\x1d.anchor.tts.v1.CloningSupport\"\x94\x01\n\x0f\x41\x64\x64VoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rreference_wav\x18\x02 \x01(\x0c\x12\x1c\n\x14reference_transcript\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12,\n\x07\x63onsent\x18\x05 \x01(\x0b\x32\x1b.anchor.tts.v1.VoiceConsent\"7\n\x10\x41\x64\x64VoiceResponse\x12#\n\x05voice\x18\x01 \x01(\x0b\x32\x14.anchor.tts.v1.Voice\"&\n\x12\x44\x65leteVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteVoiceResponse2\xe2\x02\n\x13TextToSpeechService\x12U\n\nSynthesize\x12 .anchor.tts.v1.SynthesizeRequest\x1a!.anchor.tts.v1.SynthesizeResponse(\x01\x30\x01\x12Q\n\nListVoices\x12 .anchor.tts.v1.ListVoicesRequest\x1a!.anchor.tts.v1.ListVoicesResponse\x12K\n\x08\x41\x64\x64Voice\x12\x1e.anchor.tts.v1.AddVoiceRequest\x1a\x1f.anchor.tts.v1.AddVoiceResponse\x12T\n\x0b\x44\x65leteVoice\x12!.anchor.tts.v1.DeleteVoiceRequest\x1a\".anchor.tts.v1.DeleteVoiceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,20 +49,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPEECHMARK']._serialized_end=790
   _globals['_PHRASESTARTED']._serialized_start=792
   _globals['_PHRASESTARTED']._serialized_end=845
-  _globals['_VOICE']._serialized_start=847
-  _globals['_VOICE']._serialized_end=931
-  _globals['_LISTVOICESREQUEST']._serialized_start=933
-  _globals['_LISTVOICESREQUEST']._serialized_end=970
-  _globals['_LISTVOICESRESPONSE']._serialized_start=972
-  _globals['_LISTVOICESRESPONSE']._serialized_end=1030
-  _globals['_ADDVOICEREQUEST']._serialized_start=1032
-  _globals['_ADDVOICEREQUEST']._serialized_end=1134
-  _globals['_ADDVOICERESPONSE']._serialized_start=1136
-  _globals['_ADDVOICERESPONSE']._serialized_end=1191
-  _globals['_DELETEVOICEREQUEST']._serialized_start=1193
-  _globals['_DELETEVOICEREQUEST']._serialized_end=1231
-  _globals['_DELETEVOICERESPONSE']._serialized_start=1233
-  _globals['_DELETEVOICERESPONSE']._serialized_end=1254
-  _globals['_TEXTTOSPEECHSERVICE']._serialized_start=1257
-  _globals['_TEXTTOSPEECHSERVICE']._serialized_end=1611
+  _globals['_VOICE']._serialized_start=848
+  _globals['_VOICE']._serialized_end=1002
+  _globals['_VOICECONSENT']._serialized_start=1004
+  _globals['_VOICECONSENT']._serialized_end=1126
+  _globals['_CLONINGSUPPORT']._serialized_start=1128
+  _globals['_CLONINGSUPPORT']._serialized_end=1191
+  _globals['_LISTVOICESREQUEST']._serialized_start=1193
+  _globals['_LISTVOICESREQUEST']._serialized_end=1230
+  _globals['_LISTVOICESRESPONSE']._serialized_start=1232
+  _globals['_LISTVOICESRESPONSE']._serialized_end=1338
+  _globals['_ADDVOICEREQUEST']._serialized_start=1341
+  _globals['_ADDVOICEREQUEST']._serialized_end=1489
+  _globals['_ADDVOICERESPONSE']._serialized_start=1491
+  _globals['_ADDVOICERESPONSE']._serialized_end=1546
+  _globals['_DELETEVOICEREQUEST']._serialized_start=1548
+  _globals['_DELETEVOICEREQUEST']._serialized_end=1586
+  _globals['_DELETEVOICERESPONSE']._serialized_start=1588
+  _globals['_DELETEVOICERESPONSE']._serialized_end=1609
+  _globals['_TEXTTOSPEECHSERVICE']._serialized_start=1612
+  _globals['_TEXTTOSPEECHSERVICE']._serialized_end=1966
 # @@protoc_insertion_point(module_scope)

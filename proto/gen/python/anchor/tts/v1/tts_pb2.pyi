@@ -85,18 +85,46 @@ class PhraseStarted(_message.Message):
     def __init__(self, text_start: _Optional[int] = ..., text_end: _Optional[int] = ...) -> None: ...
 
 class Voice(_message.Message):
-    __slots__ = ("id", "name", "languages", "engine", "cloned")
+    __slots__ = ("id", "name", "languages", "engine", "cloned", "consent", "created_unix_s")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     CLONED_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_S_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     languages: _containers.RepeatedScalarFieldContainer[str]
     engine: str
     cloned: bool
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., cloned: _Optional[bool] = ...) -> None: ...
+    consent: VoiceConsent
+    created_unix_s: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., cloned: _Optional[bool] = ..., consent: _Optional[_Union[VoiceConsent, _Mapping]] = ..., created_unix_s: _Optional[int] = ...) -> None: ...
+
+class VoiceConsent(_message.Message):
+    __slots__ = ("id", "name", "statement", "recording_wav", "language", "given_unix_s")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_WAV_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    statement: str
+    recording_wav: bytes
+    language: str
+    given_unix_s: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., statement: _Optional[str] = ..., recording_wav: _Optional[bytes] = ..., language: _Optional[str] = ..., given_unix_s: _Optional[int] = ...) -> None: ...
+
+class CloningSupport(_message.Message):
+    __slots__ = ("languages", "unavailable_reason")
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_REASON_FIELD_NUMBER: _ClassVar[int]
+    languages: _containers.RepeatedScalarFieldContainer[str]
+    unavailable_reason: str
+    def __init__(self, languages: _Optional[_Iterable[str]] = ..., unavailable_reason: _Optional[str] = ...) -> None: ...
 
 class ListVoicesRequest(_message.Message):
     __slots__ = ("language",)
@@ -105,22 +133,26 @@ class ListVoicesRequest(_message.Message):
     def __init__(self, language: _Optional[str] = ...) -> None: ...
 
 class ListVoicesResponse(_message.Message):
-    __slots__ = ("voices",)
+    __slots__ = ("voices", "cloning")
     VOICES_FIELD_NUMBER: _ClassVar[int]
+    CLONING_FIELD_NUMBER: _ClassVar[int]
     voices: _containers.RepeatedCompositeFieldContainer[Voice]
-    def __init__(self, voices: _Optional[_Iterable[_Union[Voice, _Mapping]]] = ...) -> None: ...
+    cloning: CloningSupport
+    def __init__(self, voices: _Optional[_Iterable[_Union[Voice, _Mapping]]] = ..., cloning: _Optional[_Union[CloningSupport, _Mapping]] = ...) -> None: ...
 
 class AddVoiceRequest(_message.Message):
-    __slots__ = ("name", "reference_wav", "reference_transcript", "language")
+    __slots__ = ("name", "reference_wav", "reference_transcript", "language", "consent")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_WAV_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_FIELD_NUMBER: _ClassVar[int]
     name: str
     reference_wav: bytes
     reference_transcript: str
     language: str
-    def __init__(self, name: _Optional[str] = ..., reference_wav: _Optional[bytes] = ..., reference_transcript: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+    consent: VoiceConsent
+    def __init__(self, name: _Optional[str] = ..., reference_wav: _Optional[bytes] = ..., reference_transcript: _Optional[str] = ..., language: _Optional[str] = ..., consent: _Optional[_Union[VoiceConsent, _Mapping]] = ...) -> None: ...
 
 class AddVoiceResponse(_message.Message):
     __slots__ = ("voice",)

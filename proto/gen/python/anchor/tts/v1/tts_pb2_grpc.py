@@ -79,14 +79,16 @@ class TextToSpeechServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddVoice(self, request, context):
-        """Clones a voice from a recording. Fails with UNIMPLEMENTED where the engine cannot clone.
+        """Clones a voice from a recording, with the consent of the person that it belongs to. Fails with UNIMPLEMENTED where
+        the engine cannot clone, and with INVALID_ARGUMENT without consent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVoice(self, request, context):
-        """Deletes a cloned voice. Fails with UNIMPLEMENTED where the engine cannot clone.
+        """Deletes a cloned voice with everything that was stored for it: its consent, its transcript and what the engine
+        learned. Fails with UNIMPLEMENTED where the engine cannot clone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

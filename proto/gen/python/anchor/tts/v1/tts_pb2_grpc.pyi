@@ -42,9 +42,13 @@ class TextToSpeechServiceStub:
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]
     """Lists the voices."""
     AddVoice: _grpc.UnaryUnaryMultiCallable[_tts_pb2.AddVoiceRequest, _tts_pb2.AddVoiceResponse]
-    """Clones a voice from a recording. Fails with UNIMPLEMENTED where the engine cannot clone."""
+    """Clones a voice from a recording, with the consent of the person that it belongs to. Fails with UNIMPLEMENTED where
+    the engine cannot clone, and with INVALID_ARGUMENT without consent.
+    """
     DeleteVoice: _grpc.UnaryUnaryMultiCallable[_tts_pb2.DeleteVoiceRequest, _tts_pb2.DeleteVoiceResponse]
-    """Deletes a cloned voice. Fails with UNIMPLEMENTED where the engine cannot clone."""
+    """Deletes a cloned voice with everything that was stored for it: its consent, its transcript and what the engine
+    learned. Fails with UNIMPLEMENTED where the engine cannot clone.
+    """
 
 @_typing.type_check_only
 class TextToSpeechServiceAsyncStub(TextToSpeechServiceStub):
@@ -60,9 +64,13 @@ class TextToSpeechServiceAsyncStub(TextToSpeechServiceStub):
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]  # type: ignore[assignment]
     """Lists the voices."""
     AddVoice: _aio.UnaryUnaryMultiCallable[_tts_pb2.AddVoiceRequest, _tts_pb2.AddVoiceResponse]  # type: ignore[assignment]
-    """Clones a voice from a recording. Fails with UNIMPLEMENTED where the engine cannot clone."""
+    """Clones a voice from a recording, with the consent of the person that it belongs to. Fails with UNIMPLEMENTED where
+    the engine cannot clone, and with INVALID_ARGUMENT without consent.
+    """
     DeleteVoice: _aio.UnaryUnaryMultiCallable[_tts_pb2.DeleteVoiceRequest, _tts_pb2.DeleteVoiceResponse]  # type: ignore[assignment]
-    """Deletes a cloned voice. Fails with UNIMPLEMENTED where the engine cannot clone."""
+    """Deletes a cloned voice with everything that was stored for it: its consent, its transcript and what the engine
+    learned. Fails with UNIMPLEMENTED where the engine cannot clone.
+    """
 
 class TextToSpeechServiceServicer(metaclass=_abc_1.ABCMeta):
     """Streaming speech synthesis and voice management."""
@@ -93,7 +101,9 @@ class TextToSpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tts_pb2.AddVoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tts_pb2.AddVoiceResponse, _abc.Awaitable[_tts_pb2.AddVoiceResponse]]:
-        """Clones a voice from a recording. Fails with UNIMPLEMENTED where the engine cannot clone."""
+        """Clones a voice from a recording, with the consent of the person that it belongs to. Fails with UNIMPLEMENTED where
+        the engine cannot clone, and with INVALID_ARGUMENT without consent.
+        """
 
     @_abc_1.abstractmethod
     def DeleteVoice(
@@ -101,6 +111,8 @@ class TextToSpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tts_pb2.DeleteVoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tts_pb2.DeleteVoiceResponse, _abc.Awaitable[_tts_pb2.DeleteVoiceResponse]]:
-        """Deletes a cloned voice. Fails with UNIMPLEMENTED where the engine cannot clone."""
+        """Deletes a cloned voice with everything that was stored for it: its consent, its transcript and what the engine
+        learned. Fails with UNIMPLEMENTED where the engine cannot clone.
+        """
 
 def add_TextToSpeechServiceServicer_to_server(servicer: TextToSpeechServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
