@@ -74,8 +74,8 @@ test-browser: .venv/dev.stamp web/dist/index.html ## The console's unit tests, t
 	@$(NPM) run --silent test
 	@$(NPM) run --silent test:browser
 
-test-compose: .venv/dev.stamp ## The mesh in containers, with injected faults; needs Docker, and Caddy and Prometheus for two tests
-	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose
+test-compose: .venv/dev.stamp ## The mesh in containers, with injected faults; needs Docker, Caddy, Prometheus; GPU_START=1 adds the profile gpu
+	@ANCHOR_TEST_COMPOSE=1 $(BIN)/python -m pytest --durations=5 tests/compose $(if $(GPU_START),,--ignore=tests/compose/test_gpu_start.py)
 
 test-engines: .venv-engines/stamp .venv-vllm/stamp ## Real engines on tiny random weights, in separate environments (torch, vLLM: 4 GB)
 	@.venv-engines/bin/python -m pytest tests/engines --durations=5
