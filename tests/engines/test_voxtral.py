@@ -12,17 +12,19 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 from anchor.stt.v1 import stt_pb2
 from microphone import Microphone, OpenMicrophone, hearing, speech
 from service_kit.errors import AnchorError, PeerFailed
 from stt_service.engines.voxtral.client import ModelMissing
 from stt_service.settings import SttSettings
-from vllm_server import STARTS_WITHIN_S, VllmServer, needs_vllm, running
+from vllm_server import VllmServer, needs_vllm, running
 from voxtral_files import WORDS, write_voxtral
 
 pytestmark = needs_vllm()
 
+DEMO = Path(__file__).parents[2] / "content/questions/demo.wav"
 # 16 tokens for each second, and 16: long enough to be met while it is written.
 LONG_S = 25
 RUNNING = "vllm:num_requests_running"
@@ -70,15 +72,23 @@ def in_order(text: str) -> bool:
     return all(later == (earlier + 1) % len(WORDS) for earlier, later in pairwise(places))
 
 
-def test_without_the_packages_that_decode_audio_the_server_ends(tmp_path: Path) -> None:
+def test_without_the_packages_that_decode_audio_the_server_refuses_every_recording(tmp_path: Path) -> None:
     """Why compose.yaml has an image of its own: vLLM's stock one lacks them."""
     write_voxtral(tmp_path / "voxtral")
     server = VllmServer(tmp_path / "voxtral", "voxtral", tmp_path / "voxtral.log", hidden="soundfile")
     server.start()
     try:
-        server.until_gone(STARTS_WITHIN_S)
+        server.until_there()
+        refused = httpx.post(
+            f"{server.root}/v1/audio/transcriptions",
+            files={"file": ("demo.wav", DEMO.read_bytes())},
+            data={"model": "voxtral", "max_completion_tokens": "5"},
+            timeout=60,
+            trust_env=False,
+        )
     finally:
         server.stop()
+    assert (refused.status_code, "audio" in refused.text) == (400, True), refused.text
     assert "soundfile" in server.said()
 
 
