@@ -72,7 +72,7 @@ def in_order(text: str) -> bool:
     return all(later == (earlier + 1) % len(WORDS) for earlier, later in pairwise(places))
 
 
-def test_without_the_packages_that_decode_audio_the_server_refuses_every_recording(tmp_path: Path) -> None:
+def test_without_its_audio_packages_the_server_refuses_every_recording(tmp_path: Path) -> None:
     """Why compose.yaml has an image of its own: vLLM's stock one lacks them."""
     write_voxtral(tmp_path / "voxtral")
     server = VllmServer(tmp_path / "voxtral", "voxtral", tmp_path / "voxtral.log", hidden="soundfile")
