@@ -10,6 +10,7 @@ from io import BytesIO
 
 import av
 import numpy as np
+from app_server import serve_app
 from fastapi import FastAPI
 from orchestrator.api.access import AccessMiddleware, AccessPolicy
 from orchestrator.api.limits import ApiLimits
@@ -42,7 +43,6 @@ from orchestrator.conversation.messages.server import (
 from orchestrator.conversation.model.ports import Client, Message
 from service_kit.audio import MICROPHONE, SPEECH
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed
-from service_kit.http.server import http_server
 
 TONE_MS = 300
 TONE = (np.sin(np.arange(24 * TONE_MS) / 5) * 9000).astype("<i2").tobytes()
@@ -228,16 +228,8 @@ async def serve_apis(
         raise RuntimeError("a bug")
 
     app.add_middleware(AccessMiddleware, policy=policy or AccessPolicy())
-    server = http_server(app, "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not serving.done()
-        await asyncio.sleep(0.005)
-    try:
-        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await serving
+    async with serve_app(app) as address:
+        yield address
 
 
 def tone(seconds: float, rate_hz: int) -> np.ndarray:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app_server import serve_app
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
-from service_kit.http.server import http_server
 
 RECORDED: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "llm/local/recorded.json").read_text("utf-8"))
 LOADING = '{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
@@ -113,12 +113,5 @@ async def _stream(stub: LlamaStub) -> AsyncGenerator[str]:
 @asynccontextmanager
 async def serve_llama(stub: LlamaStub) -> AsyncGenerator[str]:
     """Serve on a free port; yields the URL."""
-    server = http_server(_app(stub), "127.0.0.1", 0)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
+    async with serve_app(_app(stub)) as address:
+        yield f"http://{address}"

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from anchor.gpu.v1 import gpu_pb2, gpu_pb2_grpc
+from app_server import serve_app
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
 from grpc import aio
@@ -23,7 +24,6 @@ from service_kit.engines.info import EngineInfo
 from service_kit.errors import EngineFailed
 from service_kit.health import Health, Status
 from service_kit.http.routes import http_app
-from service_kit.http.server import http_server
 from service_kit.rpc.server import GrpcServer
 
 READY = ServiceHealth.SERVICE_HEALTH_READY
@@ -34,15 +34,8 @@ DOWN = ServiceHealth.SERVICE_HEALTH_DOWN
 @asynccontextmanager
 async def listening(app: FastAPI) -> AsyncGenerator[str]:
     """Serve `app`; yields its URL."""
-    server = http_server(app, "127.0.0.1", 0)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
+    async with serve_app(app) as address:
+        yield f"http://{address}"
 
 
 async def until(watch: StatusWatch, holds: Callable[[SystemStatus], bool]) -> SystemStatus:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from api_support import FakeSessions, recording, tone
+from app_server import serve_app
 from fastapi import FastAPI
 from orchestrator.api.http import openai_transcriptions as transcriptions
 from orchestrator.api.http.captions import Caption, make_captions, to_srt, to_vtt
@@ -22,7 +23,6 @@ from orchestrator.conversation.messages.server import Word
 from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, Transcript
 from service_kit.audio import AudioChunk
 from service_kit.errors import PeerFailed
-from service_kit.http.server import http_server
 
 LIMITS = ApiLimits(max_upload_bytes=200_000, max_upload_audio_s=5, max_uploads=1, decode_timeout_s=60)
 WORDS = (Word("Good", 0, 200), Word("evening.", 200, 500), Word("The", 600, 700), Word("ferry.", 700, 1000))
@@ -86,17 +86,8 @@ async def api_client(stt: FakeStt, limits: ApiLimits) -> AsyncGenerator[httpx.As
     app = FastAPI()
     uploads = add_routes(app, FakeSessions(), limits)
     app.include_router(transcriptions.routes(stt, uploads, limits))
-    server = http_server(app, "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        await serving
+    async with serve_app(app) as address, httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as client:
+        yield client
 
 
 def wav(seconds: float) -> bytes:

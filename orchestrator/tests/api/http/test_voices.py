@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from api_support import FakeSessions, recording, tone
+from app_server import serve_app
 from fastapi import FastAPI
 from orchestrator.api.http import openai_speech, voice_consents, voices
 from orchestrator.api.limits import ApiLimits
@@ -25,7 +26,6 @@ from orchestrator.conversation.model.ports import FinalTranscript, Speech, Speec
 from orchestrator.conversation.model.voice_store import StoredVoice, VoiceConsent, VoiceListing
 from service_kit.audio import AudioChunk
 from service_kit.errors import InvalidRequest, NotFound
-from service_kit.http.server import http_server
 
 LIMITS = ApiLimits(max_upload_bytes=2_000_000, decode_timeout_s=60, voice_addition_burst=100)
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
@@ -125,17 +125,8 @@ async def serve(limits: ApiLimits = LIMITS) -> AsyncGenerator[Served]:
     app.include_router(voices.routes(adding, store, uploads, limits))
     app.include_router(voice_consents.routes(consents, store, uploads, limits))
     app.include_router(openai_speech.routes(tts, uploads, limits))
-    server = http_server(app, "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            yield Served(http, stt, store, tts)
-    finally:
-        server.should_exit = True
-        await serving
+    async with serve_app(app) as address, httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as http:
+        yield Served(http, stt, store, tts)
 
 
 @pytest.fixture
