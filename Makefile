@@ -64,7 +64,7 @@ down: ## Stop the containers; their volumes stay
 logs: ## Follow the containers' logs
 	@docker compose logs --follow --tail 100
 
-test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests, with coverage
+test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests: make test COVERAGE=1 PLANNED_CARDS=all
 	@tests/run.sh
 
 test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved client keeps talking; ANCHOR_MODELS=default make test-hostile

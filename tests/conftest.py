@@ -28,6 +28,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if skips := _unwanted_skips(terminalreporter._session):
         terminalreporter.section(f"{REQUIRE_ALL} is set: these tests must not be skipped", red=True)

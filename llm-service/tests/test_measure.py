@@ -130,6 +130,7 @@ def test_without_the_model_the_program_says_why(tmp_path: Path) -> None:
     assert "no model file" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.pulled
 @pytest.mark.skipif(
     find_spec("xllamacpp") is None or not (PROJECT / "models" / MODEL).is_dir(),
     reason="needs the local language model: make run LLM=local",
