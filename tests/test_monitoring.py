@@ -11,6 +11,7 @@ from typing import get_args
 
 import pytest
 import yaml
+from compose_config import rendered
 from orchestrator.conversation.observability.waterfall import Stage
 from prometheus_client import REGISTRY
 
@@ -65,18 +66,34 @@ def test_panels_do_not_overlap() -> None:
             taken[cell] = panel["title"]
 
 
-def test_prometheus_scrapes_every_service_of_compose() -> None:
-    services = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text("utf-8"))["services"]
+@pytest.mark.parametrize("profile", ["embedded", "cpu", "gpu"])
+def test_prometheus_scrapes_every_service_of_a_profile(profile: str) -> None:
+    """All that a profile starts, and no others: a target that is not there would raise an alert."""
+    services = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES=f"{profile},monitoring")
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))
-    listed = [static["targets"] for job in config["scrape_configs"] for static in job["static_configs"]]
-    scraped = {target for targets in listed for target in targets}
-    ours = {name: service for name, service in services.items() if service["image"].startswith("ai-anchor/")}
-    # Not those that end after their work, and those of profiles: a target that is not there would raise an alert.
+    (job,) = config["scrape_configs"]
+    mounted = {mount["target"]: Path(mount["source"]) for mount in services["prometheus"]["volumes"]}
+    files = [file for discovery in job["file_sd_configs"] for file in discovery["files"]]
+    listed = list(job["static_configs"])
+    for file in files:
+        listed += yaml.safe_load(mounted[file].read_text("utf-8"))
+    scraped = {target: entry["labels"]["service"] for entry in listed for target in entry["targets"]}
     ours = {
-        name: service for name, service in ours.items() if service.get("restart") != "no" and "profiles" not in service
+        name: service
+        for name, service in services.items()
+        if service["image"].startswith("ai-anchor/") and service.get("restart") != "no"
     }
-    http = {name: service["ports"][0].rpartition(":")[2] for name, service in ours.items()}
-    assert scraped == {f"{name}:{port}" for name, port in http.items()}
+    ports = {name: http_port(service["environment"]) for name, service in ours.items()}
+    assert scraped == {f"{name}:{port}": name for name, port in ports.items()}
+    assert ("tts-fallback" in ours) is (profile == "gpu")
+    for name in ours:
+        assert set(services["prometheus"]["networks"]) & set(services[name]["networks"]), name
+
+
+def http_port(environment: dict[str, str]) -> str:
+    """The port of a service's metrics, which its settings name `..._HTTP_PORT`."""
+    (port,) = (value for name, value in environment.items() if name.endswith("_HTTP_PORT"))
+    return port
 
 
 def test_operations_documents_every_alert() -> None:

@@ -1,6 +1,7 @@
-"""Starts Piper's server with the voices of TTS_PIPER_VOICES (a JSON list), stored in the working directory.
+"""Starts Piper's server with the voices of TTS_PIPER_VOICES, stored in the working directory.
 
-Missing voices are fetched; existing files are not changed.
+The variable is a JSON list of voices, or the path of a model file, which is named after its voice. Missing voices are
+fetched; existing files are not changed.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ def fetch(names: list[str]) -> None:
             file.rename(file.name)
 
 
+def read_voices(value: str) -> list[str]:
+    """The voices that the variable names, as tts-service reads it."""
+    return json.loads(value) if value.lstrip().startswith("[") else [Path(value).name.removesuffix(".onnx")]
+
+
 def main() -> None:
     """Fetch missing voices, then replace this process with the server."""
-    voices: list[str] = json.loads(os.environ["TTS_PIPER_VOICES"])
+    voices = read_voices(os.environ["TTS_PIPER_VOICES"])
     missing = [name for name in voices if not all(Path(name + end).is_file() for end in (".onnx", ".onnx.json"))]
     if missing:
         fetch(missing)
     os.execv(sys.executable, (*SERVER, "--model", f"{voices[0]}.onnx"))  # noqa: S606
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,33 @@ declare module "vitest" {
   }
 }
 
+/** A running mesh: the port of its console and WebSocket on 127.0.0.1, and how to stop it. */
+export interface Mesh {
+  port: number;
+  stop: () => Promise<void>;
+}
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const mesh = await startMesh("mesh");
+  try {
+    project.provide("meshPort", mesh.port);
+    process.env["ANCHOR_URL"] = `http://127.0.0.1:${mesh.port}`;
+    const example = { root: `${PROJECT}web/client/example`, logLevel: "warn" } as const;
+    await build(example);
+    const server = await preview({ ...example, preview: { host: "127.0.0.1", port: 0 } });
+    project.provide("examplePort", (server.httpServer.address() as AddressInfo).port);
+    return async () => {
+      await server.close();
+      await mesh.stop();
+    };
+  } catch (error) {
+    await mesh.stop();
+    throw error;
+  }
+}
+
+/** Starts a mesh on free ports with these settings; its files are in the folder `name` of the tests' own. */
+export async function startMesh(name: string, settings: Record<string, string> = {}): Promise<Mesh> {
   mkdirSync(RUN, { recursive: true });
   const ports = await freePorts(PORT_VARIABLES.length);
   const environment = Object.fromEntries(PORT_VARIABLES.map((variable, index) => [variable, String(ports[index])]));
@@ -34,38 +60,29 @@ export default async function setup(project: TestProject): Promise<() => Promise
     env: {
       ...process.env,
       ...environment,
-      ANCHOR_RUN_DIR: `${RUN}mesh`,
+      ANCHOR_RUN_DIR: `${RUN}${name}`,
       ANCHOR_DRAIN_S: "2",
       ORCHESTRATOR_WEB_DIR: `${PROJECT}web/dist`,
       // Every test leaves a session, which occupies one of the recogniser's four streams until it expires.
       ORCHESTRATOR_RESUME_S: "6",
       ORCHESTRATOR_HOSTS: '["anchor.test"]',
+      ...settings,
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
-  const logFile = createWriteStream(`${RUN}launcher.txt`);
+  const logFile = createWriteStream(`${RUN}${name}-launcher.txt`);
   for (const stream of [launcher.stdout, launcher.stderr]) {
     stream.pipe(logFile);
     stream.on("data", (text) => (output += String(text)));
   }
   try {
     await waitUntilServing(launcher, () => output);
-    const meshPort = Number(environment["ORCHESTRATOR_HTTP_PORT"]);
-    project.provide("meshPort", meshPort);
-    process.env["ANCHOR_URL"] = `http://127.0.0.1:${meshPort}`;
-    const example = { root: `${PROJECT}web/client/example`, logLevel: "warn" } as const;
-    await build(example);
-    const server = await preview({ ...example, preview: { host: "127.0.0.1", port: 0 } });
-    project.provide("examplePort", (server.httpServer.address() as AddressInfo).port);
-    return async () => {
-      await server.close();
-      await stop(launcher);
-    };
   } catch (error) {
     await stop(launcher);
     throw error;
   }
+  return { port: Number(environment["ORCHESTRATOR_HTTP_PORT"]), stop: () => stop(launcher) };
 }
 
 async function waitUntilServing(launcher: ChildProcess, output: () => string): Promise<void> {

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { PROJECT, RUN } from "./mesh";
 
-const RATE_HZ = 16_000;
+export const RATE_HZ = 16_000;
 const HEADER_BYTES = 44;
 
 /** PCM of `seconds` of silence. */

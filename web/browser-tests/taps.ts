@@ -30,6 +30,8 @@ export interface Frame {
 
 export interface Taps {
   speaker: Track;
+  /** What audio contexts without a worklet play: recordings and tries of a voice. */
+  player: Track;
   microphone: Track;
   sent: Frame[];
   received: Frame[];
@@ -60,7 +62,14 @@ registerProcessor("tap", class extends AudioWorkletProcessor {
 /** Runs in the page before its own scripts; it must not use anything outside its own body. */
 export function installTaps({ path, deviceHz }: { path: string; deviceHz: number | null }): void {
   const track = (): Track => ({ rateHz: 0, latencyMs: 0, quanta: [], samples: [] });
-  const taps: Taps = { speaker: track(), microphone: track(), sent: [], received: [], socket: null };
+  const taps: Taps = {
+    speaker: track(),
+    player: track(),
+    microphone: track(),
+    sent: [],
+    received: [],
+    socket: null,
+  };
   window.taps = taps;
 
   function tapNode(source: AudioNode, to: Track): void {
@@ -77,6 +86,14 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
       to.samples.push(data.samples);
     };
     connect.call(source, tap);
+  }
+
+  /** Loads the tap into a context that has no worklet of its own; what is played meanwhile, some ms, is missed. */
+  async function tapPlayer(source: AudioNode): Promise<void> {
+    const { audioWorklet } = source.context as AudioContext;
+    tapped.add(audioWorklet);
+    await addModule.call(audioWorklet, path);
+    tapNode(source, taps.player);
   }
 
   function frame(data: unknown): Frame {
@@ -120,8 +137,10 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
   const connect: (this: AudioNode, to: AudioNode) => AudioNode = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (this: AudioNode, to: AudioNode) {
-    if (to instanceof AudioDestinationNode) tapNode(this, taps.speaker);
-    else if (this instanceof MediaStreamAudioSourceNode) tapNode(this, taps.microphone);
+    if (to instanceof AudioDestinationNode) {
+      if (tapped.has((this.context as AudioContext).audioWorklet)) tapNode(this, taps.speaker);
+      else void tapPlayer(this);
+    } else if (this instanceof MediaStreamAudioSourceNode) tapNode(this, taps.microphone);
     return connect.call(this, to);
   } as AudioNode["connect"];
 

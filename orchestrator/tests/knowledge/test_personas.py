@@ -69,3 +69,14 @@ def test_invalid_persona_is_refused_with_its_file_and_key(tmp_path: Path, text: 
 
 def test_missing_default_persona_is_refused(tmp_path: Path):
     assert "anchor.toml is missing" in refusal(tmp_path)
+
+
+def test_the_example_of_the_content_folder_is_a_persona(tmp_path: Path):
+    section = (SHIPPED.parent / "README.md").read_text("utf-8").partition("## personas/")[2].partition("\n## ")[0]
+    example = "\n".join(line.removeprefix("    ") for line in section.splitlines() if line.startswith("    "))
+    for path in SHIPPED.glob("*.toml"):
+        (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
+    (tmp_path / "ida.toml").write_text(example, "utf-8")
+    persona = load_personas(tmp_path)["ida"]
+    assert (persona.name, dict(persona.voices)) == ("Ida", {"en": "higgs:ana-0f3c2a11"})
+    assert persona.phrases["en"]["greeting"] == "This is Ida with the shipping forecast."

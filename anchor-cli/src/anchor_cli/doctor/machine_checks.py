@@ -24,15 +24,15 @@ CUDA_OF = {"torch==2.13.0": 13, "vllm==0.33.0": 13}
 # NVIDIA's least driver for a CUDA generation on Linux ("CUDA minor version compatibility" of its release notes).
 DRIVER_OF_CUDA = {12: 525, 13: 580}
 MIN_DRIVER = max(DRIVER_OF_CUDA[cuda] for cuda in CUDA_OF.values())
-_MIN_DOCKER = (25, 0)
-_MIN_COMPOSE = (2, 24)
+MIN_DOCKER = (25, 0)
+MIN_COMPOSE = (2, 24)
 # The profile gpu is designed for a card with 48 GB.
 _GPU_FREE_MIB = 40 * 1024
 # Per profile, in GB: below the first is a problem, below the second a warning. With a GPU, Voxtral and higgs-audio take
 # 21 GB in the models folder ...
-_MODELS_GB = {"embedded": (2, 5), "cpu": (8, 15), "gpu": (22, 30)}
-# ... and on Docker's disk the language model takes 14 GB, the images of vLLM, torch and Ollama about 35.
-_DOCKER_GB = (50, 70)
+MODELS_GB = {"embedded": (2, 5), "cpu": (8, 15), "gpu": (22, 30)}
+# ... and on Docker's disk the language model takes 14 GB, the images about 42 (docs/full-anchor.md has the sum).
+DOCKER_GB = (56, 70)
 
 
 def check_python(machine: Machine) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def check_python(machine: Machine) -> Iterator[Finding]:
 def check_disk(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
     """Check the free disk space for models, and with a GPU for images, which Docker may keep on another disk."""
     folder = settings.root / settings.models_dir
-    models, docker = _MODELS_GB[settings.profile], _DOCKER_GB
+    models, docker = MODELS_GB[settings.profile], DOCKER_GB
     docker_folder = _docker_folder(machine) if settings.profile == "gpu" else None
     if docker_folder is None:
         needs = (models[0] + docker[0], models[1] + docker[1]) if settings.profile == "gpu" else models
@@ -139,9 +139,9 @@ def check_containers(machine: Machine, settings: MeshSettings) -> Iterator[Findi
         fix = "install or start Docker for `make up`; `make run` works without it"
         yield Finding("docker", verdict, f"Docker {missing}", fix)
         return
-    yield _check_version("docker", "Docker", engine, _MIN_DOCKER)
+    yield _check_version("docker", "Docker", engine, MIN_DOCKER)
     yield _check_version(
-        "compose", "Compose", machine.run_command("docker", "compose", "version", "--short"), _MIN_COMPOSE
+        "compose", "Compose", machine.run_command("docker", "compose", "version", "--short"), MIN_COMPOSE
     )
     if settings.profile == "gpu":
         yield _check_container_toolkit(machine.run_command("docker", "info", "--format", "{{json .Runtimes}}"))

@@ -17,8 +17,8 @@ FRAMES = np.random.default_rng(1).integers(0, 1024, (5, 8))
     [
         ("Hello there.", (), "[SPEAKER0] Hello there."),
         ("Hello there.", ((0, 1),), "[SPEAKER1] Hello there."),
-        ("Hi. And you? ", ((0, 0), (4, 1)), "[SPEAKER0] Hi. [SPEAKER1] And you?"),
-        ("So it is. Hm.", ((10, 1),), "[SPEAKER0] So it is. [SPEAKER1] Hm."),
+        ("Hi. And you? ", ((0, 0), (4, 1)), "[SPEAKER0] Hi.\n[SPEAKER1] And you?"),
+        ("So it is. Hm.", ((10, 1),), "[SPEAKER0] So it is.\n[SPEAKER1] Hm."),
         # A tag at the very end belongs to the next phrase.
         ("Hello there.", ((0, 1), (12, 0)), "[SPEAKER1] Hello there."),
         # There is no speaker 7; speaker 0 speaks.
@@ -74,7 +74,8 @@ def test_single_voice_has_no_speaker_tag() -> None:
         ("你好，世界。“好吗？”", "zh", '你好, 世界."好吗?"'),
         ("그래요（정말）", "ko", "그래요 정말."),
         ("It\u2019s late\u2026", "en", "It's late..."),
-        ("  two\n lines ", "en", "two lines."),
+        ("  two \n\n lines\n", "en", "two\nlines."),
+        ("[SPEAKER0] Hi.\n[SPEAKER1] And  you", "en", "[SPEAKER0] Hi.\n[SPEAKER1] And you."),
         ("", "en", ""),
         ("()", "en", ""),
     ],

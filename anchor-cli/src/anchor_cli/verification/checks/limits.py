@@ -6,7 +6,7 @@ MIB, GIB = 2**20, 2**30
 
 # --- machine ---
 # The least driver is the doctor's: `MIN_DRIVER`, by the CUDA generation of the pinned torch and vLLM.
-# Models 33 GB, images 35 GB, and as much again while layers and downloads are unpacked.
+# Models 36 GB, images 42 GB (docs/full-anchor.md has the sum), the rest to build and unpack.
 LEAST_DISK_GB = 100.0
 
 # --- files ---

@@ -95,22 +95,25 @@ def build_voice_prefix(
 
 
 def tag_speakers(text: str, turns: Sequence[SpeakerTurn], speakers: int) -> str:
-    """Put the speaker's tag before each turn of `text`; speaker 0 speaks text without a turn or of unknown speakers."""
+    """Put each turn of `text` on a line of its own, behind its speaker's tag.
+
+    Speaker 0 speaks text without a turn or of unknown speakers.
+    """
     starts = [(0, 0), *((place, speaker if speaker < speakers else 0) for place, speaker in turns)]
     ends = [place for place, _ in starts[1:]] + [len(text)]
     parts = ((speaker, text[start:end].strip()) for (start, speaker), end in zip(starts, ends, strict=True))
-    return " ".join(_speaker_text(speaker, words) for speaker, words in parts if words)
+    return "\n".join(_speaker_text(speaker, words) for speaker, words in parts if words)
 
 
 def prepare_text(text: str, language: str) -> str:
     """Prepare a text to be spoken in `language` by the four rules of the model's authors.
 
     Full-width punctuation becomes plain, parentheses become spaces, degrees become words, and a text without a final
-    mark gets a full stop: behind an open end the model goes on talking.
+    mark gets a full stop: behind an open end the model goes on talking. Lines stay lines.
     """
     words = _DEGREE_WORDS.get(language, _DEGREE_WORDS["en"])
     plain = _DEGREES.sub(lambda degrees: words[degrees[1]], text.translate(_PUNCTUATION))
-    prepared = " ".join(plain.split())
+    prepared = "\n".join(" ".join(line.split()) for line in plain.splitlines() if line.strip())
     return prepared if not prepared or prepared.endswith(_FINAL_MARKS) else f"{prepared}."
 
 
