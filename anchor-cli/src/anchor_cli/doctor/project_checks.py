@@ -133,7 +133,7 @@ def _check_hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
     if model.unknown:
         without = _WITHOUT.get(model.name, "")
         message = f"{model.name} is not present, and its hashes are not known yet{without and '; '}{without}"
-        yield Finding("models", Verdict.WARNING, message, f"{model.pull_command} --trust-on-first-use")
+        yield Finding("models", Verdict.WARNING, message, f"{model.pull_command}")
         return
     for file in model.files:
         path = model.path_of(file, folder)

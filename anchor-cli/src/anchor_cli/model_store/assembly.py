@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from service_kit.engines.hub import HubFile
 from service_kit.engines.model_lock import LockedFile, PartsSource
 from service_kit.errors import EngineFailed
 
@@ -85,7 +86,7 @@ def assemble(file: LockedFile, source: PartsSource, archives: Archives, target: 
         _require_hash(file, digest.hexdigest())
 
 
-def copy_verified(file: LockedFile, own: Path, target: Path) -> None:
+def copy_verified(file: LockedFile | HubFile, own: Path, target: Path) -> None:
     """Copy a user's own file to `target`. Raises `EngineFailed` when it is not the file that the lock names."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(target) as sink, _reported(file), own.open("rb") as given:
@@ -109,7 +110,7 @@ def _replacing(target: Path) -> Generator[IO[bytes]]:
 
 
 @contextmanager
-def _reported(file: LockedFile) -> Generator[None]:
+def _reported(file: LockedFile | HubFile) -> Generator[None]:
     """Turn what a damaged archive or a full disk raises into `EngineFailed`."""
     try:
         yield
@@ -129,6 +130,6 @@ def _reported(file: LockedFile) -> Generator[None]:
         raise EngineFailed("models.io", f"cannot write {file.path}: {error.strerror or error}") from error
 
 
-def _require_hash(file: LockedFile, found: str) -> None:
+def _require_hash(file: LockedFile | HubFile, found: str) -> None:
     if found != file.sha256:
         raise EngineFailed("models.mismatch", f"what came is not the {file.path} that the lock names")

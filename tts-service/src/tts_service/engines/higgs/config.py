@@ -49,7 +49,7 @@ class HiggsConfig:
         codec = settings.higgs_codec or _find_codec(settings.models_dir)
         for folder in (model, codec):
             if not folder.is_dir():
-                pull = anchor_command(f"pull {_MODEL} {CODECS[0]} --trust-on-first-use")
+                pull = anchor_command(f"pull {_MODEL} {CODECS[0]}")
                 remedy = f"`{pull}` downloads both"
                 message = f"there is no folder {folder}; {remedy}, or set TTS_HIGGS_MODEL and TTS_HIGGS_CODEC"
                 raise InvalidRequest("tts.model_missing", message)
