@@ -160,7 +160,7 @@ def test_what_the_project_does_not_pin_is_pinned_by_the_hashes_of_the_hub(
     assert hub.asked == []
 
 
-def test_pinned_file_that_changed_on_the_hub_is_refused_until_it_is_renewed(store: ModelStore, hub: Hub) -> None:
+def test_pinned_file_that_changed_is_refused_until_renewed(store: ModelStore, hub: Hub) -> None:
     store.lock.write_text(UNKNOWN)
     store.pull(["tiny"])
     (store.folder / "tiny/config.json").unlink()

@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -84,6 +84,28 @@ def assemble(file: LockedFile, source: PartsSource, archives: Archives, target: 
                     digest.update(chunk)
                     sink.write(chunk)
         _require_hash(file, digest.hexdigest())
+
+
+def copy_own(name: str, file: LockedFile | HubFile, own: Path, target: Path, print_line: Callable[[str], None]) -> bool:
+    """Copy a user's own file to `target`, if it is there and is the file that the lock names; return whether it is.
+
+    Says what was copied, and why a file that is there is not used. `name` is the file's name for that.
+    """
+    try:
+        # Unreadable folders too: a container has another user than this host.
+        if not own.is_file():
+            return False
+        if own.stat().st_size != file.size_bytes:
+            raise EngineFailed("models.mismatch", f"it has not the {file.size_bytes} bytes that the lock names")
+        copy_verified(file, own, target)
+    except OSError as error:
+        print_line(f"{name}: {own} is not used: {error.strerror or error}")
+        return False
+    except EngineFailed as error:
+        print_line(f"{name}: {own} is not used: {error.message}")
+        return False
+    print_line(f"{name}: copied from {own}")
+    return True
 
 
 def copy_verified(file: LockedFile | HubFile, own: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from service_kit.anchor_command import anchor_command
 from service_kit.engines.hub import HubModel, TrustedFile, read_hub_entries, read_trusted, with_trust
 from service_kit.engines.model_lock import read_lock, read_short_names
 
-from anchor_cli.model_store.piper_voices import PIPER, pulled_voices
+from anchor_cli.model_store.hub.piper_voices import PIPER, pulled_voices
 
 PinnedBy = Literal["project", "first pull", "here"]
 Presence = Literal["yes", "partly", "no"]

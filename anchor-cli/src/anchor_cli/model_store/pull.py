@@ -20,10 +20,10 @@ from anchor_cli.model_store.carriers import PackageClient
 from anchor_cli.model_store.downloads import Downloads
 from anchor_cli.model_store.fetch import SPARE_BYTES, FileFetch
 from anchor_cli.model_store.folder_lock import hold_folder
-from anchor_cli.model_store.hub_pull import HubPull
+from anchor_cli.model_store.hub.piper_voices import PIPER, is_voice, with_voices
+from anchor_cli.model_store.hub.pull import HubPull
 from anchor_cli.model_store.missing import find_missing
 from anchor_cli.model_store.origins import Origins
-from anchor_cli.model_store.piper_voices import PIPER, is_voice, with_voices
 from anchor_cli.model_store.progress import StoreProgress
 
 PROFILES: tuple[str, ...] = get_args(Profile)

@@ -64,9 +64,11 @@ def _licence_of(client: httpx.Client, hub_url: str, model: HubModel, file: HubFi
     text = b""
     try:
         with client.stream("GET", url) as response:
+            if response.is_error:
+                return f"not known, see {url}"
             for chunk in response.iter_bytes():
                 text += chunk
-                if response.is_error or len(text) > _MAX_CARD_BYTES:
+                if len(text) > _MAX_CARD_BYTES:
                     return f"not known, see {url}"
     except httpx.HTTPError:
         return f"not known, see {url}"

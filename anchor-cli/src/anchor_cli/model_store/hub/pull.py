@@ -24,11 +24,11 @@ from service_kit.engines.hub import (
 from service_kit.engines.models import verify
 from service_kit.errors import EngineFailed, PeerFailed
 
-from anchor_cli.model_store.assembly import copy_verified
-from anchor_cli.model_store.content_hash import git_blob_sha1, sha256_of
+from anchor_cli.model_store.assembly import copy_own
 from anchor_cli.model_store.download import MAX_FILE_BYTES, Download
-from anchor_cli.model_store.listing import Listing, files_of, read_listing
-from anchor_cli.model_store.piper_voices import read_licences
+from anchor_cli.model_store.hub.content_hash import git_blob_sha1, sha256_of
+from anchor_cli.model_store.hub.listing import Listing, files_of, read_listing
+from anchor_cli.model_store.hub.piper_voices import read_licences
 from anchor_cli.model_store.progress import StoreProgress
 from anchor_cli.model_store.refusals import gated_message
 from anchor_cli.model_store.weights_format import SAFETENSORS, require_tensor
@@ -155,7 +155,12 @@ class HubPull:
 
     def _adopt_own_hashes(self, model: HubModel, own: Path) -> HubModel:
         """Take over what an earlier pull into the user's own folder pinned."""
-        adopted = with_trust(model, read_trusted(own))
+        try:
+            trusted = read_trusted(own)
+        except EngineFailed as error:
+            self.progress.print_line(f"{own} is not used: {error.message}")
+            return model
+        adopted = with_trust(model, trusted)
         if adopted.unknown:
             return model
         for file in adopted.files:
@@ -204,16 +209,8 @@ class HubPull:
         """Copy the user's own file, if there is one with the known hash."""
         if self.own is None or not file.sha256:
             return False
-        own = model.path_of(file, self.own)
-        if not own.is_file() or own.stat().st_size != file.size_bytes:
-            return False
-        try:
-            copy_verified(file, own, model.path_of(file, self.folder))
-        except EngineFailed as error:
-            self.progress.print_line(f"{model.name}/{file.path}: {own} is not used: {error.message}")
-            return False
-        self.progress.print_line(f"{model.name}/{file.path}: copied from {own}")
-        return True
+        own, target = model.path_of(file, self.own), model.path_of(file, self.folder)
+        return copy_own(f"{model.name}/{file.path}", file, own, target, self.progress.print_line)
 
     def _pull_file(self, client: httpx.Client, model: HubModel, file: HubFile, git_sha1: str) -> HubModel:
         """Fetch one file; returns `model` at the commit that the hub reported, if its revision was a moving one."""
