@@ -19,13 +19,15 @@ from anchor_cli.model_store.pull import ModelStore
 COMMIT = "c0ffee" * 6 + "cafe"
 WEIGHTS = struct.pack("<Q", 60) + b'{"__metadata__":{}}' + bytes(range(256)) * 4000
 CONFIG = b'{"dim": 64}'
+# Where the hub's redirects lead to.
+STORAGE = "/elsewhere/"
 # The hub stores large files in LFS.
 LFS_FROM_BYTES = 1000
 
 
 @dataclass
 class Hub:
-    """Serves and lists the files of one repository as the hub does, and records the requests.
+    """Serves and lists the files of one repository as the hub does, and records the requests for content.
 
     Files of more than `LFS_FROM_BYTES` are in LFS: their SHA-256 is listed, and is a header of the response. All others
     are Git blobs.
@@ -36,6 +38,7 @@ class Hub:
     breaks: int = 0
     ignores_ranges: bool = False
     no_length: bool = False
+    # Files in LFS are on another host.
     redirects: bool = False
     # False for a mirror that states no sizes and hashes.
     states_hashes: bool = True
@@ -94,13 +97,14 @@ def is_in_lfs(content: bytes) -> bool:
 def answer(hub: Hub, request: BaseHTTPRequestHandler) -> None:
     wanted_range = request.headers.get("Range", "")
     path, _, query = request.path.partition("?")
-    hub.asked.append((path, wanted_range))
-    hub.tokens.append(request.headers.get("Authorization", ""))
+    if request.command == "GET":
+        hub.asked.append((path, wanted_range))
+        hub.tokens.append(request.headers.get("Authorization", ""))
     if hub.statuses:
         _refuse(request, hub.statuses.pop(0))
     elif path.startswith("/api/models/"):
-        _send(replace(hub, breaks=0, no_length=False), request, _listing(hub, query), wanted_range, {})
-    elif hub.gated and (status := _gate(hub, request)):
+        _send(replace(hub, breaks=0, no_length=False), request, _listing(hub, path, query), wanted_range, {})
+    elif hub.gated and not path.startswith(STORAGE) and (status := _gate(hub, request)):
         _refuse(request, status, "GatedRepo")
     elif (content := hub.content_of(path)) is None:
         _refuse(request, 404, "EntryNotFound")
@@ -126,24 +130,27 @@ def _answer_file(hub: Hub, request: BaseHTTPRequestHandler, path: str, content: 
         }
     if not hub.states_hashes:
         headers = {"x-repo-commit": COMMIT}
-    if hub.redirects and not path.startswith("/elsewhere/"):
+    if path.startswith(STORAGE):
+        headers = {}
+    elif hub.redirects and is_in_lfs(content):
         request.send_response(302)
         for name, value in headers.items():
             request.send_header(name, value)
-        request.send_header("Location", f"/elsewhere{path}")
+        # Another host, which the token is not for.
+        request.send_header("Location", f"http://localhost:{hub.port}{STORAGE}{path.removeprefix('/')}")
         request.send_header("Content-Length", "0")
         request.end_headers()
         return
-    _send(hub, request, content, wanted_range, {} if hub.redirects else headers)
+    _send(hub, request, content, wanted_range, headers)
 
 
-def _listing(hub: Hub, query: str) -> bytes:
+def _listing(hub: Hub, path: str, query: str) -> bytes:
     names = [*hub.files, *hub.gone]
     entries = [hub.listed(name, blobs="blobs=true" in query) for name in names]
-    return (
-        hub.listing
-        or json.dumps({"sha": COMMIT, "gated": "auto" if hub.gated else False, "siblings": entries}).encode()
-    )
+    repository = path.removeprefix("/api/models/").partition("/revision/")[0]
+    gated = "auto" if hub.gated else False
+    said = {"id": repository, "sha": COMMIT, "gated": gated, "siblings": entries}
+    return hub.listing or json.dumps(said).encode()
 
 
 def _refuse(request: BaseHTTPRequestHandler, status: int, reason: str = "") -> None:
@@ -171,6 +178,8 @@ def _send(
         request.send_header("Content-Length", str(len(content) - start))
     request.send_header("Connection", "close")
     request.end_headers()
+    if request.command == "HEAD":
+        return
     # A client that rejects the first bytes closes the connection.
     with suppress(ConnectionError):
         request.wfile.write(content[start : start + (hub.breaks or len(content))])
@@ -184,6 +193,8 @@ def serving(hub: Hub) -> Generator[Hub]:
 
         def do_GET(self) -> None:
             answer(hub, self)
+
+        do_HEAD = do_GET
 
         def log_message(self, *args: object) -> None: ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from anchor_cli.model_store.pull import ModelStore
-from hub_double import COMMIT, CONFIG, PINNED, UNKNOWN, WEIGHTS, Hub, placed, sha256
+from hub_double import COMMIT, CONFIG, PINNED, STORAGE, UNKNOWN, WEIGHTS, Hub, placed, sha256
 from service_kit.engines.hub import read_trusted, verify_against_lock
 from service_kit.errors import EngineFailed, InvalidRequest, PeerFailed
 
@@ -148,7 +148,7 @@ def test_what_the_project_does_not_pin_is_pinned_by_the_hashes_of_the_hub(
     store.pull(["tiny"])
     assert hub.asked[0] == ("/api/models/example/tiny/revision/main", "")
     # Both files are requested at the commit that the listing named.
-    own = [path for path, _ in hub.fetched if not path.startswith("/elsewhere")]
+    own = [path for path, _ in hub.fetched if not path.startswith(STORAGE)]
     assert own == [f"/example/tiny/resolve/{COMMIT}/{name}" for name in ("model.safetensors", "config.json")]
     pinned = read_trusted(store.folder)
     assert pinned["tiny/model.safetensors"].file.sha256 == sha256(WEIGHTS)
@@ -267,8 +267,10 @@ def with_token(store: ModelStore, token: str) -> ModelStore:
 
 def test_gated_repository_is_fetched_with_a_token(store: ModelStore, hub: Hub) -> None:
     store.lock.write_text(UNKNOWN)
-    hub.gated = True
+    hub.gated = hub.redirects = True
     with_token(store, "secret").pull(["tiny"])
+    # The storage that the hub redirects to gets no token.
+    assert [token for (path, _), token in zip(hub.asked, hub.tokens, strict=True) if path.startswith(STORAGE)] == [""]
     assert verify_against_lock(store.folder / "tiny", store.lock)
     assert "from example/tiny (gated)" in store.progress.lines[0]  # type: ignore[attr-defined]
 
