@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from anchor_cli.model_store.pull import ModelStore
-from hub_double import COMMIT, CONFIG, PINNED, STORAGE, UNKNOWN, WEIGHTS, Hub, placed, sha256
+from hub_double import COMMIT, CONFIG, PINNED, STORAGE, UNKNOWN, WEIGHTS, Hub, lock_text, placed, sha256
 from service_kit.engines.hub import read_trusted, verify_against_lock
 from service_kit.errors import EngineFailed, InvalidRequest, PeerFailed
 
@@ -317,3 +317,33 @@ def test_invalid_trusted_lock_is_rejected(store: ModelStore) -> None:
     (store.folder / "trusted.lock").write_text("[[file]]\npath = 3")
     with pytest.raises(EngineFailed, match=r"trusted\.lock"):
         store.pull(["tiny"])
+
+
+def test_files_of_several_repositories_and_commits_are_one_model(store: ModelStore, hub: Hub) -> None:
+    other = "ab" * 20
+    files = [
+        '{path = "model.safetensors"}',
+        f'{{path = "words.json", source = "config.json", revision = "{other}"}}',
+        f'{{path = "voices/a.json", source = "en/a.json", repository = "other/voices", revision = "{other}"}}',
+    ]
+    store.lock.write_text(lock_text(*files).replace('licence = "MIT"', 'licence = "MIT"\nsubfolder = "en"'))
+    hub.files = {"en/model.safetensors": WEIGHTS, "en/config.json": CONFIG, "en/a.json": b"{}"}
+    store.pull(["tiny"])
+    assert [path for path, _ in hub.asked] == [
+        f"/api/models/example/tiny/revision/{COMMIT}",
+        f"/api/models/example/tiny/revision/{other}",
+        f"/api/models/other/voices/revision/{other}",
+        f"/example/tiny/resolve/{COMMIT}/en/model.safetensors",
+        f"/example/tiny/resolve/{other}/en/config.json",
+        f"/other/voices/resolve/{other}/en/a.json",
+    ]
+    assert placed(store)["tiny/voices/a.json"] == b"{}"
+    assert verify_against_lock(store.folder / "tiny", store.lock)
+    store.pull(["tiny"])
+    assert len(hub.asked) == 6
+
+
+def test_short_name_fetches_its_models(store: ModelStore, hub: Hub) -> None:
+    store.lock.write_text(f'{PINNED}\n[[short_name]]\nname = "small"\nmodels = ["tiny"]\n')
+    store.pull(["small"])
+    assert placed(store)["tiny/model.safetensors"] == WEIGHTS

@@ -106,6 +106,9 @@ class HubPull:
                 raise
             listings = {}
         plan = self._pinned(model, listings)
+        gated = [origin for origin, listing in listings.items() if listing.gated]
+        if plan.missing and gated and not self.has_token:
+            raise PeerFailed("models.gated", gated_message(self.hub_url, gated[0][0], has_token=False))
         unnamed = [f"{plan.model.name}/{f.path}" for f in plan.missing if not f.sha256 and f.path not in plan.git_sha1]
         if unnamed and not trust_on_first_use:
             raise EngineFailed(
@@ -115,9 +118,6 @@ class HubPull:
             )
         for file in plan.model.files:
             trust(plan.model, file, self.folder)
-        gated = [origin for origin, listing in listings.items() if listing.gated]
-        if plan.missing and gated and not self.has_token:
-            raise PeerFailed("models.gated", gated_message(self.hub_url, gated[0][0], has_token=False))
         return self._announced(plan, gated=bool(gated), licences=read_licences(client, self.hub_url, plan.model))
 
     def _listings(self, client: httpx.Client, model: HubModel) -> dict[tuple[str, str], Listing]:
