@@ -119,7 +119,7 @@ def test_short_names_stand_for_models_of_the_lock(tmp_path: Path) -> None:
         read_short_names(lock)
 
 
-def test_every_model_of_the_project_says_what_it_is_for_and_how_large_it_is() -> None:
+def test_every_model_of_the_project_has_a_purpose_and_a_size() -> None:
     assert [model.name for model in read_lock(PROJECT_LOCK).values() if not model.purpose] == []
     entries = read_hub_entries(PROJECT_LOCK)
     assert [model.name for model in entries.values() if not (model.purpose and model.about_bytes)] == []
