@@ -178,7 +178,8 @@ lock-check: .venv/dev.stamp ## Every lock installs from wheels only: Python 3.11
 	@$(BIN)/python tools/locks/check_locks.py
 
 clean: ## Remove everything that make created
-	@rm -rf .venv .venv-engines .venv-vllm models run web/node_modules web/dist
+	@rm -rf .venv .venv-engines .venv-vllm run web/node_modules web/dist
+	@find models -mindepth 1 ! -name README.md -delete
 
 .venv/run.stamp: requirements.lock $(PYPROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.13 ..."; exit 1; }

@@ -49,7 +49,7 @@ SECRETS = {
     "LLM_LOCAL_API_KEY": {"orchestrator", "local-llm"},
     "STT_VOXTRAL_API_KEY": {"stt-service"},
     "STT_VOXTRAL_REALTIME_API_KEY": {"stt-service"},
-    "ANCHOR_MODELS_HUB_TOKEN": {"models", "local-llm-model"},
+    "ANCHOR_MODELS_HUB_TOKEN": {"models", "pull", "local-llm-model", "piper-voices"},
     OTLP_HEADERS: TRACED,
 }
 SERVERS_ON_THE_GPU = {"stt-service", "tts-service", "ollama-gpu", "voxtral"}
@@ -86,7 +86,7 @@ def test_a_service_gets_the_settings_that_it_reads_and_no_others(profile: str) -
 
 
 def test_the_fetcher_of_models_gets_only_settings_that_it_reads(every) -> None:
-    for name in ("models", "local-llm-model", "voxtral-model"):
+    for name in ("models", "pull", "local-llm-model", "piper-voices", "voxtral-model"):
         assert set(every[name]["environment"]) <= read_by("anchor_cli")
 
 
@@ -186,6 +186,38 @@ def test_voxtral_loads_the_verified_folder_that_pull_filled(every) -> None:
         # Fetches nothing: this network has no route to the outside.
         assert list(service["networks"]) == ["mesh"]
     assert server["environment"]["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_model_that_was_pulled_on_the_host_is_copied_and_not_downloaded(every) -> None:
+    for name in ("models", "local-llm-model", "piper-voices"):
+        (own,) = (mount for mount in every[name]["volumes"] if mount["target"] == "/app/own")
+        assert (own["source"], own["read_only"]) == (str(PROJECT / "models"), True)
+        assert every[name]["environment"]["ANCHOR_MODELS_OWN_DIR"] == "/app/own"
+    elsewhere = rendered(PLAN, ANCHOR_MODELS_OWN_DIR="/srv/models", COMPOSE_PROFILES="*")
+    (own,) = (mount for mount in elsewhere["piper-voices"]["volumes"] if mount["target"] == "/app/own")
+    assert own["source"] == "/srv/models"
+
+
+def test_the_folder_that_the_gpu_reads_can_be_filled_by_a_container(every) -> None:
+    pull = every["pull"]
+    assert (pull["entrypoint"], pull["command"]) == (["anchor", "pull"], [])
+    (models,) = pull["volumes"]
+    assert (models["source"], models["target"]) == (str(PROJECT / "models"), "/app/models")
+    assert not models.get("read_only")
+    (read,) = (mount for mount in every["tts-service"]["volumes"] if mount["target"] == "/app/models")
+    assert read["source"] == models["source"]
+
+
+def test_piper_serves_pulled_voices_and_reaches_nothing_outside(every) -> None:
+    server, fetcher = every["piper"], every["piper-voices"]
+    assert fetcher["command"] == ["pull", "piper"]
+    assert server["depends_on"]["piper-voices"]["condition"] == "service_completed_successfully"
+    for service, read_only in ((server, True), (fetcher, None)):
+        (models,) = (mount for mount in service["volumes"] if mount["target"] == "/app/models")
+        assert (models["source"], models.get("read_only")) == ("models", read_only)
+    assert list(server["networks"]) == ["mesh"]
+    dockerfile = (PROJECT / "deploy/piper/Dockerfile").read_text("utf-8")
+    assert "WORKDIR /app/models/piper\n" in dockerfile
 
 
 def test_vllm_keeps_what_it_compiled_and_reports_nothing(every) -> None:

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import csm_weights
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from service_kit.engines.hub import HubFile, read_hub_entries, trust
 from service_kit.errors import EngineFailed
 from spoken_service import folder_beside, recording
 from tts_service.engines.csm.config import CsmConfig
@@ -37,11 +42,54 @@ async def loads(settings: TtsSettings, folder: Path) -> None:
         pass
 
 
+def as_published(folder: Path) -> None:
+    """Name the weights as sesame/csm-1b does, and put weights of another layout under the plain name."""
+    weights = load_file(folder / "model.safetensors")
+    part = "transformers-00001-of-00001.safetensors"
+    (folder / "model.safetensors").rename(folder / part)
+    save_file({"other": torch.zeros(2)}, folder / "model.safetensors", {"format": "pt"})
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, part)}
+    (folder / "transformers.safetensors.index.json").write_text(json.dumps(index))
+    config = json.loads((folder / "config.json").read_text())
+    named = config | {"transformers_weights": "transformers.safetensors.index.json"}
+    (folder / "config.json").write_text(json.dumps(named))
+
+
+async def test_pulled_model_is_verified_and_loaded_as_its_config_names_it(
+    settings: TtsSettings, folder: Path, tmp_path: Path
+) -> None:
+    models, lock = tmp_path / "models", Path(__file__).parents[2] / "models.lock"
+    models.mkdir()
+    pulled = models / "csm"
+    folder_beside(folder, tmp_path).rename(pulled)
+    as_published(pulled)
+    entry = read_hub_entries(lock)["csm"]
+    for path in sorted(pulled.iterdir()):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        file = HubFile(path.name, digest, path.stat().st_size)
+        trust(replace(entry, revision="a" * 40), file, models)
+    # The lock names more files than the tiny model has.
+    row = next(line for line in lock.read_text().split("[[model]]") if 'name = "csm"' in line)
+    names = ", ".join(f'{{path = "{path.name}"}}' for path in sorted(pulled.iterdir()))
+    own_lock = tmp_path / "models.lock"
+    own_lock.write_text(f"[[model]]{row.partition('files = [')[0]}files = [{names}]\n")
+    found = settings.model_copy(update={"csm_model": None, "models_dir": models, "models_lock": own_lock})
+    async with CsmEngine(CsmConfig.from_settings(found)).lifespan():
+        pass
+    with (pulled / "transformers-00001-of-00001.safetensors").open("r+b") as weights:
+        weights.seek(-1, 2)
+        weights.write(b"!")
+    with pytest.raises(EngineFailed, match="anchor pull csm") as refused:
+        async with CsmEngine(CsmConfig.from_settings(found)).lifespan():
+            pass
+    assert refused.value.code == "models.mismatch"
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 async def test_missing_file_is_named(settings: TtsSettings, folder: Path, tmp_path: Path, name: str) -> None:
     spoilt = folder_beside(folder, tmp_path)
     (spoilt / name).unlink()
-    with pytest.raises(EngineFailed, match=rf"model_layout.*no {name}.* in .*put"):
+    with pytest.raises(EngineFailed, match=rf"model_layout.*no .*{name}.* in .*put"):
         await loads(settings, spoilt)
 
 

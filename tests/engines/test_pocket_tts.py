@@ -15,16 +15,20 @@ import numpy as np
 import pocket_weights
 import pytest
 import torch
+import yaml
 from offline import spoken_offline
+from pocket_tts.utils.utils import get_predefined_voice
 from safetensors.torch import load_file, save_file
 from service_kit.audio import to_float
+from service_kit.engines.hub import read_hub_entries
 from service_kit.engines.info import engine_class
-from service_kit.errors import EngineFailed, InvalidRequest
+from service_kit.errors import EngineFailed, InvalidRequest, Unsupported
 from spoken_service import begun, folder_beside, in_voice, pcm_of, recording, service, spoken
 from torch.nn import functional
 from tts_service.engine import PhraseRequest, Samples
 from tts_service.engines import ENGINES
 from tts_service.engines.phrase_limits import max_frames
+from tts_service.engines.pocket_tts import loading
 from tts_service.engines.pocket_tts.engine import PocketConfig, PocketEngine
 from tts_service.settings import TtsSettings
 
@@ -217,6 +221,51 @@ async def test_model_without_voices_is_refused_with_advice(settings: TtsSettings
     (spoilt / "voices" / "alba.safetensors").unlink()
     with pytest.raises(EngineFailed, match=r"no_voice.*export-voice"):
         await loads(settings, spoilt)
+
+
+async def test_pulled_weights_have_the_configuration_of_the_package(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, packaged = tmp_path / "models", tmp_path / "packaged"
+    packaged.mkdir()
+    models.mkdir()
+    pulled = models / "pocket-tts-de"
+    folder_beside(folder, tmp_path).rename(pulled)
+    (pulled / "config.yaml").rename(packaged / "german.yaml")
+    monkeypatch.setattr(loading, "_PACKAGED", packaged)
+    settings = TtsSettings(
+        engine="pocket-tts", pocket_language="de", models_dir=models, pocket_voices=tmp_path / "voices"
+    )
+    engine = PocketEngine(PocketConfig.from_settings(settings))
+    async with engine.lifespan():
+        assert [voice.languages for voice in engine.voices()] == [("de",)]
+        with pytest.raises(Unsupported, match="anchor pull pocket-tts-cloning-de"):
+            engine.cloning_languages()
+    pulled.rename(models / "pocket-tts-cloning-de")
+    engine = PocketEngine(PocketConfig.from_settings(settings))
+    async with engine.lifespan():
+        assert engine.cloning_languages() == ("de",)
+
+
+def test_every_pulled_language_has_a_configuration_with_the_pinned_weights() -> None:
+    entries = read_hub_entries(Path(__file__).parents[2] / "models.lock")
+    for code, name in loading._LANGUAGES.items():
+        suffix = "" if code == "en" else f"-{code}"
+        config = yaml.safe_load((loading._PACKAGED / f"{name}.yaml").read_text("utf-8"))
+        tokenizer = config["flow_lm"]["lookup_table"]["tokenizer_path"]
+        for model, key in (("pocket-tts-cloning", ""), ("pocket-tts", "_without_voice_cloning")):
+            entry = entries[f"{model}{suffix}"]
+            places = {file.path: entry.origin_of(file) for file in entry.files}
+            paths = {file.path: entry.path_in_repository(file) for file in entry.files}
+            for file, url in (("model.safetensors", config[f"weights_path{key}"]), ("tokenizer.json", tokenizer)):
+                repository, revision = places[file]
+                assert url == f"hf://{repository}/{paths[file]}@{revision}", entry.name
+            voices = [file for file in entry.files if file.path.startswith("voices/")]
+            assert voices
+            for voice in voices:
+                repository, revision = places[voice.path]
+                url = get_predefined_voice(name, Path(voice.path).stem)
+                assert url == f"hf://{repository}/{paths[voice.path]}@{revision}"
 
 
 def test_missing_model_names_the_setting() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from service_kit.settings import ModelSet, Profile, shared
+from service_kit.settings import DEFAULT_PIPER_VOICES, ModelSet, PiperVoices, Profile, shared
 
 
 class MeshSettings(BaseSettings):
@@ -49,7 +49,13 @@ class MeshSettings(BaseSettings):
     )
     # URL of the hub (or a mirror) for models of kind "hub", and the token for models behind a licence.
     models_hub_url: str = Field(default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL"))
-    models_hub_token: SecretStr = Field(default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN"))
+    models_hub_token: SecretStr = Field(
+        default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN", "HF_TOKEN")
+    )
+    # The voices that `anchor pull piper` fetches: those that tts-service prefers.
+    piper_voices: PiperVoices = Field(
+        default=DEFAULT_PIPER_VOICES, validation_alias=shared("TTS_PIPER_VOICES", "PIPER_MODEL_PATH")
+    )
 
     vad_grpc_port: int = Field(default=9082, ge=1, le=65535)
     vad_http_port: int = Field(default=8002, ge=1, le=65535)

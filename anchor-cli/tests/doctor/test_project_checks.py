@@ -56,6 +56,17 @@ def test_names_of_other_voice_servers_are_known() -> None:
     assert list(check_env_file(FakeMachine(env=env), EMBEDDED)) == []
 
 
+def test_pulled_model_of_no_profile_is_verified_too(project: MeshSettings) -> None:
+    lock, models = project.root / "models.lock", project.root / "models"
+    lock.write_text(lock.read_text().replace('profiles = ["gpu"]', "profiles = []"))
+    before = len(list(check_models(project)))
+    (models / "large").mkdir(parents=True)
+    (models / "large/large.gguf").write_bytes(b"weighty")
+    findings = list(check_models(project))
+    assert len(findings) == before + 1
+    assert (findings[-1].verdict, findings[-1].fix) == (Verdict.PROBLEM, anchor_command("pull large"))
+
+
 def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     models = project.root / "models"
     assert [each.verdict for each in check_models(project)] == [Verdict.PROBLEM, Verdict.WARNING, Verdict.WARNING]
@@ -64,7 +75,7 @@ def test_model_files_are_verified_by_hash(project: MeshSettings) -> None:
     (models / "large/large.gguf").write_bytes(b"weighty")
     tiny, large, unknown = check_models(project)
     assert (tiny.verdict, large.verdict, unknown.verdict) == (Verdict.OK, Verdict.PROBLEM, Verdict.WARNING)
-    assert (large.fix, "trust-on-first-use" in unknown.fix) == (anchor_command("pull large"), True)
+    assert (large.fix, unknown.fix) == (anchor_command("pull large"), anchor_command("pull unknown"))
 
 
 def test_missing_lock_is_a_problem(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from anchor_cli.model_store.command import build_store
 from anchor_cli.model_store.pull import ModelStore
 from anchor_cli.settings import MeshSettings
 from file_store import COMPLETE
-from hub_double import Hub, placed, serving
+from hub_double import PINNED, UNKNOWN, Hub, placed, serving
 from pydantic import SecretStr
 from registry_double import Registry, wheel_name
 from rich.console import Console
@@ -50,15 +51,38 @@ def test_command_prints_the_reason_for_a_failure(store: ModelStore, hub: Hub) ->
     assert "models.not_fetched" in result.output
 
 
-def test_project_lock_rejects_models_of_unknown_hash(tmp_path: Path) -> None:
-    lock = Path(__file__).parents[3] / "models.lock"
-    result = CliRunner().invoke(
-        app,
-        ["pull", "voxtral-mini-3b"],
-        env={"ANCHOR_MODELS_LOCK": str(lock), "ANCHOR_MODELS_DIR": str(tmp_path), "COLUMNS": "200"},
-    )
-    assert result.exit_code == 1
-    assert "models.unknown_hash" in result.output
+PROJECT_LOCK = Path(__file__).parents[3] / "models.lock"
+
+
+@pytest.mark.parametrize("arguments", [["pull"], ["models", "--all"]])
+def test_all_models_are_listed(tmp_path: Path, arguments: list[str]) -> None:
+    environment = {"ANCHOR_MODELS_LOCK": str(PROJECT_LOCK), "ANCHOR_MODELS_DIR": str(tmp_path)}
+    result = CliRunner().invoke(app, arguments, env={**environment, "COLUMNS": "80", "HF_TOKEN": ""})
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "whisper-base 148 MB models.lock no" in lines
+    assert "whisper-large-v3 ~3.1 GB at first pull no" in lines
+    assert "csm ~7.2 GB gated at first pull no" in lines
+    assert "Apache-2.0; speech on a GPU, English" in lines
+    assert "higgs stands for higgs-audio-v2 and higgs-audio-v2-tokenizer" in lines
+    assert any("set ANCHOR_MODELS_HUB_TOKEN" in line for line in lines)
+
+
+def test_list_says_what_is_here_and_who_pinned_it(store: ModelStore, hub: Hub) -> None:
+    store.lock.write_text(UNKNOWN)
+    lists = partial(CliRunner().invoke, app, ["pull"], env=environment(store, hub))
+
+    def row() -> str:
+        (line,) = (line for line in lists().output.splitlines() if line.startswith("tiny "))
+        return " ".join(line.split())
+
+    assert (row(), hub.asked) == ("tiny ? at first pull no", [])
+    assert CliRunner().invoke(app, ["pull", "tiny"], env=environment(store, hub)).exit_code == 0
+    assert row() == "tiny 1 MB here yes"
+    (store.folder / "tiny/config.json").unlink()
+    assert row() == "tiny 1 MB here partly"
+    store.lock.write_text(PINNED)
+    assert row() == "tiny 1 MB models.lock partly"
 
 
 @pytest.fixture

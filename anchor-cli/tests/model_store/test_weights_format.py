@@ -16,6 +16,8 @@ from service_kit.errors import EngineFailed
         ("a.gguf", b"GGUF\3\0\0\0"),
         ("a.onnx", b"\x08\x08\x12\x07pytorch"),
         ("a.json", b"\n  {}"),
+        ("model.bin", b"\x06\0\0\0\x0c\0WhisperSpe"),
+        ("vocabulary.txt", b'!\n"\n#\n'),
     ],
 )
 def test_each_format_is_recognised(path: str, head: bytes) -> None:
@@ -32,6 +34,13 @@ def test_each_format_is_recognised(path: str, head: bytes) -> None:
         ("a.json", b"import os"),
         ("a.bin", b"GGUF"),
         ("a.json", b""),
+        ("model.bin", b"\x80\x02}q\0(X\x01"),
+        ("model.bin", b"PK\x03\x04\x14\0\x08\x08"),
+        ("model.bin", b"\x06\0\0\0\xff\xffWhisperSpe"),
+        ("model.bin", b"\x06\0\0\0\x0c\0../../../."),
+        ("model.bin", b""),
+        ("vocabulary.txt", b"a\0b"),
+        ("vocabulary.txt", b"PK\x03\x04"),
     ],
 )
 def test_other_content_is_rejected(path: str, head: bytes) -> None:

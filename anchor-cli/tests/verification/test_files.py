@@ -66,8 +66,10 @@ def test_a_configuration_must_be_an_object(tmp_path: Path) -> None:
 def test_lock_rows_are_what_models_lock_reads(tmp_path: Path) -> None:
     lock = tmp_path / "models.lock"
     copy = replace(MODEL, name="higgs-audio-v2-copy", alternatives=(), subfolder="", max_bytes=0, has_tensor="")
-    lock.write_text(render_lock_rows([MODEL, copy]), "utf-8")
-    assert read_hub_models(lock, tmp_path) == {MODEL.name: MODEL, copy.name: copy}
+    voice = HubFile("voices/a.safetensors", "ef" * 32, 9, "languages/en/a.safetensors", "other/voices", "ab" * 20)
+    mixed = replace(copy, name="mixed", files=(*copy.files, voice), purpose="speech", gated=True)
+    lock.write_text(render_lock_rows([MODEL, copy, mixed]), "utf-8")
+    assert read_hub_models(lock, tmp_path) == {MODEL.name: MODEL, copy.name: copy, mixed.name: mixed}
 
 
 def test_only_known_commits_and_hashes_can_be_pinned() -> None:

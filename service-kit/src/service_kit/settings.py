@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Profile = Literal["embedded", "cpu", "gpu"]
 TracesSampler = Literal[
@@ -29,6 +30,18 @@ def shared(name: str, *familiar: str) -> AliasChoices:
     `familiar` are names that other voice servers use for the same; they count while ours is not set.
     """
     return AliasChoices(name, *familiar)
+
+
+def _voice_names(value: object) -> object:
+    """The voices of a JSON list; for the path of a model file, the voice that it is named after."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else (Path(value).name.removesuffix(".onnx"),)
+
+
+# Voices of Piper by name. One path of a voice's file, as other voice servers write it, names that voice.
+PiperVoices = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_voice_names)]
+DEFAULT_PIPER_VOICES = ("hi_IN-rohan-medium",)
 
 
 class ServiceSettings(BaseSettings):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode, SettingsConfigDict
-from service_kit.settings import ServiceSettings, shared
+from pydantic_settings import SettingsConfigDict
+from service_kit.settings import DEFAULT_PIPER_VOICES, PiperVoices, ServiceSettings, shared
 
 KokoroUse = Literal["auto", "on", "off"]
 HiggsWeights = Literal["bf16", "int8", "fp8"]
@@ -26,13 +25,6 @@ def _folder_of_pulled_model(value: object) -> object:
 def _torch_device(value: object) -> object:
     """The device that `auto` stands for: without a GPU, an engine that needs one is replaced by the next."""
     return {"auto": "cuda"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
-
-
-def _piper_voices(value: object) -> object:
-    """The voices of a JSON list; for the path of a model file, the voice that it is named after."""
-    if not isinstance(value, str):
-        return value
-    return json.loads(value) if value.lstrip().startswith("[") else (Path(value).name.removesuffix(".onnx"),)
 
 
 class TtsSettings(ServiceSettings):
@@ -107,8 +99,8 @@ class TtsSettings(ServiceSettings):
 
     # The engine `piper`: URL of its server, and the preferred voices, one per language.
     piper_url: str = Field(default="http://127.0.0.1:5000")
-    piper_voices: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_piper_voices)] = Field(
-        default=("hi_IN-rohan-medium",), validation_alias=shared("TTS_PIPER_VOICES", "PIPER_MODEL_PATH")
+    piper_voices: PiperVoices = Field(
+        default=DEFAULT_PIPER_VOICES, validation_alias=shared("TTS_PIPER_VOICES", "PIPER_MODEL_PATH")
     )
     # Timeouts of connecting, and of one whole phrase.
     piper_connect_s: float = Field(default=1.0, gt=0, le=60)

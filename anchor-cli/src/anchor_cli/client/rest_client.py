@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
+from service_kit.anchor_command import anchor_command
 from service_kit.errors import PeerFailed
 
 from anchor_cli.settings import MeshSettings
@@ -44,8 +45,9 @@ async def request_bytes(http: httpx.AsyncClient, method: str, path: str, **conte
         response = await http.request(method, path, **content)
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
+        start = anchor_command("up")
         raise PeerFailed(
-            "mesh.not_running", f"no anchor responds at {http.base_url}: {reason}; start one with `anchor up`"
+            "mesh.not_running", f"no anchor responds at {http.base_url}: {reason}; start one with `{start}`"
         ) from error
     if response.is_success:
         return response.content

@@ -105,14 +105,15 @@ def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
 
 
 def check_models(settings: MeshSettings) -> Iterator[Finding]:
-    """Check that the profile's model files exist and match their hashes."""
+    """Check that the profile's model files exist, and that these and all others that were pulled match their hashes."""
     lock, folder = settings.root / settings.models_lock, settings.root / settings.models_dir
     try:
         for locked in read_lock(lock).values():
             if settings.models in locked.sets or (not locked.flat and locked.folder_in(folder).is_dir()):
                 yield _check_locked(locked, folder)
         for model in read_hub_models(lock, folder).values():
-            if settings.profile in model.profiles:
+            pulled = not model.unknown and (folder / model.name).is_dir()
+            if settings.profile in model.profiles or pulled:
                 yield from _check_hub_files(model, folder)
     except AnchorError as error:
         yield Finding("models", Verdict.PROBLEM, error.message, "restore models.lock from the repository")
@@ -133,7 +134,7 @@ def _check_hub_files(model: HubModel, folder: Path) -> Iterator[Finding]:
     if model.unknown:
         without = _WITHOUT.get(model.name, "")
         message = f"{model.name} is not present, and its hashes are not known yet{without and '; '}{without}"
-        yield Finding("models", Verdict.WARNING, message, f"{model.pull_command} --trust-on-first-use")
+        yield Finding("models", Verdict.WARNING, message, f"{model.pull_command}")
         return
     for file in model.files:
         path = model.path_of(file, folder)

@@ -11,11 +11,12 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from service_kit.engines.hub import HubFile
 from service_kit.engines.model_lock import LockedFile, PartsSource
 from service_kit.errors import EngineFailed
 
@@ -85,7 +86,29 @@ def assemble(file: LockedFile, source: PartsSource, archives: Archives, target: 
         _require_hash(file, digest.hexdigest())
 
 
-def copy_verified(file: LockedFile, own: Path, target: Path) -> None:
+def copy_own(name: str, file: LockedFile | HubFile, own: Path, target: Path, print_line: Callable[[str], None]) -> bool:
+    """Copy a user's own file to `target`, if it is there and is the file that the lock names; return whether it is.
+
+    Says what was copied, and why a file that is there is not used. `name` is the file's name for that.
+    """
+    try:
+        # Unreadable folders too: a container has another user than this host.
+        if not own.is_file():
+            return False
+        if own.stat().st_size != file.size_bytes:
+            raise EngineFailed("models.mismatch", f"it has not the {file.size_bytes} bytes that the lock names")
+        copy_verified(file, own, target)
+    except OSError as error:
+        print_line(f"{name}: {own} is not used: {error.strerror or error}")
+        return False
+    except EngineFailed as error:
+        print_line(f"{name}: {own} is not used: {error.message}")
+        return False
+    print_line(f"{name}: copied from {own}")
+    return True
+
+
+def copy_verified(file: LockedFile | HubFile, own: Path, target: Path) -> None:
     """Copy a user's own file to `target`. Raises `EngineFailed` when it is not the file that the lock names."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(target) as sink, _reported(file), own.open("rb") as given:
@@ -109,7 +132,7 @@ def _replacing(target: Path) -> Generator[IO[bytes]]:
 
 
 @contextmanager
-def _reported(file: LockedFile) -> Generator[None]:
+def _reported(file: LockedFile | HubFile) -> Generator[None]:
     """Turn what a damaged archive or a full disk raises into `EngineFailed`."""
     try:
         yield
@@ -129,6 +152,6 @@ def _reported(file: LockedFile) -> Generator[None]:
         raise EngineFailed("models.io", f"cannot write {file.path}: {error.strerror or error}") from error
 
 
-def _require_hash(file: LockedFile, found: str) -> None:
+def _require_hash(file: LockedFile | HubFile, found: str) -> None:
     if found != file.sha256:
         raise EngineFailed("models.mismatch", f"what came is not the {file.path} that the lock names")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
+from dotenv import load_dotenv
 from rich.console import Console
 from service_kit.engines.model_lock import read_lock
 from service_kit.errors import AnchorError, EngineFailed
 from service_kit.settings import ModelSet
 
 from anchor_cli.console import load_settings_or_exit, print_failure
+from anchor_cli.model_store.catalogue import print_catalogue
 from anchor_cli.model_store.progress import TerminalProgress
 from anchor_cli.model_store.pull import ModelStore
 from anchor_cli.settings import MeshSettings
@@ -22,10 +25,15 @@ from anchor_cli.settings import MeshSettings
 _NEEDED: ModelSet = "minimal"
 
 
-def models_command() -> None:
+def models_command(
+    every: Annotated[bool, typer.Option("--all", help="List every model that can be pulled; fetch nothing.")] = False,
+) -> None:
     """Fetch the models of the set ANCHOR_MODELS; verified files are not fetched again."""
     console = Console()
     settings = load_settings_or_exit(console)
+    if every:
+        _print_all(settings, console)
+        return
     with _failures_printed(console):
         store = build_store(settings, console)
         left_out = store.fetch_set()
@@ -43,20 +51,39 @@ def models_command() -> None:
 
 def pull_command(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Profiles or model names; default: the current profile.")
+        list[str] | None,
+        typer.Argument(help="Models, Piper voices or profiles; without a name, all models are listed."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only verify the local files.")] = False,
     trust_on_first_use: Annotated[
-        bool, typer.Option("--trust-on-first-use", help="Accept files without a known hash, and pin the hash.")
+        bool,
+        typer.Option(
+            "--trust-on-first-use",
+            help="Accept files whose hash neither models.lock nor the hub states, and pin the hash.",
+        ),
+    ] = False,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Pin what the hub has now, in place of what an earlier pull pinned.")
     ] = False,
 ) -> None:
-    """Fetch models, resume partial downloads, and verify each file's hash."""
+    """Fetch models by name, resume partial downloads, and verify each file's hash; without a name, list all models."""
     console = Console()
+    # For the token of the hub. Variables of the shell take precedence.
+    load_dotenv(Path.cwd() / ".env", override=False)
     settings = load_settings_or_exit(console)
+    if not names and not offline:
+        _print_all(settings, console)
+        return
     with _failures_printed(console):
         build_store(settings, console).pull(
-            names or [settings.profile], offline=offline, trust_on_first_use=trust_on_first_use
+            names or [settings.profile], offline=offline, trust_on_first_use=trust_on_first_use, renew=renew
         )
+
+
+def _print_all(settings: MeshSettings, console: Console) -> None:
+    with _failures_printed(console):
+        lock, folder = settings.root / settings.models_lock, settings.root / settings.models_dir
+        print_catalogue(console, lock, folder, has_token=bool(settings.models_hub_token.get_secret_value()))
 
 
 def _hub_authorization(hub_url: str, token: str) -> Callable[[httpx.Request], httpx.Request]:
@@ -105,4 +132,6 @@ def build_store(settings: MeshSettings, console: Console) -> ModelStore:
         progress=TerminalProgress(console),
         model_set=settings.models,
         own=settings.models_own_dir,
+        has_token=bool(settings.models_hub_token.get_secret_value()),
+        piper_voices=settings.piper_voices,
     )

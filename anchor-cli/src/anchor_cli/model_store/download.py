@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from typing import IO
 import httpx
 from service_kit.errors import AnchorError, EngineFailed, PeerFailed
 
+from anchor_cli.model_store.refusals import describe_error, refused
 from anchor_cli.model_store.weights_format import HEAD_BYTES, check_format
 
 # Maximum size of a file whose size the lock does not state.
 MAX_FILE_BYTES = 64 << 30
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _RETRYABLE = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 # Receives the bytes present and the total bytes of the file.
@@ -50,6 +53,11 @@ class Download:
     checks_format: bool = True
     # A larger file is refused before it is fetched.
     max_bytes: int = MAX_FILE_BYTES
+    # A file that the hub states to have another hash is refused before it is fetched; empty while it is unknown.
+    sha256: str = ""
+    # The hub and the repository that a refusal names; empty for other servers.
+    hub_url: str = ""
+    repository: str = ""
     commit: str = field(default="", init=False)
     _total: int = field(default=0, init=False)
 
@@ -79,7 +87,8 @@ class Download:
             return
         headers = {"Range": f"bytes={here}-"} if here else {}
         with self.client.stream("GET", self.url, headers=headers) as response:
-            self.commit = self.commit or _revision(response)
+            self.commit = self.commit or _header(response, "x-repo-commit")
+            self._check_stated_hash(response)
             match response.status_code:
                 case HTTPStatus.PARTIAL_CONTENT if _begins_at(response, here):
                     self._receive(response, here)
@@ -90,8 +99,20 @@ class Download:
                     raise httpx.RemoteProtocolError("the hub does not serve the requested range")
                 case status if status in _RETRYABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise httpx.RemoteProtocolError(f"HTTP {status}")
-                case status:
-                    raise PeerFailed("models.not_fetched", f"HTTP {status} at {self.url}{advice(response)}")
+                case _:
+                    raise self._refused(response)
+
+    def _refused(self, response: httpx.Response) -> PeerFailed:
+        if self.repository:
+            return refused(response, self.hub_url, self.repository, self.url)
+        return PeerFailed("models.not_fetched", f"HTTP {response.status_code} at {self.url}")
+
+    def _check_stated_hash(self, response: httpx.Response) -> None:
+        """Raise `EngineFailed` when the hub states that this is not the file that is wanted."""
+        stated = _header(response, "x-linked-etag").removeprefix("W/").strip('"')
+        if self.sha256 and _SHA256.fullmatch(stated) and stated != self.sha256:
+            self.part.unlink(missing_ok=True)
+            raise EngineFailed("models.mismatch", f"{self.path} has another hash there, {stated[:12]}...; not fetched")
 
     def _receive(self, response: httpx.Response, start: int) -> None:
         most = self._expected_size(response, start)
@@ -156,23 +177,7 @@ def _begins_at(response: httpx.Response, start: int) -> bool:
     return response.headers.get("content-range", "").startswith(f"bytes {start}-")
 
 
-def _revision(response: httpx.Response) -> str:
-    """The commit in the hub's response, which may precede a redirect; empty when absent."""
+def _header(response: httpx.Response, name: str) -> str:
+    """A header of the hub's response, which may precede a redirect; empty when absent."""
     answers = [*response.history, response]
-    return next((str(commit) for answer in answers if (commit := answer.headers.get("x-repo-commit"))), "")
-
-
-def advice(response: httpx.Response) -> str:
-    """Advice for a refused request, as a suffix for the error message; empty for other statuses."""
-    match response.status_code:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return ": accept the model's licence on the hub and set ANCHOR_MODELS_HUB_TOKEN"
-        case HTTPStatus.NOT_FOUND:
-            return ": the repository has no such file at this revision"
-        case _:
-            return ""
-
-
-def describe_error(error: Exception) -> str:
-    """The error's message, or its type when it has none."""
-    return str(error) or type(error).__name__
+    return next((str(value) for answer in answers if (value := answer.headers.get(name))), "")

@@ -137,7 +137,21 @@ class Downloads:
                 raise FetchStopped
             tally.set(file.name, here)
 
-        download = Download(self.client, url, file.name, size, part, advance, self.free_bytes, self.sleep, 2, False)
+        download = Download(
+            self.client,
+            url,
+            file.name,
+            size,
+            part,
+            advance,
+            self.free_bytes,
+            self.sleep,
+            2,
+            False,
+            sha256=file.file.sha256,
+            hub_url=self.origins.hub_url,
+            repository=source.hub if isinstance(source, HubSource) else "",
+        )
         try:
             download.run()
         except AnchorError as error:

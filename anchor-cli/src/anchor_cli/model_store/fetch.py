@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service_kit.engines.model_lock import LockedModel
-from service_kit.errors import EngineFailed
 
-from anchor_cli.model_store.assembly import copy_verified
+from anchor_cli.model_store.assembly import copy_own
 from anchor_cli.model_store.downloads import Downloads
 from anchor_cli.model_store.missing import MissingFile, find_missing
 from anchor_cli.model_store.progress import StoreProgress, Tally
@@ -54,14 +53,7 @@ class FileFetch:
         if self.own is None:
             return False
         own = missing.model.path_of(missing.file, self.own)
-        if not own.is_file():
-            return False
-        try:
-            copy_verified(missing.file, own, missing.target)
-        except EngineFailed as error:
-            self.progress.print_line(f"{missing.name}: {own} is not used: {error.message}")
-            return False
-        return True
+        return copy_own(missing.name, missing.file, own, missing.target, self.progress.print_line)
 
     def _fetch(self, wanted: Sequence[MissingFile]) -> None:
         self.downloads.origins.ask(source for file in wanted for source in file.sources)

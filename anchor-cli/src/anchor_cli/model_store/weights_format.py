@@ -15,6 +15,9 @@ HEAD_BYTES = 16
 SAFETENSORS = ".safetensors"
 # Maximum header length of the safetensors library.
 _MAX_SAFETENSORS_HEADER = 100_000_000
+# The format of CTranslate2 4 has the number 6.
+_MAX_CTRANSLATE2_VERSION = 99
+_MAX_CLASS_NAME = 64
 _PICKLE_PROTOCOLS = range(2, 6)
 
 
@@ -64,5 +67,16 @@ def _fits(suffix: str, head: bytes) -> bool:
             return head[:1] in (b"\x08", b"\x12")
         case ".json":
             return head.lstrip()[:1] in (b"{", b"[")
+        case ".bin":
+            return _is_ctranslate2(head)
+        case ".txt":
+            return b"\0" not in head and not _disguise(head)
         case _:
             return False
+
+
+def _is_ctranslate2(head: bytes) -> bool:
+    """Whether a file begins as CTranslate2's weights: version, length of a name, the name of a model class."""
+    version, length = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:6], "little")
+    name = head[6 : 6 + min(length, HEAD_BYTES - 6)].rstrip(b"\0")
+    return 1 <= version <= _MAX_CTRANSLATE2_VERSION and 1 < length <= _MAX_CLASS_NAME and name.isalnum()

@@ -25,7 +25,7 @@ STEPS = (
         StepName.FILES,
         "the models: fetched, whole, and what their names say",
         (),
-        "Run `anchor pull gpu --trust-on-first-use` and see what it reports.",
+        "Run `anchor pull gpu` and see what it reports.",
         verify_files,
     ),
     Step(

@@ -1,16 +1,16 @@
 """Models that are files of a hub repository at one revision: their list and their verification.
 
 An entry of `models.lock` with `kind = "hub"` names the repository, its revision, and each file with size and SHA-256.
-A hash may be empty while it is unknown. Such a file is not used until a person trusts its first download: then its hash
-is in the local trust list, beside the files. An entry may also have no files. The files that the hub lists are then in
-the trust list too, each without a hash until its download.
+A hash may be empty while the project does not know it. Such a file is pinned at its first pull: its hash, as the hub
+states it, is written to the local trust list, beside the files, and holds from then on. An entry may also have no
+files. The files that the hub lists are then in the trust list too.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +22,8 @@ from service_kit.errors import EngineFailed
 
 # Weight formats without executable code, and their configuration.
 SUFFIXES = frozenset({".safetensors", ".gguf", ".onnx", ".json"})
+# Files of CTranslate2, for entries that name them: its weights, a plain list of arrays, and its vocabulary.
+NAMES = frozenset({"model.bin", "vocabulary.txt"})
 # The trust list, in the models folder; never part of the project.
 TRUSTED = "trusted.lock"
 # A branch, whose commit changes; only files that are trusted on first use may come from it.
@@ -35,22 +37,33 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file of a repository; `sha256` is empty and `size_bytes` 0 while they are unknown."""
+    """One file of a model; `sha256` is empty and `size_bytes` 0 while they are unknown.
+
+    `source` is its path in the model's folder of the repository, where that differs from `path`. A file of another
+    commit than the rest of the model names it as `revision`; one of another repository names both, and its `source` is
+    the path from the top of that repository.
+    """
 
     path: str
-    sha256: str
-    size_bytes: int
+    sha256: str = ""
+    size_bytes: int = 0
+    source: str = ""
+    repository: str = ""
+    revision: str = ""
 
     def __post_init__(self) -> None:
-        path = PurePosixPath(self.path)
-        if path.is_absolute() or ".." in path.parts or str(path) != self.path or not _PATH.fullmatch(self.path):
-            raise ValueError(f"path {self.path!r} must be inside its repository")
-        if path.suffix not in SUFFIXES:
+        for place in (self.path, self.source or self.path):
+            _check_place(place)
+        if not is_safe_name(self.path):
             raise ValueError(
                 f"{self.path!r} must end in one of {', '.join(sorted(SUFFIXES))}: other files may contain code"
             )
         if self.sha256 and not (_SHA256.fullmatch(self.sha256) and self.size_bytes > 0):
             raise ValueError(f"{self.path!r} must have a SHA-256 and a size, or neither")
+        if self.revision and not _COMMIT.fullmatch(self.revision):
+            raise ValueError(f"revision {self.revision!r} of {self.path!r} must be a commit's 40 digits")
+        if self.repository and not (_REPOSITORY.fullmatch(self.repository) and self.revision):
+            raise ValueError(f"{self.path!r} must have a repository and its revision, or neither")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,9 @@ class HubModel:
 
     The files lie in `subfolder` of the repository, empty for its top folder. No file may be larger than `max_bytes`, 0
     for no limit, and the weights must hold the tensor `has_tensor`, if it is named: repositories have been found with
-    another model's weights. `alternatives` are models of the same content from other repositories.
+    another model's weights. `alternatives` are models of the same content from other repositories. `purpose` says what
+    it is for, `about_bytes` how large it is while its files' sizes are unknown. A `gated` repository gives its files to
+    accounts only that have accepted its terms.
     """
 
     name: str
@@ -80,10 +95,13 @@ class HubModel:
     max_bytes: int = 0
     has_tensor: str = ""
     alternatives: tuple[str, ...] = ()
+    purpose: str = ""
+    about_bytes: int = 0
+    gated: bool = False
 
     def __post_init__(self) -> None:
-        if self.subfolder and not _NAME.fullmatch(self.subfolder.replace("_", "-")):
-            raise ValueError(f"{self.subfolder!r} of {self.name} is not a folder of a repository")
+        if self.subfolder:
+            _check_place(self.subfolder)
         if not _NAME.fullmatch(self.name) or not _REPOSITORY.fullmatch(self.repository):
             raise ValueError(f"{self.name!r} of {self.repository!r} is not a model name and a repository")
         if self.revision != MOVING and not _COMMIT.fullmatch(self.revision):
@@ -108,13 +126,28 @@ class HubModel:
         return folder / self.name / file.path
 
     def path_in_repository(self, file: HubFile) -> str:
-        """Return the path of `file` in the repository."""
-        return f"{self.subfolder}/{file.path}" if self.subfolder else file.path
+        """Return the path of `file` in its repository."""
+        place = file.source or file.path
+        return f"{self.subfolder}/{place}" if self.subfolder and not file.repository else place
+
+    def origin_of(self, file: HubFile) -> tuple[str, str]:
+        """Return the repository and the revision that `file` comes from."""
+        return file.repository or self.repository, file.revision or self.revision
+
+
+def is_safe_name(path: str) -> bool:
+    """Whether a file of this name may be fetched: its format contains no code."""
+    return PurePosixPath(path).suffix in SUFFIXES or PurePosixPath(path).name in NAMES
 
 
 def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
     """Return the entries of kind `hub` by name, completed from the trust list of the models folder."""
     trusted = read_trusted(folder)
+    return {name: with_trust(model, trusted) for name, model in read_hub_entries(lock).items()}
+
+
+def read_hub_entries(lock: Path) -> dict[str, HubModel]:
+    """Return the entries of kind `hub` by name, as the project pins them."""
     try:
         models = [_hub_model(entry) for entry in entries_of(lock, "hub")]
     except (KeyError, TypeError, ValueError) as error:
@@ -122,15 +155,17 @@ def read_hub_models(lock: Path, folder: Path) -> dict[str, HubModel]:
     names = {model.name for model in models}
     if unknown := {name for model in models for name in model.alternatives} - names:
         raise malformed(lock, ValueError(f"there are no alternatives {', '.join(sorted(unknown))}"))
-    return {model.name: _with_trust(model, trusted) for model in models}
+    return {model.name: model for model in models}
 
 
-def verify_against_lock(given: Path, lock: Path, folder: Path) -> bool:
+def verify_against_lock(given: Path, lock: Path, folder: Path | None = None) -> bool:
     """Return whether `given` is a model of `lock` in the models folder, after verifying the hashes of all its files.
 
-    False for a folder elsewhere, and for a model without any known hash: those are not verified. Raises `EngineFailed`
-    for files that differ from the lock, and for an incomplete download.
+    Without `folder`, the models folder is the one that holds `given`. False for a folder elsewhere, and for a model
+    without any known hash: those are not verified. Raises `EngineFailed` for files that differ from the lock, and for
+    an incomplete download.
     """
+    folder = folder or given.parent
     if given.resolve().parent != folder.resolve():
         return False
     model = read_hub_models(lock, folder).get(given.name)
@@ -160,19 +195,33 @@ def read_trusted(folder: Path) -> dict[str, TrustedFile]:
         raise malformed(path, error) from error
 
 
+def distrust(names: Collection[str], folder: Path) -> None:
+    """Remove the files of these models from the trust list, so that the next pull pins them anew."""
+    kept = {name: found for name, found in read_trusted(folder).items() if name.partition("/")[0] not in names}
+    if (folder / TRUSTED).exists():
+        beside = folder / f".{TRUSTED}.new"
+        lines = [_trust_lines(name.partition("/")[0], found.file, found.commit) for name, found in kept.items()]
+        beside.write_text("".join(lines), encoding="utf-8")
+        beside.replace(folder / TRUSTED)
+
+
 def trust(model: HubModel, file: HubFile, folder: Path) -> None:
-    """Add a file to the trust list: its hash, if it has been downloaded, and its revision."""
+    """Add a file to the trust list: its size and hash, as far as they are known, and its revision."""
+    with (folder / TRUSTED).open("a", encoding="utf-8") as trust_list:
+        trust_list.write(_trust_lines(model.name, file, model.revision if model.revision != MOVING else ""))
+
+
+def _trust_lines(model: str, file: HubFile, commit: str) -> str:
     entry = {
-        "model": model.name,
+        "model": model,
         "path": file.path,
         "sha256": file.sha256,
         "size_bytes": file.size_bytes,
-        "commit": model.revision if model.revision != MOVING else "",
+        "commit": commit,
     }
     # Checked names, digits and paths: none of them needs escaping.
     lines = [f"{name} = {value}" if isinstance(value, int) else f"{name} = '{value}'" for name, value in entry.items()]
-    with (folder / TRUSTED).open("a", encoding="utf-8") as trust_list:
-        trust_list.write("\n".join(["[[file]]", *lines]) + "\n\n")
+    return "\n".join(["[[file]]", *lines]) + "\n\n"
 
 
 def _trusted_file(entry: dict[str, Any]) -> TrustedFile:
@@ -188,11 +237,22 @@ def _hub_model(entry: dict[str, Any]) -> HubModel:
     return model
 
 
-def _with_trust(model: HubModel, trusted: Mapping[str, TrustedFile]) -> HubModel:
-    """Complete `model` from the trust list: files where it has none, hashes where its own are empty, the commit."""
+def with_trust(model: HubModel, trusted: Mapping[str, TrustedFile]) -> HubModel:
+    """Complete `model` from a trust list: files where it has none, hashes where its own are empty, the commit."""
     own = {found.file.path: found for name, found in trusted.items() if name.startswith(f"{model.name}/")}
     files = model.files or tuple(found.file for found in own.values())
-    files = tuple(own[file.path].file if not file.sha256 and file.path in own else file for file in files)
+    files = tuple(
+        replace(file, sha256=own[file.path].file.sha256, size_bytes=own[file.path].file.size_bytes)
+        if not file.sha256 and file.path in own
+        else file
+        for file in files
+    )
     commits = [found.commit for found in own.values() if found.commit]
     revision = commits[0] if commits and model.revision == MOVING else model.revision
     return replace(model, files=files, revision=revision)
+
+
+def _check_place(place: str) -> None:
+    path = PurePosixPath(place)
+    if path.is_absolute() or ".." in path.parts or str(path) != place or not _PATH.fullmatch(place) or place == ".":
+        raise ValueError(f"path {place!r} must be inside its repository")

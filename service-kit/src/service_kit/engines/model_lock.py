@@ -116,13 +116,14 @@ class LockedFile:
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:
-    """One row of kind `files`; `sets` are the values of `ANCHOR_MODELS` that include it."""
+    """One row of kind `files`; `sets` are the values of `ANCHOR_MODELS` that include it, `purpose` what it is for."""
 
     name: str
     licence: str
     files: tuple[LockedFile, ...]
     sets: tuple[ModelSet, ...] = ()
     flat: bool = False
+    purpose: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or not self.files or not self.licence:
@@ -167,6 +168,21 @@ def read_packages(lock: Path) -> dict[str, CarrierPackage]:
     except (AttributeError, TypeError, ValueError) as error:
         raise malformed(lock, error) from error
     return {package.name: package for package in packages}
+
+
+def read_short_names(lock: Path) -> dict[str, tuple[str, ...]]:
+    """Return the models that each short name stands for. Raises `EngineFailed` for a missing or malformed lock."""
+    try:
+        entries: list[dict[str, Any]] = _read(lock).get("short_name", [])
+        known = {str(entry["name"]) for entry in _read(lock)["model"]}
+        short = {str(entry["name"]): tuple(str(name) for name in entry["models"]) for entry in entries}
+        if unknown := {name for names in short.values() for name in names} - known:
+            raise ValueError(f"no model {', '.join(sorted(unknown))}")
+        if doubled := short.keys() & known:
+            raise ValueError(f"{', '.join(sorted(doubled))} is both a model and a short name")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise malformed(lock, error) from error
+    return short
 
 
 def entries_of(lock: Path, kind: str) -> list[dict[str, Any]]:

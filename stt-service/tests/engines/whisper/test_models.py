@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from service_kit.engines.hub import read_hub_entries, trust
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, write_profile
 from service_kit.errors import EngineFailed, InvalidRequest
 from stt_service.engines.whisper.models import BASE, SLOW_FIRST_RESULT_S, SMALL, candidates, find_device, locate_model
@@ -14,6 +17,12 @@ from stt_service.settings import SttSettings
 @pytest.fixture
 def settings(tmp_path: Path) -> SttSettings:
     return SttSettings(models_dir=tmp_path / "models", machine_profile=tmp_path / "machine.json")
+
+
+@pytest.fixture
+def models_lock() -> Path:
+    """The project's."""
+    return Path(__file__).parents[4] / "models.lock"
 
 
 def measured(settings: SttSettings, first_result_s: float) -> None:
@@ -87,6 +96,31 @@ def test_a_size_that_was_not_pulled_is_named(settings: SttSettings) -> None:
     named = settings.model_copy(update={"whisper_model": Path("medium")})
     with pytest.raises(InvalidRequest, match="medium"):
         locate_model(named, "")
+
+
+def test_a_size_that_can_be_pulled_is_named_with_its_command(settings: SttSettings, models_lock: Path) -> None:
+    named = settings.model_copy(update={"whisper_model": Path("large-v3"), "models_lock": models_lock})
+    with pytest.raises(InvalidRequest, match="anchor pull whisper-large-v3` fetches it"):
+        locate_model(named, "")
+
+
+def test_a_pulled_model_is_verified_also_in_a_mounted_folder(
+    settings: SttSettings, models_lock: Path, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "given"
+    folder = mounted / "whisper-small"
+    folder.mkdir(parents=True)
+    entry = read_hub_entries(models_lock)["whisper-small"]
+    for file in entry.files:
+        (folder / file.path).write_bytes(file.path.encode())
+        digest = hashlib.sha256(file.path.encode()).hexdigest()
+        trust(replace(entry, revision="a" * 40), replace(file, sha256=digest, size_bytes=len(file.path)), mounted)
+    named = settings.model_copy(update={"whisper_model": mounted / "small", "models_lock": models_lock})
+    assert locate_model(named, "") == folder
+    (folder / "model.bin").write_bytes(b"other")
+    with pytest.raises(EngineFailed, match="anchor pull whisper-small") as refused:
+        locate_model(named, "")
+    assert refused.value.code == "models.mismatch"
 
 
 @pytest.mark.parametrize(("device", "found"), [("cuda:0", "cuda"), ("CPU", "cpu"), ("cuda", "cuda"), ("auto", "cpu")])

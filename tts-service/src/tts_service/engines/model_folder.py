@@ -1,12 +1,39 @@
-"""Finds a model's files in a local folder; errors name the missing file and the remedy. Never downloads."""
+"""Finds a model's files in a local folder; errors name the missing file and the remedy. Never downloads.
+
+A folder that the settings do not name is the one that `anchor pull` fills.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
-from service_kit.errors import EngineFailed
+from service_kit.anchor_command import anchor_command
+from service_kit.engines.hub import verify_against_lock
+from service_kit.errors import EngineFailed, InvalidRequest
+
+log = logging.getLogger(__name__)
+
+
+def pulled_folder(models_dir: Path, setting: str, *names: str) -> Path:
+    """The folder of the first of the models `names` that `anchor pull` has fetched.
+
+    Raises `InvalidRequest` when none is there; its message names the command and the `setting` for another folder.
+    """
+    for name in names:
+        if (folder := models_dir / name).is_dir():
+            return folder
+    pull = " or ".join(f"`{anchor_command(f'pull {name}')}`" for name in names)
+    message = f"there is no folder {models_dir / names[-1]}; {pull} fetches the model, or {setting} names a folder"
+    raise InvalidRequest("tts.model_missing", message)
+
+
+def verify_pulled(folder: Path, lock: Path) -> None:
+    """Verify the hashes of a folder that `anchor pull` filled. Raises `EngineFailed` for a mismatch. Blocking."""
+    verified = lock.is_file() and verify_against_lock(folder, lock)
+    log.info("model files found", extra={"folder": str(folder), "verified": verified})
 
 
 def find_file(folder: Path, *names: str) -> Path:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from service_kit.engines.hub import MOVING, HubModel
+from service_kit.engines.hub import MOVING, HubFile, HubModel
 
 from anchor_cli.verification.checks.limits import CODES_PER_BOOK, MOST_CODEC_BYTES
 from anchor_cli.verification.outcome import Check, require
 
-_FETCH_AGAIN = "Delete the folder {folder} and fetch it again with `anchor pull {folder} --trust-on-first-use`."
+_FETCH_AGAIN = "Delete the folder {folder} and fetch it again with `anchor pull {folder} --renew`."
 _CODEC_PARTS = ("acoustic_decoder.", "acoustic_encoder.", "semantic_model.", "quantizer.", "fc2.")
 
 
@@ -63,7 +63,7 @@ def check_pinned(models: Iterable[HubModel]) -> Check:
         f"unknown commit or hash: {', '.join(unpinned)}"
         if unpinned
         else "commit, sizes and SHA-256 of every file are known",
-        "Run `anchor pull gpu --trust-on-first-use`, which records commits, sizes and hashes.",
+        "Run `anchor pull gpu`, which records commits, sizes and hashes.",
     )
 
 
@@ -74,11 +74,10 @@ def render_lock_rows(models: Iterable[HubModel]) -> str:
 
 def _row(model: HubModel) -> str:
     # Checked names, digits and paths: none of them needs escaping.
-    files = [
-        f'    {{path = "{file.path}", sha256 = "{file.sha256}", size_bytes = {file.size_bytes}}},'
-        for file in model.files
-    ]
+    files = [f"    {{{_file_row(file)}}}," for file in model.files]
     optional = {
+        "purpose": model.purpose,
+        "gated": model.gated,
         "subfolder": model.subfolder,
         "max_bytes": model.max_bytes,
         "has_tensor": model.has_tensor,
@@ -99,3 +98,15 @@ def _row(model: HubModel) -> str:
         "]",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _file_row(file: HubFile) -> str:
+    fields = {
+        "path": file.path,
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
+        "source": file.source,
+        "repository": file.repository,
+        "revision": file.revision,
+    }
+    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in fields.items() if value)

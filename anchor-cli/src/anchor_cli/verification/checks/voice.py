@@ -94,7 +94,7 @@ def check_voice(figures: VoiceFigures) -> tuple[Check, ...]:
             figures.log_mel_distance,
             limits.MOST_LOG_MEL_DISTANCE,
             "",
-            "Fetch the codec again: `anchor pull higgs-audio-v2-tokenizer --trust-on-first-use`.",
+            "Fetch the codec again: `anchor pull higgs-audio-v2-tokenizer --renew`.",
         ),
         *(check for sentence in figures.sentences for check in _check_sentence(sentence)),
         *(check for speed in figures.speed for check in check_speed(speed)),

@@ -88,7 +88,7 @@ class RehearsalEquipment:
         return list(read_hub_models(lock, self.models_folder()).values())
 
     def _trust_files(self, model: HubModel) -> None:
-        pinned = HubModel(model.name, model.repository, _COMMIT, model.licence, (HubFile("config.json", "", 0),))
+        pinned = HubModel(model.name, model.repository, _COMMIT, model.licence, (HubFile("config.json"),))
         for path in sorted((self.models_folder() / model.name).iterdir()):
             if path.suffix in SUFFIXES:
                 content = path.read_bytes()

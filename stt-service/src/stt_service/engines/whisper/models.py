@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from service_kit.anchor_command import anchor_command
+from service_kit.engines.hub import read_hub_entries, verify_against_lock
 from service_kit.engines.machine_profile import read_profile
+from service_kit.engines.model_lock import read_lock
 from service_kit.engines.models import model_folder
 from service_kit.errors import InvalidRequest
 
@@ -54,25 +57,39 @@ def named_folder(settings: SttSettings) -> Path:
     """
     named = settings.whisper_model or USERS_FOLDER
     folder = settings.models_dir / named
-    size = named.name.removeprefix("faster-").removeprefix("whisper-")
-    stored = folder.parent / f"whisper-{size}", settings.models_dir / f"whisper-{size}"
+    stored = [parent / f"whisper-{_size(named)}" for parent in (folder.parent, settings.models_dir)]
     return next((found for found in (folder, *stored) if found.is_dir()), folder)
 
 
 def locate_model(settings: SttSettings, name: str) -> Path:
     """Return the folder of a model that `candidates` named.
 
-    Raises `EngineFailed` for a model of the store that is missing or damaged, `InvalidRequest` for a named folder
-    without a converted model.
+    Raises `EngineFailed` for a pulled model that is missing or damaged, `InvalidRequest` for a named folder without a
+    converted model.
     """
     if name:
         return model_folder(name, settings.models_lock, settings.models_dir)
     folder = named_folder(settings)
+    if settings.models_lock.is_file():
+        verify_against_lock(folder, settings.models_lock)
     missing = [file for file in _MODEL_FILES if not (folder / file).is_file()]
     if not any((folder / file).is_file() for file in _VOCABULARIES):
         missing.append(_VOCABULARIES[0])
     if missing:
-        raise InvalidRequest(
-            "stt.no_model", f"{folder} is not a converted Whisper model: it lacks {', '.join(missing)}"
-        )
+        message = f"{folder} is not a converted Whisper model: it lacks {', '.join(missing)}"
+        raise InvalidRequest("stt.no_model", f"{message}{_pull_advice(settings, folder)}")
     return folder
+
+
+def _size(folder: Path) -> str:
+    """`small` of the folder `small`, `whisper-small` or `faster-whisper-small`."""
+    return folder.name.removeprefix("faster-").removeprefix("whisper-")
+
+
+def _pull_advice(settings: SttSettings, folder: Path) -> str:
+    """How to fetch the model of this folder, if the lock has it."""
+    name = f"whisper-{_size(folder)}"
+    if not settings.models_lock.is_file():
+        return ""
+    known = {*read_lock(settings.models_lock), *read_hub_entries(settings.models_lock)}
+    return f"; `{anchor_command(f'pull {name}')}` fetches it" if name in known else ""

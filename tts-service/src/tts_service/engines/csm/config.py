@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from service_kit.errors import InvalidRequest
-
+from tts_service.engines.model_folder import pulled_folder
 from tts_service.settings import TtsSettings
+
+# Its name in models.lock.
+_MODEL = "csm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,7 @@ class CsmConfig:
     """The settings of the engine; `TtsSettings` explains each."""
 
     model: Path
+    models_lock: Path
     voices: Path | None
     device: str
     temperature: float
@@ -22,11 +25,10 @@ class CsmConfig:
 
     @classmethod
     def from_settings(cls, settings: TtsSettings) -> CsmConfig:
-        """Take the configuration from the settings. Raises `InvalidRequest` when they name no model."""
-        if settings.csm_model is None:
-            raise InvalidRequest("tts.model_missing", "TTS_CSM_MODEL must name a folder")
+        """Take the configuration from the settings. Raises `InvalidRequest` when there is no model."""
         return cls(
-            settings.csm_model,
+            settings.csm_model or pulled_folder(settings.models_dir, "TTS_CSM_MODEL", _MODEL),
+            settings.models_lock,
             settings.csm_voices,
             settings.csm_device,
             settings.csm_temperature,

@@ -14,18 +14,21 @@ from transformers import CsmForConditionalGeneration
 from transformers.utils.logging import disable_progress_bar
 
 from tts_service.engines.csm.model import FrameModel
-from tts_service.engines.model_folder import broken_file_error, find_file, read_config
+from tts_service.engines.model_folder import broken_file_error, find_file, read_config, verify_pulled
 
 if TYPE_CHECKING:
     from tts_service.engines.csm.config import CsmConfig
 
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+# The first is what `transformers_weights` in the published config.json names: beside it, model.safetensors has the
+# authors' own layout.
+_WEIGHTS = ("transformers.safetensors.index.json", "model.safetensors", "model.safetensors.index.json")
 
 
 class LoadedCsm:
     """The loaded model, and the parameters of its codec. Blocking; created on the engine's thread."""
 
     def __init__(self, config: CsmConfig) -> None:
+        verify_pulled(config.model, config.models_lock)
         # The tokenizer first: its file is small, so a wrong folder fails fast.
         tokenizer = load_tokenizer(config.model)
         model = load_model(config.model, torch.device(config.device))

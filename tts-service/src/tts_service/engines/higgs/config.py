@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from service_kit.anchor_command import anchor_command
-from service_kit.engines.hub import verify_against_lock
 from service_kit.errors import InvalidRequest
 
 from tts_service.engines.higgs.voices import check_multi_speaker_id
+from tts_service.engines.model_folder import verify_pulled
 from tts_service.settings import HiggsWeights, TtsSettings
-
-log = logging.getLogger(__name__)
 
 # Their names in models.lock.
 _MODEL = "higgs-audio-v2"
@@ -27,7 +24,6 @@ class HiggsConfig:
 
     model: Path
     codec: Path
-    models_dir: Path
     models_lock: Path
     voices: Path | None
     multi_speaker_voices: tuple[str, ...]
@@ -49,7 +45,7 @@ class HiggsConfig:
         codec = settings.higgs_codec or _find_codec(settings.models_dir)
         for folder in (model, codec):
             if not folder.is_dir():
-                pull = anchor_command(f"pull {_MODEL} {CODECS[0]} --trust-on-first-use")
+                pull = anchor_command(f"pull {_MODEL} {CODECS[0]}")
                 remedy = f"`{pull}` downloads both"
                 message = f"there is no folder {folder}; {remedy}, or set TTS_HIGGS_MODEL and TTS_HIGGS_CODEC"
                 raise InvalidRequest("tts.model_missing", message)
@@ -58,7 +54,6 @@ class HiggsConfig:
         return cls(
             model,
             codec,
-            settings.models_dir,
             settings.models_lock,
             settings.higgs_voices,
             settings.higgs_casts,
@@ -74,8 +69,7 @@ class HiggsConfig:
     def verify_files(self) -> None:
         """Verify the hashes of files that `models.lock` lists. Raises `EngineFailed` for a mismatch."""
         for folder in (self.model, self.codec):
-            verified = verify_against_lock(folder, self.models_lock, self.models_dir)
-            log.info("model files found", extra={"folder": str(folder), "verified": verified})
+            verify_pulled(folder, self.models_lock)
 
 
 def _find_codec(models_dir: Path) -> Path:

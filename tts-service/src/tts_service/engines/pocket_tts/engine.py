@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from service_kit.anchor_command import anchor_command
 from service_kit.engines.info import EngineInfo
 from service_kit.engines.worker import EngineWorker
-from service_kit.errors import EngineFailed, InvalidRequest
+from service_kit.errors import EngineFailed, InvalidRequest, Unsupported
 
 from tts_service.engine import PhraseRequest, Samples, Speech, SynthesisConfig, Voice, VoiceConsent
 from tts_service.engines.engine_pool import EnginePool
+from tts_service.engines.model_folder import pulled_folder, verify_pulled
 from tts_service.engines.phrase_limits import EstimatedWordTimes, PhraseLimiter
 from tts_service.engines.pocket_tts.voices import PocketVoices
 from tts_service.settings import TtsSettings
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from tts_service.engines.pocket_tts.model import LoadedPocket, PhraseGeneration
 
 RATE_HZ = 24_000
+# Names in models.lock: weights that learn voices, in a gated repository, and weights that only speak. Those of other
+# languages have the language behind them.
+_LEARNING, _SPEAKING, _PLAIN_LANGUAGE = "pocket-tts-cloning", "pocket-tts", "en"
 # Recordings that wait for encoding.
 _MAX_WAITING_RECORDINGS = 4
 # A phrase has one task on its slot's thread; a cancelled phrase may still be ending there.
@@ -38,6 +43,9 @@ class PocketConfig:
     """The settings of the engine; `TtsSettings` explains each."""
 
     model: Path
+    models_lock: Path
+    # Whether the weights can learn voices.
+    learns: bool
     voices: Path | None
     language: str
     slots: int
@@ -46,11 +54,14 @@ class PocketConfig:
 
     @classmethod
     def from_settings(cls, settings: TtsSettings) -> PocketConfig:
-        """Take the configuration from the settings. Raises `InvalidRequest` when they name no model."""
-        if settings.pocket_model is None:
-            raise InvalidRequest("tts.model_missing", "TTS_POCKET_MODEL must name a folder")
+        """Take the configuration from the settings. Raises `InvalidRequest` when there is no model."""
+        suffix = "" if settings.pocket_language == _PLAIN_LANGUAGE else f"-{settings.pocket_language}"
+        learning, speaking = f"{_LEARNING}{suffix}", f"{_SPEAKING}{suffix}"
+        model = settings.pocket_model or pulled_folder(settings.models_dir, "TTS_POCKET_MODEL", learning, speaking)
         return cls(
-            settings.pocket_model,
+            model,
+            settings.models_lock,
+            model.name != speaking,
             settings.pocket_voices,
             settings.pocket_language,
             settings.pocket_slots,
@@ -108,7 +119,8 @@ class PocketEngine:
 
         choice = self._config
         try:
-            load = partial(LoadedPocket, choice.model, choice.temperature, choice.slots)
+            await self._voice_worker.run(partial(verify_pulled, choice.model, choice.models_lock))
+            load = partial(LoadedPocket, choice.model, choice.language, choice.temperature, choice.slots)
             loaded = await self._voice_worker.run(load)
             if loaded.rate_hz != RATE_HZ:
                 raise EngineFailed("tts.model_layout", f"the model speaks at {loaded.rate_hz} Hz, not {RATE_HZ}")
@@ -132,9 +144,15 @@ class PocketEngine:
             yield speech
 
     def cloning_languages(self) -> Sequence[str]:
-        """The language of the model. Raises `Unsupported` without a folder for voices."""
-        self._ready[1].cloned.require_folder()
+        """The language of the model. Raises `Unsupported` without a folder for voices, or weights that learn them."""
+        self._require_learning()
         return (self._config.language,)
+
+    def _require_learning(self) -> None:
+        if not self._config.learns:
+            pull = anchor_command(f"pull {self._config.model.name.replace(_SPEAKING, _LEARNING)}")
+            raise Unsupported("tts.no_cloning", f"these weights cannot learn voices; `{pull}` fetches those that can")
+        self._ready[1].cloned.require_folder()
 
     async def add_voice(
         self,
@@ -148,7 +166,7 @@ class PocketEngine:
         loaded, voices = self._ready
         if primary_language(language) != self._config.language:
             raise InvalidRequest("tts.unknown_language", f"this model speaks {self._config.language!r} only")
-        voices.cloned.require_folder()
+        self._require_learning()
 
         def encode_and_save() -> Voice:
             check_name(name)

@@ -7,6 +7,7 @@ import copy
 import json
 import logging
 import tempfile
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,13 +24,29 @@ from tts_service.engines.model_folder import broken_file_error, find_file
 logging.getLogger("pocket_tts").setLevel(logging.WARNING)
 
 _CONFIG = "config.yaml"
+# The folders that `anchor pull` fills begin with it.
+_PULLED = "pocket-tts"
+# The package's configurations, and its names of languages.
+_PACKAGED = Path(str(files("pocket_tts")), "config")
+_LANGUAGES = {
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "it": "italian",
+    "nl": "dutch",
+    "pt": "portuguese",
+}
 # The model's state after a voice's recording: tensors by module and name.
 VoiceState = dict[str, dict[str, torch.Tensor]]
 
 
-def load_model(folder: Path, temperature: float | None) -> Any:
-    """Load the model. Raises `EngineFailed` when a file is missing, broken or of another model."""
-    config = local_config(folder)
+def load_model(folder: Path, language: str, temperature: float | None) -> Any:
+    """Load the model; `language` is an ISO 639-1 code.
+
+    Raises `EngineFailed` when a file is missing, broken or of another model.
+    """
+    config = local_config(folder, language)
     with tempfile.TemporaryDirectory(prefix="pocket-tts-") as scratch:
         path = Path(scratch, _CONFIG)
         # JSON is valid YAML.
@@ -47,9 +64,16 @@ def load_model(folder: Path, temperature: float | None) -> Any:
     return model.requires_grad_(False).eval()
 
 
-def local_config(folder: Path) -> dict[str, Any]:
-    """The folder's `config.yaml`, with every URL in it replaced by the file of that name in the folder."""
-    path = find_file(folder, _CONFIG)
+def local_config(folder: Path, language: str) -> dict[str, Any]:
+    """The model's configuration, with every URL in it replaced by the file of that name in the folder.
+
+    A folder that `anchor pull` filled has no `config.yaml`: its weights are those that the installed package names for
+    the language, with that package's configuration.
+    """
+    path = folder / _CONFIG
+    if not path.is_file() and folder.name.startswith(_PULLED) and language in _LANGUAGES:
+        path = _PACKAGED / f"{_LANGUAGES[language]}.yaml"
+    path = find_file(path.parent, path.name)
     try:
         config: Any = yaml.safe_load(path.read_text("utf-8"))
         config.pop("weights_path_without_voice_cloning", None)

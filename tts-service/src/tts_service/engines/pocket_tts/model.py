@@ -50,8 +50,8 @@ class PhraseGeneration:
 class LoadedPocket:
     """One copy of the model per slot, and one for encoding voices; all share the weights."""
 
-    def __init__(self, folder: Path, temperature: float | None, slots: int) -> None:
-        self._encoder = load_model(folder, temperature)
+    def __init__(self, folder: Path, language: str, temperature: float | None, slots: int) -> None:
+        self._encoder = load_model(folder, language, temperature)
         self.rate_hz: int = self._encoder.sample_rate
         self.models = [copy_sharing_weights(self._encoder) for _ in range(slots)]
         self._states: OrderedDict[Path, VoiceState] = OrderedDict()

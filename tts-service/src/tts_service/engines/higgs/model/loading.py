@@ -65,7 +65,7 @@ def load_codec(folder: Path) -> CodecFiles:
         with safe_open(path, "pt") as file:
             names = set(file.keys())
         if "fc2.weight" not in names or not any(name.startswith("acoustic_decoder.") for name in names):
-            others = " or ".join(f"`{anchor_command(f'pull {name} --trust-on-first-use')}`" for name in CODECS[1:])
+            others = " or ".join(f"`{anchor_command(f'pull {name}')}`" for name in CODECS[1:])
             advice = f"{others} fetches a copy of the codec; delete this folder then, or set TTS_HIGGS_CODEC"
             raise EngineFailed("tts.model_layout", f"the weights in {folder} are not those of a codec; {advice}")
         weights = load_file(path)
