@@ -150,7 +150,7 @@ async def test_audio_is_contiguous_and_marks_precede_their_words(stub: object) -
             assert response.speech_mark.offset_ms >= sent_ms
             marks.append(response.speech_mark)
     marked = [TEXT[mark.text_start : mark.text_end] for mark in marks]
-    assert marked == [word for word in TEXT.replace(" *", " ").split() if word[0].isalnum() or word[0] == "$"]
+    assert marked == [word for word in TEXT.split() if any(map(str.isalnum, word))]
     assert [mark.offset_ms for mark in marks] == sorted(mark.offset_ms for mark in marks)
     assert phrases[0].text_start == 0
     assert all(first.text_end <= second.text_start for first, second in pairwise(phrases))

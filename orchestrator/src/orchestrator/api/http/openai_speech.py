@@ -18,6 +18,7 @@ from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.conversation import chosen_voice
 from orchestrator.conversation.model.ports import SpeechAudio, TextToSpeech
+from orchestrator.conversation.output.normalisation.normaliser import normalise_text
 
 PATH = "/v1/audio/speech"
 
@@ -66,6 +67,9 @@ async def speak(tts: TextToSpeech, body: SpeechRequest, limits: ApiLimits) -> by
     """Return the speech: PCM16 mono 24 kHz, cut off at `max_answer_audio_s`. Raises `AnchorError`."""
     voice = chosen_voice(body.voice if isinstance(body.voice, str) else body.voice.id)
     language = body.language or ("" if voice else "en")
+    text = normalise_text(body.input, language or "en")
+    if not text:
+        raise InvalidRequest("session.nothing_to_speak", "input: holds nothing that can be spoken")
     pcm, max_bytes = bytearray(), SPEECH.bytes_for(1000 * limits.max_answer_audio_s)
     try:
         async with (
@@ -73,7 +77,7 @@ async def speak(tts: TextToSpeech, body: SpeechRequest, limits: ApiLimits) -> by
             tts.open(voice, language, Style(pace=body.speed)) as stream,
             aclosing(stream.speech()) as pieces,
         ):
-            await stream.send_text(body.input)
+            await stream.send_text(text)
             await stream.end_text()
             async for piece in pieces:
                 if isinstance(piece, SpeechAudio):

@@ -174,11 +174,15 @@ class _OneShotClient:
             return
         match message:
             case ReplyStarted():
+                # Of a second one for the turn, the captions follow from their beginning.
                 self._engine = message.engine
+                self._text.clear()
             case ReplyText():
                 self._text.append(message.text)
             case ReplyAudio():
                 self._receiving_own_audio = True
+                # A reply that starts over begins at 0 again.
+                del self._pcm[SPEECH.bytes_for(message.offset_ms) :]
                 self._played_ms = message.offset_ms
             case ReplyFinished():
                 self._finished = message

@@ -73,6 +73,10 @@ class Services:
     # Features switched off under memory pressure, and the board that notifies sessions of them.
     degraded_mode: Callable[[], DegradedMode] = field(default=DegradedMode)
     degradation_board: DegradationBoard = field(default_factory=DegradationBoard)
+    # How long a language model may take to its first token, in seconds.
+    first_token_s: float = 8.0
+    # Engines whose chat template opens the reasoning, so that their replies hold only its end; found by such a reply.
+    reasoning_engines: set[str] = field(default_factory=set[str])
     # Voices of personas that were found missing, with the language; as many as personas name.
     _missing_voices: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
