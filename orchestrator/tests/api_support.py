@@ -12,7 +12,7 @@ import av
 import numpy as np
 from app_server import serve_app
 from fastapi import FastAPI
-from orchestrator.api.access import AccessMiddleware, AccessPolicy
+from orchestrator.api.access import AccessPolicy, guard
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.conversation.messages.client import (
@@ -227,7 +227,7 @@ async def serve_apis(
     async def bug() -> None:
         raise RuntimeError("a bug")
 
-    app.add_middleware(AccessMiddleware, policy=policy or AccessPolicy())
+    guard(app, policy or AccessPolicy())
     async with serve_app(app) as address:
         yield address
 

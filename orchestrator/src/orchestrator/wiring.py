@@ -15,7 +15,7 @@ from service_kit.errors import InvalidRequest
 from service_kit.health import Health
 from service_kit.rpc.channel import open_service_channel
 
-from orchestrator.api.access import AccessMiddleware, access_policy
+from orchestrator.api.access import access_policy, guard
 from orchestrator.api.http import engines, openai_speech, openai_transcriptions, voice_consents, voices
 from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
@@ -272,7 +272,7 @@ def api(
         # The console's own files need no secret.
         open_paths=[route.path for route in console.routes if isinstance(route, APIRoute)],
     )
-    app.add_middleware(AccessMiddleware, policy=policy)
+    guard(app, policy)
     return app, grpc.SessionServicer(sessions, limits, settings.shared_secret)
 
 

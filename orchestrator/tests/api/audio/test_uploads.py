@@ -251,10 +251,8 @@ async def test_a_wav_that_holds_nothing_is_refused_with_a_reason(uploads, chunks
 def test_no_wav_is_an_internal_error(noise, at):
     whole = wav(tone(0.01, 16_000), 16_000)
     recorded = whole[: min(at, len(whole))] + noise + whole[at:]
-    try:
-        uploads_module._from_plain_wav(recorded, 5, 16_000, 0)
-    except InvalidRequest as error:
-        assert error.code in ("session.audio_too_long", "session.low_sample_rate")
+    pcm = uploads_module._from_plain_wav(recorded, 3_600, 16_000, 0)
+    assert pcm is None or len(pcm) % 2 == 0
 
 
 @pytest.mark.parametrize("plain", [True, False])

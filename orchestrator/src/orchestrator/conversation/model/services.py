@@ -38,8 +38,14 @@ LANGUAGE_CHOICES = (AUTOMATIC, *LANGUAGES)
 
 
 def primary_language(tag: str) -> str:
-    """The language of a BCP 47 tag, without script and region: `en` of `en-US`."""
-    return tag.replace("_", "-").partition("-")[0].lower()
+    """The language of a BCP 47 tag or a locale, without script and region: `en` of `en-US` and `EN_us.UTF-8`."""
+    return tag.strip().replace("_", "-").partition("-")[0].partition(".")[0].lower()
+
+
+def chosen_language(tag: str) -> str:
+    """The language of a tag that a client sent for one request; empty for `auto` and for none."""
+    language = primary_language(tag)
+    return "" if language == AUTOMATIC else language
 
 
 def _no_voices() -> Observable[tuple[VoiceChoice, ...]]:
