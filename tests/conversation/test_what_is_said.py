@@ -142,7 +142,12 @@ async def test_a_model_that_stops_reasoning_is_heard_all_the_same(stage):
         await stage.until(server_messages.ReplyFinished)
         await stage.user("and on monday")
         finished = await stage.until(server_messages.ReplyFinished, 2)
-    assert finished.heard_text == "It stays dry on Monday."
+        assert finished.heard_text == "It stays dry on Monday."
+        # The next reply is not waited for: its first words sound while the model still writes.
+        stage.llm.replies, stage.llm.token_ms = ["It rains. " * 20 + "That is all."], 200
+        started = await stage.ask("and on tuesday")
+        assert started.offset_ms == 0
+        assert "That is all" not in captions(stage)
 
 
 async def test_reasoning_without_an_answer_is_an_apology(stage):

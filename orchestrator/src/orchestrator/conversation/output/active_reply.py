@@ -283,7 +283,7 @@ class ActiveReply:
             waterfall=waterfall,
             listener=self,
             playback_reference=self._echo_detector.playback_reference,
-            begins_in_reasoning=lambda: engine_name() in self._services.reasoning_engines,
+            reasoning_engines=self._services.reasoning_engines,
         )
         reply = self._reply = create()
         self._task = self._group.create_task(

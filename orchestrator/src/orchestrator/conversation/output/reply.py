@@ -72,7 +72,8 @@ class Reply:
     """One reply to one revision of a turn. Its messages and audio are held back until `release`.
 
     `deltas` is the generated text, of any language model; the caller closes it. `first_token_s` bounds the wait for it.
-    `normaliser` and `text` continue a reply that began with reasoning. `listener` is notified of the stages of its
+    Replies of `reasoning_engines` are known to begin with it, until one does not; `normaliser` and `text` continue a
+    reply that began with reasoning. `listener` is notified of the stages of its
     playout.
     """
 
@@ -90,7 +91,7 @@ class Reply:
         waterfall: Waterfall,
         listener: ReplyListener,
         playback_reference: PlaybackReference,
-        begins_in_reasoning: Callable[[], bool] = lambda: False,
+        reasoning_engines: set[str],
         normaliser: TextNormaliser | None = None,
         text: str = "",
     ) -> None:
@@ -110,7 +111,7 @@ class Reply:
         self._announced_engine = ""
         self._deltas = deltas
         self._first_token_s = first_token_s
-        self._begins_in_reasoning = begins_in_reasoning
+        self._reasoning_engines = reasoning_engines
         self._normaliser = normaliser
         self._first_text = text
         self._settings = speech_settings
@@ -227,7 +228,9 @@ class Reply:
         normaliser = self._normaliser
         if normaliser is None:
             normaliser = self._normaliser = TextNormaliser(
-                self._language, self._settings.code_phrase, begins_in_reasoning=self._begins_in_reasoning()
+                self._language,
+                self._settings.code_phrase,
+                begins_in_reasoning=self._engine_name() in self._reasoning_engines,
             )
         self._add_text(normaliser.change_language(piece.language or self._language), self._text_language)
         self._text_language = piece.language
@@ -239,6 +242,9 @@ class Reply:
     def _end_normaliser(self) -> None:
         if self._normaliser is not None:
             self._add_text(self._normaliser.end_text().text, self._text_language)
+            if self._normaliser.lacks_reasoning:
+                # The model, or its template, has changed: the next reply is not waited for.
+                self._reasoning_engines.discard(self._engine_name())
 
     def _append_apology(self, error: AnchorError) -> None:
         """End the text generated so far with the persona's apology."""

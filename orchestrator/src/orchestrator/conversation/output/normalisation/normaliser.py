@@ -29,6 +29,11 @@ class TextNormaliser:
         return self._reasoning.is_hiding
 
     @property
+    def lacks_reasoning(self) -> bool:
+        """Whether the reply was to begin in reasoning, and no end of it has come."""
+        return self._reasoning.lacks_reasoning
+
+    @property
     def has_hidden(self) -> bool:
         """Whether reasoning, or something else that is not said, was hidden."""
         return self._reasoning.has_hidden

@@ -105,6 +105,11 @@ class ReasoningFilter:
         self._withdraws = False
 
     @property
+    def lacks_reasoning(self) -> bool:
+        """Whether the reply was to begin in reasoning, and no end of it has come."""
+        return self._begins_in_reasoning
+
+    @property
     def is_hiding(self) -> bool:
         """Whether the latest text is hidden."""
         return self._part is not _Part.ANSWER
@@ -214,7 +219,7 @@ class ReasoningFilter:
             if self._last_mark and not self._saw_final_channel:
                 self._withdraw()
             self._saw_final_channel = True
-            self._part = _Part.ANSWER
+            self._part, self._held, self._begins_in_reasoning = _Part.ANSWER, "", False
         elif {"analysis", "commentary", "thought"} & set(words) or "to=" in self._header:
             self._part = _Part.FOREIGN
         else:
@@ -330,7 +335,7 @@ class ReasoningFilter:
         elif name in _CLOSES_THOUGHT:
             if self._part is _Part.ANSWER and self._last_mark:
                 self._withdraw()
-            self._part = _Part.ANSWER
+            self._part, self._held, self._begins_in_reasoning = _Part.ANSWER, "", False
         elif _CLOSES_TOOL.fullmatch(name):
             self._part = _Part.ANSWER
         elif _OPENS_TOOL.fullmatch(name):
