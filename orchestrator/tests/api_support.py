@@ -12,7 +12,7 @@ import av
 import numpy as np
 from app_server import serve_app
 from fastapi import FastAPI
-from orchestrator.api.access import AccessMiddleware, AccessPolicy
+from orchestrator.api.access import AccessPolicy, guard
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.conversation.messages.client import (
@@ -227,7 +227,7 @@ async def serve_apis(
     async def bug() -> None:
         raise RuntimeError("a bug")
 
-    app.add_middleware(AccessMiddleware, policy=policy or AccessPolicy())
+    guard(app, policy or AccessPolicy())
     async with serve_app(app) as address:
         yield address
 
@@ -237,15 +237,15 @@ def tone(seconds: float, rate_hz: int) -> np.ndarray:
     return (np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz) * 8000).astype("<i2")
 
 
-def recording(container: str, codec: str, seconds: float, rate_hz: int = 48_000) -> bytes:
+def recording(container: str, codec: str, seconds: float, rate_hz: int = 48_000, layout: str = "mono") -> bytes:
     """Return a tone in a container, made by FFmpeg's muxers."""
     file = BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate_hz)
-        stream.layout = "mono"
+        stream.layout = layout
         context = stream.codec_context
         size = context.frame_size or 1024
-        converter = av.AudioResampler(context.format.name, "mono", rate_hz, frame_size=size)
+        converter = av.AudioResampler(context.format.name, layout, rate_hz, frame_size=size)
         frame = av.AudioFrame.from_ndarray(tone(seconds, rate_hz).reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate, frame.pts = rate_hz, 0
         for converted in (*converter.resample(frame), *converter.resample(None)):

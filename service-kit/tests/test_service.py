@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ import pytest
 from anchor.vad.v1 import vad_pb2, vad_pb2_grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from service_kit.addresses import authority
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, EngineFailed, InvalidRequest, NotReady, PeerFailed
 from service_kit.health import Health, Status
@@ -129,6 +131,38 @@ async def test_a_service_is_alive_while_it_loads_and_ready_afterwards():
         stop.set()
         await running
         await channel.close()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+async def test_a_service_listens_on_an_ipv6_address(host: str):
+    stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        yield
+
+    settings = ServiceSettings(host=host, grpc_port=0, http_port=0, drain_s=0)
+    health = Health("test", EngineInfo("test", "tiny", "1"))
+    service = Service(settings=settings, health=health, servicers=[(NAME, add)], lifespan=lifespan)
+    running = asyncio.create_task(service.run(stop))
+    while not health.ready:
+        await asyncio.sleep(0.01)
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"http://{authority(host, service.http_port)}/ready")).status_code == 200
+    channel = open_channel(authority(host, service.grpc_port))
+    assert (await ask(channel, 7)).speech_started.at_ms == 7
+    stop.set()
+    await running
+    await channel.close()
 
 
 @asynccontextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
+
 from orchestrator.conversation.messages import server as server_messages
-from service_kit.errors import EngineFailed, PeerFailed, Unsupported
+from service_kit.errors import AtCapacity, EngineFailed, PeerFailed, Unsupported
 
 
 async def test_llm_failure_in_mid_reply_ends_with_an_apology(stage):
@@ -88,3 +91,70 @@ async def test_unsupported_stt_language_is_reported_once(stage):
     async with stage:
         await stage.silence(5000)
     assert [message.code for message in stage.client.of_type(server_messages.Error)] == ["stt.language_unsupported"]
+
+
+class RefusedStream:
+    """A stream that is refused for lack of a slot, after opening."""
+
+    async def push_audio(self, chunk) -> None:
+        pass
+
+    flush_segment = commit_segment = push_audio
+
+    async def transcripts(self):
+        await asyncio.sleep(0.05)
+        raise AtCapacity("stt.at_capacity", "4 people are speaking")
+        yield
+
+
+class CrowdedStt:
+    """STT without a slot until `crowded` is false."""
+
+    def __init__(self, stt) -> None:
+        self._stt = stt
+        self.crowded = True
+        self.opened = 0
+
+    @asynccontextmanager
+    async def open(self, language):
+        self.opened += 1
+        if self.crowded:
+            yield RefusedStream()
+            return
+        async with self._stt.open(language) as stream:
+            yield stream
+
+
+def stt_notices(stage) -> list[tuple[str, bool]]:
+    notices = stage.client.of_type(server_messages.ServiceNotice)
+    return [(notice.code, notice.active) for notice in notices if notice.code.startswith("stt.")]
+
+
+async def test_a_lack_of_slots_is_told_once_and_ends_once(stage):
+    crowded = stage.stt = CrowdedStt(stage.stt)
+    stage.anchor_will_say("Yes.")
+    async with stage:
+        await stage.silence(20_000)
+        # Nobody spoke: no slot was needed, and nothing is told.
+        assert (crowded.opened, stt_notices(stage)) == (1, [])
+        await stage.user("hello out there")
+        await stage.silence(3_000)
+        assert stt_notices(stage) == [("stt.at_capacity", True)]
+        crowded.crowded = False
+        finished = await stage.until(server_messages.ReplyFinished)
+    assert finished.heard_text == "Yes."
+    assert stt_notices(stage) == [("stt.at_capacity", True), ("stt.at_capacity", False)]
+
+
+async def test_a_slot_that_was_given_away_is_taken_again_unnoticed(stage):
+    stage.anchor_will_say("Yes.")
+    async with stage:
+        await stage.silence(3_000)
+        stage.stt.stream.fail(AtCapacity("stt.idle", "another microphone needed the slot"))
+        await stage.silence(3_000)
+        assert len(stage.stt.opened_with) == 1
+        await stage.user("hello out there")
+        finished = await stage.until(server_messages.ReplyFinished)
+    assert finished.heard_text == "Yes."
+    assert stage.history[0] == ("user", "hello out there")
+    assert (len(stage.stt.opened_with), stt_notices(stage)) == (2, [])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from service_kit.addresses import authority, reachable_host
 from service_kit.settings import DEFAULT_PIPER_VOICES, ModelSet, PiperVoices, Profile, shared
 
 
@@ -82,17 +83,17 @@ class MeshSettings(BaseSettings):
     @property
     def connect_host(self) -> str:
         """Address at which this machine reaches its own services."""
-        return "127.0.0.1" if self.host in {"0.0.0.0", ""} else self.host
+        return reachable_host(self.host)
 
     @property
     def address(self) -> str:
         """Base URL of the orchestrator."""
-        return f"http://{self.connect_host}:{self.orchestrator_http_port}"
+        return f"http://{authority(self.connect_host, self.orchestrator_http_port)}"
 
     @property
     def audio_url(self) -> str:
         """URL of the native WebSocket."""
-        return f"ws://{self.connect_host}:{self.orchestrator_http_port}/ws/audio"
+        return f"ws://{authority(self.connect_host, self.orchestrator_http_port)}/ws/audio"
 
     @property
     def run_folder(self) -> Path:

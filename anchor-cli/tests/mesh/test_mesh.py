@@ -16,6 +16,7 @@ from anchor_cli.mesh.mesh import Mesh, mesh_lock, running_mesh
 from anchor_cli.mesh.processes import find_mesh_processes
 from anchor_cli.mesh.programs import Program
 from anchor_cli.settings import MeshSettings
+from free_ports import has_ipv6
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, PeerFailed, root_cause
 
 # A toy service; the environment sets the status of `/ready`.
@@ -171,3 +172,35 @@ async def test_mesh_on_a_taken_port_starts_nothing(
         async with running_mesh(configured(short_root, program), [program], lines.append):
             pytest.fail("it started")
     assert not (short_root / "run/supervisord.conf").exists()
+
+
+async def test_a_folder_with_a_long_path_needs_no_long_socket(
+    short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
+) -> None:
+    program = toy()
+    root = short_root / ("a long name of a folder, 100% ä " * 5).strip()
+    root.mkdir()
+    (short_root / "stt.py").rename(root / "stt.py")
+    async with running_mesh(configured(root, program), [program], lines.append) as (mesh, supervisor):
+        states = await mesh.wait_until_ready(supervisor, lambda states: None)
+        assert states["stt"].engine == "toy"
+        config = (root / "run/supervisord.conf").read_text()
+        folder = Path(
+            next(line for line in config.splitlines() if line.startswith("file = ")).partition("= ")[2]
+        ).parent
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
+async def test_a_mesh_runs_on_an_ipv6_address(
+    short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
+) -> None:
+    server = "http.server.HTTPServer"
+    source = SERVICE.replace(f"{server}((", f"{server}.address_family = 10\n{server}((")
+    program = toy(source.replace('"127.0.0.1"', '"::1"'))
+    settings = MeshSettings(
+        root=short_root, host="::1", stt_grpc_port=program.grpc_port, stt_http_port=program.http_port, drain_s=0
+    )
+    async with running_mesh(settings, [program], lines.append) as (mesh, supervisor):
+        assert (await mesh.wait_until_ready(supervisor, lambda states: None))["stt"].engine == "toy"

@@ -11,6 +11,7 @@ from anchor_cli.mesh.mesh import require_free_ports
 from anchor_cli.mesh.ports import TakenPort, find_taken_ports
 from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
+from free_ports import has_ipv6
 from service_kit.errors import InvalidRequest
 
 
@@ -36,3 +37,13 @@ def test_taken_port_is_an_error_that_names_the_setting(listener: int) -> None:
 
 def test_invisible_owner_is_stated_as_such() -> None:
     assert str(TakenPort(80, None, "")) == "port 80 is taken by a process that is not visible"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_ports_of_an_ipv6_address_are_checked_there(host: str, free_port: Callable[[], int]) -> None:
+    assert find_taken_ports(host, [free_port()]) == []
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        (taken,) = find_taken_ports(host, [port])
+        assert (taken.port, taken.pid) == (port, os.getpid())

@@ -15,7 +15,7 @@ from service_kit.errors import InvalidRequest
 from service_kit.health import Health
 from service_kit.rpc.channel import open_service_channel
 
-from orchestrator.api.access import AccessMiddleware, access_policy
+from orchestrator.api.access import access_policy, guard
 from orchestrator.api.http import engines, openai_speech, openai_transcriptions, voice_consents, voices
 from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
@@ -32,6 +32,7 @@ from orchestrator.conversation.messages.system_status import SystemStatus
 from orchestrator.conversation.model.degradation import DegradationBoard
 from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.model.voice_store import VoiceStore
+from orchestrator.conversation.output.reply import LLM_TIMEOUT_S
 from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.barge_in import BargeInThresholds
 from orchestrator.conversation.turns.endpointing import Endpointing
@@ -44,6 +45,7 @@ from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.personas import load_personas
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.engine import BriefingModel
+from orchestrator.llm.fallback import ATTEMPTS
 from orchestrator.llm.local.engine import LocalModel
 from orchestrator.llm.local.settings import LocalLlmSettings
 from orchestrator.llm.main_model import MainModel, MainModelControl
@@ -171,7 +173,9 @@ def services(
     async def system_status() -> SystemStatus:
         known = await status.system_status()
         return replace(
-            known, services=(*known.services, *main_model.status()), degraded=memory.degradation_board.degraded
+            known,
+            services=(*known.services, *main_model.status()),
+            degraded=(*memory.degradation_board.degraded, *main_model.degraded()),
         )
 
     return (
@@ -184,6 +188,7 @@ def services(
             text_to_speech=OnDemandTts(tts, parked["tts"], _TTS_WAKE_WAIT_S if fallback_tts else None),
             fallback_tts=fallback_tts,
             personas=load_personas(settings.personas_dir),
+            first_token_s=max(LLM_TIMEOUT_S, settings.first_token_s * ATTEMPTS),
             default_voice=settings.voice,
             system_status=system_status,
             voices=watch.latest,
@@ -267,7 +272,7 @@ def api(
         # The console's own files need no secret.
         open_paths=[route.path for route in console.routes if isinstance(route, APIRoute)],
     )
-    app.add_middleware(AccessMiddleware, policy=policy)
+    guard(app, policy)
     return app, grpc.SessionServicer(sessions, limits, settings.shared_secret)
 
 

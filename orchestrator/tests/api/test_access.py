@@ -8,9 +8,18 @@ import httpx
 import pytest
 from api_support import FakeSessions, serve_apis
 from client_codec import client_to_json, server_from_json
-from orchestrator.api.access import AccessMiddleware, AccessPolicy, access_policy, check_bind_address, is_loopback
+from orchestrator.api.access import (
+    CORS_ANSWER_HEADERS,
+    AccessMiddleware,
+    AccessPolicy,
+    access_policy,
+    check_bind_address,
+    is_loopback,
+)
+from orchestrator.api.http.answer_format import to_headers
+from orchestrator.api.streaming.one_shot import OneShotAnswer
 from orchestrator.conversation.messages.client import SessionStart
-from orchestrator.conversation.messages.server import SessionStarted
+from orchestrator.conversation.messages.server import Error, SessionStarted
 from pydantic import SecretStr
 from service_kit.errors import InvalidRequest
 from websockets import InvalidStatus
@@ -64,6 +73,21 @@ async def test_secret_is_read_from_header_or_query(sessions, guarded):
     async with serve_apis(sessions, policy=AccessPolicy(secret=SecretStr("plain"))) as host:
         assert await handshake(host, Authorization="bearer plain") == 101
         assert await handshake(host, Authorization="Bearer plainer") == 401
+
+
+@pytest.mark.parametrize(
+    "query", ["?token=s3cr+t/é", "?x=1&token=s3cr+t%2F%C3%A9", "?token=s3cr%2Bt%2f%c3%a9", "?tok%65n=s3cr+t/%C3%A9"]
+)
+async def test_a_plus_sign_in_a_token_is_itself(guarded, query):
+    assert await handshake(guarded, query) == 101
+
+
+async def test_a_plus_sign_in_a_token_may_be_a_space(sessions):
+    async with serve_apis(sessions, policy=AccessPolicy(secret=SecretStr("two words"))) as host:
+        assert await handshake(host, "?token=two+words") == 101
+        assert await handshake(host, "?token=two%20words") == 101
+        assert await handshake(host, "?token=two%2Bwords") == 401
+        assert await handshake(host, "?token") == 401
 
 
 async def test_secret_is_not_logged(guarded, caplog):
@@ -173,3 +197,51 @@ async def test_handshake_is_closed_where_no_response_is_possible():
 
 async def test_lifespan_events_pass_unchecked():
     assert await status_of(AccessPolicy(secret=SECRET), {"type": "lifespan"}) == [{"type": "let in"}]
+
+
+LISTED, OTHER = "https://studio.example", "https://evil.example"
+
+
+@pytest.fixture
+async def shared(sessions):
+    policy = access_policy("127.0.0.1", SECRET, origins=[LISTED])
+    async with serve_apis(sessions, policy=policy) as host, httpx.AsyncClient(base_url=f"http://{host}") as http:
+        yield http
+
+
+async def test_pages_of_listed_origins_may_read_the_answers(shared):
+    for path, headers, status in (("/conversation/x", BEARER, 404), ("/conversation/x", {}, 401), ("/health", {}, 200)):
+        answer = await shared.get(path, headers={**headers, "Origin": LISTED})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, LISTED)
+        assert "Origin" in answer.headers["vary"]
+        assert "x-anchor-reply" in answer.headers["access-control-expose-headers"].lower()
+        other = await shared.get(path, headers={**headers, "Origin": OTHER})
+        assert not [name for name in other.headers if name.startswith("access-control-allow")]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_preflight_requests_of_listed_origins_need_no_secret(shared, method):
+    asked = {
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization, content-type",
+    }
+    allowed = await shared.options("/interact", headers={**asked, "Origin": LISTED})
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == LISTED
+    assert method in allowed.headers["access-control-allow-methods"]
+    assert "authorization" in allowed.headers["access-control-allow-headers"].lower()
+    assert "access-control-allow-credentials" not in allowed.headers
+    refused = await shared.options("/interact", headers={**asked, "Origin": OTHER})
+    assert refused.status_code == 400
+    assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_without_listed_origins_no_page_reads_anything(unguarded):
+    async with httpx.AsyncClient(base_url=f"http://{unguarded}") as http:
+        answer = await http.get("/health", headers={"Origin": OTHER})
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_pages_may_read_every_header_of_an_answer():
+    answer = OneShotAnswer("t", 1, "q", "r", "en", "e", b"", False, None, Error("c", "m", retryable=False))
+    assert to_headers(answer).keys() <= set(CORS_ANSWER_HEADERS)

@@ -245,3 +245,48 @@ async def test_announcement_is_repeated_after_a_minute(model, monkeypatch: pytes
     true_time = loop.time
     monkeypatch.setattr(loop, "time", lambda: true_time() + 61)
     assert await text_of(anchor.reply(after(first))) == first
+
+
+async def test_reasoning_does_not_count_as_length(briefing: Model, model: Callable[[Model], FallbackModel]):
+    reasoning = ["<think>", *(["It may rain. "] * 100), "</think>"]
+    answer = ["It will rain. "] * 100
+    text = await text_of(model(Model("main", [*reasoning, *answer])).reply(PROMPT))
+    assert 300 <= len(text.partition("</think>")[2]) <= 300 + len(answer[0])
+    endless = await text_of(model(Model("main", ["<think>", *(["It may rain. "] * 10_000)])).reply(PROMPT))
+    assert len(endless) <= 3_100
+
+
+@pytest.mark.parametrize(("first_token_s", "asked"), [(3.9, 2), (4.0, 1), (60.0, 1)])
+async def test_a_long_wait_for_the_first_token_is_not_repeated(briefing: Model, first_token_s: float, asked: int):
+    silent, breaker = Model("main", [None]), CircuitBreaker()
+    fallback = FallbackModel(silent, briefing, breaker, first_token_s=first_token_s, max_reply_chars=300)
+    began_s = asyncio.get_running_loop().time()
+    assert (await text_of(fallback.reply(NO_PHRASE))) == "On file: nothing."
+    assert silent.asked == asked
+    assert asyncio.get_running_loop().time() - began_s == pytest.approx(first_token_s * asked)
+    assert breaker.latest_failure is not None
+    assert breaker.latest_failure.code == "llm.silent"
+
+
+async def test_a_slow_first_token_is_waited_for(briefing: Model):
+    class Slow(Model):
+        async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+            await asyncio.sleep(5)
+            yield "At last."
+
+    patient = FallbackModel(Slow("main"), briefing, CircuitBreaker(), first_token_s=30, max_reply_chars=300)
+    assert await text_of(patient.reply(PROMPT)) == "At last."
+    assert patient.name == "main"
+
+
+async def test_the_reason_for_the_fallback_lasts_until_a_reply_succeeds(briefing: Model):
+    refused, breaker = PeerFailed("llm.refused", "HTTP 401: no such key"), CircuitBreaker()
+    fallback = FallbackModel(
+        Model("main", [refused], [refused], ["Good evening."]), briefing, breaker, first_token_s=1, max_reply_chars=300
+    )
+    await text_of(fallback.reply(PROMPT))
+    assert breaker.latest_failure is refused
+    breaker.half_open()
+    assert breaker.latest_failure is refused
+    await text_of(fallback.reply(PROMPT))
+    assert breaker.latest_failure is None

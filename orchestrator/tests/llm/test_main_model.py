@@ -165,3 +165,17 @@ async def test_briefing_cannot_be_parked():
         assert await MainModelControl(main).state() is ParkingState.FIXED
         with pytest.raises(Unsupported, match="briefing"):
             await main.park()
+
+
+async def test_the_reason_of_a_failing_model_is_shown_while_it_fails(monkeypatch: pytest.MonkeyPatch):
+    async with serve_stub(StubSection(**THERE)) as (url, _), main_model(url, monkeypatch) as main:
+        assert main.degraded() == ()
+        main._breaker.on_failure(0, reason=PeerFailed("llm.refused", "HTTP 401: " + "x" * 1_000))
+        (entry,) = main.degraded()
+        assert entry.code == "llm.failing"
+        assert entry.message.startswith("the language model fails (llm.refused): HTTP 401")
+        assert len(entry.message) < 300
+        assert main.describe()["degraded"] == entry.message
+        main._breaker.on_success()
+        assert main.degraded() == ()
+        assert "degraded" not in main.describe()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -21,7 +21,9 @@ def event(**delta: object) -> str:
 
 
 @asynccontextmanager
-async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[OpenAiModel, list[Request]]]:
+async def serving(
+    answer: Response | Iterable[str] | Callable[[Request], Awaitable[Response]],
+) -> AsyncGenerator[tuple[OpenAiModel, list[Request]]]:
     """Yield a model whose server returns `answer`, and the server's received requests."""
     requests: list[Request] = []
     app = FastAPI()
@@ -30,6 +32,8 @@ async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[Open
     async def chat(request: Request) -> Response:
         await request.body()
         requests.append(request)
+        if callable(answer) and not isinstance(answer, Response):
+            return await answer(request)
         if isinstance(answer, Response):
             return answer
         return StreamingResponse(iter(answer), media_type="text/event-stream")
@@ -43,7 +47,7 @@ async def serving(answer: Response | Iterable[str]) -> AsyncGenerator[tuple[Open
     while not server.started:
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    patient = {"connect_s": 30, "first_token_s": 60, "between_tokens_s": 60}
+    patient = {"connect_s": 30, "between_tokens_s": 60}
     own = {"url": f"http://127.0.0.1:{port}/v1", "api_key": "secret", "model": "m"}
     settings = OpenAiSettings.model_validate(own | patient)
     try:
@@ -81,6 +85,83 @@ async def test_prefill_sends_all_but_the_text_and_requests_one_token():
     assert real.pop("max_tokens") == 400
     assert ahead.pop("messages") == real.pop("messages")[:-1]
     assert ahead == real
+
+
+FINISHED = 'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        # The last choice has no delta, or an empty one, or none at all.
+        ['data: {"choices": [{"index": 0, "finish_reason": "stop"}]}\n\n', "data: [DONE]\n\n"],
+        ['data: {"choices": [{"index": 0, "delta": null, "finish_reason": "stop"}]}\n\n', "data: [DONE]\n\n"],
+        ['data: {"choices": null}\n\n', "data: [DONE]\n\n"],
+        # A finish reason is the end, with or without `[DONE]` and the usage.
+        [FINISHED],
+        [FINISHED, 'data: {"choices": [], "usage": {}}\n\n'],
+        ['data: {"choices": [{"index": 0, "finish_reason": "length"}]}\n\n'],
+    ],
+)
+async def test_streams_a_little_off_end_like_others(rest: list[str]):
+    odd = 'data: {"choices": [{"index": 0}]}\n\n'
+    async with serving([event(content="Guten "), odd, event(content="Abend."), *rest]) as (model, _):
+        assert await text_of(model.reply(PROMPT)) == "Guten Abend."
+
+
+async def test_text_beside_a_finish_reason_counts():
+    last = {"choices": [{"index": 0, "delta": {"content": "Abend."}, "finish_reason": "stop"}]}
+    async with serving([event(content="Guten "), f"data: {json.dumps(last)}\n\n"]) as (model, _):
+        assert await text_of(model.reply(PROMPT)) == "Guten Abend."
+
+
+@asynccontextmanager
+async def refusing(*names: str) -> AsyncGenerator[tuple[OpenAiModel, list[dict]]]:
+    """Yield a model whose server refuses the parameters `names`, and the bodies of the requests."""
+    bodies: list[dict] = []
+
+    async def answer(request: Request) -> Response:
+        body = await request.json()
+        bodies.append(body)
+        if refused := next((name for name in names if name in body), None):
+            reason = f"Unsupported parameter: '{refused}' with this model. Use 'max_completion_tokens' instead."
+            return JSONResponse({"error": {"message": reason}}, 400)
+        reply = iter([event(content="Guten Abend."), "data: [DONE]\n\n"])
+        return StreamingResponse(reply, media_type="text/event-stream")
+
+    async with serving(answer) as (model, _):
+        yield model, bodies
+
+
+@pytest.mark.parametrize(
+    ("refused", "requests", "sent"),
+    [
+        (("max_tokens",), 2, {"temperature", "max_completion_tokens"}),
+        (("temperature",), 2, {"max_tokens"}),
+        (("temperature", "max_tokens"), 3, {"max_completion_tokens"}),
+        (("temperature", "max_tokens", "max_completion_tokens"), 4, set()),
+    ],
+)
+async def test_a_refused_parameter_is_left_out_from_then_on(refused: tuple[str, ...], requests: int, sent: set[str]):
+    async with refusing(*refused) as (model, bodies):
+        assert await text_of(model.reply(PROMPT)) == "Guten Abend."
+        assert len(bodies) == requests
+        assert await text_of(model.reply(PROMPT)) == "Guten Abend."
+        assert len(bodies) == requests + 1
+    assert bodies[-1].keys() - {"model", "messages", "stream"} == sent
+
+
+async def test_the_reason_of_a_refusal_does_not_repeat_the_key():
+    async with serving(JSONResponse({"error": {"message": "wrong key: secret"}}, 401)) as (model, _):
+        with pytest.raises(AnchorError, match="wrong key: …"):
+            await text_of(model.reply(PROMPT))
+
+
+async def test_a_refusal_of_something_else_is_not_repeated():
+    async with refusing("model") as (model, bodies):
+        with pytest.raises(AnchorError, match="'model'"):
+            await text_of(model.reply(PROMPT))
+    assert len(bodies) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from grpc import aio
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, AudioChunk
-from service_kit.errors import AtCapacity, InvalidRequest
+from service_kit.errors import InvalidRequest
+from service_kit.tasks import run_together
 
 from stt_service.engine import FinalTranscript, PartialTranscript, SttEngine, SttStream, TranscriptionConfig
 from stt_service.segments import SegmentCounter
+from stt_service.stream_slots import StreamSlot, StreamSlots
 from stt_service.transcript_trace import TranscriptTrace
 
 SERVICE_NAME = stt_pb2.DESCRIPTOR.services_by_name["SpeechToTextService"].full_name
@@ -21,13 +23,15 @@ Context = aio.ServicerContext[stt_pb2.TranscribeRequest, stt_pb2.TranscribeRespo
 
 
 class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
-    """Transcribes one microphone per call, and at most `max_streams` at one time."""
+    """Transcribes one microphone per call, and at most `max_streams` at one time.
+
+    At capacity, a stream on which nobody speaks gives way to a new one.
+    """
 
     def __init__(self, engine: SttEngine, max_streams: int, max_segment_ms: float) -> None:
         self._engine = engine
-        self._max_streams = max_streams
+        self._slots = StreamSlots(max_streams)
         self._max_segment_ms = max_segment_ms
-        self._streams = 0
 
     def add_to(self, server: aio.Server) -> None:
         """Register this servicer with `server`."""
@@ -37,23 +41,17 @@ class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
         self, request_iterator: AsyncIterator[stt_pb2.TranscribeRequest], context: Context
     ) -> None:
         """Transcribe one microphone: one task pushes its audio to the engine, one writes the transcripts."""
-        with self._stream_slot():
+        async with self._slots.reserve() as slot, asyncio.TaskGroup() as tasks:
+            revoked = tasks.create_task(slot.wait_revoked(), name="stt slot")
             config = _config(await anext(request_iterator, None))
             segments = SegmentCounter(self._max_segment_ms)
             with closing(TranscriptTrace()) as trace:
-                async with self._engine.open_stream(config) as stream, asyncio.TaskGroup() as tasks:
-                    tasks.create_task(_push_requests(request_iterator, stream, segments, trace), name="stt requests")
-                    tasks.create_task(_write_transcripts(stream, segments, trace, context), name="stt transcripts")
-
-    @contextmanager
-    def _stream_slot(self) -> Generator[None]:
-        if self._streams >= self._max_streams:
-            raise AtCapacity("stt.at_capacity", f"all {self._max_streams} microphone streams are in use")
-        self._streams += 1
-        try:
-            yield
-        finally:
-            self._streams -= 1
+                async with self._engine.open_stream(config) as stream:
+                    await run_together(
+                        _push_requests(request_iterator, stream, segments, trace, slot),
+                        _write_transcripts(stream, segments, trace, context, slot),
+                    )
+            revoked.cancel()
 
 
 async def _push_requests(
@@ -61,13 +59,16 @@ async def _push_requests(
     stream: SttStream,
     segments: SegmentCounter,
     trace: TranscriptTrace,
+    slot: StreamSlot,
 ) -> None:
     async for request in requests:
         match request.WhichOneof("request"):
             case "audio":
+                slot.on_audio()
                 chunk = _chunk(request.audio)
                 await stream.push_audio(chunk, segments.add_audio(chunk))
             case "flush":
+                slot.on_flush()
                 trace.on_flush(request.flush.segment_id, request.flush.traceparent)
                 await stream.flush_segment(segments.require_open(request.flush.segment_id))
             case "commit":
@@ -80,7 +81,7 @@ async def _push_requests(
 
 
 async def _write_transcripts(
-    stream: SttStream, segments: SegmentCounter, trace: TranscriptTrace, context: Context
+    stream: SttStream, segments: SegmentCounter, trace: TranscriptTrace, context: Context, slot: StreamSlot
 ) -> None:
     async for transcript in stream.transcripts():
         match transcript:
@@ -89,6 +90,7 @@ async def _write_transcripts(
             case FinalTranscript():
                 final = _final(transcript, segments.next_revision(transcript))
                 await context.write(stt_pb2.TranscribeResponse(final_transcript=final))
+                slot.on_final()
                 trace.on_final(final.segment_id, final.revision)
 
 

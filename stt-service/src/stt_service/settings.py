@@ -38,7 +38,7 @@ class SttSettings(ServiceSettings):
 
     # A name from `app.ENGINES`; empty for the profile's engine.
     engine: str = Field(default="")
-    # Most microphone streams at one time; further ones are refused.
+    # Most microphone streams at one time; a further one takes the slot of an idle one, or is refused.
     max_streams: int = Field(default=4, ge=1, le=1024)
     # A longer segment is an error; clients commit long before.
     max_segment_s: float = Field(default=600, gt=0)

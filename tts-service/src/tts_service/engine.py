@@ -67,6 +67,8 @@ class SynthesisConfig:
     voice: Voice
     language: str
     style: Style = Style()
+    # Whether the caller paces the speech by its text, so that none is held back.
+    paced_by_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

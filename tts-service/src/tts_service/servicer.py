@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
@@ -52,7 +52,8 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
             if first is None or first.WhichOneof("request") != "config":
                 raise InvalidRequest("tts.config_missing", "the first message must be the config")
             voice, language, style = _from_config(first.config)
-            stream = self._engine.open_stream(resolve_config(self._engine.voices(), voice, language, style))
+            config = resolve_config(self._engine.voices(), voice, language, style)
+            stream = self._engine.open_stream(replace(config, paced_by_text=first.config.paced_by_text))
             async with asyncio.TaskGroup() as tasks:
                 forwarding = tasks.create_task(_forward_text(request_iterator, stream))
                 await stream.run(emit)

@@ -10,19 +10,15 @@ from tts_service.text.normalisation import WordMarks, normalise_text
     ("written", "spoken"),
     [
         ("plain text, 3.5 °C & 10 €", "plain text, 3.5 °C & 10 €"),
-        ("**bold** and *soft* and `code`", "bold and soft and code"),
-        ("2 * 3 is snake_case", "2 * 3 is snake_case"),
-        ("# Title\n- one\n* two\n> three", "Title\none\ntwo\nthree"),
-        ("read [the news](https://a.org/x?y=1) now", "read the news now"),
-        ("see https://www.example.com/a/b.html?x=1.", "see example.com."),
-        ("sun ☀️ and 👩‍🚀!", "sun   and  !"),
+        # Markup is the orchestrator's: captions and history must hold what is spoken.
+        ("2 * 3 is snake_case, **so** it is", "2 * 3 is snake_case, **so** it is"),
+        ("one\u200b\ufeff two", "one   two"),
         ("क्‍ष", "क्‍ष"),
         ("a\x00b\x07c", "a b c"),
-        ("🎉", " "),
         ("", ""),
     ],
 )
-def test_markup_and_pictographs_are_removed(written: str, spoken: str) -> None:
+def test_characters_that_no_engine_speaks_are_removed(written: str, spoken: str) -> None:
     assert normalise_text(written).text == spoken
 
 
@@ -37,7 +33,7 @@ def test_every_spoken_character_equals_its_origin(written: str) -> None:
 
 
 def test_each_word_is_marked_once_and_skipped_words_with_the_next() -> None:
-    written = "*In* the 😀 U.S. today"
+    written = "In the \x07 U.S. today"
     marks = WordMarks(normalise_text(written))
     marked = [
         marks.pop_until(0, 2),
@@ -56,7 +52,7 @@ def test_each_word_is_marked_once_and_skipped_words_with_the_next() -> None:
 
 
 def test_text_without_letters_is_not_speakable() -> None:
-    assert not normalise_text(" ** 😀 ... ").is_speakable
+    assert not normalise_text(" ** \x07 ... ").is_speakable
     assert normalise_text("- 1").is_speakable
 
 

@@ -173,11 +173,22 @@ export class Session {
   }
 }
 
-/** The URL of `/ws/audio` on the page's own server, with the page's `token` if it has one. */
+/**
+ * The URL of `/ws/audio` on the page's own server, below the page's folder, with the page's `token` if it has one. A proxy
+ * may serve the anchor under any path.
+ */
 export function socketUrl(page: URL | Location): string {
-  const url = new URL("/ws/audio", page.href);
+  const url = new URL("ws/audio", page.href);
   url.protocol = page.protocol === "https:" ? "wss:" : "ws:";
-  const token = new URL(page.href).searchParams.get("token");
-  if (token) url.searchParams.set("token", token);
+  const token = pageToken(page);
+  url.search = token ? `?token=${encodeURIComponent(token)}` : "";
+  url.hash = "";
   return url.href;
+}
+
+/** The `token` in the page's address; empty without one. A plus sign is itself, unlike in a form. */
+export function pageToken(page: URL | Location): string {
+  const pairs = new URL(page.href).search.slice(1).split("&");
+  const written = pairs.find((pair) => pair.startsWith("token="))?.slice("token=".length) ?? "";
+  return new URLSearchParams(`token=${written.replaceAll("+", "%2B")}`).get("token") ?? "";
 }

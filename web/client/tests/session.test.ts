@@ -191,6 +191,13 @@ test("audio beyond the socket's send buffer is dropped and counted", () => {
 });
 
 test("`socketUrl` uses the page's origin and token", () => {
-  expect(socketUrl(new URL("https://studio.example/?token=a%20b"))).toBe("wss://studio.example/ws/audio?token=a+b");
+  expect(socketUrl(new URL("https://studio.example/?token=a%20b"))).toBe("wss://studio.example/ws/audio?token=a%20b");
+  expect(socketUrl(new URL("https://studio.example/?x=1&token=a+b%2B%2F#top"))).toBe(
+    "wss://studio.example/ws/audio?token=a%2Bb%2B%2F",
+  );
   expect(socketUrl(new URL("http://127.0.0.1:8080/index.html"))).toBe("ws://127.0.0.1:8080/ws/audio");
+  expect(socketUrl(new URL("https://studio.example/anchor/?token=x"))).toBe(
+    "wss://studio.example/anchor/ws/audio?token=x",
+  );
+  expect(socketUrl(new URL("http://[::1]:8080/a/b/index.html"))).toBe("ws://[::1]:8080/a/b/ws/audio");
 });

@@ -27,7 +27,8 @@ export interface NewVoice {
   consent: string | Blob;
 }
 
-const VOICES = "/v1/audio/voices";
+// Relative to the page: a proxy may serve the anchor under any path.
+const VOICES = "v1/audio/voices";
 
 /** A refusal of the server, or its absence; the message is for the user. */
 export class VoiceApiError extends Error {}
@@ -49,7 +50,7 @@ export class VoiceApi {
     const form = new FormData();
     form.append("file", recording, "recording");
     if (language) form.append("language", language);
-    const response = await this.#request("/v1/audio/transcriptions", { method: "POST", body: form });
+    const response = await this.#request("v1/audio/transcriptions", { method: "POST", body: form });
     return ((await response.json()) as { text: string }).text.trim();
   }
 
@@ -67,7 +68,7 @@ export class VoiceApi {
 
   /** A WAV file with the text in that voice. */
   async speak(voice: string, text: string): Promise<ArrayBuffer> {
-    const response = await this.#request("/v1/audio/speech", {
+    const response = await this.#request("v1/audio/speech", {
       method: "POST",
       body: JSON.stringify({ input: text, voice }),
       headers: { "Content-Type": "application/json" },

@@ -6,8 +6,10 @@ import asyncio
 import fcntl
 import os
 import secrets
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -23,6 +25,8 @@ from anchor_cli.mesh.supervisor_client import SupervisorClient
 from anchor_cli.mesh.supervisor_config import STOP_MARGIN_S, SupervisorFiles, render_config
 from anchor_cli.settings import MeshSettings
 
+# A socket's path has at most 107 bytes; supervisord binds `supervisor.sock.` and its process id first.
+MAX_SOCKET_FOLDER_BYTES = 80
 # Time supervisord needs to notice a signal and the end of its programs.
 SUPERVISOR_STOP_S = 4.0
 
@@ -123,7 +127,7 @@ async def running_mesh(
     folder = settings.run_folder
     with mesh_lock(folder):
         require_free_ports(settings.host, members)
-        files = SupervisorFiles(folder, secrets.token_hex(16))
+        files = SupervisorFiles(folder, secrets.token_hex(16), _short_socket_folder(folder))
         _write_config(settings, members, files)
         mesh_id = secrets.token_hex(8)
         process = await asyncio.create_subprocess_exec(
@@ -145,6 +149,17 @@ async def running_mesh(
             await supervisor.close()
             await reading
             mesh.log.close()
+            if files.socket_folder is not None:
+                shutil.rmtree(files.socket_folder, ignore_errors=True)
+
+
+def _short_socket_folder(folder: Path) -> Path | None:
+    """A new private folder for the control socket where its path in `folder` would be too long; else None."""
+    if len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_BYTES:
+        return None
+    base = tempfile.gettempdir()
+    short = base if len(os.fsencode(base)) <= MAX_SOCKET_FOLDER_BYTES // 2 else "/tmp"  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="anchor-", dir=short))
 
 
 def _write_config(settings: MeshSettings, members: Sequence[Program], files: SupervisorFiles) -> None:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_kit.addresses import bare_host, is_ipv6
+
 from anchor_cli.mesh.processes import read_command_line
 
 TCP_LISTEN = "0A"
@@ -37,11 +39,12 @@ def find_taken_ports(host: str, ports: list[int]) -> list[TakenPort]:
 
 
 def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
+    bare = bare_host(host)
+    with socket.socket(socket.AF_INET6 if is_ipv6(bare) else socket.AF_INET) as probe:
         # As servers do: a lingering connection does not block the port, a listener does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((bare, port))
         except OSError:
             return False
     return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service_kit.addresses import authority
+
 from anchor_cli.settings import MeshSettings
 
 LOOPBACK = "127.0.0.1"
@@ -79,6 +81,6 @@ def program_environment(settings: MeshSettings, inherited: Mapping[str, str]) ->
         if program.name == "llm":
             defaults["LLM_LOCAL_URL"] = f"http://{LOOPBACK}:{program.http_port}"
         elif program.name != "orchestrator":
-            defaults[f"{name}_TARGET"] = f"{settings.connect_host}:{program.grpc_port}"
-            defaults[f"{name}_HEALTH_URL"] = f"http://{settings.connect_host}:{program.http_port}"
+            defaults[f"{name}_TARGET"] = authority(settings.connect_host, program.grpc_port or 0)
+            defaults[f"{name}_HEALTH_URL"] = f"http://{authority(settings.connect_host, program.http_port)}"
     return {**defaults, **inherited, **own}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import httpx
+from service_kit.addresses import authority
 from service_kit.errors import PeerFailed
 
 from anchor_cli.mesh.programs import Program
@@ -117,7 +118,7 @@ async def _read_states(supervisor: ProgramStates) -> list[ProgramState]:
 
 async def _fetch_readiness(http: httpx.AsyncClient, host: str, member: Program, now_s: float) -> ServiceState:
     try:
-        response = await http.get(f"http://{member.host or host}:{member.http_port}{member.ready_path}")
+        response = await http.get(f"http://{authority(member.host or host, member.http_port)}{member.ready_path}")
         body = cast("dict[str, object]", response.json())
     except (httpx.HTTPError, ValueError):
         return ServiceState()

@@ -25,6 +25,8 @@ class SupervisorFiles:
 
     folder: Path
     secret: str
+    # Folder of the control socket, where the path in `folder` would be too long.
+    socket_folder: Path | None = None
 
     @property
     def config(self) -> Path:
@@ -34,7 +36,7 @@ class SupervisorFiles:
     @property
     def socket(self) -> Path:
         """The control socket."""
-        return self.folder / "supervisor.sock"
+        return (self.socket_folder or self.folder) / "supervisor.sock"
 
 
 def render_config(

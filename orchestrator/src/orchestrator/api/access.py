@@ -11,17 +11,26 @@ import hmac
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from fastapi.datastructures import Headers
 from pydantic import SecretStr
 from service_kit.errors import Denied, InvalidRequest
 from service_kit.observability.metrics import ERRORS
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.errors import error_response
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+# What pages of allowed origins may send, and which headers they may read of the answers.
+_CORS_METHODS = ("GET", "POST", "DELETE")
+_CORS_REQUEST_HEADERS = ("Authorization", "Content-Type")
+CORS_ANSWER_HEADERS = (
+    *("X-Anchor-Transcript", "X-Anchor-Reply", "X-Anchor-Ticket", "X-Anchor-Language", "X-Anchor-Turn"),
+    *("X-Anchor-Failure", "Retry-After"),
+)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -118,7 +127,7 @@ class AccessMiddleware:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        token = _pop_token(scope) if scope["type"] == "websocket" else ""
+        tokens = _pop_tokens(scope) if scope["type"] == "websocket" else ()
         if self._is_open(scope["path"]):
             return
         headers = Headers(scope=scope)
@@ -132,7 +141,7 @@ class AccessMiddleware:
         secret = self._policy.secret
         # Headers are bytes: Starlette decodes them as Latin-1, clients encode them as UTF-8.
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-        if not has_secret(secret, authorization) and not _secrets_equal(secret, token):
+        if not has_secret(secret, authorization) and not any(_secrets_equal(secret, token) for token in tokens):
             raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
 
     def _is_open(self, path: str) -> bool:
@@ -143,19 +152,42 @@ class AccessMiddleware:
         return origin in self._policy.origins or (host != "" and urlsplit(origin).netloc == host)
 
 
+def guard(app: Starlette, policy: AccessPolicy) -> None:
+    """Enforce `policy` on `app`, and let pages of its origins read the answers (CORS).
+
+    Preflight requests carry no secret, so they are answered before the check. Pages of other origins get no headers.
+    """
+    app.add_middleware(AccessMiddleware, policy=policy)
+    if policy.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=policy.origins,
+            allow_methods=_CORS_METHODS,
+            allow_headers=_CORS_REQUEST_HEADERS,
+            expose_headers=CORS_ANSWER_HEADERS,
+            max_age=600,
+        )
+
+
 def _without_port(host: str) -> str:
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdecimal() else host
 
 
-def _pop_token(scope: Scope) -> str:
-    """Remove `token` from a WebSocket's query string and return it; browsers cannot set headers on a WebSocket.
+def _pop_tokens(scope: Scope) -> tuple[str, ...]:
+    """Remove `token` from a WebSocket's query string and return its readings; browsers cannot set headers there.
 
-    It is removed because the server logs the full address from the scope when it accepts or refuses a connection.
+    A plus sign is itself for most who write an address, and a space in a form: both readings count. The token is
+    removed because the server logs the full address from the scope when it accepts or refuses a connection.
     """
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    scope["query_string"] = urlencode([pair for pair in pairs if pair[0] != "token"]).encode("ascii")
-    return next((value for name, value in pairs if name == "token"), "")
+    pairs = scope["query_string"].decode("latin-1").split("&")
+    scope["query_string"] = "&".join(pair for pair in pairs if not _is_token(pair)).encode("latin-1")
+    written = next((pair.partition("=")[2] for pair in pairs if _is_token(pair)), None)
+    return () if written is None else (unquote(written), unquote_plus(written))
+
+
+def _is_token(pair: str) -> bool:
+    return unquote_plus(pair.partition("=")[0]) == "token"
 
 
 async def _send_denial(error: Denied, scope: Scope, receive: Receive, send: Send) -> None:

@@ -73,7 +73,8 @@ class TtsClient:
         """Start synthesis of a reply; leaving the context stops it. Raises `PeerFailed`."""
         call: _Call = self._stub.Synthesize(metadata=to_metadata())
         try:
-            config = tts_pb2.SynthesisConfig(voice=voice, language=language, style=_style(style))
+            # The conversation sends text as its listener needs speech, and a request for a file wants all of it.
+            config = tts_pb2.SynthesisConfig(voice=voice, language=language, style=_style(style), paced_by_text=True)
             await write_message(call, tts_pb2.SynthesizeRequest(config=config), _PEER)
             yield TtsStream(call)
         finally:

@@ -8,7 +8,8 @@
     [phrases.en]
     greeting = "Hello, I am {name}."
 
-The persona `anchor` must have every phrase in every language it speaks; other personas inherit missing phrases from it.
+The persona `anchor` must have every phrase in every language it speaks, but for `OPTIONAL_PHRASES`; other personas
+inherit missing phrases from it.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ PERSONA_PHRASES: Mapping[str, frozenset[str]] = {
     "nothing_more": frozenset(),
     "nothing_to_repeat": frozenset(),
 }
+
+
+# Phrases that a persona may leave out: what stands for a block of code (nothing without it), and what bridges the wait
+# for the first words.
+OPTIONAL_PHRASES = frozenset({"code", "one_moment"})
 
 
 class _PersonaFile(BaseModel):
@@ -110,15 +116,15 @@ def _check_complete(path: Path, phrases: Mapping[str, Mapping[str, str]]) -> Non
 
 
 def _check_phrase(path: Path, where: str, key: str, text: str) -> None:
-    if key not in PERSONA_PHRASES:
-        raise _invalid(path, where, f"is not one of {', '.join(sorted(PERSONA_PHRASES))}")
+    if key not in PERSONA_PHRASES.keys() | OPTIONAL_PHRASES:
+        raise _invalid(path, where, f"is not one of {', '.join(sorted(PERSONA_PHRASES.keys() | OPTIONAL_PHRASES))}")
     try:
         fields = string.Formatter().parse(text)
         placeholders = frozenset(name for _, name, _, _ in fields if name is not None) - {"name"}
     except ValueError as error:
         raise _invalid(path, where, str(error)) from error
-    if placeholders != PERSONA_PHRASES[key]:
-        expected = ", ".join(f"{{{name}}}" for name in sorted(PERSONA_PHRASES[key])) or "none"
+    if placeholders != (allowed := PERSONA_PHRASES.get(key, frozenset())):
+        expected = ", ".join(f"{{{name}}}" for name in sorted(allowed)) or "none"
         raise _invalid(path, where, f"has the wrong placeholders; expected: {expected}")
 
 

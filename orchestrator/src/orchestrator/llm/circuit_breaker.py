@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol, Self
 
-from service_kit.errors import AnchorError
+from service_kit.errors import AnchorError, AtCapacity, NotReady
 from service_kit.tasks import background
 
 from orchestrator.metrics import LLM_CIRCUIT_OPEN
@@ -38,6 +38,8 @@ class CircuitBreaker:
         self._held_until_s = 0.0
         # Set while the model is parked: replies skip it then too, without any failure.
         self.parked = False
+        # Why the latest reply was not the model's; None after one that was.
+        self.latest_failure: AnchorError | None = None
         LLM_CIRCUIT_OPEN.set(0)
 
     @property
@@ -48,11 +50,13 @@ class CircuitBreaker:
     def on_success(self) -> None:
         """Record a reply that started."""
         self._failures = 0
+        self.latest_failure = None
         self._hold_s = self._first_hold_s
         LLM_CIRCUIT_OPEN.set(0)
 
-    def on_failure(self, now_s: float, *, permanent: bool = False) -> None:
-        """Record a reply that failed to start; `permanent` when a retry cannot succeed."""
+    def on_failure(self, now_s: float, *, permanent: bool = False, reason: AnchorError | None = None) -> None:
+        """Record a reply that failed to start, and the reason; `permanent` when a retry cannot succeed."""
+        self.latest_failure = reason or self.latest_failure
         if self.open:
             # The reply was requested before the breaker opened.
             return
@@ -68,8 +72,15 @@ class CircuitBreaker:
 
     def half_open(self) -> None:
         """Record a successful probe: replies use the model again, and the first failure re-opens the breaker."""
+        if isinstance(self.latest_failure, (NotReady, AtCapacity)) or _is_unreachable(self.latest_failure):
+            # A refused reply may be refused again; a server that was away is back.
+            self.latest_failure = None
         self._failures = _MAX_FAILURES - 1
         LLM_CIRCUIT_OPEN.set(0)
+
+
+def _is_unreachable(failure: AnchorError | None) -> bool:
+    return failure is not None and failure.code in ("llm.unreachable", "llm.connection_lost", "llm.silent")
 
 
 class ProbedModel(Protocol):
@@ -94,8 +105,8 @@ class CircuitBreakerProbe:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Probe inside the context; the first probe is made on entering it."""
-        if not await self._probe_succeeds():
-            self._breaker.on_failure(asyncio.get_running_loop().time(), permanent=True)
+        if failure := await self._probe_failure():
+            self._breaker.on_failure(asyncio.get_running_loop().time(), permanent=True, reason=failure)
         async with background(self._watch(), "language model probe"):
             yield self
 
@@ -103,14 +114,14 @@ class CircuitBreakerProbe:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._interval_s)
-            if self._breaker.may_half_open(loop.time()) and await self._probe_succeeds():
+            if self._breaker.may_half_open(loop.time()) and await self._probe_failure() is None:
                 self._breaker.half_open()
                 log.info("language model is used again")
 
-    async def _probe_succeeds(self) -> bool:
+    async def _probe_failure(self) -> AnchorError | None:
         try:
             await self._model.probe()
         except AnchorError as error:
             log.debug("language model probe failed", extra={"code": error.code, "reason": error.message})
-            return False
-        return True
+            return error
+        return None

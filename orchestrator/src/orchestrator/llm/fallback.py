@@ -11,13 +11,18 @@ from contextlib import aclosing
 from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
 
 from orchestrator.conversation.model.ports import LanguageModel, Prompt, ReplyPiece
+from orchestrator.conversation.output.normalisation.reasoning import ReasoningFilter
 from orchestrator.llm.circuit_breaker import CircuitBreaker
 from orchestrator.metrics import LLM_FAILURES, LLM_FALLBACKS, LLM_FIRST_TOKEN_SECONDS, LLM_REPLIES_CUT_SHORT
 
 log = logging.getLogger(__name__)
 
 
-_ATTEMPTS = 2
+ATTEMPTS = 2
+# An owner who grants more than this to the first token waits once: the same wait again would be too long.
+_MAX_REPEATED_S = 3.9
+# Reasoning may be this many times as long as the longest reply.
+_MAX_REASONING_SHARE = 10
 _ANNOUNCEMENT_INTERVAL_S = 60.0
 # Characters by which a reply may exceed its maximum to finish a sentence.
 _MAX_OVERRUN_CHARS = 200
@@ -27,9 +32,10 @@ _SENTENCE_END = re.compile(r"[.!?…।]['\"”’)]*\s*$")
 class FallbackModel:
     """Answers by `primary`, or by `fallback` when that fails. One per session; `name` is the engine of the last reply.
 
-    An attempt that fails before its first token, or has none within `first_token_s`, is repeated once; then `fallback`
-    answers. While `breaker` is open, `fallback` answers immediately. The persona announces the fallback the first time,
-    and then at most once a minute. A failure after the first token is raised, so that no text is spoken twice.
+    An attempt that fails before its first token, or has none within `first_token_s`, is repeated once (a wait of more
+    than `_MAX_REPEATED_S` is not); then `fallback` answers. While `breaker` is open, `fallback` answers at once. The
+    persona announces the fallback the first time, and then at most once a minute. A failure after the first token is
+    raised, so that no text is spoken twice.
     """
 
     def __init__(
@@ -56,7 +62,7 @@ class FallbackModel:
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
         """Yield the reply. Raises `InvalidRequest` at any time, and other `AnchorError`s after the first token."""
         self._answered_by = self._primary
-        attempts = 0 if self._breaker.open else _ATTEMPTS
+        attempts = 0 if self._breaker.open else ATTEMPTS
         for attempts_left in reversed(range(attempts)):
             async with aclosing(self._primary.reply(prompt)) as pieces:
                 first_words = await self._first_words(pieces)
@@ -66,9 +72,10 @@ class FallbackModel:
                         async for piece in bounded:
                             yield piece
                     return
-            if not first_words.retryable or not attempts_left:
+            waited_long = first_words.code == "llm.silent" and self._first_token_s > _MAX_REPEATED_S
+            if not first_words.retryable or not attempts_left or waited_long:
                 now_s = asyncio.get_running_loop().time()
-                self._breaker.on_failure(now_s, permanent=not first_words.retryable)
+                self._breaker.on_failure(now_s, permanent=not first_words.retryable, reason=first_words)
                 break
         self._answered_by = self._fallback
         LLM_FALLBACKS.labels(self._fallback.name).inc()
@@ -119,14 +126,17 @@ class FallbackModel:
         return error
 
     async def _bounded_reply(self, first_words: str, pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
-        """Yield the reply; end it after a sentence once it exceeds the maximum length."""
+        """Yield the reply; end it after a sentence once it exceeds the maximum length, not counting reasoning."""
         yield first_words
-        length = len(first_words)
+        reasoning = ReasoningFilter()
+        length, written = len(reasoning.push_text(first_words).text), len(first_words)
         try:
             async for piece in pieces:
                 yield piece
-                length += len(piece)
-                overrun = length - self._max_reply_chars
+                visible = reasoning.push_text(piece)
+                length = len(visible.text) + (0 if visible.withdraws else length)
+                written += len(piece)
+                overrun = max(length, written // _MAX_REASONING_SHARE) - self._max_reply_chars
                 if overrun >= _MAX_OVERRUN_CHARS or (overrun >= 0 and _SENTENCE_END.search(piece)):
                     LLM_REPLIES_CUT_SHORT.labels(self._primary.name).inc()
                     log.warning("reply cut short", extra={"engine": self._primary.name, "length": length})

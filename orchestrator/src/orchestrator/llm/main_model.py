@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from service_kit.errors import Unsupported
+from service_kit.errors import NotReady, Unsupported
 
-from orchestrator.conversation.messages.system_status import ServiceHealth, ServiceStatus
+from orchestrator.conversation.messages.system_status import Degradation, ServiceHealth, ServiceStatus
 from orchestrator.conversation.model.ports import LanguageModel
 from orchestrator.llm.circuit_breaker import PROBE_INTERVAL_S, CircuitBreaker, CircuitBreakerProbe
 from orchestrator.llm.fallback import FallbackModel
@@ -20,6 +20,8 @@ from orchestrator.llm.ollama.residency import LoadStage
 from orchestrator.llm.registry import BRIEFING, LOCAL, ParkableModel, ServedModel, served_model
 from orchestrator.memory_pressure.parkable_engine import ParkingState
 
+# Of a failure, on `/health` and in the console: a server's message may be long.
+_MAX_REASON_CHARS = 200
 _LOADING_STAGES = {LoadStage.PULLING, LoadStage.LOADING}
 
 
@@ -141,7 +143,18 @@ class MainModel:
         details: dict[str, object] = {"language_model": {**described, "answered_by": answering}}
         if self._served.name == LOCAL and self._breaker.open:
             details["degraded"] = f"the local language model does not run: {described.get('reason', 'no answer')}"
+        elif failing := self.degraded():
+            details["degraded"] = failing[0].message
         return details
+
+    def degraded(self) -> tuple[Degradation, ...]:
+        """Return why replies are not the model's, if it failed at the latest; empty while it answers, or is parked."""
+        failure = self._breaker.latest_failure
+        if self._served is None or failure is None or self.parked or isinstance(failure, NotReady):
+            # A model that loads has a status of its own.
+            return ()
+        reason = failure.message[:_MAX_REASON_CHARS]
+        return (Degradation("llm.failing", f"the language model fails ({failure.code}): {reason}"),)
 
     def status(self) -> tuple[ServiceStatus, ...]:
         """Return the model's entry in the list of services; empty for the briefing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, cast
@@ -16,6 +16,10 @@ from service_kit.observability import tracing
 
 # A line contains one token and a little JSON; Ollama's last line has a few hundred bytes.
 MAX_LINE_BYTES = 65_536
+# No server is waited for longer; `ORCHESTRATOR_LLM_FIRST_TOKEN_S` is the bound of a reply.
+MAX_FIRST_TOKEN_S = 120.0
+# How long the end of a finished reply may take.
+_DRAIN_S = 0.05
 # Maximum number of bytes read from an error response.
 _MAX_ERROR_BODY_BYTES = 4096
 
@@ -55,11 +59,23 @@ class ResponseLines:
         self._first_token_deadline_s = first_token_deadline_s
         self._between_tokens_s = between_tokens_s
         self._has_first_token = False
+        self.is_finished = False
         self._buffer = b""
 
     def mark_first_token(self) -> None:
         """Record the first token: from now on, the timeout between tokens applies."""
         self._has_first_token = True
+
+    def mark_finished(self) -> None:
+        """Record that the model finished the reply, whether or not the server says more."""
+        self.is_finished = True
+
+    async def drain(self) -> None:
+        """Read what follows the reply, if it comes at once, so that the connection can be used again."""
+        with suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                while await anext(self._chunks, None) is not None:
+                    pass
 
     async def read_line(self) -> bytes | None:
         """Read the next line without its terminator, or an unterminated last line; None at the end."""

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 from api_support import recording, tone
+from hypothesis import given
+from hypothesis import strategies as st
 from orchestrator.api.audio import decode
+from orchestrator.api.audio import uploads as uploads_module
 from orchestrator.api.audio.resampler import MicrophoneResampler
 from orchestrator.api.audio.uploads import Uploads, decode_in_subprocess
 from orchestrator.api.limits import ApiLimits
@@ -191,3 +194,94 @@ def test_16_khz_audio_passes_unchanged_and_undelayed():
         microphone = MicrophoneResampler(rate_hz)
         assert microphone.resample(b"\1\2") == b"\1\2"
         assert microphone.flush() == b""
+
+
+def chunk(name: bytes, content: bytes, *, padded: bool = True) -> bytes:
+    return name + len(content).to_bytes(4, "little") + content + b"\0" * (len(content) % 2 and padded)
+
+
+SAMPLES = tone(1, 16_000)
+LAYOUT = chunk(b"fmt ", wav(SAMPLES, 16_000)[20:36])
+DATA = chunk(b"data", SAMPLES.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("size", "chunks"),
+    [
+        # An odd chunk without its pad byte, before and behind the samples.
+        (None, LAYOUT + chunk(b"iXML", b"<a/>.", padded=False) + DATA),
+        (None, LAYOUT + chunk(b"iXML", b"<a/>.") + DATA),
+        (None, LAYOUT + DATA + chunk(b"LIST", b"INFO.", padded=False)),
+        # Sizes of the file that do not add up.
+        (36, LAYOUT + DATA + chunk(b"LIST", b"INFO" + bytes(80))),
+        (0, LAYOUT + DATA),
+        (0xFFFFFFFF, LAYOUT + DATA),
+        (None, LAYOUT + DATA + b"LIST\xff\xff\xff\x7f"),
+        (None, LAYOUT + DATA + b"junk"),
+    ],
+)
+async def test_a_wav_whose_chunks_do_not_add_up_is_heard(uploads, size, chunks):
+    length = len(chunks) + 4 if size is None else size
+    recorded = b"RIFF" + length.to_bytes(4, "little") + b"WAVE" + chunks
+    assert await uploads.decode(recorded) == SAMPLES.tobytes()
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        LAYOUT,
+        LAYOUT + b"data\xff\xff\xff\x7f",
+        chunk(b"fmt ", b"\x01\0") + DATA,
+        chunk(b"fmt ", bytes(16)) + DATA,
+        chunk(b"iXML", b"<a/>.", padded=False) + b"\xff" * 400,
+        b"data" * 100,
+        b"",
+    ],
+)
+async def test_a_wav_that_holds_nothing_is_refused_with_a_reason(uploads, chunks):
+    recorded = b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WAVE" + chunks
+    assert await refusal(uploads, recorded) in (
+        "session.unknown_container",
+        "session.no_audio",
+        "session.unknown_codec",
+    )
+
+
+@given(st.binary(max_size=300), st.integers(0, 300))
+def test_no_wav_is_an_internal_error(noise, at):
+    whole = wav(tone(0.01, 16_000), 16_000)
+    recorded = whole[: min(at, len(whole))] + noise + whole[at:]
+    pcm = uploads_module._from_plain_wav(recorded, 3_600, 16_000, 0)
+    assert pcm is None or len(pcm) % 2 == 0
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize(("left", "right"), [(1, -1), (-1, 1), (1, -0.9), (1, 0), (0, 1), (1, 1)])
+async def test_a_channel_with_sound_is_heard_whatever_the_other_holds(uploads, plain, left, right):
+    samples = tone(1, 16_000)
+    both = np.stack([samples * left, samples * right], axis=1).astype("<i2")
+    pcm = await uploads.decode(wav(both, 16_000, 2)) if plain else decode.decode(wav(both, 16_000, 2), 5)
+    assert np.abs(np.frombuffer(pcm, "<i2")).max() >= 0.45 * np.abs(samples).max()
+    assert pitch_hz(pcm) == pytest.approx(440, abs=2)
+
+
+def test_rate_and_channels_may_change_in_the_middle():
+    takes = (44_100, "stereo"), (22_050, "mono")
+    joined = b"".join(recording("mp3", "libmp3lame", 1.0, rate_hz, layout) for rate_hz, layout in takes)
+    pcm = decode.decode(joined, 5)
+    assert len(pcm) / 32_000 == pytest.approx(2.0, abs=0.2)
+    halves = pcm[: len(pcm) // 2 - 6_400], pcm[len(pcm) // 2 + 6_400 :]
+    assert [round(pitch_hz(half[: len(half) // 2 * 2])) for half in halves] == [pytest.approx(440, abs=3)] * 2
+
+
+@pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav", "mp2"])
+def test_codecs_of_voice_recorders_are_decoded(codec):
+    pcm = decode.decode(recording("wav", codec, 1.0, 16_000), 5)
+    assert len(pcm) / 32_000 == pytest.approx(1.0, abs=0.15)
+    assert pitch_hz(pcm) == pytest.approx(440, abs=3)
+
+
+async def test_an_unsupported_codec_is_named(uploads):
+    with pytest.raises(InvalidRequest, match="codec, ac3, is not supported") as raised:
+        await uploads.decode(recording("wav", "ac3", 1.0, 48_000, "stereo"))
+    assert raised.value.code == "session.unknown_codec"

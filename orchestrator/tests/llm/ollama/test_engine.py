@@ -80,8 +80,9 @@ async def test_stream_that_stalls_times_out():
     assert "".join(heard).startswith("Good evening,")
 
 
-async def test_slow_first_token_times_out():
-    async with connected_model(StubSection(fault=Fault.HANG, **FAST), first_token_s=0.2) as (model, stub):
+async def test_slow_first_token_times_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("orchestrator.llm.ollama.engine.MAX_FIRST_TOKEN_S", 0.2)
+    async with connected_model(StubSection(fault=Fault.HANG, **FAST)) as (model, stub):
         with pytest.raises(PeerFailed, match="no token in time"):
             await text_of(model.reply(PROMPT))
         await until_closed(stub)

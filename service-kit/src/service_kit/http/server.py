@@ -10,6 +10,7 @@ from typing import cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from service_kit.addresses import bare_host
 from service_kit.http.connection_limits import HttpTimeouts, PendingConnections, RateLimitedWebSocket, TimedHttp
 
 
@@ -26,7 +27,7 @@ def http_server(app: ASGIApp, host: str, port: int, timeouts: HttpTimeouts | Non
     http_protocol = partial(TimedHttp, pending=PendingConnections(), timeouts=timeouts or HttpTimeouts())
     config = uvicorn.Config(
         app,
-        host=host,
+        host=bare_host(host),
         port=port,
         log_config=None,
         access_log=False,

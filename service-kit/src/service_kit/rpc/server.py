@@ -15,6 +15,7 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE_NAME
 from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAttributeAccessIssue]
 from grpc_reflection.v1alpha import reflection
 
+from service_kit.addresses import authority
 from service_kit.errors import ERROR_CODE_KEY, AnchorError, EngineFailed, NotReady, root_cause
 from service_kit.health import Health, Status
 from service_kit.observability import tracing
@@ -153,9 +154,9 @@ class GrpcServer:
     async def start(self, host: str, port: int) -> int:
         """Listen, alive but not ready, and return the port. Raises `OSError` when the port is taken."""
         try:
-            bound = self._server.add_insecure_port(f"{host}:{port}")
+            bound = self._server.add_insecure_port(authority(host, port))
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {host}:{port} for gRPC: is the port taken?") from error
+            raise OSError(f"cannot listen on {authority(host, port)} for gRPC: is the port taken?") from error
         await self.set_ready(False)
         await self._health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()

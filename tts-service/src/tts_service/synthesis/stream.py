@@ -169,7 +169,8 @@ class PhraseReplyStream:
         while (phrase := await self._next_phrase()) is not None:
             text = self._normalise(phrase)
             if text.is_speakable:
-                await asyncio.sleep(max(self._unplayed_s - self._limits.max_ahead_s, 0))
+                if not self._config.paced_by_text:
+                    await asyncio.sleep(max(self._unplayed_s - self._limits.max_ahead_s, 0))
                 with self._phrase_span(text):
                     await self._synthesize_phrase(phrase, text, emit)
 

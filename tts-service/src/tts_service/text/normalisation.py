@@ -1,4 +1,4 @@
-"""Text normalisation: removes unspoken characters and maps each spoken character to its place in the source. Pure."""
+"""Removes unspoken characters from a phrase and maps each spoken character to its place in the source. Pure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,13 @@ from dataclasses import dataclass
 from tts_service.engine import SpeakerTurn
 from tts_service.text.phrases import has_letters
 
-# Pictographs and their joiners, without signs that have a spoken name (°, €, ©).
-_PICTOGRAPH = "\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\U000e0020-\U000e007f"
 _UNSPOKEN = re.compile(
-    rf"""
-      !?\[(?P<label>[^\]\n]*)\]\([^()\s]*\)
-    | \[SPEAKER(?P<speaker>\d)\][ \t]*
-    | (?P<url>(?:https?://|www\.)[^\s<>"]*[^\s<>".,;:!?)\]'])
-    | (?P<line>^[ \t]*(?:\#{{1,6}}[ \t]+|>[ \t]?|[-*+•][ \t]+))
-    | (?P<mark>(?<!\s)\*+|\*+(?!\s)|`+|~~+|__+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w))
-    | (?P<sign>[{_PICTOGRAPH}][{_PICTOGRAPH}\u200d\ufe0f\u20e3]*
-      | [\u200b\ufeff\ufe0f\ud800-\udfff|]
-      | (?![\t\n])[\x00-\x1f\x7f-\x9f])
+    r"""
+      \[SPEAKER\d\][ \t]*
+    | (?P<sign>[\u200b\ufeff\ufe0f\ud800-\udfff] | (?![\t\n])[\x00-\x1f\x7f-\x9f])
     """,
-    re.VERBOSE | re.MULTILINE,
+    re.VERBOSE,
 )
-_URL = re.compile(r"(?:https?://)?(?:www\.)?(?P<host>[^/?#:]*)")
 _SPEAKER = re.compile(r"\[SPEAKER(\d)\]")
 _WORD = re.compile(r"\S+")
 
@@ -46,9 +37,9 @@ class NormalisedText:
 
 
 def normalise_text(written: str) -> NormalisedText:
-    """Remove markup, speaker tags, pictographs and control characters.
+    """Remove speaker tags, and characters that no engine speaks: control characters, marks without width.
 
-    A link is replaced by its label, an address by its host.
+    Markup, signs and money are normalised by the orchestrator, so that captions and history hold what is spoken.
     """
     characters: list[str] = []
     origins: list[int] = []
@@ -65,17 +56,8 @@ def _spoken_spans(written: str) -> Iterator[tuple[int, int]]:
     for match in _UNSPOKEN.finditer(written):
         yield from _nonempty(start, match.start())
         start = match.end()
-        match match.lastgroup:
-            case "label":
-                yield from _nonempty(*match.span("label"))
-            case "url":
-                host = _URL.match(match["url"])
-                if host is not None:
-                    yield from _nonempty(match.start() + host.start("host"), match.start() + host.end("host"))
-            case "sign":
-                yield match.start(), match.start()
-            case _:
-                pass
+        if match["sign"]:
+            yield match.start(), match.start()
     yield from _nonempty(start, len(written))
 
 

@@ -1,4 +1,4 @@
-import type { MicrophoneSettings } from "@ai-anchor/client";
+import { type MicrophoneSettings, pageToken } from "@ai-anchor/client";
 import { useState } from "preact/hooks";
 import type { Conversation } from "../conversation_state";
 import { AUTOMATIC, formatLanguage } from "../format";
@@ -50,7 +50,7 @@ export function SettingsDialog({ store, conversation, preferences, microphoneSet
 
 function VoicesButton({ store }: { store: ConsoleStore }) {
   const [open, setOpen] = useState(false);
-  const [api] = useState(() => new VoiceApi(new URL(window.location.href).searchParams.get("token") ?? ""));
+  const [api] = useState(() => new VoiceApi(pageToken(window.location)));
   return (
     <div class="actions">
       <button

@@ -10,9 +10,12 @@ import importlib
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from io import BytesIO
+from itertools import groupby
+from operator import mul
 from typing import cast
 
 import av
@@ -23,6 +26,9 @@ from av.error import FFmpegError
 # The rate of microphone audio; reference recordings of voices are decoded at a higher one.
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
+# A mix with less of the power of its loudest channel has lost it: the channels cancel each other. A channel beside a
+# silent one keeps a quarter.
+MIN_MIXED_POWER = 0.1
 # Limit of the address space, of which the library alone takes 120 MiB (measured).
 MEMORY_BYTES = 512 * 1024 * 1024
 
@@ -31,7 +37,9 @@ CONTAINERS = ("wav", "mp3", "ogg", "flac", "matroska", "webm", "mov", "mp4", "m4
 CODECS = (
     *("mp3", "mp3float", "opus", "libopus", "vorbis", "libvorbis", "flac", "aac", "alac"),
     *("pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_f64le"),
-    *("pcm_alaw", "pcm_mulaw"),
+    *("pcm_alaw", "pcm_mulaw", "pcm_s8", "pcm_s24be", "pcm_s32be", "pcm_f32be"),
+    # Of voice recorders, telephone systems and older programs.
+    *("adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_yamaha", "gsm", "gsm_ms", "amrnb", "amrwb", "speex", "mp2"),
 )
 _OPTIONS = {
     "format_whitelist": ",".join(CONTAINERS),
@@ -48,34 +56,41 @@ class ExitCode(IntEnum):
     NO_AUDIO = 11
     TOO_LONG = 12
     LOW_RATE = 13
+    # The codec's name is on stdout.
+    UNKNOWN_CODEC = 14
 
 
 class DecodeError(Exception):
-    """The recording cannot be decoded; `exit_code` says why."""
+    """The recording cannot be decoded; `exit_code` says why, `codec` is the name of an unknown one."""
 
-    def __init__(self, exit_code: ExitCode) -> None:
+    def __init__(self, exit_code: ExitCode, codec: str = "") -> None:
         super().__init__(exit_code.name)
         self.exit_code = exit_code
+        self.codec = codec
 
 
 def decode(recording: bytes, max_s: float, rate_hz: int = RATE_HZ, min_rate_hz: int = 0) -> bytes:
     """Return all samples of the first audio stream at `rate_hz`, without its damaged packets.
 
-    Raises `DecodeError`, also for a recording of less than `min_rate_hz`.
+    Channels are mixed; where they cancel each other, the loudest one alone is returned. Raises `DecodeError`, also for
+    a recording of less than `min_rate_hz`.
     """
     max_bytes = int(max_s * rate_hz) * SAMPLE_BYTES
-    pcm = bytearray()
+    mixed, stereo = bytearray(), bytearray()
     # Count the decoded samples: the duration in a container's header can be wrong.
-    for chunk in _decode_chunks(recording, rate_hz, min_rate_hz):
-        pcm += chunk
-        if len(pcm) > max_bytes:
-            raise DecodeError(ExitCode.TOO_LONG)
-    if not pcm:
+    for frames in _decode_runs(recording, min_rate_hz):
+        for mono, both in _resample_run(frames, rate_hz):
+            mixed += mono
+            stereo += both
+            if len(mixed) > max_bytes:
+                raise DecodeError(ExitCode.TOO_LONG)
+    if not mixed:
         raise DecodeError(ExitCode.NO_AUDIO)
-    return bytes(pcm)
+    return _channel_with_sound(bytes(mixed), bytes(stereo))
 
 
-def _decode_chunks(recording: bytes, rate_hz: int, min_rate_hz: int) -> Iterator[bytes]:
+def _decode_runs(recording: bytes, min_rate_hz: int) -> Iterator[Iterator[av.AudioFrame]]:
+    """Yield runs of frames of one format: a recording that was joined may change its rate or channels."""
     try:
         container = av.open(BytesIO(recording), "r", options=dict(_OPTIONS))
     except (FFmpegError, ValueError) as error:
@@ -87,14 +102,52 @@ def _decode_chunks(recording: bytes, rate_hz: int, min_rate_hz: int) -> Iterator
         # None for a codec that the library does not know.
         codec = cast("AudioCodecContext | None", stream.codec_context)
         if codec is None or codec.name not in CODECS:
-            raise DecodeError(ExitCode.UNKNOWN_CONTAINER)
+            raise DecodeError(ExitCode.UNKNOWN_CODEC, codec.name if codec else "unknown")
         if codec.sample_rate < min_rate_hz:
             raise DecodeError(ExitCode.LOW_RATE)
         codec.thread_count = 1
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
-        for frame in _decode_frames(container, stream):
-            yield from _resample(resampler, frame)
-        yield from _resample(resampler, None)
+        for _, frames in groupby(_decode_frames(container, stream), key=_format):
+            yield frames
+
+
+def _format(frame: av.AudioFrame) -> tuple[object, ...]:
+    return frame.sample_rate, frame.format.name, frame.layout.name, len(frame.layout.channels)
+
+
+def _resample_run(frames: Iterable[av.AudioFrame], rate_hz: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the samples of a run of frames, mixed, and with both channels where it has two."""
+    mixing = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
+    keeping: av.AudioResampler | None = None
+    for frame in frames:
+        if len(frame.layout.channels) == 2:
+            keeping = keeping or av.AudioResampler(format="s16", layout="stereo", rate=rate_hz)
+            yield _resample(mixing, frame, 1), _resample(keeping, frame, 2)
+        else:
+            yield _resample(mixing, frame, 1), b""
+    yield _resample(mixing, None, 1), _resample(keeping, None, 2) if keeping else b""
+
+
+def _resample(resampler: av.AudioResampler, frame: av.AudioFrame | None, channels: int) -> bytes:
+    return b"".join(
+        bytes(resampled.planes[0])[: resampled.samples * SAMPLE_BYTES * channels]
+        for resampled in resampler.resample(frame)
+    )
+
+
+def _channel_with_sound(mixed: bytes, stereo: bytes) -> bytes:
+    """Return the mix, or the louder of two channels that cancel each other; the mix where only a part has two."""
+    if len(stereo) != 2 * len(mixed):
+        return mixed
+    both = array("h", stereo)
+    channels = both[::2], both[1::2]
+    loudest = max(channels, key=_power)
+    return mixed if _power(array("h", mixed)) >= MIN_MIXED_POWER * _power(loudest) else loudest.tobytes()
+
+
+def _power(samples: array[int]) -> float:
+    """The mean power of a sample in five."""
+    sampled = samples[::5]
+    return sum(map(mul, sampled, sampled)) / max(1, len(sampled))
 
 
 def _decode_frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
@@ -112,11 +165,6 @@ def _decode_frames(container: InputContainer, stream: av.AudioStream) -> Iterato
         except FFmpegError:
             # Skip one damaged packet; the next may be intact.
             continue
-
-
-def _resample(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[bytes]:
-    for resampled in resampler.resample(frame):
-        yield bytes(resampled.planes[0])[: resampled.samples * SAMPLE_BYTES]
 
 
 def _drop_privileges(cpu_s: int) -> None:
@@ -140,6 +188,8 @@ def main() -> int:
     try:
         pcm = decode(sys.stdin.buffer.read(), max_s, rate_hz, min_rate_hz)
     except DecodeError as error:
+        sys.stdout.write(error.codec)
+        sys.stdout.flush()
         return error.exit_code
     sys.stdout.buffer.write(pcm)
     sys.stdout.buffer.flush()

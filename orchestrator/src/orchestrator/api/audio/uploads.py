@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import sys
-import wave
 from collections.abc import Generator
 from contextlib import contextmanager
-from io import BytesIO
+from dataclasses import dataclass
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH
 from service_kit.errors import AtCapacity, InvalidRequest
 
-from orchestrator.api.audio.decode import ExitCode
+from orchestrator.api.audio.decode import MIN_MIXED_POWER, ExitCode
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ, MicrophoneResampler
 from orchestrator.api.limits import ApiLimits
 
 # A voice learned from telephone audio (8 kHz) sounds like a telephone.
 MIN_REFERENCE_RATE_HZ = 16_000
 _MAGIC = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM")
+
+# Encodings of WAV samples; the second names the encoding in a field of its own.
+_PCM, _EXTENSIBLE = 1, 0xFFFE
+_CHUNK_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_ -]{3}")
 
 
 class Uploads:
@@ -97,29 +102,71 @@ def _from_raw(recording: bytes, rate_hz: int, max_s: float) -> bytes:
 
 def _from_plain_wav(recording: bytes, max_s: float, target_hz: int, min_rate_hz: int) -> bytes | None:
     """Decode a complete 16-bit WAV of one or two channels; None for anything else."""
-    if not recording.startswith(b"RIFF"):
+    wav = _plain_wav(recording)
+    if wav is None:
         return None
-    try:
-        with wave.open(BytesIO(recording)) as file:
-            rate_hz, channels, count = file.getframerate(), file.getnchannels(), file.getnframes()
-            plain = file.getsampwidth() == SAMPLE_BYTES and channels in (1, 2) and count > 0
-            if not plain or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-                return None
-            if rate_hz < min_rate_hz:
-                raise _low_rate()
-            if count > max_s * rate_hz and count * channels * SAMPLE_BYTES <= len(recording):
-                raise _too_long(max_s)
-            frames = file.readframes(count)
-    except (wave.Error, EOFError):
-        return None
-    if len(frames) != count * channels * SAMPLE_BYTES:
-        return None
-    samples = np.frombuffer(frames, dtype="<i2")
-    if channels > 1:
-        samples = samples.reshape(-1, channels).astype(np.int32).mean(axis=1).astype(np.int16)
-    if rate_hz != target_hz:
-        samples = soxr.resample(samples, rate_hz, target_hz)
+    if wav.rate_hz < min_rate_hz:
+        raise _low_rate()
+    if len(wav.data) > max_s * wav.rate_hz * wav.channels * SAMPLE_BYTES:
+        raise _too_long(max_s)
+    samples = np.frombuffer(wav.data, dtype="<i2")
+    if wav.channels > 1:
+        samples = _mix_channels(samples.reshape(-1, wav.channels))
+    if wav.rate_hz != target_hz:
+        samples = soxr.resample(samples, wav.rate_hz, target_hz)
     return np.asarray(samples).astype("<i2").tobytes()
+
+
+def _mix_channels(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Mix channels, shape (samples, channels); where they cancel each other, the loudest one alone is heard."""
+    channels = samples.astype(np.float64)
+    mixed = channels.mean(axis=1)
+    powers = np.square(channels).mean(axis=0)
+    if np.square(mixed).mean() < MIN_MIXED_POWER * powers.max():
+        mixed = channels[:, int(powers.argmax())]
+    return mixed.astype(np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainWav:
+    rate_hz: int
+    channels: int
+    data: bytes
+
+
+def _plain_wav(recording: bytes) -> _PlainWav | None:
+    """Read a RIFF file of 16-bit samples whose data is complete; None for anything else.
+
+    Players take files whose chunks do not add up, and so does this: the sizes of the file and of other chunks count for
+    finding the next chunk only, with or without the byte that pads a chunk of odd length.
+    """
+    if not recording.startswith(b"RIFF") or recording[8:12] != b"WAVE":
+        return None
+    at, layout = 12, b""
+    while at + 8 <= len(recording):
+        name, size = recording[at : at + 4], int.from_bytes(recording[at + 4 : at + 8], "little")
+        start, end = at + 8, at + 8 + size
+        if name == b"fmt ":
+            layout = recording[start:end]
+        elif name == b"data":
+            data = recording[start:end]
+            return _with_layout(layout, data) if len(data) == size else None
+        at = end + (size % 2 and not _CHUNK_NAME.fullmatch(recording[end : end + 4]))
+    return None
+
+
+def _with_layout(layout: bytes, data: bytes) -> _PlainWav | None:
+    """Combine samples and the chunk that describes them; None unless they are whole frames of 16-bit PCM."""
+    if len(layout) < 16:
+        return None
+    encoding, channels = int.from_bytes(layout[:2], "little"), int.from_bytes(layout[2:4], "little")
+    if encoding == _EXTENSIBLE:
+        encoding = int.from_bytes(layout[24:26], "little")
+    rate_hz, bits = int.from_bytes(layout[4:8], "little"), int.from_bytes(layout[14:16], "little")
+    plain = encoding == _PCM and bits == 8 * SAMPLE_BYTES and channels in (1, 2)
+    if not plain or not data or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ or len(data) % (channels * SAMPLE_BYTES):
+        return None
+    return _PlainWav(rate_hz, channels, data)
 
 
 def _low_rate() -> InvalidRequest:
@@ -155,7 +202,7 @@ async def decode_in_subprocess(
         if process.returncode is None:
             process.kill()
             await process.wait()
-    _check_exit_code(status, max_s)
+    _check_exit_code(status, max_s, pcm)
     return pcm
 
 
@@ -182,10 +229,13 @@ async def _read_pcm(process: asyncio.subprocess.Process, max_bytes: int) -> byte
     return bytes(pcm)
 
 
-def _check_exit_code(status: int, max_s: float) -> None:
+def _check_exit_code(status: int, max_s: float, output: bytes) -> None:
     match status:
         case ExitCode.DECODED:
             return
+        case ExitCode.UNKNOWN_CODEC:
+            name = re.sub(r"[^\w.-]", "", output[:40].decode("ascii", "replace")) or "unknown"
+            raise InvalidRequest("session.unknown_codec", f"the recording's codec, {name}, is not supported")
         case ExitCode.UNKNOWN_CONTAINER:
             reason = "the recording is in no supported container (WAV, MP3, Ogg, WebM, FLAC, M4A)"
             raise InvalidRequest("session.unknown_container", reason)

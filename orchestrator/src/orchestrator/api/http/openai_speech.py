@@ -18,6 +18,8 @@ from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.conversation import chosen_voice
 from orchestrator.conversation.model.ports import SpeechAudio, TextToSpeech
+from orchestrator.conversation.model.services import chosen_language
+from orchestrator.conversation.output.normalisation.normaliser import normalise_text
 
 PATH = "/v1/audio/speech"
 
@@ -37,8 +39,8 @@ class SpeechRequest(BaseModel):
 
     input: str = Field(min_length=1)
     voice: str | VoiceName = Field(default="")
-    # ISO 639-1; empty for the voice's own. Not of OpenAI's API.
-    language: str = Field(default="", max_length=16)
+    # A language tag; empty or `auto` for the voice's own. Not of OpenAI's API.
+    language: str = Field(default="", max_length=64)
     response_format: Literal["wav", "pcm"] = "wav"
     speed: float = Field(default=1.0, ge=0.5, le=2)
     stream_format: Literal["audio"] = "audio"
@@ -65,7 +67,10 @@ def routes(tts: TextToSpeech, uploads: Uploads, limits: ApiLimits) -> APIRouter:
 async def speak(tts: TextToSpeech, body: SpeechRequest, limits: ApiLimits) -> bytes:
     """Return the speech: PCM16 mono 24 kHz, cut off at `max_answer_audio_s`. Raises `AnchorError`."""
     voice = chosen_voice(body.voice if isinstance(body.voice, str) else body.voice.id)
-    language = body.language or ("" if voice else "en")
+    language = chosen_language(body.language) or ("" if voice else "en")
+    text = normalise_text(body.input, language or "en")
+    if not text:
+        raise InvalidRequest("session.nothing_to_speak", "input: holds nothing that can be spoken")
     pcm, max_bytes = bytearray(), SPEECH.bytes_for(1000 * limits.max_answer_audio_s)
     try:
         async with (
@@ -73,7 +78,7 @@ async def speak(tts: TextToSpeech, body: SpeechRequest, limits: ApiLimits) -> by
             tts.open(voice, language, Style(pace=body.speed)) as stream,
             aclosing(stream.speech()) as pieces,
         ):
-            await stream.send_text(body.input)
+            await stream.send_text(text)
             await stream.end_text()
             async for piece in pieces:
                 if isinstance(piece, SpeechAudio):

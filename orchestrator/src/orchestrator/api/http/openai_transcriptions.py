@@ -21,9 +21,8 @@ from orchestrator.api.http.captions import make_captions, to_srt, to_vtt
 from orchestrator.api.http.interact_request import read_body
 from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.server import Word
-from orchestrator.conversation.model.conversation import AUTOMATIC
 from orchestrator.conversation.model.ports import FinalTranscript, SpeechToText
-from orchestrator.conversation.model.services import primary_language
+from orchestrator.conversation.model.services import chosen_language
 
 PATH = "/v1/audio/transcriptions"
 CHUNK_MS = 100
@@ -35,7 +34,7 @@ class TranscriptionForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    language: str = Field(default="", max_length=16)
+    language: str = Field(default="", max_length=64)
     response_format: Literal["json", "text", "verbose_json", "srt", "vtt"] = "json"
     stream: Literal["", "false", "False", "0"] = ""
     granularities: tuple[Literal["segment", "word"], ...] = ()
@@ -58,17 +57,11 @@ def routes(stt: SpeechToText, uploads: Uploads, limits: ApiLimits) -> APIRouter:
         with uploads.reserve_slot():
             transcription = await read_body(request, limits, partial(_read_transcription_body, limits=limits))
             pcm = await uploads.decode(transcription.recording)
-            work = transcribe(stt, pcm, _language(transcription.form), limits.answer_timeout_s)
+            work = transcribe(stt, pcm, chosen_language(transcription.form.language), limits.answer_timeout_s)
             final = await run_unless_disconnected(partial(wait_disconnected, request), work)
         return _to_response(final, transcription.form, round(MICROPHONE.ms_of(len(pcm))))
 
     return router
-
-
-def _language(form: TranscriptionForm) -> str:
-    """The language for speech-to-text; empty to detect it."""
-    language = primary_language(form.language)
-    return "" if language == AUTOMATIC else language
 
 
 async def transcribe(stt: SpeechToText, pcm: bytes, language: str, timeout_s: float) -> FinalTranscript:

@@ -27,9 +27,8 @@ from orchestrator.api.errors import first_validation_error
 from orchestrator.api.http.interact_request import read_body
 from orchestrator.api.http.openai_transcriptions import transcribe
 from orchestrator.api.limits import ApiLimits
-from orchestrator.conversation.model.conversation import AUTOMATIC
 from orchestrator.conversation.model.ports import SpeechToText
-from orchestrator.conversation.model.services import primary_language
+from orchestrator.conversation.model.services import chosen_language, primary_language
 from orchestrator.conversation.model.voice_store import VoiceConsent, VoiceListing, VoiceStore
 
 FormT = TypeVar("FormT", bound=BaseModel)
@@ -47,7 +46,7 @@ class ConsentForm(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     name: str = Field(min_length=1, max_length=MAX_NAME_CHARS)
-    language: str = Field(default="", max_length=16)
+    language: str = Field(default="", max_length=64)
 
 
 class Consents:
@@ -143,7 +142,7 @@ def routes(consents: Consents, store: VoiceStore, uploads: Uploads, limits: ApiL
         with uploads.reserve_slot():
             form, recording = await read_body(request, limits, _read_consent_form)
             consents.spend_addition()
-            consent = await consents.record(request, form.name, recording, spoken_language(form.language))
+            consent = await consents.record(request, form.name, recording, chosen_language(form.language))
         consents.keep(consent)
         return to_fields(consent)
 
@@ -186,12 +185,6 @@ def to_fields(consent: VoiceConsent) -> dict[str, object]:
         "language": consent.language,
         "created_at": consent.given_unix_s,
     }
-
-
-def spoken_language(tag: str) -> str:
-    """The language of a BCP 47 tag; empty to detect it."""
-    language = primary_language(tag)
-    return "" if language == AUTOMATIC else language
 
 
 def parse_form(kind: type[FormT], form: FormData) -> FormT:

@@ -25,12 +25,11 @@ from orchestrator.api.http.voice_consents import (
     parse_form,
     read_file,
     require_form,
-    spoken_language,
 )
 from orchestrator.api.http.voice_consents import to_fields as to_consent_fields
 from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.model.ports import SpeechToText
-from orchestrator.conversation.model.services import primary_language
+from orchestrator.conversation.model.services import chosen_language, primary_language
 from orchestrator.conversation.model.voice_store import StoredVoice, VoiceConsent, VoiceListing, VoiceStore
 
 PATH = "/v1/audio/voices"
@@ -52,7 +51,7 @@ class VoiceForm(BaseModel):
 
     name: str = Field(min_length=1, max_length=MAX_NAME_CHARS)
     # Empty to detect it, and to transcribe the recording.
-    language: str = Field(default="", max_length=16)
+    language: str = Field(default="", max_length=64)
     transcript: str = Field(default="", max_length=_MAX_TRANSCRIPT_CHARS)
     # The person who consents; empty for the voice's name.
     consent_name: str = Field(default="", max_length=MAX_NAME_CHARS)
@@ -94,7 +93,7 @@ class VoiceAdding:
         return added, transcript
 
     async def _language_and_transcript(self, request: Request, form: VoiceForm, speech: bytes) -> tuple[str, str]:
-        language, transcript = spoken_language(form.language), form.transcript.strip()
+        language, transcript = chosen_language(form.language), form.transcript.strip()
         if language and transcript:
             return language, transcript
         pcm = to_pcm(resample(to_float(speech), SPEECH.rate_hz, MICROPHONE.rate_hz))
@@ -113,7 +112,7 @@ class VoiceAdding:
         self, request: Request, voice: VoiceRequest, listing: VoiceListing
     ) -> AbstractContextManager[VoiceConsent]:
         name = voice.form.consent_name.strip() or voice.form.name.strip()
-        language = spoken_language(voice.form.language)
+        language = chosen_language(voice.form.language)
         if isinstance(voice.consent, bytes):
             return nullcontext(await self._consents.record(request, name, voice.consent, language))
         if voice.consent.startswith(PREFIX):

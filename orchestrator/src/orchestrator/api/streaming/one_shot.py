@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH, to_wav
-from service_kit.errors import AnchorError, PeerFailed, root_cause
+from service_kit.errors import AnchorError, AtCapacity, PeerFailed, root_cause
 
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
@@ -119,6 +119,7 @@ class _OneShotClient:
         self._failure: Error | None = None
         self._error: Error | None = None
         self._waterfall: LatencyWaterfall | None = None
+        self._refusal: AtCapacity | None = None
 
     async def source(self) -> AsyncGenerator[bytes | Command]:
         """Yield the question, then playback progress as audio arrives, until the turn is over."""
@@ -131,7 +132,7 @@ class _OneShotClient:
             self._question_sent = True
             yield EndTurn()
         cut_off = False
-        while self._finished is None:
+        while self._finished is None and self._refusal is None:
             await self._changed.wait()
             self._changed.clear()
             if self._turn_id is not None and self._played_ms:
@@ -150,6 +151,10 @@ class _OneShotClient:
                 self._error = message
             case ServiceNotice() if message.active:
                 self._error = Error(message.code, message.message, retryable=True)
+                if message.code.endswith(".at_capacity") and self._finished is None:
+                    # The caller may come again; an apology would look like an answer.
+                    self._refusal = AtCapacity(message.code, message.message)
+                    self._changed.set()
             case ReplyStarted() if self._turn_id is None and self._question_sent:
                 # A phrase of the anchor's own ("I did not catch that") has no committed turn.
                 self._turn_id = message.turn_id
@@ -174,11 +179,15 @@ class _OneShotClient:
             return
         match message:
             case ReplyStarted():
+                # Of a second one for the turn, the captions follow from their beginning.
                 self._engine = message.engine
+                self._text.clear()
             case ReplyText():
                 self._text.append(message.text)
             case ReplyAudio():
                 self._receiving_own_audio = True
+                # A reply that starts over begins at 0 again.
+                del self._pcm[SPEECH.bytes_for(message.offset_ms) :]
                 self._played_ms = message.offset_ms
             case ReplyFinished():
                 self._finished = message
@@ -197,6 +206,8 @@ class _OneShotClient:
 
     def answer(self) -> OneShotAnswer:
         """Return the answer once the session is over. Raises `AnchorError` when there is none."""
+        if self._refusal is not None:
+            raise self._refusal
         if self._started is None or self._turn_id is None or self._has_no_reply:
             raise self._no_answer_error()
         return OneShotAnswer(

@@ -57,6 +57,17 @@ class SegmentLog:
         """Append a commit: close the segment."""
         self._append(_Commit(segment_id))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits for a transcript: every segment is closed."""
+        return not self._entries
+
+    async def wait_for_entry(self) -> None:
+        """Wait until something waits for a transcript. Safe to cancel."""
+        while not self._entries:
+            self._entry_added.clear()
+            await self._entry_added.wait()
+
     async def write_to(self, stream: SpeechToTextStream) -> None:
         """Write all entries since the last closed segment to a new stream, then all later ones, until cancelled."""
         self._written = 0

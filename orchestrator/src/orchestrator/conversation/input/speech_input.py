@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from service_kit.audio import MICROPHONE, AudioChunk
-from service_kit.errors import AnchorError, InvalidRequest, PeerFailed
+from service_kit.errors import AnchorError, AtCapacity, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.echo.recent_audio import RecentAudio
@@ -35,6 +35,10 @@ _VAD_FRAME_BYTES = MICROPHONE.bytes_for(32)
 # Limit of audio and transcripts queued for voice activity; beyond it, the oldest is dropped.
 _MAX_VAD_ITEMS = 100
 _RETRY_S = 1.0
+# An open stream that is refused for lack of capacity ends within this time.
+_REFUSED_WITHIN_S = 0.5
+# The service's code for a stream that gave its slot to another microphone while nobody spoke on it.
+_SLOT_REVOKED = "stt.idle"
 _TRANSCRIPT_TIMEOUT_S = 6.0
 
 
@@ -244,14 +248,24 @@ class SpeechInput:
             wait_s: float | None = _RETRY_S
             try:
                 async with self._speech_to_text.open(self._stt_language.value) as stream:
-                    await self._report_recovered("stt")
+                    if not isinstance(self._lost_services.get("stt"), AtCapacity):
+                        await self._report_recovered("stt")
                     await run_together(
                         self._segment_log.write_to(stream),
                         self._read_transcripts(stream),
                         self._stt_language.wait_for_change(),
+                        self._confirm_recovery(),
                     )
             except LanguageChanged:
                 continue
+            except AtCapacity as error:
+                # A slot is needed while somebody speaks only; until then, another user may have it.
+                if self._segment_log.is_empty:
+                    await self._segment_log.wait_for_entry()
+                    continue
+                if error.code == _SLOT_REVOKED:
+                    continue
+                await self._report_lost("stt", error)
             except AnchorError as error:
                 await self._report_lost("stt", error)
                 if isinstance(error, InvalidRequest):
@@ -259,11 +273,17 @@ class SpeechInput:
                     wait_s = None
             await self._wait_before_retry(wait_s)
 
+    async def _confirm_recovery(self) -> None:
+        """Report a recovery from a lack of capacity once the stream has stayed open: a refusal comes after opening."""
+        await asyncio.sleep(_REFUSED_WITHIN_S)
+        await self._report_recovered("stt")
+
     async def _read_transcripts(self, stream: SpeechToTextStream) -> None:
         async for transcript in stream.transcripts():
             event = replace(transcript, segment_id=transcript.segment_id + self._segment_log.offset)
             if not isinstance(event, PartialTranscript):
                 self._cancel_transcript_timer()
+                await self._report_recovered("stt")
             if not self._manual:
                 self._queue_for_vad(_TranscriptSoFar(event.text, event.end_ms, event.language))
             await self._event_queue.put(event)

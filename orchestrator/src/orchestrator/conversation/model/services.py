@@ -38,8 +38,14 @@ LANGUAGE_CHOICES = (AUTOMATIC, *LANGUAGES)
 
 
 def primary_language(tag: str) -> str:
-    """The language of a BCP 47 tag, without script and region: `en` of `en-US`."""
-    return tag.replace("_", "-").partition("-")[0].lower()
+    """The language of a BCP 47 tag or a locale, without script and region: `en` of `en-US` and `EN_us.UTF-8`."""
+    return tag.strip().replace("_", "-").partition("-")[0].partition(".")[0].lower()
+
+
+def chosen_language(tag: str) -> str:
+    """The language of a tag that a client sent for one request; empty for `auto` and for none."""
+    language = primary_language(tag)
+    return "" if language == AUTOMATIC else language
 
 
 def _no_voices() -> Observable[tuple[VoiceChoice, ...]]:
@@ -73,6 +79,10 @@ class Services:
     # Features switched off under memory pressure, and the board that notifies sessions of them.
     degraded_mode: Callable[[], DegradedMode] = field(default=DegradedMode)
     degradation_board: DegradationBoard = field(default_factory=DegradationBoard)
+    # How long a language model may take to its first token, in seconds.
+    first_token_s: float = 8.0
+    # Engines whose chat template opens the reasoning, so that their replies hold only its end; found by such a reply.
+    reasoning_engines: set[str] = field(default_factory=set[str])
     # Voices of personas that were found missing, with the language; as many as personas name.
     _missing_voices: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 

@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections import Counter as Tally
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from service_kit.errors import AnchorError, EngineFailed, root_cause
 from service_kit.observability.context import TURN_ID, TURN_REVISION
@@ -33,7 +35,7 @@ from orchestrator.conversation.model.ports import Persona, Prompt
 from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.prompt_prefill import PromptPrefill
-from orchestrator.conversation.output.reply import Reply
+from orchestrator.conversation.output.reply import ReasoningSpoken, Reply
 from orchestrator.conversation.output.synthesis import SpeechSettings
 from orchestrator.metrics import BARGE_INS, OVER_BUDGET
 
@@ -127,13 +129,7 @@ class ActiveReply:
         reply = self._reply
         if reply is None or reply.turn_id != turn_id:
             return
-        reply.playout.pause()
-        self._outbox.drop_audio()
-        if reply.playout.sent_ms:
-            self._outbox.send(PlaybackStop(turn_id))
-            self._echo_detector.playback_reference.pause(self._loop.time())
-        reply.waterfall.clear_reply_stages()
-        reply.record_metrics()
+        self._withdraw(reply)
         self._reply = None
         self._barge_ins.clear()
         await self._await_cancelled()
@@ -269,12 +265,17 @@ class ActiveReply:
             language=language,
             style=preferences.style,
             apology=self._persona.phrase("apology", language),
+            code_phrase=self._persona.phrase("code", language),
+            filler=self._persona.phrase("one_moment", language),
             voices=self._persona.voices,
         )
-        reply = Reply(
+        deltas = generate_text()
+        create = partial(
+            Reply,
             turn_id=turn_id,
             engine_name=engine_name,
-            generate_text=generate_text,
+            deltas=deltas,
+            first_token_s=self._services.first_token_s,
             tts_chain=tts_chain,
             speech_settings=speech_settings,
             outbox=self._outbox,
@@ -282,16 +283,32 @@ class ActiveReply:
             waterfall=waterfall,
             listener=self,
             playback_reference=self._echo_detector.playback_reference,
+            reasoning_engines=self._services.reasoning_engines,
         )
-        self._reply = reply
-        self._task = self._group.create_task(self._run_reply(reply, revision), name=f"reply-{turn_id}.{revision}")
+        reply = self._reply = create()
+        self._task = self._group.create_task(
+            self._run_reply(reply, create, deltas, revision), name=f"reply-{turn_id}.{revision}"
+        )
 
-    async def _run_reply(self, reply: Reply, revision: int) -> None:
-        """Run a reply to its end. Its failure becomes a `ReplyFailed` event and does not end the session."""
+    async def _run_reply(
+        self, reply: Reply, create: Callable[..., Reply], deltas: AsyncGenerator[str], revision: int
+    ) -> None:
+        """Run a reply to its end. Its failure becomes a `ReplyFailed` event and does not end the session.
+
+        A reply whose text turns out to be reasoning is discarded, and `create` starts one from the text behind it.
+        """
         TURN_ID.set(str(reply.turn_id))
         TURN_REVISION.set(str(revision))
         try:
-            await reply.run()
+            async with aclosing(deltas):
+                while True:
+                    try:
+                        await reply.run()
+                        break
+                    except ReasoningSpoken as spoken:
+                        following = create(normaliser=spoken.normaliser, text=spoken.text)
+                        self._replace(reply, following)
+                        reply = following
         except Exception as failure:
             error = root_cause(failure)
             if not isinstance(error, AnchorError):
@@ -303,6 +320,25 @@ class ActiveReply:
         else:
             self._over = reply
             self._event_queue.put_nowait(ReplyDone(reply.turn_id))
+
+    def _replace(self, reply: Reply, following: Reply) -> None:
+        """Go on with `following` in the place of a reply that was reasoning."""
+        log.warning("the model's reasoning was taken for its answer", extra={"engine": reply.engine_name})
+        self._services.reasoning_engines.add(reply.engine_name)
+        self._withdraw(reply)
+        self._reply = following
+        if reply.is_released:
+            following.release()
+
+    def _withdraw(self, reply: Reply) -> None:
+        """Take back a reply of which nothing enters history; the client discards its audio."""
+        reply.playout.pause()
+        self._outbox.drop_audio()
+        if reply.playout.sent_ms:
+            self._outbox.send(PlaybackStop(reply.turn_id))
+            self._echo_detector.playback_reference.pause(self._loop.time())
+        reply.waterfall.clear_reply_stages()
+        reply.record_metrics()
 
     def _finish_reply(self, reply: Reply, interrupted: bool) -> None:
         """Report the end of the reply; its heard words enter history."""

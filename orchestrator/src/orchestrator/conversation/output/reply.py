@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 from typing import Protocol
 
 from service_kit.errors import AnchorError, PeerFailed
@@ -26,14 +25,17 @@ from orchestrator.conversation.model.history import heard_text
 from orchestrator.conversation.model.idle_timeout import IdleTimeout
 from orchestrator.conversation.model.ports import ReplyPiece, TextToSpeech
 from orchestrator.conversation.observability.waterfall import Waterfall
+from orchestrator.conversation.output.normalisation.normaliser import TextNormaliser
 from orchestrator.conversation.output.playout import Playout
 from orchestrator.conversation.output.synthesis import ReplySynthesis, SpeechSettings
 from orchestrator.metrics import SPEECH_WASTED_MS, UNDERRUN_MS, UNDERRUNS
 
 log = logging.getLogger(__name__)
 
-# A language model that generates nothing for this long has failed.
-_LLM_TIMEOUT_S = 8.0
+# A language model that generates nothing for this long, after its first token, has failed.
+LLM_TIMEOUT_S = 8.0
+# Without any words this long after the reply may sound, the persona's filler is spoken, once.
+_FILLER_AFTER_S = 1.0
 # The bound of `reply_sources`.
 _MAX_SOURCES = 4
 
@@ -54,10 +56,25 @@ class ReplyListener(Protocol):
         ...
 
 
+class ReasoningSpoken(Exception):
+    """The text so far turned out to be reasoning: the reply has to be discarded, and to start over behind it.
+
+    `normaliser` continues with the deltas that follow; `text` is the beginning of the answer.
+    """
+
+    def __init__(self, normaliser: TextNormaliser, text: str) -> None:
+        super().__init__("the text so far is reasoning")
+        self.normaliser = normaliser
+        self.text = text
+
+
 class Reply:
     """One reply to one revision of a turn. Its messages and audio are held back until `release`.
 
-    `listener` is notified of the stages of its playout.
+    `deltas` is the generated text, of any language model; the caller closes it. `first_token_s` bounds the wait for it.
+    Replies of `reasoning_engines` are known to begin with it, until one does not; `normaliser` and `text` continue a
+    reply that began with reasoning. `listener` is notified of the stages of its
+    playout.
     """
 
     def __init__(
@@ -65,7 +82,8 @@ class Reply:
         *,
         turn_id: int,
         engine_name: Callable[[], str],
-        generate_text: Callable[[], AsyncGenerator[str]],
+        deltas: AsyncGenerator[str],
+        first_token_s: float,
         tts_chain: Sequence[TextToSpeech],
         speech_settings: SpeechSettings,
         outbox: Outbox,
@@ -73,6 +91,9 @@ class Reply:
         waterfall: Waterfall,
         listener: ReplyListener,
         playback_reference: PlaybackReference,
+        reasoning_engines: set[str],
+        normaliser: TextNormaliser | None = None,
+        text: str = "",
     ) -> None:
         self.turn_id = turn_id
         self.waterfall = waterfall
@@ -86,8 +107,19 @@ class Reply:
             send=self._send_or_hold,
         )
         self._engine_name = engine_name
-        self._generate = generate_text
-        self._apology = speech_settings.apology
+        # The engine that the client was told.
+        self._announced_engine = ""
+        self._deltas = deltas
+        self._first_token_s = first_token_s
+        self._reasoning_engines = reasoning_engines
+        self._normaliser = normaliser
+        self._first_text = text
+        self._settings = speech_settings
+        self._filler_timer: asyncio.TimerHandle | None = None
+        # Whether there are any words, any but the filler, and the language of the latest; empty for the reply's.
+        self._has_text = False
+        self._has_answer = False
+        self._text_language = ""
         self._language = speech_settings.language
         self._outbox = outbox
         self._listener = listener
@@ -98,19 +130,34 @@ class Reply:
     def release(self) -> None:
         """Send the messages held so far, then start playout."""
         self._released = True
-        self._outbox.send(ReplyStarted(self.turn_id, self._engine_name()))
+        self._announce_engine()
         for message in self._held_messages:
             self._outbox.send(message)
         self._held_messages.clear()
         self.playout.release()
+        if self._settings.filler and not self._has_text:
+            self._filler_timer = asyncio.get_running_loop().call_later(_FILLER_AFTER_S, self._speak_filler)
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the reply was released."""
+        return self._released
+
+    @property
+    def engine_name(self) -> str:
+        """The engine that generates the text."""
+        return self._engine_name()
 
     async def run(self) -> None:
         """Generate and synthesise the reply, and wait until all of it has been heard."""
-        await run_together(
-            self._in_stage("think", self._generate_text),
-            self._in_stage("speak", self._synthesis.run),
-            self.playout.run(),
-        )
+        try:
+            await run_together(
+                self._in_stage("think", self._generate_text),
+                self._in_stage("speak", self._synthesis.run),
+                self.playout.run(),
+            )
+        finally:
+            self._stop_filler()
 
     def finished_message(self, interrupted: bool) -> ReplyFinished:
         """The message that ends the reply, with the heard text that enters history."""
@@ -152,35 +199,92 @@ class Reply:
             await work()
 
     async def _generate_text(self) -> None:
+        self._add_text(self._first_text)
+        timeout = IdleTimeout(self._first_token_s)
         try:
-            async with IdleTimeout(_LLM_TIMEOUT_S) as timeout, aclosing(self._generate()) as deltas:
-                async for delta in deltas:
+            async with timeout:
+                async for delta in self._deltas:
+                    timeout.timeout_s = LLM_TIMEOUT_S
                     timeout.reset()
-                    self._add_text(delta)
+                    self._push_delta(delta)
+                self._end_normaliser()
         except TimeoutError:
-            self._append_apology(PeerFailed("llm.silent", f"the model generated nothing for {_LLM_TIMEOUT_S:.0f} s"))
+            reason = f"the model generated nothing for {timeout.timeout_s:.0f} s"
+            self._append_apology(PeerFailed("llm.silent", reason))
         except AnchorError as error:
             self._append_apology(error)
+        if not self._has_answer and self._normaliser is not None and self._normaliser.has_hidden:
+            self._append_apology(PeerFailed("llm.empty", "the model wrote reasoning only, and no answer"))
+        self._stop_filler()
         self._synthesis.end_text()
 
-    def _append_apology(self, error: AnchorError) -> None:
-        """End the text generated so far with the persona's apology."""
-        log.warning("generation failed", extra={"code": error.code, "reason": error.message})
-        self.waterfall.trace.record_failure(error.code, "think")
-        self._send_or_hold(TurnFailed(self.turn_id, error.code, error.message))
-        text = self._synthesis.text
-        gap = " " if text and not text.endswith((" ", "\n")) else ""
-        self._add_text(gap + self._apology)
-
-    def _add_text(self, delta: str) -> None:
+    def _push_delta(self, delta: str) -> None:
         if not delta:
             return
         self.waterfall.record_stage("first_token", self._now_s())
         piece = ReplyPiece.of(delta)
         if piece.sources:
             self._send_or_hold(ReplySources(self.turn_id, piece.sources[:_MAX_SOURCES]))
-        self._synthesis.add_text(delta, piece.language)
-        self._send_or_hold(ReplyText(self.turn_id, str(delta)))
+        normaliser = self._normaliser
+        if normaliser is None:
+            normaliser = self._normaliser = TextNormaliser(
+                self._language,
+                self._settings.code_phrase,
+                begins_in_reasoning=self._engine_name() in self._reasoning_engines,
+            )
+        self._add_text(normaliser.change_language(piece.language or self._language), self._text_language)
+        self._text_language = piece.language
+        visible = normaliser.push_text(delta)
+        if visible.withdraws:
+            raise ReasoningSpoken(normaliser, visible.text)
+        self._add_text(visible.text, piece.language)
+
+    def _end_normaliser(self) -> None:
+        if self._normaliser is not None:
+            self._add_text(self._normaliser.end_text().text, self._text_language)
+            if self._normaliser.lacks_reasoning:
+                # The model, or its template, has changed: the next reply is not waited for.
+                self._reasoning_engines.discard(self._engine_name())
+
+    def _append_apology(self, error: AnchorError) -> None:
+        """End the text generated so far with the persona's apology."""
+        log.warning("generation failed", extra={"code": error.code, "reason": error.message})
+        self.waterfall.trace.record_failure(error.code, "think")
+        self._send_or_hold(TurnFailed(self.turn_id, error.code, error.message))
+        self._end_normaliser()
+        text = self._synthesis.text
+        gap = " " if text and not text.endswith((" ", "\n")) else ""
+        self._add_text(gap + self._settings.apology)
+
+    def _add_text(self, text: str, language: str = "", *, is_filler: bool = False) -> None:
+        """Append normalised text: the same text is spoken, captioned and remembered."""
+        if not text:
+            return
+        if self._released and not self._has_answer and self._engine_name() != self._announced_engine:
+            # Another took over before its first words; of the text so far, there is the filler at most.
+            self._announce_engine()
+            if self._synthesis.text:
+                self._outbox.send(ReplyText(self.turn_id, self._synthesis.text))
+        self._has_answer = self._has_answer or not is_filler
+        if text.strip():
+            self._has_text = True
+            self._stop_filler()
+        self._synthesis.add_text(text, language)
+        self._send_or_hold(ReplyText(self.turn_id, text))
+
+    def _announce_engine(self) -> None:
+        self._announced_engine = self._engine_name()
+        self._outbox.send(ReplyStarted(self.turn_id, self._announced_engine))
+
+    def _speak_filler(self) -> None:
+        self._filler_timer = None
+        if not self._has_text:
+            self._add_text(f"{self._settings.filler} ", is_filler=True)
+
+    def _stop_filler(self) -> None:
+        if self._filler_timer is not None:
+            self._filler_timer.cancel()
+            self._filler_timer = None
 
     def _send_or_hold(self, message: ServerMessage) -> None:
         if self._released:

@@ -39,6 +39,7 @@ _RETRY_INTERVAL_S = 0.1
 class SpeechSettings:
     """How a reply is spoken; `apology` is appended when the language model fails.
 
+    `code_phrase` stands for a block of code, `filler` bridges the wait for the first words; each may be empty.
     `voices` are those of the first TTS for parts of the reply in other languages; by default, the TTS chooses.
     """
 
@@ -46,6 +47,8 @@ class SpeechSettings:
     language: str
     style: Style
     apology: str
+    code_phrase: str = ""
+    filler: str = ""
     voices: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -19,6 +19,7 @@ from orchestrator.llm.context import ChatMessage, chat_messages, prefix_messages
 from orchestrator.llm.ollama.residency import Residency
 from orchestrator.llm.ollama.server import OllamaServer, add_pull_advice
 from orchestrator.llm.streaming import (
+    MAX_FIRST_TOKEN_S,
     HttpModel,
     ModelMissing,
     ResponseLines,
@@ -59,8 +60,6 @@ class OllamaSettings(BaseSettings):
     # Timeout of parking it: Ollama's runner exits within one or two seconds, after replies to other clients.
     unload_s: float = Field(default=10.0, gt=0, le=30)
     connect_s: float = Field(default=1.0, gt=0)
-    # Timeout from the request to the first token; long enough for a server that must load the model first.
-    first_token_s: float = Field(default=30.0, gt=0)
     between_tokens_s: float = Field(default=3.0, gt=0)
 
 
@@ -161,7 +160,7 @@ class OllamaModel(HttpModel):
         body = self._request(messages, max_tokens)
         try:
             async with stream_response(
-                self._client, "/api/chat", body, settings.first_token_s, settings.between_tokens_s
+                self._client, "/api/chat", body, MAX_FIRST_TOKEN_S, settings.between_tokens_s
             ) as lines:
                 yield lines
         except ModelMissing as error:

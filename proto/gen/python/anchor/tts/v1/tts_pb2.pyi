@@ -17,14 +17,16 @@ class SynthesizeRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[SynthesisConfig, _Mapping]] = ..., text: _Optional[_Union[TextDelta, _Mapping]] = ..., end_of_text: _Optional[_Union[EndOfText, _Mapping]] = ...) -> None: ...
 
 class SynthesisConfig(_message.Message):
-    __slots__ = ("voice", "language", "style")
+    __slots__ = ("voice", "language", "style", "paced_by_text")
     VOICE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     STYLE_FIELD_NUMBER: _ClassVar[int]
+    PACED_BY_TEXT_FIELD_NUMBER: _ClassVar[int]
     voice: str
     language: str
     style: SpeechStyle
-    def __init__(self, voice: _Optional[str] = ..., language: _Optional[str] = ..., style: _Optional[_Union[SpeechStyle, _Mapping]] = ...) -> None: ...
+    paced_by_text: bool
+    def __init__(self, voice: _Optional[str] = ..., language: _Optional[str] = ..., style: _Optional[_Union[SpeechStyle, _Mapping]] = ..., paced_by_text: _Optional[bool] = ...) -> None: ...
 
 class SpeechStyle(_message.Message):
     __slots__ = ("pace", "warmth", "humour", "energy")

@@ -1,0 +1,1 @@
+"""Text normalisation: generated text becomes the text that is spoken, captioned and remembered."""

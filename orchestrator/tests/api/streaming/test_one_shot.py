@@ -1,0 +1,47 @@
+"""The client of a one-shot session: what it makes of the messages of a reply."""
+
+from __future__ import annotations
+
+import pytest
+from orchestrator.api.limits import ApiLimits
+from orchestrator.api.streaming import one_shot
+from orchestrator.conversation.messages.server import (
+    PlaybackStop,
+    ReplyAudio,
+    ReplyFinished,
+    ReplyStarted,
+    ReplyText,
+    ServiceNotice,
+    SessionStarted,
+    TurnCommitted,
+)
+from service_kit.errors import AtCapacity
+
+
+async def test_a_question_without_a_slot_to_hear_it_is_refused():
+    client = one_shot._OneShotClient(bytes(6_400), ApiLimits())
+    await client.send(SessionStarted("s", "t", "en", "", "anchor", 16_000, 24_000, False, 1.0))
+    await client.send(ServiceNotice("stt.at_capacity", active=True, message="4 people are speaking"))
+    assert [item async for item in client.source()][-1:]
+    with pytest.raises(AtCapacity) as refused:
+        client.answer()
+    assert (refused.value.code, refused.value.http_status) == ("stt.at_capacity", 503)
+
+
+async def test_a_reply_that_starts_over_leaves_nothing_of_the_first():
+    client = one_shot._OneShotClient("rain?", ApiLimits())
+    source = client.source()
+    await anext(source)
+    await client.send(SessionStarted("s", "t", "en", "", "anchor", 16_000, 24_000, False, 1.0))
+    await client.send(TurnCommitted(1, "rain?"))
+    for message in (ReplyStarted(1, "openai"), ReplyText(1, "Let me see."), ReplyAudio(1, 0)):
+        await client.send(message)
+    await client.send_audio(bytes(4_800))
+    await client.send(PlaybackStop(1))
+    for message in (ReplyStarted(1, "briefing"), ReplyText(1, "It will rain."), ReplyAudio(1, 0)):
+        await client.send(message)
+    await client.send_audio(b"\1\0" * 1_200)
+    await client.send(ReplyFinished(1, "It will rain.", 50, interrupted=False, estimated=False))
+    answer = client.answer()
+    assert (answer.reply, answer.engine, answer.pcm) == ("It will rain.", "briefing", b"\1\0" * 1_200)
+    await source.aclose()
