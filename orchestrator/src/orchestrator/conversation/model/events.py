@@ -66,6 +66,14 @@ class ReplyFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnStored:
+    """The store committed a turn as it was; `heard_ms` of its reply, None while that is not over."""
+
+    turn_id: int
+    heard_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceLost:
     """Voice activity or speech-to-text failed; a fallback, or nothing, replaces it until it recovers."""
 
@@ -117,7 +125,16 @@ PolicyEvent = (
     | ReplyFailed
 )
 # Events that concern the session alone.
-SessionEvent = Preference | PlaybackProgress | RequestStatus | ServiceLost | ServiceRecovered | Connected | Disconnected
+SessionEvent = (
+    Preference
+    | PlaybackProgress
+    | RequestStatus
+    | ServiceLost
+    | ServiceRecovered
+    | Connected
+    | Disconnected
+    | TurnStored
+)
 Event = PolicyEvent | SessionEvent
 
 

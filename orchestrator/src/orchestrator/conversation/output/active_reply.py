@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 # How long a cancelled reply may take to close its streams before the session continues without waiting for it.
 _CANCEL_TIMEOUT_S = 2.0
+# How much more of a reply must be heard before its heard words are saved again: less than a word.
+_SAVED_EVERY_MS = 200
 
 
 class ActiveReply:
@@ -79,6 +81,8 @@ class ActiveReply:
         # The latest finished reply, and its end on the audio clock in milliseconds.
         self._last_reply: tuple[Reply, int] | None = None
         self._barge_ins: Tally[str] = Tally()
+        # The playback position up to which the heard words were saved.
+        self._saved_ms = 0
 
     @property
     def waterfall(self) -> Waterfall | None:
@@ -135,6 +139,8 @@ class ActiveReply:
         reply.waterfall.clear_reply_stages()
         reply.record_metrics()
         self._reply = None
+        if self._saved_ms:
+            self._conversation.open_turn(turn_id)
         self._barge_ins.clear()
         await self._await_cancelled()
 
@@ -195,6 +201,23 @@ class ActiveReply:
         message = "no playback_progress arrived for 3 s of playback: the position is estimated until the next report"
         log.warning("playback is not reported", extra={"code": "session.no_playback_reports"})
         self._outbox.send(Error("session.no_playback_reports", message, retryable=False))
+
+    def on_heard_more(self, reply: Reply) -> None:
+        """Save what was heard of the reply so far, every `_SAVED_EVERY_MS` of it."""
+        if reply is not self._reply or not reply.playout.sent_ms:
+            return
+        heard_ms = reply.playout.heard_ms
+        if heard_ms >= self._saved_ms + _SAVED_EVERY_MS:
+            self._saved_ms = heard_ms
+            heard = reply.finished_message(interrupted=True)
+            self._conversation.save_heard_so_far(reply.turn_id, heard.heard_text, heard_ms, reply.upcoming_text())
+
+    def on_session_end(self) -> None:
+        """The session ends in mid-reply: the heard words enter history."""
+        reply = self._reply
+        if reply is not None:
+            heard = reply.finished_message(interrupted=True)
+            self._conversation.finish_reply(reply.turn_id, heard.heard_text, heard.heard_ms, interrupted=True)
 
     @property
     def is_over(self) -> bool:
@@ -284,6 +307,7 @@ class ActiveReply:
             playback_reference=self._echo_detector.playback_reference,
         )
         self._reply = reply
+        self._saved_ms = 0
         self._task = self._group.create_task(self._run_reply(reply, revision), name=f"reply-{turn_id}.{revision}")
 
     async def _run_reply(self, reply: Reply, revision: int) -> None:
@@ -311,7 +335,7 @@ class ActiveReply:
         self._echo_detector.playback_reference.pause(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished_message(interrupted)
-        self._conversation.history.add_heard_reply(reply.turn_id, finished.heard_text, interrupted)
+        self._conversation.finish_reply(reply.turn_id, finished.heard_text, finished.heard_ms, interrupted=interrupted)
         waterfall = reply.waterfall.message(self._latency_budget_ms)
         reply.waterfall.observe_metrics()
         reply.waterfall.end("interrupted" if interrupted else "finished", self._loop.time())
