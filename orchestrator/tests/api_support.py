@@ -168,12 +168,14 @@ class FakeSessions:
     starts: list[SessionStart] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    persons: list[str] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
     open_count: int = 0
 
     def start_conversation(self, start: SessionStart) -> FakeConversation:
         if start.language == "xx":
             raise InvalidRequest("session.unknown_language", "no language 'xx'")
+        self.persons.append(start.person_id)
         ticket = f"ticket-{len(self.conversations) + 1}"
         patience = 1.0 if start.patience is None else start.patience
         chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor", patience)

@@ -115,7 +115,7 @@ async def delete_expired(connection: AsyncConnection, now_s: float, retention_s:
 
 
 async def load(connection: AsyncConnection, key: str, used_s: float | None = None) -> StoredConversation | None:
-    """Read a conversation with its newest turns; None when there is none. `used_s` replaces the time of its last use."""
+    """Read a conversation with its newest turns; None for no row. `used_s` replaces the time of its last use."""
     row = (await connection.execute(select(CONVERSATIONS).where(CONVERSATIONS.c.id == key))).mappings().first()
     if row is None:
         return None

@@ -21,6 +21,8 @@ DEFAULT_VOICE = "default"
 # The range of a user's patience, a factor on the end-of-turn wait: from brisk to patient.
 MIN_PATIENCE = 0.5
 MAX_PATIENCE = 2.0
+# A client that returns within this time after its turn was cut off gets an answer.
+_CUT_OFF_WITHIN_S = 120.0
 # The commands that change a user's preferences.
 Preference = SetLanguage | SetVoice | SetPersona | SetStyle | SetPatience
 
@@ -137,13 +139,17 @@ class Conversation:
             messages = (*messages, Message("anchor", heard, interrupted=True))
         self.journal.save_turn(turn_id, messages, heard_ms=heard_ms, upcoming=upcoming)
 
-    def finish_reply(self, turn_id: int, heard: str, heard_ms: int, *, interrupted: bool) -> None:
-        """Append the heard words of a reply that is over."""
+    def finish_reply(self, turn_id: int, heard: str, heard_ms: int, *, interrupted: bool, is_over: bool = True) -> None:
+        """Append the heard words of a reply that ended; `is_over` is false when the process ends with it."""
         self.history.add_heard_reply(turn_id, heard, interrupted)
-        self.journal.save_turn(turn_id, self.history.of_turn(turn_id), heard_ms=heard_ms, is_over=True)
+        self.journal.save_turn(turn_id, self.history.of_turn(turn_id), heard_ms=heard_ms, is_over=is_over)
 
     def restore(self, stored: StoredConversation) -> None:
-        """Take over the stored turns and preferences; `cut_off` becomes the newest turn, if it is not over."""
+        """Take over the stored turns and preferences.
+
+        `cut_off` becomes the newest turn, if it is not over and the client comes back soon: who returns the next day
+        does not wait for an answer.
+        """
         entry = stored.entry
         self.created_unix_s, self.person_id = entry.created_unix_s, entry.person_id
         self.preferences = Preferences(
@@ -158,7 +164,9 @@ class Conversation:
         self.history = History()
         for turn in stored.turns:
             self.history.add_turn(turn.turn_id, turn.messages)
-        self.cut_off = stored.turns[-1] if stored.turns and not stored.turns[-1].is_over else None
+        newest = stored.turns[-1] if stored.turns else None
+        is_recent = time.time() - stored.used_unix_s < _CUT_OFF_WITHIN_S
+        self.cut_off = newest if newest is not None and is_recent and not newest.is_over else None
 
     def add_played(self, turn_id: int, played_ms: int) -> None:
         """Let the client's last report of the cut-off reply count, which the store may have missed."""

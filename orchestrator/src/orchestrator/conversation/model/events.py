@@ -66,6 +66,16 @@ class ReplyFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnCutOff:
+    """The process that had the conversation before ended in mid-turn, before the reply was heard.
+
+    `text` is the user's; empty when the user was still speaking, and the words are lost.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnStored:
     """The store committed a turn as it was; `heard_ms` of its reply, None while that is not over."""
 
@@ -123,6 +133,7 @@ PolicyEvent = (
     | FirstSampleHeard
     | ReplyDone
     | ReplyFailed
+    | TurnCutOff
 )
 # Events that concern the session alone.
 SessionEvent = (

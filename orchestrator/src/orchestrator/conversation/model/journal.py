@@ -66,8 +66,11 @@ class Journal:
         self._record(SessionEntry(session_id, now_s))
         self._record(EventEntry(session_id, "session_started", now_s))
 
-    def close_session(self, code: str) -> None:
-        """The session ended; turns that are stored later are reported to nobody."""
+    def close_session(self, code: str, *, is_over: bool) -> None:
+        """The session ended, and with it its turn if that `is_over`; what is stored from now on is not reported."""
+        if is_over and self._turn is not None and not self._turn.is_over:
+            self._record(replace(self._turn, is_over=True))
+        self._turn = None
         self._record(EventEntry(self._session_id, "session_ended", time.time(), fields={"code": code}))
         self._on_turn_saved = None
 

@@ -212,12 +212,14 @@ class ActiveReply:
             heard = reply.finished_message(interrupted=True)
             self._conversation.save_heard_so_far(reply.turn_id, heard.heard_text, heard_ms, reply.upcoming_text())
 
-    def on_session_end(self) -> None:
-        """The session ends in mid-reply: the heard words enter history."""
+    def on_session_end(self, *, is_over: bool) -> None:
+        """The session ends, perhaps in mid-reply: the heard words enter history; `is_over` as in `finish_reply`."""
         reply = self._reply
         if reply is not None:
             heard = reply.finished_message(interrupted=True)
-            self._conversation.finish_reply(reply.turn_id, heard.heard_text, heard.heard_ms, interrupted=True)
+            self._conversation.finish_reply(
+                reply.turn_id, heard.heard_text, heard.heard_ms, interrupted=True, is_over=is_over
+            )
 
     @property
     def is_over(self) -> bool:

@@ -58,6 +58,7 @@ from orchestrator.conversation.model.events import (
     ServiceRecovered,
     SessionEvent,
     TimerFired,
+    TurnCutOff,
     TurnStored,
 )
 from orchestrator.conversation.model.ports import FinalTranscript, SpeechStarted, SpeechStopped
@@ -183,11 +184,12 @@ class Session:
             ending = SessionEnded(error.code, error.message)
             raise
         finally:
-            self._active_reply.on_session_end()
+            # A session that is cancelled ends with its process: the next one continues its turn.
+            self._active_reply.on_session_end(is_over=ending is not None)
             self._close_waterfalls()
             code = ending.code if ending else "session.broken_off"
             log.info("session ended", extra={"code": code})
-            self._conversation.journal.close_session(code)
+            self._conversation.journal.close_session(code, is_over=ending is not None)
             self.presence.close(ending)
 
     async def _converse(self) -> None:
@@ -245,6 +247,7 @@ class Session:
                 if connection := self.presence.on_connected(event.number):
                     self._speech_input.on_reconnect()
                     self._active_reply.on_reconnect(connection.received)
+                    self._continue_cut_off_turn()
             case Disconnected():
                 if self.presence.on_disconnected(begun=self._has_content):
                     self._speech_input.on_disconnect()
@@ -292,6 +295,17 @@ class Session:
         if isinstance(event, SetPatience):
             self._turn_taking.endpointing.patience = event.patience
         self._outbox.send(session_updated(self._conversation))
+
+    def _continue_cut_off_turn(self) -> None:
+        """After a restart in mid-turn: tell the client, and answer or ask again if nothing of the reply was heard."""
+        cut_off, self._conversation.cut_off = self._conversation.cut_off, None
+        if cut_off is None:
+            return
+        self._outbox.send(Error("session.cut_off", "the server restarted in mid-turn", retryable=False))
+        if _is_manual(self._start) or any(message.role == "anchor" for message in cut_off.messages):
+            return
+        self._conversation.remove_turn(cut_off.turn_id)
+        self._event_queue.put_nowait(TurnCutOff(" ".join(message.text for message in cut_off.messages)))
 
     # Actions --------------------------------------------------------------------------------------------------------
 
