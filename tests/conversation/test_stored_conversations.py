@@ -138,6 +138,10 @@ async def test_conversation_killed_in_mid_reply_continues_with_what_was_heard():
         await stage.ask("where were we")
         assert [message.text for message in stage.llm.prompts[-1].history] == ["tell me a story", heard]
         assert stage.client.of_type(server_messages.SessionStarted)[0].resumed
+    # A further restart finds the same words, and no turn that is cut off.
+    stage = await restart(store)
+    assert stage.history[1] == ("anchor", heard)
+    assert stage.conversation.cut_off is None
 
 
 async def test_last_report_of_the_client_counts_though_the_store_missed_it():
@@ -152,8 +156,20 @@ async def test_last_report_of_the_client_counts_though_the_store_missed_it():
     stage = await restart(store, client_messages.PlaybackProgress(1, at_ms + 10))
     assert stage.history[-1] == ("anchor", heard)
     assert len(heard) > len(turn.messages[-1].text)
-    other = await restart(store, client_messages.PlaybackProgress(7, at_ms))
-    assert other.history[-1] == ("anchor", turn.messages[-1].text)
+    async with stage:
+        await stage.until(server_messages.Error)
+    assert store.turns[TICKET][1].messages[-1].text == heard
+
+
+async def test_report_of_another_turn_changes_nothing():
+    store = MemoryStore()
+    stage = begin(store)
+    async with stage:
+        await stage.ask("tell me a story")
+        await stage.until_played(1_000)
+        await kill(stage, store)
+    stage = await restart(store, client_messages.PlaybackProgress(7, 60_000))
+    assert stage.history[-1] == ("anchor", store.turns[TICKET][1].messages[-1].text)
 
 
 async def test_question_killed_before_its_answer_is_answered():

@@ -144,6 +144,10 @@ class Conversation:
         self.history.add_heard_reply(turn_id, heard, interrupted)
         self.journal.save_turn(turn_id, self.history.of_turn(turn_id), heard_ms=heard_ms, is_over=is_over)
 
+    def close_turn(self, turn: TurnEntry) -> None:
+        """Save a cut-off turn as over, with what the client's last report added to it."""
+        self.journal.save_turn(turn.turn_id, turn.messages, heard_ms=turn.heard_ms, is_over=True)
+
     def restore(self, stored: StoredConversation) -> None:
         """Take over the stored turns and preferences.
 
@@ -176,7 +180,8 @@ class Conversation:
         reached = [heard for at_ms, heard in turn.upcoming if at_ms <= played_ms]
         if reached:
             messages = tuple(message for message in turn.messages if message.role == "user")
-            turn = replace(turn, messages=(*messages, Message("anchor", reached[-1], interrupted=True)))
+            heard = Message("anchor", reached[-1], interrupted=True)
+            turn = replace(turn, messages=(*messages, heard), heard_ms=played_ms)
             self.history.remove_turn(turn_id)
             self.history.add_turn(turn_id, turn.messages)
             self.cut_off = turn

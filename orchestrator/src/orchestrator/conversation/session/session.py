@@ -303,6 +303,7 @@ class Session:
             return
         self._outbox.send(Error("session.cut_off", "the server restarted in mid-turn", retryable=False))
         if _is_manual(self._start) or any(message.role == "anchor" for message in cut_off.messages):
+            self._conversation.close_turn(cut_off)
             return
         self._conversation.remove_turn(cut_off.turn_id)
         self._event_queue.put_nowait(TurnCutOff(" ".join(message.text for message in cut_off.messages)))
