@@ -47,12 +47,12 @@ def anchor(*arguments: object, fails: str = "") -> str:
 def say(folder: Path, text: str) -> None:
     """Store a conversation with one message."""
     with sqlite3.connect(folder / "data/conversations.db") as database:
-        database.execute("DELETE FROM conversations")
+        for table in ("conversations", "turns", "messages"):
+            database.execute(f"DELETE FROM {table}")  # noqa: S608
         database.execute(
             "INSERT INTO conversations VALUES ('key', 1, 1.0, 1.0, 'en', '', 'anchor', 1.0, '', 'en', '{}', NULL)"
         )
         database.execute("INSERT INTO turns VALUES ('key', 1, 's', 1.0, NULL, 1, '[]')")
-        database.execute("DELETE FROM messages")
         database.execute("INSERT INTO messages VALUES ('key', 1, 0, 'user', ?, 0)", (text,))
     database.close()
 

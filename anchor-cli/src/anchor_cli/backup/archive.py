@@ -26,6 +26,7 @@ STORE = "conversations.jsonl"
 # Far beyond any installation; an archive that claims more is not unpacked.
 MAX_BYTES = 64 * 2**30
 _MAX_MANIFEST_BYTES = 65_536
+_BLOCK_BYTES = 1_048_576
 
 
 def write_archive(target: Path, parts: Mapping[str, Path]) -> None:
@@ -62,10 +63,21 @@ def read_archive(source: Path, folder: Path) -> tuple[str, ...]:
     Raises `InvalidRequest` for a file that is no backup, or a damaged one, `OSError`.
     """
     try:
+        _check_sum(source)
         with tarfile.open(source, "r:gz") as archive:
             return _unpack(archive, folder)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
         raise InvalidRequest("backup.damaged", f"{source} is no backup, or is damaged: {error}") from error
+
+
+def _check_sum(source: Path) -> None:
+    """Read all of the archive, so that gzip compares its checksum; tar alone does not read that far."""
+    size = 0
+    with gzip.open(source) as content:
+        while block := content.read(_BLOCK_BYTES):
+            size += len(block)
+            if size > MAX_BYTES:
+                raise ValueError("it is too large")
 
 
 def _unpack(archive: tarfile.TarFile, folder: Path) -> tuple[str, ...]:
