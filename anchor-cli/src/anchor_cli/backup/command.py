@@ -20,7 +20,7 @@ from anchor_cli.console import load_settings_or_exit, reported_failures
 from anchor_cli.mesh.mesh import mesh_lock
 from anchor_cli.settings import MeshSettings
 
-# The exit status of `orchestrator.store.dump` when nothing is stored.
+# The exit status of `orchestrator.dump` when nothing is stored.
 _NOTHING_STORED = 3
 
 
@@ -123,7 +123,7 @@ def _transfer_store(settings: MeshSettings, action: str, path: Path) -> bool:
 
     Raises `PeerFailed` with its reason.
     """
-    command = [sys.executable, "-m", "orchestrator.store.dump", action, str(path)]
+    command = [sys.executable, "-m", "orchestrator.dump", action, str(path)]
     done = subprocess.run(command, cwd=settings.root, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode == _NOTHING_STORED:
         return False

@@ -1,33 +1,21 @@
 """Writes the whole store to a file and reads it back, between versions and kinds of database.
 
-    python -m orchestrator.store.dump export FILE
-    python -m orchestrator.store.dump import FILE
-
-The database is that of `ORCHESTRATOR_STORE`. FILE is JSON: a line with the schema's revision, then a line per
-row. `-` is a standard stream. `import` replaces all that the database holds, in one transaction: it happens whole or
-not at all. The orchestrator must not run meanwhile. Exits with 1 and the reason on standard error when that fails, and
-with 3 when nothing is stored (`off`).
+The file is JSON: a line with the schema's revision, then a line per row. Reading replaces all that the database holds,
+in one transaction: it happens whole or not at all.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from service_kit.errors import AnchorError, InvalidRequest
+from service_kit.errors import InvalidRequest
 from sqlalchemy import Connection, MetaData, Table, insert, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from orchestrator.settings import OrchestratorSettings
 from orchestrator.store.database import create_engine, current_revision, migrate, parse_url, upgrade
 
 FORMAT = "anchor-store"
-NOTHING_STORED = 3
 # Rows of one insertion.
 _BATCH = 500
 _VERSIONS = "alembic_version"
@@ -129,45 +117,3 @@ def _read_lines(file: IO[str]) -> Iterator[dict[str, Any]]:
         if not isinstance(fields, dict):
             raise InvalidRequest("store.bad_dump", "the dump has a line that is no object")
         yield fields
-
-
-@contextmanager
-def _opened(path: str, mode: str) -> Generator[IO[str]]:
-    """The file at `path`, which only its owner may read; `-` is a standard stream."""
-    if path == "-":
-        yield sys.stdout if mode == "w" else sys.stdin
-        return
-
-    def private(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    with open(path, mode, encoding="utf-8", opener=private) as file:
-        yield file
-
-
-def main(arguments: list[str]) -> int:
-    """Run the command line; returns the exit status."""
-    match arguments:
-        case ["export" | "import" as action, path]:
-            pass
-        case _:
-            sys.stderr.write(f"{__doc__}\n")
-            return 2
-    url = OrchestratorSettings().store.get_secret_value()
-    if url == "off":
-        sys.stderr.write("ORCHESTRATOR_STORE is off: nothing is stored\n")
-        return NOTHING_STORED
-    try:
-        with _opened(path, "w" if action == "export" else "r") as file:
-            rows = asyncio.run(export_store(url, file) if action == "export" else import_store(url, file))
-    except (AnchorError, SQLAlchemyError, OSError) as error:
-        # SQLAlchemy's own text has the statement with what was said in it.
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        sys.stderr.write(f"{action} failed: {reason}\n")
-        return 1
-    sys.stderr.write(f"{action}ed {rows} rows\n")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -8,8 +8,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from orchestrator.store.dump import export_store, import_store, main
+from orchestrator.dump import main
 from orchestrator.store.sql_store import SqlStore
+from orchestrator.store.transfer import export_store, import_store
 
 BEFORE = Path(__file__).with_name("store-0001.sql")
 TICKET = "a ticket of the version before"
