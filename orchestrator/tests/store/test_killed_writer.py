@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.conversation.model.store import StoredConversation
+from orchestrator.conversation.model.store import StoredConversation, StoreUnavailable
 from orchestrator.store.sql_store import SqlStore
 
 SCRIPT = Path(__file__).with_name("write_forever.py")
@@ -26,6 +28,38 @@ async def write_and_kill(url: str, after_s: float) -> list[int]:
         process.kill()
         rest, _ = await process.communicate()
     return [int(line) for line in (first + rest).decode().rpartition("\n")[0].split()]
+
+
+async def test_process_that_was_stopped_cannot_write_after_another_took_over(store_url):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, SCRIPT, store_url, "ticket", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        await asyncio.wait_for(process.stdout.readline(), 60)
+        process.send_signal(signal.SIGSTOP)
+        store = SqlStore(store_url, 30)
+        async with store.running():
+            # It may have been stopped inside a transaction, which ends when it goes on.
+            while True:
+                with suppress(StoreUnavailable):
+                    stored = await store.claim("ticket")
+                    break
+                process.send_signal(signal.SIGCONT)
+                await asyncio.sleep(0.01)
+                process.send_signal(signal.SIGSTOP)
+            assert stored is not None
+            last = stored.turns[-1].turn_id
+            process.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(30):
+                while (line := (await process.stdout.readline()).decode().strip()) != "lost":
+                    assert int(line) <= last, "a turn was reported as saved after another process owned it"
+            found = await store.load("ticket")
+            assert found is not None
+            assert (found.turns[-1].turn_id, found.epoch) == (last, stored.epoch)
+    finally:
+        process.kill()
+        await process.communicate()
 
 
 async def read(url: str) -> StoredConversation:

@@ -229,6 +229,22 @@ async def test_expired_conversations_are_deleted_at_the_start(tmp_path):
             await asyncio.sleep(0.01)
 
 
+async def test_nothing_expires_when_the_clock_jumps(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(sql_store, "_SWEEP_S", 1.0)
+    async with opened(f"sqlite:///{tmp_path}/conversations.db") as store:
+        store.record(CLAIM, ENTRY)
+        await saved(store, turn(1))
+        now_s = time.time
+        monkeypatch.setattr(sql_store.time, "time", lambda: now_s() + 40 * 86_400)
+        async with asyncio.timeout(10):
+            while "clock was set" not in caplog.text:
+                await asyncio.sleep(0.01)
+        monkeypatch.setattr(sql_store.time, "time", now_s)
+        # Past the next sweeps, the one that finds the clock set back and the one after it.
+        await asyncio.sleep(2.5)
+        assert (await store.load("ticket")).turns == (turn(1),)
+
+
 async def test_unwritable_text_is_stored_without_what_cannot_be_stored(store_url):
     async with opened(store_url) as store:
         store.record(CLAIM, ENTRY)

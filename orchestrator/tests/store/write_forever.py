@@ -1,5 +1,7 @@
 """A process that saves turns until it is killed, and prints the number of each when it is told that it is saved.
 
+When another process has become the owner, it prints `lost`.
+
 python write_forever.py URL TICKET
 """
 
@@ -14,13 +16,14 @@ from orchestrator.conversation.model.store import Claim, ConversationEntry, Turn
 from orchestrator.store.sql_store import SqlStore
 
 
-def report(number: int) -> None:
+def report(number: int | str) -> None:
     sys.stdout.write(f"{number}\n")
     sys.stdout.flush()
 
 
 async def main(url: str, ticket: str) -> None:
     store = SqlStore(url, 30)
+    store.set_on_lost(lambda lost: report("lost"))
     async with store.running():
         stored = await store.claim(ticket)
         claim = Claim(ticket, stored.epoch if stored else 1)

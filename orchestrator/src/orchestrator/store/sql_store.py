@@ -306,8 +306,17 @@ class SqlStore:
             log.error("conversations were not saved", extra={"conversations": len(self._pending), "reason": str(error)})
 
     async def _sweep(self) -> None:
-        """Delete what is older than the retention, at the start and every hour."""
+        """Delete what is older than the retention, at the start and every hour.
+
+        Not in an hour in which the clock was set: forward by a month, it would make everything old.
+        """
+        offset_s = time.time() - time.monotonic()
         while True:
+            before_s, offset_s = offset_s, time.time() - time.monotonic()
+            if abs(offset_s - before_s) > _SWEEP_S:
+                log.warning("clock was set: nothing is deleted for an hour", extra={"by_s": round(offset_s - before_s)})
+                await asyncio.sleep(_SWEEP_S)
+                continue
             try:
                 async with self._lock:
                     await self._open()

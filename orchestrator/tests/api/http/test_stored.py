@@ -41,4 +41,6 @@ async def test_none_or_several_names_are_refused(http, sessions, query):
 async def test_conversation_is_begun_for_a_person(http, sessions):
     started = await http.post("/conversation/start", json={"person_id": "ada"})
     assert started.status_code == 201
-    assert sessions.persons == ["ada"]
+    asked = await http.post("/interact", json={"text": "hello", "person_id": "grace"})
+    assert asked.status_code == 200
+    assert sessions.persons == ["ada", "grace"]
