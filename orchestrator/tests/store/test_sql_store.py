@@ -361,3 +361,16 @@ async def test_cancelled_claim_leaves_the_store_usable(store_url):
             await task
         await saved(store, turn(2))
         assert (await store.claim("ticket")).turns[-1] == turn(2)
+
+
+async def test_what_a_kill_would_lose_is_written_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(sql_store, "_LINGER_S", 3_600.0)
+    async with opened(f"sqlite:///{tmp_path}/conversations.db") as store, asyncio.timeout(10):
+        store.record(CLAIM, ENTRY)
+        for entry in (turn(1), turn(1, QUESTION, ANSWER, heard_ms=900, is_over=True), TurnRemoval(1)):
+            store.record(CLAIM, entry)
+            while store._pending.chars:
+                await asyncio.sleep(0.01)
+        store.record(CLAIM, turn(2, QUESTION, ANSWER, upcoming=((1_000, "Once upon a"),)))
+        await asyncio.sleep(0.3)
+        assert store._pending.chars > 0

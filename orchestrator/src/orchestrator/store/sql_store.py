@@ -22,10 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from orchestrator.conversation.messages.system_status import Degradation
 from orchestrator.conversation.model.store import (
     Claim,
+    ConversationEntry,
     Entry,
     Selection,
     StoredConversation,
     StoreUnavailable,
+    TurnEntry,
+    TurnRemoval,
     conversation_key,
 )
 from orchestrator.metrics import STORE_COMMIT_SECONDS, STORE_DROPPED, STORE_FAILURES, STORE_PENDING_CHARS
@@ -39,7 +42,7 @@ log = logging.getLogger(__name__)
 _MAX_PENDING_CHARS = 32_000_000
 # Conversations of one transaction.
 _BATCH = 200
-# How long an entry that nobody waits for is held back, so that more are written together: a write costs about 5 ms of
+# How long an entry that is not urgent is held back, so that more are written together: a write costs about 5 ms of
 # processor time, and what is heard of a reply meanwhile is among the `upcoming` text of the one before.
 _LINGER_S = 1.0
 # A commit that takes longer is reported as a failure, while it goes on.
@@ -134,7 +137,7 @@ class SqlStore:
         self._count_dropped(self._pending.add(claim, entry, on_saved))
         STORE_PENDING_CHARS.set(self._pending.chars)
         self._wake.set()
-        if on_saved is not None:
+        if _is_urgent(entry):
             self._urgent.set()
 
     async def load(self, ticket: str) -> StoredConversation | None:
@@ -312,7 +315,8 @@ class SqlStore:
         """
         offset_s = time.time() - time.monotonic()
         while True:
-            before_s, offset_s = offset_s, time.time() - time.monotonic()
+            now_s = time.time()
+            before_s, offset_s = offset_s, now_s - time.monotonic()
             if abs(offset_s - before_s) > _SWEEP_S:
                 log.warning("clock was set: nothing is deleted for an hour", extra={"by_s": round(offset_s - before_s)})
                 await asyncio.sleep(_SWEEP_S)
@@ -322,7 +326,7 @@ class SqlStore:
                     await self._open()
                     async with self._engine.begin() as connection:
                         retention_s = self._retention_days * _DAY_S
-                        deleted = await statements.delete_expired(connection, time.time(), retention_s)
+                        deleted = await statements.delete_expired(connection, now_s, retention_s)
             except (*_FAILURES, SchemaTooNew) as error:
                 self._on_failure(error)
             else:
@@ -352,6 +356,13 @@ class SqlStore:
         if entries:
             STORE_DROPPED.inc(entries)
             log.warning("entries were dropped", extra={"entries": entries})
+
+
+def _is_urgent(entry: Entry) -> bool:
+    """Whether a kill before the next regular write would lose more than observations and a second of a reply."""
+    if isinstance(entry, TurnEntry):
+        return entry.is_over or not entry.upcoming
+    return isinstance(entry, TurnRemoval) or (isinstance(entry, ConversationEntry) and entry.is_new)
 
 
 def _is_of_one_entry(error: BaseException) -> bool:
