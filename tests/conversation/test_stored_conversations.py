@@ -73,8 +73,7 @@ async def test_turn_is_reported_as_saved_when_it_is_committed_and_not_before():
         await stage.silence(100)
         told = stage.client.of_type(server_messages.TurnSaved)
         (finished,) = stage.client.of_type(server_messages.ReplyFinished)
-        assert told[0] == server_messages.TurnSaved(1, None)
-        assert told[-1] == server_messages.TurnSaved(1, finished.heard_ms)
+        assert told == [server_messages.TurnSaved(1, None), server_messages.TurnSaved(1, finished.heard_ms)]
     turn = store.turns[TICKET][1]
     assert [(message.role, message.text) for message in turn.messages] == [
         ("user", "tell me a story"),

@@ -101,7 +101,7 @@ async def test_ten_kills_lose_no_transcript_and_no_heard_word(stored_mesh) -> No
             await talk.send_message("text_input", text=question)
             audio = await talk.wait_for("reply_audio", within_s=20)
             turn_id = audio.message.turn_id
-            await asyncio.sleep(0.7 + 0.17 * number)
+            await asyncio.sleep(0.5 + 0.3 * number)
             caller.played = talk.speaker.progress(asyncio.get_running_loop().time())
             # The last report leaves before the kill; whether it was stored is left to chance.
             await talk.send_message("playback_progress", turn_id=turn_id, played_ms=caller.played[1])

@@ -30,6 +30,18 @@ def test_newest_state_of_a_turn_replaces_the_one_before():
     assert told == ["second"]
 
 
+def test_progress_of_a_reply_keeps_the_report_of_the_words_before_it():
+    pending = PendingWrites(10_000)
+    told: list[str] = []
+    pending.add(CLAIM, turn(1), lambda: told.append("words"))
+    pending.add(CLAIM, turn(1, heard_ms=300))
+    (conversation,) = pending.take(9)
+    assert conversation.turns == {1: turn(1, heard_ms=300)}
+    for call in conversation.on_saved.values():
+        call()
+    assert told == ["words"]
+
+
 def test_reopened_turn_is_removed_and_not_reported_as_saved():
     pending = PendingWrites(10_000)
     pending.add(CLAIM, turn(1), lambda: None)

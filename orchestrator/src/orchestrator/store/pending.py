@@ -56,7 +56,7 @@ class PendingConversation:
     chars: int = 0
 
     def add(self, entry: Entry, on_saved: Callable[[], None] | None = None) -> None:
-        """Add an entry; one of the same turn is replaced."""
+        """Add an entry; one of the same turn is replaced, but its `on_saved` only by another one."""
         replaced: Entry | None = None
         match entry:
             case ConversationEntry():
@@ -67,7 +67,8 @@ class PendingConversation:
             case TurnEntry() | TurnRemoval():
                 replaced = self.turns.get(entry.turn_id)
                 self.turns[entry.turn_id] = entry
-                self.on_saved.pop(entry.turn_id, None)
+                if isinstance(entry, TurnRemoval):
+                    self.on_saved.pop(entry.turn_id, None)
                 if on_saved is not None:
                     self.on_saved[entry.turn_id] = on_saved
             case WaterfallEntry():

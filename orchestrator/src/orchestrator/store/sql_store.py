@@ -45,6 +45,8 @@ _BATCH = 200
 # How long an entry that is not urgent is held back, so that more are written together: a write costs about 5 ms of
 # processor time, and what is heard of a reply meanwhile is among the `upcoming` text of the one before.
 _LINGER_S = 1.0
+# A reply whose stored words last for less than this, from what was heard on, is written at once.
+_HORIZON_MS = 1_500
 # A commit that takes longer is reported as a failure, while it goes on.
 _SLOW_S = 3.0
 # How long a session waits for the database: it opens, or the client is told to retry.
@@ -359,9 +361,15 @@ class SqlStore:
 
 
 def _is_urgent(entry: Entry) -> bool:
-    """Whether a kill before the next regular write would lose more than observations and a second of a reply."""
+    """Whether a kill before the next regular write would lose what nobody could tell again.
+
+    Of a reply that is playing, the words on their way are stored already, unless they last for less than that.
+    """
     if isinstance(entry, TurnEntry):
-        return entry.is_over or not entry.upcoming
+        if entry.upcoming and not entry.is_over:
+            return entry.upcoming[-1][0] - (entry.heard_ms or 0) < _HORIZON_MS
+        is_heard = any(message.role == "anchor" for message in entry.messages)
+        return entry.is_over or not is_heard
     return isinstance(entry, TurnRemoval) or (isinstance(entry, ConversationEntry) and entry.is_new)
 
 

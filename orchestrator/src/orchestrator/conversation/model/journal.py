@@ -100,7 +100,8 @@ class Journal:
             return
         self._turn = turn
         on_turn_saved = self._on_turn_saved
-        if on_turn_saved is None or not messages:
+        is_playing = heard_ms is not None and not is_over
+        if on_turn_saved is None or not messages or is_playing:
             self._record(turn)
             return
         told_ms = (heard_ms or 0) if is_over else None

@@ -137,7 +137,8 @@ class ConversationStore(Protocol):
     def record(self, claim: Claim, entry: Entry, on_saved: Callable[[], None] | None = None) -> None:
         """Queue `entry` and return at once; `on_saved` is called on the loop when it is committed.
 
-        Not called for an entry that a newer one of the same turn replaced first, or that was not stored at all.
+        An entry of a turn that a newer one replaces first counts as committed with that one; a newer `on_saved`
+        replaces the older one. Not called for a turn that is removed, or not stored at all.
         """
         ...
 

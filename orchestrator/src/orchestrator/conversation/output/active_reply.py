@@ -81,8 +81,8 @@ class ActiveReply:
         # The latest finished reply, and its end on the audio clock in milliseconds.
         self._last_reply: tuple[Reply, int] | None = None
         self._barge_ins: Tally[str] = Tally()
-        # The playback position up to which the heard words were saved.
-        self._saved_ms = 0
+        # The playback position up to which the heard words were saved; None before the first frame.
+        self._saved_ms: int | None = None
 
     @property
     def waterfall(self) -> Waterfall | None:
@@ -139,7 +139,7 @@ class ActiveReply:
         reply.waterfall.clear_reply_stages()
         reply.record_metrics()
         self._reply = None
-        if self._saved_ms:
+        if self._saved_ms is not None:
             self._conversation.open_turn(turn_id)
         self._barge_ins.clear()
         await self._await_cancelled()
@@ -203,14 +203,16 @@ class ActiveReply:
         self._outbox.send(Error("session.no_playback_reports", message, retryable=False))
 
     def on_heard_more(self, reply: Reply) -> None:
-        """Save what was heard of the reply so far, every `_SAVED_EVERY_MS` of it."""
+        """Save what was heard of the reply so far, from its first frame on, every `_SAVED_EVERY_MS` of it."""
         if reply is not self._reply or not reply.playout.sent_ms:
             return
         heard_ms = reply.playout.heard_ms
-        if heard_ms >= self._saved_ms + _SAVED_EVERY_MS:
+        if self._saved_ms is None or heard_ms >= self._saved_ms + _SAVED_EVERY_MS:
             self._saved_ms = heard_ms
             heard = reply.finished_message(interrupted=True)
-            self._conversation.save_heard_so_far(reply.turn_id, heard.heard_text, heard_ms, reply.upcoming_text())
+            # A position that is estimated is not reported either.
+            upcoming = reply.upcoming_text() if reply.playout.reports_playback else ()
+            self._conversation.save_heard_so_far(reply.turn_id, heard.heard_text, heard_ms, upcoming)
 
     def on_session_end(self, *, is_over: bool) -> None:
         """The session ends, perhaps in mid-reply: the heard words enter history; `is_over` as in `finish_reply`."""
@@ -309,7 +311,7 @@ class ActiveReply:
             playback_reference=self._echo_detector.playback_reference,
         )
         self._reply = reply
-        self._saved_ms = 0
+        self._saved_ms = None
         self._task = self._group.create_task(self._run_reply(reply, revision), name=f"reply-{turn_id}.{revision}")
 
     async def _run_reply(self, reply: Reply, revision: int) -> None:
