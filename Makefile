@@ -166,7 +166,7 @@ lock: .venv/dev.stamp ## Pin every dependency by hash, without index addresses
 	@$(UV) engines-requirements.in $(ENGINE_PYPROJECTS) --no-emit-package torch \
 	  -c requirements.lock -o engines-requirements.lock
 	@$(UV) vllm-requirements.in --overrides vllm-overrides.txt --no-emit-package torch -o vllm-requirements.lock
-	@$(UV) orchestrator/pyproject.toml --extra noise-suppression -c requirements.lock -o orchestrator/requirements.lock
+	@$(UV) orchestrator/pyproject.toml --extra noise-suppression --extra postgresql -c requirements.lock -o orchestrator/requirements.lock
 	@$(UV) deploy/piper/requirements.in -c requirements.lock -o deploy/piper/requirements.lock
 	@$(UV) web/requirements.in -o web/requirements.lock
 	@$(UV) tts-service/pyproject.toml --extra espeak -c requirements.lock -o tts-service/requirements.lock

@@ -14,6 +14,8 @@ pytest_plugins = ["service_kit.testing.plugin"]
 
 # Tests that need the default set of models say so; the others start engines that load at once.
 os.environ.setdefault("ANCHOR_MODELS", "minimal")
+# Tests that need a store name a file of their own; the others leave nothing behind.
+os.environ.setdefault("ORCHESTRATOR_STORE", "off")
 
 END_TO_END = "tests/e2e/"
 # These files talk to the mesh of the session: in one worker, it starts once.

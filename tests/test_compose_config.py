@@ -46,6 +46,8 @@ OF_LIBRARIES = {
 SECRETS = {
     "SHARED_SECRET": {"orchestrator", "proxy"},
     "LLM_OPENAI_API_KEY": {"orchestrator"},
+    # The database's URL has its password.
+    "ORCHESTRATOR_STORE": {"orchestrator"},
     "LLM_LOCAL_API_KEY": {"orchestrator", "local-llm"},
     "STT_VOXTRAL_API_KEY": {"stt-service"},
     "STT_VOXTRAL_REALTIME_API_KEY": {"stt-service"},

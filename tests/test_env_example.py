@@ -87,8 +87,14 @@ def test_compose_differs_from_the_services_only_where_it_must() -> None:
     services, compose = read_by_services(), read_by_compose()
     differing = {name for name in compose.keys() & services.keys() if compose[name] != services[name]}
     # In a container, 127.0.0.1 is the container, and a given model has a folder of its own; a mount needs a folder.
-    # With a GPU there is a second voice.
-    assert differing == {"ANCHOR_MODELS_OWN_DIR", "OLLAMA_URL", "STT_WHISPER_MODEL", "TTS_FALLBACK_TARGET"}
+    # With a GPU there is a second voice; stored conversations lie in a volume.
+    assert differing == {
+        "ANCHOR_MODELS_OWN_DIR",
+        "OLLAMA_URL",
+        "ORCHESTRATOR_STORE",
+        "STT_WHISPER_MODEL",
+        "TTS_FALLBACK_TARGET",
+    }
 
 
 def test_familiar_names_are_documented_and_mentioned() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -41,6 +41,7 @@ from orchestrator.conversation.messages.server import (
     TurnFailed,
 )
 from orchestrator.conversation.model.ports import Client, Message
+from orchestrator.conversation.model.store import Selection
 from service_kit.audio import MICROPHONE, SPEECH
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed
 
@@ -167,11 +168,14 @@ class FakeSessions:
     starts: list[SessionStart] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    persons: list[str] = field(default_factory=list)
+    selections: list[Selection] = field(default_factory=list)
     open_count: int = 0
 
     def start_conversation(self, start: SessionStart) -> FakeConversation:
         if start.language == "xx":
             raise InvalidRequest("session.unknown_language", "no language 'xx'")
+        self.persons.append(start.person_id)
         ticket = f"ticket-{len(self.conversations) + 1}"
         patience = 1.0 if start.patience is None else start.patience
         chosen = FakePreferences(start.language or "en", start.voice, start.persona or "anchor", patience)
@@ -183,8 +187,19 @@ class FakeSessions:
             raise NotFound("session.unknown_ticket", "no conversation has this ticket")
         return self.conversations[ticket]
 
-    def end_conversation(self, ticket: str) -> None:
+    async def find_conversation(self, ticket: str) -> FakeConversation:
+        return self.conversation(ticket)
+
+    async def end_conversation(self, ticket: str) -> None:
         del self.conversations[self.conversation(ticket).ticket]
+
+    async def export_stored(self, selection: Selection) -> tuple[Mapping[str, object], ...]:
+        self.selections.append(selection)
+        return ({"id": "key", "person_id": selection.value},)
+
+    async def delete_stored(self, selection: Selection) -> int:
+        self.selections.append(selection)
+        return 2
 
     @asynccontextmanager
     async def open(

@@ -90,7 +90,8 @@ class SessionClient:
         if self.started is None:
             self._task.result()
         elif user_text:
-            self._registry.conversation(self.started.ticket).history.add_user_turn(1, user_text)
+            conversation = await self._registry.find_conversation(self.started.ticket)
+            conversation.history.add_user_turn(1, user_text)
         return self
 
     def send_command(self, command: Command) -> None:

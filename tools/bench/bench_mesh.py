@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Set
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from anchor_cli.mesh.log import LogLine
@@ -42,6 +43,14 @@ class ServingMesh:
 
     url: str
     roots: dict[str, int]
+
+
+@contextmanager
+def _own_store() -> Generator[None]:
+    """Meshes started inside store their conversations as they do by default, but in a file that is deleted."""
+    with TemporaryDirectory(prefix="anchor-bench-store-") as folder:
+        os.environ["ORCHESTRATOR_STORE"] = f"sqlite:///{folder}/conversations.db"
+        yield
 
 
 @contextmanager
@@ -81,7 +90,7 @@ async def real_mesh(environment: Mapping[str, str]) -> AsyncGenerator[ServingMes
 
 @asynccontextmanager
 async def _started_mesh(settings: MeshSettings, cores: Set[int]) -> AsyncGenerator[ServingMesh]:
-    with ExitStack() as started:
+    with _own_store(), ExitStack() as started:
         started.enter_context(on_cores(cores))
         async with running_mesh(settings, mesh_programs(settings), _print_error) as (mesh, supervisor):
             await mesh.wait_until_ready(supervisor, lambda states: None)

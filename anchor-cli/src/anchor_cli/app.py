@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from service_kit.errors import AnchorError, root_cause
 from service_kit.settings import Profile
 
+from anchor_cli.backup.command import backup_command, restore_command
 from anchor_cli.client.demo import run_demo
-from anchor_cli.console import load_settings_or_exit, print_failure
+from anchor_cli.console import load_settings_or_exit, reported_failures
 from anchor_cli.doctor.command import doctor_command, measure_first_start
 from anchor_cli.mesh.command import run_mesh
 from anchor_cli.mesh.mesh import require_startable
@@ -39,6 +38,8 @@ app.command("doctor")(doctor_command)
 app.command("park")(park_command)
 app.command("wake")(wake_command)
 app.command("verify-gpu")(verify_gpu_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 app.add_typer(voice_app, name="voice")
 
 
@@ -51,7 +52,7 @@ def up_command(
     """Start all services, run a self-test turn, and serve until Ctrl-C."""
     console = Console()
     settings = load_settings_or_exit(console, profile=cast("Profile", profile), script=script)
-    with _failures(console):
+    with reported_failures(console):
         require_startable(settings, mesh_programs(settings))
         measure_first_start(console, settings)
     _run(console, run_mesh(settings, console, self_test=self_test))
@@ -69,21 +70,5 @@ def demo_command(
 
 
 def _run(console: Console, work: Coroutine[Any, Any, None]) -> None:
-    with _failures(console):
+    with reported_failures(console):
         asyncio.run(work)
-
-
-@contextmanager
-def _failures(console: Console) -> Generator[None]:
-    """Print the reason when the work within fails, and exit."""
-    try:
-        yield
-    except Exception as error:
-        cause = root_cause(error)
-        if not isinstance(cause, AnchorError):
-            raise
-        print_failure(console, cause.code, cause.message)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        # Ctrl-C during the demo; `up` handles its signals itself.
-        raise typer.Exit(130) from None

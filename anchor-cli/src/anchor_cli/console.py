@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
+from service_kit.errors import AnchorError, root_cause
 
 from anchor_cli.settings import MeshSettings
 
@@ -25,3 +28,19 @@ def load_settings_or_exit(console: Console, **options: Any) -> MeshSettings:
         for problem in error.errors():
             print_failure(console, "settings.invalid", f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
         raise typer.Exit(2) from error
+
+
+@contextmanager
+def reported_failures(console: Console) -> Generator[None]:
+    """Print the reason when the work within fails, and exit."""
+    try:
+        yield
+    except Exception as error:
+        cause = root_cause(error)
+        if not isinstance(cause, AnchorError):
+            raise
+        print_failure(console, cause.code, cause.message)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        # Ctrl-C during a command; `up` handles its signals itself.
+        raise typer.Exit(130) from None

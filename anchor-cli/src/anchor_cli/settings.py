@@ -75,6 +75,19 @@ class MeshSettings(BaseSettings):
     llm: str = Field(default="", validation_alias=shared("ORCHESTRATOR_LLM"))
     llm_fallback: str = Field(default="briefing", validation_alias=shared("ORCHESTRATOR_LLM_FALLBACK"))
 
+    # What `anchor backup` saves beside the stored conversations: the content, the index of the knowledge, and the
+    # folders of cloned voices.
+    personas_dir: Path = Field(default=Path("content/personas"), validation_alias=shared("ORCHESTRATOR_PERSONAS_DIR"))
+    knowledge_dir: Path = Field(
+        default=Path("content/knowledge"), validation_alias=shared("ORCHESTRATOR_KNOWLEDGE_DIR")
+    )
+    knowledge_vectors: Path = Field(
+        default=Path("models/knowledge-vectors.bin"), validation_alias=shared("ORCHESTRATOR_KNOWLEDGE_VECTORS")
+    )
+    higgs_voices: Path | None = Field(default=None, validation_alias=shared("TTS_HIGGS_VOICES"))
+    csm_voices: Path | None = Field(default=None, validation_alias=shared("TTS_CSM_VOICES"))
+    pocket_voices: Path | None = Field(default=None, validation_alias=shared("TTS_POCKET_VOICES"))
+
     @property
     def runs_local_llm(self) -> bool:
         """Whether the local language model belongs to the mesh: as the model, or as the fallback of another."""

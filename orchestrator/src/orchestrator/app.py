@@ -45,7 +45,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     memory = wiring.memory_pressure(channels, model, settings)
     status = wiring.status_watch(memory, settings)
     services, voices, voice_store = wiring.services(channels, model, memory, status, settings)
-    sessions = wiring.session_registry(services, memory, health, settings)
+    store = wiring.conversation_store(memory, settings)
+    sessions = wiring.session_registry(services, store, memory, health, settings)
     language = sessions.default_language
     routes = health_routes(
         health, lambda: {"language": language, "languages": LANGUAGES, "voices": voices.ids, **details()}
@@ -60,6 +61,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
             knowledge.load()
             if semantic is not None:
                 await stack.enter_async_context(semantic.running())
+            if store is not None:
+                await stack.enter_async_context(store.running())
             for part in (model, memory.controller.running(), voices.running(), status.running(), sessions):
                 await stack.enter_async_context(part)
             yield

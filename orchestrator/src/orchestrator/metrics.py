@@ -60,3 +60,15 @@ MEMORY_STEPS_TAKEN = Gauge("anchor_memory_steps_taken", "Degradation steps in fo
 MEMORY_STEPS = Counter("anchor_memory_steps_total", "Degradation steps taken and undone.", ["step", "outcome"])
 ENGINE_PARKED = Gauge("anchor_engine_parked", "Whether an engine is parked (1) or not (0).", ["engine"])
 ENGINE_MOVES = Counter("anchor_engine_moves_total", "Engines parked and woken, by outcome.", ["engine", "move", "code"])
+
+# The store of conversations
+STORE_PENDING_CHARS = Gauge("anchor_store_pending_chars", "Text that waits to be written to the store, in characters.")
+STORE_COMMIT_SECONDS = Histogram(
+    "anchor_store_commit_seconds",
+    "Time of a write to the store, with its commit.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0),
+)
+STORE_FAILURES = Counter("anchor_store_failures_total", "Failed attempts to use the store.")
+STORE_DROPPED = Counter(
+    "anchor_store_dropped_total", "Entries that were never stored, because too much waited or they were refused."
+)

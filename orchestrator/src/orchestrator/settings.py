@@ -46,6 +46,10 @@ class OrchestratorSettings(ServiceSettings):
     microphone_rate_hz: int = Field(
         default=ApiLimits().microphone_rate_hz, ge=MIN_RATE_HZ, le=MAX_RATE_HZ, validation_alias=shared("SAMPLE_RATE")
     )
+    # Where conversations are stored: `off`, or the URL of a database. SQLite is a file, PostgreSQL needs an extra.
+    store: SecretStr = SecretStr("sqlite:///data/conversations.db")
+    # How long a stored conversation is kept after its last use, in days.
+    store_retention_days: int = Field(default=30, ge=1, le=3_650)
     # How long a session waits for a client that disconnected, in seconds; 0 ends the session at once.
     resume_s: float = Field(default=30.0, ge=0, le=600)
     # Audio filters of the microphone: strength of noise suppression, and the loudness in dBFS of automatic gain.

@@ -31,6 +31,7 @@ from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.messages.system_status import SystemStatus
 from orchestrator.conversation.model.degradation import DegradationBoard
 from orchestrator.conversation.model.services import Services
+from orchestrator.conversation.model.store import ConversationStore
 from orchestrator.conversation.model.voice_store import VoiceStore
 from orchestrator.conversation.output.reply import LLM_TIMEOUT_S
 from orchestrator.conversation.session.registry import SessionRegistry
@@ -55,6 +56,7 @@ from orchestrator.memory_pressure.engine_parking import EngineParking
 from orchestrator.memory_pressure.on_demand import OnDemandLlm, OnDemandStt, OnDemandTts, OnDemandVoiceStore
 from orchestrator.memory_pressure.parkable_engine import ParkableEngine
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.store.sql_store import SqlStore
 
 # How long a reply waits for a parked TTS engine to wake before the fallback TTS speaks it.
 _TTS_WAKE_WAIT_S = 1.5
@@ -201,6 +203,18 @@ def services(
     )
 
 
+def conversation_store(memory: MemoryPressure, settings: OrchestratorSettings) -> SqlStore | None:
+    """The store of conversations; None where nothing is stored. Raises `InvalidRequest` for an invalid setting."""
+    url = settings.store.get_secret_value()
+    if url == "off":
+        return None
+    return SqlStore(
+        url,
+        settings.store_retention_days,
+        on_degraded=lambda entries: memory.degradation_board.publish("store", entries),
+    )
+
+
 def turn_rules(settings: OrchestratorSettings) -> TurnRules:
     """The settings of turn-taking."""
     return TurnRules(
@@ -226,7 +240,11 @@ def turn_rules(settings: OrchestratorSettings) -> TurnRules:
 
 
 def session_registry(
-    services: Services, memory: MemoryPressure, health: Health, settings: OrchestratorSettings
+    services: Services,
+    store: ConversationStore | None,
+    memory: MemoryPressure,
+    health: Health,
+    settings: OrchestratorSettings,
 ) -> SessionRegistry:
     """The registry that admits sessions while the service is ready and has capacity."""
     return SessionRegistry(
@@ -238,6 +256,7 @@ def session_registry(
         is_ready=lambda: health.ready,
         on_session_count=memory.parking.on_sessions_changed,
         resume_s=settings.resume_s,
+        store=store,
     )
 
 

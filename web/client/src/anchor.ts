@@ -69,6 +69,7 @@ export class Anchor {
         options.onConnection?.(connection);
       },
       received: () => (this.#player && this.#replyPosition ? this.#receivedReply(this.#replyPosition) : undefined),
+      played: () => this.#lastReport && { turnId: this.#lastReport.turnId, playedMs: this.#lastReport.playedMs },
     });
   }
 

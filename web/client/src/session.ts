@@ -1,7 +1,11 @@
 /** `Session`: the WebSocket to the orchestrator. Opens a session, reconnects with back-off, decodes messages. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type ClientMessage, decode, encode, type ServerMessage } from "./messages";
-import type { ReplyReceivedSchema, SessionStartSchema } from "./protocol/anchor/session/v1/session_pb";
+import type {
+  PlaybackProgressSchema,
+  ReplyReceivedSchema,
+  SessionStartSchema,
+} from "./protocol/anchor/session/v1/session_pb";
 
 // Delays between attempts to reconnect, in milliseconds; the last one repeats. Each is shortened by a random share, so
 // that the clients of a restarted server do not reconnect at the same moment.
@@ -22,9 +26,14 @@ export type Connection =
   | { state: "closed"; code: string };
 
 /** Fields of the `session_start` message that the page chooses. */
-export type SessionStart = Omit<MessageInitShape<typeof SessionStartSchema>, "$typeName" | "ticket" | "received">;
+export type SessionStart = Omit<
+  MessageInitShape<typeof SessionStartSchema>,
+  "$typeName" | "ticket" | "received" | "played"
+>;
 /** How far the current reply has been received. */
 export type ReplyReceived = Omit<MessageInitShape<typeof ReplyReceivedSchema>, "$typeName">;
+/** How far the current reply has been played. */
+export type PlaybackProgress = Omit<MessageInitShape<typeof PlaybackProgressSchema>, "$typeName">;
 
 export interface SessionOptions {
   /** URL of `/ws/audio`, with the server's `token` in the query if it has one. */
@@ -38,6 +47,8 @@ export interface SessionOptions {
   onConnection: (connection: Connection) => void;
   /** Called on every connect; returns how far the current reply has been received. */
   received?: () => ReplyReceived | undefined;
+  /** Called on every connect; returns how far it has been played: a server that restarted may not know. */
+  played?: () => PlaybackProgress | undefined;
 }
 
 /** One session, without audio devices. It reconnects until `close`, or until the server ends or refuses it. */
@@ -77,8 +88,14 @@ export class Session {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       const received = this.#options.received?.();
+      const played = this.#options.played?.();
       const identity = { ticket: this.#ticket, sessionId: this.#sessionId, takeOver };
-      const value = { ...this.#options.start, ...identity, ...(received ? { received } : {}) };
+      const value = {
+        ...this.#options.start,
+        ...identity,
+        ...(received ? { received } : {}),
+        ...(played ? { played } : {}),
+      };
       socket.send(encode({ case: "sessionStart", value }));
     };
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {

@@ -60,6 +60,7 @@ beforeEach(() => {
     onAudio: () => undefined,
     onConnection: (connection) => connections.push(connection),
     received: () => ({ turnId: 4, offsetMs: 1500 }),
+    played: () => ({ turnId: 4, playedMs: 700 }),
   });
 });
 
@@ -70,7 +71,7 @@ afterEach(() => {
 });
 
 describe("after a lost connection, the session", () => {
-  test("resumes with its ticket and the received part of the reply", () => {
+  test("resumes with its ticket and the received and played parts of the reply", () => {
     session.connect();
     FakeSocket.newest.accept("t7");
     FakeSocket.newest.drop();
@@ -83,6 +84,7 @@ describe("after a lost connection, the session", () => {
       ticket: "t7",
       session_id: "s",
       received: { turn_id: 4, offset_ms: 1500 },
+      played: { turn_id: 4, played_ms: 700 },
     });
   });
 

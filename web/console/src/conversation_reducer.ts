@@ -78,7 +78,8 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "turnEndPredicted":
     case "replyAudioEnded":
     case "anchorAudio":
-      // The console does not show endpointing; the player handles audio. Over a WebSocket, audio has its own frames.
+    case "turnSaved":
+      // The console shows neither endpointing nor what is stored; the player handles audio. Over a WebSocket, audio has its own frames.
       return state;
     default:
       return assertNever(message);

@@ -22,6 +22,7 @@ const SESSION_MESSAGES: Readonly<Record<string, string>> = {
   "session.at_capacity": "The server has no free session at the moment.",
   "session.not_ready": "The anchor is starting. A moment, please.",
   "session.no_playback_reports": "This page plays no sound at the moment. The answers go on as text.",
+  "session.cut_off": "The server restarted in the middle. What was said before is still known.",
   "session.unknown_ticket": "The server no longer knows this conversation.",
 };
 

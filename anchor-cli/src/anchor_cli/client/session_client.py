@@ -196,10 +196,17 @@ class SessionClient:
 
 @asynccontextmanager
 async def open_session(
-    url: str, *, language: str = "", reports_playback: bool = True, microphone: bool = True
+    url: str,
+    *,
+    language: str = "",
+    reports_playback: bool = True,
+    microphone: bool = True,
+    ticket: str = "",
+    played: tuple[int, int] | None = None,
 ) -> AsyncGenerator[SessionClient]:
     """Open a session at `url` (`ws://…/ws/audio`); leaving the context ends it.
 
+    With `ticket`, it continues that conversation; `played` is the last (turn id, played milliseconds) reported in it.
     Raises `PeerFailed` when no server responds, or the server's error when it refuses the session.
     """
     try:
@@ -213,6 +220,8 @@ async def open_session(
             language=language,
             sample_rate_hz=MICROPHONE.rate_hz,
             reports_playback=reports_playback,
+            ticket=ticket,
+            **({} if played is None else {"played": {"turn_id": played[0], "played_ms": played[1]}}),
         )
         async with asyncio.TaskGroup() as tasks:
             receiver = tasks.create_task(_run_task(session, session.run_receiver()), name="session receiver")

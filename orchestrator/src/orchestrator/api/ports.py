@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from orchestrator.conversation.messages.client import Command, SessionStart
 from orchestrator.conversation.model.ports import Client, Message
+from orchestrator.conversation.model.store import Selection
 
 
 class PreferencesView(Protocol):
@@ -81,12 +82,26 @@ class Sessions(Protocol):
         """Create a conversation without a session. Raises `InvalidRequest` and `AtCapacity`."""
         ...
 
-    def conversation(self, ticket: str) -> ConversationView:
-        """Return the conversation with this ticket. Raises `NotFound`."""
+    async def find_conversation(self, ticket: str) -> ConversationView:
+        """Return the conversation with this ticket. Raises `NotFound`, `NotReady`. Cancelling is safe."""
         ...
 
-    def end_conversation(self, ticket: str) -> None:
-        """End and delete the conversation with this ticket. Raises `NotFound`."""
+    async def end_conversation(self, ticket: str) -> None:
+        """End and delete the conversation with this ticket; returns when that is committed.
+
+        Raises `NotFound`, `NotReady`. When cancelled, it may be deleted or not.
+        """
+        ...
+
+    async def export_stored(self, selection: Selection) -> tuple[Mapping[str, object], ...]:
+        """Return everything stored of the selected conversations. Raises `NotReady`. Cancelling is safe."""
+        ...
+
+    async def delete_stored(self, selection: Selection) -> int:
+        """Delete the selected conversations; returns how many, when that is committed.
+
+        Raises `NotReady`. When cancelled, they may be deleted or not.
+        """
         ...
 
     def open(

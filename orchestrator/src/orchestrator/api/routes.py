@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.errors import add_error_handlers
 from orchestrator.api.http import openai_transcriptions as transcriptions
-from orchestrator.api.http import rest, simple_websocket, voice_consents, voices
+from orchestrator.api.http import rest, simple_websocket, stored, voice_consents, voices
 from orchestrator.api.http.body_limits import BodyLimitMiddleware
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
@@ -23,6 +23,7 @@ def conversation_routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits)
         websocket.routes(sessions, limits),
         simple_websocket.routes(sessions, uploads, limits),
         rest.routes(sessions, uploads, limits),
+        stored.routes(sessions),
     ]
 
 

@@ -182,7 +182,7 @@ async def test_deleted_conversation_ends_its_disconnected_session():
     async with sessions(on_session_count=counts.append) as registry:
         first = await SessionClient(registry).connect()
         await first.disconnect(ConnectionDropped())
-        registry.end_conversation(first.started.ticket)
+        await registry.end_conversation(first.started.ticket)
         await asyncio.sleep(0.05)
     assert counts == [1, 0]
 
@@ -191,7 +191,7 @@ async def test_session_of_a_deleted_conversation_ends_at_disconnect():
     counts: list[int] = []
     async with sessions(on_session_count=counts.append) as registry:
         first = await SessionClient(registry).connect()
-        registry.end_conversation(first.started.ticket)
+        await registry.end_conversation(first.started.ticket)
         await asyncio.sleep(0.02)
         assert counts == [1]
         await first.disconnect(ConnectionDropped())

@@ -42,7 +42,7 @@ def sessions(**rules) -> SessionRegistry:
     )
 
 
-def test_conversation_starts_with_the_choices_or_the_defaults():
+async def test_conversation_starts_with_the_choices_or_the_defaults():
     registry = sessions()
     conversation = registry.start_conversation(SessionStart(language="fr", voice="nora"))
     preferences = conversation.preferences
@@ -52,7 +52,7 @@ def test_conversation_starts_with_the_choices_or_the_defaults():
         "anchor",
         1.0,
     )
-    assert registry.conversation(conversation.ticket) is conversation
+    assert await registry.find_conversation(conversation.ticket) is conversation
 
 
 @pytest.mark.parametrize(
@@ -89,28 +89,28 @@ def test_patience_defaults_to_the_servers_setting():
     assert registry.start_conversation(SessionStart(patience=0.5)).preferences.patience == 0.5
 
 
-def test_ended_conversation_is_deleted():
+async def test_ended_conversation_is_deleted():
     registry = sessions()
     ticket = registry.start_conversation(SessionStart()).ticket
-    registry.end_conversation(ticket)
+    await registry.end_conversation(ticket)
     with pytest.raises(NotFound):
-        registry.conversation(ticket)
+        await registry.find_conversation(ticket)
 
 
-def test_conversation_expires_after_the_retention():
-    registry = sessions(retention_s=-1.0)
+async def test_conversation_expires_after_the_retention():
+    registry = sessions(memory_s=-1.0)
     with pytest.raises(NotFound):
-        registry.conversation(registry.start_conversation(SessionStart()).ticket)
+        await registry.find_conversation(registry.start_conversation(SessionStart()).ticket)
 
 
-def test_unused_tickets_are_evicted_at_capacity():
+async def test_unused_tickets_are_evicted_at_capacity():
     registry = sessions(max_conversations=2)
     first, second = (registry.start_conversation(SessionStart()) for _ in range(2))
     first.history.add_user_turn(1, "hello")
     third = registry.start_conversation(SessionStart())
-    assert registry.conversation(first.ticket)
+    assert await registry.find_conversation(first.ticket)
     with pytest.raises(NotFound):
-        registry.conversation(second.ticket)
+        await registry.find_conversation(second.ticket)
     third.history.add_user_turn(1, "hello")
     with pytest.raises(AtCapacity):
         registry.start_conversation(SessionStart())

@@ -37,6 +37,7 @@ class InteractForm(BaseModel):
     voice: str = Field(default="", max_length=256)
     persona: str = Field(default="", max_length=256)
     ticket: str = Field(default="", max_length=256)
+    person_id: str = Field(default="", max_length=256)
     format: str = Field(default="wav", max_length=256)
 
 
@@ -120,7 +121,13 @@ def _validated_request(form: InteractForm, recording: bytes | None, limits: ApiL
     if form.text is not None and not 0 < len(form.text.strip()) <= len(form.text) <= limits.max_text_chars:
         raise InvalidRequest("session.bad_message", f"text: must be 1 to {limits.max_text_chars} characters long")
     question = recording if recording is not None else form.text
-    start = one_shot_session_start(language=form.language, voice=form.voice, persona=form.persona, ticket=form.ticket)
+    start = one_shot_session_start(
+        language=form.language,
+        voice=form.voice,
+        persona=form.persona,
+        ticket=form.ticket,
+        person_id=form.person_id,
+    )
     return InteractRequest(question or b"", start)
 
 

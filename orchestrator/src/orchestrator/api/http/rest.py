@@ -32,6 +32,7 @@ class ConversationStart(BaseModel):
     voice_profile: str = Field(default="", max_length=256)
     persona: str = Field(default="", max_length=256)
     patience: float | None = None
+    person_id: str = Field(default="", max_length=256)
 
 
 def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter:
@@ -52,12 +53,14 @@ def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter
 
     @router.post("/conversation/start", summary="Start a conversation", status_code=201)
     async def start(body: ConversationStart, request: Request) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
-        session_start = SessionStart(body.language, body.voice_profile, body.persona, patience=body.patience)
+        session_start = SessionStart(
+            body.language, body.voice_profile, body.persona, patience=body.patience, person_id=body.person_id
+        )
         return _conversation_fields(sessions.start_conversation(session_start), request)
 
     @router.get("/conversation/{ticket}", summary="Return a conversation's messages")
     async def history(ticket: str, request: Request) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
-        conversation = sessions.conversation(ticket)
+        conversation = await sessions.find_conversation(ticket)
         messages = [
             {"role": message.role, "text": message.text, "interrupted": message.interrupted}
             for message in conversation.messages
@@ -66,7 +69,7 @@ def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter
 
     @router.delete("/conversation/{ticket}", summary="End and delete a conversation", status_code=204)
     async def end(ticket: str) -> None:  # pyright: ignore[reportUnusedFunction]
-        sessions.end_conversation(ticket)
+        await sessions.end_conversation(ticket)
 
     return router
 

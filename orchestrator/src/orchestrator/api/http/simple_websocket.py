@@ -1,6 +1,6 @@
 """`/ws`: the simple WebSocket API. Send a recording, receive an answer; repeat in the same conversation.
 
-    client  {"type": "start", "language": "en", …}    optional: language, voice, persona, ticket, format
+    client  {"type": "start", "language": "en", …}    optional: language, voice, persona, ticket, person_id, format
     client  binary …                                  WAV, MP3, Ogg, WebM, FLAC or M4A, in frames of any size
     client  {"type": "end_stream"}
     server  {"type": "metadata", "transcript": …, "reply": …, "format": "wav", "sample_rate_hz": 24000, …}
@@ -55,6 +55,7 @@ class StartRecording(BaseModel):
     language: PreferenceName = ""
     voice: PreferenceName = ""
     persona: PreferenceName = ""
+    person_id: PreferenceName = ""
     ticket: PreferenceName = ""
 
 
@@ -142,7 +143,11 @@ class SimpleWebSocketConnection:
         start = self._start
         pcm = await self._uploads.decode(recording, start.sample_rate_hz if start.format == "pcm16" else None)
         session_start = one_shot_session_start(
-            language=start.language, voice=start.voice, persona=start.persona, ticket=start.ticket
+            language=start.language,
+            voice=start.voice,
+            persona=start.persona,
+            ticket=start.ticket,
+            person_id=start.person_id,
         )
         return await ask_question(self._sessions, session_start, pcm, self._limits)
 

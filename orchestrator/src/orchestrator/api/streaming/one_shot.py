@@ -67,7 +67,9 @@ class OneShotAnswer:
         return to_wav(self.pcm, SPEECH)
 
 
-def one_shot_session_start(*, language: str = "", voice: str = "", persona: str = "", ticket: str = "") -> SessionStart:
+def one_shot_session_start(
+    *, language: str = "", voice: str = "", persona: str = "", ticket: str = "", person_id: str = ""
+) -> SessionStart:
     """Return the start of a one-shot session: manual turn end, and delivered audio reported as played."""
     return SessionStart(
         language=language,
@@ -77,6 +79,7 @@ def one_shot_session_start(*, language: str = "", voice: str = "", persona: str 
         reports_playback=True,
         turn_detection=TurnDetection.TURN_DETECTION_MANUAL,
         ticket=ticket,
+        person_id=person_id,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.connection.replay_buffer import ReplayBuffer
@@ -12,7 +12,9 @@ from orchestrator.conversation.messages.server import ServerMessage
 class Outbox:
     """Sends over the current connection and records messages for replay; without a connection nothing is queued."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_message: Callable[[ServerMessage], None] = lambda message: None) -> None:
+        """`on_message` is called with every message, whether or not a client is connected."""
+        self._on_message = on_message
         self._replay_buffer = ReplayBuffer()
         self._connection: Connection | None = None
 
@@ -33,6 +35,7 @@ class Outbox:
     def send(self, message: ServerMessage) -> None:
         """Record and send a message. Raises `AtCapacity` when the client does not read."""
         self._replay_buffer.record(message)
+        self._on_message(message)
         if self._connection is not None:
             self._connection.send(message)
 

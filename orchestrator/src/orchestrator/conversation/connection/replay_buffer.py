@@ -21,6 +21,7 @@ from orchestrator.conversation.messages.server import (
     SpeechStopped,
     TurnCommitted,
     TurnFailed,
+    TurnSaved,
 )
 
 # The turn being answered, the open turn, and one whose last messages may have been lost with the connection.
@@ -39,6 +40,7 @@ _TurnMessage = (
     | ReplyFinished
     | TurnFailed
     | LatencyWaterfall
+    | TurnSaved
 )
 _REPLY_MESSAGES = (
     ReplyStarted,
@@ -49,6 +51,7 @@ _REPLY_MESSAGES = (
     ReplyFinished,
     TurnFailed,
     LatencyWaterfall,
+    TurnSaved,
 )
 
 

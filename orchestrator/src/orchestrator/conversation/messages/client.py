@@ -59,6 +59,15 @@ class SessionStart:
     ticket it identifies the same client, which is accepted even while the server still considers its old connection
     alive.
     """
+    person_id: str = ""
+    """Whose conversation this is: a name that the client chooses, at most 128 characters, by which everything stored of
+    a person can be exported and deleted. Empty for nobody's. A conversation that was begun for one person is refused
+    to another with `session.other_person`.
+    """
+    played: PlaybackProgress | None = None
+    """How much of the interrupted reply the client has played, where it knows: history keeps these words even when the
+    server did not live to store the last report. Absent when nothing was interrupted.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ class SessionStarted:
     """
     patience: float
     """Factor of the end-of-turn wait, as in `set_patience`."""
+    retention_days: int | None = None
+    """How long the conversation is kept after its last use, in days; absent where nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +362,18 @@ class ReplyFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnSaved:
+    """A turn as stored: what the user said, and of the reply what was heard. A later message for the same turn replaces
+    it.
+    """
+
+    turn_id: int
+    """Id of the turn."""
+    heard_ms: int | None = None
+    """Length of the heard part of the reply, in milliseconds; absent until the reply is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFailed:
     """A reply failed."""
 
@@ -526,5 +540,7 @@ ServerMessage = (
     | ServiceNotice
     # The passages that the reply is taken from. Precedes the text; not sent for a reply without passages.
     | ReplySources
+    # The turn is stored: it survives the end of the server. Not sent where nothing is stored, nor while storing fails.
+    | TurnSaved
 )
 """Any message from the server."""

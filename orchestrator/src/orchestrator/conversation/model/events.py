@@ -66,6 +66,24 @@ class ReplyFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnCutOff:
+    """The process that had the conversation before ended in mid-turn, before the reply was heard.
+
+    `text` is the user's; empty when the user was still speaking, and the words are lost.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStored:
+    """The store committed a turn as it was; `heard_ms` of its reply, None while that is not over."""
+
+    turn_id: int
+    heard_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceLost:
     """Voice activity or speech-to-text failed; a fallback, or nothing, replaces it until it recovers."""
 
@@ -115,9 +133,19 @@ PolicyEvent = (
     | FirstSampleHeard
     | ReplyDone
     | ReplyFailed
+    | TurnCutOff
 )
 # Events that concern the session alone.
-SessionEvent = Preference | PlaybackProgress | RequestStatus | ServiceLost | ServiceRecovered | Connected | Disconnected
+SessionEvent = (
+    Preference
+    | PlaybackProgress
+    | RequestStatus
+    | ServiceLost
+    | ServiceRecovered
+    | Connected
+    | Disconnected
+    | TurnStored
+)
 Event = PolicyEvent | SessionEvent
 
 

@@ -36,6 +36,15 @@ class History:
         if heard:
             self._append(turn_id, Message("anchor", heard, interrupted))
 
+    def add_turn(self, turn_id: int, messages: Sequence[Message]) -> None:
+        """Append all messages of a turn."""
+        for message in messages:
+            self._append(turn_id, message)
+
+    def of_turn(self, turn_id: int) -> tuple[Message, ...]:
+        """The messages of one turn."""
+        return tuple(message for at, message in self._messages if at == turn_id)
+
     def remove_turn(self, turn_id: int) -> None:
         """Remove a turn that the user reopened."""
         self._messages = [(at, message) for at, message in self._messages if at != turn_id]

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 # How long a cancelled reply may take to close its streams before the session continues without waiting for it.
 _CANCEL_TIMEOUT_S = 2.0
+# How much more of a reply must be heard before its heard words are saved again: less than a word.
+_SAVED_EVERY_MS = 200
 
 
 class ActiveReply:
@@ -81,6 +83,8 @@ class ActiveReply:
         # The latest finished reply, and its end on the audio clock in milliseconds.
         self._last_reply: tuple[Reply, int] | None = None
         self._barge_ins: Tally[str] = Tally()
+        # The playback position up to which the heard words were saved; None before the first frame.
+        self._saved_ms: int | None = None
 
     @property
     def waterfall(self) -> Waterfall | None:
@@ -192,6 +196,27 @@ class ActiveReply:
         log.warning("playback is not reported", extra={"code": "session.no_playback_reports"})
         self._outbox.send(Error("session.no_playback_reports", message, retryable=False))
 
+    def on_heard_more(self, reply: Reply) -> None:
+        """Save what was heard of the reply so far, from its first frame on, every `_SAVED_EVERY_MS` of it."""
+        if reply is not self._reply or not reply.playout.sent_ms:
+            return
+        heard_ms = reply.playout.heard_ms
+        if self._saved_ms is None or heard_ms >= self._saved_ms + _SAVED_EVERY_MS:
+            self._saved_ms = heard_ms
+            heard = reply.finished_message(interrupted=True)
+            # A position that is estimated is not reported either.
+            upcoming = reply.upcoming_text() if reply.playout.reports_playback else ()
+            self._conversation.save_heard_so_far(reply.turn_id, heard.heard_text, heard_ms, upcoming)
+
+    def on_session_end(self, *, is_over: bool) -> None:
+        """The session ends, perhaps in mid-reply: the heard words enter history; `is_over` as in `finish_reply`."""
+        reply = self._reply
+        if reply is not None:
+            heard = reply.finished_message(interrupted=True)
+            self._conversation.finish_reply(
+                reply.turn_id, heard.heard_text, heard.heard_ms, interrupted=True, is_over=is_over
+            )
+
     @property
     def is_over(self) -> bool:
         """Whether the reply was heard to its end, or failed.
@@ -286,6 +311,7 @@ class ActiveReply:
             reasoning_engines=self._services.reasoning_engines,
         )
         reply = self._reply = create()
+        self._saved_ms = None
         self._task = self._group.create_task(
             self._run_reply(reply, create, deltas, revision), name=f"reply-{turn_id}.{revision}"
         )
@@ -339,6 +365,9 @@ class ActiveReply:
             self._echo_detector.playback_reference.pause(self._loop.time())
         reply.waterfall.clear_reply_stages()
         reply.record_metrics()
+        if self._saved_ms is not None:
+            self._conversation.open_turn(reply.turn_id)
+            self._saved_ms = None
 
     def _finish_reply(self, reply: Reply, interrupted: bool) -> None:
         """Report the end of the reply; its heard words enter history."""
@@ -347,7 +376,7 @@ class ActiveReply:
         self._echo_detector.playback_reference.pause(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished_message(interrupted)
-        self._conversation.history.add_heard_reply(reply.turn_id, finished.heard_text, interrupted)
+        self._conversation.finish_reply(reply.turn_id, finished.heard_text, finished.heard_ms, interrupted=interrupted)
         waterfall = reply.waterfall.message(self._latency_budget_ms)
         reply.waterfall.observe_metrics()
         reply.waterfall.end("interrupted" if interrupted else "finished", self._loop.time())

@@ -38,6 +38,8 @@ LLM_TIMEOUT_S = 8.0
 _FILLER_AFTER_S = 1.0
 # The bound of `reply_sources`.
 _MAX_SOURCES = 4
+# A client is at most two seconds of speech behind what it was sent.
+_MAX_UPCOMING = 16
 
 
 class ReplyListener(Protocol):
@@ -53,6 +55,10 @@ class ReplyListener(Protocol):
 
     def on_report_overdue(self) -> None:
         """The client sends no playback reports."""
+        ...
+
+    def on_heard_more(self, reply: Reply) -> None:
+        """The playback position may have moved."""
         ...
 
 
@@ -170,6 +176,19 @@ class Reply:
         # Without marks, the heard words are a guess, unless none were heard.
         estimated = not self.playout.reports_playback or (interrupted and heard_ms > 0 and not synthesis.marks)
         return ReplyFinished(self.turn_id, heard, heard_ms, interrupted, estimated=estimated)
+
+    def upcoming_text(self) -> tuple[tuple[int, str], ...]:
+        """The heard text at each mark, and at the end, of the speech that was sent and not heard: (ms, text)."""
+        synthesis, playout = self._synthesis, self.playout
+        heard_ms, sent_ms = playout.heard_ms, playout.sent_ms
+        # A mark's own time is the end of the span before it.
+        offsets = [mark.offset_ms for mark in synthesis.marks if heard_ms < mark.offset_ms <= sent_ms]
+        if synthesis.duration_ms is not None and synthesis.duration_ms <= sent_ms:
+            offsets.append(synthesis.duration_ms)
+        return tuple(
+            (at_ms, heard_text(synthesis.text, synthesis.marks, at_ms, synthesis.duration_ms))
+            for at_ms in offsets[:_MAX_UPCOMING]
+        )
 
     def playback_context(self, for_ms: int) -> PlaybackContext:
         """The part of the reply that may echo in an utterance that began `for_ms` ago."""
@@ -297,6 +316,7 @@ class Reply:
     def on_progress(self) -> None:
         """The playback position may have moved."""
         self._synthesis.on_playback_progress()
+        self._listener.on_heard_more(self)
 
     def on_first_frame_sent(self) -> None:
         """The first frame was sent."""

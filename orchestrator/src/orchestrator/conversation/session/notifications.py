@@ -23,9 +23,12 @@ from orchestrator.conversation.model.services import LANGUAGE_CHOICES, Services
 
 
 def greeting_messages(
-    session_id: str, conversation: Conversation, services: Services, *, resumed: bool
+    session_id: str, conversation: Conversation, services: Services, *, resumed: bool, retention_days: int | None
 ) -> Iterator[ServerMessage]:
-    """The messages that greet a client; `resumed`: the session was greeted before, or the conversation has messages."""
+    """The messages that greet a client; `resumed`: the session was greeted before, or the conversation has messages.
+
+    `retention_days` is how long the conversation is stored; None when it is not.
+    """
     preferences = conversation.preferences
     yield SessionStarted(
         session_id=session_id,
@@ -37,6 +40,7 @@ def greeting_messages(
         anchor_sample_rate_hz=SPEECH.rate_hz,
         resumed=resumed,
         patience=preferences.patience,
+        retention_days=retention_days,
     )
     yield choices(services)
     if resumed:

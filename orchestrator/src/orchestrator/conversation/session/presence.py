@@ -47,6 +47,7 @@ class Presence:
         event_queue: EventQueue,
         outbox: Outbox,
         resume_s: float,
+        retention_days: int | None,
     ) -> None:
         self._session_id = session_id
         self._conversation = conversation
@@ -54,6 +55,7 @@ class Presence:
         self._event_queue = event_queue
         self._outbox = outbox
         self._resume_s = resume_s
+        self._retention_days = retention_days
         # How long the session waits for the client that left last.
         self._waits_s = resume_s
         self._loop = asyncio.get_running_loop()
@@ -125,7 +127,14 @@ class Presence:
         resumed = self._was_greeted or bool(self._conversation.messages)
         self._was_greeted = True
         self._outbox.connect(
-            connection, greeting_messages(self._session_id, self._conversation, self._services, resumed=resumed)
+            connection,
+            greeting_messages(
+                self._session_id,
+                self._conversation,
+                self._services,
+                resumed=resumed,
+                retention_days=self._retention_days,
+            ),
         )
         return connection
 

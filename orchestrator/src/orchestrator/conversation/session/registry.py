@@ -1,4 +1,8 @@
-"""Registry of running sessions and stored conversations; enforces the capacity for both."""
+"""Registry of running sessions and of conversations in memory; enforces the capacity for both.
+
+A conversation that is not in memory comes from the store, with its ticket. Its session claims it there first, so that
+of several processes with one store only the last one to claim it can save it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,29 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation, Preferences, chosen_voice
+from orchestrator.conversation.model.journal import FIRST_EPOCH, Journal
 from orchestrator.conversation.model.ports import Client
 from orchestrator.conversation.model.services import Services, check_patience, primary_language
+from orchestrator.conversation.model.store import (
+    Claim,
+    ConversationStore,
+    NoStore,
+    Selection,
+    StoredConversation,
+    StoreUnavailable,
+    conversation_key,
+)
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
 from orchestrator.conversation.session.session import Session
 from orchestrator.conversation.turns.turn import TurnRules
@@ -25,6 +40,7 @@ from orchestrator.metrics import SESSIONS_OPEN
 
 # Interval between deletions of expired conversations.
 _SWEEP_S = 60.0
+_MAX_PERSON_ID_CHARS = 128
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +48,8 @@ log = logging.getLogger(__name__)
 class SessionRegistry:
     """Opens sessions for clients: `capacity` at most.
 
-    Conversations stay in memory for `retention_s` after their last use, `max_conversations` at most.
+    Conversations stay in memory for `memory_s` after their last use, `max_conversations` at most; how long they stay in
+    the store is the store's.
     """
 
     def __init__(
@@ -46,8 +63,9 @@ class SessionRegistry:
         is_ready: Callable[[], bool] = lambda: True,
         on_session_count: Callable[[int], None] = lambda sessions: None,
         max_conversations: int = 10_000,
-        retention_s: float = 3600.0,
+        memory_s: float = 3600.0,
         resume_s: float = 30.0,
+        store: ConversationStore | None = None,
     ) -> None:
         """`on_session_count` is called with the number of open sessions whenever it changes.
 
@@ -64,10 +82,14 @@ class SessionRegistry:
         self._capacity = capacity
         self._is_ready = is_ready
         self._max_conversations = max_conversations
-        self._retention_s = retention_s
+        self._memory_s = memory_s
         self._resume_s = resume_s
         self._conversations: dict[str, Conversation] = {}
         self._running: dict[str, RunningSession] = {}
+        self._store: ConversationStore = store or NoStore()
+        self._store.set_on_lost(self._on_conversation_lost)
+        # Held while a conversation is claimed, so that one client at a time starts its session.
+        self._claim_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._swept_s = time.monotonic()
 
     @property
@@ -76,24 +98,50 @@ class SessionRegistry:
         return self._language
 
     def start_conversation(self, start: SessionStart) -> Conversation:
-        """Store a new conversation with these preferences; `InvalidRequest` for unavailable choices, `AtCapacity`."""
+        """Begin a conversation with these preferences; `InvalidRequest` for unavailable choices, `AtCapacity`."""
         conversation = self._new_conversation(start)
-        self._store(conversation)
+        self._add(conversation)
         return conversation
 
-    def conversation(self, ticket: str) -> Conversation:
-        """The conversation of a ticket. Raises `NotFound` for an unknown or expired one."""
-        conversation = self._conversations.get(ticket)
-        if conversation is None or self._is_expired(conversation):
-            raise NotFound("session.unknown_ticket", "no conversation has this ticket, or it has expired")
+    async def find_conversation(self, ticket: str) -> Conversation:
+        """The conversation of a ticket, from memory or else from the store.
+
+        Raises `NotFound` for an unknown or expired one, `StoreUnavailable`. Cancelling is safe.
+        """
+        conversation = self._in_memory(ticket)
+        if conversation is None:
+            stored = await self._store.load(ticket)
+            # It may have been opened meanwhile.
+            conversation = self._in_memory(ticket)
+            if conversation is None:
+                conversation = self._restored(ticket, stored)
         return conversation
 
-    def end_conversation(self, ticket: str) -> None:
-        """Delete a conversation. Raises `NotFound`. A session that has it open runs until its client disconnects."""
-        del self._conversations[self.conversation(ticket).ticket]
-        running = self._running.get(ticket)
-        if running is not None:
-            running.session.presence.close_when_disconnected()
+    async def end_conversation(self, ticket: str) -> None:
+        """Delete a conversation, here and in the store; returns when that is committed.
+
+        Raises `NotFound`, `StoreUnavailable`. A session that has it open runs until its client disconnects.
+        """
+        await self.find_conversation(ticket)
+        await self.delete_stored(Selection("ticket", ticket))
+
+    async def export_stored(self, selection: Selection) -> tuple[Mapping[str, object], ...]:
+        """Everything stored of the selected conversations, as JSON values. Raises `StoreUnavailable`."""
+        return await self._store.export(selection)
+
+    async def delete_stored(self, selection: Selection) -> int:
+        """Delete the selected conversations, in memory and in the store; returns how many, once that is committed.
+
+        Raises `StoreUnavailable`; then they are deleted in memory only, and saved no more.
+        """
+        keys = {conversation_key(ticket): ticket for ticket in self._conversations}
+        found = {key for key, ticket in keys.items() if _is_selected(self._conversations[ticket], selection)}
+        for key in found:
+            self._forget(keys[key])
+        deleted = await self._store.delete(selection)
+        for key in (deleted - found) & keys.keys():
+            self._forget(keys[key])
+        return len(found | deleted)
 
     @asynccontextmanager
     async def open(
@@ -103,16 +151,13 @@ class SessionRegistry:
 
         With `resumable`, the session waits for a reconnect when the connection drops. Raises `AtCapacity` when the
         capacity is reached, `InvalidRequest` for unavailable choices or a conversation that another client has open,
-        `NotFound` for an unknown ticket, `NotReady` while the orchestrator starts or stops.
+        `NotFound` for an unknown ticket, `NotReady` while the orchestrator starts or stops, or cannot read the
+        conversation.
         """
         if not self._is_ready():
             raise NotReady("session.not_ready", "the anchor is starting or stopping; try again soon")
-        running = (
-            await self._resumable_session(self.conversation(start.ticket), start, resumable) if start.ticket else None
-        )
-        client_connection = ClientConnection(
-            running or self._start_session(start), Connection(client, start.received), resumable=resumable
-        )
+        running = await self._continued_session(start, resumable) if start.ticket else self._new_session(start)
+        client_connection = ClientConnection(running, Connection(client, start.received), resumable=resumable)
         try:
             yield client_connection
         finally:
@@ -132,11 +177,59 @@ class SessionRegistry:
 
     # Sessions -------------------------------------------------------------------------------------------------------
 
-    async def _resumable_session(
-        self, conversation: Conversation, start: SessionStart, resumable: bool
-    ) -> RunningSession | None:
+    def _new_session(self, start: SessionStart) -> RunningSession:
+        conversation = self._new_conversation(start)
+        self._ensure_capacity()
+        self._add(conversation)
+        return self._start_session(conversation, start)
+
+    async def _continued_session(self, start: SessionStart, resumable: bool) -> RunningSession:
+        """The running session of a ticket's conversation, if the client can resume it, or else a new one on it."""
+        ticket = start.ticket
+        _check_person(await self.find_conversation(ticket), start)
+        while True:
+            if running := await self._resumable_session(ticket, start, resumable):
+                return running
+            lock = self._claim_locks.setdefault(ticket, asyncio.Lock())
+            async with lock:
+                if ticket in self._running:
+                    # Another client was faster.
+                    continue
+                conversation = await self._claim(ticket)
+                if start.played is not None:
+                    conversation.add_played(start.played.turn_id, start.played.played_ms)
+                self._ensure_capacity()
+                return self._start_session(conversation, start)
+
+    async def _claim(self, ticket: str) -> Conversation:
+        """The conversation, owned by this process and as new as the store has it.
+
+        Raises `NotFound`, and `StoreUnavailable` for one that is not in memory; one that is goes on unsaved.
+        """
+        try:
+            stored = await self._store.claim(ticket)
+        except StoreUnavailable:
+            if conversation := self._in_memory(ticket):
+                return conversation
+            raise
+        conversation = self._in_memory(ticket)
+        if conversation is None or stored is None:
+            if conversation is not None and self._store.retention_days is None:
+                return conversation
+            self._conversations.pop(ticket, None)
+            conversation = self._restored(ticket, stored)
+            self._make_room()
+            self._conversations[ticket] = conversation
+        elif stored.epoch != conversation.journal.claim.epoch + 1:
+            # Another process owned it in the meantime.
+            conversation.restore(stored)
+        if stored is not None:
+            conversation.journal.with_epoch(stored.epoch)
+        return conversation
+
+    async def _resumable_session(self, ticket: str, start: SessionStart, resumable: bool) -> RunningSession | None:
         """The session that the client resumes; one that it cannot resume is ended. Raises `InvalidRequest`."""
-        while running := self._running.get(conversation.ticket):
+        while running := self._running.get(ticket):
             if running.is_ending:
                 await asyncio.wait((running.task,))
                 continue
@@ -152,13 +245,14 @@ class SessionRegistry:
             await self._end_session(running)
         return None
 
-    def _start_session(self, start: SessionStart) -> RunningSession:
-        conversation = self.conversation(start.ticket) if start.ticket else self._new_conversation(start)
-        self._ensure_capacity()
-        if not start.ticket:
-            self._store(conversation)
+    def _start_session(self, conversation: Conversation, start: SessionStart) -> RunningSession:
         session = Session(
-            services=self._services, rules=self._rules, conversation=conversation, start=start, resume_s=self._resume_s
+            services=self._services,
+            rules=self._rules,
+            conversation=conversation,
+            start=start,
+            resume_s=self._resume_s,
+            retention_days=self._store.retention_days,
         )
         task = asyncio.create_task(session.run(), name=f"session-{session.session_id}")
         running = RunningSession(session, task)
@@ -215,14 +309,53 @@ class SessionRegistry:
         self._services.check_voice(preferences.voice)
         self._services.check_persona(preferences.persona)
         check_patience(preferences.patience)
-        return Conversation(secrets.token_urlsafe(16), preferences)
+        if len(start.person_id) > _MAX_PERSON_ID_CHARS or not start.person_id.isprintable():
+            message = f"person_id must be at most {_MAX_PERSON_ID_CHARS} printable characters"
+            raise InvalidRequest("session.bad_person", message)
+        ticket = secrets.token_urlsafe(16)
+        journal = Journal(self._store, Claim(ticket, FIRST_EPOCH))
+        return Conversation(ticket, preferences, person_id=start.person_id, journal=journal)
 
-    def _store(self, conversation: Conversation) -> None:
-        """Store a conversation. Raises `AtCapacity` when too many are stored."""
+    def _restored(self, ticket: str, stored: StoredConversation | None) -> Conversation:
+        if stored is None:
+            raise NotFound("session.unknown_ticket", "no conversation has this ticket, or it has expired")
+        journal = Journal(self._store, Claim(ticket, stored.epoch))
+        conversation = Conversation(ticket, Preferences(self._language, "", self._persona), journal=journal)
+        conversation.restore(stored)
+        preferences = conversation.preferences
+        if preferences.persona not in self._services.personas:
+            preferences.persona = self._persona
+        return conversation
+
+    def _in_memory(self, ticket: str) -> Conversation | None:
+        conversation = self._conversations.get(ticket)
+        return None if conversation is None or self._is_expired(conversation) else conversation
+
+    def _on_conversation_lost(self, ticket: str) -> None:
+        """Another process owns the conversation, or it was deleted: its session ends, and nothing more is saved."""
+        log.warning("conversation is owned elsewhere or deleted")
+        self._forget(ticket)
+        if running := self._running.get(ticket):
+            running.session.presence.evict_client()
+
+    def _forget(self, ticket: str) -> None:
+        """Drop a conversation from memory and save nothing more of it. Its session runs until its client leaves."""
+        conversation = self._conversations.pop(ticket, None)
+        if conversation is not None:
+            conversation.journal.close()
+        if running := self._running.get(ticket):
+            running.session.presence.close_when_disconnected()
+
+    def _add(self, conversation: Conversation) -> None:
+        """Keep a new conversation. Raises `AtCapacity` when there are too many."""
+        self._make_room()
+        self._conversations[conversation.ticket] = conversation
+        conversation.save_preferences()
+
+    def _make_room(self) -> None:
         self._delete_expired()
         if len(self._conversations) >= self._max_conversations:
             self._delete_oldest_unused()
-        self._conversations[conversation.ticket] = conversation
 
     def _delete_expired(self) -> None:
         now_s = time.monotonic()
@@ -234,12 +367,31 @@ class SessionRegistry:
                 del self._conversations[ticket]
 
     def _is_expired(self, conversation: Conversation) -> bool:
-        return not conversation.open and conversation.last_used_s < time.monotonic() - self._retention_s
+        return not conversation.open and conversation.last_used_s < time.monotonic() - self._memory_s
 
     def _delete_oldest_unused(self) -> None:
-        """Delete the oldest closed conversation without messages: unused tickets must not exhaust the capacity."""
+        """Delete the oldest closed conversation that is stored, or has no messages.
+
+        Unused tickets must not exhaust the capacity.
+        """
         for ticket, conversation in self._conversations.items():
-            if not conversation.open and not conversation.messages:
+            if not conversation.open and (self._store.retention_days is not None or not conversation.messages):
                 del self._conversations[ticket]
                 return
         raise AtCapacity("session.too_many_conversations", "too many conversations are stored; try again later")
+
+
+def _check_person(conversation: Conversation, start: SessionStart) -> None:
+    """Refuse a conversation to a person other than the one it was begun for. Raises `InvalidRequest`."""
+    if start.person_id and start.person_id != conversation.person_id:
+        raise InvalidRequest("session.other_person", "the conversation was begun for another person, or for nobody")
+
+
+def _is_selected(conversation: Conversation, selection: Selection) -> bool:
+    match selection.by:
+        case "ticket":
+            return conversation.ticket == selection.value
+        case "session":
+            return selection.value in conversation.journal.session_ids
+        case "person":
+            return bool(selection.value) and conversation.person_id == selection.value

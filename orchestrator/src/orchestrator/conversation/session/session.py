@@ -35,11 +35,13 @@ from orchestrator.conversation.messages.client import (
     TurnDetection,
 )
 from orchestrator.conversation.messages.server import (
+    BargeInVerdict,
     Error,
     ServiceNotice,
     SessionEnded,
     TurnCommitted,
     TurnFailed,
+    TurnSaved,
 )
 from orchestrator.conversation.model import events as do
 from orchestrator.conversation.model.audio_clock import AudioClock
@@ -56,6 +58,8 @@ from orchestrator.conversation.model.events import (
     ServiceRecovered,
     SessionEvent,
     TimerFired,
+    TurnCutOff,
+    TurnStored,
 )
 from orchestrator.conversation.model.ports import FinalTranscript, SpeechStarted, SpeechStopped
 from orchestrator.conversation.model.services import Services, primary_language
@@ -70,6 +74,9 @@ from orchestrator.conversation.turns.turn_taking import TurnTaking, UserState
 
 log = logging.getLogger(__name__)
 
+# The verdicts after which the sound over a reply is a turn of its own.
+_STOPPING = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
+
 
 class Session:
     """One session. `run` is its lifetime; the client may reconnect several times meanwhile."""
@@ -82,15 +89,19 @@ class Session:
         conversation: Conversation,
         start: SessionStart,
         resume_s: float = 0,
+        retention_days: int | None = None,
     ) -> None:
-        """`resume_s` is how long the session waits for a client that disconnected."""
+        """`resume_s` is how long the session waits for a client that disconnected.
+
+        `retention_days` is how long the conversation is stored; None when it is not.
+        """
         self.session_id = uuid.uuid4().hex[:12]
         self._services = services
         self._conversation = conversation
         self._loop = asyncio.get_running_loop()
         self._clock = AudioClock(self._loop.time)
         self._event_queue = EventQueue()
-        self._outbox = Outbox()
+        self._outbox = Outbox(conversation.journal.on_message)
         self._start = start
         self.presence = Presence(
             self.session_id,
@@ -99,6 +110,7 @@ class Session:
             event_queue=self._event_queue,
             outbox=self._outbox,
             resume_s=resume_s,
+            retention_days=retention_days,
         )
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
         self._word_times = start.word_times
@@ -157,6 +169,7 @@ class Session:
 
     async def _run(self) -> None:
         log.info("session started", extra={"language": self._conversation.preferences.language})
+        self._conversation.journal.open_session(self.session_id, self._on_turn_saved)
         ending: SessionEnded | None = None
         try:
             await run_together(
@@ -171,8 +184,12 @@ class Session:
             ending = SessionEnded(error.code, error.message)
             raise
         finally:
+            # A session that is cancelled ends with its process: the next one continues its turn.
+            self._active_reply.on_session_end(is_over=ending is not None)
             self._close_waterfalls()
-            log.info("session ended", extra={"code": ending.code if ending else "session.broken_off"})
+            code = ending.code if ending else "session.broken_off"
+            log.info("session ended", extra={"code": code})
+            self._conversation.journal.close_session(code, is_over=ending is not None)
             self.presence.close(ending)
 
     async def _converse(self) -> None:
@@ -230,6 +247,7 @@ class Session:
                 if connection := self.presence.on_connected(event.number):
                     self._speech_input.on_reconnect()
                     self._active_reply.on_reconnect(connection.received)
+                    self._continue_cut_off_turn()
             case Disconnected():
                 if self.presence.on_disconnected(begun=self._has_content):
                     self._speech_input.on_disconnect()
@@ -251,8 +269,13 @@ class Session:
                 self._set_preference(event)
             case RequestStatus():
                 self._outbox.send(await self._services.system_status())
+            case TurnStored():
+                self._outbox.send(TurnSaved(event.turn_id, event.heard_ms))
             case _:
                 assert_never(event)
+
+    def _on_turn_saved(self, turn_id: int, heard_ms: int | None) -> None:
+        self._event_queue.put_nowait(TurnStored(turn_id, heard_ms))
 
     def _set_preference(self, event: Preference) -> None:
         if isinstance(event, SetLanguage):
@@ -263,6 +286,7 @@ class Session:
             self._outbox.send(Error(error.code, error.message, error.retryable))
             return
         self._conversation.preferences.set(event)
+        self._conversation.save_preferences()
         if isinstance(event, SetLanguage):
             preferences = self._conversation.preferences
             self._speech_input.set_language(preferences.recognised_language)
@@ -272,6 +296,18 @@ class Session:
             self._turn_taking.endpointing.patience = event.patience
         self._outbox.send(session_updated(self._conversation))
 
+    def _continue_cut_off_turn(self) -> None:
+        """After a restart in mid-turn: tell the client, and answer or ask again if nothing of the reply was heard."""
+        cut_off, self._conversation.cut_off = self._conversation.cut_off, None
+        if cut_off is None:
+            return
+        self._outbox.send(Error("session.cut_off", "the server restarted in mid-turn", retryable=False))
+        if _is_manual(self._start) or any(message.role == "anchor" for message in cut_off.messages):
+            self._conversation.close_turn(cut_off)
+            return
+        self._conversation.remove_turn(cut_off.turn_id)
+        self._event_queue.put_nowait(TurnCutOff(" ".join(message.text for message in cut_off.messages)))
+
     # Actions --------------------------------------------------------------------------------------------------------
 
     def _open_turn(self, turn_id: int) -> None:
@@ -280,7 +316,7 @@ class Session:
         self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s))
 
     def _reopen_turn(self, turn_id: int) -> None:
-        self._conversation.history.remove_turn(turn_id)
+        self._conversation.remove_turn(turn_id)
         answered = self._active_reply.waterfall
         if answered and answered is not self._waterfall:
             # The speech that continues the turn had opened a turn of its own.
@@ -315,7 +351,7 @@ class Session:
                 await self._active_reply.discard(action.turn_id)
             case do.CommitTurn():
                 self._waterfall.record_stage("turn_committed", self._loop.time(), again=True)
-                self._conversation.history.add_user_turn(action.turn_id, action.text)
+                self._conversation.commit_user_turn(action.turn_id, action.text)
                 self._outbox.send(TurnCommitted(action.turn_id, action.text))
                 self._speech_input.expect_language(self._conversation.preferences.reply_language)
             case do.ReopenTurn():
@@ -333,8 +369,12 @@ class Session:
                 self._loop.call_later(max(0.0, delay_s), self._event_queue.put_nowait, TimerFired(action.at_ms))
             case do.AnnounceBargeIn():
                 self._active_reply.on_barge_in_settled(action)
+                if action.verdict not in _STOPPING:
+                    # No turn follows from the sound.
+                    self._conversation.remove_turn(action.turn_id)
             case do.AnnouncePartial():
                 self._active_reply.prefill(action.turn_id, action.text)
+                self._conversation.open_turn(action.turn_id)
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case do.AnnounceFinal():
                 self._spoken_language.on_transcript(

@@ -93,6 +93,8 @@ class TurnTaking:
                 return self._on_end_turn()
             case TextInput():
                 return self._on_text_input(event.text)
+            case do.TurnCutOff():
+                return self._on_turn_cut_off(event.text)
             case Interrupt():
                 return self._stop_reply()
             case Pause():
@@ -261,6 +263,16 @@ class TurnTaking:
         self._anchor_state.begin(turn_id)
         actions += [do.OpenTurn(turn_id), do.StartReply(turn_id, 1, text)]
         return [*actions, do.CommitTurn(turn_id, text), do.ReleaseReply(turn_id)]
+
+    def _on_turn_cut_off(self, text: str) -> list[Action]:
+        """Answer what was asked before the restart, or ask for it again; nothing once the user speaks."""
+        if self._turn is not None or self.anchor_phase is not AnchorPhase.IDLE:
+            return []
+        if text:
+            return self._on_text_input(text)
+        turn_id = self._turn_ids.next_turn_id()
+        self._anchor_state.begin(turn_id)
+        return [do.OpenTurn(turn_id), do.SpeakPhrase(turn_id, "did_not_catch")]
 
     def _close_turn(self, turn: Turn) -> do.CommitSegment:
         """Close the turn: further speech belongs to the next one."""

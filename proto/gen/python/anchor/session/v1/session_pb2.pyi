@@ -117,7 +117,7 @@ class ClientMessage(_message.Message):
     def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
-    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id")
+    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id", "person_id", "played")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,8 @@ class SessionStart(_message.Message):
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     WORD_TIMES_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    PERSON_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAYED_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
@@ -142,7 +144,9 @@ class SessionStart(_message.Message):
     received: ReplyReceived
     word_times: bool
     session_id: str
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ..., session_id: _Optional[str] = ...) -> None: ...
+    person_id: str
+    played: PlaybackProgress
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ..., session_id: _Optional[str] = ..., person_id: _Optional[str] = ..., played: _Optional[_Union[PlaybackProgress, _Mapping]] = ...) -> None: ...
 
 class ReplyReceived(_message.Message):
     __slots__ = ("turn_id", "offset_ms")
@@ -229,7 +233,7 @@ class RequestStatus(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources")
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources", "turn_saved")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +261,7 @@ class ServerMessage(_message.Message):
     CHOICES_FIELD_NUMBER: _ClassVar[int]
     SERVICE_NOTICE_FIELD_NUMBER: _ClassVar[int]
     REPLY_SOURCES_FIELD_NUMBER: _ClassVar[int]
+    TURN_SAVED_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     speech_started: SpeechStarted
     speech_stopped: SpeechStopped
@@ -284,10 +289,11 @@ class ServerMessage(_message.Message):
     choices: Choices
     service_notice: ServiceNotice
     reply_sources: ReplySources
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ...) -> None: ...
+    turn_saved: TurnSaved
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ..., turn_saved: _Optional[_Union[TurnSaved, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
-    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience")
+    __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience", "retention_days")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +303,7 @@ class SessionStarted(_message.Message):
     ANCHOR_SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     ticket: str
     language: str
@@ -306,7 +313,8 @@ class SessionStarted(_message.Message):
     anchor_sample_rate_hz: int
     resumed: bool
     patience: float
-    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ...) -> None: ...
+    retention_days: int
+    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ..., retention_days: _Optional[int] = ...) -> None: ...
 
 class Choices(_message.Message):
     __slots__ = ("languages", "voices", "personas")
@@ -539,6 +547,14 @@ class ReplyFinished(_message.Message):
     interrupted: bool
     estimated: bool
     def __init__(self, turn_id: _Optional[int] = ..., heard_text: _Optional[str] = ..., heard_ms: _Optional[int] = ..., interrupted: _Optional[bool] = ..., estimated: _Optional[bool] = ...) -> None: ...
+
+class TurnSaved(_message.Message):
+    __slots__ = ("turn_id", "heard_ms")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    HEARD_MS_FIELD_NUMBER: _ClassVar[int]
+    turn_id: int
+    heard_ms: int
+    def __init__(self, turn_id: _Optional[int] = ..., heard_ms: _Optional[int] = ...) -> None: ...
 
 class TurnFailed(_message.Message):
     __slots__ = ("turn_id", "code", "message")

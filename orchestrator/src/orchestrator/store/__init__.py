@@ -1,0 +1,1 @@
+"""The store of conversations in SQL: SQLite in a file, or PostgreSQL."""

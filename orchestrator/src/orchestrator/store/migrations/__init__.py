@@ -1,0 +1,1 @@
+"""The schema's migrations, which the store runs when it opens a database."""
