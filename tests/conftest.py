@@ -1,4 +1,4 @@
-"""With `ANCHOR_REQUIRE_ALL` set, a skipped test fails the run, except those that need a GPU or a pulled model."""
+"""With `ANCHOR_REQUIRE_ALL` set, a skipped test fails the run, except those that need a GPU, IPv6 or a pulled model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REQUIRE_ALL = "ANCHOR_REQUIRE_ALL"
 
 
 def _unwanted_skips(session: pytest.Session) -> list[pytest.TestReport]:
-    """Skipped tests, without those that need a GPU or a pulled model; empty when `ANCHOR_REQUIRE_ALL` is not set."""
+    """Skipped tests, without those of the marks that allow it; empty when `ANCHOR_REQUIRE_ALL` is not set."""
     if not os.environ.get(REQUIRE_ALL):
         return []
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -20,7 +20,7 @@ def _unwanted_skips(session: pytest.Session) -> list[pytest.TestReport]:
         # A worker of pytest-xdist; the controller has the reports.
         return []
     skipped = terminal.stats.get("skipped", [])
-    return [report for report in skipped if not {"gpu", "pulled"} & set(getattr(report, "keywords", ()))]
+    return [report for report in skipped if not {"gpu", "ipv6", "pulled"} & set(getattr(report, "keywords", ()))]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

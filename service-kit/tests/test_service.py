@@ -141,6 +141,7 @@ def has_ipv6() -> bool:
         return False
 
 
+@pytest.mark.ipv6
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 async def test_a_service_listens_on_an_ipv6_address(host: str):

@@ -192,6 +192,7 @@ async def test_a_folder_with_a_long_path_needs_no_long_socket(
     assert not folder.exists()
 
 
+@pytest.mark.ipv6
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 async def test_a_mesh_runs_on_an_ipv6_address(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]

@@ -39,6 +39,7 @@ def test_invisible_owner_is_stated_as_such() -> None:
     assert str(TakenPort(80, None, "")) == "port 80 is taken by a process that is not visible"
 
 
+@pytest.mark.ipv6
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_ports_of_an_ipv6_address_are_checked_there(host: str, free_port: Callable[[], int]) -> None:

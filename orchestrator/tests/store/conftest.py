@@ -13,7 +13,9 @@ from uuid import uuid4
 
 import pytest
 
-INITDB = shutil.which("initdb")
+# Debian has the programs of a server outside the path.
+PROGRAMS = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+INITDB, PG_CTL = (shutil.which(program, path=PROGRAMS) for program in ("initdb", "pg_ctl"))
 
 
 def unprivileged() -> str | None:
@@ -26,7 +28,7 @@ def unprivileged() -> str | None:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Path]:
     """The folder with the socket of a server of our own, which accepts everybody there."""
-    if INITDB is None:
+    if INITDB is None or PG_CTL is None:
         pytest.skip("needs PostgreSQL's initdb and pg_ctl")
     user = unprivileged()
     folder = Path(tempfile.mkdtemp(prefix="anchor-pg-"))
@@ -39,9 +41,9 @@ def postgresql() -> Iterator[Path]:
     try:
         run(INITDB, "-D", str(folder / "data"), "-A", "trust", "-U", "anchor", "-N", "-E", "UTF8")
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        run("pg_ctl", "-D", str(folder / "data"), "-l", str(folder / "log"), "-w", "-o", options, "start")
+        run(PG_CTL, "-D", str(folder / "data"), "-l", str(folder / "log"), "-w", "-o", options, "start")
         yield folder
-        run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
+        run(PG_CTL, "-D", str(folder / "data"), "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
