@@ -11,8 +11,15 @@ _ORDINARY = tuple(
     "seventeen eighteen nineteen".split()
 )
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-# Titles as they are said; recognisers abbreviate them.
-_TITLES = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
+# Spellings of the same words: titles, which recognisers abbreviate, and contractions, as in Whisper's own normaliser.
+_SPELLINGS = {
+    "mr": ["mister"],
+    "mrs": ["missus"],
+    "dr": ["doctor"],
+    "gonna": ["going", "to"],
+    "gotta": ["got", "to"],
+    "wanna": ["want", "to"],
+}
 
 
 def spoken_words(text: str, language: str) -> list[str]:
@@ -29,7 +36,7 @@ def spoken_words(text: str, language: str) -> list[str]:
 def _said_in_english(word: str) -> list[str]:
     if word.isdecimal() and len(word) <= 6:
         return spelled_number(int(word))
-    return [_TITLES.get(word, word)]
+    return _SPELLINGS.get(word, [word])
 
 
 def spelled_number(number: int) -> list[str]:

@@ -17,6 +17,7 @@ from stt_service.retranscribing.recogniser import ClipTranscript
         ("Mr. Quilter's <laugh> ill-disposed [noise] {uh-}", "mister quilter's ill disposed"),
         ("$20,000 in 1999!", "twenty thousand in one thousand nine hundred ninety nine"),
         ("It’s 'quoted'", "it's quoted"),
+        ("I'm gonna.", "i'm going to"),
         ("", ""),
     ],
 )
