@@ -55,6 +55,20 @@ def test_failures_while_open_do_not_extend_the_hold():
     assert breaker.may_half_open(2)
 
 
+def test_successful_probe_ends_a_failed_one_but_no_refused_reply():
+    refused = PeerFailed("llm.refused", "HTTP 503: Loading model")
+    breaker = CircuitBreaker()
+    breaker.on_failed_probe(0, refused)
+    assert breaker.latest_failure is refused
+    breaker.half_open()
+    assert breaker.latest_failure is None
+    breaker.on_failure(0, permanent=True, reason=refused)
+    breaker.half_open()
+    assert breaker.latest_failure is refused
+    breaker.on_success()
+    assert breaker.latest_failure is None
+
+
 class Server:
     """A server that is healthy or not, as its test sets."""
 

@@ -40,6 +40,7 @@ class CircuitBreaker:
         self.parked = False
         # Why the latest reply was not the model's; None after one that was.
         self.latest_failure: AnchorError | None = None
+        self._failed_probe = False
         LLM_CIRCUIT_OPEN.set(0)
 
     @property
@@ -57,6 +58,7 @@ class CircuitBreaker:
     def on_failure(self, now_s: float, *, permanent: bool = False, reason: AnchorError | None = None) -> None:
         """Record a reply that failed to start, and the reason; `permanent` when a retry cannot succeed."""
         self.latest_failure = reason or self.latest_failure
+        self._failed_probe = False
         if self.open:
             # The reply was requested before the breaker opened.
             return
@@ -66,13 +68,19 @@ class CircuitBreaker:
             self._held_until_s = now_s + self._hold_s
             self._hold_s = min(2 * self._hold_s, _MAX_HOLD_S)
 
+    def on_failed_probe(self, now_s: float, reason: AnchorError) -> None:
+        """Record that the model cannot answer, before any reply; a successful probe ends it."""
+        self.on_failure(now_s, permanent=True, reason=reason)
+        self._failed_probe = True
+
     def may_half_open(self, now_s: float) -> bool:
         """Whether a successful probe may half-open it now."""
         return self.open and not self.parked and now_s >= self._held_until_s
 
     def half_open(self) -> None:
         """Record a successful probe: replies use the model again, and the first failure re-opens the breaker."""
-        if isinstance(self.latest_failure, (NotReady, AtCapacity)) or _is_unreachable(self.latest_failure):
+        failure = self.latest_failure
+        if self._failed_probe or isinstance(failure, (NotReady, AtCapacity)) or _is_unreachable(failure):
             # A refused reply may be refused again; a server that was away is back.
             self.latest_failure = None
         self._failures = _MAX_FAILURES - 1
@@ -106,7 +114,7 @@ class CircuitBreakerProbe:
     async def running(self) -> AsyncGenerator[Self]:
         """Probe inside the context; the first probe is made on entering it."""
         if failure := await self._probe_failure():
-            self._breaker.on_failure(asyncio.get_running_loop().time(), permanent=True, reason=failure)
+            self._breaker.on_failed_probe(asyncio.get_running_loop().time(), failure)
         async with background(self._watch(), "language model probe"):
             yield self
 
