@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH, to_wav
-from service_kit.errors import AnchorError, AtCapacity, PeerFailed, root_cause
+from service_kit.errors import AnchorError, AtCapacity, PeerFailed, Stopping, root_cause
 
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
@@ -96,6 +96,10 @@ async def ask_question(
         raise PeerFailed("session.answer_timeout", f"no answer within {limits.answer_timeout_s:g} s") from error
     except ExceptionGroup as group:
         raise root_cause(group) from group
+    except Stopping:
+        # The session may have ended with the reply, before the client could leave it.
+        if not client.has_whole_reply:
+            raise
     return client.answer()
 
 
@@ -206,6 +210,11 @@ class _OneShotClient:
         self._pcm += pcm[: self._max_bytes - len(self._pcm)]
         self._played_ms += SPEECH.ms_of(len(pcm))
         self._changed.set()
+
+    @property
+    def has_whole_reply(self) -> bool:
+        """Whether the reply has ended."""
+        return self._finished is not None
 
     def answer(self) -> OneShotAnswer:
         """Return the answer once the session is over. Raises `AnchorError` when there is none."""
