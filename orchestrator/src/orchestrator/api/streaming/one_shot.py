@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -36,6 +36,7 @@ from orchestrator.conversation.messages.server import (
     TurnFailed,
 )
 from orchestrator.conversation.model.conversation import AUTOMATIC
+from orchestrator.conversation.model.idle_timeout import IdleTimeout
 
 # A recording is sent in chunks of this length, as from a microphone but faster than real time.
 _CHUNK_BYTES = MICROPHONE.bytes_for(100)
@@ -88,8 +89,11 @@ async def ask_question(
 ) -> OneShotAnswer:
     """Answer a question, written or spoken (PCM16 mono 16 kHz), in a session of its own. Raises `AnchorError`."""
     client = _OneShotClient(question, limits)
+    longest_s = limits.answer_timeout_s + limits.max_answer_audio_s
     try:
-        async with asyncio.timeout(limits.answer_timeout_s):
+        # Speech that still arrives is waited for: a slow voice takes as long as it speaks.
+        async with asyncio.timeout(longest_s), IdleTimeout(limits.answer_timeout_s) as timeout:
+            client.on_audio = timeout.reset
             async with sessions.open(start, client) as session, aclosing(client.source()) as source:
                 await session.run(source)
     except TimeoutError as error:
@@ -127,6 +131,8 @@ class _OneShotClient:
         self._error: Error | None = None
         self._waterfall: LatencyWaterfall | None = None
         self._refusal: AtCapacity | None = None
+        # Called when a part of the answer's speech has arrived.
+        self.on_audio: Callable[[], None] = lambda: None
 
     async def source(self) -> AsyncGenerator[bytes | Command]:
         """Yield the question, then playback progress as audio arrives, until the turn is over."""
@@ -209,6 +215,7 @@ class _OneShotClient:
             return
         self._pcm += pcm[: self._max_bytes - len(self._pcm)]
         self._played_ms += SPEECH.ms_of(len(pcm))
+        self.on_audio()
         self._changed.set()
 
     @property
