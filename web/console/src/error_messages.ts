@@ -33,6 +33,11 @@ export function errorMessage(code: string, message: string): string {
   return SESSION_MESSAGES[code] ?? CODE_MESSAGES[code] ?? SERVICE_MESSAGES[code.split(".")[0] ?? ""] ?? message;
 }
 
+/** Whether a shown text says that the voice is away, which the next sound refutes. */
+export function saysVoiceIsAway(notice: string): boolean {
+  return notice === SERVICE_MESSAGES["tts"];
+}
+
 /** The text for a closed session. */
 export function closeMessage(code: string): string {
   if (SESSION_MESSAGES[code]) return SESSION_MESSAGES[code];
