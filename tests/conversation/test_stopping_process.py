@@ -111,3 +111,18 @@ async def test_turn_beyond_the_grace_goes_on_in_the_next_process(heard_ms):
             (_, (role, heard)) = stage.history
             assert role == "anchor"
             assert ANSWER.startswith(heard)
+
+
+async def test_client_that_is_lost_in_the_grace_is_not_waited_for():
+    store = MemoryStore()
+    stage = begin(store)
+    async with stage:
+        await stage.ask("tell me a story")
+        await stage.until_played(600)
+        stage.session.end_after_turn()
+        await stage.silence(100)
+        await stage.disconnect()
+        async with asyncio.timeout(0.1):
+            await asyncio.wait([stage.running.task])
+        assert isinstance(stage.running.task.exception(), Stopping)
+    assert (await restart(store)).conversation.cut_off is not None

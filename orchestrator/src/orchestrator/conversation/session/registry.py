@@ -195,10 +195,7 @@ class SessionRegistry:
             return
         log.info("draining sessions", extra={"sessions": len(running), "grace_s": grace_s})
         for each in running:
-            if each.session.presence.connection is None:
-                each.session.end_now()
-            else:
-                each.session.end_after_turn()
+            each.session.end_after_turn()
         tasks = [each.task for each in running]
         _, in_turn = await asyncio.wait(tasks, timeout=grace_s)
         for each in running:

@@ -163,7 +163,7 @@ class Session:
             await self._event_queue.put(item)
 
     def end_after_turn(self) -> None:
-        """End the session with `session.moving` once no turn is in progress: at once, or when the reply was heard."""
+        """End the session with `session.moving` once no turn is in progress, or its client is gone."""
         self._event_queue.put_nowait(ProcessStopping())
 
     def end_now(self) -> None:
@@ -217,14 +217,15 @@ class Session:
                 await self._handle_session_event(event)
             else:
                 await self._handle_policy_event(event)
-            if self._is_moving and self._is_between_turns and self._event_queue.is_empty:
+            if self._is_moving and self._may_move:
                 self.end_now()
 
     @property
-    def _is_between_turns(self) -> bool:
-        """Whether the user neither speaks nor waits for a reply, and the anchor has been heard to the end."""
+    def _may_move(self) -> bool:
+        """Whether no turn is in progress, or its client is gone: this process refuses it when it comes back."""
         policy = self._turn_taking
-        return policy.listening_since_ms is None and policy.anchor_phase is AnchorPhase.IDLE
+        is_between_turns = policy.listening_since_ms is None and policy.anchor_phase is AnchorPhase.IDLE
+        return self.presence.connection is None or (is_between_turns and self._event_queue.is_empty)
 
     def _playback_context(self, event: PolicyEvent) -> PlaybackContext:
         """What the anchor was saying when the event's speech was heard, and how much of it the microphone holds."""
