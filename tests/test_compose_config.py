@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from compose_config import PROJECT, compose_config, rendered
-from pydantic import SecretStr
+from orchestrator.settings import OrchestratorSettings
+from pydantic import SecretStr, ValidationError
 from service_kit.familiar_settings import FamiliarSettings
+from service_kit.settings import ServiceSettings
 from settings_classes import all_names_of, names_of, settings_classes
 
 PLAN = PROJECT / "deploy/profiles/rtx6000-ada.env"
@@ -85,6 +87,22 @@ def test_a_service_gets_the_settings_that_it_reads_and_no_others(profile: str) -
             expected |= all_names_of(FamiliarSettings)
         expected -= UNSET.get(name, set())
         assert given == expected, f"deploy/settings.yaml, {name}"
+
+
+def seconds(duration: str) -> int:
+    """A duration as `docker compose config` writes it: 45s, or 1m15s."""
+    minutes, _, rest = duration.rpartition("m")
+    return 60 * int(minutes or 0) + int(rest.removesuffix("s") or 0)
+
+
+def test_a_container_has_the_time_that_its_service_takes_to_stop(every) -> None:
+    longest_grace_s = 30
+    drain_s = ServiceSettings.model_fields["drain_s"].default
+    for name in PACKAGES.keys() - {"measure-stt", "measure-tts"}:
+        needed_s = drain_s + (longest_grace_s if name == "orchestrator" else 0)
+        assert seconds(every[name]["stop_grace_period"]) >= needed_s + 5, name
+    with pytest.raises(ValidationError):
+        OrchestratorSettings(turn_grace_s=longest_grace_s + 1)
 
 
 def test_the_fetcher_of_models_gets_only_settings_that_it_reads(every) -> None:

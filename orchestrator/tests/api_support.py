@@ -43,7 +43,7 @@ from orchestrator.conversation.messages.server import (
 from orchestrator.conversation.model.ports import Client, Message
 from orchestrator.conversation.model.store import Selection
 from service_kit.audio import MICROPHONE, SPEECH
-from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed
+from service_kit.errors import AtCapacity, InvalidRequest, NotFound, PeerFailed, Stopping
 
 TONE_MS = 300
 TONE = (np.sin(np.arange(24 * TONE_MS) / 5) * 9000).astype("<i2").tobytes()
@@ -97,6 +97,11 @@ class EchoSession:
                 await self._answer(text, source)
             case TextInput("break"):
                 raise PeerFailed("stt.gone", "speech to text failed")
+            case TextInput("move"):
+                raise Stopping("session.moving", "the anchor restarts")
+            case TextInput("move after this"):
+                await self._answer("move after this", source)
+                raise Stopping("session.moving", "the anchor restarts")
             case TextInput("crash"):
                 raise RuntimeError("a bug")
             case TextInput("hang"):

@@ -133,6 +133,44 @@ async def test_a_service_is_alive_while_it_loads_and_ready_afterwards():
         await channel.close()
 
 
+async def test_a_stopped_service_drains_while_it_is_not_ready():
+    stop, drained = asyncio.Event(), asyncio.Event()
+    draining = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        yield
+        assert drained.is_set()
+
+    async def drain() -> None:
+        draining.set()
+        await drained.wait()
+
+    service = Service(
+        settings=ServiceSettings(grpc_port=0, http_port=0, drain_s=0),
+        health=Health("test", EngineInfo("test", "tiny", "1")),
+        servicers=[(NAME, add)],
+        lifespan=lifespan,
+        drain=drain,
+    )
+    running = asyncio.create_task(service.run(stop))
+    while not service.health.ready:
+        await asyncio.sleep(0.01)
+    stop.set()
+    await draining.wait()
+    channel = open_channel(f"127.0.0.1:{service.grpc_port}")
+    stub = health_pb2_grpc.HealthStub(channel)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}") as http:
+        assert (await http.get("/ready")).status_code == 503
+        assert (await http.get("/health")).json()["status"] == "draining"
+    status = (await stub.Check(health_pb2.HealthCheckRequest(service=NAME))).status
+    assert status == health_pb2.HealthCheckResponse.NOT_SERVING
+    await channel.close()
+    assert not running.done()
+    drained.set()
+    await running
+
+
 def has_ipv6() -> bool:
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):

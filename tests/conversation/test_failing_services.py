@@ -41,7 +41,7 @@ async def test_tts_failure_leaves_captions(stage):
         "".join(message.text for message in stage.client.of_type(server_messages.ReplyText))
         == "It is sunny in Leipzig today."
     )
-    assert finished.heard_text == "It is sunny in Leipzig today."
+    assert finished.heard_text == "It is"
     assert stage.client.of_type(server_messages.Error)[0].code == "tts.broke"
 
 

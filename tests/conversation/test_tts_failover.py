@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.output.playout import Playout
@@ -16,7 +20,7 @@ from sentence_tts import (
     metric_value,
     played_words,
 )
-from service_kit.errors import InvalidRequest
+from service_kit.errors import AnchorError, InvalidRequest, NotReady
 
 
 async def test_unsent_sentence_is_repeated_after_a_tts_failure(story_stage, tts):
@@ -78,8 +82,114 @@ async def test_unavailable_tts_leads_to_captions(story_stage, tts):
         finished = await story_stage.until(server_messages.ReplyFinished)
     assert (error.code, error.message) == ("tts.unavailable", "captions only: gone")
     assert "".join(message.text for message in story_stage.client.of_type(server_messages.ReplyText)) == STORY
+    assert (finished.heard_text, finished.interrupted) == ("Once upon a time", True)
+    assert story_stage.history == [("user", "a story"), ("anchor", "Once upon a time")]
+    assert len(tts.opened_with) <= 60
+
+
+class AwayTts:
+    """A TTS that is away until `returns_s` on the loop's clock, or for `leaves_for_s` after its next stream."""
+
+    def __init__(self, tts: SentenceTts, error: AnchorError = UNAVAILABLE) -> None:
+        self._tts = tts
+        self._error = error
+        self.returns_s = self.leaves_for_s = 0.0
+
+    @asynccontextmanager
+    async def open(self, voice, language, style):
+        if asyncio.get_running_loop().time() < self.returns_s:
+            raise self._error
+        try:
+            async with self._tts.open(voice, language, style) as stream:
+                yield stream
+        finally:
+            self.returns_s = asyncio.get_running_loop().time() + self.leaves_for_s
+            self.leaves_for_s = 0.0
+
+
+@pytest.mark.parametrize("away_s", [3.0, 9.0])
+@pytest.mark.parametrize("error", [UNAVAILABLE, NotReady("tts-service.not_ready", "draining")])
+async def test_voice_that_returns_speaks_a_mute_reply_from_its_start(story_stage, tts, away_s, error):
+    away = story_stage.main_tts = AwayTts(tts, error)
+    before = metric_value("anchor_voice_failures_total", then="returned")
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        away.returns_s = asyncio.get_running_loop().time() + away_s
+        captions = await story_stage.until(server_messages.Error)
+        assert captions.message.startswith("captions only")
+        assert story_stage.client.pcm == b""
+        await story_stage.until(server_messages.ReplyAudio)
+        assert asyncio.get_running_loop().time() - away.returns_s <= 0.8
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert (finished.heard_text, finished.interrupted) == (STORY, False)
+    assert len(story_stage.client.of_type(server_messages.Error)) == 1
+    assert metric_value("anchor_voice_failures_total", then="returned") == before + 1
+
+
+async def test_voice_that_returns_continues_where_it_fell_silent(story_stage, tts):
+    tts.faults.append(TtsFault(UNAVAILABLE, at_word=4))
+    away = story_stage.main_tts = AwayTts(tts)
+    away.leaves_for_s = 6.0
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.Error)
+        assert len(played_words(story_stage)) == 4
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
     assert finished.heard_text == STORY
-    assert len(tts.opened_with) <= 40
+
+
+async def test_first_tts_speaks_the_rest_when_both_were_away(story_stage, tts):
+    away = story_stage.main_tts = AwayTts(tts)
+    other = story_stage.fallback_tts = (AwayTts(SentenceTts()),)
+    async with story_stage:
+        story_stage.command(client_messages.TextInput("a story"))
+        away.returns_s = asyncio.get_running_loop().time() + 4
+        other[0].returns_s = away.returns_s + 600
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert played_words(story_stage) == expected_words(STORY)
+    assert finished.heard_text == STORY
+
+
+async def test_words_that_were_never_audible_are_not_heard(story_stage, tts):
+    away = story_stage.main_tts = AwayTts(tts)
+    async with story_stage:
+        away.returns_s = asyncio.get_running_loop().time() + 600
+        story_stage.command(client_messages.TextInput("a story"))
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+        assert (finished.heard_text, finished.heard_ms, finished.interrupted) == ("", 0, True)
+        assert story_stage.history == [("user", "a story")]
+        away.returns_s = 0
+        story_stage.command(client_messages.TextInput("the story please"))
+        again = await story_stage.until(server_messages.ReplyFinished, 2, within_s=60)
+    assert again.heard_text == STORY
+    assert story_stage.history[-1] == ("anchor", STORY)
+
+
+async def test_typing_over_a_mute_reply_ends_it(story_stage, tts):
+    away = story_stage.main_tts = AwayTts(tts)
+    async with story_stage:
+        away.returns_s = asyncio.get_running_loop().time() + 5
+        story_stage.command(client_messages.TextInput("a story"))
+        await story_stage.until(server_messages.Error)
+        story_stage.command(client_messages.TextInput("another one"))
+        await story_stage.until(server_messages.ReplyFinished, 2, within_s=60)
+    assert story_stage.history == [("user", "a story"), ("user", "another one"), ("anchor", STORY)]
+    assert played_words(story_stage) == expected_words(STORY)
+
+
+async def test_words_said_over_a_mute_reply_continue_the_question(story_stage, tts):
+    away = story_stage.main_tts = AwayTts(tts)
+    async with story_stage:
+        away.returns_s = asyncio.get_running_loop().time() + 8
+        await story_stage.user("tell me a story")
+        await story_stage.until(server_messages.Error)
+        await story_stage.user("about a king")
+        finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert story_stage.llm.prompts[-1].text == "tell me a story about a king"
+    assert finished.heard_text == STORY
+    assert story_stage.history == [("user", "tell me a story about a king"), ("anchor", STORY)]
 
 
 async def test_failed_engine_is_retried_once_only(story_stage, tts):
@@ -89,7 +199,8 @@ async def test_failed_engine_is_retried_once_only(story_stage, tts):
         finished = await story_stage.until(server_messages.ReplyFinished, within_s=60)
     assert len(tts.opened_with) == 2
     assert story_stage.client.of_type(server_messages.Error)[0].code == "tts.engine_failed"
-    assert finished.heard_text == STORY
+    assert finished.heard_text == ""
+    assert story_stage.history == [("user", "a story")]
 
 
 async def test_fallback_tts_continues_and_the_client_is_notified(story_stage, tts):

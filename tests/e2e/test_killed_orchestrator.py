@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncGenerator, Iterator
@@ -18,6 +19,8 @@ from orchestrator.conversation.model.history import heard_text
 from orchestrator.conversation.model.ports import SpeechMark
 from service_kit.audio import MICROPHONE
 from service_kit.errors import AnchorError, root_cause
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 pytestmark = pytest.mark.e2e
 
@@ -89,6 +92,17 @@ def words_played(talk: SessionClient, turn_id: int, played_ms: int) -> str:
         if event.name == "speech_mark" and event.message.turn_id == turn_id
     ]
     return heard_text(talk.speaker.reply(turn_id).text, marks, played_ms, None)
+
+
+async def types_until_closed(socket: ClientConnection) -> list[str]:
+    """The types of the messages until the server closes the connection, whatever the code."""
+    types: list[str] = []
+    try:
+        async with asyncio.timeout(5):
+            while True:
+                types.append(json.loads(await socket.recv())["type"])
+    except ConnectionClosed:
+        return types
 
 
 async def test_ten_kills_lose_no_transcript_and_no_heard_word(stored_mesh) -> None:
@@ -164,3 +178,31 @@ async def test_upgrade_in_mid_reply_keeps_what_was_heard(stored_mesh) -> None:
         assert asked["text"] == "tell me a story"
         assert ANSWER.startswith(heard["text"])
         assert len(str(heard["text"])) > 5
+
+
+async def test_sigterm_lets_the_reply_end_and_moves_the_client(stored_mesh) -> None:
+    caller = Caller(stored_mesh)
+    async with caller.connected() as talk, httpx.AsyncClient(base_url=stored_mesh.settings.address) as http:
+        await talk.send_message("text_input", text="tell me a story")
+        await talk.wait_for("reply_audio", within_s=20)
+        await asyncio.sleep(0.5)
+        os.kill(stored_mesh.process_of("orchestrator"), signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        assert (await http.get("/ready")).status_code == 503
+        refused = await http.post("/conversation/start", json={})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "session.moving")
+        assert refused.headers["retry-after"]
+        async with connect(stored_mesh.url) as late:
+            await late.send(json.dumps({"type": "session_start"}))
+            assert await types_until_closed(late) == ["error", "session_ended"]
+            assert (late.close_code, late.close_reason) == (1012, "session.moving")
+        finished = await talk.wait_for("reply_finished", within_s=20)
+        assert (finished.message.heard_text, finished.message.interrupted) == (ANSWER, False)
+        ended = await talk.wait_for("session_ended", within_s=5)
+        assert ended.message.code == "session.moving"
+        await asyncio.wait_for(talk._socket.wait_closed(), 5)
+        assert (talk._socket.close_code, talk._socket.close_reason) == (1012, "session.moving")
+    async with caller.connected() as talk:
+        assert talk.events[0].message.resumed
+        assert [message["text"] for message in await caller.messages()] == ["tell me a story", ANSWER]
+        assert not [event for event in talk.events if event.name == "error"]

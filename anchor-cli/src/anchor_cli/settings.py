@@ -35,6 +35,8 @@ class MeshSettings(BaseSettings):
     start_timeout_s: float = Field(default=120, gt=0, le=3600, validation_alias=shared("ANCHOR_START_TIMEOUT_S"))
     # Time for a service to finish after SIGTERM; supervisord waits a little longer before it kills.
     drain_s: float = Field(default=5, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
+    # Time beyond that for the turns in progress in the orchestrator.
+    turn_grace_s: float = Field(default=10, ge=0, le=30, validation_alias=shared("ORCHESTRATOR_TURN_GRACE_S"))
     # Recorded question of the self-test.
     self_test_wav: Path = Field(
         default=Path("content/questions/demo.wav"), validation_alias=shared("ANCHOR_SELF_TEST_WAV")

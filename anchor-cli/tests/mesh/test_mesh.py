@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,18 @@ print(json.dumps({"level": "info", "service": "toy-service", "message": "began"}
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 STUBBORN = "import signal, subprocess, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVICE
+# Asks the program at the port in `peer` whether it is ready, once it is told to stop.
+LINGERING = """
+import pathlib, signal, threading, urllib.request
+def linger(*_):
+    port = pathlib.Path("peer").read_text()
+    def ask():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
+            pathlib.Path("seen").write_text(str(answer.status))
+        os._exit(0)
+    threading.Thread(target=ask).start()
+signal.signal(signal.SIGTERM, linger)
+"""
 BROKEN = "raise SystemExit('no such model')"
 
 
@@ -147,6 +160,21 @@ async def test_program_that_ignores_sigterm_is_killed(
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
         await mesh.wait_until_ready(supervisor, lambda states: None)
         mark = mesh.mesh_id
+    assert find_mesh_processes(mark) == set()
+
+
+async def test_program_with_a_grace_ends_before_the_others(
+    short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
+) -> None:
+    needed = toy()
+    lingering = replace(toy("import os\n" + LINGERING + SERVICE, "vad"), grace_s=5.0)
+    (short_root / "peer").write_text(str(needed.http_port))
+    settings = configured(short_root, needed, vad_grpc_port=lingering.grpc_port, vad_http_port=lingering.http_port)
+    async with running_mesh(settings, [needed, lingering], lines.append) as (mesh, _):
+        await until_answering(lingering.http_port)
+        await until_answering(needed.http_port)
+        mark = mesh.mesh_id
+    assert (short_root / "seen").read_text() == "200"
     assert find_mesh_processes(mark) == set()
 
 

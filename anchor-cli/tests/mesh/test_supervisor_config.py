@@ -46,3 +46,11 @@ def test_orchestrator_starts_last(settings: MeshSettings) -> None:
     config.read_string(rendered(settings, settings.root))
     order = {name: config.getint(name, "priority") for name in config.sections() if name.startswith("program:")}
     assert max(order, key=order.__getitem__) == "program:orchestrator"
+
+
+def test_orchestrator_may_take_its_drain_time_and_the_grace_of_turns(settings: MeshSettings, tmp_path: Path) -> None:
+    config = RawConfigParser()
+    config.read_string(rendered(settings.model_copy(update={"turn_grace_s": 12.5}), tmp_path))
+    waits = {name: config.getint(name, "stopwaitsecs") for name in config.sections() if name.startswith("program:")}
+    assert waits.pop("program:orchestrator") > 5 + 12.5
+    assert set(waits.values()) == {8}

@@ -73,4 +73,5 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
         servicers=[("anchor.session.v1.SessionService", partial(grpc.add_to, servicer=servicer))],
         lifespan=lifespan,
         app=app,
+        drain=partial(sessions.drain, settings.turn_grace_s),
     )

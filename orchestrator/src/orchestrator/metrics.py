@@ -28,7 +28,7 @@ UNDERRUNS = Counter("anchor_playout_underruns_total", "Gaps in playback because 
 UNDERRUN_MS = Counter("anchor_playout_underrun_ms_total", "Total length of these gaps, in milliseconds.")
 TTS_FAILURES = Counter(
     "anchor_voice_failures_total",
-    "TTS failures in mid-reply, by the failover that followed: again, another, captions.",
+    "TTS failures in mid-reply, by the failover that followed: again, another, captions, returned.",
     ["then"],
 )
 LLM_PREFILLS = Counter(

@@ -52,6 +52,8 @@ class OrchestratorSettings(ServiceSettings):
     store_retention_days: int = Field(default=30, ge=1, le=3_650)
     # How long a session waits for a client that disconnected, in seconds; 0 ends the session at once.
     resume_s: float = Field(default=30.0, ge=0, le=600)
+    # How long sessions may go on with the turn in progress after SIGTERM, in seconds; 0 ends them at once.
+    turn_grace_s: float = Field(default=10.0, ge=0, le=30, validation_alias=shared("ORCHESTRATOR_TURN_GRACE_S"))
     # Audio filters of the microphone: strength of noise suppression, and the loudness in dBFS of automatic gain.
     noise_suppression: NoiseSuppression = "off"
     auto_gain: AutoGain = "off"

@@ -7,6 +7,7 @@
       ├ Denied           the caller has no permission   → UNAUTHENTICATED
       ├ AtCapacity       try again soon                 → RESOURCE_EXHAUSTED
       ├ NotReady         a model is still loading       → UNAVAILABLE
+      │   └ Stopping     the process ends, come again   → UNAVAILABLE
       ├ EngineFailed     our own model failed           → INTERNAL
       └ PeerFailed       another service failed         → UNAVAILABLE
 
@@ -84,6 +85,13 @@ class NotReady(AnchorError):
     retryable = True
     websocket_close_code = 1013
     http_status = 503
+
+
+class Stopping(NotReady):
+    """The process stops or restarts; another one, or its successor, continues."""
+
+    # "Service Restart", in the registry of RFC 6455.
+    websocket_close_code = 1012
 
 
 class EngineFailed(AnchorError):

@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import uvloop
@@ -34,6 +34,8 @@ class Service:
     stopped; inside it the service is ready. `app` replaces the plain HTTP app and must include
     `service_kit.http.routes.health_routes` for the same `health`. With `multiplex`, clients may call on a
     multiplexed channel. While the latest item of `unavailability` is not empty, the service is not ready.
+
+    After `stop`, the service is not ready, and `drain` ends its work in bounded time while both servers still answer.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Service:
         multiplex: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         unavailability: Callable[[], AsyncIterator[str]] | None = None,
+        drain: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.health = health
         self.grpc_port = settings.grpc_port
@@ -55,6 +58,7 @@ class Service:
         self._settings = settings
         self._lifespan = lifespan
         self._unavailability = unavailability
+        self._drain = drain
         self._grpc = GrpcServer(health, servicers, settings.reflection, multiplex, max_message_bytes)
         self._http = http_server(app or http_app(health, details), settings.host, settings.http_port)
 
@@ -76,6 +80,9 @@ class Service:
                 async with background(self._follow_readiness(), "readiness") as following:
                     await self._wait_stopped(stop, http, following)
                 self.health.move_to(Status.DRAINING)
+                await self._grpc.set_ready(False)
+                if self._drain is not None:
+                    await self._drain()
                 await self._grpc.stop(self._settings.drain_s)
         finally:
             await self._grpc.stop(0)

@@ -11,12 +11,17 @@ import type {
 // that the clients of a restarted server do not reconnect at the same moment.
 const RETRY_MS = [300, 1000, 2000, 4000, 8000];
 const RETRY_JITTER = 0.3;
+// While a server that restarts or moves refuses the session, it is asked about every second.
+const MOVING_RETRY_MS = 1000;
 // Microphone audio buffered while disconnected, in frames of 20 ms: two seconds. Older frames are dropped.
 const MAX_PENDING_FRAMES = 100;
 // Limit of the socket's send buffer: two seconds of microphone audio. Frames beyond it are dropped.
 const MAX_UNSENT_BYTES = 64_000;
 // RFC 6455, section 7.4.1: the server refuses the request itself, so a retry is pointless.
 const POLICY_VIOLATION = 1008;
+// "Service Restart", in the registry of RFC 6455: the conversation goes on with its ticket.
+const SERVICE_RESTART = 1012;
+const MOVING = "session.moving";
 
 /** State of the connection. `code` is the server's dotted code for the reason; empty when there is none. */
 export type Connection =
@@ -51,7 +56,10 @@ export interface SessionOptions {
   played?: () => PlaybackProgress | undefined;
 }
 
-/** One session, without audio devices. It reconnects until `close`, or until the server ends or refuses it. */
+/**
+ * One session, without audio devices. It reconnects until `close`, or until the server ends or refuses it; a server that
+ * restarts or moves (`session.moving`) does neither.
+ */
 export class Session {
   readonly #options: SessionOptions;
   #socket: WebSocket | null = null;
@@ -143,7 +151,10 @@ export class Session {
     if (message === null) return;
     if (message.case === "sessionStarted") this.#handleStarted(message.value.ticket, message.value.sessionId);
     this.#options.onMessage(message);
-    if (message.case === "sessionEnded") this.#setClosed(message.value.code);
+    if (message.case !== "sessionEnded") return;
+    // The socket closes next, and the session reconnects. Until then, microphone audio is buffered.
+    if (message.value.code === MOVING) this.#isStarted = false;
+    else this.#setClosed(message.value.code);
   }
 
   #handleStarted(ticket: string, sessionId: string): void {
@@ -180,9 +191,11 @@ export class Session {
       this.#setClosed(code);
       return;
     }
-    const longestMs = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] as number;
+    const isMoving = closeCode === SERVICE_RESTART;
+    const longestMs = isMoving ? MOVING_RETRY_MS : (RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] as number);
     const retryInMs = Math.round(longestMs * (1 - RETRY_JITTER * Math.random()));
-    this.#failures += 1;
+    // A server that moves is about to return: the delays do not grow.
+    this.#failures = isMoving ? 1 : this.#failures + 1;
     this.#options.onConnection({ state: "reconnecting", code, retryInMs });
     this.#retryTimer = setTimeout(() => {
       this.connect();

@@ -151,6 +151,30 @@ describe("a server", () => {
     expect(FakeSocket.all).toHaveLength(2);
   });
 
+  test("that moves gets the conversation again, with the words spoken meanwhile", () => {
+    session.connect();
+    FakeSocket.newest.accept("t7");
+    FakeSocket.newest.receive({ type: "session_ended", code: "session.moving", message: "" });
+    expect(session.send({ case: "interrupt", value: {} })).toBe(false);
+    session.sendAudio(frame(1));
+    FakeSocket.newest.drop(1012, "session.moving");
+    // It refuses for as long as it drains, then it is gone, then it is back.
+    for (let refusals = 0; refusals < 4; refusals += 1) {
+      expect(connections.at(-1)).toMatchObject({ state: "reconnecting", code: "session.moving" });
+      vi.advanceTimersByTime(1000);
+      FakeSocket.newest.onopen();
+      FakeSocket.newest.drop(1012, "session.moving");
+    }
+    vi.advanceTimersByTime(1000);
+    FakeSocket.newest.drop();
+    vi.advanceTimersByTime(1000);
+    FakeSocket.newest.accept("t7");
+    expect(FakeSocket.newest.sessionStart).toMatchObject({ ticket: "t7", played: { turn_id: 4, played_ms: 700 } });
+    expect(FakeSocket.newest.sent.slice(1)).toEqual([frame(1)]);
+    expect(states()).not.toContain("closed");
+    expect(states().at(-1)).toBe("open");
+  });
+
   test("that ends the session is not retried", () => {
     session.connect();
     FakeSocket.newest.accept();

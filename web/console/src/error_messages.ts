@@ -21,6 +21,7 @@ const SESSION_MESSAGES: Readonly<Record<string, string>> = {
   "session.taken_over": "This conversation goes on in another tab or on another device.",
   "session.at_capacity": "The server has no free session at the moment.",
   "session.not_ready": "The anchor is starting. A moment, please.",
+  "session.moving": "The anchor is restarting. The conversation continues in a moment.",
   "session.no_playback_reports": "This page plays no sound at the moment. The answers go on as text.",
   "session.cut_off": "The server restarted in the middle. What was said before is still known.",
   "session.unknown_ticket": "The server no longer knows this conversation.",
@@ -32,10 +33,23 @@ export function errorMessage(code: string, message: string): string {
   return SESSION_MESSAGES[code] ?? CODE_MESSAGES[code] ?? SERVICE_MESSAGES[code.split(".")[0] ?? ""] ?? message;
 }
 
+/** Whether a shown text says that the voice is away, which the next sound refutes. */
+export function saysVoiceIsAway(notice: string): boolean {
+  return notice === SERVICE_MESSAGES["tts"];
+}
+
 /** The text for a closed session. */
 export function closeMessage(code: string): string {
   if (SESSION_MESSAGES[code]) return SESSION_MESSAGES[code];
   return code ? `The session is over (${code}).` : "The session is over.";
+}
+
+/** The text for a session that reconnects; `code` is the server's reason, if it gave one. */
+export function reconnectingMessage(code: string): string {
+  return (
+    SESSION_MESSAGES[code] ??
+    "The connection to the server was lost. Reconnecting; the conversation continues where it stopped."
+  );
 }
 
 /** Whether another client has the conversation open, so that this page can take it over. */

@@ -1,6 +1,7 @@
 /** Reducer for messages about a reply. */
 import type { ServerMessage } from "@ai-anchor/client";
 import { type Conversation, updateTurn } from "./conversation_state";
+import { saysVoiceIsAway } from "./error_messages";
 
 type ReplyMessage = Extract<
   ServerMessage,
@@ -36,11 +37,12 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
         replyFromMs: turn.replyFromMs ?? atMs,
       }));
     case "replyAudio":
+      return { ...withoutVoiceNotice(state), anchor: "speaking" };
     case "playbackResume":
       return { ...state, anchor: "speaking" };
     case "speechMark": {
       const { textStart, textEnd, offsetMs } = message.value;
-      return updateTurn(state, turnId, (turn) => ({
+      return updateTurn(withoutVoiceNotice(state), turnId, (turn) => ({
         marks: [...turn.marks, { textStart, textEnd, offsetMs }],
       }));
     }
@@ -60,6 +62,11 @@ export function replyReducer(state: Conversation, message: ReplyMessage, atMs: n
     case "latencyWaterfall":
       return updateTurn(state, turnId, () => ({ latency: message.value }));
   }
+}
+
+// A voice that was away speaks again: a mark comes with its speech.
+function withoutVoiceNotice(state: Conversation): Conversation {
+  return saysVoiceIsAway(state.notice) ? { ...state, notice: "" } : state;
 }
 
 /** A turn without a reply. A second `reply_started` for a turn replaces the first reply, of which nothing was heard. */

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { closeMessage, errorMessage, isOpenElsewhere, microphoneErrorMessage } from "../src/error_messages";
+import {
+  closeMessage,
+  errorMessage,
+  isOpenElsewhere,
+  microphoneErrorMessage,
+  reconnectingMessage,
+} from "../src/error_messages";
 
 test("an unavailable service is explained by its effect", () => {
   expect(errorMessage("tts.unavailable", "peer failed: tts")).toBe(
@@ -21,8 +27,15 @@ test("a conversation open elsewhere is distinguished from one that has ended", (
   expect(isOpenElsewhere("session.taken_over")).toBe(true);
   expect(isOpenElsewhere("session.closed_by_client")).toBe(false);
   expect(closeMessage("session.already_open")).toContain("another tab");
+  expect(isOpenElsewhere("session.moving")).toBe(false);
+  expect(closeMessage("session.moving")).toContain("continues in a moment");
   expect(closeMessage("session.idle")).toBe("The session is over (session.idle).");
   expect(closeMessage("")).toBe("The session is over.");
+});
+
+test("a server that restarts is told from a lost connection", () => {
+  expect(reconnectingMessage("session.moving")).toContain("restarting");
+  expect(reconnectingMessage("")).toContain("was lost");
 });
 
 test("a microphone that fails to open is explained with a remedy", () => {

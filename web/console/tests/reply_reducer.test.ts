@@ -17,6 +17,16 @@ test("a reply starts over when the server starts it again", () => {
   expect(state.turns[0]).toMatchObject({ replyText: "Well.", marks: [] });
 });
 
+test("a voice that speaks again is no longer reported as away", () => {
+  const mute = play(script.replyStarted(1), script.error("tts.unavailable", "captions only: gone"));
+  expect(mute.notice).toContain("voice is not available");
+  for (const sound of [script.replyAudio(1), script.speechMark(1, 0, 4, 0)]) {
+    expect(playFrom(mute, sound).notice).toBe("");
+  }
+  const other = play(script.replyStarted(1), script.error("session.unknown_voice", "no voice x"), script.replyAudio(1));
+  expect(other.notice).toBe("no voice x");
+});
+
 test("the sources of a reply are kept until it starts over", () => {
   const sourced = play(...SPEAKING, script.replySources(1, "ferry"), script.replyText(1, " Well."));
   expect(sourced.turns[0]?.sources).toMatchObject([{ title: "ferry", file: "ferry.md", text: "About ferry." }]);

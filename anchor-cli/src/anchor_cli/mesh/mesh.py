@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -13,7 +14,9 @@ import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from xmlrpc.client import Fault
 
+import httpx
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest
 
 from anchor_cli.mesh.log import LogLine, MeshLog
@@ -29,6 +32,8 @@ from anchor_cli.settings import MeshSettings
 MAX_SOCKET_FOLDER_BYTES = 80
 # Time supervisord needs to notice a signal and the end of its programs.
 SUPERVISOR_STOP_S = 4.0
+
+log = logging.getLogger(__name__)
 
 
 class Mesh:
@@ -70,8 +75,13 @@ class Mesh:
             while piece := await output.read(65_536):
                 self.log.write_output(piece)
 
-    async def stop(self) -> None:
-        """Stop every program, by SIGTERM first and then by SIGKILL; no process is left on return."""
+    async def stop(self, supervisor: SupervisorClient) -> None:
+        """Stop every program, by SIGTERM first and then by SIGKILL; no process is left on return.
+
+        Programs with a grace end first, while those that they need still work.
+        """
+        if self._process.returncode is None:
+            await self._stop_with_grace(supervisor)
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -84,6 +94,17 @@ class Mesh:
             kill_processes(left)
             await asyncio.sleep(0.02)
         await self._process.wait()
+
+    async def _stop_with_grace(self, supervisor: SupervisorClient) -> None:
+        for program in self.programs:
+            if not program.grace_s:
+                continue
+            within_s = self.settings.drain_s + program.grace_s + STOP_MARGIN_S + SUPERVISOR_STOP_S
+            try:
+                await supervisor.stop_program(program.name, within_s)
+            except (httpx.HTTPError, Fault) as error:
+                # It is stopped with the others.
+                log.warning("program not stopped by itself", extra={"program": program.name, "reason": str(error)})
 
 
 @contextmanager
@@ -145,7 +166,7 @@ async def running_mesh(
         try:
             yield mesh, supervisor
         finally:
-            await mesh.stop()
+            await mesh.stop(supervisor)
             await supervisor.close()
             await reading
             mesh.log.close()

@@ -29,6 +29,8 @@ class Program:
     ready_path: str = "/ready"
     # The address that it listens on, where that is not the mesh's.
     host: str = ""
+    # Time beyond the drain time that it may take to end; it then ends before the programs that it needs, in seconds.
+    grace_s: float = 0.0
 
     @property
     def ports(self) -> dict[int, str]:
@@ -61,6 +63,7 @@ def mesh_programs(settings: MeshSettings) -> tuple[Program, ...]:
             50,
             settings.orchestrator_grpc_port,
             settings.orchestrator_http_port,
+            grace_s=settings.turn_grace_s,
         ),
     )
 
@@ -70,7 +73,12 @@ def program_environment(settings: MeshSettings, inherited: Mapping[str, str]) ->
 
     Service addresses in `inherited` take precedence, so that a service may run elsewhere.
     """
-    own = {"ANCHOR_PROFILE": settings.profile, "ANCHOR_HOST": settings.host, "ANCHOR_DRAIN_S": str(settings.drain_s)}
+    own = {
+        "ANCHOR_PROFILE": settings.profile,
+        "ANCHOR_HOST": settings.host,
+        "ANCHOR_DRAIN_S": str(settings.drain_s),
+        "ORCHESTRATOR_TURN_GRACE_S": str(settings.turn_grace_s),
+    }
     if settings.script is not None:
         own["ANCHOR_SCRIPT"] = str(settings.script.resolve())
     # Worker processes never use gRPC after a fork; its fork support would log a message on every start.

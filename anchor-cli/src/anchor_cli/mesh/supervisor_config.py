@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shlex
 from collections.abc import Iterable
 from configparser import RawConfigParser
@@ -15,7 +16,9 @@ from anchor_cli.mesh.programs import Program
 START_S = 2
 # With these waits, 50 attempts last 20 minutes.
 START_ATTEMPTS = 50
-# Time beyond the drain time before supervisord kills a program.
+# The one group that all programs are in.
+GROUP = "mesh"
+# Time beyond the drain time and the grace before supervisord kills a program.
 STOP_MARGIN_S = 3
 
 
@@ -72,7 +75,7 @@ def render_config(
     }
     members = list(members)
     # One group, because supervisord stops groups one after another, taking a second each.
-    config["group:mesh"] = {"programs": ",".join(member.name for member in members)}
+    config[f"group:{GROUP}"] = {"programs": ",".join(member.name for member in members)}
     for member in members:
         config[f"program:{member.name}"] = {
             "command": _escape(shlex.join([python, "-m", member.module])),
@@ -81,7 +84,7 @@ def render_config(
             "autorestart": "true",
             "startsecs": str(START_S),
             "startretries": str(START_ATTEMPTS),
-            "stopwaitsecs": str(round(drain_s + STOP_MARGIN_S)),
+            "stopwaitsecs": str(math.ceil(drain_s + member.grace_s + STOP_MARGIN_S)),
             # A service stops its own workers after draining; only SIGKILL goes to the whole process group.
             "stopasgroup": "false",
             "killasgroup": "true",

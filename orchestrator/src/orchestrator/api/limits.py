@@ -57,5 +57,5 @@ class ApiLimits:
     max_speech_chars: int = 4096
     # Longest spoken answer to a one-shot question; a longer one is cut off.
     max_answer_audio_s: float = 300.0
-    # Time to produce an answer to a one-shot question; then the same again to deliver it.
+    # Time to produce an answer to a one-shot question, or more of its speech; then the same again to deliver it.
     answer_timeout_s: float = 120.0

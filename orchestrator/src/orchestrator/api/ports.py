@@ -70,7 +70,7 @@ class SessionHandle(Protocol):
     async def run(self, source: AsyncIterator[bytes | Command]) -> None:
         """Serve until `source` (PCM16 mono 16 kHz, and commands) ends. Raises `AnchorError` when the session fails.
 
-        Sends `SessionStarted` first and `SessionEnded` last, except when the server shuts down.
+        Sends `SessionStarted` first and `SessionEnded` last. Raises `Stopping` when the server shuts down.
         """
         ...
 
@@ -79,7 +79,7 @@ class Sessions(Protocol):
     """All conversations of this process, and the sessions on them."""
 
     def start_conversation(self, start: SessionStart) -> ConversationView:
-        """Create a conversation without a session. Raises `InvalidRequest` and `AtCapacity`."""
+        """Create a conversation without a session. Raises `InvalidRequest`, `AtCapacity` and `Stopping`."""
         ...
 
     async def find_conversation(self, ticket: str) -> ConversationView:
@@ -111,6 +111,6 @@ class Sessions(Protocol):
 
         With `resumable`, a session whose `source` raises `ConnectionDropped`, or whose `run` is cancelled, waits for
         the client to reconnect. Raises `InvalidRequest` (also when the conversation is already open), `AtCapacity`,
-        `NotFound`.
+        `NotFound`, and `Stopping` while the server shuts down.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from api_support import TONE, FakeSessions
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming import one_shot
 from orchestrator.conversation.messages.server import (
@@ -15,7 +16,7 @@ from orchestrator.conversation.messages.server import (
     SessionStarted,
     TurnCommitted,
 )
-from service_kit.errors import AtCapacity
+from service_kit.errors import AtCapacity, Stopping
 
 
 async def test_a_question_without_a_slot_to_hear_it_is_refused():
@@ -45,3 +46,15 @@ async def test_a_reply_that_starts_over_leaves_nothing_of_the_first():
     answer = client.answer()
     assert (answer.reply, answer.engine, answer.pcm) == ("It will rain.", "briefing", b"\1\0" * 1_200)
     await source.aclose()
+
+
+async def test_reply_that_ends_with_its_server_is_returned():
+    sessions, start = FakeSessions(), one_shot.one_shot_session_start()
+    answer = await one_shot.ask_question(sessions, start, "move after this", ApiLimits())
+    assert (answer.pcm, answer.interrupted) == (TONE, False)
+
+
+async def test_question_that_a_stopping_server_cuts_off_may_be_asked_again():
+    with pytest.raises(Stopping) as cut_off:
+        await one_shot.ask_question(FakeSessions(), one_shot.one_shot_session_start(), "move", ApiLimits())
+    assert (cut_off.value.http_status, cut_off.value.retryable) == (503, True)

@@ -190,7 +190,12 @@ async def test_client_at_capacity_gets_a_retryable_error(host, sessions):
 
 @pytest.mark.parametrize(
     ("text", "code", "close_code"),
-    [("break", "stt.gone", 1011), ("leave", "tts.gone", 1011), ("crash", "session.internal", 1011)],
+    [
+        ("break", "stt.gone", 1011),
+        ("leave", "tts.gone", 1011),
+        ("crash", "session.internal", 1011),
+        ("move", "session.moving", 1012),
+    ],
 )
 async def test_failed_session_reports_its_error_before_closing(host, sessions, caplog, text, code, close_code):
     async with connect_to(host) as client:

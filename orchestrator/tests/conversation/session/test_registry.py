@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
-from orchestrator.conversation.messages.client import SessionStart
+from orchestrator.conversation.messages.client import SessionStart, TextInput
 from orchestrator.conversation.messages.server import VoiceChoice
 from orchestrator.conversation.model.observable import Observable
-from orchestrator.conversation.model.ports import Persona
+from orchestrator.conversation.model.ports import ConnectionDropped, Persona
 from orchestrator.conversation.model.services import Services
 from orchestrator.conversation.session.registry import SessionRegistry
 from orchestrator.conversation.turns.turn import TurnRules
-from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
-from session_client import SilentService, status
+from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady, Stopping
+from session_client import SessionClient, SilentService, status
 
 
 class RecordingClient:
@@ -141,4 +144,79 @@ async def test_conversation_is_open_in_one_session_only():
 async def test_client_is_refused_before_the_server_is_ready():
     with pytest.raises(NotReady):
         async with sessions(is_ready=lambda: False).open(SessionStart(), RecordingClient()):
+            pass
+
+
+@pytest.mark.virtual_clock
+async def test_draining_ends_idle_sessions_at_once_and_refuses_new_ones():
+    async with sessions(resume_s=600.0, capacity=3) as registry:
+        client = await SessionClient(registry).connect()
+        away = await SessionClient(registry).connect()
+        await away.disconnect(ConnectionDropped())
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        await registry.drain(30.0)
+        assert loop.time() - began_s < 1
+        with pytest.raises(Stopping) as ended:
+            await client.wait_ended()
+        assert (ended.value.code, ended.value.websocket_close_code) == ("session.moving", 1012)
+        assert client.ended == ["session.moving"]
+        for start in ({}, {"ticket": client.started.ticket}):
+            with pytest.raises(Stopping) as refused:
+                await SessionClient(registry).connect(**start)
+            assert refused.value.code == "session.moving"
+        with pytest.raises(Stopping):
+            registry.start_conversation(SessionStart())
+
+
+class SilentModel:
+    """A language model that answers nothing, for ever."""
+
+    name = "silent"
+
+    async def reply(self, prompt):
+        await asyncio.Event().wait()
+        yield ""
+
+    async def prefill(self, prompt):
+        pass
+
+
+class HangingTts:
+    """Text to speech that never opens a stream."""
+
+    @asynccontextmanager
+    async def open(self, voice, language, style):
+        await asyncio.Event().wait()
+        yield
+
+
+@pytest.mark.virtual_clock
+async def test_draining_gives_a_turn_in_progress_the_grace_and_no_more():
+    services = Services(
+        voice_activity=SilentService(),
+        speech_to_text=SilentService(),
+        language_model=SilentModel,
+        text_to_speech=HangingTts(),
+        personas={"anchor": Persona("anchor", "Nora", "", phrases={"en": {"apology": "Sorry."}})},
+        system_status=status,
+    )
+    async with sessions(services=services) as registry:
+        client = await SessionClient(registry).connect()
+        client.send_command(TextInput("how are you"))
+        await asyncio.sleep(0.1)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        await registry.drain(4.0)
+        assert 4.0 <= loop.time() - began_s < 4.5
+        with pytest.raises(Stopping):
+            await client.wait_ended()
+        assert client.ended == ["session.moving"]
+
+
+async def test_draining_without_sessions_ends_at_once():
+    registry = sessions()
+    await registry.drain(600.0)
+    with pytest.raises(Stopping):
+        async with registry.open(SessionStart(), RecordingClient()):
             pass

@@ -1,5 +1,5 @@
 import type { Conversation } from "../conversation_state";
-import { closeMessage, errorMessage, isOpenElsewhere } from "../error_messages";
+import { closeMessage, errorMessage, isOpenElsewhere, reconnectingMessage } from "../error_messages";
 import type { ConsoleStore } from "../store";
 
 export function Notices({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
@@ -9,7 +9,7 @@ export function Notices({ store, conversation }: { store: ConsoleStore; conversa
       <NoSoundNotice store={store} />
       {conversation.connection.state === "reconnecting" && (
         <p class="notice notice-warning" role="status">
-          The connection to the server was lost. Reconnecting; the conversation continues where it stopped.
+          {reconnectingMessage(conversation.connection.code)}
         </p>
       )}
       {impairments(conversation).map(({ code, text }) => (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH, to_wav
-from service_kit.errors import AnchorError, AtCapacity, PeerFailed, root_cause
+from service_kit.errors import AnchorError, AtCapacity, PeerFailed, Stopping, root_cause
 
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
@@ -36,6 +36,7 @@ from orchestrator.conversation.messages.server import (
     TurnFailed,
 )
 from orchestrator.conversation.model.conversation import AUTOMATIC
+from orchestrator.conversation.model.idle_timeout import IdleTimeout
 
 # A recording is sent in chunks of this length, as from a microphone but faster than real time.
 _CHUNK_BYTES = MICROPHONE.bytes_for(100)
@@ -88,14 +89,21 @@ async def ask_question(
 ) -> OneShotAnswer:
     """Answer a question, written or spoken (PCM16 mono 16 kHz), in a session of its own. Raises `AnchorError`."""
     client = _OneShotClient(question, limits)
+    longest_s = limits.answer_timeout_s + limits.max_answer_audio_s
     try:
-        async with asyncio.timeout(limits.answer_timeout_s):
+        # Speech that still arrives is waited for: a slow voice takes as long as it speaks.
+        async with asyncio.timeout(longest_s), IdleTimeout(limits.answer_timeout_s) as timeout:
+            client.on_audio = timeout.reset
             async with sessions.open(start, client) as session, aclosing(client.source()) as source:
                 await session.run(source)
     except TimeoutError as error:
         raise PeerFailed("session.answer_timeout", f"no answer within {limits.answer_timeout_s:g} s") from error
     except ExceptionGroup as group:
         raise root_cause(group) from group
+    except Stopping:
+        # The session may have ended with the reply, before the client could leave it.
+        if not client.has_whole_reply:
+            raise
     return client.answer()
 
 
@@ -123,6 +131,8 @@ class _OneShotClient:
         self._error: Error | None = None
         self._waterfall: LatencyWaterfall | None = None
         self._refusal: AtCapacity | None = None
+        # Called when a part of the answer's speech has arrived.
+        self.on_audio: Callable[[], None] = lambda: None
 
     async def source(self) -> AsyncGenerator[bytes | Command]:
         """Yield the question, then playback progress as audio arrives, until the turn is over."""
@@ -205,7 +215,13 @@ class _OneShotClient:
             return
         self._pcm += pcm[: self._max_bytes - len(self._pcm)]
         self._played_ms += SPEECH.ms_of(len(pcm))
+        self.on_audio()
         self._changed.set()
+
+    @property
+    def has_whole_reply(self) -> bool:
+        """Whether the reply has ended."""
+        return self._finished is not None
 
     def answer(self) -> OneShotAnswer:
         """Return the answer once the session is over. Raises `AnchorError` when there is none."""

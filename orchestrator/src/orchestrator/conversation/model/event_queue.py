@@ -17,6 +17,11 @@ class EventQueue:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._event_taken = asyncio.Event()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event waits."""
+        return self._events.empty()
+
     async def put(self, event: Event) -> None:
         """Put an event of a service or the client; waits while the queue is full."""
         while self._events.qsize() >= _MAX_EVENTS:

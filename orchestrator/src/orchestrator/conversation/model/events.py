@@ -118,6 +118,11 @@ class Disconnected:
     """The client's connection dropped."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessStopping:
+    """The process stops: the session ends after the turn in progress."""
+
+
 # Events that the turn-taking policy decides on.
 PolicyEvent = (
     VadEvent
@@ -145,6 +150,7 @@ SessionEvent = (
     | Connected
     | Disconnected
     | TurnStored
+    | ProcessStopping
 )
 Event = PolicyEvent | SessionEvent
 

@@ -376,7 +376,9 @@ class ActiveReply:
         self._echo_detector.playback_reference.pause(self._loop.time())
         barge_ins, self._barge_ins = self._barge_ins, Tally()
         finished = reply.finished_message(interrupted)
-        self._conversation.finish_reply(reply.turn_id, finished.heard_text, finished.heard_ms, interrupted=interrupted)
+        self._conversation.finish_reply(
+            reply.turn_id, finished.heard_text, finished.heard_ms, interrupted=finished.interrupted
+        )
         waterfall = reply.waterfall.message(self._latency_budget_ms)
         reply.waterfall.observe_metrics()
         reply.waterfall.end("interrupted" if interrupted else "finished", self._loop.time())

@@ -166,12 +166,17 @@ class Reply:
             self._stop_filler()
 
     def finished_message(self, interrupted: bool) -> ReplyFinished:
-        """The message that ends the reply, with the heard text that enters history."""
+        """The message that ends the reply, with the heard text that enters history.
+
+        A reply that lost its voice counts as interrupted there.
+        """
         synthesis = self._synthesis
         heard_ms = self.playout.heard_ms
+        # The rest was shown, but not heard.
+        interrupted = interrupted or synthesis.is_voice_lost
         heard = heard_text(synthesis.text, synthesis.marks, heard_ms, None if interrupted else synthesis.duration_ms)
         if synthesis.is_text_only and not interrupted:
-            # The unspoken rest was shown as captions.
+            # Captions are how this conversation is followed.
             heard = synthesis.text.strip()
         # Without marks, the heard words are a guess, unless none were heard.
         estimated = not self.playout.reports_playback or (interrupted and heard_ms > 0 and not synthesis.marks)

@@ -1,7 +1,7 @@
 """Synthesis of a reply's text while it is generated: text pacing towards the TTS, and TTS failover.
 
-When a TTS fails, synthesis continues from the first unsent speech: with the same TTS again, then with the fallback TTS;
-when all fail, the rest of the reply is shown as captions.
+When a TTS fails, synthesis continues from the first unsent speech: with the same TTS again, then with the fallback TTS.
+When all fail, the rest of the reply is shown as captions, and spoken after all when a first TTS that was away returns.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ _TTS_TIMEOUT_S = 6.0
 _MAX_GAP_S = 1.5
 _MAX_RETRY_S = 6.0
 _RETRY_INTERVAL_S = 0.1
+# How long a mute reply waits for a first TTS that is away, and how often it tries. A killed service is back within 4 s,
+# one that drains and restarts within 9 s.
+_MAX_MUTE_S = 12.0
+_RETURN_INTERVAL_S = 0.5
+# Failures of a service that is away and may return: of one that works, the same text would fail again.
+_AWAY = (PeerFailed, NotReady)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +101,12 @@ class ReplySynthesis:
         self.text = ""
         self.marks: list[SpeechMark] = []
         self.duration_ms: int | None = None
-        # Captions only: no TTS is left.
+        # Captions by choice: there is no TTS to speak.
         self.is_text_only = False
+        # The rest of the reply was shown, and never spoken.
+        self.is_voice_lost = False
+        # The latest failure of the first TTS, None after a success.
+        self._first_tts_failure: AnchorError | None = None
 
     def add_text(self, delta: str, language: str = "") -> None:
         """Append generated text, in the reply's language or another."""
@@ -125,14 +135,28 @@ class ReplySynthesis:
         failure = await self._synthesise(self._tts_chain[0], self._settings.voice, _TTS_TIMEOUT_S)
         if failure is not None:
             failure = await self._fail_over(failure)
+        if failure is not None:
+            failure = await self._show_captions(failure)
         if failure is None:
             self.duration_ms = round(self._playout.synthesised_ms)
         else:
-            self.is_text_only = True
-            self._waterfall.trace.record_failure(failure.code, "speak")
-            TTS_FAILURES.labels("captions").inc()
-            self._send(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
+            self.is_voice_lost = True
         self._playout.end_audio()
+
+    async def _show_captions(self, failure: AnchorError) -> AnchorError | None:
+        """Go on mute, and let a first TTS that was away speak the rest when it returns; return the last failure."""
+        self._waterfall.trace.record_failure(failure.code, "speak")
+        TTS_FAILURES.labels("captions").inc()
+        self._send(Error(failure.code, f"captions only: {failure.message}", failure.retryable))
+        last: AnchorError | None = failure
+        until_s = self._now_s() + _MAX_MUTE_S
+        while isinstance(self._first_tts_failure, _AWAY) and (left_s := until_s - self._now_s()) > 0:
+            await asyncio.sleep(_RETURN_INTERVAL_S)
+            last = await self._synthesise(self._tts_chain[0], self._settings.voice, min(left_s, _TTS_TIMEOUT_S))
+            if self._produced_audio:
+                TTS_FAILURES.labels("returned").inc()
+                until_s = self._now_s() + self._playout.unheard_ms / 1000 + _MAX_MUTE_S
+        return last
 
     async def _fail_over(self, failure: AnchorError) -> AnchorError | None:
         """TTS failover: try the first TTS again, then the fallbacks; return the last failure, None after success.
@@ -157,13 +181,19 @@ class ReplySynthesis:
         last: AnchorError | None = failure
         while (left_s := until_s - self._now_s()) > 0:
             last = await self._synthesise(self._tts_chain[0], self._settings.voice, left_s)
-            if self._produced_audio or not isinstance(last, (PeerFailed, NotReady)):
+            if self._produced_audio or not isinstance(last, _AWAY):
                 break
             await asyncio.sleep(_RETRY_INTERVAL_S)
         return last
 
     async def _synthesise(self, tts: TextToSpeech, voice: str, first_audio_timeout_s: float) -> AnchorError | None:
         """Speak all text that has not been sent as speech; return the failure, None after success."""
+        failure = await self._speak_unsent(tts, voice, first_audio_timeout_s)
+        if tts is self._tts_chain[0]:
+            self._first_tts_failure = failure
+        return failure
+
+    async def _speak_unsent(self, tts: TextToSpeech, voice: str, first_audio_timeout_s: float) -> AnchorError | None:
         self._rewind_to_unsent()
         try:
             await self._speak_language(tts, voice, first_audio_timeout_s)

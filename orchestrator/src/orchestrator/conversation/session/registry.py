@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady
+from service_kit.errors import AtCapacity, InvalidRequest, NotFound, NotReady, Stopping
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
@@ -34,13 +34,15 @@ from orchestrator.conversation.model.store import (
     conversation_key,
 )
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
-from orchestrator.conversation.session.session import Session
+from orchestrator.conversation.session.session import MOVING, Session
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.metrics import SESSIONS_OPEN
 
 # Interval between deletions of expired conversations.
 _SWEEP_S = 60.0
 _MAX_PERSON_ID_CHARS = 128
+# How long sessions may take to end once the grace of `drain` is over, in seconds.
+_END_WITHIN_S = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,8 @@ class SessionRegistry:
         self._running: dict[str, RunningSession] = {}
         self._store: ConversationStore = store or NoStore()
         self._store.set_on_lost(self._on_conversation_lost)
+        # The process stops: nothing new begins.
+        self._is_draining = False
         # Held while a conversation is claimed, so that one client at a time starts its session.
         self._claim_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._swept_s = time.monotonic()
@@ -98,7 +102,11 @@ class SessionRegistry:
         return self._language
 
     def start_conversation(self, start: SessionStart) -> Conversation:
-        """Begin a conversation with these preferences; `InvalidRequest` for unavailable choices, `AtCapacity`."""
+        """Begin a conversation with these preferences.
+
+        Raises `InvalidRequest` for unavailable choices, `AtCapacity`, and `Stopping` once draining.
+        """
+        self._refuse_while_draining()
         conversation = self._new_conversation(start)
         self._add(conversation)
         return conversation
@@ -151,11 +159,12 @@ class SessionRegistry:
 
         With `resumable`, the session waits for a reconnect when the connection drops. Raises `AtCapacity` when the
         capacity is reached, `InvalidRequest` for unavailable choices or a conversation that another client has open,
-        `NotFound` for an unknown ticket, `NotReady` while the orchestrator starts or stops, or cannot read the
-        conversation.
+        `NotFound` for an unknown ticket, `NotReady` while the orchestrator starts or cannot read the conversation, and
+        `Stopping` once draining.
         """
+        self._refuse_while_draining()
         if not self._is_ready():
-            raise NotReady("session.not_ready", "the anchor is starting or stopping; try again soon")
+            raise NotReady("session.not_ready", "the anchor is starting; try again soon")
         running = await self._continued_session(start, resumable) if start.ticket else self._new_session(start)
         client_connection = ClientConnection(running, Connection(client, start.received), resumable=resumable)
         try:
@@ -174,6 +183,26 @@ class SessionRegistry:
             running.task.cancel()
         if tasks := [running.task for running in self._running.values()]:
             await asyncio.wait(tasks)
+
+    async def drain(self, grace_s: float) -> None:
+        """End every session after its turn in progress, after `grace_s` seconds in mid-turn; new ones are refused.
+
+        A client that disconnected is not waited for. Its session, and one that ends in mid-turn, is continued by the
+        next process.
+        """
+        self._is_draining = True
+        if not (running := list(self._running.values())):
+            return
+        log.info("draining sessions", extra={"sessions": len(running), "grace_s": grace_s})
+        for each in running:
+            each.session.end_after_turn()
+        tasks = [each.task for each in running]
+        _, in_turn = await asyncio.wait(tasks, timeout=grace_s)
+        for each in running:
+            each.session.end_now()
+        if in_turn:
+            log.warning("sessions ended in mid-turn", extra={"sessions": len(in_turn)})
+            await asyncio.wait(in_turn, timeout=_END_WITHIN_S)
 
     # Sessions -------------------------------------------------------------------------------------------------------
 
@@ -246,6 +275,8 @@ class SessionRegistry:
         return None
 
     def _start_session(self, conversation: Conversation, start: SessionStart) -> RunningSession:
+        # It may have begun to drain while the conversation was read.
+        self._refuse_while_draining()
         session = Session(
             services=self._services,
             rules=self._rules,
@@ -268,9 +299,13 @@ class SessionRegistry:
         conversation.last_used_s = time.monotonic()
         self._report_session_count()
         error = None if running.task.cancelled() else running.task.exception()
-        if error is not None and running.session.presence.connection is None:
+        if error is not None and not isinstance(error, Stopping) and running.session.presence.connection is None:
             # No connection reports the error.
             log.error("session failed while disconnected", exc_info=error)
+
+    def _refuse_while_draining(self) -> None:
+        if self._is_draining:
+            raise Stopping(*MOVING)
 
     def _ensure_capacity(self) -> None:
         """Make room for a session: at capacity, end the one that has been disconnected the longest.

@@ -11,7 +11,7 @@ import logging
 import uuid
 from typing import assert_never
 
-from service_kit.errors import AnchorError, InvalidRequest
+from service_kit.errors import AnchorError, InvalidRequest, Stopping
 from service_kit.observability.context import SESSION_ID
 from service_kit.tasks import run_together
 
@@ -52,6 +52,7 @@ from orchestrator.conversation.model.events import (
     Connected,
     Disconnected,
     PolicyEvent,
+    ProcessStopping,
     ReplyDone,
     ReplyFailed,
     ServiceLost,
@@ -69,11 +70,14 @@ from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.active_reply import ActiveReply
 from orchestrator.conversation.session.notifications import session_updated, transcript_message
 from orchestrator.conversation.session.presence import Presence, SessionClosed
+from orchestrator.conversation.turns.anchor_state import AnchorPhase
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.conversation.turns.turn_taking import TurnTaking, UserState
 
 log = logging.getLogger(__name__)
 
+# The code and message of a session that ends with its process.
+MOVING = ("session.moving", "the anchor restarts or moves; reconnect with the ticket")
 # The verdicts after which the sound over a reply is a turn of its own.
 _STOPPING = (BargeInVerdict.BARGE_IN_VERDICT_STOP_WORDS, BargeInVerdict.BARGE_IN_VERDICT_STOP_DURATION)
 
@@ -118,6 +122,8 @@ class Session:
             conversation.preferences, lambda language: services.can_answer(conversation.preferences.persona, language)
         )
         self._waterfall = Waterfall(0)
+        # The process stops: the session ends after the turn in progress.
+        self._is_moving = False
         # Time of the event that is being handled, on the loop's clock.
         self._event_s = 0.0
         # Arrival of the latest final transcript.
@@ -156,6 +162,14 @@ class Session:
         else:
             await self._event_queue.put(item)
 
+    def end_after_turn(self) -> None:
+        """End the session with `session.moving` once no turn is in progress, or its client is gone."""
+        self._event_queue.put_nowait(ProcessStopping())
+
+    def end_now(self) -> None:
+        """End the session with `session.moving`, in mid-turn too; the next process continues the turn."""
+        self.presence.end(Stopping(*MOVING))
+
     def matches(self, start: SessionStart) -> bool:
         """Whether a client with this `start` can resume: turn detection and playback reports must match."""
         mine = self._start
@@ -171,6 +185,8 @@ class Session:
         log.info("session started", extra={"language": self._conversation.preferences.language})
         self._conversation.journal.open_session(self.session_id, self._on_turn_saved)
         ending: SessionEnded | None = None
+        # The next process continues the turn of a session that ends with its own.
+        is_over = False
         try:
             await run_together(
                 self._active_reply.run(),
@@ -180,16 +196,17 @@ class Session:
             )
         except SessionClosed:
             ending = SessionEnded("session.closed_by_client", "the client ended the session")
+            is_over = True
         except AnchorError as error:
             ending = SessionEnded(error.code, error.message)
+            is_over = not isinstance(error, Stopping)
             raise
         finally:
-            # A session that is cancelled ends with its process: the next one continues its turn.
-            self._active_reply.on_session_end(is_over=ending is not None)
+            self._active_reply.on_session_end(is_over=is_over)
             self._close_waterfalls()
             code = ending.code if ending else "session.broken_off"
             log.info("session ended", extra={"code": code})
-            self._conversation.journal.close_session(code, is_over=ending is not None)
+            self._conversation.journal.close_session(code, is_over=is_over)
             self.presence.close(ending)
 
     async def _converse(self) -> None:
@@ -200,6 +217,15 @@ class Session:
                 await self._handle_session_event(event)
             else:
                 await self._handle_policy_event(event)
+            if self._is_moving and self._may_move:
+                self.end_now()
+
+    @property
+    def _may_move(self) -> bool:
+        """Whether no turn is in progress, or its client is gone: this process refuses it when it comes back."""
+        policy = self._turn_taking
+        is_between_turns = policy.listening_since_ms is None and policy.anchor_phase is AnchorPhase.IDLE
+        return self.presence.connection is None or (is_between_turns and self._event_queue.is_empty)
 
     def _playback_context(self, event: PolicyEvent) -> PlaybackContext:
         """What the anchor was saying when the event's speech was heard, and how much of it the microphone holds."""
@@ -271,6 +297,8 @@ class Session:
                 self._outbox.send(await self._services.system_status())
             case TurnStored():
                 self._outbox.send(TurnSaved(event.turn_id, event.heard_ms))
+            case ProcessStopping():
+                self._is_moving = True
             case _:
                 assert_never(event)
 
