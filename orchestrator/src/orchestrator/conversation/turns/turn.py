@@ -57,6 +57,8 @@ class Turn:
     commit_on_transcript: bool = False
     # A transcript requested before speech resumed has not arrived.
     stale_transcript_pending: bool = False
+    # The user was told that the transcript is late; it is answered when it comes.
+    is_overdue: bool = False
     finals: int = 0
     # How often the turn was reopened since its latest transcript with words.
     wordless_reopenings: int = 0
@@ -90,6 +92,11 @@ class Turn:
         self.voiced_ms += voiced_ms
         self.transcript_pending = True
         self.speculation.on_speech_stopped()
+
+    def on_transcript_overdue(self, turn_id: int) -> None:
+        """Record that the user was told of the late transcript; the turn continues as `turn_id`."""
+        self.turn_id = self.speculation.turn_id = turn_id
+        self.is_overdue = self.commit_on_transcript = True
 
     def add_final(self, final: FinalTranscript) -> AnnounceFinal:
         """Store the transcript of the open segment; return the announcement of the turn's new text."""
