@@ -14,6 +14,7 @@ from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.ports import (
+    AudioAnalysed,
     FinalTranscript,
     PartialTranscript,
     PhraseStarted,
@@ -75,7 +76,10 @@ async def test_speech_edges_come_back_as_events(run_service):
         for chunk in [*sound(0, 640, False), *sound(640, 640, True), *sound(1280, 640, False)]:
             await stream.push_audio(chunk)
         await stream.push_transcript("what is", 1280, "en")
-        started, stopped, judged = await take(stream.events(), 3)
+        events = await take(stream.events(), 7)
+    started, stopped, judged = (event for event in events if not isinstance(event, AudioAnalysed))
+    reported_ms = [event.until_ms for event in events if isinstance(event, AudioAnalysed)]
+    assert reported_ms == [32, 544, 1056, 1568]
     assert isinstance(started, SpeechStarted)
     assert started.pre_roll_start_ms < started.at_ms
     assert started.at_ms == pytest.approx(640, abs=64)

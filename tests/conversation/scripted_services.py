@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from orchestrator.conversation.model.ports import (
+    AudioAnalysed,
     FinalTranscript,
     PartialTranscript,
     SpeechAudio,
@@ -38,17 +39,23 @@ class ScriptedVad:
         self.probability: float | None = 0.5
         self.later_predictions: tuple[tuple[int, float], ...] = ()
         self.failure: AnchorError | None = None
+        # Stopped like a process by SIGSTOP: it takes audio, and neither opens a stream nor sends anything.
+        self.is_stopped = False
         self.opened = 0
         self.opened_with: list[str] = []
         self.transcript_languages: list[str] = []
+        self.stream: ScriptedVadStream | None = None
 
     @asynccontextmanager
     async def open(self, language):
         if self.failure:
             raise self.failure
+        if self.is_stopped:
+            await asyncio.Event().wait()
         self.opened += 1
         self.opened_with.append(language)
-        yield ScriptedVadStream(self)
+        self.stream = ScriptedVadStream(self)
+        yield self.stream
 
 
 class ScriptedVadStream:
@@ -58,14 +65,20 @@ class ScriptedVadStream:
         self._loud_chunks = self._quiet_ms = 0
         self._end_ms: int | None = None
         self._due_predictions: list[tuple[int, float]] = []
+        self._next_report_ms = 0
 
     async def push_audio(self, chunk) -> None:
+        if self._vad.is_stopped:
+            return
+        if chunk.end_ms >= self._next_report_ms:
+            self._next_report_ms = chunk.end_ms + 500
+            self._events.put_nowait(AudioAnalysed(chunk.end_ms))
         if any(chunk.pcm):
             self._loud_chunks += 1
             self._quiet_ms = 0
             self._due_predictions = []
             if self._end_ms is None and self._loud_chunks == 2:
-                at_ms = chunk.start_ms - 32
+                at_ms = max(0, chunk.start_ms - 32)
                 self._events.put_nowait(SpeechStarted(at_ms, max(0, at_ms - 200)))
                 self._end_ms = chunk.end_ms
             elif self._end_ms is not None:
@@ -82,6 +95,10 @@ class ScriptedVadStream:
             _, probability = self._due_predictions.pop(0)
             self._events.put_nowait(TurnEndPredicted(self._stopped_ms, probability, "scripted", self._quiet_ms))
 
+    def send(self, event) -> None:
+        """Send an event that is not the result of the audio; an error ends the stream."""
+        self._events.put_nowait(event)
+
     async def push_transcript(self, text, end_ms, language) -> None:
         self._vad.transcript_languages.append(language)
 
@@ -90,6 +107,8 @@ class ScriptedVadStream:
             event = await self._events.get()
             if self._vad.failure:
                 raise self._vad.failure
+            if isinstance(event, AnchorError):
+                raise event
             yield event
 
 

@@ -52,6 +52,13 @@ class TurnEndPredicted:
 VadEvent = SpeechStarted | SpeechStopped | TurnEndPredicted
 
 
+@dataclass(frozen=True, slots=True)
+class AudioAnalysed:
+    """The audio up to `until_ms` was analysed: the sign that voice activity works. About twice a second of audio."""
+
+    until_ms: int
+
+
 class VoiceActivityStream(Protocol):
     """Voice activity of one microphone."""
 
@@ -66,7 +73,7 @@ class VoiceActivityStream(Protocol):
         """
         ...
 
-    def events(self) -> AsyncGenerator[VadEvent]:
+    def events(self) -> AsyncGenerator[VadEvent | AudioAnalysed]:
         """Yield events until the stream ends. Raises `AnchorError` when the service fails. Not safe to cancel."""
         ...
 
