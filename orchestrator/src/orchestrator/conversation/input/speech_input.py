@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from service_kit.audio import AudioChunk
@@ -17,22 +18,25 @@ from orchestrator.conversation.input.segment_log import SegmentLog
 from orchestrator.conversation.input.silence_filler import SilenceFiller
 from orchestrator.conversation.input.speech_detector import SpeechDetector
 from orchestrator.conversation.input.stream_language import LanguageChanged, StreamLanguage
+from orchestrator.conversation.input.transcription_watch import LATE, AwaitedTranscript, TranscriptionWatch
 from orchestrator.conversation.messages.client import EndTurn
 from orchestrator.conversation.model.event_queue import EventQueue
 from orchestrator.conversation.model.events import TranscriptOverdue
 from orchestrator.conversation.model.ports import (
-    PartialTranscript,
+    FinalTranscript,
     SpeechStarted,
     SpeechToText,
     SpeechToTextStream,
+    TranscriptionProgress,
     VoiceActivity,
 )
+from orchestrator.metrics import PEER_MESSAGES_DROPPED
 
 _RETRY_S = 1.0
-# An open stream that is refused for lack of capacity ends within this time.
-_REFUSED_WITHIN_S = 0.5
+_OPEN_S = 1.5
 # The service's code for a stream that gave its slot to another microphone while nobody spoke on it.
 _SLOT_REVOKED = "stt.idle"
+# After this long without a transcript, the user is told.
 _TRANSCRIPT_TIMEOUT_S = 6.0
 
 
@@ -69,6 +73,9 @@ class SpeechInput:
             self.push_audio, lambda: self._position_ms, lambda: self._speech_detector.user_speaking
         )
         self._turn_end_confirmed = asyncio.Event()
+        self._watch = TranscriptionWatch()
+        # The transcript that the session waits for, and when that is too long.
+        self._awaited: AwaitedTranscript | None = None
         self._transcript_timer: asyncio.TimerHandle | None = None
 
     # Called by the session ------------------------------------------------------------------------------------------
@@ -159,14 +166,13 @@ class SpeechInput:
         while True:
             wait_s: float | None = _RETRY_S
             try:
-                async with self._speech_to_text.open(self._stt_language.value) as stream:
-                    if not isinstance(self._lost_services.error_of("stt"), AtCapacity):
-                        await self._lost_services.report_recovered("stt")
+                async with AsyncExitStack() as stack:
+                    stream = await self._open_stt(stack)
                     await run_together(
-                        self._segment_log.write_to(stream),
+                        self._segment_log.write_to(self._watch.watched(stream)),
                         self._read_transcripts(stream),
+                        self._watch.run(),
                         self._stt_language.wait_for_change(),
-                        self._confirm_recovery(),
                     )
             except LanguageChanged:
                 continue
@@ -185,23 +191,36 @@ class SpeechInput:
                     wait_s = None
             await self._wait_before_retry(wait_s)
 
-    async def _confirm_recovery(self) -> None:
-        """Report a recovery from a lack of capacity once the stream has stayed open: a refusal comes after opening."""
-        await asyncio.sleep(_REFUSED_WITHIN_S)
-        await self._lost_services.report_recovered("stt")
+    async def _open_stt(self, stack: AsyncExitStack) -> SpeechToTextStream:
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                return await stack.enter_async_context(self._speech_to_text.open(self._stt_language.value))
+        except TimeoutError as error:
+            raise PeerFailed("stt.silent", "stt-service did not open a stream") from error
 
     async def _read_transcripts(self, stream: SpeechToTextStream) -> None:
-        async for transcript in stream.transcripts():
-            event = replace(
-                without_bad_numbers(transcript), segment_id=transcript.segment_id + self._segment_log.offset
-            )
-            if not isinstance(event, PartialTranscript):
+        async for item in stream.transcripts():
+            self._watch.on_received(item)
+            await self._report_stt_works(is_final=isinstance(item, FinalTranscript))
+            if isinstance(item, TranscriptionProgress):
+                continue
+            segment_id = item.segment_id + self._segment_log.offset
+            if segment_id > self._segment_log.open_segment_id:
+                PEER_MESSAGES_DROPPED.labels("stt").inc()
+                continue
+            event = replace(without_bad_numbers(item), segment_id=segment_id)
+            if isinstance(event, FinalTranscript) and self._awaited and self._awaited.is_answered_by(event):
                 self._cancel_transcript_timer()
-                await self._lost_services.report_recovered("stt")
             if not self._manual:
                 self._speech_detector.push_transcript(event)
             await self._event_queue.put(event)
         raise PeerFailed("stt.ended", "stt-service ended its stream")
+
+    async def _report_stt_works(self, *, is_final: bool) -> None:
+        """Report the recovery: a stream that is refused sends nothing, and one without finals does not work."""
+        error = self._lost_services.error_of("stt")
+        if error is not None and (is_final or error.code != LATE):
+            await self._lost_services.report_recovered("stt")
 
     async def _wait_before_retry(self, seconds: float | None) -> None:
         try:
@@ -212,12 +231,14 @@ class SpeechInput:
 
     def _expect_transcript(self, segment_id: int) -> None:
         self._cancel_transcript_timer()
+        self._awaited = AwaitedTranscript(segment_id, self._segment_log.audio_end_ms)
         loop = asyncio.get_running_loop()
         self._transcript_timer = loop.call_later(
             _TRANSCRIPT_TIMEOUT_S, self._event_queue.put_nowait, TranscriptOverdue(segment_id)
         )
 
     def _cancel_transcript_timer(self) -> None:
+        self._awaited = None
         if self._transcript_timer:
             self._transcript_timer.cancel()
             self._transcript_timer = None
