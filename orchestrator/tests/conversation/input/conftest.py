@@ -8,5 +8,5 @@ from service_kit.testing.virtual_clock import VirtualLoop
 
 
 def pytest_asyncio_loop_factories(config, item):
-    on_virtual_clock = item.path.name == "test_transcription_watch.py"
+    on_virtual_clock = item.path.name in ("test_speech_detector.py", "test_transcription_watch.py")
     return {"virtual": VirtualLoop} if on_virtual_clock else {"real": asyncio.new_event_loop}
