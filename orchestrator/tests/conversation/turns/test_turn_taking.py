@@ -301,6 +301,10 @@ TABLE = {
         [*OVERDUE, *APOLOGY_HEARD, ReplyDone(1), SpeechStarted(60_000, 59_700)],
         [StartListening(59_700)],
     ),
+    "a segment without a transcript ends after five minutes": (
+        [*OVERDUE, *APOLOGY_HEARD, ReplyDone(1), SpeechStarted(302_000, 301_700)],
+        [CommitSegment(1), StartListening(301_700)],
+    ),
     "speech over the apology pauses it": (
         [*OVERDUE, *APOLOGY_HEARD, SpeechStarted(9000, 8700)],
         [PausePlayback(1), SetTimer(9500), StartListening(8700)],

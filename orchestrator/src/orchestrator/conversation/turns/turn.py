@@ -31,6 +31,8 @@ class TurnRules:
     latency_budget_ms: int = 2_000
     # A segment of this length is closed at the next silence, which bounds the work of speech-to-text.
     segment_ms: int = 25_000
+    # One whose transcript is missing stays open up to this length; stt-service refuses segments of 600 s.
+    max_segment_ms: int = 300_000
 
 
 @dataclass(slots=True)

@@ -131,7 +131,8 @@ class TurnTaking:
             actions += self._open_barge_in_candidate(turn)
         actions += turn.speculation.on_speech_resumed(event.at_ms)
         # A segment whose transcript is missing stays open, so that its words still belong to the turn.
-        if event.at_ms - turn.segment_start_ms > self._rules.segment_ms and not turn.stale_transcript_pending:
+        longest_ms = self._rules.max_segment_ms if turn.stale_transcript_pending else self._rules.segment_ms
+        if event.at_ms - turn.segment_start_ms > longest_ms:
             actions.append(self._turn_ids.next_segment(turn, event.at_ms))
         return [*actions, do.StartListening(event.pre_roll_start_ms)]
 
