@@ -14,6 +14,7 @@ from orchestrator.clients.vad import VadClient
 from orchestrator.clients.voices import VoiceWatch
 from orchestrator.conversation.messages.server import Style
 from orchestrator.conversation.model.ports import (
+    AudioAnalysed,
     FinalTranscript,
     PartialTranscript,
     PhraseStarted,
@@ -21,6 +22,7 @@ from orchestrator.conversation.model.ports import (
     SpeechMark,
     SpeechStarted,
     SpeechStopped,
+    TranscriptionProgress,
     TurnEndPredicted,
 )
 from service_kit.audio import AudioChunk, to_pcm
@@ -75,7 +77,10 @@ async def test_speech_edges_come_back_as_events(run_service):
         for chunk in [*sound(0, 640, False), *sound(640, 640, True), *sound(1280, 640, False)]:
             await stream.push_audio(chunk)
         await stream.push_transcript("what is", 1280, "en")
-        started, stopped, judged = await take(stream.events(), 3)
+        events = await take(stream.events(), 7)
+    started, stopped, judged = (event for event in events if not isinstance(event, AudioAnalysed))
+    reported_ms = [event.until_ms for event in events if isinstance(event, AudioAnalysed)]
+    assert reported_ms == [32, 544, 1056, 1568]
     assert isinstance(started, SpeechStarted)
     assert started.pre_roll_start_ms < started.at_ms
     assert started.at_ms == pytest.approx(640, abs=64)
@@ -107,10 +112,22 @@ async def test_transcripts_come_back_with_their_segments(run_service, script):
             async for transcript in source:
                 if isinstance(transcript, FinalTranscript):
                     break
+    transcripts = [item for item in transcripts if not isinstance(item, TranscriptionProgress)]
     assert isinstance(transcripts[0], PartialTranscript)
     first = transcripts[-1]
     assert (first.segment_id, first.revision, first.text, first.language) == (1, 1, "what is the news", "en")
     assert (transcript.segment_id, transcript.text) == (2, "tell me more")
+
+
+async def test_speech_to_text_reports_that_it_works(run_service, script):
+    async with (
+        run_service(build_stt(SttSettings(engine="scripted", script=script, **PORTS))) as channel,
+        SttClient(channel).open("en") as stream,
+    ):
+        assert await take(stream.transcripts(), 1) == [TranscriptionProgress(0)]
+        for chunk in sound(0, 320, False):
+            await stream.push_audio(chunk)
+        assert await take(stream.transcripts(), 1) == [TranscriptionProgress(320)]
 
 
 async def test_a_reply_is_spoken_while_it_is_written(run_service, script):

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from orchestrator.conversation.model.ports import (
+    AudioAnalysed,
     FinalTranscript,
     PartialTranscript,
     SpeechAudio,
     SpeechMark,
     SpeechStarted,
     SpeechStopped,
+    TranscriptionProgress,
     TurnEndPredicted,
 )
 from service_kit.errors import AnchorError
@@ -38,17 +40,23 @@ class ScriptedVad:
         self.probability: float | None = 0.5
         self.later_predictions: tuple[tuple[int, float], ...] = ()
         self.failure: AnchorError | None = None
+        # Stopped like a process by SIGSTOP: it takes audio, and neither opens a stream nor sends anything.
+        self.is_stopped = False
         self.opened = 0
         self.opened_with: list[str] = []
         self.transcript_languages: list[str] = []
+        self.stream: ScriptedVadStream | None = None
 
     @asynccontextmanager
     async def open(self, language):
         if self.failure:
             raise self.failure
+        if self.is_stopped:
+            await asyncio.Event().wait()
         self.opened += 1
         self.opened_with.append(language)
-        yield ScriptedVadStream(self)
+        self.stream = ScriptedVadStream(self)
+        yield self.stream
 
 
 class ScriptedVadStream:
@@ -58,14 +66,20 @@ class ScriptedVadStream:
         self._loud_chunks = self._quiet_ms = 0
         self._end_ms: int | None = None
         self._due_predictions: list[tuple[int, float]] = []
+        self._next_report_ms = 0
 
     async def push_audio(self, chunk) -> None:
+        if self._vad.is_stopped:
+            return
+        if chunk.end_ms >= self._next_report_ms:
+            self._next_report_ms = chunk.end_ms + 500
+            self._events.put_nowait(AudioAnalysed(chunk.end_ms))
         if any(chunk.pcm):
             self._loud_chunks += 1
             self._quiet_ms = 0
             self._due_predictions = []
             if self._end_ms is None and self._loud_chunks == 2:
-                at_ms = chunk.start_ms - 32
+                at_ms = max(0, chunk.start_ms - 32)
                 self._events.put_nowait(SpeechStarted(at_ms, max(0, at_ms - 200)))
                 self._end_ms = chunk.end_ms
             elif self._end_ms is not None:
@@ -82,6 +96,10 @@ class ScriptedVadStream:
             _, probability = self._due_predictions.pop(0)
             self._events.put_nowait(TurnEndPredicted(self._stopped_ms, probability, "scripted", self._quiet_ms))
 
+    def send(self, event) -> None:
+        """Send an event that is not the result of the audio; an error ends the stream."""
+        self._events.put_nowait(event)
+
     async def push_transcript(self, text, end_ms, language) -> None:
         self._vad.transcript_languages.append(language)
 
@@ -90,6 +108,8 @@ class ScriptedVadStream:
             event = await self._events.get()
             if self._vad.failure:
                 raise self._vad.failure
+            if isinstance(event, AnchorError):
+                raise event
             yield event
 
 
@@ -105,6 +125,10 @@ class ScriptedStt:
         # Whether partial transcripts are sent.
         self.partials = True
         self.failure: AnchorError | None = None
+        # Stopped like a process by SIGSTOP: it takes audio, and neither opens a stream nor sends anything.
+        self.is_stopped = False
+        # Flushes get no final, although it works.
+        self.withholds_finals = False
         self.opened_with: list[str] = []
         self.received_chunks = 0
         self.stream: ScriptedSttStream | None = None
@@ -114,6 +138,11 @@ class ScriptedStt:
         self.opened_with.append(language)
         if self.failure:
             raise self.failure
+        while self.is_stopped:
+            await asyncio.sleep(0.1)
+        if self.stream:
+            # The audio of the open segment is sent again, and with it the words that were taken from it.
+            self.user_speech.words[:0] = self.stream.uncommitted_words
         self.stream = ScriptedSttStream(self)
         yield self.stream
 
@@ -126,10 +155,39 @@ class ScriptedSttStream:
         self._revision = 0
         self._text: list[str] = []
         self._end_ms = 0
+        self._pending_finals = 0
+        self._report: asyncio.TimerHandle | None = None
+        self._schedule_report()
+
+    @property
+    def uncommitted_words(self) -> list[str]:
+        return self._text
+
+    def _schedule_report(self) -> None:
+        if self._report is None:
+            self._report = asyncio.get_running_loop().call_later(0.5, self._report_work)
+
+    def _report_work(self) -> None:
+        self._report = None
+        self.send(TranscriptionProgress(self._end_ms))
+        if self._pending_finals:
+            self._schedule_report()
+
+    def _send_final(self, final) -> None:
+        self._pending_finals -= 1
+        self.send(final)
+
+    def send(self, item) -> None:
+        """Send something, unless the service is stopped; an error ends the stream."""
+        if not self._stt.is_stopped:
+            self._events.put_nowait(item)
 
     async def push_audio(self, chunk) -> None:
         self._stt.received_chunks += 1
+        if self._stt.is_stopped:
+            return
         self._end_ms = chunk.end_ms
+        self._schedule_report()
         if new := self._take_new_words():
             self._text += new
             if self._stt.partials:
@@ -143,6 +201,12 @@ class ScriptedSttStream:
 
     async def flush_segment(self, segment_id) -> None:
         assert segment_id == self._segment
+        if self._stt.is_stopped:
+            return
+        self._pending_finals += 1
+        self._schedule_report()
+        if self._stt.withholds_finals:
+            return
         self._text += self._take_new_words()
         self._revision += 1
         language, probability = self._stt.detected
@@ -154,7 +218,7 @@ class ScriptedSttStream:
             language,
             language_probability=probability,
         )
-        asyncio.get_running_loop().call_later(self._stt.delay_ms / 1000, self._events.put_nowait, final)
+        asyncio.get_running_loop().call_later(self._stt.delay_ms / 1000, self._send_final, final)
 
     async def commit_segment(self, segment_id) -> None:
         assert segment_id == self._segment
@@ -163,7 +227,7 @@ class ScriptedSttStream:
         self._text = []
 
     def fail(self, error: AnchorError) -> None:
-        self._events.put_nowait(error)
+        self.send(error)
 
     async def transcripts(self):
         while True:

@@ -86,6 +86,58 @@ async def test_lasting_stt_outage_is_answered_with_an_apology(stage):
     assert finished.heard_text == "Sorry, something broke."
 
 
+async def lose_stt(stage) -> None:
+    await stage.silence(200)
+    stage.stt.stream.fail(PeerFailed("stt.unavailable", "gone"))
+    stage.stt.failure = PeerFailed("stt.unavailable", "gone")
+
+
+async def test_words_of_a_long_stt_outage_are_answered_when_they_come(stage):
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        await lose_stt(stage)
+        await stage.user("did you hear that")
+        await stage.until(server_messages.ReplyFinished)
+        await stage.silence(30_000)
+        stage.stt.failure = None
+        finished = await stage.until(server_messages.ReplyFinished, 2)
+    assert (finished.turn_id, finished.heard_text) == (2, "Fine.")
+    assert stage.history == [
+        ("anchor", "Sorry, something broke."),
+        ("user", "did you hear that"),
+        ("anchor", "Fine."),
+    ]
+
+
+async def test_words_before_and_after_the_apology_are_one_turn(stage):
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        await lose_stt(stage)
+        await stage.user("how is the weather")
+        await stage.until(server_messages.ReplyFinished)
+        await stage.user("in Leipzig")
+        await stage.silence(1_500)
+        stage.stt.failure = None
+        await stage.until(server_messages.ReplyFinished, 2)
+    assert stage.history[1:] == [("user", "how is the weather in Leipzig"), ("anchor", "Fine.")]
+    assert [turn.text for turn in stage.client.of_type(server_messages.TurnCommitted)] == [
+        "how is the weather in Leipzig"
+    ]
+
+
+async def test_words_that_come_during_the_apology_stop_it(stage):
+    stage.anchor_will_say("Fine.")
+    async with stage:
+        await lose_stt(stage)
+        await stage.user("did you hear that")
+        await stage.until(server_messages.ReplyAudio)
+        stage.stt.failure = None
+        finished = await stage.until(server_messages.ReplyFinished, 2)
+        apology = stage.client.of_type(server_messages.ReplyFinished)[0]
+    assert (apology.turn_id, apology.interrupted) == (1, True)
+    assert (finished.turn_id, finished.heard_text) == (2, "Fine.")
+
+
 async def test_unsupported_stt_language_is_reported_once(stage):
     stage.stt.failure = Unsupported("stt.language_unsupported", "English only")
     async with stage:

@@ -11,6 +11,9 @@ SEGMENT_CHUNKS_REFUSED = Counter(
 MICROPHONE_CHUNKS_DROPPED = Counter(
     "anchor_microphone_dropped_chunks_total", "Microphone chunks dropped because turn detection lagged."
 )
+PEER_MESSAGES_DROPPED = Counter(
+    "anchor_peer_messages_dropped_total", "Messages of other services dropped because they cannot be true.", ["peer"]
+)
 STAGE_SECONDS = Histogram(
     "anchor_turn_stage_seconds",
     "Time from the end of the user's speech until a stage of the turn was reached.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from typing import Any
 
@@ -17,6 +17,7 @@ from stt_service.engine import FinalTranscript, PartialTranscript, SttEngine, St
 from stt_service.segments import SegmentCounter
 from stt_service.stream_slots import StreamSlot, StreamSlots
 from stt_service.transcript_trace import TranscriptTrace
+from stt_service.work_reports import WorkReports
 
 SERVICE_NAME = stt_pb2.DESCRIPTOR.services_by_name["SpeechToTextService"].full_name
 Context = aio.ServicerContext[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
@@ -40,17 +41,31 @@ class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
     async def Transcribe(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request_iterator: AsyncIterator[stt_pb2.TranscribeRequest], context: Context
     ) -> None:
-        """Transcribe one microphone: one task pushes its audio to the engine, one writes the transcripts."""
+        """Transcribe one microphone: one task pushes its audio to the engine, one writes the transcripts, one
+        reports work."""
         async with self._slots.reserve() as slot, asyncio.TaskGroup() as tasks:
             revoked = tasks.create_task(slot.wait_revoked(), name="stt slot")
-            config = _config(await anext(request_iterator, None))
+            request = await anext(request_iterator, None)
+            config = _config(request)
             segments = SegmentCounter(self._max_segment_ms)
+            writing = asyncio.Lock()
+
+            async def write(response: stt_pb2.TranscribeResponse) -> None:
+                async with writing:
+                    await context.write(response)
+
+            async def report_work(received_ms: int) -> None:
+                await write(stt_pb2.TranscribeResponse(working=stt_pb2.Working(received_ms=received_ms)))
+
+            work = WorkReports(request.config.working_interval_ms if request else 0, report_work)
             with closing(TranscriptTrace()) as trace:
                 async with self._engine.open_stream(config) as stream:
+                    reporting = tasks.create_task(work.run(), name="stt work reports")
                     await run_together(
-                        _push_requests(request_iterator, stream, segments, trace, slot),
-                        _write_transcripts(stream, segments, trace, context, slot),
+                        _push_requests(request_iterator, stream, segments, trace, slot, work),
+                        _write_transcripts(stream, segments, trace, write, slot, work),
                     )
+                    reporting.cancel()
             revoked.cancel()
 
 
@@ -60,18 +75,23 @@ async def _push_requests(
     segments: SegmentCounter,
     trace: TranscriptTrace,
     slot: StreamSlot,
+    work: WorkReports,
 ) -> None:
     async for request in requests:
         match request.WhichOneof("request"):
             case "audio":
                 slot.on_audio()
                 chunk = _chunk(request.audio)
+                work.on_audio(chunk.end_ms)
                 await stream.push_audio(chunk, segments.add_audio(chunk))
+                work.on_processed()
             case "flush":
                 slot.on_flush()
+                work.on_flush()
                 trace.on_flush(request.flush.segment_id, request.flush.traceparent)
                 await stream.flush_segment(segments.require_open(request.flush.segment_id))
             case "commit":
+                work.on_commit()
                 await stream.commit_segment(segments.commit_segment(request.commit.segment_id))
             case "config":
                 raise InvalidRequest("stt.config_repeated", "the config must come only once")
@@ -81,16 +101,22 @@ async def _push_requests(
 
 
 async def _write_transcripts(
-    stream: SttStream, segments: SegmentCounter, trace: TranscriptTrace, context: Context, slot: StreamSlot
+    stream: SttStream,
+    segments: SegmentCounter,
+    trace: TranscriptTrace,
+    write: Callable[[stt_pb2.TranscribeResponse], Awaitable[None]],
+    slot: StreamSlot,
+    work: WorkReports,
 ) -> None:
     async for transcript in stream.transcripts():
         match transcript:
             case PartialTranscript():
-                await context.write(stt_pb2.TranscribeResponse(partial_transcript=_partial(transcript)))
+                await write(stt_pb2.TranscribeResponse(partial_transcript=_partial(transcript)))
             case FinalTranscript():
                 final = _final(transcript, segments.next_revision(transcript))
-                await context.write(stt_pb2.TranscribeResponse(final_transcript=final))
+                await write(stt_pb2.TranscribeResponse(final_transcript=final))
                 slot.on_final()
+                work.on_final()
                 trace.on_final(final.segment_id, final.revision)
 
 

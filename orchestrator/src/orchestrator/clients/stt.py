@@ -14,11 +14,19 @@ from service_kit.rpc.channel import read_message, write_message
 
 from orchestrator.clients.readiness import require_ready
 from orchestrator.conversation.messages.server import Word
-from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, Transcript
+from orchestrator.conversation.model.ports import (
+    FinalTranscript,
+    PartialTranscript,
+    Transcript,
+    TranscriptionProgress,
+)
 from orchestrator.conversation.observability.turn_trace import CURRENT_TURN_TRACE
 
 _PEER = "stt"
 _SERVICE = "anchor.stt.v1.SpeechToTextService"
+
+# How often the service reports that it works, in milliseconds.
+_WORKING_INTERVAL_MS = 500
 
 _Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
 
@@ -58,7 +66,7 @@ class SttStream:
     async def commit_segment(self, segment_id: int) -> None:
         await write_message(self._call, stt_pb2.TranscribeRequest(commit=stt_pb2.Commit(segment_id=segment_id)), _PEER)
 
-    async def transcripts(self) -> AsyncGenerator[Transcript]:
+    async def transcripts(self) -> AsyncGenerator[Transcript | TranscriptionProgress]:
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "partial_transcript":
@@ -69,6 +77,8 @@ class SttStream:
                     )
                 case "final_transcript":
                     yield _final_transcript(response.final_transcript)
+                case "working":
+                    yield TranscriptionProgress(response.working.received_ms)
                 case _:
                     continue
 
@@ -87,7 +97,10 @@ class SttClient:
         call: _Call = self._stub.Transcribe(metadata=to_metadata())
         try:
             config = stt_pb2.TranscriptionConfig(
-                language=language, sample_rate_hz=MICROPHONE.rate_hz, partial_transcripts=True
+                language=language,
+                sample_rate_hz=MICROPHONE.rate_hz,
+                partial_transcripts=True,
+                working_interval_ms=_WORKING_INTERVAL_MS,
             )
             await write_message(call, stt_pb2.TranscribeRequest(config=config), _PEER)
             yield SttStream(call)

@@ -14,11 +14,20 @@ from service_kit.rpc.channel import read_message, write_message
 
 from orchestrator.clients.readiness import require_ready
 from orchestrator.conversation.messages.server import PredictorOpinion
-from orchestrator.conversation.model.ports import SpeechStarted, SpeechStopped, TurnEndPredicted, VadEvent
+from orchestrator.conversation.model.ports import (
+    AudioAnalysed,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEndPredicted,
+    VadEvent,
+)
 from orchestrator.conversation.observability.turn_trace import CURRENT_TURN_TRACE
 
 _PEER = "vad"
 _SERVICE = "anchor.vad.v1.TurnDetectionService"
+
+# How often the service reports how far it is, in milliseconds of audio.
+_ACTIVITY_INTERVAL_MS = 500
 
 _Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 
@@ -46,7 +55,7 @@ class VadStream:
         partial = vad_pb2.PartialTranscript(text=text, end_ms=end_ms, language=language)
         await write_message(self._call, vad_pb2.DetectRequest(partial_transcript=partial), _PEER)
 
-    async def events(self) -> AsyncGenerator[VadEvent]:
+    async def events(self) -> AsyncGenerator[VadEvent | AudioAnalysed]:
         while (response := await read_message(self._call, _PEER)) is not None:
             match response.WhichOneof("event"):
                 case "speech_started":
@@ -63,8 +72,10 @@ class VadStream:
                         predicted.silence_ms,
                         tuple(PredictorOpinion(opinion.name, opinion.probability) for opinion in predicted.opinions),
                     )
+                case "activity":
+                    yield AudioAnalysed(response.activity.at_ms)
                 case _:
-                    # Activity events are not requested; unknown events of a newer service are ignored.
+                    # Unknown events of a newer service are ignored.
                     continue
 
 
@@ -81,7 +92,9 @@ class VadClient:
         await require_ready(self._channel, _SERVICE, _PEER)
         call: _Call = self._stub.Detect(metadata=to_metadata())
         try:
-            config = vad_pb2.DetectionConfig(sample_rate_hz=MICROPHONE.rate_hz, language=language)
+            config = vad_pb2.DetectionConfig(
+                sample_rate_hz=MICROPHONE.rate_hz, language=language, activity_interval_ms=_ACTIVITY_INTERVAL_MS
+            )
             await write_message(call, vad_pb2.DetectRequest(config=config), _PEER)
             yield VadStream(call)
         finally:

@@ -52,3 +52,34 @@ def test_speech_can_start_again_after_a_stop():
         SpeechStarted(1_000, 700),
         SpeechStarted(3_000, 2_700),
     ]
+
+
+def chunks_of(level_db: float, count: int, start_ms: int) -> list[AudioChunk]:
+    tone = np.sqrt(2) * np.sin(np.arange(16 * CHUNK_MS) * 2 * np.pi / 32)
+    pcm = np.rint(32_768 * 10 ** (level_db / 20) * tone).astype("<i2").tobytes()
+    return [AudioChunk(start_ms + number * CHUNK_MS, pcm) for number in range(count)]
+
+
+def test_speech_that_another_detector_found_goes_on():
+    vad = EnergyVad(speaking_until_ms=1_000)
+    chunks = [*chunks_of(-20, 10, 1_000), *chunks_of(-60, 20, 1_200)]
+    assert [event for chunk in chunks for event in vad.push_audio(chunk)] == [
+        SpeechStopped(1_200),
+        TurnEndPredicted(1_200, 0.5, "energy"),
+    ]
+
+
+def test_speech_that_another_detector_found_may_have_ended():
+    vad = EnergyVad(speaking_until_ms=1_000)
+    events = [event for chunk in chunks_of(-60, 20, 1_000) for event in vad.push_audio(chunk)]
+    assert events[0] == SpeechStopped(1_000)
+
+
+def test_a_calibrated_floor_is_that_of_the_noise():
+    vad = EnergyVad()
+    for chunk in chunks_of(-40, 250, 0):
+        vad.calibrate(chunk)
+    assert [event for chunk in chunks_of(-40, 50, 5_000) for event in vad.push_audio(chunk)] == []
+    assert [event for chunk in chunks_of(-20, 5, 6_000) for event in vad.push_audio(chunk)] == [
+        SpeechStarted(6_000, 5_700)
+    ]

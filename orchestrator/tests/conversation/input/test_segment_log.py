@@ -111,3 +111,13 @@ async def test_a_chunk_is_never_longer_than_half_a_second(frames):
     append_audio(log, 0, frames)
     async with writing(log) as stream:
         assert stream.received == (["0-500", "500-520"] if frames == 26 else [f"0-{20 * frames}"])
+
+
+def test_the_open_segment_and_the_end_of_its_audio_are_known():
+    log = SegmentLog()
+    assert (log.open_segment_id, log.audio_end_ms) == (1, 0)
+    append_audio(log, 100)
+    assert (log.open_segment_id, log.audio_end_ms) == (1, 140)
+    log.flush_segment(1)
+    log.commit_segment(1)
+    assert (log.open_segment_id, log.audio_end_ms) == (2, 0)

@@ -67,6 +67,8 @@ RESUMED = [
 ]
 OVER_IT = [*ANSWERING, SpeechStarted(3000, 2700)]
 # The user goes on after the answer was sent, before the client reports that any of it was played.
+OVERDUE = [SpeechStarted(1000, 700), SpeechStopped(2000), TranscriptOverdue(1)]
+APOLOGY_HEARD = [FirstFrameSent(1), FirstSampleHeard(1, 8100)]
 GOING_ON = [*ANSWERING[:6], SpeechStarted(2300, 2000)]
 CONTINUATION = AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_CONTINUATION)
 
@@ -263,8 +265,53 @@ TABLE = {
         [CommitSegment(1)],
     ),
     "overdue transcript is answered with an apology": (
-        [SpeechStarted(1000, 700), SpeechStopped(2000), TranscriptOverdue(1)],
-        [CommitSegment(1), SpeakPhrase(1, "apology")],
+        OVERDUE,
+        [SpeakPhrase(1, "apology"), OpenTurn(2)],
+    ),
+    "words after the apology are answered": (
+        [*OVERDUE, *APOLOGY_HEARD, ReplyDone(1), final("a question")],
+        [
+            AnnounceFinal(2, 1, "a question", "en", None),
+            StartReply(2, 1, "a question"),
+            CommitSegment(1),
+            CommitTurn(2, "a question"),
+            ReleaseReply(2),
+        ],
+    ),
+    "words during the apology stop it and are answered": (
+        [*OVERDUE, *APOLOGY_HEARD, final("a question")],
+        [
+            AnnounceFinal(2, 1, "a question", "en", None),
+            StopReply(1),
+            StartReply(2, 1, "a question"),
+            CommitSegment(1),
+            CommitTurn(2, "a question"),
+            ReleaseReply(2),
+        ],
+    ),
+    "no words after the apology are not answered": (
+        [*OVERDUE, *APOLOGY_HEARD, ReplyDone(1), final("")],
+        [AnnounceFinal(2, 1, "", "en", None), CommitSegment(1)],
+    ),
+    "speech after the apology belongs to the overdue turn": (
+        [*OVERDUE, *APOLOGY_HEARD, ReplyDone(1), SpeechStarted(9000, 8700), SpeechStopped(9500)],
+        [FlushSegment(1), SetTimer(10100)],
+    ),
+    "late speech leaves a segment open that has no transcript": (
+        [*OVERDUE, *APOLOGY_HEARD, ReplyDone(1), SpeechStarted(60_000, 59_700)],
+        [StartListening(59_700)],
+    ),
+    "a segment without a transcript ends after five minutes": (
+        [*OVERDUE, *APOLOGY_HEARD, ReplyDone(1), SpeechStarted(302_000, 301_700)],
+        [CommitSegment(1), StartListening(301_700)],
+    ),
+    "speech over the apology pauses it": (
+        [*OVERDUE, *APOLOGY_HEARD, SpeechStarted(9000, 8700)],
+        [PausePlayback(1), SetTimer(9500), StartListening(8700)],
+    ),
+    "a cough over the apology keeps the overdue turn": (
+        [*OVERDUE, *APOLOGY_HEARD, SpeechStarted(9000, 8700), SpeechStopped(9200), TranscriptOverdue(1)],
+        [AnnounceBargeIn(2, 1, Verdict.BARGE_IN_VERDICT_COUGH), ResumePlayback(1)],
     ),
     "transcript of a closed segment is ignored": (
         [*ANSWERING, ReplyDone(1), final("late")],

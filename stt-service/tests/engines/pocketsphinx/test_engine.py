@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from service_kit.errors import EngineFailed, NotReady, PeerFailed, Unsupported
+from stt_service.engines.pocketsphinx import process
 from stt_service.engines.pocketsphinx.hypotheses import (
     Hypothesis,
     HypothesisPair,
@@ -56,6 +58,33 @@ async def test_a_dead_process_fails_its_streams_and_is_replaced(
         assert topical.pid not in (None, died)
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["topical", "general"])
+async def test_a_hung_process_fails_its_streams_in_time_and_is_replaced(
+    settings: SttSettings, serve: Any, ferry: bytes, which: int
+) -> None:
+    async with serve(settings) as (engine, open_microphone):
+        hung = engine.pairs[0][which].pid
+        async with open_microphone() as microphone:
+            await microphone.configure()
+            await microphone.push_audio(ferry)
+            os.kill(hung, signal.SIGSTOP)
+            stopped_s = time.monotonic()
+            await microphone.push_audio(ferry)
+            assert (await microphone.failure()).code == "stt.engine_failed"
+            # Sooner than the orchestrator apologises to the user.
+            assert time.monotonic() - stopped_s < 5
+
+        async def transcribe() -> str:
+            async with open_microphone() as microphone:
+                await microphone.configure()
+                await microphone.push_audio(ferry)
+                await microphone.flush()
+                return (await microphone.final()).text
+
+        async with asyncio.timeout(60):
+            assert await retry(transcribe) == "what is the latest on the ferry"
+
+
 async def test_processes_end_with_the_engine(settings: SttSettings, serve: Any) -> None:
     async with serve(settings) as (engine, _):
         pids = [process.pid for pair in engine.pairs for process in pair]
@@ -67,8 +96,10 @@ async def test_processes_end_with_the_engine(settings: SttSettings, serve: Any) 
 
 
 async def test_a_final_does_not_wait_for_a_late_general_decoder(
-    settings: SttSettings, serve: Any, ferry: bytes
+    settings: SttSettings, serve: Any, ferry: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The stopped process counts as slow.
+    monkeypatch.setattr(process, "STALLED_S", 60.0)
     hasty = settings.model_copy(update={"second_opinion_ms": 100})
     async with serve(hasty) as (engine, open_microphone), open_microphone() as microphone:
         await microphone.configure()

@@ -6,8 +6,11 @@ from collections import deque
 
 from service_kit.audio import AudioChunk
 
-# How far back speech can turn out to have started: pre-roll, the detector's hysteresis, and the delay of the event.
-_RETENTION_MS = 2_000
+# How far back speech can turn out to have started: pre-roll, the detector's hysteresis, the delay of the event, and the
+# time in which the loss of a detector goes unnoticed.
+_RETENTION_MS = 5_000
+# How far back `until` goes: the search for echo costs time with every chunk.
+_ECHO_MS = 2_000
 
 
 class RecentAudio:
@@ -27,5 +30,8 @@ class RecentAudio:
         return [chunk for chunk in self._chunks if chunk.end_ms > from_ms]
 
     def until(self, to_ms: int) -> list[AudioChunk]:
-        """The audio up to a time of the audio clock, in whole chunks."""
-        return [chunk for chunk in self._chunks if chunk.end_ms <= to_ms]
+        """The audio of the last `_ECHO_MS` up to a time of the audio clock, in whole chunks."""
+        if not self._chunks:
+            return []
+        from_ms = self._chunks[-1].start_ms - _ECHO_MS
+        return [chunk for chunk in self._chunks if chunk.start_ms >= from_ms and chunk.end_ms <= to_ms]

@@ -23,10 +23,15 @@ class EnergyVad:
     turn-end prediction of 0.5.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, speaking_until_ms: int | None = None) -> None:
+        """`speaking_until_ms`: the user speaks at the beginning, and did so until then on the audio clock."""
         self._floor_db = -60.0
         self._loud_chunks = 0
-        self._speech_end_ms: int | None = None
+        self._speech_end_ms = speaking_until_ms
+
+    def calibrate(self, chunk: AudioChunk) -> None:
+        """Learn the noise floor from audio before the first that is pushed."""
+        self._is_loud(chunk)
 
     def push_audio(self, chunk: AudioChunk) -> list[VadEvent]:
         """The events that this chunk causes."""

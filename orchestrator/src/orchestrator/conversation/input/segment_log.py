@@ -41,12 +41,16 @@ class SegmentLog:
         self._first_segment_id = 1
         # Session segment id minus stream segment id.
         self.offset = 0
+        # The segment that audio is appended to, and the end of its audio on the audio clock; 0 while it has none.
+        self.open_segment_id = 1
+        self.audio_end_ms = 0
 
     def append_audio(self, chunk: AudioChunk) -> None:
         """Append audio of the open segment; dropped and counted when the log is full."""
         if len(self._entries) >= _MAX_ENTRIES:
             SEGMENT_CHUNKS_REFUSED.inc()
             return
+        self.audio_end_ms = chunk.end_ms
         self._append(chunk)
 
     def flush_segment(self, segment_id: int) -> None:
@@ -55,6 +59,7 @@ class SegmentLog:
 
     def commit_segment(self, segment_id: int) -> None:
         """Append a commit: close the segment."""
+        self.open_segment_id, self.audio_end_ms = segment_id + 1, 0
         self._append(_Commit(segment_id))
 
     @property

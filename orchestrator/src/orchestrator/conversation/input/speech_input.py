@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import replace
 
-from service_kit.audio import MICROPHONE, AudioChunk
+from service_kit.audio import AudioChunk
 from service_kit.errors import AnchorError, AtCapacity, InvalidRequest, PeerFailed
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.echo.recent_audio import RecentAudio
-from orchestrator.conversation.input.energy_vad import EnergyVad
+from orchestrator.conversation.input.lost_services import LostServices
 from orchestrator.conversation.input.microphone import Microphone
+from orchestrator.conversation.input.peer_checks import without_bad_numbers
 from orchestrator.conversation.input.segment_log import SegmentLog
 from orchestrator.conversation.input.silence_filler import SilenceFiller
+from orchestrator.conversation.input.speech_detector import SpeechDetector
 from orchestrator.conversation.input.stream_language import LanguageChanged, StreamLanguage
+from orchestrator.conversation.input.transcription_watch import LATE, AwaitedTranscript, TranscriptionWatch
 from orchestrator.conversation.messages.client import EndTurn
 from orchestrator.conversation.model.event_queue import EventQueue
-from orchestrator.conversation.model.events import ServiceLost, ServiceRecovered, TranscriptOverdue
+from orchestrator.conversation.model.events import TranscriptOverdue
 from orchestrator.conversation.model.ports import (
-    PartialTranscript,
+    FinalTranscript,
     SpeechStarted,
-    SpeechStopped,
     SpeechToText,
     SpeechToTextStream,
-    VadEvent,
+    TranscriptionProgress,
     VoiceActivity,
-    VoiceActivityStream,
 )
-from orchestrator.metrics import MICROPHONE_CHUNKS_DROPPED
+from orchestrator.metrics import PEER_MESSAGES_DROPPED
 
-# One frame of the VAD model.
-_VAD_FRAME_BYTES = MICROPHONE.bytes_for(32)
-# Limit of audio and transcripts queued for voice activity; beyond it, the oldest is dropped.
-_MAX_VAD_ITEMS = 100
 _RETRY_S = 1.0
-# An open stream that is refused for lack of capacity ends within this time.
-_REFUSED_WITHIN_S = 0.5
+_OPEN_S = 1.5
 # The service's code for a stream that gave its slot to another microphone while nobody spoke on it.
 _SLOT_REVOKED = "stt.idle"
+# After this long without a transcript, the user is told.
 _TRANSCRIPT_TIMEOUT_S = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class _TranscriptSoFar:
-    """The transcript up to `end_ms`, for turn-end prediction."""
-
-    text: str
-    end_ms: int
-    # ISO 639-1; empty when unknown.
-    language: str
 
 
 class SpeechInput:
@@ -65,26 +53,29 @@ class SpeechInput:
         manual: bool,
         event_queue: EventQueue,
     ) -> None:
-        self._voice_activity = voice_activity
         self._speech_to_text = speech_to_text
         self._microphone = microphone
         self.recent_audio = RecentAudio()
         self._stt_language = StreamLanguage(language)
-        self._vad_language = StreamLanguage(language)
         self._manual = manual
         self._event_queue = event_queue
-        self._vad_queue: asyncio.Queue[AudioChunk | _TranscriptSoFar] = asyncio.Queue(_MAX_VAD_ITEMS)
-        self._vad_pending = bytearray()
-        self._vad_start_ms = 0
         self._segment_log = SegmentLog()
         self._listening = False
         self._sent_until_ms = 0
-        self._user_speaking = False
         self._position_ms = 0
-        self._silence_filler = SilenceFiller(self.push_audio, lambda: self._position_ms, lambda: self._user_speaking)
-        self._lost_services: dict[str, AnchorError] = {}
-        self._energy_vad = EnergyVad()
+        self._lost_services = LostServices(event_queue)
+        self._speech_detector = SpeechDetector(
+            voice_activity, language, self.recent_audio, event_queue, self._lost_services
+        )
+        # With `manual`: the user's turn has audio.
+        self._turn_begun = False
+        self._silence_filler = SilenceFiller(
+            self.push_audio, lambda: self._position_ms, lambda: self._speech_detector.user_speaking
+        )
         self._turn_end_confirmed = asyncio.Event()
+        self._watch = TranscriptionWatch()
+        # The transcript that the session waits for, and when that is too long.
+        self._awaited: AwaitedTranscript | None = None
         self._transcript_timer: asyncio.TimerHandle | None = None
 
     # Called by the session ------------------------------------------------------------------------------------------
@@ -112,7 +103,7 @@ class SpeechInput:
 
     def expect_language(self, language: str) -> None:
         """Predict the end of turns in this language from now on; called between turns, reopens the VAD stream."""
-        self._vad_language.change(language)
+        self._speech_detector.language.change(language)
 
     def on_disconnect(self) -> None:
         """The client disconnected; fill the microphone with silence."""
@@ -139,7 +130,7 @@ class SpeechInput:
         for chunk in self._microphone.flush_chunks():
             self._accept_chunk(chunk)
         if self._manual:
-            self._user_speaking = False
+            self._turn_begun = False
         self._turn_end_confirmed.clear()
         await self._event_queue.put(EndTurn())
         await self._turn_end_confirmed.wait()
@@ -149,7 +140,7 @@ class SpeechInput:
         if self._manual:
             await self._run_stt()
         else:
-            await run_together(self._silence_filler.run(), self._run_vad(), self._run_stt())
+            await run_together(self._silence_filler.run(), self._speech_detector.run(), self._run_stt())
 
     # From the microphone --------------------------------------------------------------------------------------------
 
@@ -157,89 +148,17 @@ class SpeechInput:
         self._position_ms = chunk.end_ms
         self.recent_audio.append(chunk)
         if not self._manual:
-            self._send_to_vad(chunk)
-        elif not self._user_speaking:
-            self._user_speaking = self._listening = True
+            self._speech_detector.push_audio(chunk)
+        elif not self._turn_begun:
+            self._turn_begun = self._listening = True
             self._event_queue.put_nowait(SpeechStarted(chunk.start_ms, chunk.start_ms))
         if self._listening:
             self._send_to_stt(chunk)
-
-    def _send_to_vad(self, chunk: AudioChunk) -> None:
-        self._vad_pending += chunk.pcm
-        # One message per frame in speech, to detect its end early; per two frames in silence: pre-roll makes up for it.
-        size = _VAD_FRAME_BYTES if self._user_speaking else 2 * _VAD_FRAME_BYTES
-        while len(self._vad_pending) >= size:
-            self._queue_for_vad(AudioChunk(self._vad_start_ms, bytes(self._vad_pending[:size])))
-            self._vad_start_ms += round(MICROPHONE.ms_of(size))
-            del self._vad_pending[:size]
-
-    def _queue_for_vad(self, item: AudioChunk | _TranscriptSoFar) -> None:
-        if self._vad_queue.full():
-            self._vad_queue.get_nowait()
-            MICROPHONE_CHUNKS_DROPPED.inc()
-        self._vad_queue.put_nowait(item)
 
     def _send_to_stt(self, chunk: AudioChunk) -> None:
         if chunk.end_ms > self._sent_until_ms:
             self._sent_until_ms = chunk.end_ms
             self._segment_log.append_audio(chunk)
-
-    # Voice activity -------------------------------------------------------------------------------------------------
-
-    async def _run_vad(self) -> None:
-        while True:
-            try:
-                async with self._voice_activity.open(self._vad_language.value) as stream:
-                    await self._report_recovered("vad")
-                    await self._end_detected_speech()
-                    await run_together(
-                        self._write_vad(stream), self._read_vad(stream), self._vad_language.wait_for_change()
-                    )
-            except LanguageChanged:
-                continue
-            except AnchorError as error:
-                if "vad" not in self._lost_services:
-                    await self._end_detected_speech()
-                await self._report_lost("vad", error)
-            await self._detect_by_energy(_RETRY_S)
-
-    async def _write_vad(self, stream: VoiceActivityStream) -> None:
-        while True:
-            item = await self._vad_queue.get()
-            if isinstance(item, AudioChunk):
-                await stream.push_audio(item)
-            else:
-                await stream.push_transcript(item.text, item.end_ms, item.language)
-
-    async def _read_vad(self, stream: VoiceActivityStream) -> None:
-        async for event in stream.events():
-            await self._emit_vad_event(event)
-        raise PeerFailed("vad.ended", "vad-service ended its stream")
-
-    async def _detect_by_energy(self, for_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + for_s
-        while (left_s := until_s - loop.time()) > 0:
-            try:
-                async with asyncio.timeout(left_s):
-                    item = await self._vad_queue.get()
-            except TimeoutError:
-                return
-            if isinstance(item, AudioChunk):
-                for event in self._energy_vad.push_audio(item):
-                    await self._emit_vad_event(event)
-
-    async def _end_detected_speech(self) -> None:
-        """End detected speech before another detector takes over: that one starts silent and redetects the speech."""
-        if self._user_speaking:
-            await self._emit_vad_event(SpeechStopped(self._position_ms))
-
-    async def _emit_vad_event(self, event: VadEvent) -> None:
-        if isinstance(event, SpeechStarted):
-            self._user_speaking = True
-        elif isinstance(event, SpeechStopped):
-            self._user_speaking = False
-        await self._event_queue.put(event)
 
     # Speech-to-text -------------------------------------------------------------------------------------------------
 
@@ -247,14 +166,13 @@ class SpeechInput:
         while True:
             wait_s: float | None = _RETRY_S
             try:
-                async with self._speech_to_text.open(self._stt_language.value) as stream:
-                    if not isinstance(self._lost_services.get("stt"), AtCapacity):
-                        await self._report_recovered("stt")
+                async with AsyncExitStack() as stack:
+                    stream = await self._open_stt(stack)
                     await run_together(
-                        self._segment_log.write_to(stream),
+                        self._segment_log.write_to(self._watch.watched(stream)),
                         self._read_transcripts(stream),
+                        self._watch.run(),
                         self._stt_language.wait_for_change(),
-                        self._confirm_recovery(),
                     )
             except LanguageChanged:
                 continue
@@ -265,29 +183,44 @@ class SpeechInput:
                     continue
                 if error.code == _SLOT_REVOKED:
                     continue
-                await self._report_lost("stt", error)
+                await self._lost_services.report_lost("stt", error)
             except AnchorError as error:
-                await self._report_lost("stt", error)
+                await self._lost_services.report_lost("stt", error)
                 if isinstance(error, InvalidRequest):
                     # The same request would fail again: retry after a change of language only.
                     wait_s = None
             await self._wait_before_retry(wait_s)
 
-    async def _confirm_recovery(self) -> None:
-        """Report a recovery from a lack of capacity once the stream has stayed open: a refusal comes after opening."""
-        await asyncio.sleep(_REFUSED_WITHIN_S)
-        await self._report_recovered("stt")
+    async def _open_stt(self, stack: AsyncExitStack) -> SpeechToTextStream:
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                return await stack.enter_async_context(self._speech_to_text.open(self._stt_language.value))
+        except TimeoutError as error:
+            raise PeerFailed("stt.silent", "stt-service did not open a stream") from error
 
     async def _read_transcripts(self, stream: SpeechToTextStream) -> None:
-        async for transcript in stream.transcripts():
-            event = replace(transcript, segment_id=transcript.segment_id + self._segment_log.offset)
-            if not isinstance(event, PartialTranscript):
+        async for item in stream.transcripts():
+            self._watch.on_received(item)
+            await self._report_stt_works(is_final=isinstance(item, FinalTranscript))
+            if isinstance(item, TranscriptionProgress):
+                continue
+            segment_id = item.segment_id + self._segment_log.offset
+            if segment_id > self._segment_log.open_segment_id:
+                PEER_MESSAGES_DROPPED.labels("stt").inc()
+                continue
+            event = replace(without_bad_numbers(item), segment_id=segment_id)
+            if isinstance(event, FinalTranscript) and self._awaited and self._awaited.is_answered_by(event):
                 self._cancel_transcript_timer()
-                await self._report_recovered("stt")
             if not self._manual:
-                self._queue_for_vad(_TranscriptSoFar(event.text, event.end_ms, event.language))
+                self._speech_detector.push_transcript(event)
             await self._event_queue.put(event)
         raise PeerFailed("stt.ended", "stt-service ended its stream")
+
+    async def _report_stt_works(self, *, is_final: bool) -> None:
+        """Report the recovery: a stream that is refused sends nothing, and one without finals does not work."""
+        error = self._lost_services.error_of("stt")
+        if error is not None and (is_final or error.code != LATE):
+            await self._lost_services.report_recovered("stt")
 
     async def _wait_before_retry(self, seconds: float | None) -> None:
         try:
@@ -298,23 +231,14 @@ class SpeechInput:
 
     def _expect_transcript(self, segment_id: int) -> None:
         self._cancel_transcript_timer()
+        self._awaited = AwaitedTranscript(segment_id, self._segment_log.audio_end_ms)
         loop = asyncio.get_running_loop()
         self._transcript_timer = loop.call_later(
             _TRANSCRIPT_TIMEOUT_S, self._event_queue.put_nowait, TranscriptOverdue(segment_id)
         )
 
     def _cancel_transcript_timer(self) -> None:
+        self._awaited = None
         if self._transcript_timer:
             self._transcript_timer.cancel()
             self._transcript_timer = None
-
-    # Service failures -----------------------------------------------------------------------------------------------
-
-    async def _report_lost(self, service: str, error: AnchorError) -> None:
-        if service not in self._lost_services:
-            self._lost_services[service] = error
-            await self._event_queue.put(ServiceLost(service, error))
-
-    async def _report_recovered(self, service: str) -> None:
-        if (error := self._lost_services.pop(service, None)) is not None:
-            await self._event_queue.put(ServiceRecovered(service, error))

@@ -52,6 +52,13 @@ class TurnEndPredicted:
 VadEvent = SpeechStarted | SpeechStopped | TurnEndPredicted
 
 
+@dataclass(frozen=True, slots=True)
+class AudioAnalysed:
+    """The audio up to `until_ms` was analysed: the sign that voice activity works. About twice a second of audio."""
+
+    until_ms: int
+
+
 class VoiceActivityStream(Protocol):
     """Voice activity of one microphone."""
 
@@ -66,7 +73,7 @@ class VoiceActivityStream(Protocol):
         """
         ...
 
-    def events(self) -> AsyncGenerator[VadEvent]:
+    def events(self) -> AsyncGenerator[VadEvent | AudioAnalysed]:
         """Yield events until the stream ends. Raises `AnchorError` when the service fails. Not safe to cancel."""
         ...
 
@@ -112,6 +119,17 @@ class FinalTranscript:
 Transcript = PartialTranscript | FinalTranscript
 
 
+@dataclass(frozen=True, slots=True)
+class TranscriptionProgress:
+    """Speech-to-text works on the audio received up to `received_ms`.
+
+    One follows within half a second after the opening and after everything that is sent, and twice a second while a
+    final is pending.
+    """
+
+    received_ms: int
+
+
 class SpeechToTextStream(Protocol):
     """Recognition of one microphone; segments as in `anchor.stt.v1`."""
 
@@ -127,8 +145,11 @@ class SpeechToTextStream(Protocol):
         """Close the segment; later audio belongs to the next one. Not safe to cancel."""
         ...
 
-    def transcripts(self) -> AsyncGenerator[Transcript]:
-        """Yield transcripts until the stream ends. Raises `AnchorError` when the service fails. Not safe to cancel."""
+    def transcripts(self) -> AsyncGenerator[Transcript | TranscriptionProgress]:
+        """Yield transcripts and signs of work until the stream ends. Raises `AnchorError` when the service fails.
+
+        Not safe to cancel.
+        """
         ...
 
 

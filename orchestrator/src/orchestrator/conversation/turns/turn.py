@@ -31,6 +31,8 @@ class TurnRules:
     latency_budget_ms: int = 2_000
     # A segment of this length is closed at the next silence, which bounds the work of speech-to-text.
     segment_ms: int = 25_000
+    # One whose transcript is missing stays open up to this length; stt-service refuses segments of 600 s.
+    max_segment_ms: int = 300_000
 
 
 @dataclass(slots=True)
@@ -57,6 +59,8 @@ class Turn:
     commit_on_transcript: bool = False
     # A transcript requested before speech resumed has not arrived.
     stale_transcript_pending: bool = False
+    # The user was told that the transcript is late; it is answered when it comes.
+    is_overdue: bool = False
     finals: int = 0
     # How often the turn was reopened since its latest transcript with words.
     wordless_reopenings: int = 0
@@ -90,6 +94,11 @@ class Turn:
         self.voiced_ms += voiced_ms
         self.transcript_pending = True
         self.speculation.on_speech_stopped()
+
+    def on_transcript_overdue(self, turn_id: int) -> None:
+        """Record that the user was told of the late transcript; the turn continues as `turn_id`."""
+        self.turn_id = self.speculation.turn_id = turn_id
+        self.is_overdue = self.commit_on_transcript = True
 
     def add_final(self, final: FinalTranscript) -> AnnounceFinal:
         """Store the transcript of the open segment; return the announcement of the turn's new text."""

@@ -126,8 +126,13 @@ class TurnTaking:
                 turn = self._turn_ids.new_turn(event.at_ms)
                 actions += self._open_turn(turn)
         turn.on_speech_started(event.at_ms)
+        if turn.is_overdue and self.anchor_phase is AnchorPhase.SPEAKING and not self._interruptions.is_pending:
+            # The user speaks over the apology for a transcript that is still missing.
+            actions += self._open_barge_in_candidate(turn)
         actions += turn.speculation.on_speech_resumed(event.at_ms)
-        if event.at_ms - turn.segment_start_ms > self._rules.segment_ms:
+        # A segment whose transcript is missing stays open, so that its words still belong to the turn.
+        longest_ms = self._rules.max_segment_ms if turn.stale_transcript_pending else self._rules.segment_ms
+        if event.at_ms - turn.segment_start_ms > longest_ms:
             actions.append(self._turn_ids.next_segment(turn, event.at_ms))
         return [*actions, do.StartListening(event.pre_roll_start_ms)]
 
@@ -187,8 +192,12 @@ class TurnTaking:
             turn.transcript_pending = False
         if self._turn is None or self._interruptions.is_pending:
             return actions
-        if self._user_state is UserState.SILENT and self._interruptions.is_echo(turn, playback):
-            return [*actions, *self._discard_echo_turn(turn)]
+        if self._user_state is UserState.SILENT:
+            if turn.is_overdue:
+                # The words come after the apology, which the user may be hearing.
+                actions += self._stop_reply()
+            elif self._interruptions.is_echo(turn, playback):
+                return [*actions, *self._discard_echo_turn(turn)]
         actions += turn.speculation.speculate(turn.text, turn.all_alternatives, turn.voiced_until(event.end_ms))
         if self._user_state is UserState.SILENT and turn.commit_on_transcript:
             actions += self._commit_turn(turn)
@@ -219,6 +228,9 @@ class TurnTaking:
             actions += turn.speculation.begin(text, turn.all_alternatives)
             self._anchor_state.begin(turn.turn_id, turn)
             return [*actions, do.CommitTurn(turn.turn_id, text), do.ReleaseReply(turn.turn_id)]
+        if turn.is_overdue:
+            # Its user has had the apology already.
+            return actions
         if turn.voiced_ms >= self._rules.did_not_catch_ms and self.anchor_phase is AnchorPhase.IDLE:
             self._anchor_state.begin(turn.turn_id)
             actions.append(do.SpeakPhrase(turn.turn_id, "did_not_catch"))
@@ -230,12 +242,15 @@ class TurnTaking:
             return []
         if self._interruptions.is_pending:
             return self._apply_verdict(turn, BargeInVerdict.BARGE_IN_VERDICT_COUGH, turn.speech_end_ms)
-        actions: list[Action] = [self._close_turn(turn)]
-        if self._interruptions.is_doubtful(turn.turn_id, turn.voiced_ms):
+        if not turn.is_overdue and self._interruptions.is_doubtful(turn.turn_id, turn.voiced_ms):
             # A short sound over a reply that continued: its words are not needed.
-            return actions
-        self._anchor_state.begin(turn.turn_id)
-        return [*actions, do.SpeakPhrase(turn.turn_id, "apology")]
+            return [self._close_turn(turn)]
+        apologised_turn_id = turn.turn_id
+        actions = turn.speculation.drop()
+        self._anchor_state.begin(apologised_turn_id)
+        # The turn goes on under another id, until its words come: an id has one reply.
+        turn.on_transcript_overdue(self._turn_ids.next_turn_id())
+        return [*actions, do.SpeakPhrase(apologised_turn_id, "apology"), do.OpenTurn(turn.turn_id)]
 
     def _on_end_turn(self) -> list[Action]:
         turn = self._turn
@@ -343,7 +358,10 @@ class TurnTaking:
         if is_stop(verdict) and (continuation := self._continue_answered_turn(turn)):
             return continuation
         actions = self._interruptions.settle(verdict)
-        return [*actions, *(self._stop_reply() if is_stop(verdict) else [self._close_turn(turn)])]
+        if is_stop(verdict):
+            return [*actions, *self._stop_reply()]
+        # A sound over the apology closes no turn whose words are still to come.
+        return actions if turn.is_overdue else [*actions, self._close_turn(turn)]
 
     def _discard_echo_turn(self, turn: Turn) -> list[Action]:
         """Discard a turn that was only the echo of the reply's end."""

@@ -22,8 +22,10 @@ from stt_service.engines.pocketsphinx.hypotheses import Hypothesis, clean
 MAX_UNDECODED_BYTES = MICROPHONE.bytes_for(1000)
 # A decoder loads in about a second; a busy machine takes longer.
 _START_S = 60.0
-# A process with a pending request that sends nothing for so long is replaced.
-STALLED_S = 10.0
+# A process that owes an answer and uses no processor time for so long is replaced; where the system does not tell its
+# processor time, one that sends nothing for longer than a piece of audio takes on a busy machine.
+STALLED_S = 1.5
+_HANG_S = 5.0
 # How long a new stream waits for a process that is being replaced.
 REPLACED_WITHIN_S = 3.0
 RESTART_PAUSE_S = 0.5
@@ -48,11 +50,12 @@ class DecoderProcess:
             name=f"{name} decoder process",
             command=(sys.executable, "-m", "stt_service.engines.pocketsphinx.decoding", spec.to_json()),
             start_s=_START_S,
-            hang_s=STALLED_S,
+            hang_s=_HANG_S,
             restart_delays_s=(RESTART_PAUSE_S,),
             max_failed_restarts=MAX_FAILED_STARTS,
             unavailable_code=_FAILED,
             malformed_code=_FAILED,
+            stall_s=STALLED_S,
         )
         self._process = WorkerProcess(options, self)
         self._numbers = itertools.count(1)

@@ -23,7 +23,7 @@ FAILED = "stt.engine_failed"
 _START_S = 120.0
 # A process that owes a transcript and uses no processor time for so long is replaced. On a GPU, and where the system
 # does not tell its processor time, so is one that sends nothing for longer than any clip takes on a busy machine.
-STALL_S = 3.0
+STALL_S = 1.5
 _HANG_S = 45.0
 # The processor time of a clip, and of each second of it, before the process counts as hung; wider beams take more. The
 # most work is 28 s that reach the bounds of all four decodings: 11 s on the reference machine, 17 s with a beam of 5,

@@ -25,31 +25,33 @@ _sym_db = _symbol_database.Default()
 from anchor.audio.v1 import audio_pb2 as anchor_dot_audio_dot_v1_dot_audio__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/stt/v1/stt.proto\x12\ranchor.stt.v1\x1a\x1b\x61nchor/audio/v1/audio.proto\"\xd2\x01\n\x11TranscribeRequest\x12\x34\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\".anchor.stt.v1.TranscriptionConfigH\x00\x12,\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1b.anchor.audio.v1.AudioChunkH\x00\x12%\n\x05\x66lush\x18\x03 \x01(\x0b\x32\x14.anchor.stt.v1.FlushH\x00\x12\'\n\x06\x63ommit\x18\x04 \x01(\x0b\x32\x15.anchor.stt.v1.CommitH\x00\x42\t\n\x07request\"\\\n\x13TranscriptionConfig\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x1b\n\x13partial_transcripts\x18\x03 \x01(\x08\"0\n\x05\x46lush\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\"\x1c\n\x06\x43ommit\x12\x12\n\nsegment_id\x18\x01 \x01(\r\"\x99\x01\n\x12TranscribeResponse\x12>\n\x12partial_transcript\x18\x01 \x01(\x0b\x32 .anchor.stt.v1.PartialTranscriptH\x00\x12:\n\x10\x66inal_transcript\x18\x02 \x01(\x0b\x32\x1e.anchor.stt.v1.FinalTranscriptH\x00\x42\x07\n\x05\x65vent\"\x91\x01\n\x11PartialTranscript\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\r\x12\x10\n\x08language\x18\x05 \x01(\t\x12\x17\n\nconfidence\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"\xcf\x02\n\x0f\x46inalTranscript\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x14\n\x0c\x61lternatives\x18\x04 \x03(\t\x12\x10\n\x08start_ms\x18\x05 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x06 \x01(\r\x12\x10\n\x08language\x18\x07 \x01(\t\x12\x36\n\x0flanguage_source\x18\x08 \x01(\x0e\x32\x1d.anchor.stt.v1.LanguageSource\x12\x17\n\nconfidence\x18\t \x01(\x02H\x00\x88\x01\x01\x12\"\n\x05words\x18\n \x03(\x0b\x32\x13.anchor.stt.v1.Word\x12!\n\x14language_probability\x18\x0b \x01(\x02H\x01\x88\x01\x01\x42\r\n\x0b_confidenceB\x17\n\x15_language_probability\"^\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence*\x83\x01\n\x0eLanguageSource\x12\x1f\n\x1bLANGUAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16LANGUAGE_SOURCE_CONFIG\x10\x01\x12\x1a\n\x16LANGUAGE_SOURCE_ENGINE\x10\x02\x12\x18\n\x14LANGUAGE_SOURCE_TEXT\x10\x03\x32l\n\x13SpeechToTextService\x12U\n\nTranscribe\x12 .anchor.stt.v1.TranscribeRequest\x1a!.anchor.stt.v1.TranscribeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/stt/v1/stt.proto\x12\ranchor.stt.v1\x1a\x1b\x61nchor/audio/v1/audio.proto\"\xd2\x01\n\x11TranscribeRequest\x12\x34\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\".anchor.stt.v1.TranscriptionConfigH\x00\x12,\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x1b.anchor.audio.v1.AudioChunkH\x00\x12%\n\x05\x66lush\x18\x03 \x01(\x0b\x32\x14.anchor.stt.v1.FlushH\x00\x12\'\n\x06\x63ommit\x18\x04 \x01(\x0b\x32\x15.anchor.stt.v1.CommitH\x00\x42\t\n\x07request\"\x96\x01\n\x13TranscriptionConfig\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x1b\n\x13partial_transcripts\x18\x03 \x01(\x08\x12 \n\x13working_interval_ms\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\x16\n\x14_working_interval_ms\"0\n\x05\x46lush\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\"\x1c\n\x06\x43ommit\x12\x12\n\nsegment_id\x18\x01 \x01(\r\"\xc4\x01\n\x12TranscribeResponse\x12>\n\x12partial_transcript\x18\x01 \x01(\x0b\x32 .anchor.stt.v1.PartialTranscriptH\x00\x12:\n\x10\x66inal_transcript\x18\x02 \x01(\x0b\x32\x1e.anchor.stt.v1.FinalTranscriptH\x00\x12)\n\x07working\x18\x03 \x01(\x0b\x32\x16.anchor.stt.v1.WorkingH\x00\x42\x07\n\x05\x65vent\"\x1e\n\x07Working\x12\x13\n\x0breceived_ms\x18\x01 \x01(\r\"\x91\x01\n\x11PartialTranscript\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\r\x12\x10\n\x08language\x18\x05 \x01(\t\x12\x17\n\nconfidence\x18\x06 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"\xcf\x02\n\x0f\x46inalTranscript\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x14\n\x0c\x61lternatives\x18\x04 \x03(\t\x12\x10\n\x08start_ms\x18\x05 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x06 \x01(\r\x12\x10\n\x08language\x18\x07 \x01(\t\x12\x36\n\x0flanguage_source\x18\x08 \x01(\x0e\x32\x1d.anchor.stt.v1.LanguageSource\x12\x17\n\nconfidence\x18\t \x01(\x02H\x00\x88\x01\x01\x12\"\n\x05words\x18\n \x03(\x0b\x32\x13.anchor.stt.v1.Word\x12!\n\x14language_probability\x18\x0b \x01(\x02H\x01\x88\x01\x01\x42\r\n\x0b_confidenceB\x17\n\x15_language_probability\"^\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence*\x83\x01\n\x0eLanguageSource\x12\x1f\n\x1bLANGUAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16LANGUAGE_SOURCE_CONFIG\x10\x01\x12\x1a\n\x16LANGUAGE_SOURCE_ENGINE\x10\x02\x12\x18\n\x14LANGUAGE_SOURCE_TEXT\x10\x03\x32l\n\x13SpeechToTextService\x12U\n\nTranscribe\x12 .anchor.stt.v1.TranscribeRequest\x1a!.anchor.stt.v1.TranscribeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'anchor.stt.v1.stt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LANGUAGESOURCE']._serialized_start=1197
-  _globals['_LANGUAGESOURCE']._serialized_end=1328
+  _globals['_LANGUAGESOURCE']._serialized_start=1331
+  _globals['_LANGUAGESOURCE']._serialized_end=1462
   _globals['_TRANSCRIBEREQUEST']._serialized_start=72
   _globals['_TRANSCRIBEREQUEST']._serialized_end=282
-  _globals['_TRANSCRIPTIONCONFIG']._serialized_start=284
-  _globals['_TRANSCRIPTIONCONFIG']._serialized_end=376
-  _globals['_FLUSH']._serialized_start=378
-  _globals['_FLUSH']._serialized_end=426
-  _globals['_COMMIT']._serialized_start=428
-  _globals['_COMMIT']._serialized_end=456
-  _globals['_TRANSCRIBERESPONSE']._serialized_start=459
-  _globals['_TRANSCRIBERESPONSE']._serialized_end=612
-  _globals['_PARTIALTRANSCRIPT']._serialized_start=615
-  _globals['_PARTIALTRANSCRIPT']._serialized_end=760
-  _globals['_FINALTRANSCRIPT']._serialized_start=763
-  _globals['_FINALTRANSCRIPT']._serialized_end=1098
-  _globals['_WORD']._serialized_start=1100
-  _globals['_WORD']._serialized_end=1194
-  _globals['_SPEECHTOTEXTSERVICE']._serialized_start=1330
-  _globals['_SPEECHTOTEXTSERVICE']._serialized_end=1438
+  _globals['_TRANSCRIPTIONCONFIG']._serialized_start=285
+  _globals['_TRANSCRIPTIONCONFIG']._serialized_end=435
+  _globals['_FLUSH']._serialized_start=437
+  _globals['_FLUSH']._serialized_end=485
+  _globals['_COMMIT']._serialized_start=487
+  _globals['_COMMIT']._serialized_end=515
+  _globals['_TRANSCRIBERESPONSE']._serialized_start=518
+  _globals['_TRANSCRIBERESPONSE']._serialized_end=714
+  _globals['_WORKING']._serialized_start=716
+  _globals['_WORKING']._serialized_end=746
+  _globals['_PARTIALTRANSCRIPT']._serialized_start=749
+  _globals['_PARTIALTRANSCRIPT']._serialized_end=894
+  _globals['_FINALTRANSCRIPT']._serialized_start=897
+  _globals['_FINALTRANSCRIPT']._serialized_end=1232
+  _globals['_WORD']._serialized_start=1234
+  _globals['_WORD']._serialized_end=1328
+  _globals['_SPEECHTOTEXTSERVICE']._serialized_start=1464
+  _globals['_SPEECHTOTEXTSERVICE']._serialized_end=1572
 # @@protoc_insertion_point(module_scope)

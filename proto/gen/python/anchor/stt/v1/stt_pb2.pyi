@@ -32,14 +32,16 @@ class TranscribeRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[TranscriptionConfig, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.AudioChunk, _Mapping]] = ..., flush: _Optional[_Union[Flush, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ...) -> None: ...
 
 class TranscriptionConfig(_message.Message):
-    __slots__ = ("language", "sample_rate_hz", "partial_transcripts")
+    __slots__ = ("language", "sample_rate_hz", "partial_transcripts", "working_interval_ms")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_TRANSCRIPTS_FIELD_NUMBER: _ClassVar[int]
+    WORKING_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     language: str
     sample_rate_hz: int
     partial_transcripts: bool
-    def __init__(self, language: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., partial_transcripts: _Optional[bool] = ...) -> None: ...
+    working_interval_ms: int
+    def __init__(self, language: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., partial_transcripts: _Optional[bool] = ..., working_interval_ms: _Optional[int] = ...) -> None: ...
 
 class Flush(_message.Message):
     __slots__ = ("segment_id", "traceparent")
@@ -56,12 +58,20 @@ class Commit(_message.Message):
     def __init__(self, segment_id: _Optional[int] = ...) -> None: ...
 
 class TranscribeResponse(_message.Message):
-    __slots__ = ("partial_transcript", "final_transcript")
+    __slots__ = ("partial_transcript", "final_transcript", "working")
     PARTIAL_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     FINAL_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    WORKING_FIELD_NUMBER: _ClassVar[int]
     partial_transcript: PartialTranscript
     final_transcript: FinalTranscript
-    def __init__(self, partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ...) -> None: ...
+    working: Working
+    def __init__(self, partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., working: _Optional[_Union[Working, _Mapping]] = ...) -> None: ...
+
+class Working(_message.Message):
+    __slots__ = ("received_ms",)
+    RECEIVED_MS_FIELD_NUMBER: _ClassVar[int]
+    received_ms: int
+    def __init__(self, received_ms: _Optional[int] = ...) -> None: ...
 
 class PartialTranscript(_message.Message):
     __slots__ = ("segment_id", "text", "start_ms", "end_ms", "language", "confidence")
