@@ -109,6 +109,12 @@ class MeshSettings(BaseSettings):
         return f"ws://{authority(self.connect_host, self.orchestrator_http_port)}/ws/audio"
 
     @property
+    def authorization(self) -> dict[str, str]:
+        """Headers that carry the shared secret to the orchestrator; empty without one."""
+        secret = self.shared_secret.get_secret_value()
+        return {"Authorization": f"Bearer {secret}"} if secret else {}
+
+    @property
     def run_folder(self) -> Path:
         """`run_dir` as an absolute path."""
         return (self.root / self.run_dir).resolve()
