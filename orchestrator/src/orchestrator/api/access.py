@@ -24,6 +24,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.api.errors import error_response
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+# Of a secret that is asked for beyond loopback. 16 random hexadecimal digits are 64 bits, beyond what can be guessed
+# over a network.
+MIN_SECRET_CHARS = 16
+MIN_SECRET_DISTINCT_CHARS = 8
 # What pages of allowed origins may send, and which headers they may read of the answers.
 _CORS_METHODS = ("GET", "POST", "DELETE")
 _CORS_REQUEST_HEADERS = ("Authorization", "Content-Type")
@@ -65,10 +69,12 @@ def access_policy(
     """Return the policy of a server bound to `host`; `hosts` and `open_paths` extend the defaults.
 
     Host names are checked on loopback, and wherever `hosts` are given. Raises `InvalidRequest` for a bind beyond
-    loopback without a secret.
+    loopback without a secret, and for a weak secret there or where a name of `hosts` is reached from elsewhere.
     """
     check_bind_address(host, secret)
     further = tuple(name.lower() for name in hosts)
+    if beyond := next((name for name in further if not is_loopback(name)), None):
+        check_strength(beyond, secret)
     return AccessPolicy(
         secret=_non_empty(secret),
         origins=tuple(origin.lower().rstrip("/") for origin in origins),
@@ -78,9 +84,23 @@ def access_policy(
 
 
 def check_bind_address(host: str, secret: SecretStr | None) -> None:
-    """Raise `InvalidRequest` when `host` is reachable from the network and there is no secret."""
-    if not is_loopback(host) and _non_empty(secret) is None:
+    """Raise `InvalidRequest` when `host` is reachable from the network and there is no secret, or a weak one."""
+    if is_loopback(host):
+        return
+    if _non_empty(secret) is None:
         raise InvalidRequest("orchestrator.secret_required", f"listening on {host} needs a shared secret")
+    check_strength(host, secret)
+
+
+def check_strength(host: str, secret: SecretStr | None) -> None:
+    """Raise `InvalidRequest` when clients reach this server as `host` from elsewhere with a secret to be guessed."""
+    known = secret.get_secret_value() if secret else ""
+    if known and (len(known) < MIN_SECRET_CHARS or len(set(known)) < MIN_SECRET_DISTINCT_CHARS):
+        reason = (
+            f"SHARED_SECRET is too weak for {host}, which others reach: it needs {MIN_SECRET_CHARS} characters, "
+            f"{MIN_SECRET_DISTINCT_CHARS} of them different; `openssl rand -hex 24` makes a good one"
+        )
+        raise InvalidRequest("orchestrator.weak_secret", reason)
 
 
 def is_loopback(host: str) -> bool:
