@@ -32,8 +32,8 @@ TRACED = frozenset(PACKAGES) - {"local-llm", "measure-stt", "measure-tts"}
 # port would not be found; a measurement does not listen.
 UNSET = {
     "local-llm": {"LLM_HTTP_PORT"},
-    "measure-stt": {"STT_GRPC_PORT", "STT_HTTP_PORT", "STT_KNOWLEDGE_DIR", "STT_CACHE_DIR"},
-    "measure-tts": {"TTS_GRPC_PORT", "TTS_HTTP_PORT"},
+    "measure-stt": {"ANCHOR_INTERNAL_HOST", "STT_GRPC_PORT", "STT_HTTP_PORT", "STT_KNOWLEDGE_DIR", "STT_CACHE_DIR"},
+    "measure-tts": {"ANCHOR_INTERNAL_HOST", "TTS_GRPC_PORT", "TTS_HTTP_PORT"},
 }
 # Read by the exporter of traces, which has no settings class.
 OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -199,9 +200,14 @@ async def test_a_mesh_runs_on_an_ipv6_address(
 ) -> None:
     server = "http.server.HTTPServer"
     source = SERVICE.replace(f"{server}((", f"{server}.address_family = 10\n{server}((")
-    program = toy(source.replace('"127.0.0.1"', '"::1"'))
+    program = replace(toy(source.replace('"127.0.0.1"', '"::1"')), host="::1")
     settings = MeshSettings(
-        root=short_root, host="::1", stt_grpc_port=program.grpc_port, stt_http_port=program.http_port, drain_s=0
+        root=short_root,
+        host="::1",
+        internal_host="::1",
+        stt_grpc_port=program.grpc_port,
+        stt_http_port=program.http_port,
+        drain_s=0,
     )
     async with running_mesh(settings, [program], lines.append) as (mesh, supervisor):
         assert (await mesh.wait_until_ready(supervisor, lambda states: None))["stt"].engine == "toy"

@@ -29,6 +29,8 @@ class OrchestratorSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_")
 
+    # Address of the client APIs.
+    host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
     grpc_port: int = Field(default=9080, ge=0, le=65535)
     http_port: int = Field(default=8080, ge=0, le=65535)
 

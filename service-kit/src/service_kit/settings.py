@@ -23,6 +23,8 @@ LogFormat = Literal["json", "text"]
 # Which model files a machine without a GPU uses: `minimal` needs none for speech, and no neural retrieval.
 ModelSet = Literal["default", "minimal"]
 
+INTERNAL_HOST = "127.0.0.1"
+
 
 def shared(name: str, *familiar: str) -> AliasChoices:
     """Return the environment names of a setting that do not follow from its class: ours first.
@@ -65,7 +67,9 @@ class ServiceSettings(BaseSettings):
         default="INFO", validation_alias=shared("ANCHOR_LOG_LEVEL")
     )
     log_format: LogFormat = Field(default="json", validation_alias=shared("ANCHOR_LOG_FORMAT"))
-    host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
+    # Address of a service that only other services call: its gRPC, /info and /metrics ask for no secret. The
+    # orchestrator, which does, listens on another one.
+    host: str = Field(default=INTERNAL_HOST, validation_alias=shared("ANCHOR_INTERNAL_HOST"))
     # How long open calls may run on after SIGTERM, in seconds.
     drain_s: float = Field(default=5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
 

@@ -19,7 +19,7 @@ from service_kit.settings import ServiceSettings
 
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.doctor.machine import Machine
-from anchor_cli.mesh.programs import mesh_programs
+from anchor_cli.mesh.programs import mesh_programs, ports_by_host
 from anchor_cli.settings import MeshSettings
 
 # Where the language models' engines have their settings.
@@ -87,10 +87,12 @@ def check_env_file(machine: Machine, settings: MeshSettings) -> Iterator[Finding
 def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
     """Check that the ports of the mesh are free, and name the owners of taken ones."""
     names: dict[int, str] = {}
-    modules = [program.module for program in mesh_programs(settings)]
-    for program in mesh_programs(settings):
+    programs = mesh_programs(settings)
+    modules = [program.module for program in programs]
+    for program in programs:
         names.update(program.ports)
-    taken = machine.find_taken_ports(settings.host, list(names))
+    by_host = ports_by_host(programs)
+    taken = [port for host, ports in by_host.items() for port in machine.find_taken_ports(host, ports)]
     ours = [port for port in taken if any(f"-m {module}" in port.command for module in modules)]
     if ours:
         numbers = ", ".join(str(number) for number in sorted(port.port for port in ours))
@@ -101,7 +103,7 @@ def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
             fix = f"stop that program, or set {names[port.port]} to a free port"
             yield Finding("ports", Verdict.PROBLEM, str(port), fix)
     if not taken:
-        yield Finding("ports", Verdict.OK, f"all {len(names)} ports are free on {settings.host}")
+        yield Finding("ports", Verdict.OK, f"all {len(names)} ports are free on {' and '.join(by_host)}")
 
 
 def check_models(settings: MeshSettings) -> Iterator[Finding]:

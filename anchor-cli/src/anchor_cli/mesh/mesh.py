@@ -19,7 +19,7 @@ from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest
 from anchor_cli.mesh.log import LogLine, MeshLog
 from anchor_cli.mesh.ports import find_taken_ports
 from anchor_cli.mesh.processes import MESH_ID_VARIABLE, find_mesh_processes, kill_processes
-from anchor_cli.mesh.programs import Program, program_environment
+from anchor_cli.mesh.programs import Program, ports_by_host, program_environment
 from anchor_cli.mesh.readiness import ServiceState, ShowStates, wait_until_ready
 from anchor_cli.mesh.supervisor_client import SupervisorClient
 from anchor_cli.mesh.supervisor_config import STOP_MARGIN_S, SupervisorFiles, render_config
@@ -53,9 +53,7 @@ class Mesh:
         settings = self.settings
         async with asyncio.TaskGroup() as tasks:
             ended = tasks.create_task(self.wait_until_ended())
-            states = await wait_until_ready(
-                self.programs, settings.connect_host, supervisor, settings.start_timeout_s, show
-            )
+            states = await wait_until_ready(self.programs, supervisor, settings.start_timeout_s, show)
             ended.cancel()
         return states
 
@@ -108,13 +106,13 @@ def mesh_lock(folder: Path) -> Generator[None]:
 def require_startable(settings: MeshSettings, members: Sequence[Program]) -> None:
     """Raise `AtCapacity` while a mesh runs here, `InvalidRequest` for taken ports: before a start that takes long."""
     with mesh_lock(settings.run_folder):
-        require_free_ports(settings.host, members)
+        require_free_ports(members)
 
 
-def require_free_ports(host: str, members: Sequence[Program]) -> None:
+def require_free_ports(members: Sequence[Program]) -> None:
     """Raise `InvalidRequest` with every taken port and its owner, if there are any."""
     settings_names = {port: setting for program in members for port, setting in program.ports.items()}
-    if taken := find_taken_ports(host, sorted(settings_names)):
+    if taken := [port for host, ports in ports_by_host(members).items() for port in find_taken_ports(host, ports)]:
         lines = "\n".join(f"  {port} (to change it: {settings_names[port.port]}=...)" for port in taken)
         raise InvalidRequest("mesh.port_taken", f"cannot start:\n{lines}")
 
@@ -126,7 +124,7 @@ async def running_mesh(
     """Start the mesh, and stop it on exit in any case; `show` receives warnings and errors."""
     folder = settings.run_folder
     with mesh_lock(folder):
-        require_free_ports(settings.host, members)
+        require_free_ports(members)
         files = SupervisorFiles(folder, secrets.token_hex(16), _short_socket_folder(folder))
         _write_config(settings, members, files)
         mesh_id = secrets.token_hex(8)

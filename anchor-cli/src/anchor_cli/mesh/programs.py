@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service_kit.addresses import authority
@@ -27,8 +27,8 @@ class Program:
     http_port: int
     optional: bool = False
     ready_path: str = "/ready"
-    # The address that it listens on, where that is not the mesh's.
-    host: str = ""
+    # The address that it listens on.
+    host: str = LOOPBACK
 
     @property
     def ports(self) -> dict[int, str]:
@@ -42,27 +42,35 @@ def mesh_programs(settings: MeshSettings) -> tuple[Program, ...]:
 
     On a GPU, text-to-speech starts before speech-to-text, whose server takes the remaining memory.
     """
+    inner = settings.internal_host
     stt, tts = (20, 10) if settings.profile == "gpu" else (10, 20)
     local_llm = (
         # llama.cpp's own server, on the loopback whatever the mesh's address is.
-        Program(
-            "llm", "llm_service", 45, None, settings.llm_http_port, optional=True, ready_path="/health", host=LOOPBACK
-        ),
+        Program("llm", "llm_service", 45, None, settings.llm_http_port, optional=True, ready_path="/health"),
     )
     return (
         *(local_llm if settings.runs_local_llm else ()),
-        Program("stt", "stt_service", stt, settings.stt_grpc_port, settings.stt_http_port),
-        Program("tts", "tts_service", tts, settings.tts_grpc_port, settings.tts_http_port),
-        Program("vad", "vad_service", 30, settings.vad_grpc_port, settings.vad_http_port),
-        Program("gpu", "gpu_monitor", 40, settings.gpu_grpc_port, settings.gpu_http_port),
+        Program("stt", "stt_service", stt, settings.stt_grpc_port, settings.stt_http_port, host=inner),
+        Program("tts", "tts_service", tts, settings.tts_grpc_port, settings.tts_http_port, host=inner),
+        Program("vad", "vad_service", 30, settings.vad_grpc_port, settings.vad_http_port, host=inner),
+        Program("gpu", "gpu_monitor", 40, settings.gpu_grpc_port, settings.gpu_http_port, host=inner),
         Program(
             "orchestrator",
             "orchestrator",
             50,
             settings.orchestrator_grpc_port,
             settings.orchestrator_http_port,
+            host=settings.host,
         ),
     )
+
+
+def ports_by_host(members: Iterable[Program]) -> dict[str, list[int]]:
+    """The ports of a mesh in ascending order, by the address that they are bound on."""
+    ports: dict[str, list[int]] = {}
+    for program in members:
+        ports.setdefault(program.host, []).extend(program.ports)
+    return {host: sorted(numbers) for host, numbers in ports.items()}
 
 
 def program_environment(settings: MeshSettings, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -70,7 +78,12 @@ def program_environment(settings: MeshSettings, inherited: Mapping[str, str]) ->
 
     Service addresses in `inherited` take precedence, so that a service may run elsewhere.
     """
-    own = {"ANCHOR_PROFILE": settings.profile, "ANCHOR_HOST": settings.host, "ANCHOR_DRAIN_S": str(settings.drain_s)}
+    own = {
+        "ANCHOR_PROFILE": settings.profile,
+        "ANCHOR_HOST": settings.host,
+        "ANCHOR_INTERNAL_HOST": settings.internal_host,
+        "ANCHOR_DRAIN_S": str(settings.drain_s),
+    }
     if settings.script is not None:
         own["ANCHOR_SCRIPT"] = str(settings.script.resolve())
     # Worker processes never use gRPC after a fork; its fork support would log a message on every start.
@@ -81,6 +94,6 @@ def program_environment(settings: MeshSettings, inherited: Mapping[str, str]) ->
         if program.name == "llm":
             defaults["LLM_LOCAL_URL"] = f"http://{LOOPBACK}:{program.http_port}"
         elif program.name != "orchestrator":
-            defaults[f"{name}_TARGET"] = authority(settings.connect_host, program.grpc_port or 0)
-            defaults[f"{name}_HEALTH_URL"] = f"http://{authority(settings.connect_host, program.http_port)}"
+            defaults[f"{name}_TARGET"] = authority(settings.internal_connect_host, program.grpc_port or 0)
+            defaults[f"{name}_HEALTH_URL"] = f"http://{authority(settings.internal_connect_host, program.http_port)}"
     return {**defaults, **inherited, **own}

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from service_kit.addresses import authority
 from service_kit.errors import AnchorError
 
 from anchor_cli.console import print_failure
@@ -97,4 +98,4 @@ def _gpu_probes() -> list[GpuProbe]:
     except ValidationError:
         # `anchor up` reports invalid settings; nvidia-smi needs none.
         return [nvidia_smi_probe()]
-    return [gpu_monitor_probe(f"{settings.connect_host}:{settings.gpu_grpc_port}"), nvidia_smi_probe()]
+    return [gpu_monitor_probe(authority(settings.internal_connect_host, settings.gpu_grpc_port)), nvidia_smi_probe()]
