@@ -32,7 +32,7 @@ class _Refusal(BaseModel):
 async def open_rest_client(settings: MeshSettings) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of the running mesh's orchestrator, with the shared secret."""
     # httpx encodes header values as ASCII; a secret may have other letters.
-    headers = {name: value.encode() for name, value in settings.authorization.items()}
+    headers = {name.encode(): value.encode() for name, value in settings.authorization.items()}
     async with httpx.AsyncClient(
         base_url=settings.address, headers=headers, timeout=_TIMEOUT_S, trust_env=False
     ) as http:
