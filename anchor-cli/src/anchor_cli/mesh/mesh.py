@@ -86,9 +86,14 @@ class Mesh:
 
 @contextmanager
 def mesh_lock(folder: Path) -> Generator[None]:
-    """Hold the lock file in `folder`. Raises `AtCapacity` while another process holds it; the lock ends with it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "anchor.lock").open("a+", encoding="ascii") as lock:
+    """Hold the lock file in `folder`; the lock ends with this process.
+
+    Raises `AtCapacity` while another process holds it, and `InvalidRequest` when the folder cannot be used.
+    """
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "anchor.lock").open("a+", encoding="ascii")
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -103,8 +108,23 @@ def mesh_lock(folder: Path) -> Generator[None]:
         yield
 
 
+@contextmanager
+def _usable(folder: Path) -> Generator[None]:
+    """Raise `InvalidRequest` when the work within cannot use the run folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"the run folder {folder} cannot be used ({error.strerror}); ANCHOR_RUN_DIR names another"
+        raise InvalidRequest("mesh.run_folder", reason) from error
+
+
 def require_startable(settings: MeshSettings, members: Sequence[Program]) -> None:
-    """Raise `AtCapacity` while a mesh runs here, `InvalidRequest` for taken ports: before a start that takes long."""
+    """Check what can be before a start that takes long.
+
+    Raises `AtCapacity` while a mesh runs here, `InvalidRequest` for taken ports and folders that cannot be used.
+    """
+    if not settings.root.is_dir():
+        raise InvalidRequest("mesh.no_root", f"{settings.root} is no folder; ANCHOR_ROOT names the project's")
     with mesh_lock(settings.run_folder):
         require_free_ports(members)
 
@@ -126,7 +146,9 @@ async def running_mesh(
     with mesh_lock(folder):
         require_free_ports(members)
         files = SupervisorFiles(folder, secrets.token_hex(16), _short_socket_folder(folder))
-        _write_config(settings, members, files)
+        with _usable(folder):
+            _write_config(settings, members, files)
+            log = MeshLog(folder / "mesh.log", show)
         mesh_id = secrets.token_hex(8)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", str(os.getpid()), "-c", str(files.config)),
@@ -137,7 +159,7 @@ async def running_mesh(
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-        mesh = Mesh(settings, members, process, MeshLog(folder / "mesh.log", show), mesh_id)
+        mesh = Mesh(settings, members, process, log, mesh_id)
         supervisor = SupervisorClient(files)
         reading = asyncio.create_task(mesh.forward_output(), name="mesh output")
         try:
