@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from service_kit.setting_problems import describe_setting_problems, setting_problems_line
-from service_kit.settings import shared
+from service_kit.settings import ServiceSettings, shared
 
 
 class PianoSettings(BaseSettings):
@@ -57,6 +57,23 @@ def test_other_data_are_named_by_class_and_field() -> None:
     with pytest.raises(ValidationError) as raised:
         Score(bars=["x"])  # type: ignore[list-item]
     assert list(describe_setting_problems(raised.value)) == ["Score.bars.0"]
+
+
+@pytest.mark.parametrize(
+    "url", ["gpu:11434", "http://", "http://me:hu/sh@gpu", "ftp://gpu", "http://gpu:99999", "http://g pu", "http://a\n"]
+)
+def test_an_address_that_is_no_url_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    with pytest.raises(ValidationError) as raised:
+        ServiceSettings(grpc_port=0, http_port=0)
+    line = setting_problems_line(raised.value)
+    assert line.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: ")
+    assert url not in line.replace("http://host:8000", "")
+
+
+@pytest.mark.parametrize("url", ["", "http://gpu:11434", "https://me:hush%2F@gpu/v1", "http://[::1]:8000"])
+def test_addresses_of_servers_are_taken_as_they_are(url: str) -> None:
+    assert ServiceSettings(grpc_port=0, http_port=0, otlp_endpoint=url).otlp_endpoint == url
 
 
 SERVICE = """

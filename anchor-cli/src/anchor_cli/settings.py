@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.addresses import authority, reachable_host
-from service_kit.settings import DEFAULT_PIPER_VOICES, INTERNAL_HOST, ModelSet, PiperVoices, Profile, shared
+from service_kit.settings import DEFAULT_PIPER_VOICES, INTERNAL_HOST, ModelSet, PiperVoices, Profile, ServerUrl, shared
 
 
 class MeshSettings(BaseSettings):
@@ -50,7 +50,9 @@ class MeshSettings(BaseSettings):
         default=Path("models/machine.json"), validation_alias=shared("ANCHOR_MACHINE_PROFILE")
     )
     # URL of the hub (or a mirror) for models of kind "hub", and the token for models behind a licence.
-    models_hub_url: str = Field(default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL"))
+    models_hub_url: ServerUrl = Field(
+        default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL")
+    )
     models_hub_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN", "HF_TOKEN")
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
-from service_kit.settings import ServiceSettings, shared
+from service_kit.settings import ServerUrl, ServiceSettings, shared
 
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.limits import ApiLimits
@@ -67,10 +67,10 @@ class OrchestratorSettings(ServiceSettings):
     gpu_target: str = Field(default="127.0.0.1:9084", validation_alias=shared("GPU_TARGET"))
     # TTS failover: another tts-service that continues a reply when the first fails; empty for none, and captions then.
     tts_fallback_target: str = Field(default="", validation_alias=shared("TTS_FALLBACK_TARGET"))
-    vad_health_url: str = Field(default="http://127.0.0.1:8002", validation_alias=shared("VAD_HEALTH_URL"))
-    stt_health_url: str = Field(default="http://127.0.0.1:8001", validation_alias=shared("STT_HEALTH_URL"))
-    tts_health_url: str = Field(default="http://127.0.0.1:8003", validation_alias=shared("TTS_HEALTH_URL"))
-    gpu_health_url: str = Field(default="http://127.0.0.1:8004", validation_alias=shared("GPU_HEALTH_URL"))
+    vad_health_url: ServerUrl = Field(default="http://127.0.0.1:8002", validation_alias=shared("VAD_HEALTH_URL"))
+    stt_health_url: ServerUrl = Field(default="http://127.0.0.1:8001", validation_alias=shared("STT_HEALTH_URL"))
+    tts_health_url: ServerUrl = Field(default="http://127.0.0.1:8003", validation_alias=shared("TTS_HEALTH_URL"))
+    gpu_health_url: ServerUrl = Field(default="http://127.0.0.1:8004", validation_alias=shared("GPU_HEALTH_URL"))
 
     # Language model engine; empty for the profile's default.
     llm: LlmName | Literal[""] = ""

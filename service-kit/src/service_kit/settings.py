@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Profile = Literal["embedded", "cpu", "gpu"]
@@ -46,6 +47,23 @@ PiperVoices = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_voice_names)
 DEFAULT_PIPER_VOICES = ("hi_IN-rohan-medium",)
 
 
+def _server_url(url: str) -> str:
+    if url:
+        parts = urlsplit(url)
+        try:
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid or not url.isprintable() or " " in url:
+            # Without the URL, which may have a password.
+            raise ValueError("not a URL such as http://host:8000; other signs in a password are written as %23 or %2F")
+    return url
+
+
+# The address of an HTTP server; empty for none, where a setting allows that.
+ServerUrl = Annotated[str, AfterValidator(_server_url)]
+
+
 class ServiceSettings(BaseSettings):
     """Settings of one service.
 
@@ -78,7 +96,7 @@ class ServiceSettings(BaseSettings):
 
     # Traces, under OpenTelemetry's names: the collector's address (http://...:4318), empty for no traces, and the
     # sampler.
-    otlp_endpoint: str = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    otlp_endpoint: ServerUrl = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))
     traces_sampler: TracesSampler = Field(
         default="parentbased_always_on", validation_alias=shared("OTEL_TRACES_SAMPLER")
     )
