@@ -20,6 +20,7 @@ from orchestrator.api.http import engines, openai_speech, openai_transcriptions,
 from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
+from orchestrator.api.secret_check import SecretCheck
 from orchestrator.api.streaming import grpc
 from orchestrator.audio_filters.build import build_filter
 from orchestrator.clients.engine_memory import RemoteEngineControl
@@ -291,8 +292,10 @@ def api(
         # The console's own files need no secret.
         open_paths=[route.path for route in console.routes if isinstance(route, APIRoute)],
     )
-    guard(app, policy)
-    return app, grpc.SessionServicer(sessions, limits, settings.shared_secret)
+    # In Compose only the proxy publishes ports beyond this host.
+    secret_check = SecretCheck(policy.secret, behind_proxy=settings.published_on_loopback)
+    guard(app, policy, secret_check)
+    return app, grpc.SessionServicer(sessions, limits, secret_check)
 
 
 def _briefing(retriever: Retriever, settings: OrchestratorSettings) -> BriefingModel:

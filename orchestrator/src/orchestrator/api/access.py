@@ -7,7 +7,6 @@ DNS rebinding, where a foreign name resolves to this loopback address and makes 
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.errors import error_response
+from orchestrator.api.secret_check import SecretCheck, bearer_token
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 # Of a secret that is asked for beyond loopback. 16 random hexadecimal digits are 64 bits, beyond what can be guessed
@@ -113,17 +113,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def has_secret(secret: SecretStr | None, authorization: str) -> bool:
-    """Return whether an `Authorization` header carries the secret; True where none is set."""
-    scheme, _, token = authorization.partition(" ")
-    return _non_empty(secret) is None or (scheme.lower() == "bearer" and _secrets_equal(secret, token.strip()))
-
-
-def _secrets_equal(secret: SecretStr | None, token: str) -> bool:
-    known = secret.get_secret_value() if secret else ""
-    return hmac.compare_digest(known.encode(), token.encode("utf-8", "surrogateescape"))
-
-
 def _non_empty(secret: SecretStr | None) -> SecretStr | None:
     """Return None for an empty secret, which must not pass as a known one."""
     return secret if secret and secret.get_secret_value() else None
@@ -132,9 +121,10 @@ def _non_empty(secret: SecretStr | None) -> SecretStr | None:
 class AccessMiddleware:
     """ASGI middleware that enforces an `AccessPolicy`."""
 
-    def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, secret_check: SecretCheck | None = None) -> None:
         self._app = app
         self._policy = policy
+        self._secret_check = secret_check or SecretCheck(policy.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -158,11 +148,11 @@ class AccessMiddleware:
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if origin is not None and changes and not self._allows_origin(origin.lower(), host):
             raise Forbidden("orchestrator.foreign_origin", f"web pages of {origin[:80]!r} are not allowed here")
-        secret = self._policy.secret
         # Headers are bytes: Starlette decodes them as Latin-1, clients encode them as UTF-8.
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-        if not has_secret(secret, authorization) and not any(_secrets_equal(secret, token) for token in tokens):
-            raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
+        peer = scope.get("client") or ("", 0)
+        tokens = (bearer_token(authorization), *tokens)
+        self._secret_check.require(tokens, peer[0], headers.get("x-forwarded-for", ""))
 
     def _is_open(self, path: str) -> bool:
         below = (name[:-1] for name in self._policy.open_paths if name.endswith("/*"))
@@ -172,12 +162,13 @@ class AccessMiddleware:
         return origin in self._policy.origins or (host != "" and urlsplit(origin).netloc == host)
 
 
-def guard(app: Starlette, policy: AccessPolicy) -> None:
+def guard(app: Starlette, policy: AccessPolicy, secret_check: SecretCheck | None = None) -> None:
     """Enforce `policy` on `app`, and let pages of its origins read the answers (CORS).
 
-    Preflight requests carry no secret, so they are answered before the check. Pages of other origins get no headers.
+    `secret_check` is shared with other APIs; without it, the app has its own. Preflight requests carry no secret, so
+    they are answered before the check. Pages of other origins get no headers.
     """
-    app.add_middleware(AccessMiddleware, policy=policy)
+    app.add_middleware(AccessMiddleware, policy=policy, secret_check=secret_check)
     if policy.origins:
         app.add_middleware(
             CORSMiddleware,
