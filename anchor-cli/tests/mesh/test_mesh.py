@@ -64,6 +64,10 @@ def pid_of(mesh: Mesh) -> int:
     return mesh._process.pid
 
 
+def environment_of(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 async def until_answering(port: int) -> None:
     async with asyncio.timeout(30), httpx.AsyncClient() as http:
         while True:
@@ -98,6 +102,21 @@ async def test_mesh_becomes_ready_and_leaves_no_process(
     # The lock is released.
     with mesh_lock(short_root / "run"):
         pass
+
+
+async def test_program_and_its_workers_do_not_get_the_secrets_of_others(
+    short_root: Path, toy: Callable[..., Program], lines: list[LogLine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARED_SECRET", "hush")
+    monkeypatch.setenv("STT_VOXTRAL_API_KEY", "mine")
+    program = toy()
+    async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        (state,) = await supervisor.fetch_states()
+        environment = environment_of(state.pid)
+    assert b"SHARED_SECRET=" in environment
+    assert b"STT_VOXTRAL_API_KEY=mine" in environment
+    assert not [entry for entry in environment if b"hush" in entry]
 
 
 async def test_killed_program_is_restarted(short_root: Path, toy: Callable[..., Program], lines: list[LogLine]) -> None:

@@ -10,6 +10,19 @@ from service_kit.addresses import authority
 from anchor_cli.settings import MeshSettings
 
 LOOPBACK = "127.0.0.1"
+# The programs that each secret of the environment is for.
+SECRETS: Mapping[str, frozenset[str]] = {
+    "SHARED_SECRET": frozenset({"orchestrator"}),
+    # The database's URL has its password.
+    "ORCHESTRATOR_STORE": frozenset({"orchestrator"}),
+    "LLM_OPENAI_API_KEY": frozenset({"orchestrator"}),
+    "LLM_LOCAL_API_KEY": frozenset({"orchestrator", "llm"}),
+    "STT_VOXTRAL_API_KEY": frozenset({"stt"}),
+    "STT_VOXTRAL_REALTIME_API_KEY": frozenset({"stt"}),
+    # Of `anchor pull`, which is no program of the mesh.
+    "ANCHOR_MODELS_HUB_TOKEN": frozenset(),
+    "HF_TOKEN": frozenset(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,11 @@ class Program:
     ready_path: str = "/ready"
     # The address that it listens on.
     host: str = LOOPBACK
+
+    @property
+    def withheld_secrets(self) -> list[str]:
+        """The secrets of the environment that this program, and its worker processes, have no use for."""
+        return [secret for secret, programs in SECRETS.items() if self.name not in programs]
 
     @property
     def ports(self) -> dict[int, str]:
