@@ -16,6 +16,7 @@ from anchor_cli.client.demo import run_demo
 from anchor_cli.console import load_settings_or_exit, reported_failures
 from anchor_cli.doctor.command import doctor_command, measure_first_start
 from anchor_cli.doctor.project_checks import require_valid_settings
+from anchor_cli.keys import keys_app
 from anchor_cli.mesh.command import run_mesh
 from anchor_cli.mesh.mesh import require_startable
 from anchor_cli.mesh.programs import mesh_programs
@@ -42,6 +43,7 @@ app.command("verify-gpu")(verify_gpu_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.add_typer(voice_app, name="voice")
+app.add_typer(keys_app, name="keys")
 
 
 @app.command("up")

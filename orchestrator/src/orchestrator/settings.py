@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
+from service_kit.http.api_keys import parse_api_keys
 from service_kit.settings import ServerUrl, ServiceSettings, shared
 
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
@@ -24,6 +25,11 @@ _TURNS = TurnRules()
 LlmName = Literal["briefing", "local", "ollama", "openai", "scripted"]
 
 
+def _checked_keys(entries: tuple[str, ...]) -> tuple[str, ...]:
+    parse_api_keys(entries)
+    return entries
+
+
 class OrchestratorSettings(ServiceSettings):
     """Settings from `ORCHESTRATOR_*` and from the names that all services share."""
 
@@ -36,6 +42,8 @@ class OrchestratorSettings(ServiceSettings):
 
     # Required from every client; without it, the orchestrator serves this machine only.
     shared_secret: SecretStr | None = Field(default=None, validation_alias=shared("SHARED_SECRET"))
+    # Further keys of clients, as `anchor keys` writes them: ["name:talk+voices:sha256"].
+    api_keys: Annotated[tuple[str, ...], AfterValidator(_checked_keys)] = ()
     # Declares that the ports are published on the host's loopback only, as in compose.yaml, whatever the bind address:
     # no secret is required then, and only loopback's names and `hosts` are accepted as host names.
     published_on_loopback: bool = False

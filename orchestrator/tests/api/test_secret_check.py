@@ -7,17 +7,19 @@ import logging
 import httpx
 import pytest
 from api_support import FakeSessions, serve_apis
-from orchestrator.api.access import AccessPolicy
+from orchestrator.api.access import AccessMiddleware, AccessPolicy
 from orchestrator.api.secret_check import (
     GUESS_BURST,
     GUESSES_PER_S,
     MAX_ADDRESSES,
+    Forbidden,
     SecretCheck,
     TooManyGuesses,
     grpc_address,
 )
 from pydantic import SecretStr
 from service_kit.errors import Denied
+from service_kit.http.api_keys import Scope, new_api_key
 
 SECRET = SecretStr("the right one")
 RIGHT = SECRET.get_secret_value()
@@ -154,6 +156,76 @@ def test_guesses_are_logged_within_bounds_and_without_the_secret(
 )
 def test_address_of_a_grpc_peer(peer: str, address: str) -> None:
     assert grpc_address(peer) == address
+
+
+TOKENS = {scope: new_api_key(scope, frozenset({scope})) for scope in Scope}
+KEYS = [key for _, key in TOKENS.values()]
+
+
+@pytest.mark.parametrize("secret", [SECRET, None])
+def test_a_key_passes_for_its_scopes_only(secret: SecretStr | None) -> None:
+    check = SecretCheck(secret, keys=KEYS, now_s=Clock())
+    for scope, (token, _) in TOKENS.items():
+        check.require([token], ADDRESS, scope=scope)
+        for other in set(Scope) - {scope}:
+            with pytest.raises(Forbidden, match=f"the key {scope} has not the scope {other}"):
+                check.require([token], ADDRESS, scope=other)
+    with pytest.raises(Denied, match="is missing"):
+        check.require([], ADDRESS)
+    for scope in Scope if secret else ():
+        check.require([RIGHT], ADDRESS, scope=scope)
+
+
+def test_a_digest_or_a_part_of_a_token_is_no_key() -> None:
+    token, key = TOKENS[Scope.TALK]
+    check = SecretCheck(None, keys=KEYS, now_s=Clock())
+    for wrong in (key.digest, token[:-1], token + "x", str(key)):
+        with pytest.raises(Denied, match="is wrong"):
+            check.require([wrong], ADDRESS)
+
+
+def test_guesses_at_keys_are_slowed_too() -> None:
+    check = SecretCheck(None, keys=KEYS, now_s=Clock())
+    guess(check, GUESS_BURST + 1)
+    with pytest.raises(TooManyGuesses):
+        check.require([TOKENS[Scope.TALK][0]], ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/stored", Scope.DATA),
+        ("DELETE", "/stored", Scope.DATA),
+        ("GET", "/memory", Scope.ENGINES),
+        ("POST", "/memory/llm/park", Scope.ENGINES),
+        ("POST", "/v1/audio/voices", Scope.VOICES),
+        ("DELETE", "/v1/audio/voices/x", Scope.VOICES),
+        ("GET", "/v1/audio/voice_consents", Scope.VOICES),
+        ("GET", "/v1/audio/voices", Scope.TALK),
+        ("POST", "/v1/audio/speech", Scope.TALK),
+        ("POST", "/interact", Scope.TALK),
+        ("DELETE", "/conversation/x", Scope.TALK),
+    ],
+)
+async def test_middleware_asks_for_the_scope_of_a_request(method: str, path: str, scope: Scope) -> None:
+    check = SecretCheck(SECRET, keys=KEYS)
+    let_in: list[str] = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        let_in.append("app")
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(AccessMiddleware(app, AccessPolicy(secret=SECRET), check)),  # type: ignore[arg-type]
+        base_url="http://localhost",
+    ) as http:
+        for other in set(Scope) - {scope}:
+            refused = await http.request(method, path, headers={"Authorization": f"Bearer {TOKENS[other][0]}"})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "orchestrator.key_scope")
+        assert let_in == []
+        with pytest.raises(AssertionError):
+            # The app behind the check answers nothing.
+            await http.request(method, path, headers={"Authorization": f"Bearer {TOKENS[scope][0]}"})
+    assert let_in == ["app"]
 
 
 async def test_http_answers_a_guesser_with_429_and_a_time() -> None:

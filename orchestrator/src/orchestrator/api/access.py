@@ -15,13 +15,14 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from fastapi.datastructures import Headers
 from pydantic import SecretStr
 from service_kit.errors import Denied, InvalidRequest
+from service_kit.http.api_keys import Scope as KeyScope
 from service_kit.observability.metrics import ERRORS
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.errors import error_response
-from orchestrator.api.secret_check import SecretCheck, bearer_token
+from orchestrator.api.secret_check import Forbidden, SecretCheck, bearer_token
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 # Of a secret that is asked for beyond loopback. 16 random hexadecimal digits are 64 bits, beyond what can be guessed
@@ -36,12 +37,6 @@ CORS_ANSWER_HEADERS = (
     *("X-Anchor-Failure", "Retry-After"),
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class Forbidden(Denied):
-    """Access is denied, whatever credentials the caller sends."""
-
-    http_status = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +60,15 @@ def access_policy(
     origins: Iterable[str] = (),
     hosts: Iterable[str] = (),
     open_paths: Iterable[str] = (),
+    has_keys: bool = False,
 ) -> AccessPolicy:
     """Return the policy of a server bound to `host`; `hosts` and `open_paths` extend the defaults.
 
+    `has_keys` says that API keys are required where there is no secret.
     Host names are checked on loopback, and wherever `hosts` are given. Raises `InvalidRequest` for a bind beyond
     loopback without a secret, and for a weak secret there or where a name of `hosts` is reached from elsewhere.
     """
-    check_bind_address(host, secret)
+    check_bind_address(host, secret, has_keys=has_keys)
     further = tuple(name.lower() for name in hosts)
     if beyond := next((name for name in further if not is_loopback(name)), None):
         check_strength(beyond, secret)
@@ -83,11 +80,11 @@ def access_policy(
     )
 
 
-def check_bind_address(host: str, secret: SecretStr | None) -> None:
-    """Raise `InvalidRequest` when `host` is reachable from the network and there is no secret, or a weak one."""
+def check_bind_address(host: str, secret: SecretStr | None, *, has_keys: bool = False) -> None:
+    """Raise `InvalidRequest` when the network reaches `host` and there is neither secret nor key, or a weak secret."""
     if is_loopback(host):
         return
-    if _non_empty(secret) is None:
+    if _non_empty(secret) is None and not has_keys:
         raise InvalidRequest("orchestrator.secret_required", f"listening on {host} needs a shared secret")
     check_strength(host, secret)
 
@@ -152,7 +149,7 @@ class AccessMiddleware:
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
         peer = scope.get("client") or ("", 0)
         tokens = (bearer_token(authorization), *tokens)
-        self._secret_check.require(tokens, peer[0], headers.get("x-forwarded-for", ""))
+        self._secret_check.require(tokens, peer[0], headers.get("x-forwarded-for", ""), scope_of(scope))
 
     def _is_open(self, path: str) -> bool:
         below = (name[:-1] for name in self._policy.open_paths if name.endswith("/*"))
@@ -160,6 +157,19 @@ class AccessMiddleware:
 
     def _allows_origin(self, origin: str, host: str) -> bool:
         return origin in self._policy.origins or (host != "" and urlsplit(origin).netloc == host)
+
+
+def scope_of(scope: Scope) -> KeyScope:
+    """The scope that a key needs for a request."""
+    path = scope["path"].rstrip("/") + "/"
+    if path.startswith("/stored/"):
+        return KeyScope.DATA
+    if path.startswith("/memory/"):
+        return KeyScope.ENGINES
+    reads = scope["type"] == "http" and scope["method"] in _SAFE_METHODS
+    if path.startswith("/v1/audio/voice_consents/") or (path.startswith("/v1/audio/voices/") and not reads):
+        return KeyScope.VOICES
+    return KeyScope.TALK
 
 
 def guard(app: Starlette, policy: AccessPolicy, secret_check: SecretCheck | None = None) -> None:

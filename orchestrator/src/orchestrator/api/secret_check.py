@@ -1,4 +1,4 @@
-"""Checks the shared secret of every API, and slows guesses at it.
+"""Checks the shared secret or the API key of every caller, and slows guesses at them.
 
 A wrong secret counts as a guess of its client's address. An address that has guessed too often is refused until its
 guesses are forgotten, with the right secret too: a check that still told right from wrong would not slow anything.
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import grpc
 from pydantic import SecretStr
 from service_kit.errors import Denied
+from service_kit.http.api_keys import ApiKey, Scope, token_digest
 from service_kit.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,12 @@ class TooManyGuesses(Denied):
         )
 
 
+class Forbidden(Denied):
+    """Access is denied, whatever credentials the caller sends, or to the key that it sent."""
+
+    http_status = 403
+
+
 @dataclass(slots=True)
 class _Guesses:
     """The guesses of one address; `last` is the digest of the last wrong secret."""
@@ -62,7 +69,7 @@ class _Guesses:
 
 
 class SecretCheck:
-    """The check of one secret, shared by all APIs; without a secret, every caller passes.
+    """The check of a secret and of keys, shared by all APIs; without any, every caller passes.
 
     `behind_proxy` says that clients from elsewhere come through a proxy, which names their addresses. A proxy on this
     machine is recognised by its loopback address.
@@ -72,10 +79,13 @@ class SecretCheck:
         self,
         secret: SecretStr | None,
         *,
+        keys: Iterable[ApiKey] = (),
         behind_proxy: bool = False,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._secret = secret.get_secret_value().encode() if secret else b""
+        # Looked up by digest: the time of a look-up tells nothing about a token.
+        self._keys = {key.digest: key for key in keys}
         self._behind_proxy = behind_proxy
         self._now_s = now_s
         self._guesses: OrderedDict[str, _Guesses] = OrderedDict()
@@ -83,14 +93,15 @@ class SecretCheck:
         # Digests in memory tell nothing about the secrets that people mistyped.
         self._key = secrets.token_bytes(32)
 
-    def require(self, tokens: Iterable[str], peer: str, forwarded_for: str = "") -> None:
-        """Pass a caller with the secret among its `tokens`.
+    def require(self, tokens: Iterable[str], peer: str, forwarded_for: str = "", scope: Scope = Scope.TALK) -> None:
+        """Pass a caller with the secret, or a key for `scope`, among its `tokens`.
 
         `peer` is the address of the connection, `forwarded_for` the header `X-Forwarded-For`. Raises `Denied` for a
-        missing or wrong secret, `TooManyGuesses` while the address is refused.
+        missing or wrong secret, `TooManyGuesses` while the address is refused, `Forbidden` for a key without the scope.
         """
-        if not self._secret:
+        if not self._secret and not self._keys:
             return
+        tokens = list(tokens)
         sent = [token.encode("utf-8", "surrogateescape") for token in tokens if token]
         if not sent:
             raise Denied("orchestrator.denied", "the shared secret is missing")
@@ -102,7 +113,12 @@ class SecretCheck:
             wait_s = guesses.bucket.spend(0, now_s)
             if wait_s > 0:
                 raise TooManyGuesses(wait_s)
-        if any(hmac.compare_digest(self._secret, token) for token in sent):
+        if self._secret and any(hmac.compare_digest(self._secret, token) for token in sent):
+            return
+        key = next((self._keys[each] for each in map(token_digest, tokens) if each in self._keys), None)
+        if key is not None:
+            if scope not in key.scopes:
+                raise Forbidden("orchestrator.key_scope", f"the key {key.name} has not the scope {scope}")
             return
         self._count_guess(address, digest, now_s)
         raise Denied("orchestrator.denied", "the shared secret is wrong")
