@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anchor_cli.mesh.programs import SECRETS as SECRETS_OF_PROGRAMS
+from anchor_cli.mesh.programs import mesh_programs
+from anchor_cli.settings import MeshSettings
 from compose_config import PROJECT, compose_config, rendered
 from orchestrator.settings import OrchestratorSettings
 from pydantic import SecretStr, ValidationError
@@ -34,8 +37,8 @@ TRACED = frozenset(PACKAGES) - {"local-llm", "measure-stt", "measure-tts"}
 # port would not be found; a measurement does not listen.
 UNSET = {
     "local-llm": {"LLM_HTTP_PORT"},
-    "measure-stt": {"STT_GRPC_PORT", "STT_HTTP_PORT", "STT_KNOWLEDGE_DIR", "STT_CACHE_DIR"},
-    "measure-tts": {"TTS_GRPC_PORT", "TTS_HTTP_PORT"},
+    "measure-stt": {"ANCHOR_INTERNAL_HOST", "STT_GRPC_PORT", "STT_HTTP_PORT", "STT_KNOWLEDGE_DIR", "STT_CACHE_DIR"},
+    "measure-tts": {"ANCHOR_INTERNAL_HOST", "TTS_GRPC_PORT", "TTS_HTTP_PORT"},
 }
 # Read by the exporter of traces, which has no settings class.
 OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
@@ -108,6 +111,17 @@ def test_a_container_has_the_time_that_its_service_takes_to_stop(every) -> None:
 def test_the_fetcher_of_models_gets_only_settings_that_it_reads(every) -> None:
     for name in ("models", "pull", "local-llm-model", "piper-voices", "voxtral-model"):
         assert set(every[name]["environment"]) <= read_by("anchor_cli")
+
+
+def test_the_launcher_knows_every_secret_and_who_reads_it() -> None:
+    programs = {program.module: program.name for program in mesh_programs(MeshSettings(llm="local"))}
+    readers: dict[str, set[str]] = {}
+    for cls in settings_classes():
+        for field, info in cls.model_fields.items():
+            if "SecretStr" in str(info.annotation):
+                program = programs.get(cls.__module__.partition(".")[0])
+                readers.setdefault(names_of(cls)[field], set()).update({program} if program else ())
+    assert {name: set(SECRETS_OF_PROGRAMS[name]) for name in readers} == readers
 
 
 def test_a_secret_reaches_only_the_services_that_need_it(tmp_path: Path) -> None:

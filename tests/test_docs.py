@@ -97,3 +97,16 @@ def test_the_reference_lists_every_metric() -> None:
 
 def test_links_are_found() -> None:
     assert len(LINK.findall(prose("README.md"))) > 20
+
+
+def test_every_control_has_its_test() -> None:
+    text = (ROOT / "docs/security.md").read_text("utf-8")
+    rows = re.findall(r"^\|.*\| (`test_.*) in \[[^]]*\]\(\.\./([^)]*)\) \|$", text, re.MULTILINE)
+    missing = [
+        (name, path)
+        for names, path in rows
+        for name in re.findall(r"`(test_\w+)`", names)
+        if not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE)
+    ]
+    assert missing == []
+    assert len(rows) >= 20

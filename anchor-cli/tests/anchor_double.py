@@ -10,6 +10,7 @@ from typing import Any
 
 from service_kit.audio import SPEECH
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 QUIET_FRAMES = 3
 
@@ -23,7 +24,8 @@ class AnchorDouble:
     """Answers each stretch of sound as one turn, with the given `behaviour`.
 
     answer; fail; mute (text without audio); deaf (detects no speech); hang (a reply without end); leave (closes the
-    session); or babble (sends invalid messages). `messages` and `frames` are what the client sent.
+    session); or babble (sends invalid messages). `messages` and `frames` are what the client sent. With a `secret`,
+    other clients are refused, as the orchestrator refuses them.
     """
 
     behaviour: str = "answer"
@@ -31,6 +33,7 @@ class AnchorDouble:
     reply: str = "Sunny all weekend."
     reply_ms: int = 200
     waterfall: bool = True
+    secret: str = ""
     port: int = 0
     messages: list[dict[str, Any]] = field(default_factory=list)
     frames: list[bytes] = field(default_factory=list)
@@ -38,6 +41,11 @@ class AnchorDouble:
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws/audio"
+
+    def check_secret(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.secret and request.headers.get("Authorization") != f"Bearer {self.secret}":
+            return connection.respond(401, "the shared secret is missing or wrong")
+        return None
 
     async def converse(self, client: ServerConnection) -> None:
         speaking, quiet, turn_id = False, 0, 0
@@ -89,6 +97,6 @@ class AnchorDouble:
 @asynccontextmanager
 async def serve_anchor(**options: Any) -> AsyncGenerator[AnchorDouble]:
     double = AnchorDouble(**options)
-    async with serve(double.converse, "127.0.0.1", 0) as server:
+    async with serve(double.converse, "127.0.0.1", 0, process_request=double.check_secret) as server:
         double.port = next(iter(server.sockets)).getsockname()[1]
         yield double

@@ -111,6 +111,12 @@ def test_shared_secret_is_sent(api, monkeypatch) -> None:
     assert api.tokens == {"Bearer correct horse"}
 
 
+def test_shared_secret_may_have_letters_beyond_ascii(api, monkeypatch) -> None:
+    monkeypatch.setenv("SHARED_SECRET", "b\u00fccher")
+    run("wake", "llm")
+    assert {token.encode("latin-1").decode() for token in api.tokens} == {"Bearer b\u00fccher"}
+
+
 def test_missing_mesh_error_names_the_address(monkeypatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_HTTP_PORT", "9")
     asked = run("park")

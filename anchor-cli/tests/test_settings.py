@@ -14,7 +14,7 @@ def test_mesh_on_all_addresses_is_reached_by_loopback() -> None:
 
 def test_mesh_on_ipv6_addresses_is_reached_by_them() -> None:
     assert MeshSettings(host="::").address == "http://[::1]:8080"
-    settings = MeshSettings(host="::1")
+    settings = MeshSettings(host="::1", internal_host="::1")
     assert settings.audio_url == "ws://[::1]:8080/ws/audio"
     environment = program_environment(settings, {})
     assert environment["STT_TARGET"] == "[::1]:9081"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,10 @@ from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import SessionStarted
 from orchestrator.llm.ollama.engine import OllamaSettings
 from orchestrator.settings import OrchestratorSettings
+from pydantic import ValidationError
 from service_kit.errors import InvalidRequest
+from service_kit.http.api_keys import Scope, new_api_key
+from service_kit.setting_problems import setting_problems_line
 from websockets.asyncio.client import connect
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +36,27 @@ async def test_open_bind_needs_a_secret_unless_only_loopback_is_published() -> N
     with pytest.raises(InvalidRequest, match="needs a shared secret"):
         build(OrchestratorSettings(host="0.0.0.0", **CONTENT))
     build(OrchestratorSettings(host="0.0.0.0", published_on_loopback=True, **CONTENT))
+
+
+async def test_open_bind_needs_no_secret_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, key = new_api_key("kitchen", frozenset({Scope.TALK}))
+    monkeypatch.setenv("ORCHESTRATOR_API_KEYS", json.dumps([str(key)]))
+    app = build(OrchestratorSettings(host="0.0.0.0", **CONTENT))._http.config.app
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        statuses = [
+            (await http.get("/conversation/none", headers={"Authorization": f"Bearer {sent}"})).status_code
+            for sent in (token, "another")
+        ]
+    assert statuses == [404, 401]
+
+
+def test_invalid_key_is_a_problem_of_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_API_KEYS", '["kitchen:talk:hush"]')
+    with pytest.raises(ValidationError) as invalid:
+        OrchestratorSettings()
+    line = setting_problems_line(invalid.value)
+    assert line.startswith("ORCHESTRATOR_API_KEYS: ")
+    assert "hush" not in line
 
 
 async def test_published_on_loopback_accepts_only_configured_hosts() -> None:

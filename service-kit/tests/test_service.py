@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import grpc
 import httpx
@@ -90,6 +90,30 @@ async def test_a_vanished_peer_fails():
     with pytest.raises(PeerFailed):
         await ask(channel, 1)
     await channel.close()
+
+
+@pytest.mark.parametrize(("name", "everywhere"), [("ANCHOR_HOST", False), ("ANCHOR_INTERNAL_HOST", True)])
+async def test_a_service_behind_the_orchestrator_is_on_loopback(monkeypatch, name, everywhere):
+    """A bind to all addresses takes 127.0.0.2 as well, a bind to 127.0.0.1 does not."""
+    monkeypatch.setenv(name, "0.0.0.0")
+    settings = ServiceSettings(grpc_port=0, http_port=0, drain_s=0)
+    stop = asyncio.Event()
+    health = Health("test", EngineInfo("test", "tiny", "1"))
+    service = Service(settings=settings, health=health, servicers=[(NAME, add)], lifespan=nullcontext)
+    running = asyncio.create_task(service.run(stop))
+    while not health.ready:
+        await asyncio.sleep(0.01)
+    reached = {port: is_reached("127.0.0.2", port) for port in (service.grpc_port, service.http_port)}
+    assert is_reached("127.0.0.1", service.grpc_port)
+    stop.set()
+    await running
+    assert set(reached.values()) == {everywhere}
+
+
+def is_reached(host: str, port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex((host, port)) == 0
 
 
 async def test_a_service_is_alive_while_it_loads_and_ready_afterwards():

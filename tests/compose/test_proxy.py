@@ -26,6 +26,8 @@ from websockets.asyncio.client import connect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
+SECRET = "hush, hush, sixteen"  # noqa: S105
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -74,7 +76,7 @@ def proxy(containers, tmp_path) -> Iterator[Callable[..., Proxy]]:
 
 
 async def test_the_page_is_served_over_https_by_the_local_authority(proxy) -> None:
-    caddy = proxy("hush")
+    caddy = proxy(SECRET)
     async with caddy.http() as http:
         page = await http.get("/")
         health = await http.get("/health")
@@ -88,7 +90,7 @@ async def test_the_page_is_served_over_https_by_the_local_authority(proxy) -> No
 
 
 async def test_a_browser_session_works_through_the_proxy(proxy) -> None:
-    caddy = proxy("hush")
+    caddy = proxy(SECRET)
     # The origin of the page; other origins are refused.
     origin = f"https://localhost:{caddy.port}"
     async with connect(f"wss://localhost:{caddy.port}/ws/audio", ssl=caddy.trust, origin=origin) as socket:
@@ -104,7 +106,7 @@ async def test_a_browser_session_works_through_the_proxy(proxy) -> None:
 
 
 async def test_a_grpc_session_works_through_the_proxy(proxy) -> None:
-    caddy = proxy("hush")
+    caddy = proxy(SECRET)
     trust = grpc.ssl_channel_credentials(caddy.root.read_bytes())
     async with aio.secure_channel(f"localhost:{caddy.port}", trust) as channel:
         call = session_pb2_grpc.SessionServiceStub(channel).Converse(timeout=60)
@@ -115,8 +117,9 @@ async def test_a_grpc_session_works_through_the_proxy(proxy) -> None:
     assert first.message.WhichOneof("message") == "session_started"
 
 
-async def test_without_a_secret_the_proxy_refuses_everything_with_a_reason(proxy) -> None:
-    caddy = proxy("")
+@pytest.mark.parametrize("secret", ["", "fifteen letters"])
+async def test_without_a_good_secret_the_proxy_refuses_everything(proxy, secret: str) -> None:
+    caddy = proxy(secret)
     async with caddy.http() as http:
         answers = [await http.get("/"), await http.get("/health"), await http.post("/conversation/start", json={})]
     assert {answer.status_code for answer in answers} == {503}
@@ -124,7 +127,7 @@ async def test_without_a_secret_the_proxy_refuses_everything_with_a_reason(proxy
 
 
 async def test_the_proxy_does_not_expose_metrics(proxy) -> None:
-    async with proxy("hush").http() as http:
+    async with proxy(SECRET).http() as http:
         assert (await http.get("/metrics")).status_code == 404
 
 
@@ -142,7 +145,7 @@ async def test_the_proxy_forwards_little_of_an_endless_body(proxy) -> None:
             yield bytes(65_536)
 
     async with await asyncio.start_server(count, "127.0.0.1", 0) as server:
-        caddy = proxy("hush", server.sockets[0].getsockname()[1])
+        caddy = proxy(SECRET, server.sockets[0].getsockname()[1])
         async with caddy.http() as http:
             try:
                 answer = await http.post("/interact", content=endless(), timeout=60)
@@ -155,7 +158,7 @@ async def test_the_proxy_forwards_little_of_an_endless_body(proxy) -> None:
 
 
 async def test_an_endless_header_is_refused(proxy) -> None:
-    caddy = proxy("hush")
+    caddy = proxy(SECRET)
     reader, writer = await asyncio.open_connection("localhost", caddy.port, ssl=caddy.trust)
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")

@@ -9,6 +9,7 @@ import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from orchestrator.api.limits import ApiLimits
+from orchestrator.api.secret_check import SecretCheck
 from orchestrator.api.streaming.grpc import SERVICE_NAME, SessionServicer, add_to
 from orchestrator.clients.stt import SttClient
 from orchestrator.conversation.messages.server import SystemStatus
@@ -116,7 +117,7 @@ async def test_session_answers_in_the_detected_language(default, chosen):
         async with (
             sessions,
             serve_grpc(
-                SERVICE_NAME, lambda server: add_to(server, SessionServicer(sessions, ApiLimits(), None))
+                SERVICE_NAME, lambda server: add_to(server, SessionServicer(sessions, ApiLimits(), SecretCheck(None)))
             ) as channel,
             asyncio.timeout(30),
         ):

@@ -15,6 +15,8 @@ from anchor_cli.backup.command import backup_command, restore_command
 from anchor_cli.client.demo import run_demo
 from anchor_cli.console import load_settings_or_exit, reported_failures
 from anchor_cli.doctor.command import doctor_command, measure_first_start
+from anchor_cli.doctor.project_checks import require_valid_settings
+from anchor_cli.keys import keys_app
 from anchor_cli.mesh.command import run_mesh
 from anchor_cli.mesh.mesh import require_startable
 from anchor_cli.mesh.programs import mesh_programs
@@ -41,6 +43,7 @@ app.command("verify-gpu")(verify_gpu_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.add_typer(voice_app, name="voice")
+app.add_typer(keys_app, name="keys")
 
 
 @app.command("up")
@@ -53,6 +56,7 @@ def up_command(
     console = Console()
     settings = load_settings_or_exit(console, profile=cast("Profile", profile), script=script)
     with reported_failures(console):
+        require_valid_settings()
         require_startable(settings, mesh_programs(settings))
         measure_first_start(console, settings)
     _run(console, run_mesh(settings, console, self_test=self_test))

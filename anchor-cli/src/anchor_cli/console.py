@@ -8,9 +8,11 @@ from typing import Any
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.text import Text
 from service_kit.errors import AnchorError, root_cause
+from service_kit.setting_problems import describe_setting_problems
 
 from anchor_cli.settings import MeshSettings
 
@@ -24,9 +26,9 @@ def load_settings_or_exit(console: Console, **options: Any) -> MeshSettings:
     """Settings of the environment, overridden by `options`. Prints invalid settings and exits with 2."""
     try:
         return MeshSettings(**options)
-    except ValidationError as error:
-        for problem in error.errors():
-            print_failure(console, "settings.invalid", f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+    except (ValidationError, SettingsError) as error:
+        for name, reason in describe_setting_problems(error).items():
+            print_failure(console, "settings.invalid", f"{name}: {reason}")
         raise typer.Exit(2) from error
 
 

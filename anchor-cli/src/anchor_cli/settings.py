@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.addresses import authority, reachable_host
-from service_kit.settings import DEFAULT_PIPER_VOICES, ModelSet, PiperVoices, Profile, shared
+from service_kit.settings import DEFAULT_PIPER_VOICES, INTERNAL_HOST, ModelSet, PiperVoices, Profile, ServerUrl, shared
 
 
 class MeshSettings(BaseSettings):
@@ -23,8 +23,9 @@ class MeshSettings(BaseSettings):
     models: ModelSet = Field(default="default", validation_alias=shared("ANCHOR_MODELS"))
     # Script of the scripted engines.
     script: Path | None = Field(default=None, validation_alias=shared("ANCHOR_SCRIPT"))
-    # Address the services listen on.
+    # Address the orchestrator listens on, and that of the services behind it.
     host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
+    internal_host: str = Field(default=INTERNAL_HOST, validation_alias=shared("ANCHOR_INTERNAL_HOST"))
     # Secret that the orchestrator requires of its clients.
     shared_secret: SecretStr = Field(default=SecretStr(""), validation_alias=shared("SHARED_SECRET"))
     # The project folder: working directory of the services.
@@ -51,7 +52,9 @@ class MeshSettings(BaseSettings):
         default=Path("models/machine.json"), validation_alias=shared("ANCHOR_MACHINE_PROFILE")
     )
     # URL of the hub (or a mirror) for models of kind "hub", and the token for models behind a licence.
-    models_hub_url: str = Field(default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL"))
+    models_hub_url: ServerUrl = Field(
+        default="https://huggingface.co", validation_alias=shared("ANCHOR_MODELS_HUB_URL")
+    )
     models_hub_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=shared("ANCHOR_MODELS_HUB_TOKEN", "HF_TOKEN")
     )
@@ -97,8 +100,13 @@ class MeshSettings(BaseSettings):
 
     @property
     def connect_host(self) -> str:
-        """Address at which this machine reaches its own services."""
+        """Address at which this machine reaches its own orchestrator."""
         return reachable_host(self.host)
+
+    @property
+    def internal_connect_host(self) -> str:
+        """Address at which this machine reaches its own other services."""
+        return reachable_host(self.internal_host)
 
     @property
     def address(self) -> str:
@@ -109,6 +117,12 @@ class MeshSettings(BaseSettings):
     def audio_url(self) -> str:
         """URL of the native WebSocket."""
         return f"ws://{authority(self.connect_host, self.orchestrator_http_port)}/ws/audio"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """Headers that carry the shared secret to the orchestrator; empty without one."""
+        secret = self.shared_secret.get_secret_value()
+        return {"Authorization": f"Bearer {secret}"} if secret else {}
 
     @property
     def run_folder(self) -> Path:

@@ -76,6 +76,10 @@ def pid_of(mesh: Mesh) -> int:
     return mesh._process.pid
 
 
+def environment_of(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 async def until_answering(port: int) -> None:
     async with asyncio.timeout(30), httpx.AsyncClient() as http:
         while True:
@@ -110,6 +114,21 @@ async def test_mesh_becomes_ready_and_leaves_no_process(
     # The lock is released.
     with mesh_lock(short_root / "run"):
         pass
+
+
+async def test_program_and_its_workers_do_not_get_the_secrets_of_others(
+    short_root: Path, toy: Callable[..., Program], lines: list[LogLine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARED_SECRET", "hush")
+    monkeypatch.setenv("STT_VOXTRAL_API_KEY", "mine")
+    program = toy()
+    async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):
+        await mesh.wait_until_ready(supervisor, lambda states: None)
+        (state,) = await supervisor.fetch_states()
+        environment = environment_of(state.pid)
+    assert b"SHARED_SECRET=" in environment
+    assert b"STT_VOXTRAL_API_KEY=mine" in environment
+    assert not [entry for entry in environment if b"hush" in entry]
 
 
 async def test_killed_program_is_restarted(short_root: Path, toy: Callable[..., Program], lines: list[LogLine]) -> None:
@@ -227,9 +246,14 @@ async def test_a_mesh_runs_on_an_ipv6_address(
 ) -> None:
     server = "http.server.HTTPServer"
     source = SERVICE.replace(f"{server}((", f"{server}.address_family = 10\n{server}((")
-    program = toy(source.replace('"127.0.0.1"', '"::1"'))
+    program = replace(toy(source.replace('"127.0.0.1"', '"::1"')), host="::1")
     settings = MeshSettings(
-        root=short_root, host="::1", stt_grpc_port=program.grpc_port, stt_http_port=program.http_port, drain_s=0
+        root=short_root,
+        host="::1",
+        internal_host="::1",
+        stt_grpc_port=program.grpc_port,
+        stt_http_port=program.http_port,
+        drain_s=0,
     )
     async with running_mesh(settings, [program], lines.append) as (mesh, supervisor):
         assert (await mesh.wait_until_ready(supervisor, lambda states: None))["stt"].engine == "toy"

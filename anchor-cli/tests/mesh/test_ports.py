@@ -29,7 +29,7 @@ def test_taken_ports_are_found_with_their_owner(listener: int, free_port: Callab
 
 def test_taken_port_is_an_error_that_names_the_setting(listener: int) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        require_free_ports("127.0.0.1", mesh_programs(MeshSettings(tts_http_port=listener)))
+        require_free_ports(mesh_programs(MeshSettings(tts_http_port=listener)))
     assert raised.value.code == "mesh.port_taken"
     assert f"port {listener} is taken by process {os.getpid()}" in raised.value.message
     assert "TTS_HTTP_PORT" in raised.value.message

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from anchor_cli.mesh.programs import mesh_programs, program_environment
+import pytest
+from anchor_cli.mesh.programs import mesh_programs, ports_by_host, program_environment
 from anchor_cli.settings import MeshSettings
 
 
@@ -17,6 +18,26 @@ def test_environment_has_ports_and_service_addresses(settings: MeshSettings) -> 
     assert found["ORCHESTRATOR_HTTP_PORT"] == "7002"
     assert "ORCHESTRATOR_TARGET" not in found
     assert "ANCHOR_SCRIPT" not in found
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
+def test_only_the_orchestrator_listens_beyond_loopback(host: str) -> None:
+    settings = MeshSettings(host=host)
+    assert {program.name: program.host for program in mesh_programs(settings)} == {
+        **dict.fromkeys(("stt", "tts", "vad", "gpu"), "127.0.0.1"),
+        "orchestrator": host,
+    }
+    environment = program_environment(settings, {"ANCHOR_INTERNAL_HOST": host})
+    assert (environment["ANCHOR_HOST"], environment["ANCHOR_INTERNAL_HOST"]) == (host, "127.0.0.1")
+    assert environment["TTS_TARGET"] == "127.0.0.1:9083"
+
+
+def test_services_behind_it_may_have_an_address_of_their_own() -> None:
+    settings = MeshSettings(internal_host="::1", tts_grpc_port=7003)
+    environment = program_environment(settings, {})
+    assert environment["TTS_TARGET"] == "[::1]:7003"
+    assert environment["TTS_HEALTH_URL"] == "http://[::1]:8003"
+    assert list(ports_by_host(mesh_programs(settings))) == ["::1", "127.0.0.1"]
 
 
 def test_inherited_service_address_takes_precedence(settings: MeshSettings) -> None:

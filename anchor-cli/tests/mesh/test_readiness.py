@@ -59,12 +59,12 @@ def serving(**answers: tuple[int, dict[str, str]]) -> Generator[int]:
 
 
 def members(port: int) -> list[Program]:
-    llm = Program("llm", "llm_service", 45, None, port, optional=True, ready_path="/health", host="127.0.0.1")
+    llm = Program("llm", "llm_service", 45, None, port, optional=True, ready_path="/health")
     return [llm, Program("stt", "stt_service", 10, 1, port)]
 
 
 async def states_of(port: int, *reported: ProgramState) -> Mapping[str, ServiceState]:
-    return await wait_until_ready(members(port), "127.0.0.1", _Supervisor(*reported), 20, lambda _: None)
+    return await wait_until_ready(members(port), _Supervisor(*reported), 20, lambda _: None)
 
 
 async def test_optional_program_without_its_model_does_not_stop_the_mesh() -> None:

@@ -8,8 +8,10 @@ import pytest
 from anchor_cli.client.waterfall import render_turn
 from anchor_cli.mesh.self_test import compare_words, run_self_test, spoken_text
 from anchor_cli.settings import MeshSettings
+from pydantic import SecretStr
 from service_kit.errors import PeerFailed, root_cause
 
+SECRET = "correct horse"  # noqa: S105
 QUESTIONS = Path(__file__).parents[3] / "content/questions"
 
 
@@ -29,6 +31,17 @@ async def test_failed_self_test_states_the_reason(anchor, question_wav, options,
         with pytest.raises(PeerFailed, match=words) as raised:
             await run_self_test(settings)
     assert raised.value.code == "mesh.self_test_failed"
+
+
+async def test_self_test_sends_the_shared_secret(anchor, question_wav) -> None:
+    async with anchor(secret=SECRET) as double:
+        settings = MeshSettings(
+            orchestrator_http_port=double.port, self_test_wav=question_wav, shared_secret=SecretStr(SECRET)
+        )
+        turn = await run_self_test(settings)
+        assert turn.transcript == double.heard
+        with pytest.raises(PeerFailed, match="set SHARED_SECRET"):
+            await run_self_test(settings.model_copy(update={"shared_secret": SecretStr("")}))
 
 
 async def test_self_test_without_recording_names_the_file(tmp_path) -> None:

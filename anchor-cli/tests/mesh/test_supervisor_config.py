@@ -37,6 +37,10 @@ def test_supervisord_accepts_the_configuration(settings: MeshSettings, tmp_path:
     assert not first.stopasgroup
     assert first.killasgroup
     assert first.startretries >= 20
+    withheld = {program.name: program.environment for program in group.process_configs}
+    assert "SHARED_SECRET" not in withheld["orchestrator"]
+    assert withheld["stt"]["SHARED_SECRET"] == ""
+    assert "STT_VOXTRAL_API_KEY" not in withheld["stt"]
     (server,) = options.server_configs
     assert server["file"] == str(folder / "supervisor.sock")
 

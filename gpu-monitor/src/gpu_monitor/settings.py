@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from service_kit.settings import ServiceSettings, shared
+from service_kit.settings import ServerUrl, ServiceSettings, shared
 
 
 class GpuSettings(ServiceSettings):
@@ -28,9 +28,9 @@ class GpuSettings(ServiceSettings):
     # Deadline for one self-report.
     self_report_deadline_s: float = Field(default=1.0, ge=0.05, le=60)
     # Ollama server to poll for loaded models, unless the profile is `embedded`.
-    ollama_url: str = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
+    ollama_url: ServerUrl = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
     # The vLLM server behind stt-service; when empty, only stt-service's own report counts.
-    vllm_url: str = Field(default="")
+    vllm_url: ServerUrl = Field(default="")
     # Memory of each device that the services may hold together, in GiB; without it, the whole device.
     memory_limit_gb: float | None = Field(default=None, gt=0, le=4096)
     # The memory plan, a JSON file; without it, nothing is planned.

@@ -11,8 +11,10 @@ import threading
 import time
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from service_kit.errors import EngineFailed
 from service_kit.observability.logging import configure_logging
+from service_kit.setting_problems import setting_problems_line
 
 from llm_service.failure_server import FailureServer
 from llm_service.llama_server import find_model, start_server
@@ -31,8 +33,8 @@ def main() -> None:
     """Run the process; it ends with status 0 after SIGTERM, 1 for invalid settings or a server that hangs."""
     try:
         settings = LlmServiceSettings()
-    except ValidationError as error:
-        sys.exit(f"service could not start: {error}")
+    except (ValidationError, SettingsError) as error:
+        sys.exit(f"service could not start: {setting_problems_line(error)}")
     configure_logging("llm", settings.log_level, settings.log_format)
     # Before the server creates its threads, which inherit the mask: the signals are awaited here.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)

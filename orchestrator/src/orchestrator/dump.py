@@ -17,7 +17,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import IO
 
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from service_kit.errors import AnchorError
+from service_kit.setting_problems import setting_problems_line
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from orchestrator.settings import OrchestratorSettings
@@ -48,7 +51,11 @@ def main(arguments: list[str]) -> int:
         case _:
             sys.stderr.write(f"{__doc__}\n")
             return 2
-    url = OrchestratorSettings().store.get_secret_value()
+    try:
+        url = OrchestratorSettings().store.get_secret_value()
+    except (ValidationError, SettingsError) as error:
+        sys.stderr.write(f"{action} failed: {setting_problems_line(error)}\n")
+        return 1
     if url == "off":
         sys.stderr.write("ORCHESTRATOR_STORE is off: nothing is stored\n")
         return NOTHING_STORED

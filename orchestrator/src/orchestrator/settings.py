@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
-from service_kit.settings import ServiceSettings, shared
+from service_kit.http.api_keys import parse_api_keys
+from service_kit.settings import ServerUrl, ServiceSettings, shared
 
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.limits import ApiLimits
@@ -24,16 +25,25 @@ _TURNS = TurnRules()
 LlmName = Literal["briefing", "local", "ollama", "openai", "scripted"]
 
 
+def _checked_keys(entries: tuple[str, ...]) -> tuple[str, ...]:
+    parse_api_keys(entries)
+    return entries
+
+
 class OrchestratorSettings(ServiceSettings):
     """Settings from `ORCHESTRATOR_*` and from the names that all services share."""
 
     model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_")
 
+    # Address of the client APIs.
+    host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
     grpc_port: int = Field(default=9080, ge=0, le=65535)
     http_port: int = Field(default=8080, ge=0, le=65535)
 
     # Required from every client; without it, the orchestrator serves this machine only.
     shared_secret: SecretStr | None = Field(default=None, validation_alias=shared("SHARED_SECRET"))
+    # Further keys of clients, as `anchor keys` writes them: ["name:talk+voices:sha256"].
+    api_keys: Annotated[tuple[str, ...], AfterValidator(_checked_keys)] = ()
     # Declares that the ports are published on the host's loopback only, as in compose.yaml, whatever the bind address:
     # no secret is required then, and only loopback's names and `hosts` are accepted as host names.
     published_on_loopback: bool = False
@@ -67,10 +77,10 @@ class OrchestratorSettings(ServiceSettings):
     gpu_target: str = Field(default="127.0.0.1:9084", validation_alias=shared("GPU_TARGET"))
     # TTS failover: another tts-service that continues a reply when the first fails; empty for none, and captions then.
     tts_fallback_target: str = Field(default="", validation_alias=shared("TTS_FALLBACK_TARGET"))
-    vad_health_url: str = Field(default="http://127.0.0.1:8002", validation_alias=shared("VAD_HEALTH_URL"))
-    stt_health_url: str = Field(default="http://127.0.0.1:8001", validation_alias=shared("STT_HEALTH_URL"))
-    tts_health_url: str = Field(default="http://127.0.0.1:8003", validation_alias=shared("TTS_HEALTH_URL"))
-    gpu_health_url: str = Field(default="http://127.0.0.1:8004", validation_alias=shared("GPU_HEALTH_URL"))
+    vad_health_url: ServerUrl = Field(default="http://127.0.0.1:8002", validation_alias=shared("VAD_HEALTH_URL"))
+    stt_health_url: ServerUrl = Field(default="http://127.0.0.1:8001", validation_alias=shared("STT_HEALTH_URL"))
+    tts_health_url: ServerUrl = Field(default="http://127.0.0.1:8003", validation_alias=shared("TTS_HEALTH_URL"))
+    gpu_health_url: ServerUrl = Field(default="http://127.0.0.1:8004", validation_alias=shared("GPU_HEALTH_URL"))
 
     # Language model engine; empty for the profile's default.
     llm: LlmName | Literal[""] = ""

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from grpc import aio
 from service_kit.errors import InvalidRequest
 from service_kit.health import Health
+from service_kit.http.api_keys import parse_api_keys
 from service_kit.rpc.channel import open_service_channel
 
 from orchestrator.api.access import access_policy, guard
@@ -20,6 +21,7 @@ from orchestrator.api.http import engines, openai_speech, openai_transcriptions,
 from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
+from orchestrator.api.secret_check import SecretCheck
 from orchestrator.api.streaming import grpc
 from orchestrator.audio_filters.build import build_filter
 from orchestrator.clients.engine_memory import RemoteEngineControl
@@ -283,16 +285,20 @@ def api(
     adding = voices.VoiceAdding(voice_store, consents, speech_to_text, uploads, limits)
     app.include_router(voices.routes(adding, voice_store, uploads, limits))
     app.include_router(voice_consents.routes(consents, voice_store, uploads, limits))
+    keys = parse_api_keys(settings.api_keys)
     policy = access_policy(
         settings.client_host,
         settings.shared_secret,
+        has_keys=bool(keys),
         origins=settings.origins,
         hosts=settings.hosts,
         # The console's own files need no secret.
         open_paths=[route.path for route in console.routes if isinstance(route, APIRoute)],
     )
-    guard(app, policy)
-    return app, grpc.SessionServicer(sessions, limits, settings.shared_secret)
+    # In Compose only the proxy publishes ports beyond this host.
+    secret_check = SecretCheck(policy.secret, keys=keys, behind_proxy=settings.published_on_loopback)
+    guard(app, policy, secret_check)
+    return app, grpc.SessionServicer(sessions, limits, secret_check)
 
 
 def _briefing(retriever: Retriever, settings: OrchestratorSettings) -> BriefingModel:

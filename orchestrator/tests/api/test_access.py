@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -27,6 +28,8 @@ from websockets.asyncio.client import connect
 
 SECRET = SecretStr("s3cr+t/é")
 BEARER = {"Authorization": "Bearer s3cr+t/é".encode()}
+# Good enough for a server that others reach.
+STRONG = SecretStr("8c41f0d2a97b35e6")
 
 
 @pytest.fixture
@@ -36,7 +39,8 @@ def sessions():
 
 @pytest.fixture
 async def guarded(sessions):
-    policy = access_policy("127.0.0.1", SECRET, origins=["https://studio.example/"], hosts=["anchor.local"])
+    local = access_policy("127.0.0.1", SECRET, origins=["https://studio.example/"])
+    policy = replace(local, hosts=(*(local.hosts or ()), "anchor.local"))
     async with serve_apis(sessions, policy=policy) as host:
         yield host
 
@@ -96,6 +100,7 @@ async def test_secret_is_not_logged(guarded, caplog):
         assert await handshake(guarded, "?token=guessed") == 401
     assert "/ws/audio?x=1" in caplog.text
     assert "s3cr" not in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "guessed" not in caplog.text
 
 
@@ -107,7 +112,7 @@ async def test_http_requires_the_secret_except_for_health(guarded):
         assert refused.json() == {
             "error": {
                 "code": "orchestrator.denied",
-                "message": "the shared secret is missing or wrong",
+                "message": "the shared secret is missing",
                 "retryable": False,
             }
         }
@@ -156,15 +161,26 @@ def test_bind_beyond_loopback_requires_a_secret():
             with pytest.raises(InvalidRequest) as raised:
                 check_bind_address(host, missing)
             assert raised.value.code == "orchestrator.secret_required"
-        check_bind_address(host, SECRET)
+        check_bind_address(host, STRONG)
     for host in ("127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost"):
         assert is_loopback(host)
         check_bind_address(host, None)
 
 
+@pytest.mark.parametrize("weak", ["hush", "s3cr+t/é", "8c41f0d2a97b35e", "abcabcabcabcabcabcabc"])
+def test_weak_secret_is_refused_where_others_reach_the_server(weak: str) -> None:
+    for host, hosts in (("0.0.0.0", ()), ("127.0.0.1", ("localhost", "anchor.example"))):
+        with pytest.raises(InvalidRequest, match="openssl rand") as raised:
+            access_policy(host, SecretStr(weak), hosts=hosts)
+        assert raised.value.code == "orchestrator.weak_secret"
+        assert weak not in raised.value.message
+        access_policy(host, STRONG, hosts=hosts)
+    access_policy("127.0.0.1", SecretStr(weak), hosts=("localhost", "127.0.0.2"))
+
+
 def test_host_names_are_checked_on_loopback_or_when_given():
-    assert access_policy("0.0.0.0", SECRET).hosts is None
-    assert "anchor.example" in (access_policy("0.0.0.0", SECRET, hosts=["Anchor.example"]).hosts or ())
+    assert access_policy("0.0.0.0", STRONG).hosts is None
+    assert "anchor.example" in (access_policy("0.0.0.0", STRONG, hosts=["Anchor.example"]).hosts or ())
     assert access_policy("127.0.0.1", SecretStr("")).secret is None
 
 

@@ -13,6 +13,7 @@ from api_support import TONE, FakeSessions, serve_apis, tone
 from grpc import aio
 from orchestrator.api.access import AccessPolicy
 from orchestrator.api.limits import ApiLimits
+from orchestrator.api.secret_check import SecretCheck
 from orchestrator.api.streaming.grpc import SessionServicer, add_to
 from pydantic import SecretStr
 
@@ -82,7 +83,7 @@ async def test_shell_examples_save_the_answer(tmp_path, question):
 
 async def test_grpc_example_prints_and_saves_the_answer(tmp_path):
     server = aio.server()
-    add_to(server, SessionServicer(FakeSessions(), ApiLimits(), SecretStr(SECRET)))
+    add_to(server, SessionServicer(FakeSessions(), ApiLimits(), SecretCheck(SecretStr(SECRET))))
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     try:

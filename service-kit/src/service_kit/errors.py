@@ -11,7 +11,8 @@
       ├ EngineFailed     our own model failed           → INTERNAL
       └ PeerFailed       another service failed         → UNAVAILABLE
 
-`code` is a stable dotted string (`stt.engine_failed`) that clients may rely on; `message` is for people.
+`code` is a stable dotted string (`stt.engine_failed`) that clients may rely on; `message` is for people. It reaches
+clients, logs and `/health`, so the user and password of a URL in it are hidden.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import grpc
+
+from service_kit.safe_text import hide_credentials
 
 
 class AnchorError(Exception):
@@ -31,6 +34,7 @@ class AnchorError(Exception):
     http_status: ClassVar[int] = 500
 
     def __init__(self, code: str, message: str) -> None:
+        message = hide_credentials(message)
         super().__init__(message)
         self.code = code
         self.message = message

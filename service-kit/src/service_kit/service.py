@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager
 
 import uvloop
 from fastapi import FastAPI
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from service_kit.engines.info import EngineInfo
 from service_kit.errors import AnchorError, root_cause
@@ -21,6 +23,7 @@ from service_kit.http.server import http_server
 from service_kit.observability import tracing
 from service_kit.observability.logging import configure_logging
 from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
+from service_kit.setting_problems import setting_problems_line
 from service_kit.settings import ServiceSettings
 from service_kit.tasks import background
 
@@ -147,8 +150,13 @@ def main(build: Callable[[], Service]) -> None:
     except Exception as failure:
         # Engines run in task groups, which wrap the error that ended them.
         error = root_cause(failure)
-        if not isinstance(error, OSError | AnchorError):
+        if isinstance(error, ValidationError | SettingsError):
+            reason = f"{setting_problems_line(error)}; .env.example has the values"
+        elif isinstance(error, OSError | AnchorError):
+            reason = str(error)
+        else:
             raise
-        log.error("service could not start", extra={"reason": str(error)})
+        if logging.getLogger().handlers:
+            log.error("service could not start", extra={"reason": reason})
         # Also in plain text: the log may be JSON, or not set up yet.
-        sys.exit(f"service could not start: {error}")
+        sys.exit(f"service could not start: {reason}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Profile = Literal["embedded", "cpu", "gpu"]
@@ -22,6 +23,8 @@ TracesSampler = Literal[
 LogFormat = Literal["json", "text"]
 # Which model files a machine without a GPU uses: `minimal` needs none for speech, and no neural retrieval.
 ModelSet = Literal["default", "minimal"]
+
+INTERNAL_HOST = "127.0.0.1"
 
 
 def shared(name: str, *familiar: str) -> AliasChoices:
@@ -42,6 +45,23 @@ def _voice_names(value: object) -> object:
 # Voices of Piper by name. One path of a voice's file, as other voice servers write it, names that voice.
 PiperVoices = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_voice_names)]
 DEFAULT_PIPER_VOICES = ("hi_IN-rohan-medium",)
+
+
+def _server_url(url: str) -> str:
+    if url:
+        parts = urlsplit(url)
+        try:
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid or not url.isprintable() or " " in url:
+            # Without the URL, which may have a password.
+            raise ValueError("not a URL such as http://host:8000; other signs in a password are written as %23 or %2F")
+    return url
+
+
+# The address of an HTTP server; empty for none, where a setting allows that.
+ServerUrl = Annotated[str, AfterValidator(_server_url)]
 
 
 class ServiceSettings(BaseSettings):
@@ -65,7 +85,9 @@ class ServiceSettings(BaseSettings):
         default="INFO", validation_alias=shared("ANCHOR_LOG_LEVEL")
     )
     log_format: LogFormat = Field(default="json", validation_alias=shared("ANCHOR_LOG_FORMAT"))
-    host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
+    # Address of a service that only other services call: its gRPC, /info and /metrics ask for no secret. The
+    # orchestrator, which does, listens on another one.
+    host: str = Field(default=INTERNAL_HOST, validation_alias=shared("ANCHOR_INTERNAL_HOST"))
     # How long open calls may run on after SIGTERM, in seconds.
     drain_s: float = Field(default=5.0, ge=0, le=300, validation_alias=shared("ANCHOR_DRAIN_S"))
 
@@ -74,7 +96,7 @@ class ServiceSettings(BaseSettings):
 
     # Traces, under OpenTelemetry's names: the collector's address (http://...:4318), empty for no traces, and the
     # sampler.
-    otlp_endpoint: str = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    otlp_endpoint: ServerUrl = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))
     traces_sampler: TracesSampler = Field(
         default="parentbased_always_on", validation_alias=shared("OTEL_TRACES_SAMPLER")
     )

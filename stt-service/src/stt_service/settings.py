@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
-from service_kit.settings import ServiceSettings, shared
+from service_kit.settings import ServerUrl, ServiceSettings, shared
 
 WhisperComputeType = Literal[
     "auto",
@@ -64,7 +64,7 @@ class SttSettings(ServiceSettings):
     min_speech_ms: int = Field(default=120, ge=0)
 
     # voxtral: base URL, including the version, of a server with OpenAI's audio transcriptions API, such as vLLM.
-    voxtral_url: str = Field(default="http://127.0.0.1:8000/v1")
+    voxtral_url: ServerUrl = Field(default="http://127.0.0.1:8000/v1")
     # voxtral: the model's name at the server.
     voxtral_model: str = Field(default="voxtral")
     voxtral_api_key: SecretStr = Field(default=SecretStr(""))
@@ -78,7 +78,7 @@ class SttSettings(ServiceSettings):
     voxtral_places: int = Field(default=4, ge=1, le=1024)
 
     # voxtral-realtime: base URL, including the version, of a server with vLLM's realtime protocol.
-    voxtral_realtime_url: str = Field(default="http://127.0.0.1:8000/v1")
+    voxtral_realtime_url: ServerUrl = Field(default="http://127.0.0.1:8000/v1")
     # voxtral-realtime: the model's name at the server.
     voxtral_realtime_model: str = Field(default="voxtral-realtime")
     voxtral_realtime_api_key: SecretStr = Field(default=SecretStr(""))

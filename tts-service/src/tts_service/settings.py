@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
-from service_kit.settings import DEFAULT_PIPER_VOICES, PiperVoices, ServiceSettings, shared
+from service_kit.settings import DEFAULT_PIPER_VOICES, PiperVoices, ServerUrl, ServiceSettings, shared
 
 KokoroUse = Literal["auto", "on", "off"]
 HiggsWeights = Literal["bf16", "int8", "fp8"]
@@ -98,7 +98,7 @@ class TtsSettings(ServiceSettings):
     higgs_lazy: bool = Field(default=False)
 
     # The engine `piper`: URL of its server, and the preferred voices, one per language.
-    piper_url: str = Field(default="http://127.0.0.1:5000")
+    piper_url: ServerUrl = Field(default="http://127.0.0.1:5000")
     piper_voices: PiperVoices = Field(
         default=DEFAULT_PIPER_VOICES, validation_alias=shared("TTS_PIPER_VOICES", "PIPER_MODEL_PATH")
     )

@@ -18,7 +18,10 @@ from anchor_cli.settings import MeshSettings
 async def run_demo(settings: MeshSettings, console: Console, wav: Path, reply_wav: Path, language: str) -> None:
     """Run one turn with `wav` and write the reply's speech to `reply_wav`. Raises `AnchorError`."""
     clip = load_clip(wav)
-    async with open_session(settings.audio_url, language=language) as session, asyncio.TaskGroup() as tasks:
+    async with (
+        open_session(settings.audio_url, language=language, headers=settings.authorization) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
         printing = tasks.create_task(print_events(session, console))
         turn = await run_turn(session, clip)
         printing.cancel()

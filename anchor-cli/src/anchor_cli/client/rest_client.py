@@ -31,8 +31,8 @@ class _Refusal(BaseModel):
 @asynccontextmanager
 async def open_rest_client(settings: MeshSettings) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of the running mesh's orchestrator, with the shared secret."""
-    secret = settings.shared_secret.get_secret_value()
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    # httpx encodes header values as ASCII; a secret may have other letters.
+    headers = {name.encode(): value.encode() for name, value in settings.authorization.items()}
     async with httpx.AsyncClient(
         base_url=settings.address, headers=headers, timeout=_TIMEOUT_S, trust_env=False
     ) as http:

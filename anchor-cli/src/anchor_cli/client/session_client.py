@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,9 +14,9 @@ from anchor.session.v1 import session_pb2
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from service_kit.audio import MICROPHONE
-from service_kit.errors import InvalidRequest, PeerFailed
+from service_kit.errors import Denied, InvalidRequest, PeerFailed
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
 from anchor_cli.client.audio_files import voiced_end_bytes
 from anchor_cli.client.playback import Speaker
@@ -203,14 +203,25 @@ async def open_session(
     microphone: bool = True,
     ticket: str = "",
     played: tuple[int, int] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[SessionClient]:
     """Open a session at `url` (`ws://…/ws/audio`); leaving the context ends it.
 
     With `ticket`, it continues that conversation; `played` is the last (turn id, played milliseconds) reported in it.
-    Raises `PeerFailed` when no server responds, or the server's error when it refuses the session.
+    `headers` are added to the handshake: `MeshSettings.authorization` carries the shared secret. Raises `Denied` when
+    the server requires another secret, `PeerFailed` when no server responds, or the server's error when it refuses the
+    session.
     """
     try:
-        socket = await connect(url, compression=None, max_size=1_048_576, open_timeout=CONNECT_WITHIN_S)
+        socket = await connect(
+            url, additional_headers=headers, compression=None, max_size=1_048_576, open_timeout=CONNECT_WITHIN_S
+        )
+    except InvalidStatus as refused:
+        if refused.response.status_code == Denied.http_status:
+            raise Denied(
+                "orchestrator.denied", f"the anchor at {url} requires its secret: set SHARED_SECRET, here or in .env"
+            ) from refused
+        raise PeerFailed("talk.unreachable", f"the server at {url} refused the session: {refused}") from refused
     except (OSError, InvalidHandshake, InvalidMessage) as error:
         raise PeerFailed("talk.unreachable", f"no anchor responds at {url}: {error}") from error
     async with socket:

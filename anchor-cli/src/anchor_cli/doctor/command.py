@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.text import Text
 from service_kit.engines.measurement import (
@@ -112,5 +113,5 @@ def _settings() -> MeshSettings:
     """The settings, or their defaults when invalid: `check_settings` reports the errors."""
     try:
         return MeshSettings()
-    except ValidationError:
+    except (ValidationError, SettingsError):
         return MeshSettings.model_construct()

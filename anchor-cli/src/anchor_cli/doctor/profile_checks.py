@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from service_kit.anchor_command import anchor_command
 from service_kit.engines.machine_profile import MachineProfile, ModelSpeed, read_profile
 from service_kit.engines.measurement import MEASURING_MODULES, describe_speeds, unmeasured_engines
@@ -62,7 +63,7 @@ def check_choices(profile: MachineProfile | None) -> Iterator[Finding]:
         try:
             if find_spec(module) is not None:
                 yield Finding("choice", Verdict.OK, choose(profile))
-        except ValidationError:
+        except (ValidationError, SettingsError):
             # `check_settings` reports invalid settings.
             continue
 
@@ -73,7 +74,7 @@ def _check_language_model(speed: ModelSpeed) -> Iterator[Finding]:
         return
     try:
         waits_s = import_module("orchestrator.llm.local.settings").LocalLlmSettings().first_token_s
-    except ValidationError:
+    except (ValidationError, SettingsError):
         return
     if speed.first_token_s > waits_s:
         message = (

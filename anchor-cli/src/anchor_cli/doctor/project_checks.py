@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import AliasChoices, ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsError
 from service_kit.engines.hub import HubModel, read_hub_models
 from service_kit.engines.model_lock import LockedModel, read_lock
 from service_kit.engines.models import verify
-from service_kit.errors import AnchorError
+from service_kit.errors import AnchorError, InvalidRequest
+from service_kit.setting_problems import describe_setting_problems
 from service_kit.settings import ServiceSettings
 
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.doctor.machine import Machine
-from anchor_cli.mesh.programs import mesh_programs
+from anchor_cli.mesh.programs import mesh_programs, ports_by_host
 from anchor_cli.settings import MeshSettings
 
 # Where the language models' engines have their settings.
@@ -33,12 +34,20 @@ _WITHOUT = {
 
 
 def settings_classes() -> Iterator[type[BaseSettings]]:
-    """Settings classes of the command and of every installed service."""
+    """Settings classes of the command, of every installed service, and of the language models."""
     yield MeshSettings
+    yield from service_settings_classes()
+    if find_spec("orchestrator") is not None:
+        yield from _settings_in(_LLM_SETTINGS)
+
+
+def service_settings_classes() -> Iterator[type[BaseSettings]]:
+    """Settings classes of every installed service."""
     programs = (program.module for program in mesh_programs(MeshSettings.model_construct()))
-    modules = [f"{program}.settings" for program in programs if find_spec(program) is not None]
-    if "orchestrator.settings" in modules:
-        modules += _LLM_SETTINGS
+    yield from _settings_in(f"{program}.settings" for program in programs if find_spec(program) is not None)
+
+
+def _settings_in(modules: Iterable[str]) -> Iterator[type[BaseSettings]]:
     for module in modules:
         found = vars(import_module(module)).values()
         own = (each for each in found if isinstance(each, type) and issubclass(each, BaseSettings))
@@ -53,23 +62,32 @@ def familiar_names(classes: Callable[[], Iterator[type[BaseSettings]]] = setting
 
 def check_settings(classes: Callable[[], Iterator[type[BaseSettings]]] = settings_classes) -> Iterator[Finding]:
     """Check that every program can read its settings from the environment."""
-    errors: dict[str, str] = {}
-    count = 0
-    for settings_class in classes():
-        count += 1
-        try:
-            settings_class()
-        except ValidationError as error:
-            for problem in error.errors():
-                prefix = settings_class.model_config.get("env_prefix", "")
-                name = "".join(str(part) for part in problem["loc"][:1])
-                errors[name if name.isupper() else f"{prefix}{name}".upper()] = problem["msg"]
+    checked = list(classes())
+    errors = find_setting_problems(checked)
     for name, reason in errors.items():
         yield Finding(
             "settings", Verdict.PROBLEM, f"{name}: {reason}", f"correct {name}; see .env.example for its values"
         )
     if not errors:
-        yield Finding("settings", Verdict.OK, f"valid for all {count} programs")
+        yield Finding("settings", Verdict.OK, f"valid for all {len(checked)} programs")
+
+
+def find_setting_problems(classes: Iterable[type[BaseSettings]]) -> dict[str, str]:
+    """What keeps programs from reading their settings from the environment, by variable."""
+    problems: dict[str, str] = {}
+    for settings_class in classes:
+        try:
+            settings_class()
+        except (ValidationError, SettingsError) as error:
+            problems |= describe_setting_problems(error)
+    return problems
+
+
+def require_valid_settings() -> None:
+    """Raise `InvalidRequest` for settings that a service would not start with."""
+    if problems := find_setting_problems(service_settings_classes()):
+        lines = "\n".join(f"  {name}: {reason}" for name, reason in problems.items())
+        raise InvalidRequest("settings.invalid", f"cannot start; .env.example has the values:\n{lines}")
 
 
 def check_env_file(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
@@ -87,10 +105,12 @@ def check_env_file(machine: Machine, settings: MeshSettings) -> Iterator[Finding
 def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
     """Check that the ports of the mesh are free, and name the owners of taken ones."""
     names: dict[int, str] = {}
-    modules = [program.module for program in mesh_programs(settings)]
-    for program in mesh_programs(settings):
+    programs = mesh_programs(settings)
+    modules = [program.module for program in programs]
+    for program in programs:
         names.update(program.ports)
-    taken = machine.find_taken_ports(settings.host, list(names))
+    by_host = ports_by_host(programs)
+    taken = [port for host, ports in by_host.items() for port in machine.find_taken_ports(host, ports)]
     ours = [port for port in taken if any(f"-m {module}" in port.command for module in modules)]
     if ours:
         numbers = ", ".join(str(number) for number in sorted(port.port for port in ours))
@@ -101,7 +121,7 @@ def check_ports(machine: Machine, settings: MeshSettings) -> Iterator[Finding]:
             fix = f"stop that program, or set {names[port.port]} to a free port"
             yield Finding("ports", Verdict.PROBLEM, str(port), fix)
     if not taken:
-        yield Finding("ports", Verdict.OK, f"all {len(names)} ports are free on {settings.host}")
+        yield Finding("ports", Verdict.OK, f"all {len(names)} ports are free on {' and '.join(by_host)}")
 
 
 def check_models(settings: MeshSettings) -> Iterator[Finding]:

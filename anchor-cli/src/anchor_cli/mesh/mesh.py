@@ -22,7 +22,7 @@ from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest
 from anchor_cli.mesh.log import LogLine, MeshLog
 from anchor_cli.mesh.ports import find_taken_ports
 from anchor_cli.mesh.processes import MESH_ID_VARIABLE, find_mesh_processes, kill_processes
-from anchor_cli.mesh.programs import Program, program_environment
+from anchor_cli.mesh.programs import Program, ports_by_host, program_environment
 from anchor_cli.mesh.readiness import ServiceState, ShowStates, wait_until_ready
 from anchor_cli.mesh.supervisor_client import SupervisorClient
 from anchor_cli.mesh.supervisor_config import STOP_MARGIN_S, SupervisorFiles, render_config
@@ -58,9 +58,7 @@ class Mesh:
         settings = self.settings
         async with asyncio.TaskGroup() as tasks:
             ended = tasks.create_task(self.wait_until_ended())
-            states = await wait_until_ready(
-                self.programs, settings.connect_host, supervisor, settings.start_timeout_s, show
-            )
+            states = await wait_until_ready(self.programs, supervisor, settings.start_timeout_s, show)
             ended.cancel()
         return states
 
@@ -109,9 +107,14 @@ class Mesh:
 
 @contextmanager
 def mesh_lock(folder: Path) -> Generator[None]:
-    """Hold the lock file in `folder`. Raises `AtCapacity` while another process holds it; the lock ends with it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "anchor.lock").open("a+", encoding="ascii") as lock:
+    """Hold the lock file in `folder`; the lock ends with this process.
+
+    Raises `AtCapacity` while another process holds it, and `InvalidRequest` when the folder cannot be used.
+    """
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "anchor.lock").open("a+", encoding="ascii")
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -126,16 +129,31 @@ def mesh_lock(folder: Path) -> Generator[None]:
         yield
 
 
+@contextmanager
+def _usable(folder: Path) -> Generator[None]:
+    """Raise `InvalidRequest` when the work within cannot use the run folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"the run folder {folder} cannot be used ({error.strerror}); ANCHOR_RUN_DIR names another"
+        raise InvalidRequest("mesh.run_folder", reason) from error
+
+
 def require_startable(settings: MeshSettings, members: Sequence[Program]) -> None:
-    """Raise `AtCapacity` while a mesh runs here, `InvalidRequest` for taken ports: before a start that takes long."""
+    """Check what can be before a start that takes long.
+
+    Raises `AtCapacity` while a mesh runs here, `InvalidRequest` for taken ports and folders that cannot be used.
+    """
+    if not settings.root.is_dir():
+        raise InvalidRequest("mesh.no_root", f"{settings.root} is no folder; ANCHOR_ROOT names the project's")
     with mesh_lock(settings.run_folder):
-        require_free_ports(settings.host, members)
+        require_free_ports(members)
 
 
-def require_free_ports(host: str, members: Sequence[Program]) -> None:
+def require_free_ports(members: Sequence[Program]) -> None:
     """Raise `InvalidRequest` with every taken port and its owner, if there are any."""
     settings_names = {port: setting for program in members for port, setting in program.ports.items()}
-    if taken := find_taken_ports(host, sorted(settings_names)):
+    if taken := [port for host, ports in ports_by_host(members).items() for port in find_taken_ports(host, ports)]:
         lines = "\n".join(f"  {port} (to change it: {settings_names[port.port]}=...)" for port in taken)
         raise InvalidRequest("mesh.port_taken", f"cannot start:\n{lines}")
 
@@ -147,9 +165,11 @@ async def running_mesh(
     """Start the mesh, and stop it on exit in any case; `show` receives warnings and errors."""
     folder = settings.run_folder
     with mesh_lock(folder):
-        require_free_ports(settings.host, members)
+        require_free_ports(members)
         files = SupervisorFiles(folder, secrets.token_hex(16), _short_socket_folder(folder))
-        _write_config(settings, members, files)
+        with _usable(folder):
+            _write_config(settings, members, files)
+            log = MeshLog(folder / "mesh.log", show)
         mesh_id = secrets.token_hex(8)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", str(os.getpid()), "-c", str(files.config)),
@@ -160,7 +180,7 @@ async def running_mesh(
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-        mesh = Mesh(settings, members, process, MeshLog(folder / "mesh.log", show), mesh_id)
+        mesh = Mesh(settings, members, process, log, mesh_id)
         supervisor = SupervisorClient(files)
         reading = asyncio.create_task(mesh.forward_output(), name="mesh output")
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import httpx
-from service_kit.addresses import authority
+from service_kit.addresses import authority, reachable_host
 from service_kit.errors import PeerFailed
 
 from anchor_cli.mesh.programs import Program
@@ -62,7 +62,6 @@ class StartCounter:
 
 async def wait_until_ready(
     members: Iterable[Program],
-    host: str,
     supervisor: ProgramStates,
     within_s: float,
     show: ShowStates,
@@ -96,7 +95,7 @@ async def wait_until_ready(
             if now_s > within_s:
                 late = "; ".join(f"{m.name} is {states[m.name].stage} {states[m.name].reason}".strip() for m in waiting)
                 raise PeerFailed("mesh.start_timeout", f"{late}, after {within_s:.0f} s")
-            asked = await asyncio.gather(*(_fetch_readiness(http, host, member, now_s) for member in waiting))
+            asked = await asyncio.gather(*(_fetch_readiness(http, member, now_s) for member in waiting))
             changed = {**states, **{member.name: state for member, state in zip(waiting, asked, strict=True)}}
             if changed != states:
                 states = changed
@@ -116,9 +115,11 @@ async def _read_states(supervisor: ProgramStates) -> list[ProgramState]:
         return []
 
 
-async def _fetch_readiness(http: httpx.AsyncClient, host: str, member: Program, now_s: float) -> ServiceState:
+async def _fetch_readiness(http: httpx.AsyncClient, member: Program, now_s: float) -> ServiceState:
     try:
-        response = await http.get(f"http://{authority(member.host or host, member.http_port)}{member.ready_path}")
+        response = await http.get(
+            f"http://{authority(reachable_host(member.host), member.http_port)}{member.ready_path}"
+        )
         body = cast("dict[str, object]", response.json())
     except (httpx.HTTPError, ValueError):
         return ServiceState()

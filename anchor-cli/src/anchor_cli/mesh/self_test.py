@@ -25,7 +25,7 @@ async def run_self_test(settings: MeshSettings) -> TurnResult:
     """Run one turn with recorded speech against the running mesh. Raises `AnchorError` when it fails."""
     clip = load_clip(settings.root / settings.self_test_wav)
     try:
-        async with open_session(settings.audio_url) as session:
+        async with open_session(settings.audio_url, headers=settings.authorization) as session:
             turn = await run_turn(session, clip, LISTEN_S)
     except Exception as error:
         cause = root_cause(error)

@@ -80,6 +80,8 @@ def render_config(
         config[f"program:{member.name}"] = {
             "command": _escape(shlex.join([python, "-m", member.module])),
             "directory": _escape(root),
+            # An empty setting counts as none.
+            "environment": ",".join(f'{name}=""' for name in member.withheld_secrets),
             "priority": str(member.priority),
             "autorestart": "true",
             "startsecs": str(START_S),

@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
+from service_kit.addresses import authority
 from service_kit.errors import AnchorError
 
 from anchor_cli.console import print_failure
@@ -94,7 +96,7 @@ def write_plan(path: Path, plan: MemoryPlan, planner: Planner) -> None:
 def _gpu_probes() -> list[GpuProbe]:
     try:
         settings = MeshSettings()
-    except ValidationError:
+    except (ValidationError, SettingsError):
         # `anchor up` reports invalid settings; nvidia-smi needs none.
         return [nvidia_smi_probe()]
-    return [gpu_monitor_probe(f"{settings.connect_host}:{settings.gpu_grpc_port}"), nvidia_smi_probe()]
+    return [gpu_monitor_probe(authority(settings.internal_connect_host, settings.gpu_grpc_port)), nvidia_smi_probe()]

@@ -127,6 +127,21 @@ def merge_env(text: str, settings: Mapping[str, str], profile: str, enabled: boo
     return "\n".join([*lines, *missing]) + "\n"
 
 
+def set_variable(text: str, name: str, value: str) -> str:
+    """Set one variable in the .env `text`: in its place, without further lines of that name, or at the end."""
+    lines: list[str] = []
+    line_of_variable = f"{name}={value}"
+    for line in text.splitlines():
+        match = LINE.match(line)
+        if match is None or match.group(1) != name:
+            lines.append(line)
+        elif line_of_variable not in lines:
+            lines.append(line_of_variable)
+    if line_of_variable not in lines:
+        lines.append(line_of_variable)
+    return "\n".join(lines) + "\n"
+
+
 def render_profile(plan: MemoryPlan, models: Mapping[str, Model]) -> str:
     """The settings as a new .env file; deploy/profiles has one for each card of the catalogue."""
     settings = {name: value for name, value in plan_settings(plan, models).items() if name != "GPU_PLAN_PATH"}

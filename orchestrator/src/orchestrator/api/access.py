@@ -7,7 +7,6 @@ DNS rebinding, where a foreign name resolves to this loopback address and makes 
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,14 +15,20 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from fastapi.datastructures import Headers
 from pydantic import SecretStr
 from service_kit.errors import Denied, InvalidRequest
+from service_kit.http.api_keys import Scope as KeyScope
 from service_kit.observability.metrics import ERRORS
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.errors import error_response
+from orchestrator.api.secret_check import Forbidden, SecretCheck, bearer_token
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+# Of a secret that is asked for beyond loopback. 16 random hexadecimal digits are 64 bits, beyond what can be guessed
+# over a network.
+MIN_SECRET_CHARS = 16
+MIN_SECRET_DISTINCT_CHARS = 8
 # What pages of allowed origins may send, and which headers they may read of the answers.
 _CORS_METHODS = ("GET", "POST", "DELETE")
 _CORS_REQUEST_HEADERS = ("Authorization", "Content-Type")
@@ -32,12 +37,6 @@ CORS_ANSWER_HEADERS = (
     *("X-Anchor-Failure", "Retry-After"),
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class Forbidden(Denied):
-    """Access is denied, whatever credentials the caller sends."""
-
-    http_status = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +60,18 @@ def access_policy(
     origins: Iterable[str] = (),
     hosts: Iterable[str] = (),
     open_paths: Iterable[str] = (),
+    has_keys: bool = False,
 ) -> AccessPolicy:
     """Return the policy of a server bound to `host`; `hosts` and `open_paths` extend the defaults.
 
+    `has_keys` says that API keys are required where there is no secret.
     Host names are checked on loopback, and wherever `hosts` are given. Raises `InvalidRequest` for a bind beyond
-    loopback without a secret.
+    loopback without a secret, and for a weak secret there or where a name of `hosts` is reached from elsewhere.
     """
-    check_bind_address(host, secret)
+    check_bind_address(host, secret, has_keys=has_keys)
     further = tuple(name.lower() for name in hosts)
+    if beyond := next((name for name in further if not is_loopback(name)), None):
+        check_strength(beyond, secret)
     return AccessPolicy(
         secret=_non_empty(secret),
         origins=tuple(origin.lower().rstrip("/") for origin in origins),
@@ -77,10 +80,24 @@ def access_policy(
     )
 
 
-def check_bind_address(host: str, secret: SecretStr | None) -> None:
-    """Raise `InvalidRequest` when `host` is reachable from the network and there is no secret."""
-    if not is_loopback(host) and _non_empty(secret) is None:
+def check_bind_address(host: str, secret: SecretStr | None, *, has_keys: bool = False) -> None:
+    """Raise `InvalidRequest` when the network reaches `host` and there is neither secret nor key, or a weak secret."""
+    if is_loopback(host):
+        return
+    if _non_empty(secret) is None and not has_keys:
         raise InvalidRequest("orchestrator.secret_required", f"listening on {host} needs a shared secret")
+    check_strength(host, secret)
+
+
+def check_strength(host: str, secret: SecretStr | None) -> None:
+    """Raise `InvalidRequest` when clients reach this server as `host` from elsewhere with a secret to be guessed."""
+    known = secret.get_secret_value() if secret else ""
+    if known and (len(known) < MIN_SECRET_CHARS or len(set(known)) < MIN_SECRET_DISTINCT_CHARS):
+        reason = (
+            f"SHARED_SECRET is too weak for {host}, which others reach: it needs {MIN_SECRET_CHARS} characters, "
+            f"{MIN_SECRET_DISTINCT_CHARS} of them different; `openssl rand -hex 24` makes a good one"
+        )
+        raise InvalidRequest("orchestrator.weak_secret", reason)
 
 
 def is_loopback(host: str) -> bool:
@@ -93,17 +110,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def has_secret(secret: SecretStr | None, authorization: str) -> bool:
-    """Return whether an `Authorization` header carries the secret; True where none is set."""
-    scheme, _, token = authorization.partition(" ")
-    return _non_empty(secret) is None or (scheme.lower() == "bearer" and _secrets_equal(secret, token.strip()))
-
-
-def _secrets_equal(secret: SecretStr | None, token: str) -> bool:
-    known = secret.get_secret_value() if secret else ""
-    return hmac.compare_digest(known.encode(), token.encode("utf-8", "surrogateescape"))
-
-
 def _non_empty(secret: SecretStr | None) -> SecretStr | None:
     """Return None for an empty secret, which must not pass as a known one."""
     return secret if secret and secret.get_secret_value() else None
@@ -112,9 +118,10 @@ def _non_empty(secret: SecretStr | None) -> SecretStr | None:
 class AccessMiddleware:
     """ASGI middleware that enforces an `AccessPolicy`."""
 
-    def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, secret_check: SecretCheck | None = None) -> None:
         self._app = app
         self._policy = policy
+        self._secret_check = secret_check or SecretCheck(policy.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -138,11 +145,11 @@ class AccessMiddleware:
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if origin is not None and changes and not self._allows_origin(origin.lower(), host):
             raise Forbidden("orchestrator.foreign_origin", f"web pages of {origin[:80]!r} are not allowed here")
-        secret = self._policy.secret
         # Headers are bytes: Starlette decodes them as Latin-1, clients encode them as UTF-8.
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-        if not has_secret(secret, authorization) and not any(_secrets_equal(secret, token) for token in tokens):
-            raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
+        peer = scope.get("client") or ("", 0)
+        tokens = (bearer_token(authorization), *tokens)
+        self._secret_check.require(tokens, peer[0], headers.get("x-forwarded-for", ""), scope_of(scope))
 
     def _is_open(self, path: str) -> bool:
         below = (name[:-1] for name in self._policy.open_paths if name.endswith("/*"))
@@ -152,12 +159,26 @@ class AccessMiddleware:
         return origin in self._policy.origins or (host != "" and urlsplit(origin).netloc == host)
 
 
-def guard(app: Starlette, policy: AccessPolicy) -> None:
+def scope_of(scope: Scope) -> KeyScope:
+    """The scope that a key needs for a request."""
+    path = scope["path"].rstrip("/") + "/"
+    if path.startswith("/stored/"):
+        return KeyScope.DATA
+    if path.startswith("/memory/"):
+        return KeyScope.ENGINES
+    reads = scope["type"] == "http" and scope["method"] in _SAFE_METHODS
+    if path.startswith("/v1/audio/voice_consents/") or (path.startswith("/v1/audio/voices/") and not reads):
+        return KeyScope.VOICES
+    return KeyScope.TALK
+
+
+def guard(app: Starlette, policy: AccessPolicy, secret_check: SecretCheck | None = None) -> None:
     """Enforce `policy` on `app`, and let pages of its origins read the answers (CORS).
 
-    Preflight requests carry no secret, so they are answered before the check. Pages of other origins get no headers.
+    `secret_check` is shared with other APIs; without it, the app has its own. Preflight requests carry no secret, so
+    they are answered before the check. Pages of other origins get no headers.
     """
-    app.add_middleware(AccessMiddleware, policy=policy)
+    app.add_middleware(AccessMiddleware, policy=policy, secret_check=secret_check)
     if policy.origins:
         app.add_middleware(
             CORSMiddleware,

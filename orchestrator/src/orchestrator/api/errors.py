@@ -10,9 +10,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from service_kit.errors import AnchorError, Denied, InvalidRequest
 from service_kit.observability.metrics import ERRORS
+from service_kit.safe_text import escape_control
 from starlette.exceptions import HTTPException
 
+from orchestrator.api.secret_check import TooManyGuesses
+
 log = logging.getLogger(__name__)
+
+_MAX_FIELD_CHARS = 80
 
 
 class BodyAbandoned(InvalidRequest):
@@ -31,7 +36,7 @@ def error_response(error: AnchorError) -> JSONResponse:
     if isinstance(error, Denied) and error.http_status == Denied.http_status:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(error.retry_after_s) if isinstance(error, TooManyGuesses) else "1"
     return _json_error(error.http_status, error.code, error.message, error.retryable, headers)
 
 
@@ -41,9 +46,9 @@ def _json_error(status: int, code: str, message: str, retryable: bool, headers: 
 
 
 def first_validation_error(error: ValidationError | RequestValidationError) -> str:
-    """Return the first problem that validation found, with its field."""
+    """Return the first problem that validation found, with the start of its field's name, which a client may choose."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = escape_control(".".join(str(part) for part in first["loc"])[:_MAX_FIELD_CHARS])
     return f"{field}: {first['msg']}"
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import PeerFailed
+from service_kit.settings import ServerUrl
 
 from orchestrator.conversation.model.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, prefix_messages
@@ -39,7 +40,7 @@ class OpenAiSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="LLM_OPENAI_", env_ignore_empty=True)
 
     # The base URL, including the API version.
-    url: str = Field(default="http://127.0.0.1:8000/v1")
+    url: ServerUrl = Field(default="http://127.0.0.1:8000/v1")
     model: str = Field(default="default")
     api_key: SecretStr = Field(default=SecretStr(""))
     # Context in tokens, as configured at the server.

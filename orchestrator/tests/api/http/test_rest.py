@@ -294,3 +294,11 @@ def test_long_header_text_ends_with_an_ellipsis():
         assert unquote(percent_encode(text)).endswith("…")
         assert text.startswith(unquote(percent_encode(text))[:-1])
     assert unquote(percent_encode("a\r\nb \ud83d")) == "a\r\nb ?"
+
+
+async def test_name_of_an_unknown_field_is_shortened_and_printable(http):
+    answer = await http.post("/conversation/start", json={"\n12:00 INFO \x1b[2J" + "x" * 5000: 1})
+    message = answer.json()["error"]["message"]
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "session.bad_message")
+    assert message.isprintable()
+    assert len(message) < 200

@@ -9,6 +9,7 @@ from client_codec import client_to_proto, server_from_proto
 from grpc import aio
 from grpc._cython.cygrpc import ExecuteBatchError
 from orchestrator.api.limits import ApiLimits
+from orchestrator.api.secret_check import SecretCheck
 from orchestrator.api.streaming.grpc import SERVICE_NAME, GrpcTransport, SessionServicer, add_to
 from orchestrator.conversation.messages.client import ClientMessage, EndTurn, MicrophoneAudio, SessionStart, TextInput
 from orchestrator.conversation.messages.server import (
@@ -35,7 +36,7 @@ def sessions():
 
 
 def serve_sessions(sessions: FakeSessions, secret: str | None = None, limits: ApiLimits = LIMITS):
-    servicer = SessionServicer(sessions, limits, SecretStr(secret) if secret else None)
+    servicer = SessionServicer(sessions, limits, SecretCheck(SecretStr(secret) if secret else None))
     return serve_grpc(SERVICE_NAME, lambda server: add_to(server, servicer))
 
 

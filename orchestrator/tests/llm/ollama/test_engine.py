@@ -124,6 +124,14 @@ async def test_absent_server_is_unreachable():
     assert caught.value.code == "llm.unreachable"
 
 
+async def test_credentials_of_the_server_are_sent_and_never_shown():
+    async with OllamaModel(OllamaSettings(url="http://me:hush@127.0.0.1:9", connect_s=0.5, preload=False)) as model:
+        assert model._client.base_url.userinfo == b"me:hush"
+        with pytest.raises(PeerFailed, match=r"no model server at http://\*\*\*@127\.0\.0\.1:9") as caught:
+            await text_of(model.reply(PROMPT))
+    assert "hush" not in str(caught.value)
+
+
 @asynccontextmanager
 async def raw_server(answer: bytes) -> AsyncGenerator[OllamaModel]:
     """Yield a model whose server sends these bytes for any request, and closes."""

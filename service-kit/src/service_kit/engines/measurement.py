@@ -26,10 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile, ModelSpeed, read_profile, write_profile
 from service_kit.errors import EngineFailed
 from service_kit.resources import MachineResources, read_resources
+from service_kit.setting_problems import setting_problems_line
 from service_kit.settings import ServiceSettings
 
 # What services choose by. The local language model only informs.
@@ -207,9 +209,9 @@ def main() -> None:
     """Measure the engines of the modules that the command line names."""
     try:
         settings = ServiceSettings(grpc_port=0, http_port=0)
-    except ValidationError as error:
+    except (ValidationError, SettingsError) as error:
         # The services report it, and do not start.
-        print(f"nothing measured: {error}", flush=True)  # noqa: T201
+        print(f"nothing measured: {setting_problems_line(error)}", flush=True)  # noqa: T201
         return
     measure_missing(settings, sys.argv[1:], lambda line: print(line, flush=True))  # noqa: T201
 

@@ -182,6 +182,12 @@ class RateLimitedWebSocket(WebSocketsSansIOProtocol):
         else:
             self._socket.resume_reading()
 
+    async def send(self, message: Any) -> None:
+        """Send a message of the app; a complete refusal completes the handshake, which uvicorn logs as an error."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def handle_events(self) -> None:
         self._frame_count += len(self.conn.events)
         super().handle_events()

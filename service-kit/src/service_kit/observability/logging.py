@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
 from service_kit.observability import tracing
 from service_kit.observability.context import SESSION_ID, TURN_ID
+from service_kit.safe_text import escape_control, hide_credentials
 from service_kit.settings import LogFormat
 
+# Characters that JSON leaves as they are: DEL and C1, separators of lines, changes of direction, half characters.
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SEPARATING = re.compile(r"[\s=\"]")
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -47,11 +52,20 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        # JSON escapes the C0 control characters itself; all others are escaped alike.
+        return _NOT_PRINTABLE.sub(_json_escape, hide_credentials(json.dumps(line, default=str, ensure_ascii=False)))
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a record for a terminal."""
+    """Formats a record for a terminal: one line, and an exception on indented lines below it.
+
+    Messages, names and values may come from clients: control characters are escaped, and a value in which a space or an
+    equals sign would read as another field is quoted.
+    """
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -59,11 +73,16 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
-        fields = "".join(f" {key}={value}" for key, value in _fields(record).items())
-        line = f"{clock} {record.levelname:<7} {self._service:<13} {record.getMessage()}{fields}"
+        fields = "".join(f" {_word(key)}={_word(str(value))}" for key, value in _fields(record).items())
+        message = escape_control(record.getMessage())
+        lines = [f"{clock} {record.levelname:<7} {self._service:<13} {message}{fields}"]
         if record.exc_info:
-            line = f"{line}\n{self.formatException(record.exc_info)}"
-        return line
+            lines += [f"    {escape_control(each)}" for each in self.formatException(record.exc_info).split("\n")]
+        return hide_credentials("\n".join(lines))
+
+
+def _word(text: str) -> str:
+    return escape_control(text if text and not _SEPARATING.search(text) else json.dumps(text, ensure_ascii=False))
 
 
 def configure_logging(service: str, level: str, log_format: LogFormat) -> None:

@@ -16,7 +16,7 @@ from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAtt
 from grpc_reflection.v1alpha import reflection
 
 from service_kit.addresses import authority
-from service_kit.errors import ERROR_CODE_KEY, AnchorError, EngineFailed, NotReady, root_cause
+from service_kit.errors import ERROR_CODE_KEY, AnchorError, Denied, EngineFailed, NotReady, root_cause
 from service_kit.health import Health, Status
 from service_kit.observability import tracing
 from service_kit.observability.context import adopt_metadata, current_ids
@@ -110,8 +110,13 @@ class CallInterceptor(aio.ServerInterceptor):
 def _failure(method: str, cause: BaseException, status: Status) -> AnchorError:
     """Log the failure of a call and return the error for its caller; a bug is reported without details."""
     if isinstance(cause, AnchorError):
-        # Callers retry while the model loads, so this is no warning.
-        level = logging.INFO if isinstance(cause, NotReady) and status is Status.LOADING else logging.WARNING
+        level = logging.WARNING
+        if isinstance(cause, Denied):
+            # The check logs guesses, and bounds its lines.
+            level = logging.DEBUG
+        elif isinstance(cause, NotReady) and status is Status.LOADING:
+            # Callers retry while the model loads, so this is no warning.
+            level = logging.INFO
         log.log(level, "call failed", extra={"method": method, "code": cause.code, "reason": cause.message})
         return cause
     log.error("call broke", extra={"method": method}, exc_info=cause)

@@ -121,12 +121,10 @@ class ContainerEquipment:
     async def mesh(self) -> AsyncGenerator[MeshAddresses]:
         """All containers, as `make up` starts them."""
         await self._up()
-        secret = self.settings.shared_secret.get_secret_value()
-        headers: Mapping[str, str] = {"Authorization": f"Bearer {secret}"} if secret else {}
         yield MeshAddresses(
             audio_url=self.settings.audio_url,
             api_url=self.settings.address,
-            headers=headers,
+            headers=self.settings.authorization,
             gpu_target=f"{await self._address('gpu-monitor')}:{_GPU_PORT}",
             tts_target=f"{await self._address('tts-service')}:{_TTS_PORT}",
             stt_target=f"{await self._address('stt-service')}:{_STT_PORT}",

@@ -43,7 +43,7 @@ async def verify_together(bench: Workbench) -> Outcome:
 
 async def run_one_turn(mesh: MeshAddresses, clip: bytes) -> TurnResult:
     """One question and its reply in a session of its own. Raises `AnchorError`."""
-    async with open_session(mesh.audio_url, language="en") as session:
+    async with open_session(mesh.audio_url, language="en", headers=mesh.headers) as session:
         return await run_turn(session, clip)
 
 

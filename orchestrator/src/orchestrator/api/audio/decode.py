@@ -1,7 +1,8 @@
 """Decodes a recording in any common container to PCM16 mono: `python -m orchestrator.api.audio.decode`.
 
 Recordings are untrusted input to a large C library (FFmpeg), so decoding runs in a separate process with dropped
-privileges: the recording on stdin, samples on stdout, the result as exit status (`ExitCode`).
+privileges: the recording on stdin, samples on stdout, the result as exit status (`ExitCode`). Code that takes it
+over can compute and write samples: on Linux the kernel refuses all else (`service_kit.syscall_filter`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
+from service_kit.syscall_filter import allow_computing_only, has_filters
 
 # The rate of microphone audio; reference recordings of voices are decoded at a higher one.
 RATE_HZ = 16_000
@@ -31,6 +33,8 @@ SAMPLE_BYTES = 2
 MIN_MIXED_POWER = 0.1
 # Limit of the address space, of which the library alone takes 120 MiB (measured).
 MEMORY_BYTES = 512 * 1024 * 1024
+
+_MAX_INHERITED_FILES = 4096
 
 # Excluded: playlists (they open other files), protocols (they open anything), and video.
 CONTAINERS = ("wav", "mp3", "ogg", "flac", "matroska", "webm", "mov", "mp4", "m4a", "aac", "aiff")
@@ -58,6 +62,8 @@ class ExitCode(IntEnum):
     LOW_RATE = 13
     # The codec's name is on stdout.
     UNKNOWN_CODEC = 14
+    # The kernel did not take the filter of system calls, so nothing was decoded.
+    NOT_CONFINED = 15
 
 
 class DecodeError(Exception):
@@ -167,8 +173,11 @@ def _decode_frames(container: InputContainer, stream: av.AudioStream) -> Iterato
             continue
 
 
-def _drop_privileges(cpu_s: int) -> None:
-    """Irrevocably limit this process to the resources that decoding needs."""
+def _drop_privileges(cpu_s: int) -> bool:
+    """Irrevocably limit this process to the resources and system calls that decoding needs.
+
+    Returns whether all of that holds which this platform has.
+    """
     # PyAV imports this lazily at the first recording, when no file can be opened any more.
     importlib.import_module("av.subtitles.stream")
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -179,12 +188,16 @@ def _drop_privileges(cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     # Yield the CPU to live conversations.
     os.nice(10)
+    os.closerange(3, _MAX_INHERITED_FILES)
+    # Last, since it refuses what is called above.
+    return allow_computing_only() or not has_filters()
 
 
 def main() -> int:
     """Decode stdin to stdout; arguments: maximum seconds of audio and of CPU time, output rate, lowest rate in Hz."""
     max_s, cpu_s, rate_hz, min_rate_hz = float(sys.argv[1]), *map(int, sys.argv[2:5])
-    _drop_privileges(cpu_s)
+    if not _drop_privileges(cpu_s):
+        return ExitCode.NOT_CONFINED
     try:
         pcm = decode(sys.stdin.buffer.read(), max_s, rate_hz, min_rate_hz)
     except DecodeError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+import platform
 import re
 import sys
 from collections.abc import Generator
@@ -14,11 +16,14 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH
-from service_kit.errors import AtCapacity, InvalidRequest
+from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest
+from service_kit.syscall_filter import has_filters
 
 from orchestrator.api.audio.decode import MIN_MIXED_POWER, ExitCode
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ, MicrophoneResampler
 from orchestrator.api.limits import ApiLimits
+
+log = logging.getLogger(__name__)
 
 # A voice learned from telephone audio (8 kHz) sounds like a telephone.
 MIN_REFERENCE_RATE_HZ = 16_000
@@ -35,6 +40,8 @@ class Uploads:
     def __init__(self, limits: ApiLimits) -> None:
         self._limits = limits
         self._slots_taken = 0
+        if not has_filters():
+            log.warning("recordings are decoded under resource limits only", extra={"platform": platform.machine()})
 
     @contextmanager
     def reserve_slot(self) -> Generator[None]:
@@ -179,7 +186,10 @@ def _low_rate() -> InvalidRequest:
 async def decode_in_subprocess(
     recording: bytes, max_s: float, within_s: float, *, rate_hz: int = MICROPHONE.rate_hz, min_rate_hz: int = 0
 ) -> bytes:
-    """Decode `recording` to `rate_hz` in a process with dropped privileges. Raises `InvalidRequest`."""
+    """Decode `recording` to `rate_hz` in a process with dropped privileges.
+
+    Raises `InvalidRequest`, and `EngineFailed` when the kernel refuses to confine the process.
+    """
     limits = (str(max_s), str(math.ceil(within_s)), str(rate_hz), str(min_rate_hz))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-m", "orchestrator.api.audio.decode", *limits),
@@ -245,5 +255,8 @@ def _check_exit_code(status: int, max_s: float, output: bytes) -> None:
             raise _too_long(max_s)
         case ExitCode.LOW_RATE:
             raise _low_rate()
+        case ExitCode.NOT_CONFINED:
+            reason = "recordings are not decoded here: the kernel refuses to confine the decoder"
+            raise EngineFailed("session.decoder_not_confined", reason)
         case _:
             raise InvalidRequest("session.undecodable", "the recording cannot be decoded within the limits")

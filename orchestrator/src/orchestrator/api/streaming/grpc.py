@@ -10,12 +10,11 @@ from typing import Any
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
-from pydantic import SecretStr
-from service_kit.errors import Denied, InvalidRequest
+from service_kit.errors import InvalidRequest
 
-from orchestrator.api.access import has_secret
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
+from orchestrator.api.secret_check import SecretCheck, bearer_token, grpc_address
 from orchestrator.api.streaming.full_duplex import run_session
 from orchestrator.api.wire import codec
 from orchestrator.conversation.messages.client import ClientMessage
@@ -81,20 +80,20 @@ class GrpcTransport:
 
 
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
-    """Serves full-duplex clients; with a secret, only those that send it as metadata `authorization: Bearer …`."""
+    """Serves full-duplex clients that pass `secret_check`, by the metadata `authorization: Bearer …`."""
 
-    def __init__(self, sessions: Sessions, limits: ApiLimits, secret: SecretStr | None = None) -> None:
+    def __init__(self, sessions: Sessions, limits: ApiLimits, secret_check: SecretCheck) -> None:
         self._sessions = sessions
         self._limits = limits
-        self._secret = secret
+        self._secret_check = secret_check
 
     async def Converse(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request_iterator: AsyncIterator[session_pb2.ConverseRequest], context: ServicerContext
     ) -> None:
         """Serve one session; when the client cancels the call, the session waits for it to reconnect."""
         metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
-        if not has_secret(self._secret, str(metadata.get("authorization", ""))):
-            raise Denied("orchestrator.denied", "the shared secret is missing or wrong")
+        token = bearer_token(str(metadata.get("authorization", "")))
+        self._secret_check.require([token], grpc_address(context.peer()), str(metadata.get("x-forwarded-for", "")))
         transport = GrpcTransport(context, self._limits.max_text_chars)
         try:
             await run_session(self._sessions, transport, self._limits)

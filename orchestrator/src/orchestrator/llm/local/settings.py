@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from service_kit.settings import ServerUrl
 
 
 class LocalLlmSettings(BaseSettings):
@@ -13,7 +14,7 @@ class LocalLlmSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="LLM_LOCAL_", env_ignore_empty=True)
 
-    url: str = Field(default="http://127.0.0.1:8006")
+    url: ServerUrl = Field(default="http://127.0.0.1:8006")
     api_key: SecretStr = Field(default=SecretStr(""))
     connect_s: float = Field(default=0.5, gt=0, le=10)
     # Time to the first token and to the end of the sentence; the passage is read out instead when one passes.

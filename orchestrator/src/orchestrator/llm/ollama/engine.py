@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import NotReady, PeerFailed
-from service_kit.settings import Profile, shared
+from service_kit.settings import Profile, ServerUrl, shared
 from service_kit.tasks import start_task, stop_task
 
 from orchestrator.conversation.model.ports import Prompt
@@ -39,7 +39,7 @@ class OllamaSettings(BaseSettings):
 
     # With the profile `cpu`, a model outside the GPU is no reason for a warning.
     profile: Profile = Field(default="embedded", validation_alias=shared("ANCHOR_PROFILE"))
-    url: str = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
+    url: ServerUrl = Field(default="http://127.0.0.1:11434", validation_alias=shared("OLLAMA_URL"))
     model: str = Field(
         default="hf.co/bartowski/huihui-ai_Mistral-Small-24B-Instruct-2501-abliterated-GGUF:Q4_K_M",
         validation_alias=shared("OLLAMA_MODEL_NAME", "OLLAMA_MODEL"),

@@ -1,0 +1,89 @@
+"""`anchor keys`: adds, lists and removes the API keys in .env. The orchestrator reads them when it starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dotenv import dotenv_values
+from rich.console import Console
+from rich.text import Text
+from service_kit.errors import InvalidRequest, NotFound
+from service_kit.http.api_keys import ApiKey, Scope, new_api_key, parse_api_keys
+
+from anchor_cli.console import load_settings_or_exit, reported_failures
+from anchor_cli.plan.env_file import set_variable, write_env
+
+VARIABLE = "ORCHESTRATOR_API_KEYS"
+
+keys_app = typer.Typer(help="Give each client a key of its own, with scopes.", no_args_is_help=True)
+
+
+@keys_app.command("add")
+def add_command(
+    name: Annotated[str, typer.Argument(help="Name of the key: letters, digits, . _ -")],
+    scope: Annotated[list[Scope] | None, typer.Option(help="What the key allows; talk if none is given.")] = None,
+) -> None:
+    """Add a key and print its token, which is shown once and stored nowhere."""
+    console = Console()
+    path = _env_file(console)
+    with reported_failures(console):
+        keys = _read_keys(path)
+        if name in {key.name for key in keys}:
+            raise InvalidRequest("keys.exists", f"there is a key {name}; remove it first, or choose another name")
+        try:
+            token, key = new_api_key(name, frozenset(scope or [Scope.TALK]))
+        except ValueError as error:
+            raise InvalidRequest("keys.invalid", str(error)) from error
+        _write_keys(path, (*keys, key))
+    console.print(Text.assemble(("token   ", "dim"), token), soft_wrap=True)
+    console.print("Keep it: it is shown once. The orchestrator knows it after a restart.")
+
+
+@keys_app.command("list")
+def list_command() -> None:
+    """List the keys with their scopes."""
+    console = Console()
+    path = _env_file(console)
+    with reported_failures(console):
+        for key in _read_keys(path):
+            scopes = ", ".join(each for each in Scope if each in key.scopes)
+            console.print(Text.assemble((f"{key.name:24}", "cyan"), scopes), soft_wrap=True)
+
+
+@keys_app.command("remove")
+def remove_command(name: Annotated[str, typer.Argument(help="Name of the key.")]) -> None:
+    """Remove a key; it is refused after a restart of the orchestrator."""
+    console = Console()
+    path = _env_file(console)
+    with reported_failures(console):
+        keys = _read_keys(path)
+        kept = tuple(key for key in keys if key.name != name)
+        if len(kept) == len(keys):
+            raise NotFound("keys.unknown", f"there is no key {name}")
+        _write_keys(path, kept)
+    console.print(Text.assemble(("removed   ", "dim"), name))
+
+
+def _env_file(console: Console) -> Path:
+    return load_settings_or_exit(console).root / ".env"
+
+
+def _read_keys(path: Path) -> tuple[ApiKey, ...]:
+    """The keys in .env. Raises `InvalidRequest` when they cannot be read."""
+    try:
+        listed = dotenv_values(path, interpolate=False).get(VARIABLE) or "[]"
+        return parse_api_keys(tuple(map(str, json.loads(listed))))
+    except (OSError, ValueError, TypeError) as error:
+        reason = "a list is written as JSON" if isinstance(error, json.JSONDecodeError | TypeError) else str(error)
+        raise InvalidRequest("keys.unreadable", f"{VARIABLE} in {path}: {reason}") from error
+
+
+def _write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
+    try:
+        text = path.read_text("utf-8") if path.exists() else ""
+        write_env(path, set_variable(text, VARIABLE, json.dumps([str(key) for key in keys], separators=(",", ":"))))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest("keys.unwritable", f"cannot write {path}: {error}") from error

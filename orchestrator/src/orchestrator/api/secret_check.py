@@ -1,0 +1,169 @@
+"""Checks the shared secret or the API key of every caller, and slows guesses at them.
+
+A wrong secret counts as a guess of its client's address. An address that has guessed too often is refused until its
+guesses are forgotten, with the right secret too: a check that still told right from wrong would not slow anything.
+What is repeated is no guess, so a page with an outdated secret does not lock its address out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import math
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import grpc
+from pydantic import SecretStr
+from service_kit.errors import Denied
+from service_kit.http.api_keys import ApiKey, Scope, token_digest
+from service_kit.token_bucket import TokenBucket
+
+log = logging.getLogger(__name__)
+
+# Guesses of one address, on average and at once. A secret of 64 bits then lasts longer than the machine.
+GUESSES_PER_S = 0.2
+GUESS_BURST = 10
+# Addresses whose guesses are counted; the one that was seen longest ago is forgotten first. 0.4 KiB each, measured.
+MAX_ADDRESSES = 4096
+# Lines about guesses over all addresses, on average and at once.
+_LINES_PER_S = 1
+_LINE_BURST = 20
+# A provider gives a customer at least this much of IPv6.
+_IPV6_CUSTOMER_BITS = 64
+
+
+class TooManyGuesses(Denied):
+    """The client's address has sent too many wrong secrets; `retry_after_s` says when it may send another one."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    http_status = 429
+    websocket_close_code = 1013
+    retryable = True
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = math.ceil(retry_after_s)
+        super().__init__(
+            "orchestrator.too_many_guesses",
+            f"too many wrong secrets came from this address; try again in {self.retry_after_s} s",
+        )
+
+
+class Forbidden(Denied):
+    """Access is denied, whatever credentials the caller sends, or to the key that it sent."""
+
+    http_status = 403
+
+
+@dataclass(slots=True)
+class _Guesses:
+    """The guesses of one address; `last` is the digest of the last wrong secret."""
+
+    bucket: TokenBucket = field(default_factory=lambda: TokenBucket(GUESSES_PER_S, GUESS_BURST))
+    last: bytes = b""
+
+
+class SecretCheck:
+    """The check of a secret and of keys, shared by all APIs; without any, every caller passes.
+
+    `behind_proxy` says that clients from elsewhere come through a proxy, which names their addresses. A proxy on this
+    machine is recognised by its loopback address.
+    """
+
+    def __init__(
+        self,
+        secret: SecretStr | None,
+        *,
+        keys: Iterable[ApiKey] = (),
+        behind_proxy: bool = False,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._secret = secret.get_secret_value().encode() if secret else b""
+        # Looked up by digest: the time of a look-up tells nothing about a token.
+        self._keys = {key.digest: key for key in keys}
+        self._behind_proxy = behind_proxy
+        self._now_s = now_s
+        self._guesses: OrderedDict[str, _Guesses] = OrderedDict()
+        self._lines = TokenBucket(_LINES_PER_S, _LINE_BURST)
+        # Digests in memory tell nothing about the secrets that people mistyped.
+        self._key = secrets.token_bytes(32)
+
+    def require(self, tokens: Iterable[str], peer: str, forwarded_for: str = "", scope: Scope = Scope.TALK) -> None:
+        """Pass a caller with the secret, or a key for `scope`, among its `tokens`.
+
+        `peer` is the address of the connection, `forwarded_for` the header `X-Forwarded-For`. Raises `Denied` for a
+        missing or wrong secret, `TooManyGuesses` while the address is refused, `Forbidden` for a key without the scope.
+        """
+        if not self._secret and not self._keys:
+            return
+        tokens = list(tokens)
+        sent = [token.encode("utf-8", "surrogateescape") for token in tokens if token]
+        if not sent:
+            raise Denied("orchestrator.denied", "the shared secret is missing")
+        now_s = self._now_s()
+        address = self._address_of(peer, forwarded_for)
+        guesses = self._guesses.get(address)
+        digest = hmac.digest(self._key, b"\0".join(sent), hashlib.sha256)
+        if guesses is not None and not hmac.compare_digest(guesses.last, digest):
+            wait_s = guesses.bucket.spend(0, now_s)
+            if wait_s > 0:
+                raise TooManyGuesses(wait_s)
+        if self._secret and any(hmac.compare_digest(self._secret, token) for token in sent):
+            return
+        key = next((self._keys[each] for each in map(token_digest, tokens) if each in self._keys), None)
+        if key is not None:
+            if scope not in key.scopes:
+                raise Forbidden("orchestrator.key_scope", f"the key {key.name} has not the scope {scope}")
+            return
+        self._count_guess(address, digest, now_s)
+        raise Denied("orchestrator.denied", "the shared secret is wrong")
+
+    def _count_guess(self, address: str, digest: bytes, now_s: float) -> None:
+        guesses = self._guesses.setdefault(address, _Guesses())
+        self._guesses.move_to_end(address)
+        if len(self._guesses) > MAX_ADDRESSES:
+            self._guesses.popitem(last=False)
+        if hmac.compare_digest(guesses.last, digest):
+            return
+        guesses.last = digest
+        wait_s = guesses.bucket.spend(1, now_s)
+        if self._lines.spend(0, now_s) == 0:
+            self._lines.spend(1, now_s)
+            log.warning("wrong secret", extra={"address": address, "refused_for_s": math.ceil(wait_s)})
+
+    def _address_of(self, peer: str, forwarded_for: str) -> str:
+        """The address of a client; that of its network for IPv6, of which a customer has many."""
+        address = _parse_address(peer)
+        if self._behind_proxy or (address is not None and address.is_loopback):
+            # A proxy appends the address that it sees; what stands before it is the client's own claim.
+            address = _parse_address(forwarded_for.rpartition(",")[2]) or address
+        if isinstance(address, ipaddress.IPv6Address):
+            if address.ipv4_mapped is not None:
+                return str(address.ipv4_mapped)
+            return str(ipaddress.ip_network((address, _IPV6_CUSTOMER_BITS), strict=False))
+        return str(address) if address is not None else "unknown"
+
+
+def bearer_token(authorization: str) -> str:
+    """The token of an `Authorization` header; empty for another scheme."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def grpc_address(peer: str) -> str:
+    """The address of a gRPC peer such as `ipv4:192.0.2.7:4242` or `ipv6:%5B2001:db8::1%5D:4242`."""
+    kind, _, rest = peer.partition(":")
+    address = rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+    return address if kind in ("ipv4", "ipv6") else ""
+
+
+def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text.strip().strip("[]"))
+    except ValueError:
+        return None
