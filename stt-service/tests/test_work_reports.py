@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import pytest
 from service_kit.tasks import stop_task
 from stt_service.work_reports import WorkReports
+
+pytestmark = pytest.mark.virtual_clock
 
 INTERVAL_MS = 100
 
@@ -27,6 +30,14 @@ async def reporting(interval_ms: int = INTERVAL_MS) -> AsyncGenerator[tuple[Work
 
 async def intervals(count: float) -> None:
     await asyncio.sleep(count * INTERVAL_MS / 1000)
+
+
+async def until_reports_end(reported: list[int]) -> None:
+    """Wait for the last report, and fail if another one follows."""
+    await intervals(1.5)
+    count = len(reported)
+    await intervals(3)
+    assert len(reported) == count
 
 
 async def test_a_stream_without_requests_reports_its_opening():
@@ -54,10 +65,7 @@ async def test_audio_is_reported_on_while_the_engine_accepts_it():
         await intervals(3.5)
         assert len(reported) >= 2
         work.on_processed()
-        await intervals(1.5)
-        count = len(reported)
-        await intervals(3)
-        assert len(reported) == count
+        await until_reports_end(reported)
 
 
 async def test_a_flush_is_reported_on_until_its_final():
@@ -66,10 +74,7 @@ async def test_a_flush_is_reported_on_until_its_final():
         await intervals(3.5)
         assert len(reported) >= 2
         work.on_final()
-        await intervals(1.5)
-        count = len(reported)
-        await intervals(3)
-        assert len(reported) == count
+        await until_reports_end(reported)
 
 
 async def test_a_commit_ends_the_wait_for_a_final():

@@ -23,6 +23,8 @@ from service_kit.audio import AudioChunk
 from service_kit.errors import AnchorError, PeerFailed
 from service_kit.tasks import stop_task
 
+pytestmark = pytest.mark.virtual_clock
+
 LOUD = b"\x00\x20" * 320
 QUIET = bytes(640)
 GONE = PeerFailed("vad.unavailable", "gone")

@@ -12,6 +12,8 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import PeerFailed
 from service_kit.tasks import stop_task
 
+pytestmark = pytest.mark.virtual_clock
+
 
 class Stream:
     """Accepts everything."""
