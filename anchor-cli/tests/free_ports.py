@@ -20,12 +20,3 @@ def find_free_port() -> int:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise RuntimeError("no port is free")
-
-
-def has_ipv6() -> bool:
-    """Whether this machine has the IPv6 loopback address."""
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False

@@ -195,16 +195,7 @@ async def test_a_stopped_service_drains_while_it_is_not_ready():
     await running
 
 
-def has_ipv6() -> bool:
-    try:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6):
-            return True
-    except OSError:
-        return False
-
-
 @pytest.mark.ipv6
-@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 async def test_a_service_listens_on_an_ipv6_address(host: str):
     stop = asyncio.Event()

@@ -17,7 +17,6 @@ from anchor_cli.mesh.mesh import Mesh, mesh_lock, running_mesh
 from anchor_cli.mesh.processes import find_mesh_processes
 from anchor_cli.mesh.programs import Program
 from anchor_cli.settings import MeshSettings
-from free_ports import has_ipv6
 from service_kit.errors import AtCapacity, EngineFailed, InvalidRequest, PeerFailed, root_cause
 
 # A toy service; the environment sets the status of `/ready`.
@@ -240,7 +239,6 @@ async def test_a_folder_with_a_long_path_needs_no_long_socket(
 
 
 @pytest.mark.ipv6
-@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 async def test_a_mesh_runs_on_an_ipv6_address(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine]
 ) -> None:

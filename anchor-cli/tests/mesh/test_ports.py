@@ -11,7 +11,6 @@ from anchor_cli.mesh.mesh import require_free_ports
 from anchor_cli.mesh.ports import TakenPort, find_taken_ports
 from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
-from free_ports import has_ipv6
 from service_kit.errors import InvalidRequest
 
 
@@ -40,7 +39,6 @@ def test_invisible_owner_is_stated_as_such() -> None:
 
 
 @pytest.mark.ipv6
-@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_ports_of_an_ipv6_address_are_checked_there(host: str, free_port: Callable[[], int]) -> None:
     assert find_taken_ports(host, [free_port()]) == []

@@ -169,7 +169,7 @@ async def running_mesh(
         files = SupervisorFiles(folder, secrets.token_hex(16), _short_socket_folder(folder))
         with _usable(folder):
             _write_config(settings, members, files)
-            log = MeshLog(folder / "mesh.log", show)
+            mesh_log = MeshLog(folder / "mesh.log", show)
         mesh_id = secrets.token_hex(8)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "anchor_cli.mesh.supervisor_process", str(os.getpid()), "-c", str(files.config)),
@@ -180,7 +180,7 @@ async def running_mesh(
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-        mesh = Mesh(settings, members, process, log, mesh_id)
+        mesh = Mesh(settings, members, process, mesh_log, mesh_id)
         supervisor = SupervisorClient(files)
         reading = asyncio.create_task(mesh.forward_output(), name="mesh output")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -34,6 +35,16 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     if item.get_closest_marker("virtual_clock"):
         return {"virtual": VirtualLoop}
     return {"real": asyncio.new_event_loop}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked `ipv6` where this machine has no IPv6 loopback address."""
+    if item.get_closest_marker("ipv6"):
+        try:
+            with socket.create_server(("::1", 0), family=socket.AF_INET6):
+                pass
+        except OSError:
+            pytest.skip("no IPv6 on this machine")
 
 
 @asynccontextmanager
