@@ -142,7 +142,8 @@ async def test_report_of_another_turn_changes_nothing():
     assert stage.history[-1] == ("anchor", store.turns[TICKET][1].messages[-1].text)
 
 
-async def test_question_killed_before_its_answer_is_answered():
+async def kill_before_the_answer() -> MemoryStore:
+    """A store with a question that was saved before its process was killed, and not answered."""
     store = MemoryStore()
     stage = begin(store)
     stage.llm.first_token_ms = 5_000
@@ -150,6 +151,11 @@ async def test_question_killed_before_its_answer_is_answered():
         await stage.user("tell me a story")
         await stage.until(server_messages.TurnSaved)
         await kill(stage, store)
+    return store
+
+
+async def test_question_killed_before_its_answer_is_answered():
+    store = await kill_before_the_answer()
     stage = await restart(store)
     stage.anchor_will_say(ANSWER)
     async with stage:
@@ -175,13 +181,7 @@ async def test_utterance_killed_in_its_middle_is_asked_for_again():
 
 
 async def test_who_returns_the_next_day_is_not_answered_out_of_the_blue():
-    store = MemoryStore()
-    stage = begin(store)
-    stage.llm.first_token_ms = 5_000
-    async with stage:
-        await stage.user("tell me a story")
-        await stage.until(server_messages.TurnSaved)
-        await kill(stage, store)
+    store = await kill_before_the_answer()
     store.used_unix_s = time.time() - 86_400
     stage = await restart(store)
     async with stage:

@@ -179,16 +179,15 @@ class SpeechDetector:
         raise PeerFailed(f"{_SERVICE}.ended", "vad-service ended its stream")
 
     async def _on_stream_event(self, event: VadEvent | AudioAnalysed, stream: _StreamState) -> None:
+        checked = None
         if isinstance(event, AudioAnalysed):
             stream.analysed_ms = max(stream.analysed_ms, min(event.until_ms, stream.sent_ms))
-            self._watch.on_progress(more_due=stream.owes_progress)
-            checked = None
-        elif (checked := checked_event(event, self._position_ms)) is None:
+        elif checked := checked_event(event, self._position_ms):
+            stream.record(checked)
+        else:
             PEER_MESSAGES_DROPPED.labels(_SERVICE).inc()
             return
-        else:
-            stream.record(checked)
-            self._watch.on_progress(more_due=stream.owes_progress)
+        self._watch.on_progress(more_due=stream.owes_progress)
         if not stream.in_charge:
             await self._take_over_when_agreed(stream)
             return
