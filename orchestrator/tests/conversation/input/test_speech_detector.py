@@ -93,6 +93,12 @@ class Detection:
             self.recent_audio.append(chunk)
             self.detector.push_audio(chunk)
 
+    async def analysed_sound(self, ms: int) -> None:
+        """Send so much audio, which the stream analyses."""
+        for _ in range(ms // 500):
+            await self.sound(500)
+            await self.send(AudioAnalysed(self.position_ms))
+
     async def send(self, *events: object) -> None:
         """Send events on the newest stream."""
         for event in events:
@@ -205,6 +211,31 @@ async def test_a_stream_that_goes_on_disagreeing_is_right(detection):
     recovered, stopped = await detection.events()
     assert recovered == ServiceRecovered("vad", GONE)
     assert isinstance(stopped, SpeechStopped)
+
+
+async def test_speech_without_a_pause_ends_and_the_stream_is_replaced(detection):
+    await detection.sound(1_000)
+    await detection.send(SpeechStarted(500, 200))
+    await detection.analysed_sound(119_000)
+    assert await detection.events() == [SpeechStarted(500, 200)]
+    await detection.analysed_sound(1_000)
+    stopped, lost = await detection.events()
+    assert isinstance(stopped, SpeechStopped)
+    assert 120_500 < stopped.at_ms < 120_600
+    assert isinstance(lost, ServiceLost)
+    assert lost.error.code == "vad.stuck"
+    await detection.analysed_sound(2_000)
+    assert [type(event) for event in await detection.events()] == [ServiceRecovered]
+    assert len(detection.vad.streams) == 2
+
+
+async def test_pauses_end_the_count_of_speech(detection):
+    for _ in range(3):
+        await detection.analysed_sound(1_000)
+        await detection.send(SpeechStarted(detection.position_ms - 100, 0))
+        await detection.analysed_sound(50_000)
+        await detection.send(SpeechStopped(detection.position_ms - 100))
+    assert {type(event) for event in await detection.events()} == {SpeechStarted, SpeechStopped}
 
 
 async def test_transcripts_go_to_the_open_stream_only(detection):

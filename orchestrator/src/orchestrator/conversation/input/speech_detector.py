@@ -51,6 +51,8 @@ _ONSET_MS = 200
 _CATCH_UP_MS = 1_000
 # A new stream that has caught up, and has disagreed for so long on whether the user is speaking, is right.
 _DISAGREEMENT_MS = 500
+# No person speaks for so long without a pause that voice activity finds: a stream that says so is stuck.
+_MAX_SPEECH_MS = 120_000
 
 
 class SpeechDetector:
@@ -166,6 +168,12 @@ class SpeechDetector:
         while True:
             item = await self._queue.get()
             if isinstance(item, AudioChunk):
+                if state.in_charge and self.user_speaking and item.end_ms - self._edge_ms > _MAX_SPEECH_MS:
+                    # What was said is answered.
+                    await self._emit(SpeechStopped(item.end_ms))
+                    raise PeerFailed(
+                        f"{_SERVICE}.stuck", f"{_SERVICE} reported {_MAX_SPEECH_MS // 1000} s of speech without a pause"
+                    )
                 state.sent_ms = item.end_ms
                 if state.owes_progress:
                     self._watch.expect_progress()
