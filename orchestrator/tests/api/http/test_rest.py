@@ -138,6 +138,22 @@ async def test_ticket_continues_its_conversation(http):
     assert code_of(await http.get(f"/conversation/{ticket}")) == "session.unknown_ticket"
 
 
+@pytest.mark.parametrize(
+    ("prefix", "path"),
+    [
+        ("/anchor", "/anchor/ws/audio"),
+        ("/studio/anchor/", "/studio/anchor/ws/audio"),
+        ("/", "/ws/audio"),
+        ("//elsewhere.test", "/ws/audio"),
+        ("@elsewhere.test/", "/ws/audio"),
+        ("/a?b", "/ws/audio"),
+    ],
+)
+async def test_websocket_address_has_the_path_that_a_proxy_removed(http, prefix, path):
+    begun = await http.post("/conversation/start", json={}, headers={"X-Forwarded-Prefix": prefix})
+    assert begun.json()["websocket"] == f"ws://{http.base_url.netloc.decode()}{path}"
+
+
 async def test_unknown_resources_are_not_found(http):
     for method in ("GET", "DELETE"):
         answer = await http.request(method, "/conversation/lost")

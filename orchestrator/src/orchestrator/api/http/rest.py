@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +22,9 @@ from orchestrator.api.streaming.one_shot import OneShotAnswer, ask_question
 from orchestrator.conversation.messages.client import SessionStart
 
 INTERACT_PATH = "/interact"
+# A proxy that removes a path from its requests names the path in this header.
+_PREFIX_HEADER = "X-Forwarded-Prefix"
+_PREFIX = re.compile(r"(/[\w.~-]+)+")
 
 
 class ConversationStart(BaseModel):
@@ -77,10 +81,12 @@ def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter
 def _conversation_fields(conversation: ConversationView, request: Request) -> dict[str, object]:
     preferences = conversation.preferences
     scheme = "wss" if request.url.scheme == "https" else "ws"
+    given = request.headers.get(_PREFIX_HEADER, "").rstrip("/")
+    prefix = given if _PREFIX.fullmatch(given) else ""
     return {
         "conversation_id": conversation.ticket,
         "ticket": conversation.ticket,
-        "websocket": f"{scheme}://{request.url.netloc}{websocket.PATH}",
+        "websocket": f"{scheme}://{request.url.netloc}{prefix}{websocket.PATH}",
         "language": preferences.language,
         "voice": preferences.voice,
         "persona": preferences.persona,
