@@ -29,6 +29,8 @@ export interface Conversation {
   anchor: "idle" | "thinking" | "speaking" | "paused";
   /** Whether the session resumed a conversation that began earlier. */
   resumed: boolean;
+  /** For how many days the server keeps the conversation; 0 where it stores nothing, null before it has said so. */
+  retentionDays: number | null;
   /** A message for the user, such as the last error; empty when there is none. */
   notice: string;
   /** Active service notices in the order in which they began, one per code. */
@@ -50,6 +52,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   user: "silent",
   anchor: "idle",
   resumed: false,
+  retentionDays: null,
   notice: "",
   serviceNotices: [],
   turns: [],

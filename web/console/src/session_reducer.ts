@@ -13,13 +13,14 @@ type SessionMessage = Extract<
 export function sessionReducer(state: Conversation, message: SessionMessage): Conversation {
   switch (message.case) {
     case "sessionStarted": {
-      const { language, voice, persona, patience, resumed } = message.value;
+      const { language, voice, persona, patience, resumed, retentionDays = 0 } = message.value;
       const settings = { language, voice, persona, patience, style: state.settings?.style };
       const isNew = !resumed && state.turns.length > 0;
       return {
         ...state,
         settings,
         resumed,
+        retentionDays,
         // In a new conversation the server's turn ids start again at 1.
         epoch: isNew ? state.epoch + 1 : state.epoch,
         // The end of a notice may have been lost while disconnected. The server resends active degradations.

@@ -43,9 +43,9 @@ export function playFrom(state: Conversation, ...script: (ServerMessageInit | Co
   );
 }
 
-export const sessionStarted = (resumed = false): ServerMessageInit => ({
+export const sessionStarted = (resumed = false, retentionDays?: number): ServerMessageInit => ({
   case: "sessionStarted",
-  value: { sessionId: "s", ticket: "t", language: "en", persona: "anchor", patience: 1, resumed },
+  value: { sessionId: "s", ticket: "t", language: "en", persona: "anchor", patience: 1, resumed, retentionDays },
 });
 export const partialTranscript = (turnId: number, text: string): ServerMessageInit => ({
   case: "partialTranscript",

@@ -43,7 +43,7 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
 }
 
 function Welcome({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
-  const { choices, settings, resumed, services } = conversation;
+  const { choices, settings, resumed, retentionDays, services } = conversation;
   const persona = choices?.personas.find(({ id }) => id === settings?.persona);
   const machine = machineLine(services);
   return (
@@ -52,8 +52,14 @@ function Welcome({ conversation, mode }: { conversation: Conversation; mode: Tal
       {persona?.description && <p class="welcome-about">{persona.description}</p>}
       <p class="welcome-how">{resumed ? "Your conversation continues where it stopped." : INSTRUCTIONS[mode]}</p>
       {machine && <p class="welcome-machine">{machine}</p>}
+      {retentionDays !== null && <p class="welcome-kept">{retentionLine(retentionDays)}</p>}
     </div>
   );
+}
+
+function retentionLine(days: number): string {
+  if (days === 0) return "Nothing of the conversation is stored.";
+  return `The conversation's text is stored on the server for ${days === 1 ? "a day" : `${days} days`}, its sound never.`;
 }
 
 const INSTRUCTIONS: Readonly<Record<TalkMode, string>> = {

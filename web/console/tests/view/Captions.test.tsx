@@ -44,6 +44,17 @@ test("the first screen says what the machine runs", () => {
   expect(before.querySelector(".welcome-machine")).toBeNull();
 });
 
+test.each([
+  [undefined, "Nothing of the conversation is stored."],
+  [1, "The conversation's text is stored on the server for a day, its sound never."],
+  [30, "The conversation's text is stored on the server for 30 days, its sound never."],
+])("the first screen says how long the conversation is stored: %s days", (retentionDays, line) => {
+  const page = rendered(<Captions conversation={play(script.sessionStarted(false, retentionDays))} mode="open" />);
+  expect(page.querySelector(".welcome-kept")?.textContent).toBe(line);
+  const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
+  expect(before.querySelector(".welcome-kept")).toBeNull();
+});
+
 test("before the first turn the instructions match the talk mode", () => {
   expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />).textContent).toContain(
     "Press the button and speak",
