@@ -229,7 +229,7 @@ def test_interrupted_fetch_goes_on_with_what_is_complete(
     parts = pip_store.folder / CARRIERS
     until(lambda: any(parts.glob("big-part1*")) and f"/files/{SECOND}" in registry.asked)
     fetch.send_signal(signal.SIGINT)
-    output, _ = fetch.communicate(timeout=30)
+    output, _ = fetch.communicate(timeout=120)
     assert (fetch.returncode, "stopped" in output) == (130, True)
     # The package client ended too.
     assert list(parts.glob(".fetch-*")) == []

@@ -82,16 +82,20 @@ def service_channels(settings: OrchestratorSettings) -> dict[str, aio.Channel]:
     return {name: open_service_channel(target, multiplex=settings.multiplex) for name, target in targets.items()}
 
 
+def embedding_model() -> str:
+    """What makes the vectors, with its version."""
+    try:
+        return f"{PACKAGE} {version(PACKAGE)}"
+    except PackageNotFoundError:
+        # The process reports it.
+        return PACKAGE
+
+
 def semantic_index(knowledge: KnowledgeFolder, settings: OrchestratorSettings) -> SemanticIndex | None:
     """Search by meaning, of the embedded profile with its default models; None elsewhere."""
     if settings.profile != "embedded" or settings.models == "minimal":
         return None
-    try:
-        model = f"{PACKAGE} {version(PACKAGE)}"
-    except PackageNotFoundError:
-        # The process reports it.
-        model = PACKAGE
-    return SemanticIndex(knowledge, EmbeddingProcess(), VectorFile(settings.knowledge_vectors, model))
+    return SemanticIndex(knowledge, EmbeddingProcess(), VectorFile(settings.knowledge_vectors, embedding_model()))
 
 
 def describe_knowledge(semantic: SemanticIndex | None) -> Mapping[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,9 +16,12 @@ from orchestrator.knowledge.embeddings.vector_file import VectorFile
 from orchestrator.knowledge.folder import KnowledgeFolder
 from orchestrator.knowledge.retriever import Retriever
 from orchestrator.llm.briefing.intents import detect_intent
+from orchestrator.wiring import embedding_model
 
 ROOT = Path(__file__).parents[4]
 DATA = ROOT / "tools" / "eval" / "data"
+# What a mesh on this machine has computed already is not computed again.
+BUILT = ROOT / "models" / "knowledge-vectors.bin"
 BUILD_S = 300
 PARAPHRASES_RIGHT = 0.75
 OFF_TOPIC_ANSWERED = 0.15
@@ -39,7 +43,9 @@ SHIPPED = questions(ROOT / "content" / "questions" / "questions.toml")
 async def retriever(tmp_path: Path) -> AsyncIterator[Retriever]:
     knowledge = KnowledgeFolder(ROOT / "content" / "knowledge")
     knowledge.load()
-    vectors = VectorFile(tmp_path / "vectors", "test")
+    if BUILT.exists():
+        shutil.copy(BUILT, tmp_path)
+    vectors = VectorFile(tmp_path / BUILT.name, embedding_model())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(semantic_index, "_PAUSE_S", 0.0)
         semantic = SemanticIndex(knowledge, EmbeddingProcess(), vectors, deadline_s=30)
