@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dotenv import dotenv_values
 from rich.console import Console
 from rich.text import Text
 from service_kit.errors import InvalidRequest, NotFound
 from service_kit.http.api_keys import ApiKey, Scope, new_api_key, parse_api_keys
+from service_kit.parsing.documents import parse_json
 
 from anchor_cli.console import load_settings_or_exit, reported_failures
-from anchor_cli.plan.env_file import set_variable, write_env
+from anchor_cli.dotenv_file import read_env_text, read_value, set_variable
+from anchor_cli.plan.env_file import write_env
 
 VARIABLE = "ORCHESTRATOR_API_KEYS"
 
@@ -73,17 +74,17 @@ def _env_file(console: Console) -> Path:
 
 def _read_keys(path: Path) -> tuple[ApiKey, ...]:
     """The keys in .env. Raises `InvalidRequest` when they cannot be read."""
+    listed = read_value(read_env_text(path), VARIABLE) or "[]"
     try:
-        listed = dotenv_values(path, interpolate=False).get(VARIABLE) or "[]"
-        return parse_api_keys(tuple(map(str, json.loads(listed))))
-    except (OSError, ValueError, TypeError) as error:
+        return parse_api_keys(tuple(map(str, parse_json(listed))))
+    except (ValueError, TypeError) as error:
         reason = "a list is written as JSON" if isinstance(error, json.JSONDecodeError | TypeError) else str(error)
         raise InvalidRequest("keys.unreadable", f"{VARIABLE} in {path}: {reason}") from error
 
 
 def _write_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
     try:
-        text = path.read_text("utf-8") if path.exists() else ""
+        text = read_env_text(path)
         write_env(path, set_variable(text, VARIABLE, json.dumps([str(key) for key in keys], separators=(",", ":"))))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InvalidRequest("keys.unwritable", f"cannot write {path}: {error}") from error

@@ -60,6 +60,10 @@ def test_persona_inherits_missing_phrases_from_the_default(tmp_path: Path):
         (complete(news="News!"), "anchor.toml, phrases.en.news: has the wrong placeholders; expected: {title}"),
         (complete(thanks="For {what}?"), "anchor.toml, phrases.en.thanks: has the wrong placeholders; expected: none"),
         (complete(thanks="Open {"), "anchor.toml, phrases.en.thanks: "),
+        (complete(thanks="Open {{x}}"), "anchor.toml, phrases.en.thanks: has a brace that belongs to no placeholder"),
+        (complete(news="{title!r}"), "anchor.toml, phrases.en.news: has a brace that belongs to no placeholder"),
+        (complete() + "x = " + "[" * 9_000, "anchor.toml: Nested too deeply"),
+        (complete() + "x = " + "9" * 9_000, "anchor.toml: A number or a date is out of range"),
     ],
 )
 def test_invalid_persona_is_refused_with_its_file_and_key(tmp_path: Path, text: str, complaint: str):

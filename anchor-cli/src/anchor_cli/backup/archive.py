@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from service_kit.errors import InvalidRequest
+from service_kit.parsing.documents import parse_json
 
 FORMAT = "anchor-backup"
 VERSION = 1
@@ -85,11 +86,11 @@ def _unpack(archive: tarfile.TarFile, folder: Path) -> tuple[str, ...]:
     content = archive.extractfile(first) if first is not None and first.name == MANIFEST else None
     if content is None:
         raise ValueError("it does not begin with a manifest")
-    manifest = json.loads(content.read(_MAX_MANIFEST_BYTES))
+    manifest = parse_json(content.read(_MAX_MANIFEST_BYTES))
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError("its manifest is of another kind of file")
     if manifest.get("version") != VERSION:
-        raise ValueError(f"it is of version {manifest.get('version')}; this program reads version {VERSION}")
+        raise ValueError(f"it is of version {manifest.get('version')!r:.40}; this program reads version {VERSION}")
     parts = manifest.get("parts")
     if not isinstance(parts, list) or not all(isinstance(part, str) and part for part in parts):
         raise ValueError("its manifest names no parts")
@@ -103,7 +104,7 @@ def _unpack(archive: tarfile.TarFile, folder: Path) -> tuple[str, ...]:
         _unpack_member(archive, member, folder, tuple(parts))
     missing = [part for part in parts if not (folder / part).exists()]
     if missing:
-        raise ValueError(f"it lacks {', '.join(missing)}")
+        raise ValueError(f"it lacks {', '.join(part[:40] for part in missing[:8])}")
     return tuple(parts)
 
 
@@ -111,14 +112,14 @@ def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Pa
     path = PurePosixPath(member.name)
     is_below = any(path.is_relative_to(part) for part in parts)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or not is_below:
-        raise ValueError(f"it has a file of an unexpected name: {member.name!r}")
+        raise ValueError(f"it has a file of an unexpected name: {member.name[:200]!r}")
     target = folder / path
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
         return
     content = archive.extractfile(member) if member.isreg() else None
     if content is None:
-        raise ValueError(f"it has something that is neither a file nor a folder: {member.name!r}")
+        raise ValueError(f"it has something that is neither a file nor a folder: {member.name[:200]!r}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("xb") as file:
         shutil.copyfileobj(content, file)

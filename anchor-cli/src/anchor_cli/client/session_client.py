@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from service_kit.audio import MICROPHONE
 from service_kit.errors import Denied, InvalidRequest, PeerFailed
+from service_kit.parsing.documents import parse_json
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
@@ -261,7 +262,7 @@ async def _run_task(session: SessionClient, work: Coroutine[Any, Any, None]) -> 
 
 def _parse_event(frame: str, now_s: float) -> ServerEvent:
     try:
-        fields = json.loads(frame)
+        fields = parse_json(frame)
         name = fields.pop("type")
         server_message = json_format.ParseDict({name: fields}, session_pb2.ServerMessage(), ignore_unknown_fields=True)
         member: Message = getattr(server_message, name)

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from dotenv import load_dotenv
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
@@ -22,6 +21,7 @@ from service_kit.engines.measurement import (
 )
 from service_kit.resources import read_resources
 
+from anchor_cli.console import reported_failures
 from anchor_cli.doctor.finding import Finding, Verdict, exit_code
 from anchor_cli.doctor.machine import LocalMachine, Machine
 from anchor_cli.doctor.machine_checks import check_containers, check_disk, check_gpu, check_python
@@ -33,6 +33,7 @@ from anchor_cli.doctor.project_checks import (
     check_ports,
     check_settings,
 )
+from anchor_cli.dotenv_file import load_env_file
 from anchor_cli.settings import MeshSettings
 
 _STYLES = {Verdict.OK: "green", Verdict.HINT: "cyan", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
@@ -44,7 +45,8 @@ def doctor_command(
 ) -> None:
     """Check whether the mesh can run on this machine; exits with 1 when there is a problem."""
     # As `make run` does: variables of the shell take precedence.
-    load_dotenv(_settings().root / ".env", override=False)
+    with reported_failures(Console()):
+        load_env_file(_settings().root / ".env")
     if measure:
         # Standard output is for the findings.
         print_measurement(Console(stderr=True), _settings())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from anchor_cli.dotenv_file import read_env_text
 from anchor_cli.mesh.ports import TakenPort, find_taken_ports
 
 _COMMAND_TIMEOUT_S = 10.0
@@ -79,10 +80,10 @@ class LocalMachine:
         return find_taken_ports(host, ports)
 
     def read_env_names(self, env_file: Path) -> Mapping[str, str]:
-        """Variables in `env_file`, including commented ones."""
+        """Variables in `env_file`, including commented ones. Raises `InvalidRequest` when it cannot be read."""
         if not env_file.is_file():
             return {}
-        lines = (line.lstrip("#").partition("=") for line in env_file.read_text("utf-8").splitlines())
+        lines = (line.lstrip("#").partition("=") for line in read_env_text(env_file).splitlines())
         return {name: value for name, equals, value in lines if equals and name.replace("_", "").isalnum()}
 
 

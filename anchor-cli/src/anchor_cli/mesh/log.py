@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections import deque
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from rich.text import Text
+from service_kit.parsing.documents import parse_json
 
 MAX_FILE_BYTES = 10_000_000
 ROTATED_FILES = 3
@@ -46,7 +46,7 @@ def parse_line(text: str) -> LogLine:
     """Parse a JSON line of a service or a text line of supervisord."""
     if text.startswith("{"):
         try:
-            record = cast("dict[str, object]", json.loads(text))
+            record = cast("dict[str, object]", parse_json(text))
         except ValueError:
             return LogLine(text)
         fields = {name: value for name, value in record.items() if name not in _KNOWN_FIELDS}

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import httpx
 import typer
-from dotenv import load_dotenv
 from rich.console import Console
 from service_kit.engines.model_lock import read_lock
 from service_kit.errors import AnchorError, EngineFailed
 from service_kit.settings import ModelSet
 
-from anchor_cli.console import load_settings_or_exit, print_failure
+from anchor_cli.console import load_settings_or_exit, print_failure, reported_failures
+from anchor_cli.dotenv_file import load_env_file
 from anchor_cli.model_store.catalogue import print_catalogue
 from anchor_cli.model_store.progress import TerminalProgress
 from anchor_cli.model_store.pull import ModelStore
@@ -69,7 +69,8 @@ def pull_command(
     """Fetch models by name, resume partial downloads, and verify each file's hash; without a name, list all models."""
     console = Console()
     # For the token of the hub. Variables of the shell take precedence.
-    load_dotenv(Path.cwd() / ".env", override=False)
+    with reported_failures(console):
+        load_env_file(Path.cwd() / ".env")
     settings = load_settings_or_exit(console)
     if not names and not offline:
         _print_all(settings, console)

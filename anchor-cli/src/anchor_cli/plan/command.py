@@ -16,6 +16,7 @@ from service_kit.addresses import authority
 from service_kit.errors import AnchorError
 
 from anchor_cli.console import print_failure
+from anchor_cli.dotenv_file import read_env_text
 from anchor_cli.plan.budget import Card
 from anchor_cli.plan.catalogue import Catalogue, read_catalogue
 from anchor_cli.plan.detection import GpuProbe, detect_card, gpu_monitor_probe, match_card, nvidia_smi_probe
@@ -84,13 +85,17 @@ def select_card(gpu: str, catalogue: Catalogue, notes: Console) -> Card:
 
 
 def write_plan(path: Path, plan: MemoryPlan, planner: Planner) -> None:
-    """Write the settings to the .env file at `path`, and the plan as JSON to `PLAN_PATH` beside it."""
+    """Write the settings to the .env file at `path`, and the plan as JSON to `PLAN_PATH` beside it.
+
+    Raises `InvalidRequest` for a .env that cannot be read.
+    """
     settings = plan_settings(plan, planner.models)
+    # First, since it refuses what it cannot read.
+    text = merge_env(read_env_text(path), settings, VOXTRAL_PROFILE, runs_voxtral(plan, planner.models))
     planned = path.parent / PLAN_PATH
     planned.parent.mkdir(parents=True, exist_ok=True)
     planned.write_text(json.dumps(plan_as_json(plan, settings), indent=2) + "\n", "utf-8")
-    text = path.read_text("utf-8") if path.exists() else ""
-    write_env(path, merge_env(text, settings, VOXTRAL_PROFILE, runs_voxtral(plan, planner.models)))
+    write_env(path, text)
 
 
 def _gpu_probes() -> list[GpuProbe]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from anchor_cli.dotenv_file import read_value, replace_values
 from anchor_cli.plan.budget import GIB, Model, ModelChoice, ServiceMemory
 from anchor_cli.plan.ladder import MemoryPlan
 
@@ -21,7 +22,8 @@ VOXTRAL_SERVED_NAME = "voxtral"
 # Included in every image, without model files.
 FALLBACK_ENGINE = "espeak"
 HEADING = "# --- GPU profile: written by `anchor plan`, which replaces these lines when it is run again ---"
-LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
+# What may stand in COMPOSE_PROFILES: names, and variables that Compose replaces.
+_PROFILE = re.compile(r"[A-Za-z0-9_.:${}-]+")
 
 
 def plan_settings(plan: MemoryPlan, models: Mapping[str, Model]) -> dict[str, str]:
@@ -108,38 +110,16 @@ def _voxtral_settings(plan: MemoryPlan, models: Mapping[str, Model]) -> dict[str
 def merge_env(text: str, settings: Mapping[str, str], profile: str, enabled: bool) -> str:
     """Merge `settings` into the .env `text`; other lines and their order do not change.
 
-    Adds `profile` to COMPOSE_PROFILES when `enabled`, else removes it.
+    Adds `profile` to COMPOSE_PROFILES when `enabled`, else removes it. Raises `InvalidRequest` for a text with a line
+    that is neither a setting nor a comment.
     """
-    settings = {**settings, "COMPOSE_PROFILES": _profiles(_value(text, "COMPOSE_PROFILES"), profile, enabled)}
-    lines: list[str] = []
-    written: set[str] = set()
-    for line in text.splitlines():
-        match = LINE.match(line)
-        name = match.group(1) if match else ""
-        if name not in settings:
-            lines.append(line)
-        elif name not in written:
-            written.add(name)
-            lines.append(f"{name}={settings[name]}")
-    missing = [f"{name}={value}" for name, value in settings.items() if name not in written]
-    if missing and HEADING not in lines:
-        lines += ["", HEADING] if lines else [HEADING]
-    return "\n".join([*lines, *missing]) + "\n"
-
-
-def set_variable(text: str, name: str, value: str) -> str:
-    """Set one variable in the .env `text`: in its place, without further lines of that name, or at the end."""
-    lines: list[str] = []
-    line_of_variable = f"{name}={value}"
-    for line in text.splitlines():
-        match = LINE.match(line)
-        if match is None or match.group(1) != name:
-            lines.append(line)
-        elif line_of_variable not in lines:
-            lines.append(line_of_variable)
-    if line_of_variable not in lines:
-        lines.append(line_of_variable)
-    return "\n".join(lines) + "\n"
+    profiles = _profiles(read_value(text, "COMPOSE_PROFILES"), profile, enabled)
+    settings = {**settings, "COMPOSE_PROFILES": profiles}
+    merged, missing = replace_values(text, settings)
+    lines = [f"{name}={settings[name]}\n" for name in missing]
+    if lines and f"{HEADING}\n" not in merged:
+        lines.insert(0, f"\n{HEADING}\n" if merged else f"{HEADING}\n")
+    return merged + "".join(lines)
 
 
 def render_profile(plan: MemoryPlan, models: Mapping[str, Model]) -> str:
@@ -160,15 +140,11 @@ def write_env(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _value(text: str, name: str) -> str | None:
-    for line in text.splitlines():
-        match = LINE.match(line)
-        if match and match.group(1) == name:
-            return line.partition("=")[2].strip().strip("\"'")
-    return None
-
-
 def _profiles(profiles: str | None, profile: str, enabled: bool) -> str:
-    entries = ["${ANCHOR_PROFILE}"] if profiles is None else [entry for entry in profiles.split(",") if entry]
+    entries = (
+        ["${ANCHOR_PROFILE}"]
+        if profiles is None
+        else [each for each in profiles.split(",") if _PROFILE.fullmatch(each)]
+    )
     others = [entry for entry in entries if entry != profile]
     return ",".join([*others, profile] if enabled else others)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from service_kit.errors import InvalidRequest
+from service_kit.parsing.documents import parse_json
 
 from anchor_cli.plan.budget import Model
 from anchor_cli.plan.gguf_header import GgufHeader, read_gguf_header
@@ -33,7 +33,7 @@ def read_model(service: str, path: Path) -> Model:
     try:
         if path.suffix == ".gguf":
             return _model_of_gguf(read_gguf_header(path), path)
-        shape, trained = _shape_of_config(json.loads(path.read_bytes()))
+        shape, trained = _shape_of_config(parse_json(path.read_bytes()))
     except (OSError, ValueError) as error:
         raise InvalidRequest("plan.unreadable_model", f"{path} cannot be read: {error}") from error
     name = path.parent.name or path.stem

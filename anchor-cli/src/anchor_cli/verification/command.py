@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dotenv import load_dotenv
 from rich.console import Console
 from rich.text import Text
 from service_kit.errors import AnchorError
 
-from anchor_cli.console import load_settings_or_exit
+from anchor_cli.console import load_settings_or_exit, reported_failures
 from anchor_cli.doctor.machine import LocalMachine
+from anchor_cli.dotenv_file import load_env_file
 from anchor_cli.plan.catalogue import read_catalogue
 from anchor_cli.plan.detection import NVIDIA_SMI, DetectedCard, detect_card, match_card, nvidia_smi_probe
 from anchor_cli.plan.overrides import build_planner
@@ -61,7 +61,8 @@ def verify_gpu_command(
 ) -> None:
     """Prove on this machine's GPU that everything works, in nine resumable steps; exits with 0 only if all passed."""
     console = Console()
-    load_dotenv(Path.cwd() / ".env", override=False)
+    with reported_failures(console):
+        load_env_file(Path.cwd() / ".env")
     settings = load_settings_or_exit(console)
     options = Options(tiny, offline, only or "", torch_python)
     card = None if tiny else _find_card(console)

@@ -149,14 +149,14 @@ def _title(passage_id: str, values: dict[str, list[str]]) -> str:
 def _kind(passage_id: str, values: dict[str, list[str]]) -> PassageKind:
     kind = " ".join(values.get("kind", (PassageKind.NOTE,)))
     if kind not in set(PassageKind):
-        raise _invalid(passage_id, 1, f"kind {kind!r} is not one of {', '.join(PassageKind)}")
+        raise _invalid(passage_id, 1, f"kind {kind[:40]!r} is not one of {', '.join(PassageKind)}")
     return PassageKind(kind)
 
 
 def _language(passage_id: str, values: dict[str, list[str]]) -> str:
     language = " ".join(values.get("language", ("en",)))
     if not _LANGUAGE.fullmatch(language):
-        raise _invalid(passage_id, 1, f"language {language!r} is not two lowercase letters, such as 'en'")
+        raise _invalid(passage_id, 1, f"language {language[:40]!r} is not two lowercase letters, such as 'en'")
     return language
 
 

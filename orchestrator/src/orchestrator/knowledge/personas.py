@@ -14,13 +14,15 @@ inherit missing phrases from it.
 
 from __future__ import annotations
 
-import string
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service_kit.errors import InvalidRequest
+from service_kit.parsing.documents import parse_toml
+from service_kit.safe_text import escape_control
 
 from orchestrator.conversation.model.ports import Persona
 
@@ -54,6 +56,10 @@ PERSONA_PHRASES: Mapping[str, frozenset[str]] = {
 # Phrases that a persona may leave out: what stands for a block of code (nothing without it), and what bridges the wait
 # for the first words.
 OPTIONAL_PHRASES = frozenset({"code", "one_moment"})
+# As it is filled: a format or a conversion in it would be spoken.
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+# Of a key in an error message; the longest of ours has 24.
+_MAX_KEY_CHARS = 80
 
 
 class _PersonaFile(BaseModel):
@@ -78,7 +84,7 @@ def load_personas(folder: Path) -> dict[str, Persona]:
 
 def _read(path: Path) -> _PersonaFile:
     try:
-        return _PersonaFile.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return _PersonaFile.model_validate(parse_toml(path.read_text("utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         raise _invalid(path, ".".join(map(str, first["loc"])), first["msg"]) from error
@@ -118,15 +124,13 @@ def _check_complete(path: Path, phrases: Mapping[str, Mapping[str, str]]) -> Non
 def _check_phrase(path: Path, where: str, key: str, text: str) -> None:
     if key not in PERSONA_PHRASES.keys() | OPTIONAL_PHRASES:
         raise _invalid(path, where, f"is not one of {', '.join(sorted(PERSONA_PHRASES.keys() | OPTIONAL_PHRASES))}")
-    try:
-        fields = string.Formatter().parse(text)
-        placeholders = frozenset(name for _, name, _, _ in fields if name is not None) - {"name"}
-    except ValueError as error:
-        raise _invalid(path, where, str(error)) from error
+    if set("{}") & set(_PLACEHOLDER.sub("", text)):
+        raise _invalid(path, where, "has a brace that belongs to no placeholder")
+    placeholders = frozenset(_PLACEHOLDER.findall(text)) - {"name"}
     if placeholders != (allowed := PERSONA_PHRASES.get(key, frozenset())):
         expected = ", ".join(f"{{{name}}}" for name in sorted(allowed)) or "none"
         raise _invalid(path, where, f"has the wrong placeholders; expected: {expected}")
 
 
 def _invalid(path: Path, key: str, problem: str) -> InvalidRequest:
-    return InvalidRequest("persona.invalid", f"{path.name}, {key}: {problem}")
+    return InvalidRequest("persona.invalid", f"{path.name}, {escape_control(key[:_MAX_KEY_CHARS])}: {problem}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from typing import Any, Self, cast
 import httpx
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 from service_kit.observability import tracing
+from service_kit.parsing.documents import parse_json
 
 # A line contains one token and a little JSON; Ollama's last line has a few hundred bytes.
 MAX_LINE_BYTES = 65_536
@@ -203,7 +203,7 @@ class ModelMissing(PeerFailed):
 def parse_object(line: bytes) -> dict[str, Any]:
     """Parse a line as a JSON object. Raises `PeerFailed` when it is not one."""
     try:
-        value: object = json.loads(line)
+        value: object = parse_json(line)
     except ValueError as error:
         raise PeerFailed("llm.garbled", f"the model server sent a line that is not JSON: {line[:80]!r}") from error
     if not isinstance(value, dict):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from service_kit.errors import InvalidRequest
+from service_kit.parsing.documents import parse_json
 from sqlalchemy import Connection, MetaData, Table, insert, select
 
 from orchestrator.store.database import create_engine, current_revision, migrate, parse_url, upgrade
@@ -111,7 +112,7 @@ def _write_line(file: IO[str], fields: dict[str, Any]) -> None:
 def _read_lines(file: IO[str]) -> Iterator[dict[str, Any]]:
     for line in file:
         try:
-            fields = json.loads(line)
+            fields = parse_json(line)
         except ValueError as error:
             raise InvalidRequest("store.bad_dump", "the dump has a line that is no JSON") from error
         if not isinstance(fields, dict):

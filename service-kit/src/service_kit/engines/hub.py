@@ -19,6 +19,7 @@ from service_kit.anchor_command import anchor_command
 from service_kit.engines.model_lock import entries_of, malformed
 from service_kit.engines.models import verify
 from service_kit.errors import EngineFailed
+from service_kit.parsing.documents import parse_toml
 
 # Weight formats without executable code, and their configuration.
 SUFFIXES = frozenset({".safetensors", ".gguf", ".onnx", ".json"})
@@ -187,7 +188,7 @@ def read_trusted(folder: Path) -> dict[str, TrustedFile]:
     """Return the trusted files by `name/path`; empty without a trust list."""
     path = folder / TRUSTED
     try:
-        entries: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8")).get("file", [])
+        entries: list[dict[str, Any]] = parse_toml(path.read_text(encoding="utf-8")).get("file", [])
         return {f"{f['model']}/{f['path']}": _trusted_file(f) for f in entries}
     except FileNotFoundError:
         return {}

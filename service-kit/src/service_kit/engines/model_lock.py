@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from service_kit.anchor_command import anchor_command
 from service_kit.errors import EngineFailed
+from service_kit.parsing.documents import parse_toml
 from service_kit.settings import ModelSet
 
 Registry = Literal["pypi", "npm"]
@@ -209,7 +210,7 @@ def malformed(lock: Path, error: Exception) -> EngineFailed:
 
 def _read(lock: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(lock.read_text(encoding="utf-8"))
+        return parse_toml(lock.read_text(encoding="utf-8"))
     except OSError as error:
         raise EngineFailed("models.no_lock", f"cannot read {lock}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service_kit.errors import InvalidRequest
+from service_kit.parsing.documents import parse_toml
 
 SECTIONS = frozenset({"stt", "llm", "tts"})
 
@@ -67,7 +68,7 @@ def load_section(path: Path | None, name: str, kind: type[Section]) -> Section:
     if path is None:
         return kind()
     try:
-        script: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        script: dict[str, Any] = parse_toml(path.read_text("utf-8"))
         if unknown := script.keys() - SECTIONS:
             raise InvalidRequest("script.invalid", f"{path}: unknown sections {', '.join(sorted(unknown))}")
         return kind.model_validate(script.get(name, {}))

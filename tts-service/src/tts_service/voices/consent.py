@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from service_kit.errors import InvalidRequest
+from service_kit.parsing.documents import parse_json
 
 from tts_service.engine import ConsentSummary, VoiceConsent
 
@@ -62,5 +63,5 @@ def read_consent(folder: Path) -> ConsentSummary | None:
     path = folder / CONSENT_FILE
     if not path.is_file():
         return None
-    fields = json.loads(path.read_text("utf-8"))
+    fields = parse_json(path.read_text("utf-8"))
     return ConsentSummary(str(fields["id"]), str(fields["name"]), str(fields["language"]), int(fields["given_unix_s"]))

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from service_kit.errors import InvalidRequest, NotFound, Unsupported
+from service_kit.parsing.documents import parse_json
 
 from tts_service.engine import ConsentSummary, Voice, VoiceConsent
 from tts_service.voices.consent import read_consent, write_consent
@@ -65,10 +66,10 @@ class VoiceFolder(Generic[Conditioning]):
                 shutil.rmtree(left_over)
         for path in sorted(self._folder.glob(f"[!.]*/{_METADATA_FILE}")):
             try:
-                metadata = json.loads(path.read_text("utf-8"))
+                metadata = parse_json(path.read_text("utf-8"))
                 consent = read_consent(path.parent)
                 self._register(path.parent.name, metadata, consent, self._read(path.with_name(self._file_name)))
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 log.warning("cloned voice could not be read", extra={"voice": path.parent.name, "reason": repr(error)})
 
     def voices(self) -> Sequence[Voice]:

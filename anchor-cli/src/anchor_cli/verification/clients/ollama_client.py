@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import httpx
 from service_kit.errors import PeerFailed
+from service_kit.parsing.documents import parse_json
 
 from anchor_cli.verification.equipment.equipment import OllamaServer
 
@@ -69,7 +69,7 @@ async def chat(server: OllamaServer, messages: Sequence[Message], max_tokens: in
         ):
             response.raise_for_status()
             async for line in response.aiter_lines():
-                event: dict[str, Any] = json.loads(line)
+                event: dict[str, Any] = parse_json(line)
                 if "error" in event:
                     raise PeerFailed("verify.llm_failed", f"Ollama: {event['error']}")
                 if piece := event.get("message", {}).get("content", ""):

@@ -13,6 +13,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from service_kit.parsing.documents import parse_json
+
 _SUFFIX = ".slot"
 _NOTE_SUFFIX = ".json"
 
@@ -35,7 +37,7 @@ class SlotFiles:
         """Whether the file is complete; marks it as used. An incomplete or damaged file is removed."""
         path = self._folder / filename
         try:
-            note = json.loads(self._note(path).read_text("utf-8"))
+            note = parse_json(self._note(path).read_text("utf-8"))
             size, sha256 = int(note["size"]), str(note["sha256"])
             complete = path.stat().st_size == size
             if complete and filename not in self._verified:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import wave
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import httpx
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 from service_kit.observability import tracing
+from service_kit.parsing.documents import parse_json
 
 # Limits on one event line, which holds a few words and a little JSON, and on an error page.
 MAX_LINE_BYTES = 65_536
@@ -167,7 +167,7 @@ def _delta(line: bytes) -> str:
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
-        value: object = json.loads(line)
+        value: object = parse_json(line)
     except ValueError as error:
         raise _malformed(line) from error
     if not isinstance(value, dict):

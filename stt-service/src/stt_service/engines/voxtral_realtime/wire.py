@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from service_kit.errors import PeerFailed
+from service_kit.parsing.documents import parse_json
 
 from stt_service.engines.voxtral.client import ModelMissing
 
@@ -63,7 +64,7 @@ def parse_event(message: str | bytes) -> ServerEvent | None:
     Raises `PeerFailed` for the server's errors and for malformed messages, `ModelMissing` for an unknown model.
     """
     try:
-        event = json.loads(message)
+        event = parse_json(message)
         match event["type"]:
             case "session.created":
                 return SessionCreated()

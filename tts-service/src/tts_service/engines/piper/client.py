@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import re
 import wave
 from collections.abc import AsyncGenerator, Mapping
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from service_kit.audio import SAMPLE_BYTES, to_float
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 from service_kit.observability import tracing
+from service_kit.parsing.documents import parse_json
 
 Floats = NDArray[np.float32]
 
@@ -141,7 +141,7 @@ def _parse_wav(body: bytes) -> tuple[int, Floats]:
 
 def _parse_json(page: bytes) -> dict[str, Any]:
     try:
-        value: object = json.loads(page)
+        value: object = parse_json(page)
     except ValueError as error:
         raise _garbled_error(f"invalid JSON: {page[:40]!r}") from error
     if not isinstance(value, dict):
