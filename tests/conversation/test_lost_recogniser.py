@@ -145,3 +145,16 @@ async def test_words_with_a_nonsensical_confidence_are_answered(stage):
         await stage.until(server_messages.ReplyFinished)
     assert stage.history == ANSWERED
     assert all(final.language_probability is None for final in stage.client.of_type(server_messages.FinalTranscript))
+
+
+async def test_a_late_transcript_is_reported_before_the_apology(stage):
+    stage.stt.withholds_finals = True
+    async with stage:
+        await stage.silence(1_000)
+        await stage.user(QUESTION)
+        await stage.silence(2_900)
+        assert notices(stage) == [("stt.late", True)]
+        assert stage.history == []
+        stage.stt.withholds_finals = False
+        await stage.until(server_messages.ReplyFinished, 2, within_s=60)
+    assert notices(stage) == [("stt.late", True), ("stt.late", False)]

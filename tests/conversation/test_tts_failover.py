@@ -235,6 +235,19 @@ async def test_hanging_tts_is_replaced_while_the_client_waits(story_stage, tts):
     assert len(tts.opened_with) == 2
     assert played_words(story_stage) == expected_words(STORY)
     assert finished.heard_text == STORY
+    assert [error.code for error in story_stage.client.of_type(server_messages.Error)] == ["tts.late"]
+
+
+async def test_a_tts_without_a_first_word_is_reported_before_it_is_replaced(story_stage, tts):
+    tts.faults.append(TtsFault(at_word=0, stall_s=1000))
+    async with story_stage:
+        begun_s = asyncio.get_running_loop().time()
+        story_stage.command(client_messages.TextInput("a story"))
+        error = await story_stage.until(server_messages.Error)
+        assert asyncio.get_running_loop().time() - begun_s < 2.5
+        await story_stage.until(server_messages.ReplyFinished, within_s=60)
+    assert error.code == "tts.late"
+    assert played_words(story_stage) == expected_words(STORY)
 
 
 async def test_tts_that_waits_for_a_listener_has_not_failed(story_stage, tts, monkeypatch):

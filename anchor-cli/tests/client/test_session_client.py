@@ -70,3 +70,17 @@ async def test_stream_events_starts_at_the_first_event(anchor, question) -> None
             if event.name == "reply_finished":
                 break
     assert names[:3] == ["session_started", "speech_started", "partial_transcript"]
+
+
+async def test_a_reconnect_says_what_the_speaker_has(anchor, question) -> None:
+    async with anchor() as double:
+        async with open_session(double.url) as session:
+            await run_turn(session, question)
+        resumed = {"ticket": "t", "session_id": "s", "played": (1, 20), "received": (1, 40)}
+        async with open_session(double.url, **resumed, speaker=session.speaker) as again:
+            assert again.speaker is session.speaker
+            await asyncio.sleep(0.05)
+    start = [message for message in double.messages if message["type"] == "session_start"][-1]
+    assert (start["ticket"], start["session_id"]) == ("t", "s")
+    assert start["played"] == {"turn_id": 1, "played_ms": 20}
+    assert start["received"] == {"turn_id": 1, "offset_ms": 40}

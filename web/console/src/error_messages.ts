@@ -12,6 +12,8 @@ const SERVICE_MESSAGES: Readonly<Record<string, string>> = {
 const REJECTION_CODES = /\.(unknown_\w+|text_too_long)$/;
 
 const CODE_MESSAGES: Readonly<Record<string, string>> = {
+  "stt.late": "Understanding takes longer than usual. A moment, please.",
+  "tts.late": "The voice takes longer than usual. A moment, please.",
   "stt.language_unsupported": "The engine here does not understand this language when spoken. Writing works.",
   "tts.language_unsupported": "No voice here speaks this language. Answers come as text.",
 };
@@ -35,7 +37,7 @@ export function errorMessage(code: string, message: string): string {
 
 /** Whether a shown text says that the voice is away, which the next sound refutes. */
 export function saysVoiceIsAway(notice: string): boolean {
-  return notice === SERVICE_MESSAGES["tts"];
+  return notice === SERVICE_MESSAGES["tts"] || notice === CODE_MESSAGES["tts.late"];
 }
 
 /** The text for a closed session. */

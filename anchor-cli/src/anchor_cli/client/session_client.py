@@ -47,9 +47,9 @@ class SessionClient:
     sample of the last clip was sent, in seconds of the loop's clock.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, speaker: Speaker | None = None) -> None:
         self.events: list[ServerEvent] = []
-        self.speaker = Speaker()
+        self.speaker = speaker or Speaker()
         self.speech_end_s: float | None = None
         self._socket = socket
         self._clock = asyncio.get_running_loop().time
@@ -203,12 +203,17 @@ async def open_session(
     reports_playback: bool = True,
     microphone: bool = True,
     ticket: str = "",
+    session_id: str = "",
     played: tuple[int, int] | None = None,
+    received: tuple[int, int] | None = None,
+    speaker: Speaker | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[SessionClient]:
     """Open a session at `url` (`ws://…/ws/audio`); leaving the context ends it.
 
-    With `ticket`, it continues that conversation; `played` is the last (turn id, played milliseconds) reported in it.
+    With `ticket`, it continues that conversation; `played` is the last (turn id, played milliseconds) reported in it,
+    `session_id` the session whose connection dropped, and `received` (turn id, milliseconds) what `speaker` has of the
+    interrupted reply.
     `headers` are added to the handshake: `MeshSettings.authorization` carries the shared secret. Raises `Denied` when
     the server requires another secret, `PeerFailed` when no server responds, or the server's error when it refuses the
     session.
@@ -226,14 +231,16 @@ async def open_session(
     except (OSError, InvalidHandshake, InvalidMessage) as error:
         raise PeerFailed("talk.unreachable", f"no anchor responds at {url}: {error}") from error
     async with socket:
-        session = SessionClient(socket)
+        session = SessionClient(socket, speaker)
         await session.send_message(
             "session_start",
             language=language,
             sample_rate_hz=MICROPHONE.rate_hz,
             reports_playback=reports_playback,
             ticket=ticket,
+            session_id=session_id,
             **({} if played is None else {"played": {"turn_id": played[0], "played_ms": played[1]}}),
+            **({} if received is None else {"received": {"turn_id": received[0], "offset_ms": received[1]}}),
         )
         async with asyncio.TaskGroup() as tasks:
             receiver = tasks.create_task(_run_task(session, session.run_receiver()), name="session receiver")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -29,19 +30,30 @@ _SERVICE = "anchor.stt.v1.SpeechToTextService"
 _WORKING_INTERVAL_MS = 500
 
 _Call = aio.StreamStreamCall[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
+# No words: a terminal acts on them, and a database refuses some.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def _without_control(text: str) -> str:
+    return _CONTROL.sub(" ", text).strip() if _CONTROL.search(text) else text
 
 
 def _final_transcript(final: stt_pb2.FinalTranscript) -> FinalTranscript:
     return FinalTranscript(
         segment_id=final.segment_id,
         revision=final.revision,
-        text=final.text,
+        text=_without_control(final.text),
         end_ms=final.end_ms,
         language=final.language,
-        alternatives=tuple(final.alternatives),
+        alternatives=tuple(map(_without_control, final.alternatives)),
         confidence=final.confidence if final.HasField("confidence") else None,
         words=tuple(
-            Word(word.text, word.start_ms, word.end_ms, word.confidence if word.HasField("confidence") else None)
+            Word(
+                _without_control(word.text),
+                word.start_ms,
+                word.end_ms,
+                word.confidence if word.HasField("confidence") else None,
+            )
             for word in final.words
         ),
         language_probability=final.language_probability if final.HasField("language_probability") else None,
@@ -73,7 +85,11 @@ class SttStream:
                     partial = response.partial_transcript
                     confidence = partial.confidence if partial.HasField("confidence") else None
                     yield PartialTranscript(
-                        partial.segment_id, partial.text, partial.end_ms, partial.language, confidence
+                        partial.segment_id,
+                        _without_control(partial.text),
+                        partial.end_ms,
+                        partial.language,
+                        confidence,
                     )
                 case "final_transcript":
                     yield _final_transcript(response.final_transcript)

@@ -44,3 +44,26 @@ async def test_timeout_does_not_expire_while_paused() -> None:
         async with IdleTimeout(0.01, lambda: paused.pop(0)):
             await asyncio.sleep(5)
     assert paused == []
+
+
+async def test_a_late_item_is_reported_once_in_each_wait() -> None:
+    late_at_s: list[float] = []
+    now_s = asyncio.get_running_loop().time
+
+    async def wait_twice() -> None:
+        async with IdleTimeout(6, late_s=2, on_late=lambda: late_at_s.append(now_s())) as timeout:
+            await asyncio.sleep(5)
+            timeout.reset()
+            await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        await wait_twice()
+    assert late_at_s == [2, 7]
+    assert now_s() == 11
+
+
+async def test_nothing_is_late_while_paused() -> None:
+    late: list[bool] = []
+    async with IdleTimeout(6, lambda: True, late_s=2, on_late=lambda: late.append(True)):
+        await asyncio.sleep(30)
+    assert late == []

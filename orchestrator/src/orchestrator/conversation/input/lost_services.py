@@ -25,6 +25,12 @@ class LostServices:
             self._errors[service] = error
             await self._event_queue.put(ServiceLost(service, error))
 
+    def report_late(self, service: str, error: AnchorError) -> None:
+        """A service that works is late; as `report_lost`, for a timer, which cannot wait."""
+        if service not in self._errors:
+            self._errors[service] = error
+            self._event_queue.put_nowait(ServiceLost(service, error))
+
     async def report_recovered(self, service: str) -> None:
         """A service works; nothing happens if it was not lost."""
         if (error := self._errors.pop(service, None)) is not None:

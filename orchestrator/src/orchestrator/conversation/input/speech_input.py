@@ -36,7 +36,8 @@ _RETRY_S = 1.0
 _OPEN_S = 1.5
 # The service's code for a stream that gave its slot to another microphone while nobody spoke on it.
 _SLOT_REVOKED = "stt.idle"
-# After this long without a transcript, the user is told.
+# After this long without a transcript, a notice says so; after the second time, the anchor does.
+_LATE_S = 2.3
 _TRANSCRIPT_TIMEOUT_S = 6.0
 
 
@@ -75,6 +76,7 @@ class SpeechInput:
         # The transcript that the session waits for, and when that is too long.
         self._awaited: AwaitedTranscript | None = None
         self._transcript_timer: asyncio.TimerHandle | None = None
+        self._late_timer: asyncio.TimerHandle | None = None
 
     # Called by the session ------------------------------------------------------------------------------------------
 
@@ -237,9 +239,14 @@ class SpeechInput:
         self._transcript_timer = loop.call_later(
             _TRANSCRIPT_TIMEOUT_S, self._event_queue.put_nowait, TranscriptOverdue(segment_id)
         )
+        late = PeerFailed(LATE, f"no transcript within {_LATE_S:g} s")
+        self._late_timer = loop.call_later(_LATE_S, self._lost_services.report_late, "stt", late)
 
     def _cancel_transcript_timer(self) -> None:
         self._awaited = None
         if self._transcript_timer:
             self._transcript_timer.cancel()
             self._transcript_timer = None
+        if self._late_timer:
+            self._late_timer.cancel()
+            self._late_timer = None

@@ -23,12 +23,22 @@ class IdleTimeout:
             timeout.reset()
 
     One timer serves all waits: when it fires, it checks whether the deadline has moved. While `paused_while` returns
-    true, the timeout does not expire.
+    true, the timeout does not expire. `on_late` is called once in a wait of `late_s`.
     """
 
-    def __init__(self, timeout_s: float, paused_while: Callable[[], bool] = _never_paused) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        paused_while: Callable[[], bool] = _never_paused,
+        *,
+        late_s: float = math.inf,
+        on_late: Callable[[], None] = lambda: None,
+    ) -> None:
         self.timeout_s = timeout_s
         self._paused_while = paused_while
+        self._after_late_s = late_s
+        self._on_late = on_late
+        self._late_due_s = math.inf
         self._loop = asyncio.get_running_loop()
         self._due_s = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -54,9 +64,11 @@ class IdleTimeout:
 
     def reset(self) -> None:
         """Restart the wait."""
-        self._due_s = self._loop.time() + self.timeout_s
+        now_s = self._loop.time()
+        self._due_s = now_s + self.timeout_s
+        self._late_due_s = now_s + self._after_late_s
         if self._timer is None:
-            self._timer = self._loop.call_at(self._due_s, self._check)
+            self._timer = self._loop.call_at(min(self._due_s, self._late_due_s), self._check)
 
     def suspend(self) -> None:
         """Disable the timeout until the next `reset`."""
@@ -67,9 +79,14 @@ class IdleTimeout:
         if self._due_s == math.inf:
             return
         now_s = self._loop.time()
-        if now_s >= self._due_s and self._paused_while():
-            self._due_s = now_s + min(_RECHECK_S, self.timeout_s)
-        if now_s < self._due_s:
-            self._timer = self._loop.call_at(self._due_s, self._check)
-        else:
+        if now_s >= min(self._due_s, self._late_due_s) and self._paused_while():
+            again_s = now_s + min(_RECHECK_S, self.timeout_s)
+            self._due_s, self._late_due_s = max(self._due_s, again_s), max(self._late_due_s, again_s)
+        if now_s >= self._due_s:
             self._timeout.reschedule(now_s)
+            return
+        if now_s >= self._late_due_s:
+            self._late_due_s = math.inf
+            self._on_late()
+        next_s = min(self._due_s, self._late_due_s, now_s + self._after_late_s)
+        self._timer = self._loop.call_at(next_s, self._check)

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 # A TTS that has text, and a client that waits for speech, has failed when it returns nothing for this long. Longer than
 # the timeout of the TTS service for its engine, so that the service can report the cause.
 _TTS_TIMEOUT_S = 6.0
+# After this long of that, the client is told: the shortest silence that a listener takes for a fault is 3 s, and the
+# text of a reply may take one of them.
+_LATE_S = 1.8
 # Failover retries the first TTS until the client has been without speech for `_MAX_GAP_S`, for `_MAX_RETRY_S` at most.
 _MAX_GAP_S = 1.5
 _MAX_RETRY_S = 6.0
@@ -107,6 +110,7 @@ class ReplySynthesis:
         self.is_voice_lost = False
         # The latest failure of the first TTS, None after a success.
         self._first_tts_failure: AnchorError | None = None
+        self._is_late_reported = False
 
     def add_text(self, delta: str, language: str = "") -> None:
         """Append generated text, in the reply's language or another."""
@@ -219,7 +223,9 @@ class ReplySynthesis:
         if language != settings.language:
             voice = settings.voices.get(language, "") if tts is self._tts_chain[0] else ""
         async with (
-            IdleTimeout(first_audio_timeout_s, self._may_be_silent) as timeout,
+            IdleTimeout(
+                first_audio_timeout_s, self._may_be_silent, late_s=_LATE_S, on_late=self._report_late
+            ) as timeout,
             tts.open(voice, language, settings.style) as speech,
         ):
             await run_together(self._flush_text(speech, timeout), self._receive_speech(speech, timeout))
@@ -280,6 +286,12 @@ class ReplySynthesis:
                 self._text_due.clear()
                 await self._text_due.wait()
         await speech.end_text()
+
+    def _report_late(self) -> None:
+        """Tell the client, once in a reply, that a TTS which has text returns nothing, and is waited for."""
+        if not self._is_late_reported:
+            self._is_late_reported = True
+            self._send(Error("tts.late", f"the TTS has returned nothing for {_LATE_S:g} s; waiting", retryable=True))
 
     def _may_be_silent(self) -> bool:
         """Whether the TTS may return nothing: it waits for text, playout is paused, or enough speech is ahead."""

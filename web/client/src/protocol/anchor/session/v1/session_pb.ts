@@ -2269,7 +2269,7 @@ export const ServiceNoticeSchema: GenMessage<ServiceNotice> = /*@__PURE__*/
 
 /**
  * A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
- * Codes `tts.*` report a TTS failover: another TTS service continues the reply, or captions replace its audio. A
+ * Codes `tts.*` report a late TTS or failover: another service continues the reply, or captions replace its audio. A
  * service's code may also report that the service rejected the session's settings (`stt.language_unsupported`).
  *
  * @generated from message anchor.session.v1.Error
