@@ -17,7 +17,7 @@ from service_kit.http.api_keys import parse_api_keys
 from service_kit.rpc.channel import open_service_channel
 
 from orchestrator.api.access import access_policy, guard
-from orchestrator.api.http import engines, openai_speech, openai_transcriptions, voice_consents, voices
+from orchestrator.api.http import access_token, engines, openai_speech, openai_transcriptions, voice_consents, voices
 from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
@@ -297,6 +297,7 @@ def api(
     )
     # In Compose only the proxy publishes ports beyond this host.
     secret_check = SecretCheck(policy.secret, keys=keys, behind_proxy=settings.published_on_loopback)
+    app.include_router(access_token.routes(secret_check.single_use_tokens))
     guard(app, policy, secret_check)
     return app, grpc.SessionServicer(sessions, limits, secret_check)
 

@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orchestrator.api.callers import Caller, attach_caller
 from orchestrator.api.errors import error_response
 from orchestrator.api.secret_check import Forbidden, SecretCheck, bearer_token
 
@@ -126,17 +127,17 @@ class AccessMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             try:
-                self._check(scope)
+                attach_caller(scope, self._check(scope))
             except Denied as error:
                 ERRORS.labels(error.code).inc()
                 await _send_denial(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope) -> Caller:
         tokens = _pop_tokens(scope) if scope["type"] == "websocket" else ()
         if self._is_open(scope["path"]):
-            return
+            return Caller()
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
         if self._policy.hosts is not None and _without_port(host) not in self._policy.hosts:
@@ -149,7 +150,13 @@ class AccessMiddleware:
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
         peer = scope.get("client") or ("", 0)
         tokens = (bearer_token(authorization), *tokens)
-        self._secret_check.require(tokens, peer[0], headers.get("x-forwarded-for", ""), scope_of(scope))
+        return self._secret_check.require(
+            tokens,
+            peer[0],
+            headers.get("x-forwarded-for", ""),
+            scope_of(scope),
+            single_use=scope["type"] == "websocket",
+        )
 
     def _is_open(self, path: str) -> bool:
         below = (name[:-1] for name in self._policy.open_paths if name.endswith("/*"))

@@ -24,6 +24,9 @@ from service_kit.errors import Denied
 from service_kit.http.api_keys import ApiKey, Scope, token_digest
 from service_kit.token_bucket import TokenBucket
 
+from orchestrator.api.callers import Caller
+from orchestrator.api.single_use_tokens import SingleUseTokens
+
 log = logging.getLogger(__name__)
 
 # Guesses of one address, on average and at once. A secret of 64 bits then lasts longer than the machine.
@@ -86,6 +89,7 @@ class SecretCheck:
         self._secret = secret.get_secret_value().encode() if secret else b""
         # Looked up by digest: the time of a look-up tells nothing about a token.
         self._keys = {key.digest: key for key in keys}
+        self.single_use_tokens = SingleUseTokens(now_s)
         self._behind_proxy = behind_proxy
         self._now_s = now_s
         self._guesses: OrderedDict[str, _Guesses] = OrderedDict()
@@ -93,14 +97,22 @@ class SecretCheck:
         # Digests in memory tell nothing about the secrets that people mistyped.
         self._key = secrets.token_bytes(32)
 
-    def require(self, tokens: Iterable[str], peer: str, forwarded_for: str = "", scope: Scope = Scope.TALK) -> None:
-        """Pass a caller with the secret, or a key for `scope`, among its `tokens`.
+    def require(
+        self,
+        tokens: Iterable[str],
+        peer: str,
+        forwarded_for: str = "",
+        scope: Scope = Scope.TALK,
+        *,
+        single_use: bool = False,
+    ) -> Caller:
+        """Pass a caller with the secret, a key for `scope` or, with `single_use`, such a token among its `tokens`.
 
         `peer` is the address of the connection, `forwarded_for` the header `X-Forwarded-For`. Raises `Denied` for a
         missing or wrong secret, `TooManyGuesses` while the address is refused, `Forbidden` for a key without the scope.
         """
         if not self._secret and not self._keys:
-            return
+            return Caller()
         tokens = list(tokens)
         sent = [token.encode("utf-8", "surrogateescape") for token in tokens if token]
         if not sent:
@@ -114,14 +126,20 @@ class SecretCheck:
             if wait_s > 0:
                 raise TooManyGuesses(wait_s)
         if self._secret and any(hmac.compare_digest(self._secret, token) for token in sent):
-            return
+            return Caller()
         key = next((self._keys[each] for each in map(token_digest, tokens) if each in self._keys), None)
         if key is not None:
             if scope not in key.scopes:
                 raise Forbidden("orchestrator.key_scope", f"the key {key.name} has not the scope {scope}")
-            return
+            return Caller(key.name, key.scopes)
+        if single_use and (caller := self._redeem(tokens)) is not None and scope in caller.scopes:
+            return caller
         self._count_guess(address, digest, now_s)
         raise Denied("orchestrator.denied", "the shared secret is wrong")
+
+    def _redeem(self, tokens: Iterable[str]) -> Caller | None:
+        redeemed = (self.single_use_tokens.redeem(token) for token in tokens if token)
+        return next((caller for caller in redeemed if caller is not None), None)
 
     def _count_guess(self, address: str, digest: bytes, now_s: float) -> None:
         guesses = self._guesses.setdefault(address, _Guesses())
