@@ -45,6 +45,14 @@ def test_added_key_is_stored_hashed_and_shown_once(env_file: Path) -> None:
     assert token_digest(token) not in listed
 
 
+def test_limits_of_a_key_are_stored_and_listed(env_file: Path) -> None:
+    assert run("add", "kitchen", "--max-sessions", "2", "--per-minute", "30").exit_code == 0
+    assert run("add", "studio", "--per-minute", "0").exit_code == 2
+    (key,) = map(parse_api_key, entries(env_file))
+    assert (key.max_sessions, key.per_minute) == (2, 30)
+    assert "talk, at most 2 sessions, at most 30 requests a minute" in run("list").output
+
+
 def test_new_file_is_for_its_owner_only(env_file: Path) -> None:
     assert run("add", "kitchen").exit_code == 0
     assert env_file.stat().st_mode & 0o777 == 0o600

@@ -25,6 +25,10 @@ keys_app = typer.Typer(help="Give each client a key of its own, with scopes.", n
 def add_command(
     name: Annotated[str, typer.Argument(help="Name of the key: letters, digits, . _ -")],
     scope: Annotated[list[Scope] | None, typer.Option(help="What the key allows; talk if none is given.")] = None,
+    max_sessions: Annotated[int | None, typer.Option(min=1, max=9_999, help="Sessions that it may have open.")] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, max=9_999, help="Requests that it may send a minute.")
+    ] = None,
 ) -> None:
     """Add a key and print its token, which is shown once and stored nowhere."""
     console = Console()
@@ -34,7 +38,8 @@ def add_command(
         if name in {key.name for key in keys}:
             raise InvalidRequest("keys.exists", f"there is a key {name}; remove it first, or choose another name")
         try:
-            token, key = new_api_key(name, frozenset(scope or [Scope.TALK]))
+            scopes = frozenset(scope or [Scope.TALK])
+            token, key = new_api_key(name, scopes, max_sessions=max_sessions, per_minute=per_minute)
         except ValueError as error:
             raise InvalidRequest("keys.invalid", str(error)) from error
         _write_keys(path, (*keys, key))
@@ -44,13 +49,13 @@ def add_command(
 
 @keys_app.command("list")
 def list_command() -> None:
-    """List the keys with their scopes."""
+    """List the keys with their scopes and limits."""
     console = Console()
     path = _env_file(console)
     with reported_failures(console):
         for key in _read_keys(path):
             scopes = ", ".join(each for each in Scope if each in key.scopes)
-            console.print(Text.assemble((f"{key.name:24}", "cyan"), scopes), soft_wrap=True)
+            console.print(Text.assemble((f"{key.name:24}", "cyan"), scopes, (_limits(key), "dim")), soft_wrap=True)
 
 
 @keys_app.command("remove")
@@ -65,6 +70,11 @@ def remove_command(name: Annotated[str, typer.Argument(help="Name of the key.")]
             raise NotFound("keys.unknown", f"there is no key {name}")
         _write_keys(path, kept)
     console.print(Text.assemble(("removed   ", "dim"), name))
+
+
+def _limits(key: ApiKey) -> str:
+    limits = ((key.max_sessions, "sessions"), (key.per_minute, "requests a minute"))
+    return "".join(f", at most {limit} {name}" for limit, name in limits if limit is not None)
 
 
 def _env_file(console: Console) -> Path:

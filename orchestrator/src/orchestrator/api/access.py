@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -126,11 +127,17 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            try:
-                attach_caller(scope, self._check(scope))
-            except Denied as error:
-                ERRORS.labels(error.code).inc()
-                await _send_denial(error, scope, receive, send)
+            with ExitStack() as held:
+                try:
+                    caller = self._check(scope)
+                    if _opens_session(scope):
+                        held.enter_context(self._secret_check.key_limits.open_session(caller))
+                except Denied as error:
+                    ERRORS.labels(error.code).inc()
+                    await _send_denial(error, scope, receive, send)
+                    return
+                attach_caller(scope, caller)
+                await self._app(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -177,6 +184,10 @@ def scope_of(scope: Scope) -> KeyScope:
     if path.startswith("/v1/audio/voice_consents/") or (path.startswith("/v1/audio/voices/") and not reads):
         return KeyScope.VOICES
     return KeyScope.TALK
+
+
+def _opens_session(scope: Scope) -> bool:
+    return scope["type"] == "websocket" or (scope["method"] == "POST" and scope["path"].rstrip("/") == "/interact")
 
 
 def guard(app: Starlette, policy: AccessPolicy, secret_check: SecretCheck | None = None) -> None:

@@ -18,13 +18,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-import grpc
 from pydantic import SecretStr
 from service_kit.errors import Denied
 from service_kit.http.api_keys import ApiKey, Scope, token_digest
 from service_kit.token_bucket import TokenBucket
 
 from orchestrator.api.callers import Caller
+from orchestrator.api.key_limits import KeyLimits, Throttled
 from orchestrator.api.single_use_tokens import SingleUseTokens
 
 log = logging.getLogger(__name__)
@@ -41,19 +41,12 @@ _LINE_BURST = 20
 _IPV6_CUSTOMER_BITS = 64
 
 
-class TooManyGuesses(Denied):
+class TooManyGuesses(Throttled):
     """The client's address has sent too many wrong secrets; `retry_after_s` says when it may send another one."""
 
-    status = grpc.StatusCode.RESOURCE_EXHAUSTED
-    http_status = 429
-    websocket_close_code = 1013
-    retryable = True
-
     def __init__(self, retry_after_s: float) -> None:
-        self.retry_after_s = math.ceil(retry_after_s)
         super().__init__(
-            "orchestrator.too_many_guesses",
-            f"too many wrong secrets came from this address; try again in {self.retry_after_s} s",
+            "orchestrator.too_many_guesses", "too many wrong secrets came from this address", retry_after_s
         )
 
 
@@ -87,8 +80,10 @@ class SecretCheck:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._secret = secret.get_secret_value().encode() if secret else b""
+        keys = tuple(keys)
         # Looked up by digest: the time of a look-up tells nothing about a token.
         self._keys = {key.digest: key for key in keys}
+        self.key_limits = KeyLimits(keys, now_s)
         self.single_use_tokens = SingleUseTokens(now_s)
         self._behind_proxy = behind_proxy
         self._now_s = now_s
@@ -109,7 +104,8 @@ class SecretCheck:
         """Pass a caller with the secret, a key for `scope` or, with `single_use`, such a token among its `tokens`.
 
         `peer` is the address of the connection, `forwarded_for` the header `X-Forwarded-For`. Raises `Denied` for a
-        missing or wrong secret, `TooManyGuesses` while the address is refused, `Forbidden` for a key without the scope.
+        missing or wrong secret, `TooManyGuesses` while the address is refused, `Forbidden` for a key without the scope,
+        `Throttled` for one that sends more requests than it may.
         """
         if not self._secret and not self._keys:
             return Caller()
@@ -131,8 +127,11 @@ class SecretCheck:
         if key is not None:
             if scope not in key.scopes:
                 raise Forbidden("orchestrator.key_scope", f"the key {key.name} has not the scope {scope}")
-            return Caller(key.name, key.scopes)
+            caller = Caller(key.name, key.scopes)
+            self.key_limits.count_request(caller)
+            return caller
         if single_use and (caller := self._redeem(tokens)) is not None and scope in caller.scopes:
+            self.key_limits.count_request(caller)
             return caller
         self._count_guess(address, digest, now_s)
         raise Denied("orchestrator.denied", "the shared secret is wrong")

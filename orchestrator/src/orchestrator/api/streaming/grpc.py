@@ -93,12 +93,14 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """Serve one session; when the client cancels the call, the session waits for it to reconnect."""
         metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
         token = bearer_token(str(metadata.get("authorization", "")))
-        self._secret_check.require([token], grpc_address(context.peer()), str(metadata.get("x-forwarded-for", "")))
-        transport = GrpcTransport(context, self._limits.max_text_chars)
-        try:
-            await run_session(self._sessions, transport, self._limits)
-        finally:
-            await transport.close()
+        peer, forwarded_for = grpc_address(context.peer()), str(metadata.get("x-forwarded-for", ""))
+        caller = self._secret_check.require([token], peer, forwarded_for)
+        with self._secret_check.key_limits.open_session(caller):
+            transport = GrpcTransport(context, self._limits.max_text_chars)
+            try:
+                await run_session(self._sessions, transport, self._limits)
+            finally:
+                await transport.close()
 
 
 def add_to(server: aio.Server, servicer: SessionServicer) -> None:
