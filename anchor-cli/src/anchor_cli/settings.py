@@ -35,6 +35,8 @@ class MeshSettings(EnvironmentSettings):
     # Address the orchestrator listens on, and that of the services behind it.
     host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
     internal_host: str = Field(default=INTERNAL_HOST, validation_alias=shared("ANCHOR_INTERNAL_HOST"))
+    # The file of the audit log, to which changes of keys are added.
+    audit_file: Path | None = Field(default=None, validation_alias=shared("ORCHESTRATOR_AUDIT_FILE"))
     # Secret that the orchestrator requires of its clients.
     shared_secret: SecretStr = Field(default=SecretStr(""), validation_alias=shared("SHARED_SECRET"))
     # The project folder: working directory of the services.

@@ -25,6 +25,11 @@ def attach_caller(scope: Scope, caller: Caller) -> None:
     scope[_ENTRY] = caller
 
 
+def caller_in(scope: Scope) -> Caller:
+    """Return the caller that is noted in an ASGI scope; without a check before it, one that has every scope."""
+    return scope.get(_ENTRY) or Caller()
+
+
 def caller_of(connection: HTTPConnection) -> Caller:
-    """Return who sent a request or opened a WebSocket; one that no check guards has every scope."""
-    return connection.scope.get(_ENTRY) or Caller()
+    """Return who sent a request or opened a WebSocket."""
+    return caller_in(connection.scope)
