@@ -12,7 +12,7 @@ import pytest
 from anchor_cli.mesh.programs import SECRETS as SECRETS_OF_PROGRAMS
 from anchor_cli.mesh.programs import mesh_programs
 from anchor_cli.settings import MeshSettings
-from compose_config import PROJECT, compose_config, rendered
+from compose_config import NO_FILE, PROJECT, compose_config, rendered
 from orchestrator.settings import OrchestratorSettings
 from pydantic import SecretStr, ValidationError
 from service_kit.familiar_settings import FamiliarSettings
@@ -139,6 +139,40 @@ def test_a_secret_reaches_only_the_services_that_need_it(tmp_path: Path) -> None
         for number, (name, wanted) in enumerate(SECRETS.items()):
             found = {service for service, config in services.items() if f"hush-{number}-hush" in json.dumps(config)}
             assert found == wanted, name
+
+
+def test_a_secret_in_a_file_is_mounted_where_the_secret_would_be_set(tmp_path: Path) -> None:
+    files = {f"{name}_FILE": f"/srv/secrets/{name}" for name in SECRETS if name != OTLP_HEADERS}
+    files["POSTGRESQL_PASSWORD_FILE"] = "/srv/secrets/postgresql"  # noqa: S105
+    env = tmp_path / "files.env"
+    env.write_text("".join(f"{name}={path}\n" for name, path in files.items()))
+    # The proxy asks only whether there is a secret.
+    readers = {**SECRETS, "SHARED_SECRET": {"orchestrator"}, "POSTGRESQL_PASSWORD": {"postgresql"}}
+    for profile in ("embedded", "cpu", "gpu"):
+        project = json.loads(compose_config(env, "--format=json", ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*"))
+        for name, path in files.items():
+            secret = name.removesuffix("_FILE")
+            assert project["secrets"][secret.lower()]["file"] == path
+            mounted = {
+                service
+                for service, config in project["services"].items()
+                if secret.lower() in {each["source"] for each in config.get("secrets") or ()}
+            }
+            assert mounted == readers[secret], secret
+            for service in readers[secret]:
+                environment = project["services"][service]["environment"]
+                variable = "POSTGRES_PASSWORD_FILE" if service == "postgresql" else name
+                assert environment[variable] == f"/run/secrets/{secret.lower()}"
+                assert not environment.get(variable.removesuffix("_FILE")), secret
+
+
+def test_without_files_of_secrets_no_container_looks_for_one() -> None:
+    project = json.loads(compose_config(NO_FILE, "--format=json", COMPOSE_PROFILES="*"))
+    for service in project["services"].values():
+        environment = service.get("environment", {})
+        assert not [name for name, value in environment.items() if name.endswith("_FILE") and value]
+    (unused,) = {Path(secret["file"]) for secret in project["secrets"].values()}
+    assert unused.read_bytes() == b""
 
 
 @pytest.mark.parametrize(

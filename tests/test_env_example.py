@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, SecretStr
 from pydantic_core import PydanticUndefined
 from service_kit.familiar_settings import FamiliarSettings
-from settings_classes import names_of, settings_classes
+from settings_classes import names_of, secret_files_of, settings_classes
 
 ROOT = Path(__file__).parent.parent
 # Including the services that differ by profile.
@@ -47,6 +47,8 @@ def read_by_services() -> dict[str, set[str]]:
         for field, name in names_of(cls).items():
             default = cls.model_fields[field].default
             names.setdefault(name, set()).add("" if default is PydanticUndefined else format_default(default))
+        for name in secret_files_of(cls):
+            names[name] = {""}
     return names
 
 
@@ -63,7 +65,8 @@ def read_by_compose() -> dict[str, set[str]]:
     # ${OURS:-${FAMILIAR:-default}} is ours with its default.
     ours = re.sub(r"\$\{([A-Z_]+):-\$\{[A-Z_]+:-([^}]*)\}\}", r"${\1:-\2}", COMPOSE)
     for name, default in re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::-([^}]*))?\}", ours):
-        names.setdefault(name, set()).add(default)
+        # Something has to be mounted where no secret is in a file.
+        names.setdefault(name, set()).add("" if default == "./deploy/no-secret" else default)
     return names
 
 
@@ -87,11 +90,10 @@ def test_compose_differs_from_the_services_only_where_it_must() -> None:
     services, compose = read_by_services(), read_by_compose()
     differing = {name for name in compose.keys() & services.keys() if compose[name] != services[name]}
     # In a container, 127.0.0.1 is the container, and a given model has a folder of its own; a mount needs a folder.
-    # With a GPU there is a second voice; stored conversations lie in a volume.
+    # With a GPU there is a second voice.
     assert differing == {
         "ANCHOR_MODELS_OWN_DIR",
         "OLLAMA_URL",
-        "ORCHESTRATOR_STORE",
         "STT_WHISPER_MODEL",
         "TTS_FALLBACK_TARGET",
     }

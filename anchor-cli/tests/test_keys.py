@@ -45,6 +45,34 @@ def test_added_key_is_stored_hashed_and_shown_once(env_file: Path) -> None:
     assert token_digest(token) not in listed
 
 
+def test_limits_of_a_key_are_stored_and_listed(env_file: Path) -> None:
+    assert run("add", "kitchen", "--max-sessions", "2", "--per-minute", "30").exit_code == 0
+    assert run("add", "studio", "--per-minute", "0").exit_code == 2
+    (key,) = map(parse_api_key, entries(env_file))
+    assert (key.max_sessions, key.per_minute) == (2, 30)
+    assert "talk, at most 2 sessions, at most 30 requests a minute" in run("list").output
+
+
+def test_changes_of_keys_are_added_to_the_audit_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_AUDIT_FILE", "data/audit.log")
+    added = run("add", "kitchen", "--scope", "data")
+    run("remove", "kitchen")
+    run("remove", "kitchen")
+    text = (env_file.parent / "data/audit.log").read_text()
+    events = [json.loads(line) for line in text.splitlines()]
+    assert [(event["event"], event["key"], event["scopes"]) for event in events] == [
+        ("key_added", "kitchen", ["data"]),
+        ("key_removed", "kitchen", ["data"]),
+    ]
+    assert next(word for word in added.output.split() if word.startswith("anchor_")) not in text
+
+
+def test_without_an_audit_file_to_write_the_key_is_there(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_AUDIT_FILE", str(env_file.parent))
+    added = run("add", "kitchen")
+    assert (added.exit_code, "was not written: " in added.output, len(entries(env_file))) == (0, True, 1)
+
+
 def test_new_file_is_for_its_owner_only(env_file: Path) -> None:
     assert run("add", "kitchen").exit_code == 0
     assert env_file.stat().st_mode & 0o777 == 0o600

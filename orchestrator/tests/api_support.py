@@ -13,8 +13,10 @@ import numpy as np
 from app_server import serve_app
 from fastapi import FastAPI
 from orchestrator.api.access import AccessPolicy, guard
+from orchestrator.api.http import access_token
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
+from orchestrator.api.secret_check import SecretCheck
 from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
@@ -233,7 +235,10 @@ class FakeSessions:
 
 @asynccontextmanager
 async def serve_apis(
-    sessions: FakeSessions, limits: ApiLimits | None = None, policy: AccessPolicy | None = None
+    sessions: FakeSessions,
+    limits: ApiLimits | None = None,
+    policy: AccessPolicy | None = None,
+    secret_check: SecretCheck | None = None,
 ) -> AsyncGenerator[str]:
     """Serve the APIs on a real server; yields its `host:port`."""
     app = FastAPI()
@@ -247,7 +252,10 @@ async def serve_apis(
     async def bug() -> None:
         raise RuntimeError("a bug")
 
-    guard(app, policy or AccessPolicy())
+    policy = policy or AccessPolicy()
+    secret_check = secret_check or SecretCheck(policy.secret)
+    app.include_router(access_token.routes(secret_check.single_use_tokens))
+    guard(app, policy, secret_check)
     async with serve_app(app) as address:
         yield address
 

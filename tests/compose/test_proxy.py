@@ -51,7 +51,7 @@ def proxy(containers, tmp_path) -> Iterator[Callable[..., Proxy]]:
         pytest.skip("needs Caddy: apt-get install caddy")
     with ExitStack() as stack:
 
-        def start(secret: str, upstream_port: int = containers.ports["orchestrator"]) -> Proxy:
+        def start(secret: str, upstream_port: int = containers.ports["orchestrator"], secret_file: str = "") -> Proxy:
             (port,) = free_ports(1)
             log, root = tmp_path / "caddy.log", tmp_path / "data/caddy/pki/authorities/local/root.crt"
             command = ["caddy", "run", "--adapter", "caddyfile", "--config", str(PROJECT / "deploy/caddy/Caddyfile")]
@@ -61,6 +61,7 @@ def proxy(containers, tmp_path) -> Iterator[Callable[..., Proxy]]:
                 "XDG_CONFIG_HOME": str(tmp_path / "config"),
                 "PROXY_PORT": str(port),
                 "SHARED_SECRET": secret,
+                "SHARED_SECRET_FILE": secret_file,
                 "ANCHOR_UPSTREAM": f"127.0.0.1:{upstream_port}",
                 "ANCHOR_GRPC_UPSTREAM": f"127.0.0.1:{containers.grpc_port}",
             }
@@ -124,6 +125,11 @@ async def test_without_a_good_secret_the_proxy_refuses_everything(proxy, secret:
         answers = [await http.get("/"), await http.get("/health"), await http.post("/conversation/start", json={})]
     assert {answer.status_code for answer in answers} == {503}
     assert "SHARED_SECRET" in answers[0].text
+
+
+async def test_the_proxy_opens_for_a_secret_in_a_file(proxy) -> None:
+    async with proxy("", secret_file="secrets/shared").http() as http:  # noqa: S106
+        assert (await http.get("/health")).status_code == 200
 
 
 async def test_the_proxy_does_not_expose_metrics(proxy) -> None:

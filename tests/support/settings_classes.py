@@ -5,8 +5,9 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
-from pydantic import AliasChoices
+from pydantic import AliasChoices, SecretStr
 from pydantic_settings import BaseSettings
 
 PACKAGES = (
@@ -28,7 +29,7 @@ def settings_classes() -> list[type[BaseSettings]]:
             source = module.module_finder.find_spec(module.name, None)
             assert source is not None
             assert source.origin is not None
-            if "BaseSettings" in Path(source.origin).read_text() or module.name.endswith("settings"):
+            if "SettingsConfigDict" in Path(source.origin).read_text() or module.name.endswith("settings"):
                 import_module(module.name)
 
     return [cls for cls in _ours(BaseSettings) if not _ours(cls)]
@@ -54,4 +55,13 @@ def all_names_of(cls: type[BaseSettings]) -> set[str]:
     """Every variable that a settings class reads, with the names that other voice servers use."""
     aliases = [info.validation_alias for info in cls.model_fields.values()]
     familiar = {str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices[1:]}
-    return familiar | set(names_of(cls).values())
+    return familiar | set(names_of(cls).values()) | secret_files_of(cls)
+
+
+def secret_files_of(cls: type[BaseSettings]) -> set[str]:
+    """The variables that name the files of a settings class's secrets."""
+    names = names_of(cls)
+    secrets = (
+        field for field, info in cls.model_fields.items() if SecretStr in (info.annotation, *get_args(info.annotation))
+    )
+    return {f"{names[field]}_FILE" for field in secrets}

@@ -5,15 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from service_kit.addresses import authority, reachable_host
-from service_kit.settings import DEFAULT_PIPER_VOICES, INTERNAL_HOST, ModelSet, PiperVoices, Profile, ServerUrl, shared
+from service_kit.settings import (
+    DEFAULT_PIPER_VOICES,
+    INTERNAL_HOST,
+    EnvironmentSettings,
+    ModelSet,
+    PiperVoices,
+    Profile,
+    ServerUrl,
+    shared,
+)
 
 
-class MeshSettings(BaseSettings):
+class MeshSettings(EnvironmentSettings):
     """Settings of a mesh on this machine.
 
-    The constructor raises `pydantic.ValidationError` for an invalid environment.
+    The constructor raises `pydantic.ValidationError` and `pydantic_settings.SettingsError` for an invalid environment.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
@@ -26,6 +35,8 @@ class MeshSettings(BaseSettings):
     # Address the orchestrator listens on, and that of the services behind it.
     host: str = Field(default="127.0.0.1", validation_alias=shared("ANCHOR_HOST"))
     internal_host: str = Field(default=INTERNAL_HOST, validation_alias=shared("ANCHOR_INTERNAL_HOST"))
+    # The file of the audit log, to which changes of keys are added.
+    audit_file: Path | None = Field(default=None, validation_alias=shared("ORCHESTRATOR_AUDIT_FILE"))
     # Secret that the orchestrator requires of its clients.
     shared_secret: SecretStr = Field(default=SecretStr(""), validation_alias=shared("SHARED_SECRET"))
     # The project folder: working directory of the services.

@@ -119,6 +119,7 @@ async def test_program_and_its_workers_do_not_get_the_secrets_of_others(
     short_root: Path, toy: Callable[..., Program], lines: list[LogLine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHARED_SECRET", "hush")
+    monkeypatch.setenv("LLM_OPENAI_API_KEY_FILE", "/hush")
     monkeypatch.setenv("STT_VOXTRAL_API_KEY", "mine")
     program = toy()
     async with running_mesh(configured(short_root, program), [program], lines.append) as (mesh, supervisor):

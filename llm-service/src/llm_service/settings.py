@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from service_kit.settings import LogFormat, shared
+from pydantic_settings import SettingsConfigDict
+from service_kit.settings import EnvironmentSettings, LogFormat, shared
 
 MODEL = "qwen2.5-coder-1.5b-instruct"
 # More threads than this gain little: reading the weights from memory limits the generation of text.
 _MAX_THREADS = 8
 
 
-class LlmServiceSettings(BaseSettings):
+class LlmServiceSettings(EnvironmentSettings):
     """Settings of the process, from `LLM_LOCAL_*` and from the names that all services share.
 
     The constructor raises `pydantic.ValidationError` for an invalid environment.

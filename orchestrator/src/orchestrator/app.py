@@ -14,6 +14,7 @@ from service_kit.http.routes import health_routes
 from service_kit.service import Service, new_health
 
 from orchestrator import wiring
+from orchestrator.api.audit import AuditLog, audit_file
 from orchestrator.api.streaming import grpc
 from orchestrator.conversation.model.services import LANGUAGES
 from orchestrator.knowledge.folder import KnowledgeFolder
@@ -51,11 +52,15 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     routes = health_routes(
         health, lambda: {"language": language, "languages": LANGUAGES, "voices": voices.ids, **details()}
     )
-    app, servicer = wiring.api(sessions, services, voice_store, memory, routes, settings)
+    audit = AuditLog()
+    app, servicer = wiring.api(sessions, services, voice_store, memory, routes, audit, settings)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
+            if settings.audit_file is not None:
+                stack.enter_context(audit_file(settings.audit_file, NAME))
+            audit.record_keys(wiring.api_keys(settings))
             for channel in channels.values():
                 await stack.enter_async_context(channel)
             knowledge.load()

@@ -75,3 +75,10 @@ STORE_FAILURES = Counter("anchor_store_failures_total", "Failed attempts to use 
 STORE_DROPPED = Counter(
     "anchor_store_dropped_total", "Entries that were never stored, because too much waited or they were refused."
 )
+
+# Access
+SECURITY_EVENTS = Counter("anchor_security_events_total", "Security events of the audit log.", ["event"])
+AUDIT_LINES_LOST = Counter(
+    "anchor_audit_lines_lost_total",
+    "Lines of the audit log left out because of their rate, or not written to its file.",
+)

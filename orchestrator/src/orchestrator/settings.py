@@ -42,8 +42,10 @@ class OrchestratorSettings(ServiceSettings):
 
     # Required from every client; without it, the orchestrator serves this machine only.
     shared_secret: SecretStr | None = Field(default=None, validation_alias=shared("SHARED_SECRET"))
-    # Further keys of clients, as `anchor keys` writes them: ["name:talk+voices:sha256"].
+    # Further keys of clients, as `anchor keys` writes them: ["name:talk+voices:sha256:sessions=4:minute=60"].
     api_keys: Annotated[tuple[str, ...], AfterValidator(_checked_keys)] = ()
+    # A file that the audit log is written to as well, beside the log; unset for none.
+    audit_file: Path | None = None
     # Declares that the ports are published on the host's loopback only, as in compose.yaml, whatever the bind address:
     # no secret is required then, and only loopback's names and `hosts` are accepted as host names.
     published_on_loopback: bool = False

@@ -13,11 +13,12 @@ from fastapi.routing import APIRoute
 from grpc import aio
 from service_kit.errors import InvalidRequest
 from service_kit.health import Health
-from service_kit.http.api_keys import parse_api_keys
+from service_kit.http.api_keys import ApiKey, parse_api_keys
 from service_kit.rpc.channel import open_service_channel
 
 from orchestrator.api.access import access_policy, guard
-from orchestrator.api.http import engines, openai_speech, openai_transcriptions, voice_consents, voices
+from orchestrator.api.audit import AuditLog
+from orchestrator.api.http import access_token, engines, openai_speech, openai_transcriptions, voice_consents, voices
 from orchestrator.api.http.console import console_routes
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
@@ -266,12 +267,18 @@ def session_registry(
     )
 
 
+def api_keys(settings: OrchestratorSettings) -> tuple[ApiKey, ...]:
+    """The keys of clients."""
+    return parse_api_keys(settings.api_keys)
+
+
 def api(
     sessions: SessionRegistry,
     services: Services,
     voice_store: VoiceStore,
     memory: MemoryPressure,
     health: APIRouter,
+    audit: AuditLog,
     settings: OrchestratorSettings,
 ) -> tuple[FastAPI, grpc.SessionServicer]:
     """All HTTP and WebSocket APIs behind the access check, and the gRPC servicer; `health` routes included."""
@@ -289,7 +296,7 @@ def api(
     adding = voices.VoiceAdding(voice_store, consents, speech_to_text, uploads, limits)
     app.include_router(voices.routes(adding, voice_store, uploads, limits))
     app.include_router(voice_consents.routes(consents, voice_store, uploads, limits))
-    keys = parse_api_keys(settings.api_keys)
+    keys = api_keys(settings)
     policy = access_policy(
         settings.client_host,
         settings.shared_secret,
@@ -300,7 +307,8 @@ def api(
         open_paths=[route.path for route in console.routes if isinstance(route, APIRoute)],
     )
     # In Compose only the proxy publishes ports beyond this host.
-    secret_check = SecretCheck(policy.secret, keys=keys, behind_proxy=settings.published_on_loopback)
+    secret_check = SecretCheck(policy.secret, keys=keys, behind_proxy=settings.published_on_loopback, audit=audit)
+    app.include_router(access_token.routes(secret_check.single_use_tokens))
     guard(app, policy, secret_check)
     return app, grpc.SessionServicer(sessions, limits, secret_check)
 

@@ -6,8 +6,10 @@ import os
 import re
 from collections.abc import Iterator
 
-from pydantic import AliasChoices, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
+
+from service_kit.settings import SecretFileProblem, field_variables
 
 _UNPARSED = re.compile(r'field "(?P<field>\w+)"')
 _NOT_JSON = 'a list is written as JSON: ["a", "b"]'
@@ -15,6 +17,8 @@ _NOT_JSON = 'a list is written as JSON: ["a", "b"]'
 
 def describe_setting_problems(error: ValidationError | SettingsError) -> dict[str, str]:
     """What is wrong, by environment variable. For data that are no settings, such as a file's, by class and field."""
+    if isinstance(error, SecretFileProblem):
+        return {error.variable: error.reason}
     if isinstance(error, SettingsError):
         # pydantic-settings names the field, and neither its class nor its variable.
         found = _UNPARSED.search(str(error))
@@ -46,10 +50,8 @@ def variable_of(owner: type[BaseSettings], field: str) -> str:
 
 def _variables(owner: type[BaseSettings]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each field of `owner` with the variables that it is read from, in their order."""
-    for field, info in owner.model_fields.items():
-        alias = info.validation_alias
-        own = f"{owner.model_config.get('env_prefix', '')}{field}".upper()
-        yield field, tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (own,)
+    for field in owner.model_fields:
+        yield field, field_variables(owner, field)
 
 
 def _set_variables(field: str) -> list[str]:

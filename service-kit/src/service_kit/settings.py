@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 Profile = Literal["embedded", "cpu", "gpu"]
 TracesSampler = Literal[
@@ -63,8 +66,109 @@ def _server_url(url: str) -> str:
 # The address of an HTTP server; empty for none, where a setting allows that.
 ServerUrl = Annotated[str, AfterValidator(_server_url)]
 
+# Names the file of a secret: `SHARED_SECRET_FILE` that of `SHARED_SECRET`.
+SECRET_FILE_SUFFIX = "_FILE"  # noqa: S105
+MAX_SECRET_BYTES = 8_192
+# Where container runtimes mount secrets, often readable by every user of the container, which has one.
+_MOUNTED_SECRETS = Path("/run/secrets")
 
-class ServiceSettings(BaseSettings):
+
+class SecretFileProblem(SettingsError):
+    """The file of a secret cannot be used; `variable` names the file, `reason` does not quote its content."""
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(f"{variable}: {reason}")
+        self.variable = variable
+        self.reason = reason
+
+
+def field_variables(owner: type[BaseSettings], field: str) -> tuple[str, ...]:
+    """The environment variables that a field of `owner` is read from, ours first."""
+    alias = owner.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(map(str, alias.choices))
+    return (f"{owner.model_config.get('env_prefix', '')}{field}".upper(),)
+
+
+def secret_file_variables(owner: type[BaseSettings]) -> dict[str, str]:
+    """The variable that names the file of each secret field of `owner`."""
+    return {
+        field: field_variables(owner, field)[0] + SECRET_FILE_SUFFIX
+        for field, info in owner.model_fields.items()
+        if SecretStr in (info.annotation, *get_args(info.annotation))
+    }
+
+
+def read_secret_file(path: Path) -> str:
+    """The secret in a file, without the line's end. Raises `ValueError` with the reason, never with the content."""
+    try:
+        # A pipe without a writer must not block.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{path} is not a regular file")
+        if mode & stat.S_IROTH and not path.resolve().is_relative_to(_MOUNTED_SECRETS):
+            raise ValueError(f"every user of this machine can read {path}; `chmod o= {path}` keeps it secret")
+        content = os.read(descriptor, MAX_SECRET_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > MAX_SECRET_BYTES:
+        raise ValueError(f"{path} has more than {MAX_SECRET_BYTES} bytes")
+    try:
+        secret = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8") from None
+    if not secret.strip():
+        raise ValueError(f"{path} is empty")
+    if not secret.isprintable():
+        raise ValueError(f"{path} has more than one line, or characters that cannot be printed")
+    return secret
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Reads each secret whose file is named, once. Raises `SecretFileProblem`, also where the secret itself is set."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = secret_file_variables(self.settings_cls).get(field_name)
+        key = field_name if field.validation_alias is None else field_variables(self.settings_cls, field_name)[0]
+        if variable is None or not (path := os.environ.get(variable)):
+            return None, key, False
+        for name in field_variables(self.settings_cls, field_name):
+            if os.environ.get(name):
+                raise SecretFileProblem(variable, f"{name} is set too; set one of them")
+        try:
+            return read_secret_file(Path(path)), key, False
+        except ValueError as error:
+            raise SecretFileProblem(variable, str(error)) from error
+
+    def __call__(self) -> dict[str, Any]:
+        found = (self.get_field_value(info, field) for field, info in self.settings_cls.model_fields.items())
+        return {key: value for value, key, _ in found if value is not None}
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings from the environment, in which `NAME_FILE` may name the file of the secret `NAME`.
+
+    The constructor raises `pydantic.ValidationError` for an invalid value, `pydantic_settings.SettingsError` for one
+    that cannot be parsed and for the file of a secret that cannot be used.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+
+class ServiceSettings(EnvironmentSettings):
     """Settings of one service.
 
     A subclass sets `env_prefix` (`STT_`), `grpc_port` and `http_port`. The constructor raises

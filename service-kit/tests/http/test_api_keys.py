@@ -43,3 +43,25 @@ def test_names_are_unique() -> None:
 def test_a_key_needs_a_scope() -> None:
     with pytest.raises(ValueError, match="name:scope"):
         new_api_key("kitchen", frozenset())
+
+
+@pytest.mark.parametrize(
+    ("limits", "written"),
+    [
+        ({}, ""),
+        ({"max_sessions": 4}, ":sessions=4"),
+        ({"per_minute": 60}, ":minute=60"),
+        ({"max_sessions": 9_999, "per_minute": 1}, ":sessions=9999:minute=1"),
+    ],
+)
+def test_limits_are_stored_with_the_key(limits: dict[str, int], written: str) -> None:
+    _, key = new_api_key("kitchen", frozenset({Scope.TALK}), **limits)
+    assert str(key) == f"kitchen:talk:{key.digest}{written}"
+    assert parse_api_key(str(key)) == key
+    assert {name: getattr(key, name) for name in limits} == limits
+
+
+@pytest.mark.parametrize("limit", ["sessions=0", "sessions=-1", "minute=10000", "minute=1:sessions=1", "hour=1", ""])
+def test_a_limit_that_is_none_is_refused(limit: str) -> None:
+    with pytest.raises(ValueError, match="1 to 9999"):
+        parse_api_key(f"kitchen:talk:{DIGEST}:{limit}")

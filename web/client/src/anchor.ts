@@ -2,7 +2,7 @@
 import type { ClientMessage, ServerMessage } from "./messages";
 import { Microphone, MICROPHONE_HZ, type MicrophoneSettings } from "./microphone";
 import { Player } from "./player";
-import { type Connection, type ReplyReceived, Session, type SessionStart } from "./session";
+import { type Connection, type ReplyReceived, Session, type SessionStart, type SocketUrl } from "./session";
 import type { PlaybackReport } from "./worklets/jitter_buffer";
 
 // Rate of the anchor's audio, in hertz, as in session.proto: the player may open before `session_started` arrives.
@@ -11,8 +11,8 @@ const REPLY_RATE_HZ = 24_000;
 const MAX_PENDING_COMMANDS = 1000;
 
 export interface AnchorOptions {
-  /** URL of `/ws/audio`: `socketUrl(location)` for the server that served the page. */
-  url: string;
+  /** URL of `/ws/audio`: `socketUrl(location)` for the server that served the page; or a function that returns one. */
+  url: SocketUrl;
   /** Language, voice, persona, patience, turn detection; all are optional. */
   start?: Omit<SessionStart, "sampleRateHz" | "reportsPlayback" | "takeOver">;
   /** Ticket of a conversation to resume. */

@@ -3,7 +3,15 @@ export { Anchor, type AnchorOptions } from "./anchor";
 export { type ClientMessage, decode, encode, type ServerMessage } from "./messages";
 export { Microphone, MICROPHONE_HZ, type MicrophoneOptions, type MicrophoneSettings } from "./microphone";
 export { Player, type PlayerOptions } from "./player";
-export { type Connection, pageToken, Session, type SessionOptions, type SessionStart, socketUrl } from "./session";
+export {
+  type Connection,
+  pageToken,
+  Session,
+  type SessionOptions,
+  type SessionStart,
+  type SocketUrl,
+  socketUrl,
+} from "./session";
 export { type SoundSupport, soundSupport } from "./sound_support";
 export type { PlaybackReport } from "./worklets/jitter_buffer";
 export * from "./protocol/anchor/session/v1/session_pb";

@@ -19,6 +19,9 @@ const MAX_PENDING_FRAMES = 100;
 const MAX_UNSENT_BYTES = 64_000;
 // RFC 6455, section 7.4.1: the server refuses the request itself, so a retry is pointless.
 const POLICY_VIOLATION = 1008;
+const ABNORMAL_CLOSURE = 1006;
+// Code of `reconnecting` when the page has no URL for the session.
+const NO_URL = "client.no_url";
 // "Service Restart", in the registry of RFC 6455: the conversation goes on with its ticket.
 const SERVICE_RESTART = 1012;
 const MOVING = "session.moving";
@@ -40,9 +43,16 @@ export type ReplyReceived = Omit<MessageInitShape<typeof ReplyReceivedSchema>, "
 /** How far the current reply has been played. */
 export type PlaybackProgress = Omit<MessageInitShape<typeof PlaybackProgressSchema>, "$typeName">;
 
+/** The URL of a session, or a function that returns one for every connect. */
+export type SocketUrl = string | (() => Promise<string>);
+
 export interface SessionOptions {
-  /** URL of `/ws/audio`, with the server's `token` in the query if it has one. */
-  url: string;
+  /**
+   * URL of `/ws/audio`, with the server's `token` in the query if it has one; or a function that returns one for every
+   * connect, with a single-use token that the page's own server requested. Where it fails, the session
+   * tries again; `reconnecting` has the code `client.no_url`.
+   */
+  url: SocketUrl;
   start: SessionStart;
   /** Ticket of a conversation to resume. */
   ticket?: string;
@@ -69,6 +79,8 @@ export class Session {
   #failures = 0;
   #isStarted = false;
   #isClosed = false;
+  /** Counts the calls of `connect`: an address that arrives after a later one is not used. */
+  #connects = 0;
   #pendingFrames: ArrayBuffer[] = [];
   /** Number of microphone frames dropped so far. */
   droppedFrames = 0;
@@ -92,7 +104,25 @@ export class Session {
     this.#isClosed = false;
     this.#isStarted = false;
     if (this.#failures === 0) this.#options.onConnection({ state: "connecting" });
-    const socket = new WebSocket(this.#options.url);
+    const { url } = this.#options;
+    const connect = (this.#connects += 1);
+    if (typeof url === "string") {
+      this.#open(url, takeOver);
+      return;
+    }
+    const isWanted = (): boolean => connect === this.#connects && !this.#isClosed;
+    url().then(
+      (address) => {
+        if (isWanted()) this.#open(address, takeOver);
+      },
+      () => {
+        if (isWanted()) this.#handleSocketClose(ABNORMAL_CLOSURE, NO_URL);
+      },
+    );
+  }
+
+  #open(url: string, takeOver: boolean): void {
+    const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       const received = this.#options.received?.();

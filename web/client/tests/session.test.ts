@@ -227,3 +227,49 @@ test("`socketUrl` uses the page's origin and token", () => {
   );
   expect(socketUrl(new URL("http://[::1]:8080/a/b/index.html"))).toBe("ws://[::1]:8080/a/b/ws/audio");
 });
+
+describe("with a function for its URL, the session", () => {
+  /** Lets the promises run that are settled. */
+  const settle = () => vi.advanceTimersByTimeAsync(0);
+  let asked: number;
+  const sessionWith = (url: () => Promise<string>) => {
+    session = new Session({
+      url,
+      start: {},
+      onMessage: (message) => messages.push(message),
+      onAudio: () => undefined,
+      onConnection: (connection) => connections.push(connection),
+    });
+  };
+
+  beforeEach(() => {
+    asked = 0;
+  });
+
+  test("connects every time with a new address", async () => {
+    sessionWith(() => Promise.resolve(`ws://anchor/ws/audio?token=${(asked += 1).toString()}`));
+    session.connect();
+    await settle();
+    FakeSocket.newest.accept();
+    FakeSocket.newest.drop();
+    await vi.advanceTimersByTimeAsync(300);
+    expect(FakeSocket.all.map(({ url }) => url.slice(-1))).toEqual(["1", "2"]);
+  });
+
+  test("tries again when there is no address", async () => {
+    sessionWith(() => ((asked += 1) === 1 ? Promise.reject(new Error("offline")) : Promise.resolve("ws://anchor")));
+    session.connect();
+    await settle();
+    expect(connections.at(-1)).toMatchObject({ state: "reconnecting", code: "client.no_url" });
+    await vi.advanceTimersByTimeAsync(300);
+    expect(FakeSocket.newest.url).toBe("ws://anchor");
+  });
+
+  test("opens nothing after it was closed", async () => {
+    sessionWith(() => Promise.resolve("ws://anchor"));
+    session.connect();
+    session.close();
+    await settle();
+    expect(FakeSocket.all).toEqual([]);
+  });
+});

@@ -16,7 +16,7 @@ from service_kit.engines.model_lock import LockedModel, read_lock
 from service_kit.engines.models import verify
 from service_kit.errors import AnchorError, InvalidRequest
 from service_kit.setting_problems import describe_setting_problems
-from service_kit.settings import ServiceSettings
+from service_kit.settings import EnvironmentSettings, ServiceSettings
 
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.doctor.machine import Machine
@@ -51,7 +51,7 @@ def _settings_in(modules: Iterable[str]) -> Iterator[type[BaseSettings]]:
     for module in modules:
         found = vars(import_module(module)).values()
         own = (each for each in found if isinstance(each, type) and issubclass(each, BaseSettings))
-        yield from (each for each in own if each not in (BaseSettings, ServiceSettings))
+        yield from (each for each in own if each not in (BaseSettings, EnvironmentSettings, ServiceSettings))
 
 
 def familiar_names(classes: Callable[[], Iterator[type[BaseSettings]]] = settings_classes) -> set[str]:

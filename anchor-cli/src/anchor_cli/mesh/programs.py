@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service_kit.addresses import authority
+from service_kit.settings import SECRET_FILE_SUFFIX
 
 from anchor_cli.settings import MeshSettings
 
@@ -47,8 +48,9 @@ class Program:
 
     @property
     def withheld_secrets(self) -> list[str]:
-        """The secrets of the environment that this program, and its worker processes, have no use for."""
-        return [secret for secret, programs in SECRETS.items() if self.name not in programs]
+        """The secrets of the environment, and their files, that this program and its workers have no use for."""
+        withheld = [secret for secret, programs in SECRETS.items() if self.name not in programs]
+        return [name for secret in withheld for name in (secret, secret + SECRET_FILE_SUFFIX)]
 
     @property
     def ports(self) -> dict[int, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -21,6 +22,8 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orchestrator.api.audit import AuditMiddleware
+from orchestrator.api.callers import Caller, attach_caller
 from orchestrator.api.errors import error_response
 from orchestrator.api.secret_check import Forbidden, SecretCheck, bearer_token
 
@@ -125,18 +128,25 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            try:
-                self._check(scope)
-            except Denied as error:
-                ERRORS.labels(error.code).inc()
-                await _send_denial(error, scope, receive, send)
+            with ExitStack() as held:
+                try:
+                    caller = self._check(scope)
+                    if _opens_session(scope):
+                        held.enter_context(self._secret_check.key_limits.open_session(caller))
+                except Denied as error:
+                    ERRORS.labels(error.code).inc()
+                    self._secret_check.record_refusal(error, *_peer_of(scope))
+                    await _send_denial(error, scope, receive, send)
+                    return
+                attach_caller(scope, caller)
+                await self._app(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope) -> Caller:
         tokens = _pop_tokens(scope) if scope["type"] == "websocket" else ()
         if self._is_open(scope["path"]):
-            return
+            return Caller()
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
         if self._policy.hosts is not None and _without_port(host) not in self._policy.hosts:
@@ -147,9 +157,10 @@ class AccessMiddleware:
             raise Forbidden("orchestrator.foreign_origin", f"web pages of {origin[:80]!r} are not allowed here")
         # Headers are bytes: Starlette decodes them as Latin-1, clients encode them as UTF-8.
         authorization = headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-        peer = scope.get("client") or ("", 0)
         tokens = (bearer_token(authorization), *tokens)
-        self._secret_check.require(tokens, peer[0], headers.get("x-forwarded-for", ""), scope_of(scope))
+        return self._secret_check.require(
+            tokens, *_peer_of(scope), scope_of(scope), single_use=scope["type"] == "websocket"
+        )
 
     def _is_open(self, path: str) -> bool:
         below = (name[:-1] for name in self._policy.open_paths if name.endswith("/*"))
@@ -172,12 +183,26 @@ def scope_of(scope: Scope) -> KeyScope:
     return KeyScope.TALK
 
 
+def _peer_of(scope: Scope) -> tuple[str, str]:
+    """The address of the connection, and the header `X-Forwarded-For`."""
+    peer = scope.get("client") or ("", 0)
+    return peer[0], Headers(scope=scope).get("x-forwarded-for", "")
+
+
+def _opens_session(scope: Scope) -> bool:
+    return scope["type"] == "websocket" or (scope["method"] == "POST" and scope["path"].rstrip("/") == "/interact")
+
+
 def guard(app: Starlette, policy: AccessPolicy, secret_check: SecretCheck | None = None) -> None:
     """Enforce `policy` on `app`, and let pages of its origins read the answers (CORS).
 
     `secret_check` is shared with other APIs; without it, the app has its own. Preflight requests carry no secret, so
     they are answered before the check. Pages of other origins get no headers.
     """
+    secret_check = secret_check or SecretCheck(policy.secret)
+    app.add_middleware(
+        AuditMiddleware, audit=secret_check.audit, address_of=lambda scope: secret_check.address_of(*_peer_of(scope))
+    )
     app.add_middleware(AccessMiddleware, policy=policy, secret_check=secret_check)
     if policy.origins:
         app.add_middleware(

@@ -13,7 +13,7 @@ from service_kit.observability.metrics import ERRORS
 from service_kit.safe_text import escape_control
 from starlette.exceptions import HTTPException
 
-from orchestrator.api.secret_check import TooManyGuesses
+from orchestrator.api.key_limits import Throttled
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def error_response(error: AnchorError) -> JSONResponse:
     if isinstance(error, Denied) and error.http_status == Denied.http_status:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
-        headers["Retry-After"] = str(error.retry_after_s) if isinstance(error, TooManyGuesses) else "1"
+        headers["Retry-After"] = str(error.retry_after_s) if isinstance(error, Throttled) else "1"
     return _json_error(error.http_status, error.code, error.message, error.retryable, headers)
 
 

@@ -18,40 +18,40 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-import grpc
 from pydantic import SecretStr
 from service_kit.errors import Denied
 from service_kit.http.api_keys import ApiKey, Scope, token_digest
+from service_kit.observability.audit import SecurityEvent
 from service_kit.token_bucket import TokenBucket
 
-log = logging.getLogger(__name__)
+from orchestrator.api.audit import AuditLog
+from orchestrator.api.callers import Caller
+from orchestrator.api.key_limits import KeyLimits, Throttled
+from orchestrator.api.single_use_tokens import SingleUseTokens
 
 # Guesses of one address, on average and at once. A secret of 64 bits then lasts longer than the machine.
 GUESSES_PER_S = 0.2
 GUESS_BURST = 10
 # Addresses whose guesses are counted; the one that was seen longest ago is forgotten first. 0.4 KiB each, measured.
 MAX_ADDRESSES = 4096
-# Lines about guesses over all addresses, on average and at once.
-_LINES_PER_S = 1
-_LINE_BURST = 20
 # A provider gives a customer at least this much of IPv6.
 _IPV6_CUSTOMER_BITS = 64
 
 
-class TooManyGuesses(Denied):
+class TooManyGuesses(Throttled):
     """The client's address has sent too many wrong secrets; `retry_after_s` says when it may send another one."""
 
-    status = grpc.StatusCode.RESOURCE_EXHAUSTED
-    http_status = 429
-    websocket_close_code = 1013
-    retryable = True
-
     def __init__(self, retry_after_s: float) -> None:
-        self.retry_after_s = math.ceil(retry_after_s)
         super().__init__(
-            "orchestrator.too_many_guesses",
-            f"too many wrong secrets came from this address; try again in {self.retry_after_s} s",
+            "orchestrator.too_many_guesses", "too many wrong secrets came from this address", retry_after_s
         )
+
+
+class WrongSecret(Denied):
+    """The secret is wrong; recorded as a guess."""
+
+    def __init__(self) -> None:
+        super().__init__("orchestrator.denied", "the shared secret is wrong")
 
 
 class Forbidden(Denied):
@@ -82,31 +82,46 @@ class SecretCheck:
         keys: Iterable[ApiKey] = (),
         behind_proxy: bool = False,
         now_s: Callable[[], float] = time.monotonic,
+        audit: AuditLog | None = None,
     ) -> None:
         self._secret = secret.get_secret_value().encode() if secret else b""
+        keys = tuple(keys)
         # Looked up by digest: the time of a look-up tells nothing about a token.
         self._keys = {key.digest: key for key in keys}
+        self.key_limits = KeyLimits(keys, now_s)
+        self.single_use_tokens = SingleUseTokens(now_s)
         self._behind_proxy = behind_proxy
         self._now_s = now_s
         self._guesses: OrderedDict[str, _Guesses] = OrderedDict()
-        self._lines = TokenBucket(_LINES_PER_S, _LINE_BURST)
+        self.audit = audit or AuditLog(now_s)
+        # The names of the keys that were used, the empty one for the secret.
+        self._used: set[str] = set()
         # Digests in memory tell nothing about the secrets that people mistyped.
         self._key = secrets.token_bytes(32)
 
-    def require(self, tokens: Iterable[str], peer: str, forwarded_for: str = "", scope: Scope = Scope.TALK) -> None:
-        """Pass a caller with the secret, or a key for `scope`, among its `tokens`.
+    def require(
+        self,
+        tokens: Iterable[str],
+        peer: str,
+        forwarded_for: str = "",
+        scope: Scope = Scope.TALK,
+        *,
+        single_use: bool = False,
+    ) -> Caller:
+        """Pass a caller with the secret, a key for `scope` or, with `single_use`, such a token among its `tokens`.
 
         `peer` is the address of the connection, `forwarded_for` the header `X-Forwarded-For`. Raises `Denied` for a
-        missing or wrong secret, `TooManyGuesses` while the address is refused, `Forbidden` for a key without the scope.
+        missing or wrong secret, `TooManyGuesses` while the address is refused, `Forbidden` for a key without the scope,
+        `Throttled` for one that sends more requests than it may.
         """
         if not self._secret and not self._keys:
-            return
+            return Caller()
         tokens = list(tokens)
         sent = [token.encode("utf-8", "surrogateescape") for token in tokens if token]
         if not sent:
             raise Denied("orchestrator.denied", "the shared secret is missing")
         now_s = self._now_s()
-        address = self._address_of(peer, forwarded_for)
+        address = self.address_of(peer, forwarded_for)
         guesses = self._guesses.get(address)
         digest = hmac.digest(self._key, b"\0".join(sent), hashlib.sha256)
         if guesses is not None and not hmac.compare_digest(guesses.last, digest):
@@ -114,14 +129,37 @@ class SecretCheck:
             if wait_s > 0:
                 raise TooManyGuesses(wait_s)
         if self._secret and any(hmac.compare_digest(self._secret, token) for token in sent):
-            return
+            self._record_use(Caller(), address)
+            return Caller()
         key = next((self._keys[each] for each in map(token_digest, tokens) if each in self._keys), None)
         if key is not None:
             if scope not in key.scopes:
                 raise Forbidden("orchestrator.key_scope", f"the key {key.name} has not the scope {scope}")
-            return
+            caller = Caller(key.name, key.scopes)
+            self._record_use(caller, address)
+            self.key_limits.count_request(caller)
+            return caller
+        if single_use and (caller := self._redeem(tokens)) is not None and scope in caller.scopes:
+            self.audit.record(SecurityEvent.TOKEN_USED, key=caller.key, address=address)
+            self.key_limits.count_request(caller)
+            return caller
         self._count_guess(address, digest, now_s)
-        raise Denied("orchestrator.denied", "the shared secret is wrong")
+        raise WrongSecret
+
+    def record_refusal(self, error: Denied, peer: str, forwarded_for: str = "") -> None:
+        """Record a refusal in the audit log, unless the check has counted it as a guess."""
+        if not isinstance(error, WrongSecret):
+            address = self.address_of(peer, forwarded_for)
+            self.audit.record(SecurityEvent.REFUSED, code=error.code, address=address)
+
+    def _record_use(self, caller: Caller, address: str) -> None:
+        if caller.key not in self._used:
+            self._used.add(caller.key)
+            self.audit.record(SecurityEvent.KEY_USED, key=caller.key, address=address)
+
+    def _redeem(self, tokens: Iterable[str]) -> Caller | None:
+        redeemed = (self.single_use_tokens.redeem(token) for token in tokens if token)
+        return next((caller for caller in redeemed if caller is not None), None)
 
     def _count_guess(self, address: str, digest: bytes, now_s: float) -> None:
         guesses = self._guesses.setdefault(address, _Guesses())
@@ -132,11 +170,10 @@ class SecretCheck:
             return
         guesses.last = digest
         wait_s = guesses.bucket.spend(1, now_s)
-        if self._lines.spend(0, now_s) == 0:
-            self._lines.spend(1, now_s)
-            log.warning("wrong secret", extra={"address": address, "refused_for_s": math.ceil(wait_s)})
+        refused_for_s = math.ceil(wait_s)
+        self.audit.record(SecurityEvent.WRONG_SECRET, logging.WARNING, address=address, refused_for_s=refused_for_s)
 
-    def _address_of(self, peer: str, forwarded_for: str) -> str:
+    def address_of(self, peer: str, forwarded_for: str) -> str:
         """The address of a client; that of its network for IPv6, of which a customer has many."""
         address = _parse_address(peer)
         if self._behind_proxy or (address is not None and address.is_loopback):

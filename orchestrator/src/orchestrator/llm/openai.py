@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, cast
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from service_kit.errors import PeerFailed
-from service_kit.settings import ServerUrl
+from service_kit.settings import EnvironmentSettings, ServerUrl
 
 from orchestrator.conversation.model.ports import Prompt
 from orchestrator.llm.context import ChatMessage, chat_messages, prefix_messages
@@ -34,7 +34,7 @@ _OPTIONAL_PARAMETERS = ("max_completion_tokens", "temperature", "max_tokens")
 _DONE = b"[DONE]"
 
 
-class OpenAiSettings(BaseSettings):
+class OpenAiSettings(EnvironmentSettings):
     """Settings of the server and its model, from `LLM_OPENAI_*`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="LLM_OPENAI_", env_ignore_empty=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from api_support import TONE, FakeSessions, manual_start
@@ -23,7 +25,8 @@ from orchestrator.conversation.messages.server import (
     TurnCommitted,
 )
 from pydantic import SecretStr
-from service_kit.errors import AnchorError, Denied, InvalidRequest, PeerFailed
+from service_kit.errors import AnchorError, AtCapacity, Denied, InvalidRequest, PeerFailed
+from service_kit.http.api_keys import ApiKey, Scope, new_api_key
 from service_kit.rpc.channel import read_message, write_message
 from service_kit.testing.plugin import serve_grpc
 
@@ -35,8 +38,10 @@ def sessions():
     return FakeSessions()
 
 
-def serve_sessions(sessions: FakeSessions, secret: str | None = None, limits: ApiLimits = LIMITS):
-    servicer = SessionServicer(sessions, limits, SecretCheck(SecretStr(secret) if secret else None))
+def serve_sessions(
+    sessions: FakeSessions, secret: str | None = None, limits: ApiLimits = LIMITS, keys: Iterable[ApiKey] = ()
+):
+    servicer = SessionServicer(sessions, limits, SecretCheck(SecretStr(secret) if secret else None, keys=keys))
     return serve_grpc(SERVICE_NAME, lambda server: add_to(server, servicer))
 
 
@@ -151,6 +156,18 @@ async def test_failed_session_ends_the_call_with_its_code(sessions, text, code):
         assert isinstance(heard[-1], SessionEnded)
         assert error.code == code
         assert isinstance(error, PeerFailed) or code == "internal"
+
+
+async def test_grpc_refuses_a_key_beyond_its_sessions(sessions):
+    token, key = new_api_key("kitchen", frozenset({Scope.TALK}), max_sessions=1)
+    async with serve_sessions(sessions, keys=[key]) as channel:
+        first = call(channel, token)
+        await send_message(first, manual_start())
+        assert isinstance(await receive(first), SessionStarted)
+        heard, error = await failure(call(channel, token))
+        assert heard == []
+        assert (type(error), error.code) == (AtCapacity, "orchestrator.key_sessions")
+        first.cancel()
 
 
 async def test_grpc_requires_the_secret(sessions):

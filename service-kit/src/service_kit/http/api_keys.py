@@ -1,6 +1,7 @@
 """API keys of clients: a name, scopes, and the SHA-256 of a random token. The token itself is stored nowhere.
 
-A key is written `name:scope+scope:sha256` in the setting `ORCHESTRATOR_API_KEYS`; `anchor keys` writes it.
+A key is written `name:scope+scope:sha256` in the setting `ORCHESTRATOR_API_KEYS`, with its limits behind it
+(`:sessions=4:minute=60`); `anchor keys` writes it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from enum import StrEnum
 
 TOKEN_PREFIX = "anchor_"  # noqa: S105
 _TOKEN_BYTES = 32
-_ENTRY = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,39}):(?P<scopes>[a-z+]+):(?P<digest>[0-9a-f]{64})")
+_ENTRY = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,39}):(?P<scopes>[a-z+]+):(?P<digest>[0-9a-f]{64})"
+    r"(?::sessions=(?P<sessions>[1-9][0-9]{0,3}))?(?::minute=(?P<minute>[1-9][0-9]{0,3}))?"
+)
 
 
 class Scope(StrEnum):
@@ -36,15 +40,22 @@ class ApiKey:
     name: str
     scopes: frozenset[Scope]
     digest: str
+    # Sessions at one time, and requests in any 60 s; None for no limit.
+    max_sessions: int | None = None
+    per_minute: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}:{'+'.join(scope for scope in Scope if scope in self.scopes)}:{self.digest}"
+        limits = (("sessions", self.max_sessions), ("minute", self.per_minute))
+        written = "".join(f":{name}={limit}" for name, limit in limits if limit is not None)
+        return f"{self.name}:{'+'.join(scope for scope in Scope if scope in self.scopes)}:{self.digest}{written}"
 
 
-def new_api_key(name: str, scopes: frozenset[Scope]) -> tuple[str, ApiKey]:
-    """A new token and its key. Raises `ValueError` for an invalid name, and without scopes."""
+def new_api_key(
+    name: str, scopes: frozenset[Scope], *, max_sessions: int | None = None, per_minute: int | None = None
+) -> tuple[str, ApiKey]:
+    """A new token and its key. Raises `ValueError` for an invalid name or limit, and without scopes."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-    return token, parse_api_key(str(ApiKey(name, scopes, token_digest(token))))
+    return token, parse_api_key(str(ApiKey(name, scopes, token_digest(token), max_sessions, per_minute)))
 
 
 def token_digest(token: str) -> str:
@@ -56,11 +67,15 @@ def parse_api_key(entry: str) -> ApiKey:
     """Parse the setting's form of a key. Raises `ValueError` that does not quote it."""
     found = _ENTRY.fullmatch(entry)
     if found is None:
-        raise ValueError("a key is written name:scope+scope:sha256, with a name of at most 40 letters, digits, . _ -")
+        raise ValueError(
+            "a key is written name:scope+scope:sha256, with a name of at most 40 letters, digits, . _ -, and behind it"
+            " :sessions=N and :minute=N, 1 to 9999, for its limits"
+        )
     named = found["scopes"].split("+")
     if unknown := [scope for scope in named if scope not in list(Scope)]:
         raise ValueError(f"{unknown[0]!r} is no scope of a key: {', '.join(Scope)}")
-    return ApiKey(found["name"], frozenset(map(Scope, named)), found["digest"])
+    limits = (int(found[limit]) if found[limit] else None for limit in ("sessions", "minute"))
+    return ApiKey(found["name"], frozenset(map(Scope, named)), found["digest"], *limits)
 
 
 def parse_api_keys(entries: tuple[str, ...]) -> tuple[ApiKey, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Any
 
 from anchor.session.v1 import session_pb2, session_pb2_grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
-from service_kit.errors import InvalidRequest
+from service_kit.errors import Denied, InvalidRequest
 
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
@@ -93,12 +94,19 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         """Serve one session; when the client cancels the call, the session waits for it to reconnect."""
         metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
         token = bearer_token(str(metadata.get("authorization", "")))
-        self._secret_check.require([token], grpc_address(context.peer()), str(metadata.get("x-forwarded-for", "")))
-        transport = GrpcTransport(context, self._limits.max_text_chars)
-        try:
-            await run_session(self._sessions, transport, self._limits)
-        finally:
-            await transport.close()
+        peer, forwarded_for = grpc_address(context.peer()), str(metadata.get("x-forwarded-for", ""))
+        with ExitStack() as held:
+            try:
+                caller = self._secret_check.require([token], peer, forwarded_for)
+                held.enter_context(self._secret_check.key_limits.open_session(caller))
+            except Denied as error:
+                self._secret_check.record_refusal(error, peer, forwarded_for)
+                raise
+            transport = GrpcTransport(context, self._limits.max_text_chars)
+            try:
+                await run_session(self._sessions, transport, self._limits)
+            finally:
+                await transport.close()
 
 
 def add_to(server: aio.Server, servicer: SessionServicer) -> None:

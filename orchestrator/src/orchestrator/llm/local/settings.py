@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from service_kit.settings import ServerUrl
+from pydantic_settings import SettingsConfigDict
+from service_kit.settings import EnvironmentSettings, ServerUrl
 
 
-class LocalLlmSettings(BaseSettings):
+class LocalLlmSettings(EnvironmentSettings):
     """Settings of the server's address, the deadlines and the prepared passages."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="LLM_LOCAL_", env_ignore_empty=True)
