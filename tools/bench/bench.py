@@ -49,6 +49,8 @@ FIRST_PHRASE_TOKENS = 8
 BASE_SESSIONS = 2
 LEVELS = (1, 2, 5, 10, 20, 40, 60, 80)
 PROFILED_SESSIONS = 10
+# A quiet room at the microphone of a laptop, -64 dBFS; the other runs send zeros while nobody speaks.
+ROOM_NOISE_RMS = 20.0
 # Other programs that use more of a core than this distort the results.
 QUIET_SHARE = 0.15
 
@@ -82,12 +84,14 @@ def model_delay_ms(script: dict[str, Any]) -> float:
     return stt["final_delay_ms"] + first_phrase_ms + tts["first_audio_delay_ms"]
 
 
-async def run_load(series: str, mesh: ServingMesh, sessions: int, seconds: float, cores: Cores) -> Row:
+async def run_load(
+    series: str, mesh: ServingMesh, sessions: int, seconds: float, cores: Cores, noise_rms: float = 0.0
+) -> Row:
     """Run so many simulated users against `mesh`; print and return the result."""
     with on_cores(cores.client):
         client = await asyncio.create_subprocess_exec(
             *(sys.executable, str(HERE / "load.py"), "--url", mesh.url),
-            *("--sessions", str(sessions), "--seconds", str(seconds)),
+            *("--sessions", str(sessions), "--seconds", str(seconds), "--noise-rms", str(noise_rms)),
             cwd=PROJECT,
             stdout=asyncio.subprocess.PIPE,
             limit=2**24,
@@ -139,7 +143,7 @@ async def prompted_script() -> AsyncGenerator[Path]:
 
 
 async def measure_base(seconds: float, plain_grpc: bool) -> list[Row]:
-    """Two sessions on the whole machine, with both kinds of speech-to-text, and with the simplest end of turn.
+    """Two sessions on all cores: with both kinds of speech-to-text, in noise, and with the simplest end of turn.
 
     With `plain_grpc`, the first run once more without multiplexing.
     """
@@ -148,9 +152,11 @@ async def measure_base(seconds: float, plain_grpc: bool) -> list[Row]:
         unprompted = await run_load("STT answers unprompted", mesh, BASE_SESSIONS, seconds, cores)
     async with prompted_script() as script, serving_mesh(script, cores.services) as mesh:
         prompted = await run_load("STT answers when asked", mesh, BASE_SESSIONS, seconds, cores)
+        noisy_series = "STT answers when asked, room noise"
+        noisy = await run_load(noisy_series, mesh, BASE_SESSIONS, seconds, cores, ROOM_NOISE_RMS)
     async with serving_mesh(SCRIPT, cores.services, "pause") as mesh:
         pausing = await run_load("STT answers unprompted, pause rule", mesh, BASE_SESSIONS, seconds, cores)
-    rows = [unprompted, prompted, pausing]
+    rows = [unprompted, prompted, noisy, pausing]
     if plain_grpc:
         async with serving_mesh(SCRIPT, cores.services, multiplex=False) as mesh:
             series = f"STT answers unprompted, {PLAIN_GRPC}"

@@ -42,17 +42,35 @@ ANSWER_WITHIN_S = 10.0
 FINISH_WITHIN_S = 30.0
 
 
+def room_noise(rms: float) -> list[bytes]:
+    """Two seconds of white noise of this loudness, of 32767, in frames; for 0 one frame of zeros."""
+    if not rms:
+        return [SILENCE]
+    samples = np.random.default_rng(1).normal(0, rms, (100, FRAME_BYTES // 2))
+    return [frame.tobytes() for frame in np.rint(samples).astype("<i2")]
+
+
+def mixed(frame: bytes, noise: bytes) -> bytes:
+    """The sum of two frames, clipped."""
+    total = np.frombuffer(frame, "<i2").astype(np.int32) + np.frombuffer(noise, "<i2")
+    return np.clip(total, -32_768, 32_767).astype("<i2").tobytes()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A clip in frames, and which of them are the first and the last voiced ones."""
+    """A clip in frames, which of them are the first and the last voiced ones, and the frames of silence around it."""
 
     frames: list[bytes]
     first_voiced: int
     last_voiced: int
+    silence: list[bytes]
 
     @classmethod
-    def read(cls, path: Path) -> Question:
-        """Read the WAV file at `path`, silenced outside its voice: a decaying tail would blur the end of speech."""
+    def read(cls, path: Path, noise_rms: float = 0.0) -> Question:
+        """Read the WAV file at `path`, silenced outside its voice: a decaying tail would blur the end of speech.
+
+        `noise_rms` is the loudness of a noise in the whole microphone, of 32767.
+        """
         with wave.open(str(path)) as clip:
             pcm = clip.readframes(clip.getnframes())
         frames = [pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES)]
@@ -62,7 +80,9 @@ class Question:
             if np.abs(np.frombuffer(frame, "<i2").astype(np.int32)).max() >= VOICED_PEAK
         ]
         first, last = voiced[0], voiced[-1]
-        return cls([SILENCE] * first + frames[first : last + 1], first, last)
+        clip = [SILENCE] * first + frames[first : last + 1]
+        noise = room_noise(noise_rms)
+        return cls([mixed(frame, noise[at % len(noise)]) for at, frame in enumerate(clip)], first, last, noise)
 
 
 @dataclass(slots=True)
@@ -168,7 +188,8 @@ class SimulatedUser:
             self._result.frames += 1
             self._result.late_frames += time.perf_counter() - due_s > FRAME_S
             if self._utterance is None:
-                await self._socket.send(SILENCE)
+                silence = self._question.silence
+                await self._socket.send(silence[self._result.frames % len(silence)])
             else:
                 await self._send_frame(self._utterance)
 
@@ -248,10 +269,9 @@ async def run_user(url: str, question: Question, result: LoadResult, begin_s: fl
         result.failures.append(f"session lost: {lost.exceptions[0]!r}")
 
 
-async def run_users(url: str, sessions: int, seconds: float, path: Path) -> None:
+async def run_users(url: str, sessions: int, seconds: float, question: Question) -> None:
     """Run `sessions` users for `seconds`, and print the result."""
     result = LoadResult()
-    question = Question.read(path)
     async with asyncio.TaskGroup() as group:
         users = [
             group.create_task(run_user(url, question, result, SPREAD_S * index / sessions, index))
@@ -277,8 +297,10 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--question", type=Path, default=Path("content/questions/demo.wav"))
+    parser.add_argument("--noise-rms", type=float, default=0.0, help="of the microphones, of 32767; 0 for zeros only")
     options = parser.parse_args()
-    uvloop.run(run_users(options.url, options.sessions, options.seconds, options.question))
+    question = Question.read(options.question, options.noise_rms)
+    uvloop.run(run_users(options.url, options.sessions, options.seconds, question))
 
 
 if __name__ == "__main__":

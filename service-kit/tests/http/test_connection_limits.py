@@ -17,6 +17,8 @@ from websockets.exceptions import ConnectionClosed
 WITHIN_S = 20.0
 TIMEOUTS = HttpTimeouts(head_s=0.3, unread_body_s=0.3, stalled_s=0.2)
 LARGE = bytes(20_000_000)
+# The apps that read nothing until their event is set.
+DEAF: list[asyncio.Event] = []
 # Frames of a flood, and the least time for them: 500 at once, then 4000 a second. The wait after the last parsed piece,
 # up to 400 frames of ten bytes, delays only the frames that would follow.
 FLOOD = 2000
@@ -31,6 +33,9 @@ async def app(scope, receive, send) -> None:
         await send({"type": "http.response.body", "body": body})
         return
     await send({"type": "websocket.accept"})
+    if scope["path"] == "/deaf":
+        DEAF.append(hears := asyncio.Event())
+        await hears.wait()
     if scope["path"] == "/large":
         await send({"type": "websocket.send", "bytes": LARGE})
     if scope["query_string"] == b"close":
@@ -189,6 +194,48 @@ async def test_a_flood_of_other_frames_is_slowed_too(kind: str) -> None:
             while await client.recv() != b"end":
                 pass
         assert asyncio.get_running_loop().time() - began_s > FLOOD_S
+
+
+class CountedSocket:
+    """A connection's socket that counts the stops of its reading."""
+
+    def __init__(self, connection: RateLimitedWebSocket) -> None:
+        self._socket = connection._socket  # pyright: ignore[reportPrivateUsage]
+        self.stops = 0
+        connection._socket = self  # type: ignore[assignment]  # pyright: ignore[reportPrivateUsage]
+
+    def pause_reading(self) -> None:
+        self.stops += 1
+        self._socket.pause_reading()
+
+    def __getattr__(self, name: str):
+        return getattr(self._socket, name)
+
+
+async def test_frames_that_arrive_one_by_one_do_not_stop_the_reading() -> None:
+    async with serving(HttpTimeouts()) as server, connect(f"ws://127.0.0.1:{port_of(server)}/") as client:
+        (connection,) = server.server_state.connections
+        assert isinstance(connection, RateLimitedWebSocket)
+        counted = CountedSocket(connection)
+        for number in range(20):
+            await client.send(bytes([number]) * 640)
+            assert await client.recv() == bytes([number]) * 640
+        assert counted.stops == 0
+
+
+async def test_an_app_that_reads_nothing_stops_the_reading() -> None:
+    async with serving(HttpTimeouts()) as server, connect(f"ws://127.0.0.1:{port_of(server)}/deaf") as client:
+        (connection,) = server.server_state.connections
+        assert isinstance(connection, RateLimitedWebSocket)
+        counted = CountedSocket(connection)
+        async with asyncio.timeout(WITHIN_S):
+            while not counted.stops:
+                await client.send(bytes(640))
+                await asyncio.sleep(0.001)
+        # `websocket.connect` and one message for the app, and one read of the event loop.
+        assert connection.queue.qsize() == 2
+        assert len(connection._unparsed) <= 262_144  # pyright: ignore[reportPrivateUsage]
+        DEAF.pop().set()
 
 
 async def test_closed_and_served_connections_are_no_longer_pending(monkeypatch: pytest.MonkeyPatch) -> None:

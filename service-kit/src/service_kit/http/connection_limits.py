@@ -133,6 +133,7 @@ class RateLimitedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket with a frame rate, a bounded number of fragments, and an end to its closing.
 
     Received bytes are parsed in pieces, no faster than the frame rate, and not while the app has a message to read.
+    Reading stops when more arrives meanwhile; the frames of a live microphone arrive one by one.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -142,6 +143,8 @@ class RateLimitedWebSocket(WebSocketsSansIOProtocol):
         self._unparsed = bytearray()
         self._parse_timer: asyncio.Handle | None = None
         self._app_is_busy = False
+        # Whether the socket is read; not known before the first bytes.
+        self._is_reading = False
         self._frame_count = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,8 +164,6 @@ class RateLimitedWebSocket(WebSocketsSansIOProtocol):
         self._app_is_busy = False
         if self._parse_timer is None and self._unparsed:
             self._parse_timer = self.loop.call_soon(self._parse)
-        elif self._parse_timer is None and not self._socket.is_closing():
-            self._socket.resume_reading()
 
     def _parse(self) -> None:
         self._parse_timer = None
@@ -175,12 +176,13 @@ class RateLimitedWebSocket(WebSocketsSansIOProtocol):
             if wait_s > 0:
                 self._parse_timer = self.loop.call_later(wait_s, self._parse)
                 break
-        if self._socket.is_closing():
-            return
-        if self._unparsed or self._app_is_busy or self._parse_timer is not None:
-            self._socket.pause_reading()
-        else:
-            self._socket.resume_reading()
+        reads = not self._unparsed and self._parse_timer is None
+        if reads is not self._is_reading and not self._socket.is_closing():
+            self._is_reading = reads
+            if reads:
+                self._socket.resume_reading()
+            else:
+                self._socket.pause_reading()
 
     async def send(self, message: Any) -> None:
         """Send a message of the app; a complete refusal completes the handshake, which uvicorn logs as an error."""
