@@ -43,15 +43,19 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     health.details = details
     channels = wiring.service_channels(settings)
     memory = wiring.memory_pressure(channels, model, settings)
-    status = wiring.status_watch(memory, settings)
+    admission = wiring.call_admission(settings)
+    status = wiring.status_watch(memory, admission, settings)
     services, voices, voice_store = wiring.services(channels, model, memory, status, settings)
     store = wiring.conversation_store(memory, settings)
-    sessions = wiring.session_registry(services, store, memory, health, settings)
+    sessions = wiring.session_registry(services, store, memory, admission, health, settings)
     language = sessions.default_language
-    routes = health_routes(
-        health, lambda: {"language": language, "languages": LANGUAGES, "voices": voices.ids, **details()}
-    )
-    app, servicer = wiring.api(sessions, services, voice_store, memory, routes, settings)
+
+    def about() -> Mapping[str, object]:
+        speakers = admission.desk.describe()
+        return {"language": language, "languages": LANGUAGES, "voices": voices.ids, "speakers": speakers, **details()}
+
+    routes = health_routes(health, about)
+    app, servicer = wiring.api(sessions, services, voice_store, memory, admission, routes, settings)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:

@@ -11,11 +11,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from grpc import aio
+from service_kit.engines.machine_profile import read_profile
 from service_kit.errors import InvalidRequest
 from service_kit.health import Health
 from service_kit.http.api_keys import parse_api_keys
+from service_kit.resources import read_resources
 from service_kit.rpc.channel import open_service_channel
 
+from orchestrator.admission.capacity import EnginesInUse
+from orchestrator.admission.desk import AdmissionDesk
+from orchestrator.admission.held_services import PlacedStt, PlacedTts
+from orchestrator.admission.policy import AdmissionRules
 from orchestrator.api.access import access_policy, guard
 from orchestrator.api.http import engines, openai_speech, openai_transcriptions, voice_consents, voices
 from orchestrator.api.http.console import console_routes
@@ -72,6 +78,14 @@ class MemoryPressure:
     degradation_board: DegradationBoard
     parking: EngineParking
     controller: MemoryPressureController
+
+
+@dataclass(frozen=True, slots=True)
+class CallAdmission:
+    """Everything that decides who may speak."""
+
+    engines: EnginesInUse
+    desk: AdmissionDesk
 
 
 def service_channels(settings: OrchestratorSettings) -> dict[str, aio.Channel]:
@@ -146,8 +160,20 @@ def memory_pressure(
     return MemoryPressure(board, parking, controller)
 
 
-def status_watch(memory: MemoryPressure, settings: OrchestratorSettings) -> StatusWatch:
-    """Polls the services and the GPU monitor; reports pressure to the controller, degraded services to the board."""
+def call_admission(settings: OrchestratorSettings) -> CallAdmission:
+    """Admission by the measured capacity of this machine."""
+    engines = EnginesInUse(
+        cores=read_resources().cores,
+        profile=read_profile(settings.machine_profile),
+        llm_slots=settings.ollama_slots if settings.llm_engine == "ollama" else None,
+        max_speakers=None if settings.max_speakers == "auto" else settings.max_speakers,
+    )
+    desk = AdmissionDesk(engines.capacity, AdmissionRules(max_waiting=settings.max_waiting))
+    return CallAdmission(engines, desk)
+
+
+def status_watch(memory: MemoryPressure, admission: CallAdmission, settings: OrchestratorSettings) -> StatusWatch:
+    """Polls the services and the GPU monitor; reports pressure, degraded services, and the engines that calls need."""
     return StatusWatch(
         {
             "vad-service": settings.vad_health_url,
@@ -158,6 +184,7 @@ def status_watch(memory: MemoryPressure, settings: OrchestratorSettings) -> Stat
         settings.gpu_target,
         on_pressure=memory.controller.on_pressure,
         on_degraded=lambda entries: memory.degradation_board.publish("services", entries),
+        on_ready=lambda service, fields: admission.desk.set_capacity(admission.engines.report(service, fields)),
     )
 
 
@@ -245,6 +272,7 @@ def session_registry(
     services: Services,
     store: ConversationStore | None,
     memory: MemoryPressure,
+    admission: CallAdmission,
     health: Health,
     settings: OrchestratorSettings,
 ) -> SessionRegistry:
@@ -259,6 +287,7 @@ def session_registry(
         on_session_count=memory.parking.on_sessions_changed,
         resume_s=settings.resume_s,
         store=store,
+        places=admission.desk,
     )
 
 
@@ -267,6 +296,7 @@ def api(
     services: Services,
     voice_store: VoiceStore,
     memory: MemoryPressure,
+    admission: CallAdmission,
     health: APIRouter,
     settings: OrchestratorSettings,
 ) -> tuple[FastAPI, grpc.SessionServicer]:
@@ -278,9 +308,10 @@ def api(
     app.include_router(console)
     app.include_router(engines.routes(memory.parking, memory.controller.describe))
     uploads = add_routes(app, sessions, limits)
-    speech_to_text = services.speech_to_text
+    speech_to_text = PlacedStt(services.speech_to_text, admission.desk)
+    text_to_speech = PlacedTts(services.text_to_speech, admission.desk)
     app.include_router(openai_transcriptions.routes(speech_to_text, uploads, limits))
-    app.include_router(openai_speech.routes(services.text_to_speech, uploads, limits))
+    app.include_router(openai_speech.routes(text_to_speech, uploads, limits))
     consents = voice_consents.Consents(speech_to_text, uploads, limits)
     adding = voices.VoiceAdding(voice_store, consents, speech_to_text, uploads, limits)
     app.include_router(voices.routes(adding, voice_store, uploads, limits))

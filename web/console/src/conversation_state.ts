@@ -1,5 +1,6 @@
 /** State of the conversation that the page renders. */
 import type {
+  Admission,
   Choices,
   Connection,
   Degradation,
@@ -29,6 +30,8 @@ export interface Conversation {
   anchor: "idle" | "thinking" | "speaking" | "paused";
   /** Whether the session resumed a conversation that began earlier. */
   resumed: boolean;
+  /** Whether the user waits for a place or has just got one; null when there is nothing to tell. */
+  admission: Admission | null;
   /** A message for the user, such as the last error; empty when there is none. */
   notice: string;
   /** Active service notices in the order in which they began, one per code. */
@@ -50,6 +53,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   user: "silent",
   anchor: "idle",
   resumed: false,
+  admission: null,
   notice: "",
   serviceNotices: [],
   turns: [],

@@ -203,14 +203,15 @@ async def open_session(
     microphone: bool = True,
     ticket: str = "",
     played: tuple[int, int] | None = None,
+    waits: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[SessionClient]:
     """Open a session at `url` (`ws://…/ws/audio`); leaving the context ends it.
 
     With `ticket`, it continues that conversation; `played` is the last (turn id, played milliseconds) reported in it.
-    `headers` are added to the handshake: `MeshSettings.authorization` carries the shared secret. Raises `Denied` when
-    the server requires another secret, `PeerFailed` when no server responds, or the server's error when it refuses the
-    session.
+    With `waits`, the session waits for a place when all are taken. `headers` are added to the handshake:
+    `MeshSettings.authorization` carries the shared secret. Raises `Denied` when the server requires another secret,
+    `PeerFailed` when no server responds, or the server's error when it refuses the session.
     """
     try:
         socket = await connect(
@@ -232,6 +233,7 @@ async def open_session(
             sample_rate_hz=MICROPHONE.rate_hz,
             reports_playback=reports_playback,
             ticket=ticket,
+            waits=waits,
             **({} if played is None else {"played": {"turn_id": played[0], "played_ms": played[1]}}),
         )
         async with asyncio.TaskGroup() as tasks:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from service_kit.engines.capacity import REPLY_S, cpu_calls, slot_calls
 from service_kit.engines.machine_profile import EngineSpeed, MachineProfile
 
+# The real-time factor of a voice with slots that was not measured: a slower one leaves gaps in replies.
+_TTS_REAL_TIME_FACTOR = 0.5
 # How long a language model with slots is busy with one reply, in seconds, where nothing was measured: as long as half
 # of the reply takes to say.
 _LLM_BUSY_S = REPLY_S / 2
@@ -47,11 +49,15 @@ class CallCapacity:
 
 
 def measured_speed(profile: MachineProfile | None, engine: EngineInUse) -> EngineSpeed | None:
-    """The measured speed of an engine, of the first one where several take turns by language; None without one."""
+    """The measured speed of an engine; of the slowest one where several take turns by language; None without one.
+
+    An engine that is measured for each language does not count: few callers may speak these.
+    """
     if profile is None:
         return None
-    names = (engine.model, engine.name.partition("+")[0])
-    return next((profile.engines[name] for name in names if name in profile.engines), None)
+    names = (engine.model, *engine.name.split("+"))
+    speeds = [profile.engines[name] for name in names if name in profile.engines]
+    return max(speeds, key=lambda speed: speed.real_time_factor, default=None)
 
 
 def call_capacity(
@@ -73,7 +79,8 @@ def call_capacity(
     if tts.max_streams is not None:
         limits["tts_streams"] = tts.max_streams
     if tts.slots is not None:
-        limits["tts_slots"] = slot_calls(tts.slots, REPLY_S * (voice.real_time_factor if voice else 1.0))
+        factor = voice.real_time_factor if voice else _TTS_REAL_TIME_FACTOR
+        limits["tts_slots"] = slot_calls(tts.slots, REPLY_S * factor)
     if llm_slots is not None:
         limits["llm_slots"] = slot_calls(llm_slots, _LLM_BUSY_S)
     return CallCapacity(min(limits.values()), limits)

@@ -507,3 +507,13 @@ def test_continued_turn_commits_with_all_its_words():
 def test_turn_ended_by_command_does_not_raise_the_learned_floor():
     policy, _ = after([*RESUMED[:3], EndTurn(), SpeechStarted(2600, 2300)])
     assert policy.endpointing.learned_floor.least_wait_ms == 0
+
+
+def test_skipped_speech_closes_its_segment_and_opens_no_turn():
+    policy = TurnTaking(RULES)
+    assert policy.skip_speech() == [CommitSegment(1)]
+    assert policy.listening_since_ms is None
+    assert policy.handle(SpeechStopped(2000)) == []
+    assert policy.handle(EndTurn()) == []
+    policy.handle(SpeechStarted(3000, 2700))
+    assert policy.handle(SpeechStopped(4000))[0] == FlushSegment(2)

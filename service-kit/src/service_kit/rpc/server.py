@@ -16,7 +16,15 @@ from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAtt
 from grpc_reflection.v1alpha import reflection
 
 from service_kit.addresses import authority
-from service_kit.errors import ERROR_CODE_KEY, AnchorError, Denied, EngineFailed, NotReady, root_cause
+from service_kit.errors import (
+    ERROR_CODE_KEY,
+    RETRY_AFTER_KEY,
+    AnchorError,
+    Denied,
+    EngineFailed,
+    NotReady,
+    root_cause,
+)
 from service_kit.health import Health, Status
 from service_kit.observability import tracing
 from service_kit.observability.context import adopt_metadata, current_ids
@@ -99,7 +107,10 @@ class CallInterceptor(aio.ServerInterceptor):
                     code = failure.code
                     tracing.record_failure(span, code)
                     ERRORS.labels(code).inc()
-                    await context.abort(failure.status, failure.message, trailing_metadata=((ERROR_CODE_KEY, code),))
+                    trailing = {ERROR_CODE_KEY: code}
+                    if failure.retry_after_s is not None:
+                        trailing[RETRY_AFTER_KEY] = str(failure.retry_after_s)
+                    await context.abort(failure.status, failure.message, trailing_metadata=tuple(trailing.items()))
                 finally:
                     RPCS_OPEN.labels(method).dec()
                     RPC_SECONDS.labels(method, code).observe(time.monotonic() - started_s)

@@ -178,6 +178,11 @@ class TurnIds:
         """Continue a reopened turn, whose segments are closed, in the open segment."""
         turn.segment_id, turn.segment_start_ms = self._segment_id, 0
 
+    def skip_segment(self) -> CommitSegment:
+        """Close the open segment, which belongs to no turn."""
+        self._segment_id += 1
+        return CommitSegment(self._segment_id - 1)
+
     def next_segment(self, turn: Turn, start_ms: int) -> CommitSegment:
         """Close the turn's segment; speech from `start_ms` on belongs to the next one."""
         closed = turn.segment_id

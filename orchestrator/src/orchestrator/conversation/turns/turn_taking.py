@@ -68,6 +68,10 @@ class TurnTaking:
         """Start of the user's open turn; None while there is none."""
         return self._turn.opened_ms if self._turn else None
 
+    def skip_speech(self) -> list[Action]:
+        """The speech that begins now gets no turn; called between turns."""
+        return [self._turn_ids.skip_segment()]
+
     def handle(self, event: PolicyEvent, playback: PlaybackContext = NO_PLAYBACK) -> list[Action]:
         """The actions that `event` causes, in order.
 
