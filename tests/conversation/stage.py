@@ -162,6 +162,7 @@ class Stage:
         self.audio_filter = lambda: None
         self.degraded_mode = DegradedMode
         self.degradation_board = DegradationBoard()
+        self.sheds_speculation = False
         self.voices = Observable[tuple[server_messages.VoiceChoice, ...]](())
         self.rules = TurnRules(WAITS)
         self.persona = PERSONA
@@ -203,6 +204,7 @@ class Stage:
             degraded_mode=self.degraded_mode,
             degradation_board=self.degradation_board,
             voices=self.voices,
+            sheds_speculation=lambda: self.sheds_speculation,
         )
         self.session = Session(
             services=services,

@@ -143,3 +143,17 @@ async def test_caller_that_disconnects_does_not_wait(stage, desk):
         await stage.disconnect()
         await asyncio.sleep(0.1)
         assert desk.describe()["waiting"] == 0
+
+
+async def test_shed_speculation_answers_when_the_turn_is_over(stage):
+    stage.sheds_speculation = True
+    stage.anchor_will_say("Nothing.")
+    async with stage:
+        await stage.user("what is new")
+        # The transcript is there, and the turn is not over yet.
+        await stage.silence(300)
+        assert stage.client.of_type(server_messages.FinalTranscript)
+        assert stage.llm.prompts == []
+        await stage.until(server_messages.ReplyFinished)
+    assert len(stage.llm.prompts) == 1
+    assert (stage.llm.prefilled, stage.llm.partials) == ([], [])

@@ -43,9 +43,9 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     health.details = details
     channels = wiring.service_channels(settings)
     memory = wiring.memory_pressure(channels, model, settings)
-    admission = wiring.call_admission(settings)
+    admission = wiring.call_admission(memory, settings)
     status = wiring.status_watch(memory, admission, settings)
-    services, voices, voice_store = wiring.services(channels, model, memory, status, settings)
+    services, voices, voice_store = wiring.services(channels, model, memory, admission, status, settings)
     store = wiring.conversation_store(memory, settings)
     sessions = wiring.session_registry(services, store, memory, admission, health, settings)
     language = sessions.default_language
@@ -67,7 +67,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
                 await stack.enter_async_context(semantic.running())
             if store is not None:
                 await stack.enter_async_context(store.running())
-            for part in (model, memory.controller.running(), voices.running(), status.running(), sessions):
+            watch = admission.watch.running(admission.desk)
+            for part in (model, memory.controller.running(), watch, voices.running(), status.running(), sessions):
                 await stack.enter_async_context(part)
             yield
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +23,9 @@ from service_kit.rpc.channel import open_service_channel
 from orchestrator.admission.capacity import EnginesInUse
 from orchestrator.admission.desk import AdmissionDesk
 from orchestrator.admission.held_services import PlacedStt, PlacedTts
+from orchestrator.admission.load_ladder import LoadStep
+from orchestrator.admission.load_meter import LoadMeter, MeteredStt
+from orchestrator.admission.load_watch import LoadWatch
 from orchestrator.admission.policy import AdmissionRules
 from orchestrator.api.access import access_policy, guard
 from orchestrator.api.http import engines, openai_speech, openai_transcriptions, voice_consents, voices
@@ -82,10 +87,16 @@ class MemoryPressure:
 
 @dataclass(frozen=True, slots=True)
 class CallAdmission:
-    """Everything that decides who may speak."""
+    """Everything that decides who may speak, and what is left out when many do."""
 
     engines: EnginesInUse
     desk: AdmissionDesk
+    meter: LoadMeter
+    watch: LoadWatch
+
+    def does(self, step: LoadStep) -> bool:
+        """Whether the work that `step` leaves out is done now."""
+        return not self.watch.sheds(step)
 
 
 def service_channels(settings: OrchestratorSettings) -> dict[str, aio.Channel]:
@@ -160,8 +171,8 @@ def memory_pressure(
     return MemoryPressure(board, parking, controller)
 
 
-def call_admission(settings: OrchestratorSettings) -> CallAdmission:
-    """Admission by the measured capacity of this machine."""
+def call_admission(memory: MemoryPressure, settings: OrchestratorSettings) -> CallAdmission:
+    """Admission by the measured capacity of this machine, and shedding of work before that is exceeded."""
     engines = EnginesInUse(
         cores=read_resources().cores,
         profile=read_profile(settings.machine_profile),
@@ -169,7 +180,8 @@ def call_admission(settings: OrchestratorSettings) -> CallAdmission:
         max_speakers=None if settings.max_speakers == "auto" else settings.max_speakers,
     )
     desk = AdmissionDesk(engines.capacity, AdmissionRules(max_waiting=settings.max_waiting))
-    return CallAdmission(engines, desk)
+    meter = LoadMeter()
+    return CallAdmission(engines, desk, meter, LoadWatch(meter, memory.degradation_board))
 
 
 def status_watch(memory: MemoryPressure, admission: CallAdmission, settings: OrchestratorSettings) -> StatusWatch:
@@ -192,11 +204,14 @@ def services(
     channels: Mapping[str, aio.Channel],
     main_model: MainModel,
     memory: MemoryPressure,
+    admission: CallAdmission,
     status: StatusWatch,
     settings: OrchestratorSettings,
 ) -> tuple[Services, VoiceWatch, VoiceStore]:
     """The services that sessions use, each woken on demand, the watch over the TTS voices, and their store."""
     parked = memory.parking.engines
+    wants_partials = partial(admission.does, LoadStep.PARTIALS)
+    stt = MeteredStt(SttClient(channels["stt"], wants_partials), admission.meter, _now_s, wants_partials)
     tts = TtsClient(channels["tts"])
     watch = VoiceWatch(tts)
     fallback_tts = tuple(TtsClient(channels[name]) for name in (_TTS_FALLBACK,) if name in channels)
@@ -211,8 +226,8 @@ def services(
 
     return (
         Services(
-            voice_activity=VadClient(channels["vad"]),
-            speech_to_text=OnDemandStt(SttClient(channels["stt"]), parked["stt"]),
+            voice_activity=VadClient(channels["vad"], partial(admission.does, LoadStep.TURN_PREDICTION)),
+            speech_to_text=OnDemandStt(stt, parked["stt"]),
             language_model=lambda: OnDemandLlm(
                 main_model.session_model(), parked["llm"], wait_s=settings.first_token_s
             ),
@@ -226,6 +241,7 @@ def services(
             audio_filter=build_filter(settings.noise_suppression, settings.auto_gain),
             degraded_mode=memory.controller.degraded_mode,
             degradation_board=memory.degradation_board,
+            sheds_speculation=partial(admission.watch.sheds, LoadStep.SPECULATION),
         ),
         watch,
         OnDemandVoiceStore(tts, parked["tts"], watch.refresh),
@@ -330,6 +346,10 @@ def api(
     secret_check = SecretCheck(policy.secret, keys=keys, behind_proxy=settings.published_on_loopback)
     guard(app, policy, secret_check)
     return app, grpc.SessionServicer(sessions, limits, secret_check)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _briefing(retriever: Retriever, settings: OrchestratorSettings) -> BriefingModel:

@@ -262,6 +262,7 @@ class Session:
         self._report_policy_event(event)
         if isinstance(event, SpeechStarted | TextInput | TurnCutOff) and not await self._is_admitted(event):
             return
+        self._turn_taking.speculates = not self._services.sheds_speculation()
         for action in self._turn_taking.handle(event, self._playback_context(event)):
             await self._perform_action(action)
         match event:
@@ -413,7 +414,8 @@ class Session:
             case do.OpenTurn():
                 self._open_turn(action.turn_id)
             case do.PrefillPrompt():
-                self._active_reply.prefill(action.turn_id)
+                if not self._services.sheds_speculation():
+                    self._active_reply.prefill(action.turn_id)
             case do.StartListening():
                 self._speech_input.start_listening(action.from_ms)
             case do.FlushSegment():
@@ -451,7 +453,8 @@ class Session:
                     # No turn follows from the sound.
                     self._conversation.remove_turn(action.turn_id)
             case do.AnnouncePartial():
-                self._active_reply.prefill(action.turn_id, action.text)
+                if not self._services.sheds_speculation():
+                    self._active_reply.prefill(action.turn_id, action.text)
                 self._conversation.open_turn(action.turn_id)
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case do.AnnounceFinal():

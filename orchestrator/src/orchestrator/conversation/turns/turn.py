@@ -168,10 +168,11 @@ class TurnIds:
         self._last_turn_id += 1
         return self._last_turn_id
 
-    def new_turn(self, at_ms: int) -> Turn:
-        """Create a turn that begins at `at_ms` in the open segment."""
+    def new_turn(self, at_ms: int, *, speculates: bool = True) -> Turn:
+        """Create a turn that begins at `at_ms` in the open segment; with `speculates`, it may be answered early."""
         turn_id, rules = self.next_turn_id(), self._rules
-        speculation = Speculation(turn_id, rules.max_speculations, rules.speculation_speech_ms, rules.resumed_speech_ms)
+        tries = rules.max_speculations if speculates else 0
+        speculation = Speculation(turn_id, tries, rules.speculation_speech_ms, rules.resumed_speech_ms)
         return Turn(turn_id, self._segment_id, at_ms, at_ms, speculation, at_ms)
 
     def reassign_segment(self, turn: Turn) -> None:
