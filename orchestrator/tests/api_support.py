@@ -178,6 +178,8 @@ class FakeSessions:
     persons: list[str] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
     open_count: int = 0
+    # Raised for callers that ask for room, if set.
+    no_room: AtCapacity | None = None
 
     def start_conversation(self, start: SessionStart) -> FakeConversation:
         if start.language == "xx":
@@ -193,6 +195,10 @@ class FakeSessions:
         if ticket not in self.conversations:
             raise NotFound("session.unknown_ticket", "no conversation has this ticket")
         return self.conversations[ticket]
+
+    def require_room(self) -> None:
+        if self.no_room is not None:
+            raise self.no_room
 
     async def find_conversation(self, ticket: str) -> FakeConversation:
         return self.conversation(ticket)

@@ -75,7 +75,7 @@ async def serve_engine(settings: SttSettings, transport: Any) -> AsyncGenerator[
     Yields the engine, and a function that opens a microphone.
     """
     engine = engine_class(ENGINES, settings.engine)(settings)
-    servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
+    servicer = SpeechToTextServicer(engine, settings.least_streams, settings.max_segment_s * 1000)
 
     @asynccontextmanager
     async def microphone() -> AsyncGenerator[Microphone]:

@@ -90,6 +90,44 @@ async def test_speech_edges_come_back_as_events(run_service):
     assert judged.silence_ms == pytest.approx(200, abs=64)
 
 
+async def test_predictions_from_the_sound_can_be_left_out(run_service):
+    predicts_fully = False
+    audio = [*sound(0, 640, False), *sound(640, 640, True), *sound(1280, 640, False)]
+    async with (
+        run_service(build_vad(VadSettings(engine="energy", turn_end_predictor="pause", **PORTS))) as channel,
+        VadClient(channel, lambda: predicts_fully).open("en") as stream,
+    ):
+        for chunk in audio:
+            await stream.push_audio(chunk)
+        shed = await take(stream.events(), 6)
+        predicts_fully = True
+        for chunk in audio:
+            await stream.push_audio(AudioChunk(chunk.start_ms + 1920, chunk.pcm))
+        async with asyncio.timeout(20), aclosing(stream.events()) as events:
+            async for event in events:
+                if isinstance(event, TurnEndPredicted) and event.at_ms > 1920:
+                    break
+    assert not any(isinstance(each, TurnEndPredicted) for each in shed)
+    assert sum(isinstance(each, SpeechStopped) for each in shed) == 1
+    assert event.at_ms == pytest.approx(1920 + 1280, abs=64)
+
+
+async def test_partial_transcripts_can_be_left_out(run_service, script):
+    async with (
+        run_service(build_stt(SttSettings(engine="scripted", script=script, **PORTS))) as channel,
+        SttClient(channel, lambda: False).open("en") as stream,
+    ):
+        for chunk in sound(0, 1280, True):
+            await stream.push_audio(chunk)
+        await stream.flush_segment(1)
+        async with asyncio.timeout(20), aclosing(stream.transcripts()) as source:
+            async for transcript in source:
+                assert not isinstance(transcript, PartialTranscript)
+                if isinstance(transcript, FinalTranscript):
+                    break
+    assert transcript.text == "what is the news"
+
+
 async def test_transcripts_come_back_with_their_segments(run_service, script):
     async with (
         run_service(build_stt(SttSettings(engine="scripted", script=script, **PORTS))) as channel,

@@ -18,6 +18,7 @@ from orchestrator.conversation.model.conversation import Conversation, Preferenc
 from orchestrator.conversation.model.degradation import DegradationBoard, DegradedMode
 from orchestrator.conversation.model.observable import Observable
 from orchestrator.conversation.model.ports import (
+    CallPlaces,
     ConnectionDropped,
     LanguageModel,
     Persona,
@@ -161,12 +162,15 @@ class Stage:
         self.audio_filter = lambda: None
         self.degraded_mode = DegradedMode
         self.degradation_board = DegradationBoard()
+        self.sheds_speculation = False
         self.voices = Observable[tuple[server_messages.VoiceChoice, ...]](())
         self.rules = TurnRules(WAITS)
         self.persona = PERSONA
         self.reports_playback = True
         self.output_delay_ms = self.report_delay_ms = 0
         self.withholds_reports = False
+        self.places: CallPlaces | None = None
+        self.waits = False
         self.manual = False
         self.conversation = Conversation("ticket", Preferences("en", "", "anchor"))
         self._loud = False
@@ -185,7 +189,9 @@ class Stage:
         detection = (
             client_messages.TurnDetection.TURN_DETECTION_MANUAL if self.manual else client_messages.TurnDetection(1)
         )
-        start = client_messages.SessionStart(reports_playback=self.reports_playback, turn_detection=detection)
+        start = client_messages.SessionStart(
+            reports_playback=self.reports_playback, turn_detection=detection, waits=self.waits
+        )
         services = Services(
             voice_activity=self.vad,
             speech_to_text=self.stt,
@@ -198,9 +204,15 @@ class Stage:
             degraded_mode=self.degraded_mode,
             degradation_board=self.degradation_board,
             voices=self.voices,
+            sheds_speculation=lambda: self.sheds_speculation,
         )
         self.session = Session(
-            services=services, rules=self.rules, conversation=self.conversation, start=start, resume_s=self.resume_s
+            services=services,
+            rules=self.rules,
+            conversation=self.conversation,
+            start=start,
+            places=self.places,
+            resume_s=self.resume_s,
         )
         self.running = RunningSession(self.session, asyncio.create_task(self.session.run()))
         self._playing = asyncio.create_task(self.client.play())

@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "TTS_MAX_STREAMS": "1024",
     "VAD_MAX_STREAMS": "1024",
     "MAX_CONCURRENT_SESSIONS": "1024",
+    "ORCHESTRATOR_MAX_SPEAKERS": "1024",
     "ANCHOR_LOG_LEVEL": "WARNING",
 }
 
@@ -66,16 +67,22 @@ def on_cores(cores: Set[int]) -> Generator[None]:
 
 @asynccontextmanager
 async def serving_mesh(
-    script: Path, cores: Set[int], predictor: str = PREDICTOR, multiplex: bool = True
+    script: Path,
+    cores: Set[int],
+    predictor: str = PREDICTOR,
+    multiplex: bool = True,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[ServingMesh]:
     """Run a mesh on `cores` that plays `script`; `predictor` predicts the ends of turns.
 
-    Without `multiplex`, each call between the services has a gRPC stream of its own.
+    Without `multiplex`, each call between the services has a gRPC stream of its own. `settings` come on top of
+    `ENVIRONMENT`.
     """
     # The services inherit the launcher's environment.
     os.environ.update(ENVIRONMENT, VAD_TURN_END_PREDICTOR=predictor, ANCHOR_MULTIPLEX=str(multiplex).lower())
-    settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
-    async with _started_mesh(settings, cores) as mesh:
+    os.environ.update(settings or {})
+    mesh_settings = MeshSettings(root=PROJECT, run_dir=RUN_DIR, script=script, **_free_ports())
+    async with _started_mesh(mesh_settings, cores) as mesh:
         yield mesh
 
 

@@ -96,3 +96,15 @@ def test_a_language_model_slower_than_its_deadline_is_a_hint(settings, first_tok
     row = f"local-llm: {first_token_s:.2f} s to the first token over a prepared passage, 9.5 tokens per second"
     assert f"speed: {row}" in text
     assert any("passages are read out, since it needs 2.50 s" in line for line in text) is reads_out
+
+
+def test_capacity_for_callers_is_explained(settings: MeshSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anchor_cli.doctor.profile_checks.read_resources", lambda: RESOURCES)
+    write(settings, whisper_base=EngineSpeed(0.1517, 0.0312), hibari=EngineSpeed(0.0237, 0.0155))
+    (choice,) = [line for line in lines(settings) if line.startswith("choice: admission")]
+    assert choice.startswith(
+        "choice: admission: 15 people may speak at a time, limited by cores (cores 15, stt_streams "
+    )
+    monkeypatch.setenv("ORCHESTRATOR_MAX_SPEAKERS", "3")
+    (choice,) = [line for line in lines(settings) if line.startswith("choice: admission")]
+    assert choice == "choice: admission: 3 people may speak at a time, limited by setting (setting 3)"

@@ -44,16 +44,20 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
     health.details = details
     channels = wiring.service_channels(settings)
     memory = wiring.memory_pressure(channels, model, settings)
-    status = wiring.status_watch(memory, settings)
-    services, voices, voice_store = wiring.services(channels, model, memory, status, settings)
+    admission = wiring.call_admission(memory, settings)
+    status = wiring.status_watch(memory, admission, settings)
+    services, voices, voice_store = wiring.services(channels, model, memory, admission, status, settings)
     store = wiring.conversation_store(memory, settings)
-    sessions = wiring.session_registry(services, store, memory, health, settings)
+    sessions = wiring.session_registry(services, store, memory, admission, health, settings)
     language = sessions.default_language
-    routes = health_routes(
-        health, lambda: {"language": language, "languages": LANGUAGES, "voices": voices.ids, **details()}
-    )
+
+    def about() -> Mapping[str, object]:
+        speakers = admission.desk.describe()
+        return {"language": language, "languages": LANGUAGES, "voices": voices.ids, "speakers": speakers, **details()}
+
+    routes = health_routes(health, about)
     audit = AuditLog()
-    app, servicer = wiring.api(sessions, services, voice_store, memory, routes, audit, settings)
+    app, servicer = wiring.api(sessions, services, voice_store, memory, admission, routes, audit, settings)
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
@@ -68,7 +72,8 @@ def build(settings: OrchestratorSettings | None = None) -> Service:
                 await stack.enter_async_context(semantic.running())
             if store is not None:
                 await stack.enter_async_context(store.running())
-            for part in (model, memory.controller.running(), voices.running(), status.running(), sessions):
+            watch = admission.watch.running(admission.desk)
+            for part in (model, memory.controller.running(), watch, voices.running(), status.running(), sessions):
                 await stack.enter_async_context(part)
             yield
 

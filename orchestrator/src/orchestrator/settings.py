@@ -53,6 +53,12 @@ class OrchestratorSettings(ServiceSettings):
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     max_sessions: int = Field(default=100, ge=1, validation_alias=shared("MAX_CONCURRENT_SESSIONS"))
+    # Callers who may speak at a time, and how many may wait for that; `auto` computes the first from the measured speed
+    # of the engines, and from their streams and slots.
+    max_speakers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    max_waiting: int = Field(default=100, ge=0)
+    # Replies that Ollama generates at a time, for `auto`.
+    ollama_slots: int = Field(default=2, ge=1, validation_alias=shared("OLLAMA_NUM_PARALLEL"))
 
     # Microphone sample rate of streaming clients that declare none.
     microphone_rate_hz: int = Field(

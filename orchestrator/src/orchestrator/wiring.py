@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from grpc import aio
+from service_kit.engines.machine_profile import read_profile
 from service_kit.errors import InvalidRequest
 from service_kit.health import Health
 from service_kit.http.api_keys import ApiKey, parse_api_keys
+from service_kit.resources import read_resources
 from service_kit.rpc.channel import open_service_channel
 
+from orchestrator.admission.capacity import EnginesInUse
+from orchestrator.admission.desk import AdmissionDesk
+from orchestrator.admission.held_services import PlacedStt, PlacedTts
+from orchestrator.admission.load_ladder import LoadStep
+from orchestrator.admission.load_meter import LoadMeter, MeteredStt
+from orchestrator.admission.load_watch import LoadWatch
+from orchestrator.admission.policy import AdmissionRules
 from orchestrator.api.access import access_policy, guard
 from orchestrator.api.audit import AuditLog
 from orchestrator.api.http import access_token, engines, openai_speech, openai_transcriptions, voice_consents, voices
@@ -73,6 +84,20 @@ class MemoryPressure:
     degradation_board: DegradationBoard
     parking: EngineParking
     controller: MemoryPressureController
+
+
+@dataclass(frozen=True, slots=True)
+class CallAdmission:
+    """Everything that decides who may speak, and what is left out when many do."""
+
+    engines: EnginesInUse
+    desk: AdmissionDesk
+    meter: LoadMeter
+    watch: LoadWatch
+
+    def does(self, step: LoadStep) -> bool:
+        """Whether the work that `step` leaves out is done now."""
+        return not self.watch.sheds(step)
 
 
 def service_channels(settings: OrchestratorSettings) -> dict[str, aio.Channel]:
@@ -151,8 +176,21 @@ def memory_pressure(
     return MemoryPressure(board, parking, controller)
 
 
-def status_watch(memory: MemoryPressure, settings: OrchestratorSettings) -> StatusWatch:
-    """Polls the services and the GPU monitor; reports pressure to the controller, degraded services to the board."""
+def call_admission(memory: MemoryPressure, settings: OrchestratorSettings) -> CallAdmission:
+    """Admission by the measured capacity of this machine, and shedding of work before that is exceeded."""
+    engines = EnginesInUse(
+        cores=read_resources().cores,
+        profile=read_profile(settings.machine_profile),
+        llm_slots=settings.ollama_slots if settings.llm_engine == "ollama" else None,
+        max_speakers=None if settings.max_speakers == "auto" else settings.max_speakers,
+    )
+    desk = AdmissionDesk(engines.capacity, AdmissionRules(max_waiting=settings.max_waiting))
+    meter = LoadMeter()
+    return CallAdmission(engines, desk, meter, LoadWatch(meter, memory.degradation_board))
+
+
+def status_watch(memory: MemoryPressure, admission: CallAdmission, settings: OrchestratorSettings) -> StatusWatch:
+    """Polls the services and the GPU monitor; reports pressure, degraded services, and the engines that calls need."""
     return StatusWatch(
         {
             "vad-service": settings.vad_health_url,
@@ -163,6 +201,7 @@ def status_watch(memory: MemoryPressure, settings: OrchestratorSettings) -> Stat
         settings.gpu_target,
         on_pressure=memory.controller.on_pressure,
         on_degraded=lambda entries: memory.degradation_board.publish("services", entries),
+        on_ready=lambda service, fields: admission.desk.set_capacity(admission.engines.report(service, fields)),
     )
 
 
@@ -170,11 +209,14 @@ def services(
     channels: Mapping[str, aio.Channel],
     main_model: MainModel,
     memory: MemoryPressure,
+    admission: CallAdmission,
     status: StatusWatch,
     settings: OrchestratorSettings,
 ) -> tuple[Services, VoiceWatch, VoiceStore]:
     """The services that sessions use, each woken on demand, the watch over the TTS voices, and their store."""
     parked = memory.parking.engines
+    wants_partials = partial(admission.does, LoadStep.PARTIALS)
+    stt = MeteredStt(SttClient(channels["stt"], wants_partials), admission.meter, _now_s, wants_partials)
     tts = TtsClient(channels["tts"])
     watch = VoiceWatch(tts)
     fallback_tts = tuple(TtsClient(channels[name]) for name in (_TTS_FALLBACK,) if name in channels)
@@ -189,8 +231,8 @@ def services(
 
     return (
         Services(
-            voice_activity=VadClient(channels["vad"]),
-            speech_to_text=OnDemandStt(SttClient(channels["stt"]), parked["stt"]),
+            voice_activity=VadClient(channels["vad"], partial(admission.does, LoadStep.TURN_PREDICTION)),
+            speech_to_text=OnDemandStt(stt, parked["stt"]),
             language_model=lambda: OnDemandLlm(
                 main_model.session_model(), parked["llm"], wait_s=settings.first_token_s
             ),
@@ -204,6 +246,7 @@ def services(
             audio_filter=build_filter(settings.noise_suppression, settings.auto_gain),
             degraded_mode=memory.controller.degraded_mode,
             degradation_board=memory.degradation_board,
+            sheds_speculation=partial(admission.watch.sheds, LoadStep.SPECULATION),
         ),
         watch,
         OnDemandVoiceStore(tts, parked["tts"], watch.refresh),
@@ -250,6 +293,7 @@ def session_registry(
     services: Services,
     store: ConversationStore | None,
     memory: MemoryPressure,
+    admission: CallAdmission,
     health: Health,
     settings: OrchestratorSettings,
 ) -> SessionRegistry:
@@ -264,6 +308,7 @@ def session_registry(
         on_session_count=memory.parking.on_sessions_changed,
         resume_s=settings.resume_s,
         store=store,
+        places=admission.desk,
     )
 
 
@@ -277,6 +322,7 @@ def api(
     services: Services,
     voice_store: VoiceStore,
     memory: MemoryPressure,
+    admission: CallAdmission,
     health: APIRouter,
     audit: AuditLog,
     settings: OrchestratorSettings,
@@ -289,9 +335,10 @@ def api(
     app.include_router(console)
     app.include_router(engines.routes(memory.parking, memory.controller.describe))
     uploads = add_routes(app, sessions, limits)
-    speech_to_text = services.speech_to_text
+    speech_to_text = PlacedStt(services.speech_to_text, admission.desk)
+    text_to_speech = PlacedTts(services.text_to_speech, admission.desk)
     app.include_router(openai_transcriptions.routes(speech_to_text, uploads, limits))
-    app.include_router(openai_speech.routes(services.text_to_speech, uploads, limits))
+    app.include_router(openai_speech.routes(text_to_speech, uploads, limits))
     consents = voice_consents.Consents(speech_to_text, uploads, limits)
     adding = voices.VoiceAdding(voice_store, consents, speech_to_text, uploads, limits)
     app.include_router(voices.routes(adding, voice_store, uploads, limits))
@@ -311,6 +358,10 @@ def api(
     app.include_router(access_token.routes(secret_check.single_use_tokens))
     guard(app, policy, secret_check)
     return app, grpc.SessionServicer(sessions, limits, secret_check)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _briefing(retriever: Retriever, settings: OrchestratorSettings) -> BriefingModel:

@@ -1,7 +1,7 @@
 """The status of the other services, and the GPU monitor's reports."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -80,6 +80,25 @@ async def test_degraded_service_is_reported_until_it_has_recovered():
         reasons = {"degraded": ""}
         await until(watch, lambda _: len(reported) == 2)
     assert reported == [(Degradation("stt.degraded", "stt: whisper-base is damaged"),), ()]
+
+
+async def test_ready_service_tells_what_it_runs():
+    told: list[tuple[str, object]] = []
+    health = Health("stt", EngineInfo("whisper", "whisper-base", "4"))
+    health.details = lambda: {"max_streams": 34}
+
+    def on_ready(service: str, fields: Mapping[str, object]) -> None:
+        told.append((service, (fields["engine"], fields["model"], fields["max_streams"])))
+
+    async with (
+        listening(http_app(health, dict)) as address,
+        StatusWatch({"stt": address}, None, on_ready=on_ready, interval_s=0.02).running() as watch,
+    ):
+        await until(watch, lambda status: health_of(status) is LOADING)
+        assert told == []
+        health.move_to(Status.READY)
+        await until(watch, lambda _: bool(told))
+    assert told[0] == ("stt", ("whisper", "whisper-base", 34))
 
 
 async def test_vanished_service_is_down_and_keeps_its_engine_name():

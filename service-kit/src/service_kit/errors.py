@@ -30,6 +30,8 @@ class AnchorError(Exception):
 
     status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     retryable: ClassVar[bool] = False
+    # After how many seconds a retry may succeed; None when that is not known.
+    retry_after_s: int | None = None
     # RFC 6455 close code for a session that ends with this error.
     websocket_close_code: ClassVar[int] = 1011
     http_status: ClassVar[int] = 500
@@ -82,6 +84,10 @@ class AtCapacity(AnchorError):
     websocket_close_code = 1013
     http_status = 503
 
+    def __init__(self, code: str, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(code, message)
+        self.retry_after_s = retry_after_s
+
 
 class NotReady(AnchorError):
     """A model is still loading."""
@@ -116,6 +122,8 @@ class PeerFailed(AnchorError):
 
 # Trailing metadata key for `code`, beside the gRPC status.
 ERROR_CODE_KEY = "anchor-error-code"
+# Where it is known: after how many seconds a retry may succeed.
+RETRY_AFTER_KEY = "anchor-retry-after-s"
 
 _BY_STATUS: dict[grpc.StatusCode, type[AnchorError]] = {
     kind.status: kind for kind in (InvalidRequest, Unsupported, NotFound, Denied, AtCapacity, EngineFailed)

@@ -25,9 +25,9 @@ class TaskGroup(asyncio.TaskGroup):
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         try:
-            return await super().__aexit__(kind, error, traceback)
+            await super().__aexit__(kind, error, traceback)
         except (BaseExceptionGroup, asyncio.CancelledError) as failure:
             failure.__traceback__ = None
             raise

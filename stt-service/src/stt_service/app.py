@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -16,6 +16,7 @@ from stt_service.engine import SttEngine
 from stt_service.fallback_engine import DegradableEngine, FallbackEngine
 from stt_service.servicer import SERVICE_NAME, SpeechToTextServicer
 from stt_service.settings import SttSettings
+from stt_service.stream_limit import max_streams
 
 # Engines by the name used in the `engine` setting.
 ENGINES: dict[str, str] = {
@@ -38,17 +39,20 @@ def build(settings: SttSettings | None = None) -> Service:
     """
     settings = settings or SttSettings()
     engine = build_engine(settings)
-    servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
+    streams = max_streams(settings)
+    servicer = SpeechToTextServicer(engine, streams, settings.max_segment_s * 1000)
     memory = engine_memory.EngineMemoryServicer(engine, engine.info, engine_memory.own_container_id())
     health = new_health("stt-service", engine.info, settings)
+    details = {"max_streams": streams}
+    health.details = lambda: details
     return Service(
         settings=settings,
         health=health,
         servicers=[(SERVICE_NAME, servicer.add_to), (engine_memory.SERVICE_NAME, memory.add_to)],
-        lifespan=lambda: _lifespan(engine, health),
+        lifespan=lambda: _lifespan(engine, health, details),
         multiplex=True,
         unavailability=engine.unavailability if isinstance(engine, DependentEngine) else None,
-        details=lambda: {"max_streams": settings.max_streams},
+        details=lambda: details,
     )
 
 
@@ -83,10 +87,10 @@ def build_smallest(settings: SttSettings) -> SttEngine:
 
 
 @asynccontextmanager
-async def _lifespan(engine: SttEngine, health: Health) -> AsyncGenerator[None]:
+async def _lifespan(engine: SttEngine, health: Health, details: Mapping[str, object]) -> AsyncGenerator[None]:
     """Run the engine's lifespan; report the active engine, and why a fallback is active, in `health`."""
     async with engine.lifespan():
         health.engine = engine.info
         if isinstance(engine, DegradableEngine):
-            health.details = lambda: {"degraded": engine.degraded}
+            health.details = lambda: {**details, "degraded": engine.degraded}
         yield

@@ -23,6 +23,10 @@ WhisperComputeType = Literal[
 ]
 
 
+# Streams of a recogniser whose speed is unknown.
+_UNMEASURED_STREAMS = 4
+
+
 def _device_type(device: object) -> object:
     """The kind of a device, without its number: `cuda` of `cuda:0`, as torch writes it."""
     return device.lower().partition(":")[0] if isinstance(device, str) else device
@@ -38,8 +42,9 @@ class SttSettings(ServiceSettings):
 
     # A name from `app.ENGINES`; empty for the profile's engine.
     engine: str = Field(default="")
-    # Most microphone streams at one time; a further one takes the slot of an idle one, or is refused.
-    max_streams: int = Field(default=4, ge=1, le=1024)
+    # Most microphone streams at one time; a further one takes the slot of an idle one, or is refused. `auto` is twice
+    # as many as this machine was measured to transcribe, since not all of them speak.
+    max_streams: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     # A longer segment is an error; clients commit long before.
     max_segment_s: float = Field(default=600, gt=0)
     # Shortest time between two partial transcripts, on the audio clock; a slower model gives fewer.
@@ -112,3 +117,8 @@ class SttSettings(ServiceSettings):
     whisper_beam_size: int = Field(default=1, ge=1, le=16)
     # whisper: whether finals have word times, which take one more pass over the attention.
     whisper_word_times: bool = Field(default=True)
+
+    @property
+    def least_streams(self) -> int:
+        """The number of streams in the settings, or for `auto` the one of a recogniser that was not measured."""
+        return _UNMEASURED_STREAMS if self.max_streams == "auto" else self.max_streams

@@ -35,12 +35,18 @@ def build(settings: TtsSettings | None = None) -> Service:
         tts_pb2_grpc.add_TextToSpeechServiceServicer_to_server(servicer, server)
 
     def details() -> Mapping[str, object]:
-        about = {"voices": [asdict(voice) for voice in engine.voices()], "max_streams": settings.max_streams}
-        return {**about, **(engine.routed_engine.describe() if isinstance(engine, RoutedStreamAdapter) else {})}
+        about = {"voices": [asdict(voice) for voice in engine.voices()]}
+        return {
+            **about,
+            **slots,
+            **(engine.routed_engine.describe() if isinstance(engine, RoutedStreamAdapter) else {}),
+        }
 
     health = new_health("tts-service", engine.info, settings)
+    slots = engine_slots(settings, engine.info.name)
+    health.details = lambda: slots
     if isinstance(engine, RoutedStreamAdapter):
-        _report_engine_states(health, engine.routed_engine)
+        _report_engine_states(health, engine.routed_engine, slots)
     elif isinstance(engine, StreamAdapter) and isinstance(engine.phrase_engine, StagedEngine):
         engine.phrase_engine.on_stage = partial(_report_stage, health)
     return Service(
@@ -74,13 +80,23 @@ def build_engine(settings: TtsSettings) -> TtsEngine:
     return RoutedStreamAdapter(RoutedPhraseEngine(plan, create, limits.engine_silent_s), limits, len(plan.engines))
 
 
+def engine_slots(settings: TtsSettings, name: str) -> Mapping[str, int]:
+    """How many streams are accepted, and how many requests the main engine computes at a time, if few.
+
+    `name` is that of the engine, or of several, the main one first.
+    """
+    slots = {"higgs": settings.higgs_slots, "pocket-tts": settings.pocket_slots, "piper": settings.piper_places}
+    first = name.partition("+")[0]
+    return {"max_streams": settings.max_streams} | ({"slots": slots[first]} if first in slots else {})
+
+
 def _report_stage(health: Health, stage: str) -> None:
     """Show the stage of the only engine's start on `/health` and `/ready`."""
     if health.status is Status.LOADING:
         health.move_to(Status.LOADING, stage)
 
 
-def _report_engine_states(health: Health, routed: RoutedPhraseEngine) -> None:
+def _report_engine_states(health: Health, routed: RoutedPhraseEngine, slots: Mapping[str, int]) -> None:
     """Show unavailable engines on `/health` and `/ready`: as the reason while loading, then as degradation."""
 
     def report() -> None:
@@ -89,4 +105,4 @@ def _report_engine_states(health: Health, routed: RoutedPhraseEngine) -> None:
             health.move_to(Status.LOADING, routed.unavailability_reason())
 
     routed.on_change = report
-    health.details = lambda: {"degraded": routed.unavailability_reason()}
+    health.details = lambda: {**slots, "degraded": routed.unavailability_reason()}

@@ -11,7 +11,7 @@ from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import InvalidRequest
 
 from vad_service.events import Activity, Event, SpeechStarted, SpeechStopped, TurnEndPredicted
-from vad_service.speech.detection import DetectionConfig, TurnDetector
+from vad_service.speech.detection import DetectionConfig, PredictionDepth, TurnDetector
 from vad_service.speech.utterance_trace import UtteranceTrace
 from vad_service.turn_end.predictor import PartialTranscript
 
@@ -68,6 +68,8 @@ async def _read_inputs(requests: Requests, trace: UtteranceTrace):
                 yield PartialTranscript(partial.text, partial.end_ms, partial.language)
             case "traced_turn":
                 trace.set_turn(request.traced_turn.traceparent)
+            case "prediction_depth":
+                yield PredictionDepth(request.prediction_depth.full)
             case "config":
                 raise InvalidRequest("vad.config_repeated", "the config must come only once")
             case _:

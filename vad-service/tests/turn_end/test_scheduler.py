@@ -336,3 +336,16 @@ async def test_after_a_full_prediction_a_longer_silence_gets_no_quick_one(schedu
         scheduler.on_pause_reached(PauseReached(1600, 512))
     assert probabilities(reported) == [0.6, 0.2, 0.4]
     assert len(predictor.quick_pauses) == 1
+
+
+async def test_without_full_predictions_the_quick_ones_remain(schedule_quick, reported):
+    async with schedule_quick() as (scheduler, predictor):
+        scheduler.predicts_fully = False
+        speak(scheduler, 0, 640)
+        scheduler.on_pause_reached(PauseReached(640, 224))
+        await until(lambda: len(reported) == 1)
+        scheduler.predicts_fully = True
+        predictor.script = [0.2]
+        scheduler.on_pause_reached(PauseReached(640, 512))
+    assert brief(reported) == [(640, 224, 0.6), (640, 512, 0.2)]
+    assert len(predictor.pauses) == 1

@@ -72,6 +72,7 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "choices":
     case "systemStatus":
     case "serviceNotice":
+    case "admission":
     case "error":
     case "sessionEnded":
       return sessionReducer(state, message);

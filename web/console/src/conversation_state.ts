@@ -1,5 +1,6 @@
 /** State of the conversation that the page renders. */
 import type {
+  Admission,
   Choices,
   Connection,
   Degradation,
@@ -31,6 +32,8 @@ export interface Conversation {
   resumed: boolean;
   /** For how many days the server keeps the conversation; 0 where it stores nothing, null before it has said so. */
   retentionDays: number | null;
+  /** Whether the user waits for a place or has just got one; null when there is nothing to tell. */
+  admission: Admission | null;
   /** A message for the user, such as the last error; empty when there is none. */
   notice: string;
   /** Active service notices in the order in which they began, one per code. */
@@ -53,6 +56,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   anchor: "idle",
   resumed: false,
   retentionDays: null,
+  admission: null,
   notice: "",
   serviceNotices: [],
   turns: [],

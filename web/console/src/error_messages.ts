@@ -22,6 +22,7 @@ const SESSION_MESSAGES: Readonly<Record<string, string>> = {
   "session.already_open": "This conversation is open in another tab or on another device.",
   "session.taken_over": "This conversation goes on in another tab or on another device.",
   "session.at_capacity": "The server has no free session at the moment.",
+  "admission.at_capacity": "As many people are waiting as the anchor can serve soon. Please try again later.",
   "session.not_ready": "The anchor is starting. A moment, please.",
   "session.moving": "The anchor is restarting. The conversation continues in a moment.",
   "session.no_playback_reports": "This page plays no sound at the moment. The answers go on as text.",

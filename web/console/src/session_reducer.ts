@@ -6,7 +6,15 @@ import { errorMessage } from "./error_messages";
 type SessionMessage = Extract<
   ServerMessage,
   {
-    case: "sessionStarted" | "sessionUpdated" | "choices" | "systemStatus" | "serviceNotice" | "error" | "sessionEnded";
+    case:
+      | "sessionStarted"
+      | "sessionUpdated"
+      | "choices"
+      | "systemStatus"
+      | "serviceNotice"
+      | "admission"
+      | "error"
+      | "sessionEnded";
   }
 >;
 
@@ -25,6 +33,8 @@ export function sessionReducer(state: Conversation, message: SessionMessage): Co
         epoch: isNew ? state.epoch + 1 : state.epoch,
         // The end of a notice may have been lost while disconnected. The server resends active degradations.
         serviceNotices: [],
+        // Who disconnects does not wait any more.
+        admission: null,
         notice: isNew ? "The server has forgotten the conversation. This is a new one." : "",
       };
     }
@@ -40,10 +50,12 @@ export function sessionReducer(state: Conversation, message: SessionMessage): Co
     }
     case "serviceNotice":
       return { ...state, serviceNotices: updateServiceNotices(state.serviceNotices, message.value) };
+    case "admission":
+      return { ...state, admission: message.value };
     case "error":
       return { ...state, notice: errorMessage(message.value.code, message.value.message) };
     case "sessionEnded":
-      return { ...state, notice: "" };
+      return { ...state, notice: "", admission: null };
   }
 }
 

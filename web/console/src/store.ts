@@ -1,5 +1,6 @@
 /** The console's store: turns user actions into commands for the anchor, and its events into the state to render. */
 import {
+  AdmissionState,
   Anchor,
   type ClientMessage,
   type MicrophoneSettings,
@@ -7,6 +8,7 @@ import {
   soundSupport,
   TurnDetection,
 } from "@ai-anchor/client";
+import { admissionMessage, sayAloud } from "./admission";
 import { type ConversationEvent, conversationReducer } from "./conversation_reducer";
 import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
 import { microphoneErrorMessage } from "./error_messages";
@@ -206,7 +208,7 @@ export class ConsoleStore {
     };
     const anchor: Anchor = new Anchor({
       url: this.#url,
-      start: { language, voice, persona, turnDetection, ...(patience ? { patience } : {}) },
+      start: { language, voice, persona, turnDetection, waits: true, ...(patience ? { patience } : {}) },
       ticket,
       captionsOnly: this.soundSupport !== "ready",
       onMessage: (message) => {
@@ -237,7 +239,11 @@ export class ConsoleStore {
   }
 
   #handleMessage(message: ServerMessage): void {
+    const waited = this.#state.conversation.admission?.state === AdmissionState.WAITING;
     this.#dispatch({ kind: "message", message, atMs: this.#nowMs() });
+    // Said once, and only while nothing that the microphone hears is answered.
+    if (message.case === "admission" && message.value.state === AdmissionState.WAITING && !waited)
+      sayAloud(admissionMessage(message.value));
     if (message.case !== "sessionStarted") return;
     void this.updatePreferences({ ticket: message.value.ticket });
     this.send({ case: "requestStatus", value: {} });

@@ -40,6 +40,7 @@ export function userReducer(state: Conversation, message: UserMessage, atMs: num
         // With push-to-talk there may be no `speech_stopped`.
         user: "silent",
         notice: "",
+        admission: null,
         anchor: state.anchor === "speaking" ? "speaking" : "thinking",
       };
     case "bargeInSettled":

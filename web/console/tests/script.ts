@@ -1,5 +1,6 @@
 /** Scripted conversations: builders of server messages, and the state after a script. */
 import {
+  AdmissionSchema,
   BargeInSettledSchema,
   ErrorSchema,
   FinalTranscriptSchema,
@@ -105,6 +106,10 @@ export const error = (code: string, text: string): ServerMessageInit => ({
 export const serviceNotice = (code: string, active: boolean, text = ""): ServerMessageInit => ({
   case: "serviceNotice",
   value: { code, active, message: text },
+});
+export const admission = (fields: MessageInitShape<typeof AdmissionSchema>): ServerMessageInit => ({
+  case: "admission",
+  value: create(AdmissionSchema, fields),
 });
 export const systemStatus = (fields: MessageInitShape<typeof SystemStatusSchema>): ServerMessageInit => ({
   case: "systemStatus",

@@ -207,16 +207,16 @@ async def open_session(
     played: tuple[int, int] | None = None,
     received: tuple[int, int] | None = None,
     speaker: Speaker | None = None,
+    waits: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[SessionClient]:
     """Open a session at `url` (`ws://…/ws/audio`); leaving the context ends it.
 
     With `ticket`, it continues that conversation; `played` is the last (turn id, played milliseconds) reported in it,
     `session_id` the session whose connection dropped, and `received` (turn id, milliseconds) what `speaker` has of the
-    interrupted reply.
-    `headers` are added to the handshake: `MeshSettings.authorization` carries the shared secret. Raises `Denied` when
-    the server requires another secret, `PeerFailed` when no server responds, or the server's error when it refuses the
-    session.
+    interrupted reply. With `waits`, the session waits for a place when all are taken. `headers` are added to the
+    handshake: `MeshSettings.authorization` carries the shared secret. Raises `Denied` when the server requires another
+    secret, `PeerFailed` when no server responds, or the server's error when it refuses the session.
     """
     try:
         socket = await connect(
@@ -239,6 +239,7 @@ async def open_session(
             reports_playback=reports_playback,
             ticket=ticket,
             session_id=session_id,
+            waits=waits,
             **({} if played is None else {"played": {"turn_id": played[0], "played_ms": played[1]}}),
             **({} if received is None else {"received": {"turn_id": received[0], "offset_ms": received[1]}}),
         )

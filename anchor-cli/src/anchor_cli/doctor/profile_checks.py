@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 from service_kit.anchor_command import anchor_command
 from service_kit.engines.machine_profile import MachineProfile, ModelSpeed, read_profile
 from service_kit.engines.measurement import MEASURING_MODULES, describe_speeds, unmeasured_engines
-from service_kit.resources import MachineResources
+from service_kit.resources import MachineResources, read_resources
 
 from anchor_cli.doctor.finding import Finding, Verdict
 from anchor_cli.settings import MeshSettings
@@ -59,7 +59,7 @@ def _check_profile(profile: MachineProfile, resources: MachineResources) -> Iter
 
 def check_choices(profile: MachineProfile | None) -> Iterator[Finding]:
     """What the services choose with this profile, asked of the services' own code."""
-    for module, choose in (("stt_service", _recogniser), ("tts_service", _kokoro)):
+    for module, choose in (("stt_service", _recogniser), ("tts_service", _kokoro), ("orchestrator", _speakers)):
         try:
             if find_spec(module) is not None:
                 yield Finding("choice", Verdict.OK, choose(profile))
@@ -98,6 +98,26 @@ def _recogniser(profile: MachineProfile | None) -> str:
         f"speech to text: {name}, since {models.BASE} needs {speed.first_result_s:.2f} s for a short question, "
         f"{compared} than the {models.SLOW_FIRST_RESULT_S:g} s that a fast answer leaves"
     )
+
+
+def _speakers(profile: MachineProfile | None) -> str:
+    capacity = import_module("orchestrator.admission.capacity")
+    stt = import_module("stt_service.settings").SttSettings()
+    tts = import_module("tts_service.settings").TtsSettings()
+    settings = import_module("orchestrator.settings").OrchestratorSettings()
+    engines = import_module("tts_service.engines").ENGINES
+    voices = import_module("tts_service.routing.routes").build_plan(tts, engines).engines
+    recogniser = import_module("stt_service.engines.whisper.models").candidates(stt)[0]
+    streams = import_module("stt_service.stream_limit").max_streams(stt)
+    found = capacity.call_capacity(
+        cores=read_resources().cores,
+        profile=profile,
+        stt=capacity.EngineInUse(model=recogniser, max_streams=streams),
+        tts=capacity.EngineInUse("+".join(voices), max_streams=tts.max_streams),
+        llm_slots=settings.ollama_slots if settings.llm_engine == "ollama" else None,
+        max_speakers=None if settings.max_speakers == "auto" else settings.max_speakers,
+    )
+    return f"admission: {found}"
 
 
 def _kokoro(_profile: MachineProfile | None) -> str:

@@ -13,7 +13,7 @@ from service_kit.observability.metrics import ERRORS
 from service_kit.safe_text import escape_control
 from starlette.exceptions import HTTPException
 
-from orchestrator.api.key_limits import Throttled
+from orchestrator.conversation.messages.server import Error
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,13 @@ def error_response(error: AnchorError) -> JSONResponse:
     if isinstance(error, Denied) and error.http_status == Denied.http_status:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
-        headers["Retry-After"] = str(error.retry_after_s) if isinstance(error, Throttled) else "1"
+        headers["Retry-After"] = str(error.retry_after_s or 1)
     return _json_error(error.http_status, error.code, error.message, error.retryable, headers)
+
+
+def error_message(error: AnchorError) -> Error:
+    """Return `error` as a message of a session."""
+    return Error(error.code, error.message, error.retryable, error.retry_after_s)
 
 
 def _json_error(status: int, code: str, message: str, retryable: bool, headers: dict[str, str]) -> JSONResponse:

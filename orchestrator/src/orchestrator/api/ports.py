@@ -82,6 +82,10 @@ class Sessions(Protocol):
         """Create a conversation without a session. Raises `InvalidRequest`, `AtCapacity` and `Stopping`."""
         ...
 
+    def require_room(self) -> None:
+        """Raise `AtCapacity` when a new caller that does not wait would be refused now."""
+        ...
+
     async def find_conversation(self, ticket: str) -> ConversationView:
         """Return the conversation with this ticket. Raises `NotFound`, `NotReady`. Cancelling is safe."""
         ...

@@ -61,17 +61,21 @@ class StatusWatch:
         *,
         on_pressure: Callable[[PressureLevel | None], None] = lambda level: None,
         on_degraded: Callable[[tuple[Degradation, ...]], None] = lambda entries: None,
+        on_ready: Callable[[str, Mapping[str, object]], None] = lambda service, fields: None,
         interval_s: float = 2.0,
         deadline_s: float = 1.0,
     ) -> None:
         """`on_pressure` repeatedly receives the pressure of the fullest GPU; None while no monitor reports.
 
         `on_degraded` receives what the services report as degraded, whenever that changes.
+
+        `on_ready` repeatedly receives what each ready service reports on `/ready`.
         """
         self._addresses = services
         self._gpu_target = gpu_target
         self._on_pressure = on_pressure
         self._on_degraded = on_degraded
+        self._on_ready = on_ready
         # The reasons of degraded services; one that is down is reported as such.
         self._degraded: dict[str, str] = {}
         self._reported: tuple[Degradation, ...] = ()
@@ -140,6 +144,8 @@ class StatusWatch:
         health = _HEALTH.get(str(fields.get("status")), ServiceHealth.SERVICE_HEALTH_DOWN)
         names = (str(fields.get(key, "")) for key in ("engine", "model", "version"))
         self._degraded[before.service] = str(fields.get("degraded", ""))
+        if health is ServiceHealth.SERVICE_HEALTH_READY:
+            self._on_ready(before.service, fields)
         return ServiceStatus(before.service, health, *names)
 
     # GPU ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from anchor.audio.v1 import audio_pb2
@@ -102,8 +102,10 @@ class SttStream:
 class SttClient:
     """Opens `Transcribe` calls on one channel."""
 
-    def __init__(self, channel: aio.Channel) -> None:
+    def __init__(self, channel: aio.Channel, wants_partials: Callable[[], bool] = lambda: True) -> None:
+        """`wants_partials` is asked whenever a stream is opened."""
         self._channel = channel
+        self._wants_partials = wants_partials
         self._stub = stt_pb2_grpc.SpeechToTextServiceStub(channel)
 
     @asynccontextmanager
@@ -115,7 +117,7 @@ class SttClient:
             config = stt_pb2.TranscriptionConfig(
                 language=language,
                 sample_rate_hz=MICROPHONE.rate_hz,
-                partial_transcripts=True,
+                partial_transcripts=self._wants_partials(),
                 working_interval_ms=_WORKING_INTERVAL_MS,
             )
             await write_message(call, stt_pb2.TranscribeRequest(config=config), _PEER)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from anchor.audio.v1 import audio_pb2
@@ -35,14 +35,20 @@ _Call = aio.StreamStreamCall[vad_pb2.DetectRequest, vad_pb2.DetectResponse]
 class VadStream:
     """One `Detect` call."""
 
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: _Call, predicts_fully: Callable[[], bool]) -> None:
         self._call = call
+        self._predicts_fully = predicts_fully
+        self._depth_sent = True
         self._turn = CURRENT_TURN_TRACE.get()
         self._sent_traceparent = ""
 
     async def push_audio(self, chunk: AudioChunk) -> None:
         if self._turn and self._turn.traceparent != self._sent_traceparent:
             await self._send_traced_turn(self._turn.traceparent)
+        if (full := self._predicts_fully()) != self._depth_sent:
+            self._depth_sent = full
+            depth = vad_pb2.PredictionDepth(full=full)
+            await write_message(self._call, vad_pb2.DetectRequest(prediction_depth=depth), _PEER)
         audio = audio_pb2.AudioChunk(start_ms=chunk.start_ms, pcm=chunk.pcm)
         await write_message(self._call, vad_pb2.DetectRequest(audio=audio), _PEER)
 
@@ -82,8 +88,10 @@ class VadStream:
 class VadClient:
     """Opens `Detect` calls on one channel."""
 
-    def __init__(self, channel: aio.Channel) -> None:
+    def __init__(self, channel: aio.Channel, predicts_fully: Callable[[], bool] = lambda: True) -> None:
+        """`predicts_fully` is asked with each message of audio: whether turn ends are predicted from the sound too."""
         self._channel = channel
+        self._predicts_fully = predicts_fully
         self._stub = vad_pb2_grpc.TurnDetectionServiceStub(channel)
 
     @asynccontextmanager
@@ -96,6 +104,6 @@ class VadClient:
                 sample_rate_hz=MICROPHONE.rate_hz, language=language, activity_interval_ms=_ACTIVITY_INTERVAL_MS
             )
             await write_message(call, vad_pb2.DetectRequest(config=config), _PEER)
-            yield VadStream(call)
+            yield VadStream(call, self._predicts_fully)
         finally:
             call.cancel()

@@ -17,6 +17,7 @@ from api_support import TONE, TONE_MS, FakeSessions, recording, serve_apis, tone
 from orchestrator.api.http.answer_format import percent_encode
 from orchestrator.api.limits import ApiLimits
 from orchestrator.conversation.messages.client import PlaybackProgress, TextInput, TurnDetection
+from service_kit.errors import AtCapacity
 
 LIMITS = ApiLimits(
     max_upload_bytes=1_000_000, max_upload_audio_s=5, max_answer_audio_s=2, max_uploads=2, decode_timeout_s=60
@@ -194,6 +195,14 @@ async def test_invalid_questions_are_refused_with_a_code(http, sessions, sent, s
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert ("retry-after" in answer.headers) == (status == 503)
     assert sessions.open_count == 0
+
+
+async def test_full_house_refuses_at_once_and_says_when_to_come_again(http, sessions):
+    sessions.no_room = AtCapacity("admission.at_capacity", "all places are taken", retry_after_s=17)
+    answer = await http.post("/interact", files={"file": b"a recording that is not even decoded"})
+    assert (answer.status_code, code_of(answer)) == (503, "admission.at_capacity")
+    assert answer.headers["retry-after"] == "17"
+    assert sessions.starts == []
 
 
 async def test_answer_times_out(sessions):

@@ -11,6 +11,7 @@ from io import BytesIO
 import pytest
 from api_support import TONE, TONE_MS, FakeSessions, recording, serve_apis, tone
 from orchestrator.api.limits import ApiLimits
+from service_kit.errors import AtCapacity
 from websockets import ConnectionClosed
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -148,6 +149,19 @@ async def test_frames_before_audio_complete_are_refused(sessions):
             await client.send(frame)
         kinds = [await receive(client), await receive(client)]
         assert {kind.get("code", "metadata") for kind in kinds} == {"session.busy", "metadata"}
+
+
+async def test_full_house_refuses_before_the_recording_is_decoded(host, sessions):
+    sessions.no_room = AtCapacity("admission.at_capacity", "all places are taken", retry_after_s=17)
+    async with connect_to(host) as client:
+        await client.send(b"no recording at all")
+        await client.send(END)
+        refused = await receive(client)
+        assert (refused["code"], refused["retryable"], refused["retry_after_s"]) == ("admission.at_capacity", True, 17)
+        sessions.no_room = None
+        await client.send(recording("wav", "pcm_s16le", 0.5))
+        await client.send(END)
+        assert (await receive(client))["type"] == "metadata"
 
 
 async def test_disconnect_ends_the_session(host, sessions):

@@ -507,3 +507,31 @@ def test_continued_turn_commits_with_all_its_words():
 def test_turn_ended_by_command_does_not_raise_the_learned_floor():
     policy, _ = after([*RESUMED[:3], EndTurn(), SpeechStarted(2600, 2300)])
     assert policy.endpointing.learned_floor.least_wait_ms == 0
+
+
+def test_turn_without_speculation_is_answered_when_it_commits():
+    policy = TurnTaking(RULES)
+    policy.speculates = False
+    for event in (SpeechStarted(1000, 700), SpeechStopped(2000)):
+        policy.handle(event)
+    assert policy.handle(final("a question")) == [AnnounceFinal(1, 1, "a question", "en", None)]
+    assert policy.handle(TimerFired(2600))[-3:] == [
+        StartReply(1, 1, "a question"),
+        CommitTurn(1, "a question"),
+        ReleaseReply(1),
+    ]
+    policy.speculates = True
+    policy.handle(ReplyDone(1))
+    for event in (SpeechStarted(5000, 4700), SpeechStopped(6000)):
+        policy.handle(event)
+    assert StartReply(2, 1, "another") in policy.handle(final("another", segment_id=2, end_ms=6000))
+
+
+def test_skipped_speech_closes_its_segment_and_opens_no_turn():
+    policy = TurnTaking(RULES)
+    assert policy.skip_speech() == [CommitSegment(1)]
+    assert policy.listening_since_ms is None
+    assert policy.handle(SpeechStopped(2000)) == []
+    assert policy.handle(EndTurn()) == []
+    policy.handle(SpeechStarted(3000, 2700))
+    assert policy.handle(SpeechStopped(4000))[0] == FlushSegment(2)

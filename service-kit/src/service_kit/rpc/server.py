@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from service_kit.addresses import authority
 from service_kit.errors import (
     ERROR_CODE_KEY,
+    RETRY_AFTER_KEY,
     AnchorError,
     Denied,
     EngineFailed,
@@ -108,7 +109,10 @@ class CallInterceptor(aio.ServerInterceptor):
                     code = failure.code
                     tracing.record_failure(span, code)
                     ERRORS.labels(code).inc()
-                    await context.abort(failure.status, failure.message, trailing_metadata=((ERROR_CODE_KEY, code),))
+                    trailing = {ERROR_CODE_KEY: code}
+                    if failure.retry_after_s is not None:
+                        trailing[RETRY_AFTER_KEY] = str(failure.retry_after_s)
+                    await context.abort(failure.status, failure.message, trailing_metadata=tuple(trailing.items()))
                 finally:
                     RPCS_OPEN.labels(method).dec()
                     RPC_SECONDS.labels(method, code).observe(time.monotonic() - started_s)

@@ -34,6 +34,16 @@ class DetectionConfig:
     activity_interval_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionDepth:
+    """Which predictions are made from now on: full ones, or only those from the transcript."""
+
+    full: bool
+
+
+Input = AudioChunk | PartialTranscript | PredictionDepth
+
+
 class TurnDetector:
     """Shared by all microphones: the speech model, the turn-end predictor with its thread, the thresholds."""
 
@@ -49,9 +59,7 @@ class TurnDetector:
         self._max_streams = max_streams
         self._streams = 0
 
-    async def detect(
-        self, config: DetectionConfig, inputs: AsyncIterator[AudioChunk | PartialTranscript], emit: Emit
-    ) -> None:
+    async def detect(self, config: DetectionConfig, inputs: AsyncIterator[Input], emit: Emit) -> None:
         """Detect turns in `inputs` until they end. Raises `AtCapacity` when `max_streams` are open."""
         if self._streams >= self._max_streams:
             raise AtCapacity("vad.full", f"all {self._streams} microphone streams are in use")
@@ -77,17 +85,20 @@ class _MicrophoneDetection:
         self._edges = SpeechEdgeDetector(detector.thresholds)
         self._next_activity_ms = 0
 
-    async def run(self, inputs: AsyncIterator[AudioChunk | PartialTranscript]) -> None:
+    async def run(self, inputs: AsyncIterator[Input]) -> None:
         """Process all inputs. Predictions run in tasks of their own, so that a slow one delays no speech edge."""
         detector = self._detector
         async with TaskGroup() as tasks:
             scheduler = TurnEndScheduler(detector.predictor, detector.worker, self._config.language, tasks, self._emit)
             async for item in inputs:
-                if isinstance(item, PartialTranscript):
-                    scheduler.update_transcript(item)
-                    continue
-                for frame in self._framer.push_audio(item):
-                    await self._push_frame(frame, scheduler)
+                match item:
+                    case PartialTranscript():
+                        scheduler.update_transcript(item)
+                    case PredictionDepth():
+                        scheduler.predicts_fully = item.full
+                    case AudioChunk():
+                        for frame in self._framer.push_audio(item):
+                            await self._push_frame(frame, scheduler)
             for frame in self._framer.flush():
                 await self._push_frame(frame, scheduler)
             await self._emit_edges(self._edges.end_audio(), scheduler)

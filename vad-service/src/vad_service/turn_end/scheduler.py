@@ -123,6 +123,8 @@ class TurnEndScheduler:
         self._newest_predicted = 0
         self._next_request: PredictionRequest | None = None
         self._full_predictions: asyncio.Task[None] | None = None
+        # Full predictions may be left out to save processor time; quick ones are always made.
+        self.predicts_fully = True
 
     def push_audio(self, frame: Frame, start_ms: int, end_ms: int) -> None:
         """Keep a frame for later predictions."""
@@ -174,7 +176,7 @@ class TurnEndScheduler:
         if not pause.needs_prediction(request):
             return
         self._predict_quickly(pause, request)
-        if pause.stage is not PredictionStage.QUICK_SUFFICIENT:
+        if self.predicts_fully and pause.stage is not PredictionStage.QUICK_SUFFICIENT:
             self._queue_full_prediction(request)
 
     def _predict_quickly(self, pause: _PausePredictions, request: PredictionRequest) -> None:

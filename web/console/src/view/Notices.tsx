@@ -1,3 +1,4 @@
+import { admissionMessage } from "../admission";
 import type { Conversation } from "../conversation_state";
 import { closeMessage, errorMessage, isOpenElsewhere, reconnectingMessage } from "../error_messages";
 import type { ConsoleStore } from "../store";
@@ -17,6 +18,11 @@ export function Notices({ store, conversation }: { store: ConsoleStore; conversa
           {text}
         </p>
       ))}
+      {conversation.admission && (
+        <p class="notice notice-admission" role="alert">
+          {admissionMessage(conversation.admission)}
+        </p>
+      )}
       {conversation.notice && (
         <p class="notice" role="alert">
           {conversation.notice}

@@ -48,6 +48,8 @@ def routes(sessions: Sessions, uploads: Uploads, limits: ApiLimits) -> APIRouter
         with uploads.reserve_slot():
             interaction = await read_interact_request(request, limits)
             question = interaction.question
+            # Nobody waits for the decoding of a recording that is then refused.
+            sessions.require_room()
             if isinstance(question, bytes):
                 question = await uploads.decode(question)
             work = ask_question(sessions, interaction.start, question, limits)

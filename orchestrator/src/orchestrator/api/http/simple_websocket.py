@@ -27,13 +27,12 @@ from service_kit.observability.metrics import ERRORS
 from orchestrator.api.audio.resampler import MAX_RATE_HZ, MIN_RATE_HZ
 from orchestrator.api.audio.uploads import Uploads
 from orchestrator.api.disconnect import ClientDisconnected, run_unless_disconnected
-from orchestrator.api.errors import first_validation_error
+from orchestrator.api.errors import error_message, first_validation_error
 from orchestrator.api.http.answer_format import to_json_fields, to_text_frame
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.api.streaming.one_shot import OneShotAnswer, ask_question, one_shot_session_start
 from orchestrator.api.streaming.websocket import WebSocketTransport
-from orchestrator.conversation.messages.server import Error
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +140,7 @@ class SimpleWebSocketConnection:
 
     async def _answer(self, recording: bytes) -> OneShotAnswer:
         start = self._start
+        self._sessions.require_room()
         pcm = await self._uploads.decode(recording, start.sample_rate_hz if start.format == "pcm16" else None)
         session_start = one_shot_session_start(
             language=start.language,
@@ -198,7 +198,7 @@ class SimpleWebSocketConnection:
     async def _send_error(self, error: AnchorError) -> None:
         ERRORS.labels(error.code).inc()
         log.info("recording rejected", extra={"code": error.code, "reason": error.message})
-        await self._transport.send(Error(error.code, error.message, error.retryable))
+        await self._transport.send(error_message(error))
 
     async def _close_with_error(self, error: AnchorError) -> None:
         """Send `error` and close; give up on a client that reads neither."""

@@ -14,11 +14,12 @@ from service_kit.observability.metrics import ERRORS
 from service_kit.tasks import raise_root_cause
 
 from orchestrator.api.audio.resampler import MicrophoneResampler
+from orchestrator.api.errors import error_message
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
 from orchestrator.api.rate_limit import RateLimiter
 from orchestrator.conversation.messages.client import ClientMessage, Command, EndTurn, MicrophoneAudio, SessionStart
-from orchestrator.conversation.messages.server import Error, ServerMessage, SessionEnded, SessionStarted
+from orchestrator.conversation.messages.server import ServerMessage, SessionEnded, SessionStarted
 from orchestrator.conversation.model.ports import ConnectionDropped
 
 
@@ -90,7 +91,7 @@ class _TransportClient:
         ERRORS.labels(error.code).inc()
         try:
             async with asyncio.timeout(timeout_s):
-                await self.send(Error(error.code, error.message, error.retryable))
+                await self.send(error_message(error))
                 await self.send(SessionEnded(error.code, error.message))
         except TimeoutError:
             self._ended = True
@@ -130,7 +131,7 @@ async def _session_input(
             if rejections >= limits.max_bad_messages:
                 raise InvalidRequest("session.too_many_bad_messages", f"the last of {rejections}: {error}") from error
             ERRORS.labels(error.code).inc()
-            await client.send(Error(error.code, error.message, error.retryable))
+            await client.send(error_message(error))
             items = ()
         for item in items:
             yield item

@@ -86,6 +86,10 @@ class SpeechInput:
         for chunk in self.recent_audio.since(from_ms):
             self._send_to_stt(chunk)
 
+    def stop_listening(self) -> None:
+        """Send no more audio of the current speech to speech-to-text."""
+        self._listening = False
+
     def flush_segment(self, segment_id: int) -> None:
         """Request the transcript of the open segment and stop sending audio."""
         self._listening = False

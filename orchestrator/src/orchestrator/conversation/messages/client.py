@@ -68,6 +68,10 @@ class SessionStart:
     """How much of the interrupted reply the client has played, where it knows: history keeps these words even when the
     server did not live to store the last report. Absent when nothing was interrupted.
     """
+    waits: bool = False
+    """Whether the client waits when all places are taken, and is told with `admission` when one is free. Otherwise its
+    session ends with `admission.at_capacity` as soon as its user speaks or writes.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,17 @@ class BargeInVerdict(IntEnum):
     """
 
 
+class AdmissionState(IntEnum):
+    """Whether a user may speak."""
+
+    ADMISSION_STATE_UNSPECIFIED = 0
+    """Unspecified."""
+    ADMISSION_STATE_WAITING = 1
+    """All places are taken, and the user waits in the queue. What was just said or written is not answered."""
+    ADMISSION_STATE_ADMITTED = 2
+    """The user has a place, which is kept for a few seconds of silence."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
     """The session is open. No impairment is active until a `service_notice` with `active` set reports one; after a
@@ -463,8 +474,8 @@ class ServiceNotice:
 @dataclass(frozen=True, slots=True)
 class Error:
     """A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
-    Codes `tts.*` report a late TTS or failover: another service continues the reply, or captions replace its audio. A
-    service's code may also report that the service rejected the session's settings (`stt.language_unsupported`).
+    Codes `tts.*` report a late TTS or failover: another service continues the reply, or captions replace its audio.
+    A service's code may also report that the service rejected the session's settings (`stt.language_unsupported`).
     """
 
     code: str
@@ -473,6 +484,22 @@ class Error:
     """Human-readable description."""
     retryable: bool
     """Whether a retry may succeed."""
+    retry_after_s: int | None = None
+    """After how many seconds a retry may succeed; absent when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether the user may speak now: as many people speak at a time as the machine can answer, and others wait in a
+    queue. Sent when the user speaks or writes without a place, and whenever the position changes until there is one.
+    """
+
+    state: AdmissionState
+    """Whether there is a place."""
+    position: int
+    """Position in the queue, from 1; 0 for who has a place."""
+    expected_wait_s: int
+    """Estimated wait in seconds; 0 for who has a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -542,5 +569,7 @@ ServerMessage = (
     | ReplySources
     # The turn is stored: it survives the end of the server. Not sent where nothing is stored, nor while storing fails.
     | TurnSaved
+    # Whether the user may speak, where all places were taken. Only sent to clients that wait.
+    | Admission
 )
 """Any message from the server."""

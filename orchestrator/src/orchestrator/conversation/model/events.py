@@ -24,7 +24,7 @@ from orchestrator.conversation.messages.client import (
 )
 from orchestrator.conversation.messages.server import BargeInVerdict, WaitDecision, Word
 from orchestrator.conversation.model.conversation import Preference
-from orchestrator.conversation.model.ports import Transcript, TurnEndPredicted, VadEvent
+from orchestrator.conversation.model.ports import PlaceStatus, Transcript, TurnEndPredicted, VadEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,13 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceChanged:
+    """The session waited for a place, and has one now or has moved up in the queue."""
+
+    status: PlaceStatus
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessStopping:
     """The process stops: the session ends after the turn in progress."""
 
@@ -150,6 +157,7 @@ SessionEvent = (
     | Connected
     | Disconnected
     | TurnStored
+    | PlaceChanged
     | ProcessStopping
 )
 Event = PolicyEvent | SessionEvent

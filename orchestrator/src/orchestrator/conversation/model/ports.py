@@ -6,7 +6,7 @@ plain gRPC cancels the whole call with a cancelled read or write. Open a new str
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
@@ -354,4 +354,68 @@ class Client(Protocol):
 
     async def send_audio(self, pcm: bytes) -> None:
         """Send speech, PCM16 mono 24 kHz; waits while the client is behind. Safe to cancel; it may be sent or not."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Admission
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The caller has a place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The caller waits in the queue, at `position` from 1, for about `expected_wait_s` seconds."""
+
+    position: int
+    expected_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The caller has no place and does not wait; it would at `position`, for about `expected_wait_s` seconds."""
+
+    position: int
+    expected_wait_s: float
+
+
+PlaceStatus = Admitted | Waiting | Refused
+
+
+class CallPlace(Protocol):
+    """The place of one session, whether it holds one or not. A place is held by who speaks, or has just spoken."""
+
+    def request(self, *, waits: bool, resumes: bool = False) -> PlaceStatus:
+        """Ask for a place for a turn, which the session may hold already; never blocks.
+
+        With `waits`, a caller without a place joins the queue, if that has room. With `resumes`, the turn was admitted
+        before, by another process, and is admitted again.
+        """
+        ...
+
+    def set_in_turn(self, in_turn: bool) -> None:
+        """Record whether a turn is in progress: meanwhile the place cannot be given to another caller."""
+        ...
+
+    def leave_queue(self) -> None:
+        """Stop waiting, if the session waits."""
+        ...
+
+    def leave(self) -> None:
+        """Give up the place, or the wait for it; the session is over."""
+        ...
+
+
+class CallPlaces(Protocol):
+    """The places of all sessions."""
+
+    def open(self, on_change: Callable[[PlaceStatus], None]) -> CallPlace:
+        """Add a session, without a place; `on_change` receives its status while it waits, whenever that changes."""
+        ...
+
+    def require_room(self) -> None:
+        """Raise `AtCapacity` when a caller that does not wait would be refused now."""
         ...

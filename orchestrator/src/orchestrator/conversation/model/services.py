@@ -56,6 +56,10 @@ def _no_audio_filter() -> AudioFilter | None:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The other services and the personas, shared by all sessions."""
@@ -79,6 +83,8 @@ class Services:
     # Features switched off under memory pressure, and the board that notifies sessions of them.
     degraded_mode: Callable[[], DegradedMode] = field(default=DegradedMode)
     degradation_board: DegradationBoard = field(default_factory=DegradationBoard)
+    # Whether work on replies that may not be wanted is left out, because the machine is busy.
+    sheds_speculation: Callable[[], bool] = field(default=_never)
     # How long a language model may take to its first token, in seconds.
     first_token_s: float = 8.0
     # Engines whose chat template opens the reasoning, so that their replies hold only its end; found by such a reply.

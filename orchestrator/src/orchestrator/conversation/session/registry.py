@@ -22,7 +22,7 @@ from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.model.conversation import AUTOMATIC, Conversation, Preferences, chosen_voice
 from orchestrator.conversation.model.journal import FIRST_EPOCH, Journal
-from orchestrator.conversation.model.ports import Client
+from orchestrator.conversation.model.ports import CallPlaces, Client
 from orchestrator.conversation.model.services import Services, check_patience, primary_language
 from orchestrator.conversation.model.store import (
     Claim,
@@ -33,6 +33,7 @@ from orchestrator.conversation.model.store import (
     StoreUnavailable,
     conversation_key,
 )
+from orchestrator.conversation.session.call_place import UnlimitedPlaces
 from orchestrator.conversation.session.client_connection import ClientConnection, RunningSession
 from orchestrator.conversation.session.session import MOVING, Session
 from orchestrator.conversation.turns.turn import TurnRules
@@ -68,10 +69,12 @@ class SessionRegistry:
         memory_s: float = 3600.0,
         resume_s: float = 30.0,
         store: ConversationStore | None = None,
+        places: CallPlaces | None = None,
     ) -> None:
         """`on_session_count` is called with the number of open sessions whenever it changes.
 
-        `resume_s` is how long a session waits for a client that disconnected.
+        `resume_s` is how long a session waits for a client that disconnected. `places` are held by the sessions whose
+        users speak; None for a place for everybody.
         """
         language = primary_language(language)
         services.check_language(language)
@@ -86,6 +89,7 @@ class SessionRegistry:
         self._max_conversations = max_conversations
         self._memory_s = memory_s
         self._resume_s = resume_s
+        self._places = places or UnlimitedPlaces()
         self._conversations: dict[str, Conversation] = {}
         self._running: dict[str, RunningSession] = {}
         self._store: ConversationStore = store or NoStore()
@@ -110,6 +114,10 @@ class SessionRegistry:
         conversation = self._new_conversation(start)
         self._add(conversation)
         return conversation
+
+    def require_room(self) -> None:
+        """Raise `AtCapacity` when a caller that does not wait would be refused now."""
+        self._places.require_room()
 
     async def find_conversation(self, ticket: str) -> Conversation:
         """The conversation of a ticket, from memory or else from the store.
@@ -282,6 +290,7 @@ class SessionRegistry:
             rules=self._rules,
             conversation=conversation,
             start=start,
+            places=self._places,
             resume_s=self._resume_s,
             retention_days=self._store.retention_days,
         )

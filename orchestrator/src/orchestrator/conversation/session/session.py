@@ -32,6 +32,7 @@ from orchestrator.conversation.messages.client import (
     SetPersona,
     SetStyle,
     SetVoice,
+    TextInput,
     TurnDetection,
 )
 from orchestrator.conversation.messages.server import (
@@ -51,6 +52,7 @@ from orchestrator.conversation.model.events import (
     Action,
     Connected,
     Disconnected,
+    PlaceChanged,
     PolicyEvent,
     ProcessStopping,
     ReplyDone,
@@ -62,12 +64,21 @@ from orchestrator.conversation.model.events import (
     TurnCutOff,
     TurnStored,
 )
-from orchestrator.conversation.model.ports import FinalTranscript, SpeechStarted, SpeechStopped
+from orchestrator.conversation.model.ports import (
+    CallPlaces,
+    FinalTranscript,
+    PlaceStatus,
+    Refused,
+    SpeechStarted,
+    SpeechStopped,
+    Waiting,
+)
 from orchestrator.conversation.model.services import Services, primary_language
 from orchestrator.conversation.model.spoken_language import SpokenLanguage
 from orchestrator.conversation.observability.turn_trace import begin_turn, traced_session
 from orchestrator.conversation.observability.waterfall import Waterfall
 from orchestrator.conversation.output.active_reply import ActiveReply
+from orchestrator.conversation.session.call_place import UnlimitedPlaces, admission_message, at_capacity
 from orchestrator.conversation.session.notifications import session_updated, transcript_message
 from orchestrator.conversation.session.presence import Presence, SessionClosed
 from orchestrator.conversation.turns.anchor_state import AnchorPhase
@@ -92,12 +103,14 @@ class Session:
         rules: TurnRules,
         conversation: Conversation,
         start: SessionStart,
+        places: CallPlaces | None = None,
         resume_s: float = 0,
         retention_days: int | None = None,
     ) -> None:
-        """`resume_s` is how long the session waits for a client that disconnected.
+        """`places` are those of all sessions; None for a place for everybody.
 
-        `retention_days` is how long the conversation is stored; None when it is not.
+        `resume_s` is how long the session waits for a client that disconnected. `retention_days` is how long the
+        conversation is stored; None when it is not.
         """
         self.session_id = uuid.uuid4().hex[:12]
         self._services = services
@@ -117,6 +130,7 @@ class Session:
             retention_days=retention_days,
         )
         self._turn_taking = TurnTaking(rules, conversation.history.last_turn_id(), conversation.preferences.patience)
+        self._place = (places or UnlimitedPlaces()).open(self._on_place_changed)
         self._word_times = start.word_times
         self._spoken_language = SpokenLanguage(
             conversation.preferences, lambda language: services.can_answer(conversation.preferences.persona, language)
@@ -202,6 +216,7 @@ class Session:
             is_over = not isinstance(error, Stopping)
             raise
         finally:
+            self._place.leave()
             self._active_reply.on_session_end(is_over=is_over)
             self._close_waterfalls()
             code = ending.code if ending else "session.broken_off"
@@ -217,15 +232,20 @@ class Session:
                 await self._handle_session_event(event)
             else:
                 await self._handle_policy_event(event)
+            self._place.set_in_turn(self._is_in_turn)
             if self._is_moving and self._may_move:
                 self.end_now()
 
     @property
     def _may_move(self) -> bool:
         """Whether no turn is in progress, or its client is gone: this process refuses it when it comes back."""
+        return self.presence.connection is None or (not self._is_in_turn and self._event_queue.is_empty)
+
+    @property
+    def _is_in_turn(self) -> bool:
+        """Whether the user or the anchor has the turn."""
         policy = self._turn_taking
-        is_between_turns = policy.listening_since_ms is None and policy.anchor_phase is AnchorPhase.IDLE
-        return self.presence.connection is None or (is_between_turns and self._event_queue.is_empty)
+        return policy.listening_since_ms is not None or policy.anchor_phase is not AnchorPhase.IDLE
 
     def _playback_context(self, event: PolicyEvent) -> PlaybackContext:
         """What the anchor was saying when the event's speech was heard, and how much of it the microphone holds."""
@@ -240,6 +260,9 @@ class Session:
             # Of a reply that was withdrawn after it had queued the event.
             return
         self._report_policy_event(event)
+        if isinstance(event, SpeechStarted | TextInput | TurnCutOff) and not await self._is_admitted(event):
+            return
+        self._turn_taking.speculates = not self._services.sheds_speculation()
         for action in self._turn_taking.handle(event, self._playback_context(event)):
             await self._perform_action(action)
         match event:
@@ -249,6 +272,30 @@ class Session:
                 self._active_reply.on_reply_over()
             case _:
                 pass
+
+    async def _is_admitted(self, event: SpeechStarted | TextInput | TurnCutOff) -> bool:
+        """Whether the session has a place for the turn that `event` begins or continues; tells the client otherwise.
+
+        Raises `AtCapacity` for a client that does not wait, or cannot because the queue is full.
+        """
+        status = self._place.request(waits=self._start.waits, resumes=isinstance(event, TurnCutOff))
+        match status:
+            case Refused():
+                error = at_capacity(status)
+                self._outbox.send(Error(error.code, error.message, error.retryable, error.retry_after_s))
+                raise error
+            case Waiting():
+                self._outbox.send(admission_message(status))
+                if _is_manual(self._start):
+                    self._speech_input.stop_listening()
+                    for action in self._turn_taking.skip_speech():
+                        await self._perform_action(action)
+                return False
+            case _:
+                return True
+
+    def _on_place_changed(self, status: PlaceStatus) -> None:
+        self._event_queue.put_nowait(PlaceChanged(status))
 
     def _report_policy_event(self, event: PolicyEvent) -> None:
         match event:
@@ -275,6 +322,7 @@ class Session:
                     self._active_reply.on_reconnect(connection.received)
                     self._continue_cut_off_turn()
             case Disconnected():
+                self._place.leave_queue()
                 if self.presence.on_disconnected(begun=self._has_content):
                     self._speech_input.on_disconnect()
                     self._active_reply.on_disconnect()
@@ -297,6 +345,9 @@ class Session:
                 self._outbox.send(await self._services.system_status())
             case TurnStored():
                 self._outbox.send(TurnSaved(event.turn_id, event.heard_ms))
+            case PlaceChanged():
+                if not isinstance(event.status, Refused):
+                    self._outbox.send(admission_message(event.status))
             case ProcessStopping():
                 self._is_moving = True
             case _:
@@ -363,7 +414,8 @@ class Session:
             case do.OpenTurn():
                 self._open_turn(action.turn_id)
             case do.PrefillPrompt():
-                self._active_reply.prefill(action.turn_id)
+                if not self._services.sheds_speculation():
+                    self._active_reply.prefill(action.turn_id)
             case do.StartListening():
                 self._speech_input.start_listening(action.from_ms)
             case do.FlushSegment():
@@ -401,7 +453,8 @@ class Session:
                     # No turn follows from the sound.
                     self._conversation.remove_turn(action.turn_id)
             case do.AnnouncePartial():
-                self._active_reply.prefill(action.turn_id, action.text)
+                if not self._services.sheds_speculation():
+                    self._active_reply.prefill(action.turn_id, action.text)
                 self._conversation.open_turn(action.turn_id)
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case do.AnnounceFinal():

@@ -168,15 +168,21 @@ class TurnIds:
         self._last_turn_id += 1
         return self._last_turn_id
 
-    def new_turn(self, at_ms: int) -> Turn:
-        """Create a turn that begins at `at_ms` in the open segment."""
+    def new_turn(self, at_ms: int, *, speculates: bool = True) -> Turn:
+        """Create a turn that begins at `at_ms` in the open segment; with `speculates`, it may be answered early."""
         turn_id, rules = self.next_turn_id(), self._rules
-        speculation = Speculation(turn_id, rules.max_speculations, rules.speculation_speech_ms, rules.resumed_speech_ms)
+        tries = rules.max_speculations if speculates else 0
+        speculation = Speculation(turn_id, tries, rules.speculation_speech_ms, rules.resumed_speech_ms)
         return Turn(turn_id, self._segment_id, at_ms, at_ms, speculation, at_ms)
 
     def reassign_segment(self, turn: Turn) -> None:
         """Continue a reopened turn, whose segments are closed, in the open segment."""
         turn.segment_id, turn.segment_start_ms = self._segment_id, 0
+
+    def skip_segment(self) -> CommitSegment:
+        """Close the open segment, which belongs to no turn."""
+        self._segment_id += 1
+        return CommitSegment(self._segment_id - 1)
 
     def next_segment(self, turn: Turn, start_ms: int) -> CommitSegment:
         """Close the turn's segment; speech from `start_ms` on belongs to the next one."""

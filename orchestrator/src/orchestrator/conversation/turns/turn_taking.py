@@ -42,7 +42,10 @@ class UserState(Enum):
 
 
 class TurnTaking:
-    """The policy of one session. `endpointing.patience` may change at any time; it applies from the next silence on."""
+    """The policy of one session.
+
+    `endpointing.patience` may change at any time and applies from the next silence on, `speculates` from the next turn.
+    """
 
     def __init__(self, rules: TurnRules, last_turn_id: int = 0, patience: float = 1.0) -> None:
         self._rules = rules
@@ -52,6 +55,8 @@ class TurnTaking:
         self._anchor_state = AnchorState()
         self._interruptions = Interruptions(rules.barge_in)
         self._turn_ids = TurnIds(rules, last_turn_id)
+        # Whether turns that begin from now on may be answered before they are over.
+        self.speculates = True
 
     @property
     def user_state(self) -> UserState:
@@ -67,6 +72,10 @@ class TurnTaking:
     def listening_since_ms(self) -> int | None:
         """Start of the user's open turn; None while there is none."""
         return self._turn.opened_ms if self._turn else None
+
+    def skip_speech(self) -> list[Action]:
+        """The speech that begins now gets no turn; called between turns."""
+        return [self._turn_ids.skip_segment()]
 
     def handle(self, event: PolicyEvent, playback: PlaybackContext = NO_PLAYBACK) -> list[Action]:
         """The actions that `event` causes, in order.
@@ -123,7 +132,7 @@ class TurnTaking:
                 self._turn_ids.reassign_segment(turn)
                 actions += self._reopen_turn(turn, event.at_ms)
             else:
-                turn = self._turn_ids.new_turn(event.at_ms)
+                turn = self._turn_ids.new_turn(event.at_ms, speculates=self.speculates)
                 actions += self._open_turn(turn)
         turn.on_speech_started(event.at_ms)
         if turn.is_overdue and self.anchor_phase is AnchorPhase.SPEAKING and not self._interruptions.is_pending:

@@ -82,7 +82,7 @@ class PocketsphinxEngine:
             dictionary=str(model.dictionary),
             language_model=str(model.language_model) if model.language_model else None,
             partial_interval_ms=self._settings.partial_interval_ms,
-            max_decoders=self._settings.max_streams,
+            max_decoders=self._settings.least_streams,
             options=OPTIONS,
         )
 

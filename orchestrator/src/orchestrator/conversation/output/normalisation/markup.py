@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orchestrator.conversation.output.normalisation.formulas import read_formula
 from orchestrator.conversation.output.normalisation.scanner import Scanner, Step, may_become
@@ -492,7 +492,7 @@ class MarkupReader(Scanner):
 
     # What reads each sign; a step that ends where it began leaves it to the next. Of the class: methods of an object
     # that it holds itself keep it from being freed.
-    _READERS: ClassVar[Mapping[str, tuple[Callable[[MarkupReader, str, int, bool], Step], ...]]] = {
+    _READERS: ClassVar[Mapping[str, tuple[Callable[[Any, str, int, bool], Step], ...]]] = {
         "`": (_backtick, _emphasis),
         "~": (_backtick, _emphasis),
         "*": (_emphasis,),

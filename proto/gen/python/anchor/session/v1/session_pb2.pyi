@@ -46,6 +46,12 @@ class GpuPressure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GPU_PRESSURE_ELEVATED: _ClassVar[GpuPressure]
     GPU_PRESSURE_HIGH: _ClassVar[GpuPressure]
     GPU_PRESSURE_CRITICAL: _ClassVar[GpuPressure]
+
+class AdmissionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ADMISSION_STATE_UNSPECIFIED: _ClassVar[AdmissionState]
+    ADMISSION_STATE_WAITING: _ClassVar[AdmissionState]
+    ADMISSION_STATE_ADMITTED: _ClassVar[AdmissionState]
 TURN_DETECTION_UNSPECIFIED: TurnDetection
 TURN_DETECTION_AUTOMATIC: TurnDetection
 TURN_DETECTION_MANUAL: TurnDetection
@@ -71,6 +77,9 @@ GPU_PRESSURE_NONE: GpuPressure
 GPU_PRESSURE_ELEVATED: GpuPressure
 GPU_PRESSURE_HIGH: GpuPressure
 GPU_PRESSURE_CRITICAL: GpuPressure
+ADMISSION_STATE_UNSPECIFIED: AdmissionState
+ADMISSION_STATE_WAITING: AdmissionState
+ADMISSION_STATE_ADMITTED: AdmissionState
 
 class ConverseRequest(_message.Message):
     __slots__ = ("message",)
@@ -117,7 +126,7 @@ class ClientMessage(_message.Message):
     def __init__(self, session_start: _Optional[_Union[SessionStart, _Mapping]] = ..., microphone_audio: _Optional[_Union[MicrophoneAudio, _Mapping]] = ..., end_turn: _Optional[_Union[EndTurn, _Mapping]] = ..., text_input: _Optional[_Union[TextInput, _Mapping]] = ..., interrupt: _Optional[_Union[Interrupt, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., set_persona: _Optional[_Union[SetPersona, _Mapping]] = ..., set_voice: _Optional[_Union[SetVoice, _Mapping]] = ..., set_language: _Optional[_Union[SetLanguage, _Mapping]] = ..., set_style: _Optional[_Union[SetStyle, _Mapping]] = ..., playback_progress: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., request_status: _Optional[_Union[RequestStatus, _Mapping]] = ..., set_patience: _Optional[_Union[SetPatience, _Mapping]] = ...) -> None: ...
 
 class SessionStart(_message.Message):
-    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id", "person_id", "played")
+    __slots__ = ("language", "voice", "persona", "sample_rate_hz", "reports_playback", "turn_detection", "ticket", "patience", "take_over", "received", "word_times", "session_id", "person_id", "played", "waits")
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +141,7 @@ class SessionStart(_message.Message):
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     PERSON_ID_FIELD_NUMBER: _ClassVar[int]
     PLAYED_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
     language: str
     voice: str
     persona: str
@@ -146,7 +156,8 @@ class SessionStart(_message.Message):
     session_id: str
     person_id: str
     played: PlaybackProgress
-    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ..., session_id: _Optional[str] = ..., person_id: _Optional[str] = ..., played: _Optional[_Union[PlaybackProgress, _Mapping]] = ...) -> None: ...
+    waits: bool
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., sample_rate_hz: _Optional[int] = ..., reports_playback: _Optional[bool] = ..., turn_detection: _Optional[_Union[TurnDetection, str]] = ..., ticket: _Optional[str] = ..., patience: _Optional[float] = ..., take_over: _Optional[bool] = ..., received: _Optional[_Union[ReplyReceived, _Mapping]] = ..., word_times: _Optional[bool] = ..., session_id: _Optional[str] = ..., person_id: _Optional[str] = ..., played: _Optional[_Union[PlaybackProgress, _Mapping]] = ..., waits: _Optional[bool] = ...) -> None: ...
 
 class ReplyReceived(_message.Message):
     __slots__ = ("turn_id", "offset_ms")
@@ -233,7 +244,7 @@ class RequestStatus(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerMessage(_message.Message):
-    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources", "turn_saved")
+    __slots__ = ("session_started", "speech_started", "speech_stopped", "partial_transcript", "final_transcript", "turn_end_predicted", "turn_committed", "reply_started", "reply_text", "reply_audio", "anchor_audio", "speech_mark", "playback_pause", "playback_resume", "playback_stop", "reply_audio_ended", "reply_finished", "turn_failed", "latency_waterfall", "system_status", "session_updated", "error", "session_ended", "barge_in_settled", "choices", "service_notice", "reply_sources", "turn_saved", "admission")
     SESSION_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STARTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_STOPPED_FIELD_NUMBER: _ClassVar[int]
@@ -262,6 +273,7 @@ class ServerMessage(_message.Message):
     SERVICE_NOTICE_FIELD_NUMBER: _ClassVar[int]
     REPLY_SOURCES_FIELD_NUMBER: _ClassVar[int]
     TURN_SAVED_FIELD_NUMBER: _ClassVar[int]
+    ADMISSION_FIELD_NUMBER: _ClassVar[int]
     session_started: SessionStarted
     speech_started: SpeechStarted
     speech_stopped: SpeechStopped
@@ -290,7 +302,8 @@ class ServerMessage(_message.Message):
     service_notice: ServiceNotice
     reply_sources: ReplySources
     turn_saved: TurnSaved
-    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ..., turn_saved: _Optional[_Union[TurnSaved, _Mapping]] = ...) -> None: ...
+    admission: Admission
+    def __init__(self, session_started: _Optional[_Union[SessionStarted, _Mapping]] = ..., speech_started: _Optional[_Union[SpeechStarted, _Mapping]] = ..., speech_stopped: _Optional[_Union[SpeechStopped, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., turn_end_predicted: _Optional[_Union[TurnEndPredicted, _Mapping]] = ..., turn_committed: _Optional[_Union[TurnCommitted, _Mapping]] = ..., reply_started: _Optional[_Union[ReplyStarted, _Mapping]] = ..., reply_text: _Optional[_Union[ReplyText, _Mapping]] = ..., reply_audio: _Optional[_Union[ReplyAudio, _Mapping]] = ..., anchor_audio: _Optional[_Union[AnchorAudio, _Mapping]] = ..., speech_mark: _Optional[_Union[SpeechMark, _Mapping]] = ..., playback_pause: _Optional[_Union[PlaybackPause, _Mapping]] = ..., playback_resume: _Optional[_Union[PlaybackResume, _Mapping]] = ..., playback_stop: _Optional[_Union[PlaybackStop, _Mapping]] = ..., reply_audio_ended: _Optional[_Union[ReplyAudioEnded, _Mapping]] = ..., reply_finished: _Optional[_Union[ReplyFinished, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., latency_waterfall: _Optional[_Union[LatencyWaterfall, _Mapping]] = ..., system_status: _Optional[_Union[SystemStatus, _Mapping]] = ..., session_updated: _Optional[_Union[SessionUpdated, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., barge_in_settled: _Optional[_Union[BargeInSettled, _Mapping]] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., service_notice: _Optional[_Union[ServiceNotice, _Mapping]] = ..., reply_sources: _Optional[_Union[ReplySources, _Mapping]] = ..., turn_saved: _Optional[_Union[TurnSaved, _Mapping]] = ..., admission: _Optional[_Union[Admission, _Mapping]] = ...) -> None: ...
 
 class SessionStarted(_message.Message):
     __slots__ = ("session_id", "ticket", "language", "voice", "persona", "microphone_sample_rate_hz", "anchor_sample_rate_hz", "resumed", "patience", "retention_days")
@@ -691,14 +704,26 @@ class ServiceNotice(_message.Message):
     def __init__(self, code: _Optional[str] = ..., active: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Error(_message.Message):
-    __slots__ = ("code", "message", "retryable")
+    __slots__ = ("code", "message", "retryable", "retry_after_s")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_S_FIELD_NUMBER: _ClassVar[int]
     code: str
     message: str
     retryable: bool
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
+    retry_after_s: int
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ..., retry_after_s: _Optional[int] = ...) -> None: ...
+
+class Admission(_message.Message):
+    __slots__ = ("state", "position", "expected_wait_s")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_WAIT_S_FIELD_NUMBER: _ClassVar[int]
+    state: AdmissionState
+    position: int
+    expected_wait_s: int
+    def __init__(self, state: _Optional[_Union[AdmissionState, str]] = ..., position: _Optional[int] = ..., expected_wait_s: _Optional[int] = ...) -> None: ...
 
 class SessionEnded(_message.Message):
     __slots__ = ("code", "message")
