@@ -26,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-over-reply eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs pin-images test test-hostile test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-over-reply eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -55,14 +55,23 @@ demo: .venv/run.stamp $(MODELS_STAMP) ## Play a recording into the running mesh 
 web: web/dist/index.html ## Build the console; needs Node.js 20.19 or newer
 	@:
 
+# With compose.pinned.yaml, unless COMPOSE_FILE says which files there are.
+COMPOSE_FILE ?= $(shell sed -n 's/^COMPOSE_FILE=//p' .env 2>/dev/null)
+PINNED := $(if $(COMPOSE_FILE),,$(wildcard compose.pinned.yaml))
+COMPOSE := docker compose$(if $(PINNED), --file compose.yaml $(addprefix --file ,$(wildcard compose.override.yaml) $(PINNED)))
+
 up: ## Build and start the mesh in containers; returns when it is ready
-	@docker compose up --build --wait --detach
+	@$(if $(PINNED),$(PYTHON) tools/images/pin_images.py --check)
+	@$(COMPOSE) up --build --wait --detach
 
 down: ## Stop the containers; their volumes stay
-	@docker compose --profile '*' down
+	@$(COMPOSE) --profile '*' down
 
 logs: ## Follow the containers' logs
-	@docker compose logs --follow --tail 100
+	@$(COMPOSE) logs --follow --tail 100
+
+pin-images: ## Pin all images by their digests, in compose.pinned.yaml; needs Docker and the registry
+	@$(PYTHON) tools/images/pin_images.py
 
 test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests: make test COVERAGE=1 PLANNED_CARDS=all
 	@tests/run.sh

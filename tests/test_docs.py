@@ -110,3 +110,18 @@ def test_every_control_has_its_test() -> None:
     ]
     assert missing == []
     assert len(rows) >= 20
+
+
+def test_every_threat_has_its_controls() -> None:
+    text = (ROOT / "docs/security.md").read_text("utf-8")
+    threats, _, rest = text.partition("## Threat model\n")[2].partition("\n## Access\n")
+    controls = rest.partition("## Controls and their tests\n")[2].partition("\n## ")[0]
+    named = {name for line in rows_of(threats) for name in line[3].split(", ")}
+    assert named == {line[0] for line in rows_of(controls) if line[0]}
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The cells of a page's table, without its head."""
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
+    ][1:]

@@ -19,8 +19,8 @@ COMPOSE_FILES = (ROOT / "compose.yaml", *sorted((ROOT / "deploy").glob("*.yaml")
 COMPOSE = "\n".join(path.read_text("utf-8") for path in COMPOSE_FILES)
 EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
 LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
-# Read by Compose itself: the profiles of compose.yaml.
-COMPOSE_OWN = {"COMPOSE_PROFILES"}
+# Read by Compose itself: the profiles of compose.yaml, and the files.
+COMPOSE_OWN = {"COMPOSE_PROFILES", "COMPOSE_FILE"}
 
 
 def format_default(default: Any) -> str:

@@ -127,21 +127,21 @@ class AccessMiddleware:
         self._secret_check = secret_check or SecretCheck(policy.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            with ExitStack() as held:
-                try:
-                    caller = self._check(scope)
-                    if _opens_session(scope):
-                        held.enter_context(self._secret_check.key_limits.open_session(caller))
-                except Denied as error:
-                    ERRORS.labels(error.code).inc()
-                    self._secret_check.record_refusal(error, *_peer_of(scope))
-                    await _send_denial(error, scope, receive, send)
-                    return
-                attach_caller(scope, caller)
-                await self._app(scope, receive, send)
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as held:
+            try:
+                caller = self._check(scope)
+                if _opens_session(scope):
+                    held.enter_context(self._secret_check.key_limits.open_session(caller))
+            except Denied as error:
+                ERRORS.labels(error.code).inc()
+                self._secret_check.record_refusal(error, *_peer_of(scope))
+                await _send_denial(error, scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+            attach_caller(scope, caller)
+            await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> Caller:
         tokens = _pop_tokens(scope) if scope["type"] == "websocket" else ()
