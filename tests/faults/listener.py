@@ -98,8 +98,8 @@ class Listener:
         self.session_ids: list[str] = []
         self.ticket = ""
         self.talk: SessionClient | None = None
-        # The playback position that the latest connection began with.
-        self.reported: tuple[int, int] | None = None
+        # The playback position, as turn and milliseconds, when the connection was lost last.
+        self.played_at_loss: tuple[int, int] | None = None
         self._clock = asyncio.get_running_loop().time
 
     @property
@@ -174,6 +174,7 @@ class Listener:
             except* (AnchorError, OSError, ConnectionClosed):
                 if self.talk is not None:
                     self.losses.append(Span(self._clock(), float("inf")))
+                    self.played_at_loss = self.speaker.progress(self._clock())
                 self.talk = None
             await asyncio.sleep(RECONNECT_EVERY_S)
 
@@ -189,7 +190,6 @@ class Listener:
             return {}
         place: dict[str, object] = {"ticket": self.ticket, "session_id": self.session_ids[-1]}
         if progress := self.speaker.progress(self._clock()):
-            self.reported = progress
             turn_id = progress[0]
             place |= {"played": progress, "received": (turn_id, int(self.speaker.reply(turn_id).received_ms))}
         return place
