@@ -14,7 +14,7 @@ import httpx
 import pytest
 from anchor_cli.client.audio_files import load_clip
 from anchor_cli.client.session_client import SessionClient, open_session
-from mesh_launcher import RunningMesh, launch_scripted_mesh
+from mesh_launcher import PROJECT, RunningMesh, launch_scripted_mesh
 from orchestrator.conversation.model.history import heard_text
 from orchestrator.conversation.model.ports import SpeechMark
 from service_kit.audio import MICROPHONE
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.e2e
 # Ten at the acceptance; each takes the seconds that an orchestrator takes to start.
 KILLS = int(os.environ.get("ANCHOR_TEST_KILLS", "3"))
 BACK_WITHIN_S = 30.0
+QUESTION = PROJECT / "content/questions/demo.wav"
 ANSWER = "Once upon a time there was a king who had three daughters and a garden with a well in it."
 SCRIPT = f"""
 [stt]
@@ -140,10 +141,10 @@ async def test_ten_kills_lose_no_transcript_and_no_heard_word(stored_mesh) -> No
         assert ANSWER.startswith(text)
 
 
-async def test_question_and_utterance_that_a_kill_cut_off_are_taken_up_again(stored_mesh, questions) -> None:
+async def test_question_and_utterance_that_a_kill_cut_off_are_taken_up_again(stored_mesh) -> None:
     caller = Caller(stored_mesh)
     async with caller.connected(microphone=True) as talk:
-        speaking = asyncio.create_task(talk.play_clip(load_clip(questions[0].path)[: MICROPHONE.bytes_for(2_000)] * 3))
+        speaking = asyncio.create_task(talk.play_clip(load_clip(QUESTION)[: MICROPHONE.bytes_for(2_000)] * 3))
         await talk.wait_for("partial_transcript", within_s=20)
         await asyncio.sleep(0.5)
         kill(stored_mesh)
