@@ -18,9 +18,11 @@ from orchestrator.conversation.model.ports import (
     TranscriptionProgress,
     TurnEndPredicted,
 )
+from service_kit.audio import MICROPHONE, AudioChunk
 from service_kit.errors import AnchorError
 
 WORD_MS = 200
+_VAD_FRAME_BYTES = MICROPHONE.bytes_for(32)
 
 
 @dataclass
@@ -31,7 +33,7 @@ class UserSpeech:
 
 
 class ScriptedVad:
-    """Faultless VAD: a chunk with sound is speech. Reports edges after 64 ms, predicts the turn end after 200 ms.
+    """Faultless VAD: a frame with sound is speech. Reports edges after 64 ms, predicts the turn end after 200 ms.
 
     The first prediction is `probability`, none if that is None; `later_predictions` follow: (silence_ms, probability).
     """
@@ -63,7 +65,7 @@ class ScriptedVadStream:
     def __init__(self, vad: ScriptedVad) -> None:
         self._vad = vad
         self._events: asyncio.Queue = asyncio.Queue()
-        self._loud_chunks = self._quiet_ms = 0
+        self._loud_frames = self._quiet_ms = 0
         self._end_ms: int | None = None
         self._due_predictions: list[tuple[int, float]] = []
         self._next_report_ms = 0
@@ -71,21 +73,25 @@ class ScriptedVadStream:
     async def push_audio(self, chunk) -> None:
         if self._vad.is_stopped:
             return
+        for at in range(0, len(chunk.pcm), _VAD_FRAME_BYTES):
+            self._push_frame(AudioChunk(chunk.start_ms + at // 32, chunk.pcm[at : at + _VAD_FRAME_BYTES]))
         if chunk.end_ms >= self._next_report_ms:
             self._next_report_ms = chunk.end_ms + 500
             self._events.put_nowait(AudioAnalysed(chunk.end_ms))
+
+    def _push_frame(self, chunk: AudioChunk) -> None:
         if any(chunk.pcm):
-            self._loud_chunks += 1
+            self._loud_frames += 1
             self._quiet_ms = 0
             self._due_predictions = []
-            if self._end_ms is None and self._loud_chunks == 2:
+            if self._end_ms is None and self._loud_frames == 2:
                 at_ms = max(0, chunk.start_ms - 32)
                 self._events.put_nowait(SpeechStarted(at_ms, max(0, at_ms - 200)))
                 self._end_ms = chunk.end_ms
             elif self._end_ms is not None:
                 self._end_ms = chunk.end_ms
             return
-        self._loud_chunks = 0
+        self._loud_frames = 0
         self._quiet_ms += chunk.end_ms - chunk.start_ms
         if self._end_ms is not None and self._quiet_ms >= 64:
             self._stopped_ms, self._end_ms = self._end_ms, None

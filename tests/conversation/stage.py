@@ -33,7 +33,8 @@ from scripted_services import WORD_MS, ScriptedLlm, ScriptedStt, ScriptedTts, Sc
 from service_kit.errors import AnchorError
 
 FRAME_MS = 20
-LOUD_FRAME = b"\x00\x20" * 320
+# Without an offset, which is no sound.
+LOUD_FRAME = b"\x00\x20\x00\xe0" * 160
 SILENT_FRAME = bytes(640)
 PERSONA = Persona(
     "anchor",

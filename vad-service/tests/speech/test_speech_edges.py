@@ -33,6 +33,8 @@ def push(detector: SpeechEdgeDetector, probabilities: list[float], from_ms: int 
         ([0.9] + [0.36] * 50, [SpeechStarted(0, 0)]),
         ([0.9, 0.1, 0.1, 0.36, 0.1, 0.1], [SpeechStarted(0, 0)]),
         ([0.9] + [0.34] * 3, [SpeechStarted(0, 0), SpeechStopped(32)]),
+        ([0.9, 0.09], [SpeechStarted(0, 0), SpeechStopped(32)]),
+        ([0.9, 0.34, 0.09], [SpeechStarted(0, 0), SpeechStopped(32)]),
         ([0.9] + [0.1] * 6, [SpeechStarted(0, 0), SpeechStopped(32)]),
         ([0.9] + [0.1] * 15, [SpeechStarted(0, 0), SpeechStopped(32), PauseReached(32, 224)]),
         ([0.9] + [0.1] * 3 + [0.9], [SpeechStarted(0, 0), SpeechStopped(32), SpeechStarted(128, 32)]),
@@ -48,6 +50,8 @@ def push(detector: SpeechEdgeDetector, probabilities: list[float], from_ms: int 
         "frames above the stop threshold continue speech",
         "a short dip does not stop speech",
         "three silent frames stop speech at its last frame",
+        "one frame of sure silence stops speech",
+        "sure silence after doubtful silence stops speech at its last frame",
         "a pause shorter than the threshold is not reported",
         "a pause is reported once",
         "pre-roll does not reach into the previous utterance",
@@ -126,7 +130,12 @@ def test_a_pause_is_reported_at_each_threshold_and_after_more_speech():
 
 def test_every_threshold_is_configurable():
     strict: EdgeThresholds = dataclasses.replace(
-        THRESHOLDS, sure_probability=1.0, start_frames=4, stop_silence_ms=320, turn_end_silences_ms=(320,)
+        THRESHOLDS,
+        sure_probability=1.0,
+        start_frames=4,
+        stop_silence_ms=320,
+        sure_silence_probability=0.0,
+        turn_end_silences_ms=(320,),
     )
     assert push(SpeechEdgeDetector(strict), [0.9] * 3 + [0.0] * 2) == []
     found = push(SpeechEdgeDetector(strict), [0.9] * 4 + [0.0] * 10)

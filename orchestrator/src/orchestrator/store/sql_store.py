@@ -363,11 +363,11 @@ class SqlStore:
 def _is_urgent(entry: Entry) -> bool:
     """Whether a kill before the next regular write would lose what nobody could tell again.
 
-    Of a reply that is playing, the words on their way are stored already, unless they last for less than that.
+    Of a reply that is playing, the words on their way are stored already, unless the last that came are soon heard.
     """
     if isinstance(entry, TurnEntry):
         if entry.upcoming and not entry.is_over:
-            return entry.upcoming[-1][0] - (entry.heard_ms or 0) < _HORIZON_MS
+            return not entry.is_covered and entry.upcoming[-1][0] - (entry.heard_ms or 0) < _HORIZON_MS
         is_heard = any(message.role == "anchor" for message in entry.messages)
         return entry.is_over or not is_heard
     return isinstance(entry, TurnRemoval) or (isinstance(entry, ConversationEntry) and entry.is_new)

@@ -36,3 +36,11 @@ def test_segment_without_text_keeps_the_word_times() -> None:
     open_turn = turn()
     open_turn.add_final(ONE)
     assert open_turn.add_final(FinalTranscript(2, 1, "", 2000)).words == ONE.words
+
+
+def test_speech_from_the_first_sample_of_the_session_is_voiced() -> None:
+    open_turn = turn()
+    open_turn.on_speech_started(0)
+    assert open_turn.voiced_until(300) == 300
+    open_turn.on_speech_stopped(800)
+    assert open_turn.voiced_ms == open_turn.voiced_until(1_000) == 800

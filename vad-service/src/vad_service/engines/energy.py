@@ -18,6 +18,8 @@ _MIN_FLOOR_DB = -60.0
 # A frame this far above the floor has probability 0.5; the slope turns 6 dB more or less into about 0.9 or 0.1.
 _MARGIN_DB = 12.0
 _SLOPE_DB = 2.7
+# Loudness cannot tell a gap within a word from silence, so that its silence is never sure.
+_MIN_PROBABILITY = 0.1
 # The floor drops immediately and rises slowly, in dB per frame, so that speech does not become the floor.
 _FLOOR_RISE_DB = 0.05
 
@@ -56,4 +58,4 @@ class EnergyVad:
 def _predict(state: EnergyState, frame: Frame) -> float:
     level_db = 20 * math.log10(math.sqrt(float(np.mean(np.square(frame)))) + 1e-9)
     state.floor_db = max(_MIN_FLOOR_DB, min(level_db, state.floor_db + _FLOOR_RISE_DB))
-    return 1 / (1 + math.exp(-(level_db - state.floor_db - _MARGIN_DB) / _SLOPE_DB))
+    return max(_MIN_PROBABILITY, 1 / (1 + math.exp(-(level_db - state.floor_db - _MARGIN_DB) / _SLOPE_DB)))

@@ -15,7 +15,8 @@ class SpeechEdgeDetector:
     """Detects the speech edges of one microphone.
 
     Speech starts with one sure frame, a few likely ones in a row, or a longer run of faint ones. Speech that started
-    faintly keeps the lower, faint thresholds until it becomes clear.
+    faintly keeps the lower, faint thresholds until it becomes clear. Speech stops with one frame of sure silence, or
+    after a few of doubtful silence.
     """
 
     def __init__(self, thresholds: EdgeThresholds) -> None:
@@ -54,7 +55,8 @@ class SpeechEdgeDetector:
         if self._speaking and self._is_speech(probability):
             self._speech_end_ms = end_ms
             return edges
-        return edges + self._silence_until(end_ms)
+        is_sure = probability < self._thresholds.sure_silence_probability
+        return edges + self._silence_until(end_ms, is_sure=is_sure)
 
     def end_audio(self) -> list[SpeechEdge]:
         """Return the edges that the end of the audio causes."""
@@ -94,12 +96,12 @@ class SpeechEdgeDetector:
     def _mean(self) -> float:
         return sum(probability for _, probability in self._recent) / len(self._recent)
 
-    def _silence_until(self, now_ms: int) -> list[SpeechEdge]:
+    def _silence_until(self, now_ms: int, *, is_sure: bool = False) -> list[SpeechEdge]:
         edges: list[SpeechEdge] = []
         if self._speech_end_ms is None:
             return edges
         silence_ms = now_ms - self._speech_end_ms
-        if self._speaking and silence_ms >= self._thresholds.stop_silence_ms:
+        if self._speaking and (is_sure or silence_ms >= self._thresholds.stop_silence_ms):
             edges.append(self._stop(self._speech_end_ms))
         reached = bisect_right(self._thresholds.turn_end_silences_ms, silence_ms)
         if reached > self._pauses_reported:

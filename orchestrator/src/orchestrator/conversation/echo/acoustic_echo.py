@@ -8,6 +8,7 @@ be is near-end speech: another speaker.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -117,22 +118,31 @@ class AcousticEcho:
 
 def bands_of(samples: Samples, rate_hz: int) -> Bands:
     """Energy in each band, every 20 ms; empty for samples shorter than one window."""
-    width = rate_hz * _WINDOW_MS // 1_000
-    edges = np.searchsorted(np.arange(width // 2 + 1) * _BIN_HZ, _EDGES_HZ)
+    window, edges = _analysis_of(rate_hz)
+    width = len(window)
     if len(samples) < width:
         return np.empty((0, len(edges) - 1), np.float32)
     windows = sliding_window_view(samples, width)[:: rate_hz * FRAME_MS // 1_000]
-    spectra = np.fft.rfft(windows * np.hanning(width).astype(np.float32), axis=1)[:, : edges[-1]]
-    energies = np.add.reduceat(np.square(np.abs(spectra)), edges[:-1], axis=1) / width**2
+    spectra = np.fft.rfft(windows * window, axis=1)[:, : edges[-1]]
+    power = np.square(spectra.real) + np.square(spectra.imag)
+    energies = np.add.reduceat(power, edges[:-1], axis=1) / width**2
     # The resolution of 16 bits.
     return np.maximum(energies, 1e-3).astype(np.float32)
 
 
+@cache
+def _analysis_of(rate_hz: int) -> tuple[Bands, NDArray[np.intp]]:
+    """The window of one frame, and the first bin of each band, with the end of the last."""
+    width = rate_hz * _WINDOW_MS // 1_000
+    return np.hanning(width).astype(np.float32), np.searchsorted(np.arange(width // 2 + 1) * _BIN_HZ, _EDGES_HZ)
+
+
 def _reverberate(far_end: Bands) -> Bands:
-    """The far end with the reverberation of a room."""
+    """The far end with the reverberation of a room: each frame also has what is left of those before it."""
     reverberated = far_end.copy()
-    for at in range(1, len(reverberated)):
-        reverberated[at] += _DECAY * reverberated[at - 1]
+    # Each step doubles the frames that count; after four, less than a millionth is left of those that do not.
+    for shift in (1, 2, 4, 8):
+        reverberated[shift:] += _DECAY**shift * reverberated[:-shift]
     return reverberated
 
 

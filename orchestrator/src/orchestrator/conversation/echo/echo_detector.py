@@ -38,12 +38,19 @@ class EchoDetector:
         return self._echo.estimate(near_end, far_end, max(0, chunks[-1].end_ms - since_ms))
 
 
-def echo_span(event: Event, listening_since_ms: int | None, now_ms: int) -> tuple[int, int] | None:
-    """The span of the audio clock to search for echo when this event is handled; None for no search."""
-    if isinstance(event, SpeechStarted) and listening_since_ms is None:
-        return event.at_ms, now_ms
-    if listening_since_ms is None or not isinstance(
-        event, SpeechStarted | PartialTranscript | FinalTranscript | TimerFired
-    ):
-        return None
-    return listening_since_ms, event.end_ms if isinstance(event, FinalTranscript) else now_ms
+def echo_span(
+    event: Event, listening_since_ms: int | None, now_ms: int, *, anchor_speaks: bool
+) -> tuple[int, int] | None:
+    """The span of the audio clock to search for echo when this event is handled; None for no search.
+
+    While the anchor is silent, an utterance may be the tail of its reply, which is decided at its start and its end.
+    """
+    match event:
+        case SpeechStarted():
+            return event.at_ms if listening_since_ms is None else listening_since_ms, now_ms
+        case FinalTranscript() if listening_since_ms is not None:
+            return listening_since_ms, event.end_ms
+        case PartialTranscript() | TimerFired() if anchor_speaks and listening_since_ms is not None:
+            return listening_since_ms, now_ms
+        case _:
+            return None

@@ -95,8 +95,10 @@ class Journal:
         upcoming: tuple[tuple[int, str], ...] = (),
     ) -> None:
         """Save a turn as it is now: its messages so far, and `upcoming` as in `TurnEntry`."""
-        turn = TurnEntry(turn_id, self._session_id, messages, heard_ms, is_over, upcoming)
-        if turn == self._turn:
+        before = self._turn
+        is_covered = before is not None and before.turn_id == turn_id and before.upcoming[-1:] == upcoming[-1:]
+        turn = TurnEntry(turn_id, self._session_id, messages, heard_ms, is_over, upcoming, is_covered)
+        if turn == before:
             return
         self._turn = turn
         on_turn_saved = self._on_turn_saved

@@ -73,6 +73,8 @@ class TurnEntry:
     is_over: bool = False
     # What is to be heard next: (playback position in ms, the heard text once playback is there), of a few seconds.
     upcoming: tuple[tuple[int, str], ...] = ()
+    # Whether the entry before had the end of `upcoming`: no more words are on their way since then.
+    is_covered: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

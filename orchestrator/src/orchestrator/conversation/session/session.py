@@ -249,7 +249,9 @@ class Session:
 
     def _playback_context(self, event: PolicyEvent) -> PlaybackContext:
         """What the anchor was saying when the event's speech was heard, and how much of it the microphone holds."""
-        span = echo_span(event, self._turn_taking.listening_since_ms, self._clock.now_ms)
+        policy = self._turn_taking
+        anchor_speaks = policy.anchor_phase is AnchorPhase.SPEAKING
+        span = echo_span(event, policy.listening_since_ms, self._clock.now_ms, anchor_speaks=anchor_speaks)
         return NO_PLAYBACK if span is None else self._active_reply.playback_context(*span)
 
     # Events ---------------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Turn:
 
     def voiced_until(self, end_ms: int) -> int:
         """Voiced milliseconds of the turn, counting current speech up to `end_ms`."""
-        speaking = self.speech_start_ms > self.speech_end_ms
+        speaking = not self.speech_end_ms or self.speech_start_ms > self.speech_end_ms
         return self.voiced_ms + max(0, end_ms - self.speech_start_ms) * speaking
 
     def on_speech_started(self, at_ms: int) -> None:
