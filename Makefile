@@ -26,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs pin-images test test-hostile fuzz test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-over-reply soak eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs pin-images test test-hostile fuzz test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-overload bench-over-reply soak eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -101,6 +101,9 @@ bench-voice: .venv/run.stamp ## Waiting times and memory with the default engine
 MINUTES ?= 60
 soak: .venv/run.stamp $(MODELS_STAMP) ## Load and random faults for an hour; memory, tasks and descriptors stay flat: make soak MINUTES=15
 	@PYTHONPATH=tools/bench $(BIN)/python tools/soak/soak.py --minutes $(MINUTES) $(SOAK)
+
+bench-overload: .venv/run.stamp $(MODELS_STAMP) ## More callers than places: make bench-overload OVERLOAD="--callers 60 --places auto --engines both"
+	@$(BIN)/python tools/bench/overload.py $(OVERLOAD)
 
 bench-over-reply: .venv/dev.stamp ## Which sounds over a reply stop it, with the default engines: make bench-over-reply OVER_REPLY="--sounds DIR"
 	@PYTHONPATH=tools/bench:tools/eval:tools/eval/turns $(BIN)/python tools/bench/over_reply.py $(OVER_REPLY)

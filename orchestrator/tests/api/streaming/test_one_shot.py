@@ -6,7 +6,9 @@ import pytest
 from api_support import TONE, FakeSessions
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.streaming import one_shot
+from orchestrator.conversation.messages.client import EndTurn
 from orchestrator.conversation.messages.server import (
+    FinalTranscript,
     PlaybackStop,
     ReplyAudio,
     ReplyFinished,
@@ -16,7 +18,7 @@ from orchestrator.conversation.messages.server import (
     SessionStarted,
     TurnCommitted,
 )
-from service_kit.errors import AtCapacity, Stopping
+from service_kit.errors import AtCapacity, PeerFailed, Stopping
 
 
 async def test_a_question_without_a_slot_to_hear_it_is_refused():
@@ -27,6 +29,34 @@ async def test_a_question_without_a_slot_to_hear_it_is_refused():
     with pytest.raises(AtCapacity) as refused:
         client.answer()
     assert (refused.value.code, refused.value.http_status) == ("stt.at_capacity", 503)
+
+
+async def test_apology_for_a_missing_transcript_is_no_answer():
+    client = one_shot._OneShotClient(bytes(6_400), ApiLimits())
+    await client.send(SessionStarted("s", "t", "en", "", "anchor", 16_000, 24_000, False, 1.0))
+    source = client.source()
+    assert [await anext(source) for _ in range(3)][-1] == EndTurn()
+    await client.send(ReplyStarted(1, "phrase"))
+    assert [item async for item in source] == []
+    with pytest.raises(PeerFailed) as refused:
+        client.answer()
+    assert (refused.value.code, refused.value.http_status, refused.value.retryable) == ("stt.late", 503, True)
+
+
+async def test_recording_without_words_is_answered_by_a_phrase():
+    client = one_shot._OneShotClient(bytes(6_400), ApiLimits())
+    await client.send(SessionStarted("s", "t", "en", "", "anchor", 16_000, 24_000, False, 1.0))
+    source = client.source()
+    assert [await anext(source) for _ in range(3)][-1] == EndTurn()
+    for message in (
+        FinalTranscript(1, 1, ""),
+        ReplyStarted(1, "phrase"),
+        ReplyText(1, "Sorry, I did not catch that."),
+        ReplyFinished(1, "Sorry, I did not catch that.", 50, interrupted=False, estimated=False),
+    ):
+        await client.send(message)
+    assert client.answer().reply == "Sorry, I did not catch that."
+    await source.aclose()
 
 
 async def test_a_reply_that_starts_over_leaves_nothing_of_the_first():

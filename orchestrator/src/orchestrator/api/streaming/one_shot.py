@@ -13,6 +13,7 @@ from service_kit.tasks import raise_root_cause
 
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
+from orchestrator.conversation.input.transcription_watch import LATE
 from orchestrator.conversation.messages.client import (
     Command,
     EndTurn,
@@ -131,7 +132,9 @@ class _OneShotClient:
         self._failure: Error | None = None
         self._error: Error | None = None
         self._waterfall: LatencyWaterfall | None = None
-        self._refusal: AtCapacity | None = None
+        # The words of a spoken question have come, or there are none in it.
+        self._was_transcribed = isinstance(question, str)
+        self._refusal: AnchorError | None = None
         # Called when a part of the answer's speech has arrived.
         self.on_audio: Callable[[], None] = lambda: None
 
@@ -166,9 +169,10 @@ class _OneShotClient:
             case ServiceNotice() if message.active:
                 self._error = Error(message.code, message.message, retryable=True)
                 if message.code.endswith(".at_capacity") and self._finished is None:
-                    # The caller may come again; an apology would look like an answer.
-                    self._refusal = AtCapacity(message.code, message.message)
-                    self._changed.set()
+                    self._refuse(AtCapacity(message.code, message.message))
+            case ReplyStarted() if self._turn_id is None and self._question_sent and not self._was_transcribed:
+                # The apology for a transcript that does not come.
+                self._refuse(PeerFailed(LATE, "the recording was not transcribed in time; send it again"))
             case ReplyStarted() if self._turn_id is None and self._question_sent:
                 # A phrase of the anchor's own ("I did not catch that") has no committed turn.
                 self._turn_id = message.turn_id
@@ -176,7 +180,9 @@ class _OneShotClient:
             case TurnCommitted() if self._question_sent:
                 self._turn_id = message.turn_id
                 self._transcript = message.text
+                self._was_transcribed = True
             case FinalTranscript() if self._turn_id is None:
+                self._was_transcribed = True
                 self._transcript = message.text
                 self._language = message.language or self._language
             case TurnFailed() if self._question_sent and self._turn_id in (None, message.turn_id):
@@ -185,6 +191,11 @@ class _OneShotClient:
                 self._failure = Error(message.code, message.message, retryable=True)
             case _:
                 self._on_reply_message(message)
+
+    def _refuse(self, error: AnchorError) -> None:
+        """End the session without an answer: the caller may come again, and an apology would look like an answer."""
+        self._refusal = error
+        self._changed.set()
 
     def _on_reply_message(self, message: ServerMessage) -> None:
         """Collect the messages of the reply; ignore those of another turn, such as a greeting."""
