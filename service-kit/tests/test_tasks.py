@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from contextlib import suppress
 
 import pytest
-from service_kit.tasks import background, start_task, stop_task
+from service_kit.tasks import background, run_together, start_task, stop_task
 
 
 async def breaks() -> None:
@@ -96,3 +99,41 @@ async def test_background_work_that_ends_early_is_no_failure():
 
     async with background(ends(), "watch") as task:
         await asyncio.wait((task,))
+
+
+class Held:
+    """Something that the frame of a failing task refers to."""
+
+
+async def test_a_failure_is_freed_without_the_collector():
+    async def fail(held: Held) -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    async def work() -> weakref.ref[Held]:
+        held = Held()
+        with suppress(ZeroDivisionError):
+            await run_together(fail(held), runs_on())
+        return weakref.ref(held)
+
+    gc.collect()
+    gc.disable()
+    try:
+        held = await work()
+        await asyncio.sleep(0)
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+async def test_the_cause_of_a_failure_stays_with_it():
+    async def fail() -> None:
+        try:
+            raise TimeoutError
+        except TimeoutError as error:
+            raise ZeroDivisionError from error
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        await run_together(fail(), runs_on())
+    assert isinstance(raised.value.__cause__, TimeoutError)
+    assert isinstance(raised.value.__context__, TimeoutError)

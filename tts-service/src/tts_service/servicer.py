@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ from dataclasses import asdict, replace
 from anchor.tts.v1 import tts_pb2, tts_pb2_grpc
 from grpc import aio
 from service_kit.errors import AtCapacity, InvalidRequest, Unsupported
+from service_kit.tasks import TaskGroup
 
 from tts_service.engine import (
     CloningEngine,
@@ -54,7 +54,7 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
             voice, language, style = _from_config(first.config)
             config = resolve_config(self._engine.voices(), voice, language, style)
             stream = self._engine.open_stream(replace(config, paced_by_text=first.config.paced_by_text))
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 forwarding = tasks.create_task(_forward_text(request_iterator, stream))
                 await stream.run(emit)
                 forwarding.cancel()

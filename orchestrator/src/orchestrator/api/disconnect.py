@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from service_kit.errors import AnchorError, root_cause
+from service_kit.errors import AnchorError
+from service_kit.tasks import TaskGroup, raise_root_cause
 from starlette.requests import Request
 
 ResultT = TypeVar("ResultT")
@@ -35,13 +35,13 @@ async def run_unless_disconnected(
     Raises `ClientDisconnected` when `disconnected` returns, and whatever either of the two raises.
     """
     try:
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             watch = tasks.create_task(_raise_after(disconnected))
             result = await work
             watch.cancel()
         return result
     except ExceptionGroup as group:
-        raise root_cause(group) from group
+        raise_root_cause(group)
 
 
 async def _raise_after(disconnected: Callable[[], Awaitable[None]]) -> None:

@@ -21,7 +21,7 @@ class Microphone:
         self.user_speaking = user_speaking
         self.position_ms = 0
         self.silences_ms: list[float] = []
-        self.filler = SilenceFiller(self.push_audio, lambda: self.position_ms, lambda: self.user_speaking)
+        self.filler = SilenceFiller()
 
     def push_audio(self, pcm: bytes) -> None:
         assert not any(pcm)
@@ -32,7 +32,9 @@ class Microphone:
 @asynccontextmanager
 async def running(*, user_speaking: bool) -> AsyncGenerator[Microphone]:
     microphone = Microphone(user_speaking)
-    task = asyncio.create_task(microphone.filler.run())
+    task = asyncio.create_task(
+        microphone.filler.run(microphone.push_audio, lambda: microphone.position_ms, lambda: microphone.user_speaking)
+    )
     yield microphone
     await stop_task(task)
 

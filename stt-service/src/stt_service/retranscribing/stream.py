@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from service_kit.audio import AudioChunk
 from service_kit.errors import AnchorError
+from service_kit.tasks import TaskGroup
 
 from stt_service.engine import (
     FinalTranscript,
@@ -87,7 +88,7 @@ async def open_retranscribing_stream(
     shared: SharedModel, config: TranscriptionConfig
 ) -> AsyncGenerator[RetranscribingStream]:
     """Open a microphone stream; exiting cancels its partials."""
-    async with asyncio.TaskGroup() as tasks:
+    async with TaskGroup() as tasks:
         stream = RetranscribingStream(shared, config, tasks)
         try:
             yield stream

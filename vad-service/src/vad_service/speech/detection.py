@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from service_kit.audio import AudioChunk
 from service_kit.engines.worker import EngineWorker
 from service_kit.errors import AtCapacity
+from service_kit.tasks import TaskGroup
 
 from vad_service.engine import FrameRequest, SpeechModel
 from vad_service.events import Activity, Event, PauseReached, SpeechStarted, SpeechStopped
@@ -79,7 +80,7 @@ class _MicrophoneDetection:
     async def run(self, inputs: AsyncIterator[AudioChunk | PartialTranscript]) -> None:
         """Process all inputs. Predictions run in tasks of their own, so that a slow one delays no speech edge."""
         detector = self._detector
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             scheduler = TurnEndScheduler(detector.predictor, detector.worker, self._config.language, tasks, self._emit)
             async for item in inputs:
                 if isinstance(item, PartialTranscript):

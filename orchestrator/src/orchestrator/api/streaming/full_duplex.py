@@ -11,6 +11,7 @@ from typing import Protocol
 from service_kit.audio import MICROPHONE
 from service_kit.errors import AnchorError, InvalidRequest, root_cause
 from service_kit.observability.metrics import ERRORS
+from service_kit.tasks import raise_root_cause
 
 from orchestrator.api.audio.resampler import MicrophoneResampler
 from orchestrator.api.limits import ApiLimits
@@ -54,12 +55,12 @@ async def run_session(sessions: Sessions, transport: Transport, limits: ApiLimit
             await session.run(source)
     except ConnectionDropped:
         return
+    except ExceptionGroup as failures:
+        await client.send_session_ended(root_cause(failures), limits.close_timeout_s)
+        raise_root_cause(failures)
     except Exception as error:
-        cause = root_cause(error)
-        await client.send_session_ended(cause, limits.close_timeout_s)
-        if cause is error:
-            raise
-        raise cause from error
+        await client.send_session_ended(error, limits.close_timeout_s)
+        raise
 
 
 class _TransportClient:

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, SPEECH, to_wav
-from service_kit.errors import AnchorError, AtCapacity, PeerFailed, Stopping, root_cause
+from service_kit.errors import AnchorError, AtCapacity, PeerFailed, Stopping
+from service_kit.tasks import raise_root_cause
 
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.ports import Sessions
@@ -99,7 +100,7 @@ async def ask_question(
     except TimeoutError as error:
         raise PeerFailed("session.answer_timeout", f"no answer within {limits.answer_timeout_s:g} s") from error
     except ExceptionGroup as group:
-        raise root_cause(group) from group
+        raise_root_cause(group)
     except Stopping:
         # The session may have ended with the reply, before the client could leave it.
         if not client.has_whole_reply:

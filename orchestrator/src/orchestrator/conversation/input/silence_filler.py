@@ -17,32 +17,26 @@ _STEP_SILENCE = bytes(MICROPHONE.bytes_for(100))
 
 
 class SilenceFiller:
-    """Pushes silence (PCM16 mono 16 kHz) to `push_audio` while disconnected, or when audio stalls in mid-speech.
+    """Pushes silence while the client is disconnected, or when its audio stalls in mid-speech."""
 
-    `position_ms` returns the microphone's position, `user_speaking` whether the user is speaking at it.
-    """
-
-    def __init__(
-        self,
-        push_audio: Callable[[bytes], None],
-        position_ms: Callable[[], int],
-        user_speaking: Callable[[], bool],
-    ) -> None:
-        self._push_audio = push_audio
-        self._position_ms = position_ms
-        self._user_speaking = user_speaking
+    def __init__(self) -> None:
         # Set while the client is disconnected.
         self.disconnected = asyncio.Event()
 
-    async def run(self) -> None:
-        """Fill gaps until cancelled."""
+    async def run(
+        self, push_audio: Callable[[bytes], None], position_ms: Callable[[], int], user_speaking: Callable[[], bool]
+    ) -> None:
+        """Push silence (PCM16 mono 16 kHz) to `push_audio` in gaps, until cancelled.
+
+        `position_ms` returns the microphone's position, `user_speaking` whether the user is speaking at it.
+        """
         while True:
-            before_ms = self._position_ms()
+            before_ms = position_ms()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STALL_S):
                     await self.disconnected.wait()
             if self.disconnected.is_set():
-                self._push_audio(_STEP_SILENCE)
+                push_audio(_STEP_SILENCE)
                 await asyncio.sleep(_STEP_S)
-            elif self._user_speaking() and self._position_ms() == before_ms:
-                self._push_audio(_STALL_SILENCE)
+            elif user_speaking() and position_ms() == before_ms:
+                push_audio(_STALL_SILENCE)

@@ -69,9 +69,7 @@ class SpeechInput:
         )
         # With `manual`: the user's turn has audio.
         self._turn_begun = False
-        self._silence_filler = SilenceFiller(
-            self.push_audio, lambda: self._position_ms, lambda: self._speech_detector.user_speaking
-        )
+        self._silence_filler = SilenceFiller()
         self._turn_end_confirmed = asyncio.Event()
         self._watch = TranscriptionWatch()
         # The transcript that the session waits for, and when that is too long.
@@ -140,7 +138,10 @@ class SpeechInput:
         if self._manual:
             await self._run_stt()
         else:
-            await run_together(self._silence_filler.run(), self._speech_detector.run(), self._run_stt())
+            filling = self._silence_filler.run(
+                self.push_audio, lambda: self._position_ms, lambda: self._speech_detector.user_speaking
+            )
+            await run_together(filling, self._speech_detector.run(), self._run_stt())
 
     # From the microphone --------------------------------------------------------------------------------------------
 

@@ -44,7 +44,13 @@ class IdleTimeout:
     ) -> bool | None:
         if self._timer is not None:
             self._timer.cancel()
-        return await self._timeout.__aexit__(kind, error, trace)
+        # A timeout refers to its task, and that by the traceback of its error to the frames that refer to this object.
+        timeout = self._timeout
+        del self._timeout
+        try:
+            return await timeout.__aexit__(kind, error, trace)
+        finally:
+            del timeout, error, trace
 
     def reset(self) -> None:
         """Restart the wait."""

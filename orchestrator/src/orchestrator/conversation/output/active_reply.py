@@ -12,6 +12,7 @@ from functools import partial
 
 from service_kit.errors import AnchorError, EngineFailed, root_cause
 from service_kit.observability.context import TURN_ID, TURN_REVISION
+from service_kit.tasks import TaskGroup
 
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.echo.echo_detector import EchoDetector
@@ -74,7 +75,7 @@ class ActiveReply:
         self._latency_budget_ms = latency_budget_ms
         self._model = services.language_model()
         self._loop = asyncio.get_running_loop()
-        self._group = asyncio.TaskGroup()
+        self._group = TaskGroup()
         self._prefill = PromptPrefill(self._model, self._group)
         self._reply: Reply | None = None
         # The reply that queued its end last.
@@ -216,6 +217,8 @@ class ActiveReply:
             self._conversation.finish_reply(
                 reply.turn_id, heard.heard_text, heard.heard_ms, interrupted=True, is_over=is_over
             )
+        # A cancelled task refers to this object by the traceback of its error.
+        self._task = None
 
     @property
     def is_over(self) -> bool:

@@ -55,3 +55,6 @@ class PromptPrefill:
             # With a partial transcript, most models have nothing to do.
             if not prompt.partial:
                 LLM_PREFILLS.labels(outcome).inc()
+            if self._task is asyncio.current_task():
+                # A task that was cancelled refers to this object by the traceback of its error.
+                self._task = None

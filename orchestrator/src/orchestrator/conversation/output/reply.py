@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -103,14 +104,17 @@ class Reply:
     ) -> None:
         self.turn_id = turn_id
         self.waterfall = waterfall
-        self.playout = Playout(turn_id, outbox, reports_playback, self, playback_reference)
+        # What belongs to this reply refers to it weakly, and so does this reply to its listener, whose it is: otherwise
+        # only the garbage collector would free the speech of a reply that is over.
+        self.playout = Playout(turn_id, outbox, reports_playback, weakref.proxy(self), playback_reference)
+        send = weakref.WeakMethod(self._send_or_hold)
         self._synthesis = ReplySynthesis(
             turn_id=turn_id,
             tts_chain=tts_chain,
             settings=speech_settings,
             playout=self.playout,
             waterfall=waterfall,
-            send=self._send_or_hold,
+            send=lambda message: _call(send, message),
         )
         self._engine_name = engine_name
         # The engine that the client was told.
@@ -128,7 +132,7 @@ class Reply:
         self._text_language = ""
         self._language = speech_settings.language
         self._outbox = outbox
-        self._listener = listener
+        self._listener: ReplyListener = weakref.proxy(listener)
         self._now_s = asyncio.get_running_loop().time
         self._released = False
         self._held_messages: list[ServerMessage] = []
@@ -338,3 +342,8 @@ class Reply:
         """The client declared playback reports and sends none: the playback position becomes an estimate."""
         self._listener.on_report_overdue()
         self.playout.estimate_playback()
+
+
+def _call(method: weakref.WeakMethod[Callable[[ServerMessage], None]], message: ServerMessage) -> None:
+    if (send := method()) is not None:
+        send(message)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from service_kit.errors import AnchorError, root_cause
+from service_kit.tasks import TaskGroup
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages.client import Command
@@ -51,14 +52,7 @@ class ClientConnection:
         """
         dropped = False
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(work)
-                    for work in (self._receive(source), self._send_notifications(), self._close_with_session())
-                ]
-                await self._connection.run_sender()
-                for task in tasks:
-                    task.cancel()
+            await self._serve_until_closed(source)
         except* ConnectionDropped as drops:
             dropped = True
             self._page_closed = isinstance(root_cause(drops), PageClosed)
@@ -71,14 +65,26 @@ class ClientConnection:
             if not self._session_task.cancelled():
                 self._session_task.result()
 
+    async def _serve_until_closed(self, source: AsyncIterator[bytes | Command]) -> None:
+        async with TaskGroup() as group:
+            tasks = [
+                group.create_task(work)
+                for work in (self._receive(source), self._send_notifications(), self._close_with_session())
+            ]
+            await self._connection.run_sender()
+            for task in tasks:
+                task.cancel()
+
     async def disconnect(self) -> None:
-        """Drop the connection; the session waits for a reconnect, or ends."""
+        """Drop the connection for good; the session waits for a reconnect, or ends."""
         self._connection.drop()
         if self._resumable and not self._ended:
             self._session.presence.on_connection_lost(self._connection, page_closed=self._page_closed)
         elif self._session.presence.connection is self._connection:
             self._session.presence.end()
             await asyncio.wait((self._session_task,))
+        # The traceback of the error that ended the session refers to this object.
+        del self._session_task
 
     async def _close_with_session(self) -> None:
         """Close the connection when the session ends, for any reason."""

@@ -160,6 +160,8 @@ class Presence:
     def close(self, last: SessionEnded | None) -> None:
         """Close the connection, if there is one, with `last` as its last message."""
         self._cancel_reconnect_timer()
+        # The traceback of the error that ended the session refers to this object.
+        self._closed = self._loop.create_future()
         self._closed.cancel()
         if self.connection is not None:
             self.connection.close(last)

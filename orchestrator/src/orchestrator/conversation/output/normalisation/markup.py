@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from typing import Any, ClassVar
 
 from orchestrator.conversation.output.normalisation.formulas import read_formula
 from orchestrator.conversation.output.normalisation.scanner import Scanner, Step, may_become
@@ -112,22 +113,6 @@ class MarkupReader(Scanner):
     def __init__(self, code_phrase: str) -> None:
         super().__init__()
         self._code_phrase = code_phrase
-        # What reads each sign; a step that ends where it began leaves it to the next.
-        self._readers: Mapping[str, tuple[Callable[[str, int, bool], Step], ...]] = {
-            "`": (self._backtick, self._emphasis),
-            "~": (self._backtick, self._emphasis),
-            "*": (self._emphasis,),
-            "_": (self._emphasis,),
-            "/": (self._slash,),
-            "[": (self._bracket,),
-            "!": (self._bracket,),
-            "<": (self._less_than,),
-            "&": (self._ampersand,),
-            "\\": (self._backslash,),
-            "$": (self._dollar,),
-            "|": (self._table_bar,),
-            "【": (self._citation_bracket,),
-        }
         self._mode = _Mode.TEXT
         self._depth = 0
         self._fence = ""
@@ -182,8 +167,8 @@ class MarkupReader(Scanner):
             return control.end(), " "
         if character.isspace() or character.isdigit():
             return at + 1, character
-        for read in self._readers.get(character, ()):
-            step = read(text, at, final)
+        for read in self._READERS.get(character, ()):
+            step = read(self, text, at, final)
             if step is None or step[0] > at:
                 return step
         return self._sign_step(text, at)
@@ -504,6 +489,24 @@ class MarkupReader(Scanner):
         if text[at] == "\u200d" and _PICTOGRAPHS.match(self._previous or " "):
             return at + 1, ""
         return at + 1, text[at]
+
+    # What reads each sign; a step that ends where it began leaves it to the next. Of the class: methods of an object
+    # that it holds itself keep it from being freed.
+    _READERS: ClassVar[Mapping[str, tuple[Callable[[Any, str, int, bool], Step], ...]]] = {
+        "`": (_backtick, _emphasis),
+        "~": (_backtick, _emphasis),
+        "*": (_emphasis,),
+        "_": (_emphasis,),
+        "/": (_slash,),
+        "[": (_bracket,),
+        "!": (_bracket,),
+        "<": (_less_than,),
+        "&": (_ampersand,),
+        "\\": (_backslash,),
+        "$": (_dollar,),
+        "|": (_table_bar,),
+        "【": (_citation_bracket,),
+    }
 
 
 def _is_operand_before(token: str) -> bool:
