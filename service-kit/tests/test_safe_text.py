@@ -6,7 +6,7 @@ import time
 
 import pytest
 from service_kit.errors import PeerFailed
-from service_kit.safe_text import escape_control, hide_credentials
+from service_kit.safe_text import escape_control, escape_control_in_lines, hide_credentials
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,9 @@ def test_an_error_never_carries_credentials() -> None:
 )
 def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert escape_control(text) == shown
+
+
+def test_an_error_never_carries_control_characters() -> None:
+    error = PeerFailed("llm.failed", "one\nit says \x1b[31m\u202e\ud800")
+    assert error.message == "one\nit says \\x1b[31m\\u202e\\ud800"
+    assert escape_control_in_lines("plain") == "plain"

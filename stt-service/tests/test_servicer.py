@@ -158,6 +158,10 @@ async def test_a_cancelled_call_frees_its_stream(served: Any, ferry: bytes) -> N
         ([{"config": {"sample_rate_hz": 48_000}}], "stt.sample_rate"),
         ([{"config": {"sample_rate_hz": 16_000}}] * 2, "stt.config_repeated"),
         ([{"config": {"sample_rate_hz": 16_000}}, {"audio": {"pcm": b"odd"}}], "stt.odd_bytes"),
+        (
+            [{"config": {"sample_rate_hz": 16_000}}, {"audio": {"start_ms": 2**32 - 1, "pcm": bytes(64)}}],
+            "stt.clock_overflow",
+        ),
         ([{"config": {"sample_rate_hz": 16_000}}, {}], "stt.unknown_message"),
         ([{"config": {"sample_rate_hz": 16_000}}, {"flush": {"segment_id": 2}}], "stt.wrong_segment"),
         ([{"config": {"sample_rate_hz": 16_000}}, {"commit": {"segment_id": 0}}], "stt.wrong_segment"),

@@ -127,6 +127,7 @@ async def test_foreign_origins_are_refused(guarded, unguarded):
     query = "?token=s3cr%2Bt%2F%C3%A9"
     assert await handshake(guarded, query, Origin="https://evil.example") == 403
     assert await handshake(guarded, query, Origin="null") == 403
+    assert await handshake(guarded, query, Origin="http://[") == 403
     assert await handshake(guarded, query, Origin="https://STUDIO.example") == 101
     assert await handshake(unguarded, Origin=f"http://{unguarded}") == 101
     assert await handshake(unguarded, Origin="http://127.0.0.1:1") == 403

@@ -12,7 +12,8 @@
       └ PeerFailed       another service failed         → UNAVAILABLE
 
 `code` is a stable dotted string (`stt.engine_failed`) that clients may rely on; `message` is for people. It reaches
-clients, logs and `/health`, so the user and password of a URL in it are hidden.
+clients, logs and `/health`, so the user and password of a URL in it are hidden, and control characters escaped: it may
+quote what a client or a peer sent.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import ClassVar
 
 import grpc
 
-from service_kit.safe_text import hide_credentials
+from service_kit.safe_text import escape_control_in_lines, hide_credentials
 
 
 class AnchorError(Exception):
@@ -34,7 +35,7 @@ class AnchorError(Exception):
     http_status: ClassVar[int] = 500
 
     def __init__(self, code: str, message: str) -> None:
-        message = hide_credentials(message)
+        message = hide_credentials(escape_control_in_lines(message))
         super().__init__(message)
         self.code = code
         self.message = message

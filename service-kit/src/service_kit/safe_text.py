@@ -23,3 +23,8 @@ def escape_control(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def escape_control_in_lines(text: str) -> str:
+    """`escape_control` for a text of several lines: its line feeds stay."""
+    return text if text.isprintable() else "\n".join(map(escape_control, text.split("\n")))

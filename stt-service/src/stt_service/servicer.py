@@ -11,7 +11,7 @@ from anchor.stt.v1 import stt_pb2, stt_pb2_grpc
 from grpc import aio
 from service_kit.audio import MICROPHONE, SAMPLE_BYTES, AudioChunk
 from service_kit.errors import InvalidRequest
-from service_kit.tasks import run_together
+from service_kit.tasks import TaskGroup, run_together
 
 from stt_service.engine import FinalTranscript, PartialTranscript, SttEngine, SttStream, TranscriptionConfig
 from stt_service.segments import SegmentCounter
@@ -21,6 +21,8 @@ from stt_service.work_reports import WorkReports
 
 SERVICE_NAME = stt_pb2.DESCRIPTOR.services_by_name["SpeechToTextService"].full_name
 Context = aio.ServicerContext[stt_pb2.TranscribeRequest, stt_pb2.TranscribeResponse]
+# The proto carries milliseconds in 32 bits: seven weeks.
+_MAX_CLOCK_MS = 2**32 - 1
 
 
 class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
@@ -43,7 +45,7 @@ class SpeechToTextServicer(stt_pb2_grpc.SpeechToTextServiceServicer):
     ) -> None:
         """Transcribe one microphone: one task pushes its audio to the engine, one writes the transcripts, one
         reports work."""
-        async with self._slots.reserve() as slot, asyncio.TaskGroup() as tasks:
+        async with self._slots.reserve() as slot, TaskGroup() as tasks:
             revoked = tasks.create_task(slot.wait_revoked(), name="stt slot")
             request = await anext(request_iterator, None)
             config = _config(request)
@@ -134,7 +136,10 @@ def _config(request: stt_pb2.TranscribeRequest | None) -> TranscriptionConfig:
 def _chunk(audio: Any) -> AudioChunk:
     if len(audio.pcm) % SAMPLE_BYTES:
         raise InvalidRequest("stt.odd_bytes", f"{len(audio.pcm)} bytes are not whole 16-bit samples")
-    return AudioChunk(audio.start_ms, audio.pcm)
+    chunk = AudioChunk(audio.start_ms, audio.pcm)
+    if chunk.end_ms > _MAX_CLOCK_MS:
+        raise InvalidRequest("stt.clock_overflow", f"audio at {chunk.start_ms} ms exceeds the audio clock's range")
+    return chunk
 
 
 def _partial(partial: PartialTranscript) -> stt_pb2.PartialTranscript:

@@ -101,7 +101,7 @@ def _tensor(file: BinaryIO) -> tuple[str, int]:
     name = _text(file)
     dimensions = _scalar(file, "<I")
     if dimensions > 8:
-        raise _unreadable(f"{name} has {dimensions} dimensions")
+        raise _unreadable(f"its tensor {name[:80]!r} has {dimensions} dimensions")
     count = math.prod(_scalar(file, "<Q") for _ in range(dimensions))
     kind = _scalar(file, "<I")
     _scalar(file, "<Q")

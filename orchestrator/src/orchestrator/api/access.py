@@ -156,7 +156,7 @@ class AccessMiddleware:
         return path in self._policy.open_paths or any(path.startswith(prefix) for prefix in below)
 
     def _allows_origin(self, origin: str, host: str) -> bool:
-        return origin in self._policy.origins or (host != "" and urlsplit(origin).netloc == host)
+        return origin in self._policy.origins or (host != "" and _host_of(origin) == host)
 
 
 def scope_of(scope: Scope) -> KeyScope:
@@ -188,6 +188,14 @@ def guard(app: Starlette, policy: AccessPolicy, secret_check: SecretCheck | None
             expose_headers=CORS_ANSWER_HEADERS,
             max_age=600,
         )
+
+
+def _host_of(origin: str) -> str:
+    """The host and port of an origin; empty for text that is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _without_port(host: str) -> str:

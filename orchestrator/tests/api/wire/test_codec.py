@@ -153,6 +153,7 @@ def test_a_lone_surrogate_in_a_reply_becomes_a_question_mark():
         ('{"type":"text_input","text":null}', "text_input.text"),
         ('{"type":"text_input","text":5}', "text_input.text: must be a string"),
         ('{"type":"text_input","text":"a","colour":1}', "text_input.colour: no such field"),
+        ('{"type":"interrupt","\\u001b\\n\\ud83d":1}', r"interrupt.\x1b\n\ud83d: no such field"),
         ('{"type":"text_input","text":"\\ud83d"}', "text_input.text: lone surrogate"),
         ('{"type":"playback_progress","turn_id":1,"played_ms":-1}', "played_ms: must be an integer from 0"),
         ('{"type":"playback_progress","turn_id":1,"played_ms":4294967296}', "played_ms"),

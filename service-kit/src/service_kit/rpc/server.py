@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE_NAME
@@ -16,7 +17,15 @@ from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAtt
 from grpc_reflection.v1alpha import reflection
 
 from service_kit.addresses import authority
-from service_kit.errors import ERROR_CODE_KEY, AnchorError, Denied, EngineFailed, NotReady, root_cause
+from service_kit.errors import (
+    ERROR_CODE_KEY,
+    AnchorError,
+    Denied,
+    EngineFailed,
+    InvalidRequest,
+    NotReady,
+    root_cause,
+)
 from service_kit.health import Health, Status
 from service_kit.observability import tracing
 from service_kit.observability.context import adopt_metadata, current_ids
@@ -109,6 +118,9 @@ class CallInterceptor(aio.ServerInterceptor):
 
 def _failure(method: str, cause: BaseException, status: Status) -> AnchorError:
     """Log the failure of a call and return the error for its caller; a bug is reported without details."""
+    if isinstance(cause, DecodeError):
+        # Of a stream's message; gRPC itself refuses the one message of other calls.
+        cause = InvalidRequest("rpc.undecodable", "a message is not of the method's request type")
     if isinstance(cause, AnchorError):
         level = logging.WARNING
         if isinstance(cause, Denied):

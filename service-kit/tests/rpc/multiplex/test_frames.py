@@ -6,7 +6,13 @@ import asyncio
 from itertools import pairwise
 
 from anchor.multiplex.v1 import multiplex_pb2
-from service_kit.rpc.multiplex.frames import MAX_MULTIPLEXED_BYTES, FrameQueue, flush_interval_s
+from service_kit.rpc.multiplex.frames import (
+    MAX_MULTIPLEXED_BYTES,
+    WINDOW_BYTES,
+    FrameQueue,
+    ReceiveBuffer,
+    flush_interval_s,
+)
 
 WITHIN_S = 20.0
 
@@ -57,3 +63,18 @@ async def test_four_calls_or_fewer_have_no_flush_interval():
     assert (flush_interval_s(1), flush_interval_s(4)) == (0, 0)
     assert 0 < flush_interval_s(5) < flush_interval_s(12) < flush_interval_s(30)
     assert flush_interval_s(30) == flush_interval_s(1000) < 0.020
+
+
+def test_empty_messages_take_of_the_window_too():
+    buffer = ReceiveBuffer(lambda size: None)
+    accepted = next(count for count in range(WINDOW_BYTES + 2) if not buffer.add_message(b""))
+    assert accepted == WINDOW_BYTES
+
+
+async def test_messages_end_once_however_often_the_end_comes():
+    buffer = ReceiveBuffer(lambda size: None)
+    buffer.add_message(b"last")
+    for _ in range(3):
+        buffer.close()
+    assert buffer.add_message(b"too late"), "a late message is dropped, as of a call that has ended"
+    assert [await buffer.read_message() for _ in range(3)] == [b"last", None, None]

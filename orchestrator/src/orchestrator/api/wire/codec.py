@@ -16,6 +16,7 @@ from typing import Any, NoReturn, cast
 from anchor.session.v1 import session_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from service_kit.errors import InvalidRequest
+from service_kit.safe_text import escape_control
 
 from orchestrator.api.wire.message_schema import CLIENT, SERVER, SERVER_NAMES, Field, MessageShape
 from orchestrator.conversation.messages.client import ClientMessage
@@ -103,7 +104,7 @@ def _well_formed(text: str) -> str:
 def _from_json(shape: MessageShape, values: dict[str, Any], path: str, max_text_chars: int) -> Any:
     if not values.keys() <= shape.names:
         unknown = min(values.keys() - shape.names)
-        _refuse(f"{path}{unknown[:40]}: no such field")
+        _refuse(f"{path}{escape_control(unknown[:40])}: no such field")
     parsed: dict[str, Any] = {}
     for field in shape.fields:
         value = values.get(field.name)

@@ -104,18 +104,23 @@ class ReceiveBuffer:
         self._window_bytes = WINDOW_BYTES
         # Read since the last credit.
         self._read_bytes = 0
+        self._closed = False
 
     def add_message(self, message: bytes) -> bool:
-        """Append a received message; False when it exceeds the window."""
+        """Append a received message, unless the messages have ended; False when it exceeds the window."""
+        if self._closed:
+            return True
         if self._window_bytes <= 0:
             return False
-        self._window_bytes -= len(message)
+        self._window_bytes -= _window_cost(message)
         self._messages.put_nowait(message)
         return True
 
     def close(self) -> None:
-        """Mark the end of the messages."""
-        self._messages.put_nowait(None)
+        """Mark the end of the messages; idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._messages.put_nowait(None)
 
     async def read_message(self) -> bytes | None:
         """Return the next message; after the last one None, each time."""
@@ -123,12 +128,17 @@ class ReceiveBuffer:
         if message is None:
             self._messages.put_nowait(None)
             return None
-        self._read_bytes += len(message)
+        self._read_bytes += _window_cost(message)
         if self._read_bytes >= WINDOW_BYTES // 2:
             self._window_bytes += self._read_bytes
             self._send_credit(self._read_bytes)
             self._read_bytes = 0
         return message
+
+
+def _window_cost(message: bytes) -> int:
+    """What a received message takes of the window; an empty one takes a byte, so that their number is bounded too."""
+    return max(1, len(message))
 
 
 class SendWindow:
