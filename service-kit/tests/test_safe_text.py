@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from service_kit.errors import PeerFailed
+from service_kit.errors import MAX_MESSAGE_CHARS, PeerFailed
 from service_kit.safe_text import escape_control, escape_control_in_lines, hide_credentials
 
 
@@ -59,3 +59,8 @@ def test_an_error_never_carries_control_characters() -> None:
     error = PeerFailed("llm.failed", "one\nit says \x1b[31m\u202e\ud800")
     assert error.message == "one\nit says \\x1b[31m\\u202e\\ud800"
     assert escape_control_in_lines("plain") == "plain"
+
+
+def test_an_error_quotes_a_bounded_part_of_what_was_sent() -> None:
+    error = PeerFailed("llm.failed", "x" * 9_000)
+    assert (len(error.message), error.message[-2:]) == (MAX_MESSAGE_CHARS, "x…")

@@ -13,7 +13,7 @@
 
 `code` is a stable dotted string (`stt.engine_failed`) that clients may rely on; `message` is for people. It reaches
 clients, logs and `/health`, so the user and password of a URL in it are hidden, and control characters escaped: it may
-quote what a client or a peer sent.
+quote what a client or a peer sent, up to `MAX_MESSAGE_CHARS` in all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from typing import ClassVar
 import grpc
 
 from service_kit.safe_text import escape_control_in_lines, hide_credentials
+
+# Above any message of ours; gRPC sends it in a trailer, of which clients accept 8 KiB.
+MAX_MESSAGE_CHARS = 2_000
 
 
 class AnchorError(Exception):
@@ -36,6 +39,8 @@ class AnchorError(Exception):
 
     def __init__(self, code: str, message: str) -> None:
         message = hide_credentials(escape_control_in_lines(message))
+        if len(message) > MAX_MESSAGE_CHARS:
+            message = message[: MAX_MESSAGE_CHARS - 1] + "…"
         super().__init__(message)
         self.code = code
         self.message = message

@@ -104,7 +104,7 @@ def _unpack(archive: tarfile.TarFile, folder: Path) -> tuple[str, ...]:
         _unpack_member(archive, member, folder, tuple(parts))
     missing = [part for part in parts if not (folder / part).exists()]
     if missing:
-        raise ValueError(f"it lacks {', '.join(part[:40] for part in missing[:8])}")
+        raise ValueError(f"it lacks {', '.join(repr(part[:40]) for part in missing[:8])}")
     return tuple(parts)
 
 

@@ -49,7 +49,7 @@ def first_validation_error(error: ValidationError | RequestValidationError) -> s
     """Return the first problem that validation found, with the start of its field's name, which a client may choose."""
     first = error.errors()[0]
     field = escape_control(".".join(str(part) for part in first["loc"])[:_MAX_FIELD_CHARS])
-    return f"{field}: {first['msg']}"
+    return f"{field}: {escape_control(first['msg'])}"
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -13,6 +13,7 @@ import httpx
 from service_kit.errors import AnchorError, AtCapacity, PeerFailed
 from service_kit.observability import tracing
 from service_kit.parsing.documents import parse_json
+from service_kit.safe_text import escape_control
 
 # A line contains one token and a little JSON; Ollama's last line has a few hundred bytes.
 MAX_LINE_BYTES = 65_536
@@ -22,6 +23,8 @@ MAX_FIRST_TOKEN_S = 120.0
 _DRAIN_S = 0.05
 # Maximum number of bytes read from an error response.
 _MAX_ERROR_BODY_BYTES = 4096
+# Of its text, what is quoted.
+_MAX_ERROR_TEXT_CHARS = 1_000
 
 
 def http_client(url: str, connect_s: float, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
@@ -212,17 +215,19 @@ def parse_object(line: bytes) -> dict[str, Any]:
 
 
 def error_message(error: object) -> str:
-    """Return the text of an `error` field, which is a string from Ollama and an object from OpenAI's servers."""
-    if isinstance(error, dict):
-        return str(cast("dict[str, object]", error).get("message", error))
-    return str(error)
+    """Return the text of an `error` field, which is a string from Ollama and an object from OpenAI's servers.
+
+    On one line, and its beginning only: servers send pages.
+    """
+    text = cast("dict[str, object]", error).get("message", error) if isinstance(error, dict) else error
+    return escape_control(str(text)[:_MAX_ERROR_TEXT_CHARS])
 
 
 def _error_text(body: bytes) -> str:
     try:
         return error_message(parse_object(body)["error"])
     except (PeerFailed, KeyError):
-        return body.decode(errors="replace").strip() or "no reason given"
+        return error_message(body.decode(errors="replace").strip() or "no reason given")
 
 
 def _silence_error(has_first_token: bool) -> PeerFailed:
