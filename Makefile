@@ -26,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs test test-hostile test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-over-reply eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs test test-hostile fuzz test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-over-reply soak eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -70,6 +70,9 @@ test: .venv/dev.stamp ## Unit, contract, conversation and end-to-end tests: make
 test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved client keeps talking; ANCHOR_MODELS=default make test-hostile
 	@$(BIN)/python -m pytest tests/hostile
 
+fuzz: .venv/dev.stamp ## Hostile input to every parser: make fuzz FUZZ_CASES=100000 FUZZ_SEED=7 FUZZ="-k wav"
+	@$(BIN)/python -m pytest tests/fuzz --durations=0 $(FUZZ)
+
 test-browser: .venv/dev.stamp web/dist/index.html ## The console's unit tests, then the console in Chromium against a real mesh
 	@$(NPM) run --silent test
 	@$(NPM) run --silent test:browser
@@ -85,6 +88,10 @@ bench: .venv/run.stamp $(MODELS_STAMP) ## Latency, CPU time and capacity with sc
 
 bench-voice: .venv/run.stamp ## Waiting times and memory with the default engines: make bench-voice BENCH_VOICE="--users 2"
 	@$(BIN)/python tools/bench/voice_to_voice.py $(BENCH_VOICE)
+
+MINUTES ?= 60
+soak: .venv/run.stamp $(MODELS_STAMP) ## Load and random faults for an hour; memory, tasks and descriptors stay flat: make soak MINUTES=15
+	@PYTHONPATH=tools/bench $(BIN)/python tools/soak/soak.py --minutes $(MINUTES) $(SOAK)
 
 bench-over-reply: .venv/dev.stamp ## Which sounds over a reply stop it, with the default engines: make bench-over-reply OVER_REPLY="--sounds DIR"
 	@PYTHONPATH=tools/bench:tools/eval:tools/eval/turns $(BIN)/python tools/bench/over_reply.py $(OVER_REPLY)
