@@ -15,6 +15,7 @@ from typing import Any
 from anchor_cli.mesh.log import LogLine
 from anchor_cli.mesh.mesh import running_mesh
 from anchor_cli.mesh.programs import mesh_programs
+from anchor_cli.mesh.supervisor_client import SupervisorClient
 from anchor_cli.settings import MeshSettings
 from report import LAUNCHER
 from vad_service.settings import VadSettings
@@ -39,10 +40,12 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class ServingMesh:
-    """A ready mesh: its session URL, and the process of each service and of the launcher."""
+    """A ready mesh: its session URL, the process of each service and of the launcher at its start, its supervisor."""
 
     url: str
     roots: dict[str, int]
+    settings: MeshSettings
+    supervisor: SupervisorClient
 
 
 @contextmanager
@@ -96,7 +99,7 @@ async def _started_mesh(settings: MeshSettings, cores: Set[int]) -> AsyncGenerat
             await mesh.wait_until_ready(supervisor, lambda states: None)
             started.close()
             roots = {state.name: state.pid for state in await supervisor.fetch_states()}
-            yield ServingMesh(settings.audio_url, {**roots, LAUNCHER: os.getpid()})
+            yield ServingMesh(settings.audio_url, {**roots, LAUNCHER: os.getpid()}, settings, supervisor)
 
 
 def _free_ports() -> dict[str, Any]:

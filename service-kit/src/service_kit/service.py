@@ -22,6 +22,7 @@ from service_kit.http.routes import Details, http_app
 from service_kit.http.server import http_server
 from service_kit.observability import tracing
 from service_kit.observability.logging import configure_logging
+from service_kit.observability.metrics import TASKS
 from service_kit.rpc.server import MAX_MESSAGE_BYTES, GrpcServer, Servicer
 from service_kit.setting_problems import setting_problems_line
 from service_kit.settings import ServiceSettings
@@ -67,6 +68,8 @@ class Service:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. Raises `OSError` for a taken port, and the errors of the lifespan."""
+        loop = asyncio.get_running_loop()
+        TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
         async with tracing.exporting(self.health.service, self._settings):
             await self._serve(stop)
 
