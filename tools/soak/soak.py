@@ -23,8 +23,10 @@ from dataclasses import dataclass
 
 import httpx
 from anchor_cli.client.audio_files import load_clip
+from anchor_cli.client.session_client import open_session
+from anchor_cli.client.turn import run_turn
 from bench_mesh import PROJECT, ServingMesh, real_mesh
-from callers import QUESTIONS, TURN_WITHIN_S, Outcomes, ask_by_rest, speak, tear_lines
+from callers import TURN_WITHIN_S, Outcomes, ask_by_rest, speak, tear_lines
 from slope import Slope, fit_slope, minute_minima
 from vitals import Vitals, VitalsLog, VitalsReader
 
@@ -125,7 +127,7 @@ async def run_soak(arguments: argparse.Namespace, seed: int) -> Soaked:
     outcomes, log, kills = Outcomes(), VitalsLog(), dict[str, int]()
     async with real_mesh(environment) as mesh, httpx.AsyncClient(trust_env=False) as http:
         reader = VitalsReader(mesh, http)
-        await _open_channels(mesh, http)
+        await _open_channels(mesh, clips[0])
         before = await reader.read()
         began_s = time.monotonic()
         async with _loaded(mesh, arguments.voices, clips, seed, outcomes):
@@ -158,10 +160,10 @@ async def run_soak(arguments: argparse.Namespace, seed: int) -> Soaked:
     )
 
 
-async def _open_channels(mesh: ServingMesh, http: httpx.AsyncClient) -> None:
-    """Ask one question: the channels between the services open with it, and stay open."""
-    response = await http.post(f"{mesh.settings.address}/interact", json={"text": QUESTIONS[0]}, timeout=TURN_WITHIN_S)
-    response.raise_for_status()
+async def _open_channels(mesh: ServingMesh, clip: bytes) -> None:
+    """Ask one question aloud: the channels between the services open with it, and stay open."""
+    async with open_session(mesh.url) as session, asyncio.timeout(TURN_WITHIN_S):
+        await run_turn(session, clip, 1.0)
     await asyncio.sleep(SETTLED_S)
 
 
