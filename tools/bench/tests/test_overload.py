@@ -9,7 +9,14 @@ PLACES = {"places": 2, "limited_by": "cores"}
 
 
 def good(**fields: object) -> OverloadResult:
-    fields = {"waits_s": [0.5] * 100, "told_s": [0.2, 0.3], "most_admitted": 2, "rest_s": [0.01], **fields}
+    fields = {
+        "waits_s": [0.5] * 100,
+        "told_s": [0.2, 0.3],
+        "most_admitted": 2,
+        "least_places": 2,
+        "rest_s": [0.01],
+        **fields,
+    }
     return OverloadResult(**fields)
 
 
@@ -23,6 +30,7 @@ def good(**fields: object) -> OverloadResult:
         (good(waits_s=[]), ["0 of 0 admitted questions answered within 3 s"]),
         (good(told_s=[0.2, 1.2], rest_s=[1.5]), ["2 told later than 1 s"]),
         (good(most_admitted=1), ["1 admitted at a time, of 2 places"]),
+        (good(most_admitted=1, least_places=1), []),
         (good(rest_failures=["status 500"]), ["status 500"]),
     ],
 )
@@ -41,5 +49,8 @@ def test_times_are_median_p95_and_longest() -> None:
 
 def test_row_names_what_limits_and_what_was_shed() -> None:
     text = row("default", 5, good(load_steps=("speculation",), frames=100, late_frames=1), PLACES, 3)
-    assert "| default | 5 | 2 (cores) | 2 | 100 | 100, 100 of them within 3 s | 0.50 / 0.50 / 0.50 | 2 |" in text
+    assert (
+        "| default | 5 | 2, at least 2 (cores) | 2 | 100 | 100, 100 of them within 3 s | 0.50 / 0.50 / 0.50 | 2 |"
+        in text
+    )
     assert text.endswith("| speculation | 1.0% |")
