@@ -298,6 +298,11 @@ def session_registry(
     settings: OrchestratorSettings,
 ) -> SessionRegistry:
     """The registry that admits sessions while the service is ready and has capacity."""
+
+    def on_session_count(sessions: int) -> None:
+        memory.parking.on_sessions_changed(sessions)
+        admission.desk.set_capacity(admission.engines.count(sessions))
+
     return SessionRegistry(
         services=services,
         rules=turn_rules(settings),
@@ -305,7 +310,7 @@ def session_registry(
         persona=settings.persona,
         capacity=settings.max_sessions,
         is_ready=lambda: health.ready,
-        on_session_count=memory.parking.on_sessions_changed,
+        on_session_count=on_session_count,
         resume_s=settings.resume_s,
         store=store,
         places=admission.desk,

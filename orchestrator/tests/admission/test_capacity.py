@@ -33,6 +33,8 @@ HIBARI = EngineInUse("espeak+hibari+kokoro", max_streams=64)
         # Not measured: as fast as it must be to leave no gaps.
         ({"tts": EngineInUse("csm", slots=4)}, 10, "tts_slots"),
         ({"llm_slots": 1}, 2, "llm_slots"),
+        # Open pages whose users are silent are listened to.
+        ({"connected": 60}, 10, "cores"),
         # Nothing was measured: only turn detection and the sessions themselves cost something.
         ({"profile": None}, 30, "stt_streams"),
         ({"stt": EngineInUse("scripted"), "tts": EngineInUse("scripted")}, 38, "cores"),

@@ -30,6 +30,11 @@ def test_cores_answer_so_many_calls(cores, recogniser, voice, calls):
     assert cpu_calls(cores, recogniser, voice) == calls
 
 
+@pytest.mark.parametrize(("connected", "calls"), [(0, 15), (15, 15), (16, 15), (30, 14), (60, 10), (120, 2), (500, 1)])
+def test_silent_sessions_take_cores_too(connected, calls):
+    assert cpu_calls(2, WHISPER, HIBARI, connected) == calls
+
+
 @pytest.mark.parametrize(
     ("slots", "busy_s", "calls"),
     [(2, 3.0, 5), (4, 6.0, 5), (4, 0.5, 60), (1, 12.0, 1), (1, 0.0, 750)],

@@ -68,12 +68,16 @@ def call_capacity(
     tts: EngineInUse,
     llm_slots: int | None = None,
     max_speakers: int | None = None,
+    connected: int = 0,
 ) -> CallCapacity:
-    """The capacity with these engines. `max_speakers`, the user's own number, replaces everything that is computed."""
+    """The capacity with these engines, while so many sessions are connected.
+
+    `max_speakers`, the user's own number, replaces everything that is computed.
+    """
     if max_speakers is not None:
         return CallCapacity(max_speakers, {"setting": max_speakers})
     voice = measured_speed(profile, tts)
-    limits = {"cores": cpu_calls(cores, measured_speed(profile, stt), voice)}
+    limits = {"cores": cpu_calls(cores, measured_speed(profile, stt), voice, connected)}
     if stt.max_streams is not None:
         limits["stt_streams"] = stt.max_streams
     if tts.max_streams is not None:
@@ -116,12 +120,18 @@ class EnginesInUse:
         self._profile = profile
         self._llm_slots = llm_slots
         self._max_speakers = max_speakers
+        self._connected = 0
         self._reported = {"stt-service": EngineInUse(), "tts-service": EngineInUse()}
 
     def report(self, service: str, fields: Mapping[str, object]) -> CallCapacity:
         """Record what a service reports of its engine; return the capacity with it."""
         if service in self._reported:
             self._reported[service] = engine_in_use(fields)
+        return self.capacity
+
+    def count(self, connected: int) -> CallCapacity:
+        """Record how many sessions are connected; return the capacity with them."""
+        self._connected = connected
         return self.capacity
 
     @property
@@ -134,4 +144,5 @@ class EnginesInUse:
             tts=self._reported["tts-service"],
             llm_slots=self._llm_slots,
             max_speakers=self._max_speakers,
+            connected=self._connected,
         )

@@ -39,7 +39,7 @@ class AdmissionDesk:
         if capacity == self._capacity:
             return
         self._capacity = capacity
-        log.info("call capacity changed", extra={"capacity": str(capacity)})
+        log.debug("call capacity changed", extra={"capacity": str(capacity)})
         PLACES.set(capacity.places)
         self._publish(self._policy.set_capacity(capacity.places, _now_s()))
 

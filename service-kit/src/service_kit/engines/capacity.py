@@ -20,12 +20,14 @@ _TRANSCRIPTIONS = 3
 # audio both ways, turn-taking (docs/latency.md: 1.8 s a minute with twenty sessions).
 _PREDICTIONS_S = 0.09
 _SESSION_CORES = 0.03
+# The same of a session whose user is silent: its microphone is still listened to (measured with thirty of them).
+_IDLE_CORES = 0.0105
 # The share of the cores that calls may use. Beyond it, work waits for the work of others for longer than it takes.
 _UTILISATION = 0.75
 
 
-def cpu_calls(cores: int, recogniser: EngineSpeed | None, voice: EngineSpeed | None) -> int:
-    """How many calls the cores answer in time, at least one.
+def cpu_calls(cores: int, recogniser: EngineSpeed | None, voice: EngineSpeed | None, connected: int = 0) -> int:
+    """How many calls the cores answer in time while so many sessions are connected, at least one.
 
     `recogniser` and `voice` are as measured here; None for an engine that computes elsewhere, or at no cost.
     """
@@ -34,7 +36,11 @@ def cpu_calls(cores: int, recogniser: EngineSpeed | None, voice: EngineSpeed | N
         cost_s += _TRANSCRIPTIONS * recogniser.first_result_s
     if voice is not None:
         cost_s += REPLY_S * voice.real_time_factor
-    return max(1, math.floor(_UTILISATION * cores * TURN_S / cost_s))
+    calls = _UTILISATION * cores * TURN_S / cost_s
+    if connected > calls:
+        free_cores = _UTILISATION * cores - connected * _IDLE_CORES
+        calls = free_cores * TURN_S / (cost_s - TURN_S * _IDLE_CORES)
+    return max(1, math.floor(calls))
 
 
 def slot_calls(slots: int, busy_s: float) -> int:
