@@ -26,7 +26,7 @@ NODE_NEEDED := 20.19
 NODE_SERVES := command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
   process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 
-.PHONY: help setup setup-dev run demo web up down logs pin-images test test-hostile fuzz test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-overload bench-over-reply soak eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
+.PHONY: help setup setup-dev run demo web up down logs pin-images test test-hostile test-faults fuzz test-browser test-compose test-engines bench bench-gpu verify-gpu bench-voice bench-overload bench-over-reply soak eval-filters eval-ears eval-stt eval-tts eval-turns eval-retrieval eval-answers check lint format type proto proto-check lock lock-check clean
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -81,6 +81,9 @@ test-hostile: .venv/dev.stamp ## Attack a real mesh while a well-behaved client 
 
 fuzz: .venv/dev.stamp ## Hostile input to every parser: make fuzz FUZZ_CASES=100000 FUZZ_SEED=7 FUZZ="-k wav"
 	@$(BIN)/python -m pytest tests/fuzz --durations=0 $(FUZZ)
+
+test-faults: .venv/dev.stamp ## Faults under a conversation with real processes, the invariants checked: FAULTS=all make test-faults
+	@$(BIN)/python -m pytest --numprocesses 2 --durations=10 tests/faults
 
 test-browser: .venv/dev.stamp web/dist/index.html ## The console's unit tests, then the console in Chromium against a real mesh
 	@$(NPM) run --silent test

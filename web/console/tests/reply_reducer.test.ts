@@ -20,6 +20,9 @@ test("a reply starts over when the server starts it again", () => {
 test("a voice that speaks again is no longer reported as away", () => {
   const mute = play(script.replyStarted(1), script.error("tts.unavailable", "captions only: gone"));
   expect(mute.notice).toContain("voice is not available");
+  const late = play(script.replyStarted(1), script.error("tts.late", "nothing for 1.8 s; waiting"));
+  expect(late.notice).toContain("takes longer than usual");
+  expect(play(script.replyStarted(1), script.error("tts.late", "waiting"), script.replyAudio(1)).notice).toBe("");
   for (const sound of [script.replyAudio(1), script.speechMark(1, 0, 4, 0)]) {
     expect(playFrom(mute, sound).notice).toBe("");
   }
