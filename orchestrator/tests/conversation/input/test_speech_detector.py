@@ -27,8 +27,6 @@ pytestmark = pytest.mark.virtual_clock
 
 LOUD = b"\x00\x20" * 320
 QUIET = bytes(640)
-# Without an offset, which is no sound.
-TONE = b"\x00\x20\x00\xe0" * 160
 GONE = PeerFailed("vad.unavailable", "gone")
 
 
@@ -260,31 +258,3 @@ async def test_a_change_of_language_loses_nothing_and_is_no_loss(detection):
     assert second.spans[0][0] <= 800 < first.spans[-1][1]
     await detection.send(AudioAnalysed(1_050), SpeechStarted(1_040, 800))
     assert await detection.events() == [SpeechStarted(1_040, 800)]
-
-
-async def quiet(detection, ms: int) -> None:
-    """Send so much silence to a stream that reports its progress."""
-    for _ in range(ms // 500):
-        await detection.sound(500)
-        await detection.send(AudioAnalysed(detection.vad.streams[-1].spans[-1][1]))
-
-
-async def test_a_quiet_microphone_sends_few_messages_without_a_gap(detection):
-    await detection.sound(200, TONE)
-    await quiet(detection, 2_000)
-    (stream,) = detection.vad.streams
-    before = len(stream.spans)
-    await quiet(detection, 3_500)
-    assert len(stream.spans) - before <= 11
-    assert all(end == start for (_, end), (start, _) in zip(stream.spans, stream.spans[1:], strict=False))
-    assert [stream] == detection.vad.streams
-
-
-async def test_sound_after_a_quiet_is_sent_at_once_with_what_waited(detection):
-    await quiet(detection, 4_000)
-    await detection.sound(160)
-    (stream,) = detection.vad.streams
-    assert detection.position_ms - stream.spans[-1][1] > 64
-    await detection.sound(20, TONE)
-    await asyncio.sleep(0.001)
-    assert detection.position_ms - stream.spans[-1][1] < 32

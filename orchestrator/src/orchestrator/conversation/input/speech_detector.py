@@ -16,7 +16,6 @@ from service_kit.errors import AnchorError, PeerFailed
 from service_kit.tasks import run_together
 
 from orchestrator.conversation.echo.recent_audio import RecentAudio
-from orchestrator.conversation.input.audio_batching import AudioBatching
 from orchestrator.conversation.input.energy_vad import EnergyVad
 from orchestrator.conversation.input.lost_services import LostServices
 from orchestrator.conversation.input.peer_checks import checked_event
@@ -86,7 +85,6 @@ class SpeechDetector:
         # Audio that is not a whole message yet, and its start.
         self._pending = bytearray()
         self._pending_start_ms = 0
-        self._batching = AudioBatching()
 
     def push_audio(self, chunk: AudioChunk) -> None:
         """Accept the next chunk of the microphone, which `recent_audio` holds already. Never waits."""
@@ -148,8 +146,10 @@ class SpeechDetector:
 
     def _send_audio(self, chunk: AudioChunk) -> None:
         self._pending += chunk.pcm
-        size = _FRAME_BYTES * self._batching.frames_per_message(chunk, user_speaking=self.user_speaking)
-        self._send_pending(len(self._pending) // size * size)
+        # One message per frame in speech, to detect its end early; per two frames in silence: pre-roll makes up for it.
+        size = _FRAME_BYTES if self.user_speaking else 2 * _FRAME_BYTES
+        while len(self._pending) >= size:
+            self._send_pending(size)
 
     def _send_pending(self, size: int) -> None:
         """Queue the first `size` bytes of the pending audio, a whole number of frames."""
