@@ -59,7 +59,7 @@ OpenMicrophone = Callable[[], AbstractAsyncContextManager[Microphone]]
 async def hearing(settings: SttSettings) -> AsyncGenerator[OpenMicrophone]:
     """The service with the engine of `settings`, ready; yields what opens a microphone."""
     engine = engine_class(ENGINES, settings.engine)(settings)
-    servicer = SpeechToTextServicer(engine, settings.max_streams, settings.max_segment_s * 1000)
+    servicer = SpeechToTextServicer(engine, settings.least_streams, settings.max_segment_s * 1000)
     async with engine.lifespan(), serve_multiplexed(SERVICE_NAME, servicer.add_to) as channel:
 
         @asynccontextmanager

@@ -78,7 +78,7 @@ async def recogniser(models: Path) -> AsyncGenerator[Any]:
     # Clips are sent faster than real time, so the second opinion may come later than live.
     settings = SttSettings(knowledge_dir=KNOWLEDGE, models_dir=models, second_opinion_ms=60_000)
     engine = PocketsphinxEngine(settings)
-    servicer = SpeechToTextServicer(engine, settings.max_streams, 600_000)
+    servicer = SpeechToTextServicer(engine, settings.least_streams, 600_000)
     async with engine.lifespan(), serve_grpc(SERVICE_NAME, servicer.add_to) as channel:
         yield stt_pb2_grpc.SpeechToTextServiceStub(channel)
 
