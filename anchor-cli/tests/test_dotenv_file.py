@@ -67,3 +67,10 @@ def test_a_file_that_cannot_be_used_ends_the_command_with_one_line(
     refused = CliRunner().invoke(app, command)
     assert (refused.exit_code, complaint in refused.output) == (1, True), refused.output
     assert "settings.env_file" in refused.output
+
+
+def test_a_name_without_a_value_is_replaced_like_one_with_it() -> None:
+    text = "NAME=1\nOTHER=2\nNAME\n"
+    assert read_value(text, "NAME") is None
+    assert set_variable(text, "NAME", "3") == "NAME=3\nOTHER=2\n"
+    assert read_value(set_variable("NAME\n", "NAME", "3"), "NAME") == "3"

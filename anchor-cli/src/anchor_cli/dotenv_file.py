@@ -37,8 +37,11 @@ def load_env_file(path: Path) -> None:
 
 
 def read_value(text: str, name: str) -> str | None:
-    """The value of a variable in the text of a .env file, as programs read it: the last one; None without one."""
-    values = [each.value for each in _bindings(text) if each.key == name and each.value is not None]
+    """The value of a variable in the text of a .env file, as programs read it: the last one; None without one.
+
+    A name without `=` is a last one without a value.
+    """
+    values = [each.value for each in _bindings(text) if each.key == name]
     return values[-1] if values else None
 
 
@@ -55,7 +58,7 @@ def replace_values(text: str, values: Mapping[str, str]) -> tuple[str, list[str]
             reason = f".env, line {binding.original.line}: this is no NAME=value; correct it first"
             raise InvalidRequest("settings.env_file", reason)
         original, name = binding.original.string, binding.key
-        if name is None or name not in values or binding.value is None:
+        if name is None or name not in values:
             pieces.append(original)
             continue
         # The empty lines before it are part of a binding.
