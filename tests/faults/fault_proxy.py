@@ -32,13 +32,13 @@ class Link:
 class FaultProxy:
     """Listens on a port of the loopback, and connects each client to `upstream_port`.
 
-    `delay_s` is how long bytes take in each direction. `upstream_port` may change: it takes effect on new connections.
+    `upstream_port` may change: it takes effect on new connections.
     """
 
     def __init__(self, port: int, upstream_port: int = 0) -> None:
         self.port = port
         self.upstream_port = upstream_port
-        self.delay_s = 0.0
+        self._delay_s = 0.0
         self._refuses = False
         self._freezes_new = False
         self._links: set[Link] = set()
@@ -70,10 +70,14 @@ class FaultProxy:
         for link in self._links:
             link.flowing.clear()
 
+    def delay(self, by_s: float) -> None:
+        """Let bytes take so long in each direction."""
+        self._delay_s = by_s
+
     def mend(self) -> None:
         """End every fault; frozen connections pass what they held back."""
         self._refuses = self._freezes_new = False
-        self.delay_s = 0.0
+        self._delay_s = 0.0
         for link in self._links:
             link.flowing.set()
 
@@ -132,7 +136,7 @@ class FaultProxy:
         loop = asyncio.get_running_loop()
         try:
             while data := await reader.read(CHUNK_BYTES):
-                await chunks.put((loop.time() + self.delay_s, data))
+                await chunks.put((loop.time() + self._delay_s, data))
         except OSError:
             pass
         await chunks.put(None)

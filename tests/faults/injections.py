@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
+from fault_proxy import FaultProxy
 from faulty_mesh import FaultyMesh
 from mesh_launcher import SERVICES
 from message_proxy import Mangle
@@ -193,63 +194,52 @@ def disk_full() -> Injection:
 # Connections -------------------------------------------------------------------------------------------------------
 
 
-def link_cut(service: str) -> Injection:
-    """Tear down the connection to a service, and refuse new ones."""
+def _on_line(line_of: Callable[[FaultyMesh], FaultProxy], damage: Callable[[FaultProxy], None]) -> Injection:
+    """Damage a line through its proxy, and mend it."""
 
     @asynccontextmanager
     async def inject(mesh: FaultyMesh) -> AsyncGenerator[None]:
-        link = mesh.links[service]
+        line = line_of(mesh)
         try:
-            mesh.thread.call(lambda: link.cut(refuse=True))
+            mesh.thread.call(lambda: damage(line))
             yield
         finally:
-            mesh.thread.call(link.mend)
+            mesh.thread.call(line.mend)
 
     return inject
+
+
+def _to_service(service: str) -> Callable[[FaultyMesh], FaultProxy]:
+    return lambda mesh: mesh.links[service]
+
+
+def _to_client(mesh: FaultyMesh) -> FaultProxy:
+    return mesh.client_line
+
+
+def link_cut(service: str) -> Injection:
+    """Tear down the connection to a service, and refuse new ones."""
+    return _on_line(_to_service(service), lambda line: line.cut(refuse=True))
 
 
 def link_frozen(service: str) -> Injection:
     """Let the connection to a service stand, and pass nothing."""
-
-    @asynccontextmanager
-    async def inject(mesh: FaultyMesh) -> AsyncGenerator[None]:
-        link = mesh.links[service]
-        try:
-            mesh.thread.call(lambda: link.freeze(new=True))
-            yield
-        finally:
-            mesh.thread.call(link.mend)
-
-    return inject
+    return _on_line(_to_service(service), lambda line: line.freeze(new=True))
 
 
 def link_delayed(service: str, by_s: float) -> Injection:
     """Delay the bytes to and from a service."""
-
-    @asynccontextmanager
-    async def inject(mesh: FaultyMesh) -> AsyncGenerator[None]:
-        link = mesh.links[service]
-        try:
-            link.delay_s = by_s
-            yield
-        finally:
-            mesh.thread.call(link.mend)
-
-    return inject
+    return _on_line(_to_service(service), lambda line: line.delay(by_s))
 
 
 def client_cut() -> Injection:
     """Tear down the client's connection, and refuse it for a while."""
+    return _on_line(_to_client, lambda line: line.cut(refuse=True))
 
-    @asynccontextmanager
-    async def inject(mesh: FaultyMesh) -> AsyncGenerator[None]:
-        try:
-            mesh.thread.call(lambda: mesh.client_line.cut(refuse=True))
-            yield
-        finally:
-            mesh.thread.call(mesh.client_line.mend)
 
-    return inject
+def client_delayed(by_s: float) -> Injection:
+    """Delay the bytes to and from the client."""
+    return _on_line(_to_client, lambda line: line.delay(by_s))
 
 
 def client_half_open() -> Injection:
@@ -259,20 +249,6 @@ def client_half_open() -> Injection:
     async def inject(mesh: FaultyMesh) -> AsyncGenerator[None]:
         mesh.thread.call(lambda: mesh.client_line.freeze(new=False))
         yield
-
-    return inject
-
-
-def client_delayed(by_s: float) -> Injection:
-    """Delay the bytes to and from the client."""
-
-    @asynccontextmanager
-    async def inject(mesh: FaultyMesh) -> AsyncGenerator[None]:
-        try:
-            mesh.client_line.delay_s = by_s
-            yield
-        finally:
-            mesh.thread.call(mesh.client_line.mend)
 
     return inject
 

@@ -84,7 +84,7 @@ async def test_a_delay_keeps_the_order() -> None:
     async with proxied_echo() as proxy:
         ends = await opened(proxy)
         await returned(ends, b"a")
-        proxy.delay_s = 0.1
+        proxy.delay(0.1)
         began_s = asyncio.get_running_loop().time()
         assert await returned(ends, b"0123456789") == b"0123456789"
         assert asyncio.get_running_loop().time() - began_s >= 0.2
