@@ -42,6 +42,17 @@ ANSWER_WITHIN_S = 10.0
 FINISH_WITHIN_S = 30.0
 
 
+def voiced_frames(pcm: bytes) -> tuple[list[bytes], int, int]:
+    """PCM16 mono at 16 kHz in frames, and the first and the last that is voiced."""
+    frames = [pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES)]
+    voiced = [
+        index
+        for index, frame in enumerate(frames)
+        if np.abs(np.frombuffer(frame, "<i2").astype(np.int32)).max() >= VOICED_PEAK
+    ]
+    return frames, voiced[0], voiced[-1]
+
+
 def room_noise(rms: float) -> list[bytes]:
     """Two seconds of white noise of this loudness, of 32767, in frames; for 0 one frame of zeros."""
     if not rms:
@@ -73,13 +84,7 @@ class Question:
         """
         with wave.open(str(path)) as clip:
             pcm = clip.readframes(clip.getnframes())
-        frames = [pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES)]
-        voiced = [
-            index
-            for index, frame in enumerate(frames)
-            if np.abs(np.frombuffer(frame, "<i2").astype(np.int32)).max() >= VOICED_PEAK
-        ]
-        first, last = voiced[0], voiced[-1]
+        frames, first, last = voiced_frames(pcm)
         clip = [SILENCE] * first + frames[first : last + 1]
         noise = room_noise(noise_rms)
         return cls([mixed(frame, noise[at % len(noise)]) for at, frame in enumerate(clip)], first, last, noise)

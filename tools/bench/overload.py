@@ -6,7 +6,7 @@ without a place waits in the queue, and asks again when it is admitted. Prints a
 
 - fewer callers were admitted at a time than there are places,
 - fewer than 99 % of the admitted questions were answered by what was asked for, within `--bar-s` after their last word,
-- somebody was told later than a second after the first voiced sample, or REST refused later or without `Retry-After`.
+- a caller was told later than a second after the first voiced sample, or REST refused later or without `Retry-After`.
 
 The small default takes half a minute: `OVERLOAD="--callers 60 --places auto --turns 4 --engines both"` is the proof.
 """
@@ -30,24 +30,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
-import numpy as np
 import uvloop
 from anchor_cli.client.audio_files import load_clip
 from bench_mesh import PROJECT, ServingMesh, real_mesh, serving_mesh
+from load import FRAME_S, SILENCE, voiced_frames
 from service_kit.audio import MICROPHONE
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 Engines = Literal["scripted", "default"]
+# A recorded question in frames.
+Clip = list[bytes]
 
 SCRIPT = Path(__file__).parent / "script.toml"
 RECORDINGS = PROJECT / "tools/eval/data/audio"
 CLIPS = 20
-FRAME_S = 0.02
-FRAME_BYTES = MICROPHONE.bytes_for(20)
-SILENCE = bytes(FRAME_BYTES)
-# A frame whose loudest sample reaches this, of 32767, is voiced.
-VOICED_PEAK = 500
 # Callers come spread over this time.
 ARRIVALS_S = 10.0
 LISTEN_S = 5.0
@@ -83,22 +80,10 @@ class OverloadResult:
     frames: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """A recorded question in frames, without the silence around it."""
-
-    frames: list[bytes]
-
-    @classmethod
-    def of(cls, pcm: bytes) -> Clip:
-        """Cut PCM16 mono at 16 kHz to its voice: a decaying tail would blur the end of speech."""
-        frames = [pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES)]
-        voiced = [
-            index
-            for index, frame in enumerate(frames)
-            if np.abs(np.frombuffer(frame, "<i2").astype(np.int32)).max() >= VOICED_PEAK
-        ]
-        return cls(frames[voiced[0] : voiced[-1] + 1])
+def spoken_frames(pcm: bytes) -> Clip:
+    """A recorded question in frames, cut to its voice: a decaying tail would blur the end of speech."""
+    frames, first, last = voiced_frames(pcm)
+    return frames[first : last + 1]
 
 
 class Caller:
@@ -144,7 +129,7 @@ class Caller:
         while True:
             self._outcome = asyncio.get_running_loop().create_future()
             self._admitted.clear()
-            self._speech = list(self._random.choice(self._clips).frames)
+            self._speech = list(self._random.choice(self._clips))
             self._first_voiced_s = 0.0
             self._speech_over.clear()
             await self._speech_over.wait()
@@ -284,7 +269,7 @@ async def overloaded_mesh(engines: Engines, places: str) -> AsyncGenerator[Servi
 
 async def call(url: str, callers: int, turns: int) -> OverloadResult:
     """Let the callers call, watch the mesh meanwhile, and return what happened."""
-    clips = [Clip.of(load_clip(path)) for path in sorted(RECORDINGS.glob("*.flac"))[:CLIPS]]
+    clips = [spoken_frames(load_clip(path)) for path in sorted(RECORDINGS.glob("*.flac"))[:CLIPS]]
     result = OverloadResult()
     base = base_url(url)
     watching = asyncio.create_task(watch_mesh(base, result))
