@@ -59,7 +59,7 @@ def list_command() -> None:
     _, path = _settings_and_env_file(console)
     with reported_failures(console):
         for key in _read_keys(path):
-            scopes = ", ".join(each for each in Scope if each in key.scopes)
+            scopes = ", ".join(key.ordered_scopes)
             console.print(Text.assemble((f"{key.name:24}", "cyan"), scopes, (_limits(key), "dim")), soft_wrap=True)
 
 
@@ -99,7 +99,7 @@ def _record(console: Console, settings: MeshSettings, event: SecurityEvent, key:
 
     try:
         with closing(AuditFile(path, "anchor", report, rotates=False)) as file:
-            file.handle(audit_record(event, key=key.name, scopes=[scope for scope in Scope if scope in key.scopes]))
+            file.handle(audit_record(event, key=key.name, scopes=key.ordered_scopes))
     except OSError as error:
         report(error)
 

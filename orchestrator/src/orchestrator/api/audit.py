@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from service_kit.errors import InvalidRequest
-from service_kit.http.api_keys import ApiKey, Scope
+from service_kit.http.api_keys import ApiKey
 from service_kit.observability.audit import AUDIT_LOGGER, AuditFile, SecurityEvent, audit_record
 from service_kit.token_bucket import TokenBucket
 from starlette.types import ASGIApp, Message, Receive, Send
@@ -56,7 +56,7 @@ class AuditLog:
 
     def record_keys(self, keys: Iterable[ApiKey]) -> None:
         """Record the keys that are in force, without their digests."""
-        described = [f"{key.name}:{'+'.join(scope for scope in Scope if scope in key.scopes)}" for key in keys]
+        described = [f"{key.name}:{'+'.join(key.ordered_scopes)}" for key in keys]
         self.record(SecurityEvent.KEYS_IN_FORCE, keys=described)
 
 

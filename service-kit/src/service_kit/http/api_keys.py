@@ -44,10 +44,15 @@ class ApiKey:
     max_sessions: int | None = None
     per_minute: int | None = None
 
+    @property
+    def ordered_scopes(self) -> list[Scope]:
+        """The scopes, in the order of their definition."""
+        return [scope for scope in Scope if scope in self.scopes]
+
     def __str__(self) -> str:
         limits = (("sessions", self.max_sessions), ("minute", self.per_minute))
         written = "".join(f":{name}={limit}" for name, limit in limits if limit is not None)
-        return f"{self.name}:{'+'.join(scope for scope in Scope if scope in self.scopes)}:{self.digest}{written}"
+        return f"{self.name}:{'+'.join(self.ordered_scopes)}:{self.digest}{written}"
 
 
 def new_api_key(
