@@ -157,6 +157,16 @@ class OrchestratorSettings(ServiceSettings):
         return "briefing" if self.profile == "embedded" else "ollama"
 
     @property
+    def llm_slots(self) -> int | None:
+        """Replies that the language model engine generates at a time; None where nothing limits them."""
+        return self.ollama_slots if self.llm_engine == "ollama" else None
+
+    @property
+    def own_max_speakers(self) -> int | None:
+        """The user's own number of callers who may speak at a time; None to compute it."""
+        return None if self.max_speakers == "auto" else self.max_speakers
+
+    @property
     def first_token_s(self) -> float:
         """Time allowed to a language model's first token, in seconds."""
         if self.llm_first_token_s is not None:

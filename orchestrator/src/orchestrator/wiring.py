@@ -181,8 +181,8 @@ def call_admission(memory: MemoryPressure, settings: OrchestratorSettings) -> Ca
     engines = EnginesInUse(
         cores=read_resources().cores,
         profile=read_profile(settings.machine_profile),
-        llm_slots=settings.ollama_slots if settings.llm_engine == "ollama" else None,
-        max_speakers=None if settings.max_speakers == "auto" else settings.max_speakers,
+        llm_slots=settings.llm_slots,
+        max_speakers=settings.own_max_speakers,
     )
     desk = AdmissionDesk(engines.capacity, AdmissionRules(max_waiting=settings.max_waiting))
     meter = LoadMeter()

@@ -114,8 +114,8 @@ def _speakers(profile: MachineProfile | None) -> str:
         profile=profile,
         stt=capacity.EngineInUse(model=recogniser, max_streams=streams),
         tts=capacity.EngineInUse("+".join(voices), max_streams=tts.max_streams),
-        llm_slots=settings.ollama_slots if settings.llm_engine == "ollama" else None,
-        max_speakers=None if settings.max_speakers == "auto" else settings.max_speakers,
+        llm_slots=settings.llm_slots,
+        max_speakers=settings.own_max_speakers,
     )
     return f"admission: {found}"
 
