@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compose_config import PROJECT, has_compose
+from compose_config import NO_FILE, PROJECT, compose_config
 
 TOOL = Path("tools/images/pin_images.py")
 # Plays `docker buildx imagetools inspect` of a registry, and `docker compose config`. Writes down what it is asked.
@@ -148,23 +148,9 @@ def test_a_base_that_only_the_build_knows_is_refused(project: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["embedded", "gpu"])
 def test_compose_takes_every_image_of_this_project_by_digest(project: Path, profile: str) -> None:
-    if not has_compose():
-        pytest.skip("docker compose is not installed")
-    command = ["docker", "compose", f"--project-directory={PROJECT}", f"--file={PROJECT / 'compose.yaml'}"]
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-
     def render(*files: Path) -> dict[str, Any]:
-        options = [f"--file={file}" for file in files]
-        done = subprocess.run(
-            [*command, *options, "--env-file=/dev/null", "config", "--format=json"],
-            env=environment | {"ANCHOR_PROFILE": profile, "COMPOSE_PROFILES": "*"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["services"]
+        settings = {"ANCHOR_PROFILE": profile, "COMPOSE_PROFILES": "*"}
+        return json.loads(compose_config(NO_FILE, "--format=json", files=files, **settings))["services"]
 
     before = render()
     (project.parent / "config.json").write_text(json.dumps({"services": before}))

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 from api_support import FakeConversation, FakePreferences, FakeSessions
 from choices import Choices
+from fake_stt import STATEMENT, FakeStt
 from fastapi import FastAPI
 from frames import BinaryFrame, Frame, TextFrame, to_case, to_frames
 from mutations import TEXTS, change_fields, json_value, mutate, mutated_seed, text_of, to_json
@@ -29,41 +30,19 @@ from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.conversation.messages.client import SessionStart
 from orchestrator.conversation.messages.server import Style, VoiceChoice
-from orchestrator.conversation.model.ports import FinalTranscript, Speech, SpeechAudio, Transcript
+from orchestrator.conversation.model.ports import Speech, SpeechAudio
 from orchestrator.conversation.model.voice_store import StoredVoice, VoiceConsent, VoiceListing
 from orchestrator.conversation.session.registry import SessionRegistry
-from service_kit.audio import AudioChunk
 from service_kit.errors import InvalidRequest, NotFound
 from service_targets import damaged_wav
 from session_targets import ScriptedRegistry
 from target import Check, FuzzTarget, running_loop
 
 LIMITS = ApiLimits(max_upload_bytes=600_000, voice_addition_burst=1e9)
-STATEMENT = "I consent that this anchor speaks with my voice."
 HOST = "127.0.0.1"
 # What a client may get; 500 is a bug.
 STATUSES = frozenset({200, 201, 204, 307, 400, 401, 403, 404, 405, 413, 415, 422, 429, 501, 503})
 BOUNDARY = "b0undary"
-
-
-class _Stt:
-    """Hears the same words in every recording."""
-
-    heard_ms = 0
-
-    @asynccontextmanager
-    async def open(self, language: str) -> AsyncGenerator[_Stt]:
-        yield self
-
-    async def push_audio(self, chunk: AudioChunk) -> None:
-        self.heard_ms = chunk.end_ms
-
-    async def flush_segment(self, segment_id: int) -> None: ...
-
-    async def commit_segment(self, segment_id: int) -> None: ...
-
-    async def transcripts(self) -> AsyncGenerator[Transcript]:
-        yield FinalTranscript(1, 1, STATEMENT, self.heard_ms, "en")
 
 
 class _Tts:
@@ -133,7 +112,7 @@ async def _refuse_decoding(*_: object, **__: object) -> bytes:
 def _new_app(sessions: Any) -> FastAPI:
     app = FastAPI()
     uploads: Uploads = add_routes(app, sessions, LIMITS)
-    stt, store, tts = _Stt(), _Voices(), _Tts()
+    stt, store, tts = FakeStt(language="en"), _Voices(), _Tts()
     consents = voice_consents.Consents(stt, uploads, LIMITS)
     adding = voices.VoiceAdding(store, consents, stt, uploads, LIMITS)
     app.include_router(voices.routes(adding, store, uploads, LIMITS))

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ def has_compose() -> bool:
     return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
 
 
-def compose_config(env_file: Path, *options: str, **settings: str) -> str:
-    """The output of `docker compose config` with these options. `settings` override the file.
+def compose_config(env_file: Path, *options: str, files: Sequence[Path] = (), **settings: str) -> str:
+    """The output of `docker compose config` with these options. `settings` override the file; `files` come on top.
 
     Skips the test without Compose, fails it when the configuration is invalid.
     """
@@ -33,6 +34,7 @@ def compose_config(env_file: Path, *options: str, **settings: str) -> str:
         pytest.skip("docker compose is not installed")
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = ["docker", "compose", f"--project-directory={PROJECT}", f"--file={PROJECT / 'compose.yaml'}"]
+    command += [f"--file={file}" for file in files]
     done = subprocess.run(
         [*command, f"--env-file={env_file}", "config", *options],
         env=environment | settings,

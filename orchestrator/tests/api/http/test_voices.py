@@ -17,44 +17,18 @@ import numpy as np
 import pytest
 from api_support import FakeSessions, recording, tone
 from app_server import serve_app
+from fake_stt import STATEMENT, FakeStt
 from fastapi import FastAPI
 from orchestrator.api.http import openai_speech, voice_consents, voices
 from orchestrator.api.limits import ApiLimits
 from orchestrator.api.routes import add_routes
 from orchestrator.conversation.messages.server import Style, VoiceChoice
-from orchestrator.conversation.model.ports import FinalTranscript, Speech, SpeechAudio, Transcript
+from orchestrator.conversation.model.ports import Speech, SpeechAudio
 from orchestrator.conversation.model.voice_store import StoredVoice, VoiceConsent, VoiceListing
-from service_kit.audio import AudioChunk
 from service_kit.errors import InvalidRequest, NotFound
 
 LIMITS = ApiLimits(max_upload_bytes=2_000_000, decode_timeout_s=60, voice_addition_burst=100)
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
-STATEMENT = "I consent that this anchor speaks with my voice."
-
-
-@dataclass
-class FakeStt:
-    """Hears the same words in every recording."""
-
-    text: str = STATEMENT
-    language: str = "de"
-    asked: list[str] = field(default_factory=list)
-    heard_ms: int = 0
-
-    @asynccontextmanager
-    async def open(self, language: str) -> AsyncGenerator[FakeStt]:
-        self.asked.append(language)
-        yield self
-
-    async def push_audio(self, chunk: AudioChunk) -> None:
-        self.heard_ms = chunk.end_ms
-
-    async def flush_segment(self, segment_id: int) -> None: ...
-
-    async def commit_segment(self, segment_id: int) -> None: ...
-
-    async def transcripts(self) -> AsyncGenerator[Transcript]:
-        yield FinalTranscript(1, 1, self.text, self.heard_ms, self.language)
 
 
 @dataclass
