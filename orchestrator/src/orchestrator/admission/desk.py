@@ -35,7 +35,7 @@ class AdmissionDesk:
         return {**self._capacity.describe(), "held": self._policy.held, "waiting": self._policy.waiting}
 
     def set_capacity(self, capacity: CallCapacity) -> None:
-        """Use another capacity from now on; nobody loses a place by it."""
+        """Use another capacity from now on; no caller loses a place by it."""
         if capacity == self._capacity:
             return
         self._capacity = capacity

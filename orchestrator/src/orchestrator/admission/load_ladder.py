@@ -4,7 +4,7 @@
     speculation      replies are not begun before a turn is over
     partials         speech to text transcribes at the end of speech only
     turn_prediction  turn detection does not predict the ends of turns
-    new_calls        nobody is admitted beyond those who hold a place
+    new_calls        no caller is admitted beyond those who hold a place
 
     load             transition
       over 1         the next step after `take_after_s` of it, and one more after each further `take_after_s`

@@ -1,8 +1,8 @@
 """The admission policy: places for those who speak, and a fair queue for the others. Pure: no clock, no I/O.
 
 A caller asks for a place when a turn of its begins. It holds the place while turns follow one another: a holder without
-a turn for `keep_s` gives way, the longest idle first, but only when somebody else wants the place. So an idle page
-holds nothing, and nobody loses a place between two questions. The queue is first come, first served, and bounded.
+a turn for `keep_s` gives way, the longest idle first, but only when another caller wants the place. So an idle page
+holds nothing, and no caller loses a place between two questions. The queue is first come, first served, and bounded.
 
     request     free place, or an idle one   -> Admitted
                 none, and the caller waits   -> Waiting, at the end of the queue
@@ -10,7 +10,7 @@ holds nothing, and nobody loses a place between two questions. The queue is firs
     end_turn, leave, set_capacity, tick      -> the first of the queue is Admitted, those behind move up
 
 Methods take the time in seconds, on any clock that does not go backwards, and return the changes for callers that
-wait. Whoever is admitted from the queue has `keep_s` to begin a turn.
+wait. A caller that is admitted from the queue has `keep_s` to begin a turn.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class AdmissionPolicy:
         places = min(len(ends_s), self._capacity)
         if not places:
             return self._mean_hold_s
-        # Places beyond the capacity go to nobody.
+        # Places beyond the capacity go to no caller.
         ends_s = ends_s[len(ends_s) - places :]
         rounds, index = divmod(position - 1, places)
         return ends_s[index] + rounds * self._mean_hold_s
