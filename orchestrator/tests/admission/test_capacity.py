@@ -24,17 +24,17 @@ HIBARI = EngineInUse("espeak+hibari+kokoro", max_streams=64)
 @pytest.mark.parametrize(
     ("given", "places", "limited_by"),
     [
-        ({}, 15, "cores"),
-        ({"cores": 4}, 30, "stt_streams"),
+        ({}, 8, "cores"),
+        ({"cores": 8}, 30, "stt_streams"),
         ({"stt": EngineInUse("whisper", "whisper-base", max_streams=4)}, 4, "stt_streams"),
         ({"tts": EngineInUse("hibari", max_streams=3)}, 3, "tts_streams"),
         # Half a second of work for each second of speech: a slot is busy for 3 s of a turn.
         ({"tts": EngineInUse("higgs", max_streams=64, slots=1)}, 2, "tts_slots"),
         # Not measured: as fast as it must be to leave no gaps.
-        ({"tts": EngineInUse("csm", slots=4)}, 10, "tts_slots"),
+        ({"cores": 4, "tts": EngineInUse("csm", slots=4)}, 10, "tts_slots"),
         ({"llm_slots": 1}, 2, "llm_slots"),
         # Open pages whose users are silent are listened to.
-        ({"connected": 60}, 10, "cores"),
+        ({"connected": 100}, 5, "cores"),
         # Nothing was measured: only turn detection and the sessions themselves cost something.
         ({"profile": None}, 30, "stt_streams"),
         ({"stt": EngineInUse("scripted"), "tts": EngineInUse("scripted")}, 38, "cores"),
@@ -49,9 +49,7 @@ def test_lowest_limit_counts(given, places, limited_by):
 
 def test_capacity_is_told_with_all_limits():
     capacity = call_capacity(cores=2, profile=PROFILE, stt=WHISPER, tts=HIBARI)
-    assert str(capacity) == (
-        "15 people may speak at a time, limited by cores (cores 15, stt_streams 30, tts_streams 64)"
-    )
+    assert str(capacity) == "8 people may speak at a time, limited by cores (cores 8, stt_streams 30, tts_streams 64)"
 
 
 @pytest.mark.parametrize(

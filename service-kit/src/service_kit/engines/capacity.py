@@ -22,8 +22,13 @@ _PREDICTIONS_S = 0.09
 _SESSION_CORES = 0.03
 # The same of a session whose user is silent: its microphone is still listened to (measured with thirty of them).
 _IDLE_CORES = 0.0105
-# The share of the cores that calls may use. Beyond it, work waits for the work of others for longer than it takes.
+# The share of the cores, or of the slots of an engine, that may be busy. Beyond it, work waits for the work of others for
+# longer than it takes.
 _UTILISATION = 0.75
+# The share of the cores for work that somebody waits for. Callers ask at the same moment, and the last of them waits for
+# the work of all: with a third (10 callers on two cores), p95 was 1.5 to 2.5 s, with a quarter 1.0 to 1.3 s
+# (`make bench-overload`).
+_AWAITED_UTILISATION = 0.25
 
 
 def cpu_calls(cores: int, recogniser: EngineSpeed | None, voice: EngineSpeed | None, connected: int = 0) -> int:
@@ -32,15 +37,18 @@ def cpu_calls(cores: int, recogniser: EngineSpeed | None, voice: EngineSpeed | N
     `recogniser` and `voice` are as measured here; None for an engine that computes elsewhere, or at no cost.
     """
     cost_s = _PREDICTIONS_S + TURN_S * _SESSION_CORES
+    awaited_s = _PREDICTIONS_S
     if recogniser is not None:
         cost_s += _TRANSCRIPTIONS * recogniser.first_result_s
+        awaited_s += _TRANSCRIPTIONS * recogniser.first_result_s
     if voice is not None:
         cost_s += REPLY_S * voice.real_time_factor
+        awaited_s += voice.first_result_s
     calls = _UTILISATION * cores * TURN_S / cost_s
     if connected > calls:
         free_cores = _UTILISATION * cores - connected * _IDLE_CORES
         calls = free_cores * TURN_S / (cost_s - TURN_S * _IDLE_CORES)
-    return max(1, math.floor(calls))
+    return max(1, math.floor(min(calls, _AWAITED_UTILISATION * cores * TURN_S / awaited_s)))
 
 
 def slot_calls(slots: int, busy_s: float) -> int:
