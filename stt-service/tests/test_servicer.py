@@ -1,4 +1,4 @@
-"""The contract of `anchor.stt.v1` for every engine, over plain gRPC and over the multiplexed channel."""
+"""The contract of `anchor.stt.v1` for every engine over the multiplexed channel, and for one over plain gRPC."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from service_kit.errors import AtCapacity, InvalidRequest, PeerFailed
 from service_kit.testing.plugin import serve_grpc, serve_multiplexed
 from stt_service.settings import SttSettings
+from transcribe_client import serve_engine
 
 # Each engine's transcript of the clip "ferry".
 TRANSCRIPTS = {
@@ -28,19 +29,20 @@ def transport(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture(params=["scripted", "pocketsphinx", "voxtral", "voxtral-realtime", "whisper"])
+# Engine and transport, which does not depend on the engine.
+SERVED = [("scripted", serve_grpc), *((engine, serve_multiplexed) for engine in TRANSCRIPTS)]
+
+
+@pytest.fixture(params=SERVED, ids=lambda served: f"{served[0]}-{served[1].__name__}")
 async def served(
-    request: pytest.FixtureRequest,
-    settings: SttSettings,
-    voxtral: SttSettings,
-    voxtral_realtime: SttSettings,
-    serve: Any,
+    request: pytest.FixtureRequest, settings: SttSettings, voxtral: SttSettings, voxtral_realtime: SttSettings
 ) -> AsyncGenerator[Any]:
+    name, transport = request.param
     prepared = {"voxtral": voxtral, "voxtral-realtime": voxtral_realtime}
-    if request.param == "whisper":
+    if name == "whisper":
         prepared["whisper"] = request.getfixturevalue("whisper")
-    chosen = prepared.get(request.param) or settings.model_copy(update={"engine": request.param})
-    async with serve(chosen) as (engine, open_microphone):
+    chosen = prepared.get(name) or settings.model_copy(update={"engine": name})
+    async with serve_engine(chosen, transport) as (engine, open_microphone):
         yield engine, open_microphone
 
 

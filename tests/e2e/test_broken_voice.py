@@ -27,7 +27,7 @@ SENTENCES = [
     for number in ("one", "two", "three", "four")
 ]
 REPLY = " ".join(SENTENCES)
-MS_PER_CHARACTER = 50
+MS_PER_CHARACTER = 30
 SCRIPT = f"""
 [stt]
 transcripts = ["what is new"]
@@ -86,7 +86,7 @@ async def test_a_reply_continues_after_its_tts_service_is_killed(scripted_mesh, 
         await talk.play_clip(load_clip(questions[0].path))
         audio = await talk.wait_for("reply_audio", within_s=15)
         async with asyncio.timeout(30):
-            while talk.speaker.reply(audio.message.turn_id).received_ms < 3000:
+            while talk.speaker.reply(audio.message.turn_id).received_ms < 2000:
                 await asyncio.sleep(0.05)
         first.process.kill()
         finished = await talk.wait_for("reply_finished", within_s=60)

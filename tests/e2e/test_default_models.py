@@ -7,14 +7,15 @@ import json
 import re
 import shutil
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anchor.session.v1 import session_pb2
 from anchor_cli.client.audio_files import load_clip
-from anchor_cli.client.session_client import open_session
-from anchor_cli.client.turn import run_turn
+from anchor_cli.client.session_client import ServerEvent, open_session
+from anchor_cli.client.turn import TurnResult, run_turn
 from mesh_launcher import PROJECT, RunningMesh, launch_mesh
 from service_kit.audio import MICROPHONE
 
@@ -32,12 +33,28 @@ def health(port: int, path: str = "health") -> dict[str, Any]:
         return json.load(response)
 
 
+# People who speak to the mesh at a time.
+SPEAKERS = 3
+
+
+async def ask_all(mesh: RunningMesh, clips: Sequence[bytes]) -> Sequence[tuple[TurnResult, Sequence[ServerEvent]]]:
+    """Play each clip in a conversation of its own, in which no language is named; return the turns and all events."""
+    speakers = asyncio.Semaphore(SPEAKERS)
+
+    async def ask(clip: bytes) -> tuple[TurnResult, Sequence[ServerEvent]]:
+        async with speakers, open_session(mesh.url) as talk:
+            return await run_turn(talk, clip, listen_s=0.2), talk.events
+
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(ask(clip)) for clip in clips]
+    return [task.result() for task in asking]
+
+
 async def test_every_shipped_question_is_understood_and_answered(default_mesh, questions, topic_of) -> None:
     wrong_topics: list[str] = []
     spoken, misheard = 0, 0
-    for question in questions:
-        async with open_session(default_mesh.url) as talk:
-            turn = await run_turn(talk, load_clip(question.path), listen_s=0.2)
+    asked = await ask_all(default_mesh, [load_clip(question.path) for question in questions])
+    for question, (turn, _) in zip(questions, asked, strict=True):
         spoken += len(words(question.text))
         misheard += len(set(words(question.text)) ^ set(words(turn.transcript)))
         if topic_of(turn.reply.text) != question.topic:
@@ -107,31 +124,30 @@ async def test_single_word_of_a_person_stops_the_neural_voice(default_mesh, reco
     assert verdict in (session_pb2.BARGE_IN_VERDICT_STOP_WORDS, session_pb2.BARGE_IN_VERDICT_STOP_DURATION)
 
 
-@pytest.mark.parametrize(
-    ("name", "from_s", "to_s", "language", "heard", "reply"),
-    [
-        ("de-leichenhalle.wav", 0, 6, "de", "portal", "nichts"),
-        ("fr-consulat.wav", 0, 7, "fr", "consulat", "rien"),
-        ("es-rhino-luz.wav", 0, 5, "es", "habitación", "nada"),
-        ("it-assistente.wav", 5, 10.2, "it", "dispositivo", "niente"),
-        ("en-goforward.wav", 0, 3, "en", "forward", "nothing"),
-    ],
+# Recording, its part in seconds, language, a word of it, and a word of "I know nothing about that" in the language.
+PEOPLE = (
+    ("de-leichenhalle.wav", 0, 6, "de", "portal", "nichts"),
+    ("fr-consulat.wav", 0, 7, "fr", "consulat", "rien"),
+    ("es-rhino-luz.wav", 0, 5, "es", "habitación", "nada"),
+    ("it-assistente.wav", 5, 10.2, "it", "dispositivo", "niente"),
+    ("en-goforward.wav", 0, 3, "en", "forward", "nothing"),
 )
-async def test_people_are_answered_in_the_language_they_speak(
-    default_mesh, recording_of, name: str, from_s: float, to_s: float, language: str, heard: str, reply: str
-) -> None:
-    clip = load_clip(recording_of(name))[MICROPHONE.bytes_for(1000 * from_s) : MICROPHONE.bytes_for(1000 * to_s)]
-    # No language is named.
-    async with open_session(default_mesh.url) as talk:
-        turn = await run_turn(talk, clip, listen_s=0.2)
-        finals = [event.message for event in talk.events if event.name == "final_transcript" and event.message.text]
-        started = next(event.message for event in talk.events if event.name == "session_started")
-    assert started.language == "auto"
-    assert {final.language for final in finals} == {language}
-    assert all(final.language_probability > 0.5 for final in finals)
-    assert heard in turn.transcript.lower()
-    # "I know nothing about that", in the language heard.
-    assert reply in turn.reply.text
+
+
+async def test_people_are_answered_in_the_language_they_speak(default_mesh, recording_of) -> None:
+    clips = [
+        load_clip(recording_of(name))[MICROPHONE.bytes_for(1000 * from_s) : MICROPHONE.bytes_for(1000 * to_s)]
+        for name, from_s, to_s, *_ in PEOPLE
+    ]
+    asked = await ask_all(default_mesh, clips)
+    for (name, _, _, language, heard, reply), (turn, events) in zip(PEOPLE, asked, strict=True):
+        finals = [event.message for event in events if event.name == "final_transcript" and event.message.text]
+        started = next(event.message for event in events if event.name == "session_started")
+        assert started.language == "auto"
+        assert {final.language for final in finals} == {language}, name
+        assert all(final.language_probability > 0.5 for final in finals), name
+        assert heard in turn.transcript.lower()
+        assert reply in turn.reply.text
 
 
 async def test_smaller_recogniser_replaces_half_fetched_ones(tmp_path: Path, questions) -> None:
