@@ -40,8 +40,6 @@ UNSET = {
     "measure-stt": {"ANCHOR_INTERNAL_HOST", "STT_GRPC_PORT", "STT_HTTP_PORT", "STT_KNOWLEDGE_DIR", "STT_CACHE_DIR"},
     "measure-tts": {"ANCHOR_INTERNAL_HOST", "TTS_GRPC_PORT", "TTS_HTTP_PORT"},
 }
-# Read by the exporter of traces, which has no settings class.
-OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 # Read by libraries and by the container runtime.
 OF_LIBRARIES = {
     "tts-service": {"OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS"},
@@ -57,7 +55,7 @@ SECRETS = {
     "STT_VOXTRAL_API_KEY": {"stt-service"},
     "STT_VOXTRAL_REALTIME_API_KEY": {"stt-service"},
     "ANCHOR_MODELS_HUB_TOKEN": {"models", "pull", "local-llm-model", "piper-voices"},
-    OTLP_HEADERS: TRACED,
+    "OTEL_EXPORTER_OTLP_HEADERS": TRACED,
 }
 SERVERS_ON_THE_GPU = {"stt-service", "tts-service", "ollama-gpu", "voxtral"}
 
@@ -84,7 +82,7 @@ def test_a_service_gets_the_settings_that_it_reads_and_no_others(profile: str) -
     services = rendered(ANCHOR_PROFILE=profile, COMPOSE_PROFILES="*")
     for name, package in PACKAGES.items():
         given = set(services[name]["environment"]) - OF_LIBRARIES.get(name, set())
-        expected = read_by(package) | ({OTLP_HEADERS} if name != "local-llm" else set())
+        expected = read_by(package)
         if name == "orchestrator":
             # Answers those that have no counterpart.
             expected |= all_names_of(FamiliarSettings)
@@ -131,7 +129,7 @@ def test_a_secret_reaches_only_the_services_that_need_it(tmp_path: Path) -> None
         for field, info in cls.model_fields.items()
         if info.annotation in (SecretStr, SecretStr | None)
     }
-    assert SECRETS.keys() == fields | {OTLP_HEADERS}
+    assert SECRETS.keys() == fields
     env = tmp_path / "secrets.env"
     env.write_text("".join(f"{name}=hush-{number}-hush\n" for number, name in enumerate(SECRETS)))
     for profile in ("embedded", "cpu", "gpu"):
@@ -142,7 +140,7 @@ def test_a_secret_reaches_only_the_services_that_need_it(tmp_path: Path) -> None
 
 
 def test_a_secret_in_a_file_is_mounted_where_the_secret_would_be_set(tmp_path: Path) -> None:
-    files = {f"{name}_FILE": f"/srv/secrets/{name}" for name in SECRETS if name != OTLP_HEADERS}
+    files = {f"{name}_FILE": f"/srv/secrets/{name}" for name in SECRETS}
     files["POSTGRESQL_PASSWORD_FILE"] = "/srv/secrets/postgresql"  # noqa: S105
     env = tmp_path / "files.env"
     env.write_text("".join(f"{name}={path}\n" for name, path in files.items()))

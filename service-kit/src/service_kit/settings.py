@@ -201,6 +201,8 @@ class ServiceSettings(EnvironmentSettings):
     # Traces, under OpenTelemetry's names: the collector's address (http://...:4318), empty for no traces, and the
     # sampler.
     otlp_endpoint: ServerUrl = Field(default="", validation_alias=shared("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    # What the collector asks of its clients, `name=value,name=value`, with values in URL encoding.
+    otlp_headers: SecretStr = Field(default=SecretStr(""), validation_alias=shared("OTEL_EXPORTER_OTLP_HEADERS"))
     traces_sampler: TracesSampler = Field(
         default="parentbased_always_on", validation_alias=shared("OTEL_TRACES_SAMPLER")
     )

@@ -176,6 +176,22 @@ async def test_spans_reach_the_collector_when_the_service_ends(collector, answer
         assert [(span.service, span.name) for span in collector.spans()] == [("stt-service", "turn")] * 3
 
 
+async def test_the_collector_gets_the_headers_that_a_file_holds(collector, tmp_path, monkeypatch):
+    secret = tmp_path / "headers"
+    secret.write_text("authorization=Bearer%20one,x-tenant=news\n")
+    secret.chmod(0o600)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS_FILE", str(secret))
+    settings = ServiceSettings(**PORTS, otlp_endpoint=collector.url)
+    async with tracing.exporting("test", settings):
+        tracing.tracer().start_span("turn").end()
+    (headers,) = collector.headers
+    assert {name.lower(): value for name, value in headers.items()}.items() >= {
+        "authorization": "Bearer one",
+        "x-tenant": "news",
+    }.items()
+    assert "Bearer" not in repr(settings)
+
+
 async def test_a_hanging_collector_delays_no_call(collector):
     collector.answers = False
     async with tracing.exporting("test", ServiceSettings(**PORTS, otlp_endpoint=collector.url)):

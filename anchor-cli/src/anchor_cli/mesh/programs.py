@@ -20,6 +20,8 @@ SECRETS: Mapping[str, frozenset[str]] = {
     "LLM_LOCAL_API_KEY": frozenset({"orchestrator", "llm"}),
     "STT_VOXTRAL_API_KEY": frozenset({"stt"}),
     "STT_VOXTRAL_REALTIME_API_KEY": frozenset({"stt"}),
+    # Of the collector of traces.
+    "OTEL_EXPORTER_OTLP_HEADERS": frozenset({"vad", "stt", "tts", "gpu", "orchestrator"}),
     # Of `anchor pull`, which is no program of the mesh.
     "ANCHOR_MODELS_HUB_TOKEN": frozenset(),
     "HF_TOKEN": frozenset(),

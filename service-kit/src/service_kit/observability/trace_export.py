@@ -13,6 +13,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resourc
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.util.re import parse_env_headers
 
 from service_kit.observability.metrics import SPANS
 from service_kit.settings import ServiceSettings
@@ -67,8 +68,9 @@ def open_provider(service: str, settings: ServiceSettings) -> TracerProvider:
     resource = Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "ai-anchor"})
     provider = TracerProvider(sampler=_sampler(settings), resource=resource, shutdown_on_exit=False)
     endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
+    headers = parse_env_headers(settings.otlp_headers.get_secret_value(), liberal=True)
     batches = CountedBatches(
-        WatchedExporter(OTLPSpanExporter(endpoint, timeout=_EXPORT_DEADLINE_S)),
+        WatchedExporter(OTLPSpanExporter(endpoint, headers=headers, timeout=_EXPORT_DEADLINE_S)),
         max_queue_size=_MAX_WAITING,
         max_export_batch_size=_MAX_BATCH,
         schedule_delay_millis=_BATCH_EVERY_MS,

@@ -142,6 +142,8 @@ class Collector:
         self.answers = True
         self._released = threading.Event()
         self._batches: list[ExportTraceServiceRequest] = []
+        # Of each request.
+        self.headers: list[Mapping[str, str]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -184,6 +186,7 @@ class Collector:
                 if not collector.answers:
                     collector._released.wait()
                     return
+                collector.headers.append(dict(self.headers))
                 collector._batches.append(ExportTraceServiceRequest.FromString(body))
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
