@@ -5,6 +5,8 @@ import type {
   Connection,
   Degradation,
   GpuStatus,
+  MicrophoneReason,
+  MicrophoneState,
   ServiceNotice,
   ServiceStatus,
   SessionUpdated,
@@ -14,16 +16,15 @@ import { newTurn, type Turn } from "./turn";
 // Older turns are dropped: a page may stay open for days.
 const MAX_TURNS = 200;
 
-export type MicrophoneState = "off" | "starting" | "on";
 export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "patience" | "style">;
 
 export interface Conversation {
   /** Number of the conversation on this page: turn ids are unique only within a conversation. */
   epoch: number;
   connection: Connection | { state: "idle" };
+  /** What the microphone's track is, and why it is not on. */
   microphone: MicrophoneState;
-  /** Whether the user holds the talk button. */
-  talkHeld: boolean;
+  microphoneReason: MicrophoneReason;
   /** Whether the browser allows audio, so that replies play. */
   audioStarted: boolean;
   user: "silent" | "speaking";
@@ -50,7 +51,7 @@ export const INITIAL_CONVERSATION: Conversation = {
   epoch: 1,
   connection: { state: "idle" },
   microphone: "off",
-  talkHeld: false,
+  microphoneReason: "",
   audioStarted: false,
   user: "silent",
   anchor: "idle",

@@ -5,13 +5,11 @@ import * as script from "./script";
 import { play, SPEAKING, userTexts } from "./script";
 
 test("a lost connection ends all speech and leaves no provisional words", () => {
-  const state = play(
-    ...SPEAKING,
-    script.partialTranscript(2, "and"),
-    { kind: "talkButton", held: true },
-    { kind: "connection", connection: { state: "reconnecting", code: "", retryInMs: 300 } },
-  );
-  expect(state).toMatchObject({ user: "silent", anchor: "idle", talkHeld: false });
+  const state = play(...SPEAKING, script.partialTranscript(2, "and"), {
+    kind: "connection",
+    connection: { state: "reconnecting", code: "", retryInMs: 300 },
+  });
+  expect(state).toMatchObject({ user: "silent", anchor: "idle" });
   expect(state.turns.every(({ provisional }) => !provisional)).toBe(true);
   expect(phaseOf(state, "open")).toBe("reconnecting");
 });

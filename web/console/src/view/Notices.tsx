@@ -1,6 +1,7 @@
 import { admissionMessage } from "../admission";
 import type { Conversation } from "../conversation_state";
 import { closeMessage, errorMessage, isOpenElsewhere, reconnectingMessage } from "../error_messages";
+import { returnLabel } from "../phase";
 import type { ConsoleStore } from "../store";
 
 export function Notices({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
@@ -43,12 +44,16 @@ function impairments({ degraded, serviceNotices }: Conversation): { code: string
   ];
 }
 
-function ClosedNotice({ store, conversation: { connection } }: { store: ConsoleStore; conversation: Conversation }) {
+function ClosedNotice({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
+  const { connection, microphoneReason } = conversation;
   if (connection.state !== "closed") return null;
   const elsewhere = isOpenElsewhere(connection.code);
   return (
     <section class="notice notice-ending" role="alert" aria-label="The session is closed">
-      <p>{closeMessage(connection.code)}</p>
+      <p>
+        {closeMessage(connection.code)}
+        {microphoneReason === "ended" && " The microphone is closed."}
+      </p>
       <div class="actions">
         <button
           class="button button-main"
@@ -57,7 +62,7 @@ function ClosedNotice({ store, conversation: { connection } }: { store: ConsoleS
             store.connect(elsewhere);
           }}
         >
-          {elsewhere ? "Take it over here" : "Connect again"}
+          {returnLabel(connection)}
         </button>
         <button class="button" type="button" onClick={() => void store.startNewConversation()}>
           New conversation
