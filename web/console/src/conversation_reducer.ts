@@ -1,7 +1,15 @@
 /** The root reducer: state and event → state. Pure: no socket, audio or DOM. */
-import type { Connection, MicrophoneReason, MicrophoneState, ServerMessage } from "@ai-anchor/client";
+import {
+  type Connection,
+  type MicrophoneReason,
+  type MicrophoneState,
+  type ServerMessage,
+  ServiceHealth,
+} from "@ai-anchor/client";
 import { type Conversation, INITIAL_CONVERSATION, updateTurn } from "./conversation_state";
+import { cutOffReplies } from "./cut_off_replies";
 import { microphoneNotice, saysMicrophoneIsOff } from "./microphone_messages";
+import { beginConversation } from "./past_conversations";
 import { replyReducer } from "./reply_reducer";
 import { sessionReducer } from "./session_reducer";
 import { userReducer } from "./user_reducer";
@@ -34,13 +42,17 @@ export function conversationReducer(state: Conversation, event: ConversationEven
       return { ...state, audioStarted: true };
     case "notice":
       return { ...state, notice: event.notice };
-    case "reset":
+    case "reset": {
+      const { epoch, endings, turns } = beginConversation(state, "left");
       return {
         ...INITIAL_CONVERSATION,
-        epoch: state.epoch + 1,
+        epoch,
+        endings,
+        turns: cutOffReplies(turns, state.audioStarted),
         audioStarted: state.audioStarted,
         choices: state.choices,
       };
+    }
   }
 }
 
@@ -97,12 +109,15 @@ function microphoneReducer(
 
 function connectionReducer(state: Conversation, connection: Connection): Conversation {
   if (connection.state === "open" || connection.state === "connecting") return { ...state, connection };
+  const turns = connection.state === "closed" ? cutOffReplies(state.turns, state.audioStarted) : state.turns;
   return {
     ...state,
     connection,
     user: "silent",
     anchor: "idle",
-    turns: state.turns.map((turn) => (turn.provisional ? { ...turn, provisional: false } : turn)),
+    turns: turns.map((turn) => (turn.provisional ? { ...turn, provisional: false } : turn)),
+    // How the services are is not known any more.
+    services: state.services.map((service) => ({ ...service, health: ServiceHealth.UNSPECIFIED })),
   };
 }
 

@@ -11,6 +11,7 @@ import type {
   ServiceStatus,
   SessionUpdated,
 } from "@ai-anchor/client";
+import type { Ending } from "./past_conversations";
 import { newTurn, type Turn } from "./turn";
 
 // Older turns are dropped: a page may stay open for days.
@@ -21,6 +22,10 @@ export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "
 export interface Conversation {
   /** Number of the conversation on this page: turn ids are unique only within a conversation. */
   epoch: number;
+  /** How the earlier ones on this page ended, by their numbers. */
+  endings: Readonly<Record<number, Ending>>;
+  /** Id of the session, which differs after a restart of the server; empty before the first. */
+  sessionId: string;
   connection: Connection | { state: "idle" };
   /** What the microphone's track is, and why it is not on. */
   microphone: MicrophoneState;
@@ -49,6 +54,8 @@ export interface Conversation {
 
 export const INITIAL_CONVERSATION: Conversation = {
   epoch: 1,
+  endings: {},
+  sessionId: "",
   connection: { state: "idle" },
   microphone: "off",
   microphoneReason: "",

@@ -2,6 +2,7 @@
 import type { Conversation } from "./conversation_state";
 import { isOpenElsewhere } from "./error_messages";
 import { microphoneHint } from "./microphone_messages";
+import { currentTurns } from "./past_conversations";
 
 export type Phase =
   | "closed"
@@ -72,7 +73,7 @@ export function phaseHint(state: Conversation, mode: TalkMode, canTalk = true): 
       if (!canTalk) return "Write your question.";
       if (microphoneHint(state)) return microphoneHint(state);
       if (mode === "push") return "Hold the button, or the space bar, while you speak.";
-      return state.turns.length > 0 ? "The microphone is off." : "Press the button and ask.";
+      return currentTurns(state).length > 0 ? "The microphone is off." : "Press the button and ask.";
   }
 }
 

@@ -12,9 +12,10 @@ import {
 import { admissionMessage, sayAloud } from "./admission";
 import { type ConversationEvent, conversationReducer } from "./conversation_reducer";
 import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
-import { microphoneErrorMessage } from "./error_messages";
+import { microphoneErrorMessage, unsentMessage } from "./error_messages";
 import { LevelFeed } from "./level";
 import { loadPreferences, type Preferences, savePreferences, type Storage } from "./preferences";
+import { REJECTED_CHOICE_NOTICES, rejectedChoice } from "./rejected_choice";
 
 const STATUS_INTERVAL_MS = 10_000;
 
@@ -39,6 +40,8 @@ export class ConsoleStore {
   readonly #startedAtMs = performance.now();
   #state: ConsoleState;
   #anchor: Anchor;
+  // To be shown once the session is open.
+  #noticeAtStart = "";
   #statusTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(url: string, storage: Storage, overrides: Partial<Preferences>) {
@@ -111,10 +114,12 @@ export class ConsoleStore {
     this.#anchor.releaseTalk();
   }
 
-  /** Sends a written turn; call it in a user gesture. Returns false when the session is not open. */
+  /** Sends a written turn; call it in a user gesture. Returns false, and says why, when the session is not open. */
   sendText(text: string): boolean {
     this.handleUserGesture();
-    return this.send({ case: "textInput", value: { text } });
+    const sent = this.send({ case: "textInput", value: { text } });
+    if (!sent) this.#dispatch({ kind: "notice", notice: unsentMessage(this.#state.conversation.connection.state) });
+    return sent;
   }
 
   /** Changes and saves preferences. A change of talk mode reconnects with the same conversation. */
@@ -131,7 +136,7 @@ export class ConsoleStore {
     if (preferences.speaker !== before.speaker) await this.#setOutputDevice(preferences.speaker);
   }
 
-  /** Drops the conversation and starts a new one. */
+  /** Leaves the conversation, whose turns stay on the page, and starts a new one. */
   async startNewConversation(): Promise<void> {
     await this.closeMicrophone("");
     await this.#anchor.close();
@@ -152,6 +157,18 @@ export class ConsoleStore {
     if (this.#state.conversation.connection.state === "closed") return;
     // The server may still count the old session as open.
     this.connect(old.ticket !== "");
+  }
+
+  // A choice that the server does not offer any more would be refused for ever.
+  async #replaceRejectedChoice(code: string): Promise<void> {
+    const choice = rejectedChoice(code, this.#state.preferences);
+    if (!choice) return;
+    const old = this.#anchor;
+    await this.updatePreferences({ [choice]: "" });
+    this.#anchor = this.#createAnchor(old.ticket);
+    this.#noticeAtStart = REJECTED_CHOICE_NOTICES[choice];
+    await old.close();
+    this.connect();
   }
 
   async #reportFailure(open: (anchor: Anchor, deviceId: string | undefined) => Promise<void>): Promise<void> {
@@ -206,6 +223,7 @@ export class ConsoleStore {
       onConnection: (connection) => {
         ifCurrent(() => {
           this.#dispatch({ kind: "connection", connection });
+          if (connection.state === "closed") void this.#replaceRejectedChoice(connection.code);
         });
       },
       onPlayback: ({ turnId, playedMs, peak }) => {
@@ -238,6 +256,8 @@ export class ConsoleStore {
     if (message.case !== "sessionStarted") return;
     void this.updatePreferences({ ticket: message.value.ticket });
     this.send({ case: "requestStatus", value: {} });
+    if (this.#noticeAtStart) this.#dispatch({ kind: "notice", notice: this.#noticeAtStart });
+    this.#noticeAtStart = "";
   }
 
   #nowMs(): number {

@@ -105,7 +105,7 @@ function TextInput({ store, open }: { store: ConsoleStore; open: boolean }) {
         placeholder="Or write…"
         aria-label="Write to the anchor"
       />
-      <button class="send" type="submit" aria-label="Send" disabled={!open}>
+      <button class="send" type="submit" aria-label="Send" aria-disabled={!open}>
         <SendIcon />
       </button>
     </form>

@@ -34,7 +34,9 @@ export function Notices({ store, conversation }: { store: ConsoleStore; conversa
 }
 
 // The server reports a degradation in the system status and in a notice of the same code; the page shows it once.
-function impairments({ degraded, serviceNotices }: Conversation): { code: string; text: string }[] {
+function impairments({ connection, degraded, serviceNotices }: Conversation): { code: string; text: string }[] {
+  // They come again with the connection, where they still hold.
+  if (connection.state === "closed" || connection.state === "reconnecting") return [];
   const codes = new Set(degraded.map(({ code }) => code));
   return [
     ...degraded.map(({ code, message }) => ({ code, text: message })),
