@@ -133,3 +133,16 @@ export async function voiceOnset(page: Page, before: number): Promise<number> {
   // Pauses within an utterance are shorter than 600 ms.
   return voiced.reduceRight((onset, now) => (onset - now < 600 ? now : onset), voiced.at(-1) ?? Number.NaN);
 }
+
+/** The newest microphone track that the page was given: `enabled` is false while the page mutes it. */
+export async function microphoneTrack(page: Page): Promise<{ state: MediaStreamTrackState; enabled: boolean } | null> {
+  return page.evaluate(() => {
+    const track = window.taps.tracks.at(-1);
+    return track ? { state: track.readyState, enabled: track.enabled } : null;
+  });
+}
+
+/** How many messages of one type the page has sent; the empty type is a microphone frame. */
+export async function sentCount(page: Page, type: string): Promise<number> {
+  return page.evaluate((wanted) => window.taps.sent.filter((frame) => frame.type === wanted).length, type);
+}

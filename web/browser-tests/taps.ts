@@ -35,6 +35,10 @@ export interface Taps {
   microphone: Track;
   sent: Frame[];
   received: Frame[];
+  /** The microphone tracks that the page was given, oldest first. */
+  tracks: MediaStreamTrack[];
+  /** How long the user considers the permission, in milliseconds. */
+  permissionMs: number;
   /** The page's most recent socket. */
   socket: WebSocket | null;
 }
@@ -68,6 +72,8 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
     microphone: track(),
     sent: [],
     received: [],
+    tracks: [],
+    permissionMs: 0,
     socket: null,
   };
   window.taps = taps;
@@ -123,6 +129,15 @@ export function installTaps({ path, deviceHz }: { path: string; deviceHz: number
 
   // Without a secure context the page has no audio.
   if (!window.isSecureContext) return;
+  const { mediaDevices } = navigator;
+  const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = async (constraints) => {
+    await new Promise((done) => setTimeout(done, taps.permissionMs));
+    const stream = await getUserMedia(constraints);
+    taps.tracks.push(...stream.getAudioTracks());
+    return stream;
+  };
+
   const tapped = new WeakSet<AudioWorklet>();
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this` below
   const addModule = Worklet.prototype.addModule;

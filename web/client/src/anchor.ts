@@ -1,6 +1,8 @@
 /** `Anchor`: a session, a microphone and a player, connected. */
 import type { ClientMessage, ServerMessage } from "./messages";
 import { Microphone, MICROPHONE_HZ, type MicrophoneSettings } from "./microphone";
+import { MicrophoneControl } from "./microphone_control";
+import type { MicrophoneStatus } from "./microphone_machine";
 import { Player } from "./player";
 import { type Connection, type ReplyReceived, Session, type SessionStart, type SocketUrl } from "./session";
 import type { PlaybackReport } from "./worklets/jitter_buffer";
@@ -10,6 +12,14 @@ const REPLY_RATE_HZ = 24_000;
 // The server sends at most two seconds ahead, which needs fewer commands than this. Later ones are dropped.
 const MAX_PENDING_COMMANDS = 1000;
 
+// What a state of the connection is to the microphone.
+const MICROPHONE_EVENTS = {
+  connecting: "connecting",
+  open: "connected",
+  reconnecting: "reconnecting",
+  closed: "disconnected",
+} as const satisfies Record<Connection["state"], string>;
+
 export interface AnchorOptions {
   /** URL of `/ws/audio`: `socketUrl(location)` for the server that served the page; or a function that returns one. */
   url: SocketUrl;
@@ -18,23 +28,25 @@ export interface AnchorOptions {
   /** Ticket of a conversation to resume. */
   ticket?: string;
   /**
-   * For pages without sound: the server does not wait for playback reports. `startAudio` and `openMicrophone` must not
-   * be called.
+   * For pages without sound: the server does not wait for playback reports. `startAudio`, `openMicrophone` and
+   * `pressTalk` must not be called.
    */
   captionsOnly?: boolean;
   onMessage?: (message: ServerMessage) => void;
   onConnection?: (connection: Connection) => void;
   /** Called about every 100 ms while a reply plays. */
   onPlayback?: (report: PlaybackReport) => void;
-  /** Gets the peak of each microphone frame, 0 to 1, every 20 ms. */
+  /** Gets the peak of each microphone frame, 0 to 1, every 20 ms while the microphone is on. */
   onLevel?: (peak: number) => void;
-  /** Called when the microphone's device disappears. */
-  onMicrophoneLost?: () => void;
+  /** Gets what the microphone's track is, on every change, before anything else hears of its cause. */
+  onMicrophone?: (status: MicrophoneStatus) => void;
 }
 
 /**
- * A conversation with the server, from `connect` to `close`. The microphone is open between `openMicrophone` and
- * `closeMicrophone`. Replies play after the first call of `openMicrophone` or `startAudio`, which needs a user gesture.
+ * A conversation with the server, from `connect` to `close`. The microphone is on between `openMicrophone` and
+ * `closeMicrophone`, or between `pressTalk` and `releaseTalk`, and only while the session is open: whatever else happens,
+ * its track is muted or stopped. Replies play after the first call of `openMicrophone`, `pressTalk` or `startAudio`, which
+ * needs a user gesture.
  */
 export class Anchor {
   readonly #options: AnchorOptions;
@@ -43,8 +55,7 @@ export class Anchor {
   // Commands for the player, queued until it is open: a reply may begin earlier.
   #pendingCommands: ((player: Player) => void)[] = [];
   #playerPromise: Promise<Player> | null = null;
-  #microphone: Microphone | null = null;
-  #isMuted = false;
+  readonly #microphone: MicrophoneControl;
   #outputDeviceId: string | undefined;
   // Position from the last `reply_audio`, and how much audio has arrived since.
   #replyPosition: { turnId: number; offsetMs: number } | undefined;
@@ -65,11 +76,26 @@ export class Anchor {
         this.#handleAudio(pcm);
       },
       onConnection: (connection) => {
+        this.#microphone.handle({ kind: MICROPHONE_EVENTS[connection.state] });
         if (connection.state === "closed") this.#clearPlayback();
         options.onConnection?.(connection);
       },
       received: () => (this.#player && this.#replyPosition ? this.#receivedReply(this.#replyPosition) : undefined),
       played: () => this.#lastReport && { turnId: this.#lastReport.turnId, playedMs: this.#lastReport.playedMs },
+    });
+    this.#microphone = new MicrophoneControl({
+      open: (microphone) => Microphone.open(microphone),
+      sendAudio: (pcm) => {
+        this.#session.sendAudio(pcm);
+      },
+      dropAudio: () => {
+        this.#session.dropAudio();
+      },
+      endTurn: () => {
+        this.#session.send({ case: "endTurn", value: {} });
+      },
+      onStatus: (status) => options.onMicrophone?.(status),
+      onLevel: (peak) => options.onLevel?.(peak),
     });
   }
 
@@ -77,9 +103,14 @@ export class Anchor {
     return this.#session.ticket;
   }
 
-  /** Settings of the open microphone; null while it is closed. */
+  /** Settings of the open microphone, muted or not; null while there is none. */
   get microphone(): MicrophoneSettings | null {
-    return this.#microphone?.settings ?? null;
+    return this.#microphone.settings;
+  }
+
+  /** What the microphone's track is. */
+  get microphoneStatus(): MicrophoneStatus {
+    return this.#microphone.status;
   }
 
   /** Opens the session. `takeOver` takes the conversation from another client that has it open. */
@@ -112,37 +143,35 @@ export class Anchor {
   }
 
   /**
-   * Opens the microphone, or switches to another device, and starts playback. Browsers require a user gesture. Rejects
-   * as `Microphone.open` does.
+   * Opens the microphone, or switches to another device, and starts playback. Browsers require a user gesture. Resolves
+   * once it is open, or was closed before that. Rejects as `Microphone.open` does, or with an `InvalidStateError` before
+   * `connect` and after the session was closed.
    */
   async openMicrophone(deviceId?: string): Promise<void> {
     const audioStarted = this.startAudio();
-    const microphone = await Microphone.open({
-      deviceId,
-      onFrame: (pcm, peak) => {
-        if (!this.#isMuted) this.#session.sendAudio(pcm);
-        this.#options.onLevel?.(peak);
-      },
-      onLost: () => {
-        void this.closeMicrophone();
-        this.#options.onMicrophoneLost?.();
-      },
-    });
-    await this.closeMicrophone();
-    this.#microphone = microphone;
-    await audioStarted;
+    await settleBoth(this.#microphone.open(deviceId), audioStarted);
   }
 
-  /** Stops or resumes sending microphone audio, for push-to-talk. `onLevel` is called either way. */
-  setMuted(muted: boolean): void {
-    this.#isMuted = muted;
-  }
-
-  /** Closes the microphone. */
+  /** Closes the microphone: its track is stopped before this returns, and the device is released when it resolves. */
   async closeMicrophone(): Promise<void> {
-    const microphone = this.#microphone;
-    this.#microphone = null;
-    await microphone?.close();
+    await this.#microphone.close();
+  }
+
+  /**
+   * Presses the talk button (push-to-talk): the microphone is on until `releaseTalk`, and its device stays open, muted,
+   * until `closeMicrophone`. Starts playback, resolves and rejects as `openMicrophone` does.
+   */
+  async pressTalk(deviceId?: string): Promise<void> {
+    const audioStarted = this.startAudio();
+    await settleBoth(this.#microphone.press(deviceId), audioStarted);
+  }
+
+  /**
+   * Releases the talk button: the microphone is muted a quarter of a second later, and the turn ends. A press shorter
+   * than that, or released before the device was open, sends nothing.
+   */
+  releaseTalk(): void {
+    this.#microphone.handle({ kind: "released" });
   }
 
   /** Plays through another device; rejects with the browser's `DOMException` when it is not available. */
@@ -232,4 +261,9 @@ export class Anchor {
   #sendProgress({ turnId, playedMs }: PlaybackReport): void {
     this.#session.send({ case: "playbackProgress", value: { turnId, playedMs } });
   }
+}
+
+/** Waits for both, and rejects with the first failure only then: neither is left behind. */
+async function settleBoth(...promises: Promise<void>[]): Promise<void> {
+  for (const settled of await Promise.allSettled(promises)) if (settled.status === "rejected") throw settled.reason;
 }

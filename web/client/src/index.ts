@@ -2,6 +2,7 @@
 export { Anchor, type AnchorOptions } from "./anchor";
 export { type ClientMessage, decode, encode, type ServerMessage } from "./messages";
 export { Microphone, MICROPHONE_HZ, type MicrophoneOptions, type MicrophoneSettings } from "./microphone";
+export type { MicrophoneReason, MicrophoneState, MicrophoneStatus } from "./microphone_machine";
 export { Player, type PlayerOptions } from "./player";
 export {
   type Connection,

@@ -8,10 +8,16 @@ export const MICROPHONE_HZ = 16000;
 export interface MicrophoneOptions {
   /** Id of the input device; the system's default when absent. */
   deviceId?: string | undefined;
-  /** Gets 20 ms of PCM16 mono at 16 kHz, and its peak, 0 to 1, every 20 ms. */
+  /** Gets 20 ms of PCM16 mono at 16 kHz, and its peak, 0 to 1, every 20 ms; silence while the track is muted. */
   onFrame: (pcm: ArrayBuffer, peak: number) => void;
   /** Called when the device disappears. */
   onLost: () => void;
+  /** Called when the system mutes the device, as a switch on it or a phone call does, and when that ends. */
+  onSystemMuted?: (muted: boolean) => void;
+  /** Whether the track is muted until `setMuted(false)`; default false. */
+  muted?: boolean;
+  /** Withdraws the request: a device that is opened nevertheless is stopped at once. */
+  signal?: AbortSignal;
 }
 
 /** The settings in effect; undefined where the browser does not report them. */
@@ -42,8 +48,13 @@ export class Microphone {
     };
   }
 
-  /** Opens a device. Rejects with the browser's `DOMException`: `NotAllowedError`, `NotFoundError`, `NotReadableError`. */
-  static async open({ deviceId, onFrame, onLost }: MicrophoneOptions): Promise<Microphone> {
+  /**
+   * Opens a device. Rejects with the browser's `DOMException`: `NotAllowedError`, `NotFoundError`, `NotReadableError`; with
+   * `AbortError` when the signal withdrew the request.
+   */
+  static async open(options: MicrophoneOptions): Promise<Microphone> {
+    const { deviceId, muted = false, signal } = options;
+    signal?.throwIfAborted();
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: {
         // Without echo cancellation the anchor's own speech would count as an interruption. Noise suppression is tuned
@@ -55,26 +66,53 @@ export class Microphone {
         ...(deviceId ? { deviceId: { exact: deviceId } } : {}),
       },
     });
-    const context = new AudioContext({ latencyHint: "interactive" });
-    const microphone = new Microphone(stream, context);
+    // Before anything else: the answer may come long after the request, and until it is used, nothing is heard.
+    for (const track of stream.getTracks()) track.enabled = !muted;
+    const stopTracks = () => {
+      for (const track of stream.getTracks()) track.stop();
+    };
+    signal?.addEventListener("abort", stopTracks);
+    let microphone: Microphone | null = null;
     try {
-      await microphone.#capture(onFrame, onLost);
+      signal?.throwIfAborted();
+      microphone = new Microphone(stream, new AudioContext({ latencyHint: "interactive" }));
+      await microphone.#capture(options);
+      signal?.throwIfAborted();
+      if (microphone.#isEnded) throw new DOMException("The microphone went away.", "NotFoundError");
+      return microphone;
     } catch (error) {
-      await microphone.close();
+      stopTracks();
+      await microphone?.close();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", stopTracks);
     }
-    return microphone;
   }
 
+  /** Whether the system has muted the device. */
+  get isSystemMuted(): boolean {
+    return this.#stream.getTracks().some(({ muted }) => muted);
+  }
+
+  /** Mutes the track, which then gives silence, or ends that. The device stays open. */
+  setMuted(muted: boolean): void {
+    for (const track of this.#stream.getTracks()) track.enabled = !muted;
+  }
+
+  /** Stops the track at once, and resolves once its audio context is closed, too. */
   async close(): Promise<void> {
     for (const track of this.#stream.getTracks()) {
-      track.onended = null;
+      track.onended = track.onmute = track.onunmute = null;
       track.stop();
     }
     await this.#context.close();
   }
 
-  async #capture(onFrame: MicrophoneOptions["onFrame"], onLost: () => void): Promise<void> {
+  get #isEnded(): boolean {
+    return this.#stream.getTracks().every(({ readyState }) => readyState === "ended");
+  }
+
+  async #capture({ onFrame, onLost, onSystemMuted }: MicrophoneOptions): Promise<void> {
     const context = this.#context;
     await context.audioWorklet.addModule(captureUrl);
     const processorOptions: CaptureOptions = { rateHz: MICROPHONE_HZ };
@@ -88,7 +126,11 @@ export class Microphone {
       onFrame(data.pcm, data.peak);
     };
     context.createMediaStreamSource(this.#stream).connect(capture);
-    for (const track of this.#stream.getTracks()) track.onended = onLost;
+    for (const track of this.#stream.getTracks()) {
+      track.onended = onLost;
+      track.onmute = () => onSystemMuted?.(true);
+      track.onunmute = () => onSystemMuted?.(false);
+    }
     await context.resume();
   }
 }

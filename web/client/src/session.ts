@@ -25,6 +25,7 @@ const NO_URL = "client.no_url";
 // "Service Restart", in the registry of RFC 6455: the conversation goes on with its ticket.
 const SERVICE_RESTART = 1012;
 const MOVING = "session.moving";
+const UNKNOWN_TICKET = "session.unknown_ticket";
 
 /** State of the connection. `code` is the server's dotted code for the reason; empty when there is none. */
 export type Connection =
@@ -79,6 +80,8 @@ export class Session {
   #failures = 0;
   #isStarted = false;
   #isClosed = false;
+  /** Code of the `session_ended` that refused the session before it was open; the close code says what to do. */
+  #refusal = "";
   /** Counts the calls of `connect`: an address that arrives after a later one is not used. */
   #connects = 0;
   #pendingFrames: ArrayBuffer[] = [];
@@ -100,10 +103,16 @@ export class Session {
    * `sessionEnded` with `session.taken_over`.
    */
   connect(takeOver = false): void {
+    this.#failures = 0;
+    this.#options.onConnection({ state: "connecting" });
+    this.#connect(takeOver);
+  }
+
+  #connect(takeOver = false): void {
     clearTimeout(this.#retryTimer);
     this.#isClosed = false;
     this.#isStarted = false;
-    if (this.#failures === 0) this.#options.onConnection({ state: "connecting" });
+    this.#refusal = "";
     const { url } = this.#options;
     const connect = (this.#connects += 1);
     if (typeof url === "string") {
@@ -165,6 +174,11 @@ export class Session {
     this.droppedFrames += 1;
   }
 
+  /** Drops the audio that is buffered for the next connection. */
+  dropAudio(): void {
+    this.#pendingFrames = [];
+  }
+
   /** Ends the session. The conversation can be resumed later with its ticket. */
   close(): void {
     clearTimeout(this.#retryTimer);
@@ -181,10 +195,14 @@ export class Session {
     if (message === null) return;
     if (message.case === "sessionStarted") this.#handleStarted(message.value.ticket, message.value.sessionId);
     this.#options.onMessage(message);
-    if (message.case !== "sessionEnded") return;
-    // The socket closes next, and the session reconnects. Until then, microphone audio is buffered.
-    if (message.value.code === MOVING) this.#isStarted = false;
-    else this.#setClosed(message.value.code);
+    if (message.case === "sessionEnded") this.#handleEnded(message.value.code);
+  }
+
+  #handleEnded(code: string): void {
+    // The socket closes next. A server that moves takes the session again; one that refused it may, by its close code.
+    if (code !== MOVING && this.#isStarted) this.#setClosed(code);
+    else this.#refusal = code;
+    this.#isStarted = false;
   }
 
   #handleStarted(ticket: string, sessionId: string): void {
@@ -192,8 +210,8 @@ export class Session {
     this.#sessionId = sessionId;
     this.#failures = 0;
     this.#isStarted = true;
-    this.#options.onConnection({ state: "open" });
     for (const pcm of this.#pendingFrames.splice(0)) this.#sendFrame(pcm);
+    this.#options.onConnection({ state: "open" });
   }
 
   #sendFrame(pcm: ArrayBuffer): void {
@@ -210,14 +228,19 @@ export class Session {
     this.#options.onConnection({ state: "closed", code });
   }
 
-  #handleSocketClose(closeCode: number, code: string): void {
+  #handleSocketClose(closeCode: number, reason: string): void {
     this.#isStarted = false;
     if (this.#isClosed) return;
-    if (code === "session.unknown_ticket" && this.#ticket) {
-      // The server has restarted or expired the conversation: start a new one.
+    const code = reason || this.#refusal;
+    if (code === UNKNOWN_TICKET && this.#ticket) {
+      // The server has forgotten the conversation: start a new one, at once.
       this.#ticket = "";
       this.#sessionId = "";
-    } else if (closeCode === POLICY_VIOLATION) {
+      this.#options.onConnection({ state: "reconnecting", code, retryInMs: 0 });
+      this.#connect();
+      return;
+    }
+    if (closeCode === POLICY_VIOLATION) {
       this.#setClosed(code);
       return;
     }
@@ -228,7 +251,7 @@ export class Session {
     this.#failures = isMoving ? 1 : this.#failures + 1;
     this.#options.onConnection({ state: "reconnecting", code, retryInMs });
     this.#retryTimer = setTimeout(() => {
-      this.connect();
+      this.#connect();
     }, retryInMs);
   }
 }

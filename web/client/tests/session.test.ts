@@ -29,6 +29,13 @@ class FakeSocket {
     this.onopen();
     this.receive({ type: "session_started", session_id: "s", ticket });
   }
+  /** The server refuses the session. */
+  refuse(closeCode: number, code: string): void {
+    this.onopen();
+    this.receive({ type: "error", code, message: "" });
+    this.receive({ type: "session_ended", code, message: "" });
+    this.drop(closeCode, code);
+  }
   receive(message: object): void {
     this.onmessage({ data: JSON.stringify(message) });
   }
@@ -117,23 +124,31 @@ describe("after a lost connection, the session", () => {
 });
 
 describe("a server", () => {
-  test("that does not know the ticket gets a new conversation", () => {
+  test("that does not know the ticket gets a new conversation, at once", () => {
     session.connect();
     FakeSocket.newest.accept("old");
     FakeSocket.newest.drop();
     vi.advanceTimersByTime(300);
-    FakeSocket.newest.onopen();
-    FakeSocket.newest.drop(1008, "session.unknown_ticket");
-    vi.advanceTimersByTime(1000);
+    FakeSocket.newest.refuse(1008, "session.unknown_ticket");
     FakeSocket.newest.accept("new");
-    expect(FakeSocket.newest.sessionStart).toMatchObject({ ticket: "" });
+    expect(FakeSocket.newest.sessionStart).toMatchObject({ ticket: "", session_id: "" });
     expect(session.ticket).toBe("new");
+    expect(states()).toEqual(["connecting", "open", "reconnecting", "reconnecting", "open"]);
+  });
+
+  test("that forgets every ticket is not asked without end", () => {
+    session.connect();
+    FakeSocket.newest.accept("old");
+    FakeSocket.newest.drop();
+    vi.advanceTimersByTime(300);
+    FakeSocket.newest.refuse(1008, "session.unknown_ticket");
+    FakeSocket.newest.refuse(1008, "session.unknown_ticket");
+    expect(connections.at(-1)).toEqual({ state: "closed", code: "session.unknown_ticket" });
   });
 
   test("that refuses the session is not retried, except to take over", () => {
     session.connect();
-    FakeSocket.newest.onopen();
-    FakeSocket.newest.drop(1008, "session.already_open");
+    FakeSocket.newest.refuse(1008, "session.already_open");
     vi.advanceTimersByTime(60_000);
     expect(connections.at(-1)).toEqual({ state: "closed", code: "session.already_open" });
     expect(FakeSocket.all).toHaveLength(1);
@@ -142,11 +157,10 @@ describe("a server", () => {
     expect(FakeSocket.newest.sessionStart).toMatchObject({ take_over: true });
   });
 
-  test("at capacity is retried, and the reason is reported", () => {
+  test.each(["session.at_capacity", "store.unavailable"])("that refuses for now (%s) is retried", (code) => {
     session.connect();
-    FakeSocket.newest.onopen();
-    FakeSocket.newest.drop(1013, "session.at_capacity");
-    expect(connections.at(-1)).toMatchObject({ state: "reconnecting", code: "session.at_capacity" });
+    FakeSocket.newest.refuse(1013, code);
+    expect(connections.at(-1)).toMatchObject({ state: "reconnecting", code });
     vi.advanceTimersByTime(300);
     expect(FakeSocket.all).toHaveLength(2);
   });
@@ -184,6 +198,33 @@ describe("a server", () => {
     expect(connections.at(-1)).toEqual({ state: "closed", code: "session.taken_over" });
     expect(FakeSocket.all).toHaveLength(1);
   });
+});
+
+test("the page is told of each attempt that it asks for, also after others have failed", () => {
+  session.connect();
+  FakeSocket.newest.drop();
+  vi.advanceTimersByTime(300);
+  FakeSocket.newest.refuse(1008, "session.already_open");
+  session.connect();
+  expect(states()).toEqual(["connecting", "reconnecting", "closed", "connecting"]);
+});
+
+test("buffered audio is sent before the page hears of the connection, unless it was dropped", () => {
+  session.connect();
+  FakeSocket.newest.accept();
+  FakeSocket.newest.drop();
+  session.sendAudio(frame(1));
+  session.dropAudio();
+  session.sendAudio(frame(2));
+  vi.advanceTimersByTime(300);
+  const sentBefore: number[] = [];
+  const remember = vi
+    .spyOn(connections, "push")
+    .mockImplementation(() => sentBefore.push(FakeSocket.newest.sent.length));
+  FakeSocket.newest.accept();
+  expect(FakeSocket.newest.sent.slice(1)).toEqual([frame(2)]);
+  expect(sentBefore).toEqual([2]);
+  remember.mockRestore();
 });
 
 test("`send` returns false before the session is open", () => {

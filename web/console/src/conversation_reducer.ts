@@ -1,6 +1,15 @@
 /** The root reducer: state and event → state. Pure: no socket, audio or DOM. */
-import type { Connection, ServerMessage } from "@ai-anchor/client";
-import { type Conversation, INITIAL_CONVERSATION, type MicrophoneState, updateTurn } from "./conversation_state";
+import {
+  type Connection,
+  type MicrophoneReason,
+  type MicrophoneState,
+  type ServerMessage,
+  ServiceHealth,
+} from "@ai-anchor/client";
+import { type Conversation, INITIAL_CONVERSATION, updateTurn } from "./conversation_state";
+import { cutOffReplies } from "./cut_off_replies";
+import { microphoneNotice, saysMicrophoneIsOff } from "./microphone_messages";
+import { beginConversation } from "./past_conversations";
 import { replyReducer } from "./reply_reducer";
 import { sessionReducer } from "./session_reducer";
 import { userReducer } from "./user_reducer";
@@ -9,9 +18,8 @@ import { userReducer } from "./user_reducer";
 export type ConversationEvent =
   | { kind: "message"; message: ServerMessage; atMs: number }
   | { kind: "connection"; connection: Connection }
-  | { kind: "microphone"; microphone: MicrophoneState; notice?: string }
+  | { kind: "microphone"; microphone: MicrophoneState; reason?: MicrophoneReason }
   | { kind: "playback"; turnId: number; playedMs: number; atMs: number }
-  | { kind: "talkButton"; held: boolean }
   | { kind: "audioStarted" }
   | { kind: "notice"; notice: string }
   | { kind: "reset" };
@@ -24,25 +32,27 @@ export function conversationReducer(state: Conversation, event: ConversationEven
     case "connection":
       return connectionReducer(state, event.connection);
     case "microphone":
-      return { ...state, microphone: event.microphone, user: "silent", notice: event.notice ?? state.notice };
+      return microphoneReducer(state, event.microphone, event.reason ?? "");
     case "playback":
       return updateTurn(state, event.turnId, (turn) => ({
         playedMs: event.playedMs,
         replyFromMs: turn.playedMs === null ? event.atMs - event.playedMs : turn.replyFromMs,
       }));
-    case "talkButton":
-      return { ...state, talkHeld: event.held };
     case "audioStarted":
       return { ...state, audioStarted: true };
     case "notice":
       return { ...state, notice: event.notice };
-    case "reset":
+    case "reset": {
+      const { epoch, endings, turns } = beginConversation(state, "left");
       return {
         ...INITIAL_CONVERSATION,
-        epoch: state.epoch + 1,
+        epoch,
+        endings,
+        turns: cutOffReplies(turns, state.audioStarted),
         audioStarted: state.audioStarted,
         choices: state.choices,
       };
+    }
   }
 }
 
@@ -87,15 +97,27 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
   }
 }
 
+function microphoneReducer(
+  state: Conversation,
+  microphone: MicrophoneState,
+  microphoneReason: MicrophoneReason,
+): Conversation {
+  const isRefuted = microphone === "starting" || (microphone === "on" && saysMicrophoneIsOff(state.notice));
+  const notice = microphoneNotice(microphoneReason) || (isRefuted ? "" : state.notice);
+  return { ...state, microphone, microphoneReason, user: "silent", notice };
+}
+
 function connectionReducer(state: Conversation, connection: Connection): Conversation {
   if (connection.state === "open" || connection.state === "connecting") return { ...state, connection };
+  const turns = connection.state === "closed" ? cutOffReplies(state.turns, state.audioStarted) : state.turns;
   return {
     ...state,
     connection,
-    talkHeld: false,
     user: "silent",
     anchor: "idle",
-    turns: state.turns.map((turn) => (turn.provisional ? { ...turn, provisional: false } : turn)),
+    turns: turns.map((turn) => (turn.provisional ? { ...turn, provisional: false } : turn)),
+    // How the services are is not known any more.
+    services: state.services.map((service) => ({ ...service, health: ServiceHealth.UNSPECIFIED })),
   };
 }
 

@@ -5,25 +5,31 @@ import type {
   Connection,
   Degradation,
   GpuStatus,
+  MicrophoneReason,
+  MicrophoneState,
   ServiceNotice,
   ServiceStatus,
   SessionUpdated,
 } from "@ai-anchor/client";
+import type { Ending } from "./past_conversations";
 import { newTurn, type Turn } from "./turn";
 
 // Older turns are dropped: a page may stay open for days.
 const MAX_TURNS = 200;
 
-export type MicrophoneState = "off" | "starting" | "on";
 export type Settings = Pick<SessionUpdated, "language" | "voice" | "persona" | "patience" | "style">;
 
 export interface Conversation {
   /** Number of the conversation on this page: turn ids are unique only within a conversation. */
   epoch: number;
+  /** How the earlier ones on this page ended, by their numbers. */
+  endings: Readonly<Record<number, Ending>>;
+  /** Id of the session, which differs after a restart of the server; empty before the first. */
+  sessionId: string;
   connection: Connection | { state: "idle" };
+  /** What the microphone's track is, and why it is not on. */
   microphone: MicrophoneState;
-  /** Whether the user holds the talk button. */
-  talkHeld: boolean;
+  microphoneReason: MicrophoneReason;
   /** Whether the browser allows audio, so that replies play. */
   audioStarted: boolean;
   user: "silent" | "speaking";
@@ -48,9 +54,11 @@ export interface Conversation {
 
 export const INITIAL_CONVERSATION: Conversation = {
   epoch: 1,
+  endings: {},
+  sessionId: "",
   connection: { state: "idle" },
   microphone: "off",
-  talkHeld: false,
+  microphoneReason: "",
   audioStarted: false,
   user: "silent",
   anchor: "idle",

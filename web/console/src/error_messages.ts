@@ -55,6 +55,13 @@ export function reconnectingMessage(code: string): string {
   );
 }
 
+/** The text for a written turn that could not be sent; the page keeps it. */
+export function unsentMessage(connection: "idle" | "connecting" | "reconnecting" | "closed" | "open"): string {
+  return connection === "closed"
+    ? "Not sent: this page is off air. Your text is kept; return to the conversation, then send it again."
+    : "Not sent: the server does not answer yet. Your text is kept; send it again in a moment.";
+}
+
 /** Whether another client has the conversation open, so that this page can take it over. */
 export function isOpenElsewhere(code: string): boolean {
   return code === "session.already_open" || code === "session.taken_over";

@@ -1,5 +1,8 @@
 /** The phase of the conversation, its label, and a hint for the user. */
 import type { Conversation } from "./conversation_state";
+import { isOpenElsewhere } from "./error_messages";
+import { microphoneHint } from "./microphone_messages";
+import { currentTurns } from "./past_conversations";
 
 export type Phase =
   | "closed"
@@ -28,9 +31,9 @@ export function phaseOf(state: Conversation, mode: TalkMode): Phase {
       break;
   }
   if (state.microphone === "starting") return "connecting";
-  if (state.talkHeld || (state.user === "speaking" && state.microphone === "on")) return "user-speaking";
+  if (state.microphone === "on" && (mode === "push" || state.user === "speaking")) return "user-speaking";
   if (state.anchor !== "idle") return state.anchor;
-  return state.microphone === "on" && mode === "open" ? "listening" : "idle";
+  return state.microphone === "on" ? "listening" : "idle";
 }
 
 export const PHASE_LABELS: Readonly<Record<Phase, string>> = {
@@ -49,11 +52,13 @@ export const PHASE_LABELS: Readonly<Record<Phase, string>> = {
 export function phaseHint(state: Conversation, mode: TalkMode, canTalk = true): string {
   switch (phaseOf(state, mode)) {
     case "closed":
-      return "Connect again to go on.";
+      return `${returnLabel(state.connection)} to go on.`;
     case "reconnecting":
-      return "The conversation goes on once the server answers.";
+      return state.microphone === "muted"
+        ? "The microphone is muted until the server answers."
+        : "The conversation goes on once the server answers.";
     case "connecting":
-      return "One moment…";
+      return microphoneHint(state) || "One moment…";
     case "user-speaking":
       return mode === "push" ? "Let go when you have finished." : "Go on.";
     case "paused":
@@ -66,9 +71,15 @@ export function phaseHint(state: Conversation, mode: TalkMode, canTalk = true): 
       return "Ask anything, in your own words.";
     case "idle":
       if (!canTalk) return "Write your question.";
+      if (microphoneHint(state)) return microphoneHint(state);
       if (mode === "push") return "Hold the button, or the space bar, while you speak.";
-      return state.turns.length > 0 ? "The microphone is off." : "Press the button and ask.";
+      return currentTurns(state).length > 0 ? "The microphone is off." : "Press the button and ask.";
   }
+}
+
+/** What the button does that returns to a closed session. */
+export function returnLabel(connection: Conversation["connection"]): string {
+  return connection.state === "closed" && isOpenElsewhere(connection.code) ? "Take it over here" : "Connect again";
 }
 
 function interruptHint({ microphone, audioStarted }: Conversation, mode: TalkMode): string {

@@ -1,7 +1,9 @@
 /** Reducer for messages about the session and the services. */
 import type { ServerMessage, ServiceNotice } from "@ai-anchor/client";
 import type { Conversation } from "./conversation_state";
+import { cutOffReplies } from "./cut_off_replies";
 import { errorMessage } from "./error_messages";
+import { beginConversation, currentTurns } from "./past_conversations";
 
 type SessionMessage = Extract<
   ServerMessage,
@@ -21,21 +23,24 @@ type SessionMessage = Extract<
 export function sessionReducer(state: Conversation, message: SessionMessage): Conversation {
   switch (message.case) {
     case "sessionStarted": {
-      const { language, voice, persona, patience, resumed, retentionDays = 0 } = message.value;
+      const { sessionId, language, voice, persona, patience, resumed, retentionDays = 0 } = message.value;
       const settings = { language, voice, persona, patience, style: state.settings?.style };
-      const isNew = !resumed && state.turns.length > 0;
+      const isForgotten = !resumed && currentTurns(state).length > 0;
+      // No sound follows for the replies of another session.
+      const isOther = state.sessionId !== "" && sessionId !== state.sessionId;
       return {
-        ...state,
+        // In a new conversation the server's turn ids start again at 1.
+        ...(isForgotten ? beginConversation(state, "forgotten") : state),
+        sessionId,
+        turns: isOther || isForgotten ? cutOffReplies(state.turns, state.audioStarted) : state.turns,
         settings,
         resumed,
         retentionDays,
-        // In a new conversation the server's turn ids start again at 1.
-        epoch: isNew ? state.epoch + 1 : state.epoch,
         // The end of a notice may have been lost while disconnected. The server resends active degradations.
         serviceNotices: [],
         // Who disconnects does not wait any more.
         admission: null,
-        notice: isNew ? "The server has forgotten the conversation. This is a new one." : "",
+        notice: isForgotten ? "The server has forgotten the conversation. A new one has begun." : "",
       };
     }
     case "sessionUpdated": {

@@ -4,6 +4,7 @@ import {
   Anchor,
   type ClientMessage,
   type MicrophoneSettings,
+  type MicrophoneStatus,
   type ServerMessage,
   soundSupport,
   TurnDetection,
@@ -11,22 +12,18 @@ import {
 import { admissionMessage, sayAloud } from "./admission";
 import { type ConversationEvent, conversationReducer } from "./conversation_reducer";
 import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
-import { microphoneErrorMessage } from "./error_messages";
+import { microphoneErrorMessage, unsentMessage } from "./error_messages";
 import { LevelFeed } from "./level";
-import type { TalkMode } from "./phase";
 import { loadPreferences, type Preferences, savePreferences, type Storage } from "./preferences";
+import { REJECTED_CHOICE_NOTICES, rejectedChoice } from "./rejected_choice";
 
 const STATUS_INTERVAL_MS = 10_000;
-// Users release the button while their last sound is still in the microphone's pipeline.
-const RELEASE_TAIL_MS = 250;
-// A press shorter than any word: the button was clicked, not held.
-const MAX_CLICK_MS = 250;
 
 /** All state that the page renders. */
 export interface ConsoleState {
   readonly conversation: Conversation;
   readonly preferences: Preferences;
-  /** Settings of the open microphone; null while it is closed. */
+  /** Settings of the open microphone, muted or not; null while there is none. */
   readonly microphoneSettings: MicrophoneSettings | null;
 }
 
@@ -43,7 +40,8 @@ export class ConsoleStore {
   readonly #startedAtMs = performance.now();
   #state: ConsoleState;
   #anchor: Anchor;
-  #talkPressedAtMs: number | null = null;
+  // To be shown once the session is open.
+  #noticeAtStart = "";
   #statusTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(url: string, storage: Storage, overrides: Partial<Preferences>) {
@@ -90,62 +88,38 @@ export class ConsoleStore {
 
   /** Opens the microphone; call it in a user gesture. */
   async openMicrophone(): Promise<void> {
-    if (this.#state.conversation.microphone === "starting") return;
-    this.#dispatch({ kind: "microphone", microphone: "starting", notice: "" });
-    const anchor = this.#anchor;
-    try {
-      anchor.setMuted(this.#state.preferences.mode === "push" && this.#talkPressedAtMs === null);
-      await anchor.openMicrophone(this.#state.preferences.microphone || undefined);
-    } catch (error) {
-      this.#dispatch({ kind: "microphone", microphone: "off", notice: microphoneErrorMessage(error) });
-      return;
-    }
-    this.#update({ microphoneSettings: anchor.microphone });
-    this.#dispatch({ kind: "microphone", microphone: "on" });
+    await this.#reportFailure((anchor, deviceId) => anchor.openMicrophone(deviceId));
   }
 
-  /** Closes the microphone. `notice`, if given, replaces the shown notice. */
+  /** Closes the microphone: its track is stopped when this returns. `notice`, if given, replaces the shown notice. */
   async closeMicrophone(notice?: string): Promise<void> {
-    await this.#anchor.closeMicrophone();
     const { conversation, preferences } = this.#state;
+    const closed = this.#anchor.closeMicrophone();
     // No more frames follow, so the server cannot detect the silence: end the turn explicitly.
     const unfinished = conversation.user === "speaking" || conversation.turns.at(-1)?.provisional;
     if (preferences.mode === "open" && unfinished) this.send({ case: "endTurn", value: {} });
-    this.microphoneLevel.clear();
-    this.#update({ microphoneSettings: null });
-    this.#dispatch({ kind: "microphone", microphone: "off", ...(notice === undefined ? {} : { notice }) });
+    if (notice !== undefined) this.#dispatch({ kind: "notice", notice });
+    await closed;
   }
 
   /** Handles the press of the talk button: sends microphone audio until `releaseTalk`. */
   async pressTalk(): Promise<void> {
-    if (this.#talkPressedAtMs !== null) return;
-    this.#talkPressedAtMs = performance.now();
-    if (this.#state.conversation.anchor !== "idle") this.send({ case: "interrupt", value: {} });
-    if (this.#state.conversation.microphone === "off") await this.openMicrophone();
-    if (this.#isTalkReleased() || this.#state.conversation.microphone !== "on") return;
-    this.#anchor.setMuted(false);
-    this.#dispatch({ kind: "talkButton", held: true });
+    const { microphone, anchor } = this.#state.conversation;
+    if (microphone !== "on" && anchor !== "idle") this.send({ case: "interrupt", value: {} });
+    await this.#reportFailure((client, deviceId) => client.pressTalk(deviceId));
   }
 
   /** Handles the release of the talk button: ends the turn. */
-  async releaseTalk(): Promise<void> {
-    if (this.#talkPressedAtMs === null) return;
-    const heldMs = performance.now() - this.#talkPressedAtMs;
-    this.#talkPressedAtMs = null;
-    if (!this.#state.conversation.talkHeld) return;
-    this.#dispatch({ kind: "talkButton", held: false });
-    if (heldMs < MAX_CLICK_MS) this.#dispatch({ kind: "notice", notice: "Hold the button while you speak." });
-    const anchor = this.#anchor;
-    await new Promise((done) => setTimeout(done, RELEASE_TAIL_MS));
-    if (!this.#isTalkReleased() || anchor !== this.#anchor) return;
-    anchor.setMuted(true);
-    anchor.send({ case: "endTurn", value: {} });
+  releaseTalk(): void {
+    this.#anchor.releaseTalk();
   }
 
-  /** Sends a written turn; call it in a user gesture. Returns false when the session is not open. */
+  /** Sends a written turn; call it in a user gesture. Returns false, and says why, when the session is not open. */
   sendText(text: string): boolean {
     this.handleUserGesture();
-    return this.send({ case: "textInput", value: { text } });
+    const sent = this.send({ case: "textInput", value: { text } });
+    if (!sent) this.#dispatch({ kind: "notice", notice: unsentMessage(this.#state.conversation.connection.state) });
+    return sent;
   }
 
   /** Changes and saves preferences. A change of talk mode reconnects with the same conversation. */
@@ -155,12 +129,14 @@ export class ConsoleStore {
     savePreferences(this.#storage, preferences);
     this.#update({ preferences });
     const { microphone } = this.#state.conversation;
-    if (preferences.mode !== before.mode) await this.#reconnect(preferences.mode);
-    else if (preferences.microphone !== before.microphone && microphone === "on") await this.openMicrophone();
+    if (preferences.mode !== before.mode) await this.#reconnect();
+    else if (preferences.microphone !== before.microphone && microphone !== "off") {
+      await (preferences.mode === "open" ? this.openMicrophone() : this.closeMicrophone());
+    }
     if (preferences.speaker !== before.speaker) await this.#setOutputDevice(preferences.speaker);
   }
 
-  /** Drops the conversation and starts a new one. */
+  /** Leaves the conversation, whose turns stay on the page, and starts a new one. */
   async startNewConversation(): Promise<void> {
     await this.closeMicrophone("");
     await this.#anchor.close();
@@ -170,16 +146,44 @@ export class ConsoleStore {
     this.connect();
   }
 
-  // Turn detection is fixed when a session opens, so a change of talk mode needs a new one.
-  async #reconnect(mode: TalkMode): Promise<void> {
-    const wasOpen = this.#state.conversation.microphone === "on";
+  // Turn detection is fixed when a session opens, so a change of talk mode needs a new one. It begins with a closed
+  // microphone: what is open was opened for the other mode.
+  async #reconnect(): Promise<void> {
     const old = this.#anchor;
     this.#anchor = this.#createAnchor(old.ticket);
     await old.close();
-    if (wasOpen) this.#dispatch({ kind: "microphone", microphone: "off" });
+    this.#handleMicrophone(this.#anchor.microphoneStatus);
+    // A page that is off air stays so: the conversation may go on elsewhere.
+    if (this.#state.conversation.connection.state === "closed") return;
     // The server may still count the old session as open.
     this.connect(old.ticket !== "");
-    if (wasOpen && mode === "open") await this.openMicrophone();
+  }
+
+  // A choice that the server does not offer any more would be refused for ever.
+  async #replaceRejectedChoice(code: string): Promise<void> {
+    const choice = rejectedChoice(code, this.#state.preferences);
+    if (!choice) return;
+    const old = this.#anchor;
+    await this.updatePreferences({ [choice]: "" });
+    this.#anchor = this.#createAnchor(old.ticket);
+    this.#noticeAtStart = REJECTED_CHOICE_NOTICES[choice];
+    await old.close();
+    this.connect();
+  }
+
+  async #reportFailure(open: (anchor: Anchor, deviceId: string | undefined) => Promise<void>): Promise<void> {
+    const anchor = this.#anchor;
+    try {
+      await open(anchor, this.#state.preferences.microphone || undefined);
+    } catch (error) {
+      if (anchor === this.#anchor) this.#dispatch({ kind: "notice", notice: microphoneErrorMessage(error) });
+    }
+  }
+
+  #handleMicrophone({ state, reason }: MicrophoneStatus): void {
+    if (state !== "on") this.microphoneLevel.clear();
+    this.#update({ microphoneSettings: this.#anchor.microphone });
+    this.#dispatch({ kind: "microphone", microphone: state, reason });
   }
 
   async #setOutputDevice(deviceId: string): Promise<void> {
@@ -219,6 +223,7 @@ export class ConsoleStore {
       onConnection: (connection) => {
         ifCurrent(() => {
           this.#dispatch({ kind: "connection", connection });
+          if (connection.state === "closed") void this.#replaceRejectedChoice(connection.code);
         });
       },
       onPlayback: ({ turnId, playedMs, peak }) => {
@@ -228,10 +233,14 @@ export class ConsoleStore {
         });
       },
       onLevel: (peak) => {
-        this.microphoneLevel.push(peak);
+        ifCurrent(() => {
+          this.microphoneLevel.push(peak);
+        });
       },
-      onMicrophoneLost: () => {
-        void this.closeMicrophone("The microphone was unplugged.");
+      onMicrophone: (status) => {
+        ifCurrent(() => {
+          this.#handleMicrophone(status);
+        });
       },
     });
     if (speaker) void anchor.setOutputDevice(speaker);
@@ -247,10 +256,8 @@ export class ConsoleStore {
     if (message.case !== "sessionStarted") return;
     void this.updatePreferences({ ticket: message.value.ticket });
     this.send({ case: "requestStatus", value: {} });
-  }
-
-  #isTalkReleased(): boolean {
-    return this.#talkPressedAtMs === null;
+    if (this.#noticeAtStart) this.#dispatch({ kind: "notice", notice: this.#noticeAtStart });
+    this.#noticeAtStart = "";
   }
 
   #nowMs(): number {

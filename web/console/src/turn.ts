@@ -11,6 +11,8 @@ export interface Mark {
 export interface Turn {
   /** Unique on this page, as ids are not: they start again in a new conversation. */
   key: string;
+  /** Number of the conversation on this page. */
+  epoch: number;
   id: number;
   userText: string;
   /** Whether `userText` may still change. */
@@ -37,6 +39,7 @@ export interface Turn {
 export function newTurn(epoch: number, id: number): Turn {
   return {
     key: `${epoch}.${id}`,
+    epoch,
     id,
     userText: "",
     provisional: false,

@@ -25,10 +25,12 @@ export function useShortcuts(store: ConsoleStore, page: Page): void {
       if (handleKey(store, page, event)) event.preventDefault();
     };
     const onKeyUp = (event: KeyboardEvent) => {
-      if (event.key === " ") void store.releaseTalk();
+      if (event.key === " ") store.releaseTalk();
     };
     // The window gets no keyup while it has no focus: release the talk button when it loses focus.
-    const onBlur = () => void store.releaseTalk();
+    const onBlur = () => {
+      store.releaseTalk();
+    };
     const onPointerDown = () => {
       store.handleUserGesture();
     };
@@ -85,8 +87,11 @@ function handleKey(store: ConsoleStore, page: Page, { key, repeat }: KeyboardEve
 
 function toggleTalk(store: ConsoleStore): void {
   const { conversation, preferences } = store.state;
+  if (preferences.mode === "open" && conversation.microphone !== "off") {
+    void store.closeMicrophone("");
+    return;
+  }
   if (store.soundSupport !== "ready" || conversation.connection.state === "closed") return;
   if (preferences.mode === "push") void store.pressTalk();
-  else if (conversation.microphone === "on") void store.closeMicrophone("");
   else void store.openMicrophone();
 }

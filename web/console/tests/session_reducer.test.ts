@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Conversation } from "../src/conversation_state";
+import { pastConversations } from "../src/past_conversations";
 import * as script from "./script";
 import { play, playFrom, SPEAKING, userTexts } from "./script";
 
@@ -10,10 +11,23 @@ describe("session_started", () => {
     expect(state.turns[0]?.replyText).toBe("Good evening. Here is the news.");
   });
 
+  test("of another session ends the replies that were sounding", () => {
+    const restarted = script.sessionStarted(true);
+    const state = play(...SPEAKING, {
+      ...restarted,
+      value: { ...restarted.value, sessionId: "other" },
+    } as typeof restarted);
+    expect(state.turns[0]).toMatchObject({ heardText: "", interrupted: true });
+    expect(pastConversations(state)).toEqual([]);
+  });
+
   test("separates old turns from new ones of the same id when the server starts over", () => {
     const state = play(...SPEAKING, script.sessionStarted(false));
     expect(state.notice).toContain("forgotten");
     expect(userTexts(playFrom(state, script.turnCommitted(1, "again")))).toEqual(["hello", "again"]);
+    expect(pastConversations(state)).toMatchObject([{ ending: "forgotten", turns: [{ userText: "hello" }] }]);
+    // Nothing of it sounds any more.
+    expect(state.turns[0]).toMatchObject({ heardText: "", interrupted: true });
   });
 });
 

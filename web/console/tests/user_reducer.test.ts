@@ -60,7 +60,7 @@ test("words that stop the reply stay provisional", () => {
 
 test("a committed turn ends the user's speech", () => {
   const speaking = play(OPEN, { kind: "microphone", microphone: "on" }, { case: "speechStarted", value: { atMs: 0 } });
-  expect(phaseOf(playFrom(speaking, script.turnCommitted(1, "hello")), "push")).toBe("thinking");
+  expect(phaseOf(playFrom(speaking, script.turnCommitted(1, "hello")), "open")).toBe("thinking");
 });
 
 test("a committed turn clears the last error", () => {

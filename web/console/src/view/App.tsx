@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import { pageTitle } from "../microphone_messages";
 import { phaseOf } from "../phase";
 import type { ConsoleStore } from "../store";
 import { useShortcuts } from "../use_shortcuts";
@@ -74,6 +75,7 @@ function useBodyAttributes(store: ConsoleStore): void {
   const phase = phaseOf(conversation, preferences.mode);
   const connection = conversation.connection.state;
   const { microphone, user, anchor } = conversation;
+  const title = pageTitle(conversation);
   useEffect(() => {
     Object.assign(document.body.dataset, {
       state: phase,
@@ -84,5 +86,6 @@ function useBodyAttributes(store: ConsoleStore): void {
       mode: preferences.mode,
     });
     document.documentElement.dataset["theme"] = preferences.theme;
-  }, [phase, connection, microphone, user, anchor, preferences.mode, preferences.theme]);
+    document.title = title;
+  }, [title, phase, connection, microphone, user, anchor, preferences.mode, preferences.theme]);
 }

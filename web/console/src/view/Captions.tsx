@@ -4,8 +4,10 @@ import type { Conversation } from "../conversation_state";
 import { formatDuration } from "../format";
 import { responseMs } from "../latency";
 import { machineLine } from "../machine_line";
+import { currentTurns } from "../past_conversations";
 import type { TalkMode } from "../phase";
 import type { Turn } from "../turn";
+import { PastConversations } from "./PastConversations";
 import { Waterfall } from "./Waterfall";
 
 // The list follows the conversation while it is scrolled to within this many pixels of the end.
@@ -14,6 +16,7 @@ const FOLLOW_PX = 140;
 export function Captions({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
   const list = useRef<HTMLDivElement>(null);
   const following = useRef(true);
+  const turns = currentTurns(conversation);
   useEffect(() => {
     const element = list.current;
     if (element && following.current) element.scrollTop = element.scrollHeight;
@@ -29,11 +32,15 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
         following.current = scrollHeight - scrollTop - clientHeight < FOLLOW_PX;
       }}
     >
-      {conversation.turns.length === 0 ? (
+      <PastConversations
+        conversation={conversation}
+        renderTurn={(turn) => <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />}
+      />
+      {turns.length === 0 ? (
         <Welcome conversation={conversation} mode={mode} />
       ) : (
         <ol class="turns">
-          {conversation.turns.map((turn) => (
+          {turns.map((turn) => (
             <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />
           ))}
         </ol>

@@ -24,7 +24,7 @@ export function DeviceCheck({ store, preferences }: { store: ConsoleStore; prefe
   const test = async () => {
     setFindings([]);
     // The anchor must not hear the test.
-    if (store.state.conversation.microphone === "on") await store.closeMicrophone("");
+    await store.closeMicrophone("");
     try {
       setStep("recording");
       const { frames, settings } = await recordMicrophone(preferences.microphone || undefined, (peak) => {

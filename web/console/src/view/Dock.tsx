@@ -23,8 +23,8 @@ export function Dock({ store, conversation, mode, phase }: DockProps) {
           <LevelMeter
             feed={store.microphoneLevel}
             on={conversation.microphone === "on"}
-            showHints={conversation.anchor !== "speaking" && (mode === "open" || conversation.talkHeld)}
-            userSpeaking={conversation.user === "speaking" || conversation.talkHeld}
+            showHints={conversation.anchor !== "speaking"}
+            userSpeaking={conversation.user === "speaking" || (mode === "push" && conversation.microphone === "on")}
           />
         </div>
         <TalkButton store={store} conversation={conversation} mode={mode} />
@@ -105,7 +105,7 @@ function TextInput({ store, open }: { store: ConsoleStore; open: boolean }) {
         placeholder="Or write…"
         aria-label="Write to the anchor"
       />
-      <button class="send" type="submit" aria-label="Send" disabled={!open}>
+      <button class="send" type="submit" aria-label="Send" aria-disabled={!open}>
         <SendIcon />
       </button>
     </form>

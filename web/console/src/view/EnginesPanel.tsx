@@ -19,9 +19,11 @@ interface EnginesProps {
   services: readonly ServiceStatus[];
   /** Language model of the last reply; empty before the first. */
   languageModel: string;
+  /** Whether the session is open: otherwise nothing is known. */
+  isConnected: boolean;
 }
 
-export function EnginesPanel({ services, languageModel }: EnginesProps) {
+export function EnginesPanel({ services, languageModel, isConnected }: EnginesProps) {
   return (
     <section class="card" aria-label="Engines">
       <h2>Engines</h2>
@@ -43,7 +45,7 @@ export function EnginesPanel({ services, languageModel }: EnginesProps) {
         })}
         {languageModel && (
           <li class="row engine" title="Wrote the last answer">
-            <span class="health health-ready" />
+            <span class={isConnected ? "health health-ready" : "health health-unknown"} />
             <span class="row-name">answers</span>
             <span class="engine-words">{languageModel}</span>
           </li>

@@ -35,6 +35,11 @@ export function Header({ conversation, phase, panelOpen, theme, onTheme, onPanel
       <p class={`tally tally-${phase}`} role="status" aria-label="State">
         <span class="tally-light" />
         {PHASE_LABELS[phase]}
+        {conversation.microphone === "on" && (
+          <span class="tally-microphone" aria-hidden="true">
+            mic on
+          </span>
+        )}
         {conversation.degraded.length > 0 && phase !== "closed" && <span class="tally-degraded">limited</span>}
       </p>
       <nav class="tools" aria-label="Console">

@@ -1,6 +1,7 @@
 import { admissionMessage } from "../admission";
 import type { Conversation } from "../conversation_state";
 import { closeMessage, errorMessage, isOpenElsewhere, reconnectingMessage } from "../error_messages";
+import { returnLabel } from "../phase";
 import type { ConsoleStore } from "../store";
 
 export function Notices({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
@@ -33,7 +34,9 @@ export function Notices({ store, conversation }: { store: ConsoleStore; conversa
 }
 
 // The server reports a degradation in the system status and in a notice of the same code; the page shows it once.
-function impairments({ degraded, serviceNotices }: Conversation): { code: string; text: string }[] {
+function impairments({ connection, degraded, serviceNotices }: Conversation): { code: string; text: string }[] {
+  // They come again with the connection, where they still hold.
+  if (connection.state === "closed" || connection.state === "reconnecting") return [];
   const codes = new Set(degraded.map(({ code }) => code));
   return [
     ...degraded.map(({ code, message }) => ({ code, text: message })),
@@ -43,12 +46,16 @@ function impairments({ degraded, serviceNotices }: Conversation): { code: string
   ];
 }
 
-function ClosedNotice({ store, conversation: { connection } }: { store: ConsoleStore; conversation: Conversation }) {
+function ClosedNotice({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
+  const { connection, microphoneReason } = conversation;
   if (connection.state !== "closed") return null;
   const elsewhere = isOpenElsewhere(connection.code);
   return (
     <section class="notice notice-ending" role="alert" aria-label="The session is closed">
-      <p>{closeMessage(connection.code)}</p>
+      <p>
+        {closeMessage(connection.code)}
+        {microphoneReason === "ended" && " The microphone is closed."}
+      </p>
       <div class="actions">
         <button
           class="button button-main"
@@ -57,7 +64,7 @@ function ClosedNotice({ store, conversation: { connection } }: { store: ConsoleS
             store.connect(elsewhere);
           }}
         >
-          {elsewhere ? "Take it over here" : "Connect again"}
+          {returnLabel(connection)}
         </button>
         <button class="button" type="button" onClick={() => void store.startNewConversation()}>
           New conversation

@@ -19,18 +19,27 @@ interface SettingsProps {
 }
 
 export function SettingsDialog({ store, conversation, preferences, microphoneSettings, onClose }: SettingsProps) {
+  const isConnected = conversation.connection.state === "open";
   return (
     <Dialog title="Settings" onClose={onClose}>
       <section class="settings" aria-label="The anchor">
         <h3>The anchor</h3>
-        <SpeakerSettings store={store} conversation={conversation} />
+        {!isConnected && <p class="hint">These can be changed once the server answers.</p>}
+        <fieldset class="settings-fields" disabled={!isConnected}>
+          <SpeakerSettings store={store} conversation={conversation} />
+        </fieldset>
         <VoicesButton store={store} />
-        <StyleSettings store={store} settings={conversation.settings} />
+        <fieldset class="settings-fields" disabled={!isConnected}>
+          <StyleSettings store={store} settings={conversation.settings} />
+        </fieldset>
       </section>
       <SoundSettings store={store} preferences={preferences} microphoneSettings={microphoneSettings} />
       <section class="settings" aria-label="Conversation">
         <h3>Conversation</h3>
-        <p class="hint">This browser remembers the conversation and resumes it when you open the page again.</p>
+        <p class="hint">
+          This browser remembers the conversation and resumes it when you open the page again. After a new one, the
+          turns of this one stay on the page until you close it.
+        </p>
         <div class="actions">
           <button
             class="button"

@@ -25,6 +25,7 @@ export function SidePanel({ conversation, onClose }: SidePanelProps) {
       <EnginesPanel
         services={conversation.services}
         languageModel={conversation.turns.findLast(({ engine }) => engine)?.engine ?? ""}
+        isConnected={conversation.connection.state === "open"}
       />
       <section class="card">
         <h2>Transcript</h2>

@@ -25,8 +25,10 @@ export function VoiceRecording({ name, store, busy, onRecorded, checks = false }
   const recorder = useRef<VoiceRecorder | null>(null);
   const [recording, setRecording] = useState(false);
   const [findings, setFindings] = useState<readonly Finding[]>([]);
+  const isGone = useRef(false);
   useEffect(
     () => () => {
+      isGone.current = true;
       void recorder.current?.stop();
     },
     [],
@@ -49,9 +51,15 @@ export function VoiceRecording({ name, store, busy, onRecorded, checks = false }
     setFindings([]);
     onRecorded(null);
     // The anchor must not hear the recording.
-    if (store.state.conversation.microphone === "on") await store.closeMicrophone("");
+    await store.closeMicrophone("");
     try {
-      recorder.current = await recordVoice(store.state.preferences.microphone || undefined, () => void stop());
+      const opened = await recordVoice(store.state.preferences.microphone || undefined, () => void stop());
+      // The dialog was closed while the browser asked for permission.
+      if (isGone.current) {
+        await opened.stop();
+        return;
+      }
+      recorder.current = opened;
       setRecording(true);
     } catch (error) {
       setFindings([{ ok: false, text: microphoneErrorMessage(error) }]);

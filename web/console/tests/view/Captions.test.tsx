@@ -18,6 +18,22 @@ test("captions separate heard text from interrupted text", () => {
   expect(page.querySelector("s")?.textContent).toBe(" evening.");
 });
 
+test("an earlier conversation stays, apart from the new one, with the reason", () => {
+  const state = play(script.turnCommitted(1, "hello"), script.sessionStarted(false), script.turnCommitted(1, "again"));
+  const page = rendered(<Captions conversation={state} mode="open" />);
+  const past = page.querySelector("[aria-label='Earlier conversation']");
+  expect(past?.textContent).toMatch(/hello.*The server has forgotten this conversation/s);
+  expect(page.querySelector(".captions > .turns")?.textContent).toContain("again");
+  expect(page.querySelectorAll(".turn")).toHaveLength(2);
+});
+
+test("after a new conversation the first screen follows the turns of the one before", () => {
+  const state = play(script.turnCommitted(1, "hello"), { kind: "reset" });
+  const page = rendered(<Captions conversation={state} mode="open" />);
+  expect(page.querySelector(".past ~ .welcome")).not.toBeNull();
+  expect(page.querySelector(".past")?.textContent).toMatch(/hello.*the conversation before/s);
+});
+
 test("a reply from passages names them and shows their text on request", () => {
   const answered = [script.turnCommitted(1, "when"), script.replyStarted(1)];
   const state = play(...answered, script.replySources(1, "the ferry", "the tides"), script.replyText(1, "At six."));

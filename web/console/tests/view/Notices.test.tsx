@@ -32,3 +32,8 @@ test("a degradation in the system status and in a notice shows once", () => {
     "The anchor cannot hear you at the moment. Writing works.",
   ]);
 });
+
+test("without a connection nothing is known to be impaired", () => {
+  const lost = { kind: "connection", connection: { state: "reconnecting", code: "", retryInMs: 300 } } as const;
+  expect(notices(playFrom(both, lost))).toEqual([]);
+});
