@@ -41,6 +41,19 @@ export function saysVoiceIsAway(notice: string): boolean {
   return notice === SERVICE_MESSAGES["tts"] || notice === CODE_MESSAGES["tts.late"];
 }
 
+/** What is said of a button that was clicked, where it must be held. */
+export const HOLD_HINT = "Hold the button while you speak.";
+
+/** Whether a shown text is settled by the next turn. The others stay until they are closed. */
+export function isSettledByTurn(notice: string): boolean {
+  return [HOLD_HINT, ...Object.values(CODE_MESSAGES), ...Object.values(SERVICE_MESSAGES)].includes(notice);
+}
+
+/** Whether a shown text says that the language is not understood when spoken, which a choice of another ends. */
+export function saysLanguageIsUnsupported(notice: string): boolean {
+  return notice === CODE_MESSAGES["stt.language_unsupported"];
+}
+
 /** The text for a closed session. */
 export function closeMessage(code: string): string {
   if (SESSION_MESSAGES[code]) return SESSION_MESSAGES[code];

@@ -4,6 +4,8 @@ import "./style/captions.css";
 import "./style/dock.css";
 import "./style/panel.css";
 import "./style/dialog.css";
+import "./style/welcome.css";
+import "./style/chips.css";
 import { socketUrl } from "@ai-anchor/client";
 import { render } from "preact";
 import { browserStorage } from "./preferences";

@@ -17,8 +17,8 @@ export interface Preferences {
   persona: string;
   /** 0 for the server's default. */
   patience: number;
-  /** Whether the side panel is open. */
-  panel: boolean;
+  /** Whether the monitor is open. */
+  monitor: boolean;
 }
 
 const STORAGE_KEY = "ai-anchor.preferences";
@@ -33,7 +33,7 @@ export const DEFAULT_PREFERENCES: Preferences = {
   voice: "",
   persona: "",
   patience: 0,
-  panel: true,
+  monitor: false,
 };
 
 /** The part of `localStorage` that preferences need. */

@@ -8,10 +8,11 @@ import {
   soundSupport,
   TurnDetection,
 } from "@ai-anchor/client";
+import { talkRefusal } from "./abilities";
 import { admissionMessage, sayAloud } from "./admission";
 import { type ConversationEvent, conversationReducer } from "./conversation_reducer";
 import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
-import { microphoneErrorMessage } from "./error_messages";
+import { HOLD_HINT, microphoneErrorMessage } from "./error_messages";
 import { LevelFeed } from "./level";
 import type { TalkMode } from "./phase";
 import { loadPreferences, type Preferences, savePreferences, type Storage } from "./preferences";
@@ -90,6 +91,7 @@ export class ConsoleStore {
 
   /** Opens the microphone; call it in a user gesture. */
   async openMicrophone(): Promise<void> {
+    if (this.#refuseTalk()) return;
     if (this.#state.conversation.microphone === "starting") return;
     this.#dispatch({ kind: "microphone", microphone: "starting", notice: "" });
     const anchor = this.#anchor;
@@ -118,6 +120,7 @@ export class ConsoleStore {
 
   /** Handles the press of the talk button: sends microphone audio until `releaseTalk`. */
   async pressTalk(): Promise<void> {
+    if (this.#refuseTalk()) return;
     if (this.#talkPressedAtMs !== null) return;
     this.#talkPressedAtMs = performance.now();
     if (this.#state.conversation.anchor !== "idle") this.send({ case: "interrupt", value: {} });
@@ -134,12 +137,17 @@ export class ConsoleStore {
     this.#talkPressedAtMs = null;
     if (!this.#state.conversation.talkHeld) return;
     this.#dispatch({ kind: "talkButton", held: false });
-    if (heldMs < MAX_CLICK_MS) this.#dispatch({ kind: "notice", notice: "Hold the button while you speak." });
+    if (heldMs < MAX_CLICK_MS) this.#dispatch({ kind: "notice", notice: HOLD_HINT });
     const anchor = this.#anchor;
     await new Promise((done) => setTimeout(done, RELEASE_TAIL_MS));
     if (!this.#isTalkReleased() || anchor !== this.#anchor) return;
     anchor.setMuted(true);
     anchor.send({ case: "endTurn", value: {} });
+  }
+
+  /** Removes the shown notice. */
+  dismissNotice(): void {
+    this.#dispatch({ kind: "notice", notice: "" });
   }
 
   /** Sends a written turn; call it in a user gesture. Returns false when the session is not open. */
@@ -244,9 +252,22 @@ export class ConsoleStore {
     // Said once, and only while nothing that the microphone hears is answered.
     if (message.case === "admission" && message.value.state === AdmissionState.WAITING && !waited)
       sayAloud(admissionMessage(message.value));
+    if (message.case === "sessionUpdated" || message.case === "systemStatus") this.#closeUnheardMicrophone();
     if (message.case !== "sessionStarted") return;
     void this.updatePreferences({ ticket: message.value.ticket });
     this.send({ case: "requestStatus", value: {} });
+  }
+
+  // In a language that is not understood here, nothing that is said would be answered.
+  #refuseTalk(): boolean {
+    const refusal = talkRefusal(this.#state.conversation);
+    if (refusal) this.#dispatch({ kind: "notice", notice: refusal });
+    return refusal !== "";
+  }
+
+  #closeUnheardMicrophone(): void {
+    const refusal = talkRefusal(this.#state.conversation);
+    if (refusal && this.#state.conversation.microphone !== "off") void this.closeMicrophone(refusal);
   }
 
   #isTalkReleased(): boolean {

@@ -17,6 +17,10 @@ test("saved preferences load again", () => {
   expect(loadPreferences(storage)).toEqual({ ...DEFAULT_PREFERENCES, mode: "push", ticket: "t" });
 });
 
+test("the monitor is closed until it is asked for", () => {
+  expect(loadPreferences(storageWith('{"panel":true}')).monitor).toBe(false);
+});
+
 test("missing and invalid preferences get their defaults", () => {
   for (const stored of [null, "", "no json", "null", "[]", '{"mode":"shout","theme":"pink","patience":"1"}']) {
     expect(loadPreferences(storageWith(stored))).toEqual(DEFAULT_PREFERENCES);

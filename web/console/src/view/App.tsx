@@ -20,10 +20,10 @@ export type OpenDialog = "settings" | "shortcuts" | null;
 export function App({ store }: { store: ConsoleStore }) {
   const { conversation, preferences, microphoneSettings } = useStore(store);
   const [dialog, setDialog] = useState<OpenDialog>(null);
-  const [panelOpen, setPanelOpen] = useState(preferences.panel && !window.matchMedia(NARROW).matches);
+  const [panelOpen, setPanelOpen] = useState(preferences.monitor && !window.matchMedia(NARROW).matches);
   const togglePanel = () => {
     setPanelOpen(!panelOpen);
-    if (!window.matchMedia(NARROW).matches) void store.updatePreferences({ panel: !panelOpen });
+    if (!window.matchMedia(NARROW).matches) void store.updatePreferences({ monitor: !panelOpen });
   };
   useBodyAttributes(store);
   useShortcuts(store, { openDialog: setDialog, togglePanel });
@@ -41,7 +41,7 @@ export function App({ store }: { store: ConsoleStore }) {
       />
       <main class="stage" aria-label="Conversation">
         <Notices store={store} conversation={conversation} />
-        <Captions conversation={conversation} mode={preferences.mode} />
+        <Captions conversation={conversation} mode={preferences.mode} onAsk={(question) => store.sendText(question)} />
         <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
       {panelOpen && <SidePanel conversation={conversation} onClose={togglePanel} />}
