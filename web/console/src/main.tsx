@@ -6,6 +6,7 @@ import "./style/panel.css";
 import "./style/dialog.css";
 import "./style/welcome.css";
 import "./style/chips.css";
+import "./style/accessibility.css";
 import { socketUrl } from "@ai-anchor/client";
 import { render } from "preact";
 import { browserStorage } from "./preferences";

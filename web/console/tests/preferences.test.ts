@@ -17,8 +17,10 @@ test("saved preferences load again", () => {
   expect(loadPreferences(storage)).toEqual({ ...DEFAULT_PREFERENCES, mode: "push", ticket: "t" });
 });
 
-test("the monitor is closed until it is asked for", () => {
-  expect(loadPreferences(storageWith('{"panel":true}')).monitor).toBe(false);
+test("invalid keys of shortcuts get their defaults, and the monitor is closed until it is asked for", () => {
+  const stored = loadPreferences(storageWith('{"keys":{"pause":"x","write":"Tab"},"panel":true}'));
+  expect(stored.keys).toEqual({ ...DEFAULT_PREFERENCES.keys, pause: "x" });
+  expect(stored.monitor).toBe(false);
 });
 
 test("missing and invalid preferences get their defaults", () => {

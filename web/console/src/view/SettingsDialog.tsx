@@ -34,7 +34,7 @@ export function SettingsDialog({ store, conversation, preferences, microphoneSet
         <h3>The anchor</h3>
         <SpeakerSettings store={store} conversation={conversation} />
         <VoicesButton store={store} />
-        <StyleSettings store={store} settings={conversation.settings} />
+        <StyleSettings store={store} conversation={conversation} />
       </section>
       <SoundSettings store={store} preferences={preferences} microphoneSettings={microphoneSettings} />
       <section class="settings" aria-label="Conversation">
