@@ -10,6 +10,7 @@ async with stage:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from orchestrator.conversation.connection.connection import Connection
 from orchestrator.conversation.messages import client as client_messages
@@ -164,6 +165,7 @@ class Stage:
         self.degraded_mode = DegradedMode
         self.degradation_board = DegradationBoard()
         self.sheds_speculation = False
+        self.sample_questions: Mapping[str, tuple[str, ...]] = {}
         self.voices = Observable[tuple[server_messages.VoiceChoice, ...]](())
         self.rules = TurnRules(WAITS)
         self.persona = PERSONA
@@ -206,6 +208,7 @@ class Stage:
             degradation_board=self.degradation_board,
             voices=self.voices,
             sheds_speculation=lambda: self.sheds_speculation,
+            sample_questions=lambda: self.sample_questions,
         )
         self.session = Session(
             services=services,

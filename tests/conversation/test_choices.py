@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.conversation.messages import client as client_messages
 from orchestrator.conversation.messages import server as server_messages
 from orchestrator.conversation.model.services import LANGUAGES
@@ -44,3 +46,21 @@ async def test_style_change_is_confirmed_and_reaches_the_llm(stage):
         stage.command(client_messages.TextInput("hello"))
         await stage.until(server_messages.ReplyFinished)
     assert stage.llm.prompts[-1].style == updated.style
+
+
+async def test_questions_to_begin_with_are_those_of_the_talks_languages(stage):
+    stage.sample_questions = {"xx": ("?",), "de": ("Regnet es?",), "en": ("Who bakes?",)}
+    async with stage:
+        choices = await stage.until(server_messages.Choices)
+    assert choices.sample_questions == (
+        server_messages.SampleQuestions("en", ("Who bakes?",)),
+        server_messages.SampleQuestions("de", ("Regnet es?",)),
+    )
+
+
+async def test_voices_of_a_persona_are_told_where_they_speak(stage):
+    stage.persona = replace(stage.persona, voices={"en": "nora", "fr": "gone"})
+    stage.voices.set((TONE, NORA))
+    async with stage:
+        choices = await stage.until(server_messages.Choices)
+    assert choices.personas[0].voices == (server_messages.LanguageVoice("en", "nora"),)

@@ -225,6 +225,9 @@ async def test_voices_are_listed_and_cloning_is_unsupported(stub: object) -> Non
     listed = (await stub.ListVoices(pb.ListVoicesRequest(language="en"))).voices  # type: ignore[attr-defined]
     assert listed
     assert all("en" in voice.languages and voice.engine for voice in listed)
+    # What `Style` does to each engine is tested with the engines.
+    expected = {"espeak": ["pace", "warmth", "energy"], "hibari": ["pace"], "kokoro": ["pace"], "scripted": []}
+    assert all(voice.style_fields == expected[voice.engine] for voice in listed)
     for call in (
         stub.AddVoice(pb.AddVoiceRequest(name="me")),  # type: ignore[attr-defined]
         stub.DeleteVoice(pb.DeleteVoiceRequest(voice_id="me")),  # type: ignore[attr-defined]

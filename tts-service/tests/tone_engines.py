@@ -52,10 +52,12 @@ class ToneEngine:
     # Text, voice id and language of each phrase.
     spoken: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     loads: int = 0
+    # Fields of the style that it follows.
+    style_fields: tuple[str, ...] = ()
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.name, "tone", "1", self.languages, self.rate_hz)
+        return EngineInfo(self.name, "tone", "1", self.languages, self.rate_hz, style_fields=self.style_fields)
 
     def voices(self) -> Sequence[Voice]:
         return [Voice(f"{language}-{kind}", kind, (language,)) for language in self.languages for kind in ("a", "b")]

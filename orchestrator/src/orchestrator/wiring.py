@@ -211,6 +211,7 @@ def services(
     memory: MemoryPressure,
     admission: CallAdmission,
     status: StatusWatch,
+    knowledge: KnowledgeFolder,
     settings: OrchestratorSettings,
 ) -> tuple[Services, VoiceWatch, VoiceStore]:
     """The services that sessions use, each woken on demand, the watch over the TTS voices, and their store."""
@@ -247,6 +248,7 @@ def services(
             degraded_mode=memory.controller.degraded_mode,
             degradation_board=memory.degradation_board,
             sheds_speculation=partial(admission.watch.sheds, LoadStep.SPECULATION),
+            sample_questions=lambda: knowledge.sample_questions if main_model.reads_knowledge else {},
         ),
         watch,
         OnDemandVoiceStore(tts, parked["tts"], watch.refresh),

@@ -50,7 +50,7 @@ def health_of(status: SystemStatus) -> ServiceHealth:
 
 
 async def test_status_is_read_from_the_ready_endpoint():
-    health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5"))
+    health = Health("stt", EngineInfo("pocketsphinx", "en-us", "5", ("en",)))
     async with (
         listening(http_app(health, dict)) as address,
         StatusWatch({"stt": address}, None, interval_s=0.02).running() as watch,
@@ -61,6 +61,7 @@ async def test_status_is_read_from_the_ready_endpoint():
         status = await until(watch, lambda status: health_of(status) is READY)
         levels = status.services[0]
         assert (levels.engine, levels.model, levels.version) == ("pocketsphinx", "en-us", "5")
+        assert levels.languages == ("en",)
         assert status.gpu is None
         health.move_to(Status.FAILED)
         await until(watch, lambda status: health_of(status) is DOWN)
@@ -298,3 +299,19 @@ async def test_without_a_monitor_there_is_no_gpu_status():
     async with StatusWatch({}, "127.0.0.1:9", interval_s=0.02).running() as watch:
         await asyncio.sleep(0.1)
         assert await watch.system_status() == SystemStatus((), None)
+
+
+@pytest.mark.parametrize("reported", ["en", None, 5, [1, None, "", "EN", "a\nb", "x" * 99], {"en": 1}])
+async def test_unfit_languages_of_a_service_are_left_out(reported: object):
+    app = FastAPI()
+
+    @app.get("/ready")
+    async def ready() -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
+        return {"status": "ready", "engine": "whisper", "languages": reported}
+
+    async with (
+        listening(app) as address,
+        StatusWatch({"stt": address}, None, interval_s=0.02).running() as watch,
+    ):
+        status = await until(watch, lambda status: health_of(status) is READY)
+    assert status.services[0].languages == ()

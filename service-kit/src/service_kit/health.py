@@ -57,6 +57,7 @@ class Health:
             "engine": self.engine.name,
             "model": self.engine.model,
             "version": self.engine.version,
+            "languages": self.engine.languages,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             **self.details(),
         }

@@ -48,6 +48,8 @@ class Voice:
     consent: ConsentSummary | None = None
     # When a cloned voice was added, in seconds since 1970; 0 if unknown.
     created_unix_s: int = 0
+    # Fields of `Style` that its engine follows; filled by the stream adapter.
+    style_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ from tts_service.voices.consent import check_consent
 
 SERVICE_NAME = tts_pb2.DESCRIPTOR.services_by_name["TextToSpeechService"].full_name
 
+# Fields of a voice that the message has under the same name.
+_VOICE_FIELDS = ("id", "name", "languages", "cloned", "created_unix_s", "style_fields")
+
 Context = aio.ServicerContext[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
 
 
@@ -104,7 +107,7 @@ class TtsServicer(tts_pb2_grpc.TextToSpeechServiceServicer):
             return tts_pb2.CloningSupport(unavailable_reason=error.message)
 
     def _to_voice(self, voice: Voice) -> tts_pb2.Voice:
-        fields = {name: getattr(voice, name) for name in ("id", "name", "languages", "cloned", "created_unix_s")}
+        fields = {name: getattr(voice, name) for name in _VOICE_FIELDS}
         consent = None if voice.consent is None else tts_pb2.VoiceConsent(**asdict(voice.consent))
         return tts_pb2.Voice(engine=voice.engine or self._engine.info.name, consent=consent, **fields)
 

@@ -32,6 +32,15 @@ async def test_voice_is_chosen_by_qualified_or_local_id(tones: RoutedTones) -> N
             await tones.speak("Good evening.", "en", "main:unknown")
 
 
+async def test_each_voice_tells_what_style_its_engine_follows(tones: RoutedTones) -> None:
+    tones.main.style_fields, tones.small.style_fields = ("pace",), ("pace", "energy")
+    async with tones.adapter.lifespan():
+        followed = {voice.id: voice.style_fields for voice in tones.adapter.voices()}
+    assert followed["main:en-a"] == ("pace",)
+    assert followed["small:en-a"] == ("pace", "energy")
+    assert followed["hindi:hi-a"] == ()
+
+
 async def test_phrase_that_fails_before_audio_goes_to_the_next_engine(tones: RoutedTones) -> None:
     tones.main.phrase_error = EngineFailed("tts.out_of_memory", "no memory")
     before = FALLBACK_PHRASES.labels("main")._value.get()

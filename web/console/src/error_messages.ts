@@ -1,4 +1,5 @@
 /** Texts for the server's codes and the browser's errors, for users who know neither. */
+import { HOLD_HINT } from "./microphone_messages";
 
 // By the service in the code: the part before the first dot.
 const SERVICE_MESSAGES: Readonly<Record<string, string>> = {
@@ -39,6 +40,16 @@ export function errorMessage(code: string, message: string): string {
 /** Whether a shown text says that the voice is away, which the next sound refutes. */
 export function saysVoiceIsAway(notice: string): boolean {
   return notice === SERVICE_MESSAGES["tts"] || notice === CODE_MESSAGES["tts.late"];
+}
+
+/** Whether a shown text is settled by the next turn. The others stay until they are closed. */
+export function isSettledByTurn(notice: string): boolean {
+  return [HOLD_HINT, ...Object.values(CODE_MESSAGES), ...Object.values(SERVICE_MESSAGES)].includes(notice);
+}
+
+/** Whether a shown text says that the language is not understood when spoken, which a choice of another ends. */
+export function saysLanguageIsUnsupported(notice: string): boolean {
+  return notice === CODE_MESSAGES["stt.language_unsupported"];
 }
 
 /** The text for a closed session. */

@@ -21,17 +21,20 @@ export function machineLine(services: readonly ServiceStatus[]): string {
 
 function recogniserName({ engine, model }: ServiceStatus): string {
   // The size is part of the model's name: `whisper-base`, `whisper-tiny.en`.
-  return model.startsWith(`${engine}-`) ? `${nameOf(engine)} ${model.slice(engine.length + 1)}` : nameOf(engine);
+  return model.startsWith(`${engine}-`)
+    ? `${engineName(engine)} ${model.slice(engine.length + 1)}`
+    : engineName(engine);
 }
 
 /** Several engines, each for its languages, are named with a plus: `espeak+hibari`. eSpeak comes last. */
 function voicesSpeak(engine: string): string {
   const names = engine.split("+").sort((one, other) => Number(one === "espeak") - Number(other === "espeak"));
   return names.length > 1
-    ? `${names.slice(0, -1).map(nameOf).join(", ")} and ${nameOf(names.at(-1) ?? "")} speak`
-    : `${nameOf(engine)} speaks`;
+    ? `${names.slice(0, -1).map(engineName).join(", ")} and ${engineName(names.at(-1) ?? "")} speak`
+    : `${engineName(engine)} speaks`;
 }
 
-function nameOf(engine: string): string {
+/** The name of an engine as its makers write it. */
+export function engineName(engine: string): string {
   return NAMES[engine] ?? engine;
 }

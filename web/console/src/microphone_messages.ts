@@ -2,8 +2,11 @@
 import type { MicrophoneReason } from "@ai-anchor/client";
 import type { Conversation } from "./conversation_state";
 
+/** What is said of a button that was clicked, where it must be held. */
+export const HOLD_HINT = "Hold the button while you speak.";
+
 const NOTICES: Readonly<Partial<Record<MicrophoneReason, string>>> = {
-  tapped: "Hold the button while you speak.",
+  tapped: HOLD_HINT,
   lost: "The microphone was unplugged, or the browser has taken it away. It is closed.",
   slept: "This computer or page was asleep, so the microphone was closed.",
   hidden: "The microphone was closed when you left the page.",

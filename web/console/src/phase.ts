@@ -68,7 +68,7 @@ export function phaseHint(state: Conversation, mode: TalkMode, canTalk = true): 
     case "thinking":
       return "An answer is on its way.";
     case "listening":
-      return "Ask anything, in your own words.";
+      return "Speak when you like; a pause ends your turn.";
     case "idle":
       if (!canTalk) return "Write your question.";
       if (microphoneHint(state)) return microphoneHint(state);

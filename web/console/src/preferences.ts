@@ -1,5 +1,6 @@
 /** The user's preferences, stored in the browser. */
 import type { TalkMode } from "./phase";
+import { DEFAULT_KEYS, type ShortcutKeys, validKeys } from "./shortcut_keys";
 
 export type Theme = "system" | "light" | "dark";
 
@@ -17,8 +18,11 @@ export interface Preferences {
   persona: string;
   /** 0 for the server's default. */
   patience: number;
-  /** Whether the side panel is open. */
-  panel: boolean;
+  /** Whether the monitor is open. */
+  monitor: boolean;
+  /** Whether single keys are shortcuts, and which. */
+  shortcuts: boolean;
+  keys: ShortcutKeys;
 }
 
 const STORAGE_KEY = "ai-anchor.preferences";
@@ -33,7 +37,9 @@ export const DEFAULT_PREFERENCES: Preferences = {
   voice: "",
   persona: "",
   patience: 0,
-  panel: true,
+  monitor: false,
+  shortcuts: true,
+  keys: DEFAULT_KEYS,
 };
 
 /** The part of `localStorage` that preferences need. */
@@ -49,6 +55,7 @@ export function loadPreferences(storage: Storage): Preferences {
   const preferences = Object.fromEntries(entries) as unknown as Preferences;
   if (!["open", "push"].includes(preferences.mode)) preferences.mode = DEFAULT_PREFERENCES.mode;
   if (!["system", "light", "dark"].includes(preferences.theme)) preferences.theme = DEFAULT_PREFERENCES.theme;
+  preferences.keys = validKeys(stored["keys"]);
   return preferences;
 }
 

@@ -1,8 +1,9 @@
 /** Reducer for messages about the session and the services. */
 import type { ServerMessage, ServiceNotice } from "@ai-anchor/client";
+import { talkRefusal } from "./abilities";
 import type { Conversation } from "./conversation_state";
 import { cutOffReplies } from "./cut_off_replies";
-import { errorMessage } from "./error_messages";
+import { errorMessage, saysLanguageIsUnsupported } from "./error_messages";
 import { beginConversation, currentTurns } from "./past_conversations";
 
 type SessionMessage = Extract<
@@ -45,7 +46,9 @@ export function sessionReducer(state: Conversation, message: SessionMessage): Co
     }
     case "sessionUpdated": {
       const { language, voice, persona, patience, style } = message.value;
-      return { ...state, settings: { language, voice, persona, patience, style } };
+      const isOutdated = language !== state.settings?.language && isAboutLanguage(state);
+      const notice = isOutdated ? "" : state.notice;
+      return { ...state, notice, settings: { language, voice, persona, patience, style } };
     }
     case "choices":
       return { ...state, choices: message.value };
@@ -62,6 +65,10 @@ export function sessionReducer(state: Conversation, message: SessionMessage): Co
     case "sessionEnded":
       return { ...state, notice: "", admission: null };
   }
+}
+
+function isAboutLanguage(state: Conversation): boolean {
+  return state.notice === talkRefusal(state) || saysLanguageIsUnsupported(state.notice);
 }
 
 /** Adds or replaces the notice with the same code when active; removes it otherwise. */

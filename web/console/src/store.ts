@@ -9,6 +9,7 @@ import {
   soundSupport,
   TurnDetection,
 } from "@ai-anchor/client";
+import { talkRefusal } from "./abilities";
 import { admissionMessage, sayAloud } from "./admission";
 import { type ConversationEvent, conversationReducer } from "./conversation_reducer";
 import { type Conversation, INITIAL_CONVERSATION } from "./conversation_state";
@@ -88,6 +89,7 @@ export class ConsoleStore {
 
   /** Opens the microphone; call it in a user gesture. */
   async openMicrophone(): Promise<void> {
+    if (this.#refuseTalk()) return;
     await this.#reportFailure((anchor, deviceId) => anchor.openMicrophone(deviceId));
   }
 
@@ -104,6 +106,7 @@ export class ConsoleStore {
 
   /** Handles the press of the talk button: sends microphone audio until `releaseTalk`. */
   async pressTalk(): Promise<void> {
+    if (this.#refuseTalk()) return;
     const { microphone, anchor } = this.#state.conversation;
     if (microphone !== "on" && anchor !== "idle") this.send({ case: "interrupt", value: {} });
     await this.#reportFailure((client, deviceId) => client.pressTalk(deviceId));
@@ -112,6 +115,11 @@ export class ConsoleStore {
   /** Handles the release of the talk button: ends the turn. */
   releaseTalk(): void {
     this.#anchor.releaseTalk();
+  }
+
+  /** Removes the shown notice. */
+  dismissNotice(): void {
+    this.#dispatch({ kind: "notice", notice: "" });
   }
 
   /** Sends a written turn; call it in a user gesture. Returns false, and says why, when the session is not open. */
@@ -253,11 +261,24 @@ export class ConsoleStore {
     // Said once, and only while nothing that the microphone hears is answered.
     if (message.case === "admission" && message.value.state === AdmissionState.WAITING && !waited)
       sayAloud(admissionMessage(message.value));
+    if (message.case === "sessionUpdated" || message.case === "systemStatus") this.#closeUnheardMicrophone();
     if (message.case !== "sessionStarted") return;
     void this.updatePreferences({ ticket: message.value.ticket });
     this.send({ case: "requestStatus", value: {} });
     if (this.#noticeAtStart) this.#dispatch({ kind: "notice", notice: this.#noticeAtStart });
     this.#noticeAtStart = "";
+  }
+
+  // In a language that is not understood here, nothing that is said would be answered.
+  #refuseTalk(): boolean {
+    const refusal = talkRefusal(this.#state.conversation);
+    if (refusal) this.#dispatch({ kind: "notice", notice: refusal });
+    return refusal !== "";
+  }
+
+  #closeUnheardMicrophone(): void {
+    const refusal = talkRefusal(this.#state.conversation);
+    if (refusal && this.#state.conversation.microphone !== "off") void this.closeMicrophone(refusal);
   }
 
   #nowMs(): number {

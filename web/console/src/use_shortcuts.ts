@@ -1,16 +1,7 @@
 /** Keyboard shortcuts. */
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { actionOf, type ShortcutAction } from "./shortcut_keys";
 import type { ConsoleStore } from "./store";
-
-export const SHORTCUTS: readonly { keys: string; action: string }[] = [
-  { keys: "Space", action: "Open or close the microphone; with push-to-talk, talk while it is held" },
-  { keys: "Esc", action: "Stop the reply" },
-  { keys: "P", action: "Pause or resume the reply" },
-  { keys: "/", action: "Write" },
-  { keys: "S", action: "Settings" },
-  { keys: "D", action: "Show or hide the monitor" },
-  { keys: "?", action: "These shortcuts" },
-];
 
 interface Page {
   openDialog: (dialog: "settings" | "shortcuts") => void;
@@ -18,14 +9,17 @@ interface Page {
 }
 
 export function useShortcuts(store: ConsoleStore, page: Page): void {
+  // The key that talks while it is held, by its place: with Shift let go first, the character of its keyup is another.
+  const talkCode = useRef("");
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       store.handleUserGesture();
       if (event.ctrlKey || event.metaKey || event.altKey || isHandledByTarget(event)) return;
+      if (pressedAction(store, event) === "talk") talkCode.current = event.code;
       if (handleKey(store, page, event)) event.preventDefault();
     };
     const onKeyUp = (event: KeyboardEvent) => {
-      if (event.key === " ") store.releaseTalk();
+      if (event.code === talkCode.current) store.releaseTalk();
     };
     // The window gets no keyup while it has no focus: release the talk button when it loses focus.
     const onBlur = () => {
@@ -57,32 +51,41 @@ function isHandledByTarget({ target, key }: KeyboardEvent): boolean {
 }
 
 // Runs the key's action; returns whether there was one.
-function handleKey(store: ConsoleStore, page: Page, { key, repeat }: KeyboardEvent): boolean {
+function handleKey(store: ConsoleStore, page: Page, event: KeyboardEvent): boolean {
   const { conversation } = store.state;
-  switch (key.toLowerCase()) {
-    case " ":
+  const { repeat } = event;
+  switch (pressedAction(store, event)) {
+    case "talk":
       if (!repeat) toggleTalk(store);
       return true;
-    case "escape":
+    case "stop":
       return conversation.anchor !== "idle" && store.send({ case: "interrupt", value: {} });
-    case "p":
+    case "pause":
       if (conversation.anchor === "paused") return store.send({ case: "resume", value: {} });
       return conversation.anchor === "speaking" && store.send({ case: "pause", value: {} });
-    case "/":
+    case "write":
       document.getElementById("writing")?.focus();
       return true;
-    case "s":
+    case "settings":
       page.openDialog("settings");
       return true;
-    case "d":
+    case "monitor":
       page.togglePanel();
       return true;
-    case "?":
+    case "shortcuts":
       page.openDialog("shortcuts");
       return true;
-    default:
+    case undefined:
       return false;
   }
+}
+
+// Esc always stops the reply, and the space bar always presses the talk button when that has the focus.
+function pressedAction(store: ConsoleStore, { key, target }: KeyboardEvent): ShortcutAction | "stop" | undefined {
+  const { shortcuts, keys } = store.state.preferences;
+  if (key === "Escape") return "stop";
+  if (key === " " && target instanceof HTMLElement && target.matches("[data-talk]")) return "talk";
+  return shortcuts ? actionOf(keys, key) : undefined;
 }
 
 function toggleTalk(store: ConsoleStore): void {

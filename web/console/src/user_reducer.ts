@@ -1,6 +1,7 @@
 /** Reducer for messages about the user's speech. */
 import { BargeInVerdict, type ServerMessage } from "@ai-anchor/client";
 import { type Conversation, updateTurn } from "./conversation_state";
+import { isSettledByTurn } from "./error_messages";
 import { EMPTY_REPLY } from "./reply_reducer";
 
 type BargeInSettled = Extract<ServerMessage, { case: "bargeInSettled" }>["value"];
@@ -39,7 +40,7 @@ export function userReducer(state: Conversation, message: UserMessage, atMs: num
         })),
         // With push-to-talk there may be no `speech_stopped`.
         user: "silent",
-        notice: "",
+        notice: isSettledByTurn(state.notice) ? "" : state.notice,
         admission: null,
         anchor: state.anchor === "speaking" ? "speaking" : "thinking",
       };

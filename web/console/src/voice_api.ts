@@ -66,11 +66,11 @@ export class VoiceApi {
     return (await this.#request(VOICES, { method: "POST", body: form })).json() as Promise<Voice>;
   }
 
-  /** A WAV file with the text in that voice. */
-  async speak(voice: string, text: string): Promise<ArrayBuffer> {
+  /** A WAV file with the text in that voice; `language` is ISO 639-1, and empty for the voice's own. */
+  async speak(voice: string, text: string, language = ""): Promise<ArrayBuffer> {
     const response = await this.#request("v1/audio/speech", {
       method: "POST",
-      body: JSON.stringify({ input: text, voice }),
+      body: JSON.stringify({ input: text, voice, ...(language ? { language } : {}) }),
       headers: { "Content-Type": "application/json" },
     });
     return response.arrayBuffer();

@@ -27,7 +27,7 @@ test.each<[string, Partial<Conversation>, "open" | "push", boolean, RegExp]>([
   ["at first, with push-to-talk", {}, "push", true, /space bar/],
   ["at first, without a microphone", {}, "open", false, /Write/],
   ["while the talk button is held", { microphone: "on" }, "push", true, /Let go/],
-  ["with the microphone open", { microphone: "on" }, "open", true, /Ask anything/],
+  ["with the microphone open", { microphone: "on" }, "open", true, /Speak when you like/],
   ["while the anchor thinks", { anchor: "thinking" }, "open", true, /on its way/],
   ["while it speaks, with the microphone open", { anchor: "speaking", microphone: "on" }, "open", true, /Talk over/],
   ["while it speaks, with push-to-talk", { anchor: "speaking" }, "push", true, /Hold to talk over/],

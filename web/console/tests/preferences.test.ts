@@ -17,6 +17,12 @@ test("saved preferences load again", () => {
   expect(loadPreferences(storage)).toEqual({ ...DEFAULT_PREFERENCES, mode: "push", ticket: "t" });
 });
 
+test("invalid keys of shortcuts get their defaults, and the monitor is closed until it is asked for", () => {
+  const stored = loadPreferences(storageWith('{"keys":{"pause":"x","write":"Tab"},"panel":true}'));
+  expect(stored.keys).toEqual({ ...DEFAULT_PREFERENCES.keys, pause: "x" });
+  expect(stored.monitor).toBe(false);
+});
+
 test("missing and invalid preferences get their defaults", () => {
   for (const stored of [null, "", "no json", "null", "[]", '{"mode":"shout","theme":"pink","patience":"1"}']) {
     expect(loadPreferences(storageWith(stored))).toEqual(DEFAULT_PREFERENCES);

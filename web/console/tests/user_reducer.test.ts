@@ -64,5 +64,7 @@ test("a committed turn ends the user's speech", () => {
 });
 
 test("a committed turn clears the last error", () => {
-  expect(play(script.error("x.y", "something"), script.turnCommitted(1, "hello")).notice).toBe("");
+  expect(play(script.error("stt.late", "waiting"), script.turnCommitted(1, "hello")).notice).toBe("");
+  // What no turn settles stays until it is closed.
+  expect(play(script.error("x.y", "something"), script.turnCommitted(1, "hello")).notice).toBe("something");
 });

@@ -62,8 +62,10 @@ test("a voice is heard and deleted by its id", async () => {
   const api = new VoiceApi("");
   expect((await api.speak("higgs:ana", "Hello")).byteLength).toBe(4);
   expect(requests[0]?.init.body).toBe('{"input":"Hello","voice":"higgs:ana"}');
+  await api.speak("higgs:ana", "Hallo", "de");
+  expect(requests[1]?.init.body).toBe('{"input":"Hallo","voice":"higgs:ana","language":"de"}');
   await api.remove("higgs:ana");
-  expect(requests[1]).toMatchObject({ path: "v1/audio/voices/higgs%3Aana", init: { method: "DELETE" } });
+  expect(requests[2]).toMatchObject({ path: "v1/audio/voices/higgs%3Aana", init: { method: "DELETE" } });
 });
 
 test("refusals carry the server's message", async () => {

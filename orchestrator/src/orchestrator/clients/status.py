@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,6 +30,9 @@ from orchestrator.memory_pressure.degradation_ladder import PressureLevel
 log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+# A service reports the languages of its engine, of which the largest has a hundred.
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_MAX_LANGUAGES = 128
 _HEALTH = {
     "ready": ServiceHealth.SERVICE_HEALTH_READY,
     "loading": ServiceHealth.SERVICE_HEALTH_LOADING,
@@ -146,7 +150,7 @@ class StatusWatch:
         self._degraded[before.service] = str(fields.get("degraded", ""))
         if health is ServiceHealth.SERVICE_HEALTH_READY:
             self._on_ready(before.service, fields)
-        return ServiceStatus(before.service, health, *names)
+        return ServiceStatus(before.service, health, *names, languages=_languages(fields.get("languages")))
 
     # GPU ------------------------------------------------------------------------------------------------------------
 
@@ -197,6 +201,12 @@ class StatusWatch:
         level = max((level for level in levels if level), default=None)
         self._pressure = _PRESSURES.get(level, GpuPressure.GPU_PRESSURE_UNSPECIFIED)
         self._on_pressure(level)
+
+
+def _languages(value: object) -> tuple[str, ...]:
+    """The languages that a service reports; empty for anything but a list of codes."""
+    codes = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(code for code in codes if isinstance(code, str) and _LANGUAGE.fullmatch(code))[:_MAX_LANGUAGES]
 
 
 def _gpu_status(report: gpu_pb2.GpuReport) -> GpuStatus:

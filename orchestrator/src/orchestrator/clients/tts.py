@@ -113,7 +113,9 @@ class TtsClient:
 
 
 def _stored_voice(voice: tts_pb2.Voice) -> StoredVoice:
-    choice = VoiceChoice(voice.id, voice.name, tuple(voice.languages), voice.engine, voice.cloned)
+    choice = VoiceChoice(
+        voice.id, voice.name, tuple(voice.languages), voice.engine, voice.cloned, tuple(voice.style_fields)
+    )
     stored = voice.consent
     consent = VoiceConsent(stored.id, stored.name, stored.language, stored.given_unix_s)
     return StoredVoice(choice, consent if voice.HasField("consent") else None, voice.created_unix_s)

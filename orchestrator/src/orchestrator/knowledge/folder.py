@@ -13,6 +13,7 @@ from service_kit.errors import InvalidRequest
 
 from orchestrator.knowledge.index import PassageIndex
 from orchestrator.knowledge.passages import Passage, read_passage
+from orchestrator.knowledge.sample_questions import sample_questions
 
 MAX_FILES = 2000
 
@@ -45,6 +46,8 @@ class KnowledgeFolder:
         self._scanned_at_s: float | None = None
         self._files: _Files = {}
         self._index = PassageIndex(())
+        # Questions to begin with, by language, of the files as last read.
+        self.sample_questions: Mapping[str, tuple[str, ...]] = {}
 
     def load(self) -> None:
         """Read the folder, blocking. Raises `InvalidRequest` when a file is invalid or the folder cannot be read."""
@@ -79,6 +82,7 @@ class KnowledgeFolder:
     def _replace(self, files: _Files, index: PassageIndex) -> None:
         self._files = files
         self._index = index
+        self.sample_questions = sample_questions(index.passages)
         self._scanned_at_s = self._clock()
 
     def _read(self, known: _Files) -> tuple[_Files, list[InvalidRequest]]:

@@ -80,6 +80,11 @@ class MainModel:
         """The model's name at its server; empty for the briefing and the script."""
         return self._served.model if self._served else ""
 
+    @property
+    def reads_knowledge(self) -> bool:
+        """Whether replies are taken from the knowledge folder; a model at a server does not get it."""
+        return self._served is None or self._served.name == LOCAL
+
     def session_model(self) -> LanguageModel:
         """Return the language model for one session."""
         if self._served is None:

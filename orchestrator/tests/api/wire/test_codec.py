@@ -111,7 +111,7 @@ def test_absent_optional_fields_are_omitted_and_stay_absent():
 def test_enum_values_are_written_by_name_in_nested_messages():
     status = SystemStatus((ServiceStatus("stt", ServiceHealth.SERVICE_HEALTH_READY),), GpuStatus(present=False))
     fields = json.loads(codec.server_to_json(status))
-    names = {"engine": "", "model": "", "version": ""}
+    names = {"engine": "", "model": "", "version": "", "languages": []}
     assert fields["services"][0] == {"service": "stt", "health": "SERVICE_HEALTH_READY", **names}
     assert codec.as_fields(status) == {key: value for key, value in fields.items() if key != "type"}
 

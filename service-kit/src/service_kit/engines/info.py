@@ -22,6 +22,8 @@ class EngineInfo:
     sample_rate_hz: int | None = None
     # Further facts for people, such as a licence or a limit.
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
+    # Fields of the speaking style that a text-to-speech engine follows: pace, warmth, humour, energy.
+    style_fields: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -96,7 +96,9 @@ class StreamAdapter:
         return self._engine.lifespan()
 
     def voices(self) -> Sequence[Voice]:
-        return self._engine.voices()
+        # The voices of a routed engine have the fields of their own engines.
+        followed = self._engine.info.style_fields
+        return [replace(voice, style_fields=voice.style_fields or followed) for voice in self._engine.voices()]
 
     def open_stream(self, config: SynthesisConfig) -> PhraseReplyStream:
         return PhraseReplyStream(self._engine, config, self._limits)

@@ -1,21 +1,15 @@
+import { useRef } from "preact/hooks";
+import { NO_ANNOUNCEMENTS, nextAnnouncements } from "../announcements";
 import type { Conversation } from "../conversation_state";
+import type { Phase } from "../phase";
 
-// Screen readers announce additions only, so older turns need not stay in the list.
-const ANNOUNCED_TURNS = 6;
-
-/** A live region that announces finished turns to screen readers; partial text would interrupt every announcement. */
-export function Announcer({ conversation }: { conversation: Conversation }) {
-  const announcements = conversation.turns.slice(-ANNOUNCED_TURNS).flatMap((turn) => {
-    const answer = turn.heardText ?? "";
-    return [
-      ...(turn.userText && !turn.provisional ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}` }] : []),
-      ...(answer ? [{ key: `${turn.key} anchor`, text: `Anchor: ${answer}` }] : []),
-      ...(turn.failure ? [{ key: `${turn.key} failure`, text: turn.failure }] : []),
-    ];
-  });
+/** The live region of the conversation: it tells screen readers what happened, once it is quiet. */
+export function Announcer({ conversation, phase }: { conversation: Conversation; phase: Phase }) {
+  const announcements = useRef(NO_ANNOUNCEMENTS);
+  announcements.current = nextAnnouncements(announcements.current, conversation, phase);
   return (
     <div class="visually-hidden" role="log" aria-live="polite" aria-label="Conversation log">
-      {announcements.map(({ key, text }) => (
+      {announcements.current.shown.map(({ key, text }) => (
         <p key={key}>{text}</p>
       ))}
     </div>

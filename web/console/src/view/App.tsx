@@ -2,12 +2,14 @@ import { useEffect, useState } from "preact/hooks";
 import { pageTitle } from "../microphone_messages";
 import { phaseOf } from "../phase";
 import type { ConsoleStore } from "../store";
+import { useMedia } from "../use_media";
 import { useShortcuts } from "../use_shortcuts";
 import { useStore } from "../use_store";
 import { Announcer } from "./Announcer";
 import { Captions } from "./Captions";
 import { Dock } from "./Dock";
 import { Header } from "./Header";
+import { MonitorOverlay } from "./MonitorOverlay";
 import { Notices } from "./Notices";
 import { SettingsDialog } from "./SettingsDialog";
 import { ShortcutsDialog } from "./ShortcutsDialog";
@@ -21,32 +23,35 @@ export type OpenDialog = "settings" | "shortcuts" | null;
 export function App({ store }: { store: ConsoleStore }) {
   const { conversation, preferences, microphoneSettings } = useStore(store);
   const [dialog, setDialog] = useState<OpenDialog>(null);
-  const [panelOpen, setPanelOpen] = useState(preferences.panel && !window.matchMedia(NARROW).matches);
+  const isNarrow = useMedia(NARROW);
+  const [panelOpen, setPanelOpen] = useState(preferences.monitor && !isNarrow);
   const togglePanel = () => {
     setPanelOpen(!panelOpen);
-    if (!window.matchMedia(NARROW).matches) void store.updatePreferences({ panel: !panelOpen });
+    if (!isNarrow) void store.updatePreferences({ monitor: !panelOpen });
   };
   useBodyAttributes(store);
   useShortcuts(store, { openDialog: setDialog, togglePanel });
   const phase = phaseOf(conversation, preferences.mode);
   return (
-    <div class={panelOpen ? "console with-panel" : "console"}>
+    <div class={panelOpen && !isNarrow ? "console with-panel" : "console"}>
       <Header
         conversation={conversation}
         phase={phase}
         panelOpen={panelOpen}
         theme={preferences.theme}
+        keys={preferences.shortcuts ? preferences.keys : null}
         onTheme={(theme) => void store.updatePreferences({ theme })}
         onPanel={togglePanel}
         onDialog={setDialog}
       />
       <main class="stage" aria-label="Conversation">
         <Notices store={store} conversation={conversation} />
-        <Captions conversation={conversation} mode={preferences.mode} />
+        <Captions conversation={conversation} mode={preferences.mode} onAsk={(question) => store.sendText(question)} />
         <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
-      {panelOpen && <SidePanel conversation={conversation} onClose={togglePanel} />}
-      <Announcer conversation={conversation} />
+      {panelOpen && !isNarrow && <SidePanel conversation={conversation} onClose={togglePanel} />}
+      {panelOpen && isNarrow && <MonitorOverlay conversation={conversation} onClose={togglePanel} />}
+      <Announcer conversation={conversation} phase={phase} />
       {dialog === "settings" && (
         <SettingsDialog
           store={store}
@@ -60,6 +65,8 @@ export function App({ store }: { store: ConsoleStore }) {
       )}
       {dialog === "shortcuts" && (
         <ShortcutsDialog
+          store={store}
+          preferences={preferences}
           onClose={() => {
             setDialog(null);
           }}

@@ -3,17 +3,24 @@ import { captionSpans } from "../captions";
 import type { Conversation } from "../conversation_state";
 import { formatDuration } from "../format";
 import { responseMs } from "../latency";
-import { machineLine } from "../machine_line";
 import { currentTurns } from "../past_conversations";
 import type { TalkMode } from "../phase";
 import type { Turn } from "../turn";
 import { PastConversations } from "./PastConversations";
 import { Waterfall } from "./Waterfall";
+import { Welcome } from "./Welcome";
 
 // The list follows the conversation while it is scrolled to within this many pixels of the end.
 const FOLLOW_PX = 140;
 
-export function Captions({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
+interface CaptionsProps {
+  conversation: Conversation;
+  mode: TalkMode;
+  /** Sends a question that was clicked on the first screen. */
+  onAsk?: (question: string) => void;
+}
+
+export function Captions({ conversation, mode, onAsk }: CaptionsProps) {
   const list = useRef<HTMLDivElement>(null);
   const following = useRef(true);
   const turns = currentTurns(conversation);
@@ -37,7 +44,7 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
         renderTurn={(turn) => <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />}
       />
       {turns.length === 0 ? (
-        <Welcome conversation={conversation} mode={mode} />
+        <Welcome conversation={conversation} mode={mode} onAsk={onAsk} />
       ) : (
         <ol class="turns">
           {turns.map((turn) => (
@@ -48,31 +55,6 @@ export function Captions({ conversation, mode }: { conversation: Conversation; m
     </div>
   );
 }
-
-function Welcome({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
-  const { choices, settings, resumed, retentionDays, services } = conversation;
-  const persona = choices?.personas.find(({ id }) => id === settings?.persona);
-  const machine = machineLine(services);
-  return (
-    <div class="welcome">
-      <p class="welcome-line">{persona ? `${persona.name} is at the desk.` : "Talk with the anchor."}</p>
-      {persona?.description && <p class="welcome-about">{persona.description}</p>}
-      <p class="welcome-how">{resumed ? "Your conversation continues where it stopped." : INSTRUCTIONS[mode]}</p>
-      {machine && <p class="welcome-machine">{machine}</p>}
-      {retentionDays !== null && <p class="welcome-kept">{retentionLine(retentionDays)}</p>}
-    </div>
-  );
-}
-
-function retentionLine(days: number): string {
-  if (days === 0) return "Nothing of the conversation is stored.";
-  return `The conversation's text is stored on the server for ${days === 1 ? "a day" : `${days} days`}, its sound never.`;
-}
-
-const INSTRUCTIONS: Readonly<Record<TalkMode, string>> = {
-  open: "Press the button and speak; a pause ends your turn. Or write, where it is quiet.",
-  push: "Hold the button while you speak. Or write, where it is quiet.",
-};
 
 function TurnItem({ turn, audioStarted }: { turn: Turn; audioStarted: boolean }) {
   // Only turns that changed render again, which keeps long conversations fast.

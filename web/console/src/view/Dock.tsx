@@ -1,10 +1,12 @@
 import { useRef } from "preact/hooks";
+import { talkRefusal } from "../abilities";
 import type { Conversation } from "../conversation_state";
 import { type Phase, PHASE_LABELS, phaseHint, type TalkMode } from "../phase";
 import type { ConsoleStore } from "../store";
 import { PauseIcon, PlayIcon, SendIcon, StopIcon } from "./icons";
 import { LevelMeter } from "./LevelMeter";
 import { TalkButton } from "./TalkButton";
+import { TalkChoices } from "./TalkChoices";
 
 interface DockProps {
   store: ConsoleStore;
@@ -15,6 +17,7 @@ interface DockProps {
 
 /** The controls of the conversation: talk, pause, stop, write. */
 export function Dock({ store, conversation, mode, phase }: DockProps) {
+  const canTalk = store.soundSupport === "ready" && talkRefusal(conversation) === "";
   return (
     <div class="dock">
       <div class="dock-talk">
@@ -33,8 +36,9 @@ export function Dock({ store, conversation, mode, phase }: DockProps) {
         </div>
       </div>
       <p class="activity">
-        <b>{PHASE_LABELS[phase]}.</b> {phaseHint(conversation, mode, store.soundSupport === "ready")}
+        <b>{PHASE_LABELS[phase]}.</b> {phaseHint(conversation, mode, canTalk)}
       </p>
+      <TalkChoices store={store} conversation={conversation} />
       <TextInput store={store} open={conversation.connection.state === "open"} />
     </div>
   );

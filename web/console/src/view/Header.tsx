@@ -1,6 +1,7 @@
 import type { Conversation } from "../conversation_state";
 import { type Phase, PHASE_LABELS } from "../phase";
 import type { Theme } from "../preferences";
+import { keyName, type ShortcutAction, type ShortcutKeys } from "../shortcut_keys";
 import type { OpenDialog } from "./App";
 import { KeysIcon, Logo, PanelIcon, SettingsIcon } from "./icons";
 
@@ -15,16 +16,19 @@ interface HeaderProps {
   phase: Phase;
   panelOpen: boolean;
   theme: Theme;
+  /** The keys of the shortcuts; null while they are off. */
+  keys: ShortcutKeys | null;
   onTheme: (theme: Theme) => void;
   onPanel: () => void;
   onDialog: (dialog: OpenDialog) => void;
 }
 
-export function Header({ conversation, phase, panelOpen, theme, onTheme, onPanel, onDialog }: HeaderProps) {
+export function Header({ conversation, phase, panelOpen, theme, keys, onTheme, onPanel, onDialog }: HeaderProps) {
   const persona = conversation.choices?.personas.find(({ id }) => id === conversation.settings?.persona);
   const at = THEMES.findIndex((each) => each.theme === theme);
   const now = THEMES[at];
   const next = THEMES[(at + 1) % THEMES.length];
+  const withKeyOf = (name: string, action: ShortcutAction) => (keys ? `${name} (${keyName(keys[action])})` : name);
   return (
     <header class="bar">
       <h1 class="brand">
@@ -32,7 +36,8 @@ export function Header({ conversation, phase, panelOpen, theme, onTheme, onPanel
         <span>AI Anchor</span>
         {persona && <span class="brand-persona">{persona.name}</span>}
       </h1>
-      <p class={`tally tally-${phase}`} role="status" aria-label="State">
+      <p class={`tally tally-${phase}`}>
+        <span class="visually-hidden">State: </span>
         <span class="tally-light" />
         {PHASE_LABELS[phase]}
         {conversation.microphone === "on" && (
@@ -59,7 +64,7 @@ export function Header({ conversation, phase, panelOpen, theme, onTheme, onPanel
         <button
           class="tool tool-keys"
           type="button"
-          title="Keyboard shortcuts (?)"
+          title={withKeyOf("Keyboard shortcuts", "shortcuts")}
           aria-label="Keyboard shortcuts"
           onClick={() => {
             onDialog("shortcuts");
@@ -70,7 +75,7 @@ export function Header({ conversation, phase, panelOpen, theme, onTheme, onPanel
         <button
           class="tool"
           type="button"
-          title="Monitor (D)"
+          title={withKeyOf("Monitor", "monitor")}
           aria-label="Monitor"
           aria-expanded={panelOpen}
           onClick={onPanel}
@@ -80,7 +85,7 @@ export function Header({ conversation, phase, panelOpen, theme, onTheme, onPanel
         <button
           class="tool"
           type="button"
-          title="Settings (S)"
+          title={withKeyOf("Settings", "settings")}
           aria-label="Settings"
           onClick={() => {
             onDialog("settings");

@@ -1,36 +1,80 @@
+import { talkRefusal } from "../abilities";
 import { admissionMessage } from "../admission";
 import type { Conversation } from "../conversation_state";
-import { closeMessage, errorMessage, isOpenElsewhere, reconnectingMessage } from "../error_messages";
+import {
+  closeMessage,
+  errorMessage,
+  isOpenElsewhere,
+  reconnectingMessage,
+  saysLanguageIsUnsupported,
+} from "../error_messages";
 import { returnLabel } from "../phase";
 import type { ConsoleStore } from "../store";
+import { useClosedNotices } from "../use_closed_notices";
+import { ClosableNotice } from "./ClosableNotice";
 
 export function Notices({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
+  const { open, close } = useClosedNotices(standingNotices(conversation));
+  const { notice } = conversation;
+  const isSaid = talkRefusal(conversation) !== "" && saysLanguageIsUnsupported(notice);
   return (
     <div class="notices">
       <ClosedNotice store={store} conversation={conversation} />
       <NoSoundNotice store={store} />
-      {conversation.connection.state === "reconnecting" && (
-        <p class="notice notice-warning" role="status">
-          {reconnectingMessage(conversation.connection.code)}
-        </p>
-      )}
-      {impairments(conversation).map(({ code, text }) => (
-        <p class="notice notice-warning notice-service" role="status" key={code}>
-          {text}
-        </p>
-      ))}
+      {/* Pressing Talk says the same as an alert. */}
+      {open
+        .filter(({ text }) => text !== notice)
+        .map(({ id, text, kind }) => (
+          <ClosableNotice
+            key={id}
+            role="status"
+            kind={kind}
+            warning
+            onClose={() => {
+              close(id);
+            }}
+          >
+            {text}
+          </ClosableNotice>
+        ))}
       {conversation.admission && (
         <p class="notice notice-admission" role="alert">
           {admissionMessage(conversation.admission)}
         </p>
       )}
-      {conversation.notice && (
-        <p class="notice" role="alert">
-          {conversation.notice}
-        </p>
+      {notice && !isSaid && (
+        <ClosableNotice
+          role="alert"
+          onClose={() => {
+            // What stands below it for the same reason is closed with it.
+            if (open.some(({ id }) => id === notice)) close(notice);
+            store.dismissNotice();
+          }}
+        >
+          {notice}
+        </ClosableNotice>
       )}
     </div>
   );
+}
+
+interface Standing {
+  id: string;
+  text: string;
+  kind: string;
+}
+
+/** What holds at present, each until it is over: the lost connection, the language, what is impaired. */
+function standingNotices(conversation: Conversation): Standing[] {
+  const { connection } = conversation;
+  const refusal = talkRefusal(conversation);
+  return [
+    ...(connection.state === "reconnecting"
+      ? [{ id: "reconnecting", text: reconnectingMessage(connection.code), kind: "" }]
+      : []),
+    ...(refusal ? [{ id: refusal, text: refusal, kind: "notice-language" }] : []),
+    ...impairments(conversation).map(({ code, text }) => ({ id: `${code} ${text}`, text, kind: "notice-service" })),
+  ];
 }
 
 // The server reports a degradation in the system status and in a notice of the same code; the page shows it once.

@@ -1,9 +1,18 @@
 import { type MicrophoneSettings, pageToken } from "@ai-anchor/client";
 import { useState } from "preact/hooks";
+import { talkRefusal } from "../abilities";
 import type { Conversation } from "../conversation_state";
-import { AUTOMATIC, formatLanguage } from "../format";
 import type { Preferences } from "../preferences";
 import type { ConsoleStore } from "../store";
+import {
+  chooseLanguage,
+  choosePersona,
+  chooseVoice,
+  languageOptions,
+  type Option,
+  personaOptions,
+  voiceOptions,
+} from "../talk_choices";
 import { VoiceApi } from "../voice_api";
 import { Dialog } from "./Dialog";
 import { SoundSettings } from "./SoundSettings";
@@ -30,7 +39,7 @@ export function SettingsDialog({ store, conversation, preferences, microphoneSet
         </fieldset>
         <VoicesButton store={store} />
         <fieldset class="settings-fields" disabled={!isConnected}>
-          <StyleSettings store={store} settings={conversation.settings} />
+          <StyleSettings store={store} conversation={conversation} />
         </fieldset>
       </section>
       <SoundSettings store={store} preferences={preferences} microphoneSettings={microphoneSettings} />
@@ -86,56 +95,39 @@ function VoicesButton({ store }: { store: ConsoleStore }) {
 
 function SpeakerSettings({
   store,
-  conversation: { choices, settings },
+  conversation: { choices, settings, services },
 }: {
   store: ConsoleStore;
   conversation: Conversation;
 }) {
   if (!choices || !settings) return <p class="hint">The choices appear once the session is open.</p>;
-  const voices = choices.voices.filter(
-    ({ languages }) => settings.language === AUTOMATIC || languages.includes(settings.language),
-  );
   const persona = choices.personas.find(({ id }) => id === settings.persona);
   return (
     <>
       <SelectField
         name="Language"
         value={settings.language}
-        options={choices.languages.map((code) => ({
-          value: code,
-          name: formatLanguage(code),
-          lang: code === AUTOMATIC ? "en" : code,
-        }))}
+        options={languageOptions(choices, services)}
+        hint={talkRefusal({ settings, services }) || undefined}
         onChoose={(language) => {
-          void store.updatePreferences({ language, voice: "" });
-          // The voice may not speak the new language.
-          store.send({ case: "setVoice", value: { voice: "" } });
-          store.send({ case: "setLanguage", value: { language } });
+          chooseLanguage(store, language);
         }}
       />
       <SelectField
         name="Voice"
         value={settings.voice}
-        options={[
-          { value: "", name: "Default for the language" },
-          ...voices.map(({ id, name, engine, cloned }) => ({
-            value: id,
-            name: `${name || id} · ${engine}${cloned ? " · from a recording" : ""}`,
-          })),
-        ]}
+        options={voiceOptions(choices, settings)}
         onChoose={(voice) => {
-          void store.updatePreferences({ voice });
-          store.send({ case: "setVoice", value: { voice } });
+          chooseVoice(store, voice);
         }}
       />
       <SelectField
         name="Persona"
         value={settings.persona}
         hint={persona?.description}
-        options={choices.personas.map(({ id, name }) => ({ value: id, name: name || id }))}
+        options={personaOptions(choices)}
         onChoose={(chosen) => {
-          void store.updatePreferences({ persona: chosen });
-          store.send({ case: "setPersona", value: { persona: chosen } });
+          choosePersona(store, chosen);
         }}
       />
     </>
@@ -145,7 +137,7 @@ function SpeakerSettings({
 interface SelectFieldProps {
   name: string;
   value: string;
-  options: readonly { value: string; name: string; lang?: string }[];
+  options: readonly Option[];
   hint?: string | undefined;
   onChoose: (value: string) => void;
 }

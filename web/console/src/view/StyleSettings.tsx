@@ -1,26 +1,13 @@
-import type { Settings } from "../conversation_state";
+import type { Conversation } from "../conversation_state";
+import { type Dial, DIALS, isDefault, mannerLine } from "../manner";
 import type { ConsoleStore } from "../store";
+import { speakingVoice } from "../talk_choices";
 
-interface Dial {
-  field: "pace" | "warmth" | "humour" | "energy";
-  name: string;
-  low: string;
-  high: string;
-  min: number;
-  max: number;
-  defaultValue: number;
-}
-
-const DIALS: readonly Dial[] = [
-  { field: "pace", name: "Pace", low: "slow", high: "fast", min: 0.5, max: 2, defaultValue: 1 },
-  { field: "warmth", name: "Warmth", low: "cool", high: "warm", min: 0, max: 1, defaultValue: 0.5 },
-  { field: "humour", name: "Humour", low: "earnest", high: "playful", min: 0, max: 1, defaultValue: 0.5 },
-  { field: "energy", name: "Energy", low: "calm", high: "lively", min: 0, max: 1, defaultValue: 0.5 },
-];
-
-/** Sliders for the manner of speaking and for patience. */
-export function StyleSettings({ store, settings }: { store: ConsoleStore; settings: Settings | null }) {
+/** Sliders for the manner of speaking and for patience, each with a way back. */
+export function StyleSettings({ store, conversation }: { store: ConsoleStore; conversation: Conversation }) {
+  const { settings, services } = conversation;
   if (!settings) return null;
+  const manner = mannerLine(speakingVoice(conversation), services);
   return (
     <>
       {DIALS.map((dial) => (
@@ -31,6 +18,7 @@ export function StyleSettings({ store, settings }: { store: ConsoleStore; settin
           onSlide={(value) => store.send({ case: "setStyle", value: { [dial.field]: value } })}
         />
       ))}
+      {manner && <p class="hint manner">{manner}</p>}
       <Slider
         name="Patience"
         low="brisk"
@@ -49,15 +37,16 @@ export function StyleSettings({ store, settings }: { store: ConsoleStore; settin
 }
 
 interface SliderProps extends Omit<Dial, "field"> {
-  /** Undefined for the default of the voice or persona. */
+  /** Undefined while it was never moved. */
   value: number | undefined;
   onSlide: (value: number) => void;
 }
 
-function Slider({ name, low, high, min, max, defaultValue, value, onSlide }: SliderProps) {
-  const label = value === undefined ? "default" : max > 1 ? `${value.toFixed(2)}×` : `${Math.round(value * 100)} %`;
+function Slider({ name, low, high, min, max, defaultValue, value = defaultValue, onSlide }: SliderProps) {
+  const isUnmoved = isDefault(value, defaultValue);
+  const label = isUnmoved ? "default" : max > 1 ? `${value.toFixed(2)}×` : `${Math.round(value * 100)} %`;
   return (
-    <label class="field">
+    <div class="field">
       <span class="field-name">{name}</span>
       <span class="slider">
         <span class="slider-end">{low}</span>
@@ -66,7 +55,7 @@ function Slider({ name, low, high, min, max, defaultValue, value, onSlide }: Sli
           min={min}
           max={max}
           step={0.05}
-          value={value ?? defaultValue}
+          value={value}
           aria-label={name}
           aria-valuetext={label}
           onChange={(change) => {
@@ -75,7 +64,18 @@ function Slider({ name, low, high, min, max, defaultValue, value, onSlide }: Sli
         />
         <span class="slider-end">{high}</span>
         <output class="slider-value">{label}</output>
+        <button
+          class="button slider-reset"
+          type="button"
+          aria-label={`Reset ${name}`}
+          disabled={isUnmoved}
+          onClick={() => {
+            onSlide(defaultValue);
+          }}
+        >
+          Reset
+        </button>
       </span>
-    </label>
+    </div>
   );
 }

@@ -61,6 +61,12 @@ export const KeysIcon = () => (
   </Icon>
 );
 
+export const SpeakerIcon = () => (
+  <Icon>
+    <path d="M4.5 9.5v5h3.500l4.500 3.500v-12l-4.500 3.500zM16 9a4.200 4.200 0 0 1 0 6M18.500 6.500a7.800 7.800 0 0 1 0 11" />
+  </Icon>
+);
+
 export const CloseIcon = () => (
   <Icon>
     <path d="m6.5 6.5 11 11M17.5 6.5l-11 11" />

@@ -1,9 +1,11 @@
 // @vitest-environment happy-dom
+import { ChoicesSchema } from "@ai-anchor/client";
+import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { INITIAL_CONVERSATION } from "../../src/conversation_state";
 import { Captions } from "../../src/view/Captions";
 import * as script from "../script";
-import { play } from "../script";
+import { play, playFrom } from "../script";
 import { rendered } from "./rendered";
 
 test("captions separate heard text from interrupted text", () => {
@@ -78,4 +80,32 @@ test("before the first turn the instructions match the talk mode", () => {
   expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="push" />).textContent).toContain(
     "Hold the button",
   );
+});
+
+const CHOICES = create(ChoicesSchema, {
+  languages: ["auto", "en", "de"],
+  voices: [{ id: "v", name: "V", languages: ["en", "de"], engine: "hibari" }],
+  personas: [{ id: "anchor", name: "Nora", description: "Explains." }],
+  sampleQuestions: [
+    { language: "en", questions: ["Who bakes <b>bread</b>?", "How do I sleep?"] },
+    { language: "de", questions: ["Regnet es?"] },
+  ],
+});
+
+test("the first screen says who this is, and a click asks one of its questions", () => {
+  const asked: string[] = [];
+  const state = play(script.OPEN, script.sessionStarted(), { case: "choices", value: CHOICES });
+  const ask = (question: string) => asked.push(question);
+  const page = rendered(<Captions conversation={state} mode="open" onAsk={ask} />);
+  expect(page.querySelector(".welcome-line")?.textContent).toBe("Hello, I am Nora, a computer voice.");
+  const questions = [...page.querySelectorAll<HTMLButtonElement>(".question")];
+  expect(questions.map(({ textContent, lang }) => [textContent, lang])).toEqual([
+    ["Who bakes <b>bread</b>?", "en"],
+    ["How do I sleep?", "en"],
+  ]);
+  questions[1]?.click();
+  expect(asked).toEqual(["How do I sleep?"]);
+  const offline = playFrom(state, { kind: "connection", connection: { state: "closed", code: "" } });
+  const closed = rendered(<Captions conversation={offline} mode="open" onAsk={ask} />);
+  expect(closed.querySelector<HTMLButtonElement>(".question")?.disabled).toBe(true);
 });

@@ -151,11 +151,11 @@ class SetStyle:
     pace: float | None = None
     """Speech rate, 0.5 to 2; 1 is the voice's own rate."""
     warmth: float | None = None
-    """Warmth, 0 (cool) to 1 (warm)."""
+    """Warmth, 0 (cool) to 1 (warm); 0.5 is neutral, as when it was never set."""
     humour: float | None = None
-    """Humour, 0 (earnest) to 1 (playful)."""
+    """Humour, 0 (earnest) to 1 (playful); 0.5 is neutral, as when it was never set."""
     energy: float | None = None
-    """Energy, 0 (calm) to 1 (lively)."""
+    """Energy, 0 (calm) to 1 (lively); 0.5 is neutral, as when it was never set."""
 
 
 @dataclass(frozen=True, slots=True)

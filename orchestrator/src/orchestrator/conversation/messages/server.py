@@ -98,6 +98,20 @@ class Choices:
     """Voices, each language's default first; empty until the TTS service has answered once."""
     personas: tuple[PersonaChoice, ...] = ()
     """Personas."""
+    sample_questions: tuple[SampleQuestions, ...] = ()
+    """Questions that the knowledge folder answers, by language; empty where a language model answers that does not read
+    it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SampleQuestions:
+    """Questions to begin with, in one language."""
+
+    language: str
+    """Language of the questions, ISO 639-1."""
+    questions: tuple[str, ...] = ()
+    """The questions, at most 3, each of at most 120 characters on one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,8 @@ class VoiceChoice:
     """TTS engine of the voice."""
     cloned: bool = False
     """Whether the voice was cloned from a recording."""
+    style_fields: tuple[str, ...] = ()
+    """Fields of `set_style` that the voice follows: `pace`, `warmth`, `humour`, `energy`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +142,18 @@ class PersonaChoice:
     """Display name."""
     description: str = ""
     """Description in one sentence; may be empty."""
+    voices: tuple[LanguageVoice, ...] = ()
+    """Voices of the persona, by language; in the other languages the language's default voice speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageVoice:
+    """The voice that speaks a language."""
+
+    language: str
+    """Language, ISO 639-1."""
+    voice: str
+    """Voice id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,10 @@ class ServiceStatus:
     """Model that the service runs; empty when unknown."""
     version: str = ""
     """Version of the engine; empty when unknown."""
+    languages: tuple[str, ...] = ()
+    """Languages that the engine understands or speaks, ISO 639-1; empty when unknown, and for an engine without
+    languages.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ def _never() -> bool:
     return False
 
 
+def _no_questions() -> Mapping[str, tuple[str, ...]]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The other services and the personas, shared by all sessions."""
@@ -87,6 +91,8 @@ class Services:
     sheds_speculation: Callable[[], bool] = field(default=_never)
     # How long a language model may take to its first token, in seconds.
     first_token_s: float = 8.0
+    # Questions to begin with, by language; called when a client is greeted, and when the voices change.
+    sample_questions: Callable[[], Mapping[str, tuple[str, ...]]] = field(default=_no_questions)
     # Engines whose chat template opens the reasoning, so that their replies hold only its end; found by such a reply.
     reasoning_engines: set[str] = field(default_factory=set[str])
     # Voices of personas that were found missing, with the language; as many as personas name.

@@ -9,8 +9,10 @@ from service_kit.audio import MICROPHONE, SPEECH
 from orchestrator.conversation.messages.server import (
     Choices,
     FinalTranscript,
+    LanguageVoice,
     PartialTranscript,
     PersonaChoice,
+    SampleQuestions,
     ServerMessage,
     SessionStarted,
     SessionUpdated,
@@ -19,7 +21,8 @@ from orchestrator.conversation.messages.server import (
 )
 from orchestrator.conversation.model.conversation import Conversation
 from orchestrator.conversation.model.events import AnnounceFinal, AnnouncePartial, AnnounceWait
-from orchestrator.conversation.model.services import LANGUAGE_CHOICES, Services
+from orchestrator.conversation.model.ports import Persona
+from orchestrator.conversation.model.services import LANGUAGE_CHOICES, LANGUAGES, Services
 
 
 def greeting_messages(
@@ -56,7 +59,7 @@ def session_updated(conversation: Conversation) -> SessionUpdated:
 
 
 def choices(services: Services) -> Choices:
-    """The available languages, voices and personas."""
+    """The available languages, voices and personas, and questions to begin with."""
     return _with_voices(services, services.voices.value)
 
 
@@ -70,8 +73,20 @@ async def send_choices_on_change(
 
 
 def _with_voices(services: Services, voices: tuple[VoiceChoice, ...]) -> Choices:
-    personas = tuple(PersonaChoice(each.id, each.name, each.description) for each in services.personas.values())
-    return Choices(LANGUAGE_CHOICES, voices, personas)
+    personas = tuple(_persona_choice(services, persona) for persona in services.personas.values())
+    known = services.sample_questions()
+    questions = tuple(SampleQuestions(language, known[language]) for language in LANGUAGES if language in known)
+    return Choices(LANGUAGE_CHOICES, voices, personas, questions)
+
+
+def _persona_choice(services: Services, persona: Persona) -> PersonaChoice:
+    voices = {
+        language: services.voice_of(persona, language)
+        for language in LANGUAGES
+        if services.default_voice or language in persona.voices
+    }
+    of_languages = tuple(LanguageVoice(language, voice) for language, voice in voices.items() if voice)
+    return PersonaChoice(persona.id, persona.name, persona.description, of_languages)
 
 
 def transcript_message(action: AnnouncePartial | AnnounceFinal | AnnounceWait, *, word_times: bool) -> ServerMessage:

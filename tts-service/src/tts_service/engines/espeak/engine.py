@@ -53,6 +53,7 @@ class EspeakEngine:
             languages=tuple(_ACCENTS),
             sample_rate_hz=RATE_HZ,
             notes={"licence": "GPL-3.0-or-later, in a separate process", "quality": "formant synthesis"},
+            style_fields=("pace", "warmth", "energy"),
         )
 
     @property

@@ -55,6 +55,7 @@ class HibariEngine:
                 "licence": "Apache-2.0",
                 "sockets": "refused by the kernel" if self._worker.isolated else "refused by Python only",
             },
+            style_fields=("pace",),
         )
 
     def voices(self) -> Sequence[Voice]:

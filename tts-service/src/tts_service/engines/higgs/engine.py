@@ -91,6 +91,7 @@ class HiggsEngine:
                 "word marks": "estimated",
                 "style": "described to the model, which may ignore it",
             },
+            style_fields=("pace", "warmth", "humour", "energy"),
         )
 
     @property

@@ -46,6 +46,7 @@ class KokoroEngine:
             languages=LANGUAGES,
             sample_rate_hz=RATE_HZ,
             notes={"licence": "Apache-2.0", "phonemes": "eSpeak NG, in its own process"},
+            style_fields=("pace",),
         )
 
     def voices(self) -> Sequence[Voice]:

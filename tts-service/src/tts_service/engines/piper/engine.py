@@ -40,6 +40,7 @@ class PiperEngine:
             languages=tuple(dict.fromkeys(voice.language for voice in self._voices.values())),
             sample_rate_hz=SPEECH.rate_hz,
             notes={"licence": "GPL-3.0-or-later, in a separate server; each voice has its own licence"},
+            style_fields=("pace",),
         )
 
     def voices(self) -> Sequence[Voice]:

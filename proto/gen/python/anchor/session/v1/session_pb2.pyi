@@ -330,38 +330,60 @@ class SessionStarted(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[str] = ..., language: _Optional[str] = ..., voice: _Optional[str] = ..., persona: _Optional[str] = ..., microphone_sample_rate_hz: _Optional[int] = ..., anchor_sample_rate_hz: _Optional[int] = ..., resumed: _Optional[bool] = ..., patience: _Optional[float] = ..., retention_days: _Optional[int] = ...) -> None: ...
 
 class Choices(_message.Message):
-    __slots__ = ("languages", "voices", "personas")
+    __slots__ = ("languages", "voices", "personas", "sample_questions")
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     VOICES_FIELD_NUMBER: _ClassVar[int]
     PERSONAS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_QUESTIONS_FIELD_NUMBER: _ClassVar[int]
     languages: _containers.RepeatedScalarFieldContainer[str]
     voices: _containers.RepeatedCompositeFieldContainer[VoiceChoice]
     personas: _containers.RepeatedCompositeFieldContainer[PersonaChoice]
-    def __init__(self, languages: _Optional[_Iterable[str]] = ..., voices: _Optional[_Iterable[_Union[VoiceChoice, _Mapping]]] = ..., personas: _Optional[_Iterable[_Union[PersonaChoice, _Mapping]]] = ...) -> None: ...
+    sample_questions: _containers.RepeatedCompositeFieldContainer[SampleQuestions]
+    def __init__(self, languages: _Optional[_Iterable[str]] = ..., voices: _Optional[_Iterable[_Union[VoiceChoice, _Mapping]]] = ..., personas: _Optional[_Iterable[_Union[PersonaChoice, _Mapping]]] = ..., sample_questions: _Optional[_Iterable[_Union[SampleQuestions, _Mapping]]] = ...) -> None: ...
+
+class SampleQuestions(_message.Message):
+    __slots__ = ("language", "questions")
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    QUESTIONS_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    questions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, language: _Optional[str] = ..., questions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VoiceChoice(_message.Message):
-    __slots__ = ("id", "name", "languages", "engine", "cloned")
+    __slots__ = ("id", "name", "languages", "engine", "cloned", "style_fields")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     CLONED_FIELD_NUMBER: _ClassVar[int]
+    STYLE_FIELDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     languages: _containers.RepeatedScalarFieldContainer[str]
     engine: str
     cloned: bool
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., cloned: _Optional[bool] = ...) -> None: ...
+    style_fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., cloned: _Optional[bool] = ..., style_fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PersonaChoice(_message.Message):
-    __slots__ = ("id", "name", "description")
+    __slots__ = ("id", "name", "description", "voices")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    VOICES_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     description: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    voices: _containers.RepeatedCompositeFieldContainer[LanguageVoice]
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., voices: _Optional[_Iterable[_Union[LanguageVoice, _Mapping]]] = ...) -> None: ...
+
+class LanguageVoice(_message.Message):
+    __slots__ = ("language", "voice")
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    voice: str
+    def __init__(self, language: _Optional[str] = ..., voice: _Optional[str] = ...) -> None: ...
 
 class SpeechStarted(_message.Message):
     __slots__ = ("at_ms",)
@@ -624,18 +646,20 @@ class Degradation(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ServiceStatus(_message.Message):
-    __slots__ = ("service", "health", "engine", "model", "version")
+    __slots__ = ("service", "health", "engine", "model", "version", "languages")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     service: str
     health: ServiceHealth
     engine: str
     model: str
     version: str
-    def __init__(self, service: _Optional[str] = ..., health: _Optional[_Union[ServiceHealth, str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    languages: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, service: _Optional[str] = ..., health: _Optional[_Union[ServiceHealth, str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GpuStatus(_message.Message):
     __slots__ = ("present", "unavailable_reason", "memory_total_mib", "memory_used_mib", "services", "pressure", "temperature_celsius")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/tts/v1/tts.proto\x12\ranchor.tts.v1\"\xab\x01\n\x11SynthesizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.anchor.tts.v1.SynthesisConfigH\x00\x12(\n\x04text\x18\x02 \x01(\x0b\x32\x18.anchor.tts.v1.TextDeltaH\x00\x12/\n\x0b\x65nd_of_text\x18\x03 \x01(\x0b\x32\x18.anchor.tts.v1.EndOfTextH\x00\x42\t\n\x07request\"t\n\x0fSynthesisConfig\x12\r\n\x05voice\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12)\n\x05style\x18\x03 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechStyle\x12\x15\n\rpaced_by_text\x18\x04 \x01(\x08\"\x89\x01\n\x0bSpeechStyle\x12\x11\n\x04pace\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x13\n\x06warmth\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x13\n\x06humour\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x13\n\x06\x65nergy\x18\x04 \x01(\x02H\x03\x88\x01\x01\x42\x07\n\x05_paceB\t\n\x07_warmthB\t\n\x07_humourB\t\n\x07_energy\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0b\n\tEndOfText\"\xb4\x01\n\x12SynthesizeResponse\x12+\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechAudioH\x00\x12\x30\n\x0bspeech_mark\x18\x02 \x01(\x0b\x32\x19.anchor.tts.v1.SpeechMarkH\x00\x12\x36\n\x0ephrase_started\x18\x03 \x01(\x0b\x32\x1c.anchor.tts.v1.PhraseStartedH\x00\x42\x07\n\x05\x65vent\"-\n\x0bSpeechAudio\x12\x11\n\toffset_ms\x18\x01 \x01(\r\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"E\n\nSpeechMark\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\x12\x11\n\toffset_ms\x18\x03 \x01(\r\"5\n\rPhraseStarted\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\"\x9a\x01\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x0e\n\x06\x63loned\x18\x05 \x01(\x08\x12,\n\x07\x63onsent\x18\x06 \x01(\x0b\x32\x1b.anchor.tts.v1.VoiceConsent\x12\x16\n\x0e\x63reated_unix_s\x18\x07 \x01(\x03\"z\n\x0cVoiceConsent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tstatement\x18\x03 \x01(\t\x12\x15\n\rrecording_wav\x18\x04 \x01(\x0c\x12\x10\n\x08language\x18\x05 \x01(\t\x12\x14\n\x0cgiven_unix_s\x18\x06 \x01(\x03\"?\n\x0e\x43loningSupport\x12\x11\n\tlanguages\x18\x01 \x03(\t\x12\x1a\n\x12unavailable_reason\x18\x02 \x01(\t\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"j\n\x12ListVoicesResponse\x12$\n\x06voices\x18\x01 \x03(\x0b\x32\x14.anchor.tts.v1.Voice\x12.\n\x07\x63loning\x18\x02 \x01(\x0b\x32\x1d.anchor.tts.v1.CloningSupport\"\x94\x01\n\x0f\x41\x64\x64VoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rreference_wav\x18\x02 \x01(\x0c\x12\x1c\n\x14reference_transcript\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12,\n\x07\x63onsent\x18\x05 \x01(\x0b\x32\x1b.anchor.tts.v1.VoiceConsent\"7\n\x10\x41\x64\x64VoiceResponse\x12#\n\x05voice\x18\x01 \x01(\x0b\x32\x14.anchor.tts.v1.Voice\"&\n\x12\x44\x65leteVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteVoiceResponse2\xe2\x02\n\x13TextToSpeechService\x12U\n\nSynthesize\x12 .anchor.tts.v1.SynthesizeRequest\x1a!.anchor.tts.v1.SynthesizeResponse(\x01\x30\x01\x12Q\n\nListVoices\x12 .anchor.tts.v1.ListVoicesRequest\x1a!.anchor.tts.v1.ListVoicesResponse\x12K\n\x08\x41\x64\x64Voice\x12\x1e.anchor.tts.v1.AddVoiceRequest\x1a\x1f.anchor.tts.v1.AddVoiceResponse\x12T\n\x0b\x44\x65leteVoice\x12!.anchor.tts.v1.DeleteVoiceRequest\x1a\".anchor.tts.v1.DeleteVoiceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61nchor/tts/v1/tts.proto\x12\ranchor.tts.v1\"\xab\x01\n\x11SynthesizeRequest\x12\x30\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1e.anchor.tts.v1.SynthesisConfigH\x00\x12(\n\x04text\x18\x02 \x01(\x0b\x32\x18.anchor.tts.v1.TextDeltaH\x00\x12/\n\x0b\x65nd_of_text\x18\x03 \x01(\x0b\x32\x18.anchor.tts.v1.EndOfTextH\x00\x42\t\n\x07request\"t\n\x0fSynthesisConfig\x12\r\n\x05voice\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12)\n\x05style\x18\x03 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechStyle\x12\x15\n\rpaced_by_text\x18\x04 \x01(\x08\"\x89\x01\n\x0bSpeechStyle\x12\x11\n\x04pace\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x13\n\x06warmth\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x13\n\x06humour\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x13\n\x06\x65nergy\x18\x04 \x01(\x02H\x03\x88\x01\x01\x42\x07\n\x05_paceB\t\n\x07_warmthB\t\n\x07_humourB\t\n\x07_energy\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0b\n\tEndOfText\"\xb4\x01\n\x12SynthesizeResponse\x12+\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1a.anchor.tts.v1.SpeechAudioH\x00\x12\x30\n\x0bspeech_mark\x18\x02 \x01(\x0b\x32\x19.anchor.tts.v1.SpeechMarkH\x00\x12\x36\n\x0ephrase_started\x18\x03 \x01(\x0b\x32\x1c.anchor.tts.v1.PhraseStartedH\x00\x42\x07\n\x05\x65vent\"-\n\x0bSpeechAudio\x12\x11\n\toffset_ms\x18\x01 \x01(\r\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"E\n\nSpeechMark\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\x12\x11\n\toffset_ms\x18\x03 \x01(\r\"5\n\rPhraseStarted\x12\x12\n\ntext_start\x18\x01 \x01(\r\x12\x10\n\x08text_end\x18\x02 \x01(\r\"\xb0\x01\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x0e\n\x06\x63loned\x18\x05 \x01(\x08\x12,\n\x07\x63onsent\x18\x06 \x01(\x0b\x32\x1b.anchor.tts.v1.VoiceConsent\x12\x16\n\x0e\x63reated_unix_s\x18\x07 \x01(\x03\x12\x14\n\x0cstyle_fields\x18\x08 \x03(\t\"z\n\x0cVoiceConsent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tstatement\x18\x03 \x01(\t\x12\x15\n\rrecording_wav\x18\x04 \x01(\x0c\x12\x10\n\x08language\x18\x05 \x01(\t\x12\x14\n\x0cgiven_unix_s\x18\x06 \x01(\x03\"?\n\x0e\x43loningSupport\x12\x11\n\tlanguages\x18\x01 \x03(\t\x12\x1a\n\x12unavailable_reason\x18\x02 \x01(\t\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"j\n\x12ListVoicesResponse\x12$\n\x06voices\x18\x01 \x03(\x0b\x32\x14.anchor.tts.v1.Voice\x12.\n\x07\x63loning\x18\x02 \x01(\x0b\x32\x1d.anchor.tts.v1.CloningSupport\"\x94\x01\n\x0f\x41\x64\x64VoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rreference_wav\x18\x02 \x01(\x0c\x12\x1c\n\x14reference_transcript\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12,\n\x07\x63onsent\x18\x05 \x01(\x0b\x32\x1b.anchor.tts.v1.VoiceConsent\"7\n\x10\x41\x64\x64VoiceResponse\x12#\n\x05voice\x18\x01 \x01(\x0b\x32\x14.anchor.tts.v1.Voice\"&\n\x12\x44\x65leteVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteVoiceResponse2\xe2\x02\n\x13TextToSpeechService\x12U\n\nSynthesize\x12 .anchor.tts.v1.SynthesizeRequest\x1a!.anchor.tts.v1.SynthesizeResponse(\x01\x30\x01\x12Q\n\nListVoices\x12 .anchor.tts.v1.ListVoicesRequest\x1a!.anchor.tts.v1.ListVoicesResponse\x12K\n\x08\x41\x64\x64Voice\x12\x1e.anchor.tts.v1.AddVoiceRequest\x1a\x1f.anchor.tts.v1.AddVoiceResponse\x12T\n\x0b\x44\x65leteVoice\x12!.anchor.tts.v1.DeleteVoiceRequest\x1a\".anchor.tts.v1.DeleteVoiceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,23 +50,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PHRASESTARTED']._serialized_start=815
   _globals['_PHRASESTARTED']._serialized_end=868
   _globals['_VOICE']._serialized_start=871
-  _globals['_VOICE']._serialized_end=1025
-  _globals['_VOICECONSENT']._serialized_start=1027
-  _globals['_VOICECONSENT']._serialized_end=1149
-  _globals['_CLONINGSUPPORT']._serialized_start=1151
-  _globals['_CLONINGSUPPORT']._serialized_end=1214
-  _globals['_LISTVOICESREQUEST']._serialized_start=1216
-  _globals['_LISTVOICESREQUEST']._serialized_end=1253
-  _globals['_LISTVOICESRESPONSE']._serialized_start=1255
-  _globals['_LISTVOICESRESPONSE']._serialized_end=1361
-  _globals['_ADDVOICEREQUEST']._serialized_start=1364
-  _globals['_ADDVOICEREQUEST']._serialized_end=1512
-  _globals['_ADDVOICERESPONSE']._serialized_start=1514
-  _globals['_ADDVOICERESPONSE']._serialized_end=1569
-  _globals['_DELETEVOICEREQUEST']._serialized_start=1571
-  _globals['_DELETEVOICEREQUEST']._serialized_end=1609
-  _globals['_DELETEVOICERESPONSE']._serialized_start=1611
-  _globals['_DELETEVOICERESPONSE']._serialized_end=1632
-  _globals['_TEXTTOSPEECHSERVICE']._serialized_start=1635
-  _globals['_TEXTTOSPEECHSERVICE']._serialized_end=1989
+  _globals['_VOICE']._serialized_end=1047
+  _globals['_VOICECONSENT']._serialized_start=1049
+  _globals['_VOICECONSENT']._serialized_end=1171
+  _globals['_CLONINGSUPPORT']._serialized_start=1173
+  _globals['_CLONINGSUPPORT']._serialized_end=1236
+  _globals['_LISTVOICESREQUEST']._serialized_start=1238
+  _globals['_LISTVOICESREQUEST']._serialized_end=1275
+  _globals['_LISTVOICESRESPONSE']._serialized_start=1277
+  _globals['_LISTVOICESRESPONSE']._serialized_end=1383
+  _globals['_ADDVOICEREQUEST']._serialized_start=1386
+  _globals['_ADDVOICEREQUEST']._serialized_end=1534
+  _globals['_ADDVOICERESPONSE']._serialized_start=1536
+  _globals['_ADDVOICERESPONSE']._serialized_end=1591
+  _globals['_DELETEVOICEREQUEST']._serialized_start=1593
+  _globals['_DELETEVOICEREQUEST']._serialized_end=1631
+  _globals['_DELETEVOICERESPONSE']._serialized_start=1633
+  _globals['_DELETEVOICERESPONSE']._serialized_end=1654
+  _globals['_TEXTTOSPEECHSERVICE']._serialized_start=1657
+  _globals['_TEXTTOSPEECHSERVICE']._serialized_end=2011
 # @@protoc_insertion_point(module_scope)

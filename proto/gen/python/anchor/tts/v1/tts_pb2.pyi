@@ -87,7 +87,7 @@ class PhraseStarted(_message.Message):
     def __init__(self, text_start: _Optional[int] = ..., text_end: _Optional[int] = ...) -> None: ...
 
 class Voice(_message.Message):
-    __slots__ = ("id", "name", "languages", "engine", "cloned", "consent", "created_unix_s")
+    __slots__ = ("id", "name", "languages", "engine", "cloned", "consent", "created_unix_s", "style_fields")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +95,7 @@ class Voice(_message.Message):
     CLONED_FIELD_NUMBER: _ClassVar[int]
     CONSENT_FIELD_NUMBER: _ClassVar[int]
     CREATED_UNIX_S_FIELD_NUMBER: _ClassVar[int]
+    STYLE_FIELDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     languages: _containers.RepeatedScalarFieldContainer[str]
@@ -102,7 +103,8 @@ class Voice(_message.Message):
     cloned: bool
     consent: VoiceConsent
     created_unix_s: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., cloned: _Optional[bool] = ..., consent: _Optional[_Union[VoiceConsent, _Mapping]] = ..., created_unix_s: _Optional[int] = ...) -> None: ...
+    style_fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., cloned: _Optional[bool] = ..., consent: _Optional[_Union[VoiceConsent, _Mapping]] = ..., created_unix_s: _Optional[int] = ..., style_fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VoiceConsent(_message.Message):
     __slots__ = ("id", "name", "statement", "recording_wav", "language", "given_unix_s")

@@ -27,7 +27,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file anchor/session/v1/session.proto.
  */
 export const file_anchor_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIsgDCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAhCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZEIJCgdfcGxheWVkIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIhkKCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJIgsKCUludGVycnVwdCIHCgVQYXVzZSIICgZSZXN1bWUiHQoKU2V0UGVyc29uYRIPCgdwZXJzb25hGAEgASgJIhkKCFNldFZvaWNlEg0KBXZvaWNlGAEgASgJIh8KC1NldExhbmd1YWdlEhAKCGxhbmd1YWdlGAEgASgJIoYBCghTZXRTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiHwoLU2V0UGF0aWVuY2USEAoIcGF0aWVuY2UYASABKAIiNgoQUGxheWJhY2tQcm9ncmVzcxIPCgd0dXJuX2lkGAEgASgNEhEKCXBsYXllZF9tcxgCIAEoDSIPCg1SZXF1ZXN0U3RhdHVzIrYNCg1TZXJ2ZXJNZXNzYWdlEjwKD3Nlc3Npb25fc3RhcnRlZBgBIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25TdGFydGVkSAASOgoOc3BlZWNoX3N0YXJ0ZWQYAiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdGFydGVkSAASOgoOc3BlZWNoX3N0b3BwZWQYAyABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdG9wcGVkSAASQgoScGFydGlhbF90cmFuc2NyaXB0GAQgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuUGFydGlhbFRyYW5zY3JpcHRIABI+ChBmaW5hbF90cmFuc2NyaXB0GAUgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuRmluYWxUcmFuc2NyaXB0SAASQQoSdHVybl9lbmRfcHJlZGljdGVkGAYgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuVHVybkVuZFByZWRpY3RlZEgAEjoKDnR1cm5fY29tbWl0dGVkGAcgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkNvbW1pdHRlZEgAEjgKDXJlcGx5X3N0YXJ0ZWQYCCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVN0YXJ0ZWRIABIyCgpyZXBseV90ZXh0GAkgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlUZXh0SAASNAoLcmVwbHlfYXVkaW8YCiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvSAASNgoMYW5jaG9yX2F1ZGlvGAsgASgLMh4uYW5jaG9yLnNlc3Npb24udjEuQW5jaG9yQXVkaW9IABI0CgtzcGVlY2hfbWFyaxgMIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaE1hcmtIABI6Cg5wbGF5YmFja19wYXVzZRgNIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUGF1c2VIABI8Cg9wbGF5YmFja19yZXN1bWUYDiABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Jlc3VtZUgAEjgKDXBsYXliYWNrX3N0b3AYDyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1N0b3BIABI/ChFyZXBseV9hdWRpb19lbmRlZBgQIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9FbmRlZEgAEjoKDnJlcGx5X2ZpbmlzaGVkGBEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlGaW5pc2hlZEgAEjQKC3R1cm5fZmFpbGVkGBIgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuVHVybkZhaWxlZEgAEkAKEWxhdGVuY3lfd2F0ZXJmYWxsGBMgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuTGF0ZW5jeVdhdGVyZmFsbEgAEjgKDXN5c3RlbV9zdGF0dXMYFCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TeXN0ZW1TdGF0dXNIABI8Cg9zZXNzaW9uX3VwZGF0ZWQYFSABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uVXBkYXRlZEgAEikKBWVycm9yGBYgASgLMhguYW5jaG9yLnNlc3Npb24udjEuRXJyb3JIABI4Cg1zZXNzaW9uX2VuZGVkGBcgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvbkVuZGVkSAASPQoQYmFyZ2VfaW5fc2V0dGxlZBgYIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5TZXR0bGVkSAASLQoHY2hvaWNlcxgZIAEoCzIaLmFuY2hvci5zZXNzaW9uLnYxLkNob2ljZXNIABI6Cg5zZXJ2aWNlX25vdGljZRgaIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VOb3RpY2VIABI4Cg1yZXBseV9zb3VyY2VzGBsgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlTb3VyY2VzSAASMgoKdHVybl9zYXZlZBgcIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5TYXZlZEgAEjEKCWFkbWlzc2lvbhgdIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkFkbWlzc2lvbkgAQgkKB21lc3NhZ2Ui+wEKDlNlc3Npb25TdGFydGVkEhIKCnNlc3Npb25faWQYASABKAkSDgoGdGlja2V0GAIgASgJEhAKCGxhbmd1YWdlGAMgASgJEg0KBXZvaWNlGAQgASgJEg8KB3BlcnNvbmEYBSABKAkSIQoZbWljcm9waG9uZV9zYW1wbGVfcmF0ZV9oehgGIAEoDRIdChVhbmNob3Jfc2FtcGxlX3JhdGVfaHoYByABKA0SDwoHcmVzdW1lZBgIIAEoCBIQCghwYXRpZW5jZRgJIAEoAhIbCg5yZXRlbnRpb25fZGF5cxgKIAEoDUgAiAEBQhEKD19yZXRlbnRpb25fZGF5cyKAAQoHQ2hvaWNlcxIRCglsYW5ndWFnZXMYASADKAkSLgoGdm9pY2VzGAIgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuVm9pY2VDaG9pY2USMgoIcGVyc29uYXMYAyADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QZXJzb25hQ2hvaWNlIloKC1ZvaWNlQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJbGFuZ3VhZ2VzGAMgAygJEg4KBmVuZ2luZRgEIAEoCRIOCgZjbG9uZWQYBSABKAgiPgoNUGVyc29uYUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJIh4KDVNwZWVjaFN0YXJ0ZWQSDQoFYXRfbXMYASABKA0iHgoNU3BlZWNoU3RvcHBlZBINCgVhdF9tcxgBIAEoDSIyChFQYXJ0aWFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAki4AEKD0ZpbmFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEhAKCHJldmlzaW9uGAIgASgNEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkSFwoKY29uZmlkZW5jZRgFIAEoAkgAiAEBEiYKBXdvcmRzGAYgAygLMhcuYW5jaG9yLnNlc3Npb24udjEuV29yZBIhChRsYW5ndWFnZV9wcm9iYWJpbGl0eRgHIAEoAkgBiAEBQg0KC19jb25maWRlbmNlQhcKFV9sYW5ndWFnZV9wcm9iYWJpbGl0eSJeCgRXb3JkEgwKBHRleHQYASABKAkSEAoIc3RhcnRfbXMYAiABKA0SDgoGZW5kX21zGAMgASgNEhcKCmNvbmZpZGVuY2UYBCABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSIuCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiUAoMUmVwbHlTb3VyY2VzEg8KB3R1cm5faWQYASABKA0SLwoHc291cmNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U291cmNlIkoKC1JlcGx5U291cmNlEg0KBXRpdGxlGAEgASgJEgwKBGZpbGUYAiABKAkSDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCSIqCglSZXBseVRleHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIjAKClJlcGx5QXVkaW8SDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iGgoLQW5jaG9yQXVkaW8SCwoDcGNtGAEgASgMIlYKClNwZWVjaE1hcmsSDwoHdHVybl9pZBgBIAEoDRISCgp0ZXh0X3N0YXJ0GAIgASgNEhAKCHRleHRfZW5kGAMgASgNEhEKCW9mZnNldF9tcxgEIAEoDSIgCg1QbGF5YmFja1BhdXNlEg8KB3R1cm5faWQYASABKA0iIQoOUGxheWJhY2tSZXN1bWUSDwoHdHVybl9pZBgBIAEoDSIfCgxQbGF5YmFja1N0b3ASDwoHdHVybl9pZBgBIAEoDSJsCg5CYXJnZUluU2V0dGxlZBIPCgd0dXJuX2lkGAEgASgNEhUKDXJlcGx5X3R1cm5faWQYAiABKA0SMgoHdmVyZGljdBgDIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5WZXJkaWN0IjcKD1JlcGx5QXVkaW9FbmRlZBIPCgd0dXJuX2lkGAEgASgNEhMKC2R1cmF0aW9uX21zGAIgASgNIm4KDVJlcGx5RmluaXNoZWQSDwoHdHVybl9pZBgBIAEoDRISCgpoZWFyZF90ZXh0GAIgASgJEhAKCGhlYXJkX21zGAMgASgNEhMKC2ludGVycnVwdGVkGAQgASgIEhEKCWVzdGltYXRlZBgFIAEoCCJACglUdXJuU2F2ZWQSDwoHdHVybl9pZBgBIAEoDRIVCghoZWFyZF9tcxgCIAEoDUgAiAEBQgsKCV9oZWFyZF9tcyI8CgpUdXJuRmFpbGVkEg8KB3R1cm5faWQYASABKA0SDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIv0DChBMYXRlbmN5V2F0ZXJmYWxsEg8KB3R1cm5faWQYASABKA0SFQoNc3BlZWNoX2VuZF9tcxgCIAEoDRIeChFzcGVlY2hfc3RvcHBlZF9tcxgDIAEoBUgAiAEBEiAKE2ZpbmFsX3RyYW5zY3JpcHRfbXMYBCABKAVIAYgBARIeChF0dXJuX2NvbW1pdHRlZF9tcxgFIAEoBUgCiAEBEhsKDmZpcnN0X3Rva2VuX21zGAYgASgFSAOIAQESHAoPZmlyc3RfcGhyYXNlX21zGAcgASgFSASIAQESGwoOZmlyc3RfYXVkaW9fbXMYCCABKAVIBYgBARIgChNmaXJzdF9mcmFtZV9zZW50X21zGAkgASgFSAaIAQESIgoVZmlyc3Rfc2FtcGxlX2hlYXJkX21zGAogASgFSAeIAQESEQoJYnVkZ2V0X21zGAsgASgNQhQKEl9zcGVlY2hfc3RvcHBlZF9tc0IWChRfZmluYWxfdHJhbnNjcmlwdF9tc0IUChJfdHVybl9jb21taXR0ZWRfbXNCEQoPX2ZpcnN0X3Rva2VuX21zQhIKEF9maXJzdF9waHJhc2VfbXNCEQoPX2ZpcnN0X2F1ZGlvX21zQhYKFF9maXJzdF9mcmFtZV9zZW50X21zQhgKFl9maXJzdF9zYW1wbGVfaGVhcmRfbXMirAEKDFN5c3RlbVN0YXR1cxIyCghzZXJ2aWNlcxgBIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VTdGF0dXMSLgoDZ3B1GAIgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuR3B1U3RhdHVzSACIAQESMAoIZGVncmFkZWQYAyADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5EZWdyYWRhdGlvbkIGCgRfZ3B1IiwKC0RlZ3JhZGF0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSKCAQoNU2VydmljZVN0YXR1cxIPCgdzZXJ2aWNlGAEgASgJEjAKBmhlYWx0aBgCIAEoDjIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VIZWFsdGgSDgoGZW5naW5lGAMgASgJEg0KBW1vZGVsGAQgASgJEg8KB3ZlcnNpb24YBSABKAkijgIKCUdwdVN0YXR1cxIPCgdwcmVzZW50GAEgASgIEhoKEnVuYXZhaWxhYmxlX3JlYXNvbhgCIAEoCRIYChBtZW1vcnlfdG90YWxfbWliGAMgASgNEhcKD21lbW9yeV91c2VkX21pYhgEIAEoDRI1CghzZXJ2aWNlcxgFIAMoCzIjLmFuY2hvci5zZXNzaW9uLnYxLkdwdVNlcnZpY2VNZW1vcnkSMAoIcHJlc3N1cmUYBiABKA4yHi5hbmNob3Iuc2Vzc2lvbi52MS5HcHVQcmVzc3VyZRIgChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAcgASgNSACIAQFCFgoUX3RlbXBlcmF0dXJlX2NlbHNpdXMiggEKEEdwdVNlcnZpY2VNZW1vcnkSDwoHc2VydmljZRgBIAEoCRIVCgh1c2VkX21pYhgCIAEoDUgAiAEBEhgKC3BsYW5uZWRfbWliGAMgASgNSAGIAQESDwoHbGVha2luZxgEIAEoCEILCglfdXNlZF9taWJCDgoMX3BsYW5uZWRfbWliIn0KDlNlc3Npb25VcGRhdGVkEhAKCGxhbmd1YWdlGAEgASgJEg0KBXZvaWNlGAIgASgJEg8KB3BlcnNvbmEYAyABKAkSEAoIcGF0aWVuY2UYBCABKAISJwoFc3R5bGUYBSABKAsyGC5hbmNob3Iuc2Vzc2lvbi52MS5TdHlsZSKDAQoFU3R5bGUSEQoEcGFjZRgBIAEoAkgAiAEBEhMKBndhcm10aBgCIAEoAkgBiAEBEhMKBmh1bW91chgDIAEoAkgCiAEBEhMKBmVuZXJneRgEIAEoAkgDiAEBQgcKBV9wYWNlQgkKB193YXJtdGhCCQoHX2h1bW91ckIJCgdfZW5lcmd5Ij4KDVNlcnZpY2VOb3RpY2USDAoEY29kZRgBIAEoCRIOCgZhY3RpdmUYAiABKAgSDwoHbWVzc2FnZRgDIAEoCSJnCgVFcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIEhoKDXJldHJ5X2FmdGVyX3MYBCABKA1IAIgBAUIQCg5fcmV0cnlfYWZ0ZXJfcyJoCglBZG1pc3Npb24SMAoFc3RhdGUYASABKA4yIS5hbmNob3Iuc2Vzc2lvbi52MS5BZG1pc3Npb25TdGF0ZRIQCghwb3NpdGlvbhgCIAEoDRIXCg9leHBlY3RlZF93YWl0X3MYAyABKA0iLQoMU2Vzc2lvbkVuZGVkEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSpoCg1UdXJuRGV0ZWN0aW9uEh4KGlRVUk5fREVURUNUSU9OX1VOU1BFQ0lGSUVEEAASHAoYVFVSTl9ERVRFQ1RJT05fQVVUT01BVElDEAESGQoVVFVSTl9ERVRFQ1RJT05fTUFOVUFMEAIquAEKDFdhaXREZWNpc2lvbhIdChlXQUlUX0RFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASHAoYV0FJVF9ERUNJU0lPTl9QUkVESUNUSU9OEAESHgoaV0FJVF9ERUNJU0lPTl9OT19KVURHRU1FTlQQAhIXChNXQUlUX0RFQ0lTSU9OX0ZMT09SEAMSGQoVV0FJVF9ERUNJU0lPTl9DRUlMSU5HEAQSFwoTV0FJVF9ERUNJU0lPTl9IQUJJVBAFKvMBCg5CYXJnZUluVmVyZGljdBIgChxCQVJHRV9JTl9WRVJESUNUX1VOU1BFQ0lGSUVEEAASHwobQkFSR0VfSU5fVkVSRElDVF9TVE9QX1dPUkRTEAESIgoeQkFSR0VfSU5fVkVSRElDVF9TVE9QX0RVUkFUSU9OEAISIAocQkFSR0VfSU5fVkVSRElDVF9CQUNLQ0hBTk5FTBADEhkKFUJBUkdFX0lOX1ZFUkRJQ1RfRUNITxAEEhoKFkJBUkdFX0lOX1ZFUkRJQ1RfQ09VR0gQBRIhCh1CQVJHRV9JTl9WRVJESUNUX0NPTlRJTlVBVElPThAGKn4KDVNlcnZpY2VIZWFsdGgSHgoaU0VSVklDRV9IRUFMVEhfVU5TUEVDSUZJRUQQABIYChRTRVJWSUNFX0hFQUxUSF9SRUFEWRABEhoKFlNFUlZJQ0VfSEVBTFRIX0xPQURJTkcQAhIXChNTRVJWSUNFX0hFQUxUSF9ET1dOEAMqjwEKC0dwdVByZXNzdXJlEhwKGEdQVV9QUkVTU1VSRV9VTlNQRUNJRklFRBAAEhUKEUdQVV9QUkVTU1VSRV9OT05FEAESGQoVR1BVX1BSRVNTVVJFX0VMRVZBVEVEEAISFQoRR1BVX1BSRVNTVVJFX0hJR0gQAxIZChVHUFVfUFJFU1NVUkVfQ1JJVElDQUwQBCpsCg5BZG1pc3Npb25TdGF0ZRIfChtBRE1JU1NJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIbChdBRE1JU1NJT05fU1RBVEVfV0FJVElORxABEhwKGEFETUlTU0lPTl9TVEFURV9BRE1JVFRFRBACMmkKDlNlc3Npb25TZXJ2aWNlElcKCENvbnZlcnNlEiIuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXF1ZXN0GiMuYW5jaG9yLnNlc3Npb24udjEuQ29udmVyc2VSZXNwb25zZSgBMAFiBnByb3RvMw");
+  fileDesc("Ch9hbmNob3Ivc2Vzc2lvbi92MS9zZXNzaW9uLnByb3RvEhFhbmNob3Iuc2Vzc2lvbi52MSJECg9Db252ZXJzZVJlcXVlc3QSMQoHbWVzc2FnZRgBIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLkNsaWVudE1lc3NhZ2UiRQoQQ29udmVyc2VSZXNwb25zZRIxCgdtZXNzYWdlGAEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuU2VydmVyTWVzc2FnZSKLBgoNQ2xpZW50TWVzc2FnZRI4Cg1zZXNzaW9uX3N0YXJ0GAEgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvblN0YXJ0SAASPgoQbWljcm9waG9uZV9hdWRpbxgCIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLk1pY3JvcGhvbmVBdWRpb0gAEi4KCGVuZF90dXJuGAMgASgLMhouYW5jaG9yLnNlc3Npb24udjEuRW5kVHVybkgAEjIKCnRleHRfaW5wdXQYBCABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5UZXh0SW5wdXRIABIxCglpbnRlcnJ1cHQYBSABKAsyHC5hbmNob3Iuc2Vzc2lvbi52MS5JbnRlcnJ1cHRIABIpCgVwYXVzZRgGIAEoCzIYLmFuY2hvci5zZXNzaW9uLnYxLlBhdXNlSAASKwoGcmVzdW1lGAcgASgLMhkuYW5jaG9yLnNlc3Npb24udjEuUmVzdW1lSAASNAoLc2V0X3BlcnNvbmEYCCABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5TZXRQZXJzb25hSAASMAoJc2V0X3ZvaWNlGAkgASgLMhsuYW5jaG9yLnNlc3Npb24udjEuU2V0Vm9pY2VIABI2CgxzZXRfbGFuZ3VhZ2UYCiABKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5TZXRMYW5ndWFnZUgAEjAKCXNldF9zdHlsZRgLIAEoCzIbLmFuY2hvci5zZXNzaW9uLnYxLlNldFN0eWxlSAASQAoRcGxheWJhY2tfcHJvZ3Jlc3MYDCABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAASOgoOcmVxdWVzdF9zdGF0dXMYDSABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXF1ZXN0U3RhdHVzSAASNgoMc2V0X3BhdGllbmNlGA4gASgLMh4uYW5jaG9yLnNlc3Npb24udjEuU2V0UGF0aWVuY2VIAEIJCgdtZXNzYWdlIsgDCgxTZXNzaW9uU3RhcnQSEAoIbGFuZ3VhZ2UYASABKAkSDQoFdm9pY2UYAiABKAkSDwoHcGVyc29uYRgDIAEoCRIWCg5zYW1wbGVfcmF0ZV9oehgEIAEoDRIYChByZXBvcnRzX3BsYXliYWNrGAUgASgIEjgKDnR1cm5fZGV0ZWN0aW9uGAYgASgOMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkRldGVjdGlvbhIOCgZ0aWNrZXQYByABKAkSFQoIcGF0aWVuY2UYCCABKAJIAIgBARIRCgl0YWtlX292ZXIYCSABKAgSNwoIcmVjZWl2ZWQYCiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVJlY2VpdmVkSAGIAQESEgoKd29yZF90aW1lcxgLIAEoCBISCgpzZXNzaW9uX2lkGAwgASgJEhEKCXBlcnNvbl9pZBgNIAEoCRI4CgZwbGF5ZWQYDiABKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Byb2dyZXNzSAKIAQESDQoFd2FpdHMYDyABKAhCCwoJX3BhdGllbmNlQgsKCV9yZWNlaXZlZEIJCgdfcGxheWVkIjMKDVJlcGx5UmVjZWl2ZWQSDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iHgoPTWljcm9waG9uZUF1ZGlvEgsKA3BjbRgBIAEoDCIJCgdFbmRUdXJuIhkKCVRleHRJbnB1dBIMCgR0ZXh0GAEgASgJIgsKCUludGVycnVwdCIHCgVQYXVzZSIICgZSZXN1bWUiHQoKU2V0UGVyc29uYRIPCgdwZXJzb25hGAEgASgJIhkKCFNldFZvaWNlEg0KBXZvaWNlGAEgASgJIh8KC1NldExhbmd1YWdlEhAKCGxhbmd1YWdlGAEgASgJIoYBCghTZXRTdHlsZRIRCgRwYWNlGAEgASgCSACIAQESEwoGd2FybXRoGAIgASgCSAGIAQESEwoGaHVtb3VyGAMgASgCSAKIAQESEwoGZW5lcmd5GAQgASgCSAOIAQFCBwoFX3BhY2VCCQoHX3dhcm10aEIJCgdfaHVtb3VyQgkKB19lbmVyZ3kiHwoLU2V0UGF0aWVuY2USEAoIcGF0aWVuY2UYASABKAIiNgoQUGxheWJhY2tQcm9ncmVzcxIPCgd0dXJuX2lkGAEgASgNEhEKCXBsYXllZF9tcxgCIAEoDSIPCg1SZXF1ZXN0U3RhdHVzIrYNCg1TZXJ2ZXJNZXNzYWdlEjwKD3Nlc3Npb25fc3RhcnRlZBgBIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLlNlc3Npb25TdGFydGVkSAASOgoOc3BlZWNoX3N0YXJ0ZWQYAiABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdGFydGVkSAASOgoOc3BlZWNoX3N0b3BwZWQYAyABKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5TcGVlY2hTdG9wcGVkSAASQgoScGFydGlhbF90cmFuc2NyaXB0GAQgASgLMiQuYW5jaG9yLnNlc3Npb24udjEuUGFydGlhbFRyYW5zY3JpcHRIABI+ChBmaW5hbF90cmFuc2NyaXB0GAUgASgLMiIuYW5jaG9yLnNlc3Npb24udjEuRmluYWxUcmFuc2NyaXB0SAASQQoSdHVybl9lbmRfcHJlZGljdGVkGAYgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuVHVybkVuZFByZWRpY3RlZEgAEjoKDnR1cm5fY29tbWl0dGVkGAcgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuVHVybkNvbW1pdHRlZEgAEjgKDXJlcGx5X3N0YXJ0ZWQYCCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseVN0YXJ0ZWRIABIyCgpyZXBseV90ZXh0GAkgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlUZXh0SAASNAoLcmVwbHlfYXVkaW8YCiABKAsyHS5hbmNob3Iuc2Vzc2lvbi52MS5SZXBseUF1ZGlvSAASNgoMYW5jaG9yX2F1ZGlvGAsgASgLMh4uYW5jaG9yLnNlc3Npb24udjEuQW5jaG9yQXVkaW9IABI0CgtzcGVlY2hfbWFyaxgMIAEoCzIdLmFuY2hvci5zZXNzaW9uLnYxLlNwZWVjaE1hcmtIABI6Cg5wbGF5YmFja19wYXVzZRgNIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlBsYXliYWNrUGF1c2VIABI8Cg9wbGF5YmFja19yZXN1bWUYDiABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1Jlc3VtZUgAEjgKDXBsYXliYWNrX3N0b3AYDyABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5QbGF5YmFja1N0b3BIABI/ChFyZXBseV9hdWRpb19lbmRlZBgQIAEoCzIiLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5QXVkaW9FbmRlZEgAEjoKDnJlcGx5X2ZpbmlzaGVkGBEgASgLMiAuYW5jaG9yLnNlc3Npb24udjEuUmVwbHlGaW5pc2hlZEgAEjQKC3R1cm5fZmFpbGVkGBIgASgLMh0uYW5jaG9yLnNlc3Npb24udjEuVHVybkZhaWxlZEgAEkAKEWxhdGVuY3lfd2F0ZXJmYWxsGBMgASgLMiMuYW5jaG9yLnNlc3Npb24udjEuTGF0ZW5jeVdhdGVyZmFsbEgAEjgKDXN5c3RlbV9zdGF0dXMYFCABKAsyHy5hbmNob3Iuc2Vzc2lvbi52MS5TeXN0ZW1TdGF0dXNIABI8Cg9zZXNzaW9uX3VwZGF0ZWQYFSABKAsyIS5hbmNob3Iuc2Vzc2lvbi52MS5TZXNzaW9uVXBkYXRlZEgAEikKBWVycm9yGBYgASgLMhguYW5jaG9yLnNlc3Npb24udjEuRXJyb3JIABI4Cg1zZXNzaW9uX2VuZGVkGBcgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuU2Vzc2lvbkVuZGVkSAASPQoQYmFyZ2VfaW5fc2V0dGxlZBgYIAEoCzIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5TZXR0bGVkSAASLQoHY2hvaWNlcxgZIAEoCzIaLmFuY2hvci5zZXNzaW9uLnYxLkNob2ljZXNIABI6Cg5zZXJ2aWNlX25vdGljZRgaIAEoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VOb3RpY2VIABI4Cg1yZXBseV9zb3VyY2VzGBsgASgLMh8uYW5jaG9yLnNlc3Npb24udjEuUmVwbHlTb3VyY2VzSAASMgoKdHVybl9zYXZlZBgcIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLlR1cm5TYXZlZEgAEjEKCWFkbWlzc2lvbhgdIAEoCzIcLmFuY2hvci5zZXNzaW9uLnYxLkFkbWlzc2lvbkgAQgkKB21lc3NhZ2Ui+wEKDlNlc3Npb25TdGFydGVkEhIKCnNlc3Npb25faWQYASABKAkSDgoGdGlja2V0GAIgASgJEhAKCGxhbmd1YWdlGAMgASgJEg0KBXZvaWNlGAQgASgJEg8KB3BlcnNvbmEYBSABKAkSIQoZbWljcm9waG9uZV9zYW1wbGVfcmF0ZV9oehgGIAEoDRIdChVhbmNob3Jfc2FtcGxlX3JhdGVfaHoYByABKA0SDwoHcmVzdW1lZBgIIAEoCBIQCghwYXRpZW5jZRgJIAEoAhIbCg5yZXRlbnRpb25fZGF5cxgKIAEoDUgAiAEBQhEKD19yZXRlbnRpb25fZGF5cyK+AQoHQ2hvaWNlcxIRCglsYW5ndWFnZXMYASADKAkSLgoGdm9pY2VzGAIgAygLMh4uYW5jaG9yLnNlc3Npb24udjEuVm9pY2VDaG9pY2USMgoIcGVyc29uYXMYAyADKAsyIC5hbmNob3Iuc2Vzc2lvbi52MS5QZXJzb25hQ2hvaWNlEjwKEHNhbXBsZV9xdWVzdGlvbnMYGCADKAsyIi5hbmNob3Iuc2Vzc2lvbi52MS5TYW1wbGVRdWVzdGlvbnMiNgoPU2FtcGxlUXVlc3Rpb25zEhAKCGxhbmd1YWdlGAEgASgJEhEKCXF1ZXN0aW9ucxgCIAMoCSJwCgtWb2ljZUNob2ljZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWxhbmd1YWdlcxgDIAMoCRIOCgZlbmdpbmUYBCABKAkSDgoGY2xvbmVkGAUgASgIEhQKDHN0eWxlX2ZpZWxkcxgaIAMoCSJwCg1QZXJzb25hQ2hvaWNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSMAoGdm9pY2VzGBggAygLMiAuYW5jaG9yLnNlc3Npb24udjEuTGFuZ3VhZ2VWb2ljZSIwCg1MYW5ndWFnZVZvaWNlEhAKCGxhbmd1YWdlGAEgASgJEg0KBXZvaWNlGAIgASgJIh4KDVNwZWVjaFN0YXJ0ZWQSDQoFYXRfbXMYASABKA0iHgoNU3BlZWNoU3RvcHBlZBINCgVhdF9tcxgBIAEoDSIyChFQYXJ0aWFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEgwKBHRleHQYAiABKAki4AEKD0ZpbmFsVHJhbnNjcmlwdBIPCgd0dXJuX2lkGAEgASgNEhAKCHJldmlzaW9uGAIgASgNEgwKBHRleHQYAyABKAkSEAoIbGFuZ3VhZ2UYBCABKAkSFwoKY29uZmlkZW5jZRgFIAEoAkgAiAEBEiYKBXdvcmRzGAYgAygLMhcuYW5jaG9yLnNlc3Npb24udjEuV29yZBIhChRsYW5ndWFnZV9wcm9iYWJpbGl0eRgHIAEoAkgBiAEBQg0KC19jb25maWRlbmNlQhcKFV9sYW5ndWFnZV9wcm9iYWJpbGl0eSJeCgRXb3JkEgwKBHRleHQYASABKAkSEAoIc3RhcnRfbXMYAiABKA0SDgoGZW5kX21zGAMgASgNEhcKCmNvbmZpZGVuY2UYBCABKAJIAIgBAUINCgtfY29uZmlkZW5jZSI1ChBQcmVkaWN0b3JPcGluaW9uEgwKBG5hbWUYASABKAkSEwoLcHJvYmFiaWxpdHkYAiABKAIigQIKEFR1cm5FbmRQcmVkaWN0ZWQSDQoFYXRfbXMYASABKA0SGAoLcHJvYmFiaWxpdHkYAiABKAJIAIgBARIRCglwcmVkaWN0b3IYAyABKAkSDwoHd2FpdF9tcxgEIAEoDRIQCghwYXRpZW5jZRgFIAEoAhIzCgpkZWNpZGVkX2J5GAYgASgOMh8uYW5jaG9yLnNlc3Npb24udjEuV2FpdERlY2lzaW9uEjUKCG9waW5pb25zGAcgAygLMiMuYW5jaG9yLnNlc3Npb24udjEuUHJlZGljdG9yT3BpbmlvbhISCgpzaWxlbmNlX21zGAggASgNQg4KDF9wcm9iYWJpbGl0eSIuCg1UdXJuQ29tbWl0dGVkEg8KB3R1cm5faWQYASABKA0SDAoEdGV4dBgCIAEoCSIvCgxSZXBseVN0YXJ0ZWQSDwoHdHVybl9pZBgBIAEoDRIOCgZlbmdpbmUYAiABKAkiUAoMUmVwbHlTb3VyY2VzEg8KB3R1cm5faWQYASABKA0SLwoHc291cmNlcxgCIAMoCzIeLmFuY2hvci5zZXNzaW9uLnYxLlJlcGx5U291cmNlIkoKC1JlcGx5U291cmNlEg0KBXRpdGxlGAEgASgJEgwKBGZpbGUYAiABKAkSDAoEdGV4dBgDIAEoCRIQCghsYW5ndWFnZRgEIAEoCSIqCglSZXBseVRleHQSDwoHdHVybl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJIjAKClJlcGx5QXVkaW8SDwoHdHVybl9pZBgBIAEoDRIRCglvZmZzZXRfbXMYAiABKA0iGgoLQW5jaG9yQXVkaW8SCwoDcGNtGAEgASgMIlYKClNwZWVjaE1hcmsSDwoHdHVybl9pZBgBIAEoDRISCgp0ZXh0X3N0YXJ0GAIgASgNEhAKCHRleHRfZW5kGAMgASgNEhEKCW9mZnNldF9tcxgEIAEoDSIgCg1QbGF5YmFja1BhdXNlEg8KB3R1cm5faWQYASABKA0iIQoOUGxheWJhY2tSZXN1bWUSDwoHdHVybl9pZBgBIAEoDSIfCgxQbGF5YmFja1N0b3ASDwoHdHVybl9pZBgBIAEoDSJsCg5CYXJnZUluU2V0dGxlZBIPCgd0dXJuX2lkGAEgASgNEhUKDXJlcGx5X3R1cm5faWQYAiABKA0SMgoHdmVyZGljdBgDIAEoDjIhLmFuY2hvci5zZXNzaW9uLnYxLkJhcmdlSW5WZXJkaWN0IjcKD1JlcGx5QXVkaW9FbmRlZBIPCgd0dXJuX2lkGAEgASgNEhMKC2R1cmF0aW9uX21zGAIgASgNIm4KDVJlcGx5RmluaXNoZWQSDwoHdHVybl9pZBgBIAEoDRISCgpoZWFyZF90ZXh0GAIgASgJEhAKCGhlYXJkX21zGAMgASgNEhMKC2ludGVycnVwdGVkGAQgASgIEhEKCWVzdGltYXRlZBgFIAEoCCJACglUdXJuU2F2ZWQSDwoHdHVybl9pZBgBIAEoDRIVCghoZWFyZF9tcxgCIAEoDUgAiAEBQgsKCV9oZWFyZF9tcyI8CgpUdXJuRmFpbGVkEg8KB3R1cm5faWQYASABKA0SDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIv0DChBMYXRlbmN5V2F0ZXJmYWxsEg8KB3R1cm5faWQYASABKA0SFQoNc3BlZWNoX2VuZF9tcxgCIAEoDRIeChFzcGVlY2hfc3RvcHBlZF9tcxgDIAEoBUgAiAEBEiAKE2ZpbmFsX3RyYW5zY3JpcHRfbXMYBCABKAVIAYgBARIeChF0dXJuX2NvbW1pdHRlZF9tcxgFIAEoBUgCiAEBEhsKDmZpcnN0X3Rva2VuX21zGAYgASgFSAOIAQESHAoPZmlyc3RfcGhyYXNlX21zGAcgASgFSASIAQESGwoOZmlyc3RfYXVkaW9fbXMYCCABKAVIBYgBARIgChNmaXJzdF9mcmFtZV9zZW50X21zGAkgASgFSAaIAQESIgoVZmlyc3Rfc2FtcGxlX2hlYXJkX21zGAogASgFSAeIAQESEQoJYnVkZ2V0X21zGAsgASgNQhQKEl9zcGVlY2hfc3RvcHBlZF9tc0IWChRfZmluYWxfdHJhbnNjcmlwdF9tc0IUChJfdHVybl9jb21taXR0ZWRfbXNCEQoPX2ZpcnN0X3Rva2VuX21zQhIKEF9maXJzdF9waHJhc2VfbXNCEQoPX2ZpcnN0X2F1ZGlvX21zQhYKFF9maXJzdF9mcmFtZV9zZW50X21zQhgKFl9maXJzdF9zYW1wbGVfaGVhcmRfbXMirAEKDFN5c3RlbVN0YXR1cxIyCghzZXJ2aWNlcxgBIAMoCzIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VTdGF0dXMSLgoDZ3B1GAIgASgLMhwuYW5jaG9yLnNlc3Npb24udjEuR3B1U3RhdHVzSACIAQESMAoIZGVncmFkZWQYAyADKAsyHi5hbmNob3Iuc2Vzc2lvbi52MS5EZWdyYWRhdGlvbkIGCgRfZ3B1IiwKC0RlZ3JhZGF0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSKVAQoNU2VydmljZVN0YXR1cxIPCgdzZXJ2aWNlGAEgASgJEjAKBmhlYWx0aBgCIAEoDjIgLmFuY2hvci5zZXNzaW9uLnYxLlNlcnZpY2VIZWFsdGgSDgoGZW5naW5lGAMgASgJEg0KBW1vZGVsGAQgASgJEg8KB3ZlcnNpb24YBSABKAkSEQoJbGFuZ3VhZ2VzGBogAygJIo4CCglHcHVTdGF0dXMSDwoHcHJlc2VudBgBIAEoCBIaChJ1bmF2YWlsYWJsZV9yZWFzb24YAiABKAkSGAoQbWVtb3J5X3RvdGFsX21pYhgDIAEoDRIXCg9tZW1vcnlfdXNlZF9taWIYBCABKA0SNQoIc2VydmljZXMYBSADKAsyIy5hbmNob3Iuc2Vzc2lvbi52MS5HcHVTZXJ2aWNlTWVtb3J5EjAKCHByZXNzdXJlGAYgASgOMh4uYW5jaG9yLnNlc3Npb24udjEuR3B1UHJlc3N1cmUSIAoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgHIAEoDUgAiAEBQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzIoIBChBHcHVTZXJ2aWNlTWVtb3J5Eg8KB3NlcnZpY2UYASABKAkSFQoIdXNlZF9taWIYAiABKA1IAIgBARIYCgtwbGFubmVkX21pYhgDIAEoDUgBiAEBEg8KB2xlYWtpbmcYBCABKAhCCwoJX3VzZWRfbWliQg4KDF9wbGFubmVkX21pYiJ9Cg5TZXNzaW9uVXBkYXRlZBIQCghsYW5ndWFnZRgBIAEoCRINCgV2b2ljZRgCIAEoCRIPCgdwZXJzb25hGAMgASgJEhAKCHBhdGllbmNlGAQgASgCEicKBXN0eWxlGAUgASgLMhguYW5jaG9yLnNlc3Npb24udjEuU3R5bGUigwEKBVN0eWxlEhEKBHBhY2UYASABKAJIAIgBARITCgZ3YXJtdGgYAiABKAJIAYgBARITCgZodW1vdXIYAyABKAJIAogBARITCgZlbmVyZ3kYBCABKAJIA4gBAUIHCgVfcGFjZUIJCgdfd2FybXRoQgkKB19odW1vdXJCCQoHX2VuZXJneSI+Cg1TZXJ2aWNlTm90aWNlEgwKBGNvZGUYASABKAkSDgoGYWN0aXZlGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiZwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIaCg1yZXRyeV9hZnRlcl9zGAQgASgNSACIAQFCEAoOX3JldHJ5X2FmdGVyX3MiaAoJQWRtaXNzaW9uEjAKBXN0YXRlGAEgASgOMiEuYW5jaG9yLnNlc3Npb24udjEuQWRtaXNzaW9uU3RhdGUSEAoIcG9zaXRpb24YAiABKA0SFwoPZXhwZWN0ZWRfd2FpdF9zGAMgASgNIi0KDFNlc3Npb25FbmRlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkqaAoNVHVybkRldGVjdGlvbhIeChpUVVJOX0RFVEVDVElPTl9VTlNQRUNJRklFRBAAEhwKGFRVUk5fREVURUNUSU9OX0FVVE9NQVRJQxABEhkKFVRVUk5fREVURUNUSU9OX01BTlVBTBACKrgBCgxXYWl0RGVjaXNpb24SHQoZV0FJVF9ERUNJU0lPTl9VTlNQRUNJRklFRBAAEhwKGFdBSVRfREVDSVNJT05fUFJFRElDVElPThABEh4KGldBSVRfREVDSVNJT05fTk9fSlVER0VNRU5UEAISFwoTV0FJVF9ERUNJU0lPTl9GTE9PUhADEhkKFVdBSVRfREVDSVNJT05fQ0VJTElORxAEEhcKE1dBSVRfREVDSVNJT05fSEFCSVQQBSrzAQoOQmFyZ2VJblZlcmRpY3QSIAocQkFSR0VfSU5fVkVSRElDVF9VTlNQRUNJRklFRBAAEh8KG0JBUkdFX0lOX1ZFUkRJQ1RfU1RPUF9XT1JEUxABEiIKHkJBUkdFX0lOX1ZFUkRJQ1RfU1RPUF9EVVJBVElPThACEiAKHEJBUkdFX0lOX1ZFUkRJQ1RfQkFDS0NIQU5ORUwQAxIZChVCQVJHRV9JTl9WRVJESUNUX0VDSE8QBBIaChZCQVJHRV9JTl9WRVJESUNUX0NPVUdIEAUSIQodQkFSR0VfSU5fVkVSRElDVF9DT05USU5VQVRJT04QBip+Cg1TZXJ2aWNlSGVhbHRoEh4KGlNFUlZJQ0VfSEVBTFRIX1VOU1BFQ0lGSUVEEAASGAoUU0VSVklDRV9IRUFMVEhfUkVBRFkQARIaChZTRVJWSUNFX0hFQUxUSF9MT0FESU5HEAISFwoTU0VSVklDRV9IRUFMVEhfRE9XThADKo8BCgtHcHVQcmVzc3VyZRIcChhHUFVfUFJFU1NVUkVfVU5TUEVDSUZJRUQQABIVChFHUFVfUFJFU1NVUkVfTk9ORRABEhkKFUdQVV9QUkVTU1VSRV9FTEVWQVRFRBACEhUKEUdQVV9QUkVTU1VSRV9ISUdIEAMSGQoVR1BVX1BSRVNTVVJFX0NSSVRJQ0FMEAQqbAoOQWRtaXNzaW9uU3RhdGUSHwobQURNSVNTSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXQURNSVNTSU9OX1NUQVRFX1dBSVRJTkcQARIcChhBRE1JU1NJT05fU1RBVEVfQURNSVRURUQQAjJpCg5TZXNzaW9uU2VydmljZRJXCghDb252ZXJzZRIiLmFuY2hvci5zZXNzaW9uLnYxLkNvbnZlcnNlUmVxdWVzdBojLmFuY2hvci5zZXNzaW9uLnYxLkNvbnZlcnNlUmVzcG9uc2UoATABYgZwcm90bzM");
 
 /**
  * One message from a gRPC client.
@@ -539,21 +539,21 @@ export type SetStyle = Message<"anchor.session.v1.SetStyle"> & {
   pace?: number | undefined;
 
   /**
-   * Warmth, 0 (cool) to 1 (warm).
+   * Warmth, 0 (cool) to 1 (warm); 0.5 is neutral, as when it was never set.
    *
    * @generated from field: optional float warmth = 2;
    */
   warmth?: number | undefined;
 
   /**
-   * Humour, 0 (earnest) to 1 (playful).
+   * Humour, 0 (earnest) to 1 (playful); 0.5 is neutral, as when it was never set.
    *
    * @generated from field: optional float humour = 3;
    */
   humour?: number | undefined;
 
   /**
-   * Energy, 0 (calm) to 1 (lively).
+   * Energy, 0 (calm) to 1 (lively); 0.5 is neutral, as when it was never set.
    *
    * @generated from field: optional float energy = 4;
    */
@@ -994,6 +994,13 @@ export type Choices = Message<"anchor.session.v1.Choices"> & {
    * @generated from field: repeated anchor.session.v1.PersonaChoice personas = 3;
    */
   personas: PersonaChoice[];
+
+  /**
+   * Questions that the knowledge folder answers, by language; empty where a language model answers that does not read it.
+   *
+   * @generated from field: repeated anchor.session.v1.SampleQuestions sample_questions = 24;
+   */
+  sampleQuestions: SampleQuestions[];
 };
 
 /**
@@ -1002,6 +1009,34 @@ export type Choices = Message<"anchor.session.v1.Choices"> & {
  */
 export const ChoicesSchema: GenMessage<Choices> = /*@__PURE__*/
   messageDesc(file_anchor_session_v1_session, 20);
+
+/**
+ * Questions to begin with, in one language.
+ *
+ * @generated from message anchor.session.v1.SampleQuestions
+ */
+export type SampleQuestions = Message<"anchor.session.v1.SampleQuestions"> & {
+  /**
+   * Language of the questions, ISO 639-1.
+   *
+   * @generated from field: string language = 1;
+   */
+  language: string;
+
+  /**
+   * The questions, at most 3, each of at most 120 characters on one line.
+   *
+   * @generated from field: repeated string questions = 2;
+   */
+  questions: string[];
+};
+
+/**
+ * Describes the message anchor.session.v1.SampleQuestions.
+ * Use `create(SampleQuestionsSchema)` to create a new message.
+ */
+export const SampleQuestionsSchema: GenMessage<SampleQuestions> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 21);
 
 /**
  * A voice that the client may select.
@@ -1043,6 +1078,13 @@ export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
    * @generated from field: bool cloned = 5;
    */
   cloned: boolean;
+
+  /**
+   * Fields of `set_style` that the voice follows: `pace`, `warmth`, `humour`, `energy`.
+   *
+   * @generated from field: repeated string style_fields = 26;
+   */
+  styleFields: string[];
 };
 
 /**
@@ -1050,7 +1092,7 @@ export type VoiceChoice = Message<"anchor.session.v1.VoiceChoice"> & {
  * Use `create(VoiceChoiceSchema)` to create a new message.
  */
 export const VoiceChoiceSchema: GenMessage<VoiceChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 21);
+  messageDesc(file_anchor_session_v1_session, 22);
 
 /**
  * A persona that the client may select.
@@ -1078,6 +1120,13 @@ export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
    * @generated from field: string description = 3;
    */
   description: string;
+
+  /**
+   * Voices of the persona, by language; in the other languages the language's default voice speaks.
+   *
+   * @generated from field: repeated anchor.session.v1.LanguageVoice voices = 24;
+   */
+  voices: LanguageVoice[];
 };
 
 /**
@@ -1085,7 +1134,35 @@ export type PersonaChoice = Message<"anchor.session.v1.PersonaChoice"> & {
  * Use `create(PersonaChoiceSchema)` to create a new message.
  */
 export const PersonaChoiceSchema: GenMessage<PersonaChoice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 22);
+  messageDesc(file_anchor_session_v1_session, 23);
+
+/**
+ * The voice that speaks a language.
+ *
+ * @generated from message anchor.session.v1.LanguageVoice
+ */
+export type LanguageVoice = Message<"anchor.session.v1.LanguageVoice"> & {
+  /**
+   * Language, ISO 639-1.
+   *
+   * @generated from field: string language = 1;
+   */
+  language: string;
+
+  /**
+   * Voice id.
+   *
+   * @generated from field: string voice = 2;
+   */
+  voice: string;
+};
+
+/**
+ * Describes the message anchor.session.v1.LanguageVoice.
+ * Use `create(LanguageVoiceSchema)` to create a new message.
+ */
+export const LanguageVoiceSchema: GenMessage<LanguageVoice> = /*@__PURE__*/
+  messageDesc(file_anchor_session_v1_session, 24);
 
 /**
  * Start of the user's speech.
@@ -1106,7 +1183,7 @@ export type SpeechStarted = Message<"anchor.session.v1.SpeechStarted"> & {
  * Use `create(SpeechStartedSchema)` to create a new message.
  */
 export const SpeechStartedSchema: GenMessage<SpeechStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 23);
+  messageDesc(file_anchor_session_v1_session, 25);
 
 /**
  * End of the user's speech.
@@ -1127,7 +1204,7 @@ export type SpeechStopped = Message<"anchor.session.v1.SpeechStopped"> & {
  * Use `create(SpeechStoppedSchema)` to create a new message.
  */
 export const SpeechStoppedSchema: GenMessage<SpeechStopped> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 24);
+  messageDesc(file_anchor_session_v1_session, 26);
 
 /**
  * Partial transcript of the user's current turn.
@@ -1155,7 +1232,7 @@ export type PartialTranscript = Message<"anchor.session.v1.PartialTranscript"> &
  * Use `create(PartialTranscriptSchema)` to create a new message.
  */
 export const PartialTranscriptSchema: GenMessage<PartialTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 25);
+  messageDesc(file_anchor_session_v1_session, 27);
 
 /**
  * Final transcript of a user turn.
@@ -1218,7 +1295,7 @@ export type FinalTranscript = Message<"anchor.session.v1.FinalTranscript"> & {
  * Use `create(FinalTranscriptSchema)` to create a new message.
  */
 export const FinalTranscriptSchema: GenMessage<FinalTranscript> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 26);
+  messageDesc(file_anchor_session_v1_session, 28);
 
 /**
  * A transcribed word with its timestamps.
@@ -1260,7 +1337,7 @@ export type Word = Message<"anchor.session.v1.Word"> & {
  * Use `create(WordSchema)` to create a new message.
  */
 export const WordSchema: GenMessage<Word> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 27);
+  messageDesc(file_anchor_session_v1_session, 29);
 
 /**
  * Probability from one part of a composite predictor.
@@ -1288,7 +1365,7 @@ export type PredictorOpinion = Message<"anchor.session.v1.PredictorOpinion"> & {
  * Use `create(PredictorOpinionSchema)` to create a new message.
  */
 export const PredictorOpinionSchema: GenMessage<PredictorOpinion> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 28);
+  messageDesc(file_anchor_session_v1_session, 30);
 
 /**
  * End-of-turn wait of a silence, and its reason. A later message for the same `at_ms` replaces it.
@@ -1358,7 +1435,7 @@ export type TurnEndPredicted = Message<"anchor.session.v1.TurnEndPredicted"> & {
  * Use `create(TurnEndPredictedSchema)` to create a new message.
  */
 export const TurnEndPredictedSchema: GenMessage<TurnEndPredicted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 29);
+  messageDesc(file_anchor_session_v1_session, 31);
 
 /**
  * The user's turn is over.
@@ -1386,7 +1463,7 @@ export type TurnCommitted = Message<"anchor.session.v1.TurnCommitted"> & {
  * Use `create(TurnCommittedSchema)` to create a new message.
  */
 export const TurnCommittedSchema: GenMessage<TurnCommitted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 30);
+  messageDesc(file_anchor_session_v1_session, 32);
 
 /**
  * The anchor starts to answer.
@@ -1414,7 +1491,7 @@ export type ReplyStarted = Message<"anchor.session.v1.ReplyStarted"> & {
  * Use `create(ReplyStartedSchema)` to create a new message.
  */
 export const ReplyStartedSchema: GenMessage<ReplyStarted> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 31);
+  messageDesc(file_anchor_session_v1_session, 33);
 
 /**
  * The passages of the knowledge folder that a reply is taken from.
@@ -1442,7 +1519,7 @@ export type ReplySources = Message<"anchor.session.v1.ReplySources"> & {
  * Use `create(ReplySourcesSchema)` to create a new message.
  */
 export const ReplySourcesSchema: GenMessage<ReplySources> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 32);
+  messageDesc(file_anchor_session_v1_session, 34);
 
 /**
  * A passage of the knowledge folder.
@@ -1484,7 +1561,7 @@ export type ReplySource = Message<"anchor.session.v1.ReplySource"> & {
  * Use `create(ReplySourceSchema)` to create a new message.
  */
 export const ReplySourceSchema: GenMessage<ReplySource> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 33);
+  messageDesc(file_anchor_session_v1_session, 35);
 
 /**
  * Next part of the reply's text.
@@ -1512,7 +1589,7 @@ export type ReplyText = Message<"anchor.session.v1.ReplyText"> & {
  * Use `create(ReplyTextSchema)` to create a new message.
  */
 export const ReplyTextSchema: GenMessage<ReplyText> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 34);
+  messageDesc(file_anchor_session_v1_session, 36);
 
 /**
  * Position of the audio frames that follow.
@@ -1540,7 +1617,7 @@ export type ReplyAudio = Message<"anchor.session.v1.ReplyAudio"> & {
  * Use `create(ReplyAudioSchema)` to create a new message.
  */
 export const ReplyAudioSchema: GenMessage<ReplyAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 35);
+  messageDesc(file_anchor_session_v1_session, 37);
 
 /**
  * A run of the reply's audio.
@@ -1561,7 +1638,7 @@ export type AnchorAudio = Message<"anchor.session.v1.AnchorAudio"> & {
  * Use `create(AnchorAudioSchema)` to create a new message.
  */
 export const AnchorAudioSchema: GenMessage<AnchorAudio> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 36);
+  messageDesc(file_anchor_session_v1_session, 38);
 
 /**
  * Position of a span of the reply's text in the reply's audio.
@@ -1603,7 +1680,7 @@ export type SpeechMark = Message<"anchor.session.v1.SpeechMark"> & {
  * Use `create(SpeechMarkSchema)` to create a new message.
  */
 export const SpeechMarkSchema: GenMessage<SpeechMark> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 37);
+  messageDesc(file_anchor_session_v1_session, 39);
 
 /**
  * Pauses playback of a reply.
@@ -1624,7 +1701,7 @@ export type PlaybackPause = Message<"anchor.session.v1.PlaybackPause"> & {
  * Use `create(PlaybackPauseSchema)` to create a new message.
  */
 export const PlaybackPauseSchema: GenMessage<PlaybackPause> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 38);
+  messageDesc(file_anchor_session_v1_session, 40);
 
 /**
  * Resumes playback of a reply.
@@ -1645,7 +1722,7 @@ export type PlaybackResume = Message<"anchor.session.v1.PlaybackResume"> & {
  * Use `create(PlaybackResumeSchema)` to create a new message.
  */
 export const PlaybackResumeSchema: GenMessage<PlaybackResume> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 39);
+  messageDesc(file_anchor_session_v1_session, 41);
 
 /**
  * Stops playback of a reply and discards its audio.
@@ -1666,7 +1743,7 @@ export type PlaybackStop = Message<"anchor.session.v1.PlaybackStop"> & {
  * Use `create(PlaybackStopSchema)` to create a new message.
  */
 export const PlaybackStopSchema: GenMessage<PlaybackStop> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 40);
+  messageDesc(file_anchor_session_v1_session, 42);
 
 /**
  * Verdict on the user's sound over a reply. Unless the verdict is a stop, the turn that the sound opened ends here:
@@ -1702,7 +1779,7 @@ export type BargeInSettled = Message<"anchor.session.v1.BargeInSettled"> & {
  * Use `create(BargeInSettledSchema)` to create a new message.
  */
 export const BargeInSettledSchema: GenMessage<BargeInSettled> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 41);
+  messageDesc(file_anchor_session_v1_session, 43);
 
 /**
  * All audio of a reply has been sent.
@@ -1730,7 +1807,7 @@ export type ReplyAudioEnded = Message<"anchor.session.v1.ReplyAudioEnded"> & {
  * Use `create(ReplyAudioEndedSchema)` to create a new message.
  */
 export const ReplyAudioEndedSchema: GenMessage<ReplyAudioEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 42);
+  messageDesc(file_anchor_session_v1_session, 44);
 
 /**
  * A reply is over.
@@ -1780,7 +1857,7 @@ export type ReplyFinished = Message<"anchor.session.v1.ReplyFinished"> & {
  * Use `create(ReplyFinishedSchema)` to create a new message.
  */
 export const ReplyFinishedSchema: GenMessage<ReplyFinished> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 43);
+  messageDesc(file_anchor_session_v1_session, 45);
 
 /**
  * A turn as stored: what the user said, and of the reply what was heard. A later message for the same turn replaces it.
@@ -1808,7 +1885,7 @@ export type TurnSaved = Message<"anchor.session.v1.TurnSaved"> & {
  * Use `create(TurnSavedSchema)` to create a new message.
  */
 export const TurnSavedSchema: GenMessage<TurnSaved> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 44);
+  messageDesc(file_anchor_session_v1_session, 46);
 
 /**
  * A reply failed.
@@ -1843,7 +1920,7 @@ export type TurnFailed = Message<"anchor.session.v1.TurnFailed"> & {
  * Use `create(TurnFailedSchema)` to create a new message.
  */
 export const TurnFailedSchema: GenMessage<TurnFailed> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 45);
+  messageDesc(file_anchor_session_v1_session, 47);
 
 /**
  * Latency of one turn by stage. Stages are in milliseconds after the end of the user's speech, in the order in which
@@ -1935,7 +2012,7 @@ export type LatencyWaterfall = Message<"anchor.session.v1.LatencyWaterfall"> & {
  * Use `create(LatencyWaterfallSchema)` to create a new message.
  */
 export const LatencyWaterfallSchema: GenMessage<LatencyWaterfall> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 46);
+  messageDesc(file_anchor_session_v1_session, 48);
 
 /**
  * Health of the system.
@@ -1971,7 +2048,7 @@ export type SystemStatus = Message<"anchor.session.v1.SystemStatus"> & {
  * Use `create(SystemStatusSchema)` to create a new message.
  */
 export const SystemStatusSchema: GenMessage<SystemStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 47);
+  messageDesc(file_anchor_session_v1_session, 49);
 
 /**
  * A capability that is reduced or switched off at present.
@@ -1999,7 +2076,7 @@ export type Degradation = Message<"anchor.session.v1.Degradation"> & {
  * Use `create(DegradationSchema)` to create a new message.
  */
 export const DegradationSchema: GenMessage<Degradation> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 48);
+  messageDesc(file_anchor_session_v1_session, 50);
 
 /**
  * Status of one service.
@@ -2041,6 +2118,13 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
    * @generated from field: string version = 5;
    */
   version: string;
+
+  /**
+   * Languages that the engine understands or speaks, ISO 639-1; empty when unknown, and for an engine without languages.
+   *
+   * @generated from field: repeated string languages = 26;
+   */
+  languages: string[];
 };
 
 /**
@@ -2048,7 +2132,7 @@ export type ServiceStatus = Message<"anchor.session.v1.ServiceStatus"> & {
  * Use `create(ServiceStatusSchema)` to create a new message.
  */
 export const ServiceStatusSchema: GenMessage<ServiceStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 49);
+  messageDesc(file_anchor_session_v1_session, 51);
 
 /**
  * Summary of the GPUs.
@@ -2111,7 +2195,7 @@ export type GpuStatus = Message<"anchor.session.v1.GpuStatus"> & {
  * Use `create(GpuStatusSchema)` to create a new message.
  */
 export const GpuStatusSchema: GenMessage<GpuStatus> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 50);
+  messageDesc(file_anchor_session_v1_session, 52);
 
 /**
  * GPU memory held by one service.
@@ -2153,7 +2237,7 @@ export type GpuServiceMemory = Message<"anchor.session.v1.GpuServiceMemory"> & {
  * Use `create(GpuServiceMemorySchema)` to create a new message.
  */
 export const GpuServiceMemorySchema: GenMessage<GpuServiceMemory> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 51);
+  messageDesc(file_anchor_session_v1_session, 53);
 
 /**
  * Current settings of the session.
@@ -2202,7 +2286,7 @@ export type SessionUpdated = Message<"anchor.session.v1.SessionUpdated"> & {
  * Use `create(SessionUpdatedSchema)` to create a new message.
  */
 export const SessionUpdatedSchema: GenMessage<SessionUpdated> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 52);
+  messageDesc(file_anchor_session_v1_session, 54);
 
 /**
  * Speaking style, as in `set_style`; for an absent field the voice's and the persona's own style applies.
@@ -2244,7 +2328,7 @@ export type Style = Message<"anchor.session.v1.Style"> & {
  * Use `create(StyleSchema)` to create a new message.
  */
 export const StyleSchema: GenMessage<Style> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 53);
+  messageDesc(file_anchor_session_v1_session, 55);
 
 /**
  * A service or a capability is impaired, or has recovered. The session continues in both cases. After
@@ -2281,7 +2365,7 @@ export type ServiceNotice = Message<"anchor.session.v1.ServiceNotice"> & {
  * Use `create(ServiceNoticeSchema)` to create a new message.
  */
 export const ServiceNoticeSchema: GenMessage<ServiceNotice> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 54);
+  messageDesc(file_anchor_session_v1_session, 56);
 
 /**
  * A client message was rejected, or part of a reply failed; the session continues unless `session_ended` follows.
@@ -2325,7 +2409,7 @@ export type Error = Message<"anchor.session.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 55);
+  messageDesc(file_anchor_session_v1_session, 57);
 
 /**
  * Whether the user may speak now: as many people speak at a time as the machine can answer, and others wait in a queue.
@@ -2361,7 +2445,7 @@ export type Admission = Message<"anchor.session.v1.Admission"> & {
  * Use `create(AdmissionSchema)` to create a new message.
  */
 export const AdmissionSchema: GenMessage<Admission> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 56);
+  messageDesc(file_anchor_session_v1_session, 58);
 
 /**
  * The session is over; reports the reason.
@@ -2389,7 +2473,7 @@ export type SessionEnded = Message<"anchor.session.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_anchor_session_v1_session, 57);
+  messageDesc(file_anchor_session_v1_session, 59);
 
 /**
  * How the end of the user's turn is detected.
