@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { captionSpans } from "../captions";
 import type { Conversation } from "../conversation_state";
 import { formatDuration } from "../format";
@@ -6,37 +6,30 @@ import { responseMs } from "../latency";
 import { machineLine } from "../machine_line";
 import type { TalkMode } from "../phase";
 import type { Turn } from "../turn";
+import { useFollow } from "../use_follow";
+import { DownIcon } from "./icons";
 import { Waterfall } from "./Waterfall";
 
-// The list follows the conversation while it is scrolled to within this many pixels of the end.
-const FOLLOW_PX = 140;
-
 export function Captions({ conversation, mode }: { conversation: Conversation; mode: TalkMode }) {
-  const list = useRef<HTMLDivElement>(null);
-  const following = useRef(true);
-  useEffect(() => {
-    const element = list.current;
-    if (element && following.current) element.scrollTop = element.scrollHeight;
-  }, [conversation.turns]);
+  const { list, isFollowing, onScroll, goToNow } = useFollow(conversation.turns);
   return (
-    <div
-      class="captions"
-      ref={list}
-      tabIndex={0}
-      role="region"
-      aria-label="Captions"
-      onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-        following.current = scrollHeight - scrollTop - clientHeight < FOLLOW_PX;
-      }}
-    >
-      {conversation.turns.length === 0 ? (
-        <Welcome conversation={conversation} mode={mode} />
-      ) : (
-        <ol class="turns">
-          {conversation.turns.map((turn) => (
-            <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />
-          ))}
-        </ol>
+    <div class="captions-area">
+      <div class="captions" ref={list} tabIndex={0} role="region" aria-label="Captions" onScroll={onScroll}>
+        {conversation.turns.length === 0 ? (
+          <Welcome conversation={conversation} mode={mode} />
+        ) : (
+          <ol class="turns">
+            {conversation.turns.map((turn) => (
+              <TurnItem key={turn.key} turn={turn} audioStarted={conversation.audioStarted} />
+            ))}
+          </ol>
+        )}
+      </div>
+      {!isFollowing && (
+        <button class="button to-now" type="button" onClick={goToNow}>
+          <DownIcon />
+          Back to now
+        </button>
       )}
     </div>
   );
