@@ -1,11 +1,11 @@
 /** The root reducer: state and event → state. Pure: no socket, audio or DOM. */
 import type { Connection, ServerMessage } from "@ai-anchor/client";
 import { type Conversation, INITIAL_CONVERSATION, type MicrophoneState, updateTurn } from "./conversation_state";
-import { replyReducer } from "./reply_reducer";
+import { playbackTimes, replyReducer } from "./reply_reducer";
 import { sessionReducer } from "./session_reducer";
 import { userReducer } from "./user_reducer";
 
-/** `atMs` is on the page's clock, in milliseconds since the store was created. */
+/** `atMs` is in milliseconds since 1970 on this machine's clock. */
 export type ConversationEvent =
   | { kind: "message"; message: ServerMessage; atMs: number }
   | { kind: "connection"; connection: Connection }
@@ -26,10 +26,7 @@ export function conversationReducer(state: Conversation, event: ConversationEven
     case "microphone":
       return { ...state, microphone: event.microphone, user: "silent", notice: event.notice ?? state.notice };
     case "playback":
-      return updateTurn(state, event.turnId, (turn) => ({
-        playedMs: event.playedMs,
-        replyFromMs: turn.playedMs === null ? event.atMs - event.playedMs : turn.replyFromMs,
-      }));
+      return updateTurn(state, event.turnId, (turn) => ({ playedMs: event.playedMs, ...playbackTimes(turn, event) }));
     case "talkButton":
       return { ...state, talkHeld: event.held };
     case "audioStarted":
@@ -65,6 +62,7 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "playbackStop":
     case "replyFinished":
     case "turnFailed":
+    case "turnSpoken":
     case "latencyWaterfall":
       return replyReducer(state, message, atMs);
     case "sessionStarted":
@@ -75,7 +73,7 @@ function messageReducer(state: Conversation, message: ServerMessage, atMs: numbe
     case "admission":
     case "error":
     case "sessionEnded":
-      return sessionReducer(state, message);
+      return sessionReducer(state, message, atMs);
     case "turnEndPredicted":
     case "replyAudioEnded":
     case "anchorAudio":

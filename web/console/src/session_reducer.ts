@@ -18,10 +18,10 @@ type SessionMessage = Extract<
   }
 >;
 
-export function sessionReducer(state: Conversation, message: SessionMessage): Conversation {
+export function sessionReducer(state: Conversation, message: SessionMessage, atMs: number): Conversation {
   switch (message.case) {
     case "sessionStarted": {
-      const { language, voice, persona, patience, resumed, retentionDays = 0 } = message.value;
+      const { language, voice, persona, patience, resumed, retentionDays = 0, sentUnixS } = message.value;
       const settings = { language, voice, persona, patience, style: state.settings?.style };
       const isNew = !resumed && state.turns.length > 0;
       return {
@@ -29,6 +29,7 @@ export function sessionReducer(state: Conversation, message: SessionMessage): Co
         settings,
         resumed,
         retentionDays,
+        clockAheadMs: sentUnixS === undefined ? 0 : atMs - sentUnixS * 1000,
         // In a new conversation the server's turn ids start again at 1.
         epoch: isNew ? state.epoch + 1 : state.epoch,
         // The end of a notice may have been lost while disconnected. The server resends active degradations.

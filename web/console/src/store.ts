@@ -40,7 +40,6 @@ export class ConsoleStore {
   readonly #url: string;
   readonly #storage: Storage;
   readonly #listeners = new Set<() => void>();
-  readonly #startedAtMs = performance.now();
   #state: ConsoleState;
   #anchor: Anchor;
   #talkPressedAtMs: number | null = null;
@@ -142,10 +141,14 @@ export class ConsoleStore {
     anchor.send({ case: "endTurn", value: {} });
   }
 
-  /** Sends a written turn; call it in a user gesture. Returns false when the session is not open. */
-  sendText(text: string): boolean {
+  /**
+   * Sends a written turn, which may replace one that was misheard; call it in a user gesture. Returns false when the
+   * session is not open.
+   */
+  sendText(text: string, replacesTurnId?: number): boolean {
     this.handleUserGesture();
-    return this.send({ case: "textInput", value: { text } });
+    const replaces = replacesTurnId === undefined ? {} : { replacesTurnId };
+    return this.send({ case: "textInput", value: { text, ...replaces } });
   }
 
   /** Changes and saves preferences. A change of talk mode reconnects with the same conversation. */
@@ -254,7 +257,7 @@ export class ConsoleStore {
   }
 
   #nowMs(): number {
-    return performance.now() - this.#startedAtMs;
+    return performance.timeOrigin + performance.now();
   }
 
   #dispatch(event: ConversationEvent): void {

@@ -32,6 +32,7 @@ from orchestrator.conversation.messages.client import (
     SetPersona,
     SetStyle,
     SetVoice,
+    SpeakAgain,
     TextInput,
     TurnDetection,
 )
@@ -261,8 +262,13 @@ class Session:
         if isinstance(event, ReplyDone | ReplyFailed) and not self._active_reply.is_over:
             # Of a reply that was withdrawn after it had queued the event.
             return
+        if (refusal := self._refusal_of(event)) is not None:
+            self._outbox.send(Error(refusal.code, refusal.message, refusal.retryable))
+            return
         self._report_policy_event(event)
-        if isinstance(event, SpeechStarted | TextInput | TurnCutOff) and not await self._is_admitted(event):
+        if isinstance(event, SpeechStarted | TextInput | SpeakAgain | TurnCutOff) and not await self._is_admitted(
+            event
+        ):
             return
         self._turn_taking.speculates = not self._services.sheds_speculation()
         for action in self._turn_taking.handle(event, self._playback_context(event)):
@@ -275,7 +281,18 @@ class Session:
             case _:
                 pass
 
-    async def _is_admitted(self, event: SpeechStarted | TextInput | TurnCutOff) -> bool:
+    def _refusal_of(self, event: PolicyEvent) -> InvalidRequest | None:
+        """Why a command cannot be carried out; None when it can."""
+        match event:
+            case TextInput(replaces_turn_id=int(replaced)) if not self._turn_taking.has_begun_turn(replaced):
+                return InvalidRequest("session.unknown_turn", f"no turn of this conversation has the id {replaced}")
+            case SpeakAgain() if not self._active_reply.can_speak_again(event.turn_id, from_cut=event.from_cut):
+                reason = f"no more of the reply to turn {event.turn_id} is known"
+                return InvalidRequest("session.nothing_to_speak", reason)
+            case _:
+                return None
+
+    async def _is_admitted(self, event: SpeechStarted | TextInput | SpeakAgain | TurnCutOff) -> bool:
         """Whether the session has a place for the turn that `event` begins or continues; tells the client otherwise.
 
         Raises `AtCapacity` for a client that does not wait, or cannot because the queue is full.
@@ -394,7 +411,7 @@ class Session:
     def _open_turn(self, turn_id: int) -> None:
         if self._waterfall is not self._active_reply.waterfall:
             self._waterfall.end("unanswered", self._loop.time())
-        self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s))
+        self._waterfall = Waterfall(turn_id, begin_turn(turn_id, self._event_s), self._event_s)
 
     def _reopen_turn(self, turn_id: int) -> None:
         self._conversation.remove_turn(turn_id)
@@ -429,12 +446,18 @@ class Session:
                 await self._active_reply.start(action, self._waterfall)
             case do.SpeakPhrase():
                 await self._active_reply.speak_phrase(action, self._waterfall)
+            case do.SpeakReplyAgain():
+                # Its latency counts from the command.
+                self._waterfall.record_stage("turn_committed", self._event_s)
+                await self._active_reply.speak_again(action, self._waterfall)
+            case do.ReplaceTurn():
+                self._conversation.replace_turn(action.replaced_turn_id, action.turn_id)
             case do.DropReply():
                 await self._active_reply.discard(action.turn_id)
             case do.CommitTurn():
                 self._waterfall.record_stage("turn_committed", self._loop.time(), again=True)
                 self._conversation.commit_user_turn(action.turn_id, action.text)
-                self._outbox.send(TurnCommitted(action.turn_id, action.text))
+                self._outbox.send(TurnCommitted(action.turn_id, action.text, action.replaces))
                 self._speech_input.expect_language(self._conversation.preferences.reply_language)
             case do.ReopenTurn():
                 self._reopen_turn(action.turn_id)
