@@ -1,9 +1,11 @@
 /** The captions on the console, of long replies of a language model that follows a script. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openPage } from "./browser";
-import { type Mesh, RUN, startMesh } from "./mesh";
+import { type Mesh, PROJECT, RUN, startMesh } from "./mesh";
+import { sendMessage, waitForMessage, waitForPlayback } from "./tap_queries";
 
 const FOLDER = `${RUN}captions`;
 const SIZES = [
@@ -12,7 +14,7 @@ const SIZES = [
   { width: 390, height: 844 },
   { width: 1440, height: 900 },
 ] as const;
-/** Longer than the captions' part of the page at every size. */
+/** Of the second turn of a conversation; longer than the captions' part of the page at every size. */
 const LONG_REPLY = Array.from(
   { length: 40 },
   (_, index) => `Sentence ${index + 1} of the long story tells how the ferry crosses the bay.`,
@@ -27,10 +29,11 @@ beforeAll(async () => {
   const script = `${FOLDER}/script.toml`;
   writeFileSync(
     script,
-    `[llm]\nreplies = ${JSON.stringify([LONG_REPLY, SHORT_REPLY])}\ntokens_per_second = 2000\n` +
-      "[tts]\nms_per_character = 20\nreal_time_factor = 0.02\n",
+    `[llm]\nreplies = ${JSON.stringify([SHORT_REPLY, LONG_REPLY])}\ntokens_per_second = 2000\n` +
+      "[stt]\ntranscripts = ['how long does it take']\n[tts]\nms_per_character = 20\nreal_time_factor = 0.02\n",
   );
   mesh = await startMesh("captions/mesh", {
+    STT_ENGINE: "scripted",
     TTS_ENGINE: "scripted",
     ORCHESTRATOR_LLM: "scripted",
     ANCHOR_SCRIPT: script,
@@ -60,7 +63,10 @@ async function spokenWord(page: Page): Promise<{ scrollTop: number; isVisible: b
 
 test("the captions follow the word that sounds at every size, and stay where the reader scrolls", async () => {
   const { page } = await openPage(mesh.port, { viewport: SIZES[0] });
+  await sendText(page, "How long does the ferry take?");
+  await waitForMessage(page, "reply_finished");
   await sendText(page, "Tell me the long story.");
+  await waitForMessage(page, "speech_mark", 30);
   await expect.poll(() => spokenWord(page)).not.toBeNull();
   for (const size of SIZES) {
     await page.setViewportSize(size);
@@ -87,4 +93,167 @@ test("the captions follow the word that sounds at every size, and stay where the
   await toNow.click();
   await toNow.waitFor({ state: "hidden" });
   expect(await spokenWord(page)).toMatchObject({ isVisible: true });
+});
+
+interface ParsedCue {
+  startS: number;
+  endS: number;
+  text: string;
+}
+
+/** Presses a button that saves a file; returns the file's name and content. */
+async function saved(page: Page, button: string): Promise<{ name: string; content: Buffer }> {
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: button }).click(),
+  ]);
+  return { name: download.suggestedFilename(), content: readFileSync(await download.path()) };
+}
+
+/** The cues of a WebVTT file as Chromium reads it: the voice of each is its title. */
+async function vttCues(page: Page, vtt: string): Promise<(ParsedCue & { voice: string; lang: string })[]> {
+  const blank = await page.context().newPage();
+  return blank.evaluate(async (file) => {
+    const element = document.createElement("track");
+    element.src = `data:text/vtt;charset=utf-8,${encodeURIComponent(file)}`;
+    document.body.appendChild(document.createElement("video")).append(element);
+    const loaded = new Promise((done, fail) => {
+      element.onload = done;
+      element.onerror = () => {
+        fail(new Error("Chromium refuses the file"));
+      };
+    });
+    element.track.mode = "hidden";
+    await loaded;
+    return Array.from(element.track.cues ?? [], (cue) => {
+      const html = (cue as VTTCue).getCueAsHTML();
+      return {
+        startS: cue.startTime,
+        endS: cue.endTime,
+        text: html.textContent,
+        voice: html.querySelector("span[title]")?.getAttribute("title") ?? "",
+        lang: html.querySelector("span[lang]")?.getAttribute("lang") ?? "",
+      };
+    });
+  }, vtt);
+}
+
+/** The cues of a SubRip file as FFmpeg reads it. */
+function srtCues(srt: Buffer): ParsedCue[] {
+  const file = `${FOLDER}/export.srt`;
+  writeFileSync(file, srt);
+  const read = `
+import av, json, sys
+with av.open(sys.argv[1], format="srt") as container:
+    packets = [packet for packet in container.demux() if packet.size]
+    print(json.dumps([
+        {"startS": float(each.pts * each.time_base), "endS": float((each.pts + each.duration) * each.time_base),
+         "text": bytes(each).decode()} for each in packets]))`;
+  return JSON.parse(
+    execFileSync(`${PROJECT}.venv/bin/python`, ["-c", read, file], { encoding: "utf-8" }),
+  ) as ParsedCue[];
+}
+
+test("the export is right after a reload and a change of the persona", async () => {
+  const beganMs = Date.now();
+  const { page } = await openPage(mesh.port);
+  await sendText(page, "How long does the ferry take?");
+  await waitForMessage(page, "reply_finished");
+  await sendMessage(page, { type: "set_persona", persona: "night-host" });
+  await waitForMessage(page, "session_updated");
+  await page.reload();
+  await waitForMessage(page, "turn_spoken");
+  await sendText(page, "Tell me <the> long story.");
+  await waitForPlayback(page, 2);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await waitForMessage(page, "turn_spoken", 3);
+  const names = page.locator(".said-anchor .who");
+  const [first, second] = await names.allTextContents();
+  expect(first).not.toBe(second);
+  expect(await page.locator(".said-anchor .words").first().getAttribute("lang")).toBe("en");
+
+  const vtt = await saved(page, "WebVTT: save the transcript");
+  const srt = await saved(page, "SRT: save the transcript");
+  const json = await saved(page, "JSON: save the transcript");
+  const text = await saved(page, "Text: save the transcript");
+  expect(srt.name).toMatch(new RegExp(`^${second?.toLowerCase()}-\\d{4}-\\d\\d-\\d\\d-\\d{6}\\.srt$`));
+  const cues = await vttCues(page, vtt.content.toString());
+  const numbered = srtCues(srt.content);
+  expect(numbered.map(({ text: words }) => words.replace("\n", " "))).toEqual(
+    cues.map(({ voice, text: words }) => `${voice}: ${words.replace("\n", " ")}`.replace("<the>", "‹the›")),
+  );
+  for (const [index, cue] of cues.entries()) {
+    expect(cue.endS).toBeGreaterThan(cue.startS);
+    expect(cues[index + 1]?.startS ?? Number.POSITIVE_INFINITY).toBeGreaterThanOrEqual(cue.endS - 0.001);
+    expect(numbered[index]?.startS).toBeCloseTo(cue.startS, 2);
+    expect(numbered[index]?.endS).toBeCloseTo(cue.endS, 2);
+  }
+  expect(cues[0]).toMatchObject({ startS: 0, voice: "You" });
+  const voices = cues.map(({ voice }) => voice);
+  expect([...new Set(voices)]).toEqual(["You", first, second]);
+  expect(voices.lastIndexOf(first ?? "")).toBeLessThan(voices.indexOf(second ?? ""));
+  expect(cues.find(({ voice }) => voice === first)?.lang).toBe("en");
+
+  const { turns } = JSON.parse(json.content.toString()) as { turns: Record<string, unknown>[] };
+  const times = turns.flatMap((turn) =>
+    ["user_began_at", "user_ended_at", "reply_began_at", "reply_ended_at"].map((name) =>
+      Date.parse(String(turn[name])),
+    ),
+  );
+  expect(times).toEqual([...times].sort((one, other) => one - other));
+  expect(times[0]).toBeGreaterThan(beganMs - 1000);
+  expect(times.at(-1)).toBeLessThan(Date.now() + 1000);
+  expect(turns[1]).toMatchObject({ persona: "night-host", speaker: second, interrupted: true });
+  for (const { latency_ms: latency } of turns) {
+    expect((latency as Record<string, number>)["first_sound"]).toSatisfy(
+      (ms: number) => Number.isInteger(ms) && ms < 5000,
+    );
+  }
+  expect(text.content.toString()).toMatch(
+    /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] You: How long does the ferry take\?\n\[/,
+  );
+});
+
+test("what was misheard is corrected, and a reply is spoken again and goes on from the cut", async () => {
+  const { page, context } = await openPage(mesh.port);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const turn = (id: number) => page.locator(`.turn[data-turn="${id}"]`);
+  const words = (id: number) => turn(id).locator(".said-anchor .words").textContent();
+  await sendText(page, "How long does the cake take?");
+  await waitForMessage(page, "reply_finished");
+  await turn(1).getByRole("button", { name: "Correct" }).click();
+  const field = page.getByRole("textbox", { name: "What you said" });
+  expect(await field.inputValue()).toBe("How long does the cake take?");
+  await page.keyboard.press("Escape");
+  await field.waitFor({ state: "hidden" });
+  await turn(1).getByRole("button", { name: "Correct" }).click();
+  await field.fill("How long does the ferry take?");
+  await page.keyboard.press("Enter");
+  await waitForMessage(page, "reply_finished", 2);
+  await turn(1).getByText("corrected").waitFor();
+  expect(await turn(1).locator("s").textContent()).toBe("How long does the cake take?");
+  const history = await page.evaluate(async () => {
+    const { ticket } = JSON.parse(localStorage.getItem("ai-anchor.preferences") ?? "{}") as { ticket: string };
+    return (await (await fetch(`conversation/${ticket}`)).json()) as { messages: { role: string; text: string }[] };
+  });
+  expect(history.messages.map(({ text }) => text)).toEqual(["How long does the ferry take?", SHORT_REPLY]);
+
+  await turn(2).getByRole("button", { name: "Copy" }).click();
+  await turn(2).getByRole("button", { name: "Copied" }).waitFor();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toMatch(/^You: How long.*\n\w+: The ferry takes/);
+  await turn(2).getByRole("button", { name: "Say again" }).click();
+  await waitForMessage(page, "reply_finished", 3);
+  expect(await words(3)).toBe(SHORT_REPLY);
+
+  await sendText(page, "Tell me the long story.");
+  await waitForMessage(page, "speech_mark", 60);
+  await expect.poll(() => spokenWord(page)).not.toBeNull();
+  await page.waitForTimeout(1500);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await waitForMessage(page, "reply_finished", 4);
+  const cut = (await turn(4).locator(".cut").textContent())?.trim() ?? "";
+  expect(cut.length).toBeGreaterThan(100);
+  await turn(4).getByRole("button", { name: "Go on" }).click();
+  await waitForMessage(page, "reply_audio", 5);
+  await expect.poll(() => words(5)).toBe(cut);
 });

@@ -2,6 +2,8 @@
 import type { TalkMode } from "./phase";
 
 export type Theme = "system" | "light" | "dark";
+export type CaptionSize = "normal" | "large" | "largest";
+export type CaptionContrast = "normal" | "high";
 
 export interface Preferences {
   /** Ticket of the conversation to resume; empty for none. */
@@ -19,6 +21,8 @@ export interface Preferences {
   patience: number;
   /** Whether the side panel is open. */
   panel: boolean;
+  captionSize: CaptionSize;
+  captionContrast: CaptionContrast;
 }
 
 const STORAGE_KEY = "ai-anchor.preferences";
@@ -34,6 +38,8 @@ export const DEFAULT_PREFERENCES: Preferences = {
   persona: "",
   patience: 0,
   panel: true,
+  captionSize: "normal",
+  captionContrast: "normal",
 };
 
 /** The part of `localStorage` that preferences need. */
@@ -49,6 +55,10 @@ export function loadPreferences(storage: Storage): Preferences {
   const preferences = Object.fromEntries(entries) as unknown as Preferences;
   if (!["open", "push"].includes(preferences.mode)) preferences.mode = DEFAULT_PREFERENCES.mode;
   if (!["system", "light", "dark"].includes(preferences.theme)) preferences.theme = DEFAULT_PREFERENCES.theme;
+  if (!["normal", "large", "largest"].includes(preferences.captionSize))
+    preferences.captionSize = DEFAULT_PREFERENCES.captionSize;
+  if (!["normal", "high"].includes(preferences.captionContrast))
+    preferences.captionContrast = DEFAULT_PREFERENCES.captionContrast;
   return preferences;
 }
 

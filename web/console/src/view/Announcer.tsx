@@ -8,15 +8,21 @@ export function Announcer({ conversation }: { conversation: Conversation }) {
   const announcements = conversation.turns.slice(-ANNOUNCED_TURNS).flatMap((turn) => {
     const answer = turn.heardText ?? "";
     return [
-      ...(turn.userText && !turn.provisional ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}` }] : []),
-      ...(answer ? [{ key: `${turn.key} anchor`, text: `Anchor: ${answer}` }] : []),
-      ...(turn.failure ? [{ key: `${turn.key} failure`, text: turn.failure }] : []),
+      ...(turn.userText && !turn.provisional
+        ? [{ key: `${turn.key} you`, text: `You: ${turn.userText}`, lang: turn.userLanguage }]
+        : []),
+      ...(answer
+        ? [{ key: `${turn.key} anchor`, text: `${turn.speaker || "Anchor"}: ${answer}`, lang: turn.replyLanguage }]
+        : []),
+      ...(turn.failure ? [{ key: `${turn.key} failure`, text: turn.failure, lang: "" }] : []),
     ];
   });
   return (
     <div class="visually-hidden" role="log" aria-live="polite" aria-label="Conversation log">
-      {announcements.map(({ key, text }) => (
-        <p key={key}>{text}</p>
+      {announcements.map(({ key, text, lang }) => (
+        <p key={key} lang={lang || undefined}>
+          {text}
+        </p>
       ))}
     </div>
   );

@@ -41,7 +41,7 @@ export function App({ store }: { store: ConsoleStore }) {
       />
       <main class="stage" aria-label="Conversation">
         <Notices store={store} conversation={conversation} />
-        <Captions conversation={conversation} mode={preferences.mode} />
+        <Captions store={store} conversation={conversation} preferences={preferences} />
         <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
       {panelOpen && <SidePanel conversation={conversation} onClose={togglePanel} />}

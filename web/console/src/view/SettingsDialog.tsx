@@ -5,6 +5,7 @@ import { AUTOMATIC, formatLanguage } from "../format";
 import type { Preferences } from "../preferences";
 import type { ConsoleStore } from "../store";
 import { VoiceApi } from "../voice_api";
+import { CaptionSettings } from "./CaptionSettings";
 import { Dialog } from "./Dialog";
 import { SoundSettings } from "./SoundSettings";
 import { StyleSettings } from "./StyleSettings";
@@ -28,6 +29,7 @@ export function SettingsDialog({ store, conversation, preferences, microphoneSet
         <StyleSettings store={store} settings={conversation.settings} />
       </section>
       <SoundSettings store={store} preferences={preferences} microphoneSettings={microphoneSettings} />
+      <CaptionSettings store={store} preferences={preferences} />
       <section class="settings" aria-label="Conversation">
         <h3>Conversation</h3>
         <p class="hint">This browser remembers the conversation and resumes it when you open the page again.</p>

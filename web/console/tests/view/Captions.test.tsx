@@ -1,10 +1,18 @@
 // @vitest-environment happy-dom
 import { expect, test } from "vitest";
-import { INITIAL_CONVERSATION } from "../../src/conversation_state";
+import { type Conversation, INITIAL_CONVERSATION } from "../../src/conversation_state";
 import { Captions } from "../../src/view/Captions";
 import * as script from "../script";
 import { play } from "../script";
 import { rendered } from "./rendered";
+import type { TalkMode } from "../../src/phase";
+
+const NO_STORE = { send: () => false, sendText: () => false };
+
+function captionsOf(conversation: Conversation, mode: TalkMode) {
+  const preferences = { mode, captionSize: "normal", captionContrast: "normal" } as const;
+  return <Captions store={NO_STORE} conversation={conversation} preferences={preferences} />;
+}
 
 test("captions separate heard text from interrupted text", () => {
   const state = play(
@@ -13,7 +21,7 @@ test("captions separate heard text from interrupted text", () => {
     script.replyText(1, "Good evening."),
     script.replyFinished(1, { heardText: "Good", heardMs: 300, interrupted: true }),
   );
-  const page = rendered(<Captions conversation={state} mode="open" />);
+  const page = rendered(captionsOf(state, "open"));
   expect(page.querySelector(".heard")?.textContent).toBe("Good");
   expect(page.querySelector("s")?.textContent).toBe(" evening.");
 });
@@ -21,7 +29,7 @@ test("captions separate heard text from interrupted text", () => {
 test("a reply from passages names them and shows their text on request", () => {
   const answered = [script.turnCommitted(1, "when"), script.replyStarted(1)];
   const state = play(...answered, script.replySources(1, "the ferry", "the tides"), script.replyText(1, "At six."));
-  const details = rendered(<Captions conversation={state} mode="open" />).querySelector("details.sources");
+  const details = rendered(captionsOf(state, "open")).querySelector("details.sources");
   expect(details?.hasAttribute("open")).toBe(false);
   expect(details?.querySelector("summary")?.textContent).toBe("From: the ferry, the tides");
   const passages = Array.from(details?.querySelectorAll("blockquote") ?? []);
@@ -29,7 +37,7 @@ test("a reply from passages names them and shows their text on request", () => {
     ["en", "About the ferry.the ferry.md"],
     ["en", "About the tides.the tides.md"],
   ]);
-  const without = rendered(<Captions conversation={play(...answered, script.replyText(1, "No."))} mode="open" />);
+  const without = rendered(captionsOf(play(...answered, script.replyText(1, "No.")), "open"));
   expect(without.querySelector(".sources")).toBeNull();
 });
 
@@ -38,9 +46,9 @@ test("the first screen says what the machine runs", () => {
     { service: "stt-service", engine: "whisper", model: "whisper-base" },
     { service: "tts-service", engine: "hibari" },
   ];
-  const page = rendered(<Captions conversation={play(script.systemStatus({ services: engines }))} mode="open" />);
+  const page = rendered(captionsOf(play(script.systemStatus({ services: engines })), "open"));
   expect(page.querySelector(".welcome-machine")?.textContent).toMatch(/^Whisper base transcribes, hibari speaks/);
-  const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
+  const before = rendered(captionsOf(INITIAL_CONVERSATION, "open"));
   expect(before.querySelector(".welcome-machine")).toBeNull();
 });
 
@@ -49,17 +57,13 @@ test.each([
   [1, "The conversation's text is stored on the server for a day, its sound never."],
   [30, "The conversation's text is stored on the server for 30 days, its sound never."],
 ])("the first screen says how long the conversation is stored: %s days", (retentionDays, line) => {
-  const page = rendered(<Captions conversation={play(script.sessionStarted(false, retentionDays))} mode="open" />);
+  const page = rendered(captionsOf(play(script.sessionStarted(false, retentionDays)), "open"));
   expect(page.querySelector(".welcome-kept")?.textContent).toBe(line);
-  const before = rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />);
+  const before = rendered(captionsOf(INITIAL_CONVERSATION, "open"));
   expect(before.querySelector(".welcome-kept")).toBeNull();
 });
 
 test("before the first turn the instructions match the talk mode", () => {
-  expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="open" />).textContent).toContain(
-    "Press the button and speak",
-  );
-  expect(rendered(<Captions conversation={INITIAL_CONVERSATION} mode="push" />).textContent).toContain(
-    "Hold the button",
-  );
+  expect(rendered(captionsOf(INITIAL_CONVERSATION, "open")).textContent).toContain("Press the button and speak");
+  expect(rendered(captionsOf(INITIAL_CONVERSATION, "push")).textContent).toContain("Hold the button");
 });
