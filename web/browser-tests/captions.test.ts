@@ -5,6 +5,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openPage } from "./browser";
 import { type Mesh, PROJECT, RUN, startMesh } from "./mesh";
+import { question, silence, writeMicrophone } from "./recordings";
 import { sendMessage, waitForMessage, waitForPlayback } from "./tap_queries";
 
 const FOLDER = `${RUN}captions`;
@@ -256,4 +257,57 @@ test("what was misheard is corrected, and a reply is spoken again and goes on fr
   await turn(4).getByRole("button", { name: "Go on" }).click();
   await waitForMessage(page, "reply_audio", 5);
   await expect.poll(() => words(5)).toBe(cut);
+});
+
+/** The samples of a WAV file with PCM16 mono. */
+function wavSamples(wav: Buffer): { rateHz: number; samples: Int16Array } {
+  expect([wav.toString("latin1", 0, 4), wav.toString("latin1", 8, 16)]).toEqual(["RIFF", "WAVEfmt "]);
+  expect([wav.readUInt32LE(4), wav.readUInt32LE(40)]).toEqual([wav.length - 8, wav.length - 44]);
+  const samples = new Int16Array(wav.buffer.slice(wav.byteOffset + 44, wav.byteOffset + wav.length));
+  return { rateHz: wav.readUInt32LE(24), samples };
+}
+
+/** When a recording first sounds, in seconds. */
+function onsetS({ rateHz, samples }: { rateHz: number; samples: Int16Array }): number {
+  return samples.findIndex((sample) => Math.abs(sample) > 1000) / rateHz;
+}
+
+test("both sides are recorded in files that fit the subtitles", async () => {
+  const microphone = writeMicrophone("recording", silence(1), question("demo"), silence(60));
+  const { page } = await openPage(mesh.port, { microphone });
+  page.setDefaultTimeout(30_000);
+  await waitForMessage(page, "session_started");
+  expect(await page.getByRole("group", { name: "Recording is on" }).count()).toBe(0);
+  await page.getByRole("button", { name: "Record both sides" }).click();
+  const sign = page.getByRole("group", { name: "Recording is on" });
+  await sign.waitFor();
+  await page.getByRole("button", { name: "Talk", exact: true }).click();
+  await waitForPlayback(page, 1);
+  await page.screenshot({ path: `${RUN}recording.png` });
+  await waitForMessage(page, "reply_finished");
+  // The microphone is closed, and the recording goes on.
+  await page.keyboard.press("Space");
+  await page.waitForTimeout(1000);
+  await sign.getByRole("button", { name: "Stop" }).click();
+  await sign.waitFor({ state: "hidden" });
+  const [you, anchor, srt] = [
+    await saved(page, "You (WAV)"),
+    await saved(page, "Anchor (WAV)"),
+    await saved(page, "Its SRT"),
+  ];
+  expect(you.name).toMatch(/^\w+-\d{4}-\d\d-\d\d-\d{6}-you\.wav$/);
+  expect(anchor.name).toBe(you.name.replace("-you", "-anchor"));
+  expect(srt.name).toBe(you.name.replace("-you.wav", ".srt"));
+  const [mine, reply] = [wavSamples(you.content), wavSamples(anchor.content)];
+  expect([mine.rateHz, reply.rateHz]).toEqual([16_000, 24_000]);
+  expect(mine.samples.length / mine.rateHz).toBeCloseTo(reply.samples.length / reply.rateHz, 2);
+  // The last second of the microphone is silence: it was closed.
+  expect(mine.samples.slice(-8000).every((sample) => sample === 0)).toBe(true);
+  const cues = srtCues(srt.content);
+  const [asked, answered] = [
+    cues.find(({ text }) => text.startsWith("You")),
+    cues.find(({ text }) => !text.startsWith("You")),
+  ];
+  expect(Math.abs((asked?.startS ?? 0) - onsetS(mine))).toBeLessThan(0.5);
+  expect(Math.abs((answered?.startS ?? 0) - onsetS(reply))).toBeLessThan(0.2);
 });

@@ -33,6 +33,17 @@ export interface AnchorOptions {
 }
 
 /**
+ * Gets both sides of a conversation as PCM16 mono. `atS` is when the last sample was captured or played, in seconds on a
+ * clock of that side; where it goes back, a microphone or player was opened anew.
+ */
+export interface AnchorRecorder {
+  /** The microphone, 16 kHz, silent while it is muted; nothing while it is closed. */
+  onMicrophone: (pcm: ArrayBuffer, atS: number) => void;
+  /** What is played, 24 kHz, silence included; nothing before the audio started. */
+  onPlayed: (pcm: ArrayBuffer, atS: number) => void;
+}
+
+/**
  * A conversation with the server, from `connect` to `close`. The microphone is open between `openMicrophone` and
  * `closeMicrophone`. Replies play after the first call of `openMicrophone` or `startAudio`, which needs a user gesture.
  */
@@ -45,6 +56,7 @@ export class Anchor {
   #playerPromise: Promise<Player> | null = null;
   #microphone: Microphone | null = null;
   #isMuted = false;
+  #recorder: AnchorRecorder | null = null;
   #outputDeviceId: string | undefined;
   // Position from the last `reply_audio`, and how much audio has arrived since.
   #replyPosition: { turnId: number; offsetMs: number } | undefined;
@@ -102,7 +114,9 @@ export class Anchor {
       deviceId: this.#outputDeviceId,
     });
     try {
-      this.#player = await this.#playerPromise;
+      const player = await this.#playerPromise;
+      if (this.#recorder && player !== this.#player) this.#recordPlayer(player, this.#recorder);
+      this.#player = player;
     } catch (error) {
       this.#playerPromise = null;
       throw error;
@@ -119,7 +133,8 @@ export class Anchor {
     const audioStarted = this.startAudio();
     const microphone = await Microphone.open({
       deviceId,
-      onFrame: (pcm, peak) => {
+      onFrame: (pcm, peak, atS) => {
+        this.#recorder?.onMicrophone(this.#isMuted ? new ArrayBuffer(pcm.byteLength) : pcm.slice(0), atS);
         if (!this.#isMuted) this.#session.sendAudio(pcm);
         this.#options.onLevel?.(peak);
       },
@@ -136,6 +151,12 @@ export class Anchor {
   /** Stops or resumes sending microphone audio, for push-to-talk. `onLevel` is called either way. */
   setMuted(muted: boolean): void {
     this.#isMuted = muted;
+  }
+
+  /** Hands both sides of the conversation to `recorder` from now on; null ends that. */
+  record(recorder: AnchorRecorder | null): void {
+    this.#recorder = recorder;
+    if (this.#player) this.#recordPlayer(this.#player, recorder);
   }
 
   /** Closes the microphone. */
@@ -159,6 +180,15 @@ export class Anchor {
     this.#playerPromise = null;
     this.#player = null;
     await player?.close();
+  }
+
+  #recordPlayer(player: Player, recorder: AnchorRecorder | null): void {
+    player.record(
+      recorder &&
+        (({ pcm, atS }) => {
+          recorder.onPlayed(pcm, atS);
+        }),
+    );
   }
 
   #controlPlayback(message: ServerMessage): void {

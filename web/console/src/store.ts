@@ -2,6 +2,7 @@
 import {
   AdmissionState,
   Anchor,
+  type AnchorRecorder,
   type ClientMessage,
   type MicrophoneSettings,
   type ServerMessage,
@@ -43,6 +44,7 @@ export class ConsoleStore {
   #state: ConsoleState;
   #anchor: Anchor;
   #talkPressedAtMs: number | null = null;
+  #recorder: AnchorRecorder | null = null;
   #statusTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(url: string, storage: Storage, overrides: Partial<Preferences>) {
@@ -85,6 +87,12 @@ export class ConsoleStore {
   /** Starts audio, which browsers allow only in a user gesture. */
   handleUserGesture(): void {
     if (this.soundSupport === "ready" && !this.#state.conversation.audioStarted) void this.#startAudio();
+  }
+
+  /** Hands both sides of the conversation to `recorder` from now on, in new conversations too; null ends that. */
+  record(recorder: AnchorRecorder | null): void {
+    this.#recorder = recorder;
+    this.#anchor.record(recorder);
   }
 
   /** Opens the microphone; call it in a user gesture. */
@@ -237,6 +245,7 @@ export class ConsoleStore {
         void this.closeMicrophone("The microphone was unplugged.");
       },
     });
+    anchor.record(this.#recorder);
     if (speaker) void anchor.setOutputDevice(speaker);
     return anchor;
   }

@@ -24,7 +24,8 @@ export function useFollow(turns: readonly Turn[]): Following {
   const follow = useCallback(() => {
     const element = list.current;
     if (!element) return;
-    if (following.current) element.scrollTop = scrollTarget(viewportOf(element), wordIn(element, isUserSpeaking.current));
+    if (following.current)
+      element.scrollTop = scrollTarget(viewportOf(element), wordIn(element, isUserSpeaking.current));
     shown.current = viewportOf(element);
   }, []);
   const setFollows = useCallback((follows: boolean) => {

@@ -2,12 +2,14 @@ import { useEffect, useState } from "preact/hooks";
 import { phaseOf } from "../phase";
 import type { ConsoleStore } from "../store";
 import { useShortcuts } from "../use_shortcuts";
+import { useRecording } from "../use_recording";
 import { useStore } from "../use_store";
 import { Announcer } from "./Announcer";
 import { Captions } from "./Captions";
 import { Dock } from "./Dock";
 import { Header } from "./Header";
 import { Notices } from "./Notices";
+import { RecordingSign } from "./RecordingCard";
 import { SettingsDialog } from "./SettingsDialog";
 import { ShortcutsDialog } from "./ShortcutsDialog";
 import { SidePanel } from "./SidePanel";
@@ -25,6 +27,7 @@ export function App({ store }: { store: ConsoleStore }) {
     setPanelOpen(!panelOpen);
     if (!window.matchMedia(NARROW).matches) void store.updatePreferences({ panel: !panelOpen });
   };
+  const recording = useRecording(store);
   useBodyAttributes(store);
   useShortcuts(store, { openDialog: setDialog, togglePanel });
   const phase = phaseOf(conversation, preferences.mode);
@@ -44,7 +47,8 @@ export function App({ store }: { store: ConsoleStore }) {
         <Captions store={store} conversation={conversation} preferences={preferences} />
         <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
-      {panelOpen && <SidePanel conversation={conversation} onClose={togglePanel} />}
+      <RecordingSign recording={recording} />
+      {panelOpen && <SidePanel conversation={conversation} recording={recording} onClose={togglePanel} />}
       <Announcer conversation={conversation} />
       {dialog === "settings" && (
         <SettingsDialog

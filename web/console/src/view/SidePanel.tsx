@@ -1,20 +1,23 @@
 import type { Conversation } from "../conversation_state";
 import { formatDuration } from "../format";
 import { percentile, responseMs } from "../latency";
+import { canRecord, type RecordingControl } from "../use_recording";
 import { EnginesPanel } from "./EnginesPanel";
 import { ExportButtons } from "./ExportButtons";
 import { GpuPanel } from "./GpuPanel";
 import { CloseIcon } from "./icons";
 import { LatencyHistory } from "./LatencyHistory";
+import { RecordingCard } from "./RecordingCard";
 import { Waterfall } from "./Waterfall";
 
 interface SidePanelProps {
   conversation: Conversation;
+  recording: RecordingControl;
   onClose: () => void;
 }
 
 /** The monitor: latency, GPU memory, engines, transcript. */
-export function SidePanel({ conversation, onClose }: SidePanelProps) {
+export function SidePanel({ conversation, recording, onClose }: SidePanelProps) {
   return (
     <aside class="panel" aria-label="Monitor">
       <button class="tool panel-close" type="button" aria-label="Close the monitor" onClick={onClose}>
@@ -30,6 +33,7 @@ export function SidePanel({ conversation, onClose }: SidePanelProps) {
         <h2>Transcript</h2>
         <ExportButtons conversation={conversation} />
       </section>
+      {canRecord() && <RecordingCard recording={recording} turns={conversation.turns} />}
     </aside>
   );
 }
