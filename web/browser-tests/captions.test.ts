@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { openPage } from "./browser";
 import { type Mesh, PROJECT, RUN, startMesh } from "./mesh";
 import { question, silence, writeMicrophone } from "./recordings";
-import { sendMessage, waitForMessage, waitForPlayback } from "./tap_queries";
+import { receivedMessages, sendMessage, waitForMessage, waitForPlayback } from "./tap_queries";
 
 const FOLDER = `${RUN}captions`;
 const SIZES = [
@@ -310,4 +310,36 @@ test("both sides are recorded in files that fit the subtitles", async () => {
   ];
   expect(Math.abs((asked?.startS ?? 0) - onsetS(mine))).toBeLessThan(0.5);
   expect(Math.abs((answered?.startS ?? 0) - onsetS(reply))).toBeLessThan(0.2);
+});
+
+test("a page with nothing but the captions follows the conversation and connects again by itself", async () => {
+  const { page, context, link } = await openPage(mesh.port, { allowedErrors: /WebSocket connection|net::ERR_/ });
+  await waitForMessage(page, "session_started");
+  await page.getByRole("button", { name: "Get its address" }).click();
+  const address = await page.getByRole("textbox", { name: "Address of the caption page" }).inputValue();
+  expect(address).toMatch(/\/captions\.html#key=watch_[\w-]{43}$/);
+  const watching = await context.newPage();
+  await watching.setViewportSize({ width: 1280, height: 720 });
+  await watching.goto(address);
+  const connected = () => watching.locator("body").getAttribute("data-connected");
+  await page.bringToFront();
+  await sendText(page, "How long does the ferry take?");
+  const line = watching.locator(".line-anchor");
+  await expect.poll(() => line.textContent(), { interval: 50 }).toMatch(/^The ferry takes/);
+  expect(await line.getAttribute("data-speaker")).toBe("Nora");
+  expect(await line.getAttribute("lang")).toBe("en");
+  const ground = await watching.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  expect(ground).toBe("rgba(0, 0, 0, 0)");
+  await waitForMessage(page, "reply_finished");
+  link.disconnect();
+  await expect.poll(connected).toBe("false");
+  link.restore();
+  await waitForMessage(page, "session_started", 2);
+  await sendText(page, "Tell me the long story.");
+  await expect.poll(() => line.textContent(), { interval: 50 }).toMatch(/^Sentence [3-9] of the long story/);
+  await watching.screenshot({ path: `${RUN}caption-page.png`, omitBackground: true });
+  // Nothing but captions arrives, and never the ticket.
+  const types = await watching.evaluate(() => window.taps.received.map(({ type }) => type));
+  expect(new Set(types)).toEqual(new Set(["caption"]));
+  expect((await receivedMessages(watching, "caption")).length).toBeGreaterThan(5);
 });

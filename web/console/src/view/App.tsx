@@ -48,7 +48,14 @@ export function App({ store }: { store: ConsoleStore }) {
         <Dock store={store} conversation={conversation} mode={preferences.mode} phase={phase} />
       </main>
       <RecordingSign recording={recording} />
-      {panelOpen && <SidePanel conversation={conversation} recording={recording} onClose={togglePanel} />}
+      {panelOpen && (
+        <SidePanel
+          conversation={conversation}
+          recording={recording}
+          ticket={preferences.ticket}
+          onClose={togglePanel}
+        />
+      )}
       <Announcer conversation={conversation} />
       {dialog === "settings" && (
         <SettingsDialog

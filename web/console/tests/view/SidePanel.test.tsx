@@ -20,7 +20,7 @@ test("the monitor shows the last, median and 95th percentile response time", () 
     value: script.latencyWaterfall({ turnId: index + 1, firstFrameSentMs, budgetMs: 2000 }),
   }));
   const figures = rendered(
-    <SidePanel conversation={play(...timed)} recording={NO_RECORDING} onClose={() => undefined} />,
+    <SidePanel conversation={play(...timed)} recording={NO_RECORDING} ticket="t" onClose={() => undefined} />,
   ).querySelectorAll("dd");
   expect([...figures].map(({ textContent }) => textContent)).toEqual(["2.60 s", "600 ms", "2.60 s"]);
 });

@@ -63,15 +63,18 @@ class ActiveReply:
         event_queue: EventQueue,
         clock: AudioClock,
         echo_detector: EchoDetector,
+        on_heard: Callable[[int, int], None],
         reports_playback: bool,
         latency_budget_ms: int,
     ) -> None:
+        """`on_heard` gets a turn, and how much of its reply was heard in milliseconds, when that may have changed."""
         self._services = services
         self._conversation = conversation
         self._outbox = outbox
         self._event_queue = event_queue
         self._clock = clock
         self._echo_detector = echo_detector
+        self._on_heard = on_heard
         self._declares_reports = reports_playback
         # False for a while, when a client that declared playback reports sends none.
         self._reports_playback = reports_playback
@@ -235,6 +238,7 @@ class ActiveReply:
         if reply is not self._reply or not reply.playout.sent_ms:
             return
         heard_ms = reply.playout.heard_ms
+        self._on_heard(reply.turn_id, heard_ms)
         if self._saved_ms is None or heard_ms >= self._saved_ms + _SAVED_EVERY_MS:
             self._saved_ms = heard_ms
             heard = reply.finished_message(interrupted=True)

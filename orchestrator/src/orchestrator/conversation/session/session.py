@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from typing import assert_never
 
 from service_kit.errors import AnchorError, InvalidRequest, Stopping
 from service_kit.observability.context import SESSION_ID
 from service_kit.tasks import run_together
 
+from orchestrator.conversation.connection.caption_feed import CaptionFeed
 from orchestrator.conversation.connection.outbox import Outbox
 from orchestrator.conversation.echo.echo_detector import EchoDetector, echo_span
 from orchestrator.conversation.echo.transcript_echo import NO_PLAYBACK, PlaybackContext
@@ -119,7 +121,9 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._clock = AudioClock(self._loop.time)
         self._event_queue = EventQueue()
-        self._outbox = Outbox(conversation.journal.on_message)
+        # What those who watch the conversation see of it.
+        self.caption_feed = CaptionFeed()
+        self._outbox = Outbox(_both(conversation.journal.on_message, self.caption_feed.record))
         self._start = start
         self.presence = Presence(
             self.session_id,
@@ -158,6 +162,7 @@ class Session:
             event_queue=self._event_queue,
             clock=self._clock,
             echo_detector=EchoDetector(self._clock, self._speech_input.recent_audio, rules.barge_in.echo_defence),
+            on_heard=self.caption_feed.on_heard,
             reports_playback=start.reports_playback,
             latency_budget_ms=rules.latency_budget_ms,
         )
@@ -224,6 +229,7 @@ class Session:
             log.info("session ended", extra={"code": code})
             self._conversation.journal.close_session(code, is_over=is_over)
             self.presence.close(ending)
+            self.caption_feed.close()
 
     async def _converse(self) -> None:
         while True:
@@ -491,6 +497,18 @@ class Session:
                 self._outbox.send(transcript_message(action, word_times=self._word_times))
             case _:
                 assert_never(action)
+
+
+def _both(
+    first: Callable[[messages.ServerMessage], None], second: Callable[[messages.ServerMessage], None]
+) -> Callable[[messages.ServerMessage], None]:
+    """Calls both; without the session itself, which its outbox would otherwise keep alive."""
+
+    def call(message: messages.ServerMessage) -> None:
+        first(message)
+        second(message)
+
+    return call
 
 
 def _is_manual(start: SessionStart) -> bool:
