@@ -343,3 +343,25 @@ test("a page with nothing but the captions follows the conversation and connects
   expect(new Set(types)).toEqual(new Set(["caption"]));
   expect((await receivedMessages(watching, "caption")).length).toBeGreaterThan(5);
 });
+
+test("captions keep the size and contrast that were chosen", async () => {
+  const { page } = await openPage(mesh.port, { colorScheme: "dark", viewport: SIZES[2] });
+  await sendText(page, "How long does the ferry take?");
+  await waitForMessage(page, "reply_finished");
+  const words = page.locator(".said-anchor .words");
+  const look = () =>
+    words.evaluate((element) => {
+      const { fontSize, color } = getComputedStyle(element);
+      return { sizePx: Math.round(Number.parseFloat(fontSize)), color };
+    });
+  expect((await look()).sizePx).toBe(18);
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
+  await page.getByLabel("Size of the captions").selectOption("Largest");
+  await page.getByLabel("Contrast of the captions").selectOption("High");
+  await page.keyboard.press("Escape");
+  await expect.poll(look).toEqual({ sizePx: 39, color: "rgb(255, 255, 255)" });
+  await page.reload();
+  await waitForMessage(page, "reply_text");
+  await expect.poll(look).toEqual({ sizePx: 39, color: "rgb(255, 255, 255)" });
+  await page.screenshot({ path: `${RUN}captions-largest.png` });
+});
